@@ -66,6 +66,17 @@ def test_a_pool_over_the_size_of_its_input_is_one_over_all_steps() -> None:
     assert "head: {pooling: max, name: fc, units: 2}\n" in texts["adaptive"]
 
 
+@pytest.mark.parametrize("name", traced.WRITTEN_OUT)
+def test_what_is_written_out_is_a_layer(name: str) -> None:
+    # Each is compared with its module, too.
+    function, text = traced.WRITTEN_OUT[name]
+    module = traced.Features(function)
+    assert text in rnnspec.from_torch(module).spec.document.text
+    for array in (module.gain, module.offset):
+        torch.nn.init.normal_(array)
+    assert text in rnnspec.from_torch(module).spec.document.text
+
+
 def test_lengths_may_be_counted() -> None:
     models = [rnnspec.from_torch(traced.counted(count)) for count in traced.COUNTS.values()]
     (text,) = {model.spec.document.text for model in models}

@@ -259,6 +259,11 @@ def mode_changed() -> Any:
     return module
 
 
+def unit_length(m: Any, x: Any) -> Any:
+    y = m.fc(m.rnn(x)[1][0][-1])
+    return y / y.norm(dim=-1, keepdim=True)
+
+
 def lstm(**words: Any) -> nn.LSTM:
     return nn.LSTM(3, 4, **{"batch_first": True, **words})
 
@@ -380,6 +385,7 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         ),
         features,
     ),
+    "unit length": (written(unit_length, rnn=lstm(), fc=nn.Linear(4, 3)), features),
     "functions": (
         written(
             lambda m, x: torch.tanh(
@@ -423,6 +429,64 @@ OVER_TIME: dict[str, Callable[[Any, Any], Any]] = {
     "unpacked": unpacked,
 }
 """Ways to write the largest value over all steps."""
+
+
+class Features(nn.Module):
+    """A function of the features between two layers, with arrays of its own at their start."""
+
+    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.rnn, self.fc, self.out = lstm(), nn.Linear(4, 6), nn.Linear(6, 2)
+        self.function, self.sigmoid = function, nn.Sigmoid()
+        self.gain, self.offset = nn.Parameter(torch.ones(6)), nn.Parameter(torch.zeros(6))
+
+    def forward(self, x: Any) -> Any:
+        return self.out(self.function(self, self.fc(self.rnn(x)[0])))
+
+
+def standardized(y: Any) -> Any:
+    return (y - y.mean(-1, keepdim=True)) / (y.var(-1, keepdim=True, unbiased=False) + 1e-6).sqrt()
+
+
+def mean_of_squares(y: Any) -> Any:
+    centered = y - y.mean(dim=2, keepdim=True)
+    return centered * torch.rsqrt((centered**2).mean(2, keepdim=True) + 1e-4)
+
+
+def stable_softmax(_: Any, y: Any) -> Any:
+    powers = torch.exp(y - y.amax(-1, keepdim=True))
+    return powers / powers.sum(-1, keepdim=True)
+
+
+WRITTEN_OUT: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
+    "swish": (lambda _, y: y * torch.sigmoid(y), "activation: silu}"),
+    "swish of a module": (lambda m, y: m.sigmoid(y) * y, "activation: silu}"),
+    "swish as a quotient": (lambda _, y: y / (1 + torch.exp(-y)), "activation: silu}"),
+    "sigmoid": (lambda _, y: 1 / (1 + (-y).exp()), "activation: sigmoid}"),
+    "sigmoid of tanh": (lambda _, y: 0.5 * torch.tanh(0.5 * y) + 0.5, "activation: sigmoid}"),
+    "between limits": (lambda _, y: (y / 6 + 0.5).clamp(0, 1), "activation: hard_sigmoid}"),
+    "relu6": (lambda _, y: F.relu6(y + 3) / 6, "activation: hard_sigmoid}"),
+    "keras 2": (lambda _, y: (0.2 * y + 0.5).clip(0, 1), "activation: legacy_hard_sigmoid}"),
+    "softplus": (lambda _, y: torch.log1p(y.exp()), "activation: softplus}"),
+    "softsign": (lambda _, y: y / (1 + y.abs()), "activation: softsign}"),
+    "maximum": (lambda _, y: torch.maximum(y, 0.1 * y), "activation: {leaky_relu: 0.1}\n"),
+    "two relus": (lambda _, y: F.relu(y) - 0.1 * F.relu(-y), "activation: {leaky_relu: 0.1}\n"),
+    "elu": (lambda _, y: F.relu(y) + y.clamp(max=0).exp() - 1, "activation: elu}"),
+    "softmax": (stable_softmax, "activation: softmax}"),
+    "relu behind it": (
+        lambda _, y: F.relu(y * y.sigmoid()),
+        "activation: silu}\n  - {type: activation, activation: relu}\n",
+    ),
+    "norm": (
+        lambda m, y: standardized(y) * m.gain + m.offset,
+        "- {type: layer_norm, epsilon: 1.0e-06}\n",
+    ),
+    "norm without arrays": (
+        lambda _, y: mean_of_squares(y),
+        "- {type: layer_norm, epsilon: 0.0001}\n",
+    ),
+}
+"""Functions of features that are written out, each with what it is in a spec."""
 
 
 def counted(lengths: Callable[[Any], Any], *, index: int = 0) -> nn.Module:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from importing.traced import Written, both, counted, lstm, over_time
+from importing.traced import Features, Written, both, counted, lstm, over_time
 from torch import fx, nn
 from torch.nn import functional
 from torch.nn.utils import rnn
@@ -581,6 +581,31 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: over_time(lambda y, _: F.leaky_relu(y, "slow")),  # type: ignore[arg-type]
         "F.leaky_relu(y, ",
         "leaky_relu: expected arguments that rnnspec supports, received an error: ",
+    ),
+    (
+        lambda: Features(lambda m, y: y * m.gain + m.offset),
+        "y * m.gain",
+        "mul: expected layers of PyTorch alone, received an array of the module outside of a layer",
+    ),
+    (
+        lambda: Features(lambda m, y: y * torch.sigmoid(m.gain * y)),
+        "m.gain * y",
+        "mul: expected layers of PyTorch alone, received an array of the module outside of a layer",
+    ),
+    (
+        lambda: Features(lambda m, y: (y - y.mean(-1, keepdim=True)) * m.gain),
+        "y.mean(-1, keepdim=True)",
+        "mean: expected the mean over the steps of a sequence, received other axes [E704]",
+    ),
+    (
+        lambda: Features(lambda _, y: y * torch.rsqrt((y * y).mean(-1, keepdim=True) + 1e-6)),
+        "y * y",
+        "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
+    ),
+    (
+        lambda: Features(lambda m, y: y * torch.sigmoid(m.out(y).sum(-1, keepdim=True))),
+        "y * torch.sigmoid(",
+        "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
     ),
     (meta, "", "conv.bias: expected numbers, received a tensor of the device 'meta', which has no"),
     (

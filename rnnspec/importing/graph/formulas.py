@@ -22,7 +22,6 @@ from rnnspec.words import Activation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.importing.graph.layer_graph import Operation
     from rnnspec.slots import Array
 
 _ROWS = 48
@@ -44,8 +43,7 @@ class Formula:
     ``parts`` are formulas, constants, and None for the features. The result is one number for all
     features if it ``is_single``. ``op`` is the operator by ONNX's name, with its ``attributes``,
     and ``depth`` is how many operators are nested. ``small`` are single constants between 0 and 1:
-    one may be the epsilon of a norm. ``origin`` is the operation to name if the language lacks the
-    function, None for the operation that takes the result.
+    one may be the epsilon of a norm.
     """
 
     function: Callable[..., Array]
@@ -55,7 +53,11 @@ class Formula:
     depth: int
     attributes: Mapping[str, Any]
     small: tuple[float, ...] = ()
-    origin: Operation | None = None
+
+    @property
+    def constants(self) -> list[Array]:
+        """The constants in it."""
+        return [p for each in _walk(self) for p in each.parts if isinstance(p, np.ndarray)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,14 +86,13 @@ Piece = nodes.Activation | Affine | Norm | L2
 """What the language can say: an activation, or one of the others."""
 
 
-def apply(  # noqa: PLR0913 - the parts of a formula
+def apply(
     op: str,
     function: Callable[..., Array],
     parts: tuple[Formula | Array | None, ...],
     *,
     attributes: Mapping[str, Any] = MappingProxyType({}),
     is_single: bool = False,
-    origin: Operation | None = None,
 ) -> Formula:
     """Return an operator applied to formulas, to constants, and to the features.
 
@@ -115,7 +116,6 @@ def apply(  # noqa: PLR0913 - the parts of a formula
         depth,
         attributes,
         tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
-        origin,
     )
 
 
@@ -140,9 +140,7 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
             for limit in np.ravel(part)[:1]
         )
         stated = f" with {' and '.join(limits)}" if limits else ""
-        raise RefusedError(
-            f"the language has no function of features like {ops}{stated}", "E701", formula.origin
-        )
+        raise RefusedError(f"the language has no function of features like {ops}{stated}", "E701")
     return pieces
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from functools import partial, reduce
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.comparison.reference import activate
+from rnnspec.importing.graph import functions as graph_functions
 from rnnspec.importing.onnx import settings
 
 if TYPE_CHECKING:
@@ -62,27 +64,6 @@ def _over_all_inputs(function: Callable[..., Array]) -> Callable[..., Array]:
     return by_element(lambda *arrays: reduce(function, arrays))
 
 
-def _divide(x: Array, y: Array) -> Array:
-    if x.dtype.kind not in "iu":
-        return x / y
-    # Towards zero, as in C.
-    quotient: Array = np.trunc(x / np.where(y == 0, 1, y)).astype(x.dtype)
-    return quotient
-
-
-_erf = np.vectorize(math.erf, otypes=[float])
-
-
-def _gelu(node: Node, inputs: Inputs, _: int) -> Array:
-    x = required_inputs(inputs)[0]
-    if node.attributes.get("approximate", "none") != "none":
-        factor = 1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
-    else:
-        factor = 1 + _erf(x / math.sqrt(2))
-    result: Array = x * factor / 2
-    return result
-
-
 def _clip(node: Node, inputs: Inputs, _: int) -> Array:
     low, high = (
         inputs[i] if len(inputs) > i else node.attributes.get(key)
@@ -92,17 +73,15 @@ def _clip(node: Node, inputs: Inputs, _: int) -> Array:
     return result
 
 
-def _with_attributes(**defaults: float) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Return a decorator for a function of one array and of attributes with defaults."""
+def _with_attributes(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Return an operator that applies a function of one array and of its attributes."""
+    names = list(signature(function).parameters)[1:]
 
-    def decorate(function: Callable[..., Array]) -> Callable[..., Array]:
-        def run(node: Node, inputs: Inputs, _: int) -> Array:
-            chosen = {key: node.attributes.get(key, value) for key, value in defaults.items()}
-            return function(required_inputs(inputs)[0], **chosen)
+    def run(node: Node, inputs: Inputs, _: int) -> Array:
+        stated = {key: node.attributes[key] for key in names if key in node.attributes}
+        return function(required_inputs(inputs)[0], **stated)
 
-        return run
-
-    return decorate
+    return run
 
 
 def _along_axis(function: Callable[[Array], Array]) -> Callable[..., Array]:
@@ -126,11 +105,6 @@ def layer_norm(node: Node, inputs: Inputs, _: int) -> Array:
     return result if not more or more[0] is None else np.add(result, more[0])
 
 
-def _euclidean_norm(x: Array, axis: Any = None, *, keepdims: bool = False) -> Array:
-    result: Array = np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
-    return result
-
-
 def _mean(node: Node, inputs: Inputs, largest: int) -> Array:
     total: Array = _over_all_inputs(np.add)(node, inputs, largest)
     mean: Array = total / np.asarray(len(inputs), total.dtype)
@@ -149,64 +123,31 @@ def _reduce(function: Callable[..., Array]) -> Callable[..., Array]:
     return run
 
 
+_WITH_ATTRIBUTES = (
+    "Elu", "Celu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Swish", "Gelu",
+)  # fmt: skip
 ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
-    "Add": by_element(np.add),
-    "Sub": by_element(np.subtract),
-    "Mul": by_element(np.multiply),
-    "Div": by_element(_divide),
-    "Pow": by_element(lambda x, y: np.power(x, y).astype(x.dtype)),
+    **{op: by_element(function) for op, function in graph_functions.ELEMENTWISE.items()},
+    **{op: _with_attributes(graph_functions.ELEMENTWISE[op]) for op in _WITH_ATTRIBUTES},
     "Sum": _over_all_inputs(np.add),
     "Mean": _mean,
     "Min": _over_all_inputs(np.minimum),
     "Max": _over_all_inputs(np.maximum),
-    "Neg": by_element(np.negative),
-    "Abs": by_element(np.abs),
-    "Exp": by_element(np.exp),
-    "Log": by_element(np.log),
-    "Sqrt": by_element(np.sqrt),
-    "Reciprocal": by_element(lambda x: 1 / x),
-    "Erf": by_element(_erf),
-    "Tanh": by_element(np.tanh),
-    "Sigmoid": by_element(partial(activate, activation="sigmoid")),
-    "Relu": by_element(lambda x: np.maximum(x, 0)),
-    "Softplus": by_element(partial(activate, activation="softplus")),
-    "Softsign": by_element(partial(activate, activation="softsign")),
-    "HardSwish": by_element(lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
-    "Mish": by_element(lambda x: x * np.tanh(activate(x, "softplus"))),
-    "PRelu": by_element(lambda x, y: np.where(x < 0, x * y, x)),
-    "Gelu": _gelu,
     "Clip": _clip,
-    "Elu": _with_attributes(alpha=1.0)(lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x))),
-    "Celu": _with_attributes(alpha=1.0)(
-        lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha))
-    ),
-    "Selu": _with_attributes(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)(
-        lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(x))
-    ),
-    "LeakyRelu": _with_attributes(alpha=0.01)(lambda x, alpha: np.where(x < 0, alpha * x, x)),
-    "ThresholdedRelu": _with_attributes(alpha=1.0)(lambda x, alpha: np.where(x > alpha, x, 0)),
-    "HardSigmoid": _with_attributes(alpha=0.2, beta=0.5)(
-        lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1)
-    ),
-    "Swish": _with_attributes(alpha=1.0)(lambda x, alpha: x * activate(alpha * x, "sigmoid")),
 }
 """Functions that compute each number from those at the same place."""
 
 REDUCTIONS: Mapping[str, Callable[..., Any]] = {
-    "ReduceSum": _reduce(np.sum),
-    "ReduceMean": _reduce(np.mean),
-    "ReduceMax": _reduce(np.max),
-    "ReduceMin": _reduce(np.min),
-    "ReduceProd": _reduce(np.prod),
-    "ReduceL2": _reduce(_euclidean_norm),
-    "ReduceSumSquare": _reduce(lambda x, **over: (x * x).sum(**over)),
+    op: _reduce(function) for op, function in graph_functions.REDUCTIONS.items()
 }
 """Statistics over axes."""
 
 OVER_FEATURES: Mapping[str, Callable[..., Any]] = {
     "Softmax": _along_axis(partial(activate, activation="softmax")),
     "LogSoftmax": _along_axis(partial(activate, activation="log_softmax")),
-    "LpNormalization": _along_axis(lambda x: x / _euclidean_norm(x, -1, keepdims=True)),
+    "LpNormalization": _along_axis(
+        lambda x: x / graph_functions.euclidean_norm(x, -1, keepdims=True)
+    ),
 }
 """Functions that compute each number from all along an axis."""
 

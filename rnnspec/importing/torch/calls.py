@@ -8,8 +8,15 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch import layers
+from rnnspec.importing.torch import functions, layers
 from rnnspec.importing.torch.attention import attend
+from rnnspec.importing.torch.functions import (
+    compute,
+    lacks_operation,
+    reduce_features,
+    settle,
+    write_out,
+)
 from rnnspec.importing.torch.joins import (
     add,
     chunk,
@@ -267,14 +274,12 @@ def call_function(scope: Scope, name: str, given: Given) -> Value:
         return Zeros()
     function = _CALLS.get(name)
     if function is None:
-        raise RefusedError(
-            f"the language lacks the operation '{name}'; take it out of the module", "E701"
-        )
+        raise lacks_operation(name)
     if given is None:
         return Unknown()
     first = {
         "input": "x", "tensor": "x", "tensors": "x", "self": "x", "other": "y", "axis": "dim",
-        "keepdims": "keepdim",
+        "keepdims": "keepdim", "exponent": "y",
     }  # fmt: skip
     renamed = {first.get(key, key): value for key, value in kwargs.items()}
     wanted = signature(function)
@@ -297,6 +302,12 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
     def pool(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
         if isinstance(dim, tuple) and len(dim) == 1:
             dim = dim[0]
+        if keepdim and _is_of_features(scope, x, dim):
+            message = f"expected the {statistic} over the steps of a sequence, received other axes"
+            op = f"Reduce{statistic.capitalize()}"
+            single = reduce_features(scope, op, x, RefusedError(message))
+            return Several((single, Size())) if with_places else single
+        x = settle(scope, x) if isinstance(x, Tensor) else x
         if isinstance(x, TokenMask) and statistic == "sum":
             return _count(x, dim, keepdim=keepdim)
         if isinstance(x, Weighted) and statistic == "sum":
@@ -317,6 +328,40 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
         return Several((result, Size())) if with_places else result
 
     return pool
+
+
+def _is_of_features(scope: Scope, x: Any, dim: Any) -> bool:
+    """Return whether an axis is known as that of the features of a tensor."""
+    known = isinstance(x, Tensor) and type(dim) is int and -len(x.axes) <= dim < len(x.axes)
+    return bool(known and scope.role(x.axes[dim]) == "features")
+
+
+def _norm(scope: Scope, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Value:
+    """Return the Euclidean norm of the features, as a part of a function."""
+    dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
+    if p not in (None, 2, "fro") or not keepdim or not _is_of_features(scope, x, dim):
+        raise lacks_operation("norm")
+    return reduce_features(scope, "ReduceL2", x, lacks_operation("norm"))
+
+
+def _spread(name: str, power: float) -> Callable[..., Value]:
+    """Return the variance or the standard deviation of the features, as a part of a function."""
+
+    def spread(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+        scope: Scope, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+        correction: int | None = None,
+    ) -> Value:  # fmt: skip
+        dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
+        if not keepdim or not _is_of_features(scope, x, dim):
+            raise lacks_operation(name)
+        ddof = int(unbiased) if correction is None else correction
+
+        def function(array: Any, **over: Any) -> Any:
+            return array.var(ddof=ddof, **over) ** power
+
+        return reduce_features(scope, name, x, lacks_operation(name), function)
+
+    return spread
 
 
 def _attention(scope: Scope, x: Weighted, dim: Any, *, keepdim: bool) -> Value:
@@ -419,14 +464,29 @@ def _clamp(scope: Scope, x: Any, min: Any = None, max: Any = None) -> Value:  # 
         if min:
             scope.account.infer("a sequence of padding only has no step; in the module it has one")
         return x
-    return layers.activate(scope, x, layers.activation_between(min, max))
+    return _between(scope, x, min, max)
+
+
+def _between(scope: Scope, x: Any, low: Any, high: Any) -> Value:
+    """Return a tensor with its numbers between limits: an activation, or a part of one."""
+    try:
+        activation = layers.activation_between(low, high)
+    except RefusedError as refused:
+        numbers = [(op, e) for op, e in (("Max", low), ("Min", high)) if e is not None]
+        if not isinstance(x, Tensor) or not numbers:
+            raise
+        value = x
+        for op, limit in numbers:
+            value = compute(scope, op, (value, limit), refused)
+        return value
+    return layers.activate(scope, x, activation)
 
 
 def _hardtanh(
     scope: Scope, x: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
 ) -> Value:
     del inplace
-    return layers.activate(scope, x, layers.activation_between(min_val, max_val))
+    return _between(scope, x, min_val, max_val)
 
 
 def _relu6(scope: Scope, x: Any, inplace: bool = False) -> Value:
@@ -459,6 +519,7 @@ _EXCHANGE = "; exchange the two tokens in the vocabulary, and their rows of the 
 
 
 _CALLS: dict[str, Callable[..., Value]] = {
+    **{name: write_out(name) for name in functions.NAMES},
     **dict.fromkeys(_SAME.split(), same),
     **dict.fromkeys(("float", "double"), cast),
     **dict.fromkeys(("long", "int"), long),
@@ -487,6 +548,9 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "flatten": flatten,
     "mean": _pool("mean"),
     "sum": _pool("sum"),
+    "norm": _norm,
+    "var": _spread("var", 1.0),
+    "std": _spread("std", 0.5),
     "amax": _pool("max"),
     "max": _pool("max", with_places=True),
     "dropout": _dropout,
@@ -502,11 +566,21 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "relu6": _relu6,
     **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
     "hardtanh": _hardtanh,
-    **dict.fromkeys(("mul", "multiply"), multiply),
-    **dict.fromkeys(("truediv", "div"), divide),
+    **dict.fromkeys(("mul", "multiply", "imul"), multiply),
+    **dict.fromkeys(("truediv", "div", "divide", "itruediv"), divide),
     "chunk": chunk,
     **dict.fromkeys(("bmm", "matmul"), matrix_product),
     "pack_padded_sequence": pack,
     "pad_packed_sequence": pad,
     "getitem": item,
 }
+
+
+OF_FEATURES = frozenset(
+    {
+        *functions.NAMES, *_ACTIVATIONS, "add", "iadd", "add_", "mul", "multiply", "imul",
+        "truediv", "div", "divide", "itruediv", "mean", "sum", "amax", "max", "norm", "var", "std",
+        "clamp", "clip", "clamp_min", "hardtanh", "relu6", "leaky_relu",
+    }
+)  # fmt: skip
+"""Functions that take a function of features as it is, before it becomes layers."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch.attention import attend
+from rnnspec.importing.torch.functions import compute, is_pending, lacks_operation, settle
 from rnnspec.importing.torch.layers import expect_features
 from rnnspec.importing.torch.shapes import (
     axis_number,
@@ -14,6 +15,7 @@ from rnnspec.importing.torch.shapes import (
     has_directions,
 )
 from rnnspec.importing.torch.values import (
+    ARRAY_OUTSIDE,
     Half,
     ModuleArray,
     Several,
@@ -41,22 +43,20 @@ def without_steps(scope: Scope, value: Tensor, at: int, *, keepdim: bool) -> Ten
 
 
 def multiply(scope: Scope, x: Any, y: Any) -> Value:
-    """Return the steps of a sequence multiplied by weights of an attention."""
+    """Return steps multiplied by the weights of an attention, or a function of features."""
     if isinstance(x, State) and isinstance(y, State):
         return both(scope, (x, y), "mul")
     if isinstance(x, Half) and isinstance(y, Half):
         return _merge(scope, x, y, "mul")
-    if isinstance(x, Tensor) and y == 0.5 and scope.average(x.at):
+    if isinstance(x, Tensor) and not is_pending(x) and y == 0.5 and scope.average(x.at):
         return x
     weights, steps = (x, y) if isinstance(x, Weights) else (y, x)
-    for value in (x, y):
-        if isinstance(value, ModuleArray):
-            scope.tensor(value)
     if not isinstance(weights, Weights):
-        raise RefusedError(
-            "the language lacks the operation 'mul'; take it out of the module", "E701"
-        )
-    value = scope.sequence(steps)
+        refused = lacks_operation("mul")
+        if isinstance(x, ModuleArray) or isinstance(y, ModuleArray):
+            refused = RefusedError(ARRAY_OUTSIDE, "E701")
+        return compute(scope, "Mul", (x, y), refused)
+    value = scope.sequence(settle(scope, steps) if isinstance(steps, Tensor) else steps)
     # The axes of the weights are those of the steps, with one of size 1 for the features.
     features = value.axes[scope.axis(value, "features")]
     if weights.axes != value.axes.replace(features, "-"):
@@ -65,11 +65,10 @@ def multiply(scope: Scope, x: Any, y: Any) -> Value:
 
 
 def divide(scope: Scope, x: Any, y: Any) -> Value:
-    """Return the mean of both directions."""
-    if isinstance(x, Tensor) and y == 2 and scope.average(x.at):
+    """Return the mean of both directions, or a function of features."""
+    if isinstance(x, Tensor) and not is_pending(x) and y == 2 and scope.average(x.at):
         return x
-    message = "the language lacks the operation 'truediv'; take it out of the module"
-    raise RefusedError(message, "E701")
+    return compute(scope, "Div", (x, y), lacks_operation("truediv"))
 
 
 def _merge(scope: Scope, x: Half, y: Half, merge: Merge) -> Value:
@@ -99,9 +98,7 @@ def matrix_product(scope: Scope, x: Any, y: Any) -> Value:
         return linear(scope, x, replace(y, turned=not y.turned))
     weights, steps, first = (x, y, True) if isinstance(x, Weights) else (y, x, False)
     if not isinstance(weights, Weights):
-        raise RefusedError(
-            "the language lacks the operation 'bmm'; take it out of the module", "E701"
-        )
+        raise lacks_operation("bmm")
     value = scope.sequence(steps)
     batch, time, features = (
         value.axes[scope.axis(value, role)] for role in ("batch", "steps", "features")
@@ -149,10 +146,10 @@ def add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
         return both(scope, (x, y), "sum")
     if isinstance(x, Half) and isinstance(y, Half):
         return _merge(scope, x, y, "sum")
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-        raise RefusedError(
-            f"expected the sum of two sequences, received {describe(x)} and {describe(y)}"
-        )
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or is_pending(x) or is_pending(y):
+        received = f"received {describe(x)} and {describe(y)}"
+        refused = RefusedError(f"expected the sum of two sequences, {received}")
+        return compute(scope, "Add", (x, y), refused)
     output, start = (x, y) if x.at >= y.at else (y, x)
     if output.at == start.at or output.form != "steps":
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")

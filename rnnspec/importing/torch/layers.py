@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rnnspec.errors import listed
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.torch.attention import weights_of
+from rnnspec.importing.torch.functions import is_pending, settle, with_activation
 from rnnspec.importing.torch.values import (
     HOOKS,
     NO_STATES,
@@ -37,6 +38,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "Softmax": "softmax", "LogSoftmax": "log_softmax", "Identity": "linear",
 }  # fmt: skip
 """The activations of PyTorch's modules by their class."""
+
+
+OF_FEATURES = (*ACTIVATIONS, "LeakyReLU", "ReLU6", "Hardtanh")
+"""Modules that take a function of features as it is, before it becomes layers."""
 
 
 _SETTINGS: dict[str, dict[str, object]] = {
@@ -334,6 +339,10 @@ def activate(
     Raises:
         RefusedError: it is over another axis.
     """
+    if is_pending(x):
+        if activation not in ("linear", "softmax", "log_softmax"):
+            return with_activation(scope, x, None, activation)
+        x = settle(scope, x)
     value = scope.tensor(x, either_order=activation == "linear")
     if activation == "linear":
         return value
@@ -355,7 +364,7 @@ def activate(
         scope.account.leave("the threshold of softplus", reason="changes less than 3e-9")
     name = cast("str", activation) if isinstance(activation, str) else type(activation).__name__
     at = scope.add(nodes.Activate(name=name, input=(), activation=activation), value)
-    return scope.result(value, at)
+    return with_activation(scope, value, scope.result(value, at), activation)
 
 
 def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:

@@ -14,7 +14,7 @@ from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
 from rnnspec.importing.torch.reader import Reader
-from rnnspec.importing.torch.state_dict import Entry, Tied, modules
+from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -112,8 +112,8 @@ def _with_arrays(steps: Sequence[Step]) -> Iterator[Step]:
     """Yield the layers with arrays, several layers of one module once."""
     before: tuple[str, ...] = ()
     for step in steps:
-        tied = isinstance(step.layer, nodes.Dense) and step.layer.tied
-        if tied or (step.modules and step.modules != before):
+        outside = step.arrays or (isinstance(step.layer, nodes.Dense) and step.layer.tied)
+        if outside or (step.modules and step.modules != before):
             yield step
         before = step.modules or before
 
@@ -125,6 +125,13 @@ def _modules_of(scope: Scope, step: Step, account: Account) -> list[Module]:
             paths = [f"{path}.bias" for path in step.modules] or list((step.arrays or {}).values())
             bias = scope.arrays.get(paths[0]) if paths else None
             return [Tied(step.layer.name, None if bias is None else _entry(bias))]
+        case nodes.LayerNorm() if step.arrays:
+            size = scope.width(step.sources[0]) or 0
+            weight, bias = (
+                _entry(scope.arrays[array]) if isinstance(array, str) else _constant(array, size)
+                for array in (step.arrays["gamma"], step.arrays["beta"])
+            )
+            return [Norm(step.layer.name, weight, bias)]
         case _:
             return modules(_entries(scope, step), account)
 
@@ -221,7 +228,12 @@ def _constant(value: float, size: int) -> Entry:
 def _account_for(account: Account, scope: Scope, module: Any, given: int | None) -> None:
     """Name every array and argument that no layer has, and refuse shared and broken arrays."""
     owners = dict[int, str]()
-    outside = {path for step in scope.steps.values() for path in (step.arrays or {}).values()}
+    outside = {
+        path
+        for step in scope.steps.values()
+        for path in (step.arrays or {}).values()
+        if isinstance(path, str)
+    }
     tied = {
         f"{step.modules[0]}.weight"
         for step in scope.steps.values()

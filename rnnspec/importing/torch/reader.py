@@ -8,6 +8,7 @@ from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.torch import calls, graph, layers
+from rnnspec.importing.torch.functions import settle
 from rnnspec.importing.torch.scope import Scope
 from rnnspec.importing.torch.values import (
     Layout,
@@ -43,6 +44,7 @@ class Reader:
         self._operations = operations
         self._values: dict[str, Value] = {}
         self._users: dict[str, list[Op]] = {}
+        self._refused: list[RefusedError] = []
         self._inputs = list[str]()
         self._in_autocast = False
 
@@ -60,7 +62,7 @@ class Reader:
             try:
                 self._values[op.name] = self._value(op)
             except RefusedError as refused:
-                self._refuse(op, refused.message, refused.code)
+                self._note_refusal(op, refused)
                 self._values[op.name] = Unknown()
             except Exception as error:  # noqa: BLE001 - PyTorch takes more than is foreseen here
                 message = f"expected arguments that rnnspec supports, received an error: {error!r}"
@@ -68,12 +70,43 @@ class Reader:
                 self._values[op.name] = Unknown()
             self._check_modes(op)
 
+    def _note_refusal(self, op: Op, refused: RefusedError) -> None:
+        """Refuse an operation once, or the earlier one that is the origin of the reason."""
+        if refused not in self._refused:
+            self._refused.append(refused)
+            origin = refused.origin or op
+            place = origin.place
+            self.scope.account.refuse(
+                origin.where, refused.message, refused.code, place.file, place.span
+            )
+
+    def _settle(self, op: Op, value: Any) -> Any:
+        """Return values with functions of features as the output of layers."""
+        match value:
+            case tuple():
+                return tuple(self._settle(op, each) for each in value)
+            case dict():
+                return {key: self._settle(op, each) for key, each in value.items()}
+            case Several(items=items):
+                return Several(self._settle(op, items))
+            case Tensor():
+                try:
+                    return settle(self.scope, value)
+                except RefusedError as refused:
+                    self._note_refusal(op, refused)
+                    return Unknown()
+            case _:
+                return value
+
     def _refuse(self, op: Op, message: str, code: str) -> None:
         self.scope.account.refuse(op.where, message, code, op.place.file, op.place.span)
 
     def _value(self, op: Op) -> Value:
         args = self._resolve(op.args)
         kwargs = {key: self._resolve(value) for key, value in op.kwargs.items()}
+        of_features = op.layer in layers.OF_FEATURES or op.target in calls.OF_FEATURES
+        if not of_features:
+            args, kwargs = self._settle(op, args), self._settle(op, kwargs)
         unknown = _holds_unknown((args, tuple(kwargs.values())))
         given = None if unknown else (args, kwargs)
         if op.overwrites and not isinstance(args[0], Size):

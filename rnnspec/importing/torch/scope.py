@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.torch.values import (
+    ARRAY_OUTSIDE,
     ModuleArray,
     Op,
     Size,
@@ -19,6 +20,8 @@ from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
+    from rnnspec.importing.torch.values import Function
+    from rnnspec.slots import Array
 
 _SIZE_ONE = "-"
 
@@ -33,7 +36,9 @@ class Scope(LayerGraph):
     by their paths. ``packed`` says of each recurrent module whether it was given a packed sequence.
     ``arrays`` has all arrays of the module by their paths. ``padding`` is an embedding with its
     ``padding_idx``. ``flattened`` has the sizes of flattened sequences by their places. The others
-    are those of ``Layout``, ``lengths`` by its name.
+    are those of ``Layout``, ``lengths`` by its name. ``stand_ins`` are numbers in place of those of
+    arrays in functions of features, by their paths, and ``settled`` has the places of the layers
+    that such functions are.
     """
 
     def __init__(self, account: Account, arrays: dict[str, Any], *, tokens: bool) -> None:
@@ -50,6 +55,8 @@ class Scope(LayerGraph):
         self.decreasing = False
         self.batch = 0
         self.padding: tuple[Op, int] | None = None
+        self.stand_ins: dict[str, Array] = {}
+        self.settled: dict[Function, int] = {}
         self._roles: dict[str, str] = {"2": "features"} if tokens else {}
         self._final: dict[str, int] = {}
 
@@ -133,7 +140,7 @@ class Scope(LayerGraph):
 
     def result(self, value: Tensor, at: int, **changes: Any) -> Tensor:
         """Return the output of a layer in the layout of ``value``."""
-        return replace(value, at=at, **{"backward_first": False, **changes})
+        return replace(value, at=at, **{"backward_first": False, "function": None, **changes})
 
     def is_same(self, one: str, other: str) -> bool:
         """Return whether two paths lead to the same array of the module."""
@@ -191,10 +198,18 @@ class Scope(LayerGraph):
         if isinstance(value, State):
             value = self.whole(value)
         if isinstance(value, ModuleArray):
-            message = "expected layers of PyTorch alone, received an array of the module outside"
-            raise RefusedError(f"{message} of a layer", "E701")
+            raise RefusedError(ARRAY_OUTSIDE, "E701")
         if not isinstance(value, Tensor):
             raise RefusedError(f"expected a tensor, received {describe(value)}")
+        return self.check(value, either_order=either_order, with_pad=with_pad)
+
+    @staticmethod
+    def check(value: Tensor, *, either_order: bool = False, with_pad: bool = False) -> Tensor:
+        """Return a tensor that does not differ from what the graph has.
+
+        Raises:
+            RefusedError: it does.
+        """
         if value.backward_first and not either_order:
             raise RefusedError(
                 "uses h[-1] before h[-2], which the spec has only in front of nn.Linear; expected "

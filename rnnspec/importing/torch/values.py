@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from rnnspec.importing.graph.layer_graph import Place
+    from rnnspec.importing.graph.formulas import Formula
+    from rnnspec.importing.graph.layer_graph import Place, RefusedError
 
 
 NO_STATES = (
     "a spec has no input for states, which start at zeros; give the argument the default None"
 )
 """What to do about initial states that are an argument."""
+
+
+ARRAY_OUTSIDE = (
+    "expected layers of PyTorch alone, received an array of the module outside of a layer"
+)
 
 
 Form = Literal["steps", "vector", "one step", "squeezed", "rows"]
@@ -61,9 +67,25 @@ class Op:
         return self.target if self.kind in ("module", "array", "call") else self.name
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Function:
+    """A function of the features of the layer at ``at``, whose last operation is ``op``.
+
+    ``refused`` is why its first operation that is no layer cannot be taken over by itself; it is
+    None if the function is the output of a layer.
+    """
+
+    at: int
+    formula: Formula
+    op: Op
+    refused: RefusedError | None
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """The output of a layer, the one at ``at`` in the graph; 0 is the input.
+
+    If it has a ``function``, it is that of the features of an earlier layer as well, or only that.
 
     ``axes`` has a character for each axis: that of the axis of the input that it comes from, 0, 1
     or 2, or ``-`` for an axis of size 1. ``padded`` is true if it has steps of padding, which a
@@ -81,6 +103,7 @@ class Tensor:
     pad: tuple[int, int] = (0, 0)
     pad_value: float = 0.0
     surplus: int = 0
+    function: Function | None = None
 
 
 @dataclass(frozen=True, slots=True)
