@@ -77,6 +77,18 @@ def test_what_is_written_out_is_a_layer(name: str) -> None:
     assert text in rnnspec.from_torch(module).spec.document.text
 
 
+@pytest.mark.parametrize("name", traced.MASKED)
+def test_masks_leave_out_padding(name: str) -> None:
+    pool, text = traced.MASKED[name]
+    module = traced.Masked(pool)
+    model = rnnspec.from_torch(module, traced.padded_tokens()[0])
+    assert "mask_zero: true" in model.spec.document.text
+    assert text in model.spec.document.text
+    end = "padding is token 0, skipped wherever it is; in the module it is at the end alone"
+    assert end in model.inferred
+    assert "equal on the example and random inputs" in model.compared
+
+
 def test_lengths_may_be_counted() -> None:
     models = [rnnspec.from_torch(traced.counted(count)) for count in traced.COUNTS.values()]
     (text,) = {model.spec.document.text for model in models}

@@ -82,6 +82,15 @@ class PackedTagger(nn.Module):
         return self.out(self.dropout(output))
 
 
+class PackedMean(PackedTagger):
+    """The mean of the real steps: those of padding are zeros behind a packed sequence."""
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        packed = pack_padded_sequence(self.emb(x), lengths, True, False)
+        output, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+        return self.out(output.sum(1) / lengths[:, None].to(output.dtype))
+
+
 class PackedFeatures(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -280,6 +289,7 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     "classifier": (Classifier, tokens),
     "packed both": (PackedBoth, padded_tokens),
     "packed tagger": (PackedTagger, padded_tokens),
+    "packed mean": (PackedMean, padded_tokens),
     "packed features": (PackedFeatures, padded_features),
     "packed steps first": (PackedStepsFirst, padded_features),
     "nested": (Nested, features),
@@ -327,6 +337,10 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     ),
     "mean": (
         written(lambda m, x: F.elu(m.fc(m.rnn(x)[0].mean(1))), rnn=both(), fc=nn.Linear(8, 3)),
+        features,
+    ),
+    "mean by a size": (
+        written(lambda m, x: m.fc(m.rnn(x)[0].sum(1) / x.shape[1]), rnn=both(), fc=nn.Linear(8, 3)),
         features,
     ),
     "max": (
@@ -487,6 +501,59 @@ WRITTEN_OUT: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     ),
 }
 """Functions of features that are written out, each with what it is in a spec."""
+
+
+class Masked(nn.Module):
+    """A pooling of tokens that leaves out padding by a mask, without packed sequences."""
+
+    def __init__(self, pool: Callable[[Any, Any, Any], Any]) -> None:
+        super().__init__()
+        self.emb, self.rnn = nn.Embedding(9, 4, padding_idx=0), nn.GRU(4, 5, batch_first=True)
+        self.score, self.fc, self.pool = nn.Linear(5, 1), nn.Linear(5, 2), pool
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(self.pool(self, self.rnn(self.emb(x))[0], x))
+
+
+def masked_mean(_: Any, h: Any, x: Any) -> Any:
+    mask = (x != 0).unsqueeze(-1).float()
+    return (h * mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def mean_by_count(_: Any, h: Any, x: Any) -> Any:
+    mask = x.ne(0)
+    return (mask[:, :, None] * h).sum(dim=1) / mask.sum(1, keepdim=True)
+
+
+def mean_by_where(_: Any, h: Any, x: Any) -> Any:
+    kept = torch.where((x > 0)[..., None], h, 0.0)
+    return kept.sum(1) / torch.count_nonzero(x, dim=1).view(-1, 1)
+
+
+def masked_attention(m: Any, h: Any, x: Any) -> Any:
+    scores = m.score(h).squeeze(-1).masked_fill(x == 0, -1e9)
+    return torch.bmm(torch.softmax(scores, 1).unsqueeze(1), h).squeeze(1)
+
+
+def weighted_sum(m: Any, h: Any, x: Any) -> Any:
+    scores = m.score(h).masked_fill(~(x != 0).unsqueeze(-1), float("-inf"))
+    return (F.softmax(scores, dim=1) * h).sum(1)
+
+
+MASKED: dict[str, tuple[Callable[[Any, Any, Any], Any], str]] = {
+    "mean": (masked_mean, "pooling: mean"),
+    "mean by a count": (mean_by_count, "pooling: mean"),
+    "mean by torch.where": (mean_by_where, "pooling: mean"),
+    "sum": (lambda _, h, x: (h * (x != 0).unsqueeze(2)).sum(1), "pooling: sum"),
+    "max": (
+        lambda _, h, x: h.masked_fill((x == 0).unsqueeze(-1), float("-inf")).amax(1),
+        "pooling: max",
+    ),
+    "attention": (masked_attention, "    attention: {}\n"),
+    "weighted sum": (weighted_sum, "    attention: {}\n"),
+    "each step": (lambda _, h, x: h * x.sign().bool()[:, :, None], "pooling: none"),
+}
+"""Ways to leave out padding, each with what it is in a spec."""
 
 
 def counted(lengths: Callable[[Any], Any], *, index: int = 0) -> nn.Module:

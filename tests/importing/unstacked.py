@@ -189,9 +189,9 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "convolution of padding": (
         PackedConv, "self.conv(x.transpose(1, 2))", "conv: sees what padded steps hold, which the",
     ),
-    "sum of padding": (
-        lambda: Packed(lambda output: output.sum(1)), "output.sum(1)",
-        "sum: the sum counts the zeros that pad_packed_sequence puts at padding; 'pooling: sum'",
+    "maximum of padding": (
+        lambda: Packed(lambda output: output.amax(1)), "output.amax(1)",
+        "amax: the max counts the zeros that pad_packed_sequence puts at padding; 'pooling: max'",
     ),
     "no recurrent layer": (
         lambda: Written(lambda m, x: m.fc(x), fc=nn.Linear(3, 2)), "",

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from importing.traced import Features, Written, both, counted, lstm, over_time
+from importing.traced import (
+    Features,
+    Masked,
+    Written,
+    both,
+    counted,
+    lstm,
+    masked_mean,
+    over_time,
+)
 from torch import fx, nn
 from torch.nn import functional
 from torch.nn.utils import rnn
@@ -568,7 +577,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "leaky_relu: negative_slope: expected a number, received a size",
     ),
     (
-        lambda: over_time(lambda y, _: y.sum(2) / y.size(2)),
+        lambda: over_time(lambda y, _: y.sum(2) / y.size(1)),
         "y.sum(2) / y",
         "truediv: 'truediv': expected no size beside a vector, received one [E701]",
     ),
@@ -606,6 +615,55 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Features(lambda m, y: y * torch.sigmoid(m.out(y).sum(-1, keepdim=True))),
         "y * torch.sigmoid(",
         "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
+    ),
+    (
+        lambda: Written(
+            lambda m, x: masked_mean(m, m.rnn(m.emb(x))[0], x),
+            emb=nn.Embedding(9, 3),
+            rnn=nn.GRU(3, 4, batch_first=True, bidirectional=True),
+        ),
+        "m.rnn(m.emb(x))",
+        "rnn: reads padding before the steps of a sequence, backward; expected pack_padded_sequ",
+    ),
+    (
+        lambda: Masked(lambda m, h, x: masked_mean(m, h, x) + h[:, -1]),
+        "h[:, -1]",
+        "getitem: takes what stands at padding, which masks leave out elsewhere; a spec has one",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: (h * (x != 0).unsqueeze(2)).mean(1)),
+        "(h * (x != 0).unsqueeze(2)).mean(1)",
+        "mean: counts padding, which masks leave out elsewhere; a spec has one mask [E704]",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: h.masked_fill((x == 0).unsqueeze(2), -1.0).amax(1)),
+        "h.masked_fill(",
+        "amax: counts padding, which masks leave out elsewhere; a spec has one mask [E704]",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: h * (x == 0).unsqueeze(2)),
+        "h * (x == 0)",
+        "mul: expected a number in place of the steps of padding, received real steps [E704]",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: h * (x != 0).unsqueeze(1)),
+        "h * (x != 0)",
+        "mul: expected a number in place of the steps of padding, received other axes [E704]",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / (x == 0).sum(1)),
+        "(x == 0).sum(1)",
+        "sum: expected the tokens that are not 0 counted, received those that are [E704]",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: h.sum(1) / (x != 0).sum(1, keepdim=True)),
+        "h.sum(1) / ",
+        "truediv: expected the sum of the real steps divided by their number, received a vector",
+    ),
+    (
+        lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / x.size(1)),
+        "(h * (x != 0)",
+        "truediv: 'truediv': expected no size beside a vector, received one [E701]",
     ),
     (meta, "", "conv.bias: expected numbers, received a tensor of the device 'meta', which has no"),
     (

@@ -23,11 +23,12 @@ def weights_of(scope: Scope, value: Tensor) -> Weights:
             "expected a softmax over the features, or over the steps of one score for each, "
             "received another"
         )
-    if value.padded:
+    masked = value.filler is not None and value.filler <= -1e9
+    if value.padded and not masked:
         raise RefusedError("weighs padding, too; 'pooling: attention' leaves padding out")
     features = value.axes[scope.roles(value).index("features")] if value.form == "steps" else ""
     axes = value.axes.replace(features, "-") if features else value.axes
-    return Weights(value.at, axes)
+    return Weights(value.at, axes, masked)
 
 
 def attend(scope: Scope, weights: Weights, value: Tensor) -> int:
@@ -45,7 +46,10 @@ def attend(scope: Scope, weights: Weights, value: Tensor) -> int:
         scope.account.infer("bias 0, which the module lacks and the spec trains", hidden.modules[0])
     units = None if hidden is None else scope.width(scores.query.sources[0])
     paths = (query,) if hidden is None else (hidden.modules[0], query)
-    return scope.add(scores.attention(units), value, modules=paths)
+    at = scope.add(scores.attention(units), value, modules=paths)
+    if weights.masked:
+        scope.masked.add(at)
+    return at
 
 
 _OTHER_SCORES = (

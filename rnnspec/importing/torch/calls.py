@@ -8,7 +8,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch import functions, layers
+from rnnspec.importing.torch import functions, layers, masks
 from rnnspec.importing.torch.attention import attend
 from rnnspec.importing.torch.functions import (
     compute,
@@ -87,8 +87,10 @@ def detach(scope: Scope, x: Any) -> Value:
 def to(scope: Scope, x: Any, *args: Any, **kwargs: Any) -> Value:
     """Return a value in another dtype or on another device."""
     for each in (*args, *kwargs.values()):
-        if str(each) == "torch.bool" and is_input(x):
-            return not_zero(scope, x)
+        if str(each) == "torch.bool" and masks.is_input(x):
+            return masks.not_zero(scope, x)
+        if str(each) == "torch.bool" and isinstance(x, TokenMask):
+            return x
         if str(each) in _CASTS:
             raise RefusedError(f"expected float32 or float64, received {each}", "E703")
         if str(each) in _INTEGERS:
@@ -160,17 +162,12 @@ def pack(
         raise RefusedError(
             f"{message}{counted}, received {describe(lengths)}; with example=(x, lengths) they are"
         )
-    if lengths.counted:
-        scope.counted = True
-    if scope.counted and (scope.lengths or lengths.argument):
-        message = "expected all lengths from an argument, or all counted, received both"
-        raise RefusedError(f"{message}; a spec has one mask")
-    if scope.lengths and lengths.argument not in ("", scope.lengths):
-        raise RefusedError(
-            f"expected the lengths of the first packing, '{scope.lengths}', received "
-            f"'{lengths.argument}'; a spec has one mask"
-        )
-    scope.lengths = scope.lengths or lengths.argument
+    if len(lengths.axes) != 1:
+        raise RefusedError("expected one axis of lengths, received several", "E703")
+    if lengths.at_least_one:
+        scope.account.infer("a sequence of padding only has no step; in the module it has one")
+    scope.counted |= bool(lengths.counted)
+    scope.note_lengths(lengths)
     scope.decreasing |= enforce_sorted
     layers.lay_out_recurrent(scope, value, batch_first=batch_first)
     if lengths.counted and scope.role(lengths.counted) != "steps":
@@ -190,50 +187,12 @@ def pad(
     value = scope.tensor(x.steps)
     roles = ("batch", "steps") if batch_first else ("steps", "batch")
     axes = "".join(value.axes[scope.axis(value, role)] for role in (*roles, "features"))
-    return Several((replace(value, axes=axes), Lengths()))
+    return Several((replace(value, axes=axes, filler=0.0), Lengths(axes="*")))
 
 
-def is_input(x: Any) -> bool:
-    """Return whether a value is the input."""
-    return isinstance(x, Tensor) and not x.at
-
-
-def not_zero(scope: Scope, x: Any) -> TokenMask:
-    """Return which tokens are not 0.
-
-    Raises:
-        RefusedError: it is not about the tokens of the input.
-    """
-    if not is_input(x) or not scope.tokens:
-        received = "features" if is_input(x) else describe(x)
-        message = f"expected the tokens of the input, whose padding is 0, received {received}"
-        raise RefusedError(f"{message}; give lengths as an argument of forward")
-    return TokenMask(x.axes)
-
-
-def _compare(expected: int, advice: str = "") -> Callable[..., Value]:
-    """Return a comparison with a number that tells tokens from 0, as tokens are not negative."""
-
-    def compare(scope: Scope, x: Any, y: Any) -> Value:
-        mask = not_zero(scope, x)
-        if not isinstance(y, int | float) or y != expected:
-            message = f"expected {expected}, as padding is token 0, received {describe(y)}{advice}"
-            raise RefusedError(message, "E703")
-        return mask
-
-    return compare
-
-
-def _count(mask: TokenMask, dim: Any, *, keepdim: bool) -> Lengths:
-    """Return how many tokens are not 0."""
-    if keepdim:
-        raise RefusedError("keepdim: expected False for a count of tokens, received True", "E703")
-    return Lengths(counted=mask.axes[axis_number(dim, len(mask.axes))])
-
-
-def count_nonzero(scope: Scope, x: Any, dim: Any = None) -> Value:
-    """Return how many tokens are not 0."""
-    return _count(x if isinstance(x, TokenMask) else not_zero(scope, x), dim, keepdim=False)
+def _as_mask(scope: Scope, x: Any) -> Value:
+    """Return which tokens are not 0, or a mask as it is."""
+    return x if isinstance(x, TokenMask) else masks.not_zero(scope, x)
 
 
 _SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
@@ -245,6 +204,7 @@ _SIZES = (
 )
 
 
+_QUOTIENTS = ("truediv", "div", "divide", "itruediv")
 _SETTING_NAMES = ("p", "eps", "negative_slope", "alpha", "value", "threshold", "training")
 """Parameters that are numbers to the functions here, where PyTorch takes a size as well."""
 
@@ -265,7 +225,7 @@ def call_function(scope: Scope, name: str, given: Given) -> Value:
     values = (*args, *kwargs.values())
     if name in _SIZES.split() and any(isinstance(value, Size) for value in values):
         others = [v for v in values if isinstance(v, Value) and not isinstance(v, Size)]
-        if others and name not in ("size", "getattr"):
+        if others and name not in ("size", "getattr", *_QUOTIENTS):
             message = f"'{name}': expected no size beside {describe(others[0])}, received one"
             raise RefusedError(message, "E701")
         if not others:
@@ -309,7 +269,7 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
             return Several((single, Size())) if with_places else single
         x = settle(scope, x) if isinstance(x, Tensor) else x
         if isinstance(x, TokenMask) and statistic == "sum":
-            return _count(x, dim, keepdim=keepdim)
+            return masks.count(x, dim, keepdim=keepdim)
         if isinstance(x, Weighted) and statistic == "sum":
             return _attention(scope, x, dim, keepdim=keepdim)
         if isinstance(x, Halves):
@@ -322,8 +282,12 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
             raise RefusedError(
                 f"expected the {statistic} over the steps of a sequence, received other axes"
             )
-        check_no_padding(value, statistic)
+        masked = masks.leaves_out_padding(value, statistic)
+        if not masked:
+            check_no_padding(value, statistic)
         at = scope.add(pooling(statistic), value)
+        if masked:
+            scope.masked.add(at)
         result = without_steps(scope, value, at, keepdim=keepdim)
         return Several((result, Size())) if with_places else result
 
@@ -458,12 +422,10 @@ def _leaky(scope: Scope, x: Any, negative_slope: float = 0.01, inplace: bool = F
 
 def _clamp(scope: Scope, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002
     if isinstance(x, Lengths):
-        if max is not None or min not in (0, 1):
+        if max is not None or not isinstance(min, int | float) or not 0 <= min <= 1:
             message = f"expected lengths of at least 1, received limits {min} and {max}"
             raise RefusedError(message, "E703")
-        if min:
-            scope.account.infer("a sequence of padding only has no step; in the module it has one")
-        return x
+        return replace(x, at_least_one=x.at_least_one or min == 1)
     return _between(scope, x, min, max)
 
 
@@ -533,11 +495,15 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("reshape", "view"), reshape),
     **{name: _activation(value) for name, value in _ACTIVATIONS.items()},
     **{name: _softmax(name) for name in ("softmax", "log_softmax")},
-    **dict.fromkeys(("ne", "not_equal"), _compare(0, _EXCHANGE)),
-    **dict.fromkeys(("gt", "greater"), _compare(0)),
-    **dict.fromkeys(("ge", "greater_equal"), _compare(1)),
-    **dict.fromkeys(("bool", "sign"), not_zero),
-    "count_nonzero": count_nonzero,
+    **dict.fromkeys(("ne", "not_equal"), masks.compare(0, _EXCHANGE)),
+    **dict.fromkeys(("gt", "greater"), masks.compare(0)),
+    **dict.fromkeys(("ge", "greater_equal"), masks.compare(1)),
+    "eq": masks.compare(0, _EXCHANGE, negated=True),
+    **dict.fromkeys(("bool", "sign"), _as_mask),
+    **dict.fromkeys(("invert", "logical_not", "bitwise_not"), masks.invert),
+    **dict.fromkeys(("masked_fill", "masked_fill_"), masks.masked_fill),
+    "where": masks.where,
+    "count_nonzero": masks.count_nonzero,
     "detach": detach,
     "to": to,
     "getattr": attribute,
@@ -567,7 +533,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
     "hardtanh": _hardtanh,
     **dict.fromkeys(("mul", "multiply", "imul"), multiply),
-    **dict.fromkeys(("truediv", "div", "divide", "itruediv"), divide),
+    **dict.fromkeys(_QUOTIENTS, divide),
     "chunk": chunk,
     **dict.fromkeys(("bmm", "matmul"), matrix_product),
     "pack_padded_sequence": pack,
@@ -579,7 +545,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
 OF_FEATURES = frozenset(
     {
         *functions.NAMES, *_ACTIVATIONS, "add", "iadd", "add_", "mul", "multiply", "imul",
-        "truediv", "div", "divide", "itruediv", "mean", "sum", "amax", "max", "norm", "var", "std",
+        *_QUOTIENTS, "mean", "sum", "amax", "max", "norm", "var", "std",
         "clamp", "clip", "clamp_min", "hardtanh", "relu6", "leaky_relu",
     }
 )  # fmt: skip

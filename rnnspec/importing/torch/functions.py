@@ -120,7 +120,7 @@ def _with_formula(
     first = _broadcast(tensors, refused)
     earlier = [e.function.refused for e in tensors if e.function and e.function.at == at]
     reason = next((each for each in earlier if each is not None), refused)
-    return replace(first, at=at, function=Function(at, formula, scope.op, reason))
+    return replace(first, at=at, filler=None, function=Function(at, formula, scope.op, reason))
 
 
 def _broadcast(tensors: Sequence[Tensor], refused: RefusedError) -> Tensor:

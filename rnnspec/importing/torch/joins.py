@@ -9,6 +9,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch.attention import attend
 from rnnspec.importing.torch.functions import compute, is_pending, lacks_operation, settle
 from rnnspec.importing.torch.layers import expect_features
+from rnnspec.importing.torch.masks import fill, mean_of_all, mean_of_real
 from rnnspec.importing.torch.shapes import (
     axis_number,
     both,
@@ -17,10 +18,13 @@ from rnnspec.importing.torch.shapes import (
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     Half,
+    Lengths,
     ModuleArray,
     Several,
+    Size,
     State,
     Tensor,
+    TokenMask,
     Weighted,
     Weights,
     describe,
@@ -39,7 +43,7 @@ def without_steps(scope: Scope, value: Tensor, at: int, *, keepdim: bool) -> Ten
     steps = scope.axis(value, "steps")
     axes = value.axes[:steps] + "-" * keepdim + value.axes[steps + 1 :]
     form: Form = "one step" if keepdim else "vector"
-    return scope.result(value, at, form=form, axes=axes)
+    return scope.result(value, at, form=form, axes=axes, padded=False)
 
 
 def multiply(scope: Scope, x: Any, y: Any) -> Value:
@@ -50,6 +54,9 @@ def multiply(scope: Scope, x: Any, y: Any) -> Value:
         return _merge(scope, x, y, "mul")
     if isinstance(x, Tensor) and not is_pending(x) and y == 0.5 and scope.average(x.at):
         return x
+    for one, other in ((x, y), (y, x)):
+        if isinstance(one, Tensor) and isinstance(other, TokenMask):
+            return fill(scope, settle(scope, one), other, 0.0)
     weights, steps = (x, y) if isinstance(x, Weights) else (y, x)
     if not isinstance(weights, Weights):
         refused = lacks_operation("mul")
@@ -68,6 +75,10 @@ def divide(scope: Scope, x: Any, y: Any) -> Value:
     """Return the mean of both directions, or a function of features."""
     if isinstance(x, Tensor) and not is_pending(x) and y == 2 and scope.average(x.at):
         return x
+    if isinstance(x, Tensor) and isinstance(y, Lengths):
+        return mean_of_real(scope, settle(scope, x), y)
+    if isinstance(x, Tensor) and isinstance(y, Size):
+        return mean_of_all(scope, x, y)
     return compute(scope, "Div", (x, y), lacks_operation("truediv"))
 
 

@@ -92,13 +92,16 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
 
 def _network_input(account: Account, scope: Scope, arranged: Arranged) -> nodes.Input:
     """Return the input, with the padding that the lengths of packed sequences stand for."""
-    masked, first = any(scope.packed.values()), arranged.steps[0].layer
+    masked, first = scope.has_padding, arranged.steps[0].layer
     if isinstance(first, nodes.Embedding):
         if masked and scope.counted:
             message = "the module counts the other tokens of a sequence, and takes as many from its"
             account.infer(f"padding is token 0; {message} start")
-        elif masked:
+        elif masked and scope.lengths:
             account.infer("padding is token 0; the module takes lengths")
+        elif masked:
+            message = "skipped wherever it is; in the module it is at the end alone"
+            account.infer(f"padding is token 0, {message}")
         size = first.vocabulary
         return nodes.TokenInput(steps=arranged.length, vocabulary=size, mask_zero=masked)
     if masked:
@@ -273,7 +276,7 @@ def _account_for(account: Account, scope: Scope, module: Any, given: int | None)
 def _check_padding(account: Account, scope: Scope) -> None:
     """Refuse what differs from the padding that the lengths of packed sequences stand for."""
     op, index = scope.padding or (None, 0)
-    if op and not any(scope.packed.values()):
+    if op and not scope.has_padding:
         reason = "PyTorch masks nothing by it, and only keeps that vector from being trained"
         account.leave(f"padding_idx={index}", reason=reason)
     elif op and index != 0:
@@ -286,13 +289,45 @@ def _check_padding(account: Account, scope: Scope) -> None:
     if plain and len(plain) < len(scope.packed):
         message = "expected packed sequences in every recurrent layer or in none; received others"
         account.refuse(plain[0], message, "E704")
-    for step in scope.steps.values() if any(scope.packed.values()) else ():
+    for at, step in scope.steps.items() if scope.has_padding else ():
         where, place = step.op.where, step.op.place
-        if isinstance(step.layer, nodes.Conv | nodes.WindowPooling):
-            message = (
-                "sees what padded steps hold, which the language leaves out; expected it without "
-                "pack_padded_sequence"
-            )
+        if message := _reads_padding(scope, at):
             account.refuse(where, message, "E704", place.file, place.span)
         if isinstance(step.layer, nodes.BatchNorm):
             account.leave("padding in the statistics of a batch", where)
+
+
+def _reads_padding(scope: Scope, at: int) -> str:
+    """Return why the result of a layer depends on padded steps, empty if it does not."""
+    step, packs = scope.steps[at], any(scope.packed.values())
+    layer = step.layer
+    if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+        way = "pack_padded_sequence" if packs else "masks"
+        message = "sees what padded steps hold, which the language leaves out; expected it without"
+        return f"{message} {way}"
+    if packs or at in scope.masked or not _has_padded_steps(scope, step.sources[0]):
+        return ""
+    match layer:
+        case nodes.Recurrent(merge=str()):
+            return (
+                "reads padding before the steps of a sequence, backward; expected "
+                "pack_padded_sequence"
+            )
+        case nodes.Pooling(statistic="last" | "last_step") | nodes.LastSteps() | nodes.Flatten():
+            return (
+                "takes what stands at padding, which masks leave out elsewhere; a spec has one mask"
+            )
+        case nodes.Pooling() | nodes.Attention():
+            return "counts padding, which masks leave out elsewhere; a spec has one mask"
+        case _:
+            return ""
+
+
+def _has_padded_steps(scope: Scope, at: int) -> bool:
+    """Return whether the output at a place has the steps of the input."""
+    vectors = nodes.Pooling | nodes.Attention | nodes.Flatten | nodes.Repeat
+    while at:
+        if isinstance(scope.steps[at].layer, vectors):
+            return False
+        at = scope.steps[at].sources[0]
+    return True

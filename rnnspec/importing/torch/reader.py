@@ -119,7 +119,7 @@ class Reader:
                 self._inputs.append(op.target)
                 first = len(self._inputs) == 1
                 axes = "01" if self.scope.tokens else "012"
-                return Tensor(0, "steps", axes) if first else Lengths(op.target)
+                return Tensor(0, "steps", axes) if first else Lengths("*", op.target)
             case "module":
                 return layers.call_module(self.scope, op, given)
             case "array":
@@ -218,16 +218,20 @@ class Reader:
         return Layout(
             order=scope.order,
             results=tuple(
-                Result(name, _order_axes(scope.roles(value)), value.padded)
+                Result(name, _order_axes(scope.roles(value)), self._is_padded(value))
                 for name, value in self.results
             ),
             inputs=len(self._inputs),
             lengths=self._inputs.index(scope.lengths) if scope.lengths else 0,
-            counted=scope.counted,
+            counted=scope.counted or (scope.masks and not scope.lengths),
             decreasing=scope.decreasing,
             batch=scope.batch,
             casts=scope.casts,
         )
+
+    def _is_padded(self, value: Tensor) -> bool:
+        """Return whether a result has steps of padding."""
+        return value.padded or (self.scope.masks and "steps" in self.scope.roles(value))
 
     def _say_layout(self, value: Tensor) -> None:
         names, scope = ("batch", "steps", "features"), self.scope

@@ -20,7 +20,7 @@ from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
-    from rnnspec.importing.torch.values import Function
+    from rnnspec.importing.torch.values import Function, Lengths
     from rnnspec.slots import Array
 
 _SIZE_ONE = "-"
@@ -35,7 +35,8 @@ class Scope(LayerGraph):
     ``steps`` has the layers by their places, which begin at 1. ``modules`` are those with arrays,
     by their paths. ``packed`` says of each recurrent module whether it was given a packed sequence.
     ``arrays`` has all arrays of the module by their paths. ``padding`` is an embedding with its
-    ``padding_idx``. ``flattened`` has the sizes of flattened sequences by their places. The others
+    ``padding_idx``. ``masks`` is true if padded steps are left out by masks, and ``masked`` are the
+    poolings that do so. ``flattened`` has the sizes of flattened sequences by their places. Others
     are those of ``Layout``, ``lengths`` by its name. ``stand_ins`` are numbers in place of those of
     arrays in functions of features, by their paths, and ``settled`` has the places of the layers
     that such functions are.
@@ -55,6 +56,8 @@ class Scope(LayerGraph):
         self.decreasing = False
         self.batch = 0
         self.padding: tuple[Op, int] | None = None
+        self.masks = False
+        self.masked = set[int]()
         self.stand_ins: dict[str, Array] = {}
         self.settled: dict[Function, int] = {}
         self._roles: dict[str, str] = {"2": "features"} if tokens else {}
@@ -140,7 +143,30 @@ class Scope(LayerGraph):
 
     def result(self, value: Tensor, at: int, **changes: Any) -> Tensor:
         """Return the output of a layer in the layout of ``value``."""
-        return replace(value, at=at, **{"backward_first": False, "function": None, **changes})
+        return replace(
+            value, at=at, **{"backward_first": False, "filler": None, "function": None, **changes}
+        )
+
+    def note_lengths(self, lengths: Lengths) -> None:
+        """Note which argument has the lengths of sequences.
+
+        Raises:
+            RefusedError: it is another one than before, or they were counted.
+        """
+        if self.counted and (self.lengths or lengths.argument):
+            message = "expected all lengths from an argument, or all counted, received both"
+            raise RefusedError(f"{message}; a spec has one mask")
+        if self.lengths and lengths.argument not in ("", self.lengths):
+            raise RefusedError(
+                f"expected the lengths of the first packing, '{self.lengths}', received "
+                f"'{lengths.argument}'; a spec has one mask"
+            )
+        self.lengths = self.lengths or lengths.argument
+
+    @property
+    def has_padding(self) -> bool:
+        """Whether padded steps are left out: by packed sequences, or by masks."""
+        return self.masks or any(self.packed.values())
 
     def is_same(self, one: str, other: str) -> bool:
         """Return whether two paths lead to the same array of the module."""

@@ -111,7 +111,7 @@ def squeeze(scope: Scope, x: Any, dim: Any = None) -> Value:
 
 def unsqueeze(scope: Scope, x: Any, dim: Any) -> Value:
     """Give a value an axis of size 1."""
-    if isinstance(x, Weights):
+    if isinstance(x, Weights | TokenMask | Lengths):
         at = axis_number(dim, len(x.axes) + 1)
         return replace(x, axes=f"{x.axes[:at]}-{x.axes[at:]}")
     value = scope.tensor(x)
@@ -143,6 +143,8 @@ def flatten(scope: Scope, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Valu
 def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
     """Join the final states of both directions, or all steps; refuse other changes of shape."""
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
+    if isinstance(x, Lengths) and sizes == (-1, 1) and len(x.axes) == 1:
+        return replace(x, axes=f"{x.axes}-")
     if isinstance(x, States):
         if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
             states = (State(x, -2), State(x, -1))[-x.directions :]
@@ -204,6 +206,8 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
         RefusedError: the language has no word for this part.
     """
     match x:
+        case TokenMask() | Lengths() if (axes := _with_new_axes(x.axes, index)) is not None:
+            return replace(x, axes=axes)
         case Several(items):
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
@@ -221,6 +225,23 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
             return _part(scope, x, index)
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
+
+
+def _with_new_axes(axes: str, index: Any) -> str | None:
+    """Return axes with those of size 1 that an index adds, or None if it takes a part."""
+    parts = index if isinstance(index, tuple) else (index,)
+    added, rest = "", axes
+    for at, part in enumerate(parts):
+        if part is None:
+            added += "-"
+        elif part is ...:
+            kept = len(rest) - sum(each is not None for each in parts[at + 1 :])
+            added, rest = added + rest[:kept], rest[kept:]
+        elif part == _ALL and rest:
+            added, rest = added + rest[0], rest[1:]
+        else:
+            return None
+    return added + rest
 
 
 def _state(states: States, index: Any) -> Value:

@@ -92,7 +92,8 @@ class Tensor:
     packed sequence left. ``backward_first`` is true if the features of the backward direction come
     before those of the forward one, which the graph has the other way round. ``pad`` is how often
     the next window sees ``pad_value`` before and after the steps, and ``surplus`` is the number of
-    steps at the end that a causal convolution does not have.
+    steps at the end that a causal convolution does not have. ``filler`` is what padded steps hold,
+    None for anything.
     """
 
     at: int
@@ -103,6 +104,7 @@ class Tensor:
     pad: tuple[int, int] = (0, 0)
     pad_value: float = 0.0
     surplus: int = 0
+    filler: float | None = None
     function: Function | None = None
 
 
@@ -127,10 +129,14 @@ class Halves:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of an attention: a softmax over the steps of the scores at ``at``."""
+    """The weights of an attention: a softmax over the steps of the scores at ``at``.
+
+    They are 0 at padding if they are ``masked``.
+    """
 
     at: int
     axes: str
+    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +202,25 @@ class Lengths:
     """The number of real steps of each sequence: an input, counted, or of ``pad_packed_sequence``.
 
     ``argument`` is the name of the input. ``counted`` is the axis along which the tokens that are
-    no padding were counted.
+    no padding were counted. ``axes`` has the other axis, or ``*`` for the batch, and ``-`` for axes
+    of size 1. If they are ``at_least_one``, so is that of a sequence of padding alone.
     """
 
+    axes: str
     argument: str = ""
     counted: str = ""
+    at_least_one: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TokenMask:
-    """Which tokens of the input are not 0, with the axes of the input."""
+    """Which tokens of the input are not 0, or which are if it is ``negated``.
+
+    It has the axes of the input, and ``-`` for axes of size 1.
+    """
 
     axes: str
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
