@@ -22,6 +22,7 @@ from rnnspec.words import Activation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.importing.graph.layer_graph import Operation
     from rnnspec.slots import Array
 
 _ROWS = 48
@@ -43,7 +44,7 @@ class Formula:
     ``parts`` are formulas, constants, and None for the features. The result is one number for all
     features if it ``is_single``. ``op`` is the operator by ONNX's name, with its ``attributes``,
     and ``depth`` is how many operators are nested. ``small`` are single constants between 0 and 1:
-    one may be the epsilon of a norm.
+    one may be the epsilon of a norm. ``origin`` is the operation that applies it, for messages.
     """
 
     function: Callable[..., Array]
@@ -53,6 +54,7 @@ class Formula:
     depth: int
     attributes: Mapping[str, Any]
     small: tuple[float, ...] = ()
+    origin: Operation | None = None
 
     @property
     def constants(self) -> list[Array]:
@@ -86,13 +88,14 @@ Piece = nodes.Activation | Affine | Norm | L2
 """What the language can say: an activation, or one of the others."""
 
 
-def apply(
+def apply(  # noqa: PLR0913 - the parts of a formula
     op: str,
     function: Callable[..., Array],
     parts: tuple[Formula | Array | None, ...],
     *,
     attributes: Mapping[str, Any] = MappingProxyType({}),
     is_single: bool = False,
+    origin: Operation | None = None,
 ) -> Formula:
     """Return an operator applied to formulas, to constants, and to the features.
 
@@ -116,6 +119,7 @@ def apply(
         depth,
         attributes,
         tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
+        origin,
     )
 
 
@@ -139,8 +143,11 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
             if each.op in _LIMITED and part is not None and not isinstance(part, Formula)
             for limit in np.ravel(part)[:1]
         )
-        stated = f" with {' and '.join(limits)}" if limits else ""
-        raise RefusedError(f"the language has no function of features like {ops}{stated}", "E701")
+        if limits:
+            origin = next(each.origin for each in _walk(formula) if each.op in _LIMITED)
+            message = f"rnnspec does not support {ops} with {' and '.join(limits)} of features"
+            raise RefusedError(message, "E701", origin)
+        raise RefusedError(f"the language has no function of features like {ops}", "E701")
     return pieces
 
 

@@ -24,7 +24,7 @@ from rnnspec.importing.onnx.bounds import (
     size_of,
     subtract,
 )
-from rnnspec.importing.onnx.values import DoubtError
+from rnnspec.importing.onnx.graph import DoubtError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.graph.layer_graph import Place, RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -36,6 +38,11 @@ class Node:
             return self.name
         outputs = [name for name in self.outputs if name]
         return f"{self.op} at {outputs[0]}" if outputs else self.op
+
+    @property
+    def place(self) -> Place:
+        """Nowhere in a source file."""
+        return Place()
 
     @property
     def graphs(self) -> Iterator[Graph]:
@@ -102,6 +109,13 @@ class Graph:
             for graph in node.graphs:
                 limits.update(dict.fromkeys(graph.limits))
         return tuple(limit for limit in limits if isfinite(limit))
+
+
+class DoubtError(RefusedError):
+    """The refusal of what a node before another one does, such as what samples cannot show."""
+
+    def __init__(self, node: Node, message: str, code: str = "E704") -> None:
+        super().__init__(message, code, node)
 
 
 class CycleError(Exception):

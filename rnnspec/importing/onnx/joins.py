@@ -100,7 +100,9 @@ def _apply_to_features(
         )
     )
     attributes = node.attributes
-    formula = apply(node.op, function, tuple(parts), attributes=attributes, is_single=single)
+    formula = apply(
+        node.op, function, tuple(parts), attributes=attributes, is_single=single, origin=node
+    )
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 

@@ -16,6 +16,7 @@ from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.decode import read_graph
+from rnnspec.importing.onnx.graph import Node
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
 from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
@@ -306,8 +307,7 @@ def _check_masks(
 
 
 def _op(step: Step) -> str:
-    op: str = getattr(getattr(step.op, "node", None), "op", "")
-    return op
+    return step.op.op if isinstance(step.op, Node) else ""
 
 
 def _name_of(step: Step) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.bounds import BINARY, exactly
 from rnnspec.importing.onnx.derived import NARROW, bounds_of, check_reach, is_constant, limits_of
-from rnnspec.importing.onnx.values import DoubtError, Known
+from rnnspec.importing.onnx.graph import DoubtError
+from rnnspec.importing.onnx.values import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -22,14 +22,12 @@ from rnnspec.importing.onnx import (
     shapes,
 )
 from rnnspec.importing.onnx.bounds import bounded, number, size_of
-from rnnspec.importing.onnx.graph import Graph
+from rnnspec.importing.onnx.graph import Graph, Node
 from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
 from rnnspec.importing.onnx.scope import Scope
 from rnnspec.importing.onnx.values import (
     Argument,
-    DoubtError,
     Known,
-    Op,
     RestartError,
     Stack,
     Tensor,
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.imported import Account
-    from rnnspec.importing.onnx.graph import Info, Node
+    from rnnspec.importing.onnx.graph import Info
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Value
     from rnnspec.slots import Array
@@ -197,7 +195,7 @@ class Reader:
         for name, array in graph.arrays.items():
             self._values[name] = Known((array,) * number, name)
         for node in needed:
-            self.scope.op = Op(node)
+            self.scope.op = node
             inputs = [self._values.get(name) if name else None for name in node.inputs]
             try:
                 outputs = self._outputs(node, inputs)
@@ -210,7 +208,7 @@ class Reader:
 
     def _note_refusal(self, node: Node, refused: RefusedError) -> None:
         """Note why a node is refused; the reason may be a node before it."""
-        cause = refused.node if isinstance(refused, DoubtError) else node
+        cause = refused.origin if isinstance(refused.origin, Node) else node
         if all(other is not refused for _, other in self._refused):
             self._refused.append((cause, refused))
 
@@ -357,7 +355,7 @@ class Reader:
         if isinstance(value, Unknown):
             return
         tensor = value if isinstance(value, Tensor) else scope.as_tensor(value)
-        scope.op = Op(_Output(name))  # type: ignore[arg-type]
+        scope.op = Node(brief(name), "output", "", (), (), {})
         solid = scope.with_features(scope.settle(tensor))
         solid = scope.in_place(solid)
         letters = "".join(solid.axes)
@@ -392,15 +390,6 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         if node.domain or node.op not in ("Loop", "Scan") or is_layer:
             needed.update(node.taken_names)
     return result[::-1]
-
-
-class _Output:
-    """What makes a layer at an output."""
-
-    def __init__(self, name: str) -> None:
-        self.where = brief(name)
-        self.op = "output"
-        self.name = name
 
 
 def _numbers(value: Value) -> Known | None:

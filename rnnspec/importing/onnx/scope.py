@@ -12,7 +12,6 @@ from rnnspec.importing.graph.formulas import L2, Affine, Norm, recognise
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.onnx.values import (
     Known,
-    Op,
     RestartError,
     Tensor,
     are_equal,
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Account
     from rnnspec.importing.graph.formulas import Formula, Piece
+    from rnnspec.importing.graph.layer_graph import Operation
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array
@@ -59,12 +59,12 @@ class Scope(LayerGraph):
     def __init__(self, account: Account, probes: Probes) -> None:
         super().__init__(account)
         self.probes = probes
-        self.op: Op | None = None
+        self.op: Operation | None = None
         self.backward: set[int] = set()
         self.masked: dict[int, bool] = {}
         self.zeroed: set[int] = set()
         self.is_counted = False
-        self.single_steps: dict[int, Op] = {}
+        self.single_steps: dict[int, Operation] = {}
         self.embedding = 0
         self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}

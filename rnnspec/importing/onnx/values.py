@@ -7,44 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rnnspec.importing.graph.layer_graph import Place, RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.bounds import UNBOUNDED
 
 if TYPE_CHECKING:
     from rnnspec.importing.graph.formulas import Formula
     from rnnspec.importing.onnx.bounds import Bounds
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.onnx.graph import DoubtError
     from rnnspec.slots import Array
 
     Probed = tuple[Array, ...]
     """An array for each probe."""
 
 _FEW_NUMBERS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """A node, as what makes a layer."""
-
-    node: Node
-
-    @property
-    def where(self) -> str:
-        """What errors call it."""
-        return self.node.where
-
-    @property
-    def place(self) -> Place:
-        """Nowhere in a source file."""
-        return Place()
-
-
-class DoubtError(RefusedError):
-    """The refusal of numbers that a node makes of the input in a way that samples cannot show."""
-
-    def __init__(self, node: Node, message: str) -> None:
-        super().__init__(message)
-        self.node = node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
