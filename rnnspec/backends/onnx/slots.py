@@ -142,7 +142,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Recurrent() if stepwise_reason(layer):
             return tuple(_unfused_slots(layer))
         case Recurrent():
-            return tuple(_fused_slots(layer))
+            return tuple(fused_slots(layer))
         case Dense() | Conv():
             axes = "out in step" if isinstance(layer, Conv) else "in out"
             kernel = Slot(param="kernel", path="W", axes=axes)
@@ -191,7 +191,8 @@ def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
         yield Slot(param=param.name, path=path, axes=param.axes, gates=param.gates)
 
 
-def _fused_slots(layer: Recurrent) -> Iterator[Slot]:
+def fused_slots(layer: Recurrent) -> Iterator[Slot]:
+    """Yield the slots of a layer that is one node; ``row`` is its direction."""
     match layer.cell:
         case SimpleRNN():
             order = "h"

@@ -6,6 +6,7 @@ such as https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
@@ -99,31 +100,31 @@ def module(layer: Layer) -> str:
     return stack.name if stack else layer.name
 
 
-def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
+def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
+    """Yield the slots of a direction, whose paths are the names of an ``nn.RNNBase`` in general."""
     order = _gates(layer.cell)
-    inner, suffix = module_path(layer, prefix)
-    stack = stack_of(layer)
-    index = stack.index if stack else 0
 
     def slot(name: str, path: str, axes: str, addend: str | None = None) -> Slot:
-        ending = f"_l{index}{suffix}"
-        return Slot(
-            param=prefix + name,
-            path=f"{inner}{path}{ending}",
-            axes=axes,
-            gates=order,
-            addend=f"{inner}{addend}{ending}" if addend else None,
-        )
+        return Slot(param=prefix + name, path=path, axes=axes, gates=order, addend=addend)
 
     yield slot("kernel", "weight_ih", "(gate out) in")
     yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
     if layer.bias:
-        # For training, a redundant second bias is not a parameter.
-        plan = plan_of(layer)
-        stock = plan.form != "training" and plan.has_redundant_bias
-        yield slot("bias", "bias_ih", "(gate out)", "bias_hh" if stock else None)
-        if has_recurrent_bias(layer.cell):
+        apart = has_recurrent_bias(layer.cell)
+        yield slot("bias", "bias_ih", "(gate out)", None if apart else "bias_hh")
+        if apart:
             yield slot("recurrent_bias", "bias_hh", "(gate out)")
+
+
+def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
+    inner, suffix = module_path(layer, prefix)
+    stack, plan = stack_of(layer), plan_of(layer)
+    ending = f"_l{stack.index if stack else 0}{suffix}"
+    # For training, a redundant second bias is not a parameter.
+    stock = plan.form != "training" and plan.has_redundant_bias
+    for slot in direction_slots(layer, prefix):
+        addend = f"{inner}{slot.addend}{ending}" if slot.addend and stock else None
+        yield replace(slot, path=f"{inner}{slot.path}{ending}", addend=addend)
 
 
 def _gates(cell: Cell) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.backends.onnx.slots import fused_slots, half
 from rnnspec.errors import brief
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.scope import restart_with
@@ -22,7 +23,7 @@ from rnnspec.importing.onnx.values import (
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.params import gates, has_recurrent_bias, params
-from rnnspec.slots import Slot, unpack
+from rnnspec.slots import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,13 +31,10 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.importing.onnx.scope import Scope
     from rnnspec.importing.onnx.values import Probed, Value
-    from rnnspec.ir.params import Param
     from rnnspec.slots import Array
     from rnnspec.words import CellActivation
 
 NO_STATES = "a spec has no input for states, which start at zeros"
-_GATES = {"h": "h", "ifco": "iofc", "zrn": "zrn"}
-"""ONNX's order of the gates for each canonical one."""
 _NEAR = 1e-6
 """The error of the slopes of activations, which a file has in float32."""
 _DEFAULTS = {
@@ -371,30 +369,15 @@ def _arrays(layer: nodes.Recurrent, w: Array, r: Array, b: Array | None) -> Mapp
     for name, shape, expected in shapes:
         if shape != expected:
             raise RefusedError(f"{name}: expected {expected}, received {shape}", "E707")
-    apart = has_recurrent_bias(layer.cell)
-    return {param.name: _array(param, w, r, b, apart=apart) for param in params(layer)}
-
-
-def _array(param: Param, w: Array, r: Array, b: Array | None, *, apart: bool) -> Array:
-    """Return a canonical array; the two biases are ``apart`` if they do not act as their sum."""
-    prefix, _, own = param.name.rpartition(".")
-    row = 1 if prefix == "backward" else 0
-
-    def read(array: Array, axes: str) -> Array:
-        slot = Slot(param=param.name, path="", axes=axes, gates=_GATES[param.gates])
-        return unpack(param, slot, array)
-
-    match own:
-        case "kernel":
-            return read(w[row], "(gate out) in")
-        case "recurrent_kernel":
-            return read(r[row], "(gate out) in")
-        case _:
+    param_of = {param.name: param for param in params(layer)}
+    result: dict[str, Array] = {}
+    for slot in fused_slots(layer):
+        array = {"W": w, "R": r}.get(slot.path)
+        if array is None:
             assert b is not None, "it has a bias"
-            of_input, of_state = np.split(b[row], 2)
-            if own == "recurrent_bias":
-                return read(of_state, "(gate out)")
-            if apart or not of_state.any():
-                return read(of_input, "(gate out)")
-            # In float64, so that the sum is rounded once.
-            return read(of_input.astype("f8") + of_state.astype("f8"), "(gate out)")
+            array, other = half(b, slot.path), half(b, "Rb")
+            if slot.path == "Wb" and not has_recurrent_bias(layer.cell) and other.any():
+                # The two act as their sum. In float64, so that it is rounded once.
+                array = array.astype("f8") + other.astype("f8")
+        result[slot.param] = unpack(param_of[slot.param], slot, array[slot.row])
+    return result

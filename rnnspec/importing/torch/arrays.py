@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
 from rnnspec.backends.imported import Account, Became
+from rnnspec.backends.torch.slots import direction_slots
+from rnnspec.backends.torch.slots import slots as torch_slots
 from rnnspec.errors import UsageError, few
 from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.torch.archive import TensorError
@@ -21,24 +23,18 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     Stack,
     Tied,
-    shapes_of,
 )
 from rnnspec.ir import nodes
-from rnnspec.ir.params import gates, params
+from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import type_name
-from rnnspec.slots import Slot, is_finite, packed, unpack
+from rnnspec.slots import Slot, is_finite, packed, shape_in, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.ir.nodes import Layer
-    from rnnspec.ir.params import Param
     from rnnspec.slots import Array
-
-
-_GATES = {"h": "h", "ifco": "ifco", "zrn": "rzn"}
-"""PyTorch's order of the gates for each canonical one; PyTorch writes g for c."""
 
 
 def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, Entry]]]:
@@ -75,57 +71,32 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                 assert_never(module)
 
 
-def canonical(layer: Layer, module: Module, arrays: Mapping[str, Entry]) -> dict[str, Array]:
+def _slots(layer: Layer) -> Iterator[Slot]:
+    """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
+    if isinstance(layer, nodes.Recurrent):
+        for prefix in directions(layer):
+            for slot in direction_slots(layer, prefix):
+                addend = slot.addend and prefix + slot.addend
+                yield replace(slot, path=prefix + slot.path, addend=addend)
+        return
+    for slot in torch_slots(layer):
+        # Of an attention, the query has a module of its own.
+        own = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
+        yield replace(slot, path=own)
+
+
+def canonical(layer: Layer, arrays: Mapping[str, Entry]) -> dict[str, Array]:
     """Return the canonical arrays of a layer, whose shapes have been compared."""
-    return {f"{layer.name}.{each.name}": _array(each, module, arrays) for each in params(layer)}
-
-
-def _array(param: Param, module: Module, arrays: Mapping[str, Entry]) -> Array:
-    match module:
-        case Stack():
-            return _recurrent(param, arrays)
-        case Convolution() if param.name == "kernel":
-            return arrays["weight"].read().transpose(2, 1, 0)
-        case Attention() if param.name == "query":
-            return arrays["query"].read().T
-        case Matrix() | Attention() if param.name == "kernel":
-            return arrays["weight"].read().T
-        case _:
-            return arrays[_NAMES.get(param.name, "weight")].read()
-
-
-_NAMES = {
-    "bias": "bias", "beta": "bias", "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}  # fmt: skip
-"""The names of PyTorch for canonical arrays; that of all others is ``weight``."""
-
-
-def _recurrent(param: Param, arrays: Mapping[str, Entry]) -> Array:
-    prefix, _, own = param.name.rpartition(".")
-    start, gates = f"{prefix}." if prefix else "", _GATES[param.gates]
-
-    def read(name: str, axes: str) -> Array:
-        return unpack(
-            param,
-            Slot(param=param.name, path=name, axes=axes, gates=gates),
-            arrays[start + name].read(),
-        )
-
-    match own:
-        case "kernel":
-            return read("weight_ih", "(gate out) in")
-        case "recurrent_kernel":
-            return read("weight_hh", "(gate out) in")
-        case "recurrent_bias":
-            return read("bias_hh", "(gate out)")
-        case _ if param.gates == gates:
-            # In a simple layer and an LSTM the two biases act as their sum. In float64, so that
-            # the sum is rounded once.
-            with np.errstate(invalid="ignore"):  # what is not finite is refused later
-                return read("bias_ih", "(gate out)").astype("f8") + read("bias_hh", "(gate out)")
-        case _:  # a GRU: the reset gate multiplies the second bias
-            return read("bias_ih", "(gate out)")
+    param_of = {param.name: param for param in params(layer)}
+    result: dict[str, Array] = {}
+    for slot in _slots(layer):
+        array = arrays[slot.path].read()
+        if slot.addend is not None:
+            # In float64, so that the sum is rounded once. What is not finite is refused later.
+            with np.errstate(invalid="ignore"):
+                array = array.astype("f8") + arrays[slot.addend].read()
+        result[f"{layer.name}.{slot.param}"] = unpack(param_of[slot.param], slot, array)
+    return result
 
 
 Part = tuple[str, Module, "Mapping[str, Entry]"]
@@ -167,7 +138,7 @@ def arrays_of(
     arrays = dict[str, "Array"]()
     try:
         for layer, (where, module, own) in pairs:
-            for key, array in canonical(layer, module, own).items():
+            for key, array in canonical(layer, own).items():
                 arrays[key] = packed(array)
             became = Became(where, class_of(module), f"{layer.name} ({type_name(layer)})")
             account.became.append(became)
@@ -239,31 +210,10 @@ def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
 
 def expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the arrays that PyTorch has for a layer."""
-    match layer:
-        case nodes.Embedding():
-            return {"weight": (layer.vocabulary, layer.dim)}
-        case nodes.Dense():
-            bias = {"bias": (layer.units,)} if layer.bias else {}
-            weight = {} if layer.tied else {"weight": (layer.units, layer.features)}
-            return {**weight, **bias}
-        case nodes.Conv():
-            bias = {"bias": (layer.filters,)} if layer.bias else {}
-            return {"weight": (layer.filters, layer.features, layer.window.size), **bias}
-        case nodes.Attention(units=None):
-            return {"query": (1, layer.features)}
-        case nodes.Attention(units=int(units)):
-            return {"weight": (units, layer.features), "bias": (units,), "query": (1, units)}
-        case nodes.LayerNorm() | nodes.BatchNorm():
-            moving = isinstance(layer, nodes.BatchNorm)
-            own = ("weight", "bias", *(("running_mean", "running_var") if moving else ()))
-            return {name: (nodes.width(layer.input),) for name in own}
-        case nodes.Recurrent():
-            number = len(gates(layer.cell))
-            shapes = shapes_of(number, layer.units, layer.features, bias=layer.bias)
-            prefixes = ("",) if layer.merge is None else ("forward.", "backward.")
-            return {prefix + own: shape for prefix in prefixes for own, shape in shapes.items()}
-        case _:
-            return {}
+    param_of = {param.name: param for param in params(layer)}
+    return {
+        path: shape_in(param_of[slot.param], slot) for slot in _slots(layer) for path in slot.paths
+    }
 
 
 def _list_shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
