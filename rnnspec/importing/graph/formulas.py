@@ -88,6 +88,18 @@ Piece = nodes.Activation | Affine | Norm | L2
 """What the language can say: an activation, or one of the others."""
 
 
+def layer_of(piece: nodes.Activation | Norm | L2) -> nodes.Layer:
+    """Return the layer that a piece is, without a place and without its arrays."""
+    match piece:
+        case Norm(epsilon=epsilon):
+            return nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+        case L2():
+            return nodes.Normalize(name="normalize", input=())
+        case _:
+            name = piece if isinstance(piece, str) else type(piece).__name__
+            return nodes.Activate(name=name, input=(), activation=piece)
+
+
 def apply(  # noqa: PLR0913 - the parts of a formula
     op: str,
     function: Callable[..., Array],

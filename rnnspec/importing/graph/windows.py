@@ -12,6 +12,20 @@ if TYPE_CHECKING:
     from rnnspec.words import WindowPadding
 
 
+def fit_convolution(
+    valid: Window, added: tuple[int, int], steps: int | None
+) -> tuple[Window, int] | None:
+    """Return the windows of a convolution, and by how many steps its output is too long.
+
+    See ``fit_window``. With as many zeros behind a sequence as before it, a causal one is too long.
+    """
+    reach = valid.reach
+    if reach and added == (reach, reach) and valid.stride == 1:
+        return replace(valid, padding="causal"), reach
+    window = fit_window(valid, added, steps)
+    return None if window is None else (window, 0)
+
+
 def fit_window(
     valid: Window,
     added: Sequence[int],

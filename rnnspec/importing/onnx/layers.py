@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.errors import brief
 from rnnspec.importing.graph.formulas import shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.graph.windows import fit_window
+from rnnspec.importing.graph.windows import fit_convolution, fit_window
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
 from rnnspec.importing.onnx.scope import Sequences, restart_longer
@@ -217,8 +217,7 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         message = f"W: expected {scope.features(value)} features, received {w.shape[1]}"
         raise RefusedError(message, "E707")
     value = scope.in_place(value)
-    if any(value.pad) and value.pad_value:
-        raise RefusedError(f"expected zeros before and after, received {value.pad_value}", "E703")
+    value.check_zeros_added()
     stride, dilation = sizes["strides"], sizes["dilations"]
     size = w.shape[2 + place]
     added = tuple(a + b for a, b in zip(value.pad, sizes["pads"], strict=True))
@@ -277,11 +276,9 @@ def _padding(
         if auto == "SAME_LOWER" and (reach % 2 or valid.stride > 1):
             raise RefusedError("auto_pad: expected SAME_UPPER, received SAME_LOWER", "E703")
         return "same", 0
-    if added == (reach, reach) and valid.stride == 1 and reach:
-        # As long as the last steps are cut off.
-        return "causal", reach
-    if (window := fit_window(valid, added, _fixed_steps(scope, at))) is not None:
-        return window.padding, 0
+    fitting = fit_convolution(valid, (added[0], added[1]), _fixed_steps(scope, at))
+    if fitting is not None:
+        return fitting[0].padding, fitting[1]
     message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none, "
     raise RefusedError(f"{message}'same', or {reach} before it ('causal')", "E703")
 
@@ -377,12 +374,7 @@ def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         raise RefusedError("pads: expected steps before and after a sequence, received others")
     if not used:
         return value
-    if any(value.pad) and value.pad_value != filler:
-        raise RefusedError("expected one number at all steps that are added")
-    before, after = used[steps]
-    return replace(
-        value, pad=(value.pad[0] + before, value.pad[1] + after), pad_value=filler, numbers=None
-    )
+    return replace(value.add_steps(*used[steps], filler), numbers=None)
 
 
 def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:

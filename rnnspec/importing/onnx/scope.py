@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
-from rnnspec.importing.graph.formulas import L2, Affine, Norm, recognise
+from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.onnx.values import (
     Known,
@@ -227,11 +227,7 @@ class Scope(LayerGraph):
         tensor = self._whole(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
-        if tensor.surplus:
-            message = f"takes {tensor.surplus} steps more than the language has; expected a "
-            raise RefusedError(f"{message}convolution whose last steps are cut off")
-        if any(tensor.pad) and not padded:
-            raise RefusedError("expected a convolution or a pool behind steps that are added")
+        tensor.check_steps("a convolution whose last steps are cut off", with_pad=padded)
         if any("TF" in axis for axis in tensor.axes):
             tensor = self._flat(tensor)
         if tensor.formula is None:
@@ -444,15 +440,10 @@ class Scope(LayerGraph):
         match piece:
             case Affine(a=a, b=b):
                 return self._shift(at, a, b)
-            case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
-                norm = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
-                return self.add(norm, at, arrays={"gamma": gamma, "beta": beta})
-            case L2():
-                return self.add(nodes.Normalize(name="normalize", input=()), at)
+            case Norm(gamma=gamma, beta=beta):
+                return self.add(layer_of(piece), at, arrays={"gamma": gamma, "beta": beta})
             case _:
-                name = piece if isinstance(piece, str) else type(piece).__name__
-                layer = nodes.Activate(name=name, input=(), activation=piece)
-                return self.add(layer, at)
+                return self.add(layer_of(piece), at)
 
     def _shift(self, at: int, a: Array, b: Array) -> int:
         """Add a scale and an offset for each feature: as the bias of a layer, or as a norm."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.values import LayerOutput
 from rnnspec.importing.onnx.bounds import UNBOUNDED
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
-    """What follows from the output of the layer at ``at`` in the graph of layers; 0 is the input.
+class Tensor(LayerOutput):
+    """What follows from the output of a layer.
 
     ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
     batch, T for the steps, F for the features, and D and U for their directions and units. An axis
@@ -98,27 +99,19 @@ class Tensor:
     ``is_final`` if it is the final state; ``steps`` has the step that stands at each position, or
     the one step of each sequence if it has no axis of steps; -1 is any step of padding.
 
-    ``rows`` has the sequence at each position of the batch, None if each is in its place. ``pad``
-    is how often the next window sees ``pad_value`` before and after the steps, and ``surplus`` is
-    the number of steps at the end that a causal convolution does not have. ``filler`` is what
-    padded steps hold, None for anything.
+    ``rows`` has the sequence at each position of the batch, None if each is in its place.
 
     ``role`` says if it is the weights of an attention with the scores at ``at``, or the steps of a
     sequence multiplied by the weights with the scores at ``scores``. ``numbers`` are those that it
     has for the probes, as long as no layer is before it.
     """
 
-    at: int
     axes: tuple[str, ...]
     formula: Formula | None = None
     half: int | None = None
     is_final: bool = False
     steps: Probed | None = None
     rows: Probed | None = None
-    pad: tuple[int, int] = (0, 0)
-    pad_value: float = 0.0
-    surplus: int = 0
-    filler: float | None = None
     role: Literal["plain", "weights", "weighted"] = "plain"
     scores: int = 0
     numbers: Known | None = None

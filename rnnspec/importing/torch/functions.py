@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.comparison.reference import activate
-from rnnspec.importing.graph.formulas import L2, Affine, Norm, apply, recognise
+from rnnspec.importing.graph.formulas import Affine, Norm, apply, layer_of, recognise
 from rnnspec.importing.graph.functions import ELEMENTWISE, REDUCTIONS
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.torch.values import Function, ModuleArray, Tensor
@@ -267,9 +267,7 @@ def _place_piece(
     match piece:
         case Affine():
             raise refused
-        case L2():
-            return scope.add(nodes.Normalize(name="normalize", input=()), at)
-        case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
+        case Norm(gamma=gamma, beta=beta):
             arrays = dict[str, Any]()
             for key, array, plain in (("gamma", gamma, 1.0), ("beta", beta, 0.0)):
                 if id(array) in paths:
@@ -285,11 +283,8 @@ def _place_piece(
                 where = scope.op.where if scope.op else ""
                 scope.account.infer(f"{words}, which the module lacks and the spec trains", where)
             scope.fit_features(at, len(gamma))
-            layer = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
-            at = scope.add(layer, at)
+            at = scope.add(layer_of(piece), at)
             scope.steps[at].arrays = arrays
             return at
         case _:
-            name = piece if isinstance(piece, str) else type(piece).__name__
-            layer_of = nodes.Activate(name=name, input=(), activation=cast("Any", piece))
-            return scope.add(layer_of, at)
+            return scope.add(layer_of(piece), at)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
+from rnnspec.importing.graph.formulas import layer_of
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.torch.attention import weights_of
 from rnnspec.importing.torch.functions import is_pending, settle, with_activation
@@ -362,8 +363,7 @@ def activate(
             raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     if activation == "softplus":
         scope.account.leave("the threshold of softplus", reason="changes less than 3e-9")
-    name = cast("str", activation) if isinstance(activation, str) else type(activation).__name__
-    at = scope.add(nodes.Activate(name=name, input=(), activation=activation), value)
+    at = scope.add(layer_of(activation), value)
     return with_activation(scope, value, scope.result(value, at), activation)
 
 

@@ -241,11 +241,8 @@ class Scope(LayerGraph):
                 "uses h[-1] before h[-2], which the spec has only in front of nn.Linear; expected "
                 "torch.cat((h[-2], h[-1]), dim=1)"
             )
-        if value.surplus:
-            message = f"takes {value.surplus} steps more than the language has; expected padding="
-            raise RefusedError(f"{message}'same', or a causal convolution cut by [..., :-PADDING]")
-        if any(value.pad) and not with_pad:
-            raise RefusedError("expected a convolution or a pool behind steps that are added")
+        advice = "padding='same', or a causal convolution cut by [..., :-PADDING]"
+        value.check_steps(advice, with_pad=with_pad)
         return value
 
     def sequence(self, value: Any, **words: bool) -> Tensor:

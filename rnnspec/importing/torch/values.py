@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from rnnspec.importing.graph.values import LayerOutput
+
 if TYPE_CHECKING:
     from rnnspec.importing.graph.formulas import Formula
     from rnnspec.importing.graph.layer_graph import Place, RefusedError
@@ -82,29 +84,21 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
-    """The output of a layer, the one at ``at`` in the graph; 0 is the input.
+class Tensor(LayerOutput):
+    """The output of a layer.
 
     If it has a ``function``, it is that of the features of an earlier layer as well, or only that.
 
     ``axes`` has a character for each axis: that of the axis of the input that it comes from, 0, 1
     or 2, or ``-`` for an axis of size 1. ``padded`` is true if it has steps of padding, which a
     packed sequence left. ``backward_first`` is true if the features of the backward direction come
-    before those of the forward one, which the graph has the other way round. ``pad`` is how often
-    the next window sees ``pad_value`` before and after the steps, and ``surplus`` is the number of
-    steps at the end that a causal convolution does not have. ``filler`` is what padded steps hold,
-    None for anything.
+    before those of the forward one, which the graph has the other way round.
     """
 
-    at: int
     form: Form
     axes: str
     padded: bool = False
     backward_first: bool = False
-    pad: tuple[int, int] = (0, 0)
-    pad_value: float = 0.0
-    surplus: int = 0
-    filler: float | None = None
     function: Function | None = None
 
 

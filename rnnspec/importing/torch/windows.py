@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.graph.windows import fit_window
+from rnnspec.importing.graph.windows import fit_convolution, fit_window
 from rnnspec.importing.torch.values import Size, Tensor, describe
 from rnnspec.importing.unplaced import conv
 from rnnspec.ir import nodes
@@ -30,8 +30,7 @@ def convolution(scope: Scope, op: Op, value: Tensor) -> Tensor:
     size, stride, dilation = (_single(getattr(module, k)) for k in _WINDOW)
     reach = dilation * (size - 1)
     before, after = value.pad
-    if any(value.pad) and value.pad_value:
-        raise RefusedError(f"expected zeros before and after, received {value.pad_value}", "E703")
+    value.check_zeros_added()
     match module.padding:
         case "valid":
             own = (0, 0)
@@ -41,14 +40,12 @@ def convolution(scope: Scope, op: Op, value: Tensor) -> Tensor:
             own = (number, number)
         case other:
             raise RefusedError(f"padding: expected zeros, received {other!r}", "E703")
-    added, surplus = (before + own[0], after + own[1]), 0
-    if added == (reach, reach) and stride == 1 and reach:
-        # As long as the last steps are cut off.
-        added, surplus = (reach, 0), reach
+    added = (before + own[0], after + own[1])
     valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
-    window = fit_window(valid, added, None)
-    if window is None:
+    fitting = fit_convolution(valid, added, None)
+    if fitting is None:
         raise RefusedError(_other_padding(added, reach, stride), "E703")
+    window, surplus = fitting
     layer = conv(op.target, module.out_channels, window, bias=module.bias is not None)
     at = scope.add(layer, value, modules=(op.target,))
     return scope.result(value, at, pad=(0, 0), surplus=surplus)
@@ -99,10 +96,7 @@ def add_steps(scope: Scope, x: Any, pad: Any, filler: float = 0.0) -> Tensor:
     if set(used) - {steps} or any(type(n) is not int or n < 0 for n in numbers):
         raise RefusedError(f"pad: expected zeros before and after the steps, received {numbers}")
     before, after = used.get(steps, (0, 0))
-    if any(value.pad) and value.pad_value != filler:
-        raise RefusedError("pad: expected one number at all steps that are added")
-    added = (value.pad[0] + before, value.pad[1] + after)
-    return replace(value, pad=added, pad_value=filler)
+    return value.add_steps(before, after, filler)
 
 
 def _is_known(scope: Scope, value: Tensor) -> bool:
