@@ -237,6 +237,12 @@ class Residuals(nn.Module):
         return self.fc(x.mean(dim=1))
 
 
+def residual_of_swish(m: Any, x: Any) -> Any:
+    y = m.fc(x)
+    y = y / (1 + torch.exp(-y))
+    return m.rnn(y)[0] * 1 + y
+
+
 def sum_of_both(m: Any, x: Any) -> Any:
     _, h = m.rnn(x)
     return m.fc(h[0] + h[1])
@@ -269,7 +275,8 @@ def mode_changed() -> Any:
 
 
 def unit_length(m: Any, x: Any) -> Any:
-    y = m.fc(m.rnn(x)[1][0][-1])
+    h = m.rnn(x)[1][0][-1]
+    y = m.fc(h * torch.sigmoid(h))
     return y / y.norm(dim=-1, keepdim=True)
 
 
@@ -397,6 +404,10 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
             back=nn.LSTM(4, 6, batch_first=True),
             fc=nn.Linear(6, 3),
         ),
+        features,
+    ),
+    "residual of swish": (
+        written(residual_of_swish, rnn=nn.GRU(4, 4, batch_first=True), fc=nn.Linear(3, 4)),
         features,
     ),
     "unit length": (written(unit_length, rnn=lstm(), fc=nn.Linear(4, 3)), features),

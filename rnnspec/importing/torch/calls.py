@@ -7,14 +7,11 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch import functions, layers, masks
-from rnnspec.importing.torch.attention import attend
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.torch import functions, layers, masks, statistics
 from rnnspec.importing.torch.functions import (
     compute,
     lacks_operation,
-    reduce_features,
-    settle,
     write_out,
 )
 from rnnspec.importing.torch.joins import (
@@ -25,7 +22,6 @@ from rnnspec.importing.torch.joins import (
     linear,
     matrix_product,
     multiply,
-    without_steps,
 )
 from rnnspec.importing.torch.shapes import (
     axis_number,
@@ -41,7 +37,6 @@ from rnnspec.importing.torch.shapes import (
     unsqueeze,
 )
 from rnnspec.importing.torch.values import (
-    Halves,
     Lengths,
     ModuleArray,
     Packed,
@@ -51,11 +46,10 @@ from rnnspec.importing.torch.values import (
     TokenMask,
     Unknown,
     Value,
-    Weighted,
     Zeros,
     describe,
 )
-from rnnspec.importing.torch.windows import add_steps, check_no_padding, pool_all, pool_windows
+from rnnspec.importing.torch.windows import add_steps, pool_all, pool_windows
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -256,86 +250,6 @@ def call_function(scope: Scope, name: str, given: Given) -> Value:
     return function(*bound.args, **bound.kwargs)
 
 
-def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Value]:
-    """Return a reduction of the steps; ``torch.max`` returns places too."""
-
-    def pool(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-        if isinstance(dim, tuple) and len(dim) == 1:
-            dim = dim[0]
-        if keepdim and _is_of_features(scope, x, dim):
-            message = f"expected the {statistic} over the steps of a sequence, received other axes"
-            op = f"Reduce{statistic.capitalize()}"
-            single = reduce_features(scope, op, x, RefusedError(message))
-            return Several((single, Size())) if with_places else single
-        x = settle(scope, x) if isinstance(x, Tensor) else x
-        if isinstance(x, TokenMask) and statistic == "sum":
-            return masks.count(x, dim, keepdim=keepdim)
-        if isinstance(x, Weighted) and statistic == "sum":
-            return _attention(scope, x, dim, keepdim=keepdim)
-        if isinstance(x, Halves):
-            if keepdim or dim not in (2, -2) or statistic not in ("sum", "mean"):
-                raise RefusedError("expected the sum or the mean of both directions")
-            scope.merge(x.sequence.at, "sum" if statistic == "sum" else "ave")
-            return x.sequence
-        value = scope.tensor(x)
-        if value.form != "steps" or axis_number(dim, len(value.axes)) != scope.axis(value, "steps"):
-            raise RefusedError(
-                f"expected the {statistic} over the steps of a sequence, received other axes"
-            )
-        masked = masks.leaves_out_padding(value, statistic)
-        if not masked:
-            check_no_padding(value, statistic)
-        at = scope.add(pooling(statistic), value)
-        if masked:
-            scope.masked.add(at)
-        result = without_steps(scope, value, at, keepdim=keepdim)
-        return Several((result, Size())) if with_places else result
-
-    return pool
-
-
-def _is_of_features(scope: Scope, x: Any, dim: Any) -> bool:
-    """Return whether an axis is known as that of the features of a tensor."""
-    known = isinstance(x, Tensor) and type(dim) is int and -len(x.axes) <= dim < len(x.axes)
-    return bool(known and scope.role(x.axes[dim]) == "features")
-
-
-def _norm(scope: Scope, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Value:
-    """Return the Euclidean norm of the features, as a part of a function."""
-    dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
-    if p not in (None, 2, "fro") or not keepdim or not _is_of_features(scope, x, dim):
-        raise lacks_operation("norm")
-    return reduce_features(scope, "ReduceL2", x, lacks_operation("norm"))
-
-
-def _spread(name: str, power: float) -> Callable[..., Value]:
-    """Return the variance or the standard deviation of the features, as a part of a function."""
-
-    def spread(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
-        scope: Scope, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
-        correction: int | None = None,
-    ) -> Value:  # fmt: skip
-        dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
-        if not keepdim or not _is_of_features(scope, x, dim):
-            raise lacks_operation(name)
-        ddof = int(unbiased) if correction is None else correction
-
-        def function(array: Any, **over: Any) -> Any:
-            return array.var(ddof=ddof, **over) ** power
-
-        return reduce_features(scope, name, x, lacks_operation(name), function)
-
-    return spread
-
-
-def _attention(scope: Scope, x: Weighted, dim: Any, *, keepdim: bool) -> Value:
-    value = x.steps
-    if axis_number(dim, len(value.axes)) != scope.axis(value, "steps"):
-        raise RefusedError("expected the sum over the steps, received other axes")
-    at = attend(scope, x.weights, value)
-    return without_steps(scope, value, at, keepdim=keepdim)
-
-
 def _dropout(
     scope: Scope, x: Any, p: float = 0.5, training: Any = True, *, by_feature: bool = False,
     **_: Any,
@@ -512,13 +426,13 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "squeeze": squeeze,
     "unsqueeze": unsqueeze,
     "flatten": flatten,
-    "mean": _pool("mean"),
-    "sum": _pool("sum"),
-    "norm": _norm,
-    "var": _spread("var", 1.0),
-    "std": _spread("std", 0.5),
-    "amax": _pool("max"),
-    "max": _pool("max", with_places=True),
+    "mean": statistics.pool("mean"),
+    "sum": statistics.pool("sum"),
+    "norm": statistics.norm,
+    "var": statistics.spread("var", 1.0),
+    "std": statistics.spread("std", 0.5),
+    "amax": statistics.pool("max"),
+    "max": statistics.pool("max", with_places=True),
     "dropout": _dropout,
     "dropout1d": _dropout_by_feature,
     "normalize": _normalize,

@@ -17,7 +17,7 @@ from rnnspec.comparison.reference import activate
 from rnnspec.importing.graph.formulas import Affine, Norm, apply, layer_of, recognise
 from rnnspec.importing.graph.functions import ELEMENTWISE, REDUCTIONS
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.torch.values import Function, ModuleArray, Tensor
+from rnnspec.importing.torch.values import Function, ModuleArray, State, Tensor
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def compute(
     Raises:
         RefusedError: they are something else.
     """
+    operands = [scope.whole(each) if isinstance(each, State) else each for each in operands]
     tensors = [scope.check(each) for each in operands if isinstance(each, Tensor)]
     readings = [_readings(tensor) for tensor in tensors]
     common = set.intersection(*map(set, readings)) if readings else set()
@@ -143,6 +144,11 @@ def _readings(tensor: Tensor) -> dict[int, Formula | None]:
     return own if function is None else own | {function.at: function.formula}
 
 
+def are_of_one(x: Tensor, y: Tensor) -> bool:
+    """Return whether two tensors are functions of the features of one layer."""
+    return not _readings(x).keys().isdisjoint(_readings(y))
+
+
 def is_pending(value: Any) -> bool:
     """Return whether a value is a function of features that has become no layer yet."""
     return (
@@ -166,10 +172,10 @@ def _stand_in(scope: Scope, tensors: Sequence[Tensor], path: str, refused: Refus
 
 
 def reduce_features(
-    scope: Scope, op: str, x: Tensor, refused: RefusedError, function: Any = None
+    scope: Scope, op: str, x: Tensor | State, refused: RefusedError, function: Any = None
 ) -> Tensor:
     """Return a statistic of the features, whose axis stays with size 1."""
-    value = scope.check(x)
+    value = scope.check(scope.whole(x) if isinstance(x, State) else x)
     ((at, part), *_) = sorted(_readings(value).items())
     run = partial(function or REDUCTIONS[op], axis=-1, keepdims=True)
     formula = apply(op, run, (part,), is_single=True)

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch.attention import attend
-from rnnspec.importing.torch.functions import compute, is_pending, lacks_operation, settle
+from rnnspec.importing.torch.functions import (
+    are_of_one,
+    compute,
+    is_pending,
+    lacks_operation,
+    settle,
+)
 from rnnspec.importing.torch.layers import expect_features
 from rnnspec.importing.torch.masks import fill, mean_of_all, mean_of_real
 from rnnspec.importing.torch.shapes import (
@@ -157,7 +163,10 @@ def add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
         return both(scope, (x, y), "sum")
     if isinstance(x, Half) and isinstance(y, Half):
         return _merge(scope, x, y, "sum")
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or is_pending(x) or is_pending(y):
+    pending = is_pending(x) or is_pending(y)
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and pending and not are_of_one(x, y):
+        x, y, pending = settle(scope, x), settle(scope, y), False
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or pending:
         received = f"received {describe(x)} and {describe(y)}"
         refused = RefusedError(f"expected the sum of two sequences, {received}")
         return compute(scope, "Add", (x, y), refused)
