@@ -15,7 +15,7 @@ import yaml
 
 from docs.generate.examples import ROOT
 from docs.generate.markdown import fence
-from rnnspec.conformance.results import (
+from rnnspec_conformance.results import (
     STATES,
     TITLES,
     Cell,
@@ -25,7 +25,7 @@ from rnnspec.conformance.results import (
     merge,
     read_results,
 )
-from rnnspec.conformance.tools import GROUPS, TOOLS
+from rnnspec_conformance.tools import GROUPS, TOOLS
 from rnnspec.errors import listed
 
 PAGE = ROOT / "docs" / "conformance.md"

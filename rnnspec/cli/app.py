@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from rnnspec.arguments import one_of
-from rnnspec.cli.commands import conformance
 from rnnspec.cli.commands.build import build
 from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.commands.completion import completion
@@ -27,6 +27,7 @@ from rnnspec.cli.commands.parity import parity
 from rnnspec.cli.commands.schema import schema
 from rnnspec.cli.commands.summary import summary
 from rnnspec.cli.commands.validate import validate
+from rnnspec.errors import UsageError
 from rnnspec.version import __version__
 
 
@@ -38,6 +39,41 @@ class Group(TyperGroup):
         if not ctx.resilient_parsing:  # as when a shell completes
             one_of("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
+
+
+_PACKAGES = {"conformance": "in a clone of rnnspec, pip install ./conformance"}
+"""Commands that packages of their own bring, and how to install each."""
+
+
+class _Commands(Group):
+    """The commands of rnnspec, then those of ``_PACKAGES``, which are looked up when asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands; that of a package is there without it, too."""
+        return [*super().list_commands(ctx), *_PACKAGES]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; without its package, one that says how to install it."""
+        if cmd_name not in _PACKAGES:
+            return super().get_command(ctx, cmd_name)
+        # Imported here: it reads the metadata of every installed package.
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group="rnnspec.commands", name=cmd_name):
+            return get_command(point.load())
+        missing = f"not installed: {_PACKAGES[cmd_name]}"
+
+        def refuse() -> None:
+            raise UsageError(f"'rnnspec {cmd_name}' is {missing}")
+
+        ignored = {"allow_extra_args": True, "ignore_unknown_options": True}
+        return TyperCommand(
+            cmd_name,
+            callback=refuse,
+            help=missing,
+            add_help_option=False,
+            context_settings=ignored,
+        )
 
 
 class Command(TyperCommand):
@@ -79,7 +115,7 @@ def _is_argument(parameter: Any) -> bool:
 
 app = typer.Typer(
     name="rnnspec",
-    cls=Group,
+    cls=_Commands,
     help="One YAML file: the same recurrent network in Keras, PyTorch, JAX, ONNX and C.",
     epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
     no_args_is_help=True,
@@ -125,37 +161,7 @@ _COMMANDS = (
 )
 """The function of each command, and an example."""
 
-_CONFORMANCE = (
-    (conformance.list_, "rnnspec conformance list"),
-    (conformance.write, "rnnspec conformance write suite --format onnx"),
-    (conformance.run, "rnnspec conformance run --tool onnxruntime --json results.json"),
-    (conformance.report, "rnnspec conformance report results.json other.json --html all.html"),
-)
-"""Those of ``rnnspec conformance``."""
-
-conformance_app = typer.Typer(
-    cls=Group,
-    help="Show which tools compute recurrent networks right.",
-    epilog="Example: rnnspec conformance run --tool onnxruntime",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-
-@conformance_app.callback(invoke_without_command=True)
-def _conformance(
-    context: typer.Context,
-    listing: Annotated[
-        bool, typer.Option("--list", help="List the cases, as 'conformance list' does.")
-    ] = False,
-) -> None:
-    if listing and context.invoked_subcommand is None:
-        conformance.list_()
-
-
-for _app, _commands in ((app, _COMMANDS), (conformance_app, _CONFORMANCE)):
-    for _function, _example in _commands:
-        # A function whose name Python has taken has an underscore that the command lacks.
-        _name = _function.__name__.rstrip("_")
-        _app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)
-app.add_typer(conformance_app, name="conformance")
+for _function, _example in _COMMANDS:
+    # A function whose name Python has taken has an underscore that the command lacks.
+    _name = _function.__name__.rstrip("_")
+    app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)

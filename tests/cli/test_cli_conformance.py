@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from docs.generate.examples import ROOT, File, examples
-from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.tools import TOOLS
+from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.tools import TOOLS
 
 Run = Callable[..., Any]
 
@@ -36,7 +36,7 @@ if "wrong" in sys.argv:
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A suite with ONNX files."""
     pytest.importorskip("onnxruntime")
-    from rnnspec.conformance.suite import write
+    from rnnspec_conformance.suite import write
 
     folder = tmp_path_factory.mktemp("conformance") / "suite"
     write(folder, [case for case in CASES if case.name in {CASE, "open-length"}], ["onnx"])

@@ -8,8 +8,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from rnnspec.conformance.report import page, print_results, verdict
-from rnnspec.conformance.results import (
+from rnnspec_conformance.report import page, print_results, verdict
+from rnnspec_conformance.results import (
     STATES,
     Cell,
     Facts,

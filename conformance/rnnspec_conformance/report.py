@@ -7,7 +7,7 @@ from itertools import groupby
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from rnnspec.conformance.results import STATES, TITLES
+from rnnspec_conformance.results import STATES, TITLES
 from rnnspec.errors import printable
 from rnnspec.html.elements import Content, element, lines, table
 from rnnspec.html.page import document, wide
@@ -17,7 +17,7 @@ from rnnspec.version import __version__
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from rnnspec.conformance.results import Cell, Results, State, ToolRun
+    from rnnspec_conformance.results import Cell, Results, State, ToolRun
 
 _MARKS: dict[State, str] = {
     "equal": ".",

@@ -19,7 +19,7 @@ from rnnspec.backends import BACKENDS, in_form
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import size_of, tolerances
 from rnnspec.comparison.rounding import bounds
-from rnnspec.conformance.layout import Call, Fault
+from rnnspec_conformance.layout import Call, Fault
 from rnnspec.errors import GenerationError
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.nodes import Network, NumericInput, TokenInput

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.conformance.records import read_record
+from rnnspec_conformance.records import read_record
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened

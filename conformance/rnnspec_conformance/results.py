@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rnnspec.conformance.records import read_record
+from rnnspec_conformance.records import read_record
 from rnnspec.errors import Difference, UsageError, brief, listed
 
 VERSION = 1
