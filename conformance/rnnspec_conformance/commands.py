@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnspec.arguments import one_of
-from rnnspec.cli.app import Command, Group
+from rnnspec.cli.app import PACKAGES, Command, Group
 from rnnspec.cli.completers import in_list, starting
 from rnnspec.cli.options import Force
 from rnnspec.errors import ParityError, UsageError, printable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="conformance",
     cls=Group,
-    help="Show which tools compute recurrent networks right.",
+    help=PACKAGES["conformance"],
     epilog="Example: rnnspec conformance run --tool onnxruntime",
     no_args_is_help=True,
     add_completion=False,
@@ -37,7 +37,6 @@ app = typer.Typer(
 )
 
 _COMMAND = "'mytool {model} {inputs} {outputs}'"
-
 
 
 def _cases(incomplete: str) -> list[str]:

@@ -7,12 +7,12 @@ from itertools import groupby
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from rnnspec_conformance.results import STATES, TITLES
 from rnnspec.errors import printable
 from rnnspec.html.elements import Content, element, lines, table
 from rnnspec.html.page import document, wide
 from rnnspec.tables import Grid, plain_console
 from rnnspec.version import __version__
+from rnnspec_conformance.results import STATES, TITLES
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

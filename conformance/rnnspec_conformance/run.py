@@ -23,11 +23,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from rnnspec.errors import BackendError, UsageError, brief, listed
 from rnnspec_conformance.layout import Case, read_array
 from rnnspec_conformance.records import RecordError, printable_lines, to_record
 from rnnspec_conformance.results import Cell, Facts, Results, ToolRun
 from rnnspec_conformance.tools import Tool
-from rnnspec.errors import BackendError, UsageError, brief, listed
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array

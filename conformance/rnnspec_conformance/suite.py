@@ -12,13 +12,13 @@ import numpy as np
 
 from rnnspec import files
 from rnnspec.arguments import one_of
-from rnnspec_conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_index
 from rnnspec.errors import UsageError, listed
 from rnnspec.version import __version__
+from rnnspec_conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_index
 
 if TYPE_CHECKING:
-    from rnnspec_conformance.scenario import Scenario
     from rnnspec.slots import Array
+    from rnnspec_conformance.scenario import Scenario
 
 __all__ = ["formats", "read", "write"]
 

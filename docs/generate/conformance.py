@@ -15,6 +15,7 @@ import yaml
 
 from docs.generate.examples import ROOT
 from docs.generate.markdown import fence
+from rnnspec.errors import listed
 from rnnspec_conformance.results import (
     STATES,
     TITLES,
@@ -26,7 +27,6 @@ from rnnspec_conformance.results import (
     read_results,
 )
 from rnnspec_conformance.tools import GROUPS, TOOLS
-from rnnspec.errors import listed
 
 PAGE = ROOT / "docs" / "conformance.md"
 FOLDER = ROOT / "docs" / "conformance"

@@ -41,39 +41,40 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-_PACKAGES = {"conformance": "in a clone of rnnspec, pip install ./conformance"}
-"""Commands that packages of their own bring, and how to install each."""
+PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
+"""The help of commands that packages of their own bring, in folders of these names."""
 
 
 class _Commands(Group):
-    """The commands of rnnspec, then those of ``_PACKAGES``, which are looked up when asked for."""
+    """The commands of rnnspec, then those of packages, which are looked for only when they run."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all commands; that of a package is there without it, too."""
-        return [*super().list_commands(ctx), *_PACKAGES]
+        """Return the names of all commands, also if their packages are not installed."""
+        return [*super().list_commands(ctx), *PACKAGES]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; without its package, one that says how to install it."""
-        if cmd_name not in _PACKAGES:
-            return super().get_command(ctx, cmd_name)
-        # Imported here: it reads the metadata of every installed package.
-        from importlib.metadata import entry_points
+        """Return a command; of a package, what the list of commands shows."""
+        if about := PACKAGES.get(cmd_name):
+            return TyperCommand(cmd_name, help=about)
+        return super().get_command(ctx, cmd_name)
 
-        for point in entry_points(group="rnnspec.commands", name=cmd_name):
-            return get_command(point.load())
-        missing = f"not installed: {_PACKAGES[cmd_name]}"
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first argument names.
 
-        def refuse() -> None:
-            raise UsageError(f"'rnnspec {cmd_name}' is {missing}")
+        Raises:
+            UsageError: there is none, or its package is not installed.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in PACKAGES:
+            # Imported here: it reads the metadata of every installed package.
+            from importlib.metadata import entry_points
 
-        ignored = {"allow_extra_args": True, "ignore_unknown_options": True}
-        return TyperCommand(
-            cmd_name,
-            callback=refuse,
-            help=missing,
-            add_help_option=False,
-            context_settings=ignored,
-        )
+            for point in entry_points(group="rnnspec.commands", name=name):
+                return name, get_command(point.load()), rest
+            if not ctx.resilient_parsing:
+                install = f"in a clone of rnnspec, pip install ./{name}"
+                raise UsageError(f"'rnnspec {name}' is not installed: {install}")
+        return name, command, rest
 
 
 class Command(TyperCommand):

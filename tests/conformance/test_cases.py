@@ -22,12 +22,12 @@ from onnx.backend.test.runner import Runner
 from safetensors.numpy import load_file
 
 from rnnspec.backends import having, needs
+from rnnspec.errors import GenerationError, OutputError, ParityError, UsageError
+from rnnspec.files import output as output_files
 from rnnspec_conformance import layout, models, suite
 from rnnspec_conformance.cases import CASES
 from rnnspec_conformance.layout import Case
 from rnnspec_conformance.scenario import FAR, Mistake, Scenario, scaled
-from rnnspec.errors import GenerationError, OutputError, ParityError, UsageError
-from rnnspec.files import output as output_files
 
 NAMES = [case.name for case in CASES]
 FAST = ("torch", "onnx", models.CANONICAL)

@@ -14,13 +14,13 @@ from textwrap import dedent
 
 import pytest
 
+from rnnspec.errors import BackendError, UsageError
 from rnnspec_conformance import suite
 from rnnspec_conformance.cases import CASES
 from rnnspec_conformance.layout import Case
 from rnnspec_conformance.results import Cell
 from rnnspec_conformance.run import Launch, launch_command, run_suite
 from rnnspec_conformance.tools import TOOLS, Tool
-from rnnspec.errors import BackendError, UsageError
 
 pytest.importorskip("onnxruntime")
 

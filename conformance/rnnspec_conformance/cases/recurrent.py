@@ -18,8 +18,8 @@ from rnnspec_conformance.scenario import (
 )
 
 if TYPE_CHECKING:
-    from rnnspec_conformance.scenario import Arrays, Change
     from rnnspec.slots import Array
+    from rnnspec_conformance.scenario import Arrays, Change
 
 
 def _transposed_gates(gates: int) -> Callable[[Array], Array]:

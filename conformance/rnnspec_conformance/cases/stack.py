@@ -15,8 +15,8 @@ from rnnspec_conformance.scenario import (
 )
 
 if TYPE_CHECKING:
-    from rnnspec_conformance.scenario import Arrays, Change
     from rnnspec.slots import Array
+    from rnnspec_conformance.scenario import Arrays, Change
 
 
 def _with_tap(before: bool) -> Change:
