@@ -29,7 +29,7 @@ from rnnspec_conformance.results import (
 from rnnspec_conformance.tools import GROUPS, TOOLS
 
 PAGE = ROOT / "docs" / "conformance.md"
-FOLDER = ROOT / "docs" / "conformance"
+FOLDER = ROOT / "conformance"
 BEGIN, END = (
     "<!-- results: written by docs/generate/conformance.py -->\n",
     "<!-- end of results -->\n",

@@ -1,4 +1,4 @@
-"""Tools that are installed here give what docs/conformance/results says of them."""
+"""Tools that are installed here give what conformance/results says of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnnspec_conformance.results import Results, read_results
 from rnnspec_conformance.run import Launch, run_suite
 from rnnspec_conformance.tools import TOOLS
 
-RESULTS = Path(__file__).parents[2] / "docs" / "conformance" / "results"
+RESULTS = Path(__file__).parents[2] / "conformance" / "results"
 
 # Their columns need no environment of their own, and take seconds.
 NAMES = {"onnxruntime": "onnxruntime", "onnx-reference": "onnx", "openvino": "openvino"}
