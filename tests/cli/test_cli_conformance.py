@@ -70,6 +70,28 @@ def test_without_a_command_there_is_help(run: Run) -> None:
     assert "Usage: rnnspec conformance" in ran.out + ran.err
 
 
+def test_without_its_package_the_command_says_how_to_install_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = []
+
+    def entry_points(**selection: str) -> tuple[()]:
+        searches.append(selection)
+        return ()
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    assert "\n  conformance  Show which tools " in run("--help").out
+    assert searches == []  # it takes time to look through all that is installed
+    for arguments in ((), ("--help",), ("run", "--tool", "onnxruntime")):
+        ran = run("conformance", *arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == (
+            "rnnspec: error: 'rnnspec conformance' is not installed: "
+            "in a clone of rnnspec, pip install ./conformance\n"
+        )
+    assert searches == [{"group": "rnnspec.commands", "name": "conformance"}] * 3
+
+
 def test_the_suite_is_written_in_some_formats(run: Run) -> None:
     pytest.importorskip("onnxruntime")
     ran = run("conformance", "write", "made", "--format", "onnx,canonical")
