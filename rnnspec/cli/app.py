@@ -42,7 +42,7 @@ class Group(TyperGroup):
 
 
 PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
-"""The help of commands that packages of their own bring, in folders of these names."""
+"""The help of each command that comes with a package of its own, in the folder of its name."""
 
 
 class _Commands(Group):
