@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions
 
     from rnnspec.comparison.report import SpecParity
-    from rnnspec.importing.live import Model
+    from rnnspec.foreign import Model
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""

@@ -125,7 +125,7 @@ def single_file(backend: Backend) -> Backend:
     """
     if message := lack(backend, SINGLE_FILE):
         raise UsageError(message)
-    return replace(backend, files=(backend.single_file,))
+    return replace(backend, files=(backend.single_file,), loading=backend.loading_single)
 
 
 def quantized() -> list[str]:

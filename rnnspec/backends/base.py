@@ -52,7 +52,9 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
-    ``single_file`` is the one that holds all of them, if a single one is asked for.
+    ``single_file`` is the one that holds all of them, if a single one is asked for, and
+    ``loading_single`` the code that loads it; ``{file}`` is its name, and ``{macro}`` the entry in
+    capitals.
     ``targets`` are the kinds of processor that its source can be written for; a backend with
     targets also takes the longest sequence.
     ``quantized`` are the types to which a file can be quantized; with ``quantizes_source``, another
@@ -82,6 +84,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
     single_file: str = ""
+    loading_single: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     quantized: tuple[str, ...] = ()
     quantizes_source: bool = False
@@ -127,6 +130,11 @@ class Backend:
     def suffix(self) -> str:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
+
+    @property
+    def single_suffix(self) -> str:
+        """The suffix of the single file that ``build`` writes if it is asked for, else empty."""
+        return self.single_file.removeprefix("{name}")
 
     def form(self, name: Form | None) -> Form:
         """Return the form of source that is named, or the first one if none is."""

@@ -179,9 +179,12 @@ class FrameworkFiles:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The form of a path of this kind, for messages."""
-        suffix = self.backend.suffix
-        return (f"NAME{suffix}" if suffix else f"a folder of {self.backend.title}",)
+        """The forms of a path of this kind, for messages."""
+        backend = self.backend
+        if backend.suffix:
+            return (f"NAME{backend.suffix}",)
+        single = (f"NAME{backend.single_suffix}",) if backend.single_suffix else ()
+        return (*single, f"a folder of {backend.title}")
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind."""

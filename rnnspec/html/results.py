@@ -11,8 +11,8 @@ from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
 from rnnspec.diff import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
 from rnnspec.errors import UsageError, render_difference
+from rnnspec.foreign import Model
 from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
-from rnnspec.importing.live import Model
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.pipeline import program

@@ -17,7 +17,7 @@ from rnnspec.backends.needs import level
 from rnnspec.comparison.report import Finding, ParityReport
 from rnnspec.diff import diff
 from rnnspec.errors import Difference, Refusal
-from rnnspec.importing.live import Model
+from rnnspec.foreign import Model
 
 SPECS = Path(__file__).parents[2] / "specs"
 HOSTILE = """\
