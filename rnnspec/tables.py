@@ -167,6 +167,7 @@ def _parity(report: ParityReport, console: Console) -> Iterator[str | Grid]:
         yield from _stock_lines(spec)
         yield from spec.left_out
         yield ""
+    yield from report.left_out
     yield report.verdict
 
 

@@ -127,6 +127,12 @@ class Backend:
         return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
 
     @property
+    def absence(self) -> str:
+        """A message for when it is not installed: what is missing, and what to do."""
+        what = f"no {self.title} compiler" if self.command else f"{self.title} is not installed"
+        return f"{what}: {self.missing}"
+
+    @property
     def suffix(self) -> str:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
@@ -176,8 +182,7 @@ class Backend:
         from importlib import metadata
 
         if not self.installed:
-            what = f"no {self.title} compiler" if self.command else f"{self.title} is not installed"
-            raise BackendError(f"{what}: {self.missing}")
+            raise BackendError(self.absence)
         try:
             version = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:

@@ -122,6 +122,7 @@ def _arrow(*sides: str) -> str:
 def _report(report: ParityReport) -> Iterator[Element]:
     """Yield the verdict, then a table and the differences of each spec."""
     yield verdict(report)
+    yield from map(paragraph, report.left_out)
     for spec in report.specs:
         yield parity_table(spec, report.tolerances)
         yield from remarks(spec)
