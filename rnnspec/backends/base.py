@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from rnnspec.taken_names import NO_NAMES, TakenNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from rnnspec.backends.contract import Emitter, Runtime, Slots
     from rnnspec.backends.optimizers import Cause
@@ -63,6 +65,7 @@ class Backend:
     it is more than a relative one of a few units.
     ``command`` returns the name of the program that the runtime needs, if it needs one, and
     ``command_version`` its version.
+    ``importing`` returns what the runtime is imported in.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has ``own_steps``; ``causes`` returns known differences of these.
@@ -94,6 +97,7 @@ class Backend:
     command: Callable[[], str] | None = None
     command_version: Callable[[], str] = str
     engine: Callable[[], str] | None = None
+    importing: Callable[[], AbstractContextManager[None]] = nullcontext
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
     taken: TakenNames = NO_NAMES
@@ -120,11 +124,18 @@ class Backend:
         return shlex.join(_requirements_of(self.extra) or [self.distribution])
 
     @property
+    def way(self) -> str:
+        """The shortest way to get what is not installed."""
+        if self.command is not None:
+            return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
+        return f"pip install {shlex.quote(f'.[{self.extra}]') if self.extra else self.requirement}"
+
+    @property
     def missing(self) -> str:
         """What to do if the framework, or the program that the runtime needs, is not installed."""
-        if self.command is None:
-            return f"pip install {self.requirement}"
-        return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
+        if self.command is not None or not self.extra:
+            return self.way
+        return f"{self.way} in a clone of rnnspec, or pip install {self.requirement}"
 
     @property
     def absence(self) -> str:
@@ -171,7 +182,8 @@ class Backend:
         """
         self.require()
         try:
-            runtime: Runtime = self._module("runtime").RUNTIME
+            with self.importing():
+                runtime: Runtime = self._module("runtime").RUNTIME
         except Exception as error:  # Keras raises ValueError for an unknown engine
             raise BackendError(f"{self.title} cannot be imported: {error}") from error
         return runtime

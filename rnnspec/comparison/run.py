@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.arguments import list_from, received, seed_from
-from rnnspec.backends import form_named, get, having, needs, refusals
+from rnnspec.backends import form_named, get, having, needs, refusals, ways
 from rnnspec.comparison.batch import checked_batch
 from rnnspec.comparison.case import Case, batch_of
 from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import level_for, levels_up_to, tolerances, trains_own
 from rnnspec.comparison.report import ParityReport, SpecParity
-from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
+from rnnspec.errors import BackendError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.memory import memory_for
 from rnnspec.pipeline import Program, program
@@ -222,8 +222,8 @@ def comparable(
     if len(installed) < least <= len(able):
         what = "only one backend" if installed else "no backend"
         need = "is installed, and training is compared between two" if installed else "is installed"
-        ways = [backend.missing for backend in able if backend not in installed]
-        raise BackendError(f"{what} {need}: {listed(ways, 'or')}")
+        left = [backend for backend in able if backend not in installed]
+        raise BackendError(f"{what} {need}: {ways(left)}")
     return installed
 
 
