@@ -200,14 +200,13 @@ def test_a_full_disk(
 
 
 def test_a_full_disk_for_source(run: Run, entries: Run, spec: str, backend: str) -> None:
-    old = Path(f"old{BACKENDS[backend].ending}")
-    old.write_text("old")
+    Path("old.py").write_text("old")
     with little_space(100):
-        ran = run("codegen", spec, "-b", backend, "-o", old, "--force")
+        ran = run("codegen", spec, "-b", backend, "-o", "old.py", "--force")
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err == f"{old}: error: cannot be written: file too large\n"
-    assert old.read_text() == "old"
-    assert entries() == {spec, str(old)}
+    assert ran.err == "old.py: error: cannot be written: file too large\n"
+    assert Path("old.py").read_text() == "old"
+    assert entries() == {spec, "old.py"}
 
 
 @pytest.mark.parametrize("force", [["--force"], []])

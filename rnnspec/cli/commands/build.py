@@ -155,7 +155,8 @@ def _count(generated: Generated, model: Any) -> Summary:
         for row, layer in zip(expected.layers, network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
-    return replace(expected, layers=rows, parameters=runtime.counts(model), stepwise=stepwise)
+    counts = runtime.counts(model)
+    return replace(expected, layers=rows, parameters=counts, stepwise=stepwise, stock={})
 
 
 def _print_account(built: Built, output: Path | None) -> None:

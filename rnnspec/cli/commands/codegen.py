@@ -78,7 +78,7 @@ def codegen(
         backend,
         *needs.source(source_form),
         *needs.options(target, max_steps),
-        *_output_needs(output),
+        *(_output_needs(output) if backend is None else ()),
     )
 
     asked = SourceOptions(target=target, max_steps=max_steps)
@@ -110,7 +110,7 @@ def codegen(
 
 
 def _output_needs(output: Path | None) -> tuple[needs.Need, ...]:
-    """Return the need to write source with the ending of a file, if it is that of a backend."""
+    """Return the need to write source with the ending of a file, where no backend is named."""
     # Path.is_dir raises if a name is too long.
     if output is None or os.path.isdir(output):  # noqa: PTH112
         return ()
