@@ -145,7 +145,7 @@ def kind_named(
         return found
     if not isinstance(found, FrameworkFiles):
         what = "--target and --max-steps" if form is None else f"--form {form}"
-        raise UsageError(f"a canonical file has no source; it cannot honour {what}")
+        raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {what}")
     if missing := lack(found.backend, *needs.source(form)):
         raise UsageError(missing)
     return replace(found, written=form, options=options)

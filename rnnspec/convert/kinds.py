@@ -113,8 +113,10 @@ class CanonicalFile:
     def read(self, path: Path, program: Program, importing: Importing) -> Taken:  # noqa: ARG002
         """Return the arrays in a file."""
         arrays = canonical.read_arrays(path, program.network)
-        unlike = ("a canonical file has arrays and a spec, and nothing that can be run",)
-        form = "canonical file"
+        unlike = (
+            "a .safetensors file of rnnspec has arrays and a spec, and nothing that can be run",
+        )
+        form = ".safetensors file of rnnspec"
         imported = Imported(network=program.network, arrays=arrays, form=form, unlike=unlike)
         return Taken(program.spec.document.text, program, arrays, imported)
 
