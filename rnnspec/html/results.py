@@ -66,10 +66,11 @@ def description(text: str) -> Iterator[Element]:
 def picture(spec: Spec) -> Iterator[Element]:
     """Yield the picture of a spec, unless the network is too large for one.
 
-    It is an image: several in one notebook then share no names, and nothing in it is active.
+    It is an image: several in one notebook then share no names, and nothing in it is active. It is
+    dark on dark pages, as the page around it.
     """
     try:
-        svg = str(draw(spec))
+        svg = str(draw(spec, theme="auto"))
     except UsageError:
         return
     data = base64.b64encode(svg.encode()).decode()
