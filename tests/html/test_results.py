@@ -66,7 +66,7 @@ def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
     kind, _, data = image.get("src", "").partition(",")
     assert kind == "data:image/svg+xml;base64"
     # A page or a notebook may be dark.
-    assert b"prefers-color-scheme: dark" in base64.b64decode(data)
+    assert b"prefers-color-scheme:dark" in base64.b64decode(data)
 
 
 def test_a_spec_too_large_for_a_picture_is_its_table() -> None:
