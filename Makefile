@@ -135,7 +135,7 @@ playground-test: page-test  ## Build the playground, and test it in Node and in 
 	$(BIN)/python -m pytest tests/playground tests/extended/playground
 
 page-test: playground $(READY)
-	node --test playground/test/page.test.mjs
+	node --test playground/test/python.test.mjs playground/test/page.test.mjs
 
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)
