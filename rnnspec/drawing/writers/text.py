@@ -327,7 +327,7 @@ class _Picture:
             middle = places[-1]
             places = [middle]
         elif isinstance(layer, Pooling) and layer.statistic == "last":
-            places = self._last_places(backward=layer.backward)
+            places = self._last_places(backward=layer.backward > 0)
             middle = (places[0] + places[-1]) // 2
         self._draw_arrows(places, len(label) - 1)
         self._draw_pill(places, word, label)
