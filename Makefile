@@ -1,10 +1,11 @@
-# The two commands of a newcomer are `make demo` and `make test`; each sets up what it needs.
+# The commands of a newcomer are `make demo`, `make install` and `make test`; each sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
+INSTALLED := $(VENV)/.installed
 SITE_READY := $(VENV)/.site
 DIST := build/dist
 EMPTY := build/empty
@@ -19,7 +20,7 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
-.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
+.PHONY: help demo install test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,13 +28,19 @@ help:  ## Show this list
 $(READY): pyproject.toml conformance/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[all,dev]' --editable ./conformance
-	@touch $@ $(DEMO) $(SITE_READY)
+	@touch $@ $(DEMO) $(INSTALLED) $(SITE_READY)
 
 $(DEMO): pyproject.toml
-	@echo "installing Keras and TensorFlow into $(VENV), about a minute"
+	@echo "installing Keras and TensorFlow into $(VENV): about 1 minute and 2 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[keras]'
 	@touch $@
+
+$(INSTALLED): pyproject.toml
+	@echo "installing Keras, PyTorch, JAX and ONNX Runtime into $(VENV): about 5 minutes and 4 GB, more if PyTorch comes with CUDA"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@ $(DEMO)
 
 $(SITE_READY): pyproject.toml conformance/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +52,9 @@ demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 	@echo
 	@echo "next: source $(BIN)/activate"
 	@echo "      rnnspec codegen specs/stacked_lstm.yaml --backend keras"
+
+install: $(INSTALLED)  ## Set up every backend, as the commands of the README need it
+	@echo "next: source $(BIN)/activate"
 
 test: $(READY)  ## Set up, and run the tests of the language, the backends and the commands
 	$(PYTEST) --ignore tests/extended
@@ -127,7 +137,7 @@ playground-test: page-test  ## Build the playground, and test it in Node and in 
 	$(BIN)/python -m pytest tests/playground tests/extended/playground
 
 page-test: playground $(READY)
-	node --test playground/test/page.test.mjs
+	node --test playground/test/python.test.mjs playground/test/page.test.mjs
 
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)

@@ -464,24 +464,30 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
         message = f"expected a layer before this one, {earlier}; received {quoted(name)}"
         chain.refuse((*path, "of", at), message, code="E425")
     # So the mask after the join is that before it.
+    steps = chain.shape[0]
     for at, (name, output) in enumerate(zip(names, outputs, strict=True)):
-        if len(output.shape) != 2 or output.steps != chain.steps:
-            own, before = output.shape[0], chain.shape[0]
-            message = "expected the steps of the layer before the join"
-            if own != before and len(output.shape) == 2:
-                message = f"{message}, {before}; '{name}' has {own}"
-            else:
-                message = f"{message}, and '{name}' has others"
-            chain.refuse((*path, "of", at), message, code="E425")
+        if len(output.shape) == 2 and output.steps == chain.steps:
+            continue
+        message = "expected the steps of the layer before the join"
+        if len(output.shape) == 1:
+            message = f"{message}; '{name}' gives one vector"
+        elif None not in (output.shape[0], steps) and output.shape[0] != steps:
+            message = f"{message}, {steps}; '{name}' has {output.shape[0]}"
+        else:
+            message = f"{message}, and '{name}' has others"
+        chain.refuse((*path, "of", at), message, code="E425")
     if not outputs:
         return
+    # With the steps that it should have, so that problems behind it are found too.
+    inputs = tuple((steps, nodes.width(output.shape)) for output in outputs)
     chain.add(
         nodes.Concat(
             name=chain.name("concat", (*path, "name"), layer.name),
-            input=outputs[0].shape,
+            input=inputs[0],
             of=tuple(names),
-            inputs=tuple(output.shape for output in outputs),
-        )
+            inputs=inputs,
+        ),
+        (*path, "of"),
     )
 
 
@@ -546,7 +552,7 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
             joined = list[nodes.Layer]()
             for part in parts:
                 chain.branch(trunk)
-                chain.add(_pool(chain, path, part, trunk))
+                chain.add(_pool(chain, path, part, trunk), path)
                 joined.append(chain.layers[-1])
             chain.add(
                 nodes.Concat(
@@ -554,10 +560,11 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
                     input=joined[0].output,
                     of=tuple(layer.name for layer in joined),
                     inputs=tuple(layer.output for layer in joined),
-                )
+                ),
+                path,
             )
         case one:
-            chain.add(_pool(chain, path, one, trunk))
+            chain.add(_pool(chain, path, one, trunk), path)
 
 
 def _pool(

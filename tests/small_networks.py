@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from rnnspec import pipeline
+from rnnspec.importing.assemble import is_layer_name
 from rnnspec.ir.nodes import least_steps
 from rnnspec.spec.write import dump
 
@@ -58,3 +59,49 @@ def _sizes_in(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
                 yield from _sizes_in(item)
         case _:
             pass
+
+
+WORDS = """
+a auto bool const_cast delete explicit extern friend goto inline int int32_t main memcpy mutable
+namespace new null operator private register restrict signed sizeof size_t sqrtf static struct
+template this throw typedef typename union unsigned using virtual void volatile
+
+at before bias c chunk count data done error f features first from g h hidden highest i k kept
+largest last mask_0 mask_1 mean merged n net norm o ok out outputs product r real row scale
+scores start state stats status steps t total u variance w window windows work workspace x x0 y
+y_a z
+
+bits by_sign dot dot_int8 exp farther gru_cell limit lstm_cell multiply_1x1 net_a project_4x8
+relus reset run self_test sigmoid softmax step tanh tanhs test_x test_y
+
+a_2 a_forward a_kernel a_kernel_scale a_forward_kernel conv conv_out conv_steps conv_steps_out
+"""
+"""Names of layers that languages, functions, variables, parameters and arrays have too."""
+
+
+def with_names(name: str, form: str) -> str:
+    """Return the text of a spec whose layers have all ``WORDS``, for sequences or for steps."""
+    words = [word for word in (*WORDS.split(), 64 * "a") if is_layer_name(word)]
+    whole = form != "step"
+    kinds: dict[str, dict[str, Any]] = {
+        "a": {"type": "lstm", "units": 2, "bidirectional": whole},
+        "conv": {
+            "type": "conv",
+            "filters": 2,
+            "kernel_size": 2,
+            "padding": "valid" if whole else "causal",
+        },
+    }
+    other = {"type": "dense", "units": 2}
+    layers = [{**kinds.get(word, other), "name": word} for word in words]
+    # Pointers, of which some are what a variable of a layer would be called.
+    heads = {head: {"units": 1, "pooling": "mean"} for head in ("a_out", "steps_steps", "y_run")}
+    return dump(
+        {
+            "version": 1,
+            "name": name,
+            "input": {"features": 2, "mask_value": 0.0},
+            "rnn": layers,
+            **({"heads": {"tokens": {"pooling": "none"}, **heads}} if whole else {}),
+        }
+    )

@@ -48,7 +48,7 @@ class Imported:
     the file from, with its ``options``; ``text`` is that source, written anew. ``open_file``
     returns what computes the output of the file for a batch of the network, if its own framework
     does not do so by itself; with ``padded_at_end``, it takes batches with padding at the end of
-    their sequences alone.
+    their sequences alone. ``limits`` are numbers in the file beyond which it may compute otherwise.
     """
 
     network: Network
@@ -67,6 +67,7 @@ class Imported:
     text: str = ""
     open_file: Callable[[], Callable[[Array], Array]] | None = None
     padded_at_end: bool = False
+    limits: tuple[float, ...] = ()
 
 
 class Account:

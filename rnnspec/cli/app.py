@@ -34,10 +34,16 @@ from rnnspec.version import __version__
 class Group(TyperGroup):
     """The commands; an unknown one is refused as any other unknown name is."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, with ``help COMMAND`` as ``COMMAND --help``."""
+        if args[:1] == ["help"]:
+            args = [*args[1:], "--help"]
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first argument names."""
         if not ctx.resilient_parsing:  # as when a shell completes
-            one_of("command", args[0], self.list_commands(ctx))
+            one_of("command", args[0], [*self.list_commands(ctx), "help"])
         return super().resolve_command(ctx, args)
 
 

@@ -64,7 +64,7 @@ class Proof:
         saving = generated.backend.runtime
         again = saving.reload(folder, generated.network.name, generated.entry)
         _check_arrays(generated, again, self.arrays)
-        for batch in batches(self.program.network):
+        for batch in batches(self.program.network, generated.options.max_steps):
             far, bound = self._compare(again, case_of(self.program, self.arrays, batch))
             self.largest, self.rounding = max(self.largest, far), max(self.rounding, bound)
         if self.largest > tolerances(DTYPE)["forward"]:
@@ -79,7 +79,8 @@ class Proof:
     def _compare_closer(self, again: Any) -> None:
         """Compare the same source in float64, and the model of the files with smaller arrays."""
         generated, ways = self.generated, []
-        if smaller := steady_case(self.program, self.arrays, generated.backend.function_error):
+        most, error = generated.options.max_steps, generated.backend.function_error
+        if smaller := steady_case(self.program, self.arrays, error, most):
             case, _ = smaller
             generated.store.write(again, case.arrays)
             self._compare(again, case)
@@ -87,7 +88,7 @@ class Proof:
         if "float64" in generated.backend.dtypes:
             double = pipeline.instantiate(generated, "float64", drawn=False)
             generated.store.write(double, self.arrays)
-            case = case_of(self.program, self.arrays, longest(self.program), "float64")
+            case = case_of(self.program, self.arrays, longest(self.program, most), "float64")
             self._compare(double, case)
             ways.append("in float64")
         self.closer = " and ".join(ways)
@@ -120,13 +121,15 @@ def in_words(largest: float, rounding: float, closer: str, dtype: str = DTYPE) -
     return f"{difference}, where rounding explains {rounding:.1e}{as_well}"
 
 
-def steady_case(program: Program, arrays: Arrays, error: float) -> tuple[Case, float] | None:
+def steady_case(
+    program: Program, arrays: Arrays, error: float, most: int | None = None
+) -> tuple[Case, float] | None:
     """Return a case with a share of the arrays at which rounding explains little, and the share.
 
     If the arrays of a model are known to be right, any others show what its network computes.
     Returns None if no share will do.
     """
-    batch = longest(program)
+    batch = longest(program, most)
     for halvings in range(1, _MAX_HALVINGS):
         share = 2.0**-halvings
         case = case_of(program, {name: share * array for name, array in arrays.items()}, batch)
@@ -135,15 +138,16 @@ def steady_case(program: Program, arrays: Arrays, error: float) -> tuple[Case, f
     return None
 
 
-def longest(program: Program) -> Array:
+def longest(program: Program, most: int | None = None) -> Array:
     """Return the longest random batch."""
-    return max(batches(program.network), key=lambda batch: batch.shape[1])
+    return max(batches(program.network, most), key=lambda batch: batch.shape[1])
 
 
-def batches(network: Network) -> Iterator[Array]:
-    """Yield the random batches of a comparison."""
+def batches(network: Network, most: int | None = None) -> Iterator[Array]:
+    """Yield the random batches of a comparison, of at most ``most`` steps if it is given."""
     for seed, length in enumerate(_LENGTHS):
         steps = length + least_steps(network) - 1
+        steps = steps if most is None else min(steps, most)
         batch = draw_batch(network.input, np.random.default_rng(seed), steps)
         yield batch
     yield batch[_WITH_PADDING_INSIDE : _WITH_PADDING_INSIDE + 1]

@@ -99,7 +99,7 @@ class Quantization:
         proof = self.proof
         generated, program = proof.generated, proof.program
         model = generated.backend.runtime.reload(folder, generated.network.name, generated.entry)
-        for batch in batches(program.network):
+        for batch in batches(program.network, generated.options.max_steps):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)
             if generated.backend.quantizes_source:

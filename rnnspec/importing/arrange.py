@@ -79,6 +79,10 @@ class _Plan:
                 reached.add(at)
                 rest += scope.steps[at].sources
         self.steps = {at: replace(scope.steps[at]) for at in sorted(reached)}
+        for step in self.steps.values():
+            # In a join, the name of the input is that of no layer.
+            if step.layer.name == nodes.INPUT:
+                step.layer = replace(step.layer, name=f"{nodes.INPUT} (layer)")
         self._trunk_end = 0
 
     def _users(self, at: int) -> list[int]:
@@ -291,6 +295,8 @@ class _Plan:
                         raise _MisplacedError(step, ONE_USE)
                 if isinstance(step.layer, nodes.Residual):
                     trunk, source = order[0], step.sources[1]
+                    if source and source not in trunk[:-1]:
+                        raise _MisplacedError(step, ONE_USE)
                     start = trunk[trunk.index(source) + 1 if source else 0]
                     step.layer = replace(step.layer, start=self._name(start))
                 reached.add(at)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.backends.imported import Account
     from rnnspec.errors import Span
@@ -85,6 +85,14 @@ class LayerGraph:
         self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
         self._widths[at] = self._width_of(at)
         return at
+
+    def infer_axes(
+        self, action: str, axes: Sequence[str], usual: Sequence[str], where: str = ""
+    ) -> None:
+        """Record the axes of an input or of a result if a spec has others, or another order."""
+        if tuple(axes) != tuple(usual):
+            own, other = ", ".join(axes), ", ".join(usual)
+            self.account.infer(f"{action} ({own}), the spec ({other})", where)
 
     def merge(self, at: int, merge: Merge) -> None:
         """Combine the directions of a recurrent layer in another way than side by side.

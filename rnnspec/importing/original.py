@@ -16,7 +16,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.kept import reader
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import ROWS
+from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import random_split, step_through
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.verify import (
@@ -30,11 +30,11 @@ from rnnspec.comparison.verify import (
 from rnnspec.errors import BackendError, ModelError, Problem, brief
 from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
-from rnnspec.ir.nodes import Pooling, Recurrent
+from rnnspec.ir.nodes import Pooling, Recurrent, TokenInput, least_steps
 from rnnspec.ir.params import directions, params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
@@ -47,6 +47,14 @@ _MOST_NUMBERS = 2**26
 """The most numbers of all layers for one batch: half a gigabyte in float64."""
 _MOST_STEPS = 2**15
 """The most steps of all recurrent layers for one batch."""
+_MOST_LIMITS = 4
+"""The most sizes in a file beyond which it is run."""
+_LARGEST_SIZE = 512
+_MOST_PRODUCTS = 2**23
+"""The most products of two numbers for one of these batches."""
+_LARGEST_NUMBER = 1e5
+_MOST_TOKENS = 64
+_LARGEST_OUTPUT = 1e30
 _ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
 """The relative rounding error of one number, for dtypes that have no tolerance of their own."""
 _LARGEST_ROUNDING = 0.25
@@ -62,7 +70,8 @@ class Original:
     exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
-    With ``padded_at_end``, it takes sequences with padding at their end alone.
+    With ``padded_at_end``, it takes sequences with padding at their end alone. ``limits`` are
+    numbers beyond which it may compute otherwise.
     """
 
     source: str
@@ -74,6 +83,7 @@ class Original:
     scale: Callable[[float], None] | None = None
     live: bool = False
     padded_at_end: bool = False
+    limits: tuple[float, ...] = ()
 
     def differs(self, message: str) -> NoReturn:
         """Raise the error for another result."""
@@ -129,6 +139,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
         function_error=backend.function_error,
         scale=scale,
         padded_at_end=imported.padded_at_end,
+        limits=imported.limits,
     )
     return compare(original, taken)
 
@@ -174,8 +185,53 @@ def compare(original: Original, taken: Taken) -> Compared:
             distances = _distances(case, original.output(case.batch))
             _check(original, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
+    for drawn in _beyond(taken, original.limits):
+        batch = _padded_at_end(taken.program.network, drawn) if original.padded_at_end else drawn
+        case = case_of(taken.program, taken.arrays, batch, dtype)
+        if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
+            continue
+        try:
+            found = original.output(batch)
+        except Exception:  # noqa: BLE001, S112 - of a framework, which may lack the memory for it
+            continue
+        distances = _distances(case, found)
+        if not max(distances.values()) <= tolerances(DTYPE)["forward"]:
+            _check(original, distances, _limits(case, original, distances))
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
+
+
+def _beyond(taken: Taken, limits: Sequence[float]) -> Iterator[Array]:
+    """Yield batches with sizes, numbers and tokens just beyond limits."""
+    network, rng = taken.program.network, np.random.default_rng(0)
+    least, steps = least_steps(network), network.input.steps
+    whole = sorted({int(limit) for limit in limits if limit == int(limit)})
+    # Every array is multiplied at each step.
+    per_step = sum(array.size for array in taken.arrays.values())
+    for size in [each for each in whole if 1 < each <= _LARGEST_SIZE][-_MOST_LIMITS:]:
+        if steps is None and size >= least and 2 * (size + 1) * per_step < _MOST_PRODUCTS:
+            yield draw_batch(network.input, rng, size + 1)[:2]
+        if (size + 1) * (steps or least) * per_step < _MOST_PRODUCTS:
+            batch = draw_batch(network.input, rng, least)
+            yield np.resize(batch, (size + 1, *batch.shape[1:]))
+    length = max(least, STEPS_OF_ANY_LENGTH)
+    if ROWS * (steps or length) * per_step >= _MOST_PRODUCTS:
+        return
+    if isinstance(network.input, TokenInput):
+        named = {near for each in whole for near in (each - 1, each, each + 1)}
+        tokens = [each for each in sorted(named) if 0 < each < network.input.vocabulary]
+        if tokens:
+            drawn = draw_batch(network.input, rng, length)
+            of_limits = rng.choice(tokens[-_MOST_TOKENS:], drawn.shape)
+            yield np.where(drawn == 0, 0, of_limits).astype(drawn.dtype)
+        return
+    filler = network.input.mask_value
+    # Those that random numbers do not reach.
+    far = {abs(each) for each in limits if 0 < abs(each) < 0.3 or 3 < abs(each) < _LARGEST_NUMBER}
+    for limit in sorted(far)[-_MOST_LIMITS:]:
+        batch = draw_batch(network.input, rng, length)
+        scaled = batch * limit
+        yield scaled if filler is None else np.where(batch == filler, filler, scaled)
 
 
 def _check(

@@ -283,7 +283,8 @@ def too_large(layer: Layer) -> str | None:
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
     # Decides almost every layer without making a list of its arrays.
-    if max(widths) < _ALWAYS_FITS or too_large_shape("", layer.input):
+    inputs = layer.inputs if isinstance(layer, Concat) else (layer.input,)
+    if max(widths) < _ALWAYS_FITS or any(too_large_shape("", shape) for shape in inputs):
         return None
     shapes: dict[str, Shape] = {f"{layer.name}.{p.name}": p.shape for p in params(layer)}
     shapes[f"the output of {layer.name} for one sequence"] = layer.output

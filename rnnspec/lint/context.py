@@ -44,14 +44,15 @@ class Entry:
 class Context:
     """A spec, its network, and what connects them.
 
-    ``entries`` are the recurrent entries, and ``places`` has the path of the layer of the spec, or
-    of the head, that each layer of the network comes from.
+    ``entries`` are the recurrent entries, ``heads`` are by their paths, and ``places`` has the path
+    of the layer of the spec, or of the head, that each layer of the network comes from.
     """
 
     spec: Spec
     network: nodes.Network
     entries: tuple[Entry, ...]
     places: Mapping[str, Path]
+    heads: Mapping[Path, Head]
 
     @property
     def examples(self) -> int | None:
@@ -83,7 +84,7 @@ class Context:
 
     def is_repeated(self, entry: Entry) -> bool:
         """Return whether a repeat follows an entry, perhaps after layers of single steps."""
-        after = self.spec.rnn[entry.index + 1 :]
+        after = islice(self.spec.rnn, entry.index + 1, None)
         others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
         return isinstance(next(others, None), RepeatVector)
 
@@ -104,11 +105,6 @@ class Context:
             case _:
                 is_layer = False
         return (*path, "rate" if is_layer else "dropout")
-
-    @property
-    def heads(self) -> dict[Path, Head]:
-        """Each head by its path."""
-        return dict(self.spec.all_heads)
 
     @property
     def edges(self) -> Iterator[tuple[nodes.Layer, nodes.Layer]]:
@@ -145,7 +141,7 @@ def context_of(program: Program) -> Context:
         for index, declared in enumerate(spec.rnn)
         if isinstance(declared, RecurrentLayer)
     )
-    return Context(spec, network, entries, dict(_places(program)))
+    return Context(spec, network, entries, dict(_places(program)), dict(spec.all_heads))
 
 
 def _places(program: Program) -> Iterator[tuple[str, Path]]:

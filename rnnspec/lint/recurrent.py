@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from rnnspec.backends import honouring
 from rnnspec.ir.initializers import Constant
@@ -139,10 +139,10 @@ def deep_stack(context: Context) -> Iterator[Finding]:
 def _plain_stacks(context: Context) -> Iterator[list[Entry]]:
     """Yield each run of entries without a residual, and without a repeat or join between them."""
     # A join with an earlier layer is a way around the layers between, as a residual is.
-    ends = [isinstance(layer, RepeatVector | Concat) for layer in context.spec.rnn]
+    ends = accumulate(isinstance(layer, RepeatVector | Concat) for layer in context.spec.rnn)
+    before = [0, *ends]
     stacks = groupby(
-        context.entries,
-        key=lambda entry: (entry.declared.residual, sum(ends[: entry.index])),
+        context.entries, key=lambda entry: (entry.declared.residual, before[entry.index])
     )
     yield from (list(entries) for (residual, _), entries in stacks if not residual)
 
@@ -187,18 +187,21 @@ def equal_units(context: Context) -> Iterator[Finding]:
         # The input that a residual adds may differ from unit to unit.
         return
     path = ("initializers", "kernel")
-    for index, layer in enumerate(layers):
+    # The next layer with a kernel or a dropout, if a layer with a kernel follows.
+    following = dict[str, Recurrent | Dense | Conv | Dropout]()
+    after: Recurrent | Dense | Conv | Dropout | None = None
+    has_kernel = False
+    for layer in reversed(layers):
+        if after is not None and has_kernel:
+            following[layer.name] = after
+        if isinstance(layer, Recurrent | Dense | Conv | Dropout):
+            after, has_kernel = layer, has_kernel or not isinstance(layer, Dropout)
+    for layer in layers:
+        after = following.get(layer.name)
         # All kernels have the same initializer, so the next kernel treats identical units
         # identically, as all layers without one do. The units of the output layer have targets
         # of their own, which make them differ.
-        following = [
-            after
-            for after in layers[index + 1 :]
-            if isinstance(after, Recurrent | Dense | Conv | Dropout)
-        ]
-        if not isinstance(layer, Recurrent | Dense | Conv) or all(
-            isinstance(after, Dropout) for after in following
-        ):
+        if after is None or not isinstance(layer, Recurrent | Dense | Conv):
             continue
         activation = layer.cell.activation if isinstance(layer, Recurrent) else layer.activation
         at_zero = activation in _ZERO_AT_ZERO or isinstance(activation, LeakyRelu | ClippedRelu)
@@ -209,7 +212,6 @@ def equal_units(context: Context) -> Iterator[Finding]:
             return
         # Dropout before the next kernel drops each unit on its own, and a tied kernel is drawn as
         # the embedding is.
-        after = following[0]
         differ = isinstance(after, Dropout) or (
             after.dropout > 0
             if isinstance(after, Recurrent)

@@ -61,10 +61,12 @@ def check_layer_name(name: str, taken: tuple[TakenNames, ...]) -> str:
     ``taken`` are the names that the backends use.
 
     Raises:
-        PydanticCustomError: it is not a snake_case name, shadows an attribute of the class, or
-            is a name that the framework of a backend uses.
+        PydanticCustomError: it is not a snake_case name, is that of the input, shadows an attribute
+            of the class, or is a name that the framework of a backend uses.
     """
     _check_form(name)
+    if name == reserved.INPUT:
+        raise _taken_error(name, "is the name of the network's input")
     for each in taken:
         if name in each.in_framework or re.fullmatch(each.framework_pattern, name):
             raise _taken_error(name, each.framework_reason)

@@ -98,3 +98,6 @@ WINDOWS_DEVICES = frozenset(
     {"aux", "con", "nul", "prn"}
     | {f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)}
 )
+
+# What joins and graphs call the input of a network; ``ir.nodes.INPUT``.
+INPUT = "input"

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_networks import with_names
 
 import rnnspec
 from rnnspec import pipeline, saving
 from rnnspec.backends import get
+from rnnspec.backends.base import TEMPLATES
+from rnnspec.backends.c import linebreaks
 from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
+from rnnspec.backends.c.names import SHARED, activation
 from rnnspec.backends.contract import SourceOptions
-from rnnspec.errors import UnsupportedError
+from rnnspec.building import Output, build_model
+from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.ir.forms import Form
+from rnnspec.source.environment import environment
+from rnnspec.words import Activation
 
 TARGETS = get("c").targets
 LAYERS = """
@@ -88,30 +97,16 @@ input: {features: 2}
 rnn:
 - {type: lstm, name: %(first)s, units: %(units)d, bidirectional: %(both)s}
 - {type: dense, name: %(second)s, units: %(wide)d}
+%(more)s
 """
-HEADS = """
-version: 1
-name: net
-input: {features: 2}
-rnn: {type: lstm, name: y, units: 2}
-heads:
-  out: {units: 1}
-  other: {units: 1}
-"""
-TAKEN = "in C, another function of the source has this name"
 
 
 @pytest.mark.parametrize(
     ("words", "form", "key", "reason"),
     [
         ({"name": "stdio"}, "inference", "name", "in C, a header of the standard library"),
-        ({"first": "tanh"}, "inference", "name", TAKEN),
-        ({"first": "step"}, "step", "name", TAKEN),
-        ({"first": "test_x"}, "inference", "name", TAKEN),
-        ({"second": "log_softmax"}, "inference", "name", TAKEN),
-        ({"second": "project_4x8"}, "inference", "name", TAKEN),
-        ({"second": "first_kernel"}, "inference", "name", "in C, an array of another layer"),
-        ({"second": "first_forward", "both": "true"}, "inference", "name", "in C, an array"),
+        ({"name": "features"}, "step", "name", "in C, a header of the standard library"),
+        ({"name": "y_net"}, "inference", "name", "in C, the outputs have names that begin so"),
         ({"both": "true"}, "step", "bidirectional", "in step form, a backward direction"),
         ({"units": 2000}, "inference", "units", "parameters are too many for source; at most"),
         ({"wide": 17_001}, "step", "units", "bytes of the stack; at most 65,536"),
@@ -125,6 +120,7 @@ def test_refusals(words: dict[str, object], form: str, key: str, reason: str) ->
         "units": 3,
         "wide": 3,
         "both": "false",
+        "more": "heads: {one: {units: 1}}" if form == "inference" else "",
     }
     with pytest.raises(UnsupportedError) as caught:
         rnnspec.codegen(rnnspec.loads(NET % (fitting | words)), "c", form=form)
@@ -144,6 +140,12 @@ heads:
   same: {pooling: none, dropout: 0.5}
   mean: {pooling: mean}
 """
+PLAIN = """
+version: 1
+name: net
+input: {features: 2}
+rnn: {type: gru, units: 3}
+"""
 FLAT = """
 version: 1
 name: net
@@ -158,9 +160,22 @@ def test_heads_without_a_layer_of_their_own(text: str) -> None:
     assert rnnspec.parity(rnnspec.loads(text), ["c"], level="forward", dtype="float32").equal
 
 
-def test_outputs_and_layers_have_different_names() -> None:
-    with pytest.raises(UnsupportedError, match="in C, the outputs have names that begin so"):
-        rnnspec.codegen(rnnspec.loads(HEADS), "c")
+EQUAL = """
+version: 1
+name: net
+input: {features: 1}
+rnn: [{type: simple, units: 1}, {type: dense, units: %d}, {type: layer_norm, epsilon: 1e-12}]
+"""
+
+
+@pytest.mark.parametrize("units", [13, 3000])
+def test_a_norm_of_equal_features_is_its_beta(units: int) -> None:
+    model = rnnspec.build(rnnspec.loads(EQUAL % units), "c")
+    values = {"bias": 0.7, "gamma": 1.0, "beta": np.arange(units)}
+    for (_, path), array in model.arrays.items():
+        array[...] = values.get(path, 0.0)
+    model.changed = True
+    np.testing.assert_array_equal(model(np.ones((1, 1, 1)))[0, 0], np.arange(units))
 
 
 DESCRIPTION = """\
@@ -176,7 +191,7 @@ Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
 @pytest.mark.parametrize("form", ["inference", "step"])
 def test_a_description_is_only_a_comment(form: str, tmp_path: Path) -> None:
     fitting = {"name": "net", "first": "one", "second": "two", "units": 3, "both": "false"}
-    text = NET % (fitting | {"wide": 3}) + f"description: {json.dumps(DESCRIPTION)}\n"
+    text = NET % (fitting | {"wide": 3, "more": ""}) + f"description: {json.dumps(DESCRIPTION)}\n"
     spec = rnnspec.loads(text)
     source, model = rnnspec.codegen(spec, "c", form=form), rnnspec.build(spec, "c", form=form)
     assert " * * / #error 1 / * // C# and C++ ??/\n" in source
@@ -191,17 +206,24 @@ def test_a_description_is_only_a_comment(form: str, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["words", "gates", "int", "x", "y", "work"])
-def test_other_names_are_taken(name: str) -> None:
-    fitting = {
-        "name": "register",
-        "first": name,
-        "second": "main",
-        "units": 3,
-        "wide": 3,
-        "both": "false",
-    }
-    spec = rnnspec.loads(NET % fitting)
+@pytest.mark.parametrize("form", ["inference", "step"])
+def test_no_layer_has_the_name_of_a_function_of_a_template(form: str) -> None:
+    template = environment(TEMPLATES / "c").get_template("kernels.c.j2")
+    sums = [
+        f"{name}_{product}" for name in ("multiply", "project") for product in ("2x1", "3x16_int8")
+    ]
+    kernels = [activation(name).function for name in get_args(Activation) if name != "linear"]
+    kernels += ["leaky_relus", "clipped_relus", "lstm_cell", "gru_cell", "dot", "dot_int8", *sums]
+    text = template.render(p="net", functions=kernels)
+    text += rnnspec.codegen(rnnspec.loads(SAME if form == "inference" else PLAIN), "c", form=form)
+    functions = re.findall(r"^(?:static )?(?:inline )?\w+ net_(\w+)\(", text, re.MULTILINE)
+    layers = {"conv_1", "gru_1", "mean_pooling_1"}
+    assert {name for name in functions if not SHARED.fullmatch(name)} - layers == set()
+    assert {"chunk" if form == "step" else "run", "farther", "by_sign"} <= set(functions)
+
+
+def test_layers_have_any_name() -> None:
+    spec = rnnspec.loads(with_names("net", "inference"))
     assert rnnspec.parity(spec, ["c"], level="forward", dtype="float32").equal
 
 
@@ -270,3 +292,54 @@ def test_the_self_test_of_a_file_finds_another_weight(form: Form, tmp_path: Path
     bias += 1.0
     generated.store.write_one(again, "lstm_1.bias", bias)
     assert largest() > 1e-3
+
+
+@pytest.mark.parametrize("number", [1, 8, 60, 400])
+@pytest.mark.parametrize("pattern", ["int net_run(%s);", "    if (net_run(%s) != NET_OK) {"])
+def test_long_statements_are_filled_as_they_would_be_searched(
+    pattern: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "float *" if pattern.startswith("int") else ""
+    pointers = [f"{kind}y_{'name' * (7 * at % 5)}{at}" for at in range(number)]
+    statement = pattern % ", ".join((f"{kind}x", *pointers, f"{kind}workspace"))
+    places = [0]
+    place = linebreaks._place
+
+    def counted(*args: Any, **words: Any) -> Any:
+        places[0] += 1
+        return place(*args, **words)
+
+    monkeypatch.setattr(linebreaks, "_place", counted)
+    filled = linebreaks.break_lines(statement)
+    if number > 60:
+        assert places[0] <= 5 * len(linebreaks._tokens(statement))
+    else:
+        monkeypatch.setattr(linebreaks, "_MOST_TOKENS", 10**9)
+        assert linebreaks.break_lines(statement) == filled
+
+
+def test_a_thousand_layers_are_source() -> None:
+    dense = "- {type: dense, units: 1}\n" * 1100
+    spec = PLAIN.replace("rnn: ", "rnn:\n- ") + dense
+    assert rnnspec.codegen(rnnspec.loads(spec), "c").count("\n    net_dense_") == 1100
+
+
+FAR = """
+version: 1
+name: net
+input: {features: 1}
+rnn: [{type: conv, filters: 1, kernel_size: 2, dilation: %d}, {type: gru, units: 1}]
+"""
+
+
+@pytest.mark.parametrize(("dilation", "most"), [(1, 2), (1, 20), (600, None)])
+def test_files_are_compared_within_the_longest_sequence(
+    dilation: int, most: int | None, tmp_path: Path
+) -> None:
+    program = pipeline.program(rnnspec.loads(FAR % dilation))
+    output = Output(tmp_path / "net")
+    options = SourceOptions(max_steps=most)
+    built = build_model(program, get("c"), "inference", 1, output, options=options)
+    assert built.equal
+    with pytest.raises(UsageError, match=f"expected {dilation + 1} to {most or 2404} steps"):
+        built.model(np.zeros((1, (most or 2404) + 1, 1)))

@@ -11,10 +11,12 @@ from random import Random
 
 import pytest
 from covering import covering
+from small_networks import with_names
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.comparison.strategies import sample, spec_text, specs
 
 FLAGS = "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror"
@@ -24,6 +26,19 @@ DRIVER = Path(__file__).with_name("hostile.c").read_text()
 SAMPLE = 80
 """Random specs, of which the few are taken that together have all that any of them has."""
 STYLE = "{BasedOnStyle: LLVM, IndentWidth: 4, ColumnLimit: 100}"
+PAIR = """
+version: 1
+name: NAME
+input: {features: 2}
+rnn: [{type: dense, name: %s, units: 2}, {type: lstm, name: %s, units: 2}]
+head: {pooling: none}
+"""
+PAIRS = {
+    # A variable of one layer, and the function of another.
+    "inference": {"one": PAIR % ("one_two", "two_out"), "thread": PAIR % ("local", "y")},
+    # Together with the name of the network, words of C or C++.
+    "step": {"int8": PAIR % ("t", "fast8_t"), "xor": PAIR % ("eq", "and_eq")},
+}
 MAIN = """\
 #include <math.h>
 #include <stdio.h>
@@ -70,16 +85,64 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name, words in drawn.items():
         (folder / name).write_text(spec_text(words))
     sources = {}
-    for form in map(form_named, FORMS):
+    for form in FORMS:
         offered = [
             path
             for path in map(folder.joinpath, drawn)
-            if not refusals(get("c"), pipeline.program(path).network, form)
+            if not refusals(get("c"), pipeline.program(path).network, form_named(form))
         ]
         for path, target in zip(covering(offered), cycle(get("c").targets)):
             name = f"{form}_{path.stem}"
             spec = rnnspec.loads(spec_text(drawn[path.name] | {"name": name}))
             sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form, target=target))
+        own_names = {f"{form}_names": with_names(f"{form}_names", form), **PAIRS.get(form, {})}
+        for name, text in own_names.items():
+            spec = rnnspec.loads(text.replace("NAME", name))
+            sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form))
+    return sources
+
+
+ALIGNED = """
+version: 1
+name: NAME
+input: {features: 8}
+rnn:
+- {type: conv, filters: 16, kernel_size: 3, padding: causal}
+- {type: lstm, units: 16}
+- {type: gru, units: 16}
+- {type: gru, units: 16, reset_after: false}
+- {type: simple, units: 16}
+head: {hidden: [{type: layer_norm}], units: 8, normalize: l2}
+"""
+TIED_TO_WORDS = """
+version: 1
+name: NAME
+embedding: {vocabulary: 8, dim: 16}
+rnn: {type: lstm, units: 16, recurrent_activation: hard_sigmoid}
+head: {pooling: none, units: 8, tied: true, activation: softmax}
+"""
+
+
+@pytest.fixture(scope="module")
+def layouts() -> dict[str, str]:
+    """Return source with each kernel by the names of the networks.
+
+    All sizes are multiples of blocks: compilers know then that no element is left behind a loop.
+    """
+    sources = {}
+    for number, (text, target, quantize, form) in enumerate(
+        [
+            (ALIGNED, "portable", None, "step"),
+            (ALIGNED, "avx2", None, "inference"),
+            (ALIGNED, "cortex-m", "int8", "step"),
+            (TIED_TO_WORDS, "portable", "int8", "inference"),
+            (TIED_TO_WORDS, "portable", None, "step"),
+        ]
+    ):
+        spec = rnnspec.loads(text.replace("NAME", f"net_{number}"))
+        options = SourceOptions(target=target, quantize=quantize)
+        source = pipeline.generate(pipeline.program(spec), get("c"), form_named(form), options)
+        sources[spec.name] = source.text
     return sources
 
 
@@ -132,6 +195,17 @@ def test_no_compiler_warns(words: str, networks: dict[str, str], tmp_path: Path)
     done = run(
         f"{words} {FLAGS} -c -x {'c++' if '++' in words else 'c'}", program(networks), tmp_path
     )
+    assert done.returncode == 0, done.stderr[:3000]
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-O3", "-Os"])
+@pytest.mark.parametrize("name", ["gcc", "clang"])
+def test_no_level_of_optimization_warns(
+    name: str, level: str, layouts: dict[str, str], tmp_path: Path
+) -> None:
+    require(name)
+    words = f"{name} -std=c99 {FLAGS} {level} -c -o /dev/null -x c"
+    done = run(words, program(layouts), tmp_path)
     assert done.returncode == 0, done.stderr[:3000]
 
 

@@ -395,3 +395,10 @@ def test_a_file_comes_back(tmp_path: Path, text: str) -> None:
     assert taken.text == text
     for name, array in rnnspec.read_weights(built.model).items():
         np.testing.assert_array_equal(taken.arrays[name], array)
+
+
+def test_a_thousand_windows_behind_padding_are_source() -> None:
+    conv = "- {type: conv, filters: 1, kernel_size: 2}\n" * 1000
+    text = f"version: 1\nname: net\ninput: {{features: 1, mask_value: 0}}\nrnn:\n{conv}- {LSTM}\n"
+    source = rnnspec.codegen(rnnspec.loads(text), "onnx", form="inference")
+    assert source.count("= Conv") == 1000

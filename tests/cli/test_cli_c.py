@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +41,7 @@ def _compiler() -> None:
         ('cc "', "no C compiler: 'cc \"' was not found; install one, or set CC to its path"),
         ("cc -include nosuch.h", "cc -include nosuch.h cannot compile C: "),
         ("true", "true cannot compile C: it wrote no file"),
+        ("cc -fvisibility=hidden", "what cc compiles has no function rnnspec_array; expected a"),
     ],
 )
 def test_a_compiler_that_does_not_work_is_one_error(
@@ -71,7 +77,7 @@ def test_a_compiler_alone_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         if backend.distribution:
             absent = replace(backend, distribution="nosuch", needed=())
             monkeypatch.setitem(BACKENDS, backend.name, absent)
-    with pytest.raises(BackendError, match=r"pip install 'onnx.* or --backend c$"):
+    with pytest.raises(BackendError, match=r"pip install '.\[onnx.* or --backend c$"):
         choose(None, needs.FILES)
     present = replace(BACKENDS["torch"], distribution="numpy")
     monkeypatch.setitem(BACKENDS, "torch", present)
@@ -80,15 +86,27 @@ def test_a_compiler_alone_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
-    assert run("build", spec, "--single-header", "-o", "small.h").code == 0
-    assert run("convert", "small.h", "other.h", "--single-header").code == 0
+    assert run("build", spec, "--seed", 1, "--single-header", "-o", "small.h").code == 0
+    assert run("build", spec, "--seed", 1, "-o", "other.h").code == 0
+    assert Path("small.h").read_text() == Path("other.h").read_text()
+    ran = run("convert", "small.h", "other.h", "--force")
+    assert ran.code == 0
+    # What a program does with the lines that are printed: it links and runs.
+    include = ran.out.split("To load it, without rnnspec:\n")[1]
+    arrays = "static float y[SMALL_OUTPUTS], workspace[SMALL_WORKSPACE];\n"
+    main = "int main(void) { return !(small_self_test(y, workspace) <= 1e-6f); }\n"
+    Path("main.c").write_text(f"{include}{arrays}{main}")
+    subprocess.run([compiler.command(), "main.c", "-o", "main", "-lm"], check=True)
+    subprocess.run(["./main"], check=True)
     assert run("build", spec, "-b", "c", "-o", "folder").code == 0
+    assert run("codegen", spec, "-o", "source.h").code == 0
     # The source of the same network with another comment is another text.
     Path("said.yaml").write_text(f"{Path(spec).read_text()}description: in other words\n")
     ran = run("convert", "folder", "out.safetensors", "--spec", "said.yaml")
     assert (ran.code, "compared with the original in C compiler" in ran.out) == (0, True)
     assert entries() == {
-        *(spec, "small.h", "other.h", "said.yaml", "out.safetensors"),
+        *(spec, "small.h", "other.h", "source.h", "main.c", "main"),
+        *("said.yaml", "out.safetensors"),
         *("folder", "folder/small.h", "folder/small.c"),
     }
 
@@ -101,6 +119,7 @@ def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
             ["-b", "keras", "--single-header", "-o", "x.h"],
             "keras cannot write a single header; c can",
         ),
+        (["-b", "keras", "-o", "x.h"], "keras cannot write a single header; c can"),
         (["-b", "keras", "--max-steps", 9], "keras cannot limit the steps of a sequence; c can"),
         (
             ["-b", "c", "--target", "avx512"],
@@ -121,3 +140,41 @@ def test_int8_takes_every_kernel_however_long_its_comment(run: Run) -> None:
     ran = run("build", "both.yaml", "-b", "c", "--quantize", "int8", "--seed", 1, "-o", "both")
     assert (ran.code, ran.err) == (0, "")
     assert "quantized to int8: bidirectional_1 and dense_1\n" in ran.out
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
+def test_an_interrupt_ends_a_compiler_and_takes_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, pid = tmp_path / "temporary", tmp_path / "pid"
+    folder.mkdir()
+    script = tmp_path / "compiler"
+    script.write_text(f'touch "$TMPDIR/cc1.s"\nsleep 60 &\necho $! > {pid}\nwait\n')
+    monkeypatch.setenv("CC", f"sh {script}")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def interrupt(number: int, frame: object) -> None:
+        # The compiler has started its other process.
+        if not pid.exists() or not pid.read_text():
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(KeyboardInterrupt):
+            compiler.compile_library("int one;")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert list(folder.iterdir()) == []
+    # A process that was killed needs a moment to end.
+    for _ in range(500):
+        try:
+            os.kill(int(pid.read_text()), 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the other process of the compiler is still there")

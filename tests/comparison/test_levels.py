@@ -402,6 +402,21 @@ head: {units: 1}
             assert (moved == 0.0) if name.startswith("embedding") else (moved > 1e-3)
 
 
+def test_training_goes_on_with_a_batch_of_one_vector() -> None:
+    require_all(TRAINING)
+    text = """\
+version: 1
+name: one
+input: {features: 2}
+rnn: [{type: batch_norm, momentum: 0.5}, {type: gru, units: 2}]
+head: {hidden: [{type: batch_norm, momentum: 0.5}], units: 1}
+"""
+    for steps in (1, 4):
+        given = np.random.default_rng(steps).standard_normal((1, steps, 2))
+        report = rnnspec.parity(rnnspec.loads(text), level="training", batch=given)
+        assert report.equal, str(report)
+
+
 def test_training_goes_slower_where_rounding_would_grow() -> None:
     require_all(TRAINING)
     text = """\

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from offered import import_later
 
+from rnnspec.comparison.verify import case_of
 from rnnspec.errors import ModelError
+from rnnspec.importing.assemble import Taken
+from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import take
 from rnnspec.importing.to_files import ImportedFile, import_file
 from rnnspec.ir import nodes
@@ -70,6 +73,41 @@ def imported(path: Path) -> ImportedFile:
     model = import_file(path, path.parent / "taken.yaml")
     assert str(model.compared).startswith("compared with the original in ONNX Runtime")
     return model
+
+
+def check_reading(path: Path) -> Taken:
+    """Read a file, and compare what was read with ONNX Runtime for many sizes.
+
+    They are one to nine steps and more, as many sequences as steps, and every pattern of padding.
+    """
+    taken = take(path)
+    network, run = taken.program.network, taken.imported.open_file
+    assert run is not None
+    output, rng = run(), np.random.default_rng(0)
+    least, fixed = nodes.least_steps(network), network.input.shape[0]
+    for steps in [fixed] if fixed else [*range(least, least + 9), 23]:
+        for rows in (1, 2, steps):
+            batch = draw(network, (rows, steps), rng)
+            if taken.imported.padded_at_end:
+                batch = _padded_at_end(network, batch)
+            case = case_of(taken.program, taken.arrays, batch, "float64")
+            assert max(_distances(case, output(batch)).values()) < 1e-4, batch.shape
+    return taken
+
+
+def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator) -> Any:
+    """Return a batch, in which a masked network gets padding of one kind."""
+    source = network.input
+    padding = np.zeros(size, bool)
+    if source.masked:
+        at, ends = np.arange(size[1]), rng.integers(0, size[1] + 1, (size[0], 1))
+        kinds = [rng.random(size) < 0.4, at >= ends, at < ends, at < size[1]]
+        padding = kinds[rng.integers(len(kinds))] & (np.arange(size[0]) > 0)[:, None]
+    if isinstance(source, nodes.TokenInput):
+        tokens = rng.integers(min(1, source.vocabulary - 1), source.vocabulary, size)
+        return np.where(padding, 0, tokens)
+    numbers = rng.standard_normal((*size, source.features)).astype(np.float32)
+    return np.where(padding[..., None], np.float32(source.mask_value or 0), numbers)
 
 
 def layers(model: ImportedFile) -> tuple[nodes.Layer, ...]:

@@ -234,7 +234,7 @@ def many_joins(m: Any, x: Any) -> Any:
 
 
 def before_all(m: Any, x: Any) -> Any:
-    return m.rnn(torch.cat((torch.softmax(x, -1), x), -1))[0]
+    return m.rnn(torch.cat((torch.softmax(m.input(x), -1), x), -1))[0]
 
 
 def windows_of_same(m: Any, x: Any) -> Any:
@@ -420,7 +420,10 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         ),
         features,
     ),
-    "before all": (written(before_all, rnn=nn.GRU(6, 4, batch_first=True)), features),
+    "before all": (
+        written(before_all, input=nn.Linear(3, 3), rnn=nn.GRU(6, 4, batch_first=True)),
+        features,
+    ),
     "without effect": (
         written(
             lambda m, x: m.rnn(m.drop(m.conv(x.transpose(1, 2))).transpose(1, 2))[0],

@@ -65,6 +65,10 @@ STACKS = {
     "tied": TOKENS + "rnn: {type: gru, units: 3}\nhead: {pooling: none, units: 9, tied: true}\n",
     "tied without a bias": TOKENS + "rnn: {type: gru, units: 3}\n"
     "head: {pooling: none, units: 9, activation: softmax, bias: false, tied: true}\n",
+    # The output of the first head is no layer of Keras, and has no number among the dense ones.
+    "attention and tied": TOKENS + "rnn: {type: gru, units: 3}\nheads:\n"
+    "  one: {pooling: {attention: {units: 2}}, units: 9, bias: false, tied: true}\n"
+    "  two: {pooling: none, hidden: [{units: 4}], units: 2}\n",
     # In Keras, the output layers of both are behind the hidden one.
     "heads": TOKENS + "rnn: {type: gru, units: 4}\n"
     "heads: {one: {units: 4}, two: {hidden: [{units: 4}], units: 4}}\n",
@@ -171,6 +175,26 @@ def test_source_that_is_not_that_of_the_spec_is_not_run(tmp_path: Path, name: st
     said = str(compare_file(path, take(path), lambda _: None))
     assert said.endswith(": the source beside the arrays, tagger.py: no such file")
     assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize(("units", "refused"), [(2, True), (3, False)])
+def test_weights_alone_do_not_tell_equal_heads_apart(
+    tmp_path: Path, units: int, refused: bool
+) -> None:
+    offered.require("keras")
+    text = NUMBERS + "rnn: {type: gru, units: 4}\nheads: {"
+    text += f"one: {{pooling: mean, units: 2}}, two: {{pooling: mean, units: {units}}}}}\n"
+    _, arrays = build(tmp_path / "net.keras", text, "keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as archive:
+        (tmp_path / "net.weights.h5").write_bytes(archive.read("model.weights.h5"))
+    if refused:
+        with pytest.raises(
+            ModelError, match=r"nothing in it tells dense_1 from dense_2, .* \[E704"
+        ):
+            take(tmp_path / "net.weights.h5", spec=pipeline.reads(text))
+    else:
+        received = take(tmp_path / "net.weights.h5", spec=pipeline.reads(text)).arrays
+        assert all(np.array_equal(received[name], array) for name, array in arrays.items())
 
 
 def change(path: Path, part: str, changed: Callable[[Any], Any]) -> None:

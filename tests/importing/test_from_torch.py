@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import pipeline
+from rnnspec import foreign, pipeline
+from rnnspec.backends import BACKENDS
 from rnnspec.backends.imported import Imported
 from rnnspec.comparison.reference import run
+from rnnspec.convert.run import convert
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing import live
 from rnnspec.importing.assemble import Taken, write_spec
 
 torch = pytest.importorskip("torch")
@@ -56,6 +57,32 @@ def test_every_idiom_of_initial_zeros_is_taken(name: str) -> None:
     assert rnnspec.from_torch(module, torch.randn(4, 6, 3)).spec.document.text == written
 
 
+def test_a_pool_over_the_size_of_its_input_is_one_over_all_steps() -> None:
+    # Each is compared with its module, too.
+    texts = {
+        name: rnnspec.from_torch(traced.over_time(pool), name="net").spec.document.text
+        for name, pool in traced.OVER_TIME.items()
+    }
+    assert set(texts.values()) == {texts["adaptive"]}
+    assert "head: {pooling: max, name: fc, units: 2}\n" in texts["adaptive"]
+
+
+def test_lengths_may_be_counted() -> None:
+    models = [rnnspec.from_torch(traced.counted(count)) for count in traced.COUNTS.values()]
+    (text,) = {model.spec.document.text for model in models}
+    assert "embedding: {name: emb, vocabulary: 9, dim: 4, mask_zero: true}\n" in text
+    said = "padding is token 0; the module counts the other tokens of a sequence, and takes as many"
+    assert {model.inferred for model in models} == {(f"{said} from its start",)}
+    least = rnnspec.from_torch(traced.counted(lambda x: (x != 0).sum(1).clamp(min=1)))
+    assert least.inferred[0] == ("a sequence of padding only has no step; in the module it has one")
+    (example, _) = traced.padded_tokens()
+    module = traced.counted(traced.COUNTS["operator"])
+    assert "the example and random inputs" in rnnspec.from_torch(module, example).compared
+    # The spec leaves out padding anywhere, the module at the end of a sequence.
+    with pytest.raises(ModelError, match=r"on the example, .* difference of .* \[E709\]"):
+        rnnspec.from_torch(module, example.flip(1))
+
+
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
@@ -81,7 +108,7 @@ def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     torch.manual_seed(2)
     module = traced.Tutorial(traced.ZEROS[name])
-    monkeypatch.setattr(live, "write_spec", tampered)
+    monkeypatch.setattr(foreign, "write_spec", tampered)
     with pytest.raises(ModelError, match=r"received a difference of .*e-0[56] \[E709\]"):
         rnnspec.from_torch(module)
 
@@ -93,6 +120,49 @@ def test_it_says_what_was_compared() -> None:
         model = rnnspec.from_torch(module, example)
         assert model.compared == f"{said}{where}random inputs (float64)"
         assert model.compared in str(model)
+
+
+def test_a_model_is_saved_as_convert_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = rnnspec.from_torch(traced.Tutorial(traced.ZEROS["zeros"]))
+    monkeypatch.chdir(tmp_path)
+    model.save("a.safetensors")
+    Path("converted").mkdir()
+    # Three are enough: starting another framework takes seconds.
+    for path, backend in (("x.onnx", "onnx"), ("folder", "torch"), ("net.h", "c")):
+        if not BACKENDS[backend].installed:
+            continue
+        model.save(path, None if backend == "torch" else backend)
+        convert(Path("a.safetensors"), Path("converted", path))
+    written = [path for path in Path("converted").rglob("*") if path.is_file()]
+    assert written
+    for file in written:
+        assert file.read_bytes() == file.relative_to("converted").read_bytes(), file
+    if BACKENDS["c"].installed:
+        model.save("net.h", max_steps=30, force=True)
+        assert "#define TUTORIAL_MAX_STEPS 30 " in Path("net.h").read_text()
+
+
+def test_a_model_is_not_saved_anyhow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = rnnspec.from_torch(traced.Tutorial(traced.ZEROS["zeros"]))
+    name, array = next(iter(model.arrays.items()))
+    broken = replace(model, arrays={**model.arrays, name: array * np.nan})
+    monkeypatch.chdir(tmp_path)
+    Path("old.safetensors").write_text("kept")
+    for taken, arguments, message in (
+        (model, ("old.safetensors",), "already exists"),
+        (model, ("x.pt",), r"x\.pt: error: expected NAME\.safetensors, .*NAME\.h"),
+        (model, ("x.h", "torch"), "torch cannot write a single header; c can"),
+        (model, (3,), "path: expected the path of a file, received 3"),
+        (broken, ("x.safetensors",), f"{name}: expected finite numbers"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            taken.save(*arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.safetensors"]
+    assert Path("old.safetensors").read_text() == "kept"
+    model.save("old.safetensors", force=True)
+    assert rnnspec.load("old.safetensors").name == model.spec.name
 
 
 def test_advice_is_given_where_random_inputs_fail() -> None:
@@ -208,7 +278,7 @@ def test_everything_is_accounted_for() -> None:
     )
     assert found.inferred == (
         "the module takes (steps, batch), the spec (batch, steps)",
-        "the module returns (steps, batch, features), the spec batch first",
+        "the module returns (steps, batch, features), the spec (batch, steps, features)",
     )
 
 
@@ -226,6 +296,9 @@ def test_a_dropout_gets_its_place() -> None:
 def test_only_modules_are_taken() -> None:
     with pytest.raises(UsageError, match="expected a module of PyTorch, received 3"):
         rnnspec.from_torch(3)
+    empty = torch.nn.Linear.__new__(torch.nn.Linear)
+    with pytest.raises(UsageError, match=r"whose __init__ calls super\(\).__init__\(\), received"):
+        rnnspec.from_torch(empty)
 
 
 def test_source_for_inference_that_takes_integers_is_read() -> None:

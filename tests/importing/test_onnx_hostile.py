@@ -702,6 +702,18 @@ def _loop() -> list[Any]:
     return [function("f0", branch)]
 
 
+def _doubling_branches() -> list[Any]:
+    """Functions that call the one before them in both branches."""
+    functions = [function("f1")]
+    for i in range(40):
+        call = node(f"f{i + 1}" if i else "f1", "a", "q", domain="own")
+        branch = onnx.helper.make_graph([call], "g", [], [value("q", None)])
+        choice = node("If", "c", "b", then_branch=branch, else_branch=branch, name="if")
+        name = f"f{i + 2}" if i < 39 else "f0"
+        functions.append(function(name, node("Constant", "", "c", value_int=1), choice))
+    return functions
+
+
 def _other_opset() -> list[Any]:
     changed = function("f0")
     changed.opset_import[0].version = 9
@@ -723,6 +735,7 @@ def _two_inputs() -> list[Any]:
         (_standard, "function Relu: expected a function with a name and a domain of its own"),
         (_same_name, "function f0: expected a function with a name and a domain of its own"),
         (_loop, "function f0.if: a If inside of a function is not read"),
+        (_doubling_branches, "function f0.if: a If inside of a function is not read"),
         (_other_opset, "function f0: expected operators of opset 18, received another"),
         (_two_inputs, "call: expected at most 0 inputs, received 1"),
     ],

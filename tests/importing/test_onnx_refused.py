@@ -144,10 +144,7 @@ REFUSED = {
             "y = Where (u, p, NOTHING)"
         ),
         TOKENS,
-        (
-            "Where at y: expected padding that is token 0, or a number in every feature of a step, "
-            "received another condition"
-        ),
+        "Less at c: compares the input with 2; expected the number of padding",
     ),
     "a part of features": (
         f"{STATE}s = Squeeze (h, ZERO)\ny = Slice (s, ZERO, TWO, ONE)",

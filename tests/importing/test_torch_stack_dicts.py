@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,98 @@ heads:
     received = reference.split_outputs(network, run(taken, batch))
     for layer, result in zip(network.results.values(), expected, strict=True):
         np.testing.assert_allclose(received[layer.name], result, rtol=0, atol=1e-12)
+
+
+JOIN: dict[str, Callable[[], Any]] = {
+    "rnn": lambda: nn.LSTM(5, 4, 2, bidirectional=True),
+    "out": lambda: nn.Linear(13, 5),
+    "norm": lambda: nn.LayerNorm(5),
+    "score": lambda: nn.Linear(5, 1),
+    "last": lambda: nn.Linear(5, 1, bias=False),
+}
+JOIN_SPEC = f"""{START}input: {{features: 5}}
+rnn:
+- {{type: lstm, units: 4, layers: 2, bidirectional: true}}
+- {{type: concat, of: [input, bidirectional_2]}}
+- {{type: dense, units: 5}}
+- {{type: layer_norm}}
+head: {{pooling: {{attention: {{}}}}, units: 1, bias: false}}
+"""
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_a_spec_decides_the_order_of_the_modules(tmp_path: Path, name: str) -> None:
+    from safetensors.torch import save_file
+
+    net = modules(**{key: make() for key, make in JOIN.items()})
+    save = torch.save if name.endswith("pt") else save_file
+    spec, expected = pipeline.reads(JOIN_SPEC), dict[str, Any]()
+    for order in itertools.permutations(net):
+        save(nn.ModuleDict({key: net[key] for key in order}).state_dict(), tmp_path / name)
+        taken = take(tmp_path / name, spec=spec)
+        layers = [layer.layer for layer in taken.imported.layers]
+        assert layers == ["rnn[0]", "rnn[1]", "out", "norm", "score", "last"]
+        assert not taken.imported.inferred
+        expected = expected or {key: array.copy() for key, array in taken.arrays.items()}
+        for key, array in taken.arrays.items():
+            np.testing.assert_array_equal(array, expected[key])
+    other = pipeline.reads(JOIN_SPEC.replace("dense, units: 5", "dense, units: 5, bias: false"))
+    with pytest.raises(ModelError) as caught:
+        take(tmp_path / name, spec=other)
+    assert [problem.where for problem in caught.value.problems] == ["out"]
+
+
+def test_names_in_a_spec_decide_between_equal_shapes(tmp_path: Path) -> None:
+    net = modules(rnn=nn.GRU(3, 4), one=nn.Sequential(nn.Linear(4, 4)), dense_1=nn.Linear(4, 4))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    heads = "{type: gru, units: 4}\nheads: {a: {units: 4}, b: {units: 4"
+    text = f"{START}input: {{features: 3}}\nrnn: {heads}"
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(f"{text}}}}}"))
+    # The names that layers get by themselves name no module.
+    assert [layer.layer for layer in taken.imported.layers] == ["rnn[0]", "one.0", "dense_1"]
+    (remark,) = taken.imported.inferred
+    assert remark.partition(";")[0] == (
+        "modules whose shapes fit several layers, by their place in the file: one.0 and dense_1"
+    )
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(f"{text}, name: one_0}}}}"))
+    assert [layer.layer for layer in taken.imported.layers] == ["rnn[0]", "dense_1", "one.0"]
+    assert not taken.imported.inferred
+
+
+BY_FILE = "the order of the modules by their place in the file: "
+BY_SIZE = "the order of the modules by their sizes: "
+
+
+@pytest.mark.parametrize(
+    ("layers", "order", "inferred"),
+    [
+        # As it is in the file, if that is an order, whatever else the sizes allow.
+        (["inp 4 4", "rnn 4 4", "out 4 2"], "inp rnn out", BY_FILE),
+        (["norm 4", "rnn 4 4", "out 4 2"], "norm rnn out", BY_FILE),
+        (["rnn 4 4", "fc 4 4", "out 4 2"], "rnn fc out", ""),
+        # What the output takes comes first, and that is said.
+        (["out 6 2", "rnn 4 6"], "rnn out", BY_SIZE),
+        (["out 6 2", "inp 3 4", "rnn 4 6"], "inp rnn out", BY_SIZE),
+        # A size alone puts no dense layer before a recurrent one.
+        (["rnn 5 8", "out 13 5"], "", ""),
+    ],
+)
+def test_a_draft_has_the_order_of_the_file(
+    tmp_path: Path, layers: list[str], order: str, inferred: str
+) -> None:
+    kinds = {"rnn": nn.GRU, "norm": nn.LayerNorm}
+    net = modules(
+        **{
+            name: kinds.get(name, nn.Linear)(*map(int, sizes))
+            for name, *sizes in map(str.split, layers)
+        }
+    )
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    if not order:
+        with pytest.raises(ModelError, match=r"out: expected 8 inputs, .* --spec"):
+            take(tmp_path / "net.pt")
+        return
+    taken = take(tmp_path / "net.pt")
+    names = [layer.layer.partition("[")[0] for layer in taken.imported.layers]
+    assert " ".join(names) == order
+    assert taken.imported.inferred == ((inferred + ", ".join(names),) if inferred else ())

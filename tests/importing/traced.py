@@ -392,3 +392,62 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         features,
     ),
 }
+
+
+def over_time(pool: Callable[[Any, Any], Any]) -> nn.Module:
+    """Return a module that reduces (batch, features, steps) over a size of its tensors."""
+
+    def forward(m: Any, x: Any) -> Any:
+        y = m.conv(m.rnn(x)[0].transpose(1, 2))
+        return m.fc(pool(y, x))
+
+    rnn, conv = nn.GRU(3, 4, batch_first=True), nn.Conv1d(4, 5, 3, padding=1)
+    return Written(forward, rnn=rnn, conv=conv, fc=nn.Linear(5, 2))
+
+
+def unpacked(y: Any, _: Any) -> Any:
+    batch, size, steps = y.shape
+    return F.max_pool1d(y, steps).view(batch, size)
+
+
+OVER_TIME: dict[str, Callable[[Any, Any], Any]] = {
+    "adaptive": lambda y, _: F.adaptive_max_pool1d(y, 1).squeeze(2),
+    "size": lambda y, _: F.max_pool1d(y, y.size(2)).squeeze(2),
+    "named": lambda y, _: F.max_pool1d(y, kernel_size=y.size(-1)).squeeze(-1),
+    "named axis": lambda y, _: F.max_pool1d(y, y.size(dim=2)).squeeze(),
+    "shape": lambda y, _: F.max_pool1d(y, y.shape[2])[:, :, 0],
+    "all sizes": lambda y, _: F.max_pool1d(y, y.size()[-1]).flatten(1),
+    "list": lambda y, _: F.max_pool1d(y, [y.size(2)], stride=1).squeeze(2),
+    "stride": lambda y, _: F.max_pool1d(y, y.size(2), stride=y.size(2)).squeeze(2),
+    "of the input": lambda y, x: F.max_pool1d(y, x.size(1)).view(x.size(0), -1),
+    "unpacked": unpacked,
+}
+"""Ways to write the largest value over all steps."""
+
+
+def counted(lengths: Callable[[Any], Any], *, index: int = 0) -> nn.Module:
+    """Return a module that packs its tokens by lengths which it counts."""
+
+    def forward(m: Any, x: Any) -> Any:
+        packed = pack_padded_sequence(m.emb(x), lengths(x), True, enforce_sorted=False)
+        return m.fc(m.rnn(packed)[1][-1])
+
+    emb, gru = nn.Embedding(9, 4, padding_idx=index), nn.GRU(4, 5, batch_first=True)
+    return Written(forward, emb=emb, rnn=gru, fc=nn.Linear(5, 2))
+
+
+COUNTS: dict[str, Callable[[Any], Any]] = {
+    "operator": lambda x: (x != 0).sum(1),
+    "cpu": lambda x: (x != 0).sum(dim=-1).cpu(),
+    "method": lambda x: x.ne(0).sum(1).to("cpu"),
+    "function": lambda x: torch.sum(torch.ne(x, other=0), dim=1).long(),
+    "axis": lambda x: (x != 0).sum(axis=1).tolist(),
+    "cast before": lambda x: (x != 0).long().sum(1).detach().data,
+    "floats": lambda x: (x != 0).float().sum(1).to(torch.int64),
+    "greater": lambda x: (x > 0).sum(1),
+    "at least 1": lambda x: x.ge(1).sum(1),
+    "bool": lambda x: x.to(torch.bool).sum(1),
+    "sign": lambda x: torch.sign(x.long()).sum(1),
+    "non-zero": lambda x: torch.count_nonzero(x, dim=1),
+}
+"""Ways to count the tokens that are no padding."""

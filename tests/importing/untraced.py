@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from importing.traced import Written, both, lstm
+from importing.traced import Written, both, counted, lstm, over_time
 from torch import fx, nn
 from torch.nn import functional
 from torch.nn.utils import rnn
@@ -298,6 +298,11 @@ def loop(m: Any, x: Any) -> Any:
     return sum(output[:, t] for t in range(output.size(1)))
 
 
+def meta() -> nn.Module:
+    with torch.device("meta"):
+        return over_time(lambda y, _: y.mean(2))
+
+
 def twice(m: Any, x: Any) -> Any:
     x, _ = m.rnn(x)
     return m.rnn(x)[0]
@@ -546,5 +551,60 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Written(lambda m, x: m.rnn(x)[1][1][-1], rnn=lstm()),
         "",
         "output: uses the cell state c; the language passes on the hidden state h [E704]",
+    ),
+    (
+        lambda: over_time(lambda y, _: F.max_pool1d(y, y.size(0))),
+        "F.max_pool1d(y, ",
+        "expected a number, or the steps of the sequence as the kernel size, received another size",
+    ),
+    (
+        lambda: over_time(lambda y, x: F.max_pool1d(y, 3, padding=x.size(1))),
+        "F.max_pool1d(y",
+        "expected a number, or the steps of the sequence as the kernel size, received another size",
+    ),
+    (
+        lambda: over_time(lambda y, _: F.leaky_relu(y, y.size(1))),
+        "F.leaky_relu(y, ",
+        "leaky_relu: negative_slope: expected a number, received a size",
+    ),
+    (
+        lambda: over_time(lambda y, _: y.sum(2) / y.size(2)),
+        "y.sum(2) / y",
+        "truediv: 'truediv': expected no size beside a vector, received one [E701]",
+    ),
+    (
+        lambda: over_time(lambda y, _: y.view(y.size(0), y.size(2), -1)),
+        "y.view(",
+        "view: expected no change of shapes, received one",
+    ),
+    (
+        lambda: over_time(lambda y, _: F.leaky_relu(y, "slow")),  # type: ignore[arg-type]
+        "F.leaky_relu(y, ",
+        "leaky_relu: expected arguments that rnnspec supports, received an error: ",
+    ),
+    (meta, "", "conv.bias: expected numbers, received a tensor of the device 'meta', which has no"),
+    (
+        lambda: counted(lambda x: (x != 1).sum(1), index=1),
+        "x != 1",
+        "ne: expected 0, as padding is token 0, received 1; exchange the two tokens in the vocabul",
+    ),
+    (
+        lambda: counted(lambda x: (x > 1).sum(1)),
+        "x > 1",
+        "gt: expected 0, as padding is token 0, received 1 [E703]",
+    ),
+    (
+        lambda: Written(
+            lambda m, x: m.rnn(rnn.pack_padded_sequence(m.emb(x), (x != 0).sum(0), True))[1][-1],
+            emb=nn.Embedding(9, 3),
+            rnn=nn.GRU(3, 4, batch_first=True),
+        ),
+        "rnn.pack_padded_sequence(m.emb(x), ",
+        "expected the tokens of each sequence counted, received those of a step [E704]",
+    ),
+    (
+        lambda: over_time(lambda y, x: y.max(2)[0] * (x != 0).sum(1)),
+        "x != 0",
+        "ne: expected the tokens of the input, whose padding is 0, received features; give lengths",
     ),
 ]

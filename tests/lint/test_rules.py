@@ -17,6 +17,7 @@ from rnnspec.errors import Problem, Span
 from rnnspec.lint import run
 from rnnspec.lint.rules import CODES, RULES, select_codes
 from rnnspec.lint.run import lint
+from rnnspec.spec.models import Spec
 
 HEAD = "version: 1\nname: net\n"
 ONE = "{type: gru, units: 4}"
@@ -210,3 +211,19 @@ def test_a_network_to_start_from_is_clean(
 def test_codes_are_sorted_and_told_apart() -> None:
     assert list(CODES) == sorted(set(CODES))
     assert {rule.severity for rule in RULES} == {"note", "warning"}
+
+
+def test_many_heads_are_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = "".join(f"  h{number}: {{units: 1}}\n" for number in range(100))
+    text = f"{HEAD}input: {{features: 2}}\nrnn: [{ONE}, {{type: dense, units: 2}}]\nheads:\n{heads}"
+    program = pipeline.reads(text, "s")
+    lists = [0]
+    list_heads = vars(Spec)["all_heads"].fget
+
+    def counted(spec: Spec) -> object:
+        lists[0] += 1
+        return list_heads(spec)
+
+    monkeypatch.setattr(Spec, "all_heads", property(counted))
+    lint(program, frozenset(CODES))
+    assert 0 < lists[0] < 20

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.c.names import layer_names
 from rnnspec.ir.nodes import GRU, Attention, Conv, Dense, Layer, Network, Recurrent
 from rnnspec.ir.params import Param, params
 
@@ -189,12 +190,13 @@ def block_of(units: int, target: str) -> int:
 
 def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:
     """Yield the arrays of a network as they are stored for a target, kernels and tables rounded."""
+    names = layer_names(network)
     for layer in network.layers:
         for param in params(layer):
             parts = _parts(layer, param, target)
             name = param.name.replace(".", "_")
             yield Stored(
-                f"{network.name}_{layer.name}_{name}",
+                f"{network.name}_{names[layer.name]}_{name}",
                 layer.name,
                 param.name,
                 param.shape,

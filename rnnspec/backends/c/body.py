@@ -7,7 +7,7 @@ from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.c.layers import number
+from rnnspec.backends.c.names import number, pointers
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -22,27 +22,43 @@ class Body:
     def __init__(
         self,
         network: nodes.Network,
+        names: Mapping[str, str],
         functions: Mapping[str, Sequence[Function]],
         most: int,
         *,
         stepped: bool,
     ) -> None:
-        self.network, self.functions, self.stepped = network, functions, stepped
+        self.network, self.names, self.functions = network, names, functions
+        self.stepped = stepped
+        self.layers = {layer.name: layer for layer in network.layers}
         self.sources = nodes.sources(network)
-        self.windows = nodes.windows_of_padding(network)
-        self.outputs = {
-            f"y_{name}" if name else "y": layer for name, layer in network.results.items()
-        }
+        self.outputs = pointers(network)
         # Of several heads with the output of one layer, the first is where it is computed.
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.pointers = {nodes.INPUT: "x", **self.results}
         self.steps = {nodes.INPUT: "steps"}
         self.expressions: dict[str, str] = {}
-        self.masks: dict[tuple[nodes.Window, ...], str] = {}
+        self.masks: dict[int, str] = {}
+        self.mask_windows: dict[int, nodes.Window] = {}
+        self.mask_numbers = self._mask_numbers()
         self.mask_places: dict[str, int] = {}
         self.most = most
         self.floats = 0
         self.places = self._places()
+
+    def _mask_numbers(self) -> dict[str, int]:
+        """Return the number of the mask of each output with padding, 0 for that of the input."""
+        numbers, known = {nodes.INPUT: 0}, dict[tuple[int, nodes.Window], int]()
+        padded = nodes.windows_of_padding(self.network)
+        for layer in self.network.layers:
+            if layer.name not in padded:
+                continue
+            number = numbers[self.sources[layer.name][0]]
+            if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not layer.window.keeps_steps:
+                number = known.setdefault((number, layer.window), len(known) + 1)
+                self.mask_windows[number] = layer.window
+            numbers[layer.name] = number
+        return numbers
 
     def _size(self, shape: nodes.Shape) -> int:
         """Return the most floats of a shape."""
@@ -63,8 +79,7 @@ class Body:
 
     def _owner(self, name: str) -> str:
         """Return the layer in whose memory an output is: a flattened one stays where it was."""
-        layers = {layer.name: layer for layer in self.network.layers}
-        while isinstance(layers.get(name), nodes.Flatten) and name not in self.results:
+        while isinstance(self.layers.get(name), nodes.Flatten) and name not in self.results:
             name = self.sources[name][0]
         return name
 
@@ -119,7 +134,7 @@ class Body:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
             at = f" + {place}" if place else ""
-            yield f"float *const {name}_out = workspace{at};"
+            yield f"float *const {self.names[name]}_out = workspace{at};"
         if work:
             at = f" + {self.work}" if self.work else ""
             yield f"float *const work = workspace{at};"
@@ -171,7 +186,7 @@ class Body:
         before = self.expressions.get(first, f"(({steps}))")
         if self.steps[layer.name].endswith("_steps"):
             self.expressions[layer.name] = before
-        if self.steps[layer.name] == f"{layer.name}_steps":
+        if self.steps[layer.name] == f"{self.names[layer.name]}_steps":
             windows = self.functions[layer.name][0].layer["windows"]
             self.expressions[layer.name] = f"({windows.replace('steps', before)})"
             yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
@@ -185,9 +200,9 @@ class Body:
             self.pointers[layer.name] = f"state->{layer.name}_h"
         mask = ""
         if self._takes_mask(layer):
-            if self._windows_of(first) not in self.masks:
+            if self._mask_number(first) not in self.masks:
                 yield from self._mask(first)
-            mask = self.masks[self._windows_of(first)]
+            mask = self.masks[self._mask_number(first)]
         yield ""
         yield f"/* {layer.name}: {shapes} */"
         if isinstance(layer, nodes.Flatten):
@@ -220,40 +235,42 @@ class Body:
         if layer.name in self.results:
             size = f"{self._size(layer.output)} * sizeof(float)"
             return f"memcpy({self.results[layer.name]}, {source}, {size});"
-        self.pointers[layer.name] = f"{layer.name}_out"
-        return f"const float *const {layer.name}_out = {source};"
+        self.pointers[layer.name] = f"{self.names[layer.name]}_out"
+        return f"const float *const {self.pointers[layer.name]} = {source};"
 
     def _takes_mask(self, layer: nodes.Layer) -> bool:
         return any("mask" in each.signature for each in self.functions[layer.name])
 
     def _pointer(self, name: str) -> str:
-        return self.pointers.get(name, f"{name}_out")
+        return self.pointers.get(name) or f"{self.names[name]}_out"
 
     def _steps_after(self, layer: nodes.Layer, steps: str) -> str:
         match layer:
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                return steps if window.keeps_steps or self.stepped else f"{layer.name}_steps"
+                return (
+                    steps
+                    if window.keeps_steps or self.stepped
+                    else f"{self.names[layer.name]}_steps"
+                )
             case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
                 return str(count)
             case _:
                 return steps
 
-    def _windows_of(self, name: str) -> tuple[nodes.Window, ...]:
-        """Return the windows that change the mask before the output of a layer."""
-        windows = self.windows.get(name, ())
-        return tuple(window for window in windows if not window.keeps_steps)
+    def _mask_number(self, name: str) -> int:
+        return self.mask_numbers.get(name, 0)
 
     def _mask(self, name: str) -> Iterator[str]:
         """Yield the lines that make the mask of the output of a layer."""
-        windows, steps = self._windows_of(name), self.steps[name]
-        made = "mask" if not windows else f"mask_{len(self.masks)}"
+        key, steps = self._mask_number(name), self.steps[name]
+        made = "mask"
         size = -(-self.most // 4)
-        if windows:
+        if key:
             before = self._before(name)
-            if self._windows_of(before) not in self.masks:
+            if self._mask_number(before) not in self.masks:
                 yield from self._mask(before)
             made = f"mask_{len(self.masks)}"
-            window, old = windows[-1], self.masks[self._windows_of(before)]
+            window, old = self.mask_windows[key], self.masks[self._mask_number(before)]
             at = f"t * {window.stride}" if window.stride > 1 else "t"
             at = f"{window.anchor} + {at}" if window.anchor else at
             yield ""
@@ -275,21 +292,21 @@ class Body:
                 case _:
                     pass
             yield "}"
-        self.masks[windows] = made
+        self.masks[key] = made
         self.mask_places[made] = self.floats
         self.floats += size
 
     def _before(self, name: str) -> str:
         """Return the output whose mask has one window less than that of a layer."""
-        windows = self._windows_of(name)
-        while self._windows_of(name) == windows:
+        number = self._mask_number(name)
+        while self._mask_number(name) == number:
             name = self.sources[name][0]
         return name
 
 
 def _without_unused(lines: list[str]) -> list[str]:
     """Return lines without the numbers of steps that only the comment of an output mentions."""
-    read = " ".join(line.partition(" -> ")[0] if line.startswith("/*") else line for line in lines)
+    read = " ".join(line for line in lines if not line.startswith("/*"))
     names = Counter(re.findall(r"\w+_steps\b", read))
     declared = re.compile(r"const size_t (\w+_steps) = ")
     return [line for line in lines if not (match := declared.match(line)) or names[match[1]] > 1]

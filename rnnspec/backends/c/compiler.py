@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 from functools import lru_cache
@@ -77,26 +79,47 @@ def _run(text: str, words: tuple[str, ...]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         source, library = Path(folder, "source.c"), Path(folder, "library.so")
         source.write_text(text, encoding="utf-8")
-        try:
-            done = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
-                [*words, str(source), "-o", str(library), "-lm"],
-                capture_output=True,
-                check=False,
-                text=True,
-                errors="replace",
-                timeout=_SECONDS,
-            )
-        except subprocess.TimeoutExpired:
-            message = f"{words[0]} did not compile the source in {_SECONDS:.0f} s"
-            raise GenerationError(message) from None
-        if done.returncode or not library.is_file():
-            reason = _reason(done.stderr)
+        code, messages = _call([*words, str(source), "-o", str(library), "-lm"], folder)
+        if code or not library.is_file():
+            reason = _reason(messages)
             if text == _SMALLEST:
                 raise BackendError(f"{shlex.join(_words())} cannot compile C: {reason}")
             # Raises, if the fault is that of the compiler.
             _run(_SMALLEST, words)
             raise GenerationError(f"{words[0]} cannot compile the source: {reason}")
         return library.read_bytes()
+
+
+def _call(command: list[str], folder: str) -> tuple[int, str]:
+    """Run a compiler, and return its exit code and what it prints of errors.
+
+    A compiler is several processes, which have files of their own: with an interrupt, all of them
+    end, and their files go with the folder.
+    """
+    own = {"TMPDIR": folder, "TMP": folder, "TEMP": folder}
+    with subprocess.Popen(  # noqa: S603 - the compiler that the user has chosen
+        command,
+        env=os.environ | own,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            _, messages = process.communicate(timeout=_SECONDS)
+        except BaseException as error:
+            if hasattr(os, "killpg"):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                message = f"{command[0]} did not compile the source in {_SECONDS:.0f} s"
+                raise GenerationError(message) from None
+            raise
+    return process.returncode, messages
 
 
 def _reason(messages: str) -> str:

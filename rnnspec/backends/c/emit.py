@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, assert_never, get_args
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.body import Body
-from rnnspec.backends.c.layers import Function, Layers, activation
+from rnnspec.backends.c.layers import Function, Layers
 from rnnspec.backends.c.linebreaks import break_lines
+from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import State, states
-from rnnspec.ir.params import count, counts, directions, params
-from rnnspec.words import Activation
+from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 MOST_STEPS = 512
-"""The longest sequence of a network that takes any length, unless another one is asked for."""
+"""The longest sequence of a network of any length, unless it needs more or another is asked for."""
 _MOST_PARAMETERS = 2**23
 """Each takes about 12 characters of source, which the compiler reads into memory."""
 _TEST_STEPS = 8
@@ -109,12 +108,12 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     most = options.max_steps or _most_steps(network)
     target = options.target or "portable"
     rounded = options.quantize is not None
+    names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
-    made = Layers(
-        network, {(stored.layer, stored.path): stored for stored in arrays}, stepped, most
-    )
-    functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
-    body = Body(network, functions, most, stepped=stepped)
+    by_path = {(stored.layer, stored.path): stored for stored in arrays}
+    layers = Layers(network, names, by_path, stepped, most)
+    functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
+    body = Body(network, names, functions, most, stepped=stepped)
     lines = tuple(body.lines())
     every = tuple(chain.from_iterable(functions.values()))
     fields = tuple(_fields(network, target)) if stepped else ()
@@ -171,7 +170,8 @@ def _times(count: int) -> str:
 
 
 def _most_steps(network: nodes.Network) -> int:
-    return network.input.steps or max(MOST_STEPS, nodes.least_steps(network))
+    # Several times the fewest: comparisons run longer sequences too.
+    return network.input.steps or max(MOST_STEPS, 4 * nodes.least_steps(network))
 
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
@@ -209,24 +209,25 @@ def _tests(network: nodes.Network, body: Body, most: int, *, stepped: bool) -> I
     """Yield the arrays of the self-test."""
     steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
     yield Recorded("x", steps * _features(network), steps)
+    steps_of = _steps_of(network, steps)
     for pointer, layer in body.outputs.items():
-        rows = _steps_of(network, layer.name, steps) if len(layer.output) > 1 else 1
+        rows = steps_of[layer.name] if len(layer.output) > 1 else 1
         yield Recorded(pointer, rows * nodes.width(layer.output), steps if stepped else rows)
 
 
-def _steps_of(network: nodes.Network, name: str, steps: int) -> int:
-    """Return the number of steps of the output of a layer."""
-    sources, layers = nodes.sources(network), {layer.name: layer for layer in network.layers}
-    if name == nodes.INPUT:
-        return steps
-    layer = layers[name]
-    match layer:
-        case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
-            return count
-        case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-            return window.count(_steps_of(network, sources[name][0], steps)) or 0
-        case _:
-            return _steps_of(network, sources[name][0], steps)
+def _steps_of(network: nodes.Network, steps: int) -> dict[str, int]:
+    """Return the number of steps of the output of each layer, given those of the input."""
+    of_layer = {nodes.INPUT: steps}
+    for layer, (source, *_) in zip(network.layers, nodes.sources(network).values(), strict=True):
+        before = of_layer[source]
+        match layer:
+            case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
+                of_layer[layer.name] = count
+            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                of_layer[layer.name] = window.count(before) or 0
+            case _:
+                of_layer[layer.name] = before
+    return of_layer
 
 
 def _fewest_steps(network: nodes.Network) -> int:
@@ -266,15 +267,6 @@ def _padded(state: State, layer: nodes.Layer, target: str) -> int:
     return -(-layer.units // block) * block
 
 
-_SHARED = re.compile(
-    r"run|step|chunk|reset|state|self_test|test_\w+|farther|dot|bits|float|limit|short_expm1"
-    r"|exp|negative_expm1|tanh|sigmoid|lstm_cell|gru_cell|(?:multiply|project)_\dx\d+(?:_int8)?"
-    rf"|{'|'.join(activation(name).function for name in get_args(Activation) if name != 'linear')}"
-    r"|leaky_relus|clipped_relus"
-)
-"""The functions and arrays that a source may have beside those of its layers."""
-
-
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return every setting that the source cannot say."""
     found = list(_clashes(network))
@@ -290,46 +282,26 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 
 def _clashes(network: nodes.Network) -> Iterator[Refusal]:
-    """Yield a refusal of each layer whose function or array has the name of another one."""
-    if network.name in _HEADERS:
+    """Yield a refusal of a name that cannot be another one: files and outputs are the user's."""
+    if network.name in HEADERS:
         reason = "in C, a header of the standard library has this name"
         yield Refusal(network.name, "name", reason)
-    symbols = {layer.name: tuple(_symbols(layer)) for layer in network.layers}
-    names = Counter(chain.from_iterable(symbols.values()))
-    for layer, own in symbols.items():
-        if _SHARED.fullmatch(layer):
-            yield Refusal(layer, "name", "in C, another function of the source has this name")
-        elif layer == "y" and "" not in network.results:
-            yield Refusal(layer, "name", "in C, the outputs have names that begin so")
-        elif any(names[name] > 1 for name in own):
-            yield Refusal(layer, "name", "in C, an array of another layer has this name")
-
-
-def _symbols(layer: nodes.Layer) -> Iterator[str]:
-    """Yield the names of the functions and the arrays of a layer, without that of the network."""
-    prefixes = directions(layer) if isinstance(layer, nodes.Recurrent) else ("",)
-    yield from (f"{layer.name}_{prefix[:-1]}" if prefix else layer.name for prefix in prefixes)
-    yield from (f"{layer.name}_{param.name.replace('.', '_')}" for param in params(layer))
-
-
-_HEADERS = frozenset(
-    {"assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits"}
-    | {"locale", "math", "setjmp", "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio"}
-    | {"stdlib", "string", "tgmath", "time", "wchar", "wctype"}
-)
+    if network.outputs and re.fullmatch(r"y(?:_\w+)?", network.name):
+        yield Refusal(network.name, "name", "in C, the outputs have names that begin so")
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
+    names = layer_names(network)
     arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
-    made = Layers(network, arrays, stepped=True, most=1)
+    layers = Layers(network, names, arrays, stepped=True, most=1)
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
         for layer in network.layers
     )
     if refused:
         return
-    functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
-    body = Body(network, functions, 1, stepped=True)
+    functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
+    body = Body(network, names, functions, 1, stepped=True)
     list(body.lines())
     if 4 * body.floats > _MOST_STACK:
         largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.c.arrays import resets_first
+from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, gates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
 
 CHUNK = 16
 """The number of steps for which the products with the inputs are made at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """An activation: the name of its function, and what it takes beside the numbers."""
-
-    name: str
-    argument: str = ""
-
-    @property
-    def function(self) -> str:
-        """The name of the function, which takes many numbers unless it is one of a vector."""
-        if self.over_features:
-            return self.name
-        return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
-
-    @property
-    def over_features(self) -> bool:
-        """True if it is not one of each element."""
-        return self.name in ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,30 +37,13 @@ class Function:
     products: frozenset[tuple[str, int, str]] = frozenset()
 
 
-def number(value: float) -> str:
-    """Return the shortest literal of the float that is nearest to a value."""
-    single = struct.pack("f", value)
-    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
-    text = next(text for text in texts if struct.pack("f", float(text)) == single)
-    return f"{text if '.' in text or 'e' in text else text + '.0'}f"
-
-
-def activation(value: nodes.Activation) -> Activation:
-    """Return an activation as its function takes it."""
-    match value:
-        case nodes.LeakyRelu(slope=slope):
-            return Activation("leaky_relu", number(slope))
-        case nodes.ClippedRelu(limit=limit):
-            return Activation("clipped_relu", number(limit))
-        case _:
-            return Activation(value)
-
-
 @dataclass(slots=True)
 class Layers:
     """Makes the functions of layers, given where their arrays are."""
 
     network: nodes.Network
+    names: Mapping[str, str]
+    """The names of the layers in C."""
     arrays: dict[tuple[str, str], Stored]
     stepped: bool
     most: int
@@ -160,7 +123,7 @@ class Layers:
         values: dict[str, Any],
         inputs: str,
         *,
-        name: str = "",
+        direction: str = "",
         work: int = 0,
         kernels: frozenset[str] | set[str] = frozenset(),
         products: frozenset[tuple[str, int, str]] | set[tuple[str, int, str]] = frozenset(),
@@ -169,9 +132,9 @@ class Layers:
         output = "" if kind == "recurrent_step" else ", float *y"
         signature = f"{inputs}{output}" + (", float *work" if work else "")
         return Function(
-            name=name or layer.name,
+            name=self.names[layer.name] + direction,
             kind=kind,
-            comment=f"{name or layer.name}: {self._shapes(layer)}.",
+            comment=f"{layer.name}{direction}: {self._shapes(layer)}.",
             layer={"name": layer.name, **values},
             signature=signature,
             work=work,
@@ -327,7 +290,7 @@ class Layers:
             kind,
             values,
             ("STATE, " if self.stepped else "") + self._inputs(self.rows, masked=layer.masked),
-            name=f"{layer.name}_{prefix[:-1]}" if prefix else layer.name,
+            direction=f"_{prefix[:-1]}" if prefix else "",
             work=work,
             kernels={f"{cell}_cell"} if fused else _kernels(made) | _kernels(of_gates),
             products=products,

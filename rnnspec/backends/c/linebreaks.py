@@ -19,6 +19,10 @@ COLUMNS = 100
 """The length of a line."""
 
 _INDENT = 4
+_MOST_TOKENS = 120
+"""Longer statements are not searched: they are filled line by line."""
+_HEAD = 6
+"""The tokens of a statement, up to the first arguments, before which its first break may be."""
 _OF_EXCESS = 1_000_000
 _OF_FIRST = 15
 """The first break between two brackets, or in one operation."""
@@ -168,10 +172,13 @@ def _broken(statement: str) -> list[str]:
     """Return the lines of a statement with the smallest sum of penalties."""
     margin = len(statement) - len(statement.lstrip(" "))
     tokens = _tokens(statement.strip())
-    order = count()
     # The name of a function begins a line as far to the left as its return type.
     hanging = margin if _FUNCTION.match(statement) else margin + _INDENT
-    queue: list[_State] = [(0, next(order), 0, margin, (_Level(hanging, margin),), ())]
+    levels: tuple[_Level, ...] = (_Level(hanging, margin),)
+    if len(tokens) > _MOST_TOKENS:
+        return _filled(tokens, levels, margin)
+    order = count()
+    queue: list[_State] = [(0, next(order), 0, margin, levels, ())]
     seen = set[tuple[int, int, tuple[_Level, ...]]]()
     while True:
         penalty, _, index, column, levels, breaks = heappop(queue)
@@ -183,17 +190,59 @@ def _broken(statement: str) -> list[str]:
         token, before = tokens[index], tokens[index - 1] if index else None
         must = levels[-1].must and before is not None and _separates(before, token)
         if token.penalty is not None:
-            after = tuple(replace(level, must=True) for level in levels[:-1])
-            inner = replace(levels[-1], broken=True, last=levels[-1].indent)
             more = token.penalty + (0 if levels[-1].broken else _OF_FIRST)
-            stack, start = (*after, inner), inner.indent
-            end, new = _place(token, before, start, token.text.strip(), stack, on_new_line=True)
+            start, end, new = _place_below(token, before, levels)
             more += penalty + _excess(end)
             heappush(queue, (more, next(order), index + 1, end, new, (*breaks, (index, start))))
         if not must or token.penalty is None:
             end, new = _place(token, before, column, token.text, levels, on_new_line=False)
             more = penalty + _excess(end)
             heappush(queue, (more, next(order), index + 1, end, new, breaks))
+
+
+def _filled(tokens: list[_Token], levels: tuple[_Level, ...], margin: int) -> list[str]:
+    """Return the lines of a long statement in time in proportion to its length.
+
+    A line ends where the next piece does not fit, which is best for all but the first break.
+    """
+    piece, pieces = 0, list[int]()
+    for token in reversed(tokens):
+        piece += len(token.text)
+        pieces.append(piece)
+        piece = piece if token.penalty is None else 0
+    pieces.reverse()
+
+    def fill(first: int) -> tuple[int, tuple[tuple[int, int], ...]]:
+        """Return the penalty and the breaks, of which one is before the token at ``first``."""
+        penalty, column, stack, breaks = 0, margin, levels, list[tuple[int, int]]()
+        for index, token in enumerate(tokens):
+            before = tokens[index - 1] if index else None
+            must = stack[-1].must and before is not None and _separates(before, token)
+            full = column + pieces[index] > COLUMNS and index > first
+            if token.penalty is not None and (must or full or index == first):
+                penalty += token.penalty + (0 if stack[-1].broken else _OF_FIRST)
+                start, column, stack = _place_below(token, before, stack)
+                breaks.append((index, start))
+            else:
+                column, stack = _place(token, before, column, token.text, stack, on_new_line=False)
+            penalty += _excess(column)
+        return penalty, tuple(breaks)
+
+    heads = [index for index in range(_HEAD) if tokens[index].penalty is not None]
+    _, breaks = min(map(fill, (-1, *heads)), key=lambda filled: filled[0])
+    return _laid_out(tokens, breaks, margin)
+
+
+def _place_below(
+    token: _Token, before: _Token | None, levels: tuple[_Level, ...]
+) -> tuple[int, int, tuple[_Level, ...]]:
+    """Return where a token begins on a line of its own, the column after it, and the levels."""
+    after = tuple(replace(level, must=True) for level in levels[:-1])
+    inner = replace(levels[-1], broken=True, last=levels[-1].indent)
+    end, new = _place(
+        token, before, inner.indent, token.text.strip(), (*after, inner), on_new_line=True
+    )
+    return inner.indent, end, new
 
 
 def _excess(column: int) -> int:

@@ -152,6 +152,8 @@ _CALL = re.compile(
     r"|const float \*const \w+ = )(?P<input>\w+)",
     re.MULTILINE,
 )
+_OF_LIBRARY = ("rnnspec_array", "rnnspec_output_steps", "rnnspec_watch")
+"""The functions that a library has beside those of the network."""
 _PRELUDE = """\
 #include <stddef.h>
 
@@ -363,6 +365,13 @@ class CModel:
                 raise BackendError(
                     f"what {compiler.command()} compiles cannot be loaded here: {error}"
                 ) from None
+        calls = (f"{self.entry}_chunk",) if self.stepped else (f"{self.entry}_run",)
+        for name in (*_OF_LIBRARY, *calls):
+            if not hasattr(library, name):  # as with -fvisibility=hidden
+                raise BackendError(
+                    f"what {compiler.command()} compiles has no function {name}; expected a "
+                    "library with every function that is not static"
+                )
         library.rnnspec_array.restype = ctypes.c_void_p
         library.rnnspec_output_steps.argtypes = [ctypes.c_size_t]
         library.rnnspec_output_steps.restype = ctypes.c_size_t

@@ -187,15 +187,24 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         )
         for node in known.layers
     ]
-    position = {name: at for at, name in enumerate(order)}
-    layers = [layer for each in placed for layer in (each.layer, *each.others)]
-    layers.sort(key=lambda layer: position.get(layer.name, -1))
     with_arrays = {
         layer.name for each in placed if params(each.node) for layer in (each.layer, *each.others)
     }
+    position = {name: at for at, name in enumerate(order)}
+    # A tied output without a bias is no layer, but a second call of the embedding. Counted as one,
+    # it would shift the numbers that Keras gives the dense layers behind it.
+    layers = [
+        layer
+        for each in placed
+        if params(each.node) or not _is_tied(each.node)
+        for layer in (each.layer, *each.others)
+    ]
+    layers.sort(key=lambda layer: position.get(layer.name, -1))
     own = [layer for layer in layers if layer.name in with_arrays]
     stored = source(account, layers, own)
     _check_number(account, own, stored)
+    if not order and isinstance(stored, Numbered):
+        _check_order(account, known, [each for each in placed if params(each.node)])
     account.check()
     arrays = canonical(account, placed, stored)
     account.check()
@@ -223,6 +232,31 @@ def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -
         more = len(groups) > len(layers)
         way_out = account.way_out(["LAYER/*"]) if more else account.reminder()
         account.refuse("model", message + way_out, "E706" if more else "E705")
+
+
+def _check_order(account: Account, network: nodes.Network, placed: Sequence[Placed]) -> None:
+    """Refuse equal layers beside each other, whose numbers only the architecture tells."""
+    before = dict[str, set[str]]()
+    for name, sources in nodes.sources(network).items():
+        before[name] = set(sources).union(*(before.get(source, ()) for source in sources))
+    seen = dict[object, list[str]]()
+    for each in placed:
+        name, shapes = each.node.name, [param.shape for param in params(each.node)]
+        # The query of an attention is a layer of its own, the last one.
+        own = shapes[: len(shapes) - len(each.others)]
+        layers = [own, *([shape] for shape in shapes[len(own) :])]
+        for layer, arrays in zip((each.layer, *each.others), layers, strict=True):
+            alike = seen.setdefault((layer.kind, tuple(arrays)), [])
+            beside = [other for other in alike if other not in before[name] and other != name]
+            if beside:
+                message = (
+                    f"the file numbers the layers of class {layer.kind}, and nothing in it tells "
+                    f"{beside[0]} from {name}, which is beside it; save the whole model, "
+                    "model.save('NAME.keras')"
+                )
+                account.refuse("model", message, "E704")
+                return
+            alike.append(name)
 
 
 def _kind(node: nodes.Layer) -> str:

@@ -198,13 +198,14 @@ def _add_scan(  # noqa: PLR0913
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
     if direction == "backward.":
         flags |= {"scan_input_directions": (1,) * len(sequences), "scan_output_directions": (1,)}
-    body = _scan_body(layer, prefix, letters, masked=bool(real))
+    body = step_body(layer, prefix, letters, masked=bool(real))
     outputs, inputs = (*last, f"{prefix}Y"), (*first, *sequences)
     into.node(Node(outputs, "Scan", inputs, tuple(flags.items()), body))
     return f"{prefix}Y" if layer.return_sequences else last[0]
 
 
-def _scan_body(layer: Recurrent, prefix: str, states: tuple[str, ...], *, masked: bool) -> Graph:
+def step_body(layer: Recurrent, prefix: str, states: tuple[str, ...], *, masked: bool) -> Graph:
+    """Return the body of a ``Scan`` over the steps of a layer."""
     into = Builder()
     new_states = _Step(into, layer, prefix).add()
     if masked:

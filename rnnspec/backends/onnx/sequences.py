@@ -87,7 +87,7 @@ class Padding:
 
     def real(self) -> str:
         """Return the mask, which is 1 at real steps."""
-        if self.before is None or self.window is None:
+        if self.before is None or self.window is None or f"{self.prefix}Real" in self.added:
             return f"{self.prefix}Real"
         into, axis, window = self.into, self._step_axis, self.window
         start = into.integers(f"Step_{window.anchor}", window.anchor)

@@ -102,6 +102,8 @@ def convert(
         )
         taken, written = converted.taken, converted.written
         print(printable(f"read {len(taken.arrays)} arrays from {source}"))
+        for sentence in taken.imported.inferred:
+            print(printable(f"inferred: {sentence}"))
         for part in taken.imported.left_out:
             print(printable(f"not carried over: {part}"))
         if written.rounded:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx.values import Tensor
+from rnnspec.importing.onnx.values import Tensor, are_equal
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def weights_of(scope: Scope, value: Tensor) -> Tensor:
     if scope.features(solid) != 1:
         raise RefusedError("expected a softmax over the features, or over one score for each step")
     masked = filler is not None and filler <= -1e9
+    _check_steps(scope, solid, masked=masked)
     axes = tuple("" if axis == "F" else axis for axis in solid.axes)
     return Tensor(solid.at, axes, role="weights", steps=solid.steps, filler=0.0 if masked else None)
 
@@ -47,6 +50,7 @@ def weigh(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
     """
     weights, steps = (x, y) if x.role == "weights" else (y, x)
     value = scope.settle(steps)
+    _check_place(weights, value)
     rank = len(value.axes)
     aligned = ("",) * (rank - len(weights.axes)) + weights.axes
     if aligned != tuple("" if axis == "F" else axis for axis in value.axes):
@@ -64,15 +68,43 @@ def attend(scope: Scope, x: Value, y: Value) -> Tensor:
         raise RefusedError("expected weights and steps, received others")
     if x.role == "weights":
         value = scope.settle(y)
+        _check_place(x, value)
         if (x.axes, value.axes) == (("B", "", "T"), ("B", "T", "F")):
             at = attention(scope, value.at, x)
             return Tensor(at, ("B", "", "F"))
     else:
         value = scope.settle(x)
+        _check_place(y, value)
         if (value.axes, y.axes) == (("B", "F", "T"), ("B", "T", "")):
             at = attention(scope, value.at, y)
             return Tensor(at, ("B", "F", ""))
     raise RefusedError("expected a product over the steps, received other axes")
+
+
+def _check_steps(scope: Scope, x: Tensor, *, masked: bool) -> None:
+    """Check that a value has all steps of each sequence once, or all real ones.
+
+    Raises:
+        RefusedError: it has others.
+    """
+    if x.steps is None:
+        return
+    for steps, real in zip(x.steps, scope.sequences(x.at).real, strict=True):
+        taken = np.zeros(real.shape, int)
+        row, place = np.nonzero(steps >= 0)
+        np.add.at(taken, (row, steps[row, place]), 1)
+        if (taken > 1).any() or (np.where(real, taken, 1) if masked else taken).min() < 1:
+            raise RefusedError("expected all steps of a sequence, received others")
+
+
+def _check_place(weights: Tensor, value: Tensor) -> None:
+    """Check that weights are those of the steps that they stand beside.
+
+    Raises:
+        RefusedError: they are others.
+    """
+    if weights.rows is not None or not are_equal(weights.steps, value.steps):
+        raise RefusedError("expected the weights of the same steps in one order, received others")
 
 
 def attention(scope: Scope, start: int, weights: Tensor) -> int:
@@ -81,6 +113,9 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
     Raises:
         RefusedError: the scores are not made of these steps by one or two dense layers.
     """
+    if weights.rows is not None:
+        raise RefusedError("expected the sequences of the batch in their order")
+    _check_steps(scope, replace(weights, at=start), masked=weights.filler == 0.0)
     scores = weights.scores if weights.role == "weighted" else weights.at
     query = scope.steps.get(scores)
     if query is None or not isinstance(query.layer, nodes.Dense):

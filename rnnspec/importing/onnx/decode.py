@@ -376,13 +376,17 @@ class _Reading:
             defaults: dict[str, Any] = dict.fromkeys(self._names(proto.attribute))
             for attribute in proto.attribute_proto:
                 defaults[self._name(attribute.name)] = self._attribute(attribute, where)
-            nodes = tuple(self._node(node, in_function=True) for node in proto.node)
-            for node in nodes:
-                if any(node.graphs):
-                    message = f"a {brief(node.op)} inside of a function is not read"
-                    self._refuse(f"{where}.{node.where}", message, "E701")
+            nodes = list[Node]()
+            for node in proto.node:
+                # Before what is in them is read: functions that call each other there double.
+                if any(each.HasField("g") or len(each.graphs) for each in node.attribute):
+                    op = self._name(node.op_type)
+                    message = f"a {brief(op)} inside of a function is not read"
+                    self._refuse(f"{where}.{self._name(node.name) or op}", message, "E701")
+                else:
+                    nodes.append(self._node(node, in_function=True))
             inputs, outputs = self._names(proto.input), self._names(proto.output)
-            self._functions[key] = _Function(inputs, outputs, defaults, nodes)
+            self._functions[key] = _Function(inputs, outputs, defaults, tuple(nodes))
 
 
 @cache

@@ -1,23 +1,27 @@
-"""Functions of the features of a step, known by what they compute and not by how.
+"""Functions of the features of a step, known by what they compute.
 
 An activation, a norm or a bias is one node or a dozen. They are collected until a layer takes the
-result. Then they are run on samples, and compared with everything that the language can say there.
+result. Then they are run on samples, which reach both sides of each limit in a node, and compared
+with everything that the language can say there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx.functions import log_softmax, softmax
+from rnnspec.importing.onnx.graph import DoubtError
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.importing.onnx.graph import Node
     from rnnspec.slots import Array
     from rnnspec.words import Activation
 
@@ -25,6 +29,10 @@ _ROWS = 48
 _MOST_NUMBERS = 2**23
 """The most numbers of the samples; with more features, there are fewer rows."""
 _FEWEST_ROWS = 6
+_SCALES = (1, 30, 1e3, 3e4, 1e6)
+"""How much larger numbers of the samples become, to reach the limits of nodes."""
+_TINY = 1e-6
+"""The largest number that only keeps a norm from being 0."""
 _LONGEST = 60
 """The most nodes of a function."""
 
@@ -34,17 +42,27 @@ class Formula:
     """A function of the features of one step: an operator applied to others and to constants.
 
     ``parts`` are formulas, constants, and None for the features. The result is one number for all
-    features if it ``is_single``. ``ops`` are the operators, for messages, and ``depth`` is how many
-    stand one behind the other at most.
+    features if it ``is_single``. ``node`` has the operator, and ``depth`` is how many stand one
+    behind the other at most.
     """
 
     function: Callable[..., Array]
     parts: tuple[Formula | Array | None, ...]
     is_single: bool
-    op: str
+    node: Node
     depth: int
     small: tuple[float, ...] = ()
     """Single constants between 0 and 1: one may be the epsilon of a norm."""
+
+    @property
+    def op(self) -> str:
+        """The operator."""
+        return self.node.op
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The attributes of the operator."""
+        return self.node.attributes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,12 +92,11 @@ Piece = nodes.Activation | Affine | Norm | L2
 
 
 def apply(
-    op: str,
+    node: Node,
     function: Callable[..., Array],
     parts: tuple[Formula | Array | None, ...],
     *,
     is_single: bool = False,
-    small: tuple[float, ...] = (),
 ) -> Formula:
     """Return an operator applied to formulas, to constants, and to the features.
 
@@ -92,14 +109,14 @@ def apply(
     if depth > _LONGEST:
         raise RefusedError(f"expected a layer of the language, received {depth} operators in a row")
     epsilons = dict.fromkeys(
-        [*small, *(each for part in inner for each in part.small)]
+        [each for part in inner for each in part.small]
         + [float(each.flat[0]) for each in constants if each.size == 1]
     )
     return Formula(
         function,
         parts,
         is_single,
-        op,
+        node,
         depth,
         tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
     )
@@ -117,10 +134,19 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
     """
     pieces = _split(formula, width)
     if pieces is None:
-        ops = dict.fromkeys(each.op for each in _walk(formula))
-        raise RefusedError(
-            f"the language has no function of features like {', '.join(ops)}", "E701"
+        ops = ", ".join(dict.fromkeys(each.op for each in _walk(formula)))
+        limits = dict.fromkeys(
+            f"{float(limit):g}"
+            for each in _walk(formula)
+            for part in [*each.parts, *map(each.attributes.get, ("min", "max", "alpha", "beta"))]
+            if each.op in _LIMITED and part is not None and not isinstance(part, Formula)
+            for limit in np.ravel(part)[:1]
         )
+        if limits:
+            node = next(each.node for each in _walk(formula) if each.op in _LIMITED)
+            message = f"rnnspec does not support {ops} with {' and '.join(limits)} of features"
+            raise DoubtError(node, message, "E701")
+        raise RefusedError(f"the language has no function of features like {ops}", "E701")
     return pieces
 
 
@@ -184,8 +210,11 @@ def _cuts(formula: Formula) -> list[Formula]:
     return sorted(cuts, key=lambda cut: cut.depth)
 
 
-def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> Array:
-    """Return a function of features, or of the result of the formula at which it starts."""
+def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> tuple[Array, bool]:
+    """Return a function of features, or of the result of the formula at which it starts.
+
+    The other result is whether all limits in it have numbers on both sides.
+    """
     done: dict[int, Array] = {id(start): x} if start is not None else {}
 
     def value(part: Formula | Array | None) -> Array:
@@ -193,9 +222,72 @@ def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> Array:
             return x
         return done[id(part)] if isinstance(part, Formula) else part
 
+    reached = True
     for each in sorted(_walk(formula, start), key=lambda each: each.depth):
-        done[id(each)] = each.function(*map(value, each.parts))
-    return done[id(formula)]
+        values = list(map(value, each.parts))
+        reached &= _reaches_limits(each, values)
+        done[id(each)] = each.function(*values)
+    return done[id(formula)], reached
+
+
+def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
+    """Return whether there are numbers on both sides of each limit of an operator."""
+    x, attributes = values[0], formula.attributes
+    of_norm = any(isinstance(part, Formula) and part.is_single for part in formula.parts)
+    pairs: list[tuple[Array, Any]] = []
+    match formula.op:
+        case "Min" | "Max":
+            pairs = list(combinations(sorted(values, key=np.size, reverse=True), 2))
+        case "Clip":
+            pairs = [(x, limit) for limit in values[1:]]
+            pairs += [(x, attributes[key]) for key in ("min", "max") if key in attributes]
+        case "ThresholdedRelu":
+            pairs = [(x, attributes.get("alpha", 1.0))]
+        case "HardSigmoid" | "HardSwish":
+            alpha, beta = (0.2, 0.5) if formula.op == "HardSigmoid" else (1 / 6, 0.5)
+            line = attributes.get("alpha", alpha) * x + attributes.get("beta", beta)
+            pairs = [(line, 0.0), (line, 1.0)]
+        case _ if formula.op in _LIMITED:
+            pairs = [(x, 0.0)]
+        case _:
+            pass
+    low, high = _range(formula.parts[0])
+    for one, two in pairs:
+        limit = np.asarray(two)
+        if one is x and limit.size == 1 and not low < limit < high:
+            # As nodes before it say.
+            continue
+        # No number is beyond the largest one, and a norm is no number as small as that.
+        if limit.size == 1 and (
+            abs(limit) >= np.finfo("f4").max or (of_norm and 0 < limit <= _TINY)
+        ):
+            continue
+        sides = (one < limit, one > limit)
+        of_each = limit.ndim == 1 and limit.size > 1
+        if not all(side.any(0).all() if of_each else side.any() for side in sides):
+            return False
+    return True
+
+
+def _range(part: Formula | Array | None) -> tuple[float, float]:
+    """Return the smallest and the largest number of a value, by the limits of nodes."""
+    if not isinstance(part, Formula):
+        return -np.inf, np.inf
+    low, high = _range(part.parts[0])
+    limits = [
+        float(each.flat[0])
+        for each in part.parts[1:]
+        if isinstance(each, np.ndarray) and each.size == 1
+    ]
+    match part.op:
+        case "Relu":
+            return max(low, 0.0), max(high, 0.0)
+        case "Max" if len(limits) == len(part.parts) - 1:
+            return max(low, *limits), max(high, *limits)
+        case "Min" if len(limits) == len(part.parts) - 1:
+            return min(low, *limits), min(high, *limits)
+        case _:
+            return -np.inf, np.inf
 
 
 def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
@@ -207,24 +299,47 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
     if rows < _FEWEST_ROWS:
         return None
     x = rng.standard_normal((rows, width)) * np.logspace(-3, 1.4, rows)[:, None]
-    with np.errstate(all="ignore"):
-        try:
-            y = evaluate(formula, x, start)
-            y = np.broadcast_to(y, x.shape).astype("f8")
-        except (ValueError, TypeError, KeyError):
-            return None
-        if not np.isfinite(y).all():
-            return None
-        for name, function in _FUNCTIONS.items():
-            if _equal(y, function(x)):
+    for scale in _SCALES:
+        # The largest ones larger still, until they reach all limits.
+        samples = x if scale == 1 else np.concatenate([x, x[-_FEWEST_ROWS:] * scale])
+        with np.errstate(all="ignore"):
+            try:
+                y, reached = evaluate(formula, samples, start)
+                y = np.broadcast_to(y, samples.shape).astype("f8")
+            except (ValueError, TypeError, KeyError):
+                return None
+            if not np.isfinite(y).all():
+                return None
+            if reached:
+                return _with_constants(_find_piece(formula, start, samples, y), formula, start)
+    return None
+
+
+def _find_piece(formula: Formula, start: Formula | None, x: Array, y: Array) -> Piece | None:
+    """Return what has the results ``y`` for the features ``x``."""
+    if not _is_curved(formula, start):
+        for name in _STRAIGHT:
+            if _equal(y, _FUNCTIONS[name](x)):
                 return name
-        piece = (
-            _match_leaky_relu(x, y)
-            or _match_clipped_relu(x, y)
-            or _match_affine(x, y)
-            or _match_norm(x, y, formula.small)
+        straight = _match_leaky_relu(x, y) or _match_clipped_relu(x, y) or _match_affine(x, y)
+        if straight is not None:
+            return straight
+    for name, function in _FUNCTIONS.items():
+        if name not in _STRAIGHT and _equal(y, function(x)):
+            return name
+    return _match_norm(x, y, formula.small) or _match_single_l2(formula, start, x, y)
+
+
+def _is_curved(formula: Formula, start: Formula | None) -> bool:
+    """Return whether a function has pieces that are no straight lines, however large they are."""
+    return any(
+        each.op not in _PIECES | _LINES
+        or (
+            each.op in ("Mul", "Div") and sum(not isinstance(p, np.ndarray) for p in each.parts) > 1
         )
-        return _with_constants(piece, formula, start)
+        or (each.op == "Div" and not isinstance(each.parts[-1], np.ndarray))
+        for each in _walk(formula, start)
+    )
 
 
 def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None) -> Piece | None:
@@ -292,6 +407,21 @@ def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | 
     return None
 
 
+def _match_single_l2(formula: Formula, start: Formula | None, x: Array, y: Array) -> L2 | None:
+    """Return the division of one feature by its norm, which leaves its sign, or None."""
+    is_norm = any(part.op == "ReduceL2" for part in _walk(formula, start))
+    return L2() if is_norm and x.shape[1] == 1 and _equal(y, np.sign(x)) else None
+
+
+_LINES = frozenset({"Add", "Sub", "Mul", "Div", "Neg", "Sum"})
+"""Operators that make straight lines of straight lines, if they multiply no two of them."""
+_PIECES = frozenset(
+    {"Min", "Max", "Clip", "Relu", "LeakyRelu", "PRelu", "Abs", "ThresholdedRelu", "HardSigmoid"}
+)
+"""Operators that make pieces of straight lines."""
+_LIMITED = _PIECES | {"HardSwish", "Elu", "Celu", "Selu"}
+"""Operators that compute otherwise on the other side of a number."""
+_STRAIGHT: tuple[Activation, ...] = ("linear", "relu", "hard_sigmoid", "legacy_hard_sigmoid")
 _FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
     "linear": lambda x: x,
     "relu": lambda x: np.maximum(x, 0),

@@ -142,6 +142,12 @@ def _euclidean_norm(x: Array, axis: Any = None, *, keepdims: bool = False) -> Ar
     return result
 
 
+def _mean(node: Node, inputs: Inputs, largest: int) -> Array:
+    total: Array = _over_all_inputs(np.add)(node, inputs, largest)
+    mean: Array = total / np.asarray(len(inputs), total.dtype)
+    return mean
+
+
 def _reduce(function: Callable[..., Array]) -> Callable[..., Array]:
     def run(node: Node, inputs: Inputs, _: int) -> Array:
         axes = settings.axes_of(node, inputs) or None
@@ -161,6 +167,7 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Div": by_element(_divide),
     "Pow": by_element(lambda x, y: np.power(x, y).astype(x.dtype)),
     "Sum": _over_all_inputs(np.add),
+    "Mean": _mean,
     "Min": _over_all_inputs(np.minimum),
     "Max": _over_all_inputs(np.maximum),
     "Neg": by_element(np.negative),

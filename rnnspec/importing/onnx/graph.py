@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
+
+from rnnspec.importing.layer_graph import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.slots import Array
+
+_FEW_NUMBERS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +88,30 @@ class Graph:
         taken = {info.name for info in self.outputs}.union(*(n.taken_names for n in self.nodes))
         given = (name for node in self.nodes for name in node.outputs)
         return taken.difference(self.arrays, (info.name for info in self.inputs), given)
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """The few numbers of its small arrays and its attributes, in which a limit may be."""
+        limits = dict[float, None]()
+        for array in self.arrays.values():
+            if array.size <= _FEW_NUMBERS and array.dtype.kind in "iuf":
+                limits.update(dict.fromkeys(map(float, array.flat)))
+        for node in self.nodes:
+            for value in node.attributes.values():
+                several = value if isinstance(value, tuple) else (value,)
+                numbers = (float(each) for each in several if isinstance(each, int | float))
+                limits.update(dict.fromkeys(numbers))
+            for graph in node.graphs:
+                limits.update(dict.fromkeys(graph.limits))
+        return tuple(limit for limit in limits if isfinite(limit))
+
+
+class DoubtError(RefusedError):
+    """The refusal of what a node before another one does, such as what samples cannot show."""
+
+    def __init__(self, node: Node, message: str, code: str = "E704") -> None:
+        super().__init__(message, code)
+        self.node = node
 
 
 class CycleError(Exception):

@@ -11,11 +11,11 @@ import numpy as np
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import functions, settings
 from rnnspec.importing.onnx.attention import attention, weigh, weights_of
-from rnnspec.importing.onnx.formulas import Formula, apply
+from rnnspec.importing.onnx.formulas import Formula, apply, shortest_float
 from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
 from rnnspec.importing.onnx.masks import apply_mask
 from rnnspec.importing.onnx.shapes import axis_number, constants
-from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
+from rnnspec.importing.onnx.values import Known, Stack, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.onnx.values import Value
     from rnnspec.slots import Array
     from rnnspec.words import Merge, Statistic
 
 _MOST_NUMBERS = 2**24
 """The most numbers of a function on samples."""
+_MERGES: dict[str, Merge] = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 _STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 
 
@@ -65,7 +66,7 @@ def _apply_to_features(
     same = (first.at, first.half, first.is_final, first.pad, first.surplus)
     for other in tensors[1:]:
         mine = (other.at, other.half, other.is_final, other.pad, other.surplus)
-        moved = not _are_equal(first.rows, other.rows) or not _are_equal(first.steps, other.steps)
+        moved = not are_equal(first.rows, other.rows) or not are_equal(first.steps, other.steps)
         if mine != same or moved:
             raise RefusedError(
                 f"the language has no {node.op} of the outputs of two layers", "E701"
@@ -98,8 +99,7 @@ def _apply_to_features(
             if isinstance(value, Tensor)
         )
     )
-    small = (settings.epsilon_of(node),) if node.op == "LayerNormalization" else ()
-    formula = apply(node.op, function, tuple(parts), is_single=single, small=small)
+    formula = apply(node, function, tuple(parts), is_single=single)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 
@@ -127,16 +127,6 @@ def _run_operator(
     inputs = [None if left_out else next(given) for left_out in is_left_out]
     result: Array = function(node, inputs, _MOST_NUMBERS)
     return result
-
-
-def _are_equal(one: Probed | None, two: Probed | None) -> bool:
-    if one is two:
-        return True
-    return (
-        one is not None
-        and two is not None
-        and all(a.shape == b.shape and (a == b).all() for a, b in zip(one, two, strict=True))
-    )
 
 
 def _broadcast(several: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
@@ -180,17 +170,37 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     axis = axis_number(node.attributes.get("axis", -1), len(x.axes))
     if x.axes[axis] == "T" and node.op == "Softmax":
         return weights_of(scope, x)
-    if "F" not in x.axes[axis] and "U" not in x.axes[axis]:
+    if x.axes[axis] == "U":
+        raise RefusedError(f"{node.op} of each direction by itself; expected all features")
+    if "F" not in x.axes[axis]:
         raise RefusedError(f"axis: expected that of the features, received that of {describe(x)}")
     if node.op == "LayerNormalization":
         if len(node.outputs) > 1 and any(node.outputs[1:]):
             raise RefusedError("expected one output, received several", "E703")
-        return _apply_to_features(scope, node, inputs, functions.layer_norm)
+        return _layer_norm(scope, node, x, inputs)
     if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
         raise RefusedError("p: expected 2, received 1", "E703")
     # The features of a sample are the last axis.
     last = replace(node, attributes={"axis": -1})
     return _apply_to_features(scope, last, inputs[:1], functions.OVER_FEATURES[node.op])
+
+
+def _layer_norm(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+    """Return the output of a norm over the features, which are the last axis."""
+    scale, offset = [*constants(inputs, "Scale and B"), None][1:3]
+    if node.attributes.get("axis", -1) not in (-1, len(x.axes) - 1):
+        raise RefusedError("axis: expected the last one, received another", "E703")
+    value = scope.with_features(scope.settle(x))
+    width, arrays = scope.features(value), {}
+    for name, array, usual in (("gamma", scale, 1.0), ("beta", offset, 0.0)):
+        numbers = np.full(1, usual, np.float32) if array is None else np.ravel(array)
+        if numbers.size not in (1, width):
+            raise RefusedError(f"expected arrays of {width} numbers", "E707")
+        arrays[name] = np.broadcast_to(numbers, width)
+    epsilon = shortest_float(settings.epsilon_of(node))
+    layer = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+    at = scope.add(layer, value.at, arrays=arrays)
+    return replace(value, at=at, numbers=None, filler=None)
 
 
 def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
@@ -219,11 +229,11 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             result = Tensor(at, tuple(axis.replace("T", "") for axis in x.axes))
         case ["T"] if statistic:
             result = pool_steps(scope, replace(scope.settle(x), filler=x.filler), statistic)
-        case ["D"] if statistic in ("sum", "mean") and x.formula is None:
-            scope.merge(x.at, "sum" if statistic == "sum" else "ave")
+        case ["D"] if node.op in _MERGES and x.formula is None:
+            scope.merge(x.at, _MERGES[node.op])
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
             result = replace(x, axes=axes_left)
-        case ["F" | "U"]:
+        case ["F"]:
             last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
             function = functions.REDUCTIONS[node.op]
             result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)
@@ -253,7 +263,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
     """Return two tensors combined as the language can, None if they may be one function."""
     if node.op == "Mul" and {x.role, y.role} == {"weights", "plain"}:
         return weigh(scope, x, y)
-    merges: dict[str, Merge] = {"Add": "sum", "Mul": "mul"}
+    merges: dict[str, Merge] = {"Add": "sum", "Mul": "mul", "Mean": "ave"}
     if node.op in merges and (scope.same_directions(x, y) or scope.same_directions(y, x)):
         one, two = (x, y) if x.half == 0 else (y, x)
         whole = scope.fuse(one, two)
@@ -263,7 +273,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         return None
     if (x.at, x.half, x.is_final) == (y.at, y.half, y.is_final) and (x.formula or y.formula):
         return None
-    one, two = scope.settle(x), scope.settle(y)
+    one, two = (scope.as_steps(scope.with_features(scope.settle(each))) for each in (x, y))
     output, start = (one, two) if one.at >= two.at else (two, one)
     if output.at == start.at or not scope.is_sequence(output.at):
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")

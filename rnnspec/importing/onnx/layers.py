@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array
     from rnnspec.words import Statistic, WindowPadding, WindowStatistic
 
@@ -36,7 +36,10 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     """
     if not scope.probes.setting.tokens:
         raise RefusedError("expected tokens of the input as indices, received others")
-    taken = _tokens_in_place(scope, indices) or _moved_tokens(scope, indices)
+    tokens = indices.moved_input
+    if tokens is None:
+        raise RefusedError("expected the tokens of the input as indices, received others")
+    taken = _tokens_in_place(scope, tokens) or _moved_tokens(scope, tokens)
     if taken is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
     if scope.embedding:
@@ -47,29 +50,30 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     return replace(taken, at=at, axes=(*taken.axes, "F"))
 
 
-def _tokens_in_place(scope: Scope, indices: Known) -> Tensor | None:
+def _tokens_in_place(scope: Scope, indices: Probed) -> Tensor | None:
     """Return indices as the tokens that they are, or None."""
     for letters in ("BT", "TB"):
         batches = scope.probes.batches
         plain = [batch if letters == "BT" else batch.T for batch in batches]
         if all(
             index.size == tokens.size and np.array_equal(np.ravel(index), np.ravel(tokens))
-            for index, tokens in zip(indices.arrays, plain, strict=True)
+            for index, tokens in zip(indices, plain, strict=True)
         ):
-            of_indices, of_tokens = [i.shape for i in indices.arrays], [t.shape for t in plain]
+            of_indices, of_tokens = [i.shape for i in indices], [t.shape for t in plain]
             axes = _axes_like(letters, of_indices, of_tokens)
-            return None if axes is None else Tensor(0, axes)
+            if axes is not None:
+                return Tensor(0, axes)
     return None
 
 
-def _moved_tokens(scope: Scope, indices: Known) -> Tensor | None:
+def _moved_tokens(scope: Scope, indices: Probed) -> Tensor | None:
     """Return indices as tokens of each sequence in another order, or None.
 
     No token is twice in a sequence, so each tells the step that it is from.
     """
     for letters in ("BT", "TB"):
         moved: list[Array] = []
-        for index, batch in zip(indices.arrays, scope.probes.batches, strict=True):
+        for index, batch in zip(indices, scope.probes.batches, strict=True):
             of_rows = index if letters == "BT" else index.T
             if index.ndim != 2 or len(of_rows) != len(batch):
                 break
@@ -131,6 +135,9 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
         raise RefusedError("expected a matrix as the kernel, received a vector", "E707")
     if kernel.ndim != 2:
         raise RefusedError("expected one kernel, received several", "E701")
+    if x.axes[axis] == "T" and x.axis("F") < 0 and scope.features(x) == 1:
+        # All steps of one feature are a flat vector.
+        x = replace(x, axes=tuple("TF" if each == "T" else each for each in x.axes))
     value = scope.with_features(scope.settle(x))
     if value.axes[axis] != "F":
         raise RefusedError(f"expected a product over the features, received {describe(value)}")
@@ -195,7 +202,7 @@ def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor
 def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a convolution over the steps."""
     w, b = [*constants(inputs, "W and B"), None][1:3]
-    value = scope.with_features(scope.settle(inputs[0], padded=True), 1)
+    value = scope.as_steps(scope.with_features(scope.settle(inputs[0], padded=True), 1))
     if w is None or w.ndim != len(value.axes) or w.ndim < 3:
         raise RefusedError("W: expected an array of the file with the axes of the input", "E707")
     if node.attributes.get("group", 1) != 1:
@@ -222,6 +229,8 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     arrays = {"kernel": kernel} | ({} if b is None else {"bias": np.ravel(b)})
     layer = conv("conv", w.shape[0], window, bias=b is not None)
     at = scope.add(layer, value.at, arrays=arrays, sequences=_windows(scope, value.at, window))
+    if size > 1:
+        scope.masked[at] = value.filler == 0.0
     return Tensor(at, value.axes, surplus=surplus)
 
 
@@ -244,6 +253,8 @@ def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int
     pads = attributes.get("pads", (0,) * (2 * rank))
     if len(pads) != 2 * rank or len(kernel) != rank:
         raise RefusedError("pads: expected two numbers for each axis", "E703")
+    if result["auto"] != "NOTSET" and any(pads):
+        raise RefusedError("auto_pad: expected it without pads, received both", "E703")
     result["pads"] = (int(pads[place]), int(pads[rank + place]))
     others = [i for i in range(rank) if i != place]
     if any(kernel[i] != 1 or pads[i] or pads[rank + i] for i in others):
@@ -272,11 +283,21 @@ def _padding(
     if added == (reach, reach) and stride == 1:
         # As long as the last steps are cut off.
         return "causal", reach
-    same = nodes.Window(size=size, stride=stride, dilation=dilation, padding="same")
-    if all(same.added(steps) == added for steps in scope.sequences(at).steps):
+    if _adds_same(scope, at, window, added):
         return "same", 0
     message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none, "
     raise RefusedError(f"{message}'same', or {reach} before it ('causal')", "E703")
+
+
+def _adds_same(scope: Scope, at: int, window: tuple[int, int, int], added: tuple[int, ...]) -> bool:
+    """Return whether 'same' adds these steps before and after every sequence.
+
+    With a stride, what it adds depends on the length.
+    """
+    size, stride, dilation = window
+    same = nodes.Window(size=size, stride=stride, dilation=dilation, padding="same")
+    is_decided = stride == 1 or scope.has_fixed_steps(at)
+    return is_decided and same.added(scope.sequences(at).steps[0]) == added
 
 
 def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
@@ -295,7 +316,8 @@ def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
 
 def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the maxima or the means of windows over the steps."""
-    value = scope.with_features(scope.in_place(scope.settle(inputs[0], padded=True)), 1)
+    value = scope.in_place(scope.settle(inputs[0], padded=True))
+    value = scope.as_steps(scope.with_features(value, 1))
     kernel = tuple(node.attributes.get("kernel_shape", ()))
     place, sizes = _steps_axis(value, node, kernel)
     statistic: WindowStatistic = "max" if node.op == "MaxPool" else "average"
@@ -305,8 +327,9 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if sizes["dilations"] != 1:
         raise RefusedError("dilations: expected 1, received another", "E703")
     added, lengths = sizes["pads"], scope.sequences(value.at).steps
-    same = nodes.Window(size=size, stride=stride, dilation=1, padding="same")
-    ceil = bool(node.attributes.get("ceil_mode", 0))
+    may_overhang = stride > 1 and (
+        not scope.has_fixed_steps(value.at) or (lengths[0] - size) % stride > 0
+    )
     padding: WindowPadding = "valid"
     counts = statistic == "average" and node.attributes.get("count_include_pad", 0)
     if any(value.pad):
@@ -316,12 +339,12 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         added = value.pad
     if sizes["auto"] in ("SAME_UPPER", "SAME_LOWER"):
         padding = _padding(scope, value.at, added, sizes["auto"], (size, stride, 1))[0]
-    elif any(added) and all(same.added(steps) == added for steps in lengths):
+    elif any(added) and _adds_same(scope, value.at, (size, stride, 1), added):
         padding = "same"
     elif any(added):
         message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none or"
         raise RefusedError(f"{message} 'same'", "E703")
-    elif ceil and any(steps > size and (steps - size) % stride for steps in lengths):
+    elif node.attributes.get("ceil_mode", 0) and may_overhang:
         if (size, stride) != (2, 2):
             message = "expected 0, or windows of 2 steps with a stride of 2, where it is 'same'"
             raise RefusedError(f"ceil_mode: {message}; received 1", "E703")
@@ -334,6 +357,11 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         name="pool", input=(), statistic=statistic, window=window, masked=False
     )
     at = scope.add(layer, value.at, sequences=_windows(scope, value.at, window))
+    if size > 1:
+        lowest = value.filler is not None and value.filler <= -1e30
+        scope.masked[at] = statistic == "max" and lowest
+    if value.filler == 0.0 and statistic == "average":
+        scope.zeroed.add(at)
     return Tensor(at, value.axes)
 
 
@@ -372,7 +400,7 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
         # A number that changes nothing stands at padding.
         masked = value.filler <= -1e30 if statistic == "max" else value.filler == 0.0
         masked &= statistic in ("max", "sum")
-    if not masked or value.steps is not None:
+    if not (masked and scope.has_all_real(value)):
         value = scope.in_place(value)
     at = scope.add(pooling(statistic), value.at)
     scope.masked[at] = masked

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.onnx.parts import current_steps
 from rnnspec.importing.onnx.values import Known, Tensor, describe
 from rnnspec.ir import nodes
@@ -124,6 +125,8 @@ def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     layer = step.layer if step else None
     if isinstance(layer, nodes.Pooling) and layer.statistic == "sum" and x.formula is None:
         return _divide(scope, node, x, y)
+    if isinstance(layer, nodes.WindowPooling) and node.op == "Div" and x.formula is None:
+        return _divide_windows(scope, x, y)
     if node.op == "Mul" and all(np.isin(array, (0, 1)).all() for array in y.arrays):
         return _fill(scope, x, tuple(array.astype(bool) for array in y.arrays), 0.0)
     raise RefusedError(
@@ -145,8 +148,34 @@ def _divide(scope: Scope, node: Node, x: Tensor, y: Known) -> Tensor:
             raise RefusedError(
                 "expected the number of real steps of each sequence, received others"
             )
-    if any(x.at in other.sources for other in scope.steps.values()):
-        raise RefusedError("uses both the sum and the mean of the steps; expected one of them")
-    assert isinstance(step.layer, nodes.Pooling), "of the caller"
-    step.layer = replace(step.layer, statistic="mean", name=step.layer.name.replace("sum", "mean"))
-    return x
+    at = scope.add(pooling("mean"), step.sources[0])
+    scope.masked[at] = scope.masked[x.at]
+    return replace(x, at=at)
+
+
+def _divide_windows(scope: Scope, x: Tensor, y: Known) -> Tensor:
+    """Return the means of the real steps in windows: those of zeros at padding, divided.
+
+    The divisor is the share of real steps in each window, and any number if it has none.
+    """
+    step = scope.steps[x.at]
+    layer = step.layer
+    assert isinstance(layer, nodes.WindowPooling), "of the caller"
+    if x.at not in scope.zeroed:
+        raise RefusedError("expected zeros at padding in what is divided by shares of real steps")
+    for i, (array, mask) in enumerate(zip(y.arrays, scope.real(x, step.sources[0]), strict=True)):
+        counts = _count_in_windows(mask, layer.window)
+        shares = counts / _count_in_windows(np.ones_like(mask), layer.window)
+        divisors = np.broadcast_to(_align_condition(array, x, scope.shape(x)[i]), shares.shape)
+        if not np.allclose(divisors[counts > 0], shares[counts > 0]):
+            raise RefusedError("expected the share of real steps in each window, received others")
+    at = scope.add(layer, step.sources[0], sequences=scope.sequences(x.at))
+    scope.masked[at] = True
+    return replace(x, at=at)
+
+
+def _count_in_windows(mask: Array, window: nodes.Window) -> Array:
+    """Return the number of steps in each window for which a mask is true."""
+    added = np.pad(mask, ((0, 0), window.added(mask.shape[1])))
+    windows = sliding_window_view(added, window.size, axis=1)
+    return np.asarray(windows[:, :: window.stride].sum(-1))

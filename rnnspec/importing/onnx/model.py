@@ -19,7 +19,7 @@ from rnnspec.importing.onnx.decode import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
 from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
-from rnnspec.importing.onnx.values import RestartError
+from rnnspec.importing.onnx.values import NAMES_OF_AXES, RestartError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 from rnnspec.ir.text import type_name
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.layer_graph import Step
-    from rnnspec.importing.onnx.graph import Graph
+    from rnnspec.importing.onnx.graph import Graph, Info
     from rnnspec.slots import Array
 
 _OPERATORS = {op.lower() for op in HANDLED}
@@ -40,6 +40,11 @@ _DEFAULT_NAMES = re.compile(
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
     re.IGNORECASE,
 )
+
+
+_BATCH = r"b|n|bs|bsz|batch(es|_?size|_?dim)?"
+_STEPS = r"t|time|(time_?)?steps?|seq(uence)?(_?len(gth)?)?|len(gth)?"
+"""The usual names of axes."""
 
 
 def read_file(path: Path, name: str) -> Imported:
@@ -70,6 +75,11 @@ def read_file(path: Path, name: str) -> Imported:
     pairs = list(zip(arranged.steps, network.layers, strict=True))
     arrays = _arrays(account, pairs)
     _check_masks(account, reader, pairs)
+    least = nodes.least_steps(network)
+    if network.input.shape[0] is None and least > 1:
+        # A runtime may give a window that is longer than the sequence.
+        what = f"what the file returns for fewer than {least} steps"
+        account.leave(what, reason="the windows of the spec need as many")
     account.check()
     names = {node.name: given for step, node in pairs if (given := _name_of(step))}
     unique = {ours: own for ours, own in names.items() if list(names.values()).count(own) == 1}
@@ -86,6 +96,7 @@ def read_file(path: Path, name: str) -> Imported:
         imported,
         open_file=partial(open_file, path, layout),
         padded_at_end=scope.is_counted or bool(reader.lengths),
+        limits=graph.limits,
     )
 
 
@@ -169,19 +180,36 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
             changes: dict[str, Any] = restart.changes
             setting = replace(setting, **changes)
             continue
-        _adopt(account, tried, reader)
+        _adopt(account, tried, reader, graph)
         return reader
 
 
-def _adopt(account: Account, tried: Account, reader: Reader) -> None:
+def _adopt(account: Account, tried: Account, reader: Reader, graph: Graph) -> None:
     """Let an account have all of another, which is that of the reader's layers."""
     vars(account).update(vars(tried))
     reader.scope.account = account
     if not reader.results and not account.problems:
         account.refuse("the graph", "expected the output of a layer, received none", "E704")
+    if not account.problems:
+        _check_names(account, graph.inputs[0], reader.scope.probes.setting)
     layers = [step.layer for step in reader.scope.steps.values()]
     if not account.problems and not any(isinstance(each, nodes.Recurrent) for each in layers):
         account.refuse("the graph", "expected a recurrent layer, received none", "E701")
+
+
+def _check_names(account: Account, info: Info, setting: Setting) -> None:
+    """Refuse an input whose layers run over the axis that the file calls the batch.
+
+    A layer that expects the steps first computes that for (batch, steps, features) too, without an
+    error, and takes each batch for a sequence.
+    """
+    names = dict(zip(setting.order, info.dims or (), strict=False))
+    others = {"T": _BATCH, "B": _STEPS}
+    if any(re.fullmatch(others[letter], str(names.get(letter)), re.IGNORECASE) for letter in "TB"):
+        own = ", ".join(map(str, names.values()))
+        order = ", ".join(NAMES_OF_AXES[letter] for letter in setting.order)
+        message = f"the file calls its axes ({own}), but its layers take them as ({order})"
+        account.refuse(brief(info.name), f"{message}; expected the same of both", "E704")
 
 
 def _name_results(reader: Reader) -> list[tuple[str, Any]]:
@@ -206,10 +234,9 @@ def _network_input(account: Account, reader: Reader, arranged: Arranged) -> node
         account.infer(f"input.length {fixed}: the file takes sequences of {fixed} steps alone")
     if (rows := setting.size("B")) is not None:
         account.infer(f"any number of sequences; the file takes {rows} at a time")
-    if "B" in setting.order and setting.order.index("B") != 0:
-        words = {"B": "batch", "T": "steps", "F": "features"}
-        order = ", ".join(words[letter] for letter in setting.order)
-        account.infer(f"the file takes ({order}), the spec the batch first")
+    letters = "BT" if setting.tokens else "BTF"
+    axes, usual = ([NAMES_OF_AXES[letter] for letter in each] for each in (setting.order, letters))
+    scope.infer_axes("the file takes", axes, usual)
     if masked and (scope.is_counted or reader.lengths):
         own = f"; the file takes lengths as its input {brief(reader.lengths)}"
         account.infer(
@@ -255,6 +282,10 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
     return arrays
 
 
+_MASKED = (nodes.Recurrent, nodes.Attention, nodes.Pooling, nodes.Conv, nodes.WindowPooling)
+"""The layers of which it matters whether they leave out padding."""
+
+
 def _check_masks(
     account: Account, reader: Reader, pairs: Sequence[tuple[Step, nodes.Layer]]
 ) -> None:
@@ -265,7 +296,7 @@ def _check_masks(
         # Padding at the end does not change what a forward layer has read before.
         if at_end and isinstance(node, nodes.Recurrent) and node.merge is None:
             continue
-        if isinstance(node, nodes.Recurrent | nodes.Attention | nodes.Pooling):
+        if isinstance(node, _MASKED):
             seen = masked.get(step.op.where, node.masked)
             if seen != node.masked and getattr(node, "statistic", "") not in ("last", "last_step"):
                 what = "counts padding" if node.masked else "leaves out padding"

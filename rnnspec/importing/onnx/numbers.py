@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
@@ -19,6 +20,7 @@ from rnnspec.importing.onnx.functions import (
     layer_norm,
     required_inputs,
 )
+from rnnspec.ir.nodes import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 UNFIT = (
     *(TypeError, ValueError, IndexError, KeyError),
     *(ArithmeticError, AttributeError, MemoryError),
+    RuntimeError,  # an array of too many axes
 )
 """What NumPy and Python raise for inputs that do not fit an operator."""
 _MOST_NUMBERS = 2**22
@@ -297,3 +300,28 @@ def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
     check_size([x.size, y.shape[-1] if y.ndim > 1 else 1], _MOST_PRODUCTS)
     result: Array = np.matmul(x, y)
     return result
+
+
+@_operator("AveragePool")
+def _average_windows(node: Node, inputs: Inputs, largest: int) -> Array:
+    """Return the means of windows along the last of three axes, without the steps added."""
+    x = required_inputs(inputs)[0]
+    attributes = node.attributes
+    auto = attributes.get("auto_pad", "NOTSET")
+    (size,), (stride,) = attributes["kernel_shape"], attributes.get("strides", (1,))
+    before, after = attributes.get("pads", (0, 0))
+    others = ("ceil_mode", "count_include_pad")
+    if x.ndim != 3 or any(attributes.get(key) for key in others) or "dilations" in attributes:
+        raise ValueError("its windows are not known")
+    if auto == "SAME_UPPER":
+        same = Window(size=size, stride=stride, dilation=1, padding="same")
+        before, after = same.added(x.shape[2])
+    elif auto not in ("NOTSET", "VALID"):
+        raise ValueError(f"auto_pad {auto} is not known")
+    check_size([x.size, size], largest)
+    widths = ((0, 0), (0, 0), (before, after))
+    total, count = (
+        sliding_window_view(np.pad(each, widths), size, 2)[:, :, ::stride].sum(-1)
+        for each in (x, np.ones_like(x))
+    )
+    return np.asarray(total / count, x.dtype)

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
+from rnnspec.importing.onnx.provenance import check_slices
 from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import (
     axis_number,
@@ -16,6 +17,7 @@ from rnnspec.importing.onnx.shapes import (
     has_directions,
     of_probe,
     transpose,
+    with_axes,
 )
 from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
 from rnnspec.ir import nodes
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
     """Take a part of the steps, or of the directions."""
     parts = [settings.slices_of(node, of_probe(inputs, i)) for i in range(len(scope.probes.rows))]
+    at = [{axis_number(i, len(x.axes)): part for i, part in each.items()} for each in parts]
+    check_slices(node, at, scope.shape(x))
     result: Value = x
     for axis in parts[0]:
         number = axis_number(axis, len(x.axes))
@@ -109,27 +113,27 @@ def take(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
         return x
     if all(number == 1 for number in sizes) and all(i.size == 1 for i in indices):
         middle = () if rank == 0 else (*[""] * (rank - 1), letters)
-        return replace(x, axes=(*x.axes[:axis], *middle, *x.axes[axis + 1 :]))
+        return with_axes(scope, x, (*x.axes[:axis], *middle, *x.axes[axis + 1 :]))
     match letters:
         case "D" | "DU" | "F" | "U":
             return _take_direction(scope, x, axis, indices)
         case "T":
             return _take_steps(scope, x, axis, indices)
         case "B":
-            return _reorder_batch(x, indices)
+            return _reorder_batch(scope, x, indices)
         case "BT":
             return _take_rows(scope, x, axis, indices)
         case _:
             raise RefusedError(f"takes a part of {describe(x)} that the language has no word for")
 
 
-def _reorder_batch(x: Tensor, indices: Probed) -> Tensor:
+def _reorder_batch(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
     """Return the sequences of a batch in another order."""
     rows: list[Array] = []
     if indices[0].ndim != 1:
         raise RefusedError("takes a part of the batch, which the language has no word for")
     for i, index in enumerate(indices):
-        before = np.arange(len(index)) if x.rows is None else x.rows[i]
+        before = np.arange(scope.probes.rows[i]) if x.rows is None else x.rows[i]
         if not np.array_equal(np.sort(index), np.arange(len(before))):
             raise RefusedError("takes a part of the batch, which the language has no word for")
         rows.append(before[index])
@@ -286,10 +290,10 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
         raise RefusedError("expected steps of each sequence by their indices, received others")
     before = current_steps(scope, x)
     after: list[Array] = []
-    for old, index in zip(before, indices.arrays, strict=True):
-        at = _index_of_rows(x, axis, index, len(old))
+    for i, (old, index) in enumerate(zip(before, indices.arrays, strict=True)):
+        at = _index_of_rows(x, axis, index, scope.shape(x)[i])
         after.append(np.take_along_axis(old, np.where(at < 0, at + old.shape[1], at), 1))
-    if all(steps.shape[1] == 1 for steps in after):
+    if all(steps.shape[1] == 1 for steps in after) and min(scope.sizes(x, "T")) > 1:
         axes = tuple("" if i == axis else each for i, each in enumerate(x.axes))
         return _without_numbers(replace(x, axes=axes, steps=tuple(each[:, 0] for each in after)))
     return _without_numbers(with_steps(scope, x, tuple(after)))
@@ -305,8 +309,8 @@ def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
     if not isinstance(indices, Known) or not (same or updates is x) or x.axes[axis] != "T":
         raise RefusedError("expected all steps of each sequence at other places, received others")
     after: list[Array] = []
-    for old, index in zip(current_steps(scope, x), indices.arrays, strict=True):
-        at = _index_of_rows(x, axis, index, len(old))
+    for i, (old, index) in enumerate(zip(current_steps(scope, x), indices.arrays, strict=True)):
+        at = _index_of_rows(x, axis, index, scope.shape(x)[i])
         if (np.sort(at, 1) != np.arange(old.shape[1])).any():
             raise RefusedError("expected each step at a place of its own, received others")
         moved = np.empty_like(old)
@@ -315,13 +319,16 @@ def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
     return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
-def _index_of_rows(x: Tensor, axis: int, index: Array, rows: int) -> Array:
+def _index_of_rows(x: Tensor, axis: int, index: Array, shape: tuple[int, ...]) -> Array:
     """Return an index for each element as one for each step of each sequence."""
-    rest = [i for i in range(len(x.axes)) if i not in (axis, x.axis("B"))]
-    if x.axis("B") < 0 or index.ndim != len(x.axes) or index.shape[x.axis("B")] != rows:
+    batch, rank = x.axis("B"), len(shape)
+    rest = [i for i in range(rank) if i not in (axis, batch)]
+    # Of fewer features or sequences, it would leave out the others.
+    same = index.ndim == rank and all(index.shape[i] == shape[i] for i in (batch, *rest))
+    if x.axes.count("B") != 1 or not same:
         raise RefusedError("expected steps of each sequence by their indices, received others")
-    ordered = index.transpose([x.axis("B"), axis, *rest])
-    flat = ordered.reshape(rows, index.shape[axis], -1)
+    ordered = index.transpose([batch, axis, *rest])
+    flat = ordered.reshape(shape[batch], index.shape[axis], -1)
     if (flat != flat[..., :1]).any():
         raise RefusedError("expected the same step for all features, received others")
     result: Array = flat[..., 0]

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.values import Probed
     from rnnspec.slots import Array
 
-_SIZES = ((7, 37), (6, 58), (5, 41))
-"""The sequences and the steps of the probes of an input with open sizes: no two are alike."""
+_SIZES = ((7, 37), (6, 58), (5, 41), (1, 53))
+"""The sequences and the steps of the probes of an input with open sizes: no two are alike.
+
+A single sequence is the largest of its batch, and has padding.
+"""
 _FEWEST_ROWS = 6
 """The number of sequences that have each pattern of padding."""
 _MOST_NUMBERS = 2**21
@@ -91,7 +94,8 @@ class Probes:
     @property
     def has_numbers(self) -> bool:
         """Whether each number is one of its own: there are too many otherwise."""
-        return all(batch.strides[-1] for batch in self.batches)
+        # NumPy repeats the one feature of a step without end, too.
+        return all(batch.strides[-1] or batch.shape[-1] == 1 for batch in self.batches)
 
     @property
     def inputs(self) -> Probed:
@@ -116,7 +120,7 @@ def draw_probes(setting: Setting) -> Probes:
             message = f"expected at most {_MOST_STEPS:,} steps in all sequences, received"
             raise RefusedError(f"{message} {size[0]:,} x {size[1]:,}", "E707")
         drawn = [
-            _draw_real_steps(rng, size[1], index + row, at_end=setting.at_end)
+            _draw_real_steps(rng, size[1], index + row + (size[0] == 1), at_end=setting.at_end)
             for row in range(min(size[0], _ROWS_DRAWN))
         ]
         real = np.stack([drawn[row % len(drawn)] for row in range(size[0])])
@@ -131,9 +135,11 @@ def draw_probes(setting: Setting) -> Probes:
                 raise RefusedError(message, "E707")
             several = features if size[0] * size[1] * features <= _MOST_NUMBERS else 1
             numbers = rng.standard_normal((*size, several), dtype=np.float32)
-            # A step is padding if every feature is the filler, not if one is.
+            # A step is padding if every feature is the filler, not if some are.
             if several > 1:
-                numbers[..., 0] = np.where(rng.random(size) < 0.5, setting.filler, numbers[..., 0])
+                fillers = rng.random((*size, several)) < 0.5
+                fillers &= np.arange(several) != rng.integers(several, size=size)[..., None]
+                numbers = np.where(fillers, np.float32(setting.filler), numbers)
             numbers = np.where(real[..., None], numbers, np.float32(setting.filler))
             batch = np.broadcast_to(numbers, (*size, features))
         batches.append(batch)

@@ -9,8 +9,20 @@ import numpy as np
 
 from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx import functions, joins, layers, masks, numbers, parts, settings, shapes
-from rnnspec.importing.onnx.graph import Graph
+from rnnspec.importing.onnx import (
+    functions,
+    joins,
+    layers,
+    masks,
+    numbers,
+    parts,
+    provenance,
+    scans,
+    settings,
+    shapes,
+)
+from rnnspec.importing.onnx.bounds import bounded, number, size_of
+from rnnspec.importing.onnx.graph import DoubtError, Graph
 from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
 from rnnspec.importing.onnx.scope import Scope
 from rnnspec.importing.onnx.values import (
@@ -22,6 +34,7 @@ from rnnspec.importing.onnx.values import (
     Tensor,
     Unknown,
     describe,
+    name_axis,
 )
 from rnnspec.ir import nodes
 
@@ -31,7 +44,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
     from rnnspec.importing.onnx.graph import Info, Node
     from rnnspec.importing.onnx.probes import Probes
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.onnx.values import Value
     from rnnspec.slots import Array
 
 _FUSED = "expected each recurrent layer as one node LSTM, GRU or RNN"
@@ -94,9 +107,9 @@ class Reader:
         probes = self.scope.probes
         setting = probes.setting
         if setting.tokens:
-            self._values[first.name] = Known(probes.inputs)
+            self._values[first.name] = Known(probes.inputs, kind="input")
         else:
-            features = probes.inputs if probes.has_numbers else None
+            features = Known(probes.inputs, kind="input") if probes.has_numbers else None
             self._values[first.name] = Tensor(0, tuple(setting.order), numbers=features)
         for info in others:
             self._values[info.name] = self._other_input(info)
@@ -174,7 +187,8 @@ class Reader:
             if not self.scope.probes.setting.at_end:
                 raise RestartError(at_end=True)
             self.lengths = info.name
-            return Known(tuple(each.astype(info.dtype) for each in lengths))
+            arrays = tuple(each.astype(info.dtype) for each in lengths)
+            return Known(arrays, bounds=bounded(number(0), size_of(self.scope.probes.steps)))
         return Argument(info.name)
 
     def _read_nodes(self, graph: Graph, needed: Sequence[Node]) -> None:
@@ -187,11 +201,17 @@ class Reader:
             try:
                 outputs = self._outputs(node, inputs)
             except RefusedError as refused:
-                self._refused.append((node, refused))
+                self._note_refusal(node, refused)
                 outputs = (Unknown(),) * len(node.outputs)
             self._budget.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
+
+    def _note_refusal(self, node: Node, refused: RefusedError) -> None:
+        """Note why a node is refused; the reason may be a node before it."""
+        cause = refused.node if isinstance(refused, DoubtError) else node
+        if all(other is not refused for _, other in self._refused):
+            self._refused.append((cause, refused))
 
     def _outputs(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
         if node.domain:
@@ -199,6 +219,10 @@ class Reader:
             raise RefusedError(
                 f"the language lacks {brief(node.op)} of the domain {domain}", "E701"
             )
+        if node.op == "Scan" and scans.cell_of(node) is not None:
+            if any(isinstance(each, Unknown) for each in inputs):
+                return (Unknown(),) * len(node.outputs)
+            return scans.read_scan(self.scope, node, inputs, self._values.get)
         if node.op in _LOOPS and not (node.op == "If" and isinstance(inputs[0], Unknown)):
             return self._branch(node, inputs)
         if node.op.startswith(_QUANTIZED):
@@ -238,22 +262,19 @@ class Reader:
             kinds = listed([describe(value) for value in inputs[:4]]) or "no inputs"
             message = f"{node.op} does not fit {kinds}: {brief(error)}"
             raise RefusedError(message, "E707") from None
-        if computed is None:
-            return outputs
+        several = computed or (None,) * len(outputs)
         return tuple(
-            replace(value, numbers=known.arrays)
-            if isinstance(value, Tensor) and value.at == 0
-            else value
-            for value, known in zip(outputs, computed, strict=False)
+            replace(value, numbers=known) if isinstance(value, Tensor) and value.at == 0 else value
+            for value, known in zip(outputs, several, strict=False)
         )
 
     def _compute(
-        self, node: Node, inputs: Sequence[Value], numbers_of: Sequence[Probed | None]
+        self, node: Node, inputs: Sequence[Value], numbers_of: Sequence[Known | None]
     ) -> tuple[Known, ...] | None:
         """Return the numbers that a node computes of numbers, None if it has other inputs."""
         self._look_for_filler(node, inputs)
         pairs = list(zip(inputs, numbers_of, strict=True))
-        if any(value is not None and arrays is None for value, arrays in pairs):
+        if any(value is not None and known is None for value, known in pairs):
             return None
         if not numbers.is_known(node) or (not pairs and node.inputs):
             return None
@@ -262,17 +283,17 @@ class Reader:
         if self._is_embedding(node, inputs) or (tensors and node.op == "MatMul"):
             return None
         constant = not tensors and all(
-            value is None or (isinstance(value, Known) and value.constant is not None)
-            for value in inputs
+            known is None or (known.kind == "derived" and known.same_array is not None)
+            for known in numbers_of
         )
         probes = range(1 if constant else len(self.scope.probes.rows))
         for i in probes:
-            ingredients = [None if arrays is None else arrays[i] for arrays in numbers_of]
+            ingredients = [None if known is None else known.samples[i] for known in numbers_of]
             self._budget.spend(numbers.effort(node, ingredients))
         try:
             several = [
                 numbers.compute(
-                    node, [None if arrays is None else arrays[i] for arrays in numbers_of]
+                    node, [None if known is None else known.samples[i] for known in numbers_of]
                 )
                 for i in probes
             ]
@@ -282,8 +303,8 @@ class Reader:
             raise
         if constant:
             several *= len(self.scope.probes.rows)
-        name = inputs[0].name if inputs and isinstance(inputs[0], Known) else ""
-        return tuple(Known(arrays, name) for arrays in zip(*several, strict=True))
+        samples = list(zip(*several, strict=True))
+        return provenance.trace(node, numbers_of, samples, self.scope.probes.setting)
 
     def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
         """Have the graph read again with the number of padding that it compares features with."""
@@ -291,13 +312,13 @@ class Reader:
         if node.op != "Equal" or setting.names_filler:
             return
         match inputs:
-            case [Tensor(at=0, numbers=tuple()), Known() as y] | [
+            case [Tensor(at=0, numbers=Known(kind="input")), Known() as y] | [
                 Known() as y,
-                Tensor(at=0, numbers=tuple()),
+                Tensor(at=0, numbers=Known(kind="input")),
             ]:
-                number = y.constant
-                if number is not None and number.size == 1:
-                    raise RestartError(filler=float(number.flat[0]), names_filler=True)
+                filler = y.constant
+                if filler is not None and filler.size == 1:
+                    raise RestartError(filler=float(filler.flat[0]), names_filler=True)
             case _:
                 pass
 
@@ -308,7 +329,7 @@ class Reader:
         return (
             isinstance(table, Known)
             and isinstance(indices, Known)
-            and indices.constant is None
+            and (indices.kind == "input" or indices.same_array is None)
             and (array := table.constant) is not None
             and array.ndim == 2
             and array.dtype.kind == "f"
@@ -350,6 +371,12 @@ class Reader:
             raise RefusedError(f"expected a sequence or a vector, received {describe(solid)}")
         if solid.at == 0:
             raise RefusedError("expected the output of a layer, received the input")
+        if not sequence and solid.axes.count("") == 1:
+            solid = scope.keep_last_step(solid, [result.at for _, result in self.results])
+            letters_of_result = "BTF" if scope.is_sequence(solid.at) else "BF"
+        where = brief(name) if len(self._graph.outputs) > 1 else ""
+        usual = list(map(name_axis, letters_of_result))
+        scope.infer_axes("the file returns", list(map(name_axis, solid.axes)), usual, where)
         self.results.append((name, solid))
 
 
@@ -360,7 +387,8 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         if needed.isdisjoint(node.outputs):
             continue
         result.append(node)
-        if node.domain or node.op not in ("Loop", "Scan"):
+        is_layer = node.op == "Scan" and scans.cell_of(node) is not None
+        if node.domain or node.op not in ("Loop", "Scan") or is_layer:
             needed.update(node.taken_names)
     return result[::-1]
 
@@ -374,12 +402,12 @@ class _Output:
         self.name = name
 
 
-def _numbers(value: Value) -> Probed | None:
+def _numbers(value: Value) -> Known | None:
     match value:
-        case Known(arrays=arrays):
-            return arrays
-        case Tensor(numbers=arrays):
-            return arrays
+        case Known():
+            return value
+        case Tensor(numbers=known):
+            return known
         case _:
             return None
 
@@ -485,10 +513,10 @@ def _new_bytes(outputs: Sequence[Value], inputs: Sequence[Value]) -> int:
 
 def _arrays_of(value: Value) -> Iterator[Array]:
     match value:
-        case Known(arrays=arrays):
-            yield from arrays
+        case Known(samples=samples):
+            yield from samples
         case Tensor():
-            for probed in (value.steps, value.rows, value.numbers):
+            for probed in (value.steps, value.rows, value.numbers and value.numbers.samples):
                 yield from probed or ()
         case _:
             pass

@@ -15,12 +15,13 @@ from rnnspec.importing.onnx.values import (
     Op,
     RestartError,
     Tensor,
+    are_equal,
     describe,
 )
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.backends.imported import Account
     from rnnspec.importing.onnx.formulas import Formula, Piece
@@ -32,6 +33,8 @@ _MOST_STEPS = 2**14
 _MOST_LAYERS = 3_000
 """The most layers, each activation and pooling counted: they are put in order in its square."""
 _EPSILON = 1e-3
+_STEPWISE = (nodes.Dense, nodes.Activate, nodes.LayerNorm, nodes.BatchNorm, nodes.Normalize)
+"""Layers that compute each step by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,11 @@ class Scope(LayerGraph):
     """The layers so far.
 
     ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
-    backward alone. ``masked`` says of each recurrent layer and pooling whether it leaves out
-    padding. ``is_counted`` is true if a node takes the lengths of sequences, so that padding is at
-    the end alone. ``single_steps`` has the node that takes each step by itself, and ``embedding``
-    is the place of the embedding, 0 if there is none.
+    backward alone. ``masked`` says of each recurrent layer, pooling and window whether it leaves
+    out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
+    takes the lengths of sequences, so that padding is at the end alone. ``single_steps`` has the
+    node that takes each step by itself, and ``embedding`` is the place of the embedding, 0 if there
+    is none.
     """
 
     def __init__(self, account: Account, probes: Probes) -> None:
@@ -58,6 +62,7 @@ class Scope(LayerGraph):
         self.op: Op | None = None
         self.backward: set[int] = set()
         self.masked: dict[int, bool] = {}
+        self.zeroed: set[int] = set()
         self.is_counted = False
         self.single_steps: dict[int, Op] = {}
         self.embedding = 0
@@ -65,6 +70,7 @@ class Scope(LayerGraph):
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
         self._finals: dict[int, int] = {}
         self._pooled: dict[tuple[int, str], int] = {}
+        self._repeated: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
         if not probes.setting.tokens:
@@ -112,6 +118,12 @@ class Scope(LayerGraph):
         if sequences is None:
             raise RefusedError("expected a sequence, received one vector of each sequence")
         return sequences
+
+    def has_fixed_steps(self, at: int) -> bool:
+        """Return whether an output has as many steps whatever the length of the input is."""
+        while at and not isinstance(self.steps[at].layer, nodes.Repeat | nodes.LastSteps):
+            at = self.steps[at].sources[0]
+        return at != 0 or self.probes.setting.size("T") is not None
 
     def is_sequence(self, at: int) -> bool:
         """Return whether an output has steps."""
@@ -183,15 +195,16 @@ class Scope(LayerGraph):
     def as_input(self, value: Known) -> Tensor | None:
         """Return numbers as the input that they are equal to, or None."""
         setting, batches = self.probes.setting, self.probes.batches
-        if setting.tokens or value.constant is not None or not self.probes.has_numbers:
+        moved = value.moved_input
+        if setting.tokens or moved is None or not self.probes.has_numbers:
             return None
         for letters in ("BTF", "TBF", "BFT"):
             order = ["BTF".index(letter) for letter in letters]
             if all(
                 np.array_equal(array, batch.transpose(order))
-                for array, batch in zip(value.arrays, batches, strict=True)
+                for array, batch in zip(moved, batches, strict=True)
             ):
-                return Tensor(0, tuple(letters), numbers=value.arrays)
+                return Tensor(0, tuple(letters), numbers=value)
         return None
 
     def settle(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
@@ -205,7 +218,13 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: the language has no such layer.
         """
-        tensor = self._whole(self.as_tensor(value))
+        tensor = self.as_tensor(value)
+        one_step = tensor.steps is not None and tensor.axis("T") < 0
+        if tensor.formula is not None and one_step and tensor.half is None:
+            # A bias is that of the layer before, which computes it at all steps.
+            steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None, rows=None))
+            tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
+        tensor = self._whole(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
         if tensor.surplus:
@@ -234,10 +253,29 @@ class Scope(LayerGraph):
             RefusedError: it is something else.
         """
         tensor = self.with_features(self.settle(value, **words))
+        tensor = self.as_steps(tensor)
         if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
             expected = describe(Tensor(0, tuple(axes)))
             raise RefusedError(f"expected {expected}, received {describe(tensor)}")
         return tensor
+
+    def as_steps(self, tensor: Tensor) -> Tensor:
+        """Return a vector with an axis of size 1 as one step; anything else is as it was."""
+        if self.is_sequence(tensor.at) or sorted(tensor.axes) != ["", "B", "F"]:
+            return tensor
+        return self.repeat(tensor, 1, tensor.axes.index(""))
+
+    def repeat(self, tensor: Tensor, count: int, place: int) -> Tensor:
+        """Return a vector as a number of equal steps, which the axis at ``place`` has."""
+        if (tensor.at, count) not in self._repeated:
+            real = tuple(np.ones((rows, count), dtype=bool) for rows in self.probes.rows)
+            self._repeated[tensor.at, count] = self.add(
+                nodes.Repeat(name="repeat", input=(), steps=count),
+                tensor.at,
+                sequences=Sequences((count,) * len(real), real),
+            )
+        axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
+        return Tensor(self._repeated[tensor.at, count], axes)
 
     def in_place(self, tensor: Tensor) -> Tensor:
         """Return a sequence whose real steps are where they are in its layer.
@@ -255,7 +293,8 @@ class Scope(LayerGraph):
                 steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
             ):
                 raise RefusedError("expected the steps in their order, received another")
-        return replace(tensor, steps=None, filler=None)
+        filler = tensor.filler if self.has_all_real(tensor) else None
+        return replace(tensor, steps=None, filler=filler)
 
     def in_step(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return sequences with the same steps at each position.
@@ -263,12 +302,31 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: they have others.
         """
-        first = tensors[0].steps
-        same = first is not None and all(
-            each.steps is not None and all(map(np.array_equal, first, each.steps))
-            for each in tensors
+        places = [self.places_of_real(each) for each in tensors]
+        first = places[0]
+        if first is None or not all(
+            other is not None and all(map(np.array_equal, first, other)) for other in places
+        ):
+            return tuple(map(self.in_place, tensors))
+        return tuple(replace(each, steps=first, filler=None) for each in tensors)
+
+    def places_of_real(self, tensor: Tensor) -> Probed | None:
+        """Return the real step at each position of a moved sequence, -1 where there is padding."""
+        if tensor.steps is None or tensor.axis("T") < 0:
+            return None
+        return tuple(
+            np.where((steps >= 0) & np.take_along_axis(real, steps.clip(0), 1), steps, -1)
+            for steps, real in zip(tensor.steps, self.real(tensor), strict=True)
         )
-        return tensors if same else tuple(map(self.in_place, tensors))
+
+    def has_all_real(self, tensor: Tensor) -> bool:
+        """Return whether a sequence has each real step once, whatever their order is."""
+        places = self.places_of_real(tensor)
+        return places is not None and all(
+            np.array_equal(np.sort(row[row >= 0]), np.flatnonzero(real))
+            for of_probe, reals in zip(places, self.real(tensor), strict=True)
+            for row, real in zip(of_probe, reals, strict=True)
+        )
 
     def with_features(self, tensor: Tensor, place: int = -1) -> Tensor:
         """Return a value of one feature with an axis of size 1 as that of the features.
@@ -320,6 +378,29 @@ class Scope(LayerGraph):
             self._pooled[at, statistic] = self.add(pooling(statistic), at)
         return self._pooled[at, statistic]
 
+    def keep_last_step(self, tensor: Tensor, results: Sequence[int]) -> Tensor:
+        """Return a vector of the last step, if an axis of size 1 is left, as the last 1 of steps.
+
+        Args:
+            tensor: the vector.
+            results: the places of other results.
+        """
+        chain = [tensor.at]
+        while isinstance(self.steps[chain[0]].layer, _STEPWISE) and chain[0] not in results:
+            (source,) = self.steps[chain[0]].sources
+            users = [at for at, step in self.steps.items() if source in step.sources]
+            if not source or len(users) > 1:
+                return tensor
+            chain.insert(0, source)
+        pool = self.steps[chain[0]]
+        is_last = isinstance(pool.layer, nodes.Pooling) and pool.layer.statistic == "last_step"
+        if not is_last or chain[0] in results or any(self.masked.values()):
+            return tensor
+        pool.layer = nodes.LastSteps(name=pool.layer.name, input=(), count=1)
+        real = tuple(each[:, -1:] for each in self.sequences(pool.sources[0]).real)
+        self._sequences |= dict.fromkeys(chain, Sequences((1,) * len(real), real))
+        return replace(tensor, axes=tuple(axis or "T" for axis in tensor.axes))
+
     def is_at(self, tensor: Tensor, which: str) -> bool:
         """Return whether a value has the first or the last step, or the first or last real one."""
         assert tensor.steps is not None, "of one step"
@@ -350,9 +431,8 @@ class Scope(LayerGraph):
         at, features = inner.at, self.features(inner)
         self.in_place(replace(inner, axes=("B", "T", "F")))
         place = self.add(nodes.Flatten(name="flatten", input=()), at)
-        lengths = set(self.sequences(at).steps)
-        if len(lengths) == 1:
-            self.flattened[place] = lengths.pop() * features
+        if self.has_fixed_steps(at):
+            self.flattened[place] = self.sequences(at).steps[0] * features
             self._widths[place] = self.flattened[place]
         axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
         return Tensor(place, axes)
@@ -420,15 +500,21 @@ class Scope(LayerGraph):
         if one.axes != two.axes or one.is_final != two.is_final:
             message = f"received {describe(one)} and {describe(two)}"
             raise RefusedError(f"expected the same of both directions, {message}")
+        if not are_equal(one.rows, two.rows):
+            raise RefusedError("expected the sequences of both directions in one order")
+        if one.axis("T") >= 0:
+            one, two = self.in_step(one, two)
         if first != second and self._fused.get(second) != first:
             self._fuse_layers(first, second)
         whole = replace(one, half=None)
-        if one.is_final or one.steps is None or two.steps is None or one.axis("T") >= 0:
+        if one.is_final or one.axis("T") >= 0 or (one.steps is None and two.steps is None):
             return whole
+        if one.steps is None or two.steps is None:
+            raise RefusedError("expected the final states of both directions, received others")
         # The last step of the one and the first step of the other.
         ends = (("last", "first"), ("last real", "first real"))
         if not any(self.is_at(one, a) and self.is_at(replace(two, at=first), b) for a, b in ends):
-            if all(map(np.array_equal, one.steps, two.steps)):
+            if are_equal(one.steps, two.steps):
                 return whole
             raise RefusedError("expected the final states of both directions, received others")
         return replace(whole, is_final=True, steps=None)

@@ -9,7 +9,8 @@ import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.scope import Sequences, restart_with
+from rnnspec.importing.onnx.bounds import bounded, of_shapes, size_of
+from rnnspec.importing.onnx.scope import restart_with
 from rnnspec.importing.onnx.values import Known, Tensor, describe
 from rnnspec.ir import nodes
 
@@ -57,8 +58,11 @@ def size(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Known:
     """Return the sizes of the axes of a tensor, or of all of it."""
     shapes = scope.shape(x)
     if node.op == "Size":
-        return Known(tuple(np.array(np.prod(shape), np.int64) for shape in shapes))
-    return Known(tuple(settings.part_of_shape(node, shape) for shape in shapes))
+        count = size_of([int(np.prod(shape)) for shape in shapes])
+        samples = tuple(np.array(np.prod(shape), np.int64) for shape in shapes)
+        return Known(samples, bounds=bounded(count, count))
+    samples = tuple(settings.part_of_shape(node, shape) for shape in shapes)
+    return Known(samples, bounds=of_shapes([part.tolist() for part in samples]))
 
 
 def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Tensor:
@@ -81,7 +85,16 @@ def squeeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Ten
         removed = {axis_number(axis, rank) for axis in axes}
     if any(shape[i] != 1 for shape in shapes for i in removed):
         raise RefusedError(f"expected axes of size 1, received those of {describe(x)}", "E707")
-    return replace(x, axes=tuple(axis for i, axis in enumerate(x.axes) if i not in removed))
+    axes_left = tuple(axis for i, axis in enumerate(x.axes) if i not in removed)
+    return with_axes(scope, x, axes_left)
+
+
+def with_axes(scope: Scope, x: Tensor, axes: tuple[str, ...]) -> Tensor:
+    """Return a tensor with other axes, without one of the steps if there is a single step."""
+    if x.axis("T") < 0 or any("T" in axis for axis in axes):
+        return replace(x, axes=axes)
+    steps = x.steps or tuple(np.zeros((rows, 1), int) for rows in scope.probes.rows)
+    return replace(x, axes=axes, steps=tuple(each[:, 0] for each in steps), numbers=None)
 
 
 def unsqueeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
@@ -111,7 +124,7 @@ def reshape(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Ten
         few = ", ".join(map(str, shapes[0]))
         message = f"from {describe(x)}, received ({few}) where that is {scope.shape(x)[0]}"
         raise RefusedError(f"expected a shape that the language has a word for, {message}", "E704")
-    return replace(x, axes=axes)
+    return with_axes(scope, x, axes)
 
 
 def _look_for_length(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> None:
@@ -157,6 +170,9 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
         axes.append(axis.replace("DU", "F"))
     if any(set(sizes[letter]) != {1} for letter in letters):
         return None
+    if letters[:1] == ["U"] and axes and axes[-1].endswith("D"):
+        # Of one unit, the features are as many as the directions.
+        axes[-1] = f"{axes[-1][:-1]}F"
     return tuple(axes)
 
 
@@ -198,12 +214,5 @@ def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tens
     letters = "".join(axis for axis in axes if axis)
     if len(changed) != 1 or len(steps) != 1 or sorted(letters) != ["B", "F"]:
         raise RefusedError("expected a vector repeated as a fixed number of steps, received others")
-    solid, count = scope.settle(x), steps.pop()
-    real = tuple(np.ones((rows, count), dtype=bool) for rows in scope.probes.rows)
-    at = scope.add(
-        nodes.Repeat(name="repeat", input=(), steps=count),
-        solid.at,
-        sequences=Sequences((count,) * len(real), real),
-    )
-    place = changed.pop()
-    return Tensor(at, tuple("T" if i == place else axis for i, axis in enumerate(axes)))
+    (place,) = changed
+    return scope.repeat(replace(scope.settle(x), axes=axes), steps.pop(), place)

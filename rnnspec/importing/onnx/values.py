@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import Place
+from rnnspec.importing.layer_graph import Place, RefusedError
+from rnnspec.importing.onnx.bounds import UNBOUNDED
 
 if TYPE_CHECKING:
+    from rnnspec.importing.onnx.bounds import Bounds
     from rnnspec.importing.onnx.formulas import Formula
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.onnx.graph import DoubtError, Node
     from rnnspec.slots import Array
 
     Probed = tuple[Array, ...]
@@ -42,15 +44,58 @@ class Known:
     """Numbers that follow from the input and from constants, for each of the probes.
 
     Sizes, indices, masks and weights are such numbers. ``name`` is that of an array of the file.
+    ``samples`` are the numbers for the probes, and the rest is what the nodes say of them:
+    ``kind`` is ``input`` for numbers of the input, some of them moved, ``magnitude`` for what is 0
+    exactly where these are padding, and at least 0, and ``derived`` for all that follows from
+    constants, sizes and padding alone. ``bounds`` hold for all sizes. If there is a ``doubt``,
+    other samples may show other numbers, and with a ``doubt_of_shape`` another shape.
     """
 
-    arrays: Probed
+    samples: Probed
     name: str = ""
+    kind: Literal["input", "magnitude", "derived"] = "derived"
+    bounds: Bounds = UNBOUNDED
+    doubt: DoubtError | None = None
+    doubt_of_shape: DoubtError | None = None
+
+    @property
+    def arrays(self) -> Probed:
+        """The numbers for the probes, which stand for those of all inputs.
+
+        Raises:
+            RefusedError: they do not.
+        """
+        if self.kind != "derived" or self.doubt is not None:
+            raise self.doubt or RefusedError("expected sizes or padding, received the input")
+        return self.samples
+
+    @property
+    def moved_input(self) -> Probed | None:
+        """The numbers for the probes if they are those of the input, moved.
+
+        Raises:
+            DoubtError: they only look like it.
+        """
+        if self.doubt is not None:
+            raise self.doubt
+        return self.samples if self.kind == "input" else None
 
     @property
     def constant(self) -> Array | None:
+        """The array, if it is the same for every input.
+
+        Raises:
+            DoubtError: the probes do not show whether it is.
+        """
+        array = self.same_array if self.kind == "derived" else None
+        if array is not None and self.doubt is not None:
+            raise self.doubt
+        return array
+
+    @property
+    def same_array(self) -> Array | None:
         """The array, if it is the same for every probe."""
-        first, *others = self.arrays
+        first, *others = self.samples
         for other in others:
             if other is first:
                 continue
@@ -93,7 +138,7 @@ class Tensor:
     filler: float | None = None
     role: Literal["plain", "weights", "weighted"] = "plain"
     scores: int = 0
-    numbers: Probed | None = None
+    numbers: Known | None = None
 
     def axis(self, letter: str) -> int:
         """Return the number of the axis that a letter is along, -1 if there is none."""
@@ -153,6 +198,20 @@ _NAMES = {
 }
 
 
+NAMES_OF_AXES = {
+    "B": "batch",
+    "T": "steps",
+    "F": "features",
+    "D": "directions",
+    "U": "units",
+}
+
+
+def name_axis(letters: str) -> str:
+    """Return what lies along an axis, for messages."""
+    return " x ".join(NAMES_OF_AXES[letter] for letter in letters) or "1"
+
+
 def describe(value: Value) -> str:
     """Return what a value is, for messages."""
     match value:
@@ -161,10 +220,19 @@ def describe(value: Value) -> str:
         case Tensor(role="weighted"):
             return "steps multiplied by weights; expected their sum over the steps"
         case Tensor(axes=axes):
-            words = {"B": "batch", "T": "steps", "F": "features", "D": "directions", "U": "units"}
-            named = (" x ".join(words[letter] for letter in axis) or "1" for axis in axes)
-            return f"({', '.join(named)})"
+            return f"({', '.join(map(name_axis, axes))})"
         case Argument(name=name):
             return f"the input '{name}'"
         case _:
             return _NAMES[type(value).__name__]
+
+
+def are_equal(one: Probed | None, two: Probed | None) -> bool:
+    """Return whether the arrays of all probes are the same, or there are none."""
+    if one is two:
+        return True
+    return (
+        one is not None
+        and two is not None
+        and all(a.shape == b.shape and (a == b).all() for a, b in zip(one, two, strict=True))
+    )

@@ -131,6 +131,15 @@ def _recurrent(param: Param, arrays: Mapping[str, Entry]) -> Array:
 Part = tuple[str, Module, "Mapping[str, Entry]"]
 
 
+def layers_with_arrays(network: nodes.Network) -> list[Layer]:
+    """Return the layers that have arrays, or share those of another layer."""
+    return [
+        layer
+        for layer in network.layers
+        if params(layer) or (isinstance(layer, nodes.Dense) and layer.tied)
+    ]
+
+
 def arrays_of(
     network: nodes.Network, listed: list[Module], account: Account, path: Path
 ) -> dict[str, Array]:
@@ -140,11 +149,7 @@ def arrays_of(
         ModelError: they are not those of its layers, or not finite.
         UsageError: one cannot be read.
     """
-    layers = [
-        layer
-        for layer in network.layers
-        if params(layer) or (isinstance(layer, nodes.Dense) and layer.tied)
-    ]
+    layers = layers_with_arrays(network)
     found = _merge(layers, list(parts(listed)), account)
     if len(layers) != len(found):
         message = (
@@ -224,7 +229,7 @@ def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
     if isinstance(cell, nodes.GRU) and not cell.reset_after:
         message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"
         account.refuse(where, message, "E703")
-    wanted, received = _expected_shapes(layer), {name: entry.shape for name, entry in own.items()}
+    wanted, received = expected_shapes(layer), {name: entry.shape for name, entry in own.items()}
     if wanted != received:
         message = (
             f"expected {layer.name} with {_list_shapes(wanted)}, received {_list_shapes(received)}"
@@ -232,7 +237,7 @@ def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
         account.refuse(where, message, "E707")
 
 
-def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
+def expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the arrays that PyTorch has for a layer."""
     match layer:
         case nodes.Embedding():

@@ -41,7 +41,9 @@ from rnnspec.importing.torch.values import (
     Several,
     Size,
     Tensor,
+    TokenMask,
     Unknown,
+    Value,
     Weighted,
     Zeros,
     describe,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.importing.torch.scope import Scope
-    from rnnspec.importing.torch.values import Given, Value
+    from rnnspec.importing.torch.values import Given
     from rnnspec.words import Activation, Statistic, WindowStatistic
 
 _INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.uint8")
@@ -64,24 +66,28 @@ _CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "t
 
 def cast(scope: Scope, x: Any) -> Value:
     """Return a value in another floating dtype."""
-    scope.casts = True
+    scope.casts |= not isinstance(x, Lengths | TokenMask)
     return same(scope, x)
 
 
 def detach(scope: Scope, x: Any) -> Value:
     """Return a value as it is, without its gradient."""
-    scope.account.leave("detach")
+    if isinstance(x, Tensor):
+        scope.account.leave("detach")
     return same(scope, x)
 
 
 def to(scope: Scope, x: Any, *args: Any, **kwargs: Any) -> Value:
     """Return a value in another dtype or on another device."""
     for each in (*args, *kwargs.values()):
+        if str(each) == "torch.bool" and is_input(x):
+            return not_zero(scope, x)
         if str(each) in _CASTS:
             raise RefusedError(f"expected float32 or float64, received {each}", "E703")
         if str(each) in _INTEGERS:
             return long(scope, x)
-        scope.casts |= str(each).startswith("torch.float")
+        if str(each).startswith("torch.float"):
+            return cast(scope, x)
     return same(scope, x)
 
 
@@ -96,16 +102,27 @@ def long(scope: Scope, x: Any) -> Value:
     return same(scope, x)
 
 
-def size(_: Scope, _x: Any, *__: Any) -> Value:
-    """Return a size."""
+def size(_: Scope, x: Any, dim: Any = None) -> Value:
+    """Return a size, or all of them."""
+    if not isinstance(x, Tensor) or isinstance(dim, Size):
+        return Size()
+    return Size(x, None if dim is None else axis_number(dim, len(x.axes)))
+
+
+def number(_: Scope, _x: Any, *__: Any) -> Value:
+    """Return a number that the shape of a tensor tells."""
     return Size()
 
 
-def attribute(_: Scope, x: Any, name: str) -> Value:
+def attribute(scope: Scope, x: Any, name: str) -> Value:
     """Return an attribute of a tensor, or the values of a maximum."""
     match name:
+        case "shape" if isinstance(x, Tensor):
+            return Size(x)
         case "shape" | "device" | "dtype" | "ndim":
             return Size()
+        case "data":
+            return detach(scope, x)
         case "values" if isinstance(x, Several):
             value: Value = x.items[0]
             return value
@@ -132,9 +149,15 @@ def pack(
     value = scope.tensor(x)
     if not isinstance(lengths, Lengths):
         message = "expected lengths that are an argument of forward"
+        counted = ", or tokens that are counted, (x != 0).sum(1)" if scope.tokens else ""
         raise RefusedError(
-            f"{message}, received {describe(lengths)}; with example=(x, lengths) they are"
+            f"{message}{counted}, received {describe(lengths)}; with example=(x, lengths) they are"
         )
+    if lengths.counted:
+        scope.counted = True
+    if scope.counted and (scope.lengths or lengths.argument):
+        message = "expected all lengths from an argument, or all counted, received both"
+        raise RefusedError(f"{message}; a spec has one mask")
     if scope.lengths and lengths.argument not in ("", scope.lengths):
         raise RefusedError(
             f"expected the lengths of the first packing, '{scope.lengths}', received "
@@ -143,6 +166,8 @@ def pack(
     scope.lengths = scope.lengths or lengths.argument
     scope.decreasing |= enforce_sorted
     layers.lay_out_recurrent(scope, value, batch_first=batch_first)
+    if lengths.counted and scope.role(lengths.counted) != "steps":
+        raise RefusedError("expected the tokens of each sequence counted, received those of a step")
     return Packed(value)
 
 
@@ -161,6 +186,49 @@ def pad(
     return Several((replace(value, axes=axes), Lengths()))
 
 
+def is_input(x: Any) -> bool:
+    """Return whether a value is the input."""
+    return isinstance(x, Tensor) and not x.at
+
+
+def not_zero(scope: Scope, x: Any) -> TokenMask:
+    """Return which tokens are not 0.
+
+    Raises:
+        RefusedError: it is not about the tokens of the input.
+    """
+    if not is_input(x) or not scope.tokens:
+        received = "features" if is_input(x) else describe(x)
+        message = f"expected the tokens of the input, whose padding is 0, received {received}"
+        raise RefusedError(f"{message}; give lengths as an argument of forward")
+    return TokenMask(x.axes)
+
+
+def _compare(expected: int, advice: str = "") -> Callable[..., Value]:
+    """Return a comparison with a number that tells tokens from 0, as tokens are not negative."""
+
+    def compare(scope: Scope, x: Any, y: Any) -> Value:
+        mask = not_zero(scope, x)
+        if not isinstance(y, int | float) or y != expected:
+            message = f"expected {expected}, as padding is token 0, received {describe(y)}{advice}"
+            raise RefusedError(message, "E703")
+        return mask
+
+    return compare
+
+
+def _count(mask: TokenMask, dim: Any, *, keepdim: bool) -> Lengths:
+    """Return how many tokens are not 0."""
+    if keepdim:
+        raise RefusedError("keepdim: expected False for a count of tokens, received True", "E703")
+    return Lengths(counted=mask.axes[axis_number(dim, len(mask.axes))])
+
+
+def count_nonzero(scope: Scope, x: Any, dim: Any = None) -> Value:
+    """Return how many tokens are not 0."""
+    return _count(x if isinstance(x, TokenMask) else not_zero(scope, x), dim, keepdim=False)
+
+
 _SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
 
 
@@ -168,6 +236,10 @@ _SIZES = (
     "size dim numel ndimension len floordiv mod truediv mul add sub eq ne getattr iadd isub imul "
     "ifloordiv"
 )
+
+
+_SETTING_NAMES = ("p", "eps", "negative_slope", "alpha", "value", "threshold", "training")
+"""Parameters that are numbers to the functions here, where PyTorch takes a size as well."""
 
 
 _SHAPES = (
@@ -184,8 +256,13 @@ def call_function(scope: Scope, name: str, given: Given) -> Value:
     """
     args, kwargs = given or ((), {})
     values = (*args, *kwargs.values())
-    if name in _SIZES.split() and any(isinstance(each, Size) for each in values):
-        return Size()
+    if name in _SIZES.split() and any(isinstance(value, Size) for value in values):
+        others = [v for v in values if isinstance(v, Value) and not isinstance(v, Size)]
+        if others and name not in ("size", "getattr"):
+            message = f"'{name}': expected no size beside {describe(others[0])}, received one"
+            raise RefusedError(message, "E701")
+        if not others:
+            return Size()
     if name in _SHAPES.split() and values and isinstance(values[0], Zeros):
         return Zeros()
     function = _CALLS.get(name)
@@ -195,7 +272,10 @@ def call_function(scope: Scope, name: str, given: Given) -> Value:
         )
     if given is None:
         return Unknown()
-    first = {"input": "x", "tensor": "x", "tensors": "x", "self": "x"}
+    first = {
+        "input": "x", "tensor": "x", "tensors": "x", "self": "x", "other": "y", "axis": "dim",
+        "keepdims": "keepdim",
+    }  # fmt: skip
     renamed = {first.get(key, key): value for key, value in kwargs.items()}
     wanted = signature(function)
     # PyTorch passes on arguments that nobody gave.
@@ -205,6 +285,9 @@ def call_function(scope: Scope, name: str, given: Given) -> Value:
     except TypeError as error:
         message = f"'{name}': expected other arguments: {error}"
         raise RefusedError(message, "E703") from None
+    for key, value in bound.arguments.items():
+        if key in _SETTING_NAMES and isinstance(value, Value):
+            raise RefusedError(f"{key}: expected a number, received {describe(value)}", "E703")
     return function(*bound.args, **bound.kwargs)
 
 
@@ -214,6 +297,8 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
     def pool(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
         if isinstance(dim, tuple) and len(dim) == 1:
             dim = dim[0]
+        if isinstance(x, TokenMask) and statistic == "sum":
+            return _count(x, dim, keepdim=keepdim)
         if isinstance(x, Weighted) and statistic == "sum":
             return _attention(scope, x, dim, keepdim=keepdim)
         if isinstance(x, Halves):
@@ -327,6 +412,13 @@ def _leaky(scope: Scope, x: Any, negative_slope: float = 0.01, inplace: bool = F
 
 
 def _clamp(scope: Scope, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002
+    if isinstance(x, Lengths):
+        if max is not None or min not in (0, 1):
+            message = f"expected lengths of at least 1, received limits {min} and {max}"
+            raise RefusedError(message, "E703")
+        if min:
+            scope.account.infer("a sequence of padding only has no step; in the module it has one")
+        return x
     return layers.activate(scope, x, layers.activation_between(min, max))
 
 
@@ -363,11 +455,15 @@ _ACTIVATIONS: dict[str, Activation] = {
 }  # fmt: skip
 
 
+_EXCHANGE = "; exchange the two tokens in the vocabulary, and their rows of the embedding"
+
+
 _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(_SAME.split(), same),
     **dict.fromkeys(("float", "double"), cast),
     **dict.fromkeys(("long", "int"), long),
-    **dict.fromkeys(("size", "dim", "numel", "len"), size),
+    **dict.fromkeys(("dim", "numel", "len"), number),
+    "size": size,
     **dict.fromkeys(("zeros", "new_zeros", "zeros_like", "zero_"), zeros),
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
     **dict.fromkeys(("add", "iadd", "add_"), add),
@@ -376,6 +472,11 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("reshape", "view"), reshape),
     **{name: _activation(value) for name, value in _ACTIVATIONS.items()},
     **{name: _softmax(name) for name in ("softmax", "log_softmax")},
+    **dict.fromkeys(("ne", "not_equal"), _compare(0, _EXCHANGE)),
+    **dict.fromkeys(("gt", "greater"), _compare(0)),
+    **dict.fromkeys(("ge", "greater_equal"), _compare(1)),
+    **dict.fromkeys(("bool", "sign"), not_zero),
+    "count_nonzero": count_nonzero,
     "detach": detach,
     "to": to,
     "getattr": attribute,
@@ -399,7 +500,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "adaptive_avg_pool1d": _pool_all("mean"),
     "leaky_relu": _leaky,
     "relu6": _relu6,
-    **dict.fromkeys(("clamp", "clip"), _clamp),
+    **dict.fromkeys(("clamp", "clip", "clamp_min"), _clamp),
     "hardtanh": _hardtanh,
     **dict.fromkeys(("mul", "multiply"), multiply),
     **dict.fromkeys(("truediv", "div"), divide),

@@ -149,7 +149,8 @@ class _Chain:
                 name=norm.name, input=(), epsilon=_EPSILON, momentum=0.9, masked=False
             )
             self.add(layer)
-        if isinstance(self.layers[-2], nodes.Dense) and self._is_hidden(norm):
+        before = self.layers[-2] if len(self.layers) > 1 else None
+        if isinstance(before, nodes.Dense) and self._is_hidden(norm):
             self.account.guess(self._section, f"{norm.name}: relu behind it, none before it")
             self.add(nodes.Activate(name=f"relu of {norm.name}", input=(), activation="relu"))
 

@@ -10,11 +10,11 @@ from rnnspec.errors import UsageError
 from rnnspec.importing.torch.archive import FREE, MOST_TIMES
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.draft import draft
+from rnnspec.importing.torch.order import order_by_file, order_by_spec
 from rnnspec.importing.torch.state_dict import (
     Convolution,
     Entry,
     modules,
-    order_modules,
     state,
 )
 from rnnspec.ir import nodes
@@ -67,7 +67,10 @@ def read(
                 )
                 account.refuse(module.name, message, "E705")
         account.check()
-        listed = order_modules(listed, account)
+        if known is None:
+            listed = order_by_file(listed, account, ordered=found.ordered)
+        else:
+            listed = order_by_spec(listed, known, account)
         network = known or draft(name, listed, account)
         arrays = arrays_of(network, listed, account, path)
     form = f"state dict of PyTorch{f', under {found.key}' if found.key else ''}"

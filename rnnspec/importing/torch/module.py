@@ -94,7 +94,10 @@ def _network_input(account: Account, scope: Scope, arranged: Arranged) -> nodes.
     """Return the input, with the padding that the lengths of packed sequences stand for."""
     masked, first = any(scope.packed.values()), arranged.steps[0].layer
     if isinstance(first, nodes.Embedding):
-        if masked:
+        if masked and scope.counted:
+            message = "the module counts the other tokens of a sequence, and takes as many from its"
+            account.infer(f"padding is token 0; {message} start")
+        elif masked:
             account.infer("padding is token 0; the module takes lengths")
         size = first.vocabulary
         return nodes.TokenInput(steps=arranged.length, vocabulary=size, mask_zero=masked)
@@ -238,6 +241,9 @@ def _account_for(account: Account, scope: Scope, module: Any, given: int | None)
         if other != key:
             message = f"is the same array as {other}; the language shares no weights"
             account.refuse(key, f"{message}, but those of an embedding and an output", "E704")
+        elif tensor.is_meta:
+            message = "expected numbers, received a tensor of the device 'meta', which has none"
+            account.refuse(key, message, "E708")
         elif not is_finite(graph.array(tensor)):
             account.refuse(key, "expected finite numbers, received others", "E708")
         embeds = type(scope.modules.get(path)).__name__ == "Embedding"

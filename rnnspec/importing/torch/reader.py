@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.torch import calls, graph, layers
@@ -60,6 +61,10 @@ class Reader:
                 self._values[op.name] = self._value(op)
             except RefusedError as refused:
                 self._refuse(op, refused.message, refused.code)
+                self._values[op.name] = Unknown()
+            except Exception as error:  # noqa: BLE001 - PyTorch takes more than is foreseen here
+                message = f"expected arguments that rnnspec supports, received an error: {error!r}"
+                self._refuse(op, brief(message), "E704")
                 self._values[op.name] = Unknown()
             self._check_modes(op)
 
@@ -185,24 +190,19 @@ class Reader:
             ),
             inputs=len(self._inputs),
             lengths=self._inputs.index(scope.lengths) if scope.lengths else 0,
+            counted=scope.counted,
             decreasing=scope.decreasing,
             batch=scope.batch,
             casts=scope.casts,
         )
 
     def _say_layout(self, value: Tensor) -> None:
-        names = ("batch", "steps", "features")
-        order = self.scope.order
-        if order != tuple(sorted(order)):
-            own = ", ".join(names[axis] for axis in order[:2])
-            usual = "(batch, steps)"
-            if len(order) == 3 and order[2] != 2:
-                own, usual = ", ".join(names[axis] for axis in order), "(batch, steps, features)"
-            self.scope.account.infer(f"the module takes ({own}), the spec {usual}")
-        roles = self.scope.roles(value)
-        if value.form != "vector" and roles != tuple(sorted(roles, key=names.index)):
-            message = f"the module returns ({', '.join(roles)}), the spec batch first"
-            self.scope.account.infer(message)
+        names, scope = ("batch", "steps", "features"), self.scope
+        order = [names[axis] for axis in scope.order]
+        scope.infer_axes("the module takes", order, names[: len(order)])
+        roles = scope.roles(value)
+        if value.form != "vector":
+            scope.infer_axes("the module returns", roles, sorted(roles, key=names.index))
 
 
 def _order_axes(roles: tuple[str, ...]) -> tuple[int, ...]:

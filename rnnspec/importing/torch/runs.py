@@ -33,11 +33,15 @@ class _ModuleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """Inputs of ``forward``, what messages call them, and those of the network."""
+    """Inputs of ``forward``, what messages call them, and those of the network.
+
+    ``lengths`` are the numbers of real steps, None if no step is padding.
+    """
 
     title: str
     values: tuple[Any, ...]
     given: Array
+    lengths: Any
 
 
 def compare_module(module: Any, example: tuple[Any, ...], taken: Taken, layout: Layout) -> str:
@@ -155,7 +159,7 @@ class _Runs:
         if len(results) != len(found):
             return f"{len(results)} results in place of {len(found)}"
         for which, layout in enumerate(self._layout.results):
-            lengths = inputs.values[self._layout.lengths] if layout.padded else None
+            lengths = inputs.lengths if layout.padded else None
             wanted = results[which]
             if wanted.ndim == len(layout.order):
                 wanted = wanted.transpose(layout.order)
@@ -211,7 +215,10 @@ def _of_example(example: tuple[Any, ...], wanted: nodes.Input, layout: Layout) -
         raise UsageError(f"expected the shape {axes}, received {given.shape}", "example")
     given = given.transpose(np.argsort(layout.order))
     given = given.astype(np.int64) if isinstance(wanted, nodes.TokenInput) else given
-    return _Inputs("the example", example, given)
+    lengths = example[layout.lengths] if layout.lengths else None
+    if layout.counted:
+        lengths = np.count_nonzero(given, axis=1)
+    return _Inputs("the example", example, given, lengths)
 
 
 def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inputs]:
@@ -226,7 +233,7 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inpu
     for steps in (wanted.steps,) if wanted.steps else several:
         given = _values(rng, wanted, rows, steps)
         lengths = np.linspace(steps, 1, rows).round().astype(np.int64)
-        if not layout.lengths:
+        if not (layout.lengths or layout.counted):
             if rows > 1:
                 given[0, steps // 2 + 1 :] = 0
                 given[1, : steps // 2] = 0
@@ -243,9 +250,10 @@ def _inputs(module: Any, given: Array, lengths: Array, layout: Layout) -> _Input
     values = given.transpose(layout.order)
     kind = "tokens" if given.ndim == 2 else "features"
     title = f"random {kind} of shape {values.shape}"
-    if layout.lengths:
+    if layout.lengths or layout.counted:
         title += f" with lengths {', '.join(map(str, lengths))}"
-    return _Inputs(title, graph.inputs_of(module, values, lengths, layout.inputs), given)
+    inputs = graph.inputs_of(module, values, lengths, layout.inputs)
+    return _Inputs(title, inputs, given, lengths)
 
 
 def _values(rng: np.random.Generator, wanted: nodes.Input, rows: int, steps: int) -> Array:

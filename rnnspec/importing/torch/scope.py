@@ -9,15 +9,16 @@ from rnnspec.importing.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.torch.values import (
     ModuleArray,
     Op,
+    Size,
     State,
     States,
     Tensor,
     describe,
 )
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
-    from rnnspec.ir import nodes
 
 _SIZE_ONE = "-"
 
@@ -45,6 +46,7 @@ class Scope(LayerGraph):
         self.casts_to_integers = False
         self.casts = False
         self.lengths = ""
+        self.counted = False
         self.decreasing = False
         self.batch = 0
         self.padding: tuple[Op, int] | None = None
@@ -98,6 +100,28 @@ class Scope(LayerGraph):
     def order(self) -> tuple[int, ...]:
         """The axes of a batch of the network that make the input of the module."""
         return tuple(_ROLES.index(self._roles[axis]) for axis in ("01" if self.tokens else "012"))
+
+    def is_steps(self, size: Size, value: Tensor) -> bool:
+        """Return whether a size is the number of steps of a value, or of one with as many."""
+        one = size.of
+        if one is None or size.axis is None or self.role(one.axes[size.axis]) != "steps":
+            return False
+        whole = not (any(one.pad) or one.surplus or any(value.pad) or value.surplus)
+        return whole and self._steps_from(one.at) == self._steps_from(value.at)
+
+    def _steps_from(self, at: int) -> int:
+        """Return the last place on the way to a value at which the number of steps changed."""
+        while at:
+            match self.steps[at].layer:
+                case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                    if not window.keeps_steps:
+                        return at
+                case nodes.Repeat() | nodes.LastSteps():
+                    return at
+                case _:
+                    pass
+            at = self.steps[at].sources[0]
+        return 0
 
     # Layers
 

@@ -20,6 +20,7 @@ from rnnspec.importing.torch.values import (
     State,
     States,
     Tensor,
+    TokenMask,
     Weights,
     Zeros,
     describe,
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 def same(scope: Scope, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
-    if isinstance(x, Lengths | Zeros | Size | States | State | Packed | Weights | ModuleArray):
+    kept = Lengths | TokenMask | Zeros | Size | States | State | Packed | Weights | ModuleArray
+    if isinstance(x, kept):
         return x
     return scope.tensor(x, either_order=True)
 
@@ -155,7 +157,13 @@ def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
 def _reshape_tensor(scope: Scope, x: Tensor, sizes: tuple[Any, ...]) -> Value | None:
     """Return a tensor in another shape that the language can say, or None."""
     features = scope.width(x.at)
+    if len(sizes) == len(x.axes) and any(map(_is_of_other, sizes, x.axes)):
+        return None
     match sizes:
+        case (Size() | -1, Size(of=Tensor()) | -1) if x.form == "one step":
+            axes = x.axes.replace("-", "")
+            others = any(map(_is_of_other, sizes, axes))
+            return None if others else replace(x, form="vector", axes=axes)
         case (Size() | -1, Size() | int()) if (
             x.form == "steps"
             and scope.roles(x)[-1] == "features"
@@ -177,6 +185,15 @@ def _reshape_tensor(scope: Scope, x: Tensor, sizes: tuple[Any, ...]) -> Value | 
             return None
 
 
+def _is_of_other(size: Any, axis: str) -> bool:
+    """Return whether a size is known as that of another axis."""
+    return (
+        isinstance(size, Size)
+        and size.of is not None
+        and (size.axis is None or size.of.axes[size.axis] != axis)
+    )
+
+
 _ALL = slice(None)
 
 
@@ -194,6 +211,8 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
             return value
         case States():
             return _state(x, index)
+        case Size(of=Tensor() as value, axis=None) if type(index) is int:
+            return Size(value, axis_number(index, len(value.axes)))
         case Size():
             return Size()
         case Lengths(argument=name) if name:
@@ -218,15 +237,15 @@ def _part(scope: Scope, x: Tensor, index: Any) -> Value:
     """Return the last step or steps, or cut off those that a causal convolution does not have."""
     if isinstance(index, str):
         raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
-    if x.form != "steps":
+    if x.form not in ("steps", "one step"):
         raise RefusedError(f"expected a step of a sequence, received a part of {describe(x)}")
-    parts = list(index) if isinstance(index, tuple) else [index]
-    if ... in parts:
-        at = parts.index(...)
-        parts[at : at + 1] = [_ALL] * (len(x.axes) - len(parts) + 1)
-    parts += [_ALL] * (len(x.axes) - len(parts))
+    parts = _parts(index, len(x.axes))
     if all(part == _ALL for part in parts):
         return x
+    if x.form == "one step":
+        if parts.pop(x.axes.index("-")) not in (0, -1) or any(part != _ALL for part in parts):
+            raise RefusedError("expected the only step of a sequence, received another part")
+        return replace(scope.tensor(x), form="vector", axes=x.axes.replace("-", ""))
     steps = scope.axis(x, "steps") if "" not in scope.roles(x) else 1
     if (half := _half(scope, x, parts, steps)) is not None:
         return half
@@ -245,6 +264,15 @@ def _part(scope: Scope, x: Tensor, index: Any) -> Value:
             return _last_steps(scope, scope.tensor(x), -start)
         case _:
             raise RefusedError(_other_part(index, steps))
+
+
+def _parts(index: Any, rank: int) -> list[Any]:
+    """Return an index for each axis."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if ... in parts:
+        at = parts.index(...)
+        parts[at : at + 1] = [_ALL] * (rank - len(parts) + 1)
+    return parts + [_ALL] * (rank - len(parts))
 
 
 def _half(scope: Scope, x: Tensor, parts: list[Any], steps: int) -> Half | None:

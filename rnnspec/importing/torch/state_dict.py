@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from glob import escape
-from itertools import islice
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import UsageError, brief, few
 from rnnspec.files.arrays import HeaderError, safetensors_file
@@ -19,7 +18,7 @@ from rnnspec.importing.torch.archive import TensorError, archive, tensor_of
 from rnnspec.importing.torch.pickled import Made
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from rnnspec.backends.imported import Account
@@ -54,6 +53,7 @@ class State:
     """The state dict of a model, and the names of what was saved beside it.
 
     ``others`` are the names in the state dict that have no tensor. ``size`` is that of the file.
+    ``ordered`` is false if the file sorts the names, so that they are not in their own order.
     """
 
     entries: Mapping[str, Entry]
@@ -61,6 +61,7 @@ class State:
     key: str = ""
     beside: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    ordered: bool = True
 
 
 @contextmanager
@@ -85,6 +86,7 @@ def state(path: Path) -> Iterator[State]:
                         for name, each in stored.items()
                     },
                     size,
+                    ordered=False,
                 )
             except HeaderError as error:
                 raise UsageError(str(error), str(path)) from None
@@ -400,97 +402,3 @@ def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str,
         "weight_hh": (rows, units),
     }
     return {**shapes, "bias_ih": (rows,), "bias_hh": (rows,)} if bias else shapes
-
-
-_MOST_MODULES = 40
-_MOST_TRIES = 10_000
-
-
-def order_modules(modules: Sequence[Module], account: Account) -> list[Module]:
-    """Return the modules in an order in which each takes what the one before it gives.
-
-    The order of the file is kept if it is one, and if no order is. What could be in another order
-    is recorded as inferred.
-    """
-    if len(modules) > _MOST_MODULES:
-        return list(modules)
-    # Dense layers and norms usually come behind the recurrent layers.
-    searches = (_Search(modules, dense_first=dense_first) for dense_first in (False, True))
-    found = next(filter(None, (list(islice(each.orders(), 2)) for each in searches)), [])
-    if len(found) == 2:
-        names = [module.name for module in found[0]]
-        account.infer(f"the order of the modules by their place in the file: {', '.join(names)}")
-    return found[0] if found else list(modules)
-
-
-class _Search:
-    """A search for orders by trying each module that fits, the first of the file first."""
-
-    def __init__(self, modules: Sequence[Module], *, dense_first: bool) -> None:
-        self.modules = modules
-        self.dense_first = dense_first
-        self.tries = 0
-
-    def orders(self) -> Iterator[list[Module]]:
-        """Yield every order, until there were too many tries."""
-        yield from self._from([], list(self.modules))
-
-    def _from(self, taken: list[Module], rest: list[Module]) -> Iterator[list[Module]]:
-        if not rest:
-            yield taken
-        for index, module in enumerate(rest):
-            self.tries += 1
-            if self.tries > _MOST_TRIES:
-                return
-            if _fits(taken, module) and (self.dense_first or not _is_dense_first(taken, module)):
-                yield from self._from([*taken, module], rest[:index] + rest[index + 1 :])
-
-
-def _is_dense_first(taken: list[Module], module: Module) -> bool:
-    """Return whether a module puts a dense layer, or a norm, before a recurrent layer."""
-    before = taken[-1] if taken else None
-    match module:
-        case Stack():
-            return isinstance(before, Matrix) and len(taken) > 1
-        case Norm() | BatchNorm():
-            return not any(isinstance(each, Stack) for each in taken)
-        case Matrix() if before is None:
-            return module.bias is not None
-        case Matrix():
-            return len(taken) == 1 and isinstance(before, Matrix)
-        case _:
-            return False
-
-
-def _fits(taken: list[Module], module: Module) -> bool:
-    match module:
-        case _ if not taken:
-            return isinstance(module, Stack | Matrix | Convolution)
-        case Stack():
-            return _width(taken) == module.features
-        case Norm() | BatchNorm():
-            return _width(taken) == module.weight.shape[0]
-        case Matrix() | Convolution():
-            return _width(taken) == module.weight.shape[1]
-        case Attention() | Tied():
-            return True
-        case _:
-            assert_never(module)
-
-
-def _width(taken: list[Module]) -> int:
-    """Return the number of features that the last module gives."""
-    last = taken[-1]
-    match last:
-        case Stack():
-            return last.units * len(last.layers[0])
-        case Matrix(bias=None) if len(taken) == 1:  # an embedding
-            return last.weight.shape[1]
-        case Norm() | BatchNorm() | Matrix() | Convolution():
-            return last.weight.shape[0]
-        case Tied():  # an output, whose units no layer takes
-            return 0
-        case Attention():
-            raise AssertionError("a state dict does not tell it")
-        case _:
-            assert_never(last)

@@ -170,12 +170,21 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """The number of real steps of each sequence: an input, or of ``pad_packed_sequence``.
+    """The number of real steps of each sequence: an input, counted, or of ``pad_packed_sequence``.
 
-    ``argument`` is the name of the input.
+    ``argument`` is the name of the input. ``counted`` is the axis along which the tokens that are
+    no padding were counted.
     """
 
     argument: str = ""
+    counted: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenMask:
+    """Which tokens of the input are not 0, with the axes of the input."""
+
+    axes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +194,19 @@ class Zeros:
     batch: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Size:
-    """A size, a device, a dtype: something beside the values of tensors."""
+    """A size, a device, a dtype: something beside the values of tensors.
+
+    ``of`` is the tensor whose size it is, along the axis of this number; without one, it is all of
+    its sizes.
+    """
+
+    of: Tensor | None = None
+    axis: int | None = None
+
+    def __repr__(self) -> str:
+        return "a size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +226,7 @@ Value = (
     | Weighted
     | ModuleArray
     | Lengths
+    | TokenMask
     | Zeros
     | Size
     | Unknown
@@ -232,8 +252,9 @@ class Layout:
 
     ``order`` are the axes of the input of the network that make the input of the module. ``inputs``
     is the number of inputs of ``forward``, the lengths of packed sequences among them: the one at
-    ``lengths``, 0 if there are none. They must be ``decreasing`` unless the module packs with
-    ``enforce_sorted=False``. ``batch`` is the only batch size that the module takes, 0 if it takes
+    ``lengths``, 0 if there are none. The module may have ``counted`` the tokens that are not 0
+    instead. Lengths must be ``decreasing`` unless the module packs with ``enforce_sorted=False``.
+    ``batch`` is the only batch size that the module takes, 0 if it takes
     any. ``casts`` is true if ``forward`` names a dtype.
     """
 
@@ -241,6 +262,7 @@ class Layout:
     results: tuple[Result, ...]
     inputs: int
     lengths: int
+    counted: bool
     decreasing: bool
     batch: int
     casts: bool
@@ -262,7 +284,7 @@ _NAMES = {
     "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
     "Zeros": "zeros",
-    "Size": "a number",
+    "Size": "a size",
     "States": "all final states",
     "Unknown": "an unknown value",
     "Half": "the features of one direction",
@@ -270,6 +292,7 @@ _NAMES = {
     "Weights": "the weights of an attention",
     "Weighted": "steps multiplied by weights; expected their sum over the steps",
     "ModuleArray": "an array of the module outside of a layer",
+    "TokenMask": "which tokens are not 0",
 }
 
 

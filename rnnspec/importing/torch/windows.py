@@ -6,9 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.importing.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch.values import (
-    Tensor,
-)
+from rnnspec.importing.torch.values import Size, Tensor, describe
 from rnnspec.importing.unplaced import conv
 from rnnspec.ir import nodes
 
@@ -66,8 +64,18 @@ _WINDOW = ("kernel_size", "stride", "dilation")
 
 
 def _single(size: Any) -> int:
-    """Return a size of one axis, which PyTorch may keep in a tuple."""
-    return int(size[0] if isinstance(size, tuple) else size)
+    """Return a size of one axis, which PyTorch may keep in a tuple.
+
+    Raises:
+        RefusedError: it is not a number.
+    """
+    number = size[0] if size and isinstance(size, tuple) else size
+    if isinstance(number, Size):
+        message = "expected a number, or the steps of the sequence as the kernel size, received"
+        raise RefusedError(f"{message} another size of a tensor", "E703")
+    if type(number) is not int:
+        raise RefusedError(f"expected a number of steps, received {describe(number)}", "E703")
+    return number
 
 
 def _other_padding(added: tuple[int, int], reach: int, stride: int) -> str:
@@ -121,6 +129,9 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     """Return the maxima or means of windows over the steps."""
     value = scope.sequence(x, with_pad=True)
     scope.lay_out(value, "batch", "features", "steps", where="a pool")
+    window = kernel_size[0] if kernel_size and isinstance(kernel_size, tuple) else kernel_size
+    if isinstance(window, Size) and scope.is_steps(window, value) and padding in (0, (0,)):
+        return pool_all(scope, value, "max" if statistic == "max" else "mean")
     size = _single(kernel_size)
     step, zeros = _single(stride) if stride else size, _single(padding)
     own: WindowPadding = "valid"

@@ -223,7 +223,7 @@ static void everything_multiply_1x8(const float *EVERYTHING_RESTRICT w,
             a3[j] = 0.0f;
         }
         size_t k = 0;
-        for (; k + 3 < inputs; k += 4) {
+        for (; k < inputs - inputs % 4; k += 4) {
             for (size_t j = 0; j < 8; ++j) {
                 a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
                 a1[j] = EVERYTHING_MADD(x[k + 1], w[8 + j], a1[j]);
@@ -308,7 +308,7 @@ static void everything_multiply_3x8(const float *EVERYTHING_RESTRICT w,
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 24; ++j) {
                 a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
             }
@@ -366,7 +366,7 @@ static void everything_multiply_4x8(const float *EVERYTHING_RESTRICT w,
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 32; ++j) {
                 a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
             }

@@ -34,12 +34,15 @@ class BatchNorm(nn.Module):
         # With a momentum of 1, PyTorch's function stores the statistics of this batch.
         mean, variance = torch.zeros_like(mean), torch.zeros_like(variance)
         count = x.numel() / x.shape[1]
+        if count == 1:
+            # The function refuses a single value; twice that has the same mean, and variance 0.
+            x = torch.cat([x, x])
         x = nn.functional.batch_norm(
             x, mean, variance, weight, bias, training=True, momentum=1.0, eps=eps
         )
         self.running_mean.lerp_(mean, 1 - self.momentum)
         self.running_var.lerp_(variance * ((count - 1) / count), 1 - self.momentum)
-        return x
+        return x[:1] if count == 1 else x
 
 
 class TiedLinear(nn.Module):

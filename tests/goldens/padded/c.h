@@ -189,7 +189,7 @@ static void padded_multiply_1x8(const float *PADDED_RESTRICT w, const float *PAD
             a3[j] = 0.0f;
         }
         size_t k = 0;
-        for (; k + 3 < inputs; k += 4) {
+        for (; k < inputs - inputs % 4; k += 4) {
             for (size_t j = 0; j < 8; ++j) {
                 a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
                 a1[j] = PADDED_MADD(x[k + 1], w[8 + j], a1[j]);
@@ -270,7 +270,7 @@ static void padded_multiply_2x8(const float *PADDED_RESTRICT w, const float *PAD
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 16; ++j) {
                 a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
             }
@@ -311,7 +311,7 @@ static void padded_multiply_3x8(const float *PADDED_RESTRICT w, const float *PAD
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 24; ++j) {
                 a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
             }
@@ -367,7 +367,7 @@ static void padded_multiply_4x8(const float *PADDED_RESTRICT w, const float *PAD
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 32; ++j) {
                 a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
             }
@@ -582,12 +582,17 @@ static void padded_layer_normalization_1(const float *x, size_t steps, float *y)
     for (size_t t = 0; t < steps; ++t) {
         const float *const from = x + t * 8;
         float *const to = y + t * 8;
-        float mean = 0.0f, variance = 0.0f;
+        float mean = 0.0f, error = 0.0f, variance = 0.0f;
 
         for (size_t u = 0; u < 8; ++u) {
             mean += from[u];
         }
         mean /= 8.0f;
+        /* Equal features must be their mean: a small epsilon would make much of a rounded sum. */
+        for (size_t u = 0; u < 8; ++u) {
+            error += from[u] - mean;
+        }
+        mean += error / 8.0f;
         for (size_t u = 0; u < 8; ++u) {
             to[u] = from[u] - mean;
             variance += to[u] * to[u];

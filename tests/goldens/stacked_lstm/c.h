@@ -201,7 +201,7 @@ static void stacked_lstm_multiply_4x8(const float *STACKED_LSTM_RESTRICT w,
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 32; ++j) {
                 a0[j] = STACKED_LSTM_MADD(x[k], w[j], a0[j]);
             }

@@ -1,0 +1,262 @@
+"""A ``Scan`` that is a recurrent layer: its body is one that rnnspec writes for some cell."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from rnnspec.backends.onnx.recurrent import step_body
+from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx.graph import Graph
+from rnnspec.importing.onnx.parts import current_steps
+from rnnspec.importing.onnx.values import CellState, Known, Tensor, describe
+from rnnspec.importing.unplaced import recurrent
+from rnnspec.ir import nodes
+from rnnspec.ir.params import gates, has_recurrent_bias
+from rnnspec.words import CellActivation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.onnx.scope import Scope
+    from rnnspec.importing.onnx.values import Value
+    from rnnspec.slots import Array
+
+    Form = tuple[tuple[Any, ...], ...]
+    """A body without names: each node with the places of what it takes, the outputs last."""
+
+_MOST_NODES = 60
+"""The most nodes of a body; those that rnnspec writes have fewer."""
+_AXES = ("scan_input_axes", "scan_output_axes")
+_DIRECTIONS = ("scan_input_directions", "scan_output_directions")
+
+
+def cell_of(node: Node) -> tuple[nodes.Cell, tuple[str, ...]] | None:
+    """Return the cell of a ``Scan`` and the names that its body takes from outside, or None.
+
+    These are the recurrent kernel and, if it has one, the bias of its product.
+    """
+    body = node.attributes.get("body")
+    if not isinstance(body, Graph) or len(body.nodes) > _MOST_NODES or body.arrays:
+        return None
+    scanned = node.attributes.get("num_scan_inputs", 0)
+    states = len(node.inputs) - scanned
+    if states not in (1, 2) or scanned not in (1, 2) or len(body.inputs) != len(node.inputs):
+        return None
+    steps = [(each.op, each.attributes, each.inputs, each.outputs) for each in body.nodes]
+    names = ([info.name for info in each] for each in (body.inputs, body.outputs))
+    form, outer = _form(steps, *names)
+    cell = _cells(states, masked=scanned == 2).get(form)
+    return None if cell is None else (cell, outer)
+
+
+@cache
+def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
+    """Return the cells with a number of states by the forms of their bodies."""
+    words: tuple[CellActivation, ...] = get_args(CellActivation)
+    cells: list[nodes.Cell] = []
+    if states == 1:
+        cells += [nodes.SimpleRNN(activation=word) for word in words]
+    for word, gate in product(words, words):
+        if states == 2:
+            cells.append(nodes.LSTM(activation=word, recurrent_activation=gate, forget_bias=1.0))
+        else:
+            cells += [
+                nodes.GRU(activation=word, recurrent_activation=gate, reset_after=after)
+                for after in (False, True)
+            ]
+    forms: dict[Form, nodes.Cell] = {}
+    for cell in cells:
+        for bias in {False, has_recurrent_bias(cell)}:
+            layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
+            body = step_body(layer, "", ("H", "C")[:states], masked=masked)
+            steps = [
+                (each.operator, dict(each.attributes), each.inputs, each.outputs)
+                for block in body.blocks
+                for each in block
+                if not hasattr(each, "text")
+            ]
+            names = ([value.name for value in each] for each in (body.inputs, body.outputs))
+            forms[_form(steps, *names)[0]] = cell
+    return forms
+
+
+def _form(
+    steps: Sequence[tuple[str, Mapping[str, Any], tuple[str, ...], tuple[str, ...]]],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> tuple[Form, tuple[str, ...]]:
+    """Return the form of a graph, and the names that it takes from outside."""
+    makers = {name: step for step in steps for name in step[3] if name}
+    places: dict[str, Any] = {name: ("input", i) for i, name in enumerate(inputs)}
+    form, outer, waiting = list[tuple[Any, ...]](), list[str](), [*reversed(outputs)]
+    while waiting:
+        name = waiting[-1]
+        step = makers.get(name)
+        if name in places or step is None:
+            waiting.pop()
+            if name not in places:
+                places[name] = ("outside", len(outer))
+                outer.append(name)
+            continue
+        op, attributes, taken, made = step
+        if missing := [each for each in taken if each and each not in places]:
+            waiting += reversed(missing)
+            continue
+        waiting.pop()
+        values = tuple(places.get(each) for each in taken)
+        if op == "Identity":
+            places[name] = values[0]
+            continue
+        settings = tuple(sorted((key, _plain(value)) for key, value in attributes.items()))
+        form.append((op, settings, values))
+        places |= {each: (len(form), i) for i, each in enumerate(made) if each}
+    return (*form, tuple(places[name] for name in outputs)), tuple(outer)
+
+
+def _plain(value: Any) -> Any:
+    # A file has its numbers in float32.
+    return float(np.float32(value)) if isinstance(value, float) else value
+
+
+def read_scan(
+    scope: Scope, node: Node, inputs: Sequence[Value], find: Callable[[str], Value]
+) -> tuple[Value, ...]:
+    """Return the outputs of a ``Scan``: the final states, and all of the first one.
+
+    Args:
+        scope: the layers so far.
+        node: the node.
+        inputs: the values that it takes: states, the products of the kernel, perhaps a mask.
+        find: returns a value of the graph around it.
+
+    Raises:
+        RefusedError: it is no recurrent layer, or takes other values.
+    """
+    recognised = cell_of(node)
+    if recognised is None:
+        raise RefusedError("Scan is a loop, and its body is none of a cell that rnnspec writes")
+    cell, outer = recognised
+    backward = _is_backward(node)
+    *states, projected = inputs[: 2 if len(node.outputs) == 2 else 3]
+    value = scope.sequence(projected, "TBF")
+    kernel, bias, source = _product(scope, value)
+    arrays = {"kernel": kernel, "recurrent_kernel": _array(find(outer[0]))}
+    number = len(gates(cell))
+    units = arrays["recurrent_kernel"].shape[0]
+    has_bias = bias is not None or len(outer) > 1
+    expected = {"recurrent_kernel": (units, number * units)}
+    if has_bias:
+        none = np.zeros(number * units, np.float32)
+        arrays["bias"] = none if bias is None else bias
+        if has_recurrent_bias(cell):
+            arrays["recurrent_bias"] = _array(find(outer[1])) if len(outer) > 1 else none
+            expected["recurrent_bias"] = none.shape
+    expected["kernel"] = (kernel.shape[0], number * units)
+    for name, shape in expected.items():
+        if arrays[name].shape != shape:
+            message = f"{name}: expected {shape}, received {arrays[name].shape}"
+            raise RefusedError(message, "E707")
+    for state in states:
+        _check_zeros(scope, state, units)
+    real = inputs[-1] if len(inputs) > len(states) + 1 else None
+    masked = _check_steps(scope, value, real)
+    layer = recurrent(
+        node.op.lower(), cell, units, merge=None, bias=has_bias, return_sequences=True
+    )
+    at = scope.add(layer, source, arrays=arrays)
+    scope.masked[at] = masked
+    if backward:
+        scope.backward.add(at)
+    every = Tensor(at, ("T", "B", "F"), half=int(backward), steps=value.steps)
+    final = Tensor(at, ("B", "F"), half=int(backward), is_final=True)
+    return (final, *[CellState()] * (len(states) - 1), every)
+
+
+def _is_backward(node: Node) -> bool:
+    """Return whether a ``Scan`` goes from the last step to the first.
+
+    Raises:
+        RefusedError: it goes along other axes, or writes in another direction than it reads.
+    """
+    other = {"body", "num_scan_inputs", *_AXES, *_DIRECTIONS} ^ set(node.attributes)
+    if other & set(node.attributes) or any(any(node.attributes.get(key, ())) for key in _AXES):
+        raise RefusedError("expected a Scan over the first axis, received another", "E703")
+    scanned = node.attributes["num_scan_inputs"]
+    ways = [
+        node.attributes.get(key) or (0,) * count
+        for key, count in zip(_DIRECTIONS, (scanned, 1), strict=True)
+    ]
+    directions = {way for each in ways for way in each}
+    if len(directions) != 1:
+        raise RefusedError("expected one direction of all that a Scan reads and writes", "E703")
+    return directions == {1}
+
+
+def _product(scope: Scope, value: Tensor) -> tuple[Array, Array | None, int]:
+    """Return the kernel and the bias of a product with a sequence, and the place of that.
+
+    Raises:
+        RefusedError: it is another layer.
+    """
+    step = scope.steps.get(value.at)
+    match step.layer if step else None:
+        case nodes.Dense(activation="linear", tied=None) if step is not None:
+            own = scope.arrays(value.at)
+            return own["kernel"], own.get("bias"), step.sources[0]
+        case _:
+            message = "expected the product of a kernel and the steps as what a Scan takes"
+            raise RefusedError(f"{message}, received {describe(value)} of another layer")
+
+
+def _array(value: Value) -> Array:
+    """Return an array of the file.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    array = value.constant if isinstance(value, Known) else None
+    if array is None or not array.ndim:
+        raise RefusedError(f"expected an array of the file, received {describe(value)}")
+    return array
+
+
+def _check_zeros(scope: Scope, value: Value, units: int) -> None:
+    """Check that an initial state is zeros.
+
+    Raises:
+        RefusedError: it is another.
+    """
+    if not isinstance(value, Known) or any(array.any() for array in value.arrays):
+        raise RefusedError(f"expected initial states of zeros, received {describe(value)}")
+    for array, rows in zip(value.arrays, scope.probes.rows, strict=True):
+        if array.shape != (rows, units):
+            message = f"expected initial states of {(rows, units)}, received {array.shape}"
+            raise RefusedError(message, "E707")
+
+
+def _check_steps(scope: Scope, value: Tensor, real: Value) -> bool:
+    """Check that a ``Scan`` sees the steps in their order, and return if it leaves out padding.
+
+    Raises:
+        RefusedError: it sees others.
+    """
+    if real is None:
+        scope.in_place(value)
+        return False
+    if not isinstance(real, Known):
+        raise RefusedError(f"expected a mask of the input, received {describe(real)}")
+    columns = zip(current_steps(scope, value), scope.real(value), real.arrays, strict=True)
+    for steps, mask, flags in columns:
+        seen = np.where(steps >= 0, np.take_along_axis(mask, steps.clip(0), 1), False)
+        in_order = (
+            np.array_equal(row[kept], np.flatnonzero(own))
+            for row, kept, own in zip(steps, seen, mask, strict=True)
+        )
+        if not np.array_equal(flags, seen.T[..., None]) or not all(in_order):
+            raise RefusedError("expected the real steps in their order, received others")
+    return True

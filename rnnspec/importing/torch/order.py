@@ -1,0 +1,310 @@
+"""The order of the modules of a state dict: that of a spec, or that of the file."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.errors import few
+from rnnspec.importing.torch.arrays import expected_shapes, layers_with_arrays, parts
+from rnnspec.importing.torch.state_dict import (
+    Attention,
+    BatchNorm,
+    Convolution,
+    Entry,
+    Matrix,
+    Module,
+    Norm,
+    Stack,
+    Tied,
+)
+from rnnspec.ir import nodes
+from rnnspec.ir.text import default_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends.imported import Account
+
+_MOST_MODULES = 40
+_MOST_TRIES = 10_000
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+def order_by_spec(
+    modules: Sequence[Module], network: nodes.Network, account: Account
+) -> list[Module]:
+    """Return the modules in the order of the layers of a network that have their shapes.
+
+    Of modules with equal shapes a layer takes the one whose name it was given in the spec, or else
+    the first of the file, which is recorded as inferred. Modules that fit no layer come in the
+    places that are left, in the order of the file, so that the error is about these.
+    """
+    places = [place for layer in layers_with_arrays(network) for place in _places(layer)]
+    candidates = [_Candidate(module) for module in modules]
+    _reserve(places, candidates)
+    several = list(islice(_assignments(places, candidates), 2))
+    if not several:
+        for candidate in candidates:
+            candidate.reserved = ""
+        several = list(islice(_assignments(places, candidates), 2))
+    if not several:
+        return _closest(places, candidates)
+    free = [candidate for candidate in several[0] if not candidate.reserved]
+    numbers = Counter(candidate.shapes for candidate in free)
+    alike = [own.module.name for own in free if numbers[own.shapes] > 1 or len(several) > 1]
+    if len(alike) > 1:
+        account.infer(
+            "modules whose shapes fit several layers, by their place in the file: "
+            f"{few(alike)}; a layer with the name of its module decides"
+        )
+    return [candidate.module for candidate in several[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A layer, or a part of one, and the shapes of the module that has its arrays.
+
+    ``spare`` are arrays that the module may have or lack.
+    """
+
+    layer: nodes.Layer
+    shapes: Shapes
+    spare: frozenset[str] = frozenset()
+
+    def fits(self, shapes: Shapes) -> bool:
+        """Return whether a module with these shapes can be here."""
+        needed = self.shapes.keys() - self.spare
+        return needed <= shapes.keys() and shapes.items() <= self.shapes.items()
+
+
+class _Candidate:
+    """A module, the shapes of the arrays of each layer that it has, and the name of its layer.
+
+    ``reserved`` is empty if no layer has the name of the module.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.layers = [_shapes(own) for _, _, own in parts([module])]
+        self.shapes = tuple(tuple(sorted(shapes.items())) for shapes in self.layers)
+        self.reserved = ""
+
+    def fits(self, places: Sequence[_Place], at: int) -> bool:
+        """Return whether the module has the arrays of the places from one on."""
+        own = places[at : at + len(self.layers)]
+        return (
+            len(own) == len(self.layers)
+            and self.reserved in ("", own[0].layer.name)
+            and all(place.fits(shapes) for place, shapes in zip(own, self.layers, strict=True))
+        )
+
+    def is_named_by(self, layer: nodes.Layer) -> bool:
+        """Return whether a layer has the name of the module, or the end of that."""
+        # ``layers`` numbers the copies of a layer.
+        name = layer.name.removesuffix("_1") if len(self.layers) > 1 else layer.name
+        return f".{self.module.name}".replace(".", "_").endswith(f"_{name}")
+
+
+def _reserve(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> None:
+    """Keep each module whose name a layer was given for that layer."""
+    for at, place in enumerate(places):
+        if re.fullmatch(rf"{default_kind(place.layer)}_[0-9]+", place.layer.name):
+            continue
+        named = [
+            candidate
+            for candidate in candidates
+            if candidate.is_named_by(place.layer) and candidate.fits(places, at)
+        ]
+        if len(named) == 1:
+            named[0].reserved = place.layer.name
+
+
+def _shapes(arrays: Mapping[str, Entry]) -> Shapes:
+    return {own: entry.shape for own, entry in arrays.items()}
+
+
+def _places(layer: nodes.Layer) -> Iterator[_Place]:
+    """Yield the places of the modules of a layer; an attention has up to two."""
+    shapes = expected_shapes(layer)
+    match layer:
+        case nodes.Attention():
+            # A softmax is the same without the bias of the query.
+            query = {"weight": shapes.pop("query"), "bias": (1,)}
+            if shapes:
+                yield _Place(layer, shapes)
+            yield _Place(layer, query, frozenset({"bias"}))
+        case nodes.Dense(tied=str()):
+            weight = {"weight": (layer.units, layer.features)}
+            yield _Place(layer, {**weight, **shapes}, frozenset(weight))
+        case _:
+            yield _Place(layer, shapes)
+
+
+def _assignments(
+    places: Sequence[_Place], candidates: Sequence[_Candidate]
+) -> Iterator[list[_Candidate]]:
+    """Yield ways to give each place a module, until there were too many tries.
+
+    Modules that are alike are exchanged in none of them.
+    """
+    tries = _MOST_TRIES + len(candidates)
+    stack: list[tuple[int, list[_Candidate], Sequence[_Candidate]]] = [(0, [], candidates)]
+    while stack and tries:
+        tries -= 1
+        at, taken, rest = stack.pop()
+        if at == len(places) and not rest:
+            yield taken
+        first = dict[object, _Candidate]()
+        for candidate in rest:
+            first.setdefault((candidate.shapes, candidate.reserved), candidate)
+        # The last one is tried first.
+        for candidate in reversed(first.values()):
+            if candidate.fits(places, at):
+                others = [other for other in rest if other is not candidate]
+                stack.append((at + len(candidate.layers), [*taken, candidate], others))
+
+
+def _closest(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> list[Module]:
+    """Return the modules with those that fit at their places, and the others in between."""
+    order, rest, at = list[_Candidate | None](), list(candidates), 0
+    while at < len(places):
+        shapes = places[at].shapes
+        several = [candidate for candidate in rest if candidate.fits(places, at)]
+        fitting = min(several, key=lambda own: own.layers[0] != shapes, default=None)
+        order.append(fitting)
+        at += 1 if fitting is None else len(fitting.layers)
+        if fitting is not None:
+            rest.remove(fitting)
+    result = list[Module]()
+    for candidate in order:
+        if candidate is not None:
+            result.append(candidate.module)
+        elif rest:
+            result.append(rest.pop(0).module)
+    return [*result, *(candidate.module for candidate in rest)]
+
+
+def order_by_file(modules: Sequence[Module], account: Account, *, ordered: bool) -> list[Module]:
+    """Return the modules in an order in which each takes what the one before it gives.
+
+    That is the order of the file if it can be. Otherwise it is one that the sizes allow, which is
+    recorded as inferred. If the file is ``ordered``, by definition, a dense layer or a norm behind
+    a recurrent layer stays behind it. If there is no such order, it is that of the file.
+    """
+    if len(modules) > _MOST_MODULES:
+        return list(modules)
+    listed, own = list(modules), _Search(modules, dense_first=False)
+    if _is_chain(listed, dense_first=True):
+        if not _is_chain(listed, dense_first=False):
+            own = _Search(modules, dense_first=True)
+        if any(order != listed for order in islice(own.orders(), 2)):
+            names = ", ".join(module.name for module in listed)
+            account.infer(f"the order of the modules by their place in the file: {names}")
+        return listed
+    every = _Search(modules, dense_first=True)
+    orders = (o for o in every.orders() if not ordered or not _brings_forward(o, listed))
+    for several in (list(islice(own.orders(), 2)), list(islice(orders, 2))):
+        if several:
+            names = ", ".join(module.name for module in several[0])
+            others = ", and by their place in the file" if len(several) > 1 else ""
+            account.infer(f"the order of the modules by their sizes{others}: {names}")
+            return several[0]
+    return listed
+
+
+def _brings_forward(order: list[Module], listed: list[Module]) -> bool:
+    """Return whether a dense layer or a norm is before a recurrent layer that it was behind."""
+    embeds = isinstance(order[0], Matrix) and order[0].bias is None
+    return any(
+        isinstance(after, Stack)
+        and not isinstance(before, Stack)
+        and listed.index(after) < listed.index(before)
+        for at, after in enumerate(order)
+        for before in order[int(embeds) : at]
+    )
+
+
+def _is_chain(modules: list[Module], *, dense_first: bool) -> bool:
+    return all(
+        _fits(modules[:at], module) and (dense_first or not _is_dense_first(modules[:at], module))
+        for at, module in enumerate(modules)
+    )
+
+
+class _Search:
+    """A search for orders by trying each module that fits, the first of the file first."""
+
+    def __init__(self, modules: Sequence[Module], *, dense_first: bool) -> None:
+        self.modules = modules
+        self.dense_first = dense_first
+        self.tries = 0
+
+    def orders(self) -> Iterator[list[Module]]:
+        """Yield every order, until there were too many tries."""
+        yield from self._from([], list(self.modules))
+
+    def _from(self, taken: list[Module], rest: list[Module]) -> Iterator[list[Module]]:
+        if not rest:
+            yield taken
+        for index, module in enumerate(rest):
+            self.tries += 1
+            if self.tries > _MOST_TRIES:
+                return
+            if _fits(taken, module) and (self.dense_first or not _is_dense_first(taken, module)):
+                yield from self._from([*taken, module], rest[:index] + rest[index + 1 :])
+
+
+def _is_dense_first(taken: list[Module], module: Module) -> bool:
+    """Return whether a module puts a dense layer, or a norm, before a recurrent layer."""
+    before = taken[-1] if taken else None
+    match module:
+        case Stack():
+            return isinstance(before, Matrix) and len(taken) > 1
+        case Norm() | BatchNorm():
+            return not any(isinstance(each, Stack) for each in taken)
+        case Matrix() if before is None:
+            return module.bias is not None
+        case Matrix():
+            return len(taken) == 1 and isinstance(before, Matrix)
+        case _:
+            return False
+
+
+def _fits(taken: list[Module], module: Module) -> bool:
+    match module:
+        case _ if not taken:
+            return isinstance(module, Stack | Matrix | Convolution | Norm | BatchNorm)
+        case Stack():
+            return _width(taken) == module.features
+        case Norm() | BatchNorm():
+            return _width(taken) == module.weight.shape[0]
+        case Matrix() | Convolution():
+            return _width(taken) == module.weight.shape[1]
+        case Attention() | Tied():
+            return True
+        case _:
+            assert_never(module)
+
+
+def _width(taken: list[Module]) -> int:
+    """Return the number of features that the last module gives."""
+    last = taken[-1]
+    match last:
+        case Stack():
+            return last.units * len(last.layers[0])
+        case Matrix(bias=None) if len(taken) == 1:  # an embedding
+            return last.weight.shape[1]
+        case Norm() | BatchNorm() | Matrix() | Convolution():
+            return last.weight.shape[0]
+        case Tied():  # an output, whose units no layer takes
+            return 0
+        case Attention():
+            raise AssertionError("a state dict does not tell it")
+        case _:
+            assert_never(last)

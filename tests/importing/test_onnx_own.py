@@ -1,0 +1,89 @@
+"""ONNX files that rnnspec wrote, read by their graphs alone, as those of other tools are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from importing.onnx_graphs import check_reading, draw
+from offered import import_later
+
+from rnnspec import pipeline
+from rnnspec.comparison import reference
+from rnnspec.convert.choice import kind_named
+from rnnspec.weights.initial import draw_scaled
+
+onnx = import_later("onnx")
+import_later("onnxruntime")
+
+TOKENS = "embedding: {vocabulary: 7, dim: 3, mask_zero: true}\nrnn:\n"
+NUMBERS = "input: {features: 3, mask_value: -1.5}\nrnn:\n"
+SPECS = {
+    "one feature with a mask": "input: {features: 1, mask_value: 0}\nrnn: {type: gru, units: 1, "
+    "residual: true}\n",
+    "both directions multiplied": NUMBERS
+    + "- {type: gru, units: 2, bidirectional: true, merge: mul}\n"
+    "- {type: lstm, units: 3, bidirectional: true, merge: mul}\nhead: {units: 2}\n",
+    "directions of one unit": TOKENS
+    + "- {type: lstm, units: 1, bidirectional: true, layer_norm: true}\n"
+    "- {type: simple, units: 1, bidirectional: true, merge: sum}\nhead: {pooling: none}\n",
+    "residuals and a mean behind a mask": NUMBERS
+    + "- {type: lstm, units: 3, layers: 2, residual: true}\n"
+    "head: {pooling: [mean, max, sum], units: 2}\n",
+    "windows behind a mask": NUMBERS + "- {type: conv, filters: 4, kernel_size: 3, padding: same}\n"
+    "- {type: lstm, units: 4}\n- {type: conv, filters: 3, kernel_size: 2, stride: 2}\n"
+    "- {type: max_pool, size: 2, stride: 1}\n- {type: average_pool, size: 2, padding: same}\n"
+    "- {type: gru, units: 2}\nhead: {pooling: mean}\n",
+    "a mean of single steps behind a mask": TOKENS
+    + "- {type: average_pool, size: 1}\n- {type: gru, units: 2}\n",
+    "a vector as one step": "input: {features: 2}\nrnn:\n- {type: gru, units: 3}\n"
+    "- {type: repeat, steps: 1}\n- {type: conv, filters: 3, kernel_size: 1}\n"
+    "- {type: lstm, units: 3, residual: true}\nhead: {pooling: none, units: 1}\n",
+    "one of last steps": "input: {features: 2}\nrnn: {type: gru, units: 3}\n"
+    "head: {pooling: {last_steps: 1}, hidden: [{units: 2, activation: tanh}], units: 2}\n",
+    "norms of one feature": "input: {features: 2, length: 4}\nrnn:\n"
+    "- {type: simple, units: 1, layer_norm: true}\n- {type: dense, units: 1, activation: selu}\n"
+    "head: {pooling: flatten, hidden: [{units: 1, activation: elu}], normalize: l2}\n",
+    "one token": "input: {length: 1}\nembedding: {vocabulary: 4, dim: 2}\n"
+    "rnn: {type: gru, units: 2, bidirectional: true}\n",
+    "step by step": TOKENS
+    + "- {type: lstm, units: 3, recurrent_activation: softplus, bidirectional: true, merge: ave}\n"
+    "- {type: gru, units: 3, recurrent_activation: silu, bidirectional: true, merge: concat}\n"
+    "- {type: gru, units: 2, activation: softplus, reset_after: false, bias: false}\n"
+    "- {type: simple, units: 2, activation: softplus, bidirectional: true, merge: mul}\n"
+    "head: {pooling: mean}\n",
+    "step by step without a mask": "input: {features: 2}\nrnn:\n"
+    "- {type: gru, units: 3, activation: silu, bias: false}\n"
+    "- {type: lstm, units: 2, recurrent_activation: softplus, bidirectional: true, merge: sum}\n",
+}
+
+
+def check_own_graph(folder: Path, text: str) -> None:
+    """Check that a graph without its spec is read as a network with the same results."""
+    program, path = pipeline.reads(text), folder / "net.onnx"
+    arrays = {
+        name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
+    }
+    kind_named(path).write(path, program, arrays, lambda _: None, force=False)
+    proto = onnx.load_model(path)
+    del proto.metadata_props[:]
+    path.write_bytes(proto.SerializeToString())
+    taken = check_reading(path)
+    batch = draw(
+        program.network, (5, program.network.input.shape[0] or 11), np.random.default_rng(1)
+    )
+    received, expected = (
+        reference.run(network, {name: own.astype("f8") for name, own in several.items()}, batch)
+        for network, several in ((taken.program.network, taken.arrays), (program.network, arrays))
+    )
+    np.testing.assert_allclose(received.output, expected.output, atol=1e-5)
+
+
+@pytest.mark.parametrize("which", SPECS)
+def test_a_graph_without_its_spec(tmp_path: Path, which: str) -> None:
+    check_own_graph(tmp_path, f"version: 1\nname: net\n{SPECS[which]}")
+
+
+def test_every_kind_of_network(tmp_path: Path, covering_spec: Path) -> None:
+    check_own_graph(tmp_path, covering_spec.read_text("utf-8"))
