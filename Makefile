@@ -1,10 +1,11 @@
-# The two commands of a newcomer are `make demo` and `make test`; each sets up what it needs.
+# The commands of a newcomer are `make demo`, `make install` and `make test`; each sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
+INSTALLED := $(VENV)/.installed
 SITE_READY := $(VENV)/.site
 DIST := build/dist
 EMPTY := build/empty
@@ -19,25 +20,31 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
-.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
+.PHONY: help demo install test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml conformance/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
-	@touch $@ $(DEMO) $(SITE_READY)
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev]' --editable ./conformance
+	@touch $@ $(DEMO) $(INSTALLED) $(SITE_READY)
 
 $(DEMO): pyproject.toml
-	@echo "installing Keras and TensorFlow into $(VENV), about a minute"
+	@echo "installing Keras and TensorFlow into $(VENV): about 1 minute and 2 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[keras]'
 	@touch $@
 
-$(SITE_READY): pyproject.toml
+$(INSTALLED): pyproject.toml
+	@echo "installing Keras, PyTorch, JAX and ONNX Runtime into $(VENV): about 5 minutes and 4 GB, more if PyTorch comes with CUDA"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@ $(DEMO)
+
+$(SITE_READY): pyproject.toml conformance/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' --editable ./conformance
 	@touch $@
 
 demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
@@ -45,6 +52,9 @@ demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 	@echo
 	@echo "next: source $(BIN)/activate"
 	@echo "      rnnspec codegen specs/stacked_lstm.yaml --backend keras"
+
+install: $(INSTALLED)  ## Set up every backend, as the commands of the README need it
+	@echo "next: source $(BIN)/activate"
 
 test: $(READY)  ## Set up, and run the tests of the language, the backends and the commands
 	$(PYTEST) --ignore tests/extended
@@ -87,15 +97,17 @@ pictures: $(SITE_READY)  ## Draw the pictures of the README and the documentatio
 docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
 	node --test playground/test/site.test.mjs
 
-wheel: dist  ## Check the distributions, and use the wheel from an empty environment
+wheel: dist  ## Check the distributions, and use the wheels from an empty environment
 	rm -rf $(EMPTY)
 	$(PYTHON) -m venv $(EMPTY)
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
-	.ci/use-wheel $(EMPTY)/bin
+	.ci/use-wheel $(EMPTY)/bin $(DIST)/rnnspec_conformance-*.whl
 
-dist: $(READY)  ## Build the wheel and the source distribution, and check what they contain
+dist: $(READY)  ## Build wheels and source distributions, and check what they contain
 	rm -rf $(DIST) && mkdir -p build
-	$(BIN)/python -m build --outdir $(DIST) . >$(DIST).log 2>&1 || (cat $(DIST).log; exit 1)
+	for project in . conformance; do \
+		$(BIN)/python -m build --outdir $(DIST) $$project >$(DIST).log 2>&1 || { cat $(DIST).log; exit 1; }; \
+	done
 	$(BIN)/python -m twine check --strict $(DIST)/*
 	$(BIN)/python .ci/check-dist $(DIST)
 
@@ -125,7 +137,7 @@ playground-test: page-test  ## Build the playground, and test it in Node and in 
 	$(BIN)/python -m pytest tests/playground tests/extended/playground
 
 page-test: playground $(READY)
-	node --test playground/test/page.test.mjs
+	node --test playground/test/python.test.mjs playground/test/page.test.mjs
 
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)

@@ -8,6 +8,21 @@ addEventListener("load", () => {
   }
 });
 
+// An option in a table, such as `[--json]`, is not broken at its hyphens.
+addEventListener("DOMContentLoaded", () => {
+  for (const code of document.querySelectorAll(".md-typeset td code")) {
+    if (code.children.length || !code.textContent.includes("--")) continue;
+    const words = code.textContent.split(/(\S*--\S*)/).map((text) => {
+      if (!text.includes("--")) return text;
+      const option = document.createElement("span");
+      option.className = "option";
+      option.textContent = text;
+      return option;
+    });
+    code.replaceChildren(...words);
+  }
+});
+
 // A picture that could not be read if it fitted the screen scrolls, and says so.
 for (const event of ["load", "resize"]) {
   addEventListener(event, () => {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
     from rnnspec.environment import show_versions
-    from rnnspec.importing.live import from_keras, from_torch
+    from rnnspec.foreign import from_keras, from_torch
     from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import codegen, load, loads, summary
 
@@ -50,9 +50,9 @@ def __getattr__(name: str) -> Any:
 
             return getattr(live, name)
         case "from_keras" | "from_torch":
-            from rnnspec.importing import live as models
+            from rnnspec import foreign
 
-            return getattr(models, name)
+            return getattr(foreign, name)
         case "build":
             from rnnspec.building import build
 

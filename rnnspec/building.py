@@ -48,7 +48,7 @@ def build(  # noqa: PLR0913 - the options of the command
         spec: a path or the result of ``load``.
         backend: the name of a backend, such as ``keras`` or ``torch``.
         seed: seed of random initial weights from NumPy, with the same bits on every backend; not
-            for a canonical file, whose weights the model has.
+            for a ``.safetensors`` file of rnnspec, whose weights the model has.
             Without it, the framework initializes the weights from the same distributions, or NumPy
             does if the source does not.
         form: the form of the source, as for ``codegen``.

@@ -263,11 +263,16 @@ def render_problem(problem: Problem) -> str:
 
 def render_line(problem: Problem) -> str:
     """Return ``PATH:LINE:COL: error: WHERE: MESSAGE [CODE]``."""
+    return render_place(problem, f"{problem.severity}: ")
+
+
+def render_place(problem: Problem, severity: str = "") -> str:
+    """Return ``PATH:LINE:COL: WHERE: MESSAGE [CODE]``, with the severity before the last three."""
     span = problem.span
     place = f"{problem.source}:{span.line}:{span.column}" if span else problem.source
     where = f"{problem.where}: " if problem.where else ""
     code = f" [{problem.code}]" if problem.code else ""
-    return printable(f"{place}: {problem.severity}: {where}{problem.message}{code}")
+    return printable(f"{place}: {severity}{where}{problem.message}{code}")
 
 
 def render_refusal(refusal: Refusal, backend: str) -> str:

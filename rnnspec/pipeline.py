@@ -259,8 +259,10 @@ def instantiate(generated: Generated, dtype: str = "float32", *, drawn: bool = T
     from rnnspec.source.execute import execute
     from rnnspec.weights.origins import remember
 
+    # First, because the source imports the framework too, with whatever that logs.
+    runtime = generated.backend.runtime
     module = execute(generated.text, generated.network.name, generated.backend.ending)
-    model = generated.backend.runtime.instantiate(module, generated.entry, dtype, drawn=drawn)
+    model = runtime.instantiate(module, generated.entry, dtype, drawn=drawn)
     # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)
     return model

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -287,3 +288,41 @@ def _end_with_parent() -> None:
         parent.join()
     # sys.exit would end only this thread.
     os._exit(1)
+
+
+@contextmanager
+def held_back_stderr(kept: Callable[[str], str]) -> Iterator[None]:
+    """Hold back what arrives at the standard error of the process, then write what is ``kept``.
+
+    If an exception is raised, all of it is written.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        before = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    # A file, not a pipe, because a full pipe would block the process. The descriptor is replaced,
+    # not sys.stderr, because C++ code does not use the latter.
+    with tempfile.TemporaryFile() as chatter:
+
+        def write_again(filtered: Callable[[str], str]) -> None:
+            chatter.seek(0)
+            # Written through sys.stderr, which the command line guards against failures.
+            if sys.stderr is not None:
+                sys.stderr.write(filtered(chatter.read().decode(errors="backslashreplace")))
+
+        try:
+            os.dup2(chatter.fileno(), 2)
+            yield
+        except Exception:
+            os.dup2(before, 2)
+            write_again(str)
+            raise
+        else:
+            os.dup2(before, 2)
+            write_again(kept)
+        finally:
+            os.dup2(before, 2)
+            os.close(before)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 
 from rnnspec import files
-from rnnspec.backends import BACKENDS
-from rnnspec.errors import OutputError, UsageError, listed
+from rnnspec.backends import BACKENDS, having
+from rnnspec.backends.needs import SINGLE_FILE
+from rnnspec.errors import OutputError, UsageError, listed, printable
 from rnnspec.files.model import SUFFIX
 
 if TYPE_CHECKING:
@@ -39,11 +40,14 @@ def output_paths(output: Path, generated: Generated) -> list[Path]:
 def loading(output: Path, generated: Generated) -> list[str]:
     """Return the lines of Python that load the files from ``save``."""
     # ``path`` is the last file, the one with the weights.
+    path = output_paths(output, generated)[-1]
     words = {
         "name": generated.network.name,
         "entry": generated.entry,
+        "macro": generated.entry.upper(),
+        "file": printable(path.name),
         "arguments": dict(generated.backend.arguments).get(generated.form, ""),
-        "path": str(output_paths(output, generated)[-1]),
+        "path": str(path),
         "folder": str(output),
     }
     lines = (*generated.before_loading, *generated.backend.loading)
@@ -81,6 +85,15 @@ def is_folder(output: Path) -> bool:
     """Return whether a path is a folder, or may be the name of a new one: it has no ending."""
     # Path.is_dir raises if a name is too long. A name such as model-1.0 has no ending.
     return os.path.isdir(output) or not re.match(r"\.[^\W\d]", output.suffix)  # noqa: PTH112
+
+
+def is_single_file(output: Path) -> bool:
+    """Return whether a path has the ending of the one file that a backend writes only on request.
+
+    A folder that exists may have that ending too.
+    """
+    endings = [backend.single_suffix for backend in having(SINGLE_FILE)]
+    return output.suffix in endings and not os.path.isdir(output)  # noqa: PTH112
 
 
 def _instead(output: Path) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends import honouring
+from rnnspec.backends import BACKENDS, honouring
+from rnnspec.errors import listed
 from rnnspec.ir.nodes import INPUT, Dense, sources
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
+    from rnnspec.backends.contract import Stock
     from rnnspec.ir.nodes import Network
 
 
@@ -46,7 +48,8 @@ class Summary:
 
     ``stepwise`` lists, for each backend, the layers that have no fused implementation there and
     run step by step, each with the key that requires it. ``outputs`` has the layer of each named
-    output.
+    output. ``stock`` has, for each backend, the layers whose built-in counterpart has another
+    number of parameters.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Summary:
     parameters: Counts
     stepwise: dict[str, dict[str, str]]
     outputs: dict[str, str]
+    stock: dict[str, tuple[Stock, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return text_of(self)
@@ -66,7 +70,7 @@ class Summary:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the rows do not show: joins, shared vectors, outputs, and slow layers."""
+        """What the rows do not show: joins, shared vectors, outputs, slow layers, other counts."""
         takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
         shares = (
             f"{row.name} shares the vectors of {row.shares}" for row in self.layers if row.shares
@@ -79,13 +83,27 @@ class Summary:
         slow = (
             f"Run step by step on {backend}, not fused: {why}" for backend, why in reasons.items()
         )
-        return (*takes, *shares, *outputs, *slow)
+        return (*takes, *shares, *outputs, *slow, *self.stock_counts)
+
+    @property
+    def stock_counts(self) -> tuple[str, ...]:
+        """The number of parameters of each framework's built-in layers, if it is another one."""
+        rows = {row.name: row.parameters for row in self.layers}
+        lines = []
+        for backend, layers in self.stock.items():
+            more = sum(layer.parameters - rows[layer.layer] for layer in layers)
+            title, total = BACKENDS[backend].title, self.parameters.total + more
+            adds = listed(sorted({layer.adds for layer in layers}))
+            types = listed(sorted({layer.type for layer in layers}))
+            built_in = f"Built-in layers of {title} would have {total:,} parameters"
+            lines.append(f"{built_in}, with {adds} in {types}")
+        return tuple(lines)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as printed by ``rnnspec summary --json``.
 
-        ``stepwise``, ``outputs``, and the ``takes`` and ``shares`` of a layer are present if they
-        are not empty.
+        ``stepwise``, ``stock``, ``outputs``, and the ``takes`` and ``shares`` of a layer are
+        present if they are not empty.
         """
         rows = []
         for layer in self.layers:
@@ -99,6 +117,11 @@ class Summary:
             "parameters": self.parameters.as_dict(),
             **({"outputs": self.outputs} if self.outputs else {}),
             **({"stepwise": self.stepwise} if self.stepwise else {}),
+            **(
+                {"stock": {n: [asdict(s) for s in each] for n, each in self.stock.items()}}
+                if self.stock
+                else {}
+            ),
         }
 
 
@@ -117,11 +140,14 @@ def summarize(network: Network) -> Summary:
         rows.append(LayerSummary(layer.name, type_name(layer), shape, count(layer), takes, shares))
         before = layer.name
     # A backend that refuses the network does not run its layers in any way.
-    stepwise = {each.name: each.emitter.stepwise(network) for each in honouring(network)}
+    able = honouring(network)
+    stepwise = {each.name: each.emitter.stepwise(network) for each in able}
+    stock = {each.name: each.emitter.stock(network) for each in able}
     return Summary(
         network.name,
         tuple(rows),
         counts(network),
         {name: s for name, s in stepwise.items() if s},
         dict(network.outputs),
+        {name: layers for name, layers in stock.items() if layers},
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions
 
     from rnnspec.comparison.report import SpecParity
-    from rnnspec.importing.live import Model
+    from rnnspec.foreign import Model
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""
@@ -167,6 +167,7 @@ def _parity(report: ParityReport, console: Console) -> Iterator[str | Grid]:
         yield from _stock_lines(spec)
         yield from spec.left_out
         yield ""
+    yield from report.left_out
     yield report.verdict
 
 
@@ -219,7 +220,7 @@ def _stock_lines(spec: SpecParity) -> Iterator[str]:
         else:
             yield f"{layers_of} have {total:,} parameters; the counts above leave out the zeros:"
         # Most layers share a reason, which is printed once, above all of them.
-        for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
-            yield f"  {type_} {reason}"
+        for type_, adds, reason in sorted({(each.type, each.adds, each.reason) for each in layers}):
+            yield f"  {type_} adds {adds}, {reason}"
         for stock, number in zip(layers, more, strict=True):
             yield f"  {stock.layer}: {stock.parameters:,} as {stock.type}, {number:,} more"

@@ -34,6 +34,12 @@ BROKEN = SPEC.replace("lstm", "lsmt")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs sh")
 
 
+def test_the_page_that_the_hooks_name_is_there() -> None:
+    text = (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+    ((section, page),) = re.findall(r'see "(.+)" in (\S+\.md)', text)
+    assert f"## {section}\n" in (ROOT / page).read_text(encoding="utf-8")
+
+
 @pytest.fixture(autouse=True)
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -10,6 +10,9 @@ import pkgutil
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +21,10 @@ from offered import require, require_source
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
+from rnnspec.backends.keras.quiet import without_logs
 from rnnspec.backends.needs import level
 from rnnspec.comparison.levels import DEFAULT_LEVEL
+from rnnspec.source import execute
 
 ROOT = Path(__file__).parent.parent
 SPEC = ROOT / "specs" / "standard_rnn.yaml"
@@ -106,9 +111,6 @@ def test_functions_stay_functions_whatever_is_imported() -> None:
         framework = module.name.split(".")[2] if module.name.endswith(".runtime") else None
         if module.name == "rnnspec.__main__" or (framework and not BACKENDS[framework].installed):
             continue
-        # They belong to other Pythons, which have the tools.
-        if module.name.startswith("rnnspec.conformance.adapters."):
-            continue
         importlib.import_module(module.name)
     for name in FUNCTIONS:
         assert inspect.isfunction(getattr(rnnspec, name)), name
@@ -163,3 +165,56 @@ def test_runs_as_a_module() -> None:
         [sys.executable, "-m", "rnnspec", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"rnnspec {rnnspec.__version__}\n"
+
+
+LOGS = """\
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1795935107.506036    5014 port.cc:153] oneDNN custom operations are on.
+2024-11-29 06:27:00.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.
+To enable the following instructions: AVX2 FMA, rebuild TensorFlow.
+"""
+
+
+@pytest.mark.parametrize("level", [None, "0"])
+def test_the_log_lines_of_tensorflow_are_held_back(
+    level: str | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    if level is not None:
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    before = dict(os.environ)
+    with without_logs("tensorflow"):
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == (level or "3")
+        os.write(2, f"{LOGS}of others\n".encode())
+    assert capfd.readouterr().err == ("of others\n" if level is None else f"{LOGS}of others\n")
+    assert os.environ == before
+
+
+def test_they_are_written_if_the_import_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    with suppress(ImportError), without_logs("tensorflow"):
+        os.write(2, LOGS.encode())
+        raise ImportError
+    assert capfd.readouterr().err == LOGS
+
+
+def test_the_runtime_is_imported_before_source_is_executed(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = require(backend, SPEC)
+    order = []
+
+    @contextmanager
+    def importing() -> Iterator[None]:
+        order.append("runtime")
+        yield
+
+    monkeypatch.setitem(BACKENDS, backend, replace(record, importing=importing))
+    monkeypatch.setattr(execute, "execute", lambda *_: order.append("source"))
+    with pytest.raises(Exception):  # noqa: B017, PT011 - there is no module
+        rnnspec.build(SPEC, backend, seed=1)
+    assert order[:2] == ["runtime", "source"]

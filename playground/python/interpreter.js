@@ -25,9 +25,13 @@ export async function load(settings, archive) {
   return python;
 }
 
-// Returns a function that calls a function of rnnspec_playground by its name.
+// The first answer imports most of rnnspec, which takes seconds on a slow machine.
+const WARMING = "version: 1\nname: net\ninput: {features: 1}\nrnn: {type: lstm, units: 1}\n";
+
+// Returns a function that calls a function of rnnspec_playground by its name. It has answered once.
 export async function start(settings, archive) {
   const python = await load(settings, archive);
   const call = python.runPython(BOOT);
+  call("answer", JSON.stringify([WARMING]));
   return (name, given) => JSON.parse(call(name, JSON.stringify(given)));
 }

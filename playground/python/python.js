@@ -1,5 +1,6 @@
 // The worker in which Python runs, as the page sees it. It is asked one thing at a time. If an answer
-// takes longer than LIMIT, the worker is ended and another one started.
+// takes longer than LIMIT, the worker is ended and another one started. The first answer of a worker may
+// be slow because the worker has just started: it is asked once more of the next worker.
 
 export const LIMIT = 5_000;
 
@@ -10,6 +11,7 @@ export class Python {
   #loaded;
   #worker;
   #ready = false;
+  #first = true; // nothing has been answered since the start
   #waiting = new Map();
   #asked = null;
   #timer;
@@ -37,6 +39,7 @@ export class Python {
   begin() {
     this.#worker?.terminate();
     this.#ready = false;
+    this.#first = true;
     this.#changed("loading");
     this.#worker = this.#create();
     this.#worker.onmessage = ({ data }) => (data.file ? this.#loaded(data.file, data.loaded) : this.#take(data));
@@ -49,8 +52,10 @@ export class Python {
     if (ready) this.#ready = true;
     if (ready) this.#changed("ready");
     if (this.#asked && failure) this.#asked.reject(new Error(`Python failed: ${failure}`));
-    else if (this.#asked) this.#asked.resolve(result);
-    else if (failure) this.#fail(failure);
+    else if (this.#asked) {
+      this.#first = false;
+      this.#asked.resolve(result);
+    } else if (failure) this.#fail(failure);
     this.#asked = null;
     this.#next();
   }
@@ -70,9 +75,18 @@ export class Python {
   }
 
   #stop() {
-    const slow = this.#asked;
+    const [slow, first] = [this.#asked, this.#first];
     this.#asked = null;
     this.begin();
+    if (this.#waiting.has(slow.key)) {
+      slow.resolve(null); // something newer is asked
+      return;
+    }
+    if (first && !slow.again) {
+      // Before what else waits, so that it is the first again.
+      this.#waiting = new Map([[slow.key, { ...slow, again: true }], ...this.#waiting]);
+      return;
+    }
     slow.reject(
       new Error("This took longer than 5 seconds and was stopped. Python starts again; change the spec to go on."),
     );

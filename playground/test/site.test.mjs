@@ -58,6 +58,18 @@ describe("the documentation", { skip: lacking }, () => {
     await page.context().close();
   });
 
+  test("an option in a table is not broken at its hyphens", async () => {
+    const page = await opened(browser, pathToFileURL(path.join(SITE, "reference/commands.html")).href, {
+      viewport: { width: 800, height: 900 },
+    });
+    const lines = await page.evaluate(() =>
+      [...document.querySelectorAll("td code .option")].map((option) => option.getClientRects().length),
+    );
+    assert.ok(lines.length > 20);
+    assert.deepEqual(new Set(lines), new Set([1]));
+    await page.context().close();
+  });
+
   test("a click on a picture shows it in its own size and scheme", async () => {
     const address = pathToFileURL(path.join(SITE, "gallery/stacked_lstm.html")).href;
     const page = await opened(browser, address, { colorScheme: "dark", viewport: { width: 390, height: 800 } });

@@ -21,6 +21,8 @@ from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnnspec.ir.nodes import Network
     from rnnspec.taken_names import TakenNames
 
@@ -41,6 +43,7 @@ __all__ = [
     "refusals",
     "single_file",
     "taken_names",
+    "ways",
 ]
 
 # The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
@@ -88,9 +91,16 @@ def choose(name: str | None, *needs: Need) -> Backend:
         raise UsageError(
             f"no backend is installed, and none is needed: choose one with --backend {choice}"
         )
-    ways = [backend.missing for backend in packaged]
-    ways += [f"--backend {backend.name}" for backend in able if backend.installed]
-    raise BackendError(f"no backend is installed: {listed(ways, 'or')}")
+    compiled = [f"--backend {backend.name}" for backend in able if backend.installed]
+    raise BackendError(f"no backend is installed: {ways(packaged, *compiled)}")
+
+
+def ways(absent: Sequence[Backend], *others: str) -> str:
+    """Return the ways to get one of several backends, or to do without."""
+    extras = [backend.way for backend in absent if backend.extra]
+    rest = [backend.way for backend in absent if not backend.extra]
+    clone = [f"{listed(extras, 'or')} in a clone of rnnspec"] if extras else []
+    return listed([*clone, *rest, *others], "or")
 
 
 def names(last: str = "and") -> str:
@@ -125,7 +135,7 @@ def single_file(backend: Backend) -> Backend:
     """
     if message := lack(backend, SINGLE_FILE):
         raise UsageError(message)
-    return replace(backend, files=(backend.single_file,))
+    return replace(backend, files=(backend.single_file,), loading=backend.loading_single)
 
 
 def quantized() -> list[str]:

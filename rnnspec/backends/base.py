@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from rnnspec.taken_names import NO_NAMES, TakenNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from rnnspec.backends.contract import Emitter, Runtime, Slots
     from rnnspec.backends.optimizers import Cause
@@ -52,7 +54,9 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
-    ``single_file`` is the one that holds all of them, if a single one is asked for.
+    ``single_file`` is the one that holds all of them, if a single one is asked for, and
+    ``loading_single`` the code that loads it; ``{file}`` is its name, and ``{macro}`` the entry in
+    capitals.
     ``targets`` are the kinds of processor that its source can be written for; a backend with
     targets also takes the longest sequence.
     ``quantized`` are the types to which a file can be quantized; with ``quantizes_source``, another
@@ -61,6 +65,7 @@ class Backend:
     it is more than a relative one of a few units.
     ``command`` returns the name of the program that the runtime needs, if it needs one, and
     ``command_version`` its version.
+    ``importing`` returns what the runtime is imported in.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has ``own_steps``; ``causes`` returns known differences of these.
@@ -82,6 +87,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
     single_file: str = ""
+    loading_single: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     quantized: tuple[str, ...] = ()
     quantizes_source: bool = False
@@ -91,6 +97,7 @@ class Backend:
     command: Callable[[], str] | None = None
     command_version: Callable[[], str] = str
     engine: Callable[[], str] | None = None
+    importing: Callable[[], AbstractContextManager[None]] = nullcontext
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
     taken: TakenNames = NO_NAMES
@@ -117,16 +124,34 @@ class Backend:
         return shlex.join(_requirements_of(self.extra) or [self.distribution])
 
     @property
+    def way(self) -> str:
+        """The shortest way to get what is not installed."""
+        if self.command is not None:
+            return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
+        return f"pip install {shlex.quote(f'.[{self.extra}]') if self.extra else self.requirement}"
+
+    @property
     def missing(self) -> str:
         """What to do if the framework, or the program that the runtime needs, is not installed."""
-        if self.command is None:
-            return f"pip install {self.requirement}"
-        return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
+        if self.command is not None or not self.extra:
+            return self.way
+        return f"{self.way} in a clone of rnnspec, or pip install {self.requirement}"
+
+    @property
+    def absence(self) -> str:
+        """A message for when it is not installed: what is missing, and what to do."""
+        what = f"no {self.title} compiler" if self.command else f"{self.title} is not installed"
+        return f"{what}: {self.missing}"
 
     @property
     def suffix(self) -> str:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
+
+    @property
+    def single_suffix(self) -> str:
+        """The suffix of the single file that ``build`` writes if it is asked for, else empty."""
+        return self.single_file.removeprefix("{name}")
 
     def form(self, name: Form | None) -> Form:
         """Return the form of source that is named, or the first one if none is."""
@@ -157,7 +182,8 @@ class Backend:
         """
         self.require()
         try:
-            runtime: Runtime = self._module("runtime").RUNTIME
+            with self.importing():
+                runtime: Runtime = self._module("runtime").RUNTIME
         except Exception as error:  # Keras raises ValueError for an unknown engine
             raise BackendError(f"{self.title} cannot be imported: {error}") from error
         return runtime
@@ -168,8 +194,7 @@ class Backend:
         from importlib import metadata
 
         if not self.installed:
-            what = f"no {self.title} compiler" if self.command else f"{self.title} is not installed"
-            raise BackendError(f"{what}: {self.missing}")
+            raise BackendError(self.absence)
         try:
             version = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:

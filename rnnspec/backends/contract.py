@@ -56,11 +56,15 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """The parameter count of a stock layer that the generated source replaces, and the reason."""
+    """The parameter count of a stock layer that the generated source replaces, and the reason.
+
+    ``adds`` is what it has beside the parameters of the spec.
+    """
 
     layer: str
     type: str
     parameters: int
+    adds: str
     reason: str
 
 

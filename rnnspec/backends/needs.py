@@ -71,6 +71,20 @@ def options(target: str | None, max_steps: int | None) -> tuple[Need, ...]:
     return tuple(need for value, need in asked if value is not None)
 
 
+def source_ending(suffix: str) -> Need:
+    """Return the need to write source into a file of an ending."""
+    return Need(
+        f"write source to {suffix} files",
+        lambda backend: backend.ending == suffix,
+        lambda backend: f"only to {backend.ending} files",
+    )
+
+
+def ending(suffix: str) -> Need:
+    """Return the need to save a model in a single file of an ending."""
+    return Need(f"write {suffix}", lambda backend: backend.suffix == suffix)
+
+
 def quantized(kind: str) -> Need:
     """Return the need to quantize files to a type."""
     return Need(f"quantize to {kind}", lambda backend: kind in backend.quantized)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import BackendError
 from rnnspec.files import NO_WORKING_FOLDER, has_working_folder
+from rnnspec.processes import held_back_stderr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from rnnspec.backends import Backend
 
@@ -38,27 +36,6 @@ def import_quietly(backends: Iterable[Backend]) -> None:
         raise BackendError(NO_WORKING_FOLDER)
     # TensorFlow logs CPU features from C++, where Python's logging settings have no effect.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _held_back_stderr():
+    with held_back_stderr(lambda _: ""):
         for backend in backends:
             _ = backend.runtime
-
-
-@contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    # A file, not a pipe, because a full pipe would block the import. The descriptor is replaced,
-    # not sys.stderr, because C++ code does not use the latter.
-    with tempfile.TemporaryFile() as chatter:
-        try:
-            os.dup2(chatter.fileno(), 2)
-            yield
-        except Exception:
-            os.dup2(kept, 2)
-            chatter.seek(0)
-            # Written through sys.stderr, which ignores failures, so that the error is still raised.
-            sys.stderr.write(chatter.read().decode(errors="backslashreplace"))
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -83,7 +83,7 @@ SingleHeader = Annotated[
     typer.Option(
         "--single-header",
         help=f"Of {listed([backend.name for backend in having(SINGLE_FILE)])}: write a single "
-        "header, with its path as OUT.",
+        "header, which OUT says too if it ends in .h.",
     ),
 ]
 Format = Annotated[

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rnnspec.arguments import one_of
-from rnnspec.cli.guard import escape_commands, print_command
+from rnnspec.cli.guard import print_command
 from rnnspec.cli.messages import tell
 from rnnspec.cli.results import CLEAN, Checked, in_repository, readable, summary
 from rnnspec.errors import (
@@ -15,6 +15,7 @@ from rnnspec.errors import (
     UsageError,
     printable,
     render_line,
+    render_place,
     render_problem,
 )
 
@@ -112,21 +113,18 @@ _IN_PROPERTY = _IN_DATA | str.maketrans({":": "%3A", ",": "%2C"})
 def _print_commands(results: Sequence[Checked], tool: str) -> None:
     """Print workflow commands, which GitHub shows as annotations on the lines of a change.
 
-    The problems with their places follow: the log shows nothing of a command but its text, and a
-    change has only so many annotations.
+    Their text begins with the place: the log shows nothing else of a command, and a change has only
+    so many annotations.
     """
     for result in results:
+        path = printable(result.path)
         if result.state == "unreadable":
-            print_command(_command("error", Problem(result.path, result.reason), result.reason))
+            text = f"{path}: {result.reason}"
+            print_command(_command("error", Problem(result.path, result.reason), text))
         for problem in result.first:
-            where = f"{problem.where}: " if problem.where else ""
-            text = printable(f"{where}{problem.message}")
-            print_command(_command(_COMMANDS[problem.severity], problem, text))
+            print_command(_command(_COMMANDS[problem.severity], problem, render_place(problem)))
         if result.more:
-            print_command(_command("notice", Problem(result.path, ""), result.more))
-    for line in _lines(results):
-        # Outside a workflow, the stream itself does not break commands.
-        print(escape_commands(line))
+            print_command(_command("notice", Problem(result.path, ""), f"{path}: {result.more}"))
     print(summary(results, tool))
 
 

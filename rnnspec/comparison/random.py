@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rnnspec.backends import form_named, get, needs
 from rnnspec.backends.base import LEVELS
 from rnnspec.comparison.levels import level_for
-from rnnspec.comparison.run import comparable, parity
+from rnnspec.comparison.run import absent, comparable, parity
 from rnnspec.errors import (
     BackendError,
     GenerationError,
@@ -49,6 +49,12 @@ class Pass:
     def chosen(self) -> list[Backend]:
         """The backends of this pass."""
         return comparable(self.backends, self.level, self.dtype, form_named(self.form))
+
+    @property
+    def absent(self) -> list[Backend]:
+        """The backends that would be in this pass if they were installed."""
+        named = self.backends is not None
+        return [] if named else absent(self.level, self.dtype, form_named(self.form))
 
     @property
     def words(self) -> str:

@@ -139,8 +139,9 @@ class SpecParity:
 class ParityReport:
     """Every spec on every backend.
 
-    ``form`` is the form of source that was asked for. ``tolerances`` has the largest difference
-    that counts as equal, by level. It is relative for values above 1. In float32, each output has a
+    ``form`` is the form of source that was asked for, and ``absent`` are the backends that were
+    left out because they are not installed. ``tolerances`` has the largest difference that counts
+    as equal, by level. It is relative for values above 1. In float32, each output has a
     bound of its own, usually far below that of ``forward``; findings have the bound that was used.
     """
 
@@ -149,6 +150,12 @@ class ParityReport:
     tolerances: dict[str, float]
     specs: tuple[SpecParity, ...]
     form: Form | None = None
+    absent: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence about each backend that is not installed, with how to get it."""
+        return tuple(f"Left out {name}: {get(name).absence}" for name in self.absent)
 
     @property
     def compared(self) -> str:
@@ -198,6 +205,7 @@ class ParityReport:
             "dtype": self.dtype,
             "tolerances": self.tolerances,
             "specs": [_spec(spec) for spec in self.specs],
+            **({"absent": list(self.absent)} if self.absent else {}),
         }
 
 

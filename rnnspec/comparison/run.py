@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.arguments import list_from, received, seed_from
-from rnnspec.backends import form_named, get, having, needs, refusals
+from rnnspec.backends import form_named, get, having, needs, refusals, ways
 from rnnspec.comparison.batch import checked_batch
 from rnnspec.comparison.case import Case, batch_of
 from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import level_for, levels_up_to, tolerances, trains_own
 from rnnspec.comparison.report import ParityReport, SpecParity
-from rnnspec.errors import UnsupportedError, UsageError
+from rnnspec.errors import BackendError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.memory import memory_for
 from rnnspec.pipeline import Program, program
@@ -67,8 +67,8 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
 
     Args:
         specs: one spec or several, each a path or the result of ``load``.
-        backends: their names. By default all that support the level and the dtype; one that
-            refuses a spec is then left out, and the report says so.
+        backends: their names. By default all that support the level and the dtype; one that is
+            not installed or refuses a spec is then left out, and the report says so.
         level: the last level to compare, by default ``gradients``, or ``forward`` for other forms.
         form: the form of source, by default the first one of each backend; ``inference`` and
             ``step``, the latter on random chunks of the batch, are compared up to ``forward``.
@@ -110,6 +110,7 @@ class Prepared:
     level: str
     dtype: str
     form: Form | None
+    absent: tuple[str, ...] = ()
 
     def compare(self, tasks: Iterable[Task], progress: Callable[[str], None]) -> list[SpecParity]:
         """Compare specs in this process."""
@@ -119,7 +120,8 @@ class Prepared:
     def report(self, compared: Iterable[SpecParity]) -> ParityReport:
         """Return the report of these comparisons, or of a part of them."""
         allowed = {name: tolerances(self.dtype)[name] for name in levels_up_to(self.level)[1:]}
-        return ParityReport(self.level, self.dtype, allowed, tuple(compared), self.form)
+        specs = tuple(compared)
+        return ParityReport(self.level, self.dtype, allowed, specs, self.form, self.absent)
 
 
 def prepare(  # noqa: PLR0913 - each is an option of the command line
@@ -149,7 +151,10 @@ def prepare(  # noqa: PLR0913 - each is an option of the command line
         backend.require()
     for plan in plans:
         options.check_batch(plan.program.network)
-    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, of_form)
+    tasks = tuple(Task(plan, options) for plan in plans)
+    left_out = absent(level, dtype, of_form, own=own) if backends is None else []
+    names = tuple(backend.name for backend in left_out)
+    return Prepared(tasks, level, dtype, of_form, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,22 +201,46 @@ def comparable(
     *,
     own: bool = False,
 ) -> list[Backend]:
-    """Return the named backends, each once, or all that support ``level`` in ``dtype``.
+    """Return the named backends, each once, or the installed ones that support ``level``.
 
-    A backend that does not write source of ``form`` does not count, nor, if ``own`` is true, one
-    without optimizers of its own.
+    They support it in ``dtype``. A backend that does not write source of ``form`` does not count,
+    nor, if ``own`` is true, one without optimizers of its own.
 
     Raises:
         UsageError: a backend, the level or the dtype is unknown, or a backend does not support it.
+        BackendError: none is named, and too few are installed.
     """
     levels_up_to(level)
     tolerances(dtype)
+    required = _required(level, dtype, form, own=own)
+    if backends is not None:
+        # Named twice, a backend would be compared with itself.
+        return list(dict.fromkeys(get(name, *required) for name in list_from("backends", backends)))
+    able = having(*required)
+    installed = [backend for backend in able if backend.installed]
+    least = _least(level)
+    if len(installed) < least <= len(able):
+        what = "only one backend" if installed else "no backend"
+        need = "is installed, and training is compared between two" if installed else "is installed"
+        left = [backend for backend in able if backend not in installed]
+        raise BackendError(f"{what} {need}: {ways(left)}")
+    return installed
+
+
+def absent(level: str, dtype: str, form: Form | None = None, *, own: bool = False) -> list[Backend]:
+    """Return the backends that could be compared if they were installed."""
+    able = having(*_required(level, dtype, form, own=own))
+    return [backend for backend in able if not backend.installed]
+
+
+def _required(level: str, dtype: str, form: Form | None, *, own: bool) -> tuple[needs.Need, ...]:
     optimizers = (needs.OPTIMIZERS,) if own else ()
-    required = needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers
-    if backends is None:
-        return having(*required)
-    # Named twice, a backend would be compared with itself.
-    return list(dict.fromkeys(get(name, *required) for name in list_from("backends", backends)))
+    return (needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers)
+
+
+def _least(level: str) -> int:
+    """Return the smallest number of backends that can be compared."""
+    return 2 if level == "training" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +258,7 @@ def _plan_all(
     """Plan each comparison; backends that the user named must all take part."""
     if not chosen or not programs:
         raise UsageError("expected at least one spec and one backend")
-    least = 2 if options.level == "training" else 1
+    least = _least(options.level)
     if len(chosen) < least:
         raise UsageError("training is compared between backends; expected at least two of them")
     least = len(chosen) if named else least

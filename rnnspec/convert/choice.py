@@ -14,6 +14,7 @@ from rnnspec.errors import UsageError, listed
 from rnnspec.files.regular import missing
 from rnnspec.importing.origins import ORIGINS, check_whole
 from rnnspec.importing.run import take
+from rnnspec.saving import is_single_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,15 +126,15 @@ def kind_named(
 ) -> Kind:
     """Return the kind of an output, judged by its path, or the one of a named backend.
 
-    A folder without a named backend is of the first one that writes folders. A kind with source
-    has it in a form.
+    A folder without a named backend is of the first one that writes folders. With ``single``, or
+    where the ending says so, it is a single file. A kind with source has it in a form.
 
     Raises:
         UsageError: the path fits no kind, or not the backend, or the kind has no source of this
             form.
     """
     kinds: tuple[Kind, ...] = KINDS
-    if single:
+    if single or is_single_file(output):
         able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
         kinds = tuple(FrameworkFiles(single_file(each)) for each in able)
     elif backend is not None:
@@ -144,7 +145,7 @@ def kind_named(
         return found
     if not isinstance(found, FrameworkFiles):
         what = "--target and --max-steps" if form is None else f"--form {form}"
-        raise UsageError(f"a canonical file has no source; it cannot honour {what}")
+        raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {what}")
     if missing := lack(found.backend, *needs.source(form)):
         raise UsageError(missing)
     return replace(found, written=form, options=options)

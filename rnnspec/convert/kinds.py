@@ -113,8 +113,10 @@ class CanonicalFile:
     def read(self, path: Path, program: Program, importing: Importing) -> Taken:  # noqa: ARG002
         """Return the arrays in a file."""
         arrays = canonical.read_arrays(path, program.network)
-        unlike = ("a canonical file has arrays and a spec, and nothing that can be run",)
-        form = "canonical file"
+        unlike = (
+            "a .safetensors file of rnnspec has arrays and a spec, and nothing that can be run",
+        )
+        form = ".safetensors file of rnnspec"
         imported = Imported(network=program.network, arrays=arrays, form=form, unlike=unlike)
         return Taken(program.spec.document.text, program, arrays, imported)
 
@@ -179,9 +181,12 @@ class FrameworkFiles:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The form of a path of this kind, for messages."""
-        suffix = self.backend.suffix
-        return (f"NAME{suffix}" if suffix else f"a folder of {self.backend.title}",)
+        """The forms of a path of this kind, for messages."""
+        backend = self.backend
+        if backend.suffix:
+            return (f"NAME{backend.suffix}",)
+        single = (f"NAME{backend.single_suffix}",) if backend.single_suffix else ()
+        return (*single, f"a folder of {backend.title}")
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind."""

@@ -17,11 +17,12 @@ from rnnspec.importing.original import Compared, compare_file
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.convert.kinds import Importing, Source, Written
     from rnnspec.importing.run import Taken
     from rnnspec.pipeline import Program
+    from rnnspec.slots import Array
 
 _MOST_CHANGES = 5
 
@@ -93,6 +94,28 @@ def convert(  # noqa: PLR0913 - the options of the command
     return Converted(taken, written, compared)
 
 
+def write(  # noqa: PLR0913 - the options of the command
+    program: Program,
+    arrays: Mapping[str, Array],
+    output: Path,
+    *,
+    backend: str | None,
+    form: str | None,
+    options: SourceOptions,
+    force: bool,
+) -> Written:
+    """Write a trained model in memory as ``convert`` writes one that it has read.
+
+    Raises:
+        RnnspecError: as for ``convert``.
+    """
+    target = kind_named(output, backend, form_named(form), options)
+    inputs = Inputs.of(program.named_files)
+    target.check_output(output, program, force=force, inputs=inputs)
+    _check_finite(arrays, program.source)
+    return target.write(output, program, arrays, Backend.require, force=force)
+
+
 def spec_for(kind: Source, path: Path, named: Program | None, *, allow_outside: bool) -> Program:
     """Return the spec of a file: the named one, or the one that the file contains.
 
@@ -148,8 +171,12 @@ def read(kind: Source, path: Path, program: Program, importing: Importing) -> Ta
             numbers that are not finite.
     """
     found = kind.read(path, program, importing)
-    # The comparison after writing would refuse NaN and infinity too, but blame the conversion.
-    for name, array in found.arrays.items():
-        if not is_finite(array):
-            raise UsageError(f"{name}: expected finite numbers, received others", str(path))
+    _check_finite(found.arrays, str(path))
     return found
+
+
+def _check_finite(arrays: Mapping[str, Array], source: str) -> None:
+    # The comparison after writing would refuse NaN and infinity too, but blame the conversion.
+    for name, array in arrays.items():
+        if not is_finite(array):
+            raise UsageError(f"{name}: expected finite numbers, received others", source)

@@ -92,11 +92,12 @@ def lengths(network: Network) -> dict[str, str]:
     return result
 
 
-def entry(layer: Layer, length: str = "T") -> Entry:
-    """Return the margin entry of a layer with an output of any ``length``."""
+def entry(layer: Layer, length: str = "T", head: str = "") -> Entry:
+    """Return the margin entry of a layer of a named ``head``, with an output of any ``length``."""
     parameters = count(layer)
     sizes = shape(layer.output, length)
     detail = [f"→ {sizes}", *([_parameters(parameters)] if parameters else [])]
+    detail += [f"head {head}"] if head else []
     return Entry(layer.name, kind(layer), "  ·  ".join(detail))
 
 

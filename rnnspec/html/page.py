@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.html import results
-from rnnspec.html.elements import Content, element, render, table
+from rnnspec.html.elements import Content, element, paragraph, render, table
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def page(report: ParityReport, specs: Sequence[Spec], *, seed: int, command: str
         for result, spec in zip(report.specs, specs, strict=True)
     )
     again = element("section", element("h2", "How to repeat it"), _details(report, seed, command))
-    return document(heading, element("h1", heading), verdict, *sections, again)
+    absent = map(paragraph, report.left_out)
+    return document(heading, element("h1", heading), verdict, *absent, *sections, again)
 
 
 def document(title: str, *content: Content, style: str = "") -> str:

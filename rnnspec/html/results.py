@@ -11,8 +11,8 @@ from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
 from rnnspec.diff import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
 from rnnspec.errors import UsageError, render_difference
+from rnnspec.foreign import Model
 from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
-from rnnspec.importing.live import Model
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.pipeline import program
@@ -66,10 +66,11 @@ def description(text: str) -> Iterator[Element]:
 def picture(spec: Spec) -> Iterator[Element]:
     """Yield the picture of a spec, unless the network is too large for one.
 
-    It is an image: several in one notebook then share no names, and nothing in it is active.
+    It is an image: several in one notebook then share no names, and nothing in it is active. It is
+    dark on dark pages, as the page around it.
     """
     try:
-        svg = str(draw(spec))
+        svg = str(draw(spec, theme="auto"))
     except UsageError:
         return
     data = base64.b64encode(svg.encode()).decode()
@@ -122,6 +123,7 @@ def _arrow(*sides: str) -> str:
 def _report(report: ParityReport) -> Iterator[Element]:
     """Yield the verdict, then a table and the differences of each spec."""
     yield verdict(report)
+    yield from map(paragraph, report.left_out)
     for spec in report.specs:
         yield parity_table(spec, report.tolerances)
         yield from remarks(spec)

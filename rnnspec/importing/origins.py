@@ -218,7 +218,10 @@ def _no_state_dict(path: Path) -> UsageError:
     except UsageError as error:
         return error
     if SPEC_KEY in metadata:
-        message = "is a canonical file, with its spec in it; 'rnnspec convert' takes it as it is"
+        message = (
+            "is a .safetensors file of rnnspec, with its spec in it; 'rnnspec convert' takes it as "
+            "it is"
+        )
         return UsageError(message, str(path))
     return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
 

@@ -63,18 +63,25 @@ def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
     }
 
 
+def _require(key: str, schema: Schema) -> Schema:
+    """Require ``key``, with a value that matches ``schema``."""
+    return {"required": [key], "properties": {key: schema}}
+
+
+def _apply(key: str, schema: Schema | bool) -> Schema:
+    """Apply ``schema`` to the value of ``key``, which may be absent."""
+    # Accepts anything but a mapping, so this is reported once, by the schema of the key itself.
+    return {"properties": {key: schema}}
+
+
+_FALSE: Schema = {"const": False}
+
 # Only the dependency would accept `merge` beside `bidirectional: false`.
 _RECURRENT: Schema = {
     "dependencies": {"merge": ["bidirectional"], "variational": ["dropout"]},
     "allOf": [
-        {
-            "if": {"required": ["merge"]},
-            "then": {"properties": {"bidirectional": {"const": True}}},
-        },
-        {
-            "if": {"required": ["variational"]},
-            "then": {"properties": {"dropout": {"exclusiveMinimum": 0}}},
-        },
+        {"if": {"required": ["merge"]}, "then": _apply("bidirectional", {"const": True})},
+        {"if": {"required": ["variational"]}, "then": _apply("dropout", {"exclusiveMinimum": 0})},
     ],
 }
 _KEEPS_STEPS: Schema = {
@@ -84,28 +91,23 @@ WITHIN: dict[str, Schema] = {
     "Input": {"minProperties": 1, "dependencies": {"mask_value": ["features"]}},
     "Embedding": {
         "dependencies": {"weights": ["words"], "words": ["weights"]},
-        "if": {"required": ["mask_zero"], "properties": {"mask_zero": {"const": True}}},
-        "then": {"properties": {"vocabulary": {"minimum": 2}}},
+        "if": _require("mask_zero", {"const": True}),
+        "then": _apply("vocabulary", {"minimum": 2}),
     },
     "SimpleRNN": _RECURRENT,
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
     "Head": {
         "dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")},
-        "if": {"required": ["pooling"], "properties": {"pooling": _KEEPS_STEPS}},
-        "then": {"properties": {"normalize": {"const": "none"}}},
-        "else": {
-            "properties": {"hidden": {"items": {"properties": {"variational": {"const": False}}}}}
-        },
+        "if": _require("pooling", _KEEPS_STEPS),
+        "then": _apply("normalize", {"const": "none"}),
+        "else": _apply("hidden", {"items": _apply("variational", _FALSE)}),
     },
     "Conv": {
-        "if": {"required": ["kernel_size"], "properties": {"kernel_size": {"const": 1}}},
-        "then": {"properties": {"dilation": {"maximum": 1}}},
+        "if": _require("kernel_size", {"const": 1}),
+        "then": _apply("dilation", {"maximum": 1}),
     },
-    "Dropout": {
-        "if": {"required": ["rate"], "properties": {"rate": {"const": 0}}},
-        "then": {"properties": {"variational": {"const": False}}},
-    },
+    "Dropout": {"if": _require("rate", {"const": 0}), "then": _apply("variational", _FALSE)},
     "AttentionSettings": {"dependencies": {"activation": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},
@@ -114,34 +116,11 @@ WITHIN: dict[str, Schema] = {
 """Conditions between the keys of a mapping, by the name of its model."""
 
 
-def _inside(section: str, schema: Schema, *, required: bool = False) -> Schema:
-    """Apply ``schema`` to a section, which may be absent unless it is ``required``."""
-    inside: Schema = {"properties": {section: schema}}
-    return {"required": [section], **inside} if required else inside
-
-
-# 'properties' accepts a section that is not a mapping, so this is reported once, by its own schema.
-def _without(section: str, key: str) -> Schema:
-    return _inside(section, {"properties": {key: False}})
-
-
-def _some_layer(schema: Schema) -> Schema:
-    """Require that at least one layer of ``rnn`` matches ``schema``."""
+def _some_layer(*types: str, **values: Schema) -> Schema:
+    """Require that ``rnn`` has a layer of one of ``types``, with ``values`` by key."""
+    schema = {"required": ["type"], "properties": {"type": {"enum": list(types)}, **values}}
     # A single layer may be written without a list.
-    some = {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema}
-    return _inside("rnn", some)
-
-
-def _layer(*types: str) -> Schema:
-    return {"required": ["type"], "properties": {"type": {"enum": list(types)}}}
-
-
-_KEEPS_BIAS: Schema = {"not": {"const": False}}
-
-
-def _layer_with_bias(*types: str) -> Schema:
-    schema = _layer(*types)
-    return {**schema, "properties": {**schema["properties"], "bias": _KEEPS_BIAS}}
+    return _apply("rnn", {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema})
 
 
 def _each_head(schema: Schema) -> Schema:
@@ -152,122 +131,80 @@ def _each_head(schema: Schema) -> Schema:
 def _some_head(schema: Schema) -> Schema:
     """Require that at least one head matches ``schema``."""
     several = {"type": "object", "not": {"additionalProperties": {"not": schema}}}
-    return {
-        "anyOf": [
-            _inside("head", schema, required=True),
-            _inside("heads", several, required=True),
-        ]
-    }
+    return {"anyOf": [_require("head", schema), _require("heads", several)]}
 
 
-def _pools_a_list_with(schema: Schema) -> Schema:
-    return {"type": "array", "contains": schema}
-
-
-# Properties apply only to keys that are present, so this also matches the default of `pooling`.
-_POOLS_LAST = _inside("head", {"properties": {"pooling": {"const": "last"}}}, required=True)
-_SCORES_WITH_UNITS: Schema = {
+_KEEPS_BIAS: Schema = {"not": _FALSE}
+_SCORES_WITH_UNITS = {
     "type": "object",
-    "required": ["attention"],
-    "properties": {"attention": {"type": "object", "required": ["units"]}},
+    **_require("attention", {"type": "object", "required": ["units"]}),
 }
+_BIASED_DENSE: Schema = {"properties": {"type": {"const": "dense"}, "bias": _KEEPS_BIAS}}
+_BIASED_PARTS: list[Schema] = [
+    {"required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
+    _require("hidden", {"contains": _BIASED_DENSE}),
+    _require(
+        "pooling",
+        {"anyOf": [_SCORES_WITH_UNITS, {"type": "array", "contains": _SCORES_WITH_UNITS}]},
+    ),
+]
 _HAS_BIAS: Schema = {
     "anyOf": [
-        _some_layer(_layer_with_bias(*models.RECURRENT, "dense", "conv")),
-        _some_head(
-            {
-                "anyOf": [
-                    {"required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
-                    {
-                        "required": ["hidden"],
-                        "properties": {
-                            "hidden": {
-                                "contains": {
-                                    "properties": {"type": {"const": "dense"}, "bias": _KEEPS_BIAS}
-                                }
-                            }
-                        },
-                    },
-                    {
-                        "required": ["pooling"],
-                        "properties": {
-                            "pooling": {
-                                "anyOf": [
-                                    _SCORES_WITH_UNITS,
-                                    _pools_a_list_with(_SCORES_WITH_UNITS),
-                                ]
-                            }
-                        },
-                    },
-                ]
-            }
-        ),
+        _some_layer(*models.RECURRENT, "dense", "conv", bias=_KEEPS_BIAS),
+        _some_head({"anyOf": _BIASED_PARTS}),
     ]
 }
+# Properties apply only to keys that are present, so this also matches the default of `pooling`.
+_POOLS_LAST = _require("head", _apply("pooling", {"const": "last"}))
 # After a repeat there is no padding, and the number of steps is known.
-_REPEATS = _some_layer(_layer("repeat"))
+_REPEATS = _some_layer("repeat")
 _IS_MASKED: Schema = {
     "anyOf": [
-        _inside("input", {"required": ["mask_value"]}, required=True),
-        _inside(
-            "embedding",
-            {"required": ["mask_zero"], "properties": {"mask_zero": {"const": True}}},
-            required=True,
-        ),
+        _require("input", {"required": ["mask_value"]}),
+        _require("embedding", _require("mask_zero", {"const": True})),
     ]
 }
+_NEEDS_ALL_STEPS: Schema = {
+    "anyOf": [
+        {"enum": ["flatten", "last_step"]},
+        {"type": "object", "required": ["last_steps"]},
+        {"type": "array", "contains": {"const": "last_step"}},
+    ]
+}
+_NO_EMBEDDING: Schema = {"not": {"required": ["embedding"]}}
 BETWEEN_SECTIONS: list[Schema] = [
     {
         "if": {"required": ["embedding"]},
-        "then": _without("input", "features"),
-        "else": _inside("input", {"required": ["features"]}, required=True),
+        "then": _apply("input", _apply("features", False)),
+        "else": _require("input", {"required": ["features"]}),
     },
-    {"if": {"not": {"required": ["embedding"]}}, "then": _without("initializers", "embedding")},
-    {"if": {"not": _HAS_BIAS}, "then": _without("initializers", "bias")},
+    {"if": _NO_EMBEDDING, "then": _apply("initializers", _apply("embedding", False))},
+    {"if": {"not": _HAS_BIAS}, "then": _apply("initializers", _apply("bias", False))},
     {
-        "if": {"not": _some_layer(_layer_with_bias("lstm"))},
-        "then": _without("initializers", "forget_bias"),
+        "if": {"not": _some_layer("lstm", bias=_KEEPS_BIAS)},
+        "then": _apply("initializers", _apply("forget_bias", False)),
     },
-    _some_layer(_layer(*models.RECURRENT)),
-    {"if": {"required": ["head"]}, "then": {"properties": {"heads": False}}},
+    _some_layer(*models.RECURRENT),
+    {"if": {"required": ["head"]}, "then": _apply("heads", False)},
+    {"if": _NO_EMBEDDING, "then": _each_head(_apply("tied", _FALSE))},
     {
-        "if": {"not": {"required": ["embedding"]}},
-        "then": _each_head({"properties": {"tied": {"const": False}}}),
-    },
-    {
-        "if": {
-            "not": {"anyOf": [_REPEATS, _inside("input", {"required": ["length"]}, required=True)]}
-        },
-        "then": _each_head({"properties": {"pooling": {"not": {"const": "flatten"}}}}),
+        "if": {"not": {"anyOf": [_REPEATS, _require("input", {"required": ["length"]})]}},
+        "then": _each_head(_apply("pooling", {"not": {"const": "flatten"}})),
     },
     {
         "if": {"allOf": [_IS_MASKED, {"not": _REPEATS}]},
-        "then": _each_head(
-            {
-                "properties": {
-                    "pooling": {
-                        "not": {
-                            "anyOf": [
-                                {"enum": ["flatten", "last_step"]},
-                                {"type": "object", "required": ["last_steps"]},
-                                _pools_a_list_with({"const": "last_step"}),
-                            ]
-                        }
-                    }
-                }
-            },
-        ),
+        "then": _each_head(_apply("pooling", {"not": _NEEDS_ALL_STEPS})),
     },
     {
-        "if": {"allOf": [_POOLS_LAST, _inside("rnn", {"type": "object"})]},
-        "then": _inside("rnn", {"properties": {"residual": {"const": False}}}),
+        "if": {"allOf": [_POOLS_LAST, _apply("rnn", {"type": "object"})]},
+        "then": _apply("rnn", _apply("residual", _FALSE)),
     },
 ]
 """Conditions between the sections of a spec."""
 
 NOT_REPEAT: Schema = {
-    "if": _layer("repeat"),
-    "then": {"properties": {"type": {"enum": [kind for kind in models.KINDS if kind != "repeat"]}}},
+    "if": _require("type", {"enum": ["repeat"]}),
+    "then": _apply("type", {"enum": [kind for kind in models.KINDS if kind != "repeat"]}),
 }
 """The schema of the first layer, before which there is no state to repeat."""
 

@@ -48,7 +48,7 @@ def read_arrays(path: Path, network: Network) -> dict[str, Array]:
     if problems:
         more = [f"{len(problems) - 10} more such problems"] if len(problems) > 10 else []
         listed = "; ".join((*problems[:10], *more))
-        raise UsageError(f"these are not the canonical arrays of the spec: {listed}", str(path))
+        raise UsageError(f"these are not the arrays of the spec: {listed}", str(path))
     return {name: arrays[name] for name in shapes}
 
 

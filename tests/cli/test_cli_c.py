@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -76,7 +77,7 @@ def test_a_compiler_alone_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         if backend.distribution:
             absent = replace(backend, distribution="nosuch", needed=())
             monkeypatch.setitem(BACKENDS, backend.name, absent)
-    with pytest.raises(BackendError, match=r"pip install 'onnx.* or --backend c$"):
+    with pytest.raises(BackendError, match=r"pip install '.\[onnx.* or --backend c$"):
         choose(None, needs.FILES)
     present = replace(BACKENDS["torch"], distribution="numpy")
     monkeypatch.setitem(BACKENDS, "torch", present)
@@ -85,15 +86,27 @@ def test_a_compiler_alone_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
-    assert run("build", spec, "--single-header", "-o", "small.h").code == 0
-    assert run("convert", "small.h", "other.h", "--single-header").code == 0
+    assert run("build", spec, "--seed", 1, "--single-header", "-o", "small.h").code == 0
+    assert run("build", spec, "--seed", 1, "-o", "other.h").code == 0
+    assert Path("small.h").read_text() == Path("other.h").read_text()
+    ran = run("convert", "small.h", "other.h", "--force")
+    assert ran.code == 0
+    # What a program does with the lines that are printed: it links and runs.
+    include = ran.out.split("To load it, without rnnspec:\n")[1]
+    arrays = "static float y[SMALL_OUTPUTS], workspace[SMALL_WORKSPACE];\n"
+    main = "int main(void) { return !(small_self_test(y, workspace) <= 1e-6f); }\n"
+    Path("main.c").write_text(f"{include}{arrays}{main}")
+    subprocess.run([compiler.command(), "main.c", "-o", "main", "-lm"], check=True)
+    subprocess.run(["./main"], check=True)
     assert run("build", spec, "-b", "c", "-o", "folder").code == 0
+    assert run("codegen", spec, "-o", "source.h").code == 0
     # The source of the same network with another comment is another text.
     Path("said.yaml").write_text(f"{Path(spec).read_text()}description: in other words\n")
     ran = run("convert", "folder", "out.safetensors", "--spec", "said.yaml")
     assert (ran.code, "compared with the original in C compiler" in ran.out) == (0, True)
     assert entries() == {
-        *(spec, "small.h", "other.h", "said.yaml", "out.safetensors"),
+        *(spec, "small.h", "other.h", "source.h", "main.c", "main"),
+        *("said.yaml", "out.safetensors"),
         *("folder", "folder/small.h", "folder/small.c"),
     }
 
@@ -106,6 +119,7 @@ def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
             ["-b", "keras", "--single-header", "-o", "x.h"],
             "keras cannot write a single header; c can",
         ),
+        (["-b", "keras", "-o", "x.h"], "keras cannot write a single header; c can"),
         (["-b", "keras", "--max-steps", 9], "keras cannot limit the steps of a sequence; c can"),
         (
             ["-b", "c", "--target", "avx512"],

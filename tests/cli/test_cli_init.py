@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 import rnnspec
 from rnnspec.backends import taken_names
+from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.completers import network_names
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema
@@ -65,6 +67,15 @@ def test_what_is_commented_out_can_be_written(run: Run, network: str) -> None:
             written[key] = [*lines[:number], f"{indent}{key}: {rest}", *lines[number + 1 :]]
     for key in written.keys() - {"weights", "words"}:
         rnnspec.loads("\n".join(written[key]))
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_description_says_the_task_not_the_layers(name: str) -> None:
+    # It would be stale as soon as somebody edits the layers, and source repeats it.
+    description = rnnspec.load(TEMPLATES / "init" / f"{name}.yaml").description
+    assert description
+    structure = r"\b(layers?|LSTM|GRU|bidirectional|convolutions?|embedded|units?|vectors?|two)\b"
+    assert not re.search(structure, description, re.IGNORECASE)
 
 
 def test_the_list_has_every_network(run: Run, entries: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,34 @@ def test_in_single_precision(run: Run, spec: str, backend: str) -> None:
     }
     account = report["specs"][0]["backends"][backend]
     assert 1e-10 < account["forward_max_difference"] < 1e-5
+
+
+def test_what_is_not_installed_is_left_out(
+    run: Run, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    able = having(needs.level("gradients"), needs.dtype("float64"))
+    absent = [each for each in able if each.name != "torch"]
+    for backend in absent:
+        monkeypatch.setitem(sys.modules, backend.distribution, None)
+    lines = [f"Left out {each.name}: {each.absence}" for each in absent]
+    for words in ([spec], ["--random", 1]):
+        ran = run("parity", *words)
+        assert (ran.code, ran.err) == (0, "")
+        assert "\n".join(lines) in ran.out
+    report = json.loads(run("parity", spec, "--level", "counts", "--json").out)
+    assert {"keras", "jax"} <= set(report["absent"])
+    assert "torch" in report["specs"][0]["backends"]
+    # Named, it has to take part.
+    ran = run("parity", spec, "-b", "torch,keras")
+    assert (ran.code, ran.err) == (3, f"rnnspec: error: {BACKENDS['keras'].absence}\n")
+    ran = run("parity", spec, "--level", "training")
+    assert (ran.code, ran.out) == (3, "")
+    assert "only one backend is installed, and training is compared between two: pip" in ran.err
+    monkeypatch.setitem(sys.modules, "torch", None)
+    ran = run("parity", spec)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("rnnspec: error: no backend is installed: pip install ")
 
 
 def test_a_seed_gives_the_same_numbers(run: Run, spec: str) -> None:

@@ -146,13 +146,15 @@ def test_github(show: Show) -> None:
     assert show(MIXED, "github").splitlines() == [
         (
             "::error file=wrong.yaml,line=2,col=3,endLine=2,endColumn=7,title=rnnspec (E301)"
-            "::rnn[0].units: bad"
+            "::wrong.yaml:2:3: rnn[0].units: bad [E301]"
         ),
-        ("::warning file=wrong.yaml,line=3,col=1,endLine=3,endColumn=1,title=rnnspec (L999)::odd"),
-        "::notice file=wrong.yaml,title=rnnspec::fine",
-        "::notice file=advised.yaml,title=rnnspec::fine",
-        "::error file=none.yaml,title=rnnspec::no such file",
-        *show(MIXED, "concise").splitlines(),
+        (
+            "::warning file=wrong.yaml,line=3,col=1,endLine=3,endColumn=1,title=rnnspec (L999)"
+            "::wrong.yaml:3:1: odd [L999]"
+        ),
+        "::notice file=wrong.yaml,title=rnnspec::wrong.yaml: fine",
+        "::notice file=advised.yaml,title=rnnspec::advised.yaml: fine",
+        "::error file=none.yaml,title=rnnspec::none.yaml: no such file",
         SUMMARY,
     ]
 
@@ -175,15 +177,14 @@ def runner(line: str) -> tuple[str, dict[str, str], str]:
 
 def test_github_escapes(show: Show) -> None:
     problem = Problem("a,b:c%0A\n.yaml", "50% of\r\n::error::x\x1b[31m", span=Span(1, 2, 3, "x"))
-    (line, shown, summary) = show((Checked(problem.source, (problem,)),), "github").splitlines()
+    (line, summary) = show((Checked(problem.source, (problem,)),), "github").splitlines()
     command, properties, data = runner(line)
     assert command == "error"
     assert line.startswith("::error file=a%2Cb%3Ac%250A%0A.yaml,line=1,")
     assert properties["file"] == problem.source
     assert properties["col"] == "2"
     # The message is escaped once, for all formats, and contains no line feed of its own.
-    assert data == "50% of\\r\\n::error::x\\x1b[31m"
-    assert shown == f"a,b:c%0A\\n.yaml:1:2: error: {data}"
+    assert data == "a,b:c%0A\\n.yaml:1:2: 50% of\\r\\n::error::x\\x1b[31m"
     assert summary == "1 spec: 1 wrong (1 problem)"
 
 

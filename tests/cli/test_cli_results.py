@@ -27,6 +27,11 @@ def test_summary_json(run: Run, spec: str) -> None:
             {"name": "dense_1", "type": "Dense", "output_shape": [None, 1], "parameters": 4},
         ],
         "parameters": PARAMETERS,
+        "stock": {"torch": [{
+            "layer": "lstm_1", "type": "nn.LSTM", "parameters": 108,
+            "adds": "a second bias (bias_hh)",
+            "reason": "which is redundant: only the sum of both matters",
+        }]},
     }  # fmt: skip
 
 
@@ -45,6 +50,8 @@ def test_summary(run: Run, spec: str) -> None:
         "Total parameters: 180\n"
         "Trainable parameters: 180\n"
         "Non-trainable parameters: 0\n"
+        "Built-in layers of PyTorch would have 192 parameters, with a second bias (bias_hh) in "
+        "nn.LSTM\n"
     )
 
 

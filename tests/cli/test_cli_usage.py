@@ -25,15 +25,18 @@ from rnnspec.version import __version__
 
 Run = Callable[..., Any]
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-# The requirements themselves, because pip can only install an extra of a published package.
-EXTRAS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
+# The requirements too, because pip can only install an extra of a published package.
+EXTRAS = {
+    name: f"'.[{name}]' in a clone of rnnspec, or pip install {shlex.join(each)}"
+    for name, each in PROJECT["optional-dependencies"].items()
+}
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
     *("schema", "convert", "draw", "doctor", "completion", "conformance", "import"),
 ]
 
 
-@pytest.mark.parametrize("option", ["--help", "-h"])
+@pytest.mark.parametrize("option", ["--help", "-h", "help"])
 def test_help_names_every_command_and_cuts_nothing(run: Run, option: str) -> None:
     ran = run(option)
     assert (ran.code, ran.err) == (0, "")
@@ -86,6 +89,8 @@ def test_version(run: Run) -> None:
         ([], "Usage: rnnspec"),
         (["frobnicate"], "unknown command 'frobnicate'; expected init, validate, lint"),
         (["valdate", "x"], "unknown command 'valdate'; did you mean 'validate'?"),
+        (["hlep"], "unknown command 'hlep'; did you mean 'help'?"),
+        (["help", "biuld"], "unknown command 'biuld'; did you mean 'build'?"),
         (["summarize", "{spec}"], "did you mean 'summary'?"),
         (["init", "-n", "tager"], "unknown network 'tager'; did you mean 'tagger'?"),
         (["codegen", "{spec}", "-b", "Kreas"], "unknown backend 'Kreas'; did you mean 'keras'?"),
@@ -172,8 +177,9 @@ def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPa
     with_frameworks(monkeypatch)
     ran = run("build", spec)
     assert (ran.code, ran.out) == (3, "")
-    commands = [f"pip install {EXTRAS[each.extra]}" for each in BACKENDS.values() if each.extra]
-    assert f"no backend is installed: {listed(commands, 'or')}\n" in ran.err
+    commands = [f"pip install '.[{each.extra}]'" for each in BACKENDS.values() if each.extra]
+    every = f"{listed(commands, 'or')} in a clone of rnnspec"
+    assert f"no backend is installed: {every}\n" in ran.err
 
 
 def test_source_needs_none_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +240,8 @@ def test_a_backend_that_is_too_old(
     ran = run(command, spec, option, backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     assert "0.5.1+cpu is too old" in ran.err
-    assert f"pip install --upgrade {EXTRAS[record.extra]}" in ran.err
+    requirements = EXTRAS[record.extra].partition(", or pip install ")[2]
+    assert f"pip install --upgrade {requirements}" in ran.err
 
 
 def test_an_import_that_fails(run: Run, python: Run, spec: str) -> None:

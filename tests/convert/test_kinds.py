@@ -50,7 +50,7 @@ def test_each_kind_to_itself_and_to_another(run: Run, spec: str, source: str, ta
     what = "what was read: " if target == "canonical" else "the NumPy reference with the same"
     assert equal.startswith(f"equal to {what}")
     (compared,) = (line for line in lines if "compared with the original" in line)
-    run_in = "not compared with the original: a canonical file has arrays and a spec, and nothing"
+    run_in = "not compared with the original: a .safetensors file of rnnspec has arrays and a spec"
     run_in = run_in if source == "canonical" else "compared with the original in "
     assert compared.startswith(run_in)
     wanted = arrays_of(TEXT)

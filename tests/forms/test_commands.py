@@ -151,4 +151,6 @@ def test_a_canonical_file_has_no_form(run: Run) -> None:
     Path("x.safetensors").write_bytes(b"")
     ran = run("convert", "x.safetensors", "y.safetensors", "--form", "inference")
     assert ran.code == 2
-    assert ran.err.endswith("a canonical file has no source; it cannot honour --form inference\n")
+    assert ran.err.endswith(
+        "a .safetensors file of rnnspec has no source; it cannot honour --form inference\n"
+    )

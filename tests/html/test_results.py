@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from rnnspec.backends.needs import level
 from rnnspec.comparison.report import Finding, ParityReport
 from rnnspec.diff import diff
 from rnnspec.errors import Difference, Refusal
-from rnnspec.importing.live import Model
+from rnnspec.foreign import Model
 
 SPECS = Path(__file__).parents[2] / "specs"
 HOSTILE = """\
@@ -62,7 +63,10 @@ def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
     for layer in rnnspec.summary(given).layers:
         assert f"{layer.name} ({layer.type})|{layer.output_shape}|{layer.parameters:,}" in found
     (image,) = root.iter("img")
-    assert image.get("src", "").startswith("data:image/svg+xml;base64,")
+    kind, _, data = image.get("src", "").partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    # A page or a notebook may be dark.
+    assert b"prefers-color-scheme:dark" in base64.b64decode(data)
 
 
 def test_a_spec_too_large_for_a_picture_is_its_table() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import pipeline
+from rnnspec import foreign, pipeline
+from rnnspec.backends import BACKENDS
 from rnnspec.backends.imported import Imported
 from rnnspec.comparison.reference import run
+from rnnspec.convert.run import convert
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing import live
 from rnnspec.importing.assemble import Taken, write_spec
 
 torch = pytest.importorskip("torch")
@@ -130,7 +131,7 @@ def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     torch.manual_seed(2)
     module = traced.Tutorial(traced.ZEROS[name])
-    monkeypatch.setattr(live, "write_spec", tampered)
+    monkeypatch.setattr(foreign, "write_spec", tampered)
     with pytest.raises(ModelError, match=r"received a difference of .*e-0[56] \[E709\]"):
         rnnspec.from_torch(module)
 
@@ -142,6 +143,49 @@ def test_it_says_what_was_compared() -> None:
         model = rnnspec.from_torch(module, example)
         assert model.compared == f"{said}{where}random inputs (float64)"
         assert model.compared in str(model)
+
+
+def test_a_model_is_saved_as_convert_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = rnnspec.from_torch(traced.Tutorial(traced.ZEROS["zeros"]))
+    monkeypatch.chdir(tmp_path)
+    model.save("a.safetensors")
+    Path("converted").mkdir()
+    # Three are enough: starting another framework takes seconds.
+    for path, backend in (("x.onnx", "onnx"), ("folder", "torch"), ("net.h", "c")):
+        if not BACKENDS[backend].installed:
+            continue
+        model.save(path, None if backend == "torch" else backend)
+        convert(Path("a.safetensors"), Path("converted", path))
+    written = [path for path in Path("converted").rglob("*") if path.is_file()]
+    assert written
+    for file in written:
+        assert file.read_bytes() == file.relative_to("converted").read_bytes(), file
+    if BACKENDS["c"].installed:
+        model.save("net.h", max_steps=30, force=True)
+        assert "#define TUTORIAL_MAX_STEPS 30 " in Path("net.h").read_text()
+
+
+def test_a_model_is_not_saved_anyhow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = rnnspec.from_torch(traced.Tutorial(traced.ZEROS["zeros"]))
+    name, array = next(iter(model.arrays.items()))
+    broken = replace(model, arrays={**model.arrays, name: array * np.nan})
+    monkeypatch.chdir(tmp_path)
+    Path("old.safetensors").write_text("kept")
+    for taken, arguments, message in (
+        (model, ("old.safetensors",), "already exists"),
+        (model, ("x.pt",), r"x\.pt: error: expected NAME\.safetensors, .*NAME\.h"),
+        (model, ("x.h", "torch"), "torch cannot write a single header; c can"),
+        (model, (3,), "path: expected the path of a file, received 3"),
+        (broken, ("x.safetensors",), f"{name}: expected finite numbers"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            taken.save(*arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.safetensors"]
+    assert Path("old.safetensors").read_text() == "kept"
+    model.save("old.safetensors", force=True)
+    assert rnnspec.load("old.safetensors").name == model.spec.name
 
 
 def test_advice_is_given_where_random_inputs_fail() -> None:

@@ -10,12 +10,11 @@ import pytest
 import yaml
 
 import rnnspec
-from rnnspec import pipeline
+from rnnspec import foreign, pipeline
 from rnnspec.backends import get
 from rnnspec.comparison.random import Texts
 from rnnspec.comparison.reference import run, split_outputs
 from rnnspec.errors import ModelError, SpecError
-from rnnspec.importing import live
 from rnnspec.importing.assemble import write_spec
 from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, Network, Pooling
 from rnnspec.ir.params import counts, params
@@ -153,7 +152,7 @@ def test_every_result_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(taken, arrays=arrays)
 
     torch.manual_seed(2)
-    monkeypatch.setattr(live, "write_spec", tampered)
+    monkeypatch.setattr(foreign, "write_spec", tampered)
     with pytest.raises(ModelError, match=r"received a difference of .* in 'output_1' \[E709\]"):
         rnnspec.from_torch(stacked.Policy())
 

@@ -140,7 +140,7 @@ def test_pytorch_source_is_short(name: str) -> None:
 
 def test_pytorch_source_for_inference_is_stock_code() -> None:
     text = golden("stacked_lstm", "torch_inference.py").read_text(encoding="utf-8")
-    assert len([line for line in text.splitlines() if line.strip()]) == 23
+    assert len([line for line in text.splitlines() if line.strip()]) == 24
     assert "nn.LSTM(32, 32, num_layers=3, batch_first=True)" in text
 
 

@@ -15,8 +15,12 @@ C = Backend(
     ending=".h",
     files=("{name}.h", "{name}.c"),
     single_file="{name}.h",
+    loading_single=(
+        "#define {macro}_IMPLEMENTATION /* in one source file of the program */",
+        '#include "{file}" /* in C or C++; compile with -O3 */',
+    ),
     quantized=("int8",),
     quantizes_source=True,
     targets=("portable", "avx2", "cortex-m"),
-    loading=('#include "{name}.h" /* in C or C++; compile with -O3 */',),
+    loading=('#include "{name}.h" /* in C or C++; compile it and {name}.c with -O3 */',),
 )

@@ -10,6 +10,8 @@ from rnnspec.backends.base import Backend
 from rnnspec.taken_names import TakenNames
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from rnnspec.backends.optimizers import Cause
 
 _DEFAULT = "tensorflow"
@@ -47,6 +49,14 @@ def _causes() -> tuple[Cause, ...]:
     return ("epsilon", "rounded", "repeated") if engine() == _DEFAULT else ("epsilon",)
 
 
+def _quietly() -> AbstractContextManager[None]:
+    """Return what Keras is imported in."""
+    # Imported here: most runs do not import Keras.
+    from rnnspec.backends.keras.quiet import without_logs
+
+    return without_logs(engine())
+
+
 _TAKEN = TakenNames(
     in_source=frozenset(
         """
@@ -77,6 +87,7 @@ KERAS = Backend(
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
     engine=engine,
+    importing=_quietly,
     optimizers="keras.optimizers",
     causes=_causes,
     taken=_TAKEN,

@@ -186,7 +186,11 @@ def load(path: Path) -> Contents:
     try:
         import onnx
     except ImportError as error:
-        raise BackendError("reading ONNX files needs onnx: pip install onnx") from error
+        message = (
+            "reading ONNX files needs onnx: pip install '.[onnx]' in a clone of rnnspec, or pip "
+            "install onnx"
+        )
+        raise BackendError(message) from error
     from google.protobuf.message import DecodeError
 
     data = _map(path)

@@ -32,7 +32,7 @@ from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.params import count, directions, gates
+from rnnspec.ir.params import count, counts, directions, gates
 from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
 from rnnspec.source.walk import Walk
 
@@ -80,7 +80,9 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         about = (
             f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
         )
-        description.append(about)
+        own = {layer.name: count(layer) for layer in network.layers}
+        zeros = sum(layer.parameters - own[layer.layer] for layer in redundant)
+        description += [about, f"Parameters with it: {counts(network).total + zeros:,}."]
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
     takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))
     return Module(
@@ -111,7 +113,8 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
             layer=layer.name,
             type=f"nn.{text.cell_name(layer.cell)}",
             parameters=count(layer) + len(gates(layer.cell)) * layer.units * len(directions(layer)),
-            reason="adds a second bias (bias_hh), which is redundant: only the sum of both matters",
+            adds="a second bias (bias_hh)",
+            reason="which is redundant: only the sum of both matters",
         )
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and plan_of(layer).has_redundant_bias

@@ -75,7 +75,7 @@ def build(
 ) -> None:
     """Build the model, print its layers, and save it with -o."""
     # Imported here because '--help' reads no spec.
-    from rnnspec import pipeline, tables
+    from rnnspec import pipeline, saving, tables
     from rnnspec.building import Output, build_model
     from rnnspec.cli.frameworks import import_required
     from rnnspec.cli.inputs import Input, files_to_keep
@@ -83,17 +83,18 @@ def build(
 
     program = pipeline.read(spec, allow_outside=allow_outside)
     source = form_named(form)
-    files = () if output is None else (FILES,)
+    if single_header and output is None:
+        raise UsageError("--single-header needs -o: the path of the header")
+    single = single_header or (output is not None and saving.is_single_file(output))
     chosen = choose(
         backend,
         *needs.source(source),
         MODEL,
-        *files,
         *needs.options(target, max_steps),
         *_quantization_needs(quantize, output),
-        *_header_needs(output, single=single_header),
+        *_output_needs(backend, output, single=single),
     )
-    if single_header:
+    if single:
         chosen = single_file(chosen)
     options = SourceOptions(target=target, max_steps=max_steps)
     inputs = files_to_keep([Input(program.source)], [program])
@@ -128,10 +129,15 @@ def _quantization_needs(quantize: str | None, output: Path | None) -> tuple[Need
     return (needs.quantized(kind),)
 
 
-def _header_needs(output: Path | None, *, single: bool) -> tuple[Need, ...]:
-    if single and output is None:
-        raise UsageError("--single-header needs -o: the path of the header")
-    return (needs.SINGLE_FILE,) if single else ()
+def _output_needs(backend: str | None, output: Path | None, *, single: bool) -> tuple[Need, ...]:
+    """Return the needs to write the files; without a named backend, an ending decides."""
+    if output is None:
+        return ()
+    if single:
+        return (FILES, needs.SINGLE_FILE)
+    if backend is None and output.suffix in {each.suffix for each in BACKENDS_OF_FILES}:
+        return (FILES, needs.ending(output.suffix))
+    return (FILES,)
 
 
 def _count(generated: Generated, model: Any) -> Summary:
@@ -149,7 +155,8 @@ def _count(generated: Generated, model: Any) -> Summary:
         for row, layer in zip(expected.layers, network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
-    return replace(expected, layers=rows, parameters=runtime.counts(model), stepwise=stepwise)
+    counts = runtime.counts(model)
+    return replace(expected, layers=rows, parameters=counts, stepwise=stepwise, stock={})
 
 
 def _print_account(built: Built, output: Path | None) -> None:

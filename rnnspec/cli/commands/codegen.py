@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnspec.backends import BACKENDS, choose, form_named, needs
+from rnnspec.backends import BACKENDS, choose, form_named, having, needs
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.cli.messages import in_colour, print_parts, tell
 from rnnspec.cli.options import (
@@ -74,7 +74,12 @@ def codegen(
         )
     programs = load_all(inputs)
     source_form = form_named(form)
-    chosen = choose(backend, *needs.source(source_form), *needs.options(target, max_steps))
+    chosen = choose(
+        backend,
+        *needs.source(source_form),
+        *needs.options(target, max_steps),
+        *(_output_needs(output) if backend is None else ()),
+    )
 
     asked = SourceOptions(target=target, max_steps=max_steps)
 
@@ -102,6 +107,15 @@ def codegen(
     for _, path, source in _generate(programs, targets, text):
         write_file(path, source, force=force, inputs=kept)
         print(printable(f"wrote {path}"))
+
+
+def _output_needs(output: Path | None) -> tuple[needs.Need, ...]:
+    """Return the need to write source with the ending of a file, where no backend is named."""
+    # Path.is_dir raises if a name is too long.
+    if output is None or os.path.isdir(output):  # noqa: PTH112
+        return ()
+    endings = dict.fromkeys(backend.ending for backend in having(needs.SOURCE))
+    return tuple(needs.source_ending(each) for each in endings if output.name.endswith(each))
 
 
 def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:

@@ -10,7 +10,7 @@ import typer
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.messages import in_colour, tell
 from rnnspec.cli.options import Json
-from rnnspec.errors import ParityError, RnnspecError, brief, printable
+from rnnspec.errors import BackendError, ParityError, RnnspecError, brief, printable
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
@@ -70,9 +70,9 @@ def _compare() -> str:
     from rnnspec.comparison.levels import DEFAULT_LEVEL
     from rnnspec.comparison.run import comparable, parity
 
-    able = comparable(None, DEFAULT_LEVEL, "float64")
-    backends = [backend for backend in able if backend.installed]
-    if not backends:
+    try:
+        backends = comparable(None, DEFAULT_LEVEL, "float64")
+    except BackendError:
         return "nothing to compare: no backend is installed"
     import_quietly(backends)
     report = parity(_program().spec, [backend.name for backend in backends])

@@ -80,7 +80,7 @@ def import_(
 
 def _account(source: Path, model: ImportedFile) -> Iterator[str]:
     """Yield what was read, what became of it, and what was written."""
-    from rnnspec.ir.params import counts
+    from rnnspec.summaries import summarize
 
     imported = model.taken.imported
     yield f"{source}: {imported.form}"
@@ -89,7 +89,11 @@ def _account(source: Path, model: ImportedFile) -> Iterator[str]:
     yield from (f"  {layer:{width}} -> {became}" for layer, became in layers)
     yield from (f"inferred: {sentence}" for sentence in imported.inferred)
     yield from (f"not carried over: {sentence}" for sentence in imported.left_out)
-    yield f"parameters: {counts(model.taken.program.network).total:,}"
+    summary = summarize(model.taken.program.network)
+    yield f"parameters: {summary.parameters.total:,}"
+    types = {layer.type for layer in imported.layers}
+    if any(layer.type in types for layers in summary.stock.values() for layer in layers):
+        yield from summary.stock_counts
     yield str(model.compared)
     yield from (f"wrote {path}" for path in model.paths)
 

@@ -205,12 +205,12 @@ def _compare_random(
     if json:
         print_json(result.as_dict())
     else:
-        _print_random(result, search.again(outcomes))
+        _print_random(result, search.again(outcomes), planned)
     if result.error is not None:
         raise result.error
 
 
-def _print_random(result: Found, again: str) -> None:
+def _print_random(result: Found, again: str, planned: tuple[Pass, ...]) -> None:
     """Print the result for random specs; ``again`` are the options that compare one again.
 
     If one failed, the smallest failing spec is printed with the result as comments, so the output
@@ -226,6 +226,8 @@ def _print_random(result: Found, again: str) -> None:
             lines.append(f"left out by {name}: {result.compared - part.compared}")
     if result.refused:
         lines.append(f"refused: {result.refused}")
+    absent = [backend for part in planned for backend in part.absent]
+    lines += [f"Left out {backend.name}: {backend.absence}" for backend in absent]
     if not result.spec:
         print(*lines, f"equal: {result.compared} random specs", sep="\n")
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes
+from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads
 from rnnspec.drawing.scene import (
     Anchor,
     Area,
@@ -186,6 +186,9 @@ class Drawing:
         self._starts = {layer.start for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = lanes(network)
         self.lengths = lengths(network)
+        self._heads = {
+            layer.name: head.name for head in split_heads(network)[1] for layer in head.layers
+        }
         both = any(isinstance(layer, Recurrent) and layer.merge for layer in network.layers)
         self._lane = _LANES[both, folded]
 
@@ -204,8 +207,8 @@ class Drawing:
         return layer.name in kept_outputs(self.network) or not self._starts.isdisjoint(takers)
 
     def entry(self, layer: Layer) -> Entry:
-        """Return the margin entry of a layer."""
-        return entry(layer, self.lengths[layer.name])
+        """Return the margin entry of a layer, with the named head that it is in."""
+        return entry(layer, self.lengths[layer.name], self._heads.get(layer.name, ""))
 
     def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.

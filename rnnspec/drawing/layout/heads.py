@@ -210,5 +210,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
         if strand in stepwise:  # above each other, and above the names beside them
             lift = 16.0 * (stepwise.index(strand) + (len(strands) > len(stepwise)))
             text = replace(text, x=drawing.columns[0].x - 19, y=text.y - lift, anchor="start")
-        drawing.canvas.note("output", text)
+        # Without labels it stays: nobody could tell one result from another.
+        canvas = drawing.canvas
+        (canvas.note if canvas.labels else canvas.marks)("output", text)
     drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)

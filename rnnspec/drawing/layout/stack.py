@@ -228,8 +228,9 @@ def draw_pool(
         case Pooling(statistic="last_step"):
             real = real[-1:]
         case Pooling(statistic="last", backward=backward):
+            last = _last_real(drawing, real)
             # The backward direction ends at the first step.
-            real = [*real[:1], *real[-1:]] if backward and len(real) > 1 else real[-1:]
+            real = [real[0], last] if backward and last is not real[0] else [last]
         case _:
             pass
     room = min(14.0, (wide - 34) / max(1, len(real) - 1))
@@ -288,6 +289,14 @@ def draw_last_steps(drawing: Drawing, layer: LastSteps, x: float, pitch: float) 
     drawing.write_notes(layer.name, y + 13)
     drawing.axis, drawing.columns = places, places.columns
     drawing.complete_row([Port(column.x, y - 13, name, 50) for column in places.columns], y - 13)
+
+
+def _last_real(drawing: Drawing, real: list[Port]) -> Port:
+    """Return the port of the last step that is not padding, that of the dots if it is hidden."""
+    axis = drawing.axis
+    if axis is None or axis.dots is None or not axis.columns[-1].padded:
+        return real[-1]
+    return Port(axis.dots, drawing.top, f"{drawing.last}@...", 4)
 
 
 def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:

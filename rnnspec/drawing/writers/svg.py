@@ -174,7 +174,10 @@ def _import_cairosvg() -> Any:
         import cairosvg
     # OSError: CairoSVG is there, the library cairo is not.
     except (ImportError, OSError) as error:
-        message = "PNG and PDF need CairoSVG: pip install cairosvg"
+        message = (
+            "PNG and PDF need CairoSVG: pip install '.[pictures]' in a clone of rnnspec, or pip "
+            "install cairosvg"
+        )
         raise BackendError(
             f"{message} ({error})" if isinstance(error, OSError) else message
         ) from None

@@ -326,6 +326,9 @@ class _Picture:
         if isinstance(layer, Pooling) and layer.statistic == "last_step":
             middle = places[-1]
             places = [middle]
+        elif isinstance(layer, Pooling) and layer.statistic == "last":
+            places = self._last_places(backward=layer.backward > 0)
+            middle = (places[0] + places[-1]) // 2
         self._draw_arrows(places, len(label) - 1)
         self._draw_pill(places, word, label)
         self.place = middle
@@ -340,7 +343,7 @@ class _Picture:
         places = real
         if all(word.startswith("last") for word in words):
             back = any(isinstance(layer, Pooling) and layer.backward for layer in row.layers)
-            places = [*({real[0], real[-1]} if back else {real[-1]})]
+            places = self._last_places(backward=back)
         *labels, label = map(self._label, row.layers)
         for lines in labels:
             for _ in lines[1:]:
@@ -355,6 +358,13 @@ class _Picture:
         label = self._label(row.join)
         self._draw_arrows([self.place], len(label) - 1)
         self.canvas.centre(self.canvas.add_row(label), self.place, "[concat]")
+
+    def _last_places(self, *, backward: bool) -> list[int]:
+        """Return the place of the last step that is not padding, and of the first if it counts."""
+        real = [column.x for column in self.axis.real]
+        is_hidden = self.axis.has_dots and self.axis.columns[-1].padded
+        last = self.grid.dots(self.axis) if is_hidden else real[-1]
+        return sorted({real[0], last} if backward else {last})
 
     def _draw_spread(self, layer: Repeat | LastSteps, label: list[str]) -> None:
         """Draw a layer that begins a time axis of its own."""

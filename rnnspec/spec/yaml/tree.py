@@ -249,6 +249,7 @@ class _Builder:
         self._tree = tree
         self._text = text
         self._lines = Lines(text)
+        # Recursion would let a text choose a depth at which CPython maps memory at each call.
         self._stack: list[_Frame] = []
         self._nodes = 0
         self._documents = 0

@@ -106,6 +106,7 @@ class Padded(nn.Module):
     Output: shape (batch, 2, 2), after sigmoid.
     Parameters: 950.
     The second bias of nn.LSTM, bias_hh, is zero in the weights that rnnspec writes.
+    Parameters with it: 982.
     """
 
     def __init__(self) -> None:

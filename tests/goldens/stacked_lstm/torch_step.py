@@ -28,6 +28,7 @@ class StackedLSTM(nn.Module):
         lstm_1_h: (3, batch, 32)
         lstm_1_c: (3, batch, 32)
     The second bias of nn.LSTM, bias_hh, is zero in the weights that rnnspec writes.
+    Parameters with it: 345,377.
     """
 
     def __init__(self) -> None:

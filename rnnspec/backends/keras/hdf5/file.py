@@ -48,7 +48,11 @@ class Hdf5:
         try:
             from rnnspec.backends.keras.hdf5.objects import Objects
         except ImportError as error:
-            raise BackendError("HDF5 files are read with pyfive: pip install pyfive") from error
+            message = (
+                "HDF5 files are read with pyfive: pip install '.[import]' in a clone of rnnspec, "
+                "or pip install pyfive"
+            )
+            raise BackendError(message) from error
         self.path = path
         self._count = 0
         with self._reading():

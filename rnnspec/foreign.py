@@ -1,14 +1,18 @@
-"""Live models of other tools: the public functions."""
+"""Live models of other tools: the public functions, and ``Model``, which they return."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.arguments import received
+from rnnspec import pipeline
+from rnnspec.arguments import check_flag, received
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
@@ -36,6 +40,58 @@ class Model:
     left_out: tuple[str, ...]
     inferred: tuple[str, ...]
     compared: str
+
+    def save(  # noqa: PLR0913 - the options of 'rnnspec convert'
+        self,
+        path: str | os.PathLike[str],
+        backend: str | None = None,
+        *,
+        form: str | None = None,
+        target: str | None = None,
+        max_steps: int | None = None,
+        force: bool = False,
+    ) -> None:
+        """Write the model as a file or folder that ``rnnspec convert`` writes.
+
+        The model is loaded from the written files and compared with the reference before they are
+        kept.
+
+        Args:
+            path: its ending decides what is written: ``.keras``, ``.onnx``, ``.h`` for C in a
+                single header, ``.safetensors`` for the arrays with the spec, and a folder without
+                an ending.
+            backend: the backend of a folder, such as ``torch``, ``jax`` or ``c``; by default the
+                first of these.
+            form: the form of the source, as for ``codegen``.
+            target: the kind of processor, as for ``codegen``.
+            max_steps: the longest sequence, as for ``codegen``.
+            force: replace files that exist.
+
+        Raises:
+            UnsupportedError: the backend cannot honour a key of the spec.
+            UsageError: the path fits no kind of file or not the backend, an option is not valid, an
+                array has numbers that are not finite, or a file exists and ``force`` is false.
+            BackendError: the backend is not installed or too old.
+            ParityError: the model in the written files differs; nothing is kept.
+            OutputError: the files cannot be written.
+        """
+        check_flag("force", force)
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(f"path: expected the path of a file, received {received(path)}")
+        # Imported here because a model is read without what writes files.
+        from rnnspec.convert.run import write
+
+        options = SourceOptions(target=target, max_steps=max_steps)
+        program = pipeline.program(self.spec)
+        write(
+            program,
+            self.arrays,
+            Path(path),
+            backend=backend,
+            form=form,
+            options=options,
+            force=force,
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
