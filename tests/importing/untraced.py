@@ -332,6 +332,12 @@ def returned_both(m: Any, x: Any) -> Any:
     return output, state
 
 
+def gain_twice(m: Any, y: Any) -> Any:
+    centered = y - y.mean(-1, keepdim=True)
+    norm = centered / torch.sqrt((centered * centered).mean(-1, keepdim=True) + 1e-6)
+    return norm * m.gain + m.gain
+
+
 REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(
@@ -605,6 +611,16 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Features(lambda m, y: (y - y.mean(-1, keepdim=True)) * m.gain),
         "y.mean(-1, keepdim=True)",
         "mean: expected the mean over the steps of a sequence, received other axes [E704]",
+    ),
+    (
+        lambda: Features(gain_twice),
+        "y.mean(-1, keepdim=True)",
+        "mean: expected the mean over the steps of a sequence, received other axes [E704]",
+    ),
+    (
+        lambda: Features(lambda m, y: (y * y.sigmoid() + m.gain) - m.gain),
+        "y * y.sigmoid()",
+        "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
     ),
     (
         lambda: Features(lambda _, y: y * torch.rsqrt((y * y).mean(-1, keepdim=True) + 1e-6)),
