@@ -303,10 +303,7 @@ def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
     """Put each step of a sequence at an index, the same for all features."""
     _, indices, updates = inputs
     axis = axis_number(node.attributes.get("axis", 0), len(x.axes))
-    same = isinstance(updates, Tensor) and replace(updates, numbers=None) == replace(
-        x, numbers=None
-    )
-    if not isinstance(indices, Known) or not (same or updates is x) or x.axes[axis] != "T":
+    if not isinstance(indices, Known) or updates is not x or x.axes[axis] != "T":
         raise RefusedError("expected all steps of each sequence at other places, received others")
     after: list[Array] = []
     for i, (old, index) in enumerate(zip(current_steps(scope, x), indices.arrays, strict=True)):
