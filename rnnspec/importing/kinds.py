@@ -96,6 +96,7 @@ def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
 
 def _read_keras(path: Path, request: Request) -> Imported:
     from rnnspec.importing import own
+    from rnnspec.importing.keras.files import saved, spec_text
     from rnnspec.importing.keras.model import read_file
 
     read = partial(
@@ -103,10 +104,11 @@ def _read_keras(path: Path, request: Request) -> Imported:
     )
     if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
         return read()
-    problem: RnnspecError | None = None
-    if own.has_spec(path, get("keras")):
+    text, problem = spec_text(path), None
+    read_built = partial(own.read_built, path, get("keras"), text, saved, request.importing)
+    if text:
         try:
-            return own.read_built(path, get("keras"), request.importing)
+            return read_built()
         except RnnspecError as error:
             problem = error
     try:
@@ -119,7 +121,7 @@ def _read_keras(path: Path, request: Request) -> Imported:
         if request.spec is not None:
             # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
             with suppress(BackendError, ModelError, UsageError):
-                return own.read_built(path, get("keras"), request.importing, request.spec)
+                return read_built(request.spec)
         raise
     if problem is None:
         return imported
@@ -138,7 +140,9 @@ def _read_built(path: Path, request: Request, backend: Backend | None = None) ->
 
     backend = backend or _framework(path)
     assert backend is not None, "the file was recognised"
-    return own.read_built(path, backend, request.importing, request.spec)
+    reader = _reader(backend)
+    text = reader.spec_text(path)
+    return own.read_built(path, backend, text, reader.saved, request.importing, request.spec)
 
 
 def _read_onnx(path: Path, request: Request) -> Imported:

@@ -12,8 +12,8 @@ from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 from offered import import_later
 
-from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.keras.files import unknown_class
 from rnnspec.importing.keras.model import LAYERS
 from rnnspec.importing.run import take
 

@@ -26,7 +26,7 @@ from rnnspec.ir import initializers, nodes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.pieces import Piece
 
     Features = Callable[[Foreign], int | None] | None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.imported import Account, Became, show_value
-from rnnspec.backends.keras.arrays import Placed
 from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.keras import pieces
+from rnnspec.importing.keras.arrays import Placed
 from rnnspec.importing.keras.masks import Masks
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.text import default_kind, type_name
@@ -18,7 +18,7 @@ from rnnspec.ir.text import default_kind, type_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.ir.initializers import Initializer
 

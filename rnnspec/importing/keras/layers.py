@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, show_value
-from rnnspec.backends.keras.arrays import Foreign, Version, snake
 from rnnspec.errors import listed
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import ACTIVATIONS, layer_activation
+from rnnspec.importing.keras.arrays import Foreign, Version, snake
 from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_cells, read_recurrent
 from rnnspec.importing.keras.settings import MODELS, Settings, foreign, in_float32, initializer
 from rnnspec.importing.keras.windows import read_conv, read_window_pooling, read_zero_padding

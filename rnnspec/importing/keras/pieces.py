@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.ir.initializers import Initializer
     from rnnspec.ir.nodes import Activation, Cell, Window
     from rnnspec.words import Merge, Statistic, WindowStatistic

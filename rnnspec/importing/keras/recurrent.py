@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
 from rnnspec.backends.imported import show_value
-from rnnspec.backends.keras.arrays import Placed
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import cell_activation
+from rnnspec.importing.keras.arrays import Placed
 from rnnspec.importing.keras.settings import Settings, foreign, initializer
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
@@ -17,7 +17,7 @@ from rnnspec.words import CellActivation, Merge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft, Output
     from rnnspec.ir.initializers import Initializer
 

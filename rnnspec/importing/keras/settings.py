@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.imported import Account, show_value
-from rnnspec.backends.keras.arrays import Foreign, Version
-from rnnspec.backends.keras.read import MODULES
 from rnnspec.errors import UsageError
+from rnnspec.importing.keras.arrays import Foreign, Version
+from rnnspec.importing.keras.files import MODULES
 from rnnspec.ir import initializers
 
 if TYPE_CHECKING:

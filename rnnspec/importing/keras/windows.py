@@ -13,7 +13,7 @@ from rnnspec.ir import nodes
 from rnnspec.words import WindowPadding
 
 if TYPE_CHECKING:
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft
     from rnnspec.importing.keras.pieces import Piece
 
