@@ -34,28 +34,46 @@ class Drawn:
     bias: Initializer
     forget_bias: float
 
+    def set_in(self, node: nodes.Layer) -> nodes.Layer:
+        """Return a node with these initializers, those that it has."""
+        match node:
+            case nodes.Dense() | nodes.Conv():
+                return replace(node, kernel_initializer=self.kernel, bias_initializer=self.bias)
+            case nodes.Recurrent(cell=cell):
+                if isinstance(cell, nodes.LSTM):
+                    cell = replace(cell, forget_bias=self.forget_bias)
+                return replace(
+                    node,
+                    cell=cell,
+                    kernel_initializer=self.kernel,
+                    recurrent_initializer=self.recurrent,
+                    bias_initializer=self.bias,
+                )
+            case _:
+                return node
+
 
 def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
     """Return the one initializer of each role; where layers differ, the default of the language."""
-    recurrent = [each for each in found if isinstance(each, pieces.Recurrent)]
-    drawn: list[pieces.Recurrent | pieces.Dense | pieces.Conv] = [
-        each
-        for each in found
-        if isinstance(each, pieces.Recurrent | pieces.Dense | pieces.Conv) and not each.layer.tied
+    layers = [piece for piece in found if isinstance(piece, pieces.Layer)]
+    lstms = [
+        piece.node.cell
+        for piece in layers
+        if isinstance(piece, pieces.Recurrent) and piece.node.bias
     ]
-    forget = {e.cell.forget_bias for e in recurrent if isinstance(e.cell, nodes.LSTM) and e.bias}
+    forget = {cell.forget_bias for cell in lstms if isinstance(cell, nodes.LSTM)}
     (value,) = forget if len(forget) == 1 else (math.nan,)
     if math.isnan(value) and forget:
         account.leave("the initial forget_bias", reason="layers differ, or the language lacks it")
-    biased = [each for each in drawn if each.bias]
+
+    def one(role: str, default: Initializer) -> Initializer:
+        given = [piece.initializers[role] for piece in layers if role in piece.initializers]
+        return _one(account, role, given, default)
+
     return Drawn(
-        kernel=_one(account, "kernel", [e.kernel for e in drawn], initializers.GlorotUniform()),
-        recurrent=_one(
-            account, "recurrent", [e.recurrent for e in recurrent], initializers.Orthogonal()
-        ),
-        bias=_one(
-            account, "bias", [e.bias_initializer for e in biased], initializers.Constant(0.0)
-        ),
+        kernel=one("kernel", initializers.GlorotUniform()),
+        recurrent=one("recurrent", initializers.Orthogonal()),
+        bias=one("bias", initializers.Constant(0.0)),
         forget_bias=1.0 if math.isnan(value) else value,
     )
 
@@ -172,7 +190,7 @@ class Draft:
         taken = source or self.now.node
         # A join names what it takes.
         joins = isinstance(node, nodes.Concat) or taken == before
-        node = replace(node, name=name, source=None if joins else taken)
+        node = replace(self.drawn.set_in(node), name=name, source=None if joins else taken)
         placed = Placed(node, layer, lacks)
         self.placed.append(placed)
         self.by_name[name] = placed
