@@ -25,9 +25,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml conformance/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev]' --editable ./conformance
 	@touch $@ $(DEMO) $(INSTALLED) $(SITE_READY)
 
 $(DEMO): pyproject.toml
@@ -42,9 +42,9 @@ $(INSTALLED): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.[all]'
 	@touch $@ $(DEMO)
 
-$(SITE_READY): pyproject.toml
+$(SITE_READY): pyproject.toml conformance/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' --editable ./conformance
 	@touch $@
 
 demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
@@ -97,15 +97,17 @@ pictures: $(SITE_READY)  ## Draw the pictures of the README and the documentatio
 docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
 	node --test playground/test/site.test.mjs
 
-wheel: dist  ## Check the distributions, and use the wheel from an empty environment
+wheel: dist  ## Check the distributions, and use the wheels from an empty environment
 	rm -rf $(EMPTY)
 	$(PYTHON) -m venv $(EMPTY)
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
-	.ci/use-wheel $(EMPTY)/bin
+	.ci/use-wheel $(EMPTY)/bin $(DIST)/rnnspec_conformance-*.whl
 
-dist: $(READY)  ## Build the wheel and the source distribution, and check what they contain
+dist: $(READY)  ## Build wheels and source distributions, and check what they contain
 	rm -rf $(DIST) && mkdir -p build
-	$(BIN)/python -m build --outdir $(DIST) . >$(DIST).log 2>&1 || (cat $(DIST).log; exit 1)
+	for project in . conformance; do \
+		$(BIN)/python -m build --outdir $(DIST) $$project >$(DIST).log 2>&1 || { cat $(DIST).log; exit 1; }; \
+	done
 	$(BIN)/python -m twine check --strict $(DIST)/*
 	$(BIN)/python .ci/check-dist $(DIST)
 

@@ -111,9 +111,6 @@ def test_functions_stay_functions_whatever_is_imported() -> None:
         framework = module.name.split(".")[2] if module.name.endswith(".runtime") else None
         if module.name == "rnnspec.__main__" or (framework and not BACKENDS[framework].installed):
             continue
-        # They belong to other Pythons, which have the tools.
-        if module.name.startswith("rnnspec.conformance.adapters."):
-            continue
         importlib.import_module(module.name)
     for name in FUNCTIONS:
         assert inspect.isfunction(getattr(rnnspec, name)), name

@@ -15,7 +15,8 @@ import yaml
 
 from docs.generate.examples import ROOT
 from docs.generate.markdown import fence
-from rnnspec.conformance.results import (
+from rnnspec.errors import listed
+from rnnspec_conformance.results import (
     STATES,
     TITLES,
     Cell,
@@ -25,11 +26,10 @@ from rnnspec.conformance.results import (
     merge,
     read_results,
 )
-from rnnspec.conformance.tools import GROUPS, TOOLS
-from rnnspec.errors import listed
+from rnnspec_conformance.tools import GROUPS, TOOLS
 
 PAGE = ROOT / "docs" / "conformance.md"
-FOLDER = ROOT / "docs" / "conformance"
+FOLDER = ROOT / "conformance"
 BEGIN, END = (
     "<!-- results: written by docs/generate/conformance.py -->\n",
     "<!-- end of results -->\n",

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from rnnspec.arguments import one_of
-from rnnspec.cli.commands import conformance
 from rnnspec.cli.commands.build import build
 from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.commands.completion import completion
@@ -27,6 +27,7 @@ from rnnspec.cli.commands.parity import parity
 from rnnspec.cli.commands.schema import schema
 from rnnspec.cli.commands.summary import summary
 from rnnspec.cli.commands.validate import validate
+from rnnspec.errors import UsageError
 from rnnspec.version import __version__
 
 
@@ -44,6 +45,42 @@ class Group(TyperGroup):
         if not ctx.resilient_parsing:  # as when a shell completes
             one_of("command", args[0], [*self.list_commands(ctx), "help"])
         return super().resolve_command(ctx, args)
+
+
+PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
+"""The help of each command that comes with a package of its own, in the folder of its name."""
+
+
+class _Commands(Group):
+    """The commands of rnnspec, then those of packages, which are looked for only when they run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, also if their packages are not installed."""
+        return [*super().list_commands(ctx), *PACKAGES]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; of a package, what the list of commands shows."""
+        if about := PACKAGES.get(cmd_name):
+            return TyperCommand(cmd_name, help=about)
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first argument names.
+
+        Raises:
+            UsageError: there is none, or its package is not installed.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in PACKAGES:
+            # Imported here: it reads the metadata of every installed package.
+            from importlib.metadata import entry_points
+
+            for point in entry_points(group="rnnspec.commands", name=name):
+                return name, get_command(point.load()), rest
+            if not ctx.resilient_parsing:
+                install = f"in a clone of rnnspec, pip install ./{name}"
+                raise UsageError(f"'rnnspec {name}' is not installed: {install}")
+        return name, command, rest
 
 
 class Command(TyperCommand):
@@ -85,7 +122,7 @@ def _is_argument(parameter: Any) -> bool:
 
 app = typer.Typer(
     name="rnnspec",
-    cls=Group,
+    cls=_Commands,
     help="One YAML file: the same recurrent network in Keras, PyTorch, JAX, ONNX and C.",
     epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
     no_args_is_help=True,
@@ -131,37 +168,7 @@ _COMMANDS = (
 )
 """The function of each command, and an example."""
 
-_CONFORMANCE = (
-    (conformance.list_, "rnnspec conformance list"),
-    (conformance.write, "rnnspec conformance write suite --format onnx"),
-    (conformance.run, "rnnspec conformance run --tool onnxruntime --json results.json"),
-    (conformance.report, "rnnspec conformance report results.json other.json --html all.html"),
-)
-"""Those of ``rnnspec conformance``."""
-
-conformance_app = typer.Typer(
-    cls=Group,
-    help="Show which tools compute recurrent networks right.",
-    epilog="Example: rnnspec conformance run --tool onnxruntime",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-
-@conformance_app.callback(invoke_without_command=True)
-def _conformance(
-    context: typer.Context,
-    listing: Annotated[
-        bool, typer.Option("--list", help="List the cases, as 'conformance list' does.")
-    ] = False,
-) -> None:
-    if listing and context.invoked_subcommand is None:
-        conformance.list_()
-
-
-for _app, _commands in ((app, _COMMANDS), (conformance_app, _CONFORMANCE)):
-    for _function, _example in _commands:
-        # A function whose name Python has taken has an underscore that the command lacks.
-        _name = _function.__name__.rstrip("_")
-        _app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)
-app.add_typer(conformance_app, name="conformance")
+for _function, _example in _COMMANDS:
+    # A function whose name Python has taken has an underscore that the command lacks.
+    _name = _function.__name__.rstrip("_")
+    app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)

@@ -23,50 +23,50 @@ _HARMLESS = re.compile(r"[\w@%+=,./-]*")
 
 def backends(incomplete: str) -> list[str]:
     """Return names of backends."""
-    return _starting(incomplete, BACKENDS)
+    return starting(incomplete, BACKENDS)
 
 
 def several_backends(incomplete: str) -> list[str]:
     """Return lists of backends, separated by commas."""
-    return _in_list(incomplete, BACKENDS)
+    return in_list(incomplete, BACKENDS)
 
 
 def formats(incomplete: str) -> list[str]:
     """Return formats of reports."""
     from rnnspec.cli.report import FORMATS
 
-    return _starting(incomplete, FORMATS)
+    return starting(incomplete, FORMATS)
 
 
 def levels(incomplete: str) -> list[str]:
     """Return levels of comparison."""
-    return _starting(incomplete, LEVELS)
+    return starting(incomplete, LEVELS)
 
 
 def optimizers(incomplete: str) -> list[str]:
     """Return the optimizers that training compares."""
-    return _starting(incomplete, OPTIMIZERS)
+    return starting(incomplete, OPTIMIZERS)
 
 
 def dtypes(incomplete: str) -> list[str]:
     """Return the dtypes of all backends."""
     names = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
-    return _starting(incomplete, dict.fromkeys(names))
+    return starting(incomplete, dict.fromkeys(names))
 
 
 def source_forms(incomplete: str) -> list[str]:
     """Return the forms of source that any backend writes."""
-    return _starting(incomplete, all_source_forms())
+    return starting(incomplete, all_source_forms())
 
 
 def quantized_types(incomplete: str) -> list[str]:
     """Return the types to which any backend quantizes files."""
-    return _starting(incomplete, quantized())
+    return starting(incomplete, quantized())
 
 
 def networks(incomplete: str) -> list[str]:
     """Return the kinds of network to start from."""
-    return _starting(incomplete, network_names())
+    return starting(incomplete, network_names())
 
 
 def network_names() -> tuple[str, ...]:
@@ -78,80 +78,52 @@ def codes(incomplete: str) -> list[str]:
     """Return codes of messages."""
     from rnnspec import pages
 
-    return _starting(incomplete, pages.codes())
+    return starting(incomplete, pages.codes())
 
 
 def several_advice_codes(incomplete: str) -> list[str]:
     """Return lists of codes of advice, separated by commas."""
     from rnnspec import pages
 
-    return _in_list(incomplete, [code for code in pages.codes() if code.startswith("L")])
+    return in_list(incomplete, [code for code in pages.codes() if code.startswith("L")])
 
 
 def forms(incomplete: str) -> list[str]:
     """Return forms of pictures."""
     from rnnspec.drawing import options
 
-    return _starting(incomplete, options.FORMS)
+    return starting(incomplete, options.FORMS)
 
 
 def labels(incomplete: str) -> list[str]:
     """Return the two values of ``--labels``."""
     from rnnspec.drawing import options
 
-    return _starting(incomplete, options.LABELS)
+    return starting(incomplete, options.LABELS)
 
 
 def targets(incomplete: str) -> list[str]:
     """Return targets of source."""
-    return _starting(incomplete, [name for each in BACKENDS.values() for name in each.targets])
+    return starting(incomplete, [name for each in BACKENDS.values() for name in each.targets])
 
 
 def themes(incomplete: str) -> list[str]:
     """Return themes of pictures."""
     from rnnspec.drawing import options
 
-    return _starting(incomplete, options.THEMES)
+    return starting(incomplete, options.THEMES)
 
 
 def backgrounds(incomplete: str) -> list[str]:
     """Return backgrounds of pictures."""
     from rnnspec.drawing import options
 
-    return _starting(incomplete, options.BACKGROUNDS)
-
-
-def cases(incomplete: str) -> list[str]:
-    """Return names of cases of the conformance suite."""
-    from rnnspec.conformance.cases import CASES
-
-    return _starting(incomplete, [case.name for case in CASES])
-
-
-def several_tools(incomplete: str) -> list[str]:
-    """Return lists of tools that run the conformance suite, separated by commas."""
-    from rnnspec.conformance.tools import TOOLS
-
-    return _in_list(incomplete, TOOLS)
-
-
-def suite_formats(incomplete: str) -> list[str]:
-    """Return the formats of models in the conformance suite."""
-    from rnnspec.conformance.suite import formats
-
-    return _starting(incomplete, formats())
-
-
-def several_suite_formats(incomplete: str) -> list[str]:
-    """Return lists of formats of models in the conformance suite, separated by commas."""
-    from rnnspec.conformance.suite import formats
-
-    return _in_list(incomplete, formats())
+    return starting(incomplete, options.BACKGROUNDS)
 
 
 def shells(incomplete: str) -> list[str]:
     """Return names of shells."""
-    return _starting(incomplete, SHELLS)
+    return starting(incomplete, SHELLS)
 
 
 def specs(incomplete: str) -> list[str]:
@@ -183,11 +155,13 @@ def _path(folder: str, entry: os.DirEntry[str]) -> str:
     return path if Path(path).suffix in {".yaml", ".yml"} else ""
 
 
-def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
+def starting(incomplete: str, words: Iterable[str]) -> list[str]:
+    """Return the words that start as typed."""
     return [word for word in words if word.startswith(incomplete)]
 
 
-def _in_list(incomplete: str, words: Collection[str]) -> list[str]:
+def in_list(incomplete: str, words: Collection[str]) -> list[str]:
+    """Return what is typed of a list, separated by commas, with each word that can be its last."""
     before, comma, last = incomplete.rpartition(",")
     chosen = before.split(",")
-    return [f"{before}{comma}{word}" for word in _starting(last, words) if word not in chosen]
+    return [f"{before}{comma}{word}" for word in starting(last, words) if word not in chosen]

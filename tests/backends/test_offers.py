@@ -14,6 +14,7 @@ from offered import able, registered, require, require_all, shipped
 from toy.backend import TOY
 
 import rnnspec
+import rnnspec_conformance
 from rnnspec import backends, pipeline
 from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
 from rnnspec.backends.contract import Runtime
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend, Need
 
 PACKAGE = Path(rnnspec.__file__).parent
+CONFORMANCE = Path(rnnspec_conformance.__file__).parent
 TAKEN = """\
 version: 1
 name: taken
@@ -230,10 +232,11 @@ def compared(tree: ast.AST) -> Iterator[int]:
 
 def test_no_name_of_a_backend_is_compared_outside_its_folder() -> None:
     own = [PACKAGE / part / name for name in NAMES for part in ("backends", "importing")]
-    own.append(PACKAGE / "conformance" / "adapters")  # which know names of tools
+    own.append(CONFORMANCE / "adapters")  # which know names of tools
     found = [
-        f"{path.relative_to(PACKAGE)}:{line}"
-        for path in PACKAGE.rglob("*.py")
+        f"{path.relative_to(package.parent)}:{line}"
+        for package in (PACKAGE, CONFORMANCE)
+        for path in package.rglob("*.py")
         if not any(path.is_relative_to(folder) for folder in own)
         for line in compared(ast.parse(path.read_text(encoding="utf-8")))
     ]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from docs.generate.examples import ROOT, File, examples
-from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.tools import TOOLS
+from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.tools import TOOLS
 
 Run = Callable[..., Any]
 
@@ -36,7 +36,7 @@ if "wrong" in sys.argv:
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A suite with ONNX files."""
     pytest.importorskip("onnxruntime")
-    from rnnspec.conformance.suite import write
+    from rnnspec_conformance.suite import write
 
     folder = tmp_path_factory.mktemp("conformance") / "suite"
     write(folder, [case for case in CASES if case.name in {CASE, "open-length"}], ["onnx"])
@@ -68,6 +68,28 @@ def test_tools_are_listed(run: Run) -> None:
 def test_without_a_command_there_is_help(run: Run) -> None:
     ran = run("conformance")
     assert "Usage: rnnspec conformance" in ran.out + ran.err
+
+
+def test_without_its_package_the_command_says_how_to_install_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches = []
+
+    def entry_points(**selection: str) -> tuple[()]:
+        searches.append(selection)
+        return ()
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    assert "\n  conformance  Show which tools " in run("--help").out
+    assert searches == []  # it takes time to look through all that is installed
+    for arguments in ((), ("--help",), ("run", "--tool", "onnxruntime")):
+        ran = run("conformance", *arguments)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == (
+            "rnnspec: error: 'rnnspec conformance' is not installed: "
+            "in a clone of rnnspec, pip install ./conformance\n"
+        )
+    assert searches == [{"group": "rnnspec.commands", "name": "conformance"}] * 3
 
 
 def test_the_suite_is_written_in_some_formats(run: Run) -> None:

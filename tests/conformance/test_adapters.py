@@ -1,4 +1,4 @@
-"""Tools that are installed here give what docs/conformance/results says of them."""
+"""Tools that are installed here give what conformance/results says of them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnspec.conformance import suite
-from rnnspec.conformance.adapters.c_code import call_function
-from rnnspec.conformance.layout import Case
-from rnnspec.conformance.results import Results, read_results
-from rnnspec.conformance.run import Launch, run_suite
-from rnnspec.conformance.tools import TOOLS
+from rnnspec_conformance import suite
+from rnnspec_conformance.adapters.c_code import call_function
+from rnnspec_conformance.layout import Case
+from rnnspec_conformance.results import Results, read_results
+from rnnspec_conformance.run import Launch, run_suite
+from rnnspec_conformance.tools import TOOLS
 
-RESULTS = Path(__file__).parents[2] / "docs" / "conformance" / "results"
+RESULTS = Path(__file__).parents[2] / "conformance" / "results"
 
 # Their columns need no environment of their own, and take seconds.
 NAMES = {"onnxruntime": "onnxruntime", "onnx-reference": "onnx", "openvino": "openvino"}
@@ -69,7 +69,7 @@ def test_what_the_c_compiler_says_is_the_refusal() -> None:
 
 
 def test_onnx_files_get_the_sizes_of_inputs(cases: tuple[Case, ...], tmp_path: Path) -> None:
-    from rnnspec.conformance.adapters.onnx_files import names, save_with_sizes, sizes
+    from rnnspec_conformance.adapters.onnx_files import names, save_with_sizes, sizes
 
     path = next(case.folder for case in cases if case.name == "state-carried") / "model.onnx"
     inputs = [np.zeros((2, 5, 3)), np.zeros((2, 4)), np.zeros((2, 4))]
@@ -84,7 +84,7 @@ def test_generators_of_c_get_no_text_that_leaves_a_comment(
 ) -> None:
     import onnx
 
-    from rnnspec.conformance.adapters.onnx_files import save_for_generator
+    from rnnspec_conformance.adapters.onnx_files import save_for_generator
 
     ours, target = tmp_path / "ours.onnx", tmp_path / "plain.onnx"
     for case in cases:

@@ -22,12 +22,12 @@ from onnx.backend.test.runner import Runner
 from safetensors.numpy import load_file
 
 from rnnspec.backends import having, needs
-from rnnspec.conformance import layout, models, suite
-from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.layout import Case
-from rnnspec.conformance.scenario import FAR, Mistake, Scenario, scaled
 from rnnspec.errors import GenerationError, OutputError, ParityError, UsageError
 from rnnspec.files import output as output_files
+from rnnspec_conformance import layout, models, suite
+from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.layout import Case
+from rnnspec_conformance.scenario import FAR, Mistake, Scenario, scaled
 
 NAMES = [case.name for case in CASES]
 FAST = ("torch", "onnx", models.CANONICAL)
@@ -188,8 +188,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_two_processes_write_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     # In the other order, and without what this process has built before.
     code = (
-        "import sys; from pathlib import Path; from rnnspec.conformance import suite\n"
-        "from rnnspec.conformance.cases import CASES\n"
+        "import sys; from pathlib import Path; from rnnspec_conformance import suite\n"
+        "from rnnspec_conformance.cases import CASES\n"
         "cases = {case.name: case for case in CASES}\n"
         "folder, formats, *names = sys.argv[1:]\n"
         "suite.write(Path(folder), [cases[name] for name in names], formats.split(','))\n"
@@ -248,7 +248,7 @@ def test_the_licence_is_that_of_the_repository(folder: Path) -> None:
 
 def test_reading_needs_numpy_only(folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from rnnspec.conformance import suite\n"
+        "import sys; from pathlib import Path; from rnnspec_conformance import suite\n"
         "suite.read(Path(sys.argv[1]))\n"
         "print(*{name.partition('.')[0] for name in sys.modules})\n"
     )

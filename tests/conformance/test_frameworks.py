@@ -1,4 +1,4 @@
-"""Frameworks and their exports give what docs/conformance/results says of them, on a few cases."""
+"""Frameworks and their exports give what conformance/results says of them, on a few cases."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.conformance import suite
-from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.layout import Case
-from rnnspec.conformance.results import read_results
-from rnnspec.conformance.run import Launch, run_suite
-from rnnspec.conformance.tools import TOOLS
+from rnnspec_conformance import suite
+from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.layout import Case
+from rnnspec_conformance.results import read_results
+from rnnspec_conformance.run import Launch, run_suite
+from rnnspec_conformance.tools import TOOLS
 
-RESULTS = Path(__file__).parents[2] / "docs" / "conformance" / "results"
+RESULTS = Path(__file__).parents[2] / "conformance" / "results"
 
 # These need no environment of their own, and take seconds.
 NAMES = ("keras-tensorflow", "keras-jax", "torch-export", "jax-export")

@@ -22,9 +22,9 @@ from docs.generate.conformance import (
     read_notes,
     result_parts,
 )
-from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.results import STATES, Cell, Results
-from rnnspec.conformance.tools import GROUPS, TOOLS
+from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.results import STATES, Cell, Results
+from rnnspec_conformance.tools import GROUPS, TOOLS
 
 RESULTS = read_all_results()
 FAILURES = read_failures()

@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from rnnspec.conformance.report import page, print_results, verdict
-from rnnspec.conformance.results import (
+from rnnspec.errors import Difference, UsageError
+from rnnspec_conformance.report import page, print_results, verdict
+from rnnspec_conformance.results import (
     STATES,
     Cell,
     Facts,
@@ -19,7 +20,6 @@ from rnnspec.conformance.results import (
     merge,
     read_results,
 )
-from rnnspec.errors import Difference, UsageError
 
 FAULT = "gates in another order"
 CELLS: dict[State, Cell] = {

@@ -14,13 +14,13 @@ from textwrap import dedent
 
 import pytest
 
-from rnnspec.conformance import suite
-from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.layout import Case
-from rnnspec.conformance.results import Cell
-from rnnspec.conformance.run import Launch, launch_command, run_suite
-from rnnspec.conformance.tools import TOOLS, Tool
 from rnnspec.errors import BackendError, UsageError
+from rnnspec_conformance import suite
+from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.layout import Case
+from rnnspec_conformance.results import Cell
+from rnnspec_conformance.run import Launch, launch_command, run_suite
+from rnnspec_conformance.tools import TOOLS, Tool
 
 pytest.importorskip("onnxruntime")
 
@@ -420,9 +420,9 @@ def load(case, tool):
 RUN = """
 import signal, sys
 from pathlib import Path
-from rnnspec.conformance.layout import read
-from rnnspec.conformance.run import Launch, run_suite
-from rnnspec.conformance.tools import Tool
+from rnnspec_conformance.layout import read
+from rnnspec_conformance.run import Launch, run_suite
+from rnnspec_conformance.tools import Tool
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 suite, adapter, told, seconds, at = sys.argv[1:]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec.conformance import run, suite
-from rnnspec.conformance.tools import GROUPS, TOOLS, Tool
+from rnnspec_conformance import run, suite
+from rnnspec_conformance.tools import GROUPS, TOOLS, Tool
 
 FOLDER = Path(run.__file__).with_name("adapters")
 ADAPTERS = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.py")}

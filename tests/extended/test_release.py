@@ -15,7 +15,10 @@ from rnnspec.version import __version__
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / ".ci"
-READ = ("README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py")
+READ = (
+    *("README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py"),
+    *("conformance/README.md", "conformance/pyproject.toml"),
+)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs sh")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnnspec.backends import having, needs
-from rnnspec.conformance import models, suite
-from rnnspec.conformance.cases import CASES
+from rnnspec_conformance import models, suite
+from rnnspec_conformance.cases import CASES
 
 MOST_BYTES = 10_000_000
 

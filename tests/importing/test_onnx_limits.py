@@ -76,8 +76,18 @@ STEPS = "s_ = Shape (x)\nn_ = Gather (s_, N1)\n"
 # The graph, the value behind which nodes come (which make w_ of w), the nodes, and what is
 # refused, empty if the reading is right for all.
 EDITS = {
-    "clip": ("plain", "x", "w_ = Clip (w, LEAST, HUNDRED)", "like Clip with -100 and 100"),
-    "minimum": ("plain", "h", "w_ = Min (w, HIGH)", "like Min with 500"),
+    "clip": (
+        "plain",
+        "x",
+        "w_ = Clip (w, LEAST, HUNDRED)",
+        "Clip at w_: rnnspec does not support Clip with -100 and 100",
+    ),
+    "minimum": (
+        "plain",
+        "h",
+        "w_ = Min (w, HIGH)",
+        "Min at w_: rnnspec does not support Min with 500",
+    ),
     "maximum": ("every", "z", "w_ = Max (w, LEAST)", ""),
     "clipped": ("every", "z", "w_ = Clip (w, , HUNDRED)", ""),
     "a slope": ("every", "z", "w_ = Mul (w, UNIT)", ""),

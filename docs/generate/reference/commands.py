@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from docs.generate.markdown import fence, table
 from rnnspec.cli.app import app
+from rnnspec_conformance.commands import app as conformance
 
 
 def command_page() -> dict[str, str]:
@@ -20,7 +21,7 @@ def command_page() -> dict[str, str]:
 def all_commands() -> Iterator[tuple[str, Any]]:
     """Yield each command with its name, which for one of a group has two words."""
     top: Any = get_command(app)
-    for name, command in top.commands.items():
+    for name, command in {**top.commands, "conformance": get_command(conformance)}.items():
         if inner := getattr(command, "commands", None):
             yield from ((f"{name} {each}", one) for each, one in inner.items())
         else:

@@ -381,7 +381,7 @@ class _Reading:
                 # Before what is in them is read: functions that call each other there double.
                 if any(each.HasField("g") or len(each.graphs) for each in node.attribute):
                     op = self._name(node.op_type)
-                    message = f"a {brief(op)} inside of a function is not read"
+                    message = f"rnnspec does not read {brief(op)} inside of a function"
                     self._refuse(f"{where}.{self._name(node.name) or op}", message, "E701")
                 else:
                     nodes.append(self._node(node, in_function=True))

@@ -15,6 +15,7 @@ import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx.functions import log_softmax, softmax
+from rnnspec.importing.onnx.graph import DoubtError
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -41,18 +42,27 @@ class Formula:
     """A function of the features of one step: an operator applied to others and to constants.
 
     ``parts`` are formulas, constants, and None for the features. The result is one number for all
-    features if it ``is_single``. ``ops`` are the operators, for messages, and ``depth`` is how many
-    stand one behind the other at most.
+    features if it ``is_single``. ``node`` has the operator, and ``depth`` is how many stand one
+    behind the other at most.
     """
 
     function: Callable[..., Array]
     parts: tuple[Formula | Array | None, ...]
     is_single: bool
-    op: str
+    node: Node
     depth: int
-    attributes: Mapping[str, Any]
     small: tuple[float, ...] = ()
     """Single constants between 0 and 1: one may be the epsilon of a norm."""
+
+    @property
+    def op(self) -> str:
+        """The operator."""
+        return self.node.op
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The attributes of the operator."""
+        return self.node.attributes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,9 +116,8 @@ def apply(
         function,
         parts,
         is_single,
-        node.op,
+        node,
         depth,
-        node.attributes,
         tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
     )
 
@@ -133,8 +142,11 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
             if each.op in _LIMITED and part is not None and not isinstance(part, Formula)
             for limit in np.ravel(part)[:1]
         )
-        stated = f" with {' and '.join(limits)}" if limits else ""
-        raise RefusedError(f"the language has no function of features like {ops}{stated}", "E701")
+        if limits:
+            node = next(each.node for each in _walk(formula) if each.op in _LIMITED)
+            message = f"rnnspec does not support {ops} with {' and '.join(limits)} of features"
+            raise DoubtError(node, message, "E701")
+        raise RefusedError(f"the language has no function of features like {ops}", "E701")
     return pieces
 
 

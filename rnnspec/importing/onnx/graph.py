@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.layer_graph import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -102,6 +104,14 @@ class Graph:
             for graph in node.graphs:
                 limits.update(dict.fromkeys(graph.limits))
         return tuple(limit for limit in limits if isfinite(limit))
+
+
+class DoubtError(RefusedError):
+    """The refusal of what a node before another one does, such as what samples cannot show."""
+
+    def __init__(self, node: Node, message: str, code: str = "E704") -> None:
+        super().__init__(message, code)
+        self.node = node
 
 
 class CycleError(Exception):

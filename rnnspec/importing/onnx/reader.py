@@ -22,12 +22,11 @@ from rnnspec.importing.onnx import (
     shapes,
 )
 from rnnspec.importing.onnx.bounds import bounded, number, size_of
-from rnnspec.importing.onnx.graph import Graph
+from rnnspec.importing.onnx.graph import DoubtError, Graph
 from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
 from rnnspec.importing.onnx.scope import Scope
 from rnnspec.importing.onnx.values import (
     Argument,
-    DoubtError,
     Known,
     Op,
     RestartError,

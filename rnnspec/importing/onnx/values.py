@@ -13,7 +13,7 @@ from rnnspec.importing.onnx.bounds import UNBOUNDED
 if TYPE_CHECKING:
     from rnnspec.importing.onnx.bounds import Bounds
     from rnnspec.importing.onnx.formulas import Formula
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.onnx.graph import DoubtError, Node
     from rnnspec.slots import Array
 
     Probed = tuple[Array, ...]
@@ -37,14 +37,6 @@ class Op:
     def place(self) -> Place:
         """Nowhere in a source file."""
         return Place()
-
-
-class DoubtError(RefusedError):
-    """The refusal of numbers that a node makes of the input in a way that samples cannot show."""
-
-    def __init__(self, node: Node, message: str) -> None:
-        super().__init__(message)
-        self.node = node
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -252,8 +252,8 @@ time.sleep(1000)
 
 def test_no_tool_of_conformance_outlives_an_interrupted_run() -> None:
     pytest.importorskip("onnxruntime")
-    from rnnspec.conformance import suite
-    from rnnspec.conformance.cases import CASES
+    from rnnspec_conformance import suite
+    from rnnspec_conformance.cases import CASES
 
     suite.write(Path("suite"), CASES[:1], ["onnx"])
     Path("tree.py").write_text(TREE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnspec.conformance.scenario import Batch, Mistake, Scenario, batch, permuted
+from rnnspec_conformance.scenario import Batch, Mistake, Scenario, batch, permuted
 
 CASES = (
     Scenario(

@@ -23,11 +23,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from rnnspec.conformance.layout import Case, read_array
-from rnnspec.conformance.records import RecordError, printable_lines, to_record
-from rnnspec.conformance.results import Cell, Facts, Results, ToolRun
-from rnnspec.conformance.tools import Tool
 from rnnspec.errors import BackendError, UsageError, brief, listed
+from rnnspec_conformance.layout import Case, read_array
+from rnnspec_conformance.records import RecordError, printable_lines, to_record
+from rnnspec_conformance.results import Cell, Facts, Results, ToolRun
+from rnnspec_conformance.tools import Tool
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
@@ -130,7 +130,7 @@ def run_suite(
 def _copy_cases(cases: Sequence[Case], launches: Sequence[Launch], folder: Path) -> dict[str, Path]:
     """Write what the tools get, and return its folder for each format."""
     # Imported here: templates take time, which a wrong command line does not need.
-    from rnnspec.conformance.copies import copy_case
+    from rnnspec_conformance.copies import copy_case
 
     copies = {launch.tool.format: folder / launch.tool.format for launch in launches}
     for form, parent in copies.items():

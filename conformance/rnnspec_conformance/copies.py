@@ -16,21 +16,21 @@ import numpy as np
 
 from rnnspec import pipeline, saving
 from rnnspec.backends import get, refusals
-from rnnspec.conformance.layout import CASE, check_size, data_set
-from rnnspec.conformance.models import model_name
-from rnnspec.conformance.scenario import NAME
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
 from rnnspec.importing.keras.files import open_model, unknown_class
 from rnnspec.importing.keras.model import LAYERS
+from rnnspec_conformance.layout import CASE, check_size, data_set
+from rnnspec_conformance.models import model_name
+from rnnspec_conformance.scenario import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends import Backend
-    from rnnspec.conformance.layout import Case
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
+    from rnnspec_conformance.layout import Case
 
 _OPERATIONS = frozenset({"Cast", "Einsum", "Greater", "Maximum", "TrueDivide", "Where"})
 """Operations of Keras in the models of cases, beyond the layers that can be imported."""

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rnnspec.conformance.records import read_record
 from rnnspec.errors import Difference, UsageError, brief, listed
+from rnnspec_conformance.records import read_record
 
 VERSION = 1
 """The version of the document; it grows when docs/reference/reports.md changes."""

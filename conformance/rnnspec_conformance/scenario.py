@@ -19,12 +19,12 @@ from rnnspec.backends import BACKENDS, in_form
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import size_of, tolerances
 from rnnspec.comparison.rounding import bounds
-from rnnspec.conformance.layout import Call, Fault
 from rnnspec.errors import GenerationError
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.nodes import Network, NumericInput, TokenInput
 from rnnspec.ir.params import named_params
 from rnnspec.weights.initial import draw_scaled
+from rnnspec_conformance.layout import Call, Fault
 
 if TYPE_CHECKING:
     from rnnspec.comparison.reference import Result

@@ -12,13 +12,13 @@ import numpy as np
 
 from rnnspec import files
 from rnnspec.arguments import one_of
-from rnnspec.conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_index
 from rnnspec.errors import UsageError, listed
 from rnnspec.version import __version__
+from rnnspec_conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_index
 
 if TYPE_CHECKING:
-    from rnnspec.conformance.scenario import Scenario
     from rnnspec.slots import Array
+    from rnnspec_conformance.scenario import Scenario
 
 __all__ = ["formats", "read", "write"]
 
@@ -27,7 +27,7 @@ _TEXTS = Path(__file__).with_name("texts")
 
 def formats() -> list[str]:
     """Return the names of the formats that a suite can have."""
-    from rnnspec.conformance.models import formats as known
+    from rnnspec_conformance.models import formats as known
 
     return known()
 
@@ -57,8 +57,8 @@ def write(
         OutputError: the folder cannot be written.
         ParityError: a model computes something else than the reference; nothing is written.
     """
-    from rnnspec.conformance.cases import CASES
-    from rnnspec.conformance.models import write_models
+    from rnnspec_conformance.cases import CASES
+    from rnnspec_conformance.models import write_models
 
     chosen = _known_formats(formats)
     scenarios = CASES if cases is None else cases

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.conformance.scenario import (
+from rnnspec_conformance.scenario import (
     Mistake,
     Scenario,
     batch,
@@ -15,8 +15,8 @@ from rnnspec.conformance.scenario import (
 )
 
 if TYPE_CHECKING:
-    from rnnspec.conformance.scenario import Arrays, Change
     from rnnspec.slots import Array
+    from rnnspec_conformance.scenario import Arrays, Change
 
 
 def _with_tap(before: bool) -> Change:

@@ -19,10 +19,10 @@ from rnnspec.weights.file import write_arrays
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend
-    from rnnspec.conformance.layout import Call
-    from rnnspec.conformance.scenario import Drawn, Scenario
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array
+    from rnnspec_conformance.layout import Call
+    from rnnspec_conformance.scenario import Drawn, Scenario
 
 CANONICAL = "canonical"
 """The format of canonical files, which belongs to no backend."""

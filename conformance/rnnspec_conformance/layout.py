@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.conformance.records import read_record
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
+from rnnspec_conformance.records import read_record
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array

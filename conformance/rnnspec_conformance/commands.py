@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnspec.arguments import one_of
-from rnnspec.cli import completers
+from rnnspec.cli.app import PACKAGES, Command, Group
+from rnnspec.cli.completers import in_list, starting
 from rnnspec.cli.options import Force
 from rnnspec.errors import ParityError, UsageError, printable
 from rnnspec.files import Inputs, check_target, write_file
@@ -21,11 +22,50 @@ from rnnspec.files import Inputs, check_target, write_file
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from rnnspec.conformance.layout import Case
-    from rnnspec.conformance.results import Results
-    from rnnspec.conformance.run import Launch
+    from rnnspec_conformance.layout import Case
+    from rnnspec_conformance.results import Results
+    from rnnspec_conformance.run import Launch
+
+app = typer.Typer(
+    name="conformance",
+    cls=Group,
+    help=PACKAGES["conformance"],
+    epilog="Example: rnnspec conformance run --tool onnxruntime",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 
 _COMMAND = "'mytool {model} {inputs} {outputs}'"
+
+
+def _cases(incomplete: str) -> list[str]:
+    """Return names of cases."""
+    from rnnspec_conformance.cases import CASES
+
+    return starting(incomplete, [case.name for case in CASES])
+
+
+def _several_tools(incomplete: str) -> list[str]:
+    """Return lists of tools, separated by commas."""
+    from rnnspec_conformance.tools import TOOLS
+
+    return in_list(incomplete, TOOLS)
+
+
+def _formats(incomplete: str) -> list[str]:
+    """Return the formats of models."""
+    from rnnspec_conformance.suite import formats
+
+    return starting(incomplete, formats())
+
+
+def _several_formats(incomplete: str) -> list[str]:
+    """Return lists of formats of models, separated by commas."""
+    from rnnspec_conformance.suite import formats
+
+    return in_list(incomplete, formats())
+
 
 Formats = Annotated[
     list[str] | None,
@@ -34,7 +74,7 @@ Formats = Annotated[
         metavar="NAMES",
         help="Formats of the models, such as onnx,keras; by default all.",
         show_default=False,
-        autocompletion=completers.several_suite_formats,
+        autocompletion=_several_formats,
     ),
 ]
 JsonFile = Annotated[
@@ -61,14 +101,14 @@ def list_(
 ) -> None:
     """List the cases of the suite, with the fact that each is about."""
     if tools:
-        from rnnspec.conformance.tools import TOOLS
+        from rnnspec_conformance.tools import TOOLS
 
         rows = []
         for tool in TOOLS.values():
             install = tool.install or f"pip install {join(tool.packages)}"
             rows.append((tool.name, f"{tool.title}; takes {tool.format}; {install}"))
     else:
-        from rnnspec.conformance.cases import CASES
+        from rnnspec_conformance.cases import CASES
 
         rows = [(case.name, case.fact) for case in CASES]
     width = max(len(name) for name, _ in rows)
@@ -103,7 +143,7 @@ def run(
             metavar="NAMES",
             help="Tools, as 'list --tools' has them, such as onnxruntime.",
             show_default=False,
-            autocompletion=completers.several_tools,
+            autocompletion=_several_tools,
         ),
     ] = None,
     command: Annotated[
@@ -124,7 +164,7 @@ def run(
         typer.Option(
             metavar="NAME",
             help="The format of {model} in COMMAND; by default onnx.",
-            autocompletion=completers.suite_formats,
+            autocompletion=_formats,
         ),
     ] = None,
     python: Annotated[
@@ -140,7 +180,7 @@ def run(
             metavar="PATTERN",
             help="Only these cases, as in 'lstm-*'; can be repeated.",
             show_default=False,
-            autocompletion=completers.cases,
+            autocompletion=_cases,
         ),
     ] = None,
     time_limit: Annotated[
@@ -165,7 +205,7 @@ def run(
 
     with single_threaded():  # the processes of the tools, too
         from rnnspec.cli.progress import progress
-        from rnnspec.conformance.run import run_suite
+        from rnnspec_conformance.run import run_suite
 
         launches = _launches(
             _split(tool),
@@ -200,7 +240,7 @@ def report(
 
     Where two files have the same tool and case, the later file counts.
     """
-    from rnnspec.conformance.results import merge, read_results
+    from rnnspec_conformance.results import merge, read_results
 
     output = _Output(json, html, baseline, force=force, inputs=files)
     output.write(merge([read_results(path) for path in files]))
@@ -218,7 +258,7 @@ class _Output:
         force: bool,
         inputs: Sequence[Path] = (),
     ) -> None:
-        from rnnspec.conformance.results import read_results
+        from rnnspec_conformance.results import read_results
 
         self._json, self._html, self._force = json, html, force
         named = [(path, f"the input {path}") for path in inputs]
@@ -240,7 +280,7 @@ class _Output:
             ParityError: a result is worse than in the baseline.
         """
         from rnnspec.cli.guard import print_json
-        from rnnspec.conformance.report import page, print_results
+        from rnnspec_conformance.report import page, print_results
 
         if self._json == Path("-"):
             print_json(results.as_dict())
@@ -281,9 +321,9 @@ def _launches(
     import shutil
     from dataclasses import replace
 
-    from rnnspec.conformance.run import Launch, launch_command
-    from rnnspec.conformance.suite import formats
-    from rnnspec.conformance.tools import TOOLS
+    from rnnspec_conformance.run import Launch, launch_command
+    from rnnspec_conformance.suite import formats
+    from rnnspec_conformance.tools import TOOLS
 
     if not tools and command is None:
         raise UsageError(f"expected --tool NAMES, or --command {_COMMAND}")
@@ -311,7 +351,7 @@ def _launches(
 def _suite(folder: Path | None, launches: Sequence[Launch]) -> Iterator[Sequence[Case]]:
     """Yield the cases of a suite, or of one that is written in the formats of the tools."""
     if folder is not None:
-        from rnnspec.conformance.layout import read
+        from rnnspec_conformance.layout import read
 
         yield read(folder)
         return
@@ -321,8 +361,8 @@ def _suite(folder: Path | None, launches: Sequence[Launch]) -> Iterator[Sequence
 
 def _write(folder: Path, formats: Collection[str] | None, *, force: bool = False) -> Sequence[Case]:
     from rnnspec.cli.progress import progress
-    from rnnspec.conformance.cases import CASES
-    from rnnspec.conformance.suite import write as write_suite
+    from rnnspec_conformance.cases import CASES
+    from rnnspec_conformance.suite import write as write_suite
 
     with progress(len(CASES)) as step:
         step("writing the suite")
@@ -344,3 +384,25 @@ def _matching(cases: Sequence[Case], patterns: Sequence[str] | None) -> Sequence
                 raise UsageError(f"--case: no case matches {pattern!r}")
             one_of("case", pattern, names)
     return [case for case in cases if any(fnmatchcase(case.name, one) for one in patterns)]
+
+
+@app.callback(invoke_without_command=True)
+def _conformance(
+    context: typer.Context,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the cases, as 'conformance list' does.")
+    ] = False,
+) -> None:
+    if listing and context.invoked_subcommand is None:
+        list_()
+
+
+for _function, _example in (
+    (list_, "list"),
+    (write, "write suite --format onnx"),
+    (run, "run --tool onnxruntime --json results.json"),
+    (report, "report results.json other.json --html all.html"),
+):
+    _name = _function.__name__.rstrip("_")
+    _epilog = f"Example: rnnspec conformance {_example}"
+    app.command(_name, cls=Command, epilog=_epilog)(_function)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.conformance.scenario import Batch, Mistake, Scenario, replaced, scaled
+from rnnspec_conformance.scenario import Batch, Mistake, Scenario, replaced, scaled
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array

@@ -1,7 +1,7 @@
 """The catalogue of cases, by subject."""
 
-from rnnspec.conformance.cases import calls, numbers, padding, recurrent, stack
-from rnnspec.conformance.scenario import Scenario
+from rnnspec_conformance.cases import calls, numbers, padding, recurrent, stack
+from rnnspec_conformance.scenario import Scenario
 
 CASES: tuple[Scenario, ...] = (
     *recurrent.CASES,

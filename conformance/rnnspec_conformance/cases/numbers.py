@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.conformance.scenario import Mistake, Scenario, batch, scaled
+from rnnspec_conformance.scenario import Mistake, Scenario, batch, scaled
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array

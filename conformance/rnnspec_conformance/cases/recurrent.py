@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.conformance.scenario import (
+from rnnspec_conformance.scenario import (
     Mistake,
     Scenario,
     batch,
@@ -18,8 +18,8 @@ from rnnspec.conformance.scenario import (
 )
 
 if TYPE_CHECKING:
-    from rnnspec.conformance.scenario import Arrays, Change
     from rnnspec.slots import Array
+    from rnnspec_conformance.scenario import Arrays, Change
 
 
 def _transposed_gates(gates: int) -> Callable[[Array], Array]:

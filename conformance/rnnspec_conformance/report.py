@@ -7,17 +7,17 @@ from itertools import groupby
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from rnnspec.conformance.results import STATES, TITLES
 from rnnspec.errors import printable
 from rnnspec.html.elements import Content, element, lines, table
 from rnnspec.html.page import document, wide
 from rnnspec.tables import Grid, plain_console
 from rnnspec.version import __version__
+from rnnspec_conformance.results import STATES, TITLES
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from rnnspec.conformance.results import Cell, Results, State, ToolRun
+    from rnnspec_conformance.results import Cell, Results, State, ToolRun
 
 _MARKS: dict[State, str] = {
     "equal": ".",
