@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -56,36 +55,25 @@ class Drawn:
 def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
     """Return the one initializer of each role; where layers differ, the default of the language."""
     layers = [piece for piece in found if isinstance(piece, pieces.Layer)]
-    lstms = [
-        piece.node.cell
-        for piece in layers
-        if isinstance(piece, pieces.Recurrent) and piece.node.bias
-    ]
-    forget = {cell.forget_bias for cell in lstms if isinstance(cell, nodes.LSTM)}
-    (value,) = forget if len(forget) == 1 else (math.nan,)
-    if math.isnan(value) and forget:
-        account.leave("the initial forget_bias", reason="layers differ, or the language lacks it")
 
     def one(role: str, default: Initializer) -> Initializer:
-        given = [piece.initializers[role] for piece in layers if role in piece.initializers]
-        return _one(account, role, given, default)
+        drawn = [piece.initializers[role] for piece in layers if role in piece.initializers]
+        first = next(iter(drawn), default)
+        if first is not None and all(each == first for each in drawn):
+            return first
+        what, lacks = f"{role} initializers", "one"
+        if role == "forget":
+            what, lacks = "the initial forget_bias", "it"
+        account.leave(what, reason=f"layers differ, or the language lacks {lacks}")
+        return default
 
+    forget = one("forget", initializers.Constant(1.0))
     return Drawn(
         kernel=one("kernel", initializers.GlorotUniform()),
         recurrent=one("recurrent", initializers.Orthogonal()),
         bias=one("bias", initializers.Constant(0.0)),
-        forget_bias=1.0 if math.isnan(value) else value,
+        forget_bias=forget.value if isinstance(forget, initializers.Constant) else 1.0,
     )
-
-
-def _one(
-    account: Account, role: str, given: Sequence[Initializer | None], default: Initializer
-) -> Initializer:
-    first = next(iter(given), default)
-    if first is not None and all(each == first for each in given):
-        return first
-    account.leave(f"{role} initializers", reason="layers differ, or the language lacks one")
-    return default
 
 
 @dataclass(frozen=True, slots=True)

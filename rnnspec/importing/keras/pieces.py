@@ -39,8 +39,9 @@ class Layer:
     """A layer of the language, as a node without a place.
 
     The ``input`` of an embedding is its own ``input_length``, and ``masked`` its ``mask_zero``.
-    ``initializers`` are those of the roles ``kernel``, ``recurrent`` and ``bias`` that it has, None
-    where the language lacks one; the node has none of them yet. ``lacks`` are the arrays that the
+    ``initializers`` are those of the roles ``kernel``, ``recurrent``, ``bias`` and ``forget`` (the
+    bias of that gate) that it has, None where the language lacks one; the node has none of them
+    yet. ``lacks`` are the arrays that the
     layer does without.
     """
 

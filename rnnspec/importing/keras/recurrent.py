@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft, Output
-    from rnnspec.ir.initializers import Initializer
     from rnnspec.words import Statistic
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
@@ -150,11 +149,16 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
     # The layers of cuDNN have no such settings.
     fused = kind.startswith("CuDNN")
     bias = True if fused else settings.flag("use_bias", True)
-    given = settings.initializers(bias=bias, recurrent=True)
+    cell, drawn = _cell(settings, kind), settings.initializers(bias=bias, recurrent=True)
+    if isinstance(cell, nodes.LSTM):
+        unit = settings.flag("unit_forget_bias", True)
+        if bias:
+            own = drawn["bias"] if isinstance(drawn["bias"], Constant) else None
+            drawn["forget"] = Constant(1.0) if unit else own
     node = nodes.Recurrent(
         name=layer.name,
         input=(),
-        cell=_cell(settings, kind, given.get("bias")),
+        cell=cell,
         units=settings.size("units"),
         merge=None,
         bias=bias,
@@ -166,7 +170,7 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
         recurrent_initializer=pieces.SHARED,
         bias_initializer=pieces.SHARED,
     )
-    return pieces.Recurrent(layer=layer, node=node, initializers=given, zeros=run.zeros)
+    return pieces.Recurrent(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 
 
 def _running(settings: Settings, layer: Foreign) -> _Run:
@@ -193,7 +197,7 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     return _Run(return_sequences=False, zeros=False)
 
 
-def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell:
+def _cell(settings: Settings, kind: str) -> nodes.Cell:
     match kind:
         case "SimpleRNN":
             return nodes.SimpleRNN(activation=cell_activation(settings, "activation", "tanh"))
@@ -201,7 +205,7 @@ def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell
             return nodes.LSTM(
                 activation=cell_activation(settings, "activation", "tanh"),
                 recurrent_activation=_gates(settings),
-                forget_bias=_forget_bias(settings, bias),
+                forget_bias=1.0,
             )
         case "GRU":
             return nodes.GRU(
@@ -210,8 +214,7 @@ def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell
                 reset_after=_reset_after(settings),
             )
         case "CuDNNLSTM":
-            forget = _forget_bias(settings, bias)
-            return nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=forget)
+            return nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
         case _:
             return nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
 
@@ -238,13 +241,6 @@ def _reset_after(settings: Settings) -> bool:
         if not default:
             settings.account.differ("Keras 3 reads a GRU without reset_after in another way")
     return settings.flag(key, default)
-
-
-def _forget_bias(settings: Settings, bias: Initializer | None) -> float:
-    """Return the initial bias of the forget gate; NaN stands for one that the language lacks."""
-    if settings.flag("unit_forget_bias", True):
-        return 1.0
-    return bias.value if isinstance(bias, Constant) else float("nan")
 
 
 def place_recurrent(draft: Draft, piece: pieces.Recurrent) -> None:
