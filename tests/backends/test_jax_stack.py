@@ -26,37 +26,7 @@ optax = import_later("optax")
 
 TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
 NUMBERS = "input: {features: 3}"
-MASKED = "input: {features: 3, mask_value: 0.5}"
-ENTRANCES = {"tokens": TOKENS, "numbers": NUMBERS, "masked numbers": MASKED}
 GRU = "{type: gru, units: 4}"
-CONVS = """\
-  - {type: conv, filters: 4, kernel_size: 2, stride: 2, activation: {leaky_relu: 0.2}, PADDING}
-  - {type: conv, filters: 3, kernel_size: 4, activation: {clipped_relu: 0.5}, PADDING}
-  - {type: conv, filters: 4, kernel_size: 3, dilation: 2, bias: false, PADDING}
-  - {type: conv, filters: 3, kernel_size: 1, stride: 3, PADDING}
-"""
-POOLS = """\
-  - {type: max_pool, size: 3, stride: 1, PADDING}
-  - {type: conv, filters: 3, kernel_size: 1}
-  - {type: average_pool, size: 3, stride: 2, PADDING}
-  - {type: average_pool, size: 2, stride: 1, PADDING}
-  - {type: max_pool, size: 2, PADDING}
-"""
-STACK = """\
-  - {type: batch_norm, momentum: 0.7, epsilon: 0.01}
-  - {type: conv, filters: 5, kernel_size: 3, activation: relu}
-  - {type: batch_norm}
-  - {type: max_pool, size: 2}
-  - {type: layer_norm}
-  - {type: activation, activation: {leaky_relu: 0.3}}
-  - {type: dropout, rate: 0.3, variational: true}
-  - {type: average_pool, size: 2, stride: 1, padding: same}
-  - {type: dense, units: 6, activation: {clipped_relu: 0.8}}
-  - {type: dropout, rate: 0.2}
-  - {type: lstm, units: 5, bidirectional: true}
-  - {type: batch_norm}
-  - {type: gru, units: 4, dropout: 0.2}
-"""
 
 
 def text_of(rnn: str, head: str, entrance: str = TOKENS) -> str:
@@ -73,81 +43,12 @@ def agrees(text: str, **options: Any) -> bool:
     return rnnspec.parity(rnnspec.loads(text), ["jax"], **options).equal
 
 
-@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
-@pytest.mark.parametrize("entrance", ENTRANCES)
-def test_convolutions(entrance: str, padding: str) -> None:
-    rnn = f"{CONVS}  - {GRU}\n".replace("PADDING", f"padding: {padding}")
-    assert agrees(text_of(rnn, "{pooling: none}", ENTRANCES[entrance]))
-
-
-@pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("entrance", ENTRANCES)
-def test_poolings_of_windows(entrance: str, padding: str) -> None:
-    rnn = f"{POOLS}  - {GRU}\n".replace("PADDING", f"padding: {padding}")
-    assert agrees(text_of(rnn, "{pooling: none}", ENTRANCES[entrance]))
-
-
 def test_the_odd_step_of_same_is_at_the_end() -> None:
     rnn = "  - {type: conv, filters: 1, kernel_size: 2, stride: 2, padding: same}\n"
     model = built(f"{rnn}  - {GRU}\n", "{pooling: none}", "input: {features: 1}")
     model.conv_1.kernel[...] = jnp.array([[[1.0]], [[10.0]]])
     outputs = model.conv_1(jnp.array([[[1.0], [2.0], [3.0]]]))
     assert np.ravel(outputs).tolist() == [21.0, 3.0]
-
-
-@pytest.mark.parametrize("entrance", ENTRANCES)
-def test_a_stack_with_a_batch_norm_behind_each_kind_of_layer(entrance: str) -> None:
-    hidden = "{units: 5}, {type: batch_norm}, {type: dropout, rate: 0.1}, {type: layer_norm}"
-    head = f"{{hidden: [{hidden}], units: 3, activation: softmax}}"
-    assert agrees(text_of(STACK, head, ENTRANCES[entrance]))
-
-
-@pytest.mark.parametrize(
-    "pooling",
-    [
-        "sum",
-        "{attention: {}}",
-        "{attention: {units: 3, activation: {leaky_relu: 0.1}}}",
-        "[mean, last, max, sum]",
-        "[{attention: {}}, {attention: {units: 3}}, {attention: {units: 2, activation: softmax}}]",
-    ],
-)
-@pytest.mark.parametrize("entrance", ["tokens", "numbers"])
-def test_poolings(entrance: str, pooling: str) -> None:
-    rnn = "{type: lstm, units: 3, bidirectional: true}"
-    assert agrees(text_of(rnn, f"{{pooling: {pooling}, units: 2}}", ENTRANCES[entrance]))
-
-
-@pytest.mark.parametrize("pooling", ["flatten", "{last_steps: 4}"])
-def test_poolings_without_padding(pooling: str) -> None:
-    entrance = "input: {features: 3, length: 6}"
-    assert agrees(text_of(GRU, f"{{pooling: {pooling}, units: 2}}", entrance))
-
-
-@pytest.mark.parametrize("entrance", ["tokens", "numbers"])
-def test_joins(entrance: str) -> None:
-    first = "embedding_1" if entrance == "tokens" else "input"
-    rnn = f"""\
-  - {{type: lstm, units: 3}}
-  - {{type: gru, units: 4, dropout: 0.2}}
-  - {{type: concat, of: [{first}, gru_1, lstm_1]}}
-  - {{type: conv, filters: 4, kernel_size: 3, padding: same}}
-  - {{type: gru, units: 4, residual: true}}
-  - {{type: concat, of: [conv_1, gru_2]}}
-"""
-    text = text_of(rnn, "{pooling: max, units: 2}", ENTRANCES[entrance])
-    assert agrees(text)
-    assert agrees(text, form="inference")
-
-
-@pytest.mark.parametrize("trainable", ["true", "false"])
-@pytest.mark.parametrize("bias", ["true", "false"])
-def test_a_tied_kernel(bias: str, trainable: str) -> None:
-    entrance = TOKENS.replace("}", f", trainable: {trainable}}}")
-    text = text_of("{type: lstm, units: 3}", f"{{units: 9, tied: true, bias: {bias}}}", entrance)
-    assert agrees(text)
-    assert agrees(text, form="inference")
-    assert agrees(text, form="step")
 
 
 def test_each_head_has_logits_if_a_loss_takes_them() -> None:
@@ -258,21 +159,6 @@ def test_a_variational_dropout_drops_a_feature_in_all_steps() -> None:
     assert 0 < dropped.mean() < 1
     np.testing.assert_array_equal(dropped, dropped[:, :1].repeat(5, axis=1))
     assert np.any(dropped[0] != dropped[1])
-
-
-@pytest.mark.parametrize("entrance", ENTRANCES)
-def test_a_stack_in_step_form_is_that_of_the_whole_sequence(entrance: str) -> None:
-    rnn = """\
-  - {type: conv, filters: 4, kernel_size: 3, dilation: 2, padding: causal, activation: relu}
-  - {type: batch_norm}
-  - {type: conv, filters: 3, kernel_size: 1, padding: causal}
-  - {type: conv, filters: 3, kernel_size: 2, padding: causal}
-  - {type: dense, units: 4}
-  - {type: gru, units: 4}
-  - {type: concat, of: [dense_1, gru_1]}
-"""
-    text = text_of(rnn, "{pooling: [mean, max, sum], units: 2}", ENTRANCES[entrance])
-    assert agrees(text, form="step")
 
 
 def test_each_chunk_may_be_shorter_than_the_reach_of_a_convolution() -> None:

@@ -107,18 +107,6 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize(("entrance", "name"), TRAINED)
-def test_training_is_the_reference(entrance: str, name: str) -> None:
-    report = rnnspec.parity(rnnspec.loads(text(entrance, NETWORKS[name])), ["keras"])
-    assert report.equal, report.differences
-
-
-@pytest.mark.parametrize(("entrance", "rest"), OTHERS)
-def test_training_of_other_heads_is_the_reference(entrance: str, rest: str) -> None:
-    report = rnnspec.parity(rnnspec.loads(text(entrance, rest)), ["keras"])
-    assert report.equal, report.differences
-
-
 STREAMS = {
     "sum": f"rnn:{STREAM}head: {{pooling: [sum, mean, max], {VECTOR}}}",
     "last": f"rnn:{STREAM}head: {{{VECTOR}}}",
@@ -126,25 +114,6 @@ STREAMS = {
     + STREAM
     + "  - {type: concat, of: [FIRST, state]}\n  - {type: gru, units: 2}\nhead: {pooling: none}",
 }
-
-
-@pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("entrance", ["features", "padded_features", "padded_tokens"])
-def test_steps_are_the_reference(entrance: str, name: str) -> None:
-    spec = rnnspec.loads(text(entrance, STREAMS[name]))
-    report = rnnspec.parity(spec, ["keras"], form="step")
-    assert report.equal, report.differences
-
-
-def test_tied_steps_are_the_reference() -> None:
-    spec = rnnspec.loads(text("padded_tokens", f"{TIED} pooling: none}}"))
-    assert rnnspec.parity(spec, ["keras"], form="step").equal
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_inference_is_the_reference(name: str) -> None:
-    spec = rnnspec.loads(text("padded_features", NETWORKS[name]))
-    assert rnnspec.parity(spec, ["keras"], form="inference").equal
 
 
 PADDED = """\

@@ -80,35 +80,6 @@ def is_equal(text: str, form: Form = "inference") -> None:
     assert report.equal, (text, report.differences)
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("network_input", INPUTS)
-def test_a_stack_in_front_of_every_head(network_input: str, stack: str) -> None:
-    for head in HEADS.values():
-        is_equal(text_of(INPUTS[network_input], STACKS[stack], head))
-
-
-@pytest.mark.parametrize("network_input", INPUTS)
-@pytest.mark.parametrize("head", ["mean", "[sum, max, last]", "last", "[last, mean]"])
-def test_final_states_and_sums(network_input: str, head: str) -> None:
-    for layer in (
-        "{type: lstm, units: 3, bidirectional: true}",
-        "{type: gru, units: 3, activation: selu, bidirectional: true}",
-        "{type: gru, units: 3, activation: silu}",
-        "{type: simple, units: 3}",
-    ):
-        stack = f"[{CONV}, padding: same}}, {layer}]"
-        is_equal(text_of(INPUTS[network_input], stack, f"head: {{pooling: {head}, units: 2}}"))
-
-
-@pytest.mark.parametrize("head", ["flatten", "{last_steps: 2}", "[last_step, last]"])
-def test_poolings_without_padding(head: str) -> None:
-    for stack in (STACKS["conv"], f"[{LSTM}]", f"[{LSTM}, {{type: max_pool, size: 2}}]"):
-        if "last]" in head and "max_pool" in stack:
-            continue
-        network_input = "input: {features: 3, length: 9}"
-        is_equal(text_of(network_input, stack, f"head: {{pooling: {head}, units: 2}}"))
-
-
 STREAMS = {
     "conv": f"[{CONV}, padding: causal, activation: {{leaky_relu: 0.2}}}}, {LSTM}]",
     "conv of one step": f"[{{type: conv, filters: 2, kernel_size: 1, padding: causal}}, {LSTM}]",
@@ -117,14 +88,6 @@ STREAMS = {
     "behind": f"[{{type: dense, units: 2}}, {LSTM}, {CONV}, padding: causal}}, "
     "{type: activation, activation: softmax}]",
 }
-
-
-@pytest.mark.parametrize("stack", STREAMS)
-@pytest.mark.parametrize("network_input", INPUTS)
-def test_a_stack_in_step_form(network_input: str, stack: str) -> None:
-    for pooling in ("none", "mean", "sum", "max", "[sum, mean]"):
-        head = f"head: {{pooling: {pooling}, hidden: [{{units: 3}}, {{type: batch_norm}}]}}"
-        is_equal(text_of(INPUTS[network_input], STREAMS[stack], head), "step")
 
 
 def test_the_last_inputs_are_a_state() -> None:

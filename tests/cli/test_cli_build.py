@@ -235,21 +235,3 @@ def test_a_folder_that_appears_meanwhile(
         assert ran.err == f"made/{rival}: error: already exists: it was created while this ran\n"
         assert found == {rival}
         assert Path("made", rival).read_text() == "theirs"
-
-
-def test_one_spec_and_seed_give_the_same_bytes(spec: str, backend: str, tmp_path: Path) -> None:
-    contents = []
-    for number in ("1", "2"):
-        folder = tmp_path / number
-        folder.mkdir()
-        command = ["build", str(Path(spec).absolute()), "--backend", backend, "--seed", "1"]
-        command += ["-o", str(folder / OUTPUT[backend])]
-        subprocess.run(
-            [sys.executable, "-m", "rnnspec", *command],
-            env={**os.environ, "PYTHONHASHSEED": number},
-            check=True,
-            capture_output=True,
-        )
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        contents.append([(path.name, path.read_bytes()) for path in files])
-    assert contents[0] == contents[1]

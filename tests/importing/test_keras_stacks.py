@@ -652,7 +652,7 @@ def without_names(network: nodes.Network) -> nodes.Network:
 
 def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> None:
     same, refused = 0, set[str]()
-    for words in sample(specs(), 16):
+    for words in sample(specs(), 8):
         keras.utils.clear_session()
         wanted = pipeline.program(rnnspec.loads(spec_text(words)))
         model = rnnspec.build(wanted.spec, "keras", seed=1)
@@ -671,6 +671,6 @@ def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> Non
             ):
                 np.testing.assert_array_equal(array, other)
             same += 1
-    assert same >= 8
+    assert same >= 4
     # What no layer of Keras computes is an operation in its file.
     assert refused <= {"E701", "E703", "E704"}
