@@ -1,27 +1,32 @@
-"""Save a live model, completely or not at all, and return the code that loads it."""
+"""Save models, completely or not at all, and return the code that loads them."""
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-from safetensors import SafetensorError
+from shlex import quote
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rnnspec import files
-from rnnspec.backends import BACKENDS, having
+from rnnspec.backends import BACKENDS, having, lack, needs
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.needs import SINGLE_FILE
-from rnnspec.errors import OutputError, UsageError, listed, printable
+from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed, printable
 from rnnspec.files.model import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from rnnspec.backends import Backend
     from rnnspec.files import Inputs
-    from rnnspec.pipeline import Generated
+    from rnnspec.ir.forms import Form
+    from rnnspec.pipeline import Generated, Program
+    from rnnspec.slots import Array
+
+    Arrays = Mapping[str, Array]
 
 
 def file_names(backend: Backend, name: str) -> tuple[str, ...]:
@@ -120,6 +125,9 @@ def save(  # noqa: PLR0913 - each is needed for the files
         UsageError: a file exists by now, and ``force`` is not given.
         OutputError: the files cannot be written.
     """
+    # Imported here, as whatever needs NumPy: '--help' names the kinds of files.
+    from safetensors import SafetensorError
+
     backend, name = generated.backend, generated.network.name
     # On the file system of the output: a move from another one would be a copy, so not atomic.
     with files.staged(output if output.is_dir() else output.parent) as folder:
@@ -143,3 +151,182 @@ def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
     backend.runtime.save(model, folder, name, generated.text, spec)
     if backend.files == (backend.single_file,):
         backend.runtime.unite(folder, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The written files, the code that loads them, and what they are equal to.
+
+    ``rounded`` is true if the arrays had a higher precision than float32.
+    """
+
+    paths: tuple[Path, ...]
+    loading: tuple[str, ...]
+    equal: str
+    rounded: bool = False
+
+
+class Output(Protocol):
+    """A kind of file or folder that a trained model is written as."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The forms of its path, for messages."""
+
+    def is_named(self, output: Path) -> bool:
+        """Return whether a path asks for this kind."""
+
+    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
+        """Return the same with source in another form.
+
+        Raises:
+            UsageError: it has no source, or not in this form.
+        """
+
+    def check(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
+        """Raise, before any slow work, if the result could not be written."""
+
+    def write(
+        self,
+        output: Path,
+        program: Program,
+        arrays: Arrays,
+        importing: Callable[[Backend], None],
+        *,
+        force: bool,
+    ) -> Written:
+        """Write the arrays, if the model loaded from the files equals the reference.
+
+        ``importing`` is called before a framework is needed.
+
+        Raises:
+            ParityError: the loaded model differs; nothing is written.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CanonicalFile:
+    """``NAME.safetensors``: arrays by canonical name, and the spec in the metadata."""
+
+    paths: tuple[str, ...] = (f"NAME{SUFFIX}",)
+
+    def is_named(self, output: Path) -> bool:
+        """Return whether a path asks for this kind."""
+        return output.suffix == SUFFIX
+
+    def with_source(self, form: Form | None, options: SourceOptions) -> Output:  # noqa: ARG002
+        """Raise UsageError: it has no source."""
+        what = "--target and --max-steps" if form is None else f"--form {form}"
+        raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {what}")
+
+    def check(
+        self,
+        output: Path,
+        program: Program,  # noqa: ARG002 - the path alone decides
+        *,
+        force: bool,
+        inputs: Inputs,
+    ) -> None:
+        """Raise if the file cannot be written."""
+        files.check_target(output, force=force, inputs=inputs)
+
+    def write(
+        self,
+        output: Path,
+        program: Program,
+        arrays: Arrays,
+        importing: Callable[[Backend], None],  # noqa: ARG002 - it needs no framework
+        *,
+        force: bool,
+    ) -> Written:
+        """Write the arrays, and check that they are the same when read again."""
+        from rnnspec.weights.file import read_arrays, write_arrays
+
+        with files.staged(output.parent) as folder:
+            staged = write_arrays(folder, output.name, arrays, program.spec.document.text)
+            again = read_arrays(staged, program.network)
+            _check_same(program.network.name, again, arrays)
+            files.publish({staged: output}, force=force)
+        lines = (
+            "# Arrays with the names and in the layout of rnnspec: not a PyTorch state dict.",
+            f"# For one: rnnspec convert {quote(printable(str(output)))} FOLDER",
+            "from safetensors.numpy import load_file",
+            f"arrays = load_file({str(output)!r})",
+        )
+        equal = "what was read: every array has the same bits when read again"
+        return Written((output,), lines, equal)
+
+
+def _check_same(network: str, again: Arrays, arrays: Arrays) -> None:
+    differing = [
+        Difference(network, "file", name, "array", "the array of the input", "another one")
+        for name, array in arrays.items()
+        # By bytes, because -0.0 == 0.0.
+        if again[name].tobytes() != array.tobytes()
+    ]
+    if differing:
+        raise ParityError(tuple(differing))
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFiles:
+    """The files that ``rnnspec build`` writes for a backend: one, or several in a folder.
+
+    ``form`` is that of the source, by default the first one of the backend.
+    """
+
+    backend: Backend
+    form: Form | None = None
+    options: SourceOptions = DEFAULTS
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The forms of its path, for messages."""
+        backend = self.backend
+        if backend.suffix:
+            return (f"NAME{backend.suffix}",)
+        single = (f"NAME{backend.single_suffix}",) if backend.single_suffix else ()
+        return (*single, f"a folder of {backend.title}")
+
+    def is_named(self, output: Path) -> bool:
+        """Return whether a path asks for this kind."""
+        if self.backend.suffix:
+            return output.suffix == self.backend.suffix
+        return is_folder(output)
+
+    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
+        """Return the same with source in another form."""
+        if missing := lack(self.backend, *needs.source(form)):
+            raise UsageError(missing)
+        return replace(self, form=form, options=options)
+
+    def check(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
+        """Raise if the files cannot be written, or the backend refuses the network."""
+        from rnnspec import pipeline
+
+        # Before arrays are read, which may be too large for the backend's files.
+        pipeline.arrange(program, self.backend, self.form)
+        check_output(output, self.backend, program.network.name, force=force, inputs=inputs)
+
+    def write(
+        self,
+        output: Path,
+        program: Program,
+        arrays: Arrays,
+        importing: Callable[[Backend], None],
+        *,
+        force: bool,
+    ) -> Written:
+        """Write a model with the arrays, and check the model that is loaded from its files."""
+        from rnnspec import pipeline
+        from rnnspec.comparison.verify import Proof
+
+        generated = pipeline.generate(program, self.backend, self.form, self.options)
+        importing(self.backend)
+        model = pipeline.instantiate(generated, drawn=False)
+        generated.store.write(model, arrays)
+        proof = Proof(program, generated, arrays)
+        save(output, generated, program.spec.document.text, model, force=force, verify=proof)
+        paths, lines = output_paths(output, generated), loading(output, generated)
+        rounded = any(array.dtype.itemsize > 4 for array in arrays.values())
+        return Written(tuple(paths), tuple(lines), proof.equal, rounded)

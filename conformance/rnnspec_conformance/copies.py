@@ -16,9 +16,9 @@ import numpy as np
 
 from rnnspec import pipeline, saving
 from rnnspec.backends import get, refusals
-from rnnspec.backends.keras.read import open_model, unknown_class
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
+from rnnspec.importing.keras.files import open_model, unknown_class
 from rnnspec.importing.keras.model import LAYERS
 from rnnspec_conformance.layout import CASE, check_size, data_set
 from rnnspec_conformance.models import model_name

@@ -178,7 +178,7 @@ class Reader:
 
 
 def reader(backend: Backend) -> Reader:
-    """Return what reads the files of a backend that has ``files``."""
+    """Return what reads the files of a backend, but for Keras, whose files others write too."""
     reader: Reader = import_module(f"{backend.package}.read").READER
     return reader
 

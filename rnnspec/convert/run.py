@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, form_named
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.convert.choice import kind_named, kind_of
-from rnnspec.diff import Diff, diff
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
+from rnnspec.importing.kinds import kind_of, output_for
 from rnnspec.importing.original import Compared, compare_file
+from rnnspec.importing.run import check_spec, take
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.convert.kinds import Importing, Source, Written
     from rnnspec.importing.run import Taken
     from rnnspec.pipeline import Program
+    from rnnspec.saving import Written
     from rnnspec.slots import Array
-
-_MOST_CHANGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def convert(  # noqa: PLR0913 - the options of the command
     single_header: bool = False,
     force: bool = False,
     allow_outside: bool = False,
-    importing: Importing = Backend.require,
+    importing: Callable[[Backend], None] = Backend.require,
 ) -> Converted:
     """Convert a trained model from one kind of file to another.
 
@@ -79,16 +78,30 @@ def convert(  # noqa: PLR0913 - the options of the command
         ParityError: the model in the written files differs; nothing is written.
         OutputError: the files cannot be written.
     """
-    named = spec is not None
-    kind = kind_of(source, named=named, config=config, ignore=ignore, importing=importing)
-    target = kind_named(output, backend, form_named(form), options, single=single_header)
-    read_spec = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
-    program = spec_for(kind, source, read_spec, allow_outside=allow_outside)
-    files = [*kind.files(source), *([] if spec is None else [Path(spec)])]
-    inputs = Inputs.of([*((path, f"the input {path}") for path in files), *program.named_files])
+    kind = kind_of(source)
+    kind.check_options(source, config, ignore)
+    target = output_for(output, backend, form_named(form), options, single=single_header)
+    named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
+    reading = partial(take, source, config=config, ignore=ignore, importing=importing)
+    taken = None
+    if named is None and kind.spec_text is None:
+        taken = reading()
+        if taken.imported.guesses:
+            message = (
+                "a state dict does not say what its modules compute; write its spec with "
+                "'rnnspec import', correct what was guessed, and name it with --spec"
+            )
+            raise UsageError(message, str(source))
+        text = taken.text
+    else:
+        text = kind.spec_text(source) if kind.spec_text else ""
+    program = check_spec(source, text, named, allow_outside=allow_outside)
+    read = [*kind.files(source), *(Path(path) for path in (config, spec) if path)]
+    inputs = Inputs.of([*((path, f"the input {path}") for path in read), *program.named_files])
     # Before the frameworks are imported, which takes seconds.
-    target.check_output(output, program, force=force, inputs=inputs)
-    taken = read(kind, source, program, importing)
+    target.check(output, program, force=force, inputs=inputs)
+    taken = taken or reading(spec=program)
+    _check_finite(taken.arrays, str(source))
     compared = compare_file(source, taken, importing)
     written = target.write(output, program, taken.arrays, importing, force=force)
     return Converted(taken, written, compared)
@@ -109,70 +122,11 @@ def write(  # noqa: PLR0913 - the options of the command
     Raises:
         RnnspecError: as for ``convert``.
     """
-    target = kind_named(output, backend, form_named(form), options)
+    target = output_for(output, backend, form_named(form), options)
     inputs = Inputs.of(program.named_files)
-    target.check_output(output, program, force=force, inputs=inputs)
+    target.check(output, program, force=force, inputs=inputs)
     _check_finite(arrays, program.source)
     return target.write(output, program, arrays, Backend.require, force=force)
-
-
-def spec_for(kind: Source, path: Path, named: Program | None, *, allow_outside: bool) -> Program:
-    """Return the spec of a file: the named one, or the one that the file contains.
-
-    Raises:
-        SpecError: the spec in the file is invalid.
-        UsageError: there is no spec, or the networks of the two specs differ.
-    """
-    text = kind.spec_text(path)
-    if not text:
-        if named is None:
-            raise UsageError(
-                "contains no spec; name the spec it was built from with --spec", str(path)
-            )
-        return named
-    inside = pipeline.reads(text, f"{path} (the spec in it)", allow_outside=allow_outside)
-    if named is None:
-        return inside
-    # The arrays fit both specs, but which of the two networks was trained cannot be known.
-    if _comparable(inside) != _comparable(named):
-        what = "; ".join(_changes(diff(inside, named))) or "other initial weights"
-        raise UsageError(f"contains another network than {named.source}: {what}", str(path))
-    return named
-
-
-def _comparable(program: Program) -> object:
-    # A description is only a comment in the source.
-    return replace(program.network, description="")
-
-
-def _changes(found: Diff) -> Iterator[str]:
-    """Yield the first differences between the spec in a file and the named spec."""
-    lines = [
-        f"{each.key}: {each.before} in the file, {each.after} in the spec" for each in found.network
-    ]
-    for layer in found.layers:
-        name = layer.before.name if layer.before else layer.after.name if layer.after else ""
-        lines += [
-            f"{name}.{each.key}: {each.before} in the file, {each.after} in the spec"
-            for each in layer.changes
-        ]
-        if layer.state in ("added", "removed"):
-            lines.append(
-                f"{name}: only {'in the spec' if layer.state == 'added' else 'in the file'}"
-            )
-    yield from lines[:_MOST_CHANGES]
-
-
-def read(kind: Source, path: Path, program: Program, importing: Importing) -> Taken:
-    """Return the model in a file.
-
-    Raises:
-        UsageError: the file cannot be read, has another structure than the spec, or contains
-            numbers that are not finite.
-    """
-    found = kind.read(path, program, importing)
-    _check_finite(found.arrays, str(path))
-    return found
 
 
 def _check_finite(arrays: Mapping[str, Array], source: str) -> None:

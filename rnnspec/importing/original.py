@@ -257,7 +257,6 @@ def _runner(
     form, runtime = taken.imported.source, backend.runtime
     if taken.imported.open_file is not None:
         return taken.imported.open_file(), None
-    path = reader(backend).files(path)[0]
     run: Callable[[Array], Array]
     scale: Callable[[float], None]
     if backend.suffix:
@@ -265,7 +264,8 @@ def _runner(
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
         generated = pipeline.generate(taken.program, backend, form, taken.imported.options)
-        model, arrays = _load(path, generated, taken.imported.text), taken.arrays
+        file = reader(backend).files(path)[0]
+        model, arrays = _load(file, generated, taken.imported.text), taken.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731
             model, {name: share * array for name, array in arrays.items()}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline
 from rnnspec.backends import Backend
 from rnnspec.backends.imported import Imported
-from rnnspec.backends.kept import reader
 from rnnspec.errors import UsageError, listed
 from rnnspec.ir.nodes import Embedding
 from rnnspec.raising import raise_spec
@@ -23,25 +22,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.kept import Saved
+    from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
 
     Importing = Callable[[Backend], None]
     """Called before a framework is needed."""
 
 
-def has_spec(path: Path, backend: Backend) -> bool:
-    """Return whether the text of a spec is in a file of a backend."""
-    return bool(reader(backend).spec_text(path))
-
-
-def read_built(
-    path: Path, backend: Backend, importing: Importing, named: Program | None = None
+def read_built(  # noqa: PLR0913, PLR0917 - what is in a file, and what the user says of it
+    path: Path,
+    backend: Backend,
+    text: str,
+    saved: Callable[[Path, Network], Saved],
+    importing: Importing,
+    named: Program | None = None,
 ) -> Imported:
     """Return the model in a file or folder that rnnspec built for a backend.
 
-    Its spec is the one in the file, or the one that is ``named`` if it has none: another text of
-    the same network would be other source. Either is only taken if the arrays, and the graph or
-    configuration if the file has one, are those of the spec.
+    Its spec has the ``text`` in the file, or it is the one that is ``named`` if there is none:
+    another text of the same network would be other source. Either is only taken if what is
+    ``saved``, arrays with the graph or configuration if the file has one, is that of the spec.
 
     Raises:
         BackendError: a package that reads or checks the file is not installed.
@@ -49,15 +49,15 @@ def read_built(
         SpecError: the spec in the file is invalid.
         UsageError: the file cannot be read, has no spec, or has another model than the spec's.
     """
-    text, program = reader(backend).spec_text(path), named
+    program = named
     if text:
         # Files of vectors that the spec names are not read: their numbers are among the arrays.
         program = pipeline.reads(text, f"{path} (the spec in it)", allow_outside=True)
     elif program is None:
         raise UsageError("contains no spec; expected a file of 'rnnspec build'", str(path))
     # First: a model of the spec is built only if it is no larger than the arrays in the file.
-    saved = reader(backend).saved(path, program.network)
-    imported = _fitting(saved, str(path), backend, program, importing)
+    model = saved(path, program.network)
+    imported = _fitting(model, str(path), backend, program, importing)
     for name, array in imported.arrays.items():
         if not is_finite(array):
             raise UsageError(f"{name}: expected finite numbers, received others", str(path))
@@ -69,7 +69,7 @@ def read_live(model: Any, name: str, tool: str) -> Imported | None:
 
     Returns None if it made another model or this one was changed, and for a model of the step form.
     """
-    from rnnspec.backends.keras.read import SavedFile
+    from rnnspec.importing.keras.files import SavedFile
 
     if (store := origin(model)) is None:
         return None

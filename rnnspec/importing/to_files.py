@@ -11,7 +11,7 @@ from rnnspec.backends import Backend, taken_names
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
-from rnnspec.importing.origins import origin_of
+from rnnspec.importing.kinds import kind_of
 from rnnspec.importing.run import network_name, take
 from rnnspec.spec.names import check_network_name
 
@@ -68,7 +68,7 @@ def import_file(  # noqa: PLR0913 - the options of the command
         UsageError: the file cannot be read, or an output exists and ``force`` is not given.
     """
     # First: where the outputs go says nothing to someone who has named another file.
-    origin_of(source)
+    kind_of(source, importable=True)
     named = None if spec is None else pipeline.read(spec)
     target = _spec_path(source, output, spec)
     weights = weights or target.with_suffix(SUFFIX)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from convert.conftest import FILES, OUTPUTS, TEXT, arrays_of, write_input
 from safetensors.numpy import load_file, save_file
 
 from rnnspec import pipeline
+from rnnspec.backends import BACKENDS, get
 from rnnspec.backends.kept import weights_in
+from rnnspec.errors import UsageError
+from rnnspec.importing.kinds import kind_of, output_for
 from rnnspec.importing.run import take
 from rnnspec.weights.file import read_arrays, read_spec_text
 
@@ -148,3 +152,23 @@ def test_the_command_writes_into_a_folder_and_replaces_only_with_force(run: Run)
     assert "already exists; use --force to replace it" in again.err
     assert run("convert", "in.safetensors", "out", "--force").code == 0
     assert Path("out/other.txt").read_text() == "kept"
+
+
+def test_a_new_backend_brings_its_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    new = replace(get("jax"), name="new", title="New", files=("{name}.new",))
+    monkeypatch.setitem(BACKENDS, "new", new)
+    assert output_for(Path("net.new")).paths == ("NAME.new",)
+    Path("net.yaml").touch()
+    with pytest.raises(UsageError, match=r" or a \.new file of New$"):
+        kind_of(Path("net.yaml"))
+
+
+def test_built_arrays_without_their_spec_take_a_named_one() -> None:
+    pytest.importorskip("torch")
+    (path,) = write_input("torch").glob("*.safetensors")
+    save_file(load_file(path), path, metadata={"framework": "torch"})
+    named = pipeline.reads(TEXT)
+    taken = take(path, spec=named)
+    assert (taken.program, taken.imported.source) == (named, "training")
+    with pytest.raises(UsageError, match="contains no spec; expected a file of 'rnnspec build'"):
+        take(path)

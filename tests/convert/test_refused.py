@@ -260,14 +260,11 @@ def test_integers(refused: Refused) -> None:
         (["no.keras", "out"], "no.keras: error: no such file or folder"),
         (
             ["in.safetensors", "out.h5"],
-            "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo",
+            "expected NAME.keras, NAME.onnx, NAME.safetensors, a folder of PyTorch, a fo",
         ),
-        (["moved.yaml", "out"], "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo"),
+        (["moved.yaml", "out"], "expected a Keras file (.h5, .hdf5 or .keras), arrays that rn"),
         (["in.safetensors", "-"], "expected the path of a folder"),
-        (
-            ["empty", "out.keras"],
-            "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo",
-        ),
+        (["empty", "out.keras"], "a folder of JAX, C source of rnnspec (.h) or a folder of C"),
         (["in.safetensors", "no/out.keras"], "no: error: no such folder"),
     ],
 )

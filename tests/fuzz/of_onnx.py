@@ -13,8 +13,8 @@ from small_networks import in_small
 
 from fuzz.breaking import broken_bytes
 from rnnspec import pipeline
-from rnnspec.convert.choice import kind_named
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.kinds import output_for
 from rnnspec.importing.to_files import import_file
 from rnnspec.weights.initial import draw_scaled
 
@@ -58,11 +58,11 @@ def run(number: int, seed: int, judge: Callable[[Path], object] = import_whole) 
 
 def whole_models() -> Iterator[Any]:
     """Yield graphs of the gallery in small as another tool would have written them."""
-    kind = kind_named(Path("whole.onnx"))
+    output = output_for(Path("whole.onnx"))
     for spec in sorted((ROOT / "specs").glob("*.yaml")):
         program = pipeline.reads(in_small(spec))
         arrays = draw_scaled(program.network, 1)
-        kind.write(Path("whole.onnx"), program, arrays, lambda _: None, force=True)
+        output.write(Path("whole.onnx"), program, arrays, lambda _: None, force=True)
         model = onnx.load("whole.onnx")
         model.producer_name = "another"
         del model.metadata_props[:]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.keras.arrays import side_by_side
+from rnnspec.backends.keras.outputs import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,6 @@ from offered import require
 
 from rnnspec import backends, pipeline, saving
 from rnnspec.backends.c import compiler
-from rnnspec.convert.choice import kind_of
 from rnnspec.errors import RnnspecError, UsageError
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
@@ -224,7 +223,7 @@ def test_no_device_is_read(source: str, kind: str, part: str, texts: dict[str, s
     else:
         os.mkfifo(Path("net", part))
     with pytest.raises(UsageError, match=f"^net/{part}: error: expected a regular file$"):
-        kind_of(Path(source)).spec_text(Path(source))
+        take(Path(source))
 
 
 @pytest.mark.parametrize("form", ["inference", "step"])

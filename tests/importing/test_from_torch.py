@@ -175,7 +175,7 @@ def test_a_model_is_not_saved_anyhow(tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("old.safetensors").write_text("kept")
     for taken, arguments, message in (
         (model, ("old.safetensors",), "already exists"),
-        (model, ("x.pt",), r"x\.pt: error: expected NAME\.safetensors, .*NAME\.h"),
+        (model, ("x.pt",), r"x\.pt: error: expected NAME\.keras, .*NAME\.h"),
         (model, ("x.h", "torch"), "torch cannot write a single header; c can"),
         (model, (3,), "path: expected the path of a file, received 3"),
         (broken, ("x.safetensors",), f"{name}: expected finite numbers"),

@@ -13,11 +13,11 @@ import pytest
 from importing.old import changed, layer
 
 from rnnspec.backends.imported import Account
-from rnnspec.backends.keras.arrays import Foreign, Version
-from rnnspec.backends.keras.hdf5.file import Stored
-from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import write_spec
+from rnnspec.importing.keras.arrays import Foreign, Version
+from rnnspec.importing.keras.files import unknown_class
+from rnnspec.importing.keras.hdf5.file import Stored
 from rnnspec.importing.keras.model import LAYERS, Description, read_model
 from rnnspec.ir.nodes import Network
 

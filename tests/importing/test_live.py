@@ -119,6 +119,13 @@ def test_it_stays_as_it_is(keras: Any) -> None:
     assert model.train_on_batch(np.ones((2, 3), np.int32), np.ones((2, 2), np.float32)) > 0.0
 
 
+def test_both_directions_with_an_initial_forget_bias_that_the_language_lacks(keras: Any) -> None:
+    of, drawn = keras.layers, {"unit_forget_bias": False, "bias_initializer": "random_normal"}
+    model = keras.Sequential([keras.Input((5, 3)), of.Bidirectional(of.LSTM(2, **drawn))])
+    lost = "the initial forget_bias (layers differ, or the language lacks it)"
+    assert lost in rnnspec.from_keras(model).left_out
+
+
 def test_a_sum_that_drops_the_mask(keras: Any) -> None:
     of = keras.layers
     inputs = keras.Input((None,))

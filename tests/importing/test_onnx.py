@@ -10,9 +10,9 @@ import pytest
 from offered import import_later
 
 from rnnspec import pipeline
-from rnnspec.convert.choice import kind_named, kind_of
-from rnnspec.convert.run import spec_for
+from rnnspec.convert.run import convert
 from rnnspec.errors import BackendError, ModelError, RnnspecError, UsageError
+from rnnspec.importing.kinds import output_for
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
 from rnnspec.weights.initial import draw_scaled
@@ -44,7 +44,7 @@ def arrays() -> dict[str, Any]:
 @pytest.fixture
 def written(tmp_path: Path, arrays: dict[str, Any]) -> Path:
     path = tmp_path / "model.onnx"
-    kind_named(path).write(path, pipeline.reads(TEXT), arrays, lambda _: None, force=False)
+    output_for(path).write(path, pipeline.reads(TEXT), arrays, lambda _: None, force=False)
     return path
 
 
@@ -62,7 +62,7 @@ def stepped(tmp_path: Path) -> Path:
     path = tmp_path / "model.onnx"
     text = TEXT.replace(", bidirectional: true", "")
     kept = draw_scaled(pipeline.reads(text).network, 2)
-    kind_named(path, form="step").write(
+    output_for(path, form="step").write(
         path, pipeline.reads(text), kept, lambda _: None, force=False
     )
     return path
@@ -94,23 +94,18 @@ def test_another_form_than_that_of_the_graph(stepped: Path, form: str, message: 
 
 
 def test_a_named_spec_must_be_that_of_the_file(written: Path) -> None:
-    kind = kind_of(written, named=True)
     named = pipeline.reads(TEXT)
-    assert spec_for(kind, written, named, allow_outside=False) is named
-    assert kind.read(written, named, lambda _: None).arrays
+    assert take(written, spec=named).program is named
     # The arrays fit this network too.
     other = pipeline.reads(TEXT.replace("activation: silu", "activation: relu"))
     with pytest.raises(ModelError, match=r"activation: expected 'relu', received 'silu'"):
-        kind.read(written, other, lambda _: None)
+        take(written, spec=other)
 
 
 def test_it_becomes_a_model_of_another_backend(written: Path) -> None:
     pytest.importorskip("torch")
     output = written.parent / "folder"
-    kind = kind_of(written)
-    program = spec_for(kind, written, None, allow_outside=False)
-    loaded = kind.read(written, program, lambda _: None)
-    kind_named(output).write(output, program, loaded.arrays, lambda _: None, force=False)
+    convert(written, output)
     assert sorted(path.name for path in output.iterdir()) == ["tagger.py", "tagger.safetensors"]
 
 

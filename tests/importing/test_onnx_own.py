@@ -11,7 +11,7 @@ from offered import import_later
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
-from rnnspec.convert.choice import kind_named
+from rnnspec.importing.kinds import output_for
 from rnnspec.weights.initial import draw_scaled
 
 onnx = import_later("onnx")
@@ -65,7 +65,7 @@ def check_own_graph(folder: Path, text: str) -> None:
     arrays = {
         name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
     }
-    kind_named(path).write(path, program, arrays, lambda _: None, force=False)
+    output_for(path).write(path, program, arrays, lambda _: None, force=False)
     proto = onnx.load_model(path)
     del proto.metadata_props[:]
     path.write_bytes(proto.SerializeToString())

@@ -12,8 +12,8 @@ from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 from offered import import_later
 
-from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.keras.files import unknown_class
 from rnnspec.importing.keras.model import LAYERS
 from rnnspec.importing.run import take
 
@@ -380,9 +380,8 @@ def test_the_command_leaves_arrays_out(run: Any) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "not carried over: scale:0 (left out by --ignore)\n" in ran.out
     ran = run("convert", "net.safetensors", "net.onnx", "--ignore", "scale:0")
-    assert (
-        ran.err
-        == "net.safetensors: error: takes no --ignore: expected a Keras file or a state dict\n"
+    assert ran.err == (
+        "net.safetensors: error: takes no --ignore: expected a Keras file or a PyTorch state dict\n"
     )
     ran = run("convert", "model.h5", "out.safetensors", "--ignore", "scale:0")
     assert (ran.code, ran.err) == (0, "")

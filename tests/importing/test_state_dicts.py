@@ -22,6 +22,7 @@ from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import Taken
 from rnnspec.importing.run import take
+from rnnspec.importing.to_files import import_file
 from rnnspec.importing.torch.pickled import read_pickle
 
 torch = pytest.importorskip("torch")
@@ -246,7 +247,7 @@ def test_what_the_network_needs_is_not_left_out(tmp_path: Path, pattern: str, me
 def test_a_file_of_safetensors_without_a_recurrent_layer(tmp_path: Path) -> None:
     save_safetensors({"fc.weight": torch.zeros(2, 3)}, tmp_path / "net.safetensors")
     with pytest.raises(UsageError, match=r"state dict with a recurrent layer .*received fc.weight"):
-        take(tmp_path / "net.safetensors")
+        import_file(tmp_path / "net.safetensors")
 
 
 @pytest.mark.parametrize(("second", "guess"), [

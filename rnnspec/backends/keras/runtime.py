@@ -9,6 +9,7 @@ import sys
 import warnings
 import zipfile
 from contextlib import contextmanager, suppress
+from functools import partial
 from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any, assert_never
@@ -17,9 +18,9 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.backends.keras.arrays import side_by_side
 from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
+from rnnspec.backends.keras.outputs import output_of
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
@@ -244,12 +245,8 @@ class KerasRuntime(Runtime):
 
     def output(self, model: keras.Model, inputs: Array) -> Array:
         """Return the output of a model in inference, which may take batches of one size only."""
-        size = model.inputs[0].shape[0] or len(inputs)
-        # The rows begin again where a batch would be too short.
-        rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
         with _no_advice():
-            batches = [side_by_side(_predict(model, inputs[each])) for each in rows]
-        return np.concatenate(batches)[: len(inputs)]
+            return output_of(model, partial(_predict, model), inputs)
 
     def scale(self, model: keras.Model, share: float) -> None:
         """Multiply every array of a model."""

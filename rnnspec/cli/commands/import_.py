@@ -11,20 +11,20 @@ import typer
 from rnnspec.backends import having
 from rnnspec.backends.needs import FILES
 from rnnspec.cli.options import Config, Force, Ignore
-from rnnspec.errors import listed, printable
-from rnnspec.importing.origins import ORIGINS
+from rnnspec.errors import printable
+from rnnspec.importing.kinds import titles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.to_files import ImportedFile
 
-_ORIGINS = listed([origin.form for origin in ORIGINS], "or")
+_KINDS = titles(importable=True)
 
 
 def import_(
     source: Annotated[
-        Path, typer.Argument(metavar="FILE", help=f"{_ORIGINS[0].upper()}{_ORIGINS[1:]}.")
+        Path, typer.Argument(metavar="FILE", help=f"{_KINDS[0].upper()}{_KINDS[1:]}.")
     ],
     output: Annotated[
         Path | None,

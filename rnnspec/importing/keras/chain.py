@@ -11,7 +11,6 @@ from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.draft import Draft, Output, keeps_zeros
 from rnnspec.importing.keras.recurrent import (
     place_last_step,
-    place_last_steps,
     place_recurrent,
     place_residual,
 )
@@ -21,12 +20,12 @@ from rnnspec.importing.keras.windows import (
     place_window_pooling,
     place_zero_padding,
 )
-from rnnspec.ir import initializers, nodes
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.pieces import Piece
 
     Features = Callable[[Foreign], int | None] | None
@@ -72,18 +71,25 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     """
     shape = first.shape if isinstance(first, pieces.Input) else None
     shape = shape or pieces.stated_shape(first.layer)
-    embedding = next((piece for piece in rest if isinstance(piece, pieces.Embedding)), None)
-    before = rest[: rest.index(embedding)] if embedding else rest
+    at, embedding = next(
+        (
+            (at, piece.node)
+            for at, piece in enumerate(rest)
+            if isinstance(piece, pieces.Layer) and isinstance(piece.node, nodes.Embedding)
+        ),
+        (0, None),
+    )
     masking = rest[0] if isinstance(rest[0], pieces.Masking) else None
     certain = True
-    if embedding and all(isinstance(piece, pieces.Identity) for piece in before):
+    if embedding and all(isinstance(piece, pieces.Identity) for piece in rest[:at]):
         certain = shape is None or len(shape) == 1
-        steps = embedding.steps if shape is None or not certain else shape[0]
+        steps = embedding.input[0] if shape is None or not certain else shape[0]
         if not certain:
             received = f"received {(None, *(shape or ()))}"
             message = f"expected tokens of shape (batch, steps), {received}"
-            draft.account.refuse(embedding.layer.name, message, "E704")
-        draft.padding = 0.0 if _uses_mask(draft, embedding, masked=embedding.masked) else None
+            draft.account.refuse(embedding.name, message, "E704")
+        uses_mask = _uses_mask(draft, embedding.name, masked=embedding.masked)
+        draft.padding = 0.0 if uses_mask else None
         masked = draft.padding is not None
         draft.input = nodes.TokenInput(
             steps=steps, vocabulary=embedding.vocabulary, mask_zero=masked
@@ -91,7 +97,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     else:
         if masking is not None:
             rest = rest[1:]
-            used = _uses_mask(draft, masking, masked=True)
+            used = _uses_mask(draft, masking.layer.name, masked=True)
             draft.padding = masking.value if used else None
             became = "input.mask_value" if used else "nothing"
             draft.became.append((masking.layer, None, became))
@@ -122,11 +128,11 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     return rest
 
 
-def _uses_mask(draft: Draft, piece: pieces.Masking | pieces.Embedding, *, masked: bool) -> bool:
+def _uses_mask(draft: Draft, layer: str, *, masked: bool) -> bool:
     """Return whether any layer uses the mask that a layer makes."""
     if masked and not draft.masks.reader:
         lost = f", which Keras drops at {draft.masks.dropped}" if draft.masks.dropped else ""
-        draft.account.infer(f"no mask, as no layer uses that of Keras{lost}", piece.layer.name)
+        draft.account.infer(f"no mask, as no layer uses that of Keras{lost}", layer)
     return masked and draft.masks.reader
 
 
@@ -157,41 +163,22 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
     ):
         wanted = "none" if draft.padding is None else f"{draft.padding!r}"
         draft.doubt(layer, f"expected the padding {wanted}, received a mask of {layer.mask!r}")
-    if not isinstance(piece, pieces.Conv | pieces.WindowPooling):
+    node = piece.node if isinstance(piece, pieces.Layer) else None
+    if not isinstance(node, nodes.Conv | nodes.WindowPooling):
         draft.check_padding(layer.name, draft.now)
     match piece:
         case pieces.Recurrent():
             place_recurrent(draft, piece)
-        case pieces.Conv():
-            place_conv(draft, piece)
-        case pieces.WindowPooling():
-            place_window_pooling(draft, piece)
-        case pieces.ZeroPadding():
-            place_zero_padding(draft, piece)
-        case pieces.Dropout():
-            _place_dropout(draft, piece)
-        case pieces.Dense():
-            _place_dense(draft, piece)
-        case pieces.Activated():
-            _place_activation(draft, piece)
-        case pieces.Embedding():
-            _place_embedding(draft, piece)
-        case pieces.Pooling():
-            _place_pooling(draft, piece)
-        case pieces.LastStep():
-            place_last_step(draft, piece)
-        case pieces.LastSteps():
-            place_last_steps(draft, piece)
-        case pieces.Reshape():
-            _place_reshape(draft, piece)
-        case pieces.Repeat():
-            draft.expect_rank(layer, 1)
-            draft.add(nodes.Repeat(name=layer.name, input=(), steps=piece.steps), layer)
         case pieces.Norm():
             _place_norm(draft, piece)
-        case pieces.Normalize():
-            draft.expect_rank(layer, 1)
-            draft.add(nodes.Normalize(name=layer.name, input=()), layer)
+        case pieces.Activated():
+            _place_activation(draft, piece)
+        case pieces.Layer(node=node):
+            _place_node(draft, layer, node)
+        case pieces.ZeroPadding():
+            place_zero_padding(draft, piece)
+        case pieces.Reshape():
+            _place_reshape(draft, piece)
         case pieces.Add():
             place_residual(draft, piece, taken)
         case pieces.Concat():
@@ -204,6 +191,40 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             assert_never(piece)
 
 
+def _place_node(  # noqa: PLR0912 - a branch for each kind of node
+    draft: Draft, layer: Foreign, node: nodes.Layer
+) -> None:
+    match node:
+        case nodes.Conv():
+            place_conv(draft, layer, node)
+        case nodes.WindowPooling():
+            place_window_pooling(draft, layer, node)
+        case nodes.Dense():
+            _place_dense(draft, layer, node)
+        case nodes.Embedding():
+            _place_embedding(draft, layer, node)
+        case nodes.Pooling(statistic="last_step"):
+            place_last_step(draft, layer)
+        case nodes.Pooling():
+            _place_pooling(draft, layer, node)
+        case nodes.Dropout(rate=0.0):
+            draft.leave_out(layer, "a dropout of rate 0")
+        case nodes.Dropout():
+            if node.variational:
+                draft.expect_rank(layer, 2)
+            draft.add(node, layer)
+        case nodes.LastSteps():
+            draft.expect_rank(layer, 2)
+            if draft.now.masked:
+                draft.doubt(layer, "reads the last steps, which are padding in a shorter sequence")
+            draft.add(node, layer)
+        case nodes.Repeat() | nodes.Normalize():
+            draft.expect_rank(layer, 1)
+            draft.add(node, layer)
+        case _:
+            raise AssertionError(f"no class of Keras is read as {type(node).__name__}")
+
+
 def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
     layer, now = piece.layer, draft.now
     match piece.axis:
@@ -213,82 +234,38 @@ def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
             message = f"expected -1 (the features), received {show_value(axis)}"
             if now.ranked:
                 draft.account.refuse(f"{layer.name}.axis", message, "E703")
-    node: nodes.Layer
-    if piece.momentum is None:
-        node = nodes.LayerNorm(name=layer.name, input=(), epsilon=piece.epsilon)
-    else:
-        node = nodes.BatchNorm(
-            name=layer.name,
-            input=(),
-            epsilon=piece.epsilon,
-            momentum=piece.momentum,
-            masked=False,
-        )
+    if isinstance(piece.node, nodes.BatchNorm):
         masked = now.masked and len(now.shape) > 1
         kept = draft.masks.at[layer.name].kept
         if kept != masked or (masked and piece.counts_padding):
             what = "how padding counts in the statistics of a batch"
             draft.account.leave(what, layer.name)
-    draft.add(node, layer, lacks=piece.lacks)
+    draft.add(piece.node, layer, lacks=piece.lacks)
 
 
-def _place_embedding(draft: Draft, piece: pieces.Embedding) -> None:
-    layer = piece.layer
+def _place_embedding(draft: Draft, layer: Foreign, node: nodes.Embedding) -> None:
     if draft.placed or not isinstance(draft.input, nodes.TokenInput):
         if draft.placed or draft.now.certain:
             draft.refuse(layer, "expected an embedding of the input only, received one inside")
         draft.now = replace(draft.now, certain=False)
         return
-    node = nodes.Embedding(
-        name=layer.name,
-        input=(),
-        vocabulary=piece.vocabulary,
-        dim=piece.dim,
-        masked=False,
-        trainable=piece.trainable,
-        initializer=piece.initializer or initializers.Uniform(0.05),
-        pretrained=None,
-    )
-    if piece.initializer is None:
-        draft.account.leave("embeddings_initializer", layer.name)
-    draft.add(node, layer)
+    draft.add(replace(node, input=(), masked=False), layer)
 
 
-def _place_dropout(draft: Draft, piece: pieces.Dropout) -> None:
-    layer = piece.layer
-    if piece.rate == 0.0:
-        draft.leave_out(layer, "a dropout of rate 0")
-        return
-    if piece.spatial:
-        draft.expect_rank(layer, 2)
-    node = nodes.Dropout(name=layer.name, input=(), rate=piece.rate, variational=piece.spatial)
-    draft.add(node, layer)
-
-
-def _place_dense(draft: Draft, piece: pieces.Dense) -> None:
-    layer, tied = piece.layer, None
+def _place_dense(draft: Draft, layer: Foreign, node: nodes.Dense) -> None:
     if layer.tied:
         tied = draft.outputs[layer.tied].node if layer.tied in draft.outputs else layer.tied
         embedding = draft.by_name.get(tied)
         if embedding and draft.now.shape[-1] != getattr(embedding.node, "dim", None):
             message = f"expected {getattr(embedding.node, 'dim', None)} features"
             draft.doubt(layer, f"{message}, received {draft.now.shape[-1]}")
-    node = nodes.Dense(
-        name=layer.name,
-        input=(),
-        units=piece.units,
-        activation=piece.activation,
-        bias=piece.bias,
-        kernel_initializer=draft.drawn.kernel,
-        bias_initializer=draft.drawn.bias,
-        tied=tied,
-    )
+        node = replace(node, tied=tied)
     draft.add(node, layer)
 
 
 def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
     layer, now = piece.layer, draft.now
-    if piece.activation == "linear":
+    if piece.node.activation == "linear":
         draft.leave_out(layer, "the activation 'linear'")
         return
     if piece.masks and draft.masks.at[layer.name].kept and len(now.shape) == 2:
@@ -303,28 +280,25 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
         # Nothing else takes it without the activation.
         and all(draft.readers[name] <= 1 for name in layer.inputs)
     ):
-        before.node = replace(node, activation=piece.activation)
+        before.node = replace(node, activation=piece.node.activation)
         draft.became.append((layer, before, "{name}.activation"))
         draft.now = replace(now, zeros=now.zeros and keeps_zeros(before.node))
         return
-    activate = nodes.Activate(name=layer.name, input=(), activation=piece.activation)
-    draft.add(activate, layer)
+    draft.add(piece.node, layer)
 
 
-def _place_pooling(draft: Draft, piece: pieces.Pooling) -> None:
-    layer = piece.layer
+def _place_pooling(draft: Draft, layer: Foreign, node: nodes.Pooling) -> None:
     draft.expect_rank(layer, 2)
-    if draft.now.masked and (piece.statistic != "mean" or layer.operation):
-        what = "maximum" if piece.statistic == "max" else piece.statistic
-        own = f"'pooling: {piece.statistic}' of a masked sequence does not"
+    if draft.now.masked and (node.statistic != "mean" or layer.operation):
+        what = "maximum" if node.statistic == "max" else node.statistic
+        own = f"'pooling: {node.statistic}' of a masked sequence does not"
         draft.doubt(layer, f"the {what} of Keras counts padding, {own}")
-    elif piece.statistic == "mean":
+    elif node.statistic == "mean":
         draft.check_mask(layer)
-    if piece.statistic == "mean" and draft.now.masked:
+    if node.statistic == "mean" and draft.now.masked:
         draft.account.infer(
             "a sequence of padding alone has the mean 0, where Keras has no number", layer.name
         )
-    node = nodes.Pooling(name=layer.name, input=(), statistic=piece.statistic, masked=False)
     draft.add(node, layer)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.imported import Account, Became, show_value
-from rnnspec.backends.keras.arrays import Placed
 from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.keras import pieces
+from rnnspec.importing.keras.arrays import Placed
 from rnnspec.importing.keras.masks import Masks
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.text import default_kind, type_name
@@ -18,7 +17,7 @@ from rnnspec.ir.text import default_kind, type_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.ir.initializers import Initializer
 
@@ -34,40 +33,47 @@ class Drawn:
     bias: Initializer
     forget_bias: float
 
+    def set_in(self, node: nodes.Layer) -> nodes.Layer:
+        """Return a node with these initializers, those that it has."""
+        match node:
+            case nodes.Dense() | nodes.Conv():
+                return replace(node, kernel_initializer=self.kernel, bias_initializer=self.bias)
+            case nodes.Recurrent(cell=cell):
+                if isinstance(cell, nodes.LSTM):
+                    cell = replace(cell, forget_bias=self.forget_bias)
+                return replace(
+                    node,
+                    cell=cell,
+                    kernel_initializer=self.kernel,
+                    recurrent_initializer=self.recurrent,
+                    bias_initializer=self.bias,
+                )
+            case _:
+                return node
+
 
 def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
     """Return the one initializer of each role; where layers differ, the default of the language."""
-    recurrent = [each for each in found if isinstance(each, pieces.Recurrent)]
-    drawn: list[pieces.Recurrent | pieces.Dense | pieces.Conv] = [
-        each
-        for each in found
-        if isinstance(each, pieces.Recurrent | pieces.Dense | pieces.Conv) and not each.layer.tied
-    ]
-    forget = {e.cell.forget_bias for e in recurrent if isinstance(e.cell, nodes.LSTM) and e.bias}
-    (value,) = forget if len(forget) == 1 else (math.nan,)
-    if math.isnan(value) and forget:
-        account.leave("the initial forget_bias", reason="layers differ, or the language lacks it")
-    biased = [each for each in drawn if each.bias]
+    layers = [piece for piece in found if isinstance(piece, pieces.Layer)]
+
+    def one(role: str, default: Initializer) -> Initializer:
+        drawn = [piece.initializers[role] for piece in layers if role in piece.initializers]
+        first = next(iter(drawn), default)
+        if first is not None and all(each == first for each in drawn):
+            return first
+        what, lacks = f"{role} initializers", "one"
+        if role == "forget":
+            what, lacks = "the initial forget_bias", "it"
+        account.leave(what, reason=f"layers differ, or the language lacks {lacks}")
+        return default
+
+    forget = one("forget", initializers.Constant(1.0))
     return Drawn(
-        kernel=_one(account, "kernel", [e.kernel for e in drawn], initializers.GlorotUniform()),
-        recurrent=_one(
-            account, "recurrent", [e.recurrent for e in recurrent], initializers.Orthogonal()
-        ),
-        bias=_one(
-            account, "bias", [e.bias_initializer for e in biased], initializers.Constant(0.0)
-        ),
-        forget_bias=1.0 if math.isnan(value) else value,
+        kernel=one("kernel", initializers.GlorotUniform()),
+        recurrent=one("recurrent", initializers.Orthogonal()),
+        bias=one("bias", initializers.Constant(0.0)),
+        forget_bias=forget.value if isinstance(forget, initializers.Constant) else 1.0,
     )
-
-
-def _one(
-    account: Account, role: str, given: Sequence[Initializer | None], default: Initializer
-) -> Initializer:
-    first = next(iter(given), default)
-    if first is not None and all(each == first for each in given):
-        return first
-    account.leave(f"{role} initializers", reason="layers differ, or the language lacks one")
-    return default
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ class Draft:
         taken = source or self.now.node
         # A join names what it takes.
         joins = isinstance(node, nodes.Concat) or taken == before
-        node = replace(node, name=name, source=None if joins else taken)
+        node = replace(self.drawn.set_in(node), name=name, source=None if joins else taken)
         placed = Placed(node, layer, lacks)
         self.placed.append(placed)
         self.by_name[name] = placed

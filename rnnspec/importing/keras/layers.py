@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, show_value
-from rnnspec.backends.keras.arrays import Foreign, Version, snake
 from rnnspec.errors import listed
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import ACTIVATIONS, layer_activation
+from rnnspec.importing.keras.arrays import Foreign, Version, snake
 from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_cells, read_recurrent
 from rnnspec.importing.keras.settings import MODELS, Settings, foreign, in_float32, initializer
 from rnnspec.importing.keras.windows import read_conv, read_window_pooling, read_zero_padding
+from rnnspec.ir import nodes
+from rnnspec.ir.initializers import Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +98,7 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
     if layer.tied:
         vocabulary = settings.size("input_dim")
         settings.drop(*(key for key in layer.config if settings.states(key)))
-        return pieces.Dense(
-            layer=layer,
-            units=vocabulary,
-            activation="linear",
-            bias=False,
-            kernel=None,
-            bias_initializer=None,
-        )
+        return pieces.Layer(layer=layer, node=_dense_node(layer, vocabulary, "linear", bias=False))
     trainable = settings.flag("trainable", True)
     # Old files have the type of the tokens here.
     settings.common(tokens=True)
@@ -118,27 +113,40 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
             "input_length", f"expected a number of steps, received {show_value(length)}"
         )
         length = None
-    return pieces.Embedding(
-        layer=layer,
+    drawn = initializer(settings.take("embeddings_initializer", "uniform"))
+    if drawn is None:
+        settings.account.leave("embeddings_initializer", layer.name)
+    node = nodes.Embedding(
+        name=layer.name,
+        input=(length,),
         vocabulary=settings.size("input_dim"),
         dim=settings.size("output_dim"),
         masked=settings.flag("mask_zero", False),
         trainable=trainable,
-        steps=length,
-        initializer=initializer(settings.take("embeddings_initializer", "uniform")),
+        initializer=drawn or Uniform(0.05),
+        pretrained=None,
     )
+    return pieces.Layer(layer=layer, node=node)
 
 
 def _dense(settings: Settings, layer: Foreign) -> Piece:
-    settings.leave_training("kernel_regularizer", "bias_regularizer", "activity_regularizer")
-    settings.leave_training("kernel_constraint", "bias_constraint")
-    return pieces.Dense(
-        layer=layer,
-        units=settings.size("units"),
-        activation=layer_activation(settings),
-        bias=settings.flag("use_bias", True),
-        kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
-        bias_initializer=initializer(settings.take("bias_initializer", "zeros")),
+    units, activation = settings.size("units"), layer_activation(settings)
+    bias = settings.flag("use_bias", True)
+    node = _dense_node(layer, units, activation, bias=bias)
+    return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
+
+
+def _dense_node(
+    layer: Foreign, units: int, activation: nodes.Activation, *, bias: bool
+) -> nodes.Dense:
+    return nodes.Dense(
+        name=layer.name,
+        input=(),
+        units=units,
+        activation=activation,
+        bias=bias,
+        kernel_initializer=pieces.SHARED,
+        bias_initializer=pieces.SHARED,
     )
 
 
@@ -162,20 +170,22 @@ _AT_EACH_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout")
 def _activation_layer(kind: str) -> Reading:
     def read(settings: Settings, layer: Foreign) -> Piece:
         masks = kind == "Softmax" and not layer.operation
-        return pieces.Activated(layer, ACTIVATIONS[kind](settings), masks)
+        node = nodes.Activate(name=layer.name, input=(), activation=ACTIVATIONS[kind](settings))
+        return pieces.Activated(layer=layer, node=node, masks=masks)
 
     return read
 
 
 def _dropout(settings: Settings, layer: Foreign) -> Piece:
     shape, rate = settings.take("noise_shape", None), settings.rate("rate")
-    if layer.kind == "SpatialDropout1D":
+    spatial = layer.kind == "SpatialDropout1D"
+    if spatial:
         settings.drop("data_format")
-        return pieces.Dropout(layer, rate, spatial=True)
-    if shape is not None:
+    elif shape is not None:
         settings.account.leave(f"{layer.kind} with noise_shape {show_value(shape)}", layer.name)
         return pieces.Identity(layer)
-    return pieces.Dropout(layer, rate)
+    node = nodes.Dropout(name=layer.name, input=(), rate=rate, variational=spatial)
+    return pieces.Layer(layer=layer, node=node)
 
 
 def _noise(settings: Settings, layer: Foreign) -> Piece:
@@ -187,7 +197,12 @@ def _noise(settings: Settings, layer: Foreign) -> Piece:
 def _pooling_layer(settings: Settings, layer: Foreign) -> Piece:
     settings.only("keepdims", False, why="the language pools to a vector")
     settings.expect_steps_first()
-    return pieces.Pooling(layer, "max" if layer.kind == "GlobalMaxPooling1D" else "mean")
+    return _pooling(layer, "max" if layer.kind == "GlobalMaxPooling1D" else "mean")
+
+
+def _pooling(layer: Foreign, statistic: Statistic) -> Piece:
+    node = nodes.Pooling(name=layer.name, input=(), statistic=statistic, masked=False)
+    return pieces.Layer(layer=layer, node=node)
 
 
 def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
@@ -200,7 +215,7 @@ def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
     if layer.kind == "Max":
         settings.only("initial", None, why="the language has the plain maximum")
     statistics: dict[str, Statistic] = {"Max": "max", "Mean": "mean", "Sum": "sum"}
-    return pieces.Pooling(layer, statistics[layer.kind])
+    return _pooling(layer, statistics[layer.kind])
 
 
 def _norm(settings: Settings, layer: Foreign) -> Piece:
@@ -233,8 +248,15 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
     epsilon = settings.number("epsilon", 1e-3)
     if not 1e-12 <= epsilon <= 1.0:
         settings.refuse("epsilon", f"expected 1e-12 to 1, received {epsilon!r}")
+    node: nodes.LayerNorm | nodes.BatchNorm
+    if momentum is None:
+        node = nodes.LayerNorm(name=layer.name, input=(), epsilon=epsilon)
+    else:
+        node = nodes.BatchNorm(
+            name=layer.name, input=(), epsilon=epsilon, momentum=momentum, masked=False
+        )
     old = settings.version.major < 3
-    return pieces.Norm(layer, axis, epsilon, tuple(lacks), momentum, counts_padding=old)
+    return pieces.Norm(layer=layer, node=node, axis=axis, lacks=tuple(lacks), counts_padding=old)
 
 
 def _flatten(settings: Settings, layer: Foreign) -> Piece:
@@ -262,7 +284,7 @@ def _normalize(settings: Settings, layer: Foreign) -> Piece:
         settings.account.infer(
             "norms below 1e-6 are not raised to 1e-6, as Keras 2 does", layer.name
         )
-    return pieces.Normalize(layer)
+    return pieces.Layer(layer=layer, node=nodes.Normalize(name=layer.name, input=()))
 
 
 def _get_item(settings: Settings, layer: Foreign) -> Piece:
@@ -272,7 +294,10 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
             and all(each == _EVERYTHING for each in features)
             and _count(last)
         ):
-            return pieces.LastStep(layer) if last == -1 else pieces.LastSteps(layer, _count(last))
+            if last == -1:
+                return _pooling(layer, "last_step")
+            node = nodes.LastSteps(name=layer.name, input=(), count=_count(last))
+            return pieces.Layer(layer=layer, node=node)
         case _:
             received = show_value(list(layer.constants))
             settings.refuse("", f"expected the last step, [:, -1], received {received}", "E701")
@@ -323,7 +348,9 @@ CLASSES: dict[str, Reading] = {
     **dict.fromkeys(_NOISE, _noise),
     "GlobalAveragePooling1D": _pooling_layer,
     "GlobalMaxPooling1D": _pooling_layer,
-    "RepeatVector": lambda settings, layer: pieces.Repeat(layer, settings.size("n")),
+    "RepeatVector": lambda settings, layer: pieces.Layer(
+        layer=layer, node=nodes.Repeat(name=layer.name, input=(), steps=settings.size("n"))
+    ),
     "LayerNormalization": _norm,
     "BatchNormalization": _norm,
     "UnitNormalization": _normalize,

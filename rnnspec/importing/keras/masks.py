@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.importing.keras import pieces
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,24 +56,26 @@ def _mask_at(piece: Piece, taken: Sequence[_Mask]) -> _Mask:
 
 def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
     match piece:
-        case pieces.Masking() | pieces.Embedding(masked=True):
+        case pieces.Masking() | pieces.Layer(node=nodes.Embedding(masked=True)):
             return _Mask(kept=True)
-        case pieces.Recurrent(return_sequences=True):
+        case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
             return own
-        case pieces.Repeat() | pieces.Input() | pieces.Lacking() | pieces.Recurrent():
+        case (
+            pieces.Input()
+            | pieces.Lacking()
+            | pieces.Layer(node=nodes.Repeat() | nodes.Recurrent())
+        ):
             return _Mask()
         case (
-            pieces.Conv()
-            | pieces.WindowPooling()
-            | pieces.ZeroPadding()
-            | pieces.Pooling()
-            | pieces.LastStep()
-            | pieces.LastSteps()
+            pieces.ZeroPadding()
             | pieces.Reshape()
             | pieces.Identity(drops=True)
+            | pieces.Layer(
+                node=nodes.Conv() | nodes.WindowPooling() | nodes.Pooling() | nodes.LastSteps()
+            )
         ):
             return _Mask(dropped=piece.layer.name) if own.kept else own
-        case pieces.Dense() if piece.layer.tied:
+        case pieces.Layer(node=nodes.Dense()) if piece.layer.tied:
             return _Mask(dropped=piece.layer.name) if own.kept else own
         case _:
             return own
@@ -82,7 +85,7 @@ def _reads_mask(piece: Piece) -> bool:
     match piece:
         case pieces.Recurrent() | pieces.Activated(masks=True):
             return True
-        case pieces.Pooling(statistic=statistic, layer=layer):
-            return statistic == "mean" and not layer.operation
+        case pieces.Layer(node=nodes.Pooling(statistic="mean"), layer=layer):
+            return not layer.operation
         case _:
             return False

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.imported import Account, Imported, show_value
-from rnnspec.backends.keras.arrays import (
+from rnnspec.backends.keras.outputs import output_of
+from rnnspec.errors import UsageError, brief, listed
+from rnnspec.importing.keras.arrays import (
     Foreign,
     Version,
     arrays_of,
     canonical,
-    side_by_side,
     snake,
     stored_of,
 )
-from rnnspec.backends.keras.hdf5.file import Stored
-from rnnspec.backends.keras.read import StoredModel, open_model, read_json, unknown_class
-from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.keras.chain import place_pieces
 from rnnspec.importing.keras.draft import Draft
+from rnnspec.importing.keras.files import StoredModel, open_model, read_json, unknown_class
 from rnnspec.importing.keras.graph import layers_of
+from rnnspec.importing.keras.hdf5.file import Stored
 from rnnspec.importing.keras.layers import CLASSES, OPERATIONS, pieces_of
 from rnnspec.importing.keras.pieces import has_arrays
 from rnnspec.importing.keras.recurrent import CELLS
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
-    from rnnspec.backends.keras.arrays import Arrays, Source
+    from rnnspec.importing.keras.arrays import Arrays, Source
     from rnnspec.slots import Array
 
 
@@ -285,13 +285,9 @@ def output(model: Any, inputs: Array) -> Array:
 
     A model may take batches of one size only.
     """
-    size = model.inputs[0].shape[0] or len(inputs)
-    # The rows begin again where a batch would be too short.
-    rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        batches = [side_by_side(_call_model(model, inputs[each])) for each in rows]
-    found = np.concatenate(batches)[: len(inputs)]
+        found = output_of(model, partial(_call_model, model), inputs)
     # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
     return found.astype(np.float32) if found.dtype.kind == "V" else found
 

@@ -1,15 +1,21 @@
-"""Each layer of a Keras model as a piece: its settings checked and in the words of the language."""
+"""Each layer of a Keras model as a piece: a node with the facts beside it, or what becomes none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.ir import nodes
+from rnnspec.ir.initializers import Constant
+
 if TYPE_CHECKING:
-    from rnnspec.backends.keras.arrays import Foreign
+    from collections.abc import Mapping
+
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.ir.initializers import Initializer
-    from rnnspec.ir.nodes import Activation, Cell, Window
-    from rnnspec.words import Merge, Statistic, WindowStatistic
+
+SHARED = Constant(0.0)
+"""Stands for the initializers of a node, which are those of the whole network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +35,45 @@ class Masking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Embedding:
-    """An embedding; ``steps`` is its own ``input_length``."""
+class Layer:
+    """A layer of the language, as a node without a place.
 
-    layer: Foreign
-    vocabulary: int
-    dim: int
-    masked: bool
-    trainable: bool
-    steps: int | None
-    initializer: Initializer | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recurrent:
-    """A recurrent layer, in both directions if ``merge`` is set.
-
-    With ``zeros`` its output at padding is zero, where otherwise it is held.
+    The ``input`` of an embedding is its own ``input_length``, and ``masked`` its ``mask_zero``.
+    ``initializers`` are those of the roles ``kernel``, ``recurrent``, ``bias`` and ``forget`` (the
+    bias of that gate) that it has, None where the language lacks one; the node has none of them
+    yet. ``lacks`` are the arrays that the
+    layer does without.
     """
 
     layer: Foreign
-    cell: Cell
-    units: int
-    merge: Merge | None
-    bias: bool
-    dropout: float
-    recurrent_dropout: float
-    return_sequences: bool
+    node: nodes.Layer
+    initializers: Mapping[str, Initializer | None] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrent(Layer):
+    """A recurrent layer, whose output at padding is zero with ``zeros``, and held without."""
+
+    node: nodes.Recurrent
     zeros: bool
-    kernel: Initializer | None
-    recurrent: Initializer | None
-    bias_initializer: Initializer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norm(Layer):
+    """A norm along an ``axis`` of the batch. A batch norm of Keras 2 counts padding in training."""
+
+    node: nodes.LayerNorm | nodes.BatchNorm
+    axis: Any
+    counts_padding: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activated(Layer):
+    """An activation as a layer of its own, which also reads the mask if it ``masks``."""
+
+    node: nodes.Activate
+    masks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,64 +92,12 @@ class Lacking:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """A vector repeated as a sequence."""
-
-    layer: Foreign
-    steps: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conv:
-    """A convolution over the steps."""
-
-    layer: Foreign
-    filters: int
-    window: Window
-    activation: Activation
-    bias: bool
-    kernel: Initializer | None
-    bias_initializer: Initializer | None
-
-
-@dataclass(frozen=True, slots=True)
-class WindowPooling:
-    """A statistic of windows over the steps."""
-
-    layer: Foreign
-    statistic: WindowStatistic
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
 class ZeroPadding:
     """Zeros ``before`` and ``after`` the steps."""
 
     layer: Foreign
     before: int
     after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Norm:
-    """A norm along an ``axis`` of the batch, without the arrays that it ``lacks``.
-
-    It is a batch norm if it has a ``momentum``; that of Keras 2 may count padding in training.
-    """
-
-    layer: Foreign
-    axis: Any
-    epsilon: float
-    lacks: tuple[str, ...]
-    momentum: float | None = None
-    counts_padding: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Normalize:
-    """A vector divided by its norm."""
-
-    layer: Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,64 +118,11 @@ class Concat:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropout:
-    """Dropout of single elements, or of a feature at all time steps if ``spatial``."""
-
-    layer: Foreign
-    rate: float
-    spatial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Pooling:
-    """A statistic over the time steps."""
-
-    layer: Foreign
-    statistic: Statistic
-
-
-@dataclass(frozen=True, slots=True)
-class LastStep:
-    """The last time step of a sequence, padded or not."""
-
-    layer: Foreign
-
-
-@dataclass(frozen=True, slots=True)
-class LastSteps:
-    """The last ``count`` time steps of a sequence, padded or not."""
-
-    layer: Foreign
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reshape:
     """Another shape of a sample, with -1 for one size; a vector of all numbers if it is None."""
 
     layer: Foreign
     shape: tuple[int, ...] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dense:
-    """A dense layer; its kernel is that of the embedding named ``layer.tied``, if there is one."""
-
-    layer: Foreign
-    units: int
-    activation: Activation
-    bias: bool
-    kernel: Initializer | None
-    bias_initializer: Initializer | None
-
-
-@dataclass(frozen=True, slots=True)
-class Activated:
-    """An activation as a layer of its own, which also reads the mask if it ``masks``."""
-
-    layer: Foreign
-    activation: Activation
-    masks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,28 +133,7 @@ class Identity:
     drops: bool = False
 
 
-Known = (
-    Input
-    | Masking
-    | Embedding
-    | Recurrent
-    | Repeat
-    | Conv
-    | WindowPooling
-    | ZeroPadding
-    | Norm
-    | Normalize
-    | Add
-    | Concat
-    | Dropout
-    | Pooling
-    | LastStep
-    | LastSteps
-    | Reshape
-    | Dense
-    | Activated
-    | Identity
-)
+Known = Input | Masking | Layer | ZeroPadding | Add | Concat | Reshape | Identity
 """The pieces that a layer of Keras may be."""
 
 Piece = Known | Lacking
@@ -254,12 +142,15 @@ Piece = Known | Lacking
 def has_arrays(piece: Piece) -> bool:
     """Return whether a file has arrays for a piece."""
     match piece:
-        case Dense():
+        case Norm(node=nodes.LayerNorm()):
+            return len(piece.lacks) < len(("gamma", "beta"))
+        case Layer(node=nodes.Dense()):
             return not piece.layer.tied
-        case Norm():
-            return piece.momentum is not None or len(piece.lacks) < len(("gamma", "beta"))
+        case Layer(node=node):
+            own = nodes.Embedding | nodes.Recurrent | nodes.Conv | nodes.BatchNorm
+            return isinstance(node, own)
         case _:
-            return isinstance(piece, Embedding | Recurrent | Conv)
+            return False
 
 
 def sizes(value: Any) -> tuple[int | None, ...] | None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
 from rnnspec.backends.imported import show_value
-from rnnspec.backends.keras.arrays import Placed
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import cell_activation
-from rnnspec.importing.keras.settings import Settings, foreign, initializer
+from rnnspec.importing.keras.arrays import Placed
+from rnnspec.importing.keras.settings import Settings, foreign
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
 from rnnspec.words import CellActivation, Merge
@@ -17,9 +17,9 @@ from rnnspec.words import CellActivation, Merge
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft, Output
-    from rnnspec.ir.initializers import Initializer
+    from rnnspec.words import Statistic
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
 """The classes of recurrent layers."""
@@ -74,12 +74,12 @@ def read_cells(
         piece = _cell_of(settings, layer, one, path, run if top else lower)
         if piece is None:
             return pieces.Lacking(layer)
-        after = first + (3 if piece.bias else 2)
+        after = first + (3 if piece.node.bias else 2)
         name = layer.name if top else f"{layer.name}.{one.name}"
         # Each cell takes what the one before it gives.
         inputs = (found[-1].layer.name,) if found else layer.inputs
         placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
-        found.append(replace(piece, layer=placed))
+        found.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
         first = after
     return pieces.Stack(layer, tuple(found))
 
@@ -118,11 +118,12 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
         if other.kind not in KINDS or other.kind != inner.kind or other.custom:
             received = show_value(other.custom or other.kind)
             settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
-        elif replace(_inner(settings, other, layer, backwards=True), layer=found.layer) != found:
+        elif _inner(settings, other, layer, backwards=True) != found:
             message = "expected the settings of the forward layer, received others"
             settings.refuse("backward_layer", message)
     # Keras zeroes padding by itself if sequences are returned, and else it holds the state.
-    return replace(found, merge=cast("Merge", merge), zeros=found.return_sequences)
+    node = replace(found.node, merge=cast("Merge", merge))
+    return replace(found, node=node, zeros=node.return_sequences)
 
 
 def _inner(
@@ -145,26 +146,31 @@ def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurren
 
 def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
     """Return a layer in one direction, whose cell has the settings."""
-    for name in ("kernel", "recurrent", "bias"):
-        settings.leave_training(f"{name}_regularizer", f"{name}_constraint")
-    settings.leave_training("activity_regularizer")
-    bias_initializer = initializer(settings.take("bias_initializer", "zeros"))
+    # The layers of cuDNN have no such settings.
     fused = kind.startswith("CuDNN")
-    return pieces.Recurrent(
-        layer=layer,
+    bias = True if fused else settings.flag("use_bias", True)
+    cell, drawn = _cell(settings, kind), settings.initializers(bias=bias, recurrent=True)
+    if isinstance(cell, nodes.LSTM):
+        unit = settings.flag("unit_forget_bias", True)
+        if bias:
+            own = drawn["bias"] if isinstance(drawn["bias"], Constant) else None
+            drawn["forget"] = Constant(1.0) if unit else own
+    node = nodes.Recurrent(
+        name=layer.name,
+        input=(),
+        cell=cell,
         units=settings.size("units"),
-        cell=_cell(settings, kind, bias_initializer),
         merge=None,
-        # The layers of cuDNN have no such setting.
-        bias=True if fused else settings.flag("use_bias", True),
+        bias=bias,
         dropout=0.0 if fused else settings.rate("dropout", 0.0),
         recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
+        masked=False,
         return_sequences=run.return_sequences,
-        zeros=run.zeros,
-        kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
-        recurrent=initializer(settings.take("recurrent_initializer", "orthogonal")),
-        bias_initializer=bias_initializer,
+        kernel_initializer=pieces.SHARED,
+        recurrent_initializer=pieces.SHARED,
+        bias_initializer=pieces.SHARED,
     )
+    return pieces.Recurrent(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 
 
 def _running(settings: Settings, layer: Foreign) -> _Run:
@@ -191,7 +197,7 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     return _Run(return_sequences=False, zeros=False)
 
 
-def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell:
+def _cell(settings: Settings, kind: str) -> nodes.Cell:
     match kind:
         case "SimpleRNN":
             return nodes.SimpleRNN(activation=cell_activation(settings, "activation", "tanh"))
@@ -199,7 +205,7 @@ def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell
             return nodes.LSTM(
                 activation=cell_activation(settings, "activation", "tanh"),
                 recurrent_activation=_gates(settings),
-                forget_bias=_forget_bias(settings, bias),
+                forget_bias=1.0,
             )
         case "GRU":
             return nodes.GRU(
@@ -208,8 +214,7 @@ def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell
                 reset_after=_reset_after(settings),
             )
         case "CuDNNLSTM":
-            forget = _forget_bias(settings, bias)
-            return nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=forget)
+            return nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
         case _:
             return nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
 
@@ -238,54 +243,28 @@ def _reset_after(settings: Settings) -> bool:
     return settings.flag(key, default)
 
 
-def _forget_bias(settings: Settings, bias: Initializer | None) -> float:
-    """Return the initial bias of the forget gate; NaN stands for one that the language lacks."""
-    if settings.flag("unit_forget_bias", True):
-        return 1.0
-    return bias.value if isinstance(bias, Constant) else float("nan")
-
-
 def place_recurrent(draft: Draft, piece: pieces.Recurrent) -> None:
     """Place a recurrent layer."""
     layer = piece.layer
     draft.expect_rank(layer, 2)
     draft.check_mask(layer)
-    if piece.zeros and draft.now.masked and piece.merge is None:
+    if piece.zeros and draft.now.masked and piece.node.merge is None:
         what = "zero_output_for_mask"
-        if piece.return_sequences:
+        if piece.node.return_sequences:
             draft.account.leave(what, layer.name, "changes outputs at padding only")
         else:
             why = "the output of a sequence that ends in padding would be zero"
             message = f"expected False, received True; {why}"
             draft.account.refuse(f"{layer.name}.{what}", message, "E703")
-    drawn, cell = draft.drawn, piece.cell
-    if isinstance(cell, nodes.LSTM):
-        cell = replace(cell, forget_bias=drawn.forget_bias)
-    node = nodes.Recurrent(
-        name=layer.name,
-        input=(),
-        cell=cell,
-        units=piece.units,
-        merge=piece.merge,
-        bias=piece.bias,
-        dropout=piece.dropout,
-        recurrent_dropout=piece.recurrent_dropout,
-        masked=False,
-        return_sequences=piece.return_sequences,
-        kernel_initializer=drawn.kernel,
-        recurrent_initializer=drawn.recurrent,
-        bias_initializer=drawn.bias,
-    )
-    draft.add(node, layer)
+    draft.add(piece.node, layer)
     draft.now = replace(draft.now, zeros=piece.zeros)
 
 
-def place_last_step(draft: Draft, piece: pieces.LastStep) -> None:
+def place_last_step(draft: Draft, layer: Foreign) -> None:
     """Read the last step, by the state of a recurrent layer if that is the same.
 
     Layers at each step make no difference, so it makes none whether it is taken before them.
     """
-    layer = piece.layer
     draft.expect_rank(layer, 2)
     recurrent, once = _find_recurrent(draft, layer)
     node = recurrent.node if recurrent else None
@@ -309,15 +288,8 @@ def place_last_step(draft: Draft, piece: pieces.LastStep) -> None:
     if draft.now.masked and not direct:
         message = "expected the last step of a recurrent layer, received that of another"
         draft.doubt(layer, message)
-    draft.add(
-        nodes.Pooling(
-            name=layer.name,
-            input=(),
-            statistic="last" if draft.now.masked else "last_step",
-            masked=False,
-        ),
-        layer,
-    )
+    statistic: Statistic = "last" if draft.now.masked else "last_step"
+    draft.add(nodes.Pooling(name=layer.name, input=(), statistic=statistic, masked=False), layer)
 
 
 def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
@@ -329,28 +301,15 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
         match piece:
             case pieces.Recurrent():
                 return draft.by_name.get(draft.outputs[piece.layer.name].node), once
-            case pieces.Dropout(spatial=True):
-                return None, False
             case (
-                pieces.Dense()
-                | pieces.Dropout()
-                | pieces.Activated()
-                | pieces.Identity()
-                | pieces.Norm(momentum=None)
+                pieces.Identity()
+                | pieces.Layer(node=nodes.Dense() | nodes.Activate() | nodes.LayerNorm())
+                | pieces.Layer(node=nodes.Dropout(variational=False))
             ):
                 layer = piece.layer
             case _:
                 return None, False
     return None, False
-
-
-def place_last_steps(draft: Draft, piece: pieces.LastSteps) -> None:
-    """Keep the last steps of a sequence."""
-    layer = piece.layer
-    draft.expect_rank(layer, 2)
-    if draft.now.masked:
-        draft.doubt(layer, "reads the last steps, which are padding in a shorter sequence")
-    draft.add(nodes.LastSteps(name=layer.name, input=(), count=piece.count), layer)
 
 
 def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[Output]) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.imported import Account, show_value
-from rnnspec.backends.keras.arrays import Foreign, Version
-from rnnspec.backends.keras.read import MODULES
 from rnnspec.errors import UsageError
+from rnnspec.importing.keras.arrays import Foreign, Version
+from rnnspec.importing.keras.files import MODULES
 from rnnspec.ir import initializers
 
 if TYPE_CHECKING:
@@ -91,6 +91,10 @@ def in_float32(value: float) -> float:
     """Return what Keras compares with in place of a ``value`` up to 1e30, in float64 too."""
     (exact,) = struct.unpack("f", struct.pack("f", value))
     return float(exact)
+
+
+_INITIALIZERS = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
+"""The initializer of each role, if a layer states none."""
 
 
 class Settings:
@@ -191,6 +195,18 @@ class Settings:
         for key in keys:
             if self._config.pop(key, None) is not None:
                 self.account.leave(key, self.name)
+
+    def initializers(self, *, bias: bool, recurrent: bool = False) -> dict[str, Initializer | None]:
+        """Take the initializers of each role, and leave what else these arrays are trained with."""
+        roles = [role for role in _INITIALIZERS if recurrent or role != "recurrent"]
+        for role in roles:
+            self.leave_training(f"{role}_regularizer", f"{role}_constraint")
+        self.leave_training("activity_regularizer")
+        taken = {
+            role: initializer(self.take(f"{role}_initializer", _INITIALIZERS[role]))
+            for role in roles
+        }
+        return {role: value for role, value in taken.items() if bias or role != "bias"}
 
     def drop(self, *keys: str) -> None:
         """Take settings that change no number that the model computes."""

@@ -9,37 +9,44 @@ from rnnspec.backends.imported import show_value
 from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import layer_activation
-from rnnspec.importing.keras.settings import Settings, initializer
 from rnnspec.ir import nodes
 from rnnspec.words import WindowPadding
 
 if TYPE_CHECKING:
-    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft
     from rnnspec.importing.keras.pieces import Piece
+    from rnnspec.importing.keras.settings import Settings
+    from rnnspec.words import WindowStatistic
 
 
 def read_conv(settings: Settings, layer: Foreign) -> Piece:
     """Return a convolution."""
-    settings.leave_training("kernel_regularizer", "bias_regularizer", "activity_regularizer")
-    settings.leave_training("kernel_constraint", "bias_constraint")
     settings.only("groups", 1, why="each filter of the language reads all features")
-    return pieces.Conv(
-        layer=layer,
+    bias = settings.flag("use_bias", True)
+    node = nodes.Conv(
+        name=layer.name,
+        input=(),
         filters=settings.size("filters"),
         window=_window(settings, "kernel_size", settings.size_over_steps("strides", 1)),
         activation=layer_activation(settings),
-        bias=settings.flag("use_bias", True),
-        kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
-        bias_initializer=initializer(settings.take("bias_initializer", "zeros")),
+        bias=bias,
+        masked=False,
+        kernel_initializer=pieces.SHARED,
+        bias_initializer=pieces.SHARED,
     )
+    return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
 
 
 def read_window_pooling(settings: Settings, layer: Foreign) -> Piece:
     """Return a pooling of windows."""
     size = settings.size_over_steps("pool_size", 2)
     window = _window(settings, "pool_size", settings.size_over_steps("strides", size), size)
-    return pieces.WindowPooling(layer, "max" if layer.kind == "MaxPooling1D" else "average", window)
+    statistic: WindowStatistic = "max" if layer.kind == "MaxPooling1D" else "average"
+    node = nodes.WindowPooling(
+        name=layer.name, input=(), statistic=statistic, window=window, masked=False
+    )
+    return pieces.Layer(layer=layer, node=node)
 
 
 def _window(settings: Settings, key: str, stride: int, size: int | None = None) -> nodes.Window:
@@ -73,9 +80,9 @@ def read_zero_padding(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
-def place_conv(draft: Draft, piece: pieces.Conv) -> None:
+def place_conv(draft: Draft, layer: Foreign, node: nodes.Conv) -> None:
     """Place a convolution, with the zeros that were added before it."""
-    layer, window = piece.layer, piece.window
+    window = node.window
     draft.expect_rank(layer, 2)
     now = draft.now
     if now.masked and not now.zeros:
@@ -83,19 +90,8 @@ def place_conv(draft: Draft, piece: pieces.Conv) -> None:
         draft.doubt(layer, f"{message} zero")
     if now.padding is not None:
         window = _with_zeros(draft, window, now.padding)
-    node = nodes.Conv(
-        name=layer.name,
-        input=(),
-        filters=piece.filters,
-        window=window,
-        activation=piece.activation,
-        bias=piece.bias,
-        masked=False,
-        kernel_initializer=draft.drawn.kernel,
-        bias_initializer=draft.drawn.bias,
-    )
     _check_steps(draft, layer, window)
-    draft.add(node, layer)
+    draft.add(replace(node, window=window), layer)
 
 
 def _check_steps(draft: Draft, layer: Foreign, window: nodes.Window) -> None:
@@ -105,25 +101,22 @@ def _check_steps(draft: Draft, layer: Foreign, window: nodes.Window) -> None:
         draft.doubt(layer, message)
 
 
-def place_window_pooling(draft: Draft, piece: pieces.WindowPooling) -> None:
+def place_window_pooling(draft: Draft, layer: Foreign, node: nodes.WindowPooling) -> None:
     """Place a pooling of windows, with zeros that were added before it and never count."""
-    layer, window = piece.layer, piece.window
+    window = node.window
     draft.expect_rank(layer, 2)
     now = draft.now
     if now.masked:
         draft.doubt(layer, "counts padding, since Keras has no mask here; the language does not")
     if now.padding is not None:
-        positive = piece.statistic == "max" and _is_positive(draft, now.node)
+        positive = node.statistic == "max" and _is_positive(draft, now.node)
         if positive and max(now.padding.before, now.padding.after) < window.size:
             window = _with_zeros(draft, window, now.padding)
         else:
             message = f"adds zeros that {layer.name} counts; the language counts no padding"
             draft.refuse(now.padding.layer, message)
     _check_steps(draft, layer, window)
-    node = nodes.WindowPooling(
-        name=layer.name, input=(), statistic=piece.statistic, window=window, masked=False
-    )
-    draft.add(node, layer)
+    draft.add(replace(node, window=window), layer)
 
 
 def _is_positive(draft: Draft, name: str) -> bool:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnspec.backends.imported import Account, Became, Imported
-from rnnspec.backends.keras.hdf5.file import Stored
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
+from rnnspec.importing.keras.hdf5.file import Stored
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
@@ -25,8 +25,8 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rnnspec.backends.keras.hdf5.file import Hdf5
-    from rnnspec.backends.keras.hdf5.objects import Group
+    from rnnspec.importing.keras.hdf5.file import Hdf5
+    from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.params import Param
 
 
@@ -145,19 +145,6 @@ class Version:
 
     def __str__(self) -> str:
         return f"Keras {self.text}" if self.text else "Keras 2"
-
-
-def side_by_side(outputs: Any) -> Array:
-    """Return the output of a model, or several as (batch, all of their numbers)."""
-    match outputs:
-        case dict():
-            several = list(outputs.values())
-        case list() | tuple():
-            several = list(outputs)
-        case _:
-            return np.asarray(outputs)
-    arrays = [np.asarray(each) for each in several]
-    return np.concatenate([each.reshape(len(each), -1) for each in arrays], axis=1)
 
 
 def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file

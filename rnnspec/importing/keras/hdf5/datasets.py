@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyfive.btree import BTreeV1RawDataChunks
 
-from rnnspec.backends.keras.hdf5.objects import NOWHERE, Dataset, shape_of
-from rnnspec.backends.keras.hdf5.stream import BrokenError
 from rnnspec.files.arrays import HeaderError, bytes_of
+from rnnspec.importing.keras.hdf5.objects import NOWHERE, Dataset, shape_of
+from rnnspec.importing.keras.hdf5.stream import BrokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.keras.hdf5.stream import Stream
+    from rnnspec.importing.keras.hdf5.stream import Stream
     from rnnspec.slots import Array
 
 

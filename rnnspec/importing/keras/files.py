@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.imported import Account, show_value
-from rnnspec.backends.kept import Reader
-from rnnspec.backends.keras.arrays import Foreign, Named, Numbered, Version, arrays_of
-from rnnspec.backends.keras.hdf5.file import Hdf5
-from rnnspec.backends.keras.hdf5.stream import RATIO, ROOM
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
+from rnnspec.importing.keras.arrays import Foreign, Named, Numbered, Version, arrays_of
+from rnnspec.importing.keras.hdf5.file import Hdf5
+from rnnspec.importing.keras.hdf5.stream import RATIO, ROOM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Imported
     from rnnspec.backends.kept import Kept
-    from rnnspec.backends.keras.arrays import Source
-    from rnnspec.backends.keras.hdf5.objects import Group
+    from rnnspec.importing.keras.arrays import Source
+    from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -185,16 +184,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("an object has a key twice")
     return found
-
-
-def recognises(path: Path) -> bool:
-    """Return whether the path has the suffix of Keras's files."""
-    return path.suffix == ".keras"
-
-
-def files(path: Path) -> tuple[Path, ...]:
-    """Return the one file."""
-    return (path,)
 
 
 def spec_text(path: Path) -> str:
@@ -434,6 +423,3 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
                 waiting += found
             case _:
                 pass
-
-
-READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

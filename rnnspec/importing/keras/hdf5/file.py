@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.keras.hdf5.stream import BrokenError, Stream
 from rnnspec.errors import BackendError, UsageError, brief
+from rnnspec.importing.keras.hdf5.stream import BrokenError, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    from rnnspec.backends.keras.hdf5.objects import Dataset, Group
+    from rnnspec.importing.keras.hdf5.objects import Dataset, Group
     from rnnspec.slots import Array
 
 _MOST_NAMES = 100_000
@@ -46,7 +46,7 @@ class Hdf5:
 
     def __init__(self, path: Path, stream: BinaryIO | bytearray, size: int, whole: int) -> None:
         try:
-            from rnnspec.backends.keras.hdf5.objects import Objects
+            from rnnspec.importing.keras.hdf5.objects import Objects
         except ImportError as error:
             message = (
                 "HDF5 files are read with pyfive: pip install '.[import]' in a clone of rnnspec, "
@@ -104,7 +104,7 @@ class Hdf5:
 
     def inside(self, group: Group, path: str) -> Group | Dataset | None:
         """Return what ``path`` leads to from a group, or None; links to elsewhere are refused."""
-        from rnnspec.backends.keras.hdf5.objects import Group
+        from rnnspec.importing.keras.hdf5.objects import Group
 
         found: Group | Dataset | None = group
         for part in filter(None, path.split("/")):
@@ -121,7 +121,7 @@ class Hdf5:
 
     def group(self, group: Group, path: str) -> Group | None:
         """Return the group that ``path`` leads to from another one, or None."""
-        from rnnspec.backends.keras.hdf5.objects import Group
+        from rnnspec.importing.keras.hdf5.objects import Group
 
         found = self.inside(group, path)
         if found is None or isinstance(found, Group):
@@ -134,8 +134,8 @@ class Hdf5:
         Raises:
             UsageError: it is none of floating-point numbers, or claims more than the file holds.
         """
-        from rnnspec.backends.keras.hdf5.datasets import UnreadableError, numbers_of
-        from rnnspec.backends.keras.hdf5.objects import Dataset
+        from rnnspec.importing.keras.hdf5.datasets import UnreadableError, numbers_of
+        from rnnspec.importing.keras.hdf5.objects import Dataset
 
         if not isinstance(found, Dataset):
             raise self.wrong(f"{name}: expected an array, received another object")
@@ -153,7 +153,7 @@ class Hdf5:
 
     def arrays(self, group: Group, path: str, depth: int = 0) -> Iterator[tuple[str, Dataset]]:
         """Yield the path and the array of everything below a group."""
-        from rnnspec.backends.keras.hdf5.objects import Group
+        from rnnspec.importing.keras.hdf5.objects import Group
 
         for key, address in group.links.items():
             self._count += 1

@@ -16,12 +16,12 @@ from pyfive.btree import BTreeV1Groups, BTreeV2AttrNames, BTreeV2GroupNames
 from pyfive.dataobjects import DataObjects
 from pyfive.misc_low_level import FractalHeap, GlobalHeap, Heap, SymbolTable
 
-from rnnspec.backends.keras.hdf5.stream import BrokenError
+from rnnspec.importing.keras.hdf5.stream import BrokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.keras.hdf5.stream import Stream
+    from rnnspec.importing.keras.hdf5.stream import Stream
 
 NOWHERE = 2**64 - 1
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -1,0 +1,372 @@
+"""The kinds of files for trained models: how each is recognised, read and written."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rnnspec import saving
+from rnnspec.backends import BACKENDS, Backend, get, having, single_file
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.needs import FILES, SINGLE_FILE
+from rnnspec.errors import (
+    BackendError,
+    ModelError,
+    Problem,
+    RnnspecError,
+    UsageError,
+    brief,
+    few,
+    listed,
+)
+from rnnspec.files.model import SPEC_KEY, SUFFIX
+from rnnspec.files.regular import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from rnnspec.backends.imported import Imported
+    from rnnspec.backends.kept import Reader
+    from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Network
+    from rnnspec.pipeline import Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user says about a file: the name of the network, and what the file may lack.
+
+    ``config`` is a file with the architecture, and ``spec`` a named spec. ``ignore`` are patterns
+    of the arrays that are left out. ``importing`` is called before a framework is needed.
+    """
+
+    name: str
+    config: Path | None = None
+    spec: Program | None = None
+    ignore: Sequence[str] = ()
+    importing: Callable[[Backend], None] = Backend.require
+
+    @property
+    def known_network(self) -> Network | None:
+        """The network of the named spec."""
+        return None if self.spec is None else self.spec.network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of file or folder for trained models.
+
+    ``title`` names it, with the endings of its paths. ``recognises`` tells whether an input is of
+    this kind, judged by its path, and for safetensors by its header. ``read`` returns the model in
+    an input, read as data. It raises BackendError if a package that reads it is not installed,
+    ModelError for what the language cannot express, and UsageError for a file that cannot be read.
+    ``spec_text`` returns the text of the spec in an input, empty if it contains none; it is None if
+    the spec is found by reading the model, and only such kinds can be imported. ``files`` returns
+    the files of an input. ``options`` are those that it takes of ``--config`` and ``--ignore``, and
+    ``instead`` is a sentence about the others. ``output`` writes it, None if nothing does.
+    """
+
+    title: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, Request], Imported]
+    spec_text: Callable[[Path], str] | None = None
+    files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    options: tuple[str, ...] = ()
+    instead: str = ""
+    output: saving.Output | None = None
+
+    def check_options(self, path: Path, config: Path | None, ignore: Sequence[str]) -> None:
+        """Raise UsageError for an option that this kind does not take."""
+        for option, value in (("--config", config), ("--ignore", ignore)):
+            if not value or option in self.options:
+                continue
+            takers = [kind.title.partition(" (")[0] for kind in kinds() if option in kind.options]
+            message = self.instead or f"takes no {{}}: expected {listed(takers, 'or')}"
+            raise UsageError(message.format(option), str(path))
+
+
+def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
+    return lambda path: path.suffix.lower() in suffixes
+
+
+def _read_keras(path: Path, request: Request) -> Imported:
+    from rnnspec.importing import own
+    from rnnspec.importing.keras.files import saved, spec_text
+    from rnnspec.importing.keras.model import read_file
+
+    read = partial(
+        read_file, path, request.name, request.config, request.known_network, request.ignore
+    )
+    if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
+        return read()
+    text, problem = spec_text(path), None
+    read_built = partial(own.read_built, path, get("keras"), text, saved, request.importing)
+    if text:
+        try:
+            return read_built()
+        except RnnspecError as error:
+            problem = error
+    try:
+        imported = read()
+    except ModelError as error:
+        if isinstance(problem, BackendError):
+            raise problem from None
+        if problem is not None:
+            raise ModelError((*error.problems, _unused_spec(path, problem))) from None
+        if request.spec is not None:
+            # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
+            with suppress(BackendError, ModelError, UsageError):
+                return read_built(request.spec)
+        raise
+    if problem is None:
+        return imported
+    inferred = (*imported.inferred, _unused_spec(path, problem).message)
+    return replace(imported, inferred=inferred)
+
+
+def _unused_spec(path: Path, error: RnnspecError) -> Problem:
+    reason = brief(getattr(error, "message", error))
+    return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
+
+
+def _read_built(path: Path, request: Request, backend: Backend | None = None) -> Imported:
+    """Return the model in files that rnnspec built, for a backend or for the one that they name."""
+    from rnnspec.importing import own
+
+    backend = backend or _framework(path)
+    assert backend is not None, "the file was recognised"
+    reader = _reader(backend)
+    text = reader.spec_text(path)
+    return own.read_built(path, backend, text, reader.saved, request.importing, request.spec)
+
+
+def _read_onnx(path: Path, request: Request) -> Imported:
+    """Return the model in an ONNX file: by the spec in it, or by its graph."""
+    from rnnspec.backends.onnx.read import is_own, is_quantized
+    from rnnspec.importing.onnx.model import read_file
+
+    if not is_own(path):
+        return read_file(path, request.name)
+    try:
+        return _read_built(path, request, get("onnx"))
+    except BackendError:
+        raise
+    except RnnspecError as error:
+        if is_quantized(path):
+            raise
+        problem = error
+    try:
+        imported = read_file(path, request.name)
+    except ModelError as error:
+        raise ModelError((_unused_spec(path, problem), *error.problems)) from None
+    except UsageError:
+        raise problem from None
+    inferred = (*imported.inferred, _unused_spec(path, problem).message)
+    return replace(imported, inferred=inferred)
+
+
+def _framework(path: Path) -> Backend | None:
+    """Return the backend that a file of arrays names."""
+    if path.suffix.lower() != ".safetensors":
+        return None
+    # Imported here because NumPy is needed for these files only.
+    from rnnspec.backends.kept import framework_in
+
+    return BACKENDS.get(framework_in(path))
+
+
+def _is_state_dict(path: Path) -> bool:
+    if path.suffix.lower() != ".safetensors":
+        return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin")
+    from rnnspec.importing.torch.state_dict import is_state_dict
+
+    return is_state_dict(path)
+
+
+def _read_state_dict(path: Path, request: Request) -> Imported:
+    from rnnspec.importing.torch.files import read
+
+    imported = read(path, request.name, request.known_network, request.ignore)
+    return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
+
+
+def _canonical_text(path: Path) -> str:
+    from rnnspec.weights.file import read_spec_text
+
+    return read_spec_text(path)
+
+
+def _read_canonical(path: Path, request: Request) -> Imported:
+    from rnnspec.backends.imported import Imported
+    from rnnspec.weights.file import read_arrays
+
+    network = request.known_network
+    assert network is not None, "the spec is read before the arrays"
+    unlike = ("a .safetensors file of rnnspec has arrays and a spec, and nothing that can be run",)
+    arrays = read_arrays(path, network)
+    form = ".safetensors file of rnnspec"
+    return Imported(network=network, arrays=arrays, form=form, unlike=unlike)
+
+
+_SPEC_INSIDE = "this file takes no {}; its spec is in it"
+
+_KERAS = Kind(
+    title="a Keras file (.h5, .hdf5 or .keras)",
+    recognises=_has_suffix(".h5", ".hdf5", ".keras"),
+    read=_read_keras,
+    options=("--config", "--ignore"),
+    output=saving.BackendFiles(get("keras")),
+)
+_BUILT_ARRAYS = Kind(
+    title="arrays that rnnspec built (.safetensors)",
+    recognises=lambda path: _framework(path) is not None,
+    read=_read_built,
+    instead=_SPEC_INSIDE,
+)
+_STATE_DICT = Kind(
+    title="a PyTorch state dict (.pt, .pth, .ckpt, .bin or .safetensors)",
+    recognises=_is_state_dict,
+    read=_read_state_dict,
+    options=("--ignore",),
+    instead="a state dict takes no {}; name its spec with --spec",
+)
+_ONNX = Kind(
+    title="an ONNX file (.onnx)",
+    recognises=_has_suffix(".onnx"),
+    read=_read_onnx,
+    instead="an ONNX file takes no {}; its graph is in it",
+    output=saving.BackendFiles(get("onnx")),
+)
+_CANONICAL = Kind(
+    title="a .safetensors file of rnnspec",
+    # A folder of a backend may have such a name too.
+    recognises=lambda path: path.suffix == SUFFIX and not path.is_dir(),
+    read=_read_canonical,
+    spec_text=_canonical_text,
+    output=saving.CanonicalFile(),
+)
+
+
+def _reader(backend: Backend) -> Reader:
+    # Imported here because NumPy is needed for files that exist only.
+    from rnnspec.backends.kept import reader
+
+    return reader(backend)
+
+
+def _built_by(backend: Backend) -> Iterator[Kind]:
+    """Yield the kinds of files that a backend writes: a single one, or several in a folder."""
+    read = partial(_read_built, backend=backend)
+    if backend.single_file:
+        yield Kind(
+            title=f"{backend.title} source of rnnspec ({backend.single_suffix})",
+            recognises=_has_suffix(backend.single_suffix),
+            read=read,
+            files=lambda path: _reader(backend).files(path),
+            instead=_SPEC_INSIDE,
+            output=saving.BackendFiles(single_file(backend)),
+        )
+    yield Kind(
+        title=f"{f'a {backend.suffix} file' if backend.suffix else 'a folder'} of {backend.title}",
+        recognises=lambda path: _reader(backend).recognises(path),
+        read=read,
+        spec_text=lambda path: _reader(backend).spec_text(path),
+        files=lambda path: _reader(backend).files(path),
+        output=saving.BackendFiles(backend),
+    )
+
+
+def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
+    """Return all kinds, or those that can be imported, in the order in which a path is tried."""
+    formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
+    others = [backend for backend in having(FILES) if backend.name not in ("keras", "onnx")]
+    known = (*formats, *(kind for backend in others for kind in _built_by(backend)))
+    return tuple(kind for kind in known if kind.spec_text is None or not importable)
+
+
+def titles(*, importable: bool = False) -> str:
+    """Return the titles of all kinds, or of those that can be imported, for a message."""
+    return listed([kind.title for kind in kinds(importable=importable)], "or")
+
+
+# The index, or one of the files that it lists.
+_SHARD = re.compile(r"\.index\.json$|\.weights\.json$|-\d{5}-of-(?!00001)\d{5}\.")
+
+
+def kind_of(path: Path, *, importable: bool = False) -> Kind:
+    """Return the kind of an input, which must be one that can be imported if ``importable``.
+
+    Raises:
+        UsageError: there is no such path, it is of no such kind, or it is one of several files that
+            have the arrays of a model (shards).
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
+        raise missing(str(path), "no such file" if importable else "no such file or folder")
+    if _SHARD.search(path.name):
+        message = (
+            "the arrays are in several files (shards); load the model and save it in one: "
+            "torch.save(model.state_dict(), PATH), or in Keras model.save(PATH)"
+        )
+        raise UsageError(message, str(path))
+    for kind in kinds(importable=importable):
+        if kind.recognises(path):
+            return kind
+    if importable and path.suffix.lower() == SUFFIX:
+        raise _no_state_dict(path)
+    raise UsageError(f"expected {titles(importable=importable)}", str(path))
+
+
+def _no_state_dict(path: Path) -> UsageError:
+    """Return why a file of safetensors is none that can be imported."""
+    from rnnspec.files.arrays import read_names
+    from rnnspec.importing.torch.state_dict import WANTED
+
+    try:
+        names, metadata = read_names(path)
+    except UsageError as error:
+        return error
+    if SPEC_KEY in metadata:
+        message = (
+            "is a .safetensors file of rnnspec, with its spec in it; 'rnnspec convert' takes it as "
+            "it is"
+        )
+        return UsageError(message, str(path))
+    return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
+
+
+def output_for(
+    path: Path,
+    backend: str | None = None,
+    form: Form | None = None,
+    options: SourceOptions = DEFAULTS,
+    *,
+    single: bool = False,
+) -> saving.Output:
+    """Return what writes an output, judged by its path, or what a named backend writes.
+
+    A folder without a named backend is of the first one that writes folders. With ``single``, or
+    where the ending says so, it is a single file. An output with source has it in a form.
+
+    Raises:
+        UsageError: nothing writes such a path, or the backend does not, or it has no source of this
+            form.
+    """
+    if single or saving.is_single_file(path):
+        able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
+        known: list[saving.Output] = [saving.BackendFiles(single_file(each)) for each in able]
+    elif backend is not None:
+        known = [saving.BackendFiles(get(backend, FILES))]
+    else:
+        known = [kind.output for kind in kinds() if kind.output is not None]
+    output = next((each for each in known if each.is_named(path)), None)
+    if output is None:
+        paths = dict.fromkeys(form for each in known for form in each.paths)
+        raise UsageError(f"expected {listed(list(paths), 'or')}", str(path))
+    if form is None and options == DEFAULTS:
+        return output
+    return output.with_source(form, options)
