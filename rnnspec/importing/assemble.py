@@ -19,7 +19,7 @@ from rnnspec.spec.write import dump
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.backends.imported import Account, Imported
+    from rnnspec.importing.imported import Account, Imported
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
     from rnnspec.taken_names import TakenNames

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from rnnspec.backends.imported import Imported
     from rnnspec.backends.kept import Reader
+    from rnnspec.importing.imported import Imported
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Program
@@ -202,7 +202,7 @@ def _canonical_text(path: Path) -> str:
 
 
 def _read_canonical(path: Path, request: Request) -> Imported:
-    from rnnspec.backends.imported import Imported
+    from rnnspec.importing.imported import Imported
     from rnnspec.weights.file import read_arrays
 
     network = request.known_network

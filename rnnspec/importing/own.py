@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend
-from rnnspec.backends.imported import Imported
 from rnnspec.errors import UsageError, listed
+from rnnspec.importing.imported import Imported
 from rnnspec.ir.nodes import Embedding
 from rnnspec.raising import raise_spec
 from rnnspec.slots import is_finite

@@ -12,11 +12,11 @@ import pytest
 import rnnspec
 from rnnspec import foreign, pipeline
 from rnnspec.backends import BACKENDS
-from rnnspec.backends.imported import Imported
 from rnnspec.comparison.reference import run
 from rnnspec.convert.run import convert
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import Taken, write_spec
+from rnnspec.importing.imported import Imported
 
 torch = pytest.importorskip("torch")
 traced = pytest.importorskip("importing.traced")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from importing.old import changed, layer
 
-from rnnspec.backends.imported import Account
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import write_spec
+from rnnspec.importing.imported import Account
 from rnnspec.importing.keras.arrays import Foreign, Version
 from rnnspec.importing.keras.files import unknown_class
 from rnnspec.importing.keras.hdf5.file import Stored

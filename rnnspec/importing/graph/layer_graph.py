@@ -10,8 +10,8 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.backends.imported import Account
     from rnnspec.errors import Span
+    from rnnspec.importing.imported import Account
     from rnnspec.words import Merge, Statistic
 
 

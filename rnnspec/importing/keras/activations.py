@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
-from rnnspec.backends.imported import show_value
+from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras.settings import Settings, foreign
 from rnnspec.ir import nodes
 from rnnspec.words import Activation, CellActivation

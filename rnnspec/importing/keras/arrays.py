@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
+from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.keras.hdf5.file import Stored
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, show_value
 from rnnspec.errors import UsageError
+from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.settings import wrong
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.imported import show_value
+from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.draft import Draft, Output, keeps_zeros
 from rnnspec.importing.keras.recurrent import (

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.imported import Account, Became, show_value
 from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.imported import Account, Became, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
 from rnnspec.importing.keras.masks import Masks

@@ -14,10 +14,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.backends.imported import Account, show_value
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
+from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign, Named, Numbered, Version, arrays_of
 from rnnspec.importing.keras.hdf5.file import Hdf5
 from rnnspec.importing.keras.hdf5.stream import RATIO, ROOM
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from rnnspec.backends.imported import Imported
     from rnnspec.backends.kept import Kept
+    from rnnspec.importing.imported import Imported
     from rnnspec.importing.keras.arrays import Source
     from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network

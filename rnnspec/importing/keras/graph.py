@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, show_value
 from rnnspec.errors import UsageError, listed
+from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign
 from rnnspec.importing.keras.calls import Call, End, read_calls, read_ends
 from rnnspec.importing.keras.layers import CLASSES, JOINS, OPERATIONS

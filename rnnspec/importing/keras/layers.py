@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, show_value
 from rnnspec.errors import listed
+from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import ACTIVATIONS, layer_activation
 from rnnspec.importing.keras.arrays import Foreign, Version, snake

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.imported import Account, Imported, show_value
 from rnnspec.backends.keras.outputs import output_of
 from rnnspec.errors import UsageError, brief, listed
+from rnnspec.importing.imported import Account, Imported, show_value
 from rnnspec.importing.keras.arrays import (
     Foreign,
     Version,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from rnnspec.backends.imported import Imported
+    from rnnspec.importing.imported import Imported
     from rnnspec.importing.keras.arrays import Arrays, Source
     from rnnspec.slots import Array
 

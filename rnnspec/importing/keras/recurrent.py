@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
-from rnnspec.backends.imported import show_value
+from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import cell_activation
 from rnnspec.importing.keras.arrays import Placed

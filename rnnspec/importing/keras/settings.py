@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.imported import Account, show_value
 from rnnspec.errors import UsageError
+from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign, Version
 from rnnspec.importing.keras.files import MODULES
 from rnnspec.ir import initializers

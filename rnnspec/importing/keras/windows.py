@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-from rnnspec.backends.imported import show_value
 from rnnspec.importing.graph.windows import fit_window
+from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import layer_activation
 from rnnspec.ir import nodes

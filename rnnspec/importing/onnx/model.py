@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
 from rnnspec.importing.onnx.graph import Node
 from rnnspec.importing.onnx.original import Layout, Result, open_file

@@ -40,7 +40,7 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.backends.imported import Account
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.onnx.graph import Info
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Value

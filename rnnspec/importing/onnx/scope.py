@@ -22,9 +22,9 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.backends.imported import Account
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Operation
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array

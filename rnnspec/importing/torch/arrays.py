@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from rnnspec.backends.imported import Account, Became
 from rnnspec.backends.torch.slots import direction_slots
 from rnnspec.backends.torch.slots import slots as torch_slots
 from rnnspec.errors import UsageError, few
 from rnnspec.files.arrays import HeaderError
+from rnnspec.importing.imported import Account, Became
 from rnnspec.importing.torch.archive import TensorError
 from rnnspec.importing.torch.state_dict import (
     Attention,

@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.imported import Account
 from rnnspec.importing.assemble import assemble
+from rnnspec.importing.imported import Account
 from rnnspec.importing.torch.arrays import class_of, is_equal, parts
 from rnnspec.importing.torch.state_dict import (
     Attention,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from glob import escape
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.imported import Account, Imported
 from rnnspec.errors import UsageError
+from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch.archive import FREE, MOST_TIMES
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.draft import draft

@@ -28,7 +28,7 @@ from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.backends.imported import Account
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.scope import Scope
     from rnnspec.importing.torch.values import Given, Op, Value
     from rnnspec.words import Activation

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.imported import Account, Imported
 from rnnspec.importing.assemble import assemble
+from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks

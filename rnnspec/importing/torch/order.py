@@ -28,7 +28,7 @@ from rnnspec.ir.text import default_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.backends.imported import Account
+    from rnnspec.importing.imported import Account
 
 _MOST_MODULES = 40
 _MOST_TRIES = 10_000

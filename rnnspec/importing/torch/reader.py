@@ -29,8 +29,8 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.backends.imported import Account
     from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.values import Op, Value
 
 

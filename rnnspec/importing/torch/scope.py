@@ -19,7 +19,7 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.backends.imported import Account
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.values import Function, Lengths
     from rnnspec.slots import Array
 

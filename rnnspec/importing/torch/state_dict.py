@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.imported import Account
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.archive import Archive, Tensor
     from rnnspec.slots import Array
 
