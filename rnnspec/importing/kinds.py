@@ -284,7 +284,9 @@ def _built_by(backend: Backend) -> Iterator[Kind]:
 def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
     formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
-    others = [backend for backend in having(FILES) if backend.name not in ("keras", "onnx")]
+    outputs = [kind.output for kind in formats]
+    named = {each.backend.name for each in outputs if isinstance(each, saving.BackendFiles)}
+    others = [backend for backend in having(FILES) if backend.name not in named]
     known = (*formats, *(kind for backend in others for kind in _built_by(backend)))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
 

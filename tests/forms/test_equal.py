@@ -69,12 +69,14 @@ def test_every_kind_of_network_computes_the_same(covering_spec: Path, backend: s
     computes_the_same(pipeline.read(covering_spec), backend)
 
 
+@pytest.mark.needs(*BOTH)
 @pytest.mark.parametrize("name", ["everything", "padded", "plain_numbers"])
 def test_so_do_other_specs(name: str, backend: str) -> None:
     program = pipeline.read(ROOT / "tests" / "goldens" / name / "spec.yaml")
     computes_the_same(program, backend, ("training", "inference"))
 
 
+@pytest.mark.needs(*BOTH)
 def test_a_residual_over_dropout_starts_after_it(backend: str) -> None:
     program = pipeline.reads(SKIPPED)
     starts = [x.start for x in for_inference(program.network).layers if isinstance(x, Residual)]
