@@ -66,6 +66,8 @@ def processes() -> Iterator[tuple[int, int, torch.device]]:
         raise SystemExit(f"the processes cannot meet: {str(error).splitlines()[0]}") from None
     try:
         yield distributed.get_rank(), distributed.get_world_size(), device
+        # A process that leaves while another still writes may abort as it exits.
+        distributed.barrier()
     except (distributed.DistBackendError, RuntimeError) as error:
         if "onnection" not in str(error) and "imed out" not in str(error):
             raise
