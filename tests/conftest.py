@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import sys
 from functools import cache
 from pathlib import Path
@@ -78,24 +77,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [*longest, group := _group(item.nodeid)].index(group))
 
 
-PEAK = pytest.StashKey[int]()
+MODULES = pytest.StashKey[int]()
+_EVERY = 20
 
 
 def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:
     """Drop the models that a module keeps behind ``@cache``, and what was compiled for them.
 
-    Looking for cycles among all that frameworks allocate takes seconds: only if memory has grown.
+    Looking for cycles among all that frameworks allocate takes seconds, so not at each module.
     """
     if nextitem is not None and nextitem.path == item.path:
         return
     for value in vars(item.module).values():
         if getattr(value, "__module__", "") == item.module.__name__:
             getattr(value, "cache_clear", bool)()
-    # In KiB on Linux.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if peak < item.config.stash.get(PEAK, 0) + 200_000:
+    number = item.config.stash.get(MODULES, 0) + 1
+    item.config.stash[MODULES] = number
+    if number % _EVERY:
         return
-    item.config.stash[PEAK] = peak
     if jax := sys.modules.get("jax"):
         jax.clear_caches()
     if keras := sys.modules.get("keras"):
