@@ -141,7 +141,7 @@ def outputs_by_key() -> Any:
 
 def outputs_by_layer() -> Any:
     # Otherwise the layer without a name may be dense_1, by the models that were made before.
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
 
     def make(x: Any) -> Any:
         x = of.Dropout(0.1)(of.LSTM(4)(x))
@@ -456,7 +456,7 @@ head: {units: 2}
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
 @pytest.mark.parametrize("make", STACKS, ids=lambda make: make.__name__)
 def test_a_stack(make: Make) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = drawn(make())
     found = rnnspec.from_keras(model, "net")
     text, _, expected = found.spec.document.text.partition("expect: ")
@@ -482,7 +482,7 @@ REMARKS: dict[Make, tuple[str, ...]] = {
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
 @pytest.mark.parametrize("make", REMARKS, ids=lambda make: make.__name__)
 def test_what_the_language_says_otherwise(make: Make) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     found = rnnspec.from_keras(make())
     assert found.remarks[:-1] == REMARKS[make]
 
@@ -499,7 +499,7 @@ def test_settings_without_effect_are_left_out() -> None:
 
 
 def test_each_output_has_the_rounding_of_its_own() -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = outputs_by_layer()
     price = model.get_layer("price")
     price.set_weights([np.zeros_like(array) for array in price.get_weights()])
@@ -653,7 +653,7 @@ def without_names(network: nodes.Network) -> nodes.Network:
 def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> None:
     same, refused = 0, set[str]()
     for words in sample(specs(), 8):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         wanted = pipeline.program(rnnspec.loads(spec_text(words)))
         model = rnnspec.build(wanted.spec, "keras", seed=1)
         for suffix in (".keras", ".h5"):
