@@ -1,0 +1,513 @@
+"""Equations: what a cell computes at each time step, read from text and never evaluated here.
+
+A line is ``name: expression``. ``@`` is the product of a matrix and a vector, the other operators
+and all functions are by element. ``x`` is the input of the step, of size ``features``. A state is
+its value before the step until a line assigns it, and the new one after that. Any other name that
+no line assigns is a parameter, whose shape follows from where it stands.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, assert_never
+
+from rnnspec.wording import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+INPUT = "x"
+MAX_LINES = 64
+MAX_DEPTH = 32
+MAX_LENGTH = 400
+"""The most lines, nested operations of one, and characters of one."""
+_LARGEST = 3e38
+
+Shape = tuple[str, ...]
+"""No size for a scalar, that of a vector, or those of the result and the input of a matrix."""
+
+Kind = Literal["input", "state", "line", "parameter"]
+"""What a name stands for: ``state`` is a state before the step, ``line`` the value of a line."""
+
+Operator = Literal["+", "-", "*", "/"]
+
+
+class EquationError(Exception):
+    """A line that is no equation, or does not fit the others; columns are counted from 1."""
+
+    def __init__(self, line: str, column: int, message: str) -> None:
+        super().__init__(f"{line}, column {column}: {message}")
+        self.line, self.column, self.message = line, column, message
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A constant."""
+
+    value: float
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The value of a name."""
+
+    name: str
+    kind: Kind
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A function of each element."""
+
+    function: str
+    operand: Expression
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """An operation on the elements of two values; a scalar goes with all of a vector."""
+
+    operator: Operator
+    left: Expression
+    right: Expression
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix, which is a parameter, times a vector."""
+
+    matrix: Name
+    vector: Expression
+    column: int = field(default=0, compare=False)
+
+
+Expression = Number | Name | Apply | Elementwise | Product
+
+
+def operands(expression: Expression) -> tuple[Expression, ...]:
+    """Return the expressions that an operation takes."""
+    match expression:
+        case Apply(operand=operand):
+            return (operand,)
+        case Elementwise(left=left, right=right):
+            return left, right
+        case Product(matrix=matrix, vector=vector):
+            return matrix, vector
+        case Number() | Name():
+            return ()
+        case _:
+            assert_never(expression)
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Yield an expression and all inside it."""
+    yield expression
+    for operand in operands(expression):
+        yield from walk(operand)
+
+
+def rewrite(
+    expression: Expression, change: Callable[[Expression], Expression | None]
+) -> Expression:
+    """Return an expression with what ``change`` makes of its parts, where that is not None."""
+    changed = change(expression)
+    if changed is not None:
+        return changed
+    match expression:
+        case Apply(operand=operand):
+            return replace(expression, operand=rewrite(operand, change))
+        case Elementwise(left=left, right=right):
+            left, right = rewrite(left, change), rewrite(right, change)
+            return replace(expression, left=left, right=right)
+        case Product(vector=vector):
+            return replace(expression, vector=rewrite(vector, change))
+        case Number() | Name():
+            return expression
+        case _:
+            assert_never(expression)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A name and its value."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Equations:
+    """The lines of a cell in their order, its states, the output first, and its parameters."""
+
+    states: tuple[str, ...]
+    lines: tuple[Line, ...]
+    parameters: tuple[tuple[str, Shape], ...]
+
+
+def parse(
+    text: str,
+    states: Sequence[str],
+    functions: Collection[str],
+    shapes: Mapping[str, Shape] | None = None,
+) -> Equations:
+    """Return the equations of a text.
+
+    Args:
+        text: the lines, ``name: expression``.
+        states: the names of the states, vectors of size ``units``; the first is the output.
+        functions: the names of the functions.
+        shapes: those of parameters that are none of a vector beside vectors or of a matrix.
+
+    Raises:
+        EquationError: a line is no equation, a name is wrong, or two shapes do not fit.
+    """
+    rows = [row.strip() for row in text.splitlines() if row.strip()]
+    if len(rows) > MAX_LINES:
+        name = rows[MAX_LINES].partition(":")[0]
+        raise EquationError(name, 1, f"expected at most {MAX_LINES} lines, received {len(rows)}")
+    parser = _Parser(rows, states, functions)
+    lines = [parser.read_line(row) for row in rows]
+    parser.check_uses(lines)
+    return Equations(tuple(states), tuple(lines), infer_shapes(lines, states, shapes or {}))
+
+
+_OPERATORS: dict[type[ast.operator], Operator] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+}
+
+
+class _Parser:
+    """The names that lines have assigned so far, and those that any line assigns."""
+
+    def __init__(
+        self, rows: Sequence[str], states: Sequence[str], functions: Collection[str]
+    ) -> None:
+        self.states, self.functions = states, functions
+        self.targets = {row.partition(":")[0].strip() for row in rows}
+        self.assigned = dict[str, int]()
+        self.line, self.start = "", 0
+
+    def read_line(self, row: str) -> Line:
+        name, _, expression = row.partition(":")
+        self.line = name = name.strip()
+        text = expression.strip()
+        self.start = 1 + len(row) - len(expression.lstrip())
+        if not (name.isidentifier() and name.isascii()) or name in {INPUT, *self.functions}:
+            raise EquationError(name, 1, "expected a name that is not x and no function")
+        if name in self.assigned:
+            raise EquationError(name, 1, f"{name} is assigned twice")
+        if len(row) > MAX_LENGTH:
+            message = f"expected at most {MAX_LENGTH} characters, received {len(row)}"
+            raise EquationError(name, MAX_LENGTH + 1, message)
+        for offset, character in enumerate(text, 1):
+            if not (character.isascii() and character.isprintable()):
+                raise self._error(offset, "expected printable ASCII")
+        try:
+            with warnings.catch_warnings():
+                # Python warns of what is refused below: 1or 2.
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text, mode="eval").body
+        except (SyntaxError, MemoryError) as error:
+            offset = getattr(error, "offset", 1) or len(text) + 1
+            raise self._error(offset, "expected an expression") from None
+        value = self._read(tree, 1)
+        self.assigned[name] = len(self.assigned)
+        return Line(name, value)
+
+    def _error(self, offset: int, message: str) -> EquationError:
+        return EquationError(self.line, self.start + offset - 1, message)
+
+    def _read(self, tree: ast.expr, depth: int) -> Expression:
+        offset = tree.col_offset + 1
+        column = self.start + offset - 1
+        if depth > MAX_DEPTH:
+            raise self._error(offset, f"expected at most {MAX_DEPTH} operations inside each other")
+        match tree:
+            case ast.Constant(value=float() | int() as value) if not isinstance(value, bool):
+                if not -_LARGEST <= value <= _LARGEST:
+                    raise self._error(offset, "expected a number that a float32 can hold")
+                return Number(float(value), column)
+            case ast.Name(id=name):
+                return self._read_name(name, offset)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return Elementwise("-", Number(0.0, column), self._read(operand, depth + 1), column)
+            case ast.BinOp(op=ast.MatMult(), left=left, right=right):
+                matrix = self._read(left, depth + 1)
+                if not isinstance(matrix, Name) or matrix.kind != "parameter":
+                    raise self._error(offset, "expected a parameter, a matrix, before @")
+                return Product(matrix, self._read(right, depth + 1), column)
+            case ast.BinOp(op=op, left=left, right=right) if type(op) in _OPERATORS:
+                sides = self._read(left, depth + 1), self._read(right, depth + 1)
+                return Elementwise(_OPERATORS[type(op)], *sides, column)
+            case ast.Call(func=ast.Name(id=function), args=[operand], keywords=[]):
+                if function not in self.functions:
+                    raise self._error(offset, self._unknown_function(function))
+                return Apply(function, self._read(operand, depth + 1), column)
+            case _:
+                message = "expected a number, a name, + - * / @ or a function of one value"
+                raise self._error(offset, message)
+
+    def _unknown_function(self, name: str) -> str:
+        near = nearest(name, self.functions)
+        hint = f"did you mean {near}?" if near else f"known are {', '.join(sorted(self.functions))}"
+        return f"unknown function {name}; {hint}"
+
+    def _read_name(self, name: str, offset: int) -> Name:
+        column = self.start + offset - 1
+        if name in self.functions:
+            raise self._error(offset, f"expected {name}(...), for it is a function")
+        if name == INPUT:
+            return Name(name, "input", column)
+        if name in self.assigned:
+            return Name(name, "line", column)
+        if name in self.states:
+            return Name(name, "state", column)
+        if name in self.targets:
+            raise self._error(offset, f"{name} is used before it is assigned")
+        return Name(name, "parameter", column)
+
+    def check_uses(self, lines: Sequence[Line]) -> None:
+        used = {part.name for line in lines for part in walk(line.value) if isinstance(part, Name)}
+        for name in self.assigned:
+            if name not in used and name not in self.states:
+                raise EquationError(name, 1, f"{name} is never used")
+        for state in self.states:
+            if state not in self.assigned:
+                raise EquationError(state, 1, f"the state {state} is never assigned")
+        if INPUT not in used:
+            raise EquationError(lines[0].name, 1, f"the input {INPUT} is never used")
+
+
+def infer_shapes(
+    lines: Sequence[Line], states: Sequence[str], shapes: Mapping[str, Shape]
+) -> tuple[tuple[str, Shape], ...]:
+    """Return the shape of each parameter, in the order in which they stand.
+
+    Raises:
+        EquationError: two shapes do not fit, or a shape does not follow.
+    """
+    inference = _Inference(states, shapes)
+    before = -1
+    while before != len(inference.shapes):
+        before = len(inference.shapes)
+        for line in lines:
+            inference.infer_line(line)
+    parameters: dict[str, Shape] = {}
+    for line in lines:
+        for part in walk(line.value):
+            if isinstance(part, Name) and part.kind == "parameter":
+                if part.name not in inference.shapes:
+                    message = f"the shape of {part.name} does not follow from the equations"
+                    raise EquationError(line.name, part.column, message)
+                parameters[part.name] = inference.shapes[part.name]
+    return tuple(parameters.items())
+
+
+class _Inference:
+    """The shapes of parameters and lines so far; a state has one, before and after the step."""
+
+    def __init__(self, states: Sequence[str], shapes: Mapping[str, Shape]) -> None:
+        self.shapes: dict[str, Shape] = {INPUT: ("features",), **shapes}
+        self.shapes |= dict.fromkeys(states, ("units",))
+        self.line = ""
+
+    def infer_line(self, line: Line) -> None:
+        self.line = line.name
+        shape = self._infer(line.value)
+        if line.name in self.shapes:
+            self._expect(line.value, self.shapes[line.name])
+            if shape == () != self.shapes[line.name]:
+                raise self._misfit(line.value, _text(self.shapes[line.name]), shape)
+        elif shape is not None:
+            self.shapes[line.name] = shape
+
+    def _infer(self, expression: Expression) -> Shape | None:
+        """Return the shape of a value, or None if nothing has decided it."""
+        match expression:
+            case Number():
+                return ()
+            case Name(name=name):
+                return self.shapes.get(name)
+            case Apply(operand=operand):
+                return self._infer(operand)
+            case Product(matrix=matrix, vector=vector):
+                rows, size = self.shapes.get(matrix.name, ("units",))[:1], self._infer(vector)
+                if size is not None:
+                    if len(size) != 1:
+                        raise self._misfit(vector, "a vector", size)
+                    self._expect(matrix, (*rows, *size))
+                return rows
+            case Elementwise(left=left, right=right):
+                one, other = self._infer(left), self._infer(right)
+                if one is None and other:
+                    self._expect(left, other)
+                if other is None and one:
+                    self._expect(right, one)
+                if one and other and one != other:
+                    message = f"expected two equal shapes, received {_text(one)} and {_text(other)}"
+                    raise EquationError(self.line, expression.column, message)
+                return one or other
+            case _:
+                assert_never(expression)
+
+    def _expect(self, expression: Expression, shape: Shape) -> None:
+        """Decide the shape of a value that has none yet, and check that of one that has."""
+        known = self._infer(expression)
+        if known is None:
+            for part in walk(expression):
+                # What is beside it has the same shape.
+                if isinstance(part, Name) and part.name not in self.shapes:
+                    self.shapes[part.name] = shape
+        elif known != shape and (known or len(shape) == 2):
+            raise self._misfit(expression, _text(shape), known)
+
+    def _misfit(self, expression: Expression, expected: str, received: Shape) -> EquationError:
+        message = f"expected {expected}, received {_text(received)}"
+        return EquationError(self.line, expression.column, message)
+
+
+def _text(shape: Shape) -> str:
+    match shape:
+        case ():
+            return "a scalar"
+        case (size,):
+            return f"a vector of {size}"
+        case _:
+            return f"a matrix of {' x '.join(shape)}"
+
+
+def leave_out(equations: Equations, names: Collection[str]) -> Equations:
+    """Return equations without some terms of their sums: parameters that a layer does not have."""
+
+    def change(expression: Expression) -> Expression | None:
+        match expression:
+            case Elementwise(operator="+", left=left, right=Name(name=name)) if name in names:
+                return rewrite(left, change)
+            case Elementwise(operator="+", left=Name(name=name), right=right) if name in names:
+                return rewrite(right, change)
+            case _:
+                return None
+
+    lines = (replace(line, value=rewrite(line.value, change)) for line in equations.lines)
+    left = tuple(item for item in equations.parameters if item[0] not in names)
+    return replace(equations, lines=tuple(lines), parameters=left)
+
+
+@dataclass(frozen=True, slots=True)
+class NormalForm:
+    """Equations without the order, the names and the grouping in which they are written.
+
+    Equal digests mean equal cells: the names of one, in their order, are those of the other.
+    """
+
+    digest: str
+    names: tuple[str, ...] = field(compare=False)
+
+
+def normal_form(equations: Equations) -> NormalForm:
+    """Return the normal form of equations.
+
+    A name is told by the places where it stands. If several are alike, one of them comes first,
+    which is right unless they cannot be swapped: then the forms of equal cells may differ.
+    """
+    colours = {name: f"parameter {shape}" for name, shape in equations.parameters}
+    colours |= dict.fromkeys(equations.states, "state") | {equations.states[0]: "output"}
+    while True:
+        colours = _refine(equations, colours)
+        names = sorted(colours, key=lambda name: colours[name])
+        alike = next((a for a, b in pairwise(names) if colours[a] == colours[b]), None)
+        if alike is None:
+            break
+        colours[alike] = _digest("first", colours[alike])
+    numbers = {name: str(number) for number, name in enumerate(names)}
+    return NormalForm(_digest_cell(equations, numbers), tuple(names))
+
+
+def _refine(equations: Equations, colours: dict[str, str]) -> dict[str, str]:
+    """Tell apart the names whose places differ, given what is known of the other names."""
+    while True:
+        finer = {
+            name: _digest(colour, _digest_cell(equations, colours | {name: "here"}))
+            for name, colour in colours.items()
+        }
+        if len(set(finer.values())) == len(set(colours.values())):
+            return colours
+        colours = finer
+
+
+def _digest(*texts: str) -> str:
+    return sha256(repr(texts).encode()).hexdigest()
+
+
+def _digest_cell(equations: Equations, colours: Mapping[str, str]) -> str:
+    values = dict[str, _Terms]()
+    for line in equations.lines:
+        values[line.name] = _expand(line.value, values, colours)
+    changes = (_digest(colours[name], _digest_terms(values[name])) for name in equations.states)
+    return _digest(*sorted(changes))
+
+
+_Terms = dict[tuple[tuple[str, int], ...], float]
+"""A sum: the coefficient of each product of powers, which are digests with their exponents."""
+
+
+def _digest_terms(terms: _Terms) -> str:
+    return _digest(*sorted(f"{factors} {factor:.12g}" for factors, factor in terms.items()))
+
+
+def _expand(
+    expression: Expression, values: Mapping[str, _Terms], colours: Mapping[str, str]
+) -> _Terms:
+    """Return an expression as a sum, with the values of lines in place of their names."""
+
+    def atom(*texts: str) -> _Terms:
+        return {((_digest(*texts), 1),): 1.0}
+
+    match expression:
+        case Number(value=value):
+            return {(): value}
+        case Name(name=name, kind="line"):
+            return values[name]
+        case Name(name=name, kind=kind):
+            return atom(kind, colours.get(name, ""))
+        case Apply(function=function, operand=operand):
+            return atom(function, _digest_terms(_expand(operand, values, colours)))
+        case Product(matrix=matrix, vector=vector):
+            return atom("@", colours[matrix.name], _digest_terms(_expand(vector, values, colours)))
+        case Elementwise(operator=operator, left=left, right=right):
+            one, other = _expand(left, values, colours), _expand(right, values, colours)
+            if operator in "+-":
+                sign = 1.0 if operator == "+" else -1.0
+                total = dict(one)
+                for factors, coefficient in other.items():
+                    total[factors] = total.get(factors, 0.0) + sign * coefficient
+                return {factors: value for factors, value in total.items() if value}
+            return _multiply(one, other, 1 if operator == "*" else -1)
+        case _:
+            assert_never(expression)
+
+
+def _multiply(one: _Terms, other: _Terms, exponent: Literal[1, -1]) -> _Terms:
+    """Return a product or a quotient, in which a sum of several terms is one factor."""
+    powers, coefficient = Counter[str](), 1.0
+    for terms, sign in ((one, 1), (other, exponent)):
+        if len(terms) != 1 or (sign < 0 and 0.0 in terms.values()):
+            powers[_digest_terms(terms)] += sign
+            continue
+        ((factors, number),) = terms.items()
+        coefficient *= number**sign
+        for digest, power in factors:
+            powers[digest] += sign * power
+    return {tuple(sorted(item for item in powers.items() if item[1])): coefficient}

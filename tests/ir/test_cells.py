@@ -1,0 +1,156 @@
+"""The equations of the cells, held to the layers of Keras and of PyTorch."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from offered import import_later
+
+from rnnspec.comparison import reference
+from rnnspec.ir import cells, nodes
+from rnnspec.ir.initializers import Constant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnspec.slots import Array
+
+keras, torch = import_later("keras"), import_later("torch")
+
+RNN = nodes.SimpleRNN(activation="tanh")
+LSTM = nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
+GRU = nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
+RESET_FIRST = nodes.GRU(activation="softsign", recurrent_activation="sigmoid", reset_after=False)
+OTHER = nodes.LSTM(activation="elu", recurrent_activation="hard_sigmoid", forget_bias=1.0)
+FEATURES, UNITS = 3, 4
+
+
+def draw(cell: nodes.Cell, *, bias: bool) -> tuple[nodes.Network, dict[str, Array], Array]:
+    zeros = Constant(0.0)
+    layer = nodes.Recurrent(
+        name="r",
+        input=(6, FEATURES),
+        cell=cell,
+        units=UNITS,
+        merge=None,
+        bias=bias,
+        dropout=0.0,
+        recurrent_dropout=0.0,
+        masked=False,
+        return_sequences=True,
+        kernel_initializer=zeros,
+        recurrent_initializer=zeros,
+        bias_initializer=zeros,
+    )
+    network = nodes.Network(
+        name="net",
+        description="",
+        input=nodes.NumericInput(steps=6, features=FEATURES, mask_value=None),
+        layers=(layer,),
+    )
+    random = np.random.default_rng(7)
+    gates = {nodes.SimpleRNN: 1, nodes.LSTM: 4, nodes.GRU: 3}[type(cell)]
+    sizes = {"kernel": (FEATURES,), "recurrent_kernel": (UNITS,)}
+    if bias:
+        sizes["bias"] = ()
+        if cell == GRU:
+            sizes["recurrent_bias"] = ()
+    arrays = {
+        f"r.{name}": random.normal(0.0, 0.5, (*size, gates * UNITS)) for name, size in sizes.items()
+    }
+    return network, arrays, random.standard_normal((2, 6, FEATURES))
+
+
+def run_keras(cell: nodes.Cell, arrays: dict[str, Array], x: Array) -> Array:
+    settings = {"activation": cell.activation, "use_bias": "r.bias" in arrays, "dtype": "float64"}
+    match cell:
+        case nodes.SimpleRNN():
+            layer = keras.layers.SimpleRNN(UNITS, return_sequences=True, **settings)
+        case nodes.LSTM():
+            settings["recurrent_activation"] = cell.recurrent_activation
+            layer = keras.layers.LSTM(UNITS, return_sequences=True, **settings)
+        case nodes.GRU():
+            settings["recurrent_activation"] = cell.recurrent_activation
+            settings["reset_after"] = cell.reset_after
+            layer = keras.layers.GRU(UNITS, return_sequences=True, **settings)
+    layer.build(x.shape)
+    kernel, recurrent_kernel, *biases = arrays.values()
+    stored = [np.stack(biases)] if len(biases) == 2 else biases
+    layer.set_weights([kernel, recurrent_kernel, *stored])
+    output: Array = keras.ops.convert_to_numpy(layer(x))
+    return output
+
+
+def run_torch(cell: nodes.Cell, arrays: dict[str, Array], x: Array) -> Array:
+    type_ = {nodes.SimpleRNN: torch.nn.RNN, nodes.LSTM: torch.nn.LSTM, nodes.GRU: torch.nn.GRU}
+    bias = "r.bias" in arrays
+    layer = type_[type(cell)](FEATURES, UNITS, bias=bias, batch_first=True, dtype=torch.float64)
+    kernel, recurrent_kernel, *biases = arrays.values()
+    if len(biases) == 1:
+        # The sum of both of PyTorch's is one here.
+        second = np.random.default_rng(8).standard_normal(len(biases[0]))
+        biases = [biases[0] - second, second]
+    if cell == GRU:
+        # PyTorch has the reset gate first.
+        at = np.r_[UNITS : 2 * UNITS, :UNITS, 2 * UNITS : 3 * UNITS]
+        kernel, recurrent_kernel = kernel[:, at], recurrent_kernel[:, at]
+        biases = [array[at] for array in biases]
+    values = [kernel.T, recurrent_kernel.T, *biases]
+    with torch.no_grad():
+        for parameter, value in zip(layer.parameters(), values, strict=True):
+            parameter.copy_(torch.tensor(value))
+        output: Array = layer(torch.tensor(x))[0].numpy()
+    return output
+
+
+RUNS = {"keras": run_keras, "torch": run_torch}
+CASES = [
+    *(("keras", cell) for cell in (RNN, LSTM, GRU, RESET_FIRST, OTHER)),
+    *(("torch", cell) for cell in (RNN, LSTM, GRU)),
+]
+
+
+@pytest.mark.parametrize(
+    ("framework", "cell", "bias"),
+    [(*case, bias) for case, bias in product(CASES, (True, False))],
+)
+def test_equations_are_the_framework_s(framework: str, cell: nodes.Cell, *, bias: bool) -> None:
+    network, arrays, x = draw(cell, bias=bias)
+    output = RUNS[framework](cell, arrays, x)
+    assert np.max(np.abs(reference.run(network, arrays, x).output - output)) < 1e-9
+
+
+@pytest.fixture
+def _fresh() -> Iterator[None]:
+    reference._bind_cell.cache_clear()
+    yield
+    reference._bind_cell.cache_clear()
+
+
+@pytest.mark.usefixtures("_fresh")
+@pytest.mark.parametrize(
+    ("name", "cell", "old", "new"),
+    [
+        ("_SIMPLE", RNN, "U_h @ h", "h"),
+        ("_LSTM", LSTM, "f * c + i * g", "i * c + f * g"),
+        ("_LSTM", LSTM, "W_c @ x + b_c", "W_c @ x + b_o"),
+        ("_LSTM", LSTM, "o * activation(c)", "o * recurrent_activation(c)"),
+        ("_GRU", GRU, "z * h + (1 - z) * n", "r * h + (1 - z) * n"),
+        ("_GRU", GRU, "z * h + (1 - z) * n", "z * n + (1 - z) * h"),
+        ("_GRU", GRU, "r * (U_n @ h + d_n)", "r * (U_n @ h) + d_n"),
+        ("_RESET_FIRST_GRU", RESET_FIRST, "U_n @ (r * h)", "r * (U_n @ h)"),
+    ],
+)
+def test_the_reference_computes_the_equations(
+    name: str, cell: nodes.Cell, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, arrays, x = draw(cell, bias=True)
+    output = reference.run(network, arrays, x).output
+    reference._bind_cell.cache_clear()
+    text = getattr(cells, name)
+    assert old in text
+    monkeypatch.setattr(cells, name, text.replace(old, new))
+    assert np.max(np.abs(reference.run(network, arrays, x).output - output)) > 1e-3
