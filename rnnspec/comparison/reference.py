@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from itertools import takewhile
 from math import prod
 from operator import add, itemgetter, mul, sub, truediv
@@ -428,7 +428,7 @@ def _name_parameters(layer: nodes.Recurrent, own: Arrays) -> dict[str, Array]:
     return parts
 
 
-@cache
+@lru_cache
 def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Named]]:
     """Return what only the input decides, computed for all time steps at once, and the lines."""
     ahead: list[_Named] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache, partial, reduce
+from functools import lru_cache, partial, reduce
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.equations import (
@@ -66,27 +66,28 @@ h: z * h + (1 - z) * n
 """
 
 
+@lru_cache
 def equations(cell: Cell, *, bias: bool = True) -> Equations:
     """Return the equations of a cell, whose functions are its settings, with or without a bias."""
-    match cell:
-        case SimpleRNN():
-            return _parse(_SIMPLE, ("h",), bias=bias)
-        case LSTM():
-            return _parse(_LSTM, ("h", "c"), bias=bias)
-        case GRU(reset_after=True):
-            return _parse(_GRU, ("h",), bias=bias)
-        case GRU():
-            return _parse(_RESET_FIRST_GRU, ("h",), bias=bias)
-        case _:
-            assert_never(cell)
-
-
-@cache
-def _parse(text: str, states: tuple[str, ...], *, bias: bool) -> Equations:
+    text, states = _state(cell)
     whole = parse(text, states, ("activation", "recurrent_activation"))
     if bias:
         return whole
     return leave_out(whole, {name for name, shape in whole.parameters if len(shape) == 1})
+
+
+def _state(cell: Cell) -> tuple[str, tuple[str, ...]]:
+    match cell:
+        case SimpleRNN():
+            return _SIMPLE, ("h",)
+        case LSTM():
+            return _LSTM, ("h", "c")
+        case GRU(reset_after=True):
+            return _GRU, ("h",)
+        case GRU():
+            return _RESET_FIRST_GRU, ("h",)
+        case _:
+            assert_never(cell)
 
 
 def activations(cell: Cell) -> Mapping[str, CellActivation]:
@@ -105,20 +106,18 @@ def place(parameter: str) -> tuple[str, str]:
     return ARRAYS[letter], gate
 
 
+@lru_cache
 def gates(cell: Cell) -> str:
     """Return the canonical order of a cell's gates, one letter per gate."""
-    return _gates(equations(cell))
-
-
-@cache
-def _gates(lines: Equations) -> str:
-    places = (place(name) for name, _ in lines.parameters)
+    places = (place(name) for name, _ in equations(cell).parameters)
     return "".join(gate for array, gate in places if array == "kernel")
 
 
+@lru_cache
 def has_recurrent_bias(cell: Cell) -> bool:
     """Return true if the recurrent product has a bias of its own."""
-    return any(name.startswith("d_") for name, _ in equations(cell).parameters)
+    parameters = (name for name, _ in equations(cell).parameters)
+    return any(place(name)[0] == "recurrent_bias" for name in parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +160,11 @@ class Step:
         return tuple(part for part in self.statements if isinstance(part, Line))
 
 
-@cache
-def compile_step(cell: Equations) -> Step:
+@lru_cache
+def compile_step(cell: Cell, *, bias: bool) -> Step:
     """Return the step of a cell: matrices that multiply the same vector are one product."""
-    order = _gates(cell)
-    sums = [_terms(part) for line in cell.lines for part in walk(line.value)]
+    order, whole = gates(cell), equations(cell, bias=bias)
+    sums = [_terms(part) for line in whole.lines for part in walk(line.value)]
     joined = set[str]()
     vectors = dict[Expression, set[str]]()
     for terms in sums:
@@ -195,8 +194,8 @@ def compile_step(cell: Equations) -> Step:
             return None
         return reduce(partial(Elementwise, "+"), terms)
 
-    lines = [replace(line, value=rewrite(line.value, change)) for line in cell.lines]
-    products = {gate: _activate(products[gate], lines, cell.states) for gate in order}
+    lines = [replace(line, value=rewrite(line.value, change)) for line in whole.lines]
+    products = {gate: _activate(products[gate], lines, whole.states) for gate in order}
     statements = dict[GateProduct | Line, None]()
     for line in lines:
         for part in walk(line.value):

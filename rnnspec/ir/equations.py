@@ -12,7 +12,6 @@ import ast
 import warnings
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, assert_never
 
@@ -448,6 +447,9 @@ def _refine(equations: Equations, colours: dict[str, str]) -> dict[str, str]:
 
 
 def _digest(*texts: str) -> str:
+    # Imported here because only a comparison of cells needs it.
+    from hashlib import sha256
+
     return sha256(repr(texts).encode()).hexdigest()
 
 

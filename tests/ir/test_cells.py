@@ -53,7 +53,7 @@ def draw(cell: nodes.Cell, *, bias: bool) -> tuple[nodes.Network, dict[str, Arra
     )
     random = np.random.default_rng(7)
     gates = {nodes.SimpleRNN: 1, nodes.LSTM: 4, nodes.GRU: 3}[type(cell)]
-    sizes = {"kernel": (FEATURES,), "recurrent_kernel": (UNITS,)}
+    sizes: dict[str, tuple[int, ...]] = {"kernel": (FEATURES,), "recurrent_kernel": (UNITS,)}
     if bias:
         sizes["bias"] = ()
         if cell == GRU:
@@ -123,14 +123,18 @@ def test_equations_are_the_framework_s(framework: str, cell: nodes.Cell, *, bias
     assert np.max(np.abs(reference.run(network, arrays, x).output - output)) < 1e-9
 
 
+def _forget() -> None:
+    cells.equations.cache_clear()
+    reference._bind_cell.cache_clear()
+
+
 @pytest.fixture
-def _fresh() -> Iterator[None]:
-    reference._bind_cell.cache_clear()
+def _forgotten() -> Iterator[None]:
     yield
-    reference._bind_cell.cache_clear()
+    _forget()
 
 
-@pytest.mark.usefixtures("_fresh")
+@pytest.mark.usefixtures("_forgotten")
 @pytest.mark.parametrize(
     ("name", "cell", "old", "new"),
     [
@@ -149,7 +153,7 @@ def test_the_reference_computes_the_equations(
 ) -> None:
     network, arrays, x = draw(cell, bias=True)
     output = reference.run(network, arrays, x).output
-    reference._bind_cell.cache_clear()
+    _forget()
     text = getattr(cells, name)
     assert old in text
     monkeypatch.setattr(cells, name, text.replace(old, new))

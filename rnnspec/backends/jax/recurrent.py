@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
 from rnnspec.backends.jax.cells import ACTIVATIONS, make_initializer
+from rnnspec.ir.cells import gates
 from rnnspec.ir.nodes import LSTM
-from rnnspec.ir.params import gates
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, lines, listed
 

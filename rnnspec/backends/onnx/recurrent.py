@@ -20,9 +20,10 @@ from rnnspec.backends.onnx.slots import (
     direction_prefix,
     stepwise_reason,
 )
+from rnnspec.ir.cells import gates
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
-from rnnspec.ir.params import directions, gates
+from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute

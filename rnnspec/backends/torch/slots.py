@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
+from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -35,7 +36,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     WindowPooling,
 )
-from rnnspec.ir.params import directions, has_recurrent_bias
+from rnnspec.ir.params import directions
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from rnnspec.importing.onnx.parts import current_steps
 from rnnspec.importing.onnx.values import CellState, Known, Tensor, describe
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
-from rnnspec.ir.params import gates, has_recurrent_bias
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
