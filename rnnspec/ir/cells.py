@@ -147,6 +147,7 @@ class Step:
     """
 
     gates: str
+    states: tuple[str, ...]
     statements: tuple[GateProduct | Line, ...]
 
     @property
@@ -203,7 +204,7 @@ def compile_step(cell: Cell, *, bias: bool) -> Step:
                 statements[products[part.name[-1]]] = None
         if not any(line.name in product.activated for product in products.values()):
             statements[line] = None
-    return Step(order, tuple(statements))
+    return Step(order, whole.states, tuple(statements))
 
 
 def _terms(expression: Expression) -> tuple[Expression, ...]:
