@@ -27,7 +27,7 @@ from rnnspec.ir.equations import (
 from rnnspec.ir.nodes import GRU, LSTM, Cell, SimpleRNN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.words import CellActivation
 
@@ -162,9 +162,13 @@ class Step:
 
 
 @lru_cache
-def compile_step(cell: Cell, *, bias: bool) -> Step:
-    """Return the step of a cell: matrices that multiply the same vector are one product."""
-    order, whole = gates(cell), equations(cell, bias=bias)
+def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
+    """Return the step of a cell: matrices that multiply the same vector are one product.
+
+    ``order`` is that of the gates in the arrays, by default the canonical one; the lines of gates
+    are in that order.
+    """
+    order, whole = order or gates(cell), equations(cell, bias=bias)
     sums = [_terms(part) for line in whole.lines for part in walk(line.value)]
     joined = set[str]()
     vectors = dict[Expression, set[str]]()
@@ -195,16 +199,45 @@ def compile_step(cell: Cell, *, bias: bool) -> Step:
             return None
         return reduce(partial(Elementwise, "+"), terms)
 
-    lines = [replace(line, value=rewrite(line.value, change)) for line in whole.lines]
+    changed = [replace(line, value=rewrite(line.value, change)) for line in whole.lines]
+    lines = list(_sort_lines(changed, whole.states, order))
     products = {gate: _activate(products[gate], lines, whole.states) for gate in order}
     statements = dict[GateProduct | Line, None]()
     for line in lines:
-        for part in walk(line.value):
-            if isinstance(part, Name) and part.kind == "parameter":
-                statements[products[part.name[-1]]] = None
+        statements |= {products[gate]: None for gate in gates_in(line.value)}
         if not any(line.name in product.activated for product in products.values()):
             statements[line] = None
     return Step(order, whole.states, tuple(statements))
+
+
+def gates_in(expression: Expression) -> Iterator[str]:
+    """Yield the gates of the sums in a line."""
+    for part in walk(expression):
+        if isinstance(part, Name) and part.kind == "parameter":
+            yield part.name[-1]
+
+
+def _sort_lines(lines: Sequence[Line], states: Sequence[str], order: str) -> Iterator[Line]:
+    """Yield lines by their gates, as far as no line comes before another that it needs."""
+    waiting = list(lines)
+    while waiting:
+        names = {line.name for line in waiting}
+        # A state gets its new value when nothing is left that needs the old one.
+        ready = [
+            line
+            for line in waiting
+            if line == waiting[0] or (line.name not in states and not _lines_in(line.value) & names)
+        ]
+        first = min(
+            ready, key=lambda line: min(map(order.index, gates_in(line.value)), default=len(order))
+        )
+        waiting.remove(first)
+        yield first
+
+
+def _lines_in(expression: Expression) -> set[str]:
+    parts = walk(expression)
+    return {part.name for part in parts if isinstance(part, Name) and part.kind == "line"}
 
 
 def _terms(expression: Expression) -> tuple[Expression, ...]:
