@@ -135,6 +135,17 @@ def rewrite(
             assert_never(expression)
 
 
+def interpolation(expression: Expression) -> tuple[Expression, Expression, Expression] | None:
+    """Return n, h and z of an expression that is z h + (1 - z) n, or None."""
+    match expression:
+        case Elementwise("+", Elementwise("*", share, end), Elementwise("*", rest, start)) if (
+            rest == Elementwise("-", Number(1.0), share)
+        ):
+            return start, end, share
+        case _:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """A name and its value."""

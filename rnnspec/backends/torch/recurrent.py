@@ -16,7 +16,7 @@ from rnnspec.ir.cells import (
     gates_in,
     has_recurrent_bias,
 )
-from rnnspec.ir.equations import Elementwise, Line, Number
+from rnnspec.ir.equations import Elementwise, Line, interpolation
 from rnnspec.ir.nodes import LSTM
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, lines, listed
@@ -261,13 +261,11 @@ class _Writer(ExpressionWriter):
     """Expressions, with the calls of PyTorch that compute several operations at once."""
 
     def idiom(self, expression: Elementwise) -> Code | None:
+        if mixed := interpolation(expression):
+            return code("torch.lerp({})", listed(*map(self.write, mixed)))
         match expression:
-            case Elementwise("+", Elementwise("*", z, a), Elementwise("*", one, b)) if (
-                one == Elementwise("-", Number(1.0), z)
-            ):
-                return code("torch.lerp({})", listed(*map(self.write, (b, a, z))))
-            case Elementwise("+", total, Elementwise("*", a, b)):
-                return code("torch.addcmul({})", listed(*map(self.write, (total, a, b))))
+            case Elementwise("+", total, Elementwise("*", one, other)):
+                return code("torch.addcmul({})", listed(*map(self.write, (total, one, other))))
             case _:
                 return None
 

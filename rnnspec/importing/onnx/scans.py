@@ -73,7 +73,7 @@ def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
     for cell in cells:
         for bias in {False, has_recurrent_bias(cell)}:
             layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
-            body = step_body(layer, "", ("H", "C")[:states], masked=masked)
+            body = step_body(layer, "", masked=masked)
             steps = [
                 (each.operator, dict(each.attributes), each.inputs, each.outputs)
                 for block in body.blocks
