@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from offered import import_later
 
+from rnnspec import pipeline
+from rnnspec.backends import get
 from rnnspec.comparison import reference
 from rnnspec.ir import cells, nodes
 from rnnspec.ir.initializers import Constant
@@ -125,6 +127,7 @@ def test_equations_are_the_framework_s(framework: str, cell: nodes.Cell, *, bias
 
 def _forget() -> None:
     cells.equations.cache_clear()
+    cells.compile_step.cache_clear()
     reference._bind_cell.cache_clear()
 
 
@@ -158,3 +161,44 @@ def test_the_reference_computes_the_equations(
     assert old in text
     monkeypatch.setattr(cells, name, text.replace(old, new))
     assert np.max(np.abs(reference.run(network, arrays, x).output - output)) > 1e-3
+
+
+@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.parametrize(
+    ("framework", "before", "after"),
+    [
+        ("jax", "h = z * h + (1 - z) * n", "h = z * n + (1 - z) * h"),
+        ("torch", "h = torch.lerp(n, h, z)", "h = torch.lerp(h, n, z)"),
+        ("onnx", "G_Away = Sub (H, G)", "H_Away = Sub (G, H)"),
+    ],
+)
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_source_has_the_equations(
+    framework: str, before: str, after: str, *, reset_after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state between the old one and the candidate, in a layer that runs step by step."""
+    program = pipeline.reads(
+        "version: 1\nname: net\ninput: {length: 5, features: 3}\n"
+        f"rnn: {{type: gru, units: 4, activation: silu, reset_after: {str(reset_after).lower()}}}\n"
+    )
+    _forget()
+    assert before in pipeline.generate(program, get(framework)).text
+    for name in ("_GRU", "_RESET_FIRST_GRU"):
+        text = getattr(cells, name).replace("z * h + (1 - z) * n", "z * n + (1 - z) * h")
+        monkeypatch.setattr(cells, name, text)
+    _forget()
+    text = pipeline.generate(program, get(framework)).text
+    assert after in text
+    assert before not in text
+
+
+def test_products_of_one_vector_are_one() -> None:
+    step = cells.compile_step(GRU, bias=True)
+    assert [product.gates for product in step.products] == ["zrn"]
+    step = cells.compile_step(RESET_FIRST, bias=True, order="rzn")
+    assert [product.gates for product in step.products] == ["rz", "n"]
+    assert [line.name for line in step.lines] == ["n", "h"]
+    lstm = cells.compile_step(LSTM, bias=False)
+    (product,) = lstm.products
+    assert (product.names, product.activated) == (("i", "f", "g", "o"), ("i", "f", "o"))
+    assert [line.name for line in lstm.lines] == ["g", "c", "h"]
