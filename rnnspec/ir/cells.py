@@ -199,8 +199,9 @@ def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
             return None
         return reduce(partial(Elementwise, "+"), terms)
 
-    changed = [replace(line, value=rewrite(line.value, change)) for line in whole.lines]
-    lines = list(_sort_lines(changed, whole.states, order))
+    # Sorted before they change, for the vector of a product is not in a changed line.
+    ordered = _sort_lines(whole.lines, whole.states, order)
+    lines = [replace(line, value=rewrite(line.value, change)) for line in ordered]
     products = {gate: _activate(products[gate], lines, whole.states) for gate in order}
     statements = dict[GateProduct | Line, None]()
     for line in lines:
@@ -211,7 +212,7 @@ def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
 
 
 def gates_in(expression: Expression) -> Iterator[str]:
-    """Yield the gates of the sums in a line."""
+    """Yield the gates of the parameters in an expression, with each letter at their end."""
     for part in walk(expression):
         if isinstance(part, Name) and part.kind == "parameter":
             yield part.name[-1]

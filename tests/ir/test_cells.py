@@ -202,3 +202,21 @@ def test_products_of_one_vector_are_one() -> None:
     (product,) = lstm.products
     assert (product.names, product.activated) == (("i", "f", "g", "o"), ("i", "f", "o"))
     assert [line.name for line in lstm.lines] == ["g", "c", "h"]
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_no_line_is_before_another_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """
+    z: recurrent_activation(W_z @ x + U_z @ h)
+    k: z * h
+    r: recurrent_activation(W_r @ x + U_r @ k)
+    n: activation(W_n @ x + U_n @ (r * k))
+    h: n
+    """
+    monkeypatch.setattr(cells, "_RESET_FIRST_GRU", text)
+    _forget()
+    step = cells.compile_step(RESET_FIRST, bias=True, order="nrz")
+    names = [
+        part.gates if isinstance(part, cells.GateProduct) else part.name for part in step.statements
+    ]
+    assert names == ["z", "z", "k", "r", "r", "n", "n", "h"]

@@ -132,3 +132,10 @@ def test_order_names_and_grouping_do_not_matter(draw: random.Random) -> None:
 def test_another_cell_has_another_form(old: str, new: str) -> None:
     one, other = (parse(text, ("h", "c"), FUNCTIONS) for text in (LSTM, LSTM.replace(old, new)))
     assert normal_form(one) != normal_form(other)
+
+
+def test_the_order_of_other_states_does_not_matter() -> None:
+    text = "m: W @ x + m\nc: V @ x + m * c\nh: c * h"
+    forms = [normal_form(parse(text, ("h", *others), ())) for others in ("cm", "mc")]
+    assert forms[0] == forms[1]
+    assert normal_form(parse(text, ("c", "m", "h"), ())) != forms[0]
