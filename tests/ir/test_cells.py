@@ -204,19 +204,39 @@ def test_products_of_one_vector_are_one() -> None:
     assert [line.name for line in lstm.lines] == ["g", "c", "h"]
 
 
+RESET = """
+z: recurrent_activation(W_z @ x + U_z @ h)
+k: z * h
+r: recurrent_activation(W_r @ x + U_r @ k)
+n: activation(W_n @ x + U_n @ (r * k))
+h: n
+"""
+OLD_STATE = """
+f: recurrent_activation(W_f @ x + U_f @ h)
+k: f * c
+c: activation(W_c @ x + U_c @ h)
+h: k + c
+"""
+
+
 @pytest.mark.usefixtures("_forgotten")
-def test_no_line_is_before_another_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = """
-    z: recurrent_activation(W_z @ x + U_z @ h)
-    k: z * h
-    r: recurrent_activation(W_r @ x + U_r @ k)
-    n: activation(W_n @ x + U_n @ (r * k))
-    h: n
-    """
-    monkeypatch.setattr(cells, "_RESET_FIRST_GRU", text)
+@pytest.mark.parametrize(
+    ("name", "text", "cell", "order", "statements"),
+    [
+        ("_RESET_FIRST_GRU", RESET, RESET_FIRST, "nrz", ["z", "z", "k", "r", "r", "n", "n", "h"]),
+        ("_LSTM", OLD_STATE, LSTM, "cf", ["cf", "k", "c", "h"]),
+    ],
+)
+def test_no_line_is_before_another_that_it_needs(  # noqa: PLR0913
+    name: str,
+    text: str,
+    cell: nodes.Cell,
+    order: str,
+    statements: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cells, name, text)
     _forget()
-    step = cells.compile_step(RESET_FIRST, bias=True, order="nrz")
-    names = [
-        part.gates if isinstance(part, cells.GateProduct) else part.name for part in step.statements
-    ]
-    assert names == ["z", "z", "k", "r", "r", "n", "n", "h"]
+    parts = cells.compile_step(cell, bias=True, order=order).statements
+    names = [part.gates if isinstance(part, cells.GateProduct) else part.name for part in parts]
+    assert names == statements
