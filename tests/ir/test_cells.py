@@ -221,21 +221,17 @@ h: k + c
 
 @pytest.mark.usefixtures("_forgotten")
 @pytest.mark.parametrize(
-    ("name", "text", "cell", "order", "statements"),
+    ("cell", "order", "statements"),
     [
-        ("_RESET_FIRST_GRU", RESET, RESET_FIRST, "nrz", ["z", "z", "k", "r", "r", "n", "n", "h"]),
-        ("_LSTM", OLD_STATE, LSTM, "cf", ["cf", "k", "c", "h"]),
+        (RESET_FIRST, "nrz", ["z", "z", "k", "r", "r", "n", "n", "h"]),
+        (LSTM, "cf", ["cf", "k", "c", "h"]),
     ],
 )
-def test_no_line_is_before_another_that_it_needs(  # noqa: PLR0913
-    name: str,
-    text: str,
-    cell: nodes.Cell,
-    order: str,
-    statements: list[str],
-    monkeypatch: pytest.MonkeyPatch,
+def test_no_line_is_before_another_that_it_needs(
+    cell: nodes.Cell, order: str, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, name, text)
+    monkeypatch.setattr(cells, "_RESET_FIRST_GRU", RESET)
+    monkeypatch.setattr(cells, "_LSTM", OLD_STATE)
     _forget()
     parts = cells.compile_step(cell, bias=True, order=order).statements
     names = [part.gates if isinstance(part, cells.GateProduct) else part.name for part in parts]
