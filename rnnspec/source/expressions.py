@@ -11,7 +11,7 @@ from rnnspec.source.code import Code, code
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2}
+_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 
 
 @dataclass(slots=True)
@@ -46,14 +46,18 @@ class ExpressionWriter:
             case Elementwise(operator=operator, left=left, right=right):
                 if call := self.idiom(expression):
                     return call
-                own = _BINDING[operator]
-                sides = self.write(left, own), self.write(right, own + 1)
-                text = code(f"{{}} {operator} {{}}", *sides)
-                return code("({})", text) if own < binding else text
-            case Product():
-                raise AssertionError("a product is a statement of its own")
+                return self._write_sides(left, operator, right, binding)
+            case Product(matrix=matrix, vector=vector):
+                return self._write_sides(matrix, "@", vector, binding)
             case _:
                 assert_never(expression)
+
+    def _write_sides(
+        self, left: Expression, operator: str, right: Expression, binding: int
+    ) -> Code:
+        own = _BINDING[operator]
+        text = code(f"{{}} {operator} {{}}", self.write(left, own), self.write(right, own + 1))
+        return code("({})", text) if own < binding else text
 
     def activate(self, function: str, value: Code | str) -> Code:
         """Return a value under a function."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnspec.ir.equations import EquationError, normal_form, parse
+from rnnspec.ir.equations import EquationError, parse
+from rnnspec.ir.normal_form import normal_form
 
 FUNCTIONS = ("sigmoid", "tanh")
 LSTM = """
@@ -47,13 +48,13 @@ h: o * tanh(c)
         ("h: W @ x if h else h", "h, column 4: expected a number, a name, + - * / @"),
         ("h: W @ x +", "h, column 11: expected an expression"),
         ("h: (W @ x", "h, column 4: expected an expression"),
-        ("h: tanh", "h, column 4: expected tanh(...), for it is a function"),
+        ("h: tanh", "h, column 4: tanh is a function: expected tanh(...)"),
         ("h: W.T @ x", "h, column 4: expected a number, a name"),
         ("h: h @ x", "h, column 4: expected a parameter, a matrix, before @"),
         ("h: W @ x + 1e999", "h, column 12: expected a number that a float32 can hold"),
         ("h: W @ x + 1or 2", "h, column 4: expected a number, a name"),
         ("h: W @ x + \N{GREEK SMALL LETTER ALPHA}", "h, column 12: expected printable ASCII"),
-        ("x: W @ x", "x, column 1: expected a name that is not x and no function"),
+        ("x: W @ x", "x, column 1: expected a name other than x and functions"),
         ("h: " + "-" * 40 + "x", "h, column 36: expected at most 32 operations"),
         ("h: W @ x" + " + b" * 100, "h, column 401: expected at most 400 characters"),
         ("z: W @ x\n" * 65, "z, column 1: expected at most 64 lines, received 65"),

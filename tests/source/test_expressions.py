@@ -24,7 +24,8 @@ def read(text: str) -> Expression:
 
 
 def write(text: str, function: str) -> str:
-    (line, _) = parse(f"y: x * ({text})\nh: V @ y", ("h",), ("tanh",)).lines
+    shapes = {"V": ("features", "features"), "U": ("features", "features")}
+    (line, _) = parse(f"y: x * ({text})\nh: W @ y", ("h",), ("tanh",), shapes).lines
     return ExpressionWriter({"tanh": function}).write(line.value)
 
 
@@ -40,6 +41,7 @@ def test_an_expression_is_read_as_it_was_written(text: str) -> None:
         ("1 - (x - 2)", "x * (1 - (x - 2))"),
         ("(1 - x) - 2", "x * (1 - x - 2)"),
         ("tanh((x + 1))", "x * jnp.tanh(x + 1)"),
+        ("V @ (x * (U @ x)) - x", "x * (V @ (x * (U @ x)) - x)"),
     ],
 )
 def test_parentheses(text: str, written: str) -> None:

@@ -26,6 +26,7 @@ from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Number, Product
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions
+from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -241,6 +242,7 @@ _NAMES = {
     "activation(c)": "C_Out",
 }
 """Names of values inside a line; others are called after the line and their side."""
+_TEXT = ExpressionWriter({key: key for key in ("activation", "recurrent_activation")})
 
 
 class _Step:
@@ -321,7 +323,7 @@ class _Step:
                 total = self._add_value(operand, f"{name}_Sum")
                 return into.activate(name, total, self.functions[function])
             case Product(matrix=matrix, vector=vector):
-                factor = self._add_value(vector, _NAMES.get(_text(vector), f"{about}_Vector"))
+                factor = self._add_value(vector, _NAMES.get(_TEXT.write(vector), f"{about}_Vector"))
                 return into.add(f"{matrix.name[0]}_H", "MatMul", factor, matrix.name)
             case Elementwise(operator=operator, left=left, right=right):
                 if mixed := interpolation(expression):
@@ -332,7 +334,7 @@ class _Step:
                         name, "Add", start, into.add(f"{start}_Mixed", "Mul", share, away)
                     )
                 one, other = (
-                    self._add_value(part, _NAMES.get(_text(part), f"{about}_{side}"))
+                    self._add_value(part, _NAMES.get(_TEXT.write(part), f"{about}_{side}"))
                     for part, side in ((left, "Left"), (right, "Right"))
                 )
                 return into.add(name, _OPERATORS[operator], one, other)
@@ -352,14 +354,3 @@ def _letter(name: str) -> str:
 
 def _name(gate: str, ending: str) -> Name:
     return Name(f"{_letter(gate)}_{ending}", "input")
-
-
-def _text(expression: Expression) -> str:
-    """Return a product of two names or a function of one as text, and nothing for others."""
-    match expression:
-        case Elementwise("*", Name(name=one), Name(name=other)):
-            return f"{one} * {other}"
-        case Apply(function=function, operand=Name(name=name)):
-            return f"{function}({name})"
-        case _:
-            return ""
