@@ -141,9 +141,9 @@ class GateProduct:
 class Step:
     """A step of a cell as code computes it: few products, and lines by element.
 
-    The kernel and the bias have made one product of the input for all ``gates``. In a line, a
-    parameter is the sum of a gate, named by its letter, or a part that is not joined, that of the
-    input (``x_z``) or that of the state (``h_z``).
+    The kernel and the bias have made one product of the input for all ``gates``. In a line, a gate
+    stands for its sum (``z``), or if that is not joined for the part of the input (``x_z``) or of
+    the state (``h_z``).
     """
 
     gates: str
@@ -154,11 +154,6 @@ class Step:
     def products(self) -> tuple[GateProduct, ...]:
         """The products of the recurrent kernel."""
         return tuple(part for part in self.statements if isinstance(part, GateProduct))
-
-    @property
-    def lines(self) -> tuple[Line, ...]:
-        """The lines."""
-        return tuple(part for part in self.statements if isinstance(part, Line))
 
 
 @lru_cache
@@ -194,8 +189,8 @@ def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
                 continue
             side = "h_" if array.startswith("recurrent") else "x_"
             label = gate if products[gate].joined else f"{side}{gate}"
-            terms[Name(label, "parameter")] = None
-        if not any(isinstance(term, Name) and term.kind == "parameter" for term in terms):
+            terms[Name(label, "gate")] = None
+        if not any(isinstance(term, Name) and term.kind == "gate" for term in terms):
             return None
         return reduce(partial(Elementwise, "+"), terms)
 
@@ -212,10 +207,15 @@ def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
 
 
 def gates_in(expression: Expression) -> Iterator[str]:
-    """Yield the gates of the parameters in an expression, with each letter at their end."""
+    """Yield the gates that have a part of an array, or of a product, in an expression."""
     for part in walk(expression):
-        if isinstance(part, Name) and part.kind == "parameter":
-            yield part.name[-1]
+        match part:
+            case Name(name=name, kind="gate"):
+                yield name[-1]
+            case Name() if gate := _place(part)[1]:
+                yield gate
+            case _:
+                pass
 
 
 def _sort_lines(lines: Sequence[Line], states: Sequence[str], order: str) -> Iterator[Line]:
@@ -253,7 +253,7 @@ def _place(term: Expression) -> tuple[str, str]:
     """Return the canonical array and the gate of a term, or empty ones."""
     match term:
         case Product(matrix=Name(name=name)) | Name(name=name, kind="parameter"):
-            return place(name)
+            return place(name) if name[:2] in {f"{letter}_" for letter in ARRAYS} else ("", "")
         case _:
             return "", ""
 
@@ -265,7 +265,7 @@ def _activate(product: GateProduct, lines: Sequence[Line], states: Sequence[str]
     functions = dict[str, tuple[str, str]]()
     for line in lines:
         match line.value:
-            case Apply(function=function, operand=Name(name=gate, kind="parameter")):
+            case Apply(function=function, operand=Name(name=gate, kind="gate")):
                 if line.name not in states:
                     functions[gate] = line.name, function
             case _:

@@ -28,8 +28,12 @@ _LARGEST = 3e38
 Shape = tuple[str, ...]
 """No size for a scalar, that of a vector, or those of the result and the input of a matrix."""
 
-Kind = Literal["input", "state", "line", "parameter"]
-"""What a name stands for: ``state`` is a state before the step, ``line`` the value of a line."""
+Kind = Literal["input", "state", "line", "parameter", "gate"]
+"""What a name stands for.
+
+``state`` is a state before the step, ``line`` the value of a line, and ``gate`` a part of a product
+for several gates, which no text has.
+"""
 
 Operator = Literal["+", "-", "*", "/"]
 
@@ -366,7 +370,8 @@ class _Inference:
                 if one and other and one != other:
                     message = f"expected two equal shapes, received {_text(one)} and {_text(other)}"
                     raise EquationError(self.line, expression.column, message)
-                return one or other
+                # Beside a scalar, nothing decides the shape of another value.
+                return one or other or (None if None in (one, other) else ())
             case _:
                 assert_never(expression)
 

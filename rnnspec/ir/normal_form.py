@@ -118,7 +118,7 @@ def _multiply(one: _Terms, other: _Terms, exponent: Literal[1, -1]) -> _Terms:
             powers[_digest_terms(terms)] += sign
             continue
         ((factors, number),) = terms.items()
-        coefficient *= number**sign
+        coefficient = coefficient * number if sign > 0 else coefficient / number
         for digest, power in factors:
             powers[digest] += sign * power
     return {tuple(sorted(item for item in powers.items() if item[1])): coefficient}

@@ -36,7 +36,7 @@ class ExpressionWriter:
             case Number(value=value):
                 return code("{!r}", int(value) if value.is_integer() else value)
             case Name(name=name, kind=kind):
-                texts = self.sums if kind == "parameter" else self.lines
+                texts = self.sums if kind == "gate" else self.lines
                 text = texts.get(name) or code("{}", name)
                 return code("({})", text) if binding and " + " in text else text
             case Apply(function=function, operand=operand):

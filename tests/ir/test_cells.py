@@ -13,7 +13,9 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
 from rnnspec.ir import cells, nodes
+from rnnspec.ir.equations import Line
 from rnnspec.ir.initializers import Constant
+from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,7 @@ GRU = nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=T
 RESET_FIRST = nodes.GRU(activation="softsign", recurrent_activation="sigmoid", reset_after=False)
 OTHER = nodes.LSTM(activation="elu", recurrent_activation="hard_sigmoid", forget_bias=1.0)
 FEATURES, UNITS = 3, 4
+FUNCTIONS = ("activation", "recurrent_activation")
 
 
 def draw(cell: nodes.Cell, *, bias: bool) -> tuple[nodes.Network, dict[str, Array], Array]:
@@ -192,16 +195,20 @@ def test_source_has_the_equations(
     assert before not in text
 
 
+def lines_of(step: cells.Step) -> list[Line]:
+    return [part for part in step.statements if isinstance(part, Line)]
+
+
 def test_products_of_one_vector_are_one() -> None:
     step = cells.compile_step(GRU, bias=True)
     assert [product.gates for product in step.products] == ["zrn"]
     step = cells.compile_step(RESET_FIRST, bias=True, order="rzn")
     assert [product.gates for product in step.products] == ["rz", "n"]
-    assert [line.name for line in step.lines] == ["n", "h"]
+    assert [line.name for line in lines_of(step)] == ["n", "h"]
     lstm = cells.compile_step(LSTM, bias=False)
     (product,) = lstm.products
     assert (product.names, product.activated) == (("i", "f", "g", "o"), ("i", "f", "o"))
-    assert [line.name for line in lstm.lines] == ["g", "c", "h"]
+    assert [line.name for line in lines_of(lstm)] == ["g", "c", "h"]
 
 
 RESET = """
@@ -236,3 +243,18 @@ def test_no_line_is_before_another_that_it_needs(
     parts = cells.compile_step(cell, bias=True, order=order).statements
     names = [part.gates if isinstance(part, cells.GateProduct) else part.name for part in parts]
     assert names == statements
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_other_parameters_stay_in_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peephole: the sum of a gate, and a vector times a state."""
+    text = cells._LSTM.replace("W_i @ x", "p_i * c + W_i @ x")
+    monkeypatch.setattr(cells, "_LSTM", text)
+    _forget()
+    step = cells.compile_step(LSTM, bias=True)
+    lines = {
+        line.name: ExpressionWriter(dict.fromkeys(FUNCTIONS, "f")).write(line.value)
+        for line in lines_of(step)
+    }
+    assert [product.activated for product in step.products] == [("f", "o")]
+    assert lines["i"] == "f(p_i * c + i)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -73,7 +74,8 @@ def test_a_state_needs_its_line() -> None:
 
 
 def test_shapes_follow_from_where_parameters_stand() -> None:
-    cell = parse("y: s * (p + q)\nh: y * tanh(V @ (W @ x)) + h", ("h",), FUNCTIONS, {"s": ()})
+    text = "y: s * (p * 2 + q)\nh: y * tanh(V @ (W @ x)) + h"
+    cell = parse(text, ("h",), FUNCTIONS, {"s": ()})
     assert dict(cell.parameters) == {
         "s": (),
         "p": ("units",),
@@ -81,6 +83,11 @@ def test_shapes_follow_from_where_parameters_stand() -> None:
         "V": ("units", "units"),
         "W": ("units", "features"),
     }
+
+
+def test_a_number_decides_no_shape() -> None:
+    cell = parse("y: p * 2\nh: W @ x + y", ("h",), ())
+    assert dict(cell.parameters) == {"p": ("units",), "W": ("units", "features")}
 
 
 def _rename(text: str, names: dict[str, str]) -> str:
@@ -140,3 +147,15 @@ def test_the_order_of_other_states_does_not_matter() -> None:
     forms = [normal_form(parse(text, ("h", *others), ())) for others in ("cm", "mc")]
     assert forms[0] == forms[1]
     assert normal_form(parse(text, ("c", "m", "h"), ())) != forms[0]
+
+
+@given(st.text("xhWU_b12.+-*/@(): tanhior,=[]\n\N{DEGREE SIGN}", max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with suppress(EquationError):
+        cell = parse(f"h: {text}", ("h",), FUNCTIONS)
+        assert normal_form(cell) == normal_form(cell)
+
+
+def test_coefficients_do_not_overflow() -> None:
+    text = "h: W @ x / 1e-320 / 1e-320 - x * 0 / (h - h)"
+    assert normal_form(parse(text.replace("x * 0", "h * 0"), ("h",), ())).digest

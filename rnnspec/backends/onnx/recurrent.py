@@ -299,7 +299,7 @@ class _Step:
                 self.sums |= zip(gates, (_name(name, "In") for name in product.names), strict=True)
         for name in product.activated:
             gate = gates[product.names.index(name)]
-            self._add_line(name, Apply(product.function, Name(gate, "parameter")))
+            self._add_line(name, Apply(product.function, Name(gate, "gate")))
 
     def _split(self, value: str, ending: str, gates: Sequence[str]) -> None:
         names = tuple(_name(gate, ending).name for gate in gates)
@@ -313,7 +313,7 @@ class _Step:
         """Add the nodes of an expression, and return its value, which they name ``name``."""
         into, about = self.into, name.removesuffix("_Next")
         match expression:
-            case Name(name=known, kind="parameter"):
+            case Name(name=known, kind="gate"):
                 return self._add_value(self.sums[known], name)
             case Name(name=known, kind="input"):
                 return known
