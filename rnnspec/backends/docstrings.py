@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from rnnspec.ir.params import gates
+from rnnspec.ir.cells import gates
 from rnnspec.source.code import Code, docstring
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from functools import cache
 from math import prod
 from typing import Literal, assert_never
 
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
-    GRU,
     LSTM,
     Activate,
     Attention,
@@ -36,7 +36,6 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     Shape,
-    SimpleRNN,
     WindowPooling,
     width,
 )
@@ -215,21 +214,6 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
     return ("",) if layer.merge is None else ("forward.", "backward.")
 
 
-def gates(cell: Cell) -> str:
-    """Return the canonical order of a cell's gates, one letter per gate (Keras's order)."""
-    # Keras splits its kernels in this order (keras/src/layers/rnn/lstm.py and gru.py). PyTorch's
-    # orders are i, f, g, o (with g for c) and r, z, n.
-    match cell:
-        case SimpleRNN():
-            return "h"
-        case LSTM():
-            return "ifco"
-        case GRU():
-            return "zrn"
-        case _:
-            assert_never(cell)
-
-
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     order = gates(layer.cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))
@@ -249,13 +233,6 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
             # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
             # in two.
             yield Param(f"{prefix}recurrent_bias", "(gate out)", sizes, bias, order)
-
-
-def has_recurrent_bias(cell: Cell) -> bool:
-    """Return whether the recurrent product has a bias of its own."""
-    # The reset gate multiplies the recurrent product and its bias, so the bias cannot be added to
-    # that of the input. In the other cells and gates, two biases would act as their sum.
-    return isinstance(cell, GRU) and cell.reset_after
 
 
 def gate_values(cell: Cell) -> tuple[tuple[str, float], ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.layers import parts_of
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
@@ -26,7 +27,7 @@ from rnnspec.ir.nodes import (
     Residual,
     WindowPooling,
 )
-from rnnspec.ir.params import directions, gates, has_recurrent_bias
+from rnnspec.ir.params import directions
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -37,7 +38,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     WindowPooling,
 )
-from rnnspec.ir.params import directions, has_recurrent_bias, params
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, shape_in
 
 if TYPE_CHECKING:

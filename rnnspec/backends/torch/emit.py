@@ -31,8 +31,9 @@ from rnnspec.backends.torch.plan import (
 from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import nodes, text
+from rnnspec.ir.cells import gates
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.params import count, counts, directions, gates
+from rnnspec.ir.params import count, counts, directions
 from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
 from rnnspec.source.walk import Walk
 

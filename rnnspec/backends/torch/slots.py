@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
+from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -35,7 +36,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     WindowPooling,
 )
-from rnnspec.ir.params import directions, has_recurrent_bias
+from rnnspec.ir.params import directions
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def module(layer: Layer) -> str:
 
 def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
     """Yield the slots of a direction, whose paths are the names of an ``nn.RNNBase`` in general."""
-    order = _gates(layer.cell)
+    order = gate_order(layer.cell)
 
     def slot(name: str, path: str, axes: str, addend: str | None = None) -> Slot:
         return Slot(param=prefix + name, path=path, axes=axes, gates=order, addend=addend)
@@ -127,7 +128,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         yield replace(slot, path=f"{inner}{slot.path}{ending}", addend=addend)
 
 
-def _gates(cell: Cell) -> str:
+def gate_order(cell: Cell) -> str:
+    """Return the order of the gates in PyTorch, in the letters of the canonical one."""
     match cell:
         case SimpleRNN():
             return "h"

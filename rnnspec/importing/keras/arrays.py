@@ -18,8 +18,9 @@ from rnnspec.errors import few
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.keras.hdf5.file import Stored
 from rnnspec.ir import nodes
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant
-from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from rnnspec.importing.onnx.values import (
 )
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
-from rnnspec.ir.params import gates, has_recurrent_bias, params
+from rnnspec.ir.cells import gates, has_recurrent_bias
+from rnnspec.ir.params import params
 from rnnspec.slots import unpack
 
 if TYPE_CHECKING:

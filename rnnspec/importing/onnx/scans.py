@@ -15,7 +15,7 @@ from rnnspec.importing.onnx.parts import current_steps
 from rnnspec.importing.onnx.values import CellState, Known, Tensor, describe
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
-from rnnspec.ir.params import gates, has_recurrent_bias
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
     for cell in cells:
         for bias in {False, has_recurrent_bias(cell)}:
             layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
-            body = step_body(layer, "", ("H", "C")[:states], masked=masked)
+            body = step_body(layer, "", masked=masked)
             steps = [
                 (each.operator, dict(each.attributes), each.inputs, each.outputs)
                 for block in body.blocks
