@@ -16,6 +16,7 @@ from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count, counts
 
@@ -34,6 +35,14 @@ _TEST_STEPS = 8
 """The steps of the self-test, unless the network takes fewer or more."""
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
+
+
+_WHOLE = Fields(
+    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
+)
+_STEPS = Fields(
+    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,4 +321,8 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
         yield Refusal(largest.name, "units", reason)
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals)
+EMITTER = Emitter(
+    emit=emit,
+    fields=lambda _network, _node, form: (_STEPS if form == "step" else _WHOLE,),
+    refusals=refusals,
+)

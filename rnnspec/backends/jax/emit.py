@@ -19,6 +19,7 @@ from rnnspec.backends.jax.cells import (
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
@@ -44,6 +45,19 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     }
 )
 """The default arguments of Flax's modules; a test compares them with Flax."""
+
+_WHOLE = Fields(
+    {
+        nodes.Network: "outputs",
+        nodes.Node: "source",
+        nodes.Dropout: "variational",
+        nodes.Pooling: "backward",
+        nodes.Dense: "tied",
+    }
+)
+_CHUNKS = Fields(
+    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
+)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -428,4 +442,6 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
-EMITTER = Emitter(emit=emit)
+EMITTER = Emitter(
+    emit=emit, fields=lambda _network, _node, form: (_CHUNKS if form == "step" else _WHOLE,)
+)

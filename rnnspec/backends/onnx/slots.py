@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -29,6 +30,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Node,
     Normalize,
     Pooling,
     Recurrent,
@@ -126,8 +128,14 @@ def activations(cell: Cell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
+_OPERATOR = Fields({Node: "source"})
+"""The fields that a fused operator stands for."""
+
+
 def stepwise_reason(layer: Recurrent) -> str:
     """Return the key that no fused operator can honour, empty if one can honour all."""
+    for field in _OPERATOR.missing(layer):
+        return field
     if layer.cell.activation not in FUSED:
         return "activation"
     fused = all(each in FUSED for each in activations(layer.cell))

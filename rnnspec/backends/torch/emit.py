@@ -31,6 +31,7 @@ from rnnspec.backends.torch.plan import (
 from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, gates
 from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
@@ -64,6 +65,29 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     }
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
+
+_WHOLE = Fields(
+    {
+        nodes.Network: "outputs",
+        nodes.Node: "source",
+        nodes.Dropout: "variational",
+        nodes.Pooling: "backward",
+        nodes.Dense: "tied",
+    }
+)
+_CHUNKS = Fields(
+    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
+)
+_STEPWISE = Fields({nodes.Node: "source"})
+
+
+def source_fields(
+    _network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
+) -> tuple[Fields, ...]:
+    """Return the tables of the fields that the source of a node is written from."""
+    stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
+    form_fields = _CHUNKS if form == "step" else _WHOLE
+    return (form_fields, _STEPWISE) if stepwise else (form_fields,)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -607,4 +631,6 @@ def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal)
     return call(class_, *positional, defaults=defaults, **arguments)
 
 
-EMITTER = Emitter(emit=emit, arrange=plan_layers, stepwise=stepwise, stock=stock)
+EMITTER = Emitter(
+    emit=emit, fields=source_fields, arrange=plan_layers, stepwise=stepwise, stock=stock
+)
