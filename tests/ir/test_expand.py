@@ -138,8 +138,23 @@ def run(network: nodes.Network, form: Form, arrays: Any, inputs: Any, before: An
     return outputs, after
 
 
-COVERING = [pipeline.reads(in_small(path)) for path in covering(GALLERY)]
-PROGRAMS = [*COVERING, *(pipeline.reads(text) for text in (WHOLE, OTHERS, CHUNKS))]
+POOLED = """\
+version: 1
+name: pooled_{statistic}_{mask}
+input: {{features: 3{mask_value}}}
+rnn: {{type: gru, units: 4}}
+head: {{pooling: {statistic}}}
+"""
+TEXTS = [
+    *map(in_small, covering(GALLERY)),
+    *(WHOLE, OTHERS, CHUNKS),
+    *(
+        POOLED.format(statistic=statistic, mask=mask, mask_value=value)
+        for statistic in ("mean", "max", "sum")
+        for mask, value in (("whole", ""), ("masked", ", mask_value: 2.0"))
+    ),
+]
+PROGRAMS = list(map(pipeline.reads, TEXTS))
 
 
 def compare(network: nodes.Network, outputs: Any, expected: reference.Result, inputs: Any) -> None:
@@ -161,18 +176,7 @@ def test_a_recipe_is_the_layer(program: pipeline.Program, form: Any) -> None:
     compare(network, outputs, expected, inputs)
 
 
-POOLED = """\
-version: 1
-name: pooled_{statistic}_{mask}
-input: {{features: 3{mask_value}}}
-rnn: {{type: gru, units: 4}}
-head: {{pooling: {statistic}}}
-"""
-STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)] + [
-    pipeline.reads(POOLED.format(statistic=statistic, mask=bool(value), mask_value=value).lower())
-    for statistic in ("mean", "max", "sum")
-    for value in ("", ", mask_value: 2.0")
-]
+STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)]
 
 
 @pytest.mark.parametrize("program", STEPPED, ids=lambda program: program.network.name)
