@@ -40,9 +40,16 @@ class Verb:
 
 @dataclass(frozen=True, slots=True)
 class Name(Verb):
-    """``x``, ``mask``, ``skip``, a state, the output of a layer, or a result of the recipe."""
+    """``x``, ``mask``, ``skip``, a state, or a result of the recipe."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Verb):
+    """The output of an earlier layer, or the input of the network."""
+
+    layer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +254,7 @@ class Repeat(Verb):
 Expression = (
     float
     | Name
+    | Output
     | Param
     | Combine
     | Embed

@@ -27,6 +27,7 @@ from rnnspec.ir.core import (
     MatMul,
     Name,
     Norm,
+    Output,
     Param,
     Pick,
     PoolWindows,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
+REAL = Fill(Column(MASK), X, 0.0)
+"""x, with zeros for padding."""
 STATES: dict[str, tuple[str, ...]] = {
     "mean": ("total", "count"),
     "max": ("highest", "count"),
@@ -85,7 +88,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Residual():
             yield Result("x", X + SKIP)
         case nodes.Concat():
-            yield Result("x", Join(tuple(map(Name, layer.of))))
+            yield Result("x", Join(tuple(map(Output, layer.of))))
         case nodes.Dropout():
             yield Result("x", Drop(X, layer.rate, layer.variational))
         case nodes.Pooling():
@@ -111,7 +114,7 @@ def window_mask(window: nodes.Window) -> Take | None:
 
 def pool(layer: nodes.Pooling) -> Iterator[Result]:
     """Yield the results of a statistic over all steps; it is zeros if none of them is real."""
-    real = Fill(Column(MASK), X, 0.0) if layer.masked else X
+    real = REAL if layer.masked else X
     match layer.statistic:
         case "mean" if layer.masked:
             steps = Combine("maximum", Reduce("sum", MASK, keep=True), 1.0)
@@ -233,7 +236,7 @@ def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
 def _conv(layer: nodes.Conv, form: Form) -> Iterator[Result]:
     window, states = layer.window, states_of(layer) if form == "step" else ()
     if layer.masked:
-        yield Result("x", Fill(Column(MASK), X, 0.0))
+        yield Result("x", REAL)
     for state in states:
         yield Result("x", Join((Name(state.name), X), "steps"))
         yield Result(state.name, Take(X, (-window.reach, 1)))
@@ -259,7 +262,10 @@ def pool_windows(layer: nodes.WindowPooling) -> Iterator[Result]:
             yield Result("x", PoolWindows("mean", X, window, adds=True))
             about = "The mean of the real steps is that of all, divided by the share of real ones."
             yield Result("share", PoolWindows("mean", real, window, adds=True), about)
-            yield Result("x", X / Combine("maximum", Name("share"), 1 / window.size))
+            yield Result(
+                "x",
+                X / Combine("maximum", Name("share"), Combine("divide", 1.0, float(window.size))),
+            )
         case "average":
             yield Result("x", PoolWindows("mean", X, window))
         case _:

@@ -33,6 +33,8 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
             return expression
         case core.Name(name):
             return names[name]
+        case core.Output(layer):
+            return names[layer]
         case core.Param(layer, name):
             return arrays[f"{layer}.{name}"]
         case core.Combine(how, left, right):

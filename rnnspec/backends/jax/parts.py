@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.backends.jax.cells import (
     cell_classes,
     draws_bias,
@@ -50,25 +50,6 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     for class_ in classes:
         yield lines(about, recurrent_class(class_, form))
         about = Code()
-    if form == "step":
-        yield from _running(network)
-
-
-def _running(network: nodes.Network) -> Iterator[Code]:
-    """Yield a function for each statistic over all chunks of a sequence so far."""
-    pools = [layer for layer in network.layers if isinstance(layer, nodes.Pooling)]
-    for statistic, masked in {layer.statistic: layer.masked for layer in pools}.items():
-        match statistic:
-            case "mean":
-                yield _running_mean(masked=masked)
-            case "max":
-                yield _running_max(masked=masked)
-            case "sum":
-                yield _running_sum(masked=masked)
-            case "last" | "last_step":
-                pass
-            case _:
-                assert_never(statistic)
 
 
 _NOT_STOCK = code(
@@ -251,84 +232,3 @@ _GATE_PRODUCTS = code('''
         shares = [(x * mask) @ each for mask, each in zip(masks, kernels)]
         return jnp.concatenate(shares, axis=-1)
 ''')
-
-
-def _running_mean(*, masked: bool) -> Code:
-    about = running_docstring("mean", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_mean(
-                x: jax.Array, mask: jax.Array, total: jax.Array, count: jax.Array
-            ) -> tuple[jax.Array, jax.Array, jax.Array]:
-                {}
-                real = jnp.expand_dims(mask, -1)
-                total = total + jnp.where(real, x, 0).sum(axis=1)
-                count = count + real.sum(axis=1)
-                return total / jnp.maximum(count, 1), total, count
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_mean(
-            x: jax.Array, total: jax.Array, count: jax.Array
-        ) -> tuple[jax.Array, jax.Array, jax.Array]:
-            {}
-            total = total + x.sum(axis=1)
-            count = count + x.shape[1]
-            return total / count, total, count
-        """,
-        about,
-    )
-
-
-def _running_max(*, masked: bool) -> Code:
-    about = running_docstring("max", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_max(
-                x: jax.Array, mask: jax.Array, highest: jax.Array, count: jax.Array
-            ) -> tuple[jax.Array, jax.Array]:
-                {}
-                real = jnp.expand_dims(mask, -1)
-                found = jnp.where(real, x, -3e38).max(axis=1)
-                # Before the first real step, the zeros are no maximum.
-                found = jnp.where(count > 0, jnp.maximum(highest, found), found)
-                highest = jnp.where(real.any(axis=1), found, highest)
-                return highest, count + real.sum(axis=1)
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_max(
-            x: jax.Array, highest: jax.Array, count: jax.Array
-        ) -> tuple[jax.Array, jax.Array]:
-            {}
-            found = x.max(axis=1)
-            # Before the first step, the zeros are no maximum.
-            highest = jnp.where(count > 0, jnp.maximum(highest, found), found)
-            return highest, count + x.shape[1]
-        """,
-        about,
-    )
-
-
-def _running_sum(*, masked: bool) -> Code:
-    steps = code("jnp.where(jnp.expand_dims(mask, -1), x, 0)") if masked else code("x")
-    return code(
-        """
-        def running_sum({}) -> jax.Array:
-            {}
-            return total + {}.sum(axis=1)
-        """,
-        listed(
-            code("x: jax.Array"),
-            code("mask: jax.Array") if masked else "",
-            code("total: jax.Array"),
-        ),
-        running_docstring("sum", masked=masked),
-        steps,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
@@ -16,6 +16,7 @@ from rnnspec.ir.nodes import (
     width,
 )
 from rnnspec.source.code import Code, code, docstring
+from rnnspec.source.verbs import running_docstring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
