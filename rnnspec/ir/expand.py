@@ -94,7 +94,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Pooling():
             yield from running(layer) if form == "step" and states_of(layer) else pool(layer)
         case nodes.Attention():
-            yield from attend(layer)
+            yield from _attend(layer)
         case nodes.Flatten():
             yield Result("x", Flatten(X))
         case nodes.LastSteps():
@@ -188,18 +188,21 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
             assert_never(layer.statistic)
 
 
-def attend(layer: nodes.Attention) -> Iterator[Result]:
+def _attend(layer: nodes.Attention) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     hidden: Expression = X
     if layer.units is not None:
         hidden = MatMul(X, Param(layer.name, "kernel")) + Param(layer.name, "bias")
         hidden = Apply(layer.activation, hidden)
     yield Result("scores", MatMul(hidden, Param(layer.name, "query")))
+    scores, real = Name("scores"), Name("real")
+    weights: Expression = Softmax(scores)
     if layer.masked:
-        yield Result("real", Column(MASK))
-        yield Result("scores", Fill(Name("real"), Name("scores"), LOWEST))
-        yield Result("x", Fill(Name("real"), X, 0.0))
-    yield Result("weights", Softmax(Name("scores")))
+        about = "Padding has no weight, so a sequence of padding alone gives zeros."
+        yield Result("real", Column(MASK), about)
+        yield Result("scores", Fill(real, scores, LOWEST))
+        weights = Fill(real, weights, 0.0)
+    yield Result("weights", weights)
     yield Result("x", Reduce("sum", Name("weights") * X))
 
 

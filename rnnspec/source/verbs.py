@@ -24,8 +24,8 @@ class Verbs(ABC):
     """A framework whose arrays have operators and methods.
 
     ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis`` the keyword
-    for an axis, ``keep`` the argument that keeps an axis which is reduced, and ``highest`` the
-    method that returns the maximum.
+    for an axis, ``keep`` the argument that keeps an axis which is reduced, ``highest`` the method
+    that returns the maximum, and ``softmax`` the function of this name.
     """
 
     array: ClassVar[str]
@@ -33,6 +33,7 @@ class Verbs(ABC):
     axis: ClassVar[str]
     keep: ClassVar[str]
     highest: ClassVar[str]
+    softmax: ClassVar[str]
 
     def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
         """Yield the statements of a recipe."""
@@ -73,6 +74,8 @@ class Verbs(ABC):
                 return code(
                     "{}.{}({})", self._operand(x), self.highest if how == "max" else how, along
                 )
+            case core.Softmax(x):
+                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
             case core.CountSteps(x):
                 return code("{}.shape[1]", self.write(x))
             case core.Join(parts, axis):
@@ -94,7 +97,6 @@ class Verbs(ABC):
                 | core.Drop()
                 | core.Norm()
                 | core.Length()
-                | core.Softmax()
                 | core.Pick()
             ):
                 raise AssertionError(f"{type(value).__name__} is in the source of whole layers")

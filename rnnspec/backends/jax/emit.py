@@ -86,7 +86,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
                 *walk.describe_states(),
             )
         ),
-        parts=(*parts(network, form), *walk.running_parts),
+        parts=(*parts(network, form, walk), *walk.running_parts),
         imports=tuple(imports),
         functions=walk.functions(),
     )
@@ -100,6 +100,7 @@ class JaxWalk(Walk):
     axis = "axis"
     keep = "keepdims=True"
     highest = "max"
+    softmax = "jax.nn.softmax"
     method = "__call__"
     # Shapes are known while JAX traces, so the check costs nothing when the model runs.
     checked_forms = ("training", "inference", "step")

@@ -13,6 +13,7 @@ from rnnspec.backends.jax.cells import (
 )
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
+from rnnspec.ir.expand import expand
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
+    from rnnspec.source.verbs import Verbs
 
 
-def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
+def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     """Yield the parts of a network's source, those that others use first."""
     if form == "training" and draws_uniformly(network):
         yield _SYMMETRIC_UNIFORM
@@ -45,7 +47,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
         yield _tied_linear(biased[0], embedding_of(network), form)
     attentions = [layer for layer in network.layers if isinstance(layer, nodes.Attention)]
     for attention in {attention_class(layer): layer for layer in attentions}.values():
-        yield _attention_pooling(attention, form)
+        yield _attention_pooling(attention, form, verbs)
     about = _NOT_STOCK
     for class_ in classes:
         yield lines(about, recurrent_class(class_, form))
@@ -137,7 +139,7 @@ def attention_class(layer: nodes.Attention) -> str:
     return "LinearAttentionPooling" if layer.units is None else "AttentionPooling"
 
 
-def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
+def _attention_pooling(layer: nodes.Attention, form: Form, verbs: Verbs) -> Code:
     """Return the class of attentions with or without hidden units; all are drawn alike."""
     kernel, bias = Code(), Code()
     if form == "training":
@@ -159,6 +161,7 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
             listed("features", "units", kernel, bias, code("rngs=rngs")),
         )
         inputs, scores = code("units"), code("self.query(self.activation(self.hidden(x)))")
+    _, *results, result = expand(layer, form)
     return code(
         '''
         class {name}(nnx.Module):
@@ -170,9 +173,8 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
 
             def __call__(self, x: jax.Array{mask}) -> jax.Array:
                 scores = {scores}
-                {leave_out}
-                weights = jax.nn.softmax(scores, axis=1)
-                return (weights * x).sum(axis=1)
+                {weights}
+                return {result}
         ''',
         name=attention_class(layer),
         arguments=arguments,
@@ -180,18 +182,11 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
         query=listed(inputs, code("1, use_bias=False"), kernel, code("rngs=rngs")),
         mask=code(", mask: jax.Array") if layer.masked else Code(),
         scores=scores,
-        leave_out=_LEAVE_OUT_PADDING if layer.masked else Code(),
+        weights=lines(verbs.statements(results)),
+        result=verbs.write(result.value),
     )
 
 
-_LEAVE_OUT_PADDING = code(
-    """
-    real = jnp.expand_dims(mask, -1)
-    # Not -inf, of which a sequence of padding alone would have no softmax.
-    scores = jnp.where(real, scores, -3e38)
-    x = jnp.where(real, x, 0)
-    """
-)
 _HARD_SIGMOID = code('''
     def hard_sigmoid(x: jax.Array) -> jax.Array:
         """Return clip(x / 6 + 0.5, 0, 1), with the gradient 0 at both kinks."""

@@ -31,6 +31,7 @@ from rnnspec.backends.torch.plan import (
 from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import core, nodes, text
+from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, gates
@@ -153,6 +154,7 @@ class TorchWalk(Walk):
     axis = "dim"
     keep = "keepdim=True"
     highest = "amax"
+    softmax = "torch.softmax"
     method = "forward"
     checked_forms = ("training",)
     losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
@@ -325,16 +327,8 @@ class TorchWalk(Walk):
             if layer.activation != "linear":
                 yield code("hidden = {}", _activate(layer.activation, "hidden"))
             yield code("scores = self.{}[{!r}](hidden)", layer.name, "query")
-        if layer.masked:
-            yield code("""
-                # Padding has no weight, so a sequence of padding alone gives zeros.
-                real = mask.unsqueeze(-1)
-                scores = torch.where(real, scores, -3e38)
-                weights = torch.where(real, torch.softmax(scores, dim=1), 0)
-            """)
-        else:
-            yield code("weights = torch.softmax(scores, dim=1)")
-        yield code("x = (weights * x).sum(dim=1)")
+        _, *results = expand(layer, self.form)
+        yield from self.statements(results)
 
     def flatten(self, x: Code) -> Code:
         """Return an array with one axis for steps and features."""
