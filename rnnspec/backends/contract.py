@@ -94,9 +94,9 @@ class Emitter:
     ``emit`` returns the source of a network in one of the forms of the record, with the options
     that the record offers. The network is arranged for the form. Except for training, it has no
     dropout; in step form, it takes any number of steps.
-    ``fields`` returns the tables of the fields from which the source of a layer, or of the network
-    itself, is written in a form. The registry refuses a field that is set and that one of them
-    lacks.
+    ``fields`` returns the fields from which the source of a layer, or of the network itself, is
+    written in a form: those of the form, and of each idiom in it. The registry refuses another one
+    that is set.
     ``refusals`` returns every setting of the network that the backend does not support in a form.
     The registry adds the backends that support it.
     ``arrange`` returns the network in the arrangement of the source, the slots and the runtime. It

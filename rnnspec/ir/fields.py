@@ -7,31 +7,32 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields with a default that a piece of source is written from, by their class.
+    """The fields with a default that a piece of source is written from, as ``Class.field ...``.
 
-    The names of a class are separated by spaces, and hold for its subclasses too. Each backend has
-    such a table, and so has each of its idioms: source for a whole node, or for several, beside
-    what it writes of the node otherwise. Source does not apply to a node with a field that is set,
-    and not named. What has no default is what the node is, and part of all source.
+    Each form of a backend has such a list, and so has each of its idioms: source for a whole node,
+    or for several, beside what it writes of the node otherwise. Source does not apply to a node
+    with a field that is set, and not in the list. What has no default is what the node is, and part
+    of all source. A field of a class is one of its subclasses too.
     """
 
-    names: Mapping[type, str]
+    names: str
 
     def missing(self, node: Any) -> Iterator[str]:
-        """Yield each field of a node, or of what it consists of, that is set but not named."""
+        """Yield each field of a node, or of what it consists of, that is set but not listed."""
         kind: Any = type(node)
         for name, default in _defaults(kind):
             value = getattr(node, name)
-            if default is MISSING or value == default:
-                if is_dataclass(value):
-                    yield from (f"{name}.{inner}" for inner in self.missing(value))
-            elif not any(name in self.names.get(base, "").split() for base in kind.__mro__):
+            paths = (f"{base.__name__}.{name}" for base in kind.__mro__)
+            is_set = default is not MISSING and value != default
+            if is_set and not any(path in self.names.split() for path in paths):
                 yield name
+            elif is_dataclass(value):
+                yield from (f"{name}.{inner}" for inner in self.missing(value))
 
 
 @cache

@@ -166,37 +166,33 @@ def test_a_field_of_each_kind_is_asked_for() -> None:
     assert essential == {(kind, name) for kind, names in rows for name in names.split()}
 
 
-def name_field(monkeypatch: pytest.MonkeyPatch, kind: type, *tables: Fields) -> None:
-    """Let sources be written from a field of a kind of node."""
-    for table in tables:
-        names = f"{table.names.get(kind, '')} gain"
-        monkeypatch.setitem(table.names, kind, names)
-
-
 @pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
 def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is shorter than the source of each layer is written only if it names the field too."""
+    """What is shorter than the source of each layer is written only if it lists the field too."""
     program = pipeline.reads(STACK)
     grown = replace(program, network=grow(program.network, kind, 0.5))
+    listed = Fields(f"{kind.__name__}.gain")
 
     def source(backend: str) -> str:
         return pipeline.generate(grown, BACKENDS[backend], "inference").text
 
-    name_field(monkeypatch, kind, torch._WHOLE, torch._STEPWISE)
+    monkeypatch.setitem(torch._FIELDS, "inference", listed)
+    monkeypatch.setattr(torch, "_STEPWISE", listed)
     assert "nn.LSTM(" not in source("torch")
-    name_field(monkeypatch, kind, plan.FUSED)
+    monkeypatch.setattr(plan, "FUSED", listed)
     assert source("torch").count("nn.LSTM(") == 3
-    name_field(monkeypatch, kind, plan.STACKED)
+    monkeypatch.setattr(plan, "STACKED", listed)
     assert "num_layers=3" in source("torch")
 
-    name_field(monkeypatch, kind, keras._FUNCTIONAL)
+    monkeypatch.setitem(keras._FIELDS, "inference", listed)
     assert "keras.Sequential" not in source("keras")
-    name_field(monkeypatch, kind, keras._SEQUENTIAL)
+    monkeypatch.setattr(keras, "_SEQUENTIAL", listed)
     assert "keras.Sequential" in source("keras")
 
-    name_field(monkeypatch, kind, onnx._WHOLE, onnx._SCAN)
+    monkeypatch.setitem(onnx._FIELDS, "inference", listed)
+    monkeypatch.setattr(onnx, "_SCAN", listed)
     assert "Scan" in source("onnx")
-    name_field(monkeypatch, kind, onnx_slots._OPERATOR)
+    monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert "Scan" not in source("onnx")
 
 
@@ -206,7 +202,9 @@ def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(
     text = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: gru, units: 2}\n"
     program = pipeline.reads(f"{text}head: {{pooling: [last, mean]}}\n")
     network = grow(program.network, nodes.Recurrent, 0.5)
-    name_field(monkeypatch, nodes.Recurrent, onnx._WHOLE, onnx_slots._OPERATOR)
+    listed = Fields("Recurrent.gain Node.source")
+    monkeypatch.setitem(onnx._FIELDS, "inference", listed)
+    monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert [refusal.key for refusal in refusals(BACKENDS["onnx"], network)] == ["gain"]
-    name_field(monkeypatch, nodes.Recurrent, onnx._FINAL_STATE)
+    monkeypatch.setattr(onnx, "_FINAL_STATE", listed)
     assert not refusals(BACKENDS["onnx"], network)

@@ -55,4 +55,4 @@ def _refusals(layer: Layer) -> list[Refusal]:
     return [Refusal(layer.name, key, "its layers are plain") for key in keys if keys[key]]
 
 
-EMITTER = Emitter(emit=emit, fields=lambda *_: (Fields({}),), refusals=refusals)
+EMITTER = Emitter(emit=emit, fields=lambda *_: (Fields(""),), refusals=refusals)

@@ -37,12 +37,11 @@ _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
 
-_WHOLE = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
-_STEPS = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
+_FIELDS: dict[Form, Fields] = {
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +322,6 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
 
 EMITTER = Emitter(
     emit=emit,
-    fields=lambda _network, _node, form: (_STEPS if form == "step" else _WHOLE,),
+    fields=lambda _network, _node, form: (_FIELDS[form],),
     refusals=refusals,
 )

@@ -49,18 +49,14 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 )
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
-_WHOLE = Fields(
-    {
-        nodes.Network: "outputs",
-        nodes.Node: "source",
-        nodes.Dropout: "variational",
-        nodes.Pooling: "backward",
-        nodes.Dense: "tied",
-    }
-)
-_CHUNKS = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
+_FIELDS: dict[Form, Fields] = {
+    "training": Fields(
+        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
+    ),
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -412,6 +408,4 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
-EMITTER = Emitter(
-    emit=emit, fields=lambda _network, _node, form: (_CHUNKS if form == "step" else _WHOLE,)
-)
+EMITTER = Emitter(emit=emit, fields=lambda _network, _node, form: (_FIELDS[form],))

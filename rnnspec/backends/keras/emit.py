@@ -45,19 +45,15 @@ _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 _MOST_OPERATIONS = 4
 """The most operations, one after the other, beside a layer of Keras with a mask."""
-_SEQUENTIAL = Fields({nodes.Dropout: "variational"})
-_FUNCTIONAL = Fields(
-    {
-        nodes.Network: "outputs",
-        nodes.Node: "source",
-        nodes.Dropout: "variational",
-        nodes.Pooling: "backward",
-        nodes.Dense: "tied",
-    }
-)
-_CHUNKS = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
+_SEQUENTIAL = Fields("Dropout.variational")
+_FIELDS: dict[Form, Fields] = {
+    "training": Fields(
+        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
+    ),
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
@@ -180,9 +176,8 @@ def source_fields(
     network: nodes.Network, _node: nodes.Layer | nodes.Network, form: Form
 ) -> tuple[Fields, ...]:
     """Return the table of the fields that the source of a form is written from."""
-    if form == "step":
-        return (_CHUNKS,)
-    return (_SEQUENTIAL if _is_sequential(network) else _FUNCTIONAL,)
+    is_sequential = form != "step" and _is_sequential(network)
+    return (_FIELDS[form], _SEQUENTIAL) if is_sequential else (_FIELDS[form],)
 
 
 def _chain(network: nodes.Network) -> Iterator[Code]:

@@ -50,21 +50,20 @@ _STEP_SUMMARY = (
 """The documentation in a file in step form."""
 
 
-_WHOLE = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
-_CHUNKS = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
-_SCAN = Fields({nodes.Node: "source"})
-_FINAL_STATE = Fields({nodes.Node: "source"})
+_FIELDS: dict[Form, Fields] = {
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
+_SCAN = Fields("Node.source")
+_FINAL_STATE = Fields("Node.source")
 
 
 def source_fields(
     network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
 ) -> Iterator[Fields]:
     """Yield the tables of the fields that the source of a node is written from."""
-    yield _CHUNKS if form == "step" else _WHOLE
+    yield _FIELDS[form]
     if isinstance(node, nodes.Recurrent):
         if stepwise_reason(node):
             yield _SCAN

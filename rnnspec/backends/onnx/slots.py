@@ -30,7 +30,6 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
-    Node,
     Normalize,
     Pooling,
     Recurrent,
@@ -128,7 +127,7 @@ def activations(cell: Cell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
-_OPERATOR = Fields({Node: "source"})
+_OPERATOR = Fields("Node.source")
 """The fields that a fused operator stands for."""
 
 

@@ -67,19 +67,15 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
 
-_WHOLE = Fields(
-    {
-        nodes.Network: "outputs",
-        nodes.Node: "source",
-        nodes.Dropout: "variational",
-        nodes.Pooling: "backward",
-        nodes.Dense: "tied",
-    }
-)
-_CHUNKS = Fields(
-    {nodes.Network: "outputs", nodes.Node: "source", nodes.Pooling: "backward", nodes.Dense: "tied"}
-)
-_STEPWISE = Fields({nodes.Node: "source"})
+_FIELDS: dict[Form, Fields] = {
+    "training": Fields(
+        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
+    ),
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
+_STEPWISE = Fields("Node.source")
 
 
 def source_fields(
@@ -87,8 +83,7 @@ def source_fields(
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
     stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
-    form_fields = _CHUNKS if form == "step" else _WHOLE
-    return (form_fields, _STEPWISE) if stepwise else (form_fields,)
+    return (_FIELDS[form], _STEPWISE) if stepwise else (_FIELDS[form],)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:

@@ -18,7 +18,6 @@ from rnnspec.ir.nodes import (
     Dropout,
     Layer,
     Network,
-    Node,
     Recurrent,
     Residual,
     SimpleRNN,
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
-FUSED = Fields({Node: "source"})
+FUSED = Fields("Node.source")
 """The fields that a stock layer of PyTorch stands for."""
-STACKED = Fields({Node: "source"})
+STACKED = Fields("Node.source")
 """Those that a layer in a multi-layer module stands for, or a dropout between two of them."""
 
 
