@@ -7,9 +7,12 @@ An expression is made of arrays (batch, steps, features) or (batch, features), a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec.ir.nodes import Activation, Recurrent, Window
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnnspec.ir.nodes import Activation, Recurrent, Window
 
 Arithmetic = Literal["add", "multiply", "divide", "maximum", "greater"]
 
@@ -17,25 +20,16 @@ LOWEST = -3e38
 """Less than any number of float32, and not infinite: of infinity alone there is no softmax."""
 
 
-@dataclass(frozen=True, slots=True)
+def _arithmetic(how: Arithmetic) -> Callable[[Any, Expression], Combine]:
+    return lambda left, right: Combine(how, left, right)
+
+
 class Verb:
-    """What every verb has: arithmetic."""
+    """What every verb has: arithmetic, element by element."""
 
-    def __add__(self, other: Expression) -> Combine:
-        """Return the sum."""
-        return _combine("add", self, other)
-
-    def __mul__(self, other: Expression) -> Combine:
-        """Return the product of elements."""
-        return _combine("multiply", self, other)
-
-    def __truediv__(self, other: Expression) -> Combine:
-        """Return the quotient."""
-        return _combine("divide", self, other)
-
-    def __gt__(self, other: Expression) -> Combine:
-        """Return where this is greater."""
-        return _combine("greater", self, other)
+    __slots__ = ()
+    __add__, __mul__ = _arithmetic("add"), _arithmetic("multiply")
+    __truediv__, __gt__ = _arithmetic("divide"), _arithmetic("greater")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +61,6 @@ class Combine(Verb):
     how: Arithmetic
     left: Expression
     right: Expression
-
-
-def _combine(how: Arithmetic, left: Any, right: Expression) -> Combine:
-    return Combine(how, left, right)
 
 
 @dataclass(frozen=True, slots=True)

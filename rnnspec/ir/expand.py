@@ -38,6 +38,7 @@ from rnnspec.ir.core import (
     Softmax,
     Take,
 )
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
 
+FIELDS = Fields("Node.source Pooling.backward Dropout.variational Dense.tied")
+"""The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.ir import nodes
-from rnnspec.ir.expand import REAL, expand, window_mask
+from rnnspec.ir.expand import FIELDS, REAL, expand, window_mask
 from rnnspec.ir.forms import states, states_of
 from rnnspec.source.code import Code, code, function, lines, listed
 from rnnspec.source.verbs import Verbs
@@ -21,8 +21,17 @@ from rnnspec.source.verbs import Verbs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from rnnspec.ir.fields import Fields
     from rnnspec.ir.forms import Form
     from rnnspec.words import Merge
+
+
+_BY_RECIPE = nodes.Repeat | nodes.Residual | nodes.Concat | nodes.Flatten | nodes.LastSteps
+
+
+def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
+    """Return the fields of what a walk writes: those of the recipe, or of the form of a backend."""
+    return FIELDS if isinstance(node, _BY_RECIPE) else form
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class Walk(Verbs):
                 return Code(), lines(self._pool(layer))
             case _:
                 # A layer without arrays needs no module: its recipe is its source.
+                assert isinstance(layer, _BY_RECIPE)
                 return Code(), lines(self.statements(expand(layer, self.form)))
 
     def _project(self, layer: nodes.Dense) -> Code:

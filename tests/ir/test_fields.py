@@ -18,6 +18,7 @@ from rnnspec.backends.torch import plan
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
+from rnnspec.source import walk
 
 WHOLE = """\
 version: 1
@@ -194,6 +195,16 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
     assert "Scan" in source("onnx")
     monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert "Scan" not in source("onnx")
+
+
+def test_a_field_that_a_recipe_is_written_from_is_in_the_source_of_a_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(walk, "FIELDS", Fields("Node.source Repeat.gain"))
+    network = grow(pipeline.reads(OTHERS).network, nodes.Repeat, 0.5)
+    refused = [name for name in BACKENDS if refusals(BACKENDS[name], network)]
+    assert not {"torch", "jax"} & set(refused)
+    assert {"keras", "onnx", "c"} <= set(refused)
 
 
 def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(

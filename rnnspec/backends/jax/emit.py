@@ -27,7 +27,7 @@ from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, docstring, function, listed
-from rnnspec.source.walk import Walk
+from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -408,4 +408,6 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
-EMITTER = Emitter(emit=emit, fields=lambda _network, _node, form: (_FIELDS[form],))
+EMITTER = Emitter(
+    emit=emit, fields=lambda _network, node, form: (walked_fields(node, _FIELDS[form]),)
+)

@@ -36,7 +36,7 @@ from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, gates
 from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
-from rnnspec.source.walk import Walk
+from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +83,8 @@ def source_fields(
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
     stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
-    return (_FIELDS[form], _STEPWISE) if stepwise else (_FIELDS[form],)
+    own = walked_fields(node, _FIELDS[form])
+    return (own, _STEPWISE) if stepwise else (own,)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
