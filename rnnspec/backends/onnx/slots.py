@@ -16,27 +16,18 @@ from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
     Network,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
-    WindowPooling,
 )
 from rnnspec.ir.params import directions, has_recurrent_bias, params
 from rnnspec.slots import Slot, shape_in
@@ -143,6 +134,8 @@ def stepwise_reason(layer: Recurrent) -> str:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="W", axes="token out"),)
@@ -173,19 +166,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 return (query,)
             kernel = Slot(param="kernel", path="W", axes="in out")
             return (kernel, Slot(param="bias", path=BIAS, axes="out"), query)
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 
