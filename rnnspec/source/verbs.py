@@ -24,8 +24,8 @@ class Verbs(ABC):
     """A framework whose arrays have operators and methods.
 
     ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis`` the keyword
-    for an axis, ``keep`` the argument that keeps an axis which is reduced, ``highest`` the method
-    that returns the maximum, and ``softmax`` the function of this name.
+    for an axis, ``keep`` the argument that keeps an axis which is reduced, and ``highest`` the
+    method that returns the maximum.
     """
 
     array: ClassVar[str]
@@ -33,7 +33,6 @@ class Verbs(ABC):
     axis: ClassVar[str]
     keep: ClassVar[str]
     highest: ClassVar[str]
-    softmax: ClassVar[str]
 
     def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
         """Yield the statements of a recipe."""
@@ -48,17 +47,13 @@ class Verbs(ABC):
         """Yield the statements that give a name to the value of an expression."""
         yield code("{} = {}", name, self.write(value))
 
-    def write(  # noqa: PLR0912 - a branch for each verb
-        self, value: core.Expression
-    ) -> Code:
+    def write(self, value: core.Expression) -> Code:
         """Return an expression."""
         match value:
             case float():
                 return self._number(value)
             case core.Name(name):
                 return code("{}", name)
-            case core.Output(layer):
-                return self.output(layer)
             case core.Combine("maximum", left, right):
                 return self.maximum(left, right)
             case core.Combine(how, left, right):
@@ -74,20 +69,11 @@ class Verbs(ABC):
                 return code(
                     "{}.{}({})", self._operand(x), self.highest if how == "max" else how, along
                 )
-            case core.Softmax(x):
-                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
             case core.CountSteps(x):
                 return code("{}.shape[1]", self.write(x))
-            case core.Join(parts, axis):
-                return self.concatenate(*map(self.write, parts), axis=1 if axis == "steps" else -1)
-            case core.Take(x, steps, features):
-                return code("{}[:, {}]", self.write(x), _index(steps, features))
-            case core.Flatten(x):
-                return self.flatten(self.write(x))
-            case core.Repeat(x, steps):
-                return self.repeat(self.write(x), steps)
             case (
-                core.Param()
+                core.Output()
+                | core.Param()
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()
@@ -97,7 +83,12 @@ class Verbs(ABC):
                 | core.Drop()
                 | core.Norm()
                 | core.Length()
+                | core.Softmax()
+                | core.Join()
+                | core.Take()
                 | core.Pick()
+                | core.Flatten()
+                | core.Repeat()
             ):
                 raise AssertionError(f"{type(value).__name__} is in the source of whole layers")
             case _:
@@ -151,28 +142,12 @@ class Verbs(ABC):
         )
 
     @abstractmethod
-    def output(self, layer: str) -> Code:
-        """Return the output of an earlier layer."""
-
-    @abstractmethod
     def maximum(self, left: core.Expression, right: core.Expression) -> Code:
         """Return the greater of two arrays, element by element."""
 
     @abstractmethod
     def column(self, mask: Code) -> Code:
         """Return a mask as (batch, steps, 1)."""
-
-    @abstractmethod
-    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
-        """Return arrays joined, by default along the features."""
-
-    @abstractmethod
-    def flatten(self, x: Code) -> Code:
-        """Return an array with the features of all steps on one axis."""
-
-    @abstractmethod
-    def repeat(self, x: Code, steps: int) -> Code:
-        """Return vectors repeated as sequences."""
 
 
 def running_docstring(statistic: str, *, masked: bool) -> Code:
@@ -183,16 +158,3 @@ def running_docstring(statistic: str, *, masked: bool) -> Code:
     if statistic == "mean":
         return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
     return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])
-
-
-def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:
-    """Return the index of some steps and features."""
-    if isinstance(steps, int):
-        along = code("{!r}", steps)
-    else:
-        first, stride = steps
-        along = Code(f"{first or ''}:{f':{stride}' if stride > 1 else ''}")
-    start, end = features
-    if features == (0, None):
-        return along
-    return code("{}, {}", along, Code(f"{start or ''}:{'' if end is None else end}"))

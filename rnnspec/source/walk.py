@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from rnnspec.ir import nodes
+from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import FIELDS, REAL, expand, window_mask
 from rnnspec.ir.forms import states, states_of
 from rnnspec.source.code import Code, code, function, lines, listed
@@ -38,15 +38,17 @@ def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
 class Walk(Verbs):
     """A walk over the layers of a network, which writes the methods of its class.
 
-    ``method`` is the method that computes. In ``checked_forms``, it refuses a batch of another
-    shape, and unless it computes chunks, the class serves a loss too: with a mask, and with each
-    output before its activation if one of the ``losses`` takes it. ``about_logits`` then describes
-    the method of one output, with a hole for the loss.
+    ``softmax`` is the function of this name, and ``method`` the method that computes. In
+    ``checked_forms``, it refuses a batch of another shape, and unless it computes chunks, the class
+    serves a loss too: with a mask, and with each output before its activation if one of the
+    ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole for
+    the loss.
     """
 
     network: nodes.Network
     form: Form
 
+    softmax: ClassVar[str]
     method: ClassVar[str]
     checked_forms: ClassVar[tuple[Form, ...]]
     losses: ClassVar[Mapping[nodes.Activation, str]]
@@ -136,6 +138,24 @@ class Walk(Verbs):
             and layer.activation in self.losses
             and layer.name not in taken
         }
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression, also of what layers before have computed."""
+        match value:
+            case core.Output(layer):
+                return self.output(layer)
+            case core.Softmax(x):
+                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
+            case core.Join(parts, axis):
+                return self.concatenate(*map(self.write, parts), axis=1 if axis == "steps" else -1)
+            case core.Take(x, steps, features):
+                return code("{}[:, {}]", self.write(x), _index(steps, features))
+            case core.Flatten(x):
+                return self.flatten(self.write(x))
+            case core.Repeat(x, steps):
+                return self.repeat(self.write(x), steps)
+            case _:
+                return super().write(value)
 
     def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
@@ -431,6 +451,18 @@ class Walk(Verbs):
         """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
 
     @abstractmethod
+    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
+        """Return arrays joined, by default along the features."""
+
+    @abstractmethod
+    def flatten(self, x: Code) -> Code:
+        """Return an array with the features of all steps on one axis."""
+
+    @abstractmethod
+    def repeat(self, x: Code, steps: int) -> Code:
+        """Return vectors repeated as sequences."""
+
+    @abstractmethod
     def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation, which is not linear."""
 
@@ -451,3 +483,16 @@ class Walk(Verbs):
 def _entries(entries: Mapping[str, Code]) -> Code:
     items = (code("{!r}: {}", key, value) for key, value in entries.items())
     return code("{{{}}}", listed(*items))
+
+
+def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:
+    """Return the index of some steps and features."""
+    if isinstance(steps, int):
+        along = code("{!r}", steps)
+    else:
+        first, stride = steps
+        along = Code(f"{first or ''}:{f':{stride}' if stride > 1 else ''}")
+    start, end = features
+    if features == (0, None):
+        return along
+    return code("{}, {}", along, Code(f"{start or ''}:{'' if end is None else end}"))
