@@ -10,6 +10,7 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
+from rnnspec.backends.jax import emit as jax
 from rnnspec.backends.keras import emit as keras
 from rnnspec.backends.onnx import emit as onnx
 from rnnspec.backends.onnx import slots as onnx_slots
@@ -205,6 +206,27 @@ def test_a_field_that_a_recipe_is_written_from_is_in_the_source_of_a_walk(
     refused = [name for name in BACKENDS if refusals(BACKENDS[name], network)]
     assert not {"torch", "jax"} & set(refused)
     assert {"keras", "onnx", "c"} <= set(refused)
+
+
+@pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_layers_that_differ_in_a_field_do_not_share_a_class(
+    name: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: Any = {"torch": torch, "jax": jax}[name]
+    listed = Fields(f"{kind.__name__}.gain")
+    monkeypatch.setitem(lists._FIELDS, "inference", listed)
+    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    stepwise = STACK.replace("units: 2", "units: 2, activation: softsign")
+    program = pipeline.reads(stepwise)
+
+    def refused(*gains: float) -> set[str]:
+        layers = map(grow, program.network.layers, (kind,) * 3, gains)
+        network = replace(program.network, layers=tuple(layers))
+        return {refusal.layer for refusal in refusals(BACKENDS[name], network, "inference")}
+
+    assert refused(0.5, 0.5, 0.5) == set()
+    assert refused(0.5, 0.5, 0.25) == {"lstm_3"}
 
 
 def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(

@@ -22,7 +22,7 @@ from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, pa
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import core, nodes, text
 from rnnspec.ir.expand import X, expand
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.jax.cells import CellClass
+    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
 
@@ -408,6 +409,28 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
+_ARGUMENTS = Fields(
+    "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
+    " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
+    " GRU.recurrent_activation Attention.units Attention.activation"
+)
+"""The fields that the generated classes take as arguments where their layers differ."""
+
+
+def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
+    """Return each setting that a class of several layers does not take."""
+    classes = [
+        (class_name(layer) if isinstance(layer, nodes.Recurrent) else attention_class(layer), layer)
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent | nodes.Attention)
+    ]
+    return tuple(shared_refusals(classes, _ARGUMENTS))
+
+
 EMITTER = Emitter(
-    emit=emit, fields=lambda _network, node, form: (walked_fields(node, _FIELDS[form]),)
+    emit=emit,
+    fields=lambda _network, node, form: (walked_fields(node, _FIELDS[form]),),
+    refusals=refusals,
 )

@@ -21,6 +21,7 @@ from rnnspec.backends.torch.classes import (
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.parts import parts
 from rnnspec.backends.torch.plan import (
+    Plan,
     StackedDropout,
     direction_key,
     plan_layers,
@@ -32,7 +33,7 @@ from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import core, nodes, text
 from rnnspec.ir.expand import expand
-from rnnspec.ir.fields import Fields
+from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, gates
 from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
+    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
 
@@ -76,6 +78,14 @@ _FIELDS: dict[Form, Fields] = {
 }
 """The fields that the source of each form is written from."""
 _STEPWISE = Fields("Node.source")
+_ARGUMENTS = Fields(
+    "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
+    " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
+    " GRU.recurrent_activation"
+)
+"""The fields in which layers of a generated class may differ: arguments, and initial weights."""
 
 
 def source_fields(
@@ -85,6 +95,16 @@ def source_fields(
     stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
     own = walked_fields(node, _FIELDS[form])
     return (own, _STEPWISE) if stepwise else (own,)
+
+
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
+    """Return each setting that a class of several layers does not take."""
+    classes = [
+        (Plan.of(layer, form).class_, layer)
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
+    ]
+    return tuple(shared_refusals(classes, _ARGUMENTS))
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -601,5 +621,10 @@ def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal)
 
 
 EMITTER = Emitter(
-    emit=emit, fields=source_fields, arrange=plan_layers, stepwise=stepwise, stock=stock
+    emit=emit,
+    fields=source_fields,
+    refusals=refusals,
+    arrange=plan_layers,
+    stepwise=stepwise,
+    stock=stock,
 )
