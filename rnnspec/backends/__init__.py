@@ -198,4 +198,12 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
     shared = step_refusals(network) if form == "step" else ()
-    return (*shared, *backend.emitter.refusals(in_form(network, form), form))
+    arranged, emitter = in_form(network, form), backend.emitter
+    reason = f"rnnspec writes no source of it for {backend.title}"
+    ignored = (
+        Refusal(node.name, field, reason)
+        for node in (arranged, *arranged.layers)
+        for table in emitter.fields(arranged, node, form)
+        for field in table.missing(node)
+    )
+    return (*shared, *ignored, *emitter.refusals(arranged, form))

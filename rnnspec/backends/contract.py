@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.errors import Refusal
+    from rnnspec.ir.fields import Fields
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
@@ -93,6 +94,9 @@ class Emitter:
     ``emit`` returns the source of a network in one of the forms of the record, with the options
     that the record offers. The network is arranged for the form. Except for training, it has no
     dropout; in step form, it takes any number of steps.
+    ``fields`` returns the fields from which the source of a layer, or of the network itself, is
+    written in a form: those of the form, and of each idiom in it. The registry refuses another one
+    that is set.
     ``refusals`` returns every setting of the network that the backend does not support in a form.
     The registry adds the backends that support it.
     ``arrange`` returns the network in the arrangement of the source, the slots and the runtime. It
@@ -102,6 +106,7 @@ class Emitter:
     """
 
     emit: Callable[[Network, Form, SourceOptions], Source]
+    fields: Callable[[Network, Layer | Network, Form], Iterable[Fields]]
     refusals: Callable[[Network, Form], tuple[Refusal, ...]] = lambda _network, _form: ()
     arrange: Callable[[Network, Form], Network] = lambda network, _form: network
     stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}

@@ -491,25 +491,20 @@ class Residual(Node):
 
 
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
-Layer = (
-    Embedding
-    | Recurrent
-    | Repeat
-    | Conv
+ParameterFree = (
+    Repeat
     | WindowPooling
-    | BatchNorm
-    | LayerNorm
     | Activate
     | Residual
     | Concat
     | Dropout
     | Pooling
-    | Attention
     | Flatten
     | LastSteps
-    | Dense
     | Normalize
 )
+"""The layers without arrays."""
+Layer = Embedding | Recurrent | Conv | BatchNorm | LayerNorm | Attention | Dense | ParameterFree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

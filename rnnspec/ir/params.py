@@ -16,27 +16,19 @@ from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
     Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
     Network,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     Shape,
-    WindowPooling,
     width,
 )
 
@@ -103,6 +95,8 @@ def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
 
 def params(layer: Layer) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             table = (("token", layer.vocabulary), ("out", layer.dim))
@@ -150,19 +144,6 @@ def params(layer: Layer) -> tuple[Param, ...]:
             # The initial values of both frameworks, which the language cannot change.
             gamma = Param("gamma", "out", features, Constant(1.0))
             return (gamma, Param("beta", "out", features, Constant(0.0)))
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 

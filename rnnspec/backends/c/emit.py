@@ -16,6 +16,7 @@ from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count, counts
 
@@ -34,6 +35,13 @@ _TEST_STEPS = 8
 """The steps of the self-test, unless the network takes fewer or more."""
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
+
+
+_FIELDS: dict[Form, Fields] = {
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,4 +320,8 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
         yield Refusal(largest.name, "units", reason)
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals)
+EMITTER = Emitter(
+    emit=emit,
+    fields=lambda _network, _node, form: (_FIELDS[form],),
+    refusals=refusals,
+)

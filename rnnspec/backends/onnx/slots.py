@@ -13,30 +13,22 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
 from rnnspec.ir.cells import has_recurrent_bias
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
     Network,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
-    WindowPooling,
 )
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, shape_in
@@ -127,8 +119,14 @@ def activations(cell: Cell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
+_OPERATOR = Fields("Node.source")
+"""The fields that a fused operator stands for."""
+
+
 def stepwise_reason(layer: Recurrent) -> str:
     """Return the key that no fused operator can honour, empty if one can honour all."""
+    for field in _OPERATOR.missing(layer):
+        return field
     if layer.cell.activation not in FUSED:
         return "activation"
     fused = all(each in FUSED for each in activations(layer.cell))
@@ -137,6 +135,8 @@ def stepwise_reason(layer: Recurrent) -> str:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="W", axes="token out"),)
@@ -167,19 +167,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 return (query,)
             kernel = Slot(param="kernel", path="W", axes="in out")
             return (kernel, Slot(param="bias", path=BIAS, axes="out"), query)
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 

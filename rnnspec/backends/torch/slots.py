@@ -15,26 +15,17 @@ from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
-    WindowPooling,
 )
 from rnnspec.ir.params import directions
 from rnnspec.slots import Slot
@@ -52,6 +43,8 @@ _NORM = (
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="weight", axes="token out"),)
@@ -78,19 +71,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             mean = Slot(param="moving_mean", path="running_mean", axes="out")
             variance = Slot(param="moving_variance", path="running_var", axes="out")
             return (*_NORM, mean, variance)
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 
