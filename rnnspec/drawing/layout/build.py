@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
 from math import ceil
 from typing import assert_never
@@ -31,23 +31,19 @@ from rnnspec.drawing.layout.stack import (
     draw_spread,
     draw_windows,
 )
+from rnnspec.drawing.looks import Look, look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Scene, Shape
 from rnnspec.ir.nodes import (
-    Activate,
     Attention,
-    BatchNorm,
     Concat,
     Conv,
-    Dense,
     Dropout,
     Embedding,
     Flatten,
     LastSteps,
     Layer,
-    LayerNorm,
     Network,
-    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -73,34 +69,43 @@ class _Node:
     everywhere: bool = False
 
 
-_DENSE = _Node(
-    15, 42, 44,
-    lambda column, y: box(column.x, y, "Dense", "padding" if column.padded else "head"),
-    everywhere=True,
-)  # fmt: skip
-_DIVISION = _Node(13, 42, 40, lambda column, y: pill(column.x, y, "÷ norm"))
-_SUM = _Node(
-    10, 10, 33,
-    lambda column, y: (
-        Disc(x=column.x, y=y, radius=10, role="plain"),
-        label(column.x, y, "+", "plain", 15),
-    ),
-)  # fmt: skip
+_Shapes = tuple[Shape, ...]
+
+
+def _node(appearance: Look) -> _Node:
+    """Return the node of a layer that computes each step alone."""
+    word, role = appearance.word, appearance.role
+
+    def box_at(column: Column, y: float) -> _Shapes:
+        return box(column.x, y, word, "padding" if column.padded else role)
+
+    def slab_at(column: Column, y: float) -> _Shapes:
+        frame = Box(x=column.x, y=y, width=84, height=18, radius=5, role=role)
+        return frame, label(column.x, y, word, role, 11)
+
+    def pill_at(column: Column, y: float) -> _Shapes:
+        return pill(column.x, y, word)
+
+    def sum_at(column: Column, y: float) -> _Shapes:
+        disc = Disc(x=column.x, y=y, radius=10, role=role)
+        return disc, label(column.x, y, word, role, 15)
+
+    match appearance.shape:
+        case "box":
+            return _Node(15, 42, 44, box_at, everywhere=True)
+        case "slab":
+            return _Node(9, 42, 32, slab_at)
+        case "pill":
+            return _Node(13, 42, 40, pill_at)
+        case "sum":
+            return _Node(10, 10, 33, sum_at)
+        case "cell" | "line":
+            raise AssertionError("neither is a node for itself")
+        case _:
+            assert_never(appearance.shape)
+
+
 _DOTS = _Node(14, 4, 30, lambda column, y: tuple(dots(column.x, y, upright=True)))
-
-
-def _slab(word: str) -> _Node:
-    """Return the nodes of a layer without an axis of its own, such as a norm."""
-
-    def draw(column: Column, y: float) -> tuple[Shape, ...]:
-        frame = Box(x=column.x, y=y, width=84, height=18, radius=5, role="slab")
-        return frame, label(column.x, y, word, "slab", 11)
-
-    return _Node(9, 42, 32, draw)
-
-
-def _tied(column: Column, y: float) -> tuple[Shape, ...]:
-    return box(column.x, y, "tied Dense", "padding" if column.padded else "head")
 
 
 def scene(network: Network, options: Options) -> Scene:
@@ -148,9 +153,7 @@ def scene(network: Network, options: Options) -> Scene:
     )
 
 
-def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
-    drawing: Drawing, layer: Layer
-) -> None:
+def _draw_layer(drawing: Drawing, layer: Layer) -> None:
     match layer:
         case Embedding():
             _draw_embedding(drawing, layer)
@@ -160,19 +163,10 @@ def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
             draw_both_ways(drawing, layer)
         case Repeat() | LastSteps():
             draw_spread(drawing, layer)
-        case LayerNorm():
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab("norm"))
-        case BatchNorm():
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab("batch norm"))
-        case Activate():
-            word = words.activation_name(layer.activation).split()[0].replace("_", " ")
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab(word))
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)
         case Concat():
             draw_join(drawing, layer)
-        case Normalize():
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _DIVISION)
         case Residual():
             _draw_residual(drawing, layer)
         case Dropout():
@@ -181,11 +175,8 @@ def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
             draw_fan(drawing, layer)
         case Pooling() | Flatten():
             draw_pooling(drawing, layer)
-        case Dense():
-            node = replace(_DENSE, draw=_tied) if layer.tied else _DENSE
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), node)
         case _:
-            assert_never(layer)
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(look(layer)))
 
 
 def _draw_input(drawing: Drawing) -> None:
@@ -204,7 +195,7 @@ def _draw_input(drawing: Drawing) -> None:
         # Padded tokens have an embedding; padded vectors go nowhere.
         goes = tokens or not column.padded
         ports.append(Port(column.x, y - half, name, width / 2) if goes else None)
-    _draw_ellipsis(drawing, "input", y)
+    drawing.draw_ellipsis("input", y)
     drawing.complete_row(ports, y - half)
 
 
@@ -214,7 +205,7 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
     ports = []
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         hollow = column.padded and layer.masked
-        shapes = box(column.x, y, "Embedding", "padding" if hollow else "embedding")
+        shapes = box(column.x, y, look(layer).word, "padding" if hollow else look(layer).role)
         name = drawing.canvas.node(layer.name, column, *shapes)
         if port and hollow:
             points = ((column.x, port.y - SPACE), (column.x, y + 15 + SPACE))
@@ -224,14 +215,14 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
             drawing.rise(port, name, (column.x, y + 15))
         ports.append(None if hollow else Port(column.x, y - 15, name, 42))
     drawing.write_notes(layer.name, y + 15)
-    _draw_ellipsis(drawing, layer.name, y)
+    drawing.draw_ellipsis(layer.name, y)
     drawing.complete_row(ports, y - 15)
 
 
 def _draw_residual(drawing: Drawing, layer: Residual) -> None:
     """Draw a sum at each step, and the way round the layers between."""
     route = drawing.route
-    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _SUM)
+    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(look(layer)))
     for start, column in zip(drawing.branches[layer.start], drawing.columns, strict=True):
         if start is not None and start.via is not None:
             right = column.x + route
@@ -260,7 +251,7 @@ def _draw_result(drawing: Drawing) -> None:
         if port:
             drawing.rise(port, name, (column.x, y + 19))
     drawing.write_notes("output", y + 19)
-    _draw_ellipsis(drawing, "output", y)
+    drawing.draw_ellipsis("output", y)
 
 
 def _draw_nodes(
@@ -279,12 +270,6 @@ def _draw_nodes(
         ports.append(port and Port(column.x, y - node.half, name, node.half_width))
     drawing.write_notes(layer, y + node.half)
     if ellipsis:
-        _draw_ellipsis(drawing, layer, y)
+        drawing.draw_ellipsis(layer, y)
     drawing.complete_row(ports, y - node.half)
     return y
-
-
-def _draw_ellipsis(drawing: Drawing, layer: str, y: float) -> None:
-    """Draw dots for the steps that are left out."""
-    if drawing.axis and drawing.axis.dots is not None:
-        drawing.canvas.marks(layer, *dots(drawing.axis.dots, y))

@@ -11,7 +11,6 @@ from rnnspec.drawing.layout.drawing import (
     Flow,
     Note,
     circle_width,
-    dots,
     variable_node,
 )
 from rnnspec.drawing.layout.grid import (
@@ -201,8 +200,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
             if port:
                 drawing.rise(port, name, (column.x, y + 19))
         drawing.write_notes("output", y + 19)
-        if drawing.axis and drawing.axis.dots is not None:
-            drawing.canvas.marks("output", *dots(drawing.axis.dots, y))
+        drawing.draw_ellipsis("output", y)
         text = Text(
             x=strand.x, y=y - 28, content=strand.head.name, size=_NAME_SIZE, weight=600,
             anchor="middle",
