@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnspec.backends import BACKENDS, quantized
+from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as all_source_forms
 from rnnspec.backends.base import LEVELS, TEMPLATES
 from rnnspec.backends.optimizers import OPTIMIZERS
@@ -59,11 +59,6 @@ def source_forms(incomplete: str) -> list[str]:
     return starting(incomplete, all_source_forms())
 
 
-def quantized_types(incomplete: str) -> list[str]:
-    """Return the types to which any backend quantizes files."""
-    return starting(incomplete, quantized())
-
-
 def networks(incomplete: str) -> list[str]:
     """Return the kinds of network to start from."""
     return starting(incomplete, network_names())
@@ -100,11 +95,6 @@ def labels(incomplete: str) -> list[str]:
     from rnnspec.drawing import options
 
     return starting(incomplete, options.LABELS)
-
-
-def targets(incomplete: str) -> list[str]:
-    """Return targets of source."""
-    return starting(incomplete, [name for each in BACKENDS.values() for name in each.targets])
 
 
 def themes(incomplete: str) -> list[str]:

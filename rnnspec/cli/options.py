@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rnnspec.backends import forms, having, names
-from rnnspec.backends.needs import FILES, SINGLE_FILE, SOURCE, TARGETS
+from rnnspec.backends import declared_options, forms, having, names
+from rnnspec.backends.contract import Option
+from rnnspec.backends.needs import FILES, SOURCE
+from rnnspec.backends.needs import option as having_option
 from rnnspec.cli import completers
 from rnnspec.errors import listed
 
@@ -56,36 +61,6 @@ SourceForm = Annotated[
         autocompletion=completers.source_forms,
     ),
 ]
-Target = Annotated[
-    str | None,
-    typer.Option(
-        "--target",
-        metavar="NAME",
-        help=f"Of {listed([backend.name for backend in having(TARGETS)])}: "
-        f"{listed([name for backend in having(TARGETS) for name in backend.targets], 'or')}.",
-        show_default=False,
-        autocompletion=completers.targets,
-    ),
-]
-MaxSteps = Annotated[
-    int | None,
-    typer.Option(
-        "--max-steps",
-        min=1,
-        metavar="N",
-        help=f"Of {listed([backend.name for backend in having(TARGETS)])}: the longest sequence, "
-        "if input.length does not say it.",
-        show_default=False,
-    ),
-]
-SingleHeader = Annotated[
-    bool,
-    typer.Option(
-        "--single-header",
-        help=f"Of {listed([backend.name for backend in having(SINGLE_FILE)])}: write a single "
-        "header, which OUT says too if it ends in .h.",
-    ),
-]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -120,3 +95,48 @@ Ignore = Annotated[
         show_default=False,
     ),
 ]
+
+
+def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that backends declare, in place of its parameter ``options``."""
+    written = signature(command, eval_str=True)
+    declared = declared_options(command.__name__)
+
+    @wraps(command)
+    def call(**arguments: Any) -> None:
+        values = {name: arguments.pop(name) for name in declared}
+        options = {name: value for name, value in values.items() if value not in (None, False)}
+        command(**arguments, options=options)
+
+    parameters = list[Parameter]()
+    for parameter in written.parameters.values():
+        ours = parameter.name == "options"
+        parameters += map(_parameter, declared.values()) if ours else [parameter]
+    # What typer reads.
+    call.__signature__ = written.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in parameters}
+    return call
+
+
+def _parameter(option: Option) -> Parameter:
+    """Return the parameter of a command that typer reads as an option."""
+    backends = [backend.name for backend in having(having_option(option, ""))]
+    is_flag = option.kind is bool
+
+    def complete(incomplete: str) -> list[str]:
+        return completers.starting(incomplete, option.values)
+
+    declaration = typer.Option(
+        option.flag,
+        metavar=option.metavar or None,
+        min=1 if option.kind is int else None,
+        help=f"Of {listed(backends)}: {option.help}.",
+        show_default=False,
+        autocompletion=complete if option.values else None,
+    )
+    return Parameter(
+        option.name,
+        Parameter.POSITIONAL_OR_KEYWORD,
+        default=False if is_flag else None,
+        annotation=Annotated[bool if is_flag else option.kind | None, declaration],
+    )

@@ -2,6 +2,7 @@
 
 from rnnspec.backends.base import Backend
 from rnnspec.backends.c.compiler import command, version
+from rnnspec.backends.c.options import OPTIONS
 
 C = Backend(
     name="c",
@@ -14,13 +15,7 @@ C = Backend(
     dtypes=("float32",),
     ending=".h",
     files=("{name}.h", "{name}.c"),
-    single_file="{name}.h",
-    loading_single=(
-        "#define {macro}_IMPLEMENTATION /* in one source file of the program */",
-        '#include "{file}" /* in C or C++; compile with -O3 */',
-    ),
-    quantized=("int8",),
+    options=OPTIONS,
     quantizes_source=True,
-    targets=("portable", "avx2", "cortex-m"),
     loading=('#include "{name}.h" /* in C or C++; compile it and {name}.c with -O3 */',),
 )

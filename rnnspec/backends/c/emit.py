@@ -13,6 +13,7 @@ from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Function, Layers
 from rnnspec.backends.c.linebreaks import break_lines
 from rnnspec.backends.c.names import HEADERS, layer_names
+from rnnspec.backends.c.options import TARGETS
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
@@ -105,9 +106,9 @@ class CSource:
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     """Return the source of a network, in which every array is zeros."""
     stepped = form == "step"
-    most = options.max_steps or _most_steps(network)
-    target = options.target or "portable"
-    rounded = options.quantize is not None
+    most = options.get("max_steps") or _most_steps(network)
+    target = options.get("target", TARGETS[0])
+    rounded = "quantize" in options
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
     by_path = {(stored.layer, stored.path): stored for stored in arrays}
@@ -312,4 +313,4 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
         yield Refusal(largest.name, "units", reason)
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals)
+EMITTER = Emitter(emit=emit, refusals=refusals, longest=lambda options: options.get("max_steps"))
