@@ -17,7 +17,6 @@ from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.needs import FILES, MODEL, SOURCE, Need
 from rnnspec.backends.needs import form as writing
-from rnnspec.backends.needs import option as having_option
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
@@ -134,10 +133,10 @@ def form_named(name: str | None) -> Form | None:
     return None if name is None else cast("Form", one_of("form", name, forms()))
 
 
-def declared_options(command: str) -> dict[str, Option]:
-    """Return the options of a command that any backend declares, by their names."""
+def declared_options(command: str = "") -> dict[str, Option]:
+    """Return the options that any backend declares, or those of a command, by their names."""
     options = [option for backend in BACKENDS.values() for option in backend.options]
-    return {option.name: option for option in options if command in option.commands}
+    return {option.name: option for option in options if command in ("", *option.commands)}
 
 
 def source_options(function: str, keywords: Mapping[str, object]) -> SourceOptions:
@@ -159,18 +158,22 @@ def option_needs(options: SourceOptions) -> tuple[Need, ...]:
     Raises:
         UsageError: one has a value that it cannot have.
     """
-    declared = {option.name: option for each in BACKENDS.values() for option in each.options}
-    for name, value in options.items():
-        declared[name].check(value)
-    return tuple(having_option(declared[name], value) for name, value in options.items())
+    declared = declared_options()
+    return tuple(_option_need(declared[name], value) for name, value in options.items())
+
+
+def _option_need(option: Option, value: object) -> Need:
+    option.check(value)
+    words = option.words.format(value)
+    return Need(words, lambda backend: backend.option(option.name) is not None)
 
 
 def options_in(output: Path) -> SourceOptions:
     """Return the options that the ending of an output asks for, unless it is a folder."""
     if os.path.isdir(output):  # noqa: PTH112 - Path.is_dir raises if a name is too long
         return DEFAULTS
-    options = [option for backend in BACKENDS.values() for option in backend.options]
-    return {o.name: True for o in options if o.suffix and o.suffix == output.suffix}
+    options = declared_options().values()
+    return {each.name: True for each in options if each.suffix and each.suffix == output.suffix}
 
 
 def having(*needs: Need) -> list[Backend]:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.backends.base import Backend
-    from rnnspec.backends.contract import Option
     from rnnspec.ir.forms import Form
 
 
@@ -61,13 +60,6 @@ def form(name: Form) -> Need:
 def source(name: Form | None) -> tuple[Need, ...]:
     """Return the needs to write source, in a form if one is named."""
     return (SOURCE,) if name is None else (SOURCE, form(name))
-
-
-def option(declared: Option, value: object) -> Need:
-    """Return the need to have an option, which any backend declares."""
-    return Need(
-        declared.words.format(value), lambda backend: backend.option(declared.name) is not None
-    )
 
 
 def source_ending(suffix: str) -> Need:

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnspec.backends import declared_options, forms, having, names
+from rnnspec.backends import BACKENDS, declared_options, forms, having, names
 from rnnspec.backends.contract import Option
 from rnnspec.backends.needs import FILES, SOURCE
-from rnnspec.backends.needs import option as having_option
 from rnnspec.cli import completers
 from rnnspec.errors import listed
 
@@ -120,7 +119,7 @@ def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(option: Option) -> Parameter:
     """Return the parameter of a command that typer reads as an option."""
-    backends = [backend.name for backend in having(having_option(option, ""))]
+    backends = [backend.name for backend in BACKENDS.values() if backend.option(option.name)]
     is_flag = option.kind is bool
 
     def complete(incomplete: str) -> list[str]:

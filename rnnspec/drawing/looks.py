@@ -35,7 +35,7 @@ from rnnspec.ir.nodes import (
     WindowPooling,
 )
 
-Shape = Literal["cell", "box", "slab", "pill", "sum", "line"]
+NodeShape = Literal["cell", "box", "slab", "pill", "sum", "line"]
 """The shape of a layer: a ``line`` has no node, and a ``cell`` has a state."""
 
 _BATCH_NORM_EPSILON, _MOMENTUM = 1e-3, 0.99
@@ -55,7 +55,7 @@ class Look:
     word: str
     short: str
     role: Role
-    shape: Shape
+    shape: NodeShape
     kind: str
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from math import ceil
-from typing import assert_never
 
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
@@ -22,7 +22,7 @@ from rnnspec.drawing.layout.drawing import (
     variable_node,
 )
 from rnnspec.drawing.layout.grid import Column, Hidden, Poolings, axes, rows
-from rnnspec.drawing.layout.heads import draw_heads
+from rnnspec.drawing.layout.heads import draw_heads, draw_result
 from rnnspec.drawing.layout.stack import (
     draw_fan,
     draw_join,
@@ -69,40 +69,29 @@ class _Node:
     everywhere: bool = False
 
 
-_Shapes = tuple[Shape, ...]
+_SIZES = {"box": (15, 42, 44), "slab": (9, 42, 32), "pill": (13, 42, 40), "sum": (10, 10, 33)}
+"""The half height and width of the node of a layer, and the gap below it, by its shape."""
 
 
-def _node(appearance: Look) -> _Node:
+def _node(layer: Layer) -> _Node:
     """Return the node of a layer that computes each step alone."""
-    word, role = appearance.word, appearance.role
+    appearance = look(layer)
+    is_box = appearance.shape == "box"
+    return _Node(*_SIZES[appearance.shape], partial(_draw_shape, appearance), everywhere=is_box)
 
-    def box_at(column: Column, y: float) -> _Shapes:
-        return box(column.x, y, word, "padding" if column.padded else role)
 
-    def slab_at(column: Column, y: float) -> _Shapes:
-        frame = Box(x=column.x, y=y, width=84, height=18, radius=5, role=role)
-        return frame, label(column.x, y, word, role, 11)
-
-    def pill_at(column: Column, y: float) -> _Shapes:
-        return pill(column.x, y, word)
-
-    def sum_at(column: Column, y: float) -> _Shapes:
-        disc = Disc(x=column.x, y=y, radius=10, role=role)
-        return disc, label(column.x, y, word, role, 15)
-
+def _draw_shape(appearance: Look, column: Column, y: float) -> tuple[Shape, ...]:
+    x, word, role = column.x, appearance.word, appearance.role
     match appearance.shape:
-        case "box":
-            return _Node(15, 42, 44, box_at, everywhere=True)
         case "slab":
-            return _Node(9, 42, 32, slab_at)
-        case "pill":
-            return _Node(13, 42, 40, pill_at)
+            frame = Box(x=x, y=y, width=84, height=18, radius=5, role=role)
+            return frame, label(x, y, word, role, 11)
         case "sum":
-            return _Node(10, 10, 33, sum_at)
-        case "cell" | "line":
-            raise AssertionError("neither is a node for itself")
+            return Disc(x=x, y=y, radius=10, role=role), label(x, y, word, role, 15)
+        case "pill":
+            return pill(x, y, word)
         case _:
-            assert_never(appearance.shape)
+            return box(x, y, word, "padding" if column.padded else role)
 
 
 _DOTS = _Node(14, 4, 30, lambda column, y: tuple(dots(column.x, y, upright=True)))
@@ -131,7 +120,7 @@ def scene(network: Network, options: Options) -> Scene:
     if network.outputs:
         draw_heads(drawing, _draw_layer)
     else:
-        _draw_result(drawing)
+        draw_result(drawing, drawing.place(19, 38, words.Entry(network.name)))
     bottom = drawing.canvas.bounds()[3] + 24
     if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
         drawing.write_legend(bottom + 19)
@@ -176,7 +165,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
         case Pooling() | Flatten():
             draw_pooling(drawing, layer)
         case _:
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(look(layer)))
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(layer))
 
 
 def _draw_input(drawing: Drawing) -> None:
@@ -222,7 +211,7 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
 def _draw_residual(drawing: Drawing, layer: Residual) -> None:
     """Draw a sum at each step, and the way round the layers between."""
     route = drawing.route
-    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(look(layer)))
+    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(layer))
     for start, column in zip(drawing.branches[layer.start], drawing.columns, strict=True):
         if start is not None and start.via is not None:
             right = column.x + route
@@ -240,18 +229,6 @@ def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
             drawing.drop(layer)
     name = f"{hidden.layers[0].name}..{hidden.layers[-1].name}"
     _draw_nodes(drawing, name, words.hidden_entry(hidden.layers), _DOTS, ellipsis=False)
-
-
-def _draw_result(drawing: Drawing) -> None:
-    """Draw the result: one vector, or one at each step."""
-    y = drawing.place(19, 38, words.Entry(drawing.network.name))
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
-        name = drawing.canvas.node("output", column, *shapes)
-        if port:
-            drawing.rise(port, name, (column.x, y + 19))
-    drawing.write_notes("output", y + 19)
-    drawing.draw_ellipsis("output", y)
 
 
 def _draw_nodes(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from rnnspec.drawing.looks import Shape, dropout, look
+from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
     Entry,
@@ -31,8 +31,8 @@ from rnnspec.ir.nodes import (
 _ROLES: tuple[Role, ...] = (
     *("plain", "slab", "embedding", "convolution", "forward", "backward", "head"),
 )
-_Node = Shape | Literal["result"]
-_BRACKETS: dict[_Node, tuple[str, str]] = {
+_Shape = NodeShape | Literal["result"]
+_BRACKETS: dict[_Shape, tuple[str, str]] = {
     "cell": ("[", "]"),
     "box": ("(", ")"),
     "slab": ("(", ")"),
@@ -99,7 +99,7 @@ class _Chart:
     lines: list[str] = field(default_factory=list)
     outputs: dict[str, _Output] = field(default_factory=lambda: {INPUT: _Output("in")})
 
-    def node(self, name: str, shape: _Node, role: Role, text: list[str]) -> None:
+    def node(self, name: str, shape: _Shape, role: Role, text: list[str]) -> None:
         left, right = _BRACKETS[shape]
         label = "<br>".join(map(escape, text))
         self.lines.append(f'  {name}{left}"{label}"{right}:::{role}')
