@@ -131,7 +131,6 @@ def build_model(  # noqa: PLR0913 - the options of the command
         output.check(program, backend)
     # Before the vectors, which may take minutes to read.
     backend.require()
-    pipeline.arrange(program, backend, form, options)  # checks them all
     # A model that is quantized is written and compared without it first.
     exact = {name: value for name, value in options.items() if name != QUANTIZE.name}
     generated = pipeline.generate(program, backend, form, exact)
@@ -140,6 +139,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
         # Imported here, as below: a model that is not compared needs no reference.
         from rnnspec.convert.quantized import check
 
+        pipeline.arrange(program, backend, form, options)  # refuses the type, if it has to
         check(program, generated, quantized)
     arrays = trained_arrays(program, seed)
     vectors = pretrained_vectors(program, progress)

@@ -104,7 +104,7 @@ def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def call(**arguments: Any) -> None:
         values = {name: arguments.pop(name) for name in declared}
-        options = {name: value for name, value in values.items() if value not in (None, False)}
+        options = {name: v for name, v in values.items() if v is not None and v is not False}
         command(**arguments, options=options)
 
     parameters = list[Parameter]()

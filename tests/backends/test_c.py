@@ -337,7 +337,7 @@ def test_files_are_compared_within_the_longest_sequence(
 ) -> None:
     program = pipeline.program(rnnspec.loads(FAR % dilation))
     output = Output(tmp_path / "net")
-    options = {"max_steps": most}
+    options = {"max_steps": most} if most else {}
     built = build_model(program, get("c"), "inference", 1, output, options=options)
     assert built.equal
     with pytest.raises(UsageError, match=f"expected {dilation + 1} to {most or 2404} steps"):
