@@ -121,17 +121,13 @@ def _parameter(option: Option) -> Parameter:
     """Return the parameter of a command that typer reads as an option."""
     backends = [backend.name for backend in BACKENDS.values() if backend.option(option.name)]
     is_flag = option.kind is bool
-
-    def complete(incomplete: str) -> list[str]:
-        return completers.starting(incomplete, option.values)
-
     declaration = typer.Option(
         option.flag,
         metavar=option.metavar or None,
         min=1 if option.kind is int else None,
         help=f"Of {listed(backends)}: {option.help}.",
         show_default=False,
-        autocompletion=complete if option.values else None,
+        autocompletion=completers.words(lambda: option.values) if option.values else None,
     )
     return Parameter(
         option.name,
