@@ -20,8 +20,8 @@ from rnnspec.backends import get
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.backends.c import linebreaks
 from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.names import SHARED, activation
-from rnnspec.backends.c.options import TARGETS
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.ir.forms import Form

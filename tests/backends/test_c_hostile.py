@@ -16,7 +16,7 @@ from small_networks import with_names
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
-from rnnspec.backends.c.options import TARGETS
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.comparison.strategies import sample, spec_text, specs
 
 FLAGS = "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror"

@@ -9,11 +9,11 @@ from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Function, Layers
 from rnnspec.backends.c.linebreaks import break_lines
 from rnnspec.backends.c.names import HEADERS, layer_names
-from rnnspec.backends.c.options import TARGETS
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text

@@ -9,8 +9,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec.backends.c.arrays import stored_arrays
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
-from rnnspec.backends.c.options import TARGETS
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.kept import NamedArrays, Reader
 from rnnspec.errors import UsageError, brief
