@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
-from rnnspec.backends.contract import SourceOptions
+from rnnspec.backends import source_options
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
@@ -41,15 +41,14 @@ class Model:
     inferred: tuple[str, ...]
     compared: str
 
-    def save(  # noqa: PLR0913 - the options of 'rnnspec convert'
+    def save(
         self,
         path: str | os.PathLike[str],
         backend: str | None = None,
         *,
         form: str | None = None,
-        target: str | None = None,
-        max_steps: int | None = None,
         force: bool = False,
+        **options: str | int | None,
     ) -> None:
         """Write the model as a file or folder that ``rnnspec convert`` writes.
 
@@ -63,9 +62,8 @@ class Model:
             backend: the backend of a folder, such as ``torch``, ``jax`` or ``c``; by default the
                 first of these.
             form: the form of the source, as for ``codegen``.
-            target: the kind of processor, as for ``codegen``.
-            max_steps: the longest sequence, as for ``codegen``.
             force: replace files that exist.
+            options: the options of the source, as for ``codegen``.
 
         Raises:
             UnsupportedError: the backend cannot honour a key of the spec.
@@ -81,7 +79,6 @@ class Model:
         # Imported here because a model is read without what writes files.
         from rnnspec.convert.run import write
 
-        options = SourceOptions(target=target, max_steps=max_steps)
         program = pipeline.program(self.spec)
         write(
             program,
@@ -89,7 +86,7 @@ class Model:
             Path(path),
             backend=backend,
             form=form,
-            options=options,
+            options=source_options("save", options),
             force=force,
         )
 

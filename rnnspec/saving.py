@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rnnspec import files
-from rnnspec.backends import BACKENDS, having, lack, needs
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.backends.needs import SINGLE_FILE
+from rnnspec.backends import BACKENDS, lack, needs
 from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed, printable
 from rnnspec.files.model import SUFFIX
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.files import Inputs
     from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Generated, Program
@@ -92,15 +91,6 @@ def is_folder(output: Path) -> bool:
     return os.path.isdir(output) or not re.match(r"\.[^\W\d]", output.suffix)  # noqa: PTH112
 
 
-def is_single_file(output: Path) -> bool:
-    """Return whether a path has the ending of the one file that a backend writes only on request.
-
-    A folder that exists may have that ending too.
-    """
-    endings = [backend.single_suffix for backend in having(SINGLE_FILE)]
-    return output.suffix in endings and not os.path.isdir(output)  # noqa: PTH112
-
-
 def _instead(output: Path) -> str:
     """Return who writes files with the ending of ``output``, empty if nobody does."""
     suffix = output.suffix
@@ -149,7 +139,7 @@ def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
     """Write the files of a model into a folder."""
     backend, name = generated.backend, generated.network.name
     backend.runtime.save(model, folder, name, generated.text, spec)
-    if backend.files == (backend.single_file,):
+    if any(option.suffix and option.name in generated.options for option in backend.options):
         backend.runtime.unite(folder, name)
 
 
@@ -214,9 +204,10 @@ class CanonicalFile:
         """Return whether a path asks for this kind."""
         return output.suffix == SUFFIX
 
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:  # noqa: ARG002
+    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
         """Raise UsageError: it has no source."""
-        what = "--target and --max-steps" if form is None else f"--form {form}"
+        flags = [f"--{name.replace('_', '-')}" for name in options]
+        what = f"--form {form}" if form is not None else listed(flags)
         raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {what}")
 
     def check(
@@ -277,7 +268,7 @@ class BackendFiles:
 
     backend: Backend
     form: Form | None = None
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -285,7 +276,7 @@ class BackendFiles:
         backend = self.backend
         if backend.suffix:
             return (f"NAME{backend.suffix}",)
-        single = (f"NAME{backend.single_suffix}",) if backend.single_suffix else ()
+        single = [f"NAME{option.suffix}" for option in backend.options if option.suffix]
         return (*single, f"a folder of {backend.title}")
 
     def is_named(self, output: Path) -> bool:
@@ -305,7 +296,7 @@ class BackendFiles:
         from rnnspec import pipeline
 
         # Before arrays are read, which may be too large for the backend's files.
-        pipeline.arrange(program, self.backend, self.form)
+        pipeline.arrange(program, self.backend, self.form, self.options)
         check_output(output, self.backend, program.network.name, force=force, inputs=inputs)
 
     def write(

@@ -5,15 +5,17 @@ A framework is imported only when its runtime is needed.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.c.backend import C
+from rnnspec.backends.contract import DEFAULTS
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
-from rnnspec.backends.needs import FILES, MODEL, SINGLE_FILE, SOURCE, Need
+from rnnspec.backends.needs import FILES, MODEL, SOURCE, Need
 from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
@@ -21,8 +23,10 @@ from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from rnnspec.backends.contract import Option, SourceOptions
     from rnnspec.ir.nodes import Network
     from rnnspec.taken_names import TakenNames
 
@@ -30,7 +34,8 @@ __all__ = [
     "BACKENDS",
     "Backend",
     "Need",
-    "chosen",
+    "choose",
+    "declared_options",
     "form_named",
     "forms",
     "get",
@@ -39,9 +44,10 @@ __all__ = [
     "in_form",
     "lack",
     "names",
-    "quantized",
+    "option_needs",
+    "options_in",
     "refusals",
-    "single_file",
+    "source_options",
     "taken_names",
     "ways",
 ]
@@ -127,20 +133,47 @@ def form_named(name: str | None) -> Form | None:
     return None if name is None else cast("Form", one_of("form", name, forms()))
 
 
-def single_file(backend: Backend) -> Backend:
-    """Return a backend as one that saves a model in a single file.
+def declared_options(command: str = "") -> dict[str, Option]:
+    """Return the options that any backend declares, or those of a command, by their names."""
+    options = [option for backend in BACKENDS.values() for option in backend.options]
+    return {option.name: option for option in options if command in ("", *option.commands)}
+
+
+def source_options(function: str, keywords: Mapping[str, object]) -> SourceOptions:
+    """Return the options among the keyword arguments of a public function of a name.
 
     Raises:
-        UsageError: it cannot.
+        TypeError: no backend declares an argument.
     """
-    if message := lack(backend, SINGLE_FILE):
-        raise UsageError(message)
-    return replace(backend, files=(backend.single_file,), loading=backend.loading_single)
+    known = declared_options("codegen")
+    for name in keywords:
+        if name not in known:
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
+    return {name: value for name, value in keywords.items() if value is not None}
 
 
-def quantized() -> list[str]:
-    """Return the types to which any backend quantizes files."""
-    return sorted({kind for each in BACKENDS.values() for kind in each.quantized})
+def option_needs(options: SourceOptions) -> tuple[Need, ...]:
+    """Return the needs of options that any backend declares.
+
+    Raises:
+        UsageError: one has a value that it cannot have.
+    """
+    declared = declared_options()
+    return tuple(_option_need(declared[name], value) for name, value in options.items())
+
+
+def _option_need(option: Option, value: object) -> Need:
+    option.check(value)
+    words = option.words.format(value)
+    return Need(words, lambda backend: backend.option(option.name) is not None)
+
+
+def options_in(output: Path) -> SourceOptions:
+    """Return the options that the ending of an output asks for, unless it is a folder."""
+    if os.path.isdir(output):  # noqa: PTH112 - Path.is_dir raises if a name is too long
+        return DEFAULTS
+    options = declared_options().values()
+    return {each.name: True for each in options if each.suffix and each.suffix == output.suffix}
 
 
 def having(*needs: Need) -> list[Backend]:

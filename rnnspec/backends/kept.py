@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
+from rnnspec.backends.contract import ArrayType, SourceOptions
 from rnnspec.errors import UsageError
 from rnnspec.files.arrays import read_metadata, read_safetensors, sort_metadata
 from rnnspec.files.model import SPEC_KEY
@@ -130,7 +130,7 @@ class SavedByName:
     tool: str
     arrays: Mapping[str, Array]
     form: str = ""
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:

@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnspec.backends import BACKENDS, quantized
+from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as all_source_forms
 from rnnspec.backends.base import LEVELS, TEMPLATES
 from rnnspec.backends.optimizers import OPTIMIZERS
+from rnnspec.drawing.options import BACKGROUNDS, FORMS, LABELS, THEMES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -21,9 +22,31 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 _HARMLESS = re.compile(r"[\w@%+=,./-]*")
 
 
-def backends(incomplete: str) -> list[str]:
-    """Return names of backends."""
-    return starting(incomplete, BACKENDS)
+def words(read: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Return a completer of one of several words, which are read when a shell asks."""
+
+    def complete(incomplete: str) -> list[str]:
+        return starting(incomplete, read())
+
+    return complete
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the kinds of network to start from, sorted."""
+    return tuple(sorted(Path(entry.name).stem for entry in (TEMPLATES / "init").iterdir()))
+
+
+backends = words(lambda: BACKENDS)
+levels = words(lambda: LEVELS)
+optimizers = words(lambda: OPTIMIZERS)
+dtypes = words(lambda: dict.fromkeys(d for each in BACKENDS.values() for d in each.dtypes))
+source_forms = words(all_source_forms)
+networks = words(network_names)
+forms = words(lambda: FORMS)
+labels = words(lambda: LABELS)
+themes = words(lambda: THEMES)
+backgrounds = words(lambda: BACKGROUNDS)
+shells = words(lambda: SHELLS)
 
 
 def several_backends(incomplete: str) -> list[str]:
@@ -38,42 +61,6 @@ def formats(incomplete: str) -> list[str]:
     return starting(incomplete, FORMATS)
 
 
-def levels(incomplete: str) -> list[str]:
-    """Return levels of comparison."""
-    return starting(incomplete, LEVELS)
-
-
-def optimizers(incomplete: str) -> list[str]:
-    """Return the optimizers that training compares."""
-    return starting(incomplete, OPTIMIZERS)
-
-
-def dtypes(incomplete: str) -> list[str]:
-    """Return the dtypes of all backends."""
-    names = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
-    return starting(incomplete, dict.fromkeys(names))
-
-
-def source_forms(incomplete: str) -> list[str]:
-    """Return the forms of source that any backend writes."""
-    return starting(incomplete, all_source_forms())
-
-
-def quantized_types(incomplete: str) -> list[str]:
-    """Return the types to which any backend quantizes files."""
-    return starting(incomplete, quantized())
-
-
-def networks(incomplete: str) -> list[str]:
-    """Return the kinds of network to start from."""
-    return starting(incomplete, network_names())
-
-
-def network_names() -> tuple[str, ...]:
-    """Return the kinds of network to start from, sorted."""
-    return tuple(sorted(Path(entry.name).stem for entry in (TEMPLATES / "init").iterdir()))
-
-
 def codes(incomplete: str) -> list[str]:
     """Return codes of messages."""
     from rnnspec import pages
@@ -86,44 +73,6 @@ def several_advice_codes(incomplete: str) -> list[str]:
     from rnnspec import pages
 
     return in_list(incomplete, [code for code in pages.codes() if code.startswith("L")])
-
-
-def forms(incomplete: str) -> list[str]:
-    """Return forms of pictures."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.FORMS)
-
-
-def labels(incomplete: str) -> list[str]:
-    """Return the two values of ``--labels``."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.LABELS)
-
-
-def targets(incomplete: str) -> list[str]:
-    """Return targets of source."""
-    return starting(incomplete, [name for each in BACKENDS.values() for name in each.targets])
-
-
-def themes(incomplete: str) -> list[str]:
-    """Return themes of pictures."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.THEMES)
-
-
-def backgrounds(incomplete: str) -> list[str]:
-    """Return backgrounds of pictures."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.BACKGROUNDS)
-
-
-def shells(incomplete: str) -> list[str]:
-    """Return names of shells."""
-    return starting(incomplete, SHELLS)
 
 
 def specs(incomplete: str) -> list[str]:

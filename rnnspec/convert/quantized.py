@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnspec import pipeline, saving
-from rnnspec.backends.contract import Trace
+from rnnspec.backends.contract import QUANTIZE, Trace
 from rnnspec.comparison.case import run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.verify import batches, case_of
@@ -68,7 +68,7 @@ class Quantization:
     def _write_rounded(self, folder: Path) -> None:
         """Write the files again, from source that rounds its arrays."""
         proof, exact = self.proof, self.proof.generated
-        options = replace(exact.options, quantize=self.kind)
+        options = {**exact.options, QUANTIZE.name: self.kind}
         rounded = pipeline.generate(proof.program, exact.backend, exact.form, options)
         model = pipeline.instantiate(rounded, drawn=False)
         rounded.store.write(model, proof.arrays)
@@ -99,7 +99,7 @@ class Quantization:
         proof = self.proof
         generated, program = proof.generated, proof.program
         model = generated.backend.runtime.reload(folder, generated.network.name, generated.entry)
-        for batch in batches(program.network, generated.options.max_steps):
+        for batch in batches(program.network, generated.longest):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)
             if generated.backend.quantizes_source:

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Imported:
     unlike: tuple[str, ...] = ()
     spec: str = ""
     source: Form | None = None
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
     text: str = ""
     open_file: Callable[[], Callable[[Array], Array]] | None = None
     padded_at_end: bool = False

@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rnnspec import saving
-from rnnspec.backends import BACKENDS, Backend, get, having, single_file
+from rnnspec.backends import BACKENDS, Backend, get, having, option_needs, options_in
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.backends.needs import FILES, SINGLE_FILE
+from rnnspec.backends.needs import FILES
 from rnnspec.errors import (
     BackendError,
     ModelError,
@@ -262,14 +262,17 @@ def _reader(backend: Backend) -> Reader:
 def _built_by(backend: Backend) -> Iterator[Kind]:
     """Yield the kinds of files that a backend writes: a single one, or several in a folder."""
     read = partial(_read_built, backend=backend)
-    if backend.single_file:
+    for option in backend.options:
+        if not option.suffix:
+            continue
+        options = {option.name: True}
         yield Kind(
-            title=f"{backend.title} source of rnnspec ({backend.single_suffix})",
-            recognises=_has_suffix(backend.single_suffix),
+            title=f"{backend.title} source of rnnspec ({option.suffix})",
+            recognises=_has_suffix(option.suffix),
             read=read,
             files=lambda path: _reader(backend).files(path),
             instead=_SPEC_INSIDE,
-            output=saving.BackendFiles(single_file(backend)),
+            output=saving.BackendFiles(backend.with_options(options), options=options),
         )
     yield Kind(
         title=f"{f'a {backend.suffix} file' if backend.suffix else 'a folder'} of {backend.title}",
@@ -346,25 +349,25 @@ def output_for(
     backend: str | None = None,
     form: Form | None = None,
     options: SourceOptions = DEFAULTS,
-    *,
-    single: bool = False,
 ) -> saving.Output:
     """Return what writes an output, judged by its path, or what a named backend writes.
 
-    A folder without a named backend is of the first one that writes folders. With ``single``, or
-    where the ending says so, it is a single file. An output with source has it in a form.
+    A folder without a named backend is of the first one that writes folders. If an option or the
+    ending asks for it, it is a single file. An output with source has it in a form.
 
     Raises:
         UsageError: nothing writes such a path, or the backend does not, or it has no source of this
             form.
     """
-    if single or saving.is_single_file(path):
-        able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
-        known: list[saving.Output] = [saving.BackendFiles(single_file(each)) for each in able]
-    elif backend is not None:
-        known = [saving.BackendFiles(get(backend, FILES))]
+    options = {**options, **options_in(path)}
+    known: list[saving.Output]
+    if backend is not None:
+        chosen = get(backend, FILES, *option_needs(options))
+        known = [saving.BackendFiles(chosen.with_options(options))]
     else:
-        known = [kind.output for kind in kinds() if kind.output is not None]
+        pairs = [(each, each.with_options(options)) for each in having(FILES)]
+        known = [saving.BackendFiles(other) for each, other in pairs if other != each]
+        known = known or [kind.output for kind in kinds() if kind.output is not None]
     output = next((each for each in known if each.is_named(path)), None)
     if output is None:
         paths = dict.fromkeys(form for each in known for form in each.paths)

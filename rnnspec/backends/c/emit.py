@@ -9,6 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Function, Layers
 from rnnspec.backends.c.linebreaks import break_lines
@@ -113,9 +114,9 @@ class CSource:
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     """Return the source of a network, in which every array is zeros."""
     stepped = form == "step"
-    most = options.max_steps or _most_steps(network)
-    target = options.target or "portable"
-    rounded = options.quantize is not None
+    most = options.get("max_steps") or _most_steps(network)
+    target = options.get("target", TARGETS[0])
+    rounded = "quantize" in options
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
     by_path = {(stored.layer, stored.path): stored for stored in arrays}
@@ -324,4 +325,5 @@ EMITTER = Emitter(
     emit=emit,
     fields=lambda _network, _node, form: (_FIELDS[form],),
     refusals=refusals,
+    longest=lambda options: options.get("max_steps"),
 )

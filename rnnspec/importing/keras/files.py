@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
@@ -228,7 +228,7 @@ class SavedFile:
     imported: Imported
     config: Any
     form: str = ""
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
 
     @property
     def tool(self) -> str:
