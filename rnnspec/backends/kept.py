@@ -100,50 +100,50 @@ class Saved(Protocol):
     @property
     def form(self) -> str:
         """The form of source that the files state, empty if they state none."""
+        return ""
 
     @property
     def options(self) -> SourceOptions:
         """The options of the source that the files state."""
+        return DEFAULTS
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Sentences on what is not carried over."""
+        return ()
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
 
     def written(self, text: str) -> str:
         """Return source of the spec, with the numbers of the files if they have them in source."""
+        return text
 
-    def problem(self, text: str, fresh: Callable[[], Any]) -> str:
+    def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why this is not the model of the source, empty if it is."""
+        return ""
 
-    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return the reasons why the files shall not be run."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
-class SavedByName:
+class SavedByName(Saved):
     """A file of arrays named ``layer.path``, with the source beside it."""
 
     file: Path
-    tool: str
+    title: str
     arrays: Mapping[str, Array]
-    form: str = ""
-    options: SourceOptions = DEFAULTS
-    left_out: tuple[str, ...] = ()
+
+    @property
+    def tool(self) -> str:
+        """The kind of file, and the title of the backend that wrote it."""
+        return f"arrays of {self.title}, with the spec in the file"
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays."""
         return gather(NamedArrays(self.arrays))
-
-    def written(self, text: str) -> str:
-        """Return the source: its numbers are in a file of their own."""
-        return text
-
-    def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
-        """Return no problem: the arrays say all that there is."""
-        return ""
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return why the source beside the arrays is not run, unless it is ours."""
@@ -198,8 +198,7 @@ def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
 
     def saved(path: Path, _network: Network) -> Saved:
         file = weights_in(path)
-        tool = f"arrays of {title}, with the spec in the file"
-        return SavedByName(file, tool, read_safetensors(file))
+        return SavedByName(file, title, read_safetensors(file))
 
     return Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
 

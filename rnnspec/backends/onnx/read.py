@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
-from rnnspec.backends.kept import Reader
+from rnnspec.backends.contract import ArrayType
+from rnnspec.backends.kept import Reader, Saved
 from rnnspec.backends.onnx.contents import ArrayError, Contents, load
 from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
 from rnnspec.errors import UsageError, brief
@@ -49,7 +49,7 @@ class KeptInFile:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnFile:
+class OwnFile(Saved):
     """An ONNX file that rnnspec wrote."""
 
     contents: Contents
@@ -74,16 +74,6 @@ class OwnFile:
         """The kind of file and what wrote it, in words."""
         return f"ONNX file of {self.contents.writer}"
 
-    @property
-    def options(self) -> SourceOptions:
-        """No options: source of this backend has none."""
-        return DEFAULTS
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Nothing: a graph has no training."""
-        return ()
-
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays in the initializers.
 
@@ -91,10 +81,6 @@ class OwnFile:
             UsageError: they cannot be read, or are others.
         """
         return gather(KeptInFile(_weights(self.contents)))
-
-    def written(self, text: str) -> str:
-        """Return the source: a file has none."""
-        return text
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why the graph of the file, without its weights, is not that of the source."""
@@ -112,10 +98,6 @@ class OwnFile:
         )
         changed = "it was changed, or another version of rnnspec wrote it"
         return "" if same else f"its graph is not that of the spec in it: {changed}"
-
-    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
-        """Return no reason: a graph of ours can be run."""
-        return ()
 
 
 def own(path: Path) -> OwnFile:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from glob import escape
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,24 +35,30 @@ _MOST = 10
 Array = NDArray[Any]
 Plan = tuple[str, Callable[[], Array]]
 """The canonical name of an array, and its reading."""
-Arrays = Callable[["Account", "Sequence[Foreign]", "Sequence[Foreign]"], "Source"]
-"""The arrays, given all layers in order, and those that have arrays."""
+MatchArrays = Callable[["Account", "Sequence[Foreign]", "Sequence[Foreign]"], "LayerArrays"]
+"""Match arrays to layers: all in order, and those that have arrays."""
 
 
-class Source(Protocol):
-    """The arrays of a file by layer."""
+class LayerArrays:
+    """The arrays of a file or a live model, in the group of each layer."""
+
+    def __init__(self, stored: Mapping[str, Sequence[Stored]]) -> None:
+        self.stored = stored
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer in Keras's order."""
+        return self.stored.get(layer.name, [])
 
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
+        return [name for names in self.groups().values() for name in names if name not in used]
 
     def groups(self) -> Mapping[str, Sequence[str]]:
-        """Return the names of the arrays of each layer in the file, used or not."""
+        """Return the names of the arrays in each group, in the order of the file."""
+        return {name: [array.name for array in group] for name, group in self.stored.items()}
 
 
-def stored_of(source: Source, layer: Foreign) -> Sequence[Stored]:
+def stored_of(source: LayerArrays, layer: Foreign) -> Sequence[Stored]:
     """Return the arrays of a layer, which may be a part of those of a layer in the file."""
     if layer.part is None:
         return source.of(layer)
@@ -152,7 +158,7 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
     form: str,
     version: Version,
     known: nodes.Network,
-    source: Arrays,
+    match: MatchArrays,
     order: Sequence[str] = (),
 ) -> Imported:
     """Return the arrays of a known network, whose source has the layers in an ``order``, if known.
@@ -188,7 +194,7 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
     ]
     layers.sort(key=lambda layer: position.get(layer.name, -1))
     own = [layer for layer in layers if layer.name in with_arrays]
-    stored = source(account, layers, own)
+    stored = match(account, layers, own)
     _check_number(account, own, stored)
     if not order and isinstance(stored, Numbered):
         _check_order(account, known, [each for each in placed if params(each.node)])
@@ -205,7 +211,7 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
     )
 
 
-def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -> None:
+def _check_number(account: Account, layers: Sequence[Foreign], source: LayerArrays) -> None:
     """Refuse arrays of another number of layers, which would be as many reasons."""
     ignored = account.take_ignored(source.others(set()))
     groups = [
@@ -269,7 +275,7 @@ def _is_tied(node: nodes.Layer) -> bool:
     return isinstance(node, nodes.Dense) and node.tied is not None
 
 
-def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dict[str, Array]:
+def canonical(account: Account, placed: Sequence[Placed], source: LayerArrays) -> dict[str, Array]:
     """Return the canonical arrays of a network by name.
 
     What is missing, left over or of another shape is refused in the account; the result is then
@@ -425,38 +431,25 @@ _ELSEWHERE = {
 }
 
 
-class Named:
+class Named(LayerArrays):
     """Groups by the names of layers, with ``layer_names`` and ``weight_names`` (``.h5``)."""
 
     def __init__(
         self, file: Hdf5, group: Group, account: Account, layers: Sequence[Foreign]
     ) -> None:
-        self._file = file
-        self._found: dict[str, list[Stored]] = {}
+        stored = dict[str, list[Stored]]()
         for name in file.names(group, "layer_names"):
             inner = file.group(group, name)
             if inner is None:
                 raise file.wrong(f"{name}: expected the group of this layer, received none")
-            if names := file.names(inner, "weight_names"):
-                self._found[name] = self._arrays_at(inner, names, account)
-        self._found = {name: arrays for name, arrays in self._found.items() if arrays}
+            if arrays := _arrays_at(file, inner, account):
+                stored[name] = arrays
+        super().__init__(stored)
         self._names = self._match_groups(account, layers)
-
-    def _arrays_at(self, group: Group, names: list[str], account: Account) -> list[Stored]:
-        kept = []
-        for name in names:
-            found = self._file.inside(group, name)
-            if found is None:
-                raise self._file.wrong(f"{name}: expected an array, received none")
-            if _RANDOM.search(name):
-                account.leave("the state of random numbers")
-            else:
-                kept.append(self._file.array(found, name))
-        return kept
 
     def _match_groups(self, account: Account, layers: Sequence[Foreign]) -> dict[str, str]:
         """Return the group of each layer: by name, or else in order, as Keras does it."""
-        names, groups = list(dict.fromkeys(map(_group, layers))), list(self._found)
+        names, groups = list(dict.fromkeys(map(_group, layers))), list(self.stored)
         if set(names) == set(groups) or not names:
             return {name: name for name in groups}
         pairs = dict(zip(names, groups, strict=False))
@@ -464,77 +457,76 @@ class Named:
             renamed = ", ".join(f"{one} from {two}" for one, two in pairs.items() if one != two)
             account.infer(f"arrays matched in order, as names differ: {renamed}")
             return pairs
-        return {name: name for name in names if name in self._found}
-
-    def groups(self) -> dict[str, list[str]]:
-        """Return the names of the arrays in each group, in the order of the file."""
-        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
+        return {name: name for name in names if name in self.stored}
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""
-        found = self._found.get(self._names.get(_group(layer), ""), [])
+        arrays = self.stored.get(self._names.get(_group(layer), ""), [])
         if not layer.within:
-            return found
+            return arrays
         # Those of all layers of a model are in one group.
-        return [each for each in found if layer.own_name in each.name.split("/")]
+        return [array for array in arrays if layer.own_name in array.name.split("/")]
 
-    def others(self, used: set[str]) -> Sequence[str]:
-        """Return the names of all arrays that are not in ``used``."""
-        return [
-            each.name for arrays in self._found.values() for each in arrays if each.name not in used
-        ]
+
+def _arrays_at(file: Hdf5, group: Group, account: Account) -> list[Stored]:
+    arrays = []
+    for name in file.names(group, "weight_names"):
+        dataset = file.inside(group, name)
+        if dataset is None:
+            raise file.wrong(f"{name}: expected an array, received none")
+        if _RANDOM.search(name):
+            account.leave("the state of random numbers")
+        else:
+            arrays.append(file.array(dataset, name))
+    return arrays
 
 
 def _group(layer: Foreign) -> str:
     return layer.within[0][1] if layer.within else layer.name
 
 
-class Numbered:
+class Numbered(LayerArrays):
     """Groups by class and number, with arrays by number below ``vars`` (``.keras``)."""
 
     def __init__(self, file: Hdf5, account: Account, layers: Sequence[Foreign]) -> None:
-        self._all: dict[str, Stored] = {}
+        stored = dict[str, list[Stored]]()
         self._paths: dict[str, str] = {}
         root = "_layer_checkpoint_dependencies"
         root = root if file.inside(file.root, "layers") is None else "layers"
-        for path, found in file.arrays(file.root, ""):
+        for path, dataset in file.arrays(file.root, ""):
             top = path.partition("/")[0]
             if _RANDOM.search(path):
                 account.leave("the state of random numbers")
             elif top in _ELSEWHERE:
                 account.leave(_ELSEWHERE[top])
             else:
-                self._all[path] = file.array(found, path)
-        self._folders: dict[str, list[str]] = {}
-        for path in self._all:
-            self._folders.setdefault(path.rpartition("/")[0], []).append(path)
+                stored.setdefault(path.rpartition("/")[0], []).append(file.array(dataset, path))
+        super().__init__(stored)
         numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
-        for each in layers:
+        for layer in layers:
             start = root
-            for at, (kind, _) in enumerate(each.within, 1):
-                if each.within[:at] not in models:
-                    models[each.within[:at]] = f"{_folder(numbers, start, kind)}/{root}"
-                start = models[each.within[:at]]
-            self._paths[each.name] = _folder(numbers, start, each.kind)
+            for at, (kind, _) in enumerate(layer.within, 1):
+                if layer.within[:at] not in models:
+                    models[layer.within[:at]] = f"{_folder(numbers, start, kind)}/{root}"
+                start = models[layer.within[:at]]
+            self._paths[layer.name] = _folder(numbers, start, layer.kind)
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""
-        found = list[Stored]()
-        for part in _parts(layer):
-            own = self._folders.get(f"{self._paths[layer.name]}/{part}vars", [])
-            found += [self._all[path] for path in sorted(own, key=_place)]
-        return found
-
-    def others(self, used: set[str]) -> Sequence[str]:
-        """Return the names of all arrays that are not in ``used``."""
-        return [name for name in self._all if name not in used]
+        folders = [f"{self._paths[layer.name]}/{part}vars" for part in _parts(layer)]
+        return [
+            array
+            for folder in folders
+            for array in sorted(self.stored.get(folder, []), key=lambda array: _place(array.name))
+        ]
 
     def groups(self) -> dict[str, list[str]]:
         """Return the names of the arrays in the folder of each layer, in the order of the file."""
-        found = dict[str, list[str]]()
-        for path in self._all:
-            found.setdefault("/".join(path.split("/")[:2]), []).append(path)
-        return found
+        groups = dict[str, list[str]]()
+        for folder, arrays in self.stored.items():
+            group = groups.setdefault("/".join(f"{folder}/".split("/")[:2]), [])
+            group += [array.name for array in arrays]
+        return groups
 
 
 def _folder(numbers: Counter[str], start: str, kind: str) -> str:

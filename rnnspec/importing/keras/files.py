@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.kept import Saved
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.kept import Kept
     from rnnspec.importing.imported import Imported
-    from rnnspec.importing.keras.arrays import Source
+    from rnnspec.importing.keras.arrays import LayerArrays
     from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
@@ -66,8 +66,10 @@ class StoredModel:
         # Keras 3 numbers the arrays of each object in the folder vars.
         return any("vars" in path.split("/") for path, _ in self.file.arrays(self.group, ""))
 
-    def source(self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]) -> Source:
-        """Return the arrays: of all ``layers``, ``own`` have some."""
+    def match_arrays(
+        self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]
+    ) -> LayerArrays:
+        """Match the arrays to all ``layers``, of which ``own`` have some."""
         if self.file.states(self.group, "layer_names", "layer_names0"):
             return Named(self.file, self.group, account, own)
         return Numbered(self.file, account, layers)
@@ -204,7 +206,9 @@ def saved(path: Path, network: Network) -> SavedFile:
         if stored.compiled:
             account.leave("optimizer, loss and metrics")
         order = _names(stored.config)
-        imported = arrays_of(account, stored.form, stored.version, network, stored.source, order)
+        imported = arrays_of(
+            account, stored.form, stored.version, network, stored.match_arrays, order
+        )
         return SavedFile(imported, stored.config)
 
 
@@ -222,13 +226,11 @@ def _names(config: Any) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class SavedFile:
+class SavedFile(Saved):
     """The arrays in a file, and its configuration, of which nothing is built."""
 
     imported: Imported
     config: Any
-    form: str = ""
-    options: SourceOptions = DEFAULTS
 
     @property
     def tool(self) -> str:
@@ -243,10 +245,6 @@ class SavedFile:
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:  # noqa: ARG002
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
-
-    def written(self, text: str) -> str:
-        """Return the source: a file has none."""
-        return text
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return how the configuration differs from that of a live model, empty if it does not.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
+from rnnspec.importing import unplaced
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import ACTIVATIONS, layer_activation
@@ -13,7 +15,6 @@ from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_ce
 from rnnspec.importing.keras.settings import MODELS, Settings, foreign, in_float32, initializer
 from rnnspec.importing.keras.windows import read_conv, read_window_pooling, read_zero_padding
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +99,8 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
     if layer.tied:
         vocabulary = settings.size("input_dim")
         settings.drop(*(key for key in layer.config if settings.states(key)))
-        return pieces.Layer(layer=layer, node=_dense_node(layer, vocabulary, "linear", bias=False))
+        node = unplaced.dense(layer.name, vocabulary, activation="linear", bias=False)
+        return pieces.Layer(layer=layer, node=node)
     trainable = settings.flag("trainable", True)
     # Old files have the type of the tokens here.
     settings.common(tokens=True)
@@ -116,38 +118,18 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
     drawn = initializer(settings.take("embeddings_initializer", "uniform"))
     if drawn is None:
         settings.account.leave("embeddings_initializer", layer.name)
-    node = nodes.Embedding(
-        name=layer.name,
-        input=(length,),
-        vocabulary=settings.size("input_dim"),
-        dim=settings.size("output_dim"),
-        masked=settings.flag("mask_zero", False),
-        trainable=trainable,
-        initializer=drawn or Uniform(0.05),
-        pretrained=None,
-    )
-    return pieces.Layer(layer=layer, node=node)
+    vocabulary, dim = settings.size("input_dim"), settings.size("output_dim")
+    embedding = unplaced.embedding(layer.name, vocabulary, dim, trainable=trainable)
+    embedding = replace(embedding, input=(length,), masked=settings.flag("mask_zero", False))
+    embedding = replace(embedding, initializer=drawn) if drawn else embedding
+    return pieces.Layer(layer=layer, node=embedding)
 
 
 def _dense(settings: Settings, layer: Foreign) -> Piece:
     units, activation = settings.size("units"), layer_activation(settings)
     bias = settings.flag("use_bias", True)
-    node = _dense_node(layer, units, activation, bias=bias)
+    node = unplaced.dense(layer.name, units, activation=activation, bias=bias)
     return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
-
-
-def _dense_node(
-    layer: Foreign, units: int, activation: nodes.Activation, *, bias: bool
-) -> nodes.Dense:
-    return nodes.Dense(
-        name=layer.name,
-        input=(),
-        units=units,
-        activation=activation,
-        bias=bias,
-        kernel_initializer=pieces.SHARED,
-        bias_initializer=pieces.SHARED,
-    )
 
 
 def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stack:

@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.ir.initializers import Initializer
-
-SHARED = Constant(0.0)
-"""Stands for the initializers of a node, which are those of the whole network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +36,8 @@ class Layer:
 
     The ``input`` of an embedding is its own ``input_length``, and ``masked`` its ``mask_zero``.
     ``initializers`` are those of the roles ``kernel``, ``recurrent``, ``bias`` and ``forget`` (the
-    bias of that gate) that it has, None where the language lacks one; the node has none of them
-    yet. ``lacks`` are the arrays that the
-    layer does without.
+    bias of that gate) that it has, None where rnnspec has none; the node does not have them yet.
+    ``lacks`` are the arrays that the layer does without.
     """
 
     layer: Foreign

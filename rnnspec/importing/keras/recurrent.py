@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
+from rnnspec.importing import unplaced
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import cell_activation
@@ -155,20 +156,13 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
         if bias:
             own = drawn["bias"] if isinstance(drawn["bias"], Constant) else None
             drawn["forget"] = Constant(1.0) if unit else own
-    node = nodes.Recurrent(
-        name=layer.name,
-        input=(),
-        cell=cell,
-        units=settings.size("units"),
-        merge=None,
-        bias=bias,
+    units, sequences = settings.size("units"), run.return_sequences
+    node = replace(
+        unplaced.recurrent(
+            layer.name, cell, units, merge=None, bias=bias, return_sequences=sequences
+        ),
         dropout=0.0 if fused else settings.rate("dropout", 0.0),
         recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
-        masked=False,
-        return_sequences=run.return_sequences,
-        kernel_initializer=pieces.SHARED,
-        recurrent_initializer=pieces.SHARED,
-        bias_initializer=pieces.SHARED,
     )
     return pieces.Recurrent(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 

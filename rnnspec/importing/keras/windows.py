@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
+from rnnspec.importing import unplaced
 from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
@@ -24,16 +25,10 @@ def read_conv(settings: Settings, layer: Foreign) -> Piece:
     """Return a convolution."""
     settings.only("groups", 1, why="each filter of the language reads all features")
     bias = settings.flag("use_bias", True)
-    node = nodes.Conv(
-        name=layer.name,
-        input=(),
-        filters=settings.size("filters"),
-        window=_window(settings, "kernel_size", settings.size_over_steps("strides", 1)),
-        activation=layer_activation(settings),
-        bias=bias,
-        masked=False,
-        kernel_initializer=pieces.SHARED,
-        bias_initializer=pieces.SHARED,
+    filters = settings.size("filters")
+    window = _window(settings, "kernel_size", settings.size_over_steps("strides", 1))
+    node = replace(
+        unplaced.conv(layer.name, filters, window, bias=bias), activation=layer_activation(settings)
     )
     return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
 
