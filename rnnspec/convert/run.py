@@ -20,7 +20,7 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.pipeline import Program
     from rnnspec.saving import Written
     from rnnspec.slots import Array

@@ -13,7 +13,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.spec import models, names, reserved
+from rnnspec.spec import models, names
 from rnnspec.words import MEANINGS
 
 if TYPE_CHECKING:
@@ -35,25 +35,25 @@ def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
     """Return the schemas of names that no network and no layer can have."""
     # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
     # name before a comparison: the pattern allows them everywhere.
-    classes = names.without_underscores(taken) | {n for n in reserved.BUILTINS if "_" not in n}
+    classes = names.without_underscores(taken) | {n for n in names.BUILTINS if "_" not in n}
     return {
         "TakenNetworkName": _name_schema(
             {
-                *reserved.KEYWORDS,
-                *reserved.CAPITAL_KEYWORDS,
-                *reserved.PACKAGES,
-                *reserved.STANDARD_LIBRARY,
-                *reserved.RUN_UNASKED,
-                *reserved.WINDOWS_DEVICES,
+                *names.KEYWORDS,
+                *names.CAPITAL_KEYWORDS,
+                *names.PACKAGES,
+                *names.STANDARD_LIBRARY,
+                *names.RUN_UNASKED,
+                *names.WINDOWS_DEVICES,
             },
             "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes)),
             "Keywords, modules and builtins of Python, packages, and names used in generated code.",
         ),
         "TakenLayerName": _name_schema(
             {
-                *reserved.KEYWORDS,
-                *reserved.CAPITAL_KEYWORDS,
-                reserved.INPUT,
+                *names.KEYWORDS,
+                *names.CAPITAL_KEYWORDS,
+                names.INPUT,
                 *(name for own in taken for name in (*own.in_framework, *own.in_class)),
             },
             "|".join(filter(None, (own.framework_pattern for own in taken))),

@@ -17,7 +17,7 @@ from rnnspec.importing.kinds import titles
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.to_files import ImportedFile
+    from rnnspec.importing.run import ImportedFile
 
 _KINDS = titles(importable=True)
 
@@ -62,7 +62,7 @@ def import_(
     """
     # Imported here because '--help' reads no model.
     from rnnspec.cli.frameworks import import_required
-    from rnnspec.importing.to_files import import_file
+    from rnnspec.importing.run import import_file
 
     model = import_file(
         source,

@@ -9,10 +9,17 @@ from rnnspec.errors import listed
 from rnnspec.importing import unplaced
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.activations import ACTIVATIONS, layer_activation
 from rnnspec.importing.keras.arrays import Foreign, Version, snake
 from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_cells, read_recurrent
-from rnnspec.importing.keras.settings import MODELS, Settings, foreign, in_float32, initializer
+from rnnspec.importing.keras.settings import (
+    ACTIVATIONS,
+    MODELS,
+    Settings,
+    foreign,
+    in_float32,
+    initializer,
+    layer_activation,
+)
 from rnnspec.importing.keras.windows import read_conv, read_window_pooling, read_zero_padding
 from rnnspec.ir import nodes
 

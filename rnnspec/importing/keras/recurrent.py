@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, cast, get_args
 from rnnspec.importing import unplaced
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.activations import cell_activation
 from rnnspec.importing.keras.arrays import Placed
-from rnnspec.importing.keras.settings import Settings, foreign
+from rnnspec.importing.keras.settings import Settings, cell_activation, foreign
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
 from rnnspec.words import CellActivation, Merge

@@ -9,7 +9,7 @@ from rnnspec.importing import unplaced
 from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.activations import layer_activation
+from rnnspec.importing.keras.settings import Settings, layer_activation
 from rnnspec.ir import nodes
 from rnnspec.words import WindowPadding
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft
     from rnnspec.importing.keras.pieces import Piece
-    from rnnspec.importing.keras.settings import Settings
     from rnnspec.words import WindowStatistic
 
 
