@@ -97,8 +97,8 @@ class Model:
     def remarks(self) -> tuple[str, ...]:
         """What the model does not state itself, what was left behind, and the comparison."""
         return (
-            *(f"inferred: {each}" for each in self.inferred),
-            *(f"not carried over: {each}" for each in self.left_out),
+            *(f"inferred: {sentence}" for sentence in self.inferred),
+            *(f"not carried over: {sentence}" for sentence in self.left_out),
             self.compared,
         )
 

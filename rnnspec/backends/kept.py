@@ -79,7 +79,7 @@ class NamedArrays:
     def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
         names = {f"{layer}.{path}" for layer, path in known}
-        return {name: each.shape for name, each in self.arrays.items() if name not in names}
+        return {name: array.shape for name, array in self.arrays.items() if name not in names}
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""

@@ -101,7 +101,7 @@ def read_batch(path: str | os.PathLike[str]) -> Array:
             raise UsageError(str(error), os.fspath(path)) from None
 
 
-def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
+def checked_batch(network: Network, values: ArrayLike, source: str) -> Array:
     """Return a given batch in the dtype of ``draw_batch``; messages call it ``source``.
 
     Numbers are rounded to float32, because models in use receive float32.
@@ -111,7 +111,7 @@ def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
             vocabulary, a number that is not finite, or nothing but padding.
     """
     try:
-        batch = _check(network.input, as_array(given))
+        batch = _check(network.input, as_array(values))
     except ArrayError as error:
         raise UsageError(str(error), source) from None
     least = least_steps(network)

@@ -104,7 +104,7 @@ class SpecParity:
     def own(self) -> dict[str, list[OwnOptimizer]]:
         """The own optimizers of each backend that has some, by their names."""
         own = [result.own for result in self.backends.values() if result.own]
-        return {name: [each[name] for each in own] for name in own[0]} if own else {}
+        return {name: [optimizers[name] for optimizers in own] for name in own[0]} if own else {}
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:
@@ -185,7 +185,7 @@ class ParityReport:
     @property
     def versions(self) -> list[str]:
         """The versions of the backends."""
-        return sorted({each.version for spec in self.specs for each in spec.backends.values()})
+        return sorted({result.version for spec in self.specs for result in spec.backends.values()})
 
     def __str__(self) -> str:
         return text_of(self)
@@ -210,7 +210,7 @@ class ParityReport:
 
 
 def _spec(spec: SpecParity) -> dict[str, Any]:
-    refused = {name: [asdict(each) for each in words] for name, words in spec.refused.items()}
+    refused = {name: [asdict(refusal) for refusal in words] for name, words in spec.refused.items()}
     return {
         "name": spec.name,
         "equal": spec.equal,
@@ -224,16 +224,18 @@ def _spec(spec: SpecParity) -> dict[str, Any]:
 
 
 def _backend(result: BackendResult) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "version": result.version,
         "form": result.form,
         "layers": result.layers,
         "parameters": result.parameters.as_dict(),
     }
     for level, finding in result.findings.items():
-        found[f"{level}_max_difference"] = finding.difference
-        found[f"{level}_max_difference_at"] = finding.where
-        found[f"{level}_tolerance"] = finding.allowed
+        row[f"{level}_max_difference"] = finding.difference
+        row[f"{level}_max_difference_at"] = finding.where
+        row[f"{level}_tolerance"] = finding.allowed
     if result.own:
-        found["own_optimizers"] = {name: each.as_dict() for name, each in result.own.items()}
-    return found
+        row["own_optimizers"] = {
+            name: optimizer.as_dict() for name, optimizer in result.own.items()
+        }
+    return row

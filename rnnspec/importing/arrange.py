@@ -86,14 +86,14 @@ class _Plan:
         self._trunk_end = 0
 
     def _users(self, at: int) -> list[int]:
-        found = [user for user, step in self.steps.items() if at in step.sources]
-        return found + [_RESULT for result in self.results if result == at]
+        users = [user for user, step in self.steps.items() if at in step.sources]
+        return users + [_RESULT for result in self.results if result == at]
 
     def _redirect(self, old: int, new: int) -> None:
         """Let everything that takes the output at ``old`` take that at ``new``."""
         for step in self.steps.values():
-            step.sources = tuple(new if each == old else each for each in step.sources)
-        self.results = [new if each == old else each for each in self.results]
+            step.sources = tuple(new if source == old else source for source in step.sources)
+        self.results = [new if source == old else source for source in self.results]
 
     def _remove(self, at: int) -> None:
         self._redirect(at, self.steps[at].sources[0])
@@ -142,7 +142,7 @@ class _Plan:
         while end not in (start, 0):
             block.insert(0, end)
             end = self.steps[end].sources[0]
-        layers = [self.steps[each].layer for each in block]
+        layers = [self.steps[index].layer for index in block]
         recurrent = [layer for layer in layers if isinstance(layer, nodes.Recurrent)]
         kinds = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
         inside = all(isinstance(layer, kinds) for layer in layers)
@@ -150,10 +150,10 @@ class _Plan:
             message = "expected the sum of the output of one recurrent layer and its input"
             raise _MisplacedError(step, message)
         behind = False
-        for each, layer in zip(block, layers, strict=True):
+        for index, layer in zip(block, layers, strict=True):
             if isinstance(layer, nodes.Dropout) and behind:
                 self.account.leave(f"dropout {layer.rate:g} before a sum")
-                self._remove(each)
+                self._remove(index)
             behind |= isinstance(layer, nodes.Recurrent)
 
     def _move_forward(self, at: int) -> None:
@@ -249,7 +249,7 @@ class _Plan:
         for index, path in enumerate(paths):
             head, copies = path[trunk:], dict[int, int]()
             for own, at in enumerate(head):
-                sources = tuple(copies.get(each, each) for each in self.steps[at].sources)
+                sources = tuple(copies.get(source, source) for source in self.steps[at].sources)
                 if at in placed:
                     head[own] = copies[at] = self._copy(at)
                 self.steps[head[own]].sources = sources

@@ -285,7 +285,7 @@ def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
     formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
     outputs = [kind.output for kind in formats]
-    named = {each.backend.name for each in outputs if isinstance(each, saving.BackendFiles)}
+    named = {output.backend.name for output in outputs if isinstance(output, saving.BackendFiles)}
     others = [backend for backend in having(FILES) if backend.name not in named]
     known = (*formats, *(kind for backend in others for kind in _built_by(backend)))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
@@ -360,14 +360,14 @@ def output_for(
     """
     if single or saving.is_single_file(path):
         able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
-        known: list[saving.Output] = [saving.BackendFiles(single_file(each)) for each in able]
+        known: list[saving.Output] = [saving.BackendFiles(single_file(writer)) for writer in able]
     elif backend is not None:
         known = [saving.BackendFiles(get(backend, FILES))]
     else:
         known = [kind.output for kind in kinds() if kind.output is not None]
-    output = next((each for each in known if each.is_named(path)), None)
+    output = next((candidate for candidate in known if candidate.is_named(path)), None)
     if output is None:
-        paths = dict.fromkeys(form for each in known for form in each.paths)
+        paths = dict.fromkeys(form for candidate in known for form in candidate.paths)
         raise UsageError(f"expected {listed(list(paths), 'or')}", str(path))
     if form is None and options == DEFAULTS:
         return output

@@ -110,9 +110,9 @@ class Context:
     def edges(self) -> Iterator[tuple[nodes.Layer, nodes.Layer]]:
         """Each layer with the one that takes its output, if no other does."""
         by_name = {layer.name: layer for layer in self.network.layers}
-        kept = nodes.kept_outputs(self.network)
+        joined = nodes.kept_outputs(self.network)
         for name, (first, *others) in nodes.sources(self.network).items():
-            if first in by_name and first not in kept and not others:
+            if first in by_name and first not in joined and not others:
                 yield by_name[first], by_name[name]
 
 

@@ -151,7 +151,7 @@ def check_network_name(name: str, taken: tuple[TakenNames, ...]) -> str:
 @cache
 def without_underscores(taken: tuple[TakenNames, ...]) -> frozenset[str]:
     """Return the names in the source of all backends as their classes have them."""
-    return frozenset(name.replace("_", "") for each in taken for name in each.in_source)
+    return frozenset(name.replace("_", "") for names in taken for name in names.in_source)
 
 
 def check_layer_name(name: str, taken: tuple[TakenNames, ...]) -> str:
@@ -166,10 +166,10 @@ def check_layer_name(name: str, taken: tuple[TakenNames, ...]) -> str:
     _check_form(name)
     if name == INPUT:
         raise _taken_error(name, "is the name of the network's input")
-    for each in taken:
-        if name in each.in_framework or re.fullmatch(each.framework_pattern, name):
-            raise _taken_error(name, each.framework_reason)
-    if any(name in each.in_class for each in taken):
+    for names in taken:
+        if name in names.in_framework or re.fullmatch(names.framework_pattern, name):
+            raise _taken_error(name, names.framework_reason)
+    if any(name in names.in_class for names in taken):
         raise _taken_error(name, "is used by the generated code")
     return name
 

@@ -88,14 +88,14 @@ class Store:
         """
         return self.gather(self._arrays_of(model))
 
-    def gather(self, kept: Kept) -> dict[str, Array]:
-        """Return all canonical arrays in ``kept``.
+    def gather(self, arrays: Kept) -> dict[str, Array]:
+        """Return all canonical arrays in ``arrays``.
 
         Raises:
-            UsageError: ``kept`` has another structure.
+            UsageError: ``arrays`` has another structure.
         """
-        _check(self.places, kept)
-        return gather(self.places, kept.get)
+        _check(self.places, arrays)
+        return gather(self.places, arrays.get)
 
     def write(self, model: Any, arrays: Mapping[str, ArrayLike]) -> None:
         """Replace all canonical arrays; the dtype and the device of the model do not change.
@@ -127,9 +127,9 @@ class Store:
         Raises:
             UsageError: the name is unknown, or the array in the model does not fit.
         """
-        kept, place = self._arrays_of(model), self._place(name)
-        _check_each((place,), kept)
-        return gather((place,), kept.get)[name]
+        arrays, place = self._arrays_of(model), self._place(name)
+        _check_each((place,), arrays)
+        return gather((place,), arrays.get)[name]
 
     def write_one(self, model: Any, name: str, array: Array) -> None:
         """Replace one canonical array, and leave the others unchanged.
@@ -167,13 +167,13 @@ class Store:
         return ModelArrays(runtime, inner)
 
 
-def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
+def gather(places: Iterable[Place], get: Callable[[str, str], Array]) -> dict[str, Array]:
     """Return canonical arrays by name; ``kept(layer, path)`` gives those of the framework."""
     arrays = {}
     for name, layer, param, slot in places:
-        array = kept(layer, slot.path)
+        array = get(layer, slot.path)
         if slot.addend is not None:
-            array = array + kept(layer, slot.addend)
+            array = array + get(layer, slot.addend)
         arrays[name] = unpack(param, slot, array if slot.row is None else array[slot.row])
     return arrays
 
@@ -181,20 +181,20 @@ def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[s
 Types = dict[tuple[str, str], str]
 
 
-def _check(places: tuple[Place, ...], kept: Kept) -> Types:
+def _check(places: tuple[Place, ...], arrays: Kept) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, path) for _, layer, _, slot in places for path in slot.paths}
-    left = [f"unexpected: {name} of {shape}" for name, shape in kept.other_shapes(known).items()]
-    return _check_each(places, kept, left)
+    left = [f"unexpected: {name} of {shape}" for name, shape in arrays.other_shapes(known).items()]
+    return _check_each(places, arrays, left)
 
 
-def _check_each(places: tuple[Place, ...], kept: Kept, left: Iterable[str] = ()) -> Types:
+def _check_each(places: tuple[Place, ...], arrays: Kept, left: Iterable[str] = ()) -> Types:
     types: Types = {}
     missing, unfit = list[str](), list[str]()
-    for place, path in ((each, path) for each in places for path in each[3].paths):
+    for place, path in ((p, path) for p in places for path in p[3].paths):
         name, layer, *_ = place
         try:
-            types[layer, path] = _dtype(place, path, kept)
+            types[layer, path] = _dtype(place, path, arrays)
         except LookupError:
             missing.append(f"missing: {name} (at {layer}.{path})")
         except _UnfitError as error:
@@ -209,7 +209,7 @@ class _UnfitError(Exception):
     """An array of a model does not fit; the text says why."""
 
 
-def _dtype(place: Place, path: str, kept: Kept) -> str:
+def _dtype(place: Place, path: str, arrays: Kept) -> str:
     """Return the dtype of the array at one path of a place.
 
     Raises:
@@ -217,7 +217,7 @@ def _dtype(place: Place, path: str, kept: Kept) -> str:
         _UnfitError: the array does not fit.
     """
     name, layer, param, slot = place
-    actual = kept.array_type(layer, path)
+    actual = arrays.array_type(layer, path)
     expected = shape_in(param, slot)
     # A stacked array has an extra leading axis.
     shape = actual.shape if slot.row is None else actual.shape[1:]

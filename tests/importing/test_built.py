@@ -105,7 +105,7 @@ def check(taken: Taken, text: str, arrays: dict[str, Any]) -> None:
 
 
 def largest(compared: Compared) -> float:
-    match = re.match(r"largest difference (\S+) in forward", compared.found)
+    match = re.match(r"largest difference (\S+) in forward", compared.outcome)
     assert match, compared
     return float(match[1])
 

@@ -171,29 +171,31 @@ def _is_ours(proto: Any) -> bool:
 
 def _word(proto: Any, key: str) -> str:
     """Return the text of a key in the metadata, empty if there is none."""
-    found = (each.value for each in proto.metadata_props if each.key == key)
+    values = (entry.value for entry in proto.metadata_props if entry.key == key)
     # Text that is not UTF-8 is bytes here.
-    return next((each for each in found if isinstance(each, str)), "")
+    return next((value for value in values if isinstance(value, str)), "")
 
 
 def _constants(graph: Any) -> dict[str, Any]:
-    return {each.name: each for each in graph.initializer if not array_of(str(each.name))[0]}
+    return {
+        tensor.name: tensor for tensor in graph.initializer if not array_of(str(tensor.name))[0]
+    }
 
 
 def _weights(contents: Contents) -> dict[str, Array]:
     from onnx import TensorProto
 
     weights, path = dict[str, "Array"](), str(contents.path)
-    for each in contents.proto.graph.initializer:
-        if not array_of(str(each.name))[0]:
+    for tensor in contents.proto.graph.initializer:
+        if not array_of(str(tensor.name))[0]:
             continue
-        if each.data_location == TensorProto.EXTERNAL:
-            message = f"{brief(each.name)}: expected its numbers in this file, not in another one"
+        if tensor.data_location == TensorProto.EXTERNAL:
+            message = f"{brief(tensor.name)}: expected its numbers in this file, not in another one"
             raise UsageError(message, path)
         try:
-            weights[each.name] = contents.array(each)
+            weights[tensor.name] = contents.array(tensor)
         except ArrayError as error:
-            message = f"{brief(each.name)}: its numbers cannot be read: {error}"
+            message = f"{brief(tensor.name)}: its numbers cannot be read: {error}"
             raise UsageError(message, path) from error
     return weights
 

@@ -135,7 +135,7 @@ def _output_needs(backend: str | None, output: Path | None, *, single: bool) -> 
         return ()
     if single:
         return (FILES, needs.SINGLE_FILE)
-    if backend is None and output.suffix in {each.suffix for each in BACKENDS_OF_FILES}:
+    if backend is None and output.suffix in {known.suffix for known in BACKENDS_OF_FILES}:
         return (FILES, needs.ending(output.suffix))
     return (FILES,)
 

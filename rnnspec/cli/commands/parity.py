@@ -99,7 +99,7 @@ def parity(
     parameters, outputs, gradients, and 20 steps of training.
     """
     lists = [*(backend or ()), *(former_backend or ())]
-    listed = [name.strip() for each in lists for name in each.split(",")]
+    listed = [name.strip() for group in lists for name in group.split(",")]
     backends = list(dict.fromkeys(listed)) or None
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
@@ -128,10 +128,10 @@ def parity(
         own = trains_own(optimizer, level, dtype)
         highest = level_for("training" if own else level, source_form)
         chosen = comparable(backends, highest, dtype, source_form, own=own)
-        kept = files_to_keep(inputs, programs)
+        protected = files_to_keep(inputs, programs)
         if html is not None:
-            kept = kept.and_of([] if batch is None else [(batch, "the batch")])
-            check_target(html, force=force, inputs=kept)
+            protected = protected.and_of([] if batch is None else [(batch, "the batch")])
+            check_target(html, force=force, inputs=protected)
             if html.suffix not in (".html", ".htm"):
                 raise UsageError("expected a path that ends in .html", str(html))
         ready = prepare(
@@ -154,7 +154,7 @@ def parity(
 
             command = shlex.join(["rnnspec", *sys.argv[1:]])
             text = page(report, [program.spec for program in programs], seed=seed, command=command)
-            write_file(html, text, force=force, inputs=kept)
+            write_file(html, text, force=force, inputs=protected)
         # After the report, which shows how far apart all values are.
         if not report.equal:
             raise ParityError(report.differences)

@@ -144,10 +144,10 @@ class Version:
     @classmethod
     def of(cls, text: object) -> Version:
         """Return the version in a text such as ``2.2.4-tf``."""
-        found = re.match(r"(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
-        if found is None:
+        match = re.match(r"(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
+        if match is None:
             return cls("", 2, 0)
-        return cls(str(text)[:40], int(found[1]), int(found[2]))
+        return cls(str(text)[:40], int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"Keras {self.text}" if self.text else "Keras 2"
@@ -181,29 +181,32 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         for node in known.layers
     ]
     with_arrays = {
-        layer.name for each in placed if params(each.node) for layer in (each.layer, *each.others)
+        layer.name
+        for entry in placed
+        if params(entry.node)
+        for layer in (entry.layer, *entry.others)
     }
     position = {name: at for at, name in enumerate(order)}
     # A tied output without a bias is no layer, but a second call of the embedding. Counted as one,
     # it would shift the numbers that Keras gives the dense layers behind it.
     layers = [
         layer
-        for each in placed
-        if params(each.node) or not _is_tied(each.node)
-        for layer in (each.layer, *each.others)
+        for entry in placed
+        if params(entry.node) or not _is_tied(entry.node)
+        for layer in (entry.layer, *entry.others)
     ]
     layers.sort(key=lambda layer: position.get(layer.name, -1))
     own = [layer for layer in layers if layer.name in with_arrays]
     stored = match(account, layers, own)
     _check_number(account, own, stored)
     if not order and isinstance(stored, Numbered):
-        _check_order(account, known, [each for each in placed if params(each.node)])
+        _check_order(account, known, [entry for entry in placed if params(entry.node)])
     account.check()
     arrays = canonical(account, placed, stored)
     account.check()
-    for each in placed:
-        if params(each.node):
-            account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
+    for entry in placed:
+        if params(entry.node):
+            account.became.append(Became(entry.layer.name, entry.layer.kind, entry.node.name))
     account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
     account.differ("the file has arrays only")
     return account.finish(
@@ -219,7 +222,7 @@ def _check_number(account: Account, layers: Sequence[Foreign], source: LayerArra
     ]
     if len(groups) != len(layers):
         message = (
-            f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
+            f"expected the arrays of {len(layers)} layers ({few([own.name for own in layers])}), "
             f"received those of {len(groups)}: {few(groups) or 'none'}"
         )
         more = len(groups) > len(layers)
@@ -233,12 +236,12 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
     for name, sources in nodes.sources(network).items():
         before[name] = set(sources).union(*(before.get(source, ()) for source in sources))
     seen = dict[object, list[str]]()
-    for each in placed:
-        name, shapes = each.node.name, [param.shape for param in params(each.node)]
+    for entry in placed:
+        name, shapes = entry.node.name, [param.shape for param in params(entry.node)]
         # The query of an attention is a layer of its own, the last one.
-        own = shapes[: len(shapes) - len(each.others)]
+        own = shapes[: len(shapes) - len(entry.others)]
         layers = [own, *([shape] for shape in shapes[len(own) :])]
-        for layer, arrays in zip((each.layer, *each.others), layers, strict=True):
+        for layer, arrays in zip((entry.layer, *entry.others), layers, strict=True):
             alike = seen.setdefault((layer.kind, tuple(arrays)), [])
             beside = [other for other in alike if other not in before[name] and other != name]
             if beside:
@@ -283,26 +286,26 @@ def canonical(account: Account, placed: Sequence[Placed], source: LayerArrays) -
     """
     ignored = account.take_ignored(source.others(set()))
     plans, used = list[tuple[str, Callable[[], Array]]](), set(ignored)
-    for each in placed:
-        if not params(each.node):
+    for entry in placed:
+        if not params(entry.node):
             continue
         every = [
             array
-            for layer in (each.layer, *each.others)
+            for layer in (entry.layer, *entry.others)
             for array in stored_of(source, layer)
             # A layer that is a bias alone has a kernel without elements.
-            if 0 not in array.shape or not _is_tied(each.node)
+            if 0 not in array.shape or not _is_tied(entry.node)
         ]
-        if _is_tied(each.node):
-            used |= {array.name for array in source.of(each.layer) if 0 in array.shape}
+        if _is_tied(entry.node):
+            used |= {array.name for array in source.of(entry.layer) if 0 in array.shape}
         stored = [array for array in every if array.name not in ignored]
         used |= {array.name for array in stored}
         gone = [array.name for array in every if array.name in ignored]
-        if gone and len(stored) < each.number:
+        if gone and len(stored) < entry.number:
             message = f"needs {few(gone)}, which --ignore leaves out"
-            account.refuse(each.layer.name, message, "E705")
+            account.refuse(entry.layer.name, message, "E705")
         else:
-            plans += _layer(account, each, stored)
+            plans += _layer(account, entry, stored)
     for name in list(source.others(used))[:_MOST]:
         message = f"an array of no layer is left over{account.way_out([escape(name)])}"
         account.refuse(name, message, "E706")
@@ -320,12 +323,12 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
     node, name = placed.node, placed.layer.name
     number = placed.number
     if len(stored) < number:
-        received = ", ".join(each.name for each in stored) or "none"
+        received = ", ".join(array.name for array in stored) or "none"
         account.refuse(name, f"expected {number} arrays, received {received}", "E705")
         return
-    for each in stored[number : number + _MOST]:
-        message = f"expected {number} arrays, received {each.name} as well"
-        account.refuse(name, message + account.way_out([escape(each.name)]), "E706")
+    for array in stored[number : number + _MOST]:
+        message = f"expected {number} arrays, received {array.name} as well"
+        account.refuse(name, message + account.way_out([escape(array.name)]), "E706")
     if len(stored) > number:
         return
     if not isinstance(node, nodes.Recurrent):
@@ -334,8 +337,8 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
             if param.name in placed.lacks:
                 # Keras computes without it what this value of it gives.
                 yield f"{node.name}.{param.name}", partial(_constant, param)
-            elif _fits(account, name, each := next(left), (param.shape,)):
-                yield f"{node.name}.{param.name}", each.read
+            elif _fits(account, name, array := next(left), (param.shape,)):
+                yield f"{node.name}.{param.name}", array.read
         return
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
@@ -356,9 +359,9 @@ def _direction(
     number, units = len(gates(node.cell)), node.units
     wide = number * units
     biases = _bias_shapes(node.cell, wide)
-    wanted = [((node.features, wide),), ((units, wide),), *([biases] if node.bias else [])]
+    shapes = [((node.features, wide),), ((units, wide),), *([biases] if node.bias else [])]
     name = placed.layer.name
-    fit = [_fits(account, name, *pair) for pair in zip(stored, wanted, strict=True)]
+    fit = [_fits(account, name, *pair) for pair in zip(stored, shapes, strict=True)]
     if not all(fit):
         return
     fused = node.bias and len(biases) > 1 and stored[2].shape == biases[1]
@@ -397,13 +400,18 @@ def _bias_shapes(cell: nodes.Cell, wide: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _fits(
-    account: Account, layer: str, stored: Stored, wanted: tuple[tuple[int, ...], ...]
+    account: Account, layer: str, stored: Stored, expected: tuple[tuple[int, ...], ...]
 ) -> bool:
-    if stored.shape in wanted:
+    if stored.shape in expected:
         return True
-    shapes = " or ".join(map(str, wanted))
+    shapes = " or ".join(map(str, expected))
     message = f"{stored.name}: expected the shape {shapes}, received {stored.shape}"
-    if len(stored.shape) == 2 and stored.shape[0] == 2 and len(wanted) == 1 and len(wanted[0]) == 1:
+    if (
+        len(stored.shape) == 2
+        and stored.shape[0] == 2
+        and len(expected) == 1
+        and len(expected[0]) == 1
+    ):
         message += ", which a GRU with 'reset_after' true has"
     account.refuse(layer, message, "E707")
     return False
@@ -566,7 +574,7 @@ def cell_folders(layer: Foreign) -> tuple[str, ...]:
     """Return the folders of the cells of an RNN below that of the layer, in their order."""
     match layer.config:
         case {"cell": {"class_name": "StackedRNNCells", "config": {"cells": [*cells]}}}:
-            kinds = [snake(str(each["class_name"])) for each in cells]
+            kinds = [snake(str(cell["class_name"])) for cell in cells]
             before = [kinds[:at].count(kind) for at, kind in enumerate(kinds)]
             names = zip(kinds, before, strict=True)
             return tuple(f"cell/cells/{k}{f'_{n}' if n else ''}/" for k, n in names)

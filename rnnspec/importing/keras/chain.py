@@ -161,8 +161,8 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
     if layer.mask is not None and (
         draft.padding is None or in_float32(layer.mask) != in_float32(draft.padding)
     ):
-        wanted = "none" if draft.padding is None else f"{draft.padding!r}"
-        draft.doubt(layer, f"expected the padding {wanted}, received a mask of {layer.mask!r}")
+        expected = "none" if draft.padding is None else f"{draft.padding!r}"
+        draft.doubt(layer, f"expected the padding {expected}, received a mask of {layer.mask!r}")
     node = piece.node if isinstance(piece, pieces.Layer) else None
     if not isinstance(node, nodes.Conv | nodes.WindowPooling):
         draft.check_padding(layer.name, draft.now)
@@ -236,8 +236,8 @@ def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
                 draft.account.refuse(f"{layer.name}.axis", message, "E703")
     if isinstance(piece.node, nodes.BatchNorm):
         masked = now.masked and len(now.shape) > 1
-        kept = draft.masks.at[layer.name].kept
-        if kept != masked or (masked and piece.counts_padding):
+        has_mask = draft.masks.at[layer.name].present
+        if has_mask != masked or (masked and piece.counts_padding):
             what = "how padding counts in the statistics of a batch"
             draft.account.leave(what, layer.name)
     draft.add(piece.node, layer, lacks=piece.lacks)
@@ -268,7 +268,7 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
     if piece.node.activation == "linear":
         draft.leave_out(layer, "the activation 'linear'")
         return
-    if piece.masks and draft.masks.at[layer.name].kept and len(now.shape) == 2:
+    if piece.masks and draft.masks.at[layer.name].present and len(now.shape) == 2:
         draft.doubt(layer, "applies the mask of the steps to the features")
     before = draft.placed[-1] if draft.placed else None
     node = before.node if before else None
@@ -308,13 +308,13 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
     shape = now.shape
     known = None not in shape
     size = math.prod(length or 0 for length in shape)
-    wanted = piece.shape if piece.shape is not None else (size if known else -1,)
-    free = -math.prod(wanted)
-    if known and wanted.count(-1) == 1 and free and size % free == 0:
-        wanted = tuple(size // free if length == -1 else length for length in wanted)
-    if wanted == shape or (wanted[:1] == (-1,) and wanted[1:] == shape[1:] and len(shape) > 1):
+    target = piece.shape if piece.shape is not None else (size if known else -1,)
+    free = -math.prod(target)
+    if known and target.count(-1) == 1 and free and size % free == 0:
+        target = tuple(size // free if length == -1 else length for length in target)
+    if target == shape or (target[:1] == (-1,) and target[1:] == shape[1:] and len(shape) > 1):
         draft.leave_out(layer, layer.kind)
-    elif len(shape) == 2 and len(wanted) == 1:
+    elif len(shape) == 2 and len(target) == 1:
         if now.masked:
             message = "puts padding among the features; the language has no word for it"
             draft.doubt(layer, message)
@@ -323,10 +323,10 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
             draft.now = replace(now, shape=(1,), masked=False)
         else:
             draft.add(nodes.Flatten(name=layer.name, input=()), layer)
-    elif len(shape) == 1 and wanted == (1, *shape):
+    elif len(shape) == 1 and target == (1, *shape):
         draft.add(nodes.Repeat(name=layer.name, input=(), steps=1), layer)
     elif now.certain:
-        message = f"expected the same shape or a vector, received {wanted} for {shape}"
+        message = f"expected the same shape or a vector, received {target} for {shape}"
         draft.account.refuse(f"{layer.name}.target_shape", message, "E703")
         draft.now = replace(now, certain=False, ranked=False)
 

@@ -51,14 +51,14 @@ class Drawn:
                 return node
 
 
-def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
+def drawn_by(account: Account, model_pieces: Sequence[Piece]) -> Drawn:
     """Return the one initializer of each role; where layers differ, the default of the language."""
-    layers = [piece for piece in found if isinstance(piece, pieces.Layer)]
+    layers = [piece for piece in model_pieces if isinstance(piece, pieces.Layer)]
 
     def one(role: str, default: Initializer) -> Initializer:
         drawn = [piece.initializers[role] for piece in layers if role in piece.initializers]
         first = next(iter(drawn), default)
-        if first is not None and all(each == first for each in drawn):
+        if first is not None and all(initializer == first for initializer in drawn):
             return first
         what, lacks = f"{role} initializers", "one"
         if role == "forget":
@@ -79,26 +79,26 @@ def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
 class _Mask:
     """The mask that Keras has beside an output, or what dropped it."""
 
-    kept: bool = False
+    present: bool = False
     dropped: str = ""
 
 
 class Masks:
     """Where Keras has a mask: beside the output of each layer, and at its input."""
 
-    def __init__(self, found: Sequence[Piece]) -> None:
+    def __init__(self, model_pieces: Sequence[Piece]) -> None:
         self.at: dict[str, _Mask] = {}
         self.behind: dict[str, _Mask] = {}
         self.reader = False
         """True if a layer computes something else with its mask than without."""
         self.dropped = ""
-        for piece in found:
+        for piece in model_pieces:
             name = piece.layer.name
             taken = [self.behind.get(source, _Mask()) for source in piece.layer.inputs]
             own = self.at[name] = _mask_at(piece, taken)
             behind = self.behind[name] = _mask_behind(piece, own)
-            self.reader |= own.kept and _reads_mask(piece)
-            if own.kept and not behind.kept:
+            self.reader |= own.present and _reads_mask(piece)
+            if own.present and not behind.present:
                 self.dropped = self.dropped or behind.dropped
 
 
@@ -106,19 +106,21 @@ def _mask_at(piece: Piece, taken: Sequence[_Mask]) -> _Mask:
     layer = piece.layer
     dropped = next((mask.dropped for mask in taken if mask.dropped), "")
     if layer.operation:
-        lost = any(mask.kept for mask in taken)
+        lost = any(mask.present for mask in taken)
         return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
     if layer.mask is not None:
-        return _Mask(kept=True)
+        return _Mask(present=True)
     either = isinstance(piece, pieces.Add | pieces.Concat) and piece.either
-    kept = [mask.kept for mask in taken]
-    return _Mask(kept=bool(kept) and (any(kept) if either else all(kept)), dropped=dropped)
+    present = [mask.present for mask in taken]
+    return _Mask(
+        present=bool(present) and (any(present) if either else all(present)), dropped=dropped
+    )
 
 
 def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
     match piece:
         case pieces.Masking() | pieces.Layer(node=nodes.Embedding(masked=True)):
-            return _Mask(kept=True)
+            return _Mask(present=True)
         case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
             return own
         case (
@@ -135,9 +137,9 @@ def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
                 node=nodes.Conv() | nodes.WindowPooling() | nodes.Pooling() | nodes.LastSteps()
             )
         ):
-            return _Mask(dropped=piece.layer.name) if own.kept else own
+            return _Mask(dropped=piece.layer.name) if own.present else own
         case pieces.Layer(node=nodes.Dense()) if piece.layer.tied:
-            return _Mask(dropped=piece.layer.name) if own.kept else own
+            return _Mask(dropped=piece.layer.name) if own.present else own
         case _:
             return own
 
@@ -181,19 +183,19 @@ class Draft:
     """
 
     def __init__(
-        self, account: Account, found: Sequence[Piece], outputs: Sequence[tuple[str, str]]
+        self, account: Account, model_pieces: Sequence[Piece], outputs: Sequence[tuple[str, str]]
     ) -> None:
         self.account = account
         self.placed: list[Placed] = []
         self.input: nodes.Input
-        self.pieces = found
+        self.pieces = model_pieces
         self.results = outputs
-        self.drawn = drawn_by(account, found)
-        self.masks = Masks(found)
+        self.drawn = drawn_by(account, model_pieces)
+        self.masks = Masks(model_pieces)
         self.padding: float | None = None
         self.outputs: dict[str, Output] = {}
         self.by_name: dict[str, Placed] = {}
-        self.readers = Counter(name for piece in found for name in piece.layer.inputs)
+        self.readers = Counter(name for piece in model_pieces for name in piece.layer.inputs)
         self.readers.update(layer for _, layer in outputs)
         # What each layer of the file became, in words that need the place of a node.
         self.became: list[tuple[Foreign, Placed | None, str]] = []
@@ -206,8 +208,8 @@ class Draft:
         Raises:
             ModelError: the language cannot express it.
         """
-        layers = [each.node for each in self.placed]
-        kinds = {each.node.name: each.layer.kind for each in self.placed}
+        layers = [entry.node for entry in self.placed]
+        kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
         network = assemble(
             self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
         )
@@ -225,13 +227,13 @@ class Draft:
             return ()
         kinds = {default_kind(layer) for layer in layers}
         named = dict[str, str]()
-        for at, (given, layer) in enumerate(self.results, 1):
-            name, (kind, _, number) = given, given.rpartition("_")
+        for at, (own_name, layer) in enumerate(self.results, 1):
+            name, (kind, _, number) = own_name, own_name.rpartition("_")
             # The language may give such a name to a layer.
             made_up = kind in kinds and number.isdecimal()
             if made_up or name in named or not is_layer_name(name):
                 name = f"output_{at}"
-                self.account.infer(f"output {at}, {show_value(given)}, is named {name}")
+                self.account.infer(f"output {at}, {show_value(own_name)}, is named {name}")
             named[name] = self.outputs[layer].node
         return tuple(named.items())
 
@@ -295,7 +297,7 @@ class Draft:
     def check_mask(self, layer: Foreign) -> None:
         """Refuse a layer that reads a mask if Keras has none there and the language has one."""
         mask = self.masks.at[layer.name]
-        if self.now.masked and not mask.kept:
+        if self.now.masked and not mask.present:
             message = (
                 f"has no mask, since Keras drops it at {mask.dropped}, and the "
                 "language keeps it; expected a layer that keeps it, such as keras.layers.Add"

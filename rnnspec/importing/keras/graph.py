@@ -98,7 +98,7 @@ class Layers:
     name of its layer.
     """
 
-    found: list[Foreign]
+    layers: list[Foreign]
     ordered: bool
     outputs: tuple[tuple[str, str], ...] = ()
 
@@ -106,7 +106,7 @@ class Layers:
     def in_file(self) -> list[Foreign]:
         """The layers in the order of the file, where each stands once."""
         return sorted(
-            (layer for layer in self.found if not layer.tied), key=lambda layer: layer.position
+            (layer for layer in self.layers if not layer.tied), key=lambda layer: layer.position
         )
 
 
@@ -123,13 +123,13 @@ def layers_of(account: Account, config: Any) -> Layers:
 
 
 def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
-    found, ordered = list[Foreign](), layers.ordered
+    flat, ordered = list[Foreign](), layers.ordered
     # The last layer of each model that is itself a layer.
     ends = dict[str, str]()
-    for outer in layers.found:
+    for outer in layers.layers:
         layer = replace(outer, inputs=tuple(ends.get(name, name) for name in outer.inputs))
         if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST_MODEL:
-            found.append(layer)
+            flat.append(layer)
             continue
         config = {"class_name": layer.kind, "config": layer.config}
         inner = _flat(account, _layers_of(account, config), depth + 1)
@@ -138,35 +138,35 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
             what = f"its output {layer.output} is used" if layer.output else "has several outputs"
             message = f"{what}; the language passes on the first"
             account.refuse(layer.name, message, "E704")
-        own = [each.inside(layer) for each in inner.found]
+        own = [member.inside(layer) for member in inner.layers]
         if layer.inputs:
             own = _connect(account, layer, own)
         for _, end in inner.outputs[:1]:
             # A model of an input alone passes on what it gets.
             name = f"{layer.name}.{end}"
-            passed = name not in {each.name for each in own} and layer.inputs
+            passed = name not in {member.name for member in own} and layer.inputs
             ends[layer.name] = layer.inputs[0] if passed else name
-        found += own
+        flat += own
     outputs = tuple((name, ends.get(layer, layer)) for name, layer in layers.outputs)
-    return Layers(found, ordered, outputs)
+    return Layers(flat, ordered, outputs)
 
 
 def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Foreign]:
     """Return the layers of a model that takes the output of another layer, without its input."""
-    for each in own:
-        if each.mask is not None:
+    for layer in own:
+        if layer.mask is not None:
             message = "has a mask that is made from the output of another layer"
             message += "; the language has that of the input"
-            account.refuse(each.name, message, "E704")
-    starts = {each.name for each in own if each.kind == "InputLayer"}
+            account.refuse(layer.name, message, "E704")
+    starts = {layer.name for layer in own if layer.kind == "InputLayer"}
     connected = [
         replace(
-            each,
-            inputs=tuple(model.inputs[0] if name in starts else name for name in each.inputs)
+            layer,
+            inputs=tuple(model.inputs[0] if name in starts else name for name in layer.inputs)
             or model.inputs,
         )
-        for each in own
-        if each.name not in starts
+        for layer in own
+        if layer.name not in starts
     ]
     if connected and model.mask is not None:
         connected[0] = replace(connected[0], mask=model.mask)
@@ -179,12 +179,12 @@ def _layers_of(account: Account, config: Any) -> Layers:
             account.refuse("model", "expected layers, received none", "E704")
             return Layers([], ordered=False)
         case {"class_name": "Sequential", "config": [*layers] | {"layers": [*layers]}}:
-            found = list[Foreign]()
-            for at, each in enumerate(_few(account, layers)):
-                layer = foreign(account, each, f"layers[{at}]")
-                inputs = tuple(before.name for before in found[-1:])
-                found.append(replace(layer, inputs=inputs, position=(at,)))
-            return Layers(found, ordered=True, outputs=(("", found[-1].name),))
+            members = list[Foreign]()
+            for at, item in enumerate(_few(account, layers)):
+                layer = foreign(account, item, f"layers[{at}]")
+                inputs = tuple(before.name for before in members[-1:])
+                members.append(replace(layer, inputs=inputs, position=(at,)))
+            return Layers(members, ordered=True, outputs=(("", members[-1].name),))
         case {
             "class_name": "Model" | "Functional",
             "config": {"layers": [*layers], "input_layers": inputs, "output_layers": outputs},
@@ -195,9 +195,9 @@ def _layers_of(account: Account, config: Any) -> Layers:
                 read_ends(account, "output_layers", outputs),
             )
         case {"class_name": "Sequential" | "Model" | "Functional" as name, "config": inner}:
-            wanted = "expected the layers with the input and the output layers"
+            expected = "expected the layers with the input and the output layers"
             received = f"received {show_value(inner)}"
-            raise UsageError(f"config of a {name} model: {wanted}, {received}", account.source)
+            raise UsageError(f"config of a {name} model: {expected}, {received}", account.source)
         case {"class_name": str(name), "config": _}:
             account.refuse(
                 "model",
@@ -207,8 +207,8 @@ def _layers_of(account: Account, config: Any) -> Layers:
             )
             return Layers([], ordered=False)
         case _:
-            wanted = "expected the configuration of a Keras model"
-            raise UsageError(f"{wanted}, received {show_value(config)}", account.source)
+            expected = "expected the configuration of a Keras model"
+            raise UsageError(f"{expected}, received {show_value(config)}", account.source)
 
 
 def _few(account: Account, layers: list[Any]) -> list[Any]:
@@ -224,18 +224,18 @@ class _Graph:
 
     def __init__(self, account: Account, layers: Sequence[Any]) -> None:
         self.account = account
-        found = [
-            replace(foreign(account, each, f"layers[{at}]"), position=(at,))
-            for at, each in enumerate(layers)
+        members = [
+            replace(foreign(account, config, f"layers[{at}]"), position=(at,))
+            for at, config in enumerate(layers)
         ]
-        self.layers = {each.name: each for each in found}
-        if len(self.layers) < len(found):
+        self.layers = {member.name: member for member in members}
+        if len(self.layers) < len(members):
             raise UsageError("expected layers of different names", account.source)
         self.calls = {
-            each.name: tuple(read_calls(account, layer, each.name))
-            for each, layer in zip(found, layers, strict=True)
+            member.name: tuple(read_calls(account, layer, member.name))
+            for member, layer in zip(members, layers, strict=True)
         }
-        for layer in found:
+        for layer in members:
             if layer.kind == "ReversibleEmbedding" and not layer.custom:
                 self._split_calls(layer)
         self._masks = _MaskOperations(self.layers, self.calls)
@@ -282,13 +282,13 @@ class _Graph:
         for name in unused[:_MOST_UNUSED]:
             self.refuse(name, "not on the way from the input to the output")
         read = self._find_outputs(outputs)
-        found = [self._with_call(name, inputs[0].layer, read) for name in self._order]
+        members = [self._with_call(name, inputs[0].layer, read) for name in self._order]
         single = len(outputs) == 1 and outputs[0].key is None
         names = tuple(
             ("" if single else end.layer if end.key is None else end.key, end.layer)
             for end in outputs
         )
-        return Layers(found, ordered=not unused, outputs=names)
+        return Layers(members, ordered=not unused, outputs=names)
 
     def _check_ends(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> bool:
         fits = True
@@ -307,7 +307,9 @@ class _Graph:
                 reached.add(name)
                 calls = self.calls.get(name, ())
                 waiting += [source for call in calls for source, _, _ in call.inputs]
-        return [name for name, each in self.layers.items() if not each.operation or name in reached]
+        return [
+            name for name, layer in self.layers.items() if not layer.operation or name in reached
+        ]
 
     def _sources(self, name: str) -> list[str]:
         return [source for call in self.calls[name] for source, _, _ in call.inputs]
@@ -370,7 +372,7 @@ class _Graph:
         taken = [(source, at) for call in calls for source, at, _ in call.inputs]
         # A join may have an output twice.
         several = [] if layer.kind == "Concatenate" else taken
-        again = [each for each in dict.fromkeys(several) if several.count(each) > 1]
+        again = [tensor for tensor in dict.fromkeys(several) if several.count(tensor) > 1]
         for source, at in again:
             number = taken.count((source, at))
             self.refuse(name, f"reads the output of {source} {number} times; expected it once")
@@ -403,11 +405,11 @@ class _Graph:
 
     def _mask(self, name: str, call: Call, first: str) -> float | None:
         """Return the value of padding behind the mask that a call is given, if it is given one."""
-        given = {key: value for key, value in call.kwargs.items() if value is not None}
-        if given.pop("training", False) is not False:
+        arguments = {key: value for key, value in call.kwargs.items() if value is not None}
+        if arguments.pop("training", False) is not False:
             self.refuse(name, "called with training=True, which drops values in inference too")
-        mask = given.pop("mask", None)
-        for key in given:
+        mask = arguments.pop("mask", None)
+        for key in arguments:
             self.refuse(name, f"called with {key}, which the language lacks")
         layer = self.layers[name]
         if call.constants and not (layer.operation and layer.kind == "GetItem"):

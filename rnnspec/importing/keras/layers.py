@@ -71,9 +71,9 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
     if layer.kind not in EMBEDDINGS or layer.tied:
         settings.common(tokens=layer.kind == "InputLayer")
     _shape(settings, layer)
-    found = reading(settings, layer)
+    piece = reading(settings, layer)
     settings.close()
-    return found.layers if isinstance(found, pieces.Stack) else (found,)
+    return piece.layers if isinstance(piece, pieces.Stack) else (piece,)
 
 
 def _no_counterpart(layer: Foreign) -> str:
@@ -148,9 +148,9 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stac
     own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
     own.common()
     _shape(own, inner)
-    found = CLASSES[inner.kind](own, layer)
+    piece = CLASSES[inner.kind](own, layer)
     own.close()
-    return found
+    return piece
 
 
 _AT_EACH_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout")
@@ -280,7 +280,7 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
     match layer.constants:
         case ([steps, last, *features],) if (
             (len(features) < 2 and steps == _EVERYTHING)
-            and all(each == _EVERYTHING for each in features)
+            and all(index == _EVERYTHING for index in features)
             and _count(last)
         ):
             if last == -1:

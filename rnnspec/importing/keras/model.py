@@ -64,8 +64,8 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
         UsageError: this is no configuration of a model.
     """
     layers = layers_of(account, description.config)
-    version = _version(account, description, layers.found)
-    read = {layer.name: pieces_of(account, version, layer) for layer in layers.found}
+    version = _version(account, description, layers.layers)
+    read = {layer.name: pieces_of(account, version, layer) for layer in layers.layers}
     pieces = [piece for several in read.values() for piece in several]
     if not layers.ordered:
         account.check()

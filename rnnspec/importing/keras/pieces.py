@@ -152,7 +152,7 @@ def sizes(value: Any) -> tuple[int | None, ...] | None:
     """Return the shape of one sample from a shape with the batch in front, or None."""
     match value:
         case [_, *rest] if rest and all(
-            each is None or (type(each) is int and each >= 1) for each in rest
+            size is None or (type(size) is int and size >= 1) for size in rest
         ):
             return tuple(rest)
         case _:

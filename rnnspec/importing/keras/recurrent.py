@@ -65,23 +65,23 @@ def read_cells(
     if layer.output:
         message = f"its output {layer.output} is used; the language passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
-    found, first = list[pieces.Recurrent](), 0
+    stack, first = list[pieces.Recurrent](), 0
     # Each cell hands its output to the next one at every step.
     lower = _Run(return_sequences=True, zeros=False)
-    for at, each in enumerate(cells):
+    for at, config in enumerate(cells):
         path = f"{settings.name}.cell.cells[{at}]"
-        one, top = foreign(settings.account, each, path), at + 1 == len(cells)
+        one, top = foreign(settings.account, config, path), at + 1 == len(cells)
         piece = _cell_of(settings, layer, one, path, run if top else lower)
         if piece is None:
             return pieces.Lacking(layer)
         after = first + (3 if piece.node.bias else 2)
         name = layer.name if top else f"{layer.name}.{one.name}"
         # Each cell takes what the one before it gives.
-        inputs = (found[-1].layer.name,) if found else layer.inputs
+        inputs = (stack[-1].layer.name,) if stack else layer.inputs
         placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
-        found.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
+        stack.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
         first = after
-    return pieces.Stack(layer, tuple(found))
+    return pieces.Stack(layer, tuple(stack))
 
 
 def _cell_of(
@@ -89,13 +89,13 @@ def _cell_of(
 ) -> pieces.Recurrent | None:
     own = Settings(settings.account, settings.version, path, cell.config)
     if cell.custom or cell.kind not in CELLS:
-        wanted = f"expected one of {', '.join(CELLS)}"
-        own.refuse("", f"{wanted}, received {show_value(cell.custom or cell.kind)}", "E701")
+        expected = f"expected one of {', '.join(CELLS)}"
+        own.refuse("", f"{expected}, received {show_value(cell.custom or cell.kind)}", "E701")
         return None
     own.common()
-    found = _recurrent_layer(own, layer, CELLS[cell.kind], run)
+    piece = _recurrent_layer(own, layer, CELLS[cell.kind], run)
     own.close()
-    return found
+    return piece
 
 
 def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
@@ -103,27 +103,27 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     merge = settings.take("merge_mode", "concat")
     if merge not in get_args(Merge):
-        wanted = f"expected one of {', '.join(get_args(Merge))}"
-        settings.refuse("merge_mode", f"{wanted}, received {show_value(merge)}")
+        expected = f"expected one of {', '.join(get_args(Merge))}"
+        settings.refuse("merge_mode", f"{expected}, received {show_value(merge)}")
         merge = "concat"
     backward = settings.take("backward_layer", None)
     settings.drop("return_sequences", "return_state", "stateful", "weights")
     if inner.kind not in KINDS or inner.custom:
-        wanted = f"expected one of {', '.join(KINDS)}"
-        settings.refuse("layer", f"{wanted}, received {show_value(inner.custom or inner.kind)}")
+        expected = f"expected one of {', '.join(KINDS)}"
+        settings.refuse("layer", f"{expected}, received {show_value(inner.custom or inner.kind)}")
         return pieces.Lacking(layer)
-    found = _inner(settings, inner, layer, backwards=False)
+    piece = _inner(settings, inner, layer, backwards=False)
     if backward is not None:
         other = foreign(settings.account, backward, f"{settings.name}.backward_layer")
         if other.kind not in KINDS or other.kind != inner.kind or other.custom:
             received = show_value(other.custom or other.kind)
             settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
-        elif _inner(settings, other, layer, backwards=True) != found:
+        elif _inner(settings, other, layer, backwards=True) != piece:
             message = "expected the settings of the forward layer, received others"
             settings.refuse("backward_layer", message)
     # Keras zeroes padding by itself if sequences are returned, and else it holds the state.
-    node = replace(found.node, merge=cast("Merge", merge))
-    return replace(found, node=node, zeros=node.return_sequences)
+    node = replace(piece.node, merge=cast("Merge", merge))
+    return replace(piece, node=node, zeros=node.return_sequences)
 
 
 def _inner(
@@ -135,9 +135,9 @@ def _inner(
     own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
     why = "one direction has to read forwards, the other backwards"
     own.only("go_backwards", backwards, why=why, default=backwards)
-    found = _direction(own, layer, inner.kind)
+    piece = _direction(own, layer, inner.kind)
     own.close()
-    return found
+    return piece
 
 
 def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
@@ -319,12 +319,12 @@ def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[Output]) -> 
     end = draft.placed[-1].node.name if draft.placed else ""
     others = [output for output in taken if output.node != end]
     starts = [
-        each
-        for each in block
-        if isinstance(each.node, nodes.Recurrent | nodes.Dropout)
-        and [_source(draft, each)] == [output.node for output in others]
+        placed
+        for placed in block
+        if isinstance(placed.node, nodes.Recurrent | nodes.Dropout)
+        and [_source(draft, placed)] == [output.node for output in others]
     ]
-    recurrent = any(isinstance(each.node, nodes.Recurrent) for each in block)
+    recurrent = any(isinstance(placed.node, nodes.Recurrent) for placed in block)
     if not starts or not recurrent or len(taken) != 2:
         names = [
             name for name, output in zip(layer.inputs, taken, strict=False) if output.node != end

@@ -46,8 +46,8 @@ def foreign(account: Account, layer: Any, path: str = "") -> Foreign:
             custom = _custom(account, layer, name)
             return Foreign(kind, name, config, custom, operation=_is_operation(layer))
         case _:
-            wanted = "expected the configuration of a layer"
-            raise wrong(account, path, f"{wanted}, received {show_value(layer)}")
+            expected = "expected the configuration of a layer"
+            raise wrong(account, path, f"{expected}, received {show_value(layer)}")
 
 
 def wrong(account: Account, path: str, message: str) -> UsageError:
@@ -58,9 +58,9 @@ def wrong(account: Account, path: str, message: str) -> UsageError:
 def _custom(account: Account, layer: Mapping[str, Any], name: str) -> str:
     """Return the name of a class that is not Keras's own, empty for others."""
     for key in ("registered_name", "module"):
-        if not isinstance(given := layer.get(key), str | None):
+        if not isinstance(value := layer.get(key), str | None):
             raise wrong(
-                account, f"{name}.{key}", f"expected a string, received {show_value(given)}"
+                account, f"{name}.{key}", f"expected a string, received {show_value(value)}"
             )
     kind, registered, module = (
         layer["class_name"],
@@ -182,9 +182,9 @@ class Settings:
     def only(self, key: str, *allowed: Any, why: str, default: Any = None) -> Any:
         """Take a setting that has to have one of the ``allowed`` values if it is there."""
         value = self._config.pop(key, default)
-        if not any(type(value) is type(each) and value == each for each in (*allowed, default)):
-            wanted = " or ".join(show_value(each) for each in allowed)
-            self.refuse(key, f"expected {wanted}, received {show_value(value)}; {why}")
+        if not any(type(value) is type(other) and value == other for other in (*allowed, default)):
+            expected = " or ".join(show_value(other) for other in allowed)
+            self.refuse(key, f"expected {expected}, received {show_value(value)}; {why}")
         return value
 
     def expect_steps_first(self) -> None:
@@ -241,9 +241,9 @@ class Settings:
                 "E702",
             )
 
-    def _other(self, key: str, wanted: str, value: Any) -> None:
+    def _other(self, key: str, expected: str, value: Any) -> None:
         received = "none" if value is _ABSENT else show_value(value)
-        self.refuse(key, f"expected {wanted}, received {received}")
+        self.refuse(key, f"expected {expected}, received {received}")
 
 
 def _plain(value: Any) -> Any:
@@ -360,21 +360,21 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
     Before version 3, Keras's ``hard_sigmoid`` is clip(0.2 x + 0.5, 0, 1), now it is
     relu6(x + 3) / 6; the version of the file decides.
     """
-    given = settings.take(key, default)
-    if given is None:
-        given = "linear"
-    word = "silu" if given == "swish" else given
+    value = settings.take(key, default)
+    if value is None:
+        value = "linear"
+    word = "silu" if value == "swish" else value
     if word == "hard_sigmoid" and settings.version.major < 3:
         word = LEGACY
         what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
         settings.account.infer(what, settings.name)
         settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
-    if _is_legacy(given):
+    if _is_legacy(value):
         word = LEGACY
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)
-    what = f"the function {show_value(given)}" if isinstance(given, dict) else show_value(given)
+    what = f"the function {show_value(value)}" if isinstance(value, dict) else show_value(value)
     settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
     return default
 

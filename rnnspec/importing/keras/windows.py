@@ -69,8 +69,8 @@ def read_zero_padding(settings: Settings, layer: Foreign) -> Piece:
         ):
             return pieces.ZeroPadding(layer, before, after)
         case other:
-            wanted = "expected numbers of steps before and after"
-            settings.refuse("padding", f"{wanted}, received {show_value(other)}")
+            expected = "expected numbers of steps before and after"
+            settings.refuse("padding", f"{expected}, received {show_value(other)}")
             return pieces.Lacking(layer)
 
 
