@@ -125,7 +125,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         name: the name of the network; by default that of the model.
 
     Raises:
-        ModelError: the language cannot express the model (every reason is listed), or the spec
+        ModelError: the model is not supported (every reason is listed), or the spec
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
@@ -175,7 +175,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
         name: the name of the network; by default that of the module's class.
 
     Raises:
-        ModelError: the language cannot express the module; every reason is listed.
+        ModelError: the module is not supported; every reason is listed.
         UsageError: ``module`` is no module of PyTorch, or fails on the example.
     """
     torch = sys.modules.get("torch")

@@ -41,7 +41,7 @@ def print_result(result: ParityReport | Summary) -> None:
 
 
 def text(result: Model | ParityReport | Summary) -> str:
-    """Return what a command prints of a result where standard output is no terminal."""
+    """Return a result as a command prints it if standard output is no terminal."""
     stream = StringIO()
     console = plain_console(stream)
     if isinstance(result, ParityReport):

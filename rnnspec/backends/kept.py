@@ -178,13 +178,13 @@ class Reader:
 
 
 def reader(backend: Backend) -> Reader:
-    """Return what reads the files of a backend, but for Keras, whose files others write too."""
+    """Return the reader of the files of a backend; not of Keras, whose files others write too."""
     reader: Reader = import_module(f"{backend.package}.read").READER
     return reader
 
 
 def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
-    """Return what reads a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
+    """Return the reader of a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
 
     A backend with this title saves arrays in it as ``write_by_name`` does.
     """

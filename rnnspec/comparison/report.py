@@ -177,7 +177,7 @@ class ParityReport:
 
     @property
     def verdict(self) -> str:
-        """Whether all is equal, how it was compared, and with which versions."""
+        """The verdict, how the specs were compared, and with which versions."""
         number = f"{len(self.specs)} spec{'' if len(self.specs) == 1 else 's'}"
         versions = ", ".join(self.versions)
         return f"{'equal' if self.equal else 'NOT equal'}: {number}, {self.compared} ({versions})"

@@ -71,7 +71,7 @@ def convert(  # noqa: PLR0913 - the options of the command
 
     Raises:
         SpecError: a spec is invalid.
-        ModelError: the language cannot express the model of another tool.
+        ModelError: the model of another tool is not supported.
         UnsupportedError: the backend to write for cannot honour a key of the spec.
         UsageError: a file cannot be read, the spec is of another network, or a path fits no kind.
         BackendError: a framework is needed and not installed.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.layer_graph import LayerGraph
 
 ONE_USE = (
-    "uses the output of an earlier layer again; the language has a chain: the output of a layer "
+    "uses the output of an earlier layer again; rnnspec supports a chain: the output of a layer "
     "goes to the next layer alone, or is added as a residual, joined with others by torch.cat, or "
     "taken by several poolings or results"
 )

@@ -59,7 +59,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         outputs: the name of each output with that of its layer, if they have names.
 
     Raises:
-        ModelError: the language cannot express the model.
+        ModelError: the model is not supported.
     """
     draft = nodes.Network(
         name=name,
@@ -121,7 +121,7 @@ def _check_sources(account: Account, draft: nodes.Network, network: nodes.Networ
     """Check that each layer takes the outputs that it takes in the model.
 
     Raises:
-        ModelError: the language gives it others.
+        ModelError: it takes others in a spec.
     """
     names = {nodes.INPUT: nodes.INPUT}
     names |= {
@@ -137,7 +137,9 @@ def _check_sources(account: Account, draft: nodes.Network, network: nodes.Networ
         taken = tuple(names[name] for name in lowered)
         if taken != expected:
             message = f"takes the output of {listed(expected)}, expected that of {listed(taken)}"
-            account.refuse(layer.name, f"{message}: the language has one chain of layers", "E704")
+            account.refuse(
+                layer.name, f"{message}: rnnspec supports only one chain of layers", "E704"
+            )
     for (name, layer_name), (_, lowered_name) in zip(draft.outputs, network.outputs, strict=True):
         if names[lowered_name] != layer_name:
             message = f"the output {name} is that of {layer_name}, which no head can give"

@@ -64,7 +64,7 @@ class Kind:
     ``title`` names it, with the endings of its paths. ``recognises`` tells whether an input is of
     this kind, judged by its path, and for safetensors by its header. ``read`` returns the model in
     an input, read as data. It raises BackendError if a package that reads it is not installed,
-    ModelError for what the language cannot express, and UsageError for a file that cannot be read.
+    ModelError for what is not supported, and UsageError for a file that cannot be read.
     ``spec_text`` returns the text of the spec in an input, empty if it contains none; it is None if
     the spec is found by reading the model, and only such kinds can be imported. ``files`` returns
     the files of an input. ``options`` are those that it takes of ``--config`` and ``--ignore``, and
@@ -349,7 +349,7 @@ def output_for(
     *,
     single: bool = False,
 ) -> saving.Output:
-    """Return what writes an output, judged by its path, or what a named backend writes.
+    """Return the kind of an output, judged by its path, or that of a named backend.
 
     A folder without a named backend is of the first one that writes folders. With ``single``, or
     where the ending says so, it is a single file. An output with source has it in a form.

@@ -252,7 +252,7 @@ def _check(
 def _runner(
     path: Path, taken: Taken, backend: Backend
 ) -> tuple[Callable[[Array], Array], Callable[[float], None] | None]:
-    """Return what runs a file and what scales its arrays, if anything does.
+    """Return a function that runs a file, and one that scales its arrays, if there is one.
 
     Its framework does, with our source where a file has arrays only.
     """

@@ -52,7 +52,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
 
     Raises:
         BackendError: a package that reads the file is not installed.
-        ModelError: the language cannot express the model, or the spec is of another one.
+        ModelError: the model is not supported, or the spec is of another one.
         UsageError: the file cannot be read.
     """
     kind = kind_of(path)
@@ -162,7 +162,7 @@ def import_file(  # noqa: PLR0913 - the options of the command
 
     Raises:
         BackendError: a package that reads the file is not installed.
-        ModelError: the language cannot express the model, or the spec gives other results.
+        ModelError: the model is not supported, or the spec gives other results.
         OutputError: the files cannot be written.
         SpecError: the named spec is invalid.
         UsageError: the file cannot be read, or an output exists and ``force`` is not given.

@@ -50,7 +50,7 @@ def _causes() -> tuple[Cause, ...]:
 
 
 def _quietly() -> AbstractContextManager[None]:
-    """Return what Keras is imported in."""
+    """Return the context in which Keras is imported: without log messages."""
     # Imported here: most runs do not import Keras.
     from rnnspec.backends.keras.quiet import without_logs
 

@@ -316,7 +316,7 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
         draft.leave_out(layer, layer.kind)
     elif len(shape) == 2 and len(target) == 1:
         if now.masked:
-            message = "puts padding among the features; the language has no word for it"
+            message = "puts padding among the features; rnnspec does not support that"
             draft.doubt(layer, message)
         if shape[0] is None:
             draft.doubt(layer, "needs a fixed number of steps, received sequences of any length")

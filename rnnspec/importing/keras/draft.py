@@ -63,7 +63,7 @@ def drawn_by(account: Account, model_pieces: Sequence[Piece]) -> Drawn:
         what, lacks = f"{role} initializers", "one"
         if role == "forget":
             what, lacks = "the initial forget_bias", "it"
-        account.leave(what, reason=f"layers differ, or the language lacks {lacks}")
+        account.leave(what, reason=f"layers differ, or rnnspec does not support {lacks}")
         return default
 
     forget = one("forget", initializers.Constant(1.0))
@@ -206,7 +206,7 @@ class Draft:
         """Return the network of a draft that was built without a problem, its layers placed.
 
         Raises:
-            ModelError: the language cannot express it.
+            ModelError: it is not supported.
         """
         layers = [entry.node for entry in self.placed]
         kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
@@ -238,7 +238,7 @@ class Draft:
         return tuple(named.items())
 
     def refuse(self, layer: Foreign, message: str) -> None:
-        """Record that a layer is in a place that the language lacks."""
+        """Record that a layer is in a place that is not supported."""
         self.account.refuse(layer.name, message, "E704")
 
     def doubt(self, layer: Foreign, message: str) -> None:
@@ -299,8 +299,8 @@ class Draft:
         mask = self.masks.at[layer.name]
         if self.now.masked and not mask.present:
             message = (
-                f"has no mask, since Keras drops it at {mask.dropped}, and the "
-                "language keeps it; expected a layer that keeps it, such as keras.layers.Add"
+                f"has no mask, since Keras drops it at {mask.dropped}, and "
+                "rnnspec keeps it; expected a layer that keeps it, such as keras.layers.Add"
             )
             self.doubt(layer, message)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DEEPEST_MASK = 50
 _LARGEST = 1e30
-_OTHER = "has a mask that is not that of the input, which the language lacks"
+_OTHER = "has a mask that is not that of the input, which rnnspec does not support"
 
 
 class _MaskError(Exception):
@@ -136,7 +136,7 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
         ordered = ordered and inner.ordered
         if layer.output or len(inner.outputs) > 1:
             what = f"its output {layer.output} is used" if layer.output else "has several outputs"
-            message = f"{what}; the language passes on the first"
+            message = f"{what}; rnnspec passes on the first"
             account.refuse(layer.name, message, "E704")
         own = [member.inside(layer) for member in inner.layers]
         if layer.inputs:
@@ -156,7 +156,7 @@ def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Forei
     for layer in own:
         if layer.mask is not None:
             message = "has a mask that is made from the output of another layer"
-            message += "; the language has that of the input"
+            message += "; rnnspec supports only that of the input"
             account.refuse(layer.name, message, "E704")
     starts = {layer.name for layer in own if layer.kind == "InputLayer"}
     connected = [
@@ -352,7 +352,7 @@ class _Graph:
         layer, calls, sources = self.layers[name], self.calls[name], self._sources(name)
         if len(calls) > 1:
             message = f"called {len(calls)} times, with the same weights"
-            self.refuse(name, f"{message}; the language shares none")
+            self.refuse(name, f"{message}; rnnspec does not support that")
             return False
         known = layer.kind in (OPERATIONS if layer.operation else (*CLASSES, *MODELS))
         # Any other layer is refused for its class, whatever it takes.
@@ -366,7 +366,7 @@ class _Graph:
             outputs = list(dict.fromkeys(at for other, at in reads if other == source))
             if len(outputs) > 1:
                 names = listed([_output_name(self.layers[source], at) for at in outputs])
-                message = f"reads {names} of {source}; the language passes on one of them"
+                message = f"reads {names} of {source}; rnnspec passes on one of them"
                 self.refuse(name, message)
                 return False
         taken = [(source, at) for call in calls for source, at, _ in call.inputs]
@@ -391,7 +391,7 @@ class _Graph:
         for source, several in read.items():
             if len(several) > 1:
                 what = listed([_output_name(self.layers[source], at) for at in several])
-                self.refuse(source, f"{what} are used; the language passes on one of them")
+                self.refuse(source, f"{what} are used; rnnspec passes on one of them")
         return {source: next(iter(several)) for source, several in read.items()}
 
     def _with_call(self, name: str, first: str, read: Mapping[str, int]) -> Foreign:
@@ -410,10 +410,10 @@ class _Graph:
             self.refuse(name, "called with training=True, which drops values in inference too")
         mask = arguments.pop("mask", None)
         for key in arguments:
-            self.refuse(name, f"called with {key}, which the language lacks")
+            self.refuse(name, f"called with {key}, which rnnspec does not support")
         layer = self.layers[name]
         if call.constants and not (layer.operation and layer.kind == "GetItem"):
-            self.refuse(name, "called with constants, which the language lacks")
+            self.refuse(name, "called with constants, which rnnspec does not support")
         if mask is None:
             return None
         try:
@@ -430,7 +430,7 @@ def _without_reverse(call: Call) -> Call:
 
 
 def _output_name(layer: Foreign, at: int) -> str:
-    """Return what one of the outputs of a layer is."""
+    """Name one of the outputs of a layer for a message."""
     if layer.kind == "Bidirectional":
         merged: Mapping[str, Any] = layer.config
         if merged.get("merge_mode", "concat") is None and at < 2:

@@ -65,7 +65,7 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
         account.refuse(layer.name, _no_counterpart(layer), "E701")
         return (pieces.Lacking(layer),)
     if layer.output and layer.kind not in STATES:
-        message = f"its output {layer.output} is used; the language passes on the first"
+        message = f"its output {layer.output} is used; rnnspec passes on the first"
         account.refuse(layer.name, message, "E704")
     settings = Settings(account, version, layer.name, layer.config)
     if layer.kind not in EMBEDDINGS or layer.tied:
@@ -79,18 +79,20 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
 def _no_counterpart(layer: Foreign) -> str:
     if layer.operation:
         function = f"keras.ops.{snake(layer.kind)}"
-        return f"cannot carry over the operation {function}: the language has layers of Keras"
+        return f"cannot carry over the operation {function}: rnnspec supports only layers of Keras"
     kind = layer.kind
     what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "")
-    missing = f"the language lacks {what}" if what else "the language has no such layer"
+    missing = (
+        f"rnnspec does not support {what}" if what else "rnnspec does not support such a layer"
+    )
     return f"cannot carry over a layer of the class {show_value(kind)}: {missing}"
 
 
 def _shape(settings: Settings, layer: Foreign) -> None:
     """Take the shape of the input, which any first layer may have; ``pieces.stated`` reads it."""
     settings.drop("batch_shape", "batch_input_shape", "input_shape", "input_dtype")
-    settings.only("sparse", False, why="the language has dense arrays")
-    settings.only("ragged", False, why="the language has padded sequences")
+    settings.only("sparse", False, why="rnnspec supports only dense arrays")
+    settings.only("ragged", False, why="rnnspec supports only padded sequences")
     if layer.kind == "InputLayer":
         settings.drop("optional")
     elif layer.kind not in EMBEDDINGS:
@@ -101,8 +103,8 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
     if layer.kind == "ReversibleEmbedding":
         if settings.flag("tie_weights", True) is False and layer.tied:
             settings.refuse("tie_weights", "expected True, received False: the kernel is its own")
-        settings.only("reverse_dtype", None, why="the language has one dtype")
-        settings.only("logit_soft_cap", None, why="the language has the plain product")
+        settings.only("reverse_dtype", None, why="rnnspec supports only one dtype")
+        settings.only("logit_soft_cap", None, why="rnnspec supports only the plain product")
     if layer.tied:
         vocabulary = settings.size("input_dim")
         settings.drop(*(key for key in layer.config if settings.states(key)))
@@ -184,7 +186,7 @@ def _noise(settings: Settings, layer: Foreign) -> Piece:
 
 
 def _pooling_layer(settings: Settings, layer: Foreign) -> Piece:
-    settings.only("keepdims", False, why="the language pools to a vector")
+    settings.only("keepdims", False, why="rnnspec pools to a vector")
     settings.expect_steps_first()
     return _pooling(layer, "max" if layer.kind == "GlobalMaxPooling1D" else "mean")
 
@@ -195,14 +197,14 @@ def _pooling(layer: Foreign, statistic: Statistic) -> Piece:
 
 
 def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
-    settings.only("keepdims", False, why="the language pools to a vector")
+    settings.only("keepdims", False, why="rnnspec pools to a vector")
     match axis := settings.take("axis", None):
         case [int(only)] | int(only) if type(only) is int and only in (1, -2):
             pass
         case _:
             settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
     if layer.kind == "Max":
-        settings.only("initial", None, why="the language has the plain maximum")
+        settings.only("initial", None, why="rnnspec supports only the plain maximum")
     statistics: dict[str, Statistic] = {"Max": "max", "Mean": "mean", "Sum": "sum"}
     return _pooling(layer, statistics[layer.kind])
 
@@ -215,7 +217,7 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
             lacks.append(name)
             what = f"{name}, {int(name == 'gamma')} everywhere, is an array that learns"
             settings.account.infer(f"{what}, where {key} is false", layer.name)
-    settings.only("rms_scaling", False, why="the language lacks the RMS norm")
+    settings.only("rms_scaling", False, why="rnnspec does not support the RMS norm")
     initial = {"gamma": "ones", "beta": "zeros"}
     if batch:
         initial |= {"moving_mean": "zeros", "moving_variance": "ones"}
@@ -229,9 +231,9 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
         momentum = settings.number("momentum", 0.99)
         if not 0.0 <= momentum < 1.0:
             settings.refuse("momentum", f"expected 0 to below 1, received {momentum!r}")
-        settings.only("renorm", False, why="the language lacks batch renormalization")
+        settings.only("renorm", False, why="rnnspec does not support batch renormalization")
         settings.drop("renorm_clipping", "renorm_momentum", "fused")
-        settings.only("virtual_batch_size", None, why="the language normalizes over the batch")
+        settings.only("virtual_batch_size", None, why="rnnspec normalizes over the batch")
         if settings.flag("synchronized", False):
             settings.account.leave("synchronized", layer.name)
     epsilon = settings.number("epsilon", 1e-3)

@@ -60,7 +60,7 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
     """Return the model with a configuration.
 
     Raises:
-        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        ModelError: something in it is not supported, or arrays are not those of its layers.
         UsageError: this is no configuration of a model.
     """
     layers = layers_of(account, description.config)
@@ -176,7 +176,7 @@ def read_file(
 
     Raises:
         BackendError: pyfive is not installed.
-        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        ModelError: something in it is not supported, or arrays are not those of its layers.
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
     account = Account(str(path), ignore)
@@ -229,7 +229,7 @@ def read_live(model: Any, name: str, version: str) -> Imported:
     """Return a live model as ``name``.
 
     Raises:
-        ModelError: the language lacks something in it.
+        ModelError: something in it is not supported.
         UsageError: its configuration cannot be read.
     """
     account = Account("model")

@@ -42,7 +42,7 @@ class _Run:
 
 def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
     """Return a recurrent layer in one direction."""
-    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
     return _direction(settings, layer, layer.kind)
 
 
@@ -50,7 +50,7 @@ def read_cells(
     settings: Settings, layer: Foreign
 ) -> pieces.Recurrent | pieces.Stack | pieces.Lacking:
     """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
-    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
     run, path = _running(settings, layer), f"{settings.name}.cell"
     cell = foreign(settings.account, settings.take("cell"), path)
     if cell.kind != "StackedRNNCells" or cell.custom:
@@ -63,7 +63,7 @@ def read_cells(
         own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}")
         return pieces.Lacking(layer)
     if layer.output:
-        message = f"its output {layer.output} is used; the language passes on the first, that of"
+        message = f"its output {layer.output} is used; rnnspec passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
     stack, first = list[pieces.Recurrent](), 0
     # Each cell hands its output to the next one at every step.
@@ -169,7 +169,7 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
 def _running(settings: Settings, layer: Foreign) -> _Run:
     """Take the settings that say how the layer is run over time."""
     settings.only("stateful", False, why=_STATEFUL)
-    settings.only("time_major", False, why="the language has the batch first")
+    settings.only("time_major", False, why="rnnspec supports only the batch first")
     run = _Run(
         settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
     )
@@ -181,10 +181,10 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     if not layer.output:
         return run
     if layer.kind == "Bidirectional":
-        message = f"its output {layer.output} is used; the language passes on the first, the merged"
+        message = f"its output {layer.output} is used; rnnspec passes on the first, the merged"
         settings.account.refuse(layer.name, message, "E704")
     elif layer.output > 1:
-        message = "its cell state c is used; the language passes on the hidden state h"
+        message = "its cell state c is used; rnnspec passes on the hidden state h"
         settings.account.refuse(layer.name, message, "E704")
     # The hidden state is the last output, which is held at padding.
     return _Run(return_sequences=False, zeros=False)

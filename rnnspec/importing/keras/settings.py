@@ -89,7 +89,7 @@ def _is_operation(layer: Mapping[str, Any]) -> bool:
 
 
 def in_float32(value: float) -> float:
-    """Return what Keras compares with in place of a ``value`` up to 1e30, in float64 too."""
+    """Round a ``value`` up to 1e30 as Keras does before it compares, in float64 too."""
     (exact,) = struct.unpack("f", struct.pack("f", value))
     return float(exact)
 
@@ -189,7 +189,7 @@ class Settings:
 
     def expect_steps_first(self) -> None:
         """Take the order of the axes."""
-        self.only("data_format", "channels_last", why="the language has the steps first")
+        self.only("data_format", "channels_last", why="rnnspec supports only the steps first")
 
     def leave_training(self, *keys: str) -> None:
         """Take settings that act in training only, and name those that are set."""
@@ -375,7 +375,9 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
         return word
     known = ", ".join(words)
     what = f"the function {show_value(value)}" if isinstance(value, dict) else show_value(value)
-    settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
+    settings.refuse(
+        key, f"expected one of {known}; received {what}, which rnnspec does not support"
+    )
     return default
 
 
@@ -401,12 +403,12 @@ def _is_legacy(value: Any) -> bool:
 
 
 def _softmax(settings: Settings) -> nodes.Activation:
-    settings.only("axis", -1, why="the language has the softmax over the features", default=-1)
+    settings.only("axis", -1, why="rnnspec supports only the softmax over the features", default=-1)
     return "softmax"
 
 
 def _relu(settings: Settings) -> nodes.Activation:
-    settings.only("threshold", 0.0, 0, None, why="the language has the threshold 0")
+    settings.only("threshold", 0.0, 0, None, why="rnnspec supports only the threshold 0")
     slope = 0.0 if settings.peek("negative_slope") is None else settings.number("negative_slope")
     settings.drop("negative_slope")
     if settings.peek("max_value") is None:
@@ -427,7 +429,7 @@ def _leaky_relu(settings: Settings) -> nodes.Activation:
 
 
 def _elu(settings: Settings) -> nodes.Activation:
-    settings.only("alpha", 1.0, 1, why="the language has the factor 1", default=1.0)
+    settings.only("alpha", 1.0, 1, why="rnnspec supports only the factor 1", default=1.0)
     return "elu"
 
 

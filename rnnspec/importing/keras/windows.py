@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def read_conv(settings: Settings, layer: Foreign) -> Piece:
     """Return a convolution."""
-    settings.only("groups", 1, why="each filter of the language reads all features")
+    settings.only("groups", 1, why="rnnspec does not support groups")
     bias = settings.flag("use_bias", True)
     filters = settings.size("filters")
     window = _window(settings, "kernel_size", settings.size_over_steps("strides", 1))
@@ -48,7 +48,7 @@ def _window(settings: Settings, key: str, stride: int, size: int | None = None) 
     settings.expect_steps_first()
     allowed = get_args(WindowPadding) if key == "kernel_size" else ("valid", "same")
     padding = settings.only(
-        "padding", *allowed, why="the language has no other padding", default="valid"
+        "padding", *allowed, why="rnnspec supports no other padding", default="valid"
     )
     return nodes.Window(
         size=size or settings.size_over_steps(key),
@@ -80,7 +80,7 @@ def place_conv(draft: Draft, layer: Foreign, node: nodes.Conv) -> None:
     draft.expect_rank(layer, 2)
     now = draft.now
     if now.masked and not now.zeros:
-        message = "reads padding, since Keras has no mask here, and the language sets it to"
+        message = "reads padding, since Keras has no mask here, and rnnspec sets it to"
         draft.doubt(layer, f"{message} zero")
     if now.padding is not None:
         window = _with_zeros(draft, window, now.padding)
@@ -101,13 +101,13 @@ def place_window_pooling(draft: Draft, layer: Foreign, node: nodes.WindowPooling
     draft.expect_rank(layer, 2)
     now = draft.now
     if now.masked:
-        draft.doubt(layer, "counts padding, since Keras has no mask here; the language does not")
+        draft.doubt(layer, "counts padding, since Keras has no mask here; rnnspec does not")
     if now.padding is not None:
         positive = node.statistic == "max" and _is_positive(draft, now.node)
         if positive and max(now.padding.before, now.padding.after) < window.size:
             window = _with_zeros(draft, window, now.padding)
         else:
-            message = f"adds zeros that {layer.name} counts; the language counts no padding"
+            message = f"adds zeros that {layer.name} counts; rnnspec counts no padding"
             draft.refuse(now.padding.layer, message)
     _check_steps(draft, layer, window)
     draft.add(replace(node, window=window), layer)

@@ -113,7 +113,7 @@ def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
 
 
 def _alternative(path: Path, allowed: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return what a name at ``path`` is for, and what may be written in its place, if anything."""
+    """Return the purpose of a name at ``path``, and the alternatives to a name, if any."""
     match path:
         case ("initializers", _):
             return "initializer", ("a mapping like {uniform: 0.05}",)

@@ -103,7 +103,7 @@ class Hdf5:
         return names
 
     def inside(self, group: Group, path: str) -> Group | Dataset | None:
-        """Return what ``path`` leads to from a group, or None; links to elsewhere are refused."""
+        """Return the item at ``path`` from a group, or None; links to elsewhere are refused."""
         from rnnspec.importing.keras.hdf5.objects import Group
 
         item: Group | Dataset | None = group
