@@ -305,5 +305,5 @@ class BackendFiles:
         return Written(tuple(paths), tuple(lines), proof.equal, rounded)
 
 
-Output = CanonicalFile | BackendFiles
+OutputKind = CanonicalFile | BackendFiles
 """A kind of file or folder that a trained model is written as."""

@@ -30,7 +30,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class InputFile:
     """One file to check, or the ``content`` of standard input.
 
     ``named``: the user named the file itself, so it must be a spec; files found in a folder may
@@ -45,13 +45,13 @@ class Input:
     allow_outside: bool = False
 
 
-def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
+def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[InputFile]:
     """Return the inputs that ``paths`` stand for, in order and each once; folders are sorted.
 
     A path is a file, a folder (every visible ``*.yaml`` and ``*.yml`` below it), a pattern such as
     ``specs/**/*.yaml``, or ``-`` for standard input, which is read here.
     """
-    inputs: dict[str, Input] = {}
+    inputs: dict[str, InputFile] = {}
     for path in paths:
         for item in _expand(path):
             key = _key(item)
@@ -61,14 +61,14 @@ def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[In
     return [replace(item, allow_outside=allow_outside) for item in inputs.values()]
 
 
-def find_input(path: str, *, allow_outside: bool = False) -> Input:
+def find_input(path: str, *, allow_outside: bool = False) -> InputFile:
     """Return the one input that ``path`` stands for: unlike a folder or a pattern, a spec."""
     if path == "-":
         return find_inputs([path], allow_outside=allow_outside)[0]
-    return Input(path, named=True, allow_outside=allow_outside)
+    return InputFile(path, named=True, allow_outside=allow_outside)
 
 
-def files_to_keep(inputs: Iterable[Input], programs: Iterable[Program]) -> Inputs:
+def files_to_keep(inputs: Iterable[InputFile], programs: Iterable[Program]) -> Inputs:
     """Return the files that no output may replace: the inputs and the files named in specs."""
     places: list[tuple[Path | int, str]] = [
         (0, "standard input")
@@ -79,7 +79,7 @@ def files_to_keep(inputs: Iterable[Input], programs: Iterable[Program]) -> Input
     return Inputs.of((*places, *(file for program in programs for file in program.named_files)))
 
 
-def _key(item: Input) -> str:
+def _key(item: InputFile) -> str:
     if item.content is not None:
         return item.path
     try:
@@ -89,7 +89,9 @@ def _key(item: Input) -> str:
         return item.path
 
 
-def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda _: ()) -> Checked:
+def check(
+    item: InputFile, advise: Callable[[Program], tuple[Problem, ...]] = lambda _: ()
+) -> Checked:
     """Return the problems of ``item``, or the advice of ``advise`` if the spec is valid."""
     if item.trouble:
         return Checked(item.path, state="unreadable", reason=item.trouble)
@@ -147,7 +149,7 @@ def _is_meant(data: Mapping[str, Any]) -> bool:
     return sections == 1 or any(nearest(word, ("rnn", *_SECTIONS)) for word in guesses)
 
 
-def load_all(inputs: Sequence[Input]) -> list[Program]:
+def load_all(inputs: Sequence[InputFile]) -> list[Program]:
     """Return the specs in ``inputs``; print the names of files in folders that are not specs.
 
     Raises:
@@ -172,37 +174,37 @@ def load_all(inputs: Sequence[Input]) -> list[Program]:
     return programs
 
 
-def _expand(path: str) -> Iterable[Input]:
+def _expand(path: str) -> Iterable[InputFile]:
     if path == "-":
         return [_standard_input()]
     if not os.path.isabs(path) and not has_working_folder():  # noqa: PTH117 - as text
-        return [Input(path, trouble=NO_WORKING_FOLDER)]
+        return [InputFile(path, trouble=NO_WORKING_FOLDER)]
     if os.path.isdir(path):  # noqa: PTH112 - Path("") would be the folder
         return _folder(path)
     # If a file has brackets in its name, the path means that file.
     if glob.has_magic(path) and not os.path.lexists(path):
         return _pattern(path)
-    return [Input(path, named=True)]
+    return [InputFile(path, named=True)]
 
 
-def _standard_input() -> Input:
+def _standard_input() -> InputFile:
     from rnnspec.spec.yaml.text import MAX_BYTES
 
     if sys.stdin is None:
-        return Input(STDIN, trouble="standard input is closed")
+        return InputFile(STDIN, trouble="standard input is closed")
     # One byte above the limit is enough to refuse it; an endless stream must not fill the memory.
-    return Input(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
+    return InputFile(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
 
 
-def _pattern(pattern: str) -> list[Input]:
+def _pattern(pattern: str) -> list[InputFile]:
     matches = sorted(_matches(Path(pattern)), key=_order)
     inputs = [
         item
         for match in matches
-        for item in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
+        for item in (_folder(match) if os.path.isdir(match) else [InputFile(match)])  # noqa: PTH112
     ]
     # Without a match, reading the pattern as a path gives the usual message.
-    return inputs or [Input(pattern, named=True)]
+    return inputs or [InputFile(pattern, named=True)]
 
 
 def _matches(pattern: Path) -> Iterator[str]:
@@ -219,16 +221,18 @@ def _matches(pattern: Path) -> Iterator[str]:
             yield str(match)
 
 
-def _folder(folder: str) -> list[Input]:
+def _folder(folder: str) -> list[InputFile]:
     inputs = sorted(_below(folder), key=lambda item: _order(item.path))
-    return inputs or [Input(folder, trouble="this is a folder without any *.yaml or *.yml file")]
+    return inputs or [
+        InputFile(folder, trouble="this is a folder without any *.yaml or *.yml file")
+    ]
 
 
 def _order(path: str) -> tuple[str, ...]:
     return PurePath(path).parts
 
 
-def _below(folder: str) -> Iterator[Input]:
+def _below(folder: str) -> Iterator[InputFile]:
     """Yield the YAML files below ``folder``; a folder with several links to it is read once."""
     refused: list[OSError] = []
     seen: set[tuple[int, int]] = set()
@@ -248,7 +252,7 @@ def _below(folder: str) -> Iterator[Input]:
             links.extend(filter(os.path.islink, inside))
             for name in files:
                 if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
-                    yield Input(os.path.join(base, name))  # noqa: PTH118 - likewise
+                    yield InputFile(os.path.join(base, name))  # noqa: PTH118 - likewise
     # By default, os.walk ignores folders that it cannot read, and their specs would go unchecked.
     for error in refused:
-        yield Input(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")
+        yield InputFile(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")

@@ -78,7 +78,7 @@ class Kind:
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     options: tuple[str, ...] = ()
     instead: str = ""
-    output: saving.Output | None = None
+    output: saving.OutputKind | None = None
 
     def check_options(self, path: Path, config: Path | None, ignore: Sequence[str]) -> None:
         """Raise UsageError for an option that this kind does not take."""
@@ -348,7 +348,7 @@ def output_for(
     options: SourceOptions = DEFAULTS,
     *,
     single: bool = False,
-) -> saving.Output:
+) -> saving.OutputKind:
     """Return the kind of an output, judged by its path, or that of a named backend.
 
     A folder without a named backend is of the first one that writes folders. With ``single``, or
@@ -360,7 +360,9 @@ def output_for(
     """
     if single or saving.is_single_file(path):
         able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
-        known: list[saving.Output] = [saving.BackendFiles(single_file(writer)) for writer in able]
+        known: list[saving.OutputKind] = [
+            saving.BackendFiles(single_file(writer)) for writer in able
+        ]
     elif backend is not None:
         known = [saving.BackendFiles(get(backend, FILES))]
     else:

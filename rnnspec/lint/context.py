@@ -22,7 +22,7 @@ Finding = tuple["Path", str]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecurrentEntry:
     """One recurrent entry of ``rnn``: its declaration, and the layers made from it."""
 
     index: int
@@ -50,7 +50,7 @@ class Context:
 
     spec: Spec
     network: nodes.Network
-    entries: tuple[Entry, ...]
+    entries: tuple[RecurrentEntry, ...]
     places: Mapping[str, Path]
     heads: Mapping[Path, Head]
 
@@ -70,7 +70,7 @@ class Context:
         return counts(self.network)
 
     @property
-    def read_whole(self) -> tuple[Entry, ...]:
+    def read_whole(self) -> tuple[RecurrentEntry, ...]:
         """The entries that read a whole sequence before a result is needed.
 
         They are the ones before a repeat or, without a repeat, all of them if the head pools.
@@ -82,7 +82,7 @@ class Context:
         heads = self.spec.all_heads
         return self.entries if heads and not any(head.gives_steps for _, head in heads) else ()
 
-    def is_repeated(self, entry: Entry) -> bool:
+    def is_repeated(self, entry: RecurrentEntry) -> bool:
         """Return whether a repeat follows an entry, perhaps after layers of single steps."""
         after = islice(self.spec.rnn, entry.index + 1, None)
         others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
@@ -137,7 +137,7 @@ def context_of(program: Program) -> Context:
     # Lowering keeps the order, and makes one layer for each of the 'layers' of an entry.
     layers = iter([layer for layer in network.layers if isinstance(layer, nodes.Recurrent)])
     entries = tuple(
-        Entry(index, declared, tuple(next(layers) for _ in range(declared.layers)))
+        RecurrentEntry(index, declared, tuple(next(layers) for _ in range(declared.layers)))
         for index, declared in enumerate(spec.rnn)
         if isinstance(declared, RecurrentLayer)
     )

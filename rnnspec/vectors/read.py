@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rnnspec.files.arrays import Stored
+    from rnnspec.files.arrays import ArrayPlace
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
     from rnnspec.vectors.lines import Progress
@@ -233,7 +233,7 @@ def _read_safetensors(vectors: Vectors, progress: Progress) -> None:
         _fill(vectors, stored.map(stream), progress)
 
 
-def _choose_array(vectors: Vectors, arrays: dict[str, Stored]) -> str:
+def _choose_array(vectors: Vectors, arrays: dict[str, ArrayPlace]) -> str:
     if "embeddings" in arrays:
         return "embeddings"
     # Types that cannot be read count too, so that the error is about the type.

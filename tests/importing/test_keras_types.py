@@ -17,7 +17,7 @@ from rnnspec.importing.assemble import write_spec
 from rnnspec.importing.imported import Account
 from rnnspec.importing.keras.arrays import Foreign, LayerArrays, Version
 from rnnspec.importing.keras.files import unknown_class
-from rnnspec.importing.keras.hdf5.file import Stored
+from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.importing.keras.model import LAYERS, Description, read_model
 from rnnspec.ir.nodes import Network
 
@@ -44,9 +44,9 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
 class Ones(LayerArrays):
     """The arrays of both models by the names of the layers."""
 
-    def of(self, layer: Foreign) -> list[Stored]:
+    def of(self, layer: Foreign) -> list[StoredArray]:
         shapes = SHAPES.get(layer.own_name, [])
-        return [Stored(f"{n}", s, partial(np.ones, s)) for n, s in enumerate(shapes)]
+        return [StoredArray(f"{n}", s, partial(np.ones, s)) for n, s in enumerate(shapes)]
 
 
 def tensor(name: str, output: int = 0) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def build(
     from rnnspec import pipeline, saving, tables
     from rnnspec.building import Output, build_model
     from rnnspec.cli.frameworks import import_required
-    from rnnspec.cli.inputs import Input, files_to_keep
+    from rnnspec.cli.inputs import InputFile, files_to_keep
     from rnnspec.cli.progress import reading
 
     program = pipeline.read(spec, allow_outside=allow_outside)
@@ -97,7 +97,7 @@ def build(
     if single:
         chosen = single_file(chosen)
     options = SourceOptions(target=target, max_steps=max_steps)
-    inputs = files_to_keep([Input(program.source)], [program])
+    inputs = files_to_keep([InputFile(program.source)], [program])
     written = None if output is None else Output(output, force, inputs, quantize)
     with ExitStack() as bar:
 

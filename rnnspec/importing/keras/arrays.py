@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
 from rnnspec.importing.imported import Account, Became, Imported
-from rnnspec.importing.keras.hdf5.file import Stored
+from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
@@ -42,10 +42,10 @@ MatchArrays = Callable[["Account", "Sequence[Foreign]", "Sequence[Foreign]"], "L
 class LayerArrays:
     """The arrays of a file or a live model, in the group of each layer."""
 
-    def __init__(self, stored: Mapping[str, Sequence[Stored]]) -> None:
+    def __init__(self, stored: Mapping[str, Sequence[StoredArray]]) -> None:
         self.stored = stored
 
-    def of(self, layer: Foreign) -> Sequence[Stored]:
+    def of(self, layer: Foreign) -> Sequence[StoredArray]:
         """Return the arrays of a layer in Keras's order."""
         return self.stored.get(layer.name, [])
 
@@ -58,7 +58,7 @@ class LayerArrays:
         return {name: [array.name for array in group] for name, group in self.stored.items()}
 
 
-def stored_of(source: LayerArrays, layer: Foreign) -> Sequence[Stored]:
+def stored_of(source: LayerArrays, layer: Foreign) -> Sequence[StoredArray]:
     """Return the arrays of a layer, which may be a part of those of a layer in the file."""
     if layer.part is None:
         return source.of(layer)
@@ -318,7 +318,7 @@ def canonical(account: Account, placed: Sequence[Placed], source: LayerArrays) -
     return arrays
 
 
-def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterator[Plan]:
+def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> Iterator[Plan]:
     """Yield the canonical name and the reading of each array of a layer."""
     node, name = placed.node, placed.layer.name
     number = placed.number
@@ -352,7 +352,7 @@ def _constant(param: Param) -> Array:
 
 
 def _direction(
-    account: Account, placed: Placed, prefix: str, stored: Sequence[Stored]
+    account: Account, placed: Placed, prefix: str, stored: Sequence[StoredArray]
 ) -> Iterator[Plan]:
     node = placed.node
     assert isinstance(node, nodes.Recurrent)
@@ -400,7 +400,7 @@ def _bias_shapes(cell: nodes.Cell, wide: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _fits(
-    account: Account, layer: str, stored: Stored, expected: tuple[tuple[int, ...], ...]
+    account: Account, layer: str, stored: StoredArray, expected: tuple[tuple[int, ...], ...]
 ) -> bool:
     if stored.shape in expected:
         return True
@@ -445,7 +445,7 @@ class Named(LayerArrays):
     def __init__(
         self, file: Hdf5, group: Group, account: Account, layers: Sequence[Foreign]
     ) -> None:
-        stored = dict[str, list[Stored]]()
+        stored = dict[str, list[StoredArray]]()
         for name in file.names(group, "layer_names"):
             inner = file.group(group, name)
             if inner is None:
@@ -467,7 +467,7 @@ class Named(LayerArrays):
             return pairs
         return {name: name for name in names if name in self.stored}
 
-    def of(self, layer: Foreign) -> Sequence[Stored]:
+    def of(self, layer: Foreign) -> Sequence[StoredArray]:
         """Return the arrays of a layer."""
         arrays = self.stored.get(self._names.get(_group(layer), ""), [])
         if not layer.within:
@@ -476,7 +476,7 @@ class Named(LayerArrays):
         return [array for array in arrays if layer.own_name in array.name.split("/")]
 
 
-def _arrays_at(file: Hdf5, group: Group, account: Account) -> list[Stored]:
+def _arrays_at(file: Hdf5, group: Group, account: Account) -> list[StoredArray]:
     arrays = []
     for name in file.names(group, "weight_names"):
         dataset = file.inside(group, name)
@@ -497,7 +497,7 @@ class Numbered(LayerArrays):
     """Groups by class and number, with arrays by number below ``vars`` (``.keras``)."""
 
     def __init__(self, file: Hdf5, account: Account, layers: Sequence[Foreign]) -> None:
-        stored = dict[str, list[Stored]]()
+        stored = dict[str, list[StoredArray]]()
         self._paths: dict[str, str] = {}
         root = "_layer_checkpoint_dependencies"
         root = root if file.inside(file.root, "layers") is None else "layers"
@@ -519,7 +519,7 @@ class Numbered(LayerArrays):
                 start = models[layer.within[:at]]
             self._paths[layer.name] = _folder(numbers, start, layer.kind)
 
-    def of(self, layer: Foreign) -> Sequence[Stored]:
+    def of(self, layer: Foreign) -> Sequence[StoredArray]:
         """Return the arrays of a layer."""
         folders = [f"{self._paths[layer.name]}/{part}vars" for part in _parts(layer)]
         return [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.draft import Draft, Output, keeps_zeros
+from rnnspec.importing.keras.draft import Draft, LayerOutput, keeps_zeros
 from rnnspec.importing.keras.recurrent import (
     place_last_step,
     place_recurrent,
@@ -114,7 +114,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
         steps, width = numbers or (None, 1)
         draft.input = nodes.NumericInput(steps=steps, features=width, mask_value=draft.padding)
         certain = numbers is not None
-    draft.now = Output(
+    draft.now = LayerOutput(
         nodes.INPUT,
         draft.input.shape,
         masked=draft.padding is not None,
@@ -155,7 +155,7 @@ def _find_numbers(
 
 
 def _place(  # noqa: PLR0912 - a branch for each kind of piece
-    draft: Draft, piece: pieces.Known, taken: Sequence[Output]
+    draft: Draft, piece: pieces.Known, taken: Sequence[LayerOutput]
 ) -> None:
     layer = piece.layer
     if layer.mask is not None and (
@@ -331,7 +331,7 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
         draft.now = replace(now, certain=False, ranked=False)
 
 
-def _place_concat(draft: Draft, piece: pieces.Concat, taken: Sequence[Output]) -> None:
+def _place_concat(draft: Draft, piece: pieces.Concat, taken: Sequence[LayerOutput]) -> None:
     layer, rank = piece.layer, len(taken[0].shape)
     if any(len(output.shape) != rank for output in taken):
         draft.doubt(layer, "expected vectors, or sequences, received both")

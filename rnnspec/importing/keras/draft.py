@@ -155,7 +155,7 @@ def _reads_mask(piece: Piece) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class LayerOutput:
     """The output of a layer of the file.
 
     ``node`` is the name of the node in the draft that computes it, and ``masked`` is whether the
@@ -193,13 +193,13 @@ class Draft:
         self.drawn = drawn_by(account, model_pieces)
         self.masks = Masks(model_pieces)
         self.padding: float | None = None
-        self.outputs: dict[str, Output] = {}
+        self.outputs: dict[str, LayerOutput] = {}
         self.by_name: dict[str, Placed] = {}
         self.readers = Counter(name for piece in model_pieces for name in piece.layer.inputs)
         self.readers.update(layer for _, layer in outputs)
         # What each layer of the file became, in words that need the place of a node.
         self.became: list[tuple[Foreign, Placed | None, str]] = []
-        self.now = Output(nodes.INPUT, (), masked=False)
+        self.now = LayerOutput(nodes.INPUT, (), masked=False)
         """The input of the layer that is placed."""
 
     def assemble(self, name: str) -> nodes.Network:
@@ -287,7 +287,7 @@ class Draft:
         """Leave out a layer that changes nothing."""
         self.account.leave(what, layer.name, "changes nothing")
 
-    def check_padding(self, name: str, output: Output) -> None:
+    def check_padding(self, name: str, output: LayerOutput) -> None:
         """Refuse zeros that are added before a layer that has no padding of its own."""
         if output.padding is not None:
             layer = output.padding.layer

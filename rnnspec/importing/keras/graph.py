@@ -91,7 +91,7 @@ _RECURRENT = (*KINDS, *CELLS, "RNN", "Bidirectional")
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class OrderedLayers:
     """The layers of a model, each behind those whose outputs it takes if they are ``ordered``.
 
     ``outputs`` has each output of the model with its name, empty if it is the only one, and the
@@ -110,7 +110,7 @@ class Layers:
         )
 
 
-def layers_of(account: Account, config: Any) -> Layers:
+def layers_of(account: Account, config: Any) -> OrderedLayers:
     """Return the layers of a model in order, with the input layer if there is one.
 
     The layers of a model that is itself a layer stand in its place. What has no such order is
@@ -122,7 +122,7 @@ def layers_of(account: Account, config: Any) -> Layers:
     return _flat(account, _layers_of(account, config))
 
 
-def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
+def _flat(account: Account, layers: OrderedLayers, depth: int = 0) -> OrderedLayers:
     flat, ordered = list[Foreign](), layers.ordered
     # The last layer of each model that is itself a layer.
     ends = dict[str, str]()
@@ -148,7 +148,7 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
             ends[layer.name] = layer.inputs[0] if passed else name
         flat += own
     outputs = tuple((name, ends.get(layer, layer)) for name, layer in layers.outputs)
-    return Layers(flat, ordered, outputs)
+    return OrderedLayers(flat, ordered, outputs)
 
 
 def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Foreign]:
@@ -173,18 +173,18 @@ def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Forei
     return connected
 
 
-def _layers_of(account: Account, config: Any) -> Layers:
+def _layers_of(account: Account, config: Any) -> OrderedLayers:
     match config:
         case {"class_name": "Sequential", "config": [] | {"layers": []}}:
             account.refuse("model", "expected layers, received none", "E704")
-            return Layers([], ordered=False)
+            return OrderedLayers([], ordered=False)
         case {"class_name": "Sequential", "config": [*layers] | {"layers": [*layers]}}:
             members = list[Foreign]()
             for at, item in enumerate(_few(account, layers)):
                 layer = foreign(account, item, f"layers[{at}]")
                 inputs = tuple(before.name for before in members[-1:])
                 members.append(replace(layer, inputs=inputs, position=(at,)))
-            return Layers(members, ordered=True, outputs=(("", members[-1].name),))
+            return OrderedLayers(members, ordered=True, outputs=(("", members[-1].name),))
         case {
             "class_name": "Model" | "Functional",
             "config": {"layers": [*layers], "input_layers": inputs, "output_layers": outputs},
@@ -205,7 +205,7 @@ def _layers_of(account: Account, config: Any) -> Layers:
                 "layers of a subclassed model are in its Python code, not in the file",
                 "E701",
             )
-            return Layers([], ordered=False)
+            return OrderedLayers([], ordered=False)
         case _:
             expected = "expected the configuration of a Keras model"
             raise UsageError(f"{expected}, received {show_value(config)}", account.source)
@@ -267,7 +267,7 @@ class _Graph:
         """Record that the layers have no order."""
         self.account.refuse(where, message, "E704")
 
-    def layers_between(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> Layers:
+    def layers_between(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> OrderedLayers:
         """Return the layers from the input to the outputs."""
         outputs = tuple(
             replace(end, layer=self._name_call((end.layer, end.call, end.output))[0])
@@ -277,7 +277,7 @@ class _Graph:
         data = self._find_data(ends)
         fits = self._check_ends(inputs, outputs)
         if not fits or not self._sort(inputs[0].layer, ends):
-            return Layers([self.layers[name] for name in data], ordered=False)
+            return OrderedLayers([self.layers[name] for name in data], ordered=False)
         unused = [name for name in data if name not in set(self._order)]
         for name in unused[:_MOST_UNUSED]:
             self.refuse(name, "not on the way from the input to the output")
@@ -288,7 +288,7 @@ class _Graph:
             ("" if single else end.layer if end.key is None else end.key, end.layer)
             for end in outputs
         )
-        return Layers(members, ordered=not unused, outputs=names)
+        return OrderedLayers(members, ordered=not unused, outputs=names)
 
     def _check_ends(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> bool:
         fits = True

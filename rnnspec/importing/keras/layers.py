@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.words import Statistic
 
-    Reading = Callable[[Settings, Foreign], Piece | pieces.Stack]
+    Reading = Callable[[Settings, Foreign], Piece | pieces.CellStack]
 
 EMBEDDINGS = ("Embedding", "ReversibleEmbedding")
 """The classes of embeddings."""
@@ -73,7 +73,7 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
     _shape(settings, layer)
     piece = reading(settings, layer)
     settings.close()
-    return piece.layers if isinstance(piece, pieces.Stack) else (piece,)
+    return piece.layers if isinstance(piece, pieces.CellStack) else (piece,)
 
 
 def _no_counterpart(layer: Foreign) -> str:
@@ -141,7 +141,7 @@ def _dense(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
 
 
-def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stack:
+def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.CellStack:
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     if inner.kind not in _AT_EACH_STEP or inner.custom:
         received = show_value(inner.custom or inner.kind)

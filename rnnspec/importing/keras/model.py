@@ -28,7 +28,7 @@ from rnnspec.importing.keras.chain import place_pieces
 from rnnspec.importing.keras.draft import Draft
 from rnnspec.importing.keras.files import StoredModel, open_model, read_json, unknown_class
 from rnnspec.importing.keras.graph import layers_of
-from rnnspec.importing.keras.hdf5.file import Stored
+from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.importing.keras.layers import CLASSES, OPERATIONS, pieces_of
 from rnnspec.importing.keras.pieces import has_arrays
 from rnnspec.importing.keras.recurrent import CELLS
@@ -210,7 +210,7 @@ def _check_opening(account: Account, stored: StoredModel, separate: Any) -> None
         account.differ(f"the file names {show_value(unknown)}, which is not opened here")
 
 
-def _live_arrays(model: Any, prefix: str = "") -> Iterator[tuple[str, list[Stored]]]:
+def _live_arrays(model: Any, prefix: str = "") -> Iterator[tuple[str, list[StoredArray]]]:
     """Yield each layer of a live model with its arrays."""
     for layer in model.layers:
         name = f"{prefix}{layer.name}"
@@ -221,7 +221,7 @@ def _live_arrays(model: Any, prefix: str = "") -> Iterator[tuple[str, list[Store
         arrays = [np.asarray(array) for array in layer.get_weights()]
         yield (
             name,
-            [Stored(f"{name}/{i}", array.shape, array.copy) for i, array in enumerate(arrays)],
+            [StoredArray(f"{name}/{i}", array.shape, array.copy) for i, array in enumerate(arrays)],
         )
 
 

@@ -72,7 +72,7 @@ class Activated(Layer):
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class CellStack:
     """A recurrent layer whose cells stand on each other: as many layers."""
 
     layer: Foreign

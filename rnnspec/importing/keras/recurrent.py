@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.keras.arrays import Foreign
-    from rnnspec.importing.keras.draft import Draft, Output
+    from rnnspec.importing.keras.draft import Draft, LayerOutput
     from rnnspec.words import Statistic
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
@@ -48,7 +48,7 @@ def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
 
 def read_cells(
     settings: Settings, layer: Foreign
-) -> pieces.Recurrent | pieces.Stack | pieces.Lacking:
+) -> pieces.Recurrent | pieces.CellStack | pieces.Lacking:
     """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
     settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
     run, path = _running(settings, layer), f"{settings.name}.cell"
@@ -81,7 +81,7 @@ def read_cells(
         placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
         stack.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
         first = after
-    return pieces.Stack(layer, tuple(stack))
+    return pieces.CellStack(layer, tuple(stack))
 
 
 def _cell_of(
@@ -305,7 +305,7 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[Output]) -> None:
+def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[LayerOutput]) -> None:
     """Place the sum of a recurrent layer and its input."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.

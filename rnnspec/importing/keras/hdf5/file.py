@@ -22,7 +22,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredArray:
     """An array in a file: its name there, and its shape; ``read`` returns it."""
 
     name: str
@@ -128,7 +128,7 @@ class Hdf5:
             return item
         raise self.wrong(f"{path}: expected a group, received an array")
 
-    def array(self, item: Group | Dataset, name: str) -> Stored:
+    def array(self, item: Group | Dataset, name: str) -> StoredArray:
         """Return an array, which is read later.
 
         Raises:
@@ -149,7 +149,7 @@ class Hdf5:
             with self._reading():
                 return numbers.read()
 
-        return Stored(name, numbers.shape, read)
+        return StoredArray(name, numbers.shape, read)
 
     def arrays(self, group: Group, path: str, depth: int = 0) -> Iterator[tuple[str, Dataset]]:
         """Yield the path and the array of everything below a group."""
