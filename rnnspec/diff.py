@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
+from rnnspec.display import html_of
 from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
     LSTM,
@@ -31,7 +32,6 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import activation_text, type_name
-from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence

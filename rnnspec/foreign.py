@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
 from rnnspec.backends.contract import SourceOptions
+from rnnspec.display import html_of, text_of
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
-from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,7 +129,7 @@ def from_keras(model: Any, name: str = "") -> Model:
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
-    from rnnspec.importing import own
+    from rnnspec.importing import built
     from rnnspec.importing.keras.model import framework, output, precision, read_live
 
     version = _version(model)
@@ -140,7 +140,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         imported = read_live(model, chosen, version)
     except ModelError:
         # Attention and a tied kernel with a bias are several operations in our own source.
-        own_model = own.read_live(model, chosen, f"model of Keras {version}")
+        own_model = built.read_live(model, chosen, f"model of Keras {version}")
         if own_model is None:
             raise
         imported = own_model

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, one_of, path_from, received
-from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, taken_names
+from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, reserved_names
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.nodes import least_steps
@@ -85,12 +85,12 @@ class Generated:
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML file with its network; see ``load``."""
-    return _check_draft(reading.load(path, taken=taken_names(), allow_outside=allow_outside))
+    return _check_draft(reading.load(path, taken=reserved_names(), allow_outside=allow_outside))
 
 
 def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML text with its network; see ``loads``."""
-    taken = taken_names()
+    taken = reserved_names()
     return _check_draft(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
 
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends import BACKENDS, honouring
+from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import INPUT, Dense, sources
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
-from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock

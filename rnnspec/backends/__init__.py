@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.ir.nodes import Network
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 __all__ = [
     "BACKENDS",
@@ -41,8 +41,8 @@ __all__ = [
     "names",
     "quantized",
     "refusals",
+    "reserved_names",
     "single_file",
-    "taken_names",
     "ways",
 ]
 
@@ -108,7 +108,7 @@ def names(last: str = "and") -> str:
     return listed(tuple(BACKENDS), last)
 
 
-def taken_names() -> tuple[TakenNames, ...]:
+def reserved_names() -> tuple[ReservedNames, ...]:
     """Return the names that the backends use, which no network or no layer can have."""
     return tuple(backend.taken for backend in BACKENDS.values())
 

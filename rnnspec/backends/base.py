@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError, brief
-from rnnspec.taken_names import NO_NAMES, TakenNames
+from rnnspec.reserved_names import NO_NAMES, ReservedNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,7 @@ class Backend:
     importing: Callable[[], AbstractContextManager[None]] = nullcontext
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
-    taken: TakenNames = NO_NAMES
+    taken: ReservedNames = NO_NAMES
 
     @property
     def installed(self) -> bool:

@@ -14,7 +14,7 @@ from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Input, Network, NumericInput, TokenInput, least_steps
 from rnnspec.memory import check_memory
-from rnnspec.weights.given import ArrayError, as_array, refuse
+from rnnspec.weights.caller_arrays import ArrayError, as_array, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

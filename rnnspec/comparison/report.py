@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends import get
 from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.optimizers import CAUSES
-from rnnspec.shown import html_of, text_of
+from rnnspec.display import html_of, text_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock

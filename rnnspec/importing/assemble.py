@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.imported import Account, Imported
     from rnnspec.pipeline import Program
+    from rnnspec.reserved_names import ReservedNames
     from rnnspec.slots import Array
-    from rnnspec.taken_names import TakenNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +296,9 @@ def is_layer_name(name: str) -> bool:
     return _is_valid(check_layer_name, name)
 
 
-def _is_valid(check: Callable[[str, tuple[TakenNames, ...]], str], name: str) -> bool:
+def _is_valid(check: Callable[[str, tuple[ReservedNames, ...]], str], name: str) -> bool:
     try:
-        check(name, taken_names())
+        check(name, reserved_names())
     except ValueError:
         return False
     return True

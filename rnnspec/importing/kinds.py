@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from rnnspec.backends.kept import Reader
+    from rnnspec.backends.model_files import FileReader
     from rnnspec.importing.imported import Imported
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
@@ -95,7 +95,7 @@ def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
 
 
 def _read_keras(path: Path, request: Request) -> Imported:
-    from rnnspec.importing import own
+    from rnnspec.importing import built
     from rnnspec.importing.keras.files import saved, spec_text
     from rnnspec.importing.keras.model import read_file
 
@@ -105,7 +105,7 @@ def _read_keras(path: Path, request: Request) -> Imported:
     if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
         return read()
     text, problem = spec_text(path), None
-    read_built = partial(own.read_built, path, get("keras"), text, saved, request.importing)
+    read_built = partial(built.read_built, path, get("keras"), text, saved, request.importing)
     if text:
         try:
             return read_built()
@@ -136,13 +136,13 @@ def _unused_spec(path: Path, error: RnnspecError) -> Problem:
 
 def _read_built(path: Path, request: Request, backend: Backend | None = None) -> Imported:
     """Return the model in files that rnnspec built, for a backend or for the one that they name."""
-    from rnnspec.importing import own
+    from rnnspec.importing import built
 
     backend = backend or _framework(path)
     assert backend is not None, "the file was recognised"
     reader = _reader(backend)
     text = reader.spec_text(path)
-    return own.read_built(path, backend, text, reader.saved, request.importing, request.spec)
+    return built.read_built(path, backend, text, reader.saved, request.importing, request.spec)
 
 
 def _read_onnx(path: Path, request: Request) -> Imported:
@@ -175,7 +175,7 @@ def _framework(path: Path) -> Backend | None:
     if path.suffix.lower() != ".safetensors":
         return None
     # Imported here because NumPy is needed for these files only.
-    from rnnspec.backends.kept import framework_in
+    from rnnspec.backends.model_files import framework_in
 
     return BACKENDS.get(framework_in(path))
 
@@ -252,9 +252,9 @@ _CANONICAL = Kind(
 )
 
 
-def _reader(backend: Backend) -> Reader:
+def _reader(backend: Backend) -> FileReader:
     # Imported here because NumPy is needed for files that exist only.
-    from rnnspec.backends.kept import reader
+    from rnnspec.backends.model_files import reader
 
     return reader(backend)
 

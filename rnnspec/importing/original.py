@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.backends.kept import reader
+from rnnspec.backends.model_files import reader
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import random_split, step_through

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec import files, pipeline
-from rnnspec.backends import Backend, taken_names
+from rnnspec.backends import Backend, reserved_names
 from rnnspec.diff import diff
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
@@ -182,7 +182,7 @@ def import_file(  # noqa: PLR0913 - the options of the command
     if len({path.absolute() for path in targets}) < len(targets):
         raise UsageError("this is where the spec goes; expected another path", str(weights))
     try:
-        name = check_network_name(target.stem, taken_names())
+        name = check_network_name(target.stem, reserved_names())
     except ValueError as error:
         raise UsageError(
             f"the network would have the name of this file: {error}", str(target)

@@ -18,7 +18,7 @@ from rnnspec.ir.nodes import (
     Residual,
     width,
 )
-from rnnspec.lint.context import Context, RecurrentEntry, Finding
+from rnnspec.lint.context import Context, Finding, RecurrentEntry
 from rnnspec.spec.models import Concat, RepeatVector, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 

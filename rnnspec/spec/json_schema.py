@@ -17,7 +17,7 @@ from rnnspec.spec import models, names
 from rnnspec.words import MEANINGS
 
 if TYPE_CHECKING:
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 Schema = dict[str, Any]
 
@@ -31,7 +31,7 @@ def _name_schema(reserved_names: set[str], pattern: str, description: str) -> Sc
     }
 
 
-def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
+def _taken_names_schemas(taken: tuple[ReservedNames, ...]) -> dict[str, Schema]:
     """Return the schemas of names that no network and no layer can have."""
     # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
     # name before a comparison: the pattern allows them everywhere.
@@ -232,12 +232,12 @@ _FORMS: dict[str, tuple[dict[str, type[models.Model]], str]] = {
 """Mappings with a single key that may stand in place of a name, each with its description."""
 
 
-def text(taken: tuple[TakenNames, ...]) -> str:
+def text(taken: tuple[ReservedNames, ...]) -> str:
     """Return the schema as JSON text, which is the same in every run."""
     return json.dumps(json_schema(taken), indent=2) + "\n"
 
 
-def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
+def json_schema(taken: tuple[ReservedNames, ...]) -> Schema:
     """Return the schema as plain data; ``taken`` are the names that the backends use."""
     for model in models.Model.__subclasses__():
         # Schemas of models are built late, and pydantic before 2.14 cannot write a default that is

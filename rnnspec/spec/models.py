@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from rnnspec.shown import html_of
+from rnnspec.display import html_of
 from rnnspec.spec.fields import (
     Absent,
     Epsilon,

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 MAX_NAME_LENGTH = 64
 # Names become files, modules, classes and attributes. No capital letters, because some file systems
@@ -121,7 +121,7 @@ WINDOWS_DEVICES = frozenset(
 INPUT = "input"
 
 
-def check_network_name(name: str, taken: tuple[TakenNames, ...]) -> str:
+def check_network_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
     """Return ``name`` if a file, a class and a module can have this name.
 
     ``taken`` are the names that the backends use.
@@ -149,12 +149,12 @@ def check_network_name(name: str, taken: tuple[TakenNames, ...]) -> str:
 
 
 @cache
-def without_underscores(taken: tuple[TakenNames, ...]) -> frozenset[str]:
+def without_underscores(taken: tuple[ReservedNames, ...]) -> frozenset[str]:
     """Return the names in the source of all backends as their classes have them."""
     return frozenset(name.replace("_", "") for names in taken for name in names.in_source)
 
 
-def check_layer_name(name: str, taken: tuple[TakenNames, ...]) -> str:
+def check_layer_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
     """Return ``name`` if a layer, and so an attribute of the generated class, can have it.
 
     ``taken`` are the names that the backends use.

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.arguments import received
-from rnnspec.backends.kept import ModelArrays
+from rnnspec.backends.model_files import ModelArrays
 from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Param, params
 from rnnspec.slots import Slot, pack, shape_in, unpack
-from rnnspec.weights.given import KEPT, ArrayError, as_kept, real_array
+from rnnspec.weights.caller_arrays import MODEL_DTYPES, ArrayError, real_array, round_to_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import FrameworkArrays
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -88,7 +88,7 @@ class Store:
         """
         return self.gather(self._arrays_of(model))
 
-    def gather(self, arrays: Kept) -> dict[str, Array]:
+    def gather(self, arrays: FrameworkArrays) -> dict[str, Array]:
         """Return all canonical arrays in ``arrays``.
 
         Raises:
@@ -181,14 +181,16 @@ def gather(places: Iterable[Place], get: Callable[[str, str], Array]) -> dict[st
 Types = dict[tuple[str, str], str]
 
 
-def _check(places: tuple[Place, ...], arrays: Kept) -> Types:
+def _check(places: tuple[Place, ...], arrays: FrameworkArrays) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, path) for _, layer, _, slot in places for path in slot.paths}
     left = [f"unexpected: {name} of {shape}" for name, shape in arrays.other_shapes(known).items()]
     return _check_each(places, arrays, left)
 
 
-def _check_each(places: tuple[Place, ...], arrays: Kept, left: Iterable[str] = ()) -> Types:
+def _check_each(
+    places: tuple[Place, ...], arrays: FrameworkArrays, left: Iterable[str] = ()
+) -> Types:
     types: Types = {}
     missing, unfit = list[str](), list[str]()
     for place, path in ((p, path) for p in places for path in p[3].paths):
@@ -209,7 +211,7 @@ class _UnfitError(Exception):
     """An array of a model does not fit; the text says why."""
 
 
-def _dtype(place: Place, path: str, arrays: Kept) -> str:
+def _dtype(place: Place, path: str, arrays: FrameworkArrays) -> str:
     """Return the dtype of the array at one path of a place.
 
     Raises:
@@ -223,8 +225,8 @@ def _dtype(place: Place, path: str, arrays: Kept) -> str:
     shape = actual.shape if slot.row is None else actual.shape[1:]
     if shape != expected or (slot.row is not None and actual.shape[0] <= slot.row):
         raise _UnfitError(f"{name}: expected the shape {expected} in the model, received {shape}")
-    if actual.dtype not in KEPT:
-        types = ", ".join(KEPT)
+    if actual.dtype not in MODEL_DTYPES:
+        types = ", ".join(MODEL_DTYPES)
         dtype = actual.dtype or "an array without data (on the device meta)"
         raise _UnfitError(f"{name}: expected one of the types {types}, received {dtype}")
     return actual.dtype
@@ -249,6 +251,6 @@ def _join_problems(problems: list[str]) -> str:
 
 def _round_array(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:
     try:
-        return as_kept(real_array(lambda: arrays[name], param.shape), dtype)
+        return round_to_model(real_array(lambda: arrays[name], param.shape), dtype)
     except ArrayError as error:
         raise UsageError(f"{name}: {error}") from None

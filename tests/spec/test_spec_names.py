@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 
 import rnnspec
 from rnnspec import loads
-from rnnspec.backends import get, taken_names
+from rnnspec.backends import get, reserved_names
 from rnnspec.errors import SpecError, UnsupportedError
 from rnnspec.spec import names
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 def check_network_name(name: str) -> str:
-    return names.check_network_name(name, taken_names())
+    return names.check_network_name(name, reserved_names())
 
 
 def check_layer_name(name: str) -> str:
-    return names.check_layer_name(name, taken_names())
+    return names.check_layer_name(name, reserved_names())
 
 
 HOSTILE = [

@@ -19,7 +19,7 @@ from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.backends.kept import load_entry, write_by_name
+from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:

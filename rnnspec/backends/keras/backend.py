@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
-from rnnspec.taken_names import TakenNames
+from rnnspec.reserved_names import ReservedNames
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -57,7 +57,7 @@ def _quietly() -> AbstractContextManager[None]:
     return without_logs(engine())
 
 
-_TAKEN = TakenNames(
+_TAKEN = ReservedNames(
     in_source=frozenset(
         """
         build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid

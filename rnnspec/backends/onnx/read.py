@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import ArrayType
-from rnnspec.backends.kept import Reader, Saved
+from rnnspec.backends.model_files import FileReader, Saved
 from rnnspec.backends.onnx.contents import ArrayError, Contents, load
 from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
 from rnnspec.errors import UsageError, brief
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import Gather
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -29,7 +29,7 @@ QUANTIZED = "rnnspec.quantized"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptInFile:
+class InitializerArrays:
     """The initializers of a file."""
 
     weights: Mapping[str, Array]
@@ -74,13 +74,13 @@ class OwnFile(Saved):
         """The kind of file and what wrote it, in words."""
         return f"ONNX file of {self.contents.writer}"
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays in the initializers.
 
         Raises:
             UsageError: they cannot be read, or are others.
         """
-        return gather(KeptInFile(_weights(self.contents)))
+        return gather(InitializerArrays(_weights(self.contents)))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why the graph of the file, without its weights, is not that of the source."""
@@ -200,4 +200,4 @@ def _weights(contents: Contents) -> dict[str, Array]:
     return weights
 
 
-READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
+READER = FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.backends.kept import load_entry, write_by_name
+from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.backends.torch.plan import stack_of
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir.params import Counts

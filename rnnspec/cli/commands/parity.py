@@ -162,7 +162,7 @@ def parity(
 
 def _compare(ready: Prepared, backends: Sequence[Backend], jobs: int | None) -> ParityReport:
     from rnnspec.cli.progress import progress
-    from rnnspec.cli.sharing import Processes, jobs_for
+    from rnnspec.cli.workers import Processes, jobs_for
 
     number = len(ready.tasks)
     jobs = jobs_for(number, jobs)
@@ -200,7 +200,7 @@ def _compare_random(
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.cli.guard import print_json
     from rnnspec.cli.progress import progress
-    from rnnspec.cli.sharing import Processes, jobs_for
+    from rnnspec.cli.workers import Processes, jobs_for
     from rnnspec.comparison.random import compare_random
 
     chosen = [backend for part in planned for backend in part.chosen]

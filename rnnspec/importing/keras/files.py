@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.kept import Saved
+from rnnspec.backends.model_files import Saved
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import Gather
     from rnnspec.importing.imported import Imported
     from rnnspec.importing.keras.arrays import LayerArrays
     from rnnspec.importing.keras.hdf5.objects import Group
@@ -242,7 +242,7 @@ class SavedFile(Saved):
         """Sentences on what is not carried over."""
         return self.imported.left_out
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:  # noqa: ARG002
+    def gather(self, gather: Gather) -> Mapping[str, Array]:  # noqa: ARG002  # noqa: ARG002
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
@@ -15,7 +16,7 @@ from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from _typeshed import ReadableBuffer as Buffer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
-class Kept(Protocol):
+class FrameworkArrays(Protocol):
     """Arrays by (layer, path), in the layout of the framework."""
 
     def array_type(self, layer: str, path: str) -> ArrayType:
@@ -41,6 +42,10 @@ class Kept(Protocol):
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
+
+
+Gather = Callable[[FrameworkArrays], "Mapping[str, Array]"]
+"""The gathering of canonical arrays from those of a framework."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class Saved(Protocol):
         """Sentences on what is not carried over."""
         return ()
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
 
     def written(self, text: str) -> str:
@@ -141,7 +146,7 @@ class SavedByName(Saved):
         """The kind of file, and the title of the backend that wrote it."""
         return f"arrays of {self.title}, with the spec in the file"
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays."""
         return gather(NamedArrays(self.arrays))
 
@@ -158,7 +163,7 @@ class SavedByName(Saved):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class FileReader:
     """Functions of a backend that read what its files contain, as data.
 
     They import no framework and run nothing that is in the files.
@@ -177,13 +182,13 @@ class Reader:
     saved: Callable[[Path, Network], Saved]
 
 
-def reader(backend: Backend) -> Reader:
+def reader(backend: Backend) -> FileReader:
     """Return the reader of the files of a backend; not of Keras, whose files others write too."""
-    reader: Reader = import_module(f"{backend.package}.read").READER
+    reader: FileReader = import_module(f"{backend.package}.read").READER
     return reader
 
 
-def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
+def folder_reader(title: str, recognises: Callable[[Path], bool]) -> FileReader:
     """Return the reader of a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
 
     A backend with this title saves arrays in it as ``write_by_name`` does.
@@ -200,7 +205,7 @@ def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
         file = weights_in(path)
         return SavedByName(file, title, read_safetensors(file))
 
-    return Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
+    return FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
 
 
 FRAMEWORK_KEY = "framework"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rnnspec.slots import Array
 
-KEPT = {
+MODEL_DTYPES = {
     "float16": np.float16,
     "bfloat16": np.float32,
     "float32": np.float32,
@@ -76,7 +76,7 @@ def real_array(read: Callable[[], Any], shape: tuple[int, ...]) -> Array:
     return array
 
 
-def as_kept(array: Array, dtype: str) -> Array:
+def round_to_model(array: Array, dtype: str) -> Array:
     """Return a copy rounded to the dtype of a model.
 
     Infinities and NaN are kept.
@@ -85,7 +85,7 @@ def as_kept(array: Array, dtype: str) -> Array:
         ArrayError: a finite number would become infinite.
     """
     with np.errstate(over="ignore"):
-        rounded = array.astype(KEPT[dtype])
+        rounded = array.astype(MODEL_DTYPES[dtype])
     # A bfloat16 model gets float32, so an overflow of bfloat16 would show only in the framework.
     infinite = np.abs(rounded) >= (_BFLOAT16_INFINITE if dtype == "bfloat16" else np.inf)
     refuse(array, infinite & np.isfinite(array), f"numbers that {dtype} can hold")
