@@ -140,24 +140,28 @@ def single_file(backend: Backend) -> Backend:
 
 def quantized() -> list[str]:
     """Return the types to which any backend quantizes files."""
-    return sorted({kind for each in BACKENDS.values() for kind in each.quantized})
+    return sorted({kind for backend in BACKENDS.values() for kind in backend.quantized})
 
 
 def having(*needs: Need) -> list[Backend]:
     """Return the backends that have all of ``needs``."""
-    return [each for each in BACKENDS.values() if all(need.met(each) for need in needs)]
+    return [backend for backend in BACKENDS.values() if all(need.met(backend) for need in needs)]
 
 
 def honouring(network: Network) -> list[Backend]:
     """Return the backends that write source and refuse nothing in a network."""
-    return [each for each in having(SOURCE) if not _own_refusals(each, network, each.form(None))]
+    return [
+        backend
+        for backend in having(SOURCE)
+        if not _own_refusals(backend, network, backend.form(None))
+    ]
 
 
 def lack(backend: Backend, *needs: Need) -> str:
     """Return a message about the first need that ``backend`` lacks, or an empty string."""
     for need in needs:
         if not need.met(backend):
-            able = listed([each.name for each in having(need)]) or "no backend"
+            able = listed([backend.name for backend in having(need)]) or "no backend"
             limit = ", ".join(filter(None, (need.words, need.limit(backend))))
             return f"{backend.name} cannot {limit}; {able} can"
     return ""

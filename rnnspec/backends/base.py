@@ -223,6 +223,8 @@ def _requirements_of(extra: str) -> list[str]:
     except metadata.PackageNotFoundError:
         return []  # run from a folder, not installed
     # The extras of rnnspec have no other markers, so this needs no parser of markers.
-    parts = (each.replace("'", '"').partition(";") for each in declared)
+    parts = (requirement.replace("'", '"').partition(";") for requirement in declared)
     marker = ["extra", "==", f'"{extra}"']
-    return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
+    return [
+        requirement.strip() for requirement, _, condition in parts if condition.split() == marker
+    ]

@@ -36,8 +36,8 @@ def _configured() -> str:
             settings = json.loads(stream.read(_MOST))
     except (OSError, ValueError, RecursionError):  # Keras ignores such a file too
         return ""
-    found = settings.get("backend") if isinstance(settings, dict) else None
-    return found if isinstance(found, str) else ""
+    name = settings.get("backend") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _causes() -> tuple[Cause, ...]:

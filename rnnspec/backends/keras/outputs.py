@@ -17,7 +17,7 @@ def output_of(model: Any, call: Callable[[Array], Any], inputs: Array) -> Array:
     size = model.inputs[0].shape[0] or len(inputs)
     # The rows begin again where a batch would be too short.
     rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
-    return np.concatenate([side_by_side(call(inputs[each])) for each in rows])[: len(inputs)]
+    return np.concatenate([side_by_side(call(inputs[row])) for row in rows])[: len(inputs)]
 
 
 def side_by_side(outputs: Any) -> Array:
