@@ -15,7 +15,7 @@ import typer
 
 from rnnspec import pipeline
 from rnnspec.cli.messages import tell
-from rnnspec.cli.report import full_lines
+from rnnspec.cli.report import lines_of
 from rnnspec.cli.results import STDIN, Checked
 from rnnspec.errors import Problem, SpecError, UsageError, printable
 from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
@@ -165,7 +165,7 @@ def load_all(inputs: Sequence[InputFile]) -> list[Program]:
     results = [check(item, keep) for item in inputs]
     if worst := max((result.exit_code for result in results), default=0):
         # All inputs have been checked by now, so that one run shows every problem.
-        tell("\n".join(line for result in results for line in full_lines(result)))
+        tell("\n".join(line for result in results for line in lines_of(result)))
         raise typer.Exit(worst)
     if foreign := [result.path for result in results if result.state == "foreign"]:
         tell(printable(f"rnnspec: note: skipped, not a spec: {', '.join(foreign)}"))
