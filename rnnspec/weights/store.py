@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,22 +103,10 @@ class Store:
             UsageError: the model has another structure, or an array is missing, unknown or does
                 not fit. In this case nothing is written.
         """
-        inside = self._arrays_of(model)
-        types = _check(self.places, inside)
-        _check_names(self.places, arrays)
-        # A framework takes a stacked array as a whole, so its rows are collected.
-        packed: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
-        # Everything is converted before the first array is written.
-        for name, layer, param, slot in self.places:
-            rounded = _round_array(name, param, arrays, types[layer, slot.path])
-            array = pack(param, slot, rounded)
-            packed[layer, slot.path].append((slot.row or 0, array))
-            if slot.addend is not None:
-                packed[layer, slot.addend].append((0, np.zeros_like(array)))
-        for (layer, path), rows in packed.items():
-            in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
-            whole = np.stack(in_order) if len(rows) > 1 else in_order[0]
-            inside.runtime.put(inside.model, layer, path, whole)
+        inside, places = self._arrays_of(model), self.places
+        types = _check(places, inside)
+        _check_names(places, arrays)
+        _put(inside, places, arrays, types)
 
     def read_one(self, model: Any, name: str) -> Array:
         """Return a copy of one canonical array.
@@ -137,20 +124,8 @@ class Store:
         Raises:
             UsageError: the name is unknown, or the array does not fit.
         """
-        inside, place = self._arrays_of(model), self._place(name)
-        _, layer, param, slot = place
-        types = _check_each((place,), inside)
-        packed = pack(
-            param, slot, _round_array(name, param, {name: array}, types[layer, slot.path])
-        )
-        # The other rows of a stacked array belong to other canonical arrays.
-        if slot.row is not None:
-            stacked = inside.get(layer, slot.path)
-            stacked[slot.row] = packed
-            packed = stacked
-        inside.runtime.put(inside.model, layer, slot.path, packed)
-        if slot.addend is not None:
-            inside.runtime.put(inside.model, layer, slot.addend, np.zeros_like(packed))
+        inside, places = self._arrays_of(model), (self._place(name),)
+        _put(inside, places, {name: array}, _check_each(places, inside))
 
     def _place(self, name: str) -> Place:
         place = next((place for place in self.places if place[0] == name), None)
@@ -168,7 +143,7 @@ class Store:
 
 
 def gather(places: Iterable[Place], get: Callable[[str, str], Array]) -> dict[str, Array]:
-    """Return canonical arrays by name; ``kept(layer, path)`` gives those of the framework."""
+    """Return canonical arrays by name; ``get(layer, path)`` gives those of the framework."""
     arrays = {}
     for name, layer, param, slot in places:
         array = get(layer, slot.path)
@@ -179,6 +154,30 @@ def gather(places: Iterable[Place], get: Callable[[str, str], Array]) -> dict[st
 
 
 Types = dict[tuple[str, str], str]
+
+
+def _put(
+    inside: ModelArrays,
+    places: tuple[Place, ...],
+    arrays: Mapping[str, ArrayLike],
+    types: Types,
+) -> None:
+    """Replace the arrays of a model at some places."""
+    packed: dict[tuple[str, str], Array] = {}
+    # Everything is converted before the first array is written.
+    for name, layer, param, slot in places:
+        key = (layer, slot.path)
+        array = pack(param, slot, _round_array(name, param, arrays, types[key]))
+        if slot.row is None:
+            packed[key] = array
+        else:
+            # The other rows of a stacked array belong to other canonical arrays.
+            packed[key] = packed[key] if key in packed else inside.get(*key)
+            packed[key][slot.row] = array
+        if slot.addend is not None:
+            packed[layer, slot.addend] = np.zeros_like(packed[key])
+    for (layer, path), array in packed.items():
+        inside.runtime.put(inside.model, layer, path, array)
 
 
 def _check(places: tuple[Place, ...], arrays: FrameworkArrays) -> Types:
