@@ -268,7 +268,7 @@ def _policy(value: Any) -> Any:
 
 
 def initializer(value: Any) -> Initializer | None:
-    """Return an initializer of Keras, or None if the language has none that is the same."""
+    """Return an initializer of Keras, or None if rnnspec has none that is the same."""
     match value:
         case str(name):
             return _initializer_named(name, {})
