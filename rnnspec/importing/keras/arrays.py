@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from glob import escape
+from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
@@ -531,9 +532,8 @@ class Numbered(LayerArrays):
     def groups(self) -> dict[str, list[str]]:
         """Return the names of the arrays in the folder of each layer, in the order of the file."""
         groups = dict[str, list[str]]()
-        for folder, arrays in self.stored.items():
-            group = groups.setdefault("/".join(f"{folder}/".split("/")[:2]), [])
-            group += [array.name for array in arrays]
+        for array in chain.from_iterable(self.stored.values()):
+            groups.setdefault("/".join(array.name.split("/")[:2]), []).append(array.name)
         return groups
 
 

@@ -81,10 +81,8 @@ def _no_counterpart(layer: Foreign) -> str:
         function = f"keras.ops.{snake(layer.kind)}"
         return f"cannot carry over the operation {function}: rnnspec supports only layers of Keras"
     kind = layer.kind
-    what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "")
-    missing = (
-        f"rnnspec does not support {what}" if what else "rnnspec does not support such a layer"
-    )
+    what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "such a layer")
+    missing = f"rnnspec does not support {what}"
     return f"cannot carry over a layer of the class {show_value(kind)}: {missing}"
 
 
@@ -147,12 +145,9 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Cell
         received = show_value(inner.custom or inner.kind)
         settings.refuse("layer", f"expected {listed(_AT_EACH_STEP, 'or')}, received {received}")
         return pieces.Lacking(layer)
-    own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
-    own.common()
-    _shape(own, inner)
-    piece = CLASSES[inner.kind](own, layer)
-    own.close()
-    return piece
+    with settings.inside(f"{layer.name}.{inner.name}", inner.config) as own:
+        _shape(own, inner)
+        return CLASSES[inner.kind](own, layer)
 
 
 _AT_EACH_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout")

@@ -55,10 +55,8 @@ def read_cells(
     cell = foreign(settings.account, settings.take("cell"), path)
     if cell.kind != "StackedRNNCells" or cell.custom:
         return _cell_of(settings, layer, cell, path, run) or pieces.Lacking(layer)
-    own = Settings(settings.account, settings.version, path, cell.config)
-    own.common()
-    cells = own.take("cells", [])
-    own.close()
+    with settings.inside(path, cell.config) as own:
+        cells = own.take("cells", [])
     if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
         own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}")
         return pieces.Lacking(layer)
@@ -87,15 +85,13 @@ def read_cells(
 def _cell_of(
     settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
 ) -> pieces.Recurrent | None:
-    own = Settings(settings.account, settings.version, path, cell.config)
     if cell.custom or cell.kind not in CELLS:
-        expected = f"expected one of {', '.join(CELLS)}"
-        own.refuse("", f"{expected}, received {show_value(cell.custom or cell.kind)}", "E701")
+        received = show_value(cell.custom or cell.kind)
+        message = f"expected one of {', '.join(CELLS)}, received {received}"
+        settings.account.refuse(path, message, "E701")
         return None
-    own.common()
-    piece = _recurrent_layer(own, layer, CELLS[cell.kind], run)
-    own.close()
-    return piece
+    with settings.inside(path, cell.config) as own:
+        return _recurrent_layer(own, layer, CELLS[cell.kind], run)
 
 
 def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
@@ -130,14 +126,11 @@ def _inner(
     settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
 ) -> pieces.Recurrent:
     name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
-    own = Settings(settings.account, settings.version, name, inner.config)
-    own.common()
-    own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
-    why = "one direction has to read forwards, the other backwards"
-    own.only("go_backwards", backwards, why=why, default=backwards)
-    piece = _direction(own, layer, inner.kind)
-    own.close()
-    return piece
+    with settings.inside(name, inner.config) as own:
+        own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
+        why = "one direction has to read forwards, the other backwards"
+        own.only("go_backwards", backwards, why=why, default=backwards)
+        return _direction(own, layer, inner.kind)
 
 
 def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:

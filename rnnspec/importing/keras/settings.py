@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
@@ -16,7 +17,7 @@ from rnnspec.ir import initializers, nodes
 from rnnspec.words import Activation, CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.ir.initializers import Initializer
 
@@ -110,6 +111,14 @@ class Settings:
         self._config = {key: _plain(value) for key, value in config.items()}
         for key in _WITHOUT_EFFECT:
             self._config.pop(key, None)
+
+    @contextmanager
+    def inside(self, path: str, config: Mapping[str, Any]) -> Iterator[Settings]:
+        """Yield the settings of a layer inside this one, and refuse those that are not taken."""
+        inner = Settings(self.account, self.version, path, config)
+        inner.common()
+        yield inner
+        inner.close()
 
     def refuse(self, key: str, message: str, code: str = "E703") -> None:
         """Record that a setting cannot be carried over."""
@@ -452,10 +461,7 @@ def layer_activation(settings: Settings) -> nodes.Activation:
             if inner.custom:
                 return dense_activation(settings)
             settings.drop("activation")
-            own = Settings(settings.account, settings.version, path, inner.config)
-            own.common()
-            activation = ACTIVATIONS[kind](own)
-            own.close()
-            return activation
+            with settings.inside(path, inner.config) as own:
+                return ACTIVATIONS[kind](own)
         case _:
             return dense_activation(settings)
