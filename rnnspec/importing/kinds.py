@@ -104,34 +104,34 @@ def _read_keras(path: Path, request: Request) -> Imported:
     )
     if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
         return read()
-    text, problem = spec_text(path), None
+    text = spec_text(path)
     read_built = partial(built.read_built, path, get("keras"), text, saved, request.importing)
     if text:
         try:
             return read_built()
         except RnnspecError as error:
-            problem = error
+            return _without_spec(path, error, read)
     try:
-        imported = read()
-    except ModelError as error:
-        if isinstance(problem, BackendError):
-            raise problem from None
-        if problem is not None:
-            raise ModelError((*error.problems, _unused_spec(path, problem))) from None
+        return read()
+    except ModelError:
         if request.spec is not None:
             # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
             with suppress(BackendError, ModelError, UsageError):
                 return read_built(request.spec)
         raise
-    if problem is None:
-        return imported
-    inferred = (*imported.inferred, _unused_spec(path, problem).message)
-    return replace(imported, inferred=inferred)
 
 
-def _unused_spec(path: Path, error: RnnspecError) -> Problem:
-    reason = brief(getattr(error, "message", error))
-    return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
+def _without_spec(path: Path, problem: RnnspecError, read: Callable[[], Imported]) -> Imported:
+    """Read a model by itself, since a problem keeps the spec in its file from being used."""
+    reason = brief(getattr(problem, "message", problem))
+    unused = Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
+    try:
+        imported = read()
+    except ModelError as error:
+        if isinstance(problem, BackendError):
+            raise problem from None
+        raise ModelError((*error.problems, unused)) from None
+    return replace(imported, inferred=(*imported.inferred, unused.message))
 
 
 def _read_built(path: Path, request: Request, backend: Backend | None = None) -> Imported:
@@ -161,13 +161,9 @@ def _read_onnx(path: Path, request: Request) -> Imported:
             raise
         problem = error
     try:
-        imported = read_file(path, request.name)
-    except ModelError as error:
-        raise ModelError((_unused_spec(path, problem), *error.problems)) from None
+        return _without_spec(path, problem, partial(read_file, path, request.name))
     except UsageError:
         raise problem from None
-    inferred = (*imported.inferred, _unused_spec(path, problem).message)
-    return replace(imported, inferred=inferred)
 
 
 def _framework(path: Path) -> Backend | None:
