@@ -92,9 +92,7 @@ def _tensorflow(
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding has only the rows that were looked up.
         # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
-        return loss, [
-            tf.convert_to_tensor(gradient) for gradient in gradients
-        ] if summed else gradients
+        return loss, [*map(tf.convert_to_tensor, gradients)] if summed else gradients
 
     traced = tf.function(eager)
     calls = count()
