@@ -68,15 +68,20 @@ def find_input(path: str, *, allow_outside: bool = False) -> InputFile:
     return InputFile(path, named=True, allow_outside=allow_outside)
 
 
-def files_to_keep(inputs: Iterable[InputFile], programs: Iterable[Program]) -> Inputs:
-    """Return the files that no output may replace: the inputs and the files named in specs."""
+def files_to_keep(
+    inputs: Iterable[InputFile],
+    programs: Iterable[Program],
+    others: Iterable[tuple[Path | int, str]] = (),
+) -> Inputs:
+    """Return the files that no output may replace: the inputs, those named in specs, and others."""
     places: list[tuple[Path | int, str]] = [
         (0, "standard input")
         if item.content is not None
         else (Path(item.path), f"the input {item.path}")
         for item in inputs
     ]
-    return Inputs.of((*places, *(file for program in programs for file in program.named_files)))
+    named = (file for program in programs for file in program.named_files)
+    return Inputs.of((*places, *named, *others))
 
 
 def _key(item: InputFile) -> str:

@@ -6,7 +6,7 @@ Nothing else needs Hypothesis, so it comes with ``rnnspec[dev]``.
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any
@@ -240,6 +240,10 @@ class OnBackend:
     compared: int
     largest: Largest
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain data."""
+        return {"dtype": self.dtype, "compared": self.compared, "largest": self.largest}
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
@@ -274,7 +278,7 @@ class SearchResult:
             "equal": self.equal,
             "compared": self.compared,
             "largest": self.largest,
-            "backends": {name: asdict(part) for name, part in self.backends.items()},
+            "backends": {name: part.as_dict() for name, part in self.backends.items()},
             "spec": self.spec,
             "error": str(self.error or ""),
             **({"refused": self.refused} if self.refused else {}),

@@ -42,11 +42,6 @@ class OwnOptimizer:
     rest: float
 
     @property
-    def without_causes(self) -> str:
-        """The difference without the known causes, in words."""
-        return f"is known to differ; {self.rest:.1e} without these causes:"
-
-    @property
     def causes(self) -> tuple[str, ...]:
         """A line about each known cause."""
         return tuple(f"{part:.1e}: {CAUSES[cause]}" for cause, part in self.known.items())
@@ -110,7 +105,8 @@ class SpecParity:
     def known(self) -> dict[str, tuple[str, ...]]:
         """A sentence about each optimizer that is known to differ, with lines about its causes."""
         return {
-            f"{get(backend).optimizers}.{name} {optimizer.without_causes}": optimizer.causes
+            f"{get(backend).optimizers}.{name} is known to differ; {optimizer.rest:.1e} without "
+            "these causes:": optimizer.causes
             for backend, result in self.backends.items()
             for name, optimizer in result.own.items()
             if optimizer.known

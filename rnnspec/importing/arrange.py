@@ -53,7 +53,9 @@ def arrange(
         scope.account.refuse(op.where, error.message, error.code, op.place.file, op.place.span)
         return None
     names = [name for name, _ in results]
-    outputs = () if names == [""] else tuple(zip(names, plan.names_of_results(), strict=True))
+    outputs = (
+        () if names == [""] else tuple(zip(names, map(plan.name_of, plan.results), strict=True))
+    )
     return Arranged(placed, outputs, length)
 
 
@@ -285,12 +287,12 @@ class _Plan:
                     case nodes.Concat():
                         if not reached.issuperset(step.sources):
                             raise _MisplacedError(step, ONE_USE)
-                        of = tuple(map(self._name, step.sources))
+                        of = tuple(map(self.name_of, step.sources))
                         step.layer = replace(step.layer, of=of)
                     case _ if source == previous:
                         pass
                     case _ if begins and source == self._trunk_end:
-                        step.layer = replace(step.layer, source=self._name(source))
+                        step.layer = replace(step.layer, source=self.name_of(source))
                     case _:
                         raise _MisplacedError(step, ONE_USE)
                 if isinstance(step.layer, nodes.Residual):
@@ -298,18 +300,15 @@ class _Plan:
                     if source and source not in trunk[:-1]:
                         raise _MisplacedError(step, ONE_USE)
                     start = trunk[trunk.index(source) + 1 if source else 0]
-                    step.layer = replace(step.layer, start=self._name(start))
+                    step.layer = replace(step.layer, start=self.name_of(start))
                 reached.add(at)
                 placed.append(step)
                 previous = at
         return tuple(placed)
 
-    def _name(self, at: int) -> str:
+    def name_of(self, at: int) -> str:
+        """Return the name of a layer, or that of the input."""
         return self.steps[at].layer.name if at else nodes.INPUT
-
-    def names_of_results(self) -> list[str]:
-        """Return the names of the layers of the results."""
-        return [self._name(result) for result in self.results]
 
     def length(self, steps: int | None) -> int | None:
         """Return the number of steps of the input that a flattened sequence needs, or None.

@@ -88,12 +88,6 @@ class Context:
         others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
         return isinstance(next(others, None), RepeatVector)
 
-    @property
-    def keeps_last_state(self) -> bool:
-        """True if only layers of single steps follow the last recurrent layer."""
-        after = self.spec.rnn[self.entries[-1].index + 1 :]
-        return all(isinstance(layer, PointwiseLayer) for layer in after)
-
     def rate_path(self, layer: nodes.Dropout) -> Path:
         """Return the path of the rate of a dropout, which may be a key of another layer."""
         path = self.places[layer.name]

@@ -128,9 +128,9 @@ def parity(
         own = trains_own(optimizer, level, dtype)
         highest = level_for("training" if own else level, source_form)
         chosen = comparable(backends, highest, dtype, source_form, own=own)
-        protected = files_to_keep(inputs, programs)
+        others = [] if batch is None else [(batch, "the batch")]
+        protected = files_to_keep(inputs, programs, others)
         if html is not None:
-            protected = protected.and_of([] if batch is None else [(batch, "the batch")])
             check_target(html, force=force, inputs=protected)
             if html.suffix not in (".html", ".htm"):
                 raise UsageError("expected a path that ends in .html", str(html))
