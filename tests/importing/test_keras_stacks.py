@@ -514,7 +514,7 @@ CONV = layer("Conv1D", filters=2, kernel_size=[2], strides=[1])
 @pytest.mark.parametrize(
     ("layers", "wanted"),
     [
-        ([changed(CONV, groups=3)], "conv1d.groups: expected 1, received 3; each filter"),
+        ([changed(CONV, groups=3)], "conv1d.groups: expected 1, received 3; rnnspec does not"),
         ([changed(CONV, data_format="channels_first")],
          "conv1d.data_format: expected 'channels_last', received 'channels_first'"),
         ([changed(CONV, padding="full")],
@@ -552,7 +552,7 @@ CONV = layer("Conv1D", filters=2, kernel_size=[2], strides=[1])
         ([layer("ELU", alpha=2.0)], "elu.alpha: expected 1.0 or 1, received 2.0"),
         ([layer("PReLU")], "prelu: cannot carry over a layer of the class 'PReLU'"),
         ([MASKING, CONV], "masking: sets padding to zero, for layers that have no mask; expected"),
-        ([MASKING, SEQUENCE, CONV], "conv1d: reads padding, since Keras has no mask here, and the"),
+        ([MASKING, SEQUENCE, CONV], "conv1d: reads padding, since Keras has no mask here, and rnnspec"),
         ([MASKING, SEQUENCE, layer("MaxPooling1D")],
          "maxpooling1d: counts padding, since Keras has no mask here; rnnspec does not"),
         ([MASKING, SEQUENCE, layer("Flatten"), DENSE],

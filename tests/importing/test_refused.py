@@ -98,7 +98,7 @@ def test_every_reason_beside_two_inputs_and_outputs() -> None:
     )
     assert [line.removeprefix("model.h5: error: ")[:60] for line in message(path).splitlines()] == [
         "model: expected one input, received 'in' and 'other' [E704]",
-        "join: cannot carry over a layer of the class 'Attention': th",
+        "join: cannot carry over a layer of the class 'Attention': rn",
         "out.stateful: expected False, received True; the state of a ",
     ]
 
