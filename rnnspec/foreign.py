@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
 from rnnspec.backends import source_options
+from rnnspec.display import html_of, text_of
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
-from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,8 +94,8 @@ class Model:
     def remarks(self) -> tuple[str, ...]:
         """What the model does not state itself, what was left behind, and the comparison."""
         return (
-            *(f"inferred: {each}" for each in self.inferred),
-            *(f"not carried over: {each}" for each in self.left_out),
+            *(f"inferred: {sentence}" for sentence in self.inferred),
+            *(f"not carried over: {sentence}" for sentence in self.left_out),
             self.compared,
         )
 
@@ -122,11 +122,11 @@ def from_keras(model: Any, name: str = "") -> Model:
         name: the name of the network; by default that of the model.
 
     Raises:
-        ModelError: the language cannot express the model (every reason is listed), or the spec
+        ModelError: the model is not supported (every reason is listed), or the spec
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
-    from rnnspec.importing import own
+    from rnnspec.importing import built
     from rnnspec.importing.keras.model import framework, output, precision, read_live
 
     version = _version(model)
@@ -137,7 +137,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         imported = read_live(model, chosen, version)
     except ModelError:
         # Attention and a tied kernel with a bias are several operations in our own source.
-        own_model = own.read_live(model, chosen, f"model of Keras {version}")
+        own_model = built.read_live(model, chosen, f"model of Keras {version}")
         if own_model is None:
             raise
         imported = own_model
@@ -172,7 +172,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
         name: the name of the network; by default that of the module's class.
 
     Raises:
-        ModelError: the language cannot express the module; every reason is listed.
+        ModelError: the module is not supported; every reason is listed.
         UsageError: ``module`` is no module of PyTorch, or fails on the example.
     """
     torch = sys.modules.get("torch")

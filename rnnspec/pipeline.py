@@ -20,8 +20,8 @@ from rnnspec.backends import (
     needs,
     option_needs,
     refusals,
+    reserved_names,
     source_options,
-    taken_names,
 )
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
@@ -99,12 +99,12 @@ class Generated:
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML file with its network; see ``load``."""
-    return _check_draft(reading.load(path, taken=taken_names(), allow_outside=allow_outside))
+    return _check_draft(reading.load(path, taken=reserved_names(), allow_outside=allow_outside))
 
 
 def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML text with its network; see ``loads``."""
-    taken = taken_names()
+    taken = reserved_names()
     return _check_draft(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
 
 

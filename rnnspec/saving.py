@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import partial
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnnspec import files
 from rnnspec.backends import BACKENDS, lack, needs
@@ -156,55 +156,18 @@ class Written:
     rounded: bool = False
 
 
-class Output(Protocol):
-    """A kind of file or folder that a trained model is written as."""
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The forms of its path, for messages."""
-
-    def is_named(self, output: Path) -> bool:
-        """Return whether a path asks for this kind."""
-
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
-        """Return the same with source in another form.
-
-        Raises:
-            UsageError: it has no source, or not in this form.
-        """
-
-    def check(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
-        """Raise, before any slow work, if the result could not be written."""
-
-    def write(
-        self,
-        output: Path,
-        program: Program,
-        arrays: Arrays,
-        importing: Callable[[Backend], None],
-        *,
-        force: bool,
-    ) -> Written:
-        """Write the arrays, if the model loaded from the files equals the reference.
-
-        ``importing`` is called before a framework is needed.
-
-        Raises:
-            ParityError: the loaded model differs; nothing is written.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class CanonicalFile:
     """``NAME.safetensors``: arrays by canonical name, and the spec in the metadata."""
 
     paths: tuple[str, ...] = (f"NAME{SUFFIX}",)
+    """The forms of its path, for messages."""
 
     def is_named(self, output: Path) -> bool:
         """Return whether a path asks for this kind."""
         return output.suffix == SUFFIX
 
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
+    def with_source(self, form: Form | None, options: SourceOptions) -> NoReturn:
         """Raise UsageError: it has no source."""
         flags = [f"--{name.replace('_', '-')}" for name in options]
         what = f"--form {form}" if form is not None else listed(flags)
@@ -218,7 +181,7 @@ class CanonicalFile:
         force: bool,
         inputs: Inputs,
     ) -> None:
-        """Raise if the file cannot be written."""
+        """Raise, before any slow work, if the file cannot be written."""
         files.check_target(output, force=force, inputs=inputs)
 
     def write(
@@ -285,14 +248,18 @@ class BackendFiles:
             return output.suffix == self.backend.suffix
         return is_folder(output)
 
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
-        """Return the same with source in another form."""
+    def with_source(self, form: Form | None, options: SourceOptions) -> BackendFiles:
+        """Return the same with source in another form.
+
+        Raises:
+            UsageError: the backend has no source of this form.
+        """
         if missing := lack(self.backend, *needs.source(form)):
             raise UsageError(missing)
         return replace(self, form=form, options=options)
 
     def check(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
-        """Raise if the files cannot be written, or the backend refuses the network."""
+        """Raise, before any slow work, if files cannot be written or the network is refused."""
         from rnnspec import pipeline
 
         # Before arrays are read, which may be too large for the backend's files.
@@ -308,7 +275,13 @@ class BackendFiles:
         *,
         force: bool,
     ) -> Written:
-        """Write a model with the arrays, and check the model that is loaded from its files."""
+        """Write a model with the arrays, if the model loaded from its files equals the reference.
+
+        ``importing`` is called before a framework is needed.
+
+        Raises:
+            ParityError: the loaded model differs; nothing is written.
+        """
         from rnnspec import pipeline
         from rnnspec.comparison.verify import Proof
 
@@ -321,3 +294,7 @@ class BackendFiles:
         paths, lines = output_paths(output, generated), loading(output, generated)
         rounded = any(array.dtype.itemsize > 4 for array in arrays.values())
         return Written(tuple(paths), tuple(lines), proof.equal, rounded)
+
+
+OutputKind = CanonicalFile | BackendFiles
+"""A kind of file or folder that a trained model is written as."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.contract import Option, SourceOptions
     from rnnspec.ir.nodes import Network
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 __all__ = [
     "BACKENDS",
@@ -47,8 +47,8 @@ __all__ = [
     "option_needs",
     "options_in",
     "refusals",
+    "reserved_names",
     "source_options",
-    "taken_names",
     "ways",
 ]
 
@@ -114,7 +114,7 @@ def names(last: str = "and") -> str:
     return listed(tuple(BACKENDS), last)
 
 
-def taken_names() -> tuple[TakenNames, ...]:
+def reserved_names() -> tuple[ReservedNames, ...]:
     """Return the names that the backends use, which no network or no layer can have."""
     return tuple(backend.taken for backend in BACKENDS.values())
 
@@ -178,19 +178,23 @@ def options_in(output: Path) -> SourceOptions:
 
 def having(*needs: Need) -> list[Backend]:
     """Return the backends that have all of ``needs``."""
-    return [each for each in BACKENDS.values() if all(need.met(each) for need in needs)]
+    return [backend for backend in BACKENDS.values() if all(need.met(backend) for need in needs)]
 
 
 def honouring(network: Network) -> list[Backend]:
     """Return the backends that write source and refuse nothing in a network."""
-    return [each for each in having(SOURCE) if not _own_refusals(each, network, each.form(None))]
+    return [
+        backend
+        for backend in having(SOURCE)
+        if not _own_refusals(backend, network, backend.form(None))
+    ]
 
 
 def lack(backend: Backend, *needs: Need) -> str:
     """Return a message about the first need that ``backend`` lacks, or an empty string."""
     for need in needs:
         if not need.met(backend):
-            able = listed([each.name for each in having(need)]) or "no backend"
+            able = listed([backend.name for backend in having(need)]) or "no backend"
             limit = ", ".join(filter(None, (need.words, need.limit(backend))))
             return f"{backend.name} cannot {limit}; {able} can"
     return ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError, brief
-from rnnspec.taken_names import NO_NAMES, TakenNames
+from rnnspec.reserved_names import NO_NAMES, ReservedNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +93,7 @@ class Backend:
     importing: Callable[[], AbstractContextManager[None]] = nullcontext
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
-    taken: TakenNames = NO_NAMES
+    taken: ReservedNames = NO_NAMES
 
     @property
     def installed(self) -> bool:
@@ -220,6 +220,8 @@ def _requirements_of(extra: str) -> list[str]:
     except metadata.PackageNotFoundError:
         return []  # run from a folder, not installed
     # The extras of rnnspec have no other markers, so this needs no parser of markers.
-    parts = (each.replace("'", '"').partition(";") for each in declared)
+    parts = (requirement.replace("'", '"').partition(";") for requirement in declared)
     marker = ["extra", "==", f'"{extra}"']
-    return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
+    return [
+        requirement.strip() for requirement, _, condition in parts if condition.split() == marker
+    ]

@@ -52,7 +52,7 @@ def form(name: Form) -> Need:
         f"write source {IN_WORDS[name]}",
         lambda backend: name in backend.forms,
         lambda backend: (
-            f"only {listed([IN_WORDS[each] for each in backend.forms])}" if backend.forms else ""
+            f"only {listed([IN_WORDS[other] for other in backend.forms])}" if backend.forms else ""
         ),
     )
 

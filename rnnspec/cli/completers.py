@@ -16,19 +16,30 @@ from rnnspec.drawing.options import BACKGROUNDS, FORMS, LABELS, THEMES
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
+    Completer = Callable[[str], list[str]]
+
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 # zsh evaluates what it is given, and Typer's quoting of a backslash before a dollar sign fails.
 _HARMLESS = re.compile(r"[\w@%+=,./-]*")
 
 
-def words(read: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Return a completer of one of several words, which are read when a shell asks."""
+def starting(incomplete: str, words: Iterable[str]) -> list[str]:
+    """Return the words that start as typed."""
+    return [word for word in words if word.startswith(incomplete)]
 
-    def complete(incomplete: str) -> list[str]:
-        return starting(incomplete, read())
 
-    return complete
+def in_list(incomplete: str, words: Collection[str]) -> list[str]:
+    """Complete the last word of a list, separated by commas, by one that is not in it yet."""
+    before, comma, last = incomplete.rpartition(",")
+    chosen = before.split(",")
+    return [f"{before}{comma}{word}" for word in starting(last, words) if word not in chosen]
+
+
+def complete_with(words: Callable[[], Iterable[str]]) -> Completer:
+    """Return a completer; ``words`` is called when a shell asks."""
+    # Typer passes what is typed to the parameter of this name.
+    return lambda incomplete: starting(incomplete, words())
 
 
 def network_names() -> tuple[str, ...]:
@@ -36,43 +47,43 @@ def network_names() -> tuple[str, ...]:
     return tuple(sorted(Path(entry.name).stem for entry in (TEMPLATES / "init").iterdir()))
 
 
-backends = words(lambda: BACKENDS)
-levels = words(lambda: LEVELS)
-optimizers = words(lambda: OPTIMIZERS)
-dtypes = words(lambda: dict.fromkeys(d for each in BACKENDS.values() for d in each.dtypes))
-source_forms = words(all_source_forms)
-networks = words(network_names)
-forms = words(lambda: FORMS)
-labels = words(lambda: LABELS)
-themes = words(lambda: THEMES)
-backgrounds = words(lambda: BACKGROUNDS)
-shells = words(lambda: SHELLS)
+def _codes() -> tuple[str, ...]:
+    from rnnspec import pages
+
+    return pages.codes()
+
+
+def _formats() -> Iterable[str]:
+    from rnnspec.cli.report import FORMATS
+
+    return FORMATS
+
+
+backends = complete_with(lambda: BACKENDS)
+levels = complete_with(lambda: LEVELS)
+optimizers = complete_with(lambda: OPTIMIZERS)
+dtypes = complete_with(
+    lambda: dict.fromkeys(t for backend in BACKENDS.values() for t in backend.dtypes)
+)
+source_forms = complete_with(all_source_forms)
+networks = complete_with(network_names)
+codes = complete_with(_codes)
+formats = complete_with(_formats)
+forms = complete_with(lambda: FORMS)
+labels = complete_with(lambda: LABELS)
+themes = complete_with(lambda: THEMES)
+backgrounds = complete_with(lambda: BACKGROUNDS)
+shells = complete_with(lambda: SHELLS)
 
 
 def several_backends(incomplete: str) -> list[str]:
-    """Return lists of backends, separated by commas."""
+    """Complete a list of backends."""
     return in_list(incomplete, BACKENDS)
 
 
-def formats(incomplete: str) -> list[str]:
-    """Return formats of reports."""
-    from rnnspec.cli.report import FORMATS
-
-    return starting(incomplete, FORMATS)
-
-
-def codes(incomplete: str) -> list[str]:
-    """Return codes of messages."""
-    from rnnspec import pages
-
-    return starting(incomplete, pages.codes())
-
-
 def several_advice_codes(incomplete: str) -> list[str]:
-    """Return lists of codes of advice, separated by commas."""
-    from rnnspec import pages
-
-    return in_list(incomplete, [code for code in pages.codes() if code.startswith("L")])
+    """Complete a list of codes of advice."""
+    return in_list(incomplete, [code for code in _codes() if code.startswith("L")])
 
 
 def specs(incomplete: str) -> list[str]:
@@ -102,15 +113,3 @@ def _path(folder: str, entry: os.DirEntry[str]) -> str:
     if entry.is_dir():
         return f"{path}/"
     return path if Path(path).suffix in {".yaml", ".yml"} else ""
-
-
-def starting(incomplete: str, words: Iterable[str]) -> list[str]:
-    """Return the words that start as typed."""
-    return [word for word in words if word.startswith(incomplete)]
-
-
-def in_list(incomplete: str, words: Collection[str]) -> list[str]:
-    """Return what is typed of a list, separated by commas, with each word that can be its last."""
-    before, comma, last = incomplete.rpartition(",")
-    chosen = before.split(",")
-    return [f"{before}{comma}{word}" for word in starting(last, words) if word not in chosen]

@@ -127,7 +127,7 @@ def _parameter(option: Option) -> Parameter:
         min=1 if option.kind is int else None,
         help=f"Of {listed(backends)}: {option.help}.",
         show_default=False,
-        autocompletion=completers.words(lambda: option.values) if option.values else None,
+        autocompletion=completers.complete_with(lambda: option.values) if option.values else None,
     )
     return Parameter(
         option.name,

@@ -171,7 +171,7 @@ def case_of(program: Program, arrays: Arrays, batch: Array, dtype: str = DTYPE) 
     # Trained arrays may be so large that values overflow; the comparison reports that.
     with np.errstate(all="ignore"):
         truth = reference.run(network, exact, batch)
-    return Case(program, 0, dtype, exact, batch, given=False, truth=truth)
+    return Case(program, 0, dtype, exact, batch, batch_is_own=False, truth=truth)
 
 
 def _difference(

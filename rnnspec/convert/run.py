@@ -20,7 +20,7 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.pipeline import Program
     from rnnspec.saving import Written
     from rnnspec.slots import Array
@@ -69,7 +69,7 @@ def convert(  # noqa: PLR0913 - the options of the command
 
     Raises:
         SpecError: a spec is invalid.
-        ModelError: the language cannot express the model of another tool.
+        ModelError: the model of another tool is not supported.
         UnsupportedError: the backend to write for cannot honour a key of the spec.
         UsageError: a file cannot be read, the spec is of another network, or a path fits no kind.
         BackendError: a framework is needed and not installed.

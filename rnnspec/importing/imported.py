@@ -119,9 +119,9 @@ class Account:
         """Return how to leave out arrays of a file, as the end of a message."""
         if self._ignore is None:
             return ""
-        few_and_short = len(patterns) <= 4 and all(len(each) < 100 for each in patterns)
-        shown = [quote(each) for each in patterns] if few_and_short else ["PATTERN"]
-        options = " ".join(f"--ignore {each}" for each in shown)
+        few_and_short = len(patterns) <= 4 and all(len(pattern) < 100 for pattern in patterns)
+        shown = [quote(pattern) for pattern in patterns] if few_and_short else ["PATTERN"]
+        options = " ".join(f"--ignore {pattern}" for pattern in shown)
         return f"; if the network does not need it, leave it out with {options}"
 
     def reminder(self) -> str:
@@ -175,9 +175,9 @@ class Account:
     @property
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
-        found = self._left_out.items()
+        parts = self._left_out.items()
         return tuple(
-            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in found
+            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in parts
         )
 
     @property
@@ -188,8 +188,8 @@ class Account:
     @property
     def inferred(self) -> tuple[str, ...]:
         """A sentence for each thing that the file does not say."""
-        found = self._inferred.items()
-        texts = (f"{listed(list(on))}: {what}" if on else what for what, on in found)
+        sentences = self._inferred.items()
+        texts = (f"{listed(list(on))}: {what}" if on else what for what, on in sentences)
         return tuple(map(shortened, texts))
 
 

@@ -561,11 +561,11 @@ def kept_outputs(network: Network) -> frozenset[str]:
     So are the named outputs, but that of the last layer.
     """
     last = network.layers[-1].name
-    previous, kept = INPUT, {layer for _, layer in network.outputs if layer != last}
+    previous, joined = INPUT, {layer for _, layer in network.outputs if layer != last}
     for layer, taken in zip(network.layers, sources(network).values(), strict=True):
-        kept.update(name for name in taken if name != previous)
+        joined.update(name for name in taken if name != previous)
         previous = layer.name
-    return frozenset(kept)
+    return frozenset(joined)
 
 
 def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:

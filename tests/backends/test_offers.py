@@ -332,7 +332,15 @@ def test_backends_do_not_know_each_other(name: str) -> None:
 
 
 def test_an_import_of_another_backend_is_found() -> None:
-    modules = ("contract.Slots", "keras", "keras.slots", "kept.Kept", "kept", "get", "torch.slots")
+    modules = (
+        "contract.Slots",
+        "keras",
+        "keras.slots",
+        "model_files.FrameworkArrays",
+        "model_files",
+        "get",
+        "torch.slots",
+    )
     found = foreign("torch", [f"rnnspec.backends.{each}" for each in modules])
     assert [each.removeprefix("rnnspec.backends.") for each in found] == [
         *("keras", "keras.slots", "get")

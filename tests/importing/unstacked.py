@@ -151,7 +151,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
             two_branches, one=nn.Conv1d(3, 2, 1), two=nn.Conv1d(3, 2, 1),
             rnn=nn.GRU(4, 4, batch_first=True),
         ),
-        "m.two(x)", "two: uses the output of an earlier layer again; the language has a chain",
+        "m.two(x)", "two: uses the output of an earlier layer again; rnnspec supports a chain",
     ),
     "other steps": (
         lambda: Written(other_steps, rnn=nn.GRU(3, 3, batch_first=True), score=nn.Linear(3, 1)),

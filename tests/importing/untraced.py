@@ -442,7 +442,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(lambda m, x: torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1), rnn=both()),
         "torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1)",
-        "cat: uses the output of an earlier layer again; the language has a chain",
+        "cat: uses the output of an earlier layer again; rnnspec supports a chain",
     ),
     (
         lambda: Written(backward_first, rnn=nn.GRU(3, 4, bidirectional=True)),

@@ -12,7 +12,7 @@ from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
 from rnnspec.backends.contract import SourceOptions
-from rnnspec.backends.kept import NamedArrays, Reader
+from rnnspec.backends.model_files import FileReader, NamedArrays
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import Gather
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -48,7 +48,7 @@ class SavedSource:
     tool: str = "C source of rnnspec, with the spec in it"
     left_out: tuple[str, ...] = ()
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays.
 
         Raises:
@@ -181,4 +181,4 @@ def saved(path: Path, network: Network) -> SavedSource:
     return SavedSource(network, texts, "inference" if most else "step", options)
 
 
-READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
+READER = FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

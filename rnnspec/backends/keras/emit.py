@@ -124,8 +124,8 @@ def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iter
     if not forget_biases and not deep:
         yield code("return {}", model)
         return
-    made = code("model = {}", model)
-    yield _raise_limit(deep, made) if deep else made
+    assignment = code("model = {}", model)
+    yield _raise_limit(deep, assignment) if deep else assignment
     yield forget_biases
     yield code("return model")
 
@@ -385,10 +385,12 @@ def _needs_mask(layer: nodes.Layer) -> bool:
 
 def _connected(network: nodes.Network, form: Form) -> Code:
     if network.outputs:
-        kept = nodes.kept_outputs(network)
+        joined = nodes.kept_outputs(network)
         named = (
             code(
-                "{!r}: {}", name, code("{}_out", code("{}", layer)) if layer in kept else code("x")
+                "{!r}: {}",
+                name,
+                code("{}_out", code("{}", layer)) if layer in joined else code("x"),
             )
             for name, layer in network.outputs
         )
@@ -505,14 +507,14 @@ def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
 
 def _step_pooling(layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
     names = [state.name for state in states_of(layer)]
-    given = _given_states(layer)
+    states = _given_states(layer)
     if layer.statistic == "sum":
         x = code("fill_padding({}, mask, 0)", variable) if layer.masked else variable
-        yield code("{} = running_sum({}, {})", names[0], given[0], x)
+        yield code("{} = running_sum({}, {})", names[0], states[0], x)
         yield code("x = {}", names[0])
         return
     pooled = code(
-        "running_{}({})", layer.statistic, listed(variable, "mask" if layer.masked else "", *given)
+        "running_{}({})", layer.statistic, listed(variable, "mask" if layer.masked else "", *states)
     )
     if layer.statistic == "mean":
         yield code("x, {} = {}", listed(*names), pooled)

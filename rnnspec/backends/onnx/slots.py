@@ -129,7 +129,7 @@ def stepwise_reason(layer: Recurrent) -> str:
         return field
     if layer.cell.activation not in FUSED:
         return "activation"
-    fused = all(each in FUSED for each in activations(layer.cell))
+    fused = all(activation in FUSED for activation in activations(layer.cell))
     return "" if fused else "recurrent_activation"
 
 
@@ -249,7 +249,7 @@ def other_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all arrays that are not at a known (layer, path), by name."""
     names = {array(layer, BIAS if path in HALVES else path) for layer, path in known}
-    shapes = {name: each.shape for name, each in weights.items() if name not in names}
+    shapes = {name: array.shape for name, array in weights.items() if name not in names}
     # A cell with a single bias takes the sum of both halves, and the second one is zero.
     single = {layer for layer, path in known if path == "Wb"} - {
         layer for layer, path in known if path == "Rb"

@@ -64,7 +64,7 @@ def build(
     from rnnspec import pipeline, tables
     from rnnspec.building import Output, build_model
     from rnnspec.cli.frameworks import import_required
-    from rnnspec.cli.inputs import Input, files_to_keep
+    from rnnspec.cli.inputs import InputFile, files_to_keep
     from rnnspec.cli.progress import reading
 
     program = pipeline.read(spec, allow_outside=allow_outside)
@@ -78,7 +78,7 @@ def build(
         *option_needs(options),
         *_output_needs(backend, output, options),
     ).with_options(options)
-    inputs = files_to_keep([Input(program.source)], [program])
+    inputs = files_to_keep([InputFile(program.source)], [program])
     written = None if output is None else Output(output, force, inputs)
     with ExitStack() as bar:
 
@@ -114,7 +114,7 @@ def _output_needs(
             if option.output and option.name in options:
                 raise UsageError(f"{option.flag} needs -o: {option.output}")
         return ()
-    if backend is None and output.suffix in {each.suffix for each in BACKENDS_OF_FILES}:
+    if backend is None and output.suffix in {known.suffix for known in BACKENDS_OF_FILES}:
         return (FILES, needs.ending(output.suffix))
     return (FILES,)
 

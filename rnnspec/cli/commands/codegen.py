@@ -104,13 +104,13 @@ def codegen(
             words += [declared_options("codegen")[name].flag, str(value)]
         _check(_generate(programs, targets, text), [*words, "-o", str(output), "--force"])
         return
-    kept = files_to_keep(inputs, programs)
+    protected = files_to_keep(inputs, programs)
     for path in targets:
-        check_target(path, force=force, inputs=kept)
+        check_target(path, force=force, inputs=protected)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
     for _, path, source in _generate(programs, targets, text):
-        write_file(path, source, force=force, inputs=kept)
+        write_file(path, source, force=force, inputs=protected)
         print(printable(f"wrote {path}"))
 
 
@@ -120,7 +120,7 @@ def _output_needs(output: Path | None) -> tuple[needs.Need, ...]:
     if output is None or os.path.isdir(output):  # noqa: PTH112
         return ()
     endings = dict.fromkeys(backend.ending for backend in having(needs.SOURCE))
-    return tuple(needs.source_ending(each) for each in endings if output.name.endswith(each))
+    return tuple(needs.source_ending(ending) for ending in endings if output.name.endswith(ending))
 
 
 def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:

@@ -15,9 +15,9 @@ from importing.old import changed, layer
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import write_spec
 from rnnspec.importing.imported import Account
-from rnnspec.importing.keras.arrays import Foreign, Version
+from rnnspec.importing.keras.arrays import Foreign, LayerArrays, Version
 from rnnspec.importing.keras.files import unknown_class
-from rnnspec.importing.keras.hdf5.file import Stored
+from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.importing.keras.model import LAYERS, Description, read_model
 from rnnspec.ir.nodes import Network
 
@@ -41,19 +41,12 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
 }
 
 
-class Arrays:
+class Ones(LayerArrays):
     """The arrays of both models by the names of the layers."""
 
-    def of(self, given: Foreign) -> list[Stored]:
-        shapes = SHAPES.get(given.own_name, [])
-        return [Stored(f"{n}", s, partial(np.ones, s)) for n, s in enumerate(shapes)]
-
-    def others(self, used: set[str]) -> list[str]:
-        del used
-        return []
-
-    def groups(self) -> dict[str, list[str]]:
-        return {}
+    def of(self, layer: Foreign) -> list[StoredArray]:
+        shapes = SHAPES.get(layer.own_name, [])
+        return [StoredArray(f"{n}", s, partial(np.ones, s)) for n, s in enumerate(shapes)]
 
 
 def tensor(name: str, output: int = 0) -> dict[str, Any]:
@@ -184,7 +177,7 @@ def take(config: Any, known: set[Network]) -> None:
     """Take a model over; the spec of a network that is known is not made again."""
     account = Account("model")
     given = Description("model", Version.of(None), config, "net")
-    found = read_model(account, given, lambda *_: Arrays())
+    found = read_model(account, given, lambda *_: Ones({}))
     if found.network not in known:
         known.add(found.network)
         write_spec("model", found)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.backends.contract import ArrayType, SourceOptions
+from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
 from rnnspec.errors import UsageError
 from rnnspec.files.arrays import read_metadata, read_safetensors, sort_metadata
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from _typeshed import ReadableBuffer as Buffer
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
-class Kept(Protocol):
+class FrameworkArrays(Protocol):
     """Arrays by (layer, path), in the layout of the framework."""
 
     def array_type(self, layer: str, path: str) -> ArrayType:
@@ -41,6 +42,10 @@ class Kept(Protocol):
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
+
+
+Gather = Callable[[FrameworkArrays], "Mapping[str, Array]"]
+"""The gathering of canonical arrays from those of a framework."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class NamedArrays:
     def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
         names = {f"{layer}.{path}" for layer, path in known}
-        return {name: each.shape for name, each in self.arrays.items() if name not in names}
+        return {name: array.shape for name, array in self.arrays.items() if name not in names}
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
@@ -100,50 +105,50 @@ class Saved(Protocol):
     @property
     def form(self) -> str:
         """The form of source that the files state, empty if they state none."""
+        return ""
 
     @property
     def options(self) -> SourceOptions:
         """The options of the source that the files state."""
+        return DEFAULTS
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """Sentences on what is not carried over."""
+        return ()
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
 
     def written(self, text: str) -> str:
         """Return source of the spec, with the numbers of the files if they have them in source."""
-
-    def problem(self, text: str, fresh: Callable[[], Any]) -> str:
-        """Return why this is not the model of the source, empty if it is."""
-
-    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:
-        """Return the reasons why the files shall not be run."""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedByName:
-    """A file of arrays named ``layer.path``, with the source beside it."""
-
-    file: Path
-    tool: str
-    arrays: Mapping[str, Array]
-    form: str = ""
-    options: SourceOptions = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
-        """Return the canonical arrays."""
-        return gather(NamedArrays(self.arrays))
-
-    def written(self, text: str) -> str:
-        """Return the source: its numbers are in a file of their own."""
         return text
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
-        """Return no problem: the arrays say all that there is."""
+        """Return why this is not the model of the source, empty if it is."""
         return ""
+
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the reasons why the files shall not be run."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class SavedByName(Saved):
+    """A file of arrays named ``layer.path``, with the source beside it."""
+
+    file: Path
+    title: str
+    arrays: Mapping[str, Array]
+
+    @property
+    def tool(self) -> str:
+        """The kind of file, and the title of the backend that wrote it."""
+        return f"arrays of {self.title}, with the spec in the file"
+
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
+        """Return the canonical arrays."""
+        return gather(NamedArrays(self.arrays))
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return why the source beside the arrays is not run, unless it is ours."""
@@ -158,7 +163,7 @@ class SavedByName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class FileReader:
     """Functions of a backend that read what its files contain, as data.
 
     They import no framework and run nothing that is in the files.
@@ -177,14 +182,14 @@ class Reader:
     saved: Callable[[Path, Network], Saved]
 
 
-def reader(backend: Backend) -> Reader:
-    """Return what reads the files of a backend, but for Keras, whose files others write too."""
-    reader: Reader = import_module(f"{backend.package}.read").READER
+def reader(backend: Backend) -> FileReader:
+    """Return the reader of the files of a backend; not of Keras, whose files others write too."""
+    reader: FileReader = import_module(f"{backend.package}.read").READER
     return reader
 
 
-def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
-    """Return what reads a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
+def folder_reader(title: str, recognises: Callable[[Path], bool]) -> FileReader:
+    """Return the reader of a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
 
     A backend with this title saves arrays in it as ``write_by_name`` does.
     """
@@ -198,10 +203,9 @@ def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
 
     def saved(path: Path, _network: Network) -> Saved:
         file = weights_in(path)
-        tool = f"arrays of {title}, with the spec in the file"
-        return SavedByName(file, tool, read_safetensors(file))
+        return SavedByName(file, title, read_safetensors(file))
 
-    return Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
+    return FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
 
 
 FRAMEWORK_KEY = "framework"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends import get
 from rnnspec.cli.frameworks import import_quietly
-from rnnspec.comparison.random import one_by_one
+from rnnspec.comparison.random import compare_in_order
 from rnnspec.comparison.run import Task
 from rnnspec.processes import MOST, Work
 
@@ -53,7 +53,7 @@ class Processes:
         items = list(enumerate(texts))
         if not self.jobs or not items:
             self._import()
-            return one_by_one(self.step)(comparer, texts)
+            return compare_in_order(self.step, comparer, texts)
         work = Work(partial(_outcome, comparer), self._prepare, _name_of_random, _differs)
         outcomes = work.share(items, self.jobs, self._start())
         if _differs(outcomes[-1]):

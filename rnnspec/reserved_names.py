@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakenNames:
+class ReservedNames:
     """The names that one backend uses.
 
     ``in_source`` are modules, classes and functions in the generated source, in lower case; no
@@ -23,4 +23,4 @@ class TakenNames:
     framework_reason: str = ""
 
 
-NO_NAMES = TakenNames()
+NO_NAMES = ReservedNames()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rnnspec.backends.kept import Saved
+    from rnnspec.backends.model_files import Saved
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
 

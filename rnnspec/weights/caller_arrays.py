@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rnnspec.slots import Array
 
-KEPT = {
+MODEL_DTYPES = {
     "float16": np.float16,
     "bfloat16": np.float32,
     "float32": np.float32,
@@ -57,26 +57,26 @@ def as_array(value: Any) -> Array:
     return array
 
 
-def real_array(given: Callable[[], Any], shape: tuple[int, ...]) -> Array:
-    """Return the array from ``given``, which may raise, for example for a broken file.
+def real_array(read: Callable[[], Any], shape: tuple[int, ...]) -> Array:
+    """Return the array from ``read``, which may raise, for example for a broken file.
 
     Raises:
         ArrayError: there is no array, it is not real, or it has another shape.
     """
     try:
-        value = given()
+        value = read()
     except Exception as error:
         raise ArrayError(f"expected an array, received an error: {brief(error)}") from error
     array = as_array(value)
     if array.dtype.kind not in "fiu":
-        found = brief(array.dtype) if array.ndim else received(value)
-        raise ArrayError(f"expected numbers, received {found}")
+        kind = brief(array.dtype) if array.ndim else received(value)
+        raise ArrayError(f"expected numbers, received {kind}")
     if array.shape != shape:
         raise ArrayError(f"expected the shape {shape}, received {array.shape}")
     return array
 
 
-def as_kept(array: Array, dtype: str) -> Array:
+def round_to_model(array: Array, dtype: str) -> Array:
     """Return a copy rounded to the dtype of a model.
 
     Infinities and NaN are kept.
@@ -85,11 +85,11 @@ def as_kept(array: Array, dtype: str) -> Array:
         ArrayError: a finite number would become infinite.
     """
     with np.errstate(over="ignore"):
-        kept = array.astype(KEPT[dtype])
+        rounded = array.astype(MODEL_DTYPES[dtype])
     # A bfloat16 model gets float32, so an overflow of bfloat16 would show only in the framework.
-    infinite = np.abs(kept) >= (_BFLOAT16_INFINITE if dtype == "bfloat16" else np.inf)
+    infinite = np.abs(rounded) >= (_BFLOAT16_INFINITE if dtype == "bfloat16" else np.inf)
     refuse(array, infinite & np.isfinite(array), f"numbers that {dtype} can hold")
-    return kept
+    return rounded
 
 
 def refuse(array: Array, wrong: Array, expected: str) -> None:
