@@ -30,7 +30,7 @@ __all__ = [
     "BACKENDS",
     "Backend",
     "Need",
-    "chosen",
+    "choose",
     "form_named",
     "forms",
     "get",
