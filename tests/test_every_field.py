@@ -291,6 +291,8 @@ SEQUENTIAL = (
     *(nodes.Recurrent, nodes.Conv, nodes.WindowPooling, nodes.Pooling, nodes.Attention),
     *(nodes.Flatten, nodes.LastSteps),
 )
+AXES = {nodes.Repeat: 1, **dict.fromkeys(SEQUENTIAL, 2)}
+"""The number of axes of the input of a layer, if it does not take any."""
 
 
 def refit(network: Network) -> Network:
@@ -305,11 +307,9 @@ def refit(network: Network) -> Network:
     for layer, (first, *rest) in zip(network.layers, nodes.sources(network).values(), strict=True):
         masked = first in padded and len(outputs[first]) == 2
         own: dict[str, Any] = {"input": outputs[first]}
-        if isinstance(layer, SEQUENTIAL) and len(outputs[first]) != 2:
-            raise GenerationError(f"{layer.name} needs a sequence")
+        if len(outputs[first]) != AXES.get(type(layer), len(outputs[first])):
+            raise GenerationError(f"{layer.name} does not take the output of {first}")
         match layer:
-            case nodes.Repeat() if len(outputs[first]) != 1:
-                raise GenerationError(f"{layer.name} needs a vector")
             case nodes.Concat():
                 own["inputs"] = tuple(outputs[name] for name in (first, *rest))
                 if len({shape[:-1] for shape in own["inputs"]}) > 1:
