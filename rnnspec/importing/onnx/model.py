@@ -13,14 +13,15 @@ import numpy as np
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.graph.graph import Node
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.probes import Setting, draw_probes
+from rnnspec.importing.graph.reader import Budget
+from rnnspec.importing.graph.values import NAMES_OF_AXES, RestartError
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
-from rnnspec.importing.onnx.graph import Node
 from rnnspec.importing.onnx.original import Layout, Result, open_file
-from rnnspec.importing.onnx.probes import Setting, draw_probes
-from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
-from rnnspec.importing.onnx.values import NAMES_OF_AXES, RestartError
+from rnnspec.importing.onnx.reader import OPERATORS, Reader
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 from rnnspec.ir.text import type_name
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.graph.graph import Graph, Info
     from rnnspec.importing.graph.layer_graph import Step
-    from rnnspec.importing.onnx.graph import Graph, Info
     from rnnspec.slots import Array
 
-_OPERATORS = {op.lower() for op in HANDLED}
+_OPERATORS = {op.lower() for op in OPERATORS}
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
@@ -108,7 +109,7 @@ def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
     the language has words for; of several that fail, the one with the most layers does.
     """
     best: tuple[Account, Reader] | None = None
-    budget = Budget(source, graph)
+    budget = Budget(source, graph.arrays.values())
     for setting in _settings(source, graph):
         account = Account(source)
         reader = _read_with(account, graph, setting, budget)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.importing.graph import functions, settings
+from rnnspec.importing.graph.attention import attention, weigh, weights_of
 from rnnspec.importing.graph.formulas import Formula, apply, shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import functions, settings
-from rnnspec.importing.onnx.attention import attention, weigh, weights_of
-from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
-from rnnspec.importing.onnx.masks import apply_mask
-from rnnspec.importing.onnx.shapes import axis_number, constants
-from rnnspec.importing.onnx.values import Known, Stack, Tensor, are_equal, describe
+from rnnspec.importing.graph.layers import pool_steps, reduced_letters
+from rnnspec.importing.graph.masks import apply_mask
+from rnnspec.importing.graph.shapes import axis_number, constants
+from rnnspec.importing.graph.values import Known, Stack, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
     from rnnspec.words import Merge, Statistic
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
-    from rnnspec.importing.onnx.values import Probed
+    from rnnspec.importing.graph.values import Probed
     from rnnspec.slots import Array
 
 _SIZES = ((7, 37), (6, 58), (5, 41), (1, 53))

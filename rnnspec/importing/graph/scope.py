@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.errors import UsageError
 from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
-from rnnspec.importing.onnx.values import (
+from rnnspec.importing.graph.values import (
     Known,
     RestartError,
     Tensor,
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Operation
+    from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.onnx.probes import Probes
-    from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array
 
 _MOST_STEPS = 2**14

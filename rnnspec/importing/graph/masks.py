@@ -9,16 +9,16 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.onnx.parts import current_steps
-from rnnspec.importing.onnx.values import Known, Tensor, describe
+from rnnspec.importing.graph.parts import current_steps
+from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
 
 _OTHER_MASK = (

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from rnnspec.errors import brief
+from rnnspec.importing.graph import settings
+from rnnspec.importing.graph.attention import attend, is_attention
 from rnnspec.importing.graph.formulas import shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.graph.windows import fit_convolution, fit_window
-from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.attention import attend, is_attention
-from rnnspec.importing.onnx.scope import Sequences, restart_longer
-from rnnspec.importing.onnx.shapes import constants
-from rnnspec.importing.onnx.values import Known, Tensor, describe
-from rnnspec.importing.unplaced import conv, dense, embedding
+from rnnspec.importing.graph.shapes import constants
+from rnnspec.importing.graph.values import Known, Tensor, describe
+from rnnspec.importing.unplaced import dense, embedding
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
-    from rnnspec.words import Statistic, WindowPadding, WindowStatistic
+    from rnnspec.words import Statistic
 
 
 def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
@@ -197,184 +194,7 @@ def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor
     return result
 
 
-# Windows
-
-
-def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
-    """Return the output of a convolution over the steps."""
-    w, b = [*constants(inputs, "W and B"), None][1:3]
-    value = scope.as_steps(scope.with_features(scope.settle(inputs[0], padded=True), 1))
-    if w is None or w.ndim != len(value.axes) or w.ndim < 3:
-        raise RefusedError("W: expected an array of the file with the axes of the input", "E707")
-    if node.attributes.get("group", 1) != 1:
-        raise RefusedError("group: expected 1, received another number", "E703")
-    kernel_shape = tuple(node.attributes.get("kernel_shape", w.shape[2:]))
-    if kernel_shape != w.shape[2:]:
-        message = f"kernel_shape: expected {brief(w.shape[2:])}, received {brief(kernel_shape)}"
-        raise RefusedError(message, "E707")
-    place, sizes = _steps_axis(value, node, w.shape[2:])
-    if w.shape[1] != scope.features(value):
-        message = f"W: expected {scope.features(value)} features, received {w.shape[1]}"
-        raise RefusedError(message, "E707")
-    value = scope.in_place(value)
-    value.check_zeros_added()
-    stride, dilation = sizes["strides"], sizes["dilations"]
-    size = w.shape[2 + place]
-    added = tuple(a + b for a, b in zip(value.pad, sizes["pads"], strict=True))
-    if sizes["auto"] not in ("NOTSET", "VALID") and any(value.pad):
-        raise RefusedError("auto_pad: expected no steps added before, received some", "E703")
-    valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
-    padding, surplus = _padding(scope, value.at, added, sizes["auto"], valid)
-    window = replace(valid, padding=padding)
-    kernel = w.reshape(*w.shape[:2], size).transpose(2, 1, 0)
-    arrays = {"kernel": kernel} | ({} if b is None else {"bias": np.ravel(b)})
-    layer = conv("conv", w.shape[0], window, bias=b is not None)
-    at = scope.add(layer, value.at, arrays=arrays, sequences=_windows(scope, value.at, window))
-    if size > 1:
-        scope.masked[at] = value.filler == 0.0
-    return Tensor(at, value.axes, surplus=surplus)
-
-
-def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int, dict[str, Any]]:
-    """Return which spatial axis has the steps, and the settings of a window there.
-
-    Other axes must have size 1, and a window of size 1 there.
-    """
-    spatial = value.axes[2:]
-    if value.axes[:2] != ("B", "F") or sorted(spatial) != [*[""] * (len(spatial) - 1), "T"]:
-        raise RefusedError(f"expected (batch, features, steps), received {describe(value)}")
-    place, rank = spatial.index("T"), len(spatial)
-    attributes = node.attributes
-    result: dict[str, Any] = {"auto": attributes.get("auto_pad", "NOTSET")}
-    for key, default in (("strides", 1), ("dilations", 1)):
-        values = attributes.get(key, (default,) * rank)
-        if len(values) != rank:
-            raise RefusedError(f"{key}: expected {rank} numbers, received {len(values)}", "E703")
-        result[key] = int(values[place])
-    pads = attributes.get("pads", (0,) * (2 * rank))
-    if len(pads) != 2 * rank or len(kernel) != rank:
-        raise RefusedError("pads: expected two numbers for each axis", "E703")
-    if result["auto"] != "NOTSET" and any(pads):
-        raise RefusedError("auto_pad: expected it without pads, received both", "E703")
-    result["pads"] = (int(pads[place]), int(pads[rank + place]))
-    others = [i for i in range(rank) if i != place]
-    if any(kernel[i] != 1 or pads[i] or pads[rank + i] for i in others):
-        raise RefusedError("expected a window over the steps alone, received another")
-    return place, result
-
-
-def _padding(
-    scope: Scope, at: int, added: tuple[int, ...], auto: str, valid: nodes.Window
-) -> tuple[WindowPadding, int]:
-    """Return the padding of a convolution, and by how many steps its output is too long.
-
-    Raises:
-        RefusedError: the language has no such padding.
-    """
-    reach = valid.reach
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        if auto == "SAME_LOWER" and (reach % 2 or valid.stride > 1):
-            raise RefusedError("auto_pad: expected SAME_UPPER, received SAME_LOWER", "E703")
-        return "same", 0
-    fitting = fit_convolution(valid, (added[0], added[1]), _fixed_steps(scope, at))
-    if fitting is not None:
-        return fitting[0].padding, fitting[1]
-    message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none, "
-    raise RefusedError(f"{message}'same', or {reach} before it ('causal')", "E703")
-
-
-def _fixed_steps(scope: Scope, at: int) -> int | None:
-    """Return the number of steps at a place if it is the same for every input, or None."""
-    return scope.sequences(at).steps[0] if scope.has_fixed_steps(at) else None
-
-
-def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
-    """Return the windows over a sequence for the probes."""
-    before = scope.sequences(at)
-    counts = [window.count(steps) or 0 for steps in before.steps]
-    if min(counts) < 1:
-        restart_longer(scope)
-        raise RefusedError("its windows are longer than the sequences", "E707")
-    real = tuple(
-        each[:, window.anchor :: window.stride][:, :count]
-        for each, count in zip(before.real, counts, strict=True)
-    )
-    return Sequences(tuple(counts), real)
-
-
-def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
-    """Return the maxima or the means of windows over the steps."""
-    value = scope.in_place(scope.settle(inputs[0], padded=True))
-    value = scope.as_steps(scope.with_features(value, 1))
-    kernel = tuple(node.attributes.get("kernel_shape", ()))
-    place, sizes = _steps_axis(value, node, kernel)
-    statistic: WindowStatistic = "max" if node.op == "MaxPool" else "average"
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise RefusedError("Indices: expected one output, received two", "E703")
-    size, stride = int(kernel[place]), sizes["strides"]
-    if sizes["dilations"] != 1:
-        raise RefusedError("dilations: expected 1, received another", "E703")
-    added, lengths = sizes["pads"], scope.sequences(value.at).steps
-    may_overhang = stride > 1 and (
-        not scope.has_fixed_steps(value.at) or (lengths[0] - size) % stride > 0
-    )
-    valid = nodes.Window(size=size, stride=stride, dilation=1, padding="valid")
-    padding: WindowPadding = "valid"
-    counts = statistic == "average" and node.attributes.get("count_include_pad", 0)
-    if any(value.pad):
-        if statistic != "max" or value.pad_value > -1e30 or any(added):
-            message = f"expected no steps before and after a pool, received {value.pad}"
-            raise RefusedError(message, "E703")
-        added = value.pad
-    if sizes["auto"] in ("SAME_UPPER", "SAME_LOWER"):
-        padding = _padding(scope, value.at, added, sizes["auto"], valid)[0]
-    elif any(added) and fit_window(valid, added, _fixed_steps(scope, value.at), ("same",)):
-        padding = "same"
-    elif any(added):
-        message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none or"
-        raise RefusedError(f"{message} 'same'", "E703")
-    elif node.attributes.get("ceil_mode", 0) and may_overhang:
-        if (size, stride) != (2, 2):
-            message = "expected 0, or windows of 2 steps with a stride of 2, where it is 'same'"
-            raise RefusedError(f"ceil_mode: {message}; received 1", "E703")
-        padding = "same"
-    if padding == "same" and counts:
-        message = "count_include_pad: expected 0, received 1: in the language, steps outside the "
-        raise RefusedError(f"{message}sequence never count", "E703")
-    window = replace(valid, padding=padding)
-    layer = nodes.WindowPooling(
-        name="pool", input=(), statistic=statistic, window=window, masked=False
-    )
-    at = scope.add(layer, value.at, sequences=_windows(scope, value.at, window))
-    if size > 1:
-        lowest = value.filler is not None and value.filler <= -1e30
-        scope.masked[at] = statistic == "max" and lowest
-    if value.filler == 0.0 and statistic == "average":
-        scope.zeroed.add(at)
-    return Tensor(at, value.axes)
-
-
-def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
-    """Return a sequence with steps of one number before and after it, for a window."""
-    value = scope.in_place(scope.settle(inputs[0], padded=True))
-    _, pads, value_added, padded_axes = [*constants(inputs, "pads"), None, None, None][:4]
-    pads = np.array(node.attributes["pads"]) if "pads" in node.attributes else pads
-    mode = node.attributes.get("mode", "constant")
-    if pads is None or mode != "constant":
-        raise RefusedError(f"mode: expected constant, received {mode}", "E703")
-    filler = float(node.attributes.get("value", 0.0))
-    if value_added is not None:
-        filler = float(np.ravel(value_added)[0])
-    rank = len(value.axes)
-    axes = list(range(rank)) if padded_axes is None else [int(i) % rank for i in padded_axes]
-    pairs = {axis: (int(pads[i]), int(pads[i + len(pads) // 2])) for i, axis in enumerate(axes)}
-    used = {axis: pair for axis, pair in pairs.items() if any(pair)}
-    steps = value.axis("T")
-    if set(used) - {steps} or any(number < 0 for pair in used.values() for number in pair):
-        raise RefusedError("pads: expected steps before and after a sequence, received others")
-    if not used:
-        return value
-    return replace(value.add_steps(*used[steps], filler), numbers=None)
+# Statistics of the steps
 
 
 def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
