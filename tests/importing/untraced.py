@@ -659,22 +659,22 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Masked(lambda _, h, x: h * (x == 0).unsqueeze(2)),
         "h * (x == 0)",
-        "mul: expected a number in place of the steps of padding, received real steps [E704]",
+        "mul: expected padding that is token 0, or a number in every feature of a step, received",
     ),
     (
         lambda: Masked(lambda _, h, x: h * (x != 0).unsqueeze(1)),
         "h * (x != 0)",
-        "mul: expected a number in place of the steps of padding, received other axes [E704]",
+        "mul: expected a condition with the axes of the tensor, received others [E707]",
     ),
     (
-        lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / (x == 0).sum(1)),
-        "(x == 0).sum(1)",
-        "sum: expected the tokens that are not 0 counted, received those that are [E704]",
+        lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / (x == 0).sum(1, True)),
+        "(h * (x != 0)[..., None]).sum(1) / (x == 0).sum(1)",
+        "truediv: expected the number of real steps of each sequence, received others [E704]",
     ),
     (
         lambda: Masked(lambda _, h, x: h.sum(1) / (x != 0).sum(1, keepdim=True)),
         "h.sum(1) / ",
-        "truediv: expected the sum of the real steps divided by their number, received a vector",
+        "truediv: expected the sum of the real steps divided by their number, received that of all",
     ),
     (
         lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / x.size(1)),

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
 
-_OTHER_SCORES = (
-    "expected scores that one or two dense layers make of the steps that are summed, received "
-    "others"
-)
-
 
 def weights_of(scope: Scope, value: Tensor) -> Tensor:
     """Return the weights of an attention: a softmax over the steps of one score each.
@@ -118,18 +113,8 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
         raise RefusedError("expected the sequences of the batch in their order")
     _check_steps(scope, replace(weights, at=start), masked=weights.filler == 0.0)
     place = weights.scores if weights.role == "weighted" else weights.at
-    scores = read_scores(scope, place, start, _OTHER_SCORES)
-    arrays, units = {"query": scope.arrays(place)["kernel"]}, None
-    if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
-        scope.account.leave("the bias of scores", reason="a softmax is the same without it")
-    if scores.hidden is not None:
-        own = dict(scores.hidden.arrays or {})
-        units = own["kernel"].shape[1]
-        if "bias" not in own:
-            where = scores.hidden.op.where
-            scope.account.infer("bias 0, which the file lacks and the spec trains", where)
-        arrays |= {"kernel": own["kernel"], "bias": own.get("bias", 0 * own["kernel"][0])}
-    at = scope.add(scores.attention(units), start, arrays=arrays)
+    scores = read_scores(scope, place, start, scope.other_scores)
+    at = scope.add_attention(scores, start)
     scope.masked[at] = weights.filler == 0.0
     return at
 

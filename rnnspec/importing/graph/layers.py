@@ -34,10 +34,7 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     """
     if not scope.probes.setting.tokens:
         raise RefusedError("expected tokens of the input as indices, received others")
-    tokens = indices.moved_input
-    if tokens is None:
-        raise RefusedError("expected the tokens of the input as indices, received others")
-    taken = _tokens_in_place(scope, tokens) or _moved_tokens(scope, tokens)
+    taken = tokens_of(scope, indices)
     if taken is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
     if scope.embedding:
@@ -46,6 +43,14 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     layer = embedding("embedding", vocabulary, dim, trainable=True)
     at = scope.embedding = scope.add(layer, 0, arrays={"embeddings": table})
     return replace(taken, at=at, axes=(*taken.axes, "F"))
+
+
+def tokens_of(scope: Scope, indices: Known) -> Tensor | None:
+    """Return indices as the tokens of the input that they are, or None."""
+    tokens = indices.moved_input
+    if tokens is None:
+        return None
+    return _tokens_in_place(scope, tokens) or _moved_tokens(scope, tokens)
 
 
 def _tokens_in_place(scope: Scope, indices: Probed) -> Tensor | None:
@@ -154,7 +159,7 @@ def _tied_embedding(scope: Scope, kernel: Array) -> str | None:
     """Return the name of the embedding whose array a kernel is."""
     if not scope.embedding:
         return None
-    table = scope.arrays(scope.embedding)["embeddings"]
+    table = scope.arrays_of(scope.steps[scope.embedding])["embeddings"]
     if table.shape != kernel.shape[::-1] or not np.array_equal(table.T, kernel):
         return None
     where = scope.op.where if scope.op else ""
@@ -187,7 +192,7 @@ def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor
     step = scope.steps[result.at]
     assert isinstance(step.layer, nodes.Dense), "it was made here"
     step.layer = replace(step.layer, bias=True)
-    step.arrays = scope.arrays(result.at) | {
+    step.arrays = scope.arrays_of(step) | {
         "bias": vector if beta == 1.0 else vector.astype("f8") * beta
     }
     step.modules = (step.op.where,)

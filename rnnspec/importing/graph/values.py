@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,8 +11,6 @@ from rnnspec.importing.graph.bounds import UNBOUNDED
 from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from rnnspec.importing.graph.bounds import Bounds
     from rnnspec.importing.graph.formulas import Formula
     from rnnspec.importing.graph.graph import DoubtError
@@ -90,21 +88,50 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerOutput:
-    """What follows from the output of the layer at ``at`` in the graph of layers; 0 is the input.
+class Tensor:
+    """What follows from the output of the layer at ``at`` in the graph; 0 is the input.
+
+    ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
+    batch, T for the steps, F for the features, and D and U for their directions and units. An axis
+    of size 1 may be empty. Apart from axes, it may differ from the output of the layer: by a
+    ``formula`` of its features; ``half`` is the direction whose features it has, 0 or 1;
+    ``is_final`` if it is the final state; ``steps`` has the step that stands at each position, or
+    the one step of each sequence if it has no axis of steps; -1 is any step of padding.
+
+    ``rows`` has the sequence at each position of the batch, None if each is in its place.
+
+    ``role`` says if it is the weights of an attention with the scores at ``at``, or the steps of a
+    sequence multiplied by the weights with the scores at ``scores``. ``numbers`` are those that it
+    has for the probes, as long as no layer is before it.
 
     ``pad`` is how often the next window sees ``pad_value`` before and after the steps, and
     ``surplus`` is the number of steps at the end that a causal convolution does not have.
-    ``filler`` is what padded steps hold, None for anything.
+    ``filler`` is what padded steps hold, None for anything. It is ``backward_first`` if the
+    features of the backward direction come before those of the forward one, which the graph has the
+    other way round.
     """
 
     at: int
-    pad: tuple[int, int] = field(default=(0, 0), kw_only=True)
-    pad_value: float = field(default=0.0, kw_only=True)
-    surplus: int = field(default=0, kw_only=True)
-    filler: float | None = field(default=None, kw_only=True)
+    axes: tuple[str, ...]
+    formula: Formula | None = None
+    half: int | None = None
+    is_final: bool = False
+    steps: Probed | None = None
+    rows: Probed | None = None
+    role: Literal["plain", "weights", "weighted"] = "plain"
+    scores: int = 0
+    numbers: Known | None = None
+    pad: tuple[int, int] = (0, 0)
+    pad_value: float = 0.0
+    surplus: int = 0
+    filler: float | None = None
+    backward_first: bool = False
 
-    def add_steps(self, before: int, after: int, number: float) -> Self:
+    def axis(self, letter: str) -> int:
+        """Return the number of the axis that a letter is along, -1 if there is none."""
+        return next((i for i, axis in enumerate(self.axes) if letter in axis), -1)
+
+    def add_steps(self, before: int, after: int, number: float) -> Tensor:
         """Return it with steps of a number before and after, for a window.
 
         Raises:
@@ -140,39 +167,6 @@ class LayerOutput:
             raise RefusedError(f"{message} {advice}")
         if any(self.pad) and not with_pad:
             raise RefusedError("expected a convolution or a pool behind steps that are added")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tensor(LayerOutput):
-    """What follows from the output of a layer.
-
-    ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
-    batch, T for the steps, F for the features, and D and U for their directions and units. An axis
-    of size 1 may be empty. Apart from axes, it may differ from the output of the layer: by a
-    ``formula`` of its features; ``half`` is the direction whose features it has, 0 or 1;
-    ``is_final`` if it is the final state; ``steps`` has the step that stands at each position, or
-    the one step of each sequence if it has no axis of steps; -1 is any step of padding.
-
-    ``rows`` has the sequence at each position of the batch, None if each is in its place.
-
-    ``role`` says if it is the weights of an attention with the scores at ``at``, or the steps of a
-    sequence multiplied by the weights with the scores at ``scores``. ``numbers`` are those that it
-    has for the probes, as long as no layer is before it.
-    """
-
-    axes: tuple[str, ...]
-    formula: Formula | None = None
-    half: int | None = None
-    is_final: bool = False
-    steps: Probed | None = None
-    rows: Probed | None = None
-    role: Literal["plain", "weights", "weighted"] = "plain"
-    scores: int = 0
-    numbers: Known | None = None
-
-    def axis(self, letter: str) -> int:
-        """Return the number of the axis that a letter is along, -1 if there is none."""
-        return next((i for i, axis in enumerate(self.axes) if letter in axis), -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

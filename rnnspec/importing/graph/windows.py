@@ -16,11 +16,12 @@ from rnnspec.importing.unplaced import conv
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
+    from rnnspec.slots import Array
     from rnnspec.words import WindowPadding, WindowStatistic
 
 
@@ -40,21 +41,54 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if w.shape[1] != scope.features(value):
         message = f"W: expected {scope.features(value)} features, received {w.shape[1]}"
         raise RefusedError(message, "E707")
-    value = scope.in_place(value)
-    value.check_zeros_added()
-    stride, dilation = sizes["strides"], sizes["dilations"]
-    size = w.shape[2 + place]
-    added = tuple(a + b for a, b in zip(value.pad, sizes["pads"], strict=True))
     if sizes["auto"] not in ("NOTSET", "VALID") and any(value.pad):
         raise RefusedError("auto_pad: expected no steps added before, received some", "E703")
+    stride, dilation = sizes["strides"], sizes["dilations"]
+    size = w.shape[2 + place]
     valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
-    padding, surplus = _padding(scope, value.at, added, sizes["auto"], valid)
-    window = replace(valid, padding=padding)
+    layer = conv("conv", w.shape[0], valid, bias=b is not None)
     kernel = w.reshape(*w.shape[:2], size).transpose(2, 1, 0)
     arrays = {"kernel": kernel} | ({} if b is None else {"bias": np.ravel(b)})
-    layer = conv("conv", w.shape[0], window, bias=b is not None)
-    at = scope.add(layer, value.at, arrays=arrays, sequences=_windows(scope, value.at, window))
-    if size > 1:
+    return convolve(scope, value, layer, sizes["pads"], auto=sizes["auto"], arrays=arrays)
+
+
+def convolve(  # noqa: PLR0913 - the settings of a convolution
+    scope: Scope,
+    x: Tensor,
+    layer: nodes.Conv,
+    pads: tuple[int, int],
+    *,
+    auto: str = "NOTSET",
+    arrays: Mapping[str, Array] | None = None,
+    modules: tuple[str, ...] | None = None,
+) -> Tensor:
+    """Return the output of a convolution over the steps, whose windows are valid ones as yet.
+
+    Args:
+        scope: the layers.
+        x: its input, perhaps with steps of zeros added.
+        layer: the convolution.
+        pads: how many zeros it adds itself, before and after the steps.
+        auto: what it adds instead, by ONNX's name.
+        arrays: its canonical arrays.
+        modules: what has its arrays in the model.
+
+    Raises:
+        RefusedError: rnnspec does not support its padding.
+    """
+    value = scope.in_place(x)
+    value.check_zeros_added()
+    added = (value.pad[0] + pads[0], value.pad[1] + pads[1])
+    padding, surplus = _padding(scope, value.at, added, auto, layer.window)
+    window = replace(layer.window, padding=padding)
+    at = scope.add(
+        replace(layer, window=window),
+        value.at,
+        arrays=arrays,
+        sequences=_windows(scope, value.at, window),
+        modules=modules,
+    )
+    if window.size > 1:
         scope.masked[at] = value.filler == 0.0
     return Tensor(at, value.axes, surplus=surplus)
 
@@ -88,7 +122,7 @@ def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int
 
 
 def _padding(
-    scope: Scope, at: int, added: tuple[int, ...], auto: str, valid: nodes.Window
+    scope: Scope, at: int, added: tuple[int, int], auto: str, valid: nodes.Window
 ) -> tuple[WindowPadding, int]:
     """Return the padding of a convolution, and by how many steps its output is too long.
 
@@ -100,11 +134,16 @@ def _padding(
         if auto == "SAME_LOWER" and (reach % 2 or valid.stride > 1):
             raise RefusedError("auto_pad: expected SAME_UPPER, received SAME_LOWER", "E703")
         return "same", 0
-    fitting = fit_convolution(valid, (added[0], added[1]), _fixed_steps(scope, at))
+    fitting = fit_convolution(valid, added, _fixed_steps(scope, at))
     if fitting is not None:
         return fitting[0].padding, fitting[1]
-    message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none, "
-    raise RefusedError(f"{message}'same', or {reach} before it ('causal')", "E703")
+    message = f"padding: {added[0]} zeros before and {added[1]} after a sequence"
+    if valid.stride > 1:
+        message = f"{message} with stride {valid.stride}; expected none, or {reach} before it"
+        what = "'same' of the language divides them by the number of steps"
+        raise RefusedError(f"{message}: {what}", "E703")
+    same = f"{reach // 2} and {reach - reach // 2} ('same')"
+    raise RefusedError(f"{message}; expected none, {same}, or {reach} and 0 ('causal')", "E703")
 
 
 def _fixed_steps(scope: Scope, at: int) -> int | None:
@@ -147,7 +186,8 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     counts = statistic == "average" and node.attributes.get("count_include_pad", 0)
     if any(value.pad):
         if statistic != "max" or value.pad_value > -1e30 or any(added):
-            message = f"expected no steps before and after a pool, received {value.pad}"
+            received = f"{value.pad_value} before and after the steps, {value.pad}"
+            message = f"pad: expected none, or -inf as 'same' adds it, received {received}"
             raise RefusedError(message, "E703")
         added = value.pad
     if sizes["auto"] in ("SAME_UPPER", "SAME_LOWER"):
@@ -180,7 +220,7 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
 
 def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return a sequence with steps of one number before and after it, for a window."""
-    value = scope.in_place(scope.settle(inputs[0], padded=True))
+    x = scope.settle(inputs[0], padded=True)
     _, pads, value_added, padded_axes = [*constants(inputs, "pads"), None, None, None][:4]
     pads = np.array(node.attributes["pads"]) if "pads" in node.attributes else pads
     mode = node.attributes.get("mode", "constant")
@@ -189,9 +229,21 @@ def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     filler = float(node.attributes.get("value", 0.0))
     if value_added is not None:
         filler = float(np.ravel(value_added)[0])
-    rank = len(value.axes)
+    rank = len(x.axes)
     axes = list(range(rank)) if padded_axes is None else [int(i) % rank for i in padded_axes]
     pairs = {axis: (int(pads[i]), int(pads[i + len(pads) // 2])) for i, axis in enumerate(axes)}
+    return pad_axes(scope, x, pairs, filler)
+
+
+def pad_axes(
+    scope: Scope, x: Tensor, pairs: Mapping[int, tuple[int, int]], filler: float
+) -> Tensor:
+    """Return a sequence with a number before and after what is along its axes, for a window.
+
+    Raises:
+        RefusedError: it is not along the steps alone.
+    """
+    value = scope.in_place(x)
     used = {axis: pair for axis, pair in pairs.items() if any(pair)}
     steps = value.axis("T")
     if set(used) - {steps} or any(number < 0 for pair in used.values() for number in pair):

@@ -206,7 +206,7 @@ def _product(scope: Scope, value: Tensor) -> tuple[Array, Array | None, int]:
     step = scope.steps.get(value.at)
     match step.layer if step else None:
         case nodes.Dense(activation="linear", tied=None) if step is not None:
-            own = scope.arrays(value.at)
+            own = scope.arrays_of(scope.steps[value.at])
             return own["kernel"], own.get("bias"), step.sources[0]
         case _:
             message = "expected the product of a kernel and the steps as what a Scan takes"
