@@ -372,7 +372,7 @@ class Scope(LayerGraph):
         at = tensor.at
         if self.is_at(tensor, "last"):
             return replace(tensor, at=self._pool(at, "last_step"), steps=None)
-        if self.is_at(tensor, "last real"):
+        if self.is_at(tensor, "last real") and not self._is_both(at):
             self.masked[at] = True
             # Where padding is at the end alone, a layer need not leave it out to be right here.
             self.is_counted |= self.probes.setting.at_end

@@ -18,12 +18,17 @@ from rnnspec.importing.torch.shapes import (
     axis_number,
     both,
     chunk,
+    expand_as,
     flatten,
+    gather,
     item,
+    narrow,
     permute,
     repeat,
     reshape,
     same,
+    select,
+    split,
     squeeze,
     transpose,
     turn,
@@ -155,6 +160,13 @@ def attribute(m: Operators, x: Any, name: str) -> Value:
             )
 
 
+def arange(m: Operators, *ends: Any, **_: Any) -> Value:
+    """Return numbers in a row."""
+    start, limit, step = (0, *ends, 1) if len(ends) == 1 else (*ends, 1)[:3]
+    numbers: Value = m.run("Range", start, limit, step)
+    return numbers
+
+
 def zeros(m: Operators, *_: Any, **named: Any) -> Value:
     """Return zeros."""
     m.scope.casts |= str(named.get("dtype")).startswith("torch.float")
@@ -238,10 +250,12 @@ def compare(op: str, expected: int, advice: str = "") -> Callable[..., Value]:
             result: Known = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
         mask = _not_zero(m, x)
+        if op == "Less":
+            raise RefusedError("expected tokens compared with 0, received another comparison")
         if not isinstance(y, int | float) or y != expected:
             message = f"expected {expected}, as padding is token 0, received {describe(y)}{advice}"
             raise RefusedError(message, "E703")
-        return m.run("Not", mask) if op == "Equal" else mask
+        return m.run("Not", mask) if op in ("Equal", "LessOrEqual") else mask
 
     return run
 
@@ -509,8 +523,8 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
             pooled = layers.pool_steps(m, replace(solid, filler=value.filler), statistic)
             axes = tuple(a for i, a in enumerate(pooled.axes) if keepdim or i != dim % rank)
             return replace(pooled, axes=axes)
-        case "F" if keepdim:
-            return m.pending(m.run(op, value, axes=(dim,), keepdims=1), refused)
+        case "F":
+            return m.pending(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
         case "D" if not keepdim:
             try:
                 merged: Value = m.run(op, value, axes=(dim,), keepdims=0)
@@ -577,8 +591,8 @@ def _dropout_by_feature(m: Operators, x: Any, p: float = 0.5, training: Any = Tr
 
 def _normalize(m: Operators, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Value:
     value = m.scope.layer_output(x)
-    if p != 2 or eps != 1e-12 or value.axes != ("B", "F") or dim not in (1, -1):
-        message = "expected p=2, eps=1e-12 and the features of a vector, received others"
+    if p != 2 or eps != 1e-12 or not _is_of_features(value, dim):
+        message = "expected p=2, eps=1e-12 and the features, received others"
         raise RefusedError(message, "E703")
     at = m.scope.add(nodes.Normalize(name="normalize", input=()), value.at)
     return m.scope.result(value, at)
@@ -787,6 +801,14 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("gt", "greater"), compare("Greater", 0)),
     **dict.fromkeys(("ge", "greater_equal"), compare("GreaterOrEqual", 1)),
     "eq": compare("Equal", 0, _EXCHANGE),
+    **dict.fromkeys(("lt", "less"), compare("Less", 0)),
+    **dict.fromkeys(("le", "less_equal"), compare("LessOrEqual", 0)),
+    "arange": arange,
+    "select": select,
+    "narrow": narrow,
+    "split": split,
+    "gather": gather,
+    "expand_as": expand_as,
     **dict.fromkeys(("bool", "sign"), as_mask),
     **dict.fromkeys(("invert", "logical_not", "bitwise_not"), invert),
     **dict.fromkeys(("masked_fill", "masked_fill_"), masked_fill),

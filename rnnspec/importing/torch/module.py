@@ -310,6 +310,8 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
     if packs or scope.masked.get(at) or not _has_padded_steps(scope, step.sources[0]):
         return ""
     match layer:
+        case nodes.Pooling(statistic="last") if scope.masked.get(step.sources[0]):
+            return ""
         case nodes.Recurrent(merge=str()):
             return (
                 "reads padding before the steps of a sequence, backward; expected "

@@ -121,8 +121,9 @@ class ModuleScope(Scope):
 
     @property
     def has_padding(self) -> bool:
-        """Whether padded steps are left out: by packed sequences, or by masks."""
-        return self.masks or any(self.packed.values())
+        """Whether padded steps are left out: by packed sequences, by masks, or by indices."""
+        recurrent = (at for at, s in self.steps.items() if isinstance(s.layer, nodes.Recurrent))
+        return self.masks or any(self.masked.get(at) for at in recurrent)
 
     def is_padded(self, at: int) -> bool:
         """Return whether a place has steps of padding, which a packed sequence left."""

@@ -217,6 +217,45 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
 _ALL = slice(None)
 
 
+def select(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+    """Return one element of an axis."""
+    return item(m, x, (_ALL,) * axis_number(dim, _rank(m, x)) + (index,))
+
+
+def narrow(m: Operators, x: Any, dim: Any, start: Any, length: Any) -> Value:
+    """Return a number of elements of an axis."""
+    if type(start) is not int or type(length) is not int:
+        raise RefusedError("expected numbers as start and length, received others", "E703")
+    part = slice(start or None, start + length or None)
+    return item(m, x, (_ALL,) * axis_number(dim, _rank(m, x)) + (part,))
+
+
+def split(m: Operators, x: Any, sizes: Any, dim: Any = 0) -> Value:
+    """Return parts of an axis."""
+    value = _movable(m.scope, x)
+    axis = axis_number(dim, len(value.axes))
+    whole = m.scope.shape(value)[0][axis]
+    if type(sizes) is int and sizes > 0:
+        sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
+    if not isinstance(sizes, tuple) or any(type(size) is not int for size in sizes):
+        raise RefusedError("expected sizes that are numbers, received others", "E703")
+    return Several(tuple(m.several("Split", value, list(sizes), outputs=len(sizes), axis=axis)))
+
+
+def gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+    """Return the steps at an index for each element."""
+    value = _movable(m.scope, x)
+    axis = axis_number(dim, len(value.axes))
+    taken: Tensor = m.run("GatherElements", value, index, axis=axis)
+    return m.scope.layer_output(taken) if taken.axis("T") < 0 else taken
+
+
+def expand_as(m: Operators, x: Any, other: Any) -> Value:
+    """Repeat a value in the shape of another one."""
+    expanded: Value = m.run("Expand", m.numbers(x), m.run("Shape", other))
+    return expanded
+
+
 def item(m: Operators, x: Any, index: Any) -> Value:
     """Return ``x[index]``.
 
@@ -299,6 +338,14 @@ def _part(m: Operators, x: Tensor, index: Any) -> Value:
     parts = _parts(index, len(x.axes))
     steps = x.axis("T")
     own = [part for part in parts if part is not None]
+    match own[:2]:
+        case [Known() as one, Known() as two]:
+            # Of each sequence, a step of its own.
+            pairs = [m.run("Unsqueeze", each, axes=(-1,)) for each in (one, two)]
+            places = m.run("Concat", *pairs, axis=-1)
+            return scope.layer_output(m.run("GatherND", _movable(scope, x), places))
+        case _:
+            pass
     if steps < 0 and not x.axes.count(""):
         if all(part == _ALL for part in own):
             return _take_part(m, x, parts, "")
