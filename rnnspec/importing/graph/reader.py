@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from rnnspec.importing.graph import (
     windows,
 )
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.probes import draw_probes
 from rnnspec.importing.graph.values import (
     Argument,
     Known,
@@ -30,11 +31,13 @@ from rnnspec.importing.graph.values import (
     Unknown,
     describe,
 )
+from rnnspec.importing.imported import Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.probes import Probes, Setting
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
@@ -72,6 +75,67 @@ class Budget:
             UsageError: there are not as many left.
         """
         self.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
+
+
+class Reading(Protocol):
+    """What was read: the layers so far are in its scope."""
+
+    @property
+    def scope(self) -> Scope:
+        """The layers so far."""
+
+
+_R = TypeVar("_R", bound=Reading)
+
+
+def read_in_order(
+    account: Account, name: str, settings: Iterable[Setting], read: Callable[[Account, Probes], _R]
+) -> _R:
+    """Read a graph with its input laid out as it takes it.
+
+    Nothing says which axis is which. Each order is tried, and the first one counts that rnnspec
+    supports; of several that fail, the one with the most layers does. With each order, it is read
+    again whenever it turns out that other probes are needed.
+
+    Args:
+        account: what everything is recorded in.
+        name: what messages call the input.
+        settings: how the input may be laid out, the usual ways first.
+        read: reads the graph with probes; what cannot be taken over is refused in its account.
+
+    Raises:
+        ModelError: there are too many probes.
+    """
+    best: tuple[Account, _R] | None = None
+    for setting in settings:
+        tried, reading = _read_again(account.source, name, setting, read)
+        if best is None or len(reading.scope.steps) > len(best[1].scope.steps):
+            best = tried, reading
+        if not tried.problems:
+            best = tried, reading
+            break
+    assert best is not None, "there are settings"
+    account.adopt(best[0])
+    best[1].scope.account = account
+    return best[1]
+
+
+def _read_again(
+    source: str, name: str, setting: Setting, read: Callable[[Account, Probes], _R]
+) -> tuple[Account, _R]:
+    # Each reason to start again is gone in the next start, so this ends.
+    while True:
+        tried = Account(source)
+        try:
+            probes = draw_probes(setting)
+        except RefusedError as refused:
+            tried.refuse(name, refused.message, refused.code)
+            tried.check()
+        try:
+            return tried, read(tried, probes)
+        except RestartError as restart:
+            changes: dict[str, Any] = restart.changes
+            setting = replace(setting, **changes)
 
 
 class OperatorReader:

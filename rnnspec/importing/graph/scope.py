@@ -83,7 +83,7 @@ class Scope(LayerGraph):
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
         if not probes.setting.tokens:
-            self._widths[0] = probes.batches[0].shape[2]
+            self._widths[0] = probes.setting.size("F")
 
     # Layers
 

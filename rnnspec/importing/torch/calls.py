@@ -12,28 +12,8 @@ import numpy as np
 from rnnspec.importing.graph import joins, masks
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
-from rnnspec.importing.torch import layers
+from rnnspec.importing.torch import layers, shapes
 from rnnspec.importing.torch.operators import lacks_operation
-from rnnspec.importing.torch.shapes import (
-    axis_number,
-    both,
-    chunk,
-    expand_as,
-    flatten,
-    gather,
-    item,
-    narrow,
-    permute,
-    repeat,
-    reshape,
-    same,
-    select,
-    split,
-    squeeze,
-    transpose,
-    turn,
-    unsqueeze,
-)
 from rnnspec.importing.torch.values import (
     LENGTHS,
     Beside,
@@ -80,14 +60,14 @@ def cast(m: Operators, x: Any) -> Value:
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_floats(x), name=x.name)
     m.scope.casts |= not isinstance(x, Argument)
-    return same(m, x)
+    return shapes.same(m, x)
 
 
 def detach(m: Operators, x: Any) -> Value:
     """Return a value as it is, without its gradient."""
     if isinstance(x, Tensor):
         m.scope.account.leave("detach")
-    return same(m, x)
+    return shapes.same(m, x)
 
 
 def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
@@ -101,7 +81,7 @@ def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
             return long(m, x)
         if str(each).startswith("torch.float"):
             return cast(m, x)
-    return same(m, x)
+    return shapes.same(m, x)
 
 
 def long(m: Operators, x: Any) -> Value:
@@ -112,7 +92,7 @@ def long(m: Operators, x: Any) -> Value:
         m.scope.casts_to_integers = True
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_integers(x), name=x.name)
-    return same(m, x)
+    return shapes.same(m, x)
 
 
 def size(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -122,7 +102,7 @@ def size(m: Operators, x: Any, dim: Any = None) -> Value:
     sizes: Known = m.run("Shape", x)
     if dim is None:
         return sizes
-    whole: Value = m.run("Gather", sizes, axis_number(dim, len(sizes.samples[0])), axis=0)
+    whole: Value = m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
     return whole
 
 
@@ -153,7 +133,7 @@ def attribute(m: Operators, x: Any, name: str) -> Value:
         case "T" | "mT" if isinstance(x, ModuleArray):
             return replace(x, turned=not x.turned)
         case "T" | "mT":
-            raise RefusedError(f"expected transpose(0, 1), received .{name}")
+            raise RefusedError(f"expected shapes.transpose(0, 1), received .{name}")
         case _:
             raise RefusedError(
                 f"the language lacks the attribute '{name}' of {describe(x)}", "E701"
@@ -302,7 +282,7 @@ def where(m: Operators, condition: Any, x: Any, y: Any) -> Value:
 def multiply(m: Operators, x: Any, y: Any) -> Value:
     """Return steps multiplied by the weights of an attention, or a function of features."""
     if isinstance(x, State) and isinstance(y, State):
-        return both(m.scope, (x, y), "mul")
+        return shapes.both(m.scope, (x, y), "mul")
     if any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
         weighted: Value = m.run("Mul", m.scope.operand(x), m.scope.operand(y))
         return weighted
@@ -353,35 +333,28 @@ def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
     if alpha != 1:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
-        return both(m.scope, (x, y), "sum")
+        return shapes.both(m.scope, (x, y), "sum")
     received = f"received {describe(x)} and {describe(y)}"
     refused = RefusedError(f"expected the sum of two sequences, {received}")
     return _merge_directions(m, x, y, "Add") or m.elementwise("Add", (x, y), refused)
 
 
-def write_out(name: str, op: str, operands: int) -> Callable[..., Value]:
+def write_out(name: str, op: str) -> Callable[..., Value]:
     """Return a function of PyTorch that is a part of a function of features."""
 
-    def run(m: Operators, *operands: Any) -> Value:
-        value: Value = m.elementwise(op, operands, lacks_operation(name))
-        return value
+    def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Value:
+        operands = (x, *others) if y is None else (x, y)
+        return m.elementwise(op, operands, lacks_operation(name))
 
-    def one(m: Operators, x: Any) -> Value:
-        return run(m, x)
-
-    def two(m: Operators, x: Any, y: Any) -> Value:
-        return run(m, x, y)
-
-    return one if operands == 1 else two
+    return run
 
 
-_WRITTEN_OUT: dict[str, tuple[str, int]] = {
-    **dict.fromkeys(("sub", "subtract", "isub"), ("Sub", 2)), "pow": ("Pow", 2),
-    **dict.fromkeys(("neg", "negative"), ("Neg", 1)), "log": ("Log", 1), "sqrt": ("Sqrt", 1),
-    "reciprocal": ("Reciprocal", 1), **dict.fromkeys(("abs", "absolute"), ("Abs", 1)),
-    "minimum": ("Min", 2), "maximum": ("Max", 2), "erf": ("Erf", 1),
+_WRITTEN_OUT = {
+    "sub": "Sub", "subtract": "Sub", "isub": "Sub", "pow": "Pow", "neg": "Neg", "negative": "Neg",
+    "log": "Log", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "abs": "Abs", "absolute": "Abs",
+    "minimum": "Min", "maximum": "Max", "erf": "Erf",
 }  # fmt: skip
-"""Functions that are a part of a function of features, and no layer, with their operands."""
+"""Functions that are a part of a function of features, and no layer."""
 _COMPOSED: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
     "log1p": (("Add", (1.0,)), ("Log", ())),
     "expm1": (("Exp", ()), ("Sub", (1.0,))),
@@ -410,14 +383,14 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
-        return both(scope, x, "concat")
+        return shapes.both(scope, x, "concat")
     parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
     while rest:
         match rest:
             case [State(index=-2) as one, State(index=-1) as two, *rest] if (
                 one.states == two.states and one.states.directions == 2
             ):
-                parts.append(scope.operand(both(scope, (one, two), "concat")))
+                parts.append(scope.operand(shapes.both(scope, (one, two), "concat")))
             case [Tensor() | State() as part, *rest]:
                 parts.append(scope.operand(part))
             case _:
@@ -435,7 +408,7 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     first = solid[0]
     if any(part.axes != first.axes for part in solid):
         raise RefusedError("expected sequences or vectors with the axes in one order")
-    if first.axes[axis_number(dim, len(first.axes))] != "F":
+    if first.axes[shapes.axis_number(dim, len(first.axes))] != "F":
         raise RefusedError(f"dim: expected the features, received {dim}", "E703")
     joined: Value = m.run("Concat", *solid, axis=dim)
     return joined
@@ -497,7 +470,7 @@ def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Va
 
 def _reduce_numbers(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Value:
     known = m.as_integers(x)
-    axes = None if dim is None else (axis_number(dim, known.samples[0].ndim),)
+    axes = None if dim is None else (shapes.axis_number(dim, known.samples[0].ndim),)
     named = {} if axes is None else {"axes": axes}
     reduced: Value = m.run(f"Reduce{op}", known, keepdims=int(keepdim), **named)
     return reduced
@@ -511,7 +484,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
     refused = RefusedError(message)
     rank = len(value.axes)
     if value.role != "plain":
-        if value.axes[axis_number(dim, rank)] != "T" or statistic != "sum":
+        if value.axes[shapes.axis_number(dim, rank)] != "T" or statistic != "sum":
             raise RefusedError("expected the sum over the steps, received other axes")
         attended: Value = m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
         return attended
@@ -532,7 +505,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
                 raise RefusedError("expected the sum or the mean of both directions") from None
             return merged
         case _:
-            axis_number(dim, rank)
+            shapes.axis_number(dim, rank)
             raise refused
 
 
@@ -780,21 +753,21 @@ def call_function(m: Operators, name: str, given: Given) -> Value:
 
 
 _CALLS: dict[str, Callable[..., Value]] = {
-    **{name: write_out(name, op, count) for name, (op, count) in _WRITTEN_OUT.items()},
+    **{name: write_out(name, op) for name, op in _WRITTEN_OUT.items()},
     **{name: write_out_steps(name) for name in _COMPOSED},
-    **dict.fromkeys(_SAME.split(), same),
+    **dict.fromkeys(_SAME.split(), shapes.same),
     **dict.fromkeys(("float", "double"), cast),
     **dict.fromkeys(("long", "int"), long),
     **dict.fromkeys(("dim", "ndimension", "len"), rank),
     "numel": number_of_elements,
     "size": size,
     **dict.fromkeys(("zeros", "new_zeros", "zeros_like", "zero_"), zeros),
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), transpose),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), shapes.transpose),
     **dict.fromkeys(("add", "iadd", "add_"), add),
     **dict.fromkeys(("cat", "concat", "concatenate"), concatenate),
-    "repeat": repeat("Tile"),
-    "expand": repeat("Expand"),
-    **dict.fromkeys(("reshape", "view"), reshape),
+    "repeat": shapes.repeat("Tile"),
+    "expand": shapes.repeat("Expand"),
+    **dict.fromkeys(("reshape", "view"), shapes.reshape),
     **{name: _activation(value) for name, value in _ACTIVATIONS.items()},
     **{name: _softmax(name) for name in ("softmax", "log_softmax")},
     **dict.fromkeys(("ne", "not_equal"), compare("Differ", 0, _EXCHANGE)),
@@ -804,11 +777,11 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("lt", "less"), compare("Less", 0)),
     **dict.fromkeys(("le", "less_equal"), compare("LessOrEqual", 0)),
     "arange": arange,
-    "select": select,
-    "narrow": narrow,
-    "split": split,
-    "gather": gather,
-    "expand_as": expand_as,
+    "select": shapes.select,
+    "narrow": shapes.narrow,
+    "split": shapes.split,
+    "gather": shapes.gather,
+    "expand_as": shapes.expand_as,
     **dict.fromkeys(("bool", "sign"), as_mask),
     **dict.fromkeys(("invert", "logical_not", "bitwise_not"), invert),
     **dict.fromkeys(("masked_fill", "masked_fill_"), masked_fill),
@@ -817,11 +790,11 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "detach": detach,
     "to": to,
     "getattr": attribute,
-    "permute": permute,
-    "t": turn,
-    "squeeze": squeeze,
-    "unsqueeze": unsqueeze,
-    "flatten": flatten,
+    "permute": shapes.permute,
+    "t": shapes.turn,
+    "squeeze": shapes.squeeze,
+    "unsqueeze": shapes.unsqueeze,
+    "flatten": shapes.flatten,
     "mean": pool("mean"),
     "sum": pool("sum"),
     "norm": norm,
@@ -846,9 +819,9 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(_QUOTIENTS, divide),
     **dict.fromkeys(("floordiv", "ifloordiv"), floor_divide),
     "mod": remainder,
-    "chunk": chunk,
+    "chunk": shapes.chunk,
     **dict.fromkeys(("bmm", "matmul"), matrix_product),
     "pack_padded_sequence": pack,
     "pad_packed_sequence": pad,
-    "getitem": item,
+    "getitem": shapes.item,
 }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.probes import Setting, draw_probes
+from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
     NAMES_OF_AXES,
     Argument,
@@ -17,7 +17,6 @@ from rnnspec.importing.graph.values import (
     Tensor,
     Unknown,
 )
-from rnnspec.importing.imported import Account
 from rnnspec.importing.torch import calls, graph, layers
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
@@ -39,58 +38,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.values import Op, Value
-
-_ANY_WIDTH = 5
-"""The number of features of probes as long as no layer has told it."""
 
 
 def read_operations(account: Account, module: Any, operations: Sequence[Op]) -> Reader:
-    """Read all operations of a module; what cannot be taken over is refused in the account.
-
-    Nothing says which axis of the input is which. Each order is tried, and the first one counts
-    that all layers agree with; of several that fail, the one with the most layers does.
-    """
+    """Read all operations of a module; what cannot be taken over is refused in the account."""
     tokens = any(type(op.module).__name__ == "Embedding" for op in operations)
-    best: tuple[Account, Reader] | None = None
-    for order in ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB"):
-        tried = Account(account.source)
-        reader = _read_in_order(tried, module, operations, order)
-        if best is None or len(reader.scope.steps) > len(best[1].scope.steps):
-            best = tried, reader
-        if not tried.problems:
-            best = tried, reader
-            break
-    assert best is not None, "there are orders"
-    account.adopt(best[0])
-    best[1].scope.account = account
-    return best[1]
+    orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+    tensors = graph.parameters(module)
 
-
-def _read_in_order(account: Account, module: Any, operations: Sequence[Op], order: str) -> Reader:
-    """Read operations, again whenever it turns out that other probes are needed."""
-    features: int | None = None
-    setting = Setting(order=order, sizes=(None,) * len(order), tokens=len(order) == 2, at_end=True)
-    # Each reason to start again is gone in the next start, so this ends.
-    while True:
-        at = order.find("F")
-        sizes = list(setting.sizes)
-        if at >= 0:
-            sizes[at] = features or _ANY_WIDTH
-        probes = draw_probes(replace(setting, sizes=tuple(sizes)))
-        own = Account(account.source)
-        scope = ModuleScope(own, probes, graph.parameters(module), features)
-        reader = Reader(scope, operations)
-        try:
-            reader.read()
-        except RestartError as restart:
-            changes: dict[str, Any] = restart.changes
-            features = changes.pop("features", features)
-            setting = replace(setting, **changes)
-            continue
-        account.adopt(own)
-        scope.account = account
+    def read(tried: Account, probes: Probes) -> Reader:
+        reader = Reader(ModuleScope(tried, probes, tensors), operations)
+        reader.read()
         return reader
+
+    settings = (
+        Setting(order=order, sizes=(None,) * len(order), tokens=tokens, at_end=True)
+        for order in orders
+    )
+    return read_in_order(account, "the input", settings, read)
 
 
 class Reader:

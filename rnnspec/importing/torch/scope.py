@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.scope import Scope
-from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, RestartError, Tensor
+from rnnspec.importing.graph.scope import Scope, restart_with
+from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     LENGTHS,
@@ -46,12 +46,8 @@ class ModuleScope(Scope):
         "and nn.Linear(UNITS, 1), or by nn.Linear(FEATURES, 1) alone, received others"
     )
 
-    def __init__(
-        self, account: Account, probes: Probes, tensors: dict[str, Any], features: int | None
-    ) -> None:
+    def __init__(self, account: Account, probes: Probes, tensors: dict[str, Any]) -> None:
         super().__init__(account, probes)
-        if not probes.setting.tokens:
-            self._widths[0] = features
         self.tensors = tensors
         self.modules: dict[str, Any] = {}
         self.packed: dict[str, bool] = {}
@@ -93,8 +89,8 @@ class ModuleScope(Scope):
         """
         unknown = self._widths[0] is None
         super().fit_features(at, features)
-        if unknown and not self.tokens and self._widths[0] is not None:
-            raise RestartError(features=self._widths[0])
+        if unknown and not self.tokens and (width := self._widths[0]) is not None:
+            restart_with(self, "F", width)
 
     # Padding
 
