@@ -207,6 +207,18 @@ class TwoLengths(nn.Module):
         return self.two(rnn.pack_padded_sequence(y, others, batch_first=True))[1][-1]
 
 
+class LastOfBoth(nn.Module):
+    """At the last real step, the backward direction has read that step alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = both()
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        h, _ = self.rnn(x)
+        return h[torch.arange(x.size(0)), lengths - 1]
+
+
 class OfPair(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -680,6 +692,11 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / x.size(1)),
         "(h * (x != 0)",
         "truediv: 'truediv': expected no size beside a vector, received one [E701]",
+    ),
+    (
+        LastOfBoth,
+        "h[torch.arange(x.size(0)), lengths - 1]",
+        "getitem: expected the last step of each sequence, received another one [E704]",
     ),
     (meta, "", "conv.bias: expected numbers, received a tensor of the device 'meta', which has no"),
     (

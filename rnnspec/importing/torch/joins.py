@@ -1,0 +1,288 @@
+"""Functions that combine values: sums, products, what is put side by side, and statistics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.importing.graph.joins import reduce_features
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.masks import divide_by_steps
+from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.torch import masks, shapes, windows
+from rnnspec.importing.torch.operators import lacks_operation
+from rnnspec.importing.torch.values import (
+    Beside,
+    ModuleArray,
+    Several,
+    State,
+    Value,
+    describe,
+    is_size,
+)
+from rnnspec.importing.unplaced import dense
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnnspec.importing.torch.operators import Operators
+    from rnnspec.words import Statistic
+
+
+def multiply(m: Operators, x: Any, y: Any) -> Value:
+    """Return steps multiplied by the weights of an attention, or a function of features."""
+    if isinstance(x, State) and isinstance(y, State):
+        return shapes.both(m.scope, (x, y), "mul")
+    if any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
+        weighted: Value = m.run("Mul", m.scope.operand(x), m.scope.operand(y))
+        return weighted
+    return _merge_directions(m, x, y, "Mul") or m.elementwise("Mul", (x, y), lacks_operation("mul"))
+
+
+def divide(m: Operators, x: Any, y: Any) -> Value:
+    """Return the mean of all steps or of both directions, or a function of features."""
+    if isinstance(x, Known) and not isinstance(y, Tensor):
+        x = m.as_floats(x)
+    if isinstance(x, Tensor) and isinstance(y, Known) and is_size(y):
+        value = m.scope.layer_output(x)
+        if (mean := divide_by_steps(m.scope, value, y)) is not None:
+            return mean
+    return m.elementwise("Div", (x, y), lacks_operation("truediv"))
+
+
+def floor_divide(m: Operators, x: Any, y: Any) -> Value:
+    """Return a quotient of sizes."""
+    if any(isinstance(each, Tensor) for each in (x, y)):
+        raise lacks_operation("floordiv")
+    quotient: Value = m.run("Div", x, y)
+    return quotient
+
+
+def remainder(m: Operators, x: Any, y: Any) -> Value:
+    """Return the remainder of sizes."""
+    if any(isinstance(each, Tensor) for each in (x, y)):
+        raise lacks_operation("mod")
+    rest: Value = m.run("Mod", x, y)
+    return rest
+
+
+def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
+    """Return the features of both directions combined, None if they are others."""
+    if not all(isinstance(each, Tensor) and each.half is not None for each in (x, y)):
+        return None
+    try:
+        merged: Value = m.run(op, x, y)
+    except RefusedError:
+        message = "expected the two directions of one layer, received others"
+        raise RefusedError(message) from None
+    return merged
+
+
+def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
+    """Return the sum of a sequence and the input of its layer, or that of both directions."""
+    if alpha != 1:
+        raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
+    if isinstance(x, State) and isinstance(y, State):
+        return shapes.both(m.scope, (x, y), "sum")
+    received = f"received {describe(x)} and {describe(y)}"
+    refused = RefusedError(f"expected the sum of two sequences, {received}")
+    return _merge_directions(m, x, y, "Add") or m.elementwise("Add", (x, y), refused)
+
+
+def write_out(name: str, op: str) -> Callable[..., Value]:
+    """Return a function of PyTorch that is a part of a function of features."""
+
+    def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Value:
+        operands = (x, *others) if y is None else (x, y)
+        return m.elementwise(op, operands, lacks_operation(name))
+
+    return run
+
+
+WRITTEN_OUT = {
+    "sub": "Sub", "subtract": "Sub", "isub": "Sub", "pow": "Pow", "neg": "Neg", "negative": "Neg",
+    "log": "Log", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "abs": "Abs", "absolute": "Abs",
+    "minimum": "Min", "maximum": "Max", "erf": "Erf",
+}  # fmt: skip
+"""Functions that are a part of a function of features, and no layer."""
+COMPOSED: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
+    "log1p": (("Add", (1.0,)), ("Log", ())),
+    "expm1": (("Exp", ()), ("Sub", (1.0,))),
+    "rsqrt": (("Sqrt", ()), ("Reciprocal", ())),
+    "square": (("Pow", (2.0,)),),
+}
+"""Functions that are several operators, each with the number that it takes as well."""
+
+
+def write_out_steps(name: str) -> Callable[..., Value]:
+    """Return a function of PyTorch that is several parts of a function of features."""
+
+    def run(m: Operators, x: Any) -> Value:
+        value = x
+        for op, numbers in COMPOSED[name]:
+            value = m.elementwise(op, (value, *numbers), lacks_operation(name))
+        result: Value = value
+        return result
+
+    return run
+
+
+def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
+    """Put states, vectors or sequences side by side."""
+    scope = m.scope
+    if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
+        if dim not in (1, -1):
+            raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
+        return shapes.both(scope, x, "concat")
+    parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
+    while rest:
+        match rest:
+            case [State(index=-2) as one, State(index=-1) as two, *rest] if (
+                one.states == two.states and one.states.directions == 2
+            ):
+                parts.append(scope.operand(shapes.both(scope, (one, two), "concat")))
+            case [Tensor() | State() as part, *rest]:
+                parts.append(scope.operand(part))
+            case _:
+                rest, parts = [], []
+    if len(parts) < 2:
+        kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
+        raise RefusedError(
+            "expected h[-2] and h[-1], the final states of both directions, or several sequences "
+            f"or vectors, received {kinds}"
+        )
+    if any(each.half is not None for each in parts):
+        directions: Value = scope.layer_output(m.run("Concat", *parts, axis=dim))
+        return directions
+    solid = [scope.layer_output(each) for each in parts]
+    first = solid[0]
+    if any(part.axes != first.axes for part in solid):
+        raise RefusedError("expected sequences or vectors with the axes in one order")
+    if first.axes[shapes.axis_number(dim, len(first.axes))] != "F":
+        raise RefusedError(f"dim: expected the features, received {dim}", "E703")
+    joined: Value = m.run("Concat", *solid, axis=dim)
+    return joined
+
+
+def matrix_product(m: Operators, x: Any, y: Any) -> Value:
+    """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
+    if isinstance(y, ModuleArray):
+        return linear(m, x, replace(y, turned=not y.turned))
+    if not any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
+        raise lacks_operation("bmm")
+    attended: Value = m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
+    return attended
+
+
+def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
+    """Return the output of a dense layer whose weight is that of the embedding."""
+    scope = m.scope
+    value = scope.layer_output(x)
+    arrays = (
+        isinstance(weight, ModuleArray)
+        and not weight.turned
+        and isinstance(bias, ModuleArray | None)
+    )
+    embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
+    paths = [f"{step.modules[0]}.weight" for step in embeddings]
+    if not arrays or not any(scope.is_same(weight.path, path) for path in paths):
+        message = "expected the weight of the embedding, or nn.Linear; received another array"
+        raise RefusedError(message, "E701")
+    table = embeddings[0].layer
+    assert isinstance(table, nodes.Embedding), "of the list"
+    if value.axes[-1] != "F":
+        raise RefusedError("expected the features as the last axis")
+    scope.fit_features(value.at, table.dim)
+    layer = dense("linear", table.vocabulary, activation="linear", bias=bias is not None)
+    own = None if bias is None else {"bias": bias.path}
+    at = scope.add(replace(layer, tied=table.name), value.at, arrays=own, modules=())
+    return scope.result(value, at)
+
+
+# Statistics
+
+
+def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Value]:
+    """Return a reduction; ``torch.max`` returns places too."""
+
+    def run(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+        if isinstance(dim, tuple) and len(dim) == 1:
+            dim = dim[0]
+        op = statistic.capitalize()
+        if isinstance(x, Known | Argument) and not masks.is_input(x):
+            value = masks.reduce_numbers(m, m.numbers(x), op, dim, keepdim=keepdim)
+        else:
+            value = _reduce(m, x, statistic, dim, keepdim=keepdim)
+        return Several((value, Beside())) if with_places else value
+
+    return run
+
+
+def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bool) -> Value:
+    """Return a statistic over the steps, over the features, or over both directions."""
+    scope = m.scope
+    value = scope.operand(x)
+    message = f"expected the {statistic} over the steps of a sequence, received other axes"
+    refused = RefusedError(message)
+    rank = len(value.axes)
+    if value.role != "plain":
+        if value.axes[shapes.axis_number(dim, rank)] != "T" or statistic != "sum":
+            raise RefusedError("expected the sum over the steps, received other axes")
+        attended: Value = m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
+        return attended
+    letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
+    op = f"Reduce{statistic.capitalize()}"
+    match letters:
+        case "T" if rank == 3:
+            solid = scope.layer_output(value)
+            pooled = windows.pool_steps(m, replace(solid, filler=value.filler), statistic)
+            axes = tuple(a for i, a in enumerate(pooled.axes) if keepdim or i != dim % rank)
+            return replace(pooled, axes=axes)
+        case "F":
+            return m.pending(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
+        case "D" if not keepdim:
+            try:
+                merged: Value = m.run(op, value, axes=(dim,), keepdims=0)
+            except RefusedError:
+                raise RefusedError("expected the sum or the mean of both directions") from None
+            return merged
+        case _:
+            shapes.axis_number(dim, rank)
+            raise refused
+
+
+def is_of_features(x: Any, dim: Any) -> bool:
+    """Return whether an axis is that of the features of a tensor."""
+    axes = ("B", "F") if isinstance(x, State) else x.axes if isinstance(x, Tensor) else ()
+    return type(dim) is int and -len(axes) <= dim < len(axes) and axes[dim] == "F"
+
+
+def norm(m: Operators, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Value:
+    """Return the Euclidean norm of the features, as a part of a function."""
+    dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
+    if p not in (None, 2, "fro") or not keepdim or not is_of_features(x, dim):
+        raise lacks_operation("norm")
+    length = m.run("ReduceL2", m.scope.operand(x), axes=(dim,), keepdims=1)
+    return m.pending(length, lacks_operation("norm"))
+
+
+def spread(name: str, power: float) -> Callable[..., Value]:
+    """Return the variance or the standard deviation of the features, as a part of a function."""
+
+    def run(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+        m: Operators, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+        correction: int | None = None,
+    ) -> Value:  # fmt: skip
+        dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
+        if not keepdim or not is_of_features(x, dim):
+            raise lacks_operation(name)
+        ddof = int(unbiased) if correction is None else correction
+
+        def function(_: Any, inputs: Any, __: int) -> Any:
+            return inputs[0].var(axis=-1, keepdims=True, ddof=ddof) ** power
+
+        value = reduce_features(m.scope, m.node(name), m.scope.operand(x), function)
+        return m.pending(value, lacks_operation(name))
+
+    return run
