@@ -13,7 +13,6 @@ from rnnspec.importing.graph.scope import Scope, restart_with
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
-    LENGTHS,
     ModuleArray,
     Op,
     State,
@@ -109,11 +108,6 @@ class ModuleScope(Scope):
                 f"'{name}'; a spec has one mask"
             )
         self.lengths = name
-
-    def note_lengths_of(self, value: Any) -> None:
-        """Note the argument that has the lengths of which numbers are, if it is one."""
-        if isinstance(value, Known) and value.name.startswith(LENGTHS):
-            self.note_lengths(value.name.removeprefix(LENGTHS))
 
     @property
     def has_padding(self) -> bool:
