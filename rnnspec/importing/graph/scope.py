@@ -22,9 +22,8 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.importing.graph.attention import Scores
     from rnnspec.importing.graph.formulas import Formula, Piece
-    from rnnspec.importing.graph.layer_graph import Operation, Step
+    from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account

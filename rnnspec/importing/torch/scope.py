@@ -22,8 +22,8 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.importing.graph.attention import Scores
     from rnnspec.importing.graph.formulas import Formula, Piece
+    from rnnspec.importing.graph.layer_graph import Scores
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.imported import Account
     from rnnspec.slots import Array
