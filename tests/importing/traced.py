@@ -651,7 +651,16 @@ def two_ends(m: Any, x: Any) -> Any:
     return m.fc(torch.cat((ahead.select(1, -1), back[:, 0]), 1))
 
 
+def sizes_of_states(m: Any, x: Any) -> Any:
+    steps, state = m.rnn(x)
+    return m.fc(steps.reshape(state.size(1), m.fc.weight.size(1)))
+
+
 PARTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "sizes of states": (
+        written(sizes_of_states, rnn=nn.GRU(3, 4, batch_first=True), fc=nn.Linear(24, 2)),
+        "pooling: flatten",
+    ),
     "both ends": (written(two_ends, rnn=both(), fc=nn.Linear(8, 2)), "{name: fc, units: 2}"),
     "last two": (
         written(lambda m, x: m.fc(m.rnn(x)[0].narrow(1, -2, 2)), rnn=lstm(), fc=nn.Linear(4, 2)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.importing.graph.bounds import of_shapes
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
 from rnnspec.importing.torch import layers, shapes
@@ -17,6 +18,7 @@ from rnnspec.importing.torch.values import (
     Packed,
     Several,
     State,
+    States,
     Value,
     Zeros,
     describe,
@@ -89,13 +91,38 @@ def long(m: Operators, x: Any) -> Value:
 
 def size(m: Operators, x: Any, dim: Any = None) -> Value:
     """Return a size, or all of them."""
-    if not isinstance(x, Tensor | Known):
+    sizes = _sizes(m, x)
+    if sizes is None:
         return Beside()
-    sizes: Known = m.run("Shape", x)
     if dim is None:
         return sizes
     whole: Value = m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
     return whole
+
+
+def _sizes(m: Operators, x: Any) -> Known | None:
+    """Return all sizes of a value, None if they are not known."""
+    scope, rows = m.scope, m.scope.probes.rows
+    match x:
+        case Tensor() | Known():
+            sizes: Known = m.run("Shape", x)
+            return sizes
+        case ModuleArray(path=path, turned=turned):
+            shape = tuple(scope.tensors[path].shape)
+            shapes = [shape[::-1] if turned else shape] * len(rows)
+        case States(number=number, at=at, swapped=swapped):
+            units = scope.width(at)
+            shapes = [(count, number) if swapped else (number, count) for count in rows]
+            shapes = [(*each, (units or 0) // x.directions) for each in shapes]
+        case State(states=states):
+            units = scope.width(states.at)
+            shapes = [(count, (units or 0) // states.directions) for count in rows]
+        case Argument():
+            shapes = [(count,) for count in rows]
+        case _:
+            return None
+    bounds = of_shapes([list(each) for each in shapes])
+    return Known(tuple(np.array(each, np.int64) for each in shapes), bounds=bounds)
 
 
 def rank(m: Operators, x: Any) -> Value:

@@ -194,9 +194,16 @@ def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
             raise RefusedError(_OTHER_SHAPE, "E701")
 
 
+def _as_number(size: Any) -> Any:
+    """Return a size that is the same for every input as a plain number."""
+    constant = size.constant if isinstance(size, Known) else None
+    return size if constant is None or constant.ndim else int(constant)
+
+
 def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
     scope = m.scope
     value = _movable(scope, x)
+    sizes = tuple(_as_number(size) for size in sizes)
     rows = len(sizes) == 2 and value.axes[-1:] == ("F",) and sizes[1] == scope.features(value)
     if len(sizes) == 2 and not rows and sorted(value.axes) == ["B", "F", "T"]:
         if value.axes != ("B", "T", "F") and not is_size(sizes[1]):
