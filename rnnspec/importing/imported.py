@@ -99,6 +99,17 @@ class Account:
         """Every reason so far why the model cannot be taken over."""
         return tuple(self._problems)
 
+    def adopt(self, other: Account) -> None:
+        """Take everything that another account of the same model says."""
+        self._problems |= other._problems
+        self.became += other.became
+        for what, layers in other._left_out.items():
+            self._left_out.setdefault(what, {}).update(layers)
+        for sentence, layers in other._inferred.items():
+            self._inferred.setdefault(sentence, {}).update(layers)
+        self._guesses |= other._guesses
+        self._unlike |= other._unlike
+
     def take_ignored(self, names: Sequence[str]) -> dict[str, None]:
         """Return the arrays that the user leaves out, and record them as not carried over.
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from rnnspec.backends.onnx.recurrent import step_body
+from rnnspec.importing.graph.graph import Graph
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx.graph import Graph
-from rnnspec.importing.onnx.parts import current_steps
-from rnnspec.importing.onnx.values import CellState, Known, Tensor, describe
+from rnnspec.importing.graph.parts import current_steps
+from rnnspec.importing.graph.values import CellState, Known, Tensor, describe
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
@@ -21,9 +21,9 @@ from rnnspec.words import CellActivation
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
 
     Form = tuple[tuple[Any, ...], ...]
@@ -206,7 +206,7 @@ def _product(scope: Scope, value: Tensor) -> tuple[Array, Array | None, int]:
     step = scope.steps.get(value.at)
     match step.layer if step else None:
         case nodes.Dense(activation="linear", tied=None) if step is not None:
-            own = scope.arrays(value.at)
+            own = scope.arrays_of(scope.steps[value.at])
             return own["kernel"], own.get("bias"), step.sources[0]
         case _:
             message = "expected the product of a kernel and the steps as what a Scan takes"

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.onnx.parts import current_steps
-from rnnspec.importing.onnx.values import Known, Tensor, describe
+from rnnspec.importing.graph.parts import current_steps
+from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
 
 _OTHER_MASK = (
@@ -137,6 +137,11 @@ def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
 def _divide(scope: Scope, node: Node, x: Tensor, y: Known) -> Tensor:
     """Return the sum of the real steps divided by their number."""
     step = scope.steps[x.at]
+    if node.op == "Div" and (mean := divide_by_steps(scope, x, y)) is not None:
+        return mean
+    if not scope.masked[x.at]:
+        message = "expected the sum of the real steps divided by their number, received that of all"
+        raise RefusedError(message)
     real = scope.sequences(step.sources[0]).real
     for i, (array, mask) in enumerate(zip(y.arrays, real, strict=True)):
         counts = _align_condition(array, x, scope.shape(x)[i])[:, 0].astype("f8")
@@ -149,8 +154,21 @@ def _divide(scope: Scope, node: Node, x: Tensor, y: Known) -> Tensor:
                 "expected the number of real steps of each sequence, received others"
             )
     at = scope.add(pooling("mean"), step.sources[0])
-    scope.masked[at] = scope.masked[x.at]
+    scope.masked[at] = True
     return replace(x, at=at)
+
+
+def divide_by_steps(scope: Scope, x: Tensor, y: Known) -> Tensor | None:
+    """Return the mean of all steps if it is their sum divided by their number, or None."""
+    step = scope.steps.get(x.at)
+    layer = step.layer if step else None
+    is_sum = isinstance(layer, nodes.Pooling) and layer.statistic == "sum" and x.formula is None
+    if step is None or not is_sum or scope.masked[x.at]:
+        return None
+    counts = scope.sequences(step.sources[0]).steps
+    if not all((array == count).all() for array, count in zip(y.arrays, counts, strict=True)):
+        return None
+    return replace(x, at=scope.add(pooling("mean"), step.sources[0]))
 
 
 def _divide_windows(scope: Scope, x: Tensor, y: Known) -> Tensor:

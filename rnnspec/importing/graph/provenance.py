@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.bounds import BINARY, exactly
-from rnnspec.importing.onnx.derived import NARROW, bounds_of, check_reach, is_constant, limits_of
-from rnnspec.importing.onnx.graph import DoubtError
-from rnnspec.importing.onnx.values import Known
+from rnnspec.importing.graph import settings
+from rnnspec.importing.graph.bounds import BINARY, exactly
+from rnnspec.importing.graph.derived import NARROW, bounds_of, check_reach, is_constant, limits_of
+from rnnspec.importing.graph.graph import DoubtError
+from rnnspec.importing.graph.values import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.probes import Setting
-    from rnnspec.importing.onnx.values import Probed
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.probes import Setting
+    from rnnspec.importing.graph.values import Probed
 
 NO_END = 2**31 - 1
 """An end of a slice from which on it is no limit."""

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.graph.graph import Node
     from rnnspec.slots import Array
 
     Inputs = Sequence[Array | None]

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.importing.graph import settings
+from rnnspec.importing.graph.bounds import bounded, of_shapes, size_of
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.bounds import bounded, of_shapes, size_of
-from rnnspec.importing.onnx.scope import restart_with
-from rnnspec.importing.onnx.values import Known, Tensor, describe
+from rnnspec.importing.graph.scope import restart_with
+from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
 
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.functions import (
+from rnnspec.importing.graph import settings
+from rnnspec.importing.graph.functions import (
     COMPARISONS,
     ELEMENTWISE,
     OVER_FEATURES,
@@ -20,12 +19,13 @@ from rnnspec.importing.onnx.functions import (
     layer_norm,
     required_inputs,
 )
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.ir.nodes import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.graph.graph import Node
     from rnnspec.slots import Array
 
     Inputs = Sequence[Array | None]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.provenance import check_slices
-from rnnspec.importing.onnx.scope import Sequences, restart_longer
-from rnnspec.importing.onnx.shapes import (
+from rnnspec.importing.graph.provenance import check_slices
+from rnnspec.importing.graph.scope import Sequences, restart_longer
+from rnnspec.importing.graph.shapes import (
     axis_number,
     constants,
     has_directions,
@@ -19,15 +19,15 @@ from rnnspec.importing.onnx.shapes import (
     transpose,
     with_axes,
 )
-from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
+from rnnspec.importing.graph.values import Known, Stack, Tensor, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
 
 

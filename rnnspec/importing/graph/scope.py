@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.errors import UsageError
 from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
-from rnnspec.importing.onnx.values import (
+from rnnspec.importing.graph.values import (
     Known,
     RestartError,
     Tensor,
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rnnspec.importing.graph.formulas import Formula, Piece
-    from rnnspec.importing.graph.layer_graph import Operation
+    from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
+    from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.onnx.probes import Probes
-    from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array
 
 _MOST_STEPS = 2**14
@@ -56,6 +56,14 @@ class Scope(LayerGraph):
     is none.
     """
 
+    cut_steps = "a convolution whose last steps are cut off"
+    """What is expected of a causal convolution."""
+    other_scores = (
+        "expected scores that one or two dense layers make of the steps that are summed, received "
+        "others"
+    )
+    """What is expected of the scores of an attention."""
+
     def __init__(self, account: Account, probes: Probes) -> None:
         super().__init__(account)
         self.probes = probes
@@ -74,7 +82,7 @@ class Scope(LayerGraph):
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
         if not probes.setting.tokens:
-            self._widths[0] = probes.batches[0].shape[2]
+            self._widths[0] = probes.setting.size("F")
 
     # Layers
 
@@ -84,6 +92,7 @@ class Scope(LayerGraph):
         *sources: int,
         arrays: Mapping[str, Array] | None = None,
         sequences: Sequences | None = None,
+        modules: tuple[str, ...] | None = None,
     ) -> int:
         """Add a layer, and return its place.
 
@@ -92,6 +101,7 @@ class Scope(LayerGraph):
             sources: the places that it takes.
             arrays: its canonical arrays.
             sequences: the steps of its output, if they are others than those of what it takes.
+            modules: what has its arrays in the model; by default, the node if there are arrays.
 
         Raises:
             UsageError: there are too many.
@@ -101,8 +111,9 @@ class Scope(LayerGraph):
             message = f"expected at most {_MOST_LAYERS:,} layers, received more"
             raise UsageError(message, self.account.source)
         self._used.update(sources)
-        where = self.op.where
-        at = self.add_layer(layer, sources, self.op, (where,) if arrays else ())
+        if modules is None:
+            modules = (self.op.where,) if arrays else ()
+        at = self.add_layer(layer, sources, self.op, modules)
         self.steps[at].arrays = arrays
         is_vector = isinstance(layer, nodes.Pooling | nodes.Attention | nodes.Flatten)
         self._sequences[at] = None if is_vector else sequences or self._sequences[sources[0]]
@@ -129,9 +140,10 @@ class Scope(LayerGraph):
         """Return whether an output has steps."""
         return self._sequences[at] is not None
 
-    def arrays(self, at: int) -> dict[str, Array]:
-        """Return the canonical arrays of the layer at a place."""
-        return dict(self.steps[at].arrays or {})
+    @staticmethod
+    def arrays_of(step: Step) -> dict[str, Array]:
+        """Return the canonical arrays of a layer."""
+        return dict(step.arrays or {})
 
     # Sizes
 
@@ -227,20 +239,27 @@ class Scope(LayerGraph):
         tensor = self._whole(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
-        tensor.check_steps("a convolution whose last steps are cut off", with_pad=padded)
+        tensor.check_steps(self.cut_steps, with_pad=padded)
         if any("TF" in axis for axis in tensor.axes):
             tensor = self._flat(tensor)
         if tensor.formula is None:
             self._used.add(tensor.at)
             return tensor
-        width = self.features(tensor)
-        at = tensor.at
-        for formula, piece in recognise(tensor.formula, width):
-            key = (at, id(formula))
-            if key not in self._settled:
-                self._settled[key] = self._apply(at, piece), formula
-            at = self._settled[key][0]
+        at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
         return replace(tensor, at=at, formula=None, numbers=None)
+
+    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+        """Add the layers that a function of the features is, and return the place of the last.
+
+        Raises:
+            RefusedError: it is no layer.
+        """
+        for part, piece in recognise(formula, width):
+            key = (at, id(part))
+            if key not in self._settled:
+                self._settled[key] = self.add_piece(at, piece), part
+            at = self._settled[key][0]
+        return at
 
     def sequence(self, value: Value, axes: str, **words: bool) -> Tensor:
         """Return a value as the output of a layer with the axes in some order.
@@ -352,7 +371,7 @@ class Scope(LayerGraph):
         at = tensor.at
         if self.is_at(tensor, "last"):
             return replace(tensor, at=self._pool(at, "last_step"), steps=None)
-        if self.is_at(tensor, "last real"):
+        if self.is_at(tensor, "last real") and not self._is_both(at):
             self.masked[at] = True
             # Where padding is at the end alone, a layer need not leave it out to be right here.
             self.is_counted |= self.probes.setting.at_end
@@ -433,9 +452,24 @@ class Scope(LayerGraph):
         axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
         return Tensor(place, axes)
 
+    def add_attention(self, scores: Scores, start: int) -> int:
+        """Add the attention with some scores over the steps at a place, and return its place."""
+        query = self.arrays_of(scores.query)["kernel"]
+        if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
+            self.account.leave("the bias of scores", reason="a softmax is the same without it")
+        if scores.hidden is None:
+            return self.add(scores.attention(None), start, arrays={"query": query})
+        own = self.arrays_of(scores.hidden)
+        if "bias" not in own:
+            where = scores.hidden.op.where
+            self.account.infer("bias 0, which the file lacks and the spec trains", where)
+        kernel = own["kernel"]
+        arrays = {"query": query, "kernel": kernel, "bias": own.get("bias", 0 * kernel[0])}
+        return self.add(scores.attention(kernel.shape[1]), start, arrays=arrays)
+
     # Functions of the features
 
-    def _apply(self, at: int, piece: Piece) -> int:
+    def add_piece(self, at: int, piece: Piece) -> int:
         """Add what a function of the features is, and return its place."""
         match piece:
             case Affine(a=a, b=b):
@@ -457,7 +491,7 @@ class Scope(LayerGraph):
             and np.allclose(a, 1.0, rtol=1e-7, atol=0)
         ):
             step.layer = replace(layer, bias=True)
-            step.arrays = self.arrays(at) | {"bias": b}
+            step.arrays = self.arrays_of(step) | {"bias": b}
             self._used.add(at)
             return at
         if (a == 1.0).all() and not b.any():
@@ -523,8 +557,8 @@ class Scope(LayerGraph):
         if self._is_both(first) or taken & {first, second}:
             raise RefusedError("uses one direction by itself, too")
         one.layer = replace(forward, merge="concat")
-        one.arrays = {f"forward.{key}": array for key, array in self.arrays(first).items()} | {
-            f"backward.{key}": array for key, array in self.arrays(second).items()
+        one.arrays = {f"forward.{key}": array for key, array in self.arrays_of(one).items()} | {
+            f"backward.{key}": array for key, array in self.arrays_of(two).items()
         }
         self._widths[first] = 2 * forward.units
         self._fused[second] = first

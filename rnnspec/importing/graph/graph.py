@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _FEW_NUMBERS = 4
+_NOWHERE = Place()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +31,8 @@ class Node:
     """Numbers, texts, arrays and graphs, and tuples of them."""
     overload: str = ""
     """Which of the functions with the name of the operator it is."""
+    place: Place = _NOWHERE
+    """Where it stands in a source file."""
 
     @property
     def where(self) -> str:
@@ -38,11 +41,6 @@ class Node:
             return self.name
         outputs = [name for name in self.outputs if name]
         return f"{self.op} at {outputs[0]}" if outputs else self.op
-
-    @property
-    def place(self) -> Place:
-        """Nowhere in a source file."""
-        return Place()
 
     @property
     def graphs(self) -> Iterator[Graph]:

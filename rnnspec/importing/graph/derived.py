@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import numbers, settings
-from rnnspec.importing.onnx.bounds import (
+from rnnspec.importing.graph import numbers, settings
+from rnnspec.importing.graph.bounds import (
     BINARY,
     UNBOUNDED,
     Bounds,
@@ -24,13 +23,14 @@ from rnnspec.importing.onnx.bounds import (
     size_of,
     subtract,
 )
-from rnnspec.importing.onnx.graph import DoubtError
+from rnnspec.importing.graph.graph import DoubtError
+from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.values import Known, Probed
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.values import Known, Probed
     from rnnspec.slots import Array
 
 _MOST_LIMITS = 4

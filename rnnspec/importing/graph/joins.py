@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.formulas import Formula, apply, shortest_float
+from rnnspec.importing.graph import functions, settings
+from rnnspec.importing.graph.attention import attention, weigh, weights_of
+from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import functions, settings
-from rnnspec.importing.onnx.attention import attention, weigh, weights_of
-from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
-from rnnspec.importing.onnx.masks import apply_mask
-from rnnspec.importing.onnx.shapes import axis_number, constants
-from rnnspec.importing.onnx.values import Known, Stack, Tensor, are_equal, describe
+from rnnspec.importing.graph.layers import pool_steps, reduced_letters
+from rnnspec.importing.graph.masks import apply_mask
+from rnnspec.importing.graph.shapes import axis_number, constants
+from rnnspec.importing.graph.values import Known, Stack, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
     from rnnspec.words import Merge, Statistic
 
@@ -106,6 +106,15 @@ def _apply_to_features(
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 
+def activate(scope: Scope, x: Tensor, activation: nodes.Activation) -> Tensor:
+    """Return a tensor behind an activation."""
+    value = scope.settle(x) if any("TF" in axis for axis in x.axes) else x
+    if value.role != "plain":
+        raise RefusedError(f"expected the output of a layer, received {describe(value)}")
+    formula = apply_activation(activation, value.formula, scope.op)
+    return replace(value, formula=formula, filler=None, numbers=None)
+
+
 def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[str, ...]) -> int:
     """Return the axis along which constants have a number for each feature, -1 if none has.
 
@@ -160,7 +169,8 @@ def _along_features(array: Array, feature: int, rank: int) -> Array:
     others = [i for i in range(array.ndim) if i - array.ndim != place]
     if any(array.shape[i] != 1 for i in others):
         raise RefusedError("expected a number for each feature, received an array of other axes")
-    return np.ravel(array)
+    # Not a view of it: a front end may know the array itself.
+    return array if array.ndim == 1 else np.ravel(array)
 
 
 def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
@@ -237,18 +247,21 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
             result = replace(x, axes=axes_left)
         case ["F"]:
-            last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
-            function = functions.REDUCTIONS[node.op]
-            result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)
-            result = replace(
-                result, axes=tuple("" if axis in ("F", "U") else axis for axis in result.axes)
-            )
+            result = reduce_features(scope, node, x, functions.REDUCTIONS[node.op])
         case other:
             words = " and ".join(describe(Tensor(0, (letter,)))[1:-1] for letter in other)
             raise RefusedError(f"the language has no {node.op} over the {words}", "E701")
     return replace(
         result, axes=tuple(axis for i, axis in enumerate(result.axes) if i not in removed)
     )
+
+
+def reduce_features(scope: Scope, node: Node, x: Tensor, function: Any) -> Tensor:
+    """Return a statistic of the features, whose axis stays with size 1."""
+    last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
+    result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)
+    axes = tuple("" if axis in ("F", "U") else axis for axis in result.axes)
+    return replace(result, axes=axes)
 
 
 def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
-    from rnnspec.importing.onnx.values import Probed
+    from rnnspec.importing.graph.values import Probed
     from rnnspec.slots import Array
 
 _SIZES = ((7, 37), (6, 58), (5, 41), (1, 53))
@@ -27,6 +27,8 @@ _MOST_STEPS = 2**19
 _COST_OF_STEP = 32
 """The time that a step takes, for its numbers, padding and masks, as a number of bytes."""
 _MOST_FEATURES = 2**31
+_ANY_WIDTH = 5
+"""The number of features as long as no layer has told it."""
 _ROWS_DRAWN = 64
 """The number of sequences of a probe that have padding of their own."""
 
@@ -129,7 +131,7 @@ def draw_probes(setting: Setting) -> Probes:
             tokens = rng.permuted(np.broadcast_to(np.arange(1, size[1] + 1), size), axis=1)
             batch = np.where(real, tokens, 0)
         else:
-            features = setting.size("F") or 1
+            features = setting.size("F") or _ANY_WIDTH
             if features > _MOST_FEATURES:
                 message = f"expected at most {_MOST_FEATURES:,} features, received {features:,}"
                 raise RefusedError(message, "E707")
