@@ -1167,7 +1167,7 @@ def test_operators_of_others_are_not_run() -> None:
     model = chain()
     model.graph.node.append(node("Evil", "y", "z", domain="evil", name="evil"))
     model.graph.output[0].name = "z"
-    with pytest.raises(ModelError, match="evil: the language lacks Evil of the domain evil"):
+    with pytest.raises(ModelError, match="evil: rnnspec does not support Evil of the domain evil"):
         compared(model)
 
 
