@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema
-import pytest
 import yaml
+from cases import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +149,7 @@ def refusals(document: Data) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize(("pattern", "document"), UNSAYABLE, ids=[each[0] for each in UNSAYABLE])
+@cases(("pattern", "document"), UNSAYABLE)
 def test_what_a_schema_cannot_say(pattern: str, document: dict[str, Any]) -> None:
     assert VALIDATOR.is_valid(document)
     said = refusals(document)
@@ -450,7 +449,7 @@ def changed(document: dict[str, Any], path: list[str | int], value: Data) -> dic
     return made
 
 
-@pytest.mark.parametrize("document", list(yaml.safe_load_all(BASES)), ids=itertools.count())
+@cases("document", list(yaml.safe_load_all(BASES)))
 def test_they_agree_on_all_that_one_change_makes(document: dict[str, Any]) -> None:
     assert VALIDATOR.is_valid(document)
     assert not refusals(document)
