@@ -18,13 +18,13 @@ def cases(
 
     The cases share their fixtures. Only patches end with their case, and each has a ``tmp_path``.
     """
+    rows = list(_named(values))
+    assert rows, "a promise without a case"
     arguments = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
 
     def decorate(test: Test) -> Test:
         def run(*, subtests: pytest.Subtests, **fixtures: object) -> None:
             __tracebackhide__ = True
-            rows = list(_named(values))
-            assert rows, "a promise without a case"
             for number, (name, value) in enumerate(rows):
                 row = [value] if len(arguments) == 1 else value
                 own = dict(zip(arguments, row, strict=True))  # type: ignore[call-overload]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
+from conftest import GALLERY
 from covering import features
 from offered import require_all
 from small_networks import in_small
@@ -185,12 +187,14 @@ KERAS_OWN = {
 """Rows that Keras adds: for masks, attention, slices and tied kernels."""
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
     spec = rnnspec.load(gallery_spec)
     assert spec.name == gallery_spec.stem
     assert spec.expect.parameters == TOTALS[spec.name]
 
 
+@cases("gallery_spec", GALLERY)
 def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> None:
     whole, small = (
         pipeline.read(gallery_spec).network,
@@ -201,6 +205,7 @@ def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> 
     assert counts(small).total < 1500
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
     found = rnnspec.summary(gallery_spec)
     assert [row.parameters for row in found.layers] == ROWS[found.name]
@@ -252,7 +257,7 @@ def test_every_backend_has_the_printed_table_and_computes_the_same(gallery_spec:
     assert 0.0 < max(differences) < 1e-12
 
 
-@pytest.mark.parametrize("name", PRINTED)
+@cases("name", PRINTED)
 def test_parity_says_what_the_source_printed(name: str, request: pytest.FixtureRequest) -> None:
     path = request.config.rootpath / "specs" / f"{name}.yaml"
     (spec,) = rnnspec.parity(path, ["torch"], level="counts").specs

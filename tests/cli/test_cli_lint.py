@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 
 from rnnspec import pages
 from rnnspec.lint.rules import CODES
@@ -43,7 +44,7 @@ def codes(out: str) -> list[str]:
     return [line.rpartition("[")[2].rstrip("]") for line in out.splitlines()]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "options", "code"),
     [
         (CLEAN, [], 0),
@@ -83,7 +84,7 @@ def test_a_wrong_spec_has_its_errors_and_no_advice(run: Run) -> None:
     assert "unknown type 'simpel'" in ran.out
 
 
-@pytest.mark.parametrize(
+@cases(
     ("options", "expected"),
     [
         ([], ["L101", "L301"]),
@@ -101,7 +102,7 @@ def test_codes_and_their_beginnings_choose(
     assert codes(run("lint", "net.yaml", "--format", "concise", *options).out) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("options", "message"),
     [
         (["--select", "L999"], "--select: unknown code 'L999'; expected a code from L101 to L902"),
@@ -155,7 +156,7 @@ def test_standard_input_is_linted(run: Run) -> None:
     assert done.stdout.startswith("<stdin>:4:13: note: ")
 
 
-@pytest.mark.parametrize("code", CODES)
+@cases("code", CODES)
 def test_explain_prints_the_page(run: Run, code: str) -> None:
     for spelled in (code, code.lower()):
         ran = run("explain", spelled)
@@ -169,7 +170,7 @@ def test_explain_lists_every_code_with_its_title(run: Run) -> None:
     assert "L301: softmax over one unit" in lines
 
 
-@pytest.mark.parametrize(
+@cases(
     ("code", "hint"),
     [
         ("L3O1", "did you mean 'L301'?"),

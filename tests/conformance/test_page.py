@@ -7,7 +7,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from html import unescape
 
-import pytest
+from cases import cases
 
 from docs.generate.conformance import (
     FOLDER,
@@ -52,7 +52,7 @@ def test_every_result_that_is_not_equal_is_explained() -> None:
     assert not unexplained, "\n".join(unexplained)
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.anchor)
+@cases("failure", {failure.anchor: failure for failure in FAILURES})
 def test_every_part_of_an_explanation_is_used(failure: Failure) -> None:
     cells = [
         (case, tool)
@@ -120,7 +120,7 @@ def test_results_say_nothing_of_the_machine() -> None:
         assert not re.search(r"(?<![\w.-])/(work|home|root|tmp|usr|opt)\b", text)
 
 
-@pytest.mark.parametrize("note", read_notes(), ids=lambda note: note.tools[0])
+@cases("note", read_notes())
 def test_a_note_is_about_columns_and_counts_every_case(note: Note) -> None:
     assert set(note.tools) <= set(RESULTS.tools)
     if note.instead:
