@@ -1,4 +1,4 @@
-"""Every spec of the gallery on every backend: printed tables, and equality at every level."""
+"""The gallery: the printed tables of its sources, and equality on every backend."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cases import cases
 from conftest import GALLERY
-from covering import features
+from covering import covering, features
 from offered import require_all
 from small_networks import in_small
 
@@ -188,13 +188,6 @@ KERAS_OWN = {
 
 
 @cases("gallery_spec", GALLERY)
-def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
-    spec = rnnspec.load(gallery_spec)
-    assert spec.name == gallery_spec.stem
-    assert spec.expect.parameters == TOTALS[spec.name]
-
-
-@cases("gallery_spec", GALLERY)
 def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> None:
     whole, small = (
         pipeline.read(gallery_spec).network,
@@ -207,7 +200,10 @@ def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> 
 
 @cases("gallery_spec", GALLERY)
 def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
-    found = rnnspec.summary(gallery_spec)
+    spec = rnnspec.load(gallery_spec)
+    assert spec.name == gallery_spec.stem
+    assert spec.expect.parameters == TOTALS[spec.name]
+    found = rnnspec.summary(spec)
     assert [row.parameters for row in found.layers] == ROWS[found.name]
     assert found.parameters.total == TOTALS[found.name]
     assert found.parameters.non_trainable == FROZEN.get(found.name, 0)
@@ -244,9 +240,14 @@ def rows_of(model: Any) -> list[tuple[str, str, int]]:
     return [(name, type_, int(count.replace(",", ""))) for name, type_, count in rows]
 
 
-def test_every_backend_has_the_printed_table_and_computes_the_same(gallery_spec: Path) -> None:
+@pytest.mark.parametrize("path", covering(GALLERY), ids=lambda path: path.stem)
+def test_every_backend_has_the_printed_table_and_computes_the_same(path: Path) -> None:
+    has_the_printed_table_and_computes_the_same(path)
+
+
+def has_the_printed_table_and_computes_the_same(path: Path) -> None:
     require_all(level("forward"))
-    report = rnnspec.parity(gallery_spec, level="forward")
+    report = rnnspec.parity(path, level="forward")
     assert report.equal, report.differences
     (spec,) = report.specs
     for account in spec.backends.values():
@@ -257,7 +258,7 @@ def test_every_backend_has_the_printed_table_and_computes_the_same(gallery_spec:
     assert 0.0 < max(differences) < 1e-12
 
 
-@cases("name", PRINTED)
+@cases("name", list(PRINTED))
 def test_parity_says_what_the_source_printed(name: str, request: pytest.FixtureRequest) -> None:
     path = request.config.rootpath / "specs" / f"{name}.yaml"
     (spec,) = rnnspec.parity(path, ["torch"], level="counts").specs

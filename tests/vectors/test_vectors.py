@@ -322,6 +322,7 @@ def test_nothing_is_unpickled(case: Case) -> None:
 
 @cases("name", ["v.txt", "v.npy", "v.safetensors"])
 def test_files_that_cannot_be_read(case: Case, name: str) -> None:
+    case.words(WORDS)
     spec = case.written(name)
     with pytest.raises(UsageError, match=f"{name}: error: no such file$"):
         read(spec)
