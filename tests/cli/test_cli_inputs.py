@@ -103,9 +103,9 @@ def test_good_files(run: Run, spec: str) -> None:
     assert (ran.code, ran.out, ran.err) == (0, "2 specs: valid\n", "")
 
 
-@cases("gallery_spec", GALLERY)
-def test_the_gallery_is_valid(run: Run, gallery_spec: Path) -> None:
-    assert run("validate", gallery_spec).code == 0
+def test_the_gallery_is_valid(run: Run) -> None:
+    ran = run("validate", GALLERY[0].parent)
+    assert (ran.code, ran.out) == (0, f"{len(GALLERY)} specs: valid\n")
 
 
 ODD = "new\nline\x1b[31m\u202e.yaml"

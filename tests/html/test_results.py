@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from cases import cases
 from conftest import GALLERY
+from covering import covering
 from offered import require_all
 
 import rnnspec
@@ -58,7 +59,7 @@ def words(root: ET.Element) -> str:
     return "|".join(root.itertext())
 
 
-@cases("gallery_spec", GALLERY)
+@cases("gallery_spec", covering(GALLERY))
 def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
     given = rnnspec.load(gallery_spec)
     root = shown(given)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cases import cases
 from conftest import GALLERY
+from covering import covering
 from hypothesis import given
 from hypothesis import strategies as st
 from rnnspec_playground import answer, answers
@@ -25,7 +26,7 @@ EXAMPLES = sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("templates/init/*.yaml
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 
 
-@cases("gallery_spec", GALLERY)
+@cases("gallery_spec", covering(GALLERY))
 def test_a_spec_of_the_gallery_has_its_summary_pictures_and_sources(gallery_spec: Path) -> None:
     spec = rnnspec.load(gallery_spec)
     found = answer(gallery_spec.read_text("utf-8"))
