@@ -187,7 +187,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         "clamp: expected limits 0 and a positive number, received -1 and 1 [E703]",
     ),
     "convolution of padding": (
-        PackedConv, "self.conv(x.transpose(1, 2))", "conv: sees what padded steps hold, which rnnspec",
+        PackedConv, "self.conv(x.transpose(1, 2))", "conv: sees what padded steps hold, which",
     ),
     "maximum of padding": (
         lambda: Packed(lambda output: output.amax(1)), "output.amax(1)",

@@ -468,12 +468,12 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(state_and_cell, rnn=both(), fc=nn.Linear(8, 2)),
         "torch.cat((h[-2], c[-1]), 1)",
-        "cat: expected h[-2] and h[-1] of one bidirectional module, received h[-2] and c[-1]; rnnspec",
+        "cat: expected h[-2] and h[-1] of one bidirectional module, received h[-2] and c[-1];",
     ),
     (
         lambda: Written(cell_and_state, rnn=both()),
         "c[-2] + h[-1]",
-        "add: expected h[-2] and h[-1] of one bidirectional module, received c[-2] and h[-1]; rnnspec",
+        "add: expected h[-2] and h[-1] of one bidirectional module, received c[-2] and h[-1];",
     ),
     (
         lambda: Written(
