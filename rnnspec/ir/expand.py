@@ -288,4 +288,4 @@ def _dense(layer: nodes.Dense) -> Iterator[Result]:
 
 def _activated(layer: nodes.Conv | nodes.Dense, total: Conv | MatMul) -> Iterator[Result]:
     biased = total + Param(layer.name, "bias") if layer.bias else total
-    yield Result("x", Apply(layer.activation, biased))
+    yield Result("x", biased if layer.activation == "linear" else Apply(layer.activation, biased))
