@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from abc import ABC
+from dataclasses import dataclass, field
 from math import isinf
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
+from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import STATES, running
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.ir import nodes
 
@@ -23,9 +24,10 @@ _SIGNS = {"add": "+", "multiply": "*", "divide": "/", "greater": ">"}
 class Verbs(ABC):
     """A framework whose arrays have operators and methods.
 
-    ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis`` the keyword
-    for an axis, ``keep`` the argument that keeps an axis which is reduced, and ``highest`` the
-    method that returns the maximum.
+    ``variables`` has the names of a recipe that are other variables. ``array`` is the type of its
+    arrays, ``space`` the module of its functions, ``axis`` the keyword for an axis, ``keep`` the
+    argument that keeps an axis which is reduced, and ``highest`` the method that returns the
+    maximum.
     """
 
     array: ClassVar[str]
@@ -33,6 +35,8 @@ class Verbs(ABC):
     axis: ClassVar[str]
     keep: ClassVar[str]
     highest: ClassVar[str]
+
+    variables: Mapping[str, Code] = field(default_factory=dict, kw_only=True)
 
     def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
         """Yield the statements of a recipe."""
@@ -53,14 +57,15 @@ class Verbs(ABC):
             case float():
                 return self._number(value)
             case core.Name(name):
-                return code("{}", name)
+                return self.variables.get(name) or code("{}", name)
             case core.Combine("maximum", left, right):
-                return self.maximum(left, right)
+                operands = map(self.write, (left, right))
+                return code("{}.maximum({})", self.space, listed(*operands))
             case core.Combine(how, left, right):
                 operands = map(self._operand, (left, right))
                 return code("{} {} {}", next(operands), Code(_SIGNS[how]), next(operands))
             case core.Column(mask):
-                return self.column(self.write(mask))
+                return code("{}.expand_dims({}, -1)", self.space, self.write(mask))
             case core.Fill(condition, x, otherwise):
                 parts = map(self.write, (condition, x, otherwise))
                 return code("{}.where({})", self.space, listed(*parts))
@@ -71,6 +76,11 @@ class Verbs(ABC):
                 )
             case core.CountSteps(x):
                 return code("{}.shape[1]", self.write(x))
+            case core.Join(parts, axis):
+                joined, number = listed(*map(self.write, parts)), 1 if axis == "steps" else -1
+                return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
+            case core.Take(x, steps, features):
+                return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
                 core.Output()
                 | core.Param()
@@ -84,13 +94,11 @@ class Verbs(ABC):
                 | core.Norm()
                 | core.Length()
                 | core.Softmax()
-                | core.Join()
-                | core.Take()
                 | core.Pick()
                 | core.Flatten()
                 | core.Repeat()
             ):
-                raise AssertionError(f"{type(value).__name__} is in the source of whole layers")
+                raise GenerationError(f"the source in {self.space} does not have {value}")
             case _:
                 assert_never(value)
 
@@ -141,14 +149,6 @@ class Verbs(ABC):
             returned=listed(*returned),
         )
 
-    @abstractmethod
-    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
-        """Return the greater of two arrays, element by element."""
-
-    @abstractmethod
-    def column(self, mask: Code) -> Code:
-        """Return a mask as (batch, steps, 1)."""
-
 
 def running_docstring(statistic: str, *, masked: bool) -> Code:
     """Return the docstring of a function that pools over all chunks of a sequence so far."""
@@ -158,3 +158,16 @@ def running_docstring(statistic: str, *, masked: bool) -> Code:
     if statistic == "mean":
         return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
     return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])
+
+
+def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:
+    """Return the index of some steps and features."""
+    if isinstance(steps, int):
+        along = code("{!r}", steps)
+    else:
+        first, stride = steps
+        along = Code(f"{first or ''}:{f':{stride}' if stride > 1 else ''}")
+    start, end = features
+    if features == (0, None):
+        return along
+    return code("{}, {}", along, Code(f"{start or ''}:{'' if end is None else end}"))

@@ -177,11 +177,3 @@ class _KerasVerbs(Verbs):
                 return code("keras.ops.{}({}, axis=1)", how, self.write(x))
             case _:
                 return super().write(value)
-
-    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
-        """Return the greater of two arrays."""
-        return code("keras.ops.maximum({}, {})", self.write(left), self.write(right))
-
-    def column(self, mask: Code) -> Code:
-        """Return a mask with an axis for the features."""
-        return code("keras.ops.expand_dims({}, -1)", mask)
