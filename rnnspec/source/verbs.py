@@ -13,7 +13,7 @@ from rnnspec.ir.expand import STATES, running
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.ir import nodes
 
@@ -24,10 +24,10 @@ _SIGNS = {"add": "+", "multiply": "*", "divide": "/", "greater": ">"}
 class Verbs(ABC):
     """A framework whose arrays have operators and methods.
 
-    ``variables`` has the names of a recipe that are other variables. ``array`` is the type of its
-    arrays, ``space`` the module of its functions, ``axis`` the keyword for an axis, ``keep`` the
-    argument that keeps an axis which is reduced, and ``highest`` the method that returns the
-    maximum.
+    ``variables`` has the names of a recipe that stand for other expressions until they are
+    assigned. ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis``
+    the keyword for an axis, ``keep`` the argument that keeps an axis which is reduced, and
+    ``highest`` the method that returns the maximum.
     """
 
     array: ClassVar[str]
@@ -36,13 +36,14 @@ class Verbs(ABC):
     keep: ClassVar[str]
     highest: ClassVar[str]
 
-    variables: Mapping[str, Code] = field(default_factory=dict, kw_only=True)
+    variables: dict[str, Code] = field(default_factory=dict, kw_only=True)
 
     def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
         """Yield the statements of a recipe."""
         for result in results:
             yield self._comment(result)
             yield from self.assign(result.name, result.value)
+            self.variables.pop(result.name, None)
 
     def _comment(self, result: core.Result) -> Code:
         return code("# {}", Code(result.about)) if result.about else Code()
@@ -120,28 +121,45 @@ class Verbs(ABC):
                 yield self._running(layer)
 
     def _running(self, layer: nodes.Pooling) -> Code:
-        *results, result = running(layer)
-        states = STATES[layer.statistic]
+        return self.pooling(
+            f"running_{layer.statistic}",
+            running(layer),
+            STATES[layer.statistic],
+            masked=layer.masked,
+            about=running_docstring(layer.statistic, masked=layer.masked),
+        )
+
+    def pooling(
+        self,
+        name: str,
+        recipe: Iterable[core.Result],
+        states: Sequence[str] = (),
+        *,
+        masked: bool,
+        about: Code,
+    ) -> Code:
+        """Return the function of a statistic, which returns its states too."""
+        *results, result = recipe
         returned = [] if isinstance(result.value, core.Name) else [self.write(result.value)]
         # A state that no other result is computed from has no statement of its own.
         last = results.pop() if returned == [] else None
         returned += [
-            self.write(last.value) if last and name == last.name else code("{}", name)
-            for name in states
+            self.write(last.value) if last and state == last.name else code("{}", state)
+            for state in states
         ]
-        parameters = ("x", "mask", *states) if layer.masked else ("x", *states)
+        parameters = ("x", "mask", *states) if masked else ("x", *states)
         arrays = [code("{}", self.array)] * len(returned)
         return code(
             """
-            def running_{statistic}({parameters}) -> {arrays}:
+            def {name}({parameters}) -> {arrays}:
                 {docstring}
                 {body}
                 return {returned}
             """,
-            statistic=layer.statistic,
-            parameters=listed(*(code("{}: {}", name, self.array) for name in parameters)),
+            name=name,
+            parameters=listed(*(code("{}: {}", key, self.array) for key in parameters)),
             arrays=arrays[0] if len(arrays) == 1 else code("tuple[{}]", listed(*arrays)),
-            docstring=running_docstring(layer.statistic, masked=layer.masked),
+            docstring=about,
             body=lines(
                 lines(self._comment(each), code("{} = {}", each.name, self.write(each.value)))
                 for each in results
