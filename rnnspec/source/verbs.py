@@ -99,7 +99,8 @@ class Verbs(ABC):
                 | core.Flatten()
                 | core.Repeat()
             ):
-                raise GenerationError(f"the source in {self.space} does not have {value}")
+                verb = type(value).__name__
+                raise GenerationError(f"the verb {verb} is not supported here in {self.space}")
             case _:
                 assert_never(value)
 

@@ -213,7 +213,9 @@ class JaxWalk(Walk):
     def write(self, value: core.Expression) -> Code:
         """Return an expression, also of windows."""
         match value:
-            case core.Combine("divide", _, core.Combine("maximum", core.Length(x))):
+            case core.Combine("divide", x, core.Combine("maximum", core.Length(vector), 1e-12)) if (
+                x == vector
+            ):
                 return code("l2_normalized({})", self.write(x))
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))

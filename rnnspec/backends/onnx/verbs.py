@@ -126,6 +126,8 @@ class Recipe:
                 axes == "bf"
             ):
                 return self._gemm(product, name, bias)
+            case core.Combine(_, _, core.Param()) if self.output_axes == "bfs":
+                raise self._error(value)
             case core.Combine(how, left, right):
                 operands = write(left), write(right)
                 return into.add(name, _OPERATORS[how], *operands)
@@ -169,7 +171,8 @@ class Recipe:
                 return self._add_over_steps(value, name)
 
     def _error(self, value: core.Expression) -> GenerationError:
-        return GenerationError(f"{self.layer.name}: the source of ONNX does not have {value}")
+        verb = type(value).__name__
+        return GenerationError(f"{self.layer.name}: the verb {verb} is not supported here in ONNX")
 
     def _add_over_steps(self, value: _OverSteps, name: str) -> str:
         into, write, axis = self.into, self._write, self.axes.find("s")

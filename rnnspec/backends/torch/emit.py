@@ -504,7 +504,9 @@ class TorchWalk(Walk):
     def write(self, value: core.Expression) -> Code:
         """Return an expression, with the names that PyTorch has."""
         match value:
-            case core.Combine("divide", _, core.Combine("maximum", core.Length(x), float(least))):
+            case core.Combine(
+                "divide", x, core.Combine("maximum", core.Length(vector), float(least))
+            ) if x == vector:
                 normalize = "nn.functional.normalize({}, dim=-1, eps={!r})"
                 return code(normalize, self.write(x), least)
             case core.Combine("maximum", left, float() as right):
