@@ -12,7 +12,7 @@ from conftest import GALLERY, ROOT
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, Backend, refusals
-from rnnspec.errors import Refusal
+from rnnspec.errors import GenerationError, Refusal
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.nodes import Network
 from rnnspec.ir.params import params
@@ -229,7 +229,7 @@ def shown(backend: Backend, program: pipeline.Program, network: Network) -> Any:
         layers = generated.network.layers
         places = [(backend.slots.module(layer), backend.slots.slots(layer)) for layer in layers]
         return generated.text, places, [params(layer) for layer in layers]
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, GenerationError):
         return None
 
 

@@ -119,7 +119,7 @@ class Layers:
                 sequences.put(name, "bf", name)
                 return
             case nodes.Conv() | nodes.WindowPooling():
-                after = skipped.after(name, layer.window) if skipped else None
+                after = padding.after(name, layer.window) if padding else None
                 output_axes: Axes = "bfs"
             case nodes.Embedding() | nodes.Repeat():
                 output_axes = "bsf" if axes == "bs" else "sbf"
