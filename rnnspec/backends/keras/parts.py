@@ -188,15 +188,14 @@ class BodyVerbs(KerasVerbs):
     def write(self, value: core.Expression) -> Code:
         """Return an expression."""
         match value:
-            case core.Fill(core.Column() | core.Name("real"), x, number):
+            case core.Fill(core.Column(core.Name("mask")) | core.Name("real"), x, number):
                 return code("fill_padding({}, mask, {})", self.write(x), self.write(number))
             case core.Softmax(x):
                 softmax = call("keras.layers.Softmax", axis=1, name=self.softmax)
                 return code("{}({})", softmax, self.write(x))
-            case core.Reduce("sum", core.Combine("multiply", weights, x)):
-                operands = listed(self.write(weights), self.write(x))
-                return code('keras.ops.einsum("bti,btf->bf", {})', operands)
-            case core.Pick(end, x):
+            case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
+                return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
+            case core.Pick(end, x, core.Name("mask")):
                 return code("masked_{}({}, mask)", end, self.write(x))
             case _:
                 return super().write(value)

@@ -94,9 +94,12 @@ class Recipe:
             if result.name in ends:
                 self.names[value] = next(ends[result.name])
         for own, state in zip(own_names, states, strict=True):
-            self._write(results[own], after(state))
-        if (value := self._write(results["x"], output)) != output:
-            self.into.add(output, "Identity", value)
+            self._put(results[own], after(state))
+        self._put(results["x"], output)
+
+    def _put(self, value: core.Expression, output: str) -> None:
+        if (name := self._write(value, output)) != output:
+            self.into.add(output, "Identity", name)
 
     def _write(self, value: core.Expression, name: str = "") -> str:
         """Add the nodes of an expression, unless they are there, and return its value."""
