@@ -37,11 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(folder: Path) -> list[Case]:
+def written(folder: Path) -> tuple[Case, ...]:
     return suite.write(folder, CASES[::EVERY], formats=FORMATS)
 
 
-def test_all_models_of_a_case_compute_its_outputs(folder: Path, written: list[Case]) -> None:
+def test_all_models_of_a_case_compute_its_outputs(folder: Path, written: tuple[Case, ...]) -> None:
     """Writing compares each model, loaded from its files, with the reference."""
     for case in written:
         assert set(case.models) == set(FORMATS), case.refused
@@ -49,7 +49,7 @@ def test_all_models_of_a_case_compute_its_outputs(folder: Path, written: list[Ca
 
 
 def test_two_processes_write_the_same_bytes(
-    folder: Path, written: list[Case], tmp_path: Path
+    folder: Path, written: tuple[Case, ...], tmp_path: Path
 ) -> None:
     names = [case.name for case in written[::-9]]
     command = [sys.executable, "-c", AGAIN, str(tmp_path / "other"), ",".join(FORMATS), *names]
