@@ -92,7 +92,7 @@ class Model:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the model does not state itself, what was left behind, and the comparison."""
+        """Settings that the model does not state, parts left behind, and the comparison."""
         return (
             *(f"inferred: {sentence}" for sentence in self.inferred),
             *(f"not carried over: {sentence}" for sentence in self.left_out),

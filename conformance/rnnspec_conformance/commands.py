@@ -216,7 +216,7 @@ def run(
             seconds=time_limit,
             memory=memory_limit,
         )
-        output = _Output(json, html, baseline, force=force)
+        output = _ResultFiles(json, html, baseline, force=force)
         with _suite(suite, launches) as all_cases:
             cases = _matching(all_cases, case)
             with progress(len(launches) * (len(cases) + 2)) as step:
@@ -242,11 +242,11 @@ def report(
     """
     from rnnspec_conformance.results import merge, read_results
 
-    output = _Output(json, html, baseline, force=force, inputs=files)
+    output = _ResultFiles(json, html, baseline, force=force, inputs=files)
     output.write(merge([read_results(path) for path in files]))
 
 
-class _Output:
+class _ResultFiles:
     """The files to write, and the baseline, which is read before anything is run."""
 
     def __init__(

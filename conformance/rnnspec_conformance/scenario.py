@@ -27,7 +27,7 @@ from rnnspec.weights.initial import draw_scaled
 from rnnspec_conformance.layout import Call, Fault
 
 if TYPE_CHECKING:
-    from rnnspec.comparison.reference import Result
+    from rnnspec.comparison.reference import FullTrace
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Input
     from rnnspec.pipeline import Program
@@ -291,7 +291,7 @@ def _run(
     return calls
 
 
-def _state_after(result: Result, state: State) -> Array:
+def _state_after(result: FullTrace, state: State) -> Array:
     if state.kind == "sum":
         return result.outputs[state.layer]
     place = "hc".find(state.kind)
@@ -305,10 +305,10 @@ def _changed_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
     network: Network,
     arrays: Arrays,
     numbers: Array,
-    result: Result,
+    result: FullTrace,
     layer: str,
     change: Callable[[Array], Array],
-) -> Result:
+) -> FullTrace:
     """Return the result of a run in which a layer gives something else."""
     outputs = {**result.outputs, layer: change(result.outputs[layer])}
     names = [other.name for other in network.layers]

@@ -80,7 +80,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a reader has to know of the columns of ``tools``: an entry of ``notes.yaml``.
+    """Remarks on the columns of ``tools``: an entry of ``notes.yaml``.
 
     ``instead`` has the number of cases in each state under the condition that the note ends in.
     """

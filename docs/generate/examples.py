@@ -114,7 +114,7 @@ def _commands(line: int, block: str) -> Iterator[Command | Compilation]:
 
 
 def _in_comments(code: str) -> str:
-    """Return what the calls of ``print`` in ``code`` print, according to comments beside them."""
+    """Return the output of ``code``, according to the comments beside its calls of ``print``."""
     return "".join(f"{text}\n" for text in re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE))
 
 

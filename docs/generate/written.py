@@ -28,7 +28,7 @@ ELSEWHERE = {
 _HEADS = {
     "docs/index.md": "---\ntitle: One spec, every framework\nhide: [navigation]\n---\n\n",
 }
-"""What pages tell the theme."""
+"""The front matter of pages, for the theme."""
 
 GENERATED = {
     "rnnspec/__init__.py": "reference/api.md",

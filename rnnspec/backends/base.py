@@ -125,7 +125,7 @@ class Backend:
 
     @property
     def missing(self) -> str:
-        """What to do if the framework, or the program that the runtime needs, is not installed."""
+        """Advice if the framework, or the program that the runtime needs, is not installed."""
         if self.command is not None or not self.extra:
             return self.way
         return f"{self.way} in a clone of rnnspec, or pip install {self.requirement}"
@@ -155,7 +155,7 @@ class Backend:
         return self.forms[0] if name is None else name
 
     def reaches(self, level: str) -> bool:
-        """Return whether the runtime can be compared up to ``level``."""
+        """True if the runtime can be compared up to ``level``."""
         return self.level is not None and LEVELS.index(level) <= LEVELS.index(self.level)
 
     @property

@@ -35,7 +35,7 @@ def _exact(state: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Trace):
+class FullTrace(Trace):
     """A trace with the output of each layer, and the moving arrays after a batch of training.
 
     ``states`` has the last state of each recurrent layer of one direction, (2, batch, units): h,
@@ -55,8 +55,8 @@ def run(  # noqa: PLR0913 - how a pass may differ from a plain one
     *,
     training: bool = False,
     states: Arrays | None = None,
-) -> Result:
-    """Return what each layer gets and gives, in inference.
+) -> FullTrace:
+    """Return the input and the output of each layer, in inference.
 
     Args:
         network: the network.
@@ -85,11 +85,11 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
     network: nodes.Network,
     arrays: Arrays,
     inputs: Array,
-    result: Result,
+    result: FullTrace,
     layer: str,
     *,
     training: bool = False,
-) -> Result:
+) -> FullTrace:
     """Return the result of ``run``, given that nothing before ``layer`` differs from ``result``."""
     before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
     run = _Run(network, arrays, inputs, training=training)
@@ -134,7 +134,7 @@ class _Run:
         self.moved: dict[str, Array] = {}
         self.states: dict[str, Array] = {}
 
-    def compute(self, layers: Sequence[nodes.Layer]) -> Result:
+    def compute(self, layers: Sequence[nodes.Layer]) -> FullTrace:
         """Compute layers in order."""
         for layer in layers:
             taken = [self.outputs[name] for name in self.sources[layer.name]]
@@ -143,7 +143,7 @@ class _Run:
             output = self._layer(layer, own, taken)
             self.outputs[layer.name] = output if isinstance(layer, _EXACT) else self.noise(output)
         output = join_outputs(self.network, self.outputs)
-        return Result(self.entered, output, self.outputs, self.moved, self.states)
+        return FullTrace(self.entered, output, self.outputs, self.moved, self.states)
 
     def _layer(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]
@@ -430,7 +430,7 @@ def _name_parameters(layer: nodes.Recurrent, own: Arrays) -> dict[str, Array]:
 
 @lru_cache
 def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Named]]:
-    """Return what only the input decides, computed for all time steps at once, and the lines."""
+    """Return the values of all steps that follow from the input only, and the lines."""
     ahead: list[_Named] = []
 
     def change(expression: Expression) -> Expression | None:

@@ -181,7 +181,7 @@ def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
 
 @dataclass
 class _Flow:
-    """What goes from layer to layer: its width, its steps, and the outputs a join can name."""
+    """The output so far: its width, its steps, and the outputs that a join can name."""
 
     width: int
     steps: int | None

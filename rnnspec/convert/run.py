@@ -20,7 +20,7 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.assemble import Taken
+    from rnnspec.importing.assemble import ImportedSpec
     from rnnspec.pipeline import Program
     from rnnspec.saving import Written
     from rnnspec.slots import Array
@@ -33,7 +33,7 @@ class Converted:
     The comparison of the written files with the reference is in ``written``.
     """
 
-    taken: Taken
+    taken: ImportedSpec
     written: Written
     compared: Compared
 

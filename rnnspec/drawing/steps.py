@@ -81,7 +81,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What one window gathers: columns, hidden steps, and steps added before and after.
+    """The steps that one window gathers: columns, hidden steps, and steps added before and after.
 
     A column that is padding is not among ``columns``. In a window of many steps, only the outer two
     are gathered, and ``dots`` stand for the rest.
@@ -95,7 +95,7 @@ class Gathered:
 
 
 def gather(window: Window, steps: Steps, results: Steps) -> list[Gathered]:
-    """Return what the window of each result that is shown gathers."""
+    """Return the steps that the window of each visible result gathers."""
     return [_gather_one(window, steps, results.step(column)) for column in range(results.shown)]
 
 

@@ -31,7 +31,7 @@ _MOST_DESCRIBED = 40
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the margin says of a layer: its name, its kind, and its shape and parameters.
+    """The text of a layer in the margin: its name, its kind, and its shape and parameters.
 
     The entry of a network is its name.
     """

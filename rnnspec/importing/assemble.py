@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportedSpec:
     """An imported model: the text of its spec, its network, and its canonical arrays.
 
     ``imported`` accounts for what was in the file.
@@ -166,7 +166,7 @@ def _with_place(layer: Any, lowered: nodes.Layer) -> nodes.Layer:
     return placed
 
 
-def write_spec(source: str, imported: Imported) -> Taken:
+def write_spec(source: str, imported: Imported) -> ImportedSpec:
     """Return a model with the text of its spec, where layers have their names in the model.
 
     Raises:
@@ -179,7 +179,7 @@ def write_spec(source: str, imported: Imported) -> Taken:
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
     text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
-    return Taken(text, _read_spec(text, source), named.arrays, named)
+    return ImportedSpec(text, _read_spec(text, source), named.arrays, named)
 
 
 def _read_spec(text: str, source: str) -> Program:
@@ -292,7 +292,7 @@ def name_network(text: str) -> str:
 
 
 def is_layer_name(name: str) -> bool:
-    """Return whether a layer, or a head, can have a name."""
+    """True if a layer, or a head, can have a name."""
     return _is_valid(check_layer_name, name)
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
-    from rnnspec.importing.assemble import Taken
+    from rnnspec.importing.assemble import ImportedSpec
     from rnnspec.ir.nodes import Network, Shape
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array
@@ -63,7 +63,7 @@ _LARGEST_ROUNDING = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What a model was read from, ready to be run.
+    """The original of a model, ready to be run.
 
     ``source`` is what errors are about, ``what`` its name within a sentence, and ``framework`` has
     a version. ``output`` returns the output for a batch in inference, and ``dtype`` is the least
@@ -108,7 +108,7 @@ class Compared:
         return f"compared with {self.what} in {self.framework}: {self.outcome}"
 
 
-def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None]) -> Compared:
+def compare_file(path: Path, taken: ImportedSpec, importing: Callable[[Backend], None]) -> Compared:
     """Compare a file, opened by its own framework, with the reference.
 
     Args:
@@ -144,7 +144,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
     return compare(original, taken)
 
 
-def compare(original: Original, taken: Taken) -> Compared:
+def compare(original: Original, taken: ImportedSpec) -> Compared:
     """Compare an original with the reference, on the batches that written files are checked with.
 
     Raises:
@@ -201,7 +201,7 @@ def compare(original: Original, taken: Taken) -> Compared:
     return Compared(original.what, original.framework, words)
 
 
-def _beyond(taken: Taken, limits: Sequence[float]) -> Iterator[Array]:
+def _beyond(taken: ImportedSpec, limits: Sequence[float]) -> Iterator[Array]:
     """Yield batches with sizes, numbers and tokens just beyond limits."""
     network, rng = taken.program.network, np.random.default_rng(0)
     least, steps = least_steps(network), network.input.steps
@@ -250,7 +250,7 @@ def _check(
 
 
 def _runner(
-    path: Path, taken: Taken, backend: Backend
+    path: Path, taken: ImportedSpec, backend: Backend
 ) -> tuple[Callable[[Array], Array], Callable[[float], None] | None]:
     """Return a function that runs a file, and one that scales its arrays, if there is one.
 

@@ -12,7 +12,7 @@ from rnnspec.diff import diff
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
-from rnnspec.importing.assemble import Taken, check_same, name_network, rename, write_spec
+from rnnspec.importing.assemble import ImportedSpec, check_same, name_network, rename, write_spec
 from rnnspec.importing.kinds import Request, kind_of
 from rnnspec.spec.names import check_network_name
 
@@ -39,7 +39,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
     ignore: Sequence[str] = (),
     *,
     importing: Callable[[Backend], None] = Backend.require,
-) -> Taken:
+) -> ImportedSpec:
     """Return the model in a file or folder.
 
     Args:
@@ -67,10 +67,10 @@ def take(  # noqa: PLR0913 - each is something to say about a file
         pairs = zip(imported.network.layers, spec.network.layers, strict=False)
         named = rename(imported, {one.name: two.name for one, two in pairs})
         check_same(str(path), spec.network, named.network)
-        return Taken(spec.spec.document.text, spec, named.arrays, imported)
+        return ImportedSpec(spec.spec.document.text, spec, named.arrays, imported)
     if imported.spec:
         program = pipeline.reads(imported.spec, str(path), allow_outside=True)
-        return Taken(imported.spec, program, imported.arrays, imported)
+        return ImportedSpec(imported.spec, program, imported.arrays, imported)
     return write_spec(str(path), imported)
 
 
@@ -131,7 +131,7 @@ class ImportedFile:
     ``spec`` is the path of the spec, written or named, and ``paths`` are those of the files.
     """
 
-    taken: Taken
+    taken: ImportedSpec
     compared: Compared
     spec: str
     paths: tuple[Path, ...]
@@ -206,7 +206,7 @@ def _spec_path(source: Path, output: Path | None, spec: str | None) -> Path:
     return output
 
 
-def _write(taken: Taken, spec: Path | None, weights: Path, *, force: bool) -> None:
+def _write(taken: ImportedSpec, spec: Path | None, weights: Path, *, force: bool) -> None:
     """Write both files, or none."""
     # Imported here, as NumPy takes time, which a file that is refused at once does not need.
     from rnnspec.weights.file import write_arrays

@@ -18,6 +18,7 @@ from rnnspec.ir.core import (
     Conv,
     CountSteps,
     Drop,
+    EarlierOutput,
     Embed,
     Expression,
     Fill,
@@ -27,7 +28,6 @@ from rnnspec.ir.core import (
     MatMul,
     Name,
     Norm,
-    Output,
     Param,
     Pick,
     PoolWindows,
@@ -57,7 +57,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "max": ("highest", "count"),
     "sum": ("total",),
 }
-"""What a running statistic calls its states, in the order of ``states_of``."""
+"""The names of a running statistic's states, in the order of ``states_of``."""
 
 
 def expand(  # noqa: PLR0912 - a branch for each kind of layer
@@ -91,7 +91,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Residual():
             yield Result("x", X + SKIP)
         case nodes.Concat():
-            yield Result("x", Join(tuple(map(Output, layer.of))))
+            yield Result("x", Join(tuple(map(EarlierOutput, layer.of))))
         case nodes.Dropout():
             yield Result("x", Drop(X, layer.rate, layer.variational))
         case nodes.Pooling():

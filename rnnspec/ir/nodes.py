@@ -96,7 +96,7 @@ class Pretrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What every layer has: its name, the shape of its input, and the layer that this comes from.
+    """The base of all layers: a name, the shape of the input, and the layer that this comes from.
 
     ``source`` is the name of that layer. It is None for most: their input is the output of the
     layer before them, or that of the network.

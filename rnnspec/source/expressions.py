@@ -16,7 +16,7 @@ _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 
 @dataclass(slots=True)
 class ExpressionWriter:
-    """What the functions of a cell are called, and what is written for sums of gates and lines.
+    """The names of a cell's functions, and the text for sums of gates and for lines.
 
     A function without a name is the identity.
     """

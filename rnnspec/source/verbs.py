@@ -72,7 +72,7 @@ class Verbs(ABC):
             case core.CountSteps(x):
                 return code("{}.shape[1]", self.write(x))
             case (
-                core.Output()
+                core.EarlierOutput()
                 | core.Param()
                 | core.Embed()
                 | core.Scan()

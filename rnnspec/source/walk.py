@@ -142,7 +142,7 @@ class Walk(Verbs):
     def write(self, value: core.Expression) -> Code:
         """Return an expression, also of what layers before have computed."""
         match value:
-            case core.Output(layer):
+            case core.EarlierOutput(layer):
                 return self.output(layer)
             case core.Softmax(x):
                 return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
@@ -205,7 +205,7 @@ class Walk(Verbs):
         return code("{}_out", code("{}", layer)) if layer in self._kept else code("x")
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
-        """Return whether a layer behind one uses the mask."""
+        """True if a layer behind one uses the mask."""
         behind = self.network.layers[self.network.layers.index(layer) + 1 :]
         return any(getattr(other, "masked", False) for other in behind)
 

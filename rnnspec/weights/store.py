@@ -65,7 +65,7 @@ class Store:
         return zeros
 
     def fits(self, model: Any) -> bool:
-        """Return whether ``model`` has exactly the arrays of the network."""
+        """True if ``model`` has exactly the arrays of the network."""
         try:
             self.check(model)
         except UsageError:

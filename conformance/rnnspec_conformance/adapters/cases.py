@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_case(case: Path) -> dict[str, Any]:
-    """Return what ``case.json`` says."""
+    """Return the contents of ``case.json``."""
     data: dict[str, Any] = json.loads((case / "case.json").read_text("utf-8"))
     return data
 

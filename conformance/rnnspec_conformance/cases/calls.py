@@ -1,4 +1,4 @@
-"""What a loaded model does from call to call: lengths, batch sizes, states, and axes."""
+"""Calls of a loaded model, one after another: lengths, batch sizes, states, and axes."""
 
 from __future__ import annotations
 

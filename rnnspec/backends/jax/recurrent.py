@@ -337,7 +337,7 @@ def _scan(class_: CellClass) -> Code:
 
 @dataclass(slots=True)
 class _Cell:
-    """What writes the statements of a cell from its equations."""
+    """A writer of the statements of a cell, from its equations."""
 
     class_: CellClass
     step: Step
@@ -345,7 +345,7 @@ class _Cell:
 
     @classmethod
     def of(cls, class_: CellClass) -> _Cell:
-        """Return what writes the cell of a class."""
+        """Return the writer of the cell of a class."""
         cell = class_.first.cell
         functions = {
             key: f"self.{key}" if key in class_.options else ACTIVATIONS[activation]
@@ -355,7 +355,7 @@ class _Cell:
         return cls(class_, step, ExpressionWriter(functions))
 
     def before(self) -> Code:
-        """Return what is computed once: the bias of the product, or the parts of the kernel."""
+        """Return statements that run once: the bias of the product, or the parts of the kernel."""
         parts = [product.gates for product in self.step.products]
         if len(parts) == 1:
             is_biased = "recurrent_bias" in _biases(self.class_.first)

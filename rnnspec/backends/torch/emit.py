@@ -284,7 +284,7 @@ class TorchWalk(Walk):
         yield code("x = self.{}(x)", layer.name)
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
-        """Return whether the padded steps that a layer gets are zeros already."""
+        """True if the padded steps that a layer gets are zeros already."""
         is_first = layer is self.network.layers[0]
         return is_first and isinstance(self.network.input, nodes.NumericInput)
 

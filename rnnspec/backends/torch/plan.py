@@ -58,7 +58,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What computes a recurrent layer in a form of source.
+    """How a recurrent layer is computed in a form of source.
 
     ``is_fused``: a stock layer of PyTorch does, in one kernel over all steps. ``is_wrapped``: it is
     inside a module that handles padding. ``is_split``: each direction is a module of its own,

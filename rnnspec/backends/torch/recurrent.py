@@ -282,7 +282,7 @@ class _Loop:
         self.axis = code("axis" if self.is_by_gate else "1")
 
     def start(self) -> Code:
-        """Return what precedes the loop: parts of the kernel, the first state, masks and biases."""
+        """Return the code before the loop: parts of the kernel, the first state, masks, biases."""
         by_gate, units = self.is_by_gate, code("units" if self.is_by_gate else "weight.shape[0]")
         before = after = Code()
         if len(self.parts) > 1:

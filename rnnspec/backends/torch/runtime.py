@@ -230,7 +230,7 @@ def _first_part(module: nn.Module) -> nn.Module:
 
 
 def _is_channeled(module: nn.Module) -> bool:
-    """Return whether a module gets a sequence as (batch, features, steps)."""
+    """True if a module gets a sequence as (batch, features, steps)."""
     classes = nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.Dropout1d
     return isinstance(module, classes) or bool(_moving(module))
 

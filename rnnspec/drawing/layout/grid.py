@@ -157,7 +157,7 @@ def _blocks(layers: Sequence[Layer]) -> Iterator[Block]:
 
 
 def _anonymous(layer: Layer, kept: frozenset[str]) -> Layer:
-    """Return what layers that are alike have in common.
+    """Return a layer without what may differ between layers that are alike.
 
     A layer with an output that is ``kept`` for later ones, or with a time axis of its own, has
     everything to itself.

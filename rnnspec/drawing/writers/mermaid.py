@@ -60,7 +60,7 @@ def mermaid(network: Network) -> str:
             continue
         name = f"l{index}"
         _add_layer(chart, name, layer, words, taken[layer.name])
-        chart.outputs[layer.name] = _Output(name)
+        chart.outputs[layer.name] = _Origin(name)
         match layer:
             case Residual(start=start):
                 chart.enter(name, taken[start][0], "the input as it was")
@@ -84,7 +84,7 @@ def mermaid(network: Network) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
+class _Origin:
     """The node that an output comes from, and the dropout on its way."""
 
     node: str
@@ -97,7 +97,7 @@ class _Chart:
 
     lengths: dict[str, str]
     lines: list[str] = field(default_factory=list)
-    outputs: dict[str, _Output] = field(default_factory=lambda: {INPUT: _Output("in")})
+    outputs: dict[str, _Origin] = field(default_factory=lambda: {INPUT: _Origin("in")})
 
     def node(self, name: str, shape: _Shape, role: Role, text: list[str]) -> None:
         left, right = _BRACKETS[shape]

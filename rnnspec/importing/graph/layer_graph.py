@@ -37,11 +37,11 @@ class Place:
 
 
 class Operation(Protocol):
-    """What makes a layer."""
+    """An operation that makes a layer."""
 
     @property
     def where(self) -> str:
-        """What errors call it."""
+        """The name that errors use."""
 
     @property
     def place(self) -> Place:
@@ -95,8 +95,8 @@ class LayerGraph:
     ) -> None:
         """Record the axes of an input or of a result if a spec has others, or another order."""
         if tuple(axes) != tuple(usual):
-            own, other = ", ".join(axes), ", ".join(usual)
-            self.account.infer(f"{action} ({own}), the spec ({other})", where)
+            model_axes, spec_axes = ", ".join(axes), ", ".join(usual)
+            self.account.infer(f"{action} ({model_axes}), the spec ({spec_axes})", where)
 
     def merge(self, at: int, merge: Merge) -> None:
         """Combine the directions of a recurrent layer in another way than side by side.
@@ -181,7 +181,7 @@ class LayerGraph:
 
 
 def is_final(layer: nodes.Layer) -> bool:
-    """Return whether a layer takes the final states of another."""
+    """True if a layer takes the final states of another."""
     return isinstance(layer, nodes.Pooling) and layer.statistic == "last"
 
 

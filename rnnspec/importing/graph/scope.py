@@ -57,12 +57,12 @@ class Scope(LayerGraph):
     """
 
     cut_steps = "a convolution whose last steps are cut off"
-    """What is expected of a causal convolution."""
+    """The causal convolution that messages expect."""
     other_scores = (
         "expected scores that one or two dense layers make of the steps that are summed, received "
         "others"
     )
-    """What is expected of the scores of an attention."""
+    """The scores of an attention that messages expect."""
 
     def __init__(self, account: Account, probes: Probes) -> None:
         super().__init__(account)
@@ -131,13 +131,13 @@ class Scope(LayerGraph):
         return sequences
 
     def has_fixed_steps(self, at: int) -> bool:
-        """Return whether an output has as many steps whatever the length of the input is."""
+        """True if an output has as many steps whatever the length of the input is."""
         while at and not isinstance(self.steps[at].layer, nodes.Repeat | nodes.LastSteps):
             at = self.steps[at].sources[0]
         return at != 0 or self.probes.setting.size("T") is not None
 
     def is_sequence(self, at: int) -> bool:
-        """Return whether an output has steps."""
+        """True if an output has steps."""
         return self._sequences[at] is not None
 
     @staticmethod
@@ -154,7 +154,7 @@ class Scope(LayerGraph):
             case "B":
                 return self.probes.rows
             case "T" if value.steps is not None:
-                return tuple(each.shape[1] for each in value.steps)
+                return tuple(steps.shape[1] for steps in value.steps)
             case "T":
                 more = sum(value.pad) + value.surplus
                 return tuple(steps + more for steps in self.sequences(value.at).steps)
@@ -177,7 +177,7 @@ class Scope(LayerGraph):
         columns = []
         for axis in value.axes:
             sizes = [self.sizes(value, letter) for letter in axis]
-            columns.append([int(np.prod(each)) for each in zip(*sizes, strict=True)])
+            columns.append([int(np.prod(column)) for column in zip(*sizes, strict=True)])
         number = len(self.probes.rows)
         return [tuple(column[i] if column else 1 for column in columns) for i in range(number)]
 
@@ -317,13 +317,13 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: they have others.
         """
-        places = [self.places_of_real(each) for each in tensors]
+        places = [self.places_of_real(tensor) for tensor in tensors]
         first = places[0]
         if first is None or not all(
             other is not None and all(map(np.array_equal, first, other)) for other in places
         ):
             return tuple(map(self.in_place, tensors))
-        return tuple(replace(each, steps=first, filler=None) for each in tensors)
+        return tuple(replace(tensor, steps=first, filler=None) for tensor in tensors)
 
     def places_of_real(self, tensor: Tensor) -> Probed | None:
         """Return the real step at each position of a moved sequence, -1 where there is padding."""
@@ -335,7 +335,7 @@ class Scope(LayerGraph):
         )
 
     def has_all_real(self, tensor: Tensor) -> bool:
-        """Return whether a sequence has each real step once, whatever their order is."""
+        """True if a sequence has each real step once, whatever their order is."""
         places = self.places_of_real(tensor)
         return places is not None and all(
             np.array_equal(np.sort(row[row >= 0]), np.flatnonzero(real))
@@ -412,12 +412,12 @@ class Scope(LayerGraph):
         if not is_last or chain[0] in results or any(self.masked.values()):
             return tensor
         pool.layer = nodes.LastSteps(name=pool.layer.name, input=(), count=1)
-        real = tuple(each[:, -1:] for each in self.sequences(pool.sources[0]).real)
+        real = tuple(mask[:, -1:] for mask in self.sequences(pool.sources[0]).real)
         self._sequences |= dict.fromkeys(chain, Sequences((1,) * len(real), real))
         return replace(tensor, axes=tuple(axis or "T" for axis in tensor.axes))
 
     def is_at(self, tensor: Tensor, which: str) -> bool:
-        """Return whether a value has the first or the last step, or the first or last real one."""
+        """True if a value has the first or the last step, or the first or last real one."""
         assert tensor.steps is not None, "of one step"
         sequences = self.sequences(tensor.at)
         for steps, real, number in zip(
@@ -459,12 +459,16 @@ class Scope(LayerGraph):
             self.account.leave("the bias of scores", reason="a softmax is the same without it")
         if scores.hidden is None:
             return self.add(scores.attention(None), start, arrays={"query": query})
-        own = self.arrays_of(scores.hidden)
-        if "bias" not in own:
+        hidden_arrays = self.arrays_of(scores.hidden)
+        if "bias" not in hidden_arrays:
             where = scores.hidden.op.where
             self.account.infer("bias 0, which the file lacks and the spec trains", where)
-        kernel = own["kernel"]
-        arrays = {"query": query, "kernel": kernel, "bias": own.get("bias", 0 * kernel[0])}
+        kernel = hidden_arrays["kernel"]
+        arrays = {
+            "query": query,
+            "kernel": kernel,
+            "bias": hidden_arrays.get("bias", 0 * kernel[0]),
+        }
         return self.add(scores.attention(kernel.shape[1]), start, arrays=arrays)
 
     # Functions of the features
@@ -553,8 +557,8 @@ class Scope(LayerGraph):
         if not alike or first in self.backward or second not in self.backward:
             message = "expected two directions with the same settings over the same sequence"
             raise RefusedError(f"{message}, received others")
-        taken = {at for step in self.steps.values() for at in step.sources}
-        if self._is_both(first) or taken & {first, second}:
+        used = {at for step in self.steps.values() for at in step.sources}
+        if self._is_both(first) or used & {first, second}:
             raise RefusedError("uses one direction by itself, too")
         one.layer = replace(forward, merge="concat")
         one.arrays = {f"forward.{key}": array for key, array in self.arrays_of(one).items()} | {
@@ -566,7 +570,7 @@ class Scope(LayerGraph):
         two.sources = ()
 
     def same_directions(self, one: Tensor, two: Tensor) -> bool:
-        """Return whether two values have the forward and the backward direction of a layer."""
+        """True if two values have the forward and the backward direction of a layer."""
         if (one.half, two.half) != (0, 1) or one.formula or two.formula:
             return False
         return one.at == two.at or two.at in self.backward

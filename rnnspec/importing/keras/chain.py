@@ -129,7 +129,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
 
 
 def _uses_mask(draft: Draft, layer: str, *, masked: bool) -> bool:
-    """Return whether any layer uses the mask that a layer makes."""
+    """True if any layer uses the mask that a layer makes."""
     if masked and not draft.masks.reader:
         lost = f", which Keras drops at {draft.masks.dropped}" if draft.masks.dropped else ""
         draft.account.infer(f"no mask, as no layer uses that of Keras{lost}", layer)

@@ -321,7 +321,7 @@ _ZERO_AT_ZERO = ("linear", "relu", "tanh", "softsign", "elu", "selu", "silu")
 
 
 def keeps_zeros(node: nodes.Layer) -> bool:
-    """Return whether zeros at padding stay zeros."""
+    """True if zeros at padding stay zeros."""
     match node:
         case nodes.Activate(activation=nodes.LeakyRelu() | nodes.ClippedRelu()):
             return True

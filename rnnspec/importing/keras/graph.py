@@ -345,7 +345,7 @@ class _Graph:
         return fits
 
     def _check_calls(self, name: str) -> bool:
-        """Return whether a layer takes what it may take."""
+        """True if a layer takes what it may take."""
         if name not in self.layers:
             self.refuse(name, "is an input of another layer, and is not in the model")
             return False

@@ -135,7 +135,7 @@ Piece = Known | Lacking
 
 
 def has_arrays(piece: Piece) -> bool:
-    """Return whether a file has arrays for a piece."""
+    """True if a file has arrays for a piece."""
     match piece:
         case Norm(node=nodes.LayerNorm()):
             return len(piece.lacks) < len(("gamma", "beta"))

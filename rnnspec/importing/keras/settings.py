@@ -125,7 +125,7 @@ class Settings:
         self.account.refuse(f"{self.name}.{key}" if key else self.name, message, code)
 
     def states(self, key: str) -> bool:
-        """Return whether a setting is in the file and not yet taken."""
+        """True if a setting is in the file and not yet taken."""
         return key in self._config
 
     def take(self, key: str, default: Any = _ABSENT) -> Any:
@@ -391,7 +391,7 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
 
 
 def _is_legacy(value: Any) -> bool:
-    """Return whether an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
+    """True if an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
     match value:
         case {
             "class_name": "Pipeline",

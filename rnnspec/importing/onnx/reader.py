@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import brief
 from rnnspec.importing.graph import numbers
-from rnnspec.importing.graph.bounds import bounded, number, size_of
+from rnnspec.importing.graph.bounds import interval, number, size_of
 from rnnspec.importing.graph.graph import Graph, Node
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import HANDLED, OperatorReader
@@ -52,7 +52,7 @@ OPERATORS = HANDLED | {*_RECURRENT, "If"}
 """The operators that are read."""
 
 
-class Reader:
+class OnnxReader:
     """The values so far, by their names.
 
     ``results`` are the outputs, ``lengths`` is the name of an input of lengths, empty if there is
@@ -94,14 +94,14 @@ class Reader:
 
     def _leave_unused(self, needed: Sequence[Node]) -> None:
         """Name the inputs and the arrays that no output needs."""
-        taken = {info.name for info in self._graph.outputs}
-        taken.update(name for node in needed for name in node.taken_names)
+        used = {info.name for info in self._graph.outputs}
+        used.update(name for node in needed for name in node.input_names)
         unused = [("input", info.name) for info in self._graph.inputs]
         # Those that are not weights are what a tool that simplifies graphs has left behind.
         weights = (n for n, array in self._graph.arrays.items() if array.dtype.kind == "f")
         unused += [("array", name) for name in weights if self._graph.arrays[name].ndim]
         for kind, name in unused:
-            if name not in taken:
+            if name not in used:
                 self.scope.account.leave(f"{kind} {brief(name)}", reason="no output needs it")
 
     def _refuse(self) -> None:
@@ -141,7 +141,7 @@ class Reader:
             scope.is_counted = True
 
     def _is_repeated(self, at: int) -> bool:
-        """Return whether a layer takes a vector that was repeated, which has no padding."""
+        """True if a layer takes a vector that was repeated, which has no padding."""
         while at:
             if isinstance(self.scope.steps[at].layer, nodes.Repeat):
                 return True
@@ -155,8 +155,8 @@ class Reader:
             if not self.scope.probes.setting.at_end:
                 raise RestartError(at_end=True)
             self.lengths = info.name
-            arrays = tuple(each.astype(info.dtype) for each in lengths)
-            return Known(arrays, bounds=bounded(number(0), size_of(self.scope.probes.steps)))
+            arrays = tuple(counts.astype(info.dtype) for counts in lengths)
+            return Known(arrays, bounds=interval(number(0), size_of(self.scope.probes.steps)))
         return Argument(info.name)
 
     def _read_nodes(self, graph: Graph, needed: Sequence[Node]) -> None:
@@ -188,7 +188,7 @@ class Reader:
                 f"rnnspec does not support {brief(node.op)} of the domain {domain}", "E701"
             )
         if node.op == "Scan" and scans.cell_of(node) is not None:
-            if any(isinstance(each, Unknown) for each in inputs):
+            if any(isinstance(value, Unknown) for value in inputs):
                 return (Unknown(),) * len(node.outputs)
             return scans.read_scan(self.scope, node, inputs, self._values.get)
         if node.op in _LOOPS and not (node.op == "If" and isinstance(inputs[0], Unknown)):
@@ -196,7 +196,7 @@ class Reader:
         if node.op.startswith(_QUANTIZED):
             message = "expected exact arrays; import the model that the file was quantized from"
             raise RefusedError(f"{node.op} is of a quantized model: {message}", "E701")
-        if any(isinstance(each, Unknown) for each in inputs):
+        if any(isinstance(value, Unknown) for value in inputs):
             # What rnnspec does not support whatever it is given is refused all the same.
             if node.op in _RECURRENT:
                 check_settings(node)
@@ -261,5 +261,5 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         result.append(node)
         is_layer = node.op == "Scan" and scans.cell_of(node) is not None
         if node.domain or node.op not in ("Loop", "Scan") or is_layer:
-            needed.update(node.taken_names)
+            needed.update(node.input_names)
     return result[::-1]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.importing.torch.operators import Operators
-    from rnnspec.importing.torch.values import Given
+    from rnnspec.importing.torch.values import Arguments
     from rnnspec.words import Activation, Statistic, WindowStatistic
 
 
@@ -95,11 +95,11 @@ def _pool_all(statistic: Statistic) -> Callable[..., Value]:
 def _activation(activation: Activation) -> Callable[..., Value]:
     def apply(m: Operators, x: Any, *settings: Any, inplace: bool = False, **named: Any) -> Value:
         del inplace  # the result is the same
-        wanted = _SETTINGS.get(activation, {})
-        given = dict(zip(wanted, settings, strict=False)) | named
-        if given.get("threshold", 0) > wanted.get("threshold", 0):
-            del given["threshold"]  # closer still
-        if len(settings) > len(wanted) or any(wanted.get(k) != v for k, v in given.items()):
+        defaults = _SETTINGS.get(activation, {})
+        values = dict(zip(defaults, settings, strict=False)) | named
+        if values.get("threshold", 0) > defaults.get("threshold", 0):
+            del values["threshold"]  # closer still
+        if len(settings) > len(defaults) or any(defaults.get(k) != v for k, v in values.items()):
             raise RefusedError("expected the default settings, received others", "E703")
         return layers.activate(m, x, activation)
 
@@ -192,13 +192,13 @@ _SHAPES = (
 )
 
 
-def call_function(m: Operators, name: str, given: Given) -> Value:
-    """Return the result of a function or a method; ``given`` is None if its arguments were refused.
+def call_function(m: Operators, name: str, arguments: Arguments) -> Value:
+    """Return the result of a function or a method; ``arguments`` are None if refused.
 
     Raises:
         RefusedError: rnnspec does not support it, or not in this place.
     """
-    args, kwargs = given or ((), {})
+    args, kwargs = arguments or ((), {})
     values = (*args, *kwargs.values())
     if name in _SIZES.split() and any(isinstance(value, Beside) for value in values):
         others = [v for v in values if isinstance(v, Value) and not isinstance(v, Beside)]
@@ -211,18 +211,18 @@ def call_function(m: Operators, name: str, given: Given) -> Value:
     function = _CALLS.get(name)
     if function is None:
         raise lacks_operation(name)
-    if given is None:
+    if arguments is None:
         return Unknown()
     first = {
         "input": "x", "tensor": "x", "tensors": "x", "self": "x", "other": "y", "axis": "dim",
         "keepdims": "keepdim", "exponent": "y",
     }  # fmt: skip
     renamed = {first.get(key, key): value for key, value in kwargs.items()}
-    wanted = signature(function)
+    accepted = signature(function)
     # PyTorch passes on arguments that nobody gave.
-    needed = {k: v for k, v in renamed.items() if v is not None or k in wanted.parameters}
+    needed = {k: v for k, v in renamed.items() if v is not None or k in accepted.parameters}
     try:
-        bound = wanted.bind(m, *args, **needed)
+        bound = accepted.bind(m, *args, **needed)
     except TypeError as error:
         message = f"'{name}': expected other arguments: {error}"
         raise RefusedError(message, "E703") from None

@@ -34,7 +34,7 @@ def multiply(m: Operators, x: Any, y: Any) -> Value:
     """Return steps multiplied by the weights of an attention, or a function of features."""
     if isinstance(x, State) and isinstance(y, State):
         return shapes.both(m.scope, (x, y), "mul")
-    if any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
+    if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
         weighted: Value = m.run("Mul", m.scope.operand(x), m.scope.operand(y))
         return weighted
     return _merge_directions(m, x, y, "Mul") or m.elementwise("Mul", (x, y), lacks_operation("mul"))
@@ -53,7 +53,7 @@ def divide(m: Operators, x: Any, y: Any) -> Value:
 
 def floor_divide(m: Operators, x: Any, y: Any) -> Value:
     """Return a quotient of sizes."""
-    if any(isinstance(each, Tensor) for each in (x, y)):
+    if any(isinstance(value, Tensor) for value in (x, y)):
         raise lacks_operation("floordiv")
     quotient: Value = m.run("Div", x, y)
     return quotient
@@ -61,7 +61,7 @@ def floor_divide(m: Operators, x: Any, y: Any) -> Value:
 
 def remainder(m: Operators, x: Any, y: Any) -> Value:
     """Return the remainder of sizes."""
-    if any(isinstance(each, Tensor) for each in (x, y)):
+    if any(isinstance(value, Tensor) for value in (x, y)):
         raise lacks_operation("mod")
     rest: Value = m.run("Mod", x, y)
     return rest
@@ -69,7 +69,7 @@ def remainder(m: Operators, x: Any, y: Any) -> Value:
 
 def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
     """Return the features of both directions combined, None if they are others."""
-    if not all(isinstance(each, Tensor) and each.half is not None for each in (x, y)):
+    if not all(isinstance(value, Tensor) and value.half is not None for value in (x, y)):
         return None
     try:
         merged: Value = m.run(op, x, y)
@@ -131,7 +131,7 @@ def write_out_steps(name: str) -> Callable[..., Value]:
 def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     """Put states, vectors or sequences side by side."""
     scope = m.scope
-    if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
+    if isinstance(x, tuple) and x and all(isinstance(part, State) for part in x):
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
         return shapes.both(scope, x, "concat")
@@ -152,10 +152,10 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
             "expected h[-2] and h[-1], the final states of both directions, or several sequences "
             f"or vectors, received {kinds}"
         )
-    if any(each.half is not None for each in parts):
+    if any(part.half is not None for part in parts):
         directions: Value = scope.layer_output(m.run("Concat", *parts, axis=dim))
         return directions
-    solid = [scope.layer_output(each) for each in parts]
+    solid = [scope.layer_output(part) for part in parts]
     first = solid[0]
     if any(part.axes != first.axes for part in solid):
         raise RefusedError("expected sequences or vectors with the axes in one order")
@@ -169,7 +169,7 @@ def matrix_product(m: Operators, x: Any, y: Any) -> Value:
     """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
     if isinstance(y, ModuleArray):
         return linear(m, x, replace(y, turned=not y.turned))
-    if not any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
+    if not any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
         raise lacks_operation("bmm")
     attended: Value = m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
     return attended
@@ -179,14 +179,14 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     """Return the output of a dense layer whose weight is that of the embedding."""
     scope = m.scope
     value = scope.layer_output(x)
-    arrays = (
+    outside = (
         isinstance(weight, ModuleArray)
         and not weight.turned
         and isinstance(bias, ModuleArray | None)
     )
     embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
     paths = [f"{step.modules[0]}.weight" for step in embeddings]
-    if not arrays or not any(scope.is_same(weight.path, path) for path in paths):
+    if not outside or not any(scope.is_same(weight.path, path) for path in paths):
         message = "expected the weight of the embedding, or nn.Linear; received another array"
         raise RefusedError(message, "E701")
     table = embeddings[0].layer
@@ -195,8 +195,8 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
         raise RefusedError("expected the features as the last axis")
     scope.fit_features(value.at, table.dim)
     layer = dense("linear", table.vocabulary, activation="linear", bias=bias is not None)
-    own = None if bias is None else {"bias": bias.path}
-    at = scope.add(replace(layer, tied=table.name), value.at, arrays=own, modules=())
+    arrays = None if bias is None else {"bias": bias.path}
+    at = scope.add(replace(layer, tied=table.name), value.at, arrays=arrays, modules=())
     return scope.result(value, at)
 
 
@@ -253,7 +253,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
 
 
 def is_of_features(x: Any, dim: Any) -> bool:
-    """Return whether an axis is that of the features of a tensor."""
+    """True if an axis is that of the features of a tensor."""
     axes = ("B", "F") if isinstance(x, State) else x.axes if isinstance(x, Tensor) else ()
     return type(dim) is int and -len(axes) <= dim < len(axes) and axes[dim] == "F"
 

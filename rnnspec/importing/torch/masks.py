@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.bounds import of_shapes
+from rnnspec.importing.graph.bounds import shape_bounds
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
 from rnnspec.importing.torch import layers, shapes
@@ -36,14 +36,14 @@ _INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.u
 _CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "torch.complex128")
 
 AT_LEAST_ONE = "at least 1 of "
-"""What the name of lengths begins with that were kept from being 0."""
+"""The prefix of the name of lengths that are at least 1."""
 
 
 # Dtypes and sizes
 
 
 def is_input(x: Any) -> bool:
-    """Return whether a value is the input."""
+    """True if a value is the input."""
     return (isinstance(x, Tensor) and not x.at and x.formula is None) or (
         isinstance(x, Known) and x.kind == "input"
     )
@@ -66,14 +66,14 @@ def detach(m: Operators, x: Any) -> Value:
 
 def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
     """Return a value in another dtype or on another device."""
-    for each in (*args, *kwargs.values()):
-        if str(each) == "torch.bool" and isinstance(x, Known):
+    for target in (*args, *kwargs.values()):
+        if str(target) == "torch.bool" and isinstance(x, Known):
             return as_mask(m, x)
-        if str(each) in _CASTS:
-            raise RefusedError(f"expected float32 or float64, received {each}", "E703")
-        if str(each) in _INTEGERS:
+        if str(target) in _CASTS:
+            raise RefusedError(f"expected float32 or float64, received {target}", "E703")
+        if str(target) in _INTEGERS:
             return long(m, x)
-        if str(each).startswith("torch.float"):
+        if str(target).startswith("torch.float"):
             return cast(m, x)
     return shapes.same(m, x)
 
@@ -113,7 +113,7 @@ def _sizes(m: Operators, x: Any) -> Known | None:
         case States(number=number, at=at, swapped=swapped):
             units = scope.width(at)
             shapes = [(count, number) if swapped else (number, count) for count in rows]
-            shapes = [(*each, (units or 0) // x.directions) for each in shapes]
+            shapes = [(*shape, (units or 0) // x.directions) for shape in shapes]
         case State(states=states):
             units = scope.width(states.at)
             shapes = [(count, (units or 0) // states.directions) for count in rows]
@@ -121,8 +121,8 @@ def _sizes(m: Operators, x: Any) -> Known | None:
             shapes = [(count,) for count in rows]
         case _:
             return None
-    bounds = of_shapes([list(each) for each in shapes])
-    return Known(tuple(np.array(each, np.int64) for each in shapes), bounds=bounds)
+    bounds = shape_bounds([list(shape) for shape in shapes])
+    return Known(tuple(np.array(shape, np.int64) for shape in shapes), bounds=bounds)
 
 
 def rank(m: Operators, x: Any) -> Value:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.bounds import bounded, number, size_of
+from rnnspec.importing.graph.bounds import interval, number, size_of
 from rnnspec.importing.graph.graph import DoubtError, Node
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import Budget, OperatorReader
@@ -60,7 +60,7 @@ class Operators:
         Raises:
             RefusedError: rnnspec does not support it, or not in this place.
         """
-        values: list[GraphValue] = [self.numbers(each) for each in inputs]
+        values: list[GraphValue] = [self.numbers(value) for value in inputs]
         node = self.node(op, len(values), outputs, **attributes)
         return list(self._reader.read(node, values))
 
@@ -79,7 +79,7 @@ class Operators:
             case Argument(name=name):
                 if name:
                     self.scope.note_lengths(name)
-                bounds = bounded(number(0), size_of(probes.steps))
+                bounds = interval(number(0), size_of(probes.steps))
                 named = f"{LENGTHS}{name}" if name else ""
                 return Known(probes.lengths, named, bounds=bounds)
             case int() | float() | list() | np.ndarray():
@@ -121,11 +121,11 @@ class Operators:
             RefusedError: they are something else.
         """
         scope = self.scope
-        if op == "Mul" and any(isinstance(each, ModuleArray) for each in operands):
+        if op == "Mul" and any(isinstance(operand, ModuleArray) for operand in operands):
             refused = RefusedError(ARRAY_OUTSIDE, "E701")
         refused.origin = refused.origin or scope.op
-        values = [self._operand(each, refused) for each in operands]
-        tensors = [each for each in values if isinstance(each, Tensor)]
+        values = [self._operand(operand, refused) for operand in operands]
+        tensors = [value for value in values if isinstance(value, Tensor)]
         for place, value in enumerate(values):
             if not isinstance(value, ModuleArray):
                 continue
@@ -137,16 +137,15 @@ class Operators:
             computed: Value = self.run(op, *values)
             return computed
         values = [
-            self.numbers(float(each)) if isinstance(each, int) else value
-            for each, value in zip(operands, values, strict=True)
+            self.numbers(float(operand)) if isinstance(operand, int) else value
+            for operand, value in zip(operands, values, strict=True)
         ]
-        sizes = [each for each in operands if is_size(each)]
+        sizes = [operand for operand in operands if is_size(operand)]
         if sizes:
             name = scope.op.where if scope.op else ""
             message = f"'{name}': expected no size beside {describe(tensors[0])}, received one"
             raise RefusedError(message, "E701")
-        is_mask = any(isinstance(each, Known) and each.same_array is None for each in values)
-        if is_mask:
+        if any(isinstance(value, Known) and value.same_array is None for value in values):
             return self.masked(op, *values)
         try:
             result = self.run(op, *values)
@@ -176,10 +175,10 @@ class Operators:
             RefusedError: rnnspec does not support it.
         """
         solid = [
-            self.scope.layer_output(each)
-            if isinstance(each, Tensor) and each.role == "plain"
-            else each
-            for each in values
+            self.scope.layer_output(value)
+            if isinstance(value, Tensor) and value.role == "plain"
+            else value
+            for value in values
         ]
         result: Value = self.run(op, *solid)
         if isinstance(result, Tensor) and result.filler is not None:
