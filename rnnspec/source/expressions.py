@@ -55,9 +55,9 @@ class ExpressionWriter:
     def _write_sides(
         self, left: Expression, operator: str, right: Expression, binding: int
     ) -> Code:
-        own = _BINDING[operator]
-        text = code(f"{{}} {operator} {{}}", self.write(left, own), self.write(right, own + 1))
-        return code("({})", text) if own < binding else text
+        rank = _BINDING[operator]
+        text = code(f"{{}} {operator} {{}}", self.write(left, rank), self.write(right, rank + 1))
+        return code("({})", text) if rank < binding else text
 
     def activate(self, function: str, value: Code | str) -> Code:
         """Return a value under a function."""

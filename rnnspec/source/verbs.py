@@ -135,8 +135,8 @@ class Verbs(ABC):
             arrays=arrays[0] if len(arrays) == 1 else code("tuple[{}]", listed(*arrays)),
             docstring=running_docstring(layer.statistic, masked=layer.masked),
             body=lines(
-                lines(self._comment(each), code("{} = {}", each.name, self.write(each.value)))
-                for each in results
+                lines(self._comment(result), code("{} = {}", result.name, self.write(result.value)))
+                for result in results
             ),
             returned=listed(*returned),
         )

@@ -130,13 +130,13 @@ class Walk(Verbs):
         if self.form not in self.checked_forms or self.form == "step":
             return {}
         # A layer that takes the output of another needs it after the activation.
-        taken = {name for names in nodes.sources(self.network).values() for name in names}
+        used = {name for names in nodes.sources(self.network).values() for name in names}
         return {
             name: layer
             for name, layer in self.network.results.items()
             if isinstance(layer, nodes.Dense)
             and layer.activation in self.losses
-            and layer.name not in taken
+            and layer.name not in used
         }
 
     def write(self, value: core.Expression) -> Code:

@@ -77,7 +77,7 @@ def _init(class_: CellClass, form: Form) -> Code:
         options.append(code("reverse: bool = False"))
     if form == "training":
         options.append(code("rngs: nnx.Rngs"))
-    kept = {
+    attributes = {
         # Of the initial state, and of the split of a kernel.
         "units": class_.sequences != "with_state"
         or len(compile_step(class_.first.cell, bias=class_.first.bias).products) > 1,
@@ -99,7 +99,7 @@ def _init(class_: CellClass, form: Form) -> Code:
     return code(
         """
         def __init__({arguments}) -> None:
-            {kept}
+            {attributes}
             {dropouts}
             {arrays}
         """,
@@ -110,7 +110,9 @@ def _init(class_: CellClass, form: Form) -> Code:
             code("*") if options else Code(),
             *options,
         ),
-        kept=lines(code("self.{} = {}", name, name) for name, is_kept in kept.items() if is_kept),
+        attributes=lines(
+            code("self.{} = {}", name, name) for name, used in attributes.items() if used
+        ),
         dropouts=dropouts,
         arrays=_drawn_arrays(class_) if form == "training" else _zero_arrays(class_.first),
     )

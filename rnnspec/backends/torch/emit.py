@@ -94,8 +94,8 @@ def source_fields(
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
     stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
-    own = walked_fields(node, _FIELDS[form])
-    return (own, _STEPWISE) if stepwise else (own,)
+    fields = walked_fields(node, _FIELDS[form])
+    return (fields, _STEPWISE) if stepwise else (fields,)
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
@@ -122,8 +122,8 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         about = (
             f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
         )
-        own = {layer.name: count(layer) for layer in network.layers}
-        zeros = sum(layer.parameters - own[layer.layer] for layer in redundant)
+        parameters_of = {layer.name: count(layer) for layer in network.layers}
+        zeros = sum(layer.parameters - parameters_of[layer.layer] for layer in redundant)
         description += [about, f"Parameters with it: {counts(network).total + zeros:,}."]
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
     takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))

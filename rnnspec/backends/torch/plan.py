@@ -138,7 +138,7 @@ def plan_layers(network: Network, form: Form) -> Network:
             layer = layers[index]
             # Not asdict, which would turn the cell and the initializers into dicts too.
             base = Recurrent if isinstance(layer, Recurrent) else Dropout
-            values: dict[str, Any] = {each.name: getattr(layer, each.name) for each in fields(base)}
+            values: dict[str, Any] = {key.name: getattr(layer, key.name) for key in fields(base)}
             if isinstance(layer, Recurrent):
                 name, dropout = network.layers[run[0]].name, max(rates, default=0.0)
                 stack = Stack(name=name, index=place, size=size, dropout=dropout)
@@ -238,7 +238,7 @@ def _following(
     run: list[int],
     fit: Alike,
     starts: Collection[str],
-    kept: Collection[str],
+    used_later: Collection[str],
 ) -> list[int]:
     """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
     # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
@@ -257,9 +257,9 @@ def _following(
     if not fit(upper, lower):
         return []
     inner = [layers[index] for index in (last, *following[:-1])]
-    taken = any(layer.name in kept for layer in inner)
+    is_used_later = any(layer.name in used_later for layer in inner)
     added = any(layers[index].name in starts or layers[index].source for index in following)
-    if taken or added:
+    if is_used_later or added:
         return []
     # A module has one dropout rate for all the places between its layers.
     if between is not None and _rate(between) != _rate(layers[following[0]]):

@@ -57,8 +57,8 @@ class TorchRuntime(Runtime):
         arrays = dict(child.named_parameters()) | _moving(child)
         if stack := stack_of(layer):
             # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
-            own = re.compile(rf"_l{stack.index}(_reverse)?$")
-            arrays = {name: array for name, array in arrays.items() if own.search(name)}
+            of_layer = re.compile(rf"_l{stack.index}(_reverse)?$")
+            arrays = {name: array for name, array in arrays.items() if of_layer.search(name)}
         return sum(array.numel() for array in arrays.values())
 
     def layer_type(self, model: nn.Module, layer: Layer) -> str:

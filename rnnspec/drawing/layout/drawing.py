@@ -204,7 +204,7 @@ class Drawing:
 
     def is_forked(self, layer: Layer) -> bool:
         """True if more than the next layer takes the output of a layer."""
-        takers = [other for other, taken in sources(self.network).items() if layer.name in taken]
+        takers = [other for other, names in sources(self.network).items() if layer.name in names]
         return layer.name in kept_outputs(self.network) or not self._starts.isdisjoint(takers)
 
     def entry(self, layer: Layer) -> Entry:
