@@ -85,8 +85,8 @@ class Mistake:
 
     ``instead`` are replacements in the text of the spec. An array that only the other network has
     is zeros. ``unmasked`` are layers that do not see the mask, and ``values`` change what a layer
-    gives. ``batches`` changes the input of all calls at once. ``kept`` is true if each call starts
-    from the state that the call before it has left, and ``training`` if batch norms use the batch.
+    gives. ``batches`` changes the input of all calls at once. ``keeps_state`` is true if each call
+    starts from the state that the one before has left, and ``training`` if norms use the batch.
     ``states`` changes the given states of a network in step form, and ``outputs`` each output but
     the states. With ``reversed_outputs``, they are in the opposite order.
     """
@@ -97,7 +97,7 @@ class Mistake:
     unmasked: tuple[str, ...] = ()
     values: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
     batches: Callable[[Sequence[Array]], Sequence[Array]] = tuple
-    kept: bool = False
+    keeps_state: bool = False
     training: bool = False
     states: Change = dict
     outputs: Callable[[Array], Array] = np.asarray
@@ -224,11 +224,11 @@ class Scenario:
         calls = _run(network, fitting, mistake.batches(batches), handed, mistake)
         spoiled = []
         for call in calls:
-            own = len(call.outputs) - len(handed)
-            outputs = [mistake.outputs(output) for output in call.outputs[:own]]
+            count = len(call.outputs) - len(handed)
+            outputs = [mistake.outputs(output) for output in call.outputs[:count]]
             if mistake.reversed_outputs:
                 outputs.reverse()
-            spoiled.append((*outputs, *call.outputs[own:]))
+            spoiled.append((*outputs, *call.outputs[count:]))
         return Fault(mistake.name, tuple(spoiled))
 
 
@@ -262,12 +262,12 @@ def _run(
     last: Arrays = {}
     for numbers in batches:
         zeros = {state.name: np.zeros((len(numbers), *state.shape)) for state in handed}
-        given = {name: last.get(name, first) for name, first in zeros.items()}
-        entering = mistake.states(given)
+        before = {name: last.get(name, first) for name, first in zeros.items()}
+        entering = mistake.states(before)
         if handed:
             first = _layers_states(entering)
         else:
-            first = _fitting(last, numbers) if mistake.kept else {}
+            first = _fitting(last, numbers) if mistake.keeps_state else {}
         with np.errstate(over="ignore", invalid="ignore"):
             result = reference.run(
                 network, arrays, numbers, training=mistake.training, states=first
@@ -284,7 +284,7 @@ def _run(
         kind = np.int64 if numbers.dtype.kind in "iu" else np.float32
         calls.append(
             Call(
-                (numbers.astype(kind), *(state.astype(np.float32) for state in given.values())),
+                (numbers.astype(kind), *(state.astype(np.float32) for state in before.values())),
                 (*outputs.values(), *after.values()),
             )
         )
@@ -319,11 +319,11 @@ def _changed_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
     return replace(other, states=result.states)
 
 
-def _layers_states(given: Arrays) -> dict[str, Array]:
+def _layers_states(by_name: Arrays) -> dict[str, Array]:
     """Return states by layer, (2, batch, units), from those by name."""
-    layers = {name.removesuffix("_h"): name for name in given if name.endswith("_h")}
+    layers = {name.removesuffix("_h"): name for name in by_name if name.endswith("_h")}
     return {
-        layer: np.stack([given[name], given.get(f"{layer}_c", np.zeros_like(given[name]))])
+        layer: np.stack([by_name[name], by_name.get(f"{layer}_c", np.zeros_like(by_name[name]))])
         for layer, name in layers.items()
     }
 

@@ -213,7 +213,7 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
     if failure is None or not cell.is_failure:
         return mark
     # In HTML, because each reader of Markdown has its own idea of a title with quotes or brackets.
-    details = re.sub(r"[^\w ,.:;-]", lambda found: f"&#{ord(found[0])};", str(cell))
+    details = re.sub(r"[^\w ,.:;-]", lambda match: f"&#{ord(match[0])};", str(cell))
     return f'<a href="#{failure.anchor}" title="{details}">{mark}</a>'
 
 
@@ -248,8 +248,8 @@ def _outcomes(row: Mapping[str, Cell]) -> Iterator[str]:
         like = f", as with {fault}" if fault else ""
         names = [f"`{case}`" for case in cells]
         # The table has all of them.
-        shown = names if len(names) <= _MOST_CASES else [*names[:3], f"{len(names) - 3} more"]
-        yield f"{state}{by}{like}: {', '.join(shown)}"
+        listed = names if len(names) <= _MOST_CASES else [*names[:3], f"{len(names) - 3} more"]
+        yield f"{state}{by}{like}: {', '.join(listed)}"
 
 
 if __name__ == "__main__":

@@ -48,26 +48,26 @@ def written_pages() -> dict[str, str | bytes]:
     Raises:
         ValueError: a link leads out of the site.
     """
-    found: dict[str, str | bytes] = {}
+    pages: dict[str, str | bytes] = {}
     for path in _sources():
         name = path.relative_to(ROOT).as_posix()
         if path.suffix != ".md":
-            found[_place(name)] = path.read_bytes()
+            pages[_place(name)] = path.read_bytes()
             continue
         text = path.read_text(encoding="utf-8")
         page = _HEADS.get(name, "") + owned(relinked(text, name), address())
         for theme in ("colour", "dark"):
             for picture, content in draw_pictures(path, theme).items():
                 place = _place(picture.relative_to(ROOT).as_posix())
-                found[place if theme == "colour" else dark(place)] = content
-        found[_place(name)] = _PICTURE.sub(lambda found: figure(found[1], found[2]), page)
-    return found
+                pages[place if theme == "colour" else dark(place)] = content
+        pages[_place(name)] = _PICTURE.sub(lambda match: figure(match[1], match[2]), page)
+    return pages
 
 
 def _sources() -> list[Path]:
     written = (ROOT / "docs").rglob("*")
-    kept = [each for each in written if each.is_file() and each.suffix not in {".py", ".pyc"}]
-    return sorted([*kept, *(ROOT / name for name in ELSEWHERE)])
+    files = [path for path in written if path.is_file() and path.suffix not in {".py", ".pyc"}]
+    return sorted([*files, *(ROOT / name for name in ELSEWHERE)])
 
 
 def _place(name: str) -> str:

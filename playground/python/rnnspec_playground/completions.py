@@ -68,7 +68,7 @@ def detail(schema: Schema) -> str:
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:
-        return listed([str(each) for each in schema["enum"][:4]], "or")
+        return listed([str(value) for value in schema["enum"][:4]], "or")
     if "anyOf" in schema:
         return "name or mapping"
     kinds = schema.get("type", "")
