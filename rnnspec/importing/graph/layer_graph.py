@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rnnspec.errors import Span
     from rnnspec.importing.imported import Account
@@ -89,14 +89,6 @@ class LayerGraph:
         self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
         self._widths[at] = self._width_of(at)
         return at
-
-    def infer_axes(
-        self, action: str, axes: Sequence[str], usual: Sequence[str], where: str = ""
-    ) -> None:
-        """Record the axes of an input or of a result if a spec has others, or another order."""
-        if tuple(axes) != tuple(usual):
-            model_axes, spec_axes = ", ".join(axes), ", ".join(usual)
-            self.account.infer(f"{action} ({model_axes}), the spec ({spec_axes})", where)
 
     def merge(self, at: int, merge: Merge) -> None:
         """Combine the directions of a recurrent layer in another way than side by side.

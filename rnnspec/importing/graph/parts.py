@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.provenance import check_slices
-from rnnspec.importing.graph.scope import Sequences, restart_longer
+from rnnspec.importing.graph.scope import restart_longer
 from rnnspec.importing.graph.shapes import (
     axis_number,
     constants,
@@ -20,7 +20,6 @@ from rnnspec.importing.graph.shapes import (
     with_axes,
 )
 from rnnspec.importing.graph.values import FinalStates, Known, Tensor, describe
-from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -258,10 +257,7 @@ def _last_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor | None:
     ) or set(totals) == {count}:
         return None
     solid = scope.in_place(scope.settle(replace(x, steps=None)))
-    real = tuple(mask[:, -count:] for mask in scope.sequences(solid.at).real)
-    layer = nodes.LastSteps(name="last_steps", input=(), count=count)
-    at = scope.add(layer, solid.at, sequences=Sequences((count,) * len(real), real))
-    return replace(solid, at=at)
+    return replace(solid, at=scope.add_last_steps(solid.at, count))
 
 
 def _take_rows(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:

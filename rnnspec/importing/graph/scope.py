@@ -188,6 +188,12 @@ class Scope(LayerGraph):
             return real
         return tuple(mask[rows] for mask, rows in zip(real, value.rows, strict=True))
 
+    def infer_axes(self, action: str, axes: Sequence[str], usual: str, where: str = "") -> None:
+        """Record the axes of an input or of a result if a spec has others, or another order."""
+        if tuple(axes) != tuple(usual):
+            model, spec = (describe(Tensor(0, tuple(letters))) for letters in (axes, usual))
+            self.account.infer(f"{action} {model}, the spec {spec}", where)
+
     # What a value is
 
     def as_tensor(self, value: Value) -> Tensor:
@@ -291,6 +297,12 @@ class Scope(LayerGraph):
             )
         axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
         return Tensor(self._repeated[tensor.at, count], axes)
+
+    def add_last_steps(self, at: int, count: int) -> int:
+        """Add the last steps of a sequence at a place, and return their place."""
+        real = tuple(mask[:, -count:] for mask in self.sequences(at).real)
+        layer = nodes.LastSteps(name="last_steps", input=(), count=count)
+        return self.add(layer, at, sequences=Sequences((count,) * len(real), real))
 
     def in_place(self, tensor: Tensor) -> Tensor:
         """Return a sequence whose real steps are where they are in its layer.

@@ -205,9 +205,7 @@ def _network_input(account: Account, reader: OnnxReader, arranged: Arranged) -> 
         account.infer(f"input.length {fixed}: the file takes sequences of {fixed} steps alone")
     if (rows := setting.size("B")) is not None:
         account.infer(f"any number of sequences; the file takes {rows} at a time")
-    letters = "BT" if setting.tokens else "BTF"
-    axes, usual = ([NAMES_OF_AXES[letter] for letter in word] for word in (setting.order, letters))
-    scope.infer_axes("the file takes", axes, usual)
+    scope.infer_axes("the file takes", setting.order, "BT" if setting.tokens else "BTF")
     if masked and (scope.is_counted or reader.lengths):
         lengths_remark = f"; the file takes lengths as its input {brief(reader.lengths)}"
         account.infer(

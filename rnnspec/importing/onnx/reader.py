@@ -18,7 +18,6 @@ from rnnspec.importing.graph.values import (
     Tensor,
     Unknown,
     describe,
-    name_axis,
 )
 from rnnspec.importing.onnx import scans
 from rnnspec.importing.onnx.recurrent import check_settings, read_recurrent
@@ -247,8 +246,7 @@ class OnnxReader:
             solid = scope.keep_last_step(solid, [result.at for _, result in self.results])
             letters_of_result = "BTF" if scope.is_sequence(solid.at) else "BF"
         where = brief(name) if len(self._graph.outputs) > 1 else ""
-        usual = list(map(name_axis, letters_of_result))
-        scope.infer_axes("the file returns", list(map(name_axis, solid.axes)), usual, where)
+        scope.infer_axes("the file returns", solid.axes, letters_of_result, where)
         self.results.append((name, solid))
 
 

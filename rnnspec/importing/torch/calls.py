@@ -92,10 +92,12 @@ def _pool_all(statistic: Statistic) -> Callable[..., Value]:
     return run
 
 
-def _activation(activation: Activation) -> Callable[..., Value]:
+def _activation(kind: str, activation: Activation) -> Callable[..., Value]:
+    """Return the function of an activation whose module is of the class ``kind``."""
+
     def apply(m: Operators, x: Any, *settings: Any, inplace: bool = False, **named: Any) -> Value:
         del inplace  # the result is the same
-        defaults = _SETTINGS.get(activation, {})
+        defaults: dict[str, Any] = layers.SETTINGS.get(kind, {})
         values = dict(zip(defaults, settings, strict=False)) | named
         if values.get("threshold", 0) > defaults.get("threshold", 0):
             del values["threshold"]  # closer still
@@ -116,7 +118,7 @@ def _clamp(m: Operators, x: Any, min: Any = None, max: Any = None) -> Value:  # 
         if max is not None or not isinstance(min, int | float) or not 0 <= min <= 1:
             message = f"expected lengths of at least 1, received limits {min} and {max}"
             raise RefusedError(message, "E703")
-        lengths: Known = m.run("Max", x, min)
+        lengths = m.compute("Max", x, min)
         name = lengths.name if min < 1 else f"{masks.AT_LEAST_ONE}{lengths.name}"
         return replace(lengths, name=name)
     return _between(m, x, min, max)
@@ -154,20 +156,6 @@ def _softmax(activation: Literal["softmax", "log_softmax"]) -> Callable[..., Val
         return layers.activate(m, x, activation, dim)
 
     return apply
-
-
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "elu": {"alpha": 1.0},
-    "softplus": {"beta": 1, "threshold": 20},
-}
-
-
-_ACTIVATIONS: dict[str, Activation] = {
-    "relu": "relu", "relu_": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "softsign": "softsign",
-    "silu": "silu", "selu": "selu", "elu": "elu", "hardsigmoid": "hard_sigmoid",
-    "softplus": "softplus",
-    "exp": "exponential",
-}  # fmt: skip
 
 
 # Calls
@@ -248,7 +236,13 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "repeat": shapes.repeat("Tile"),
     "expand": shapes.repeat("Expand"),
     **dict.fromkeys(("reshape", "view"), shapes.reshape),
-    **{name: _activation(value) for name, value in _ACTIVATIONS.items()},
+    **{
+        kind.lower(): _activation(kind, activation)
+        for kind, activation in layers.ACTIVATIONS.items()
+        if activation not in ("softmax", "log_softmax", "linear")
+    },
+    "relu_": _activation("ReLU", "relu"),
+    "exp": _activation("", "exponential"),
     **{name: _softmax(name) for name in ("softmax", "log_softmax")},
     **dict.fromkeys(("ne", "not_equal"), masks.compare("Differ", 0, masks.EXCHANGE)),
     **dict.fromkeys(("gt", "greater"), masks.compare("Greater", 0)),

@@ -35,8 +35,7 @@ def multiply(m: Operators, x: Any, y: Any) -> Value:
     if isinstance(x, State) and isinstance(y, State):
         return shapes.both(m.scope, (x, y), "mul")
     if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
-        weighted: Value = m.run("Mul", m.scope.operand(x), m.scope.operand(y))
-        return weighted
+        return m.run("Mul", m.scope.operand(x), m.scope.operand(y))
     return _merge_directions(m, x, y, "Mul") or m.elementwise("Mul", (x, y), lacks_operation("mul"))
 
 
@@ -55,16 +54,14 @@ def floor_divide(m: Operators, x: Any, y: Any) -> Value:
     """Return a quotient of sizes."""
     if any(isinstance(value, Tensor) for value in (x, y)):
         raise lacks_operation("floordiv")
-    quotient: Value = m.run("Div", x, y)
-    return quotient
+    return m.run("Div", x, y)
 
 
 def remainder(m: Operators, x: Any, y: Any) -> Value:
     """Return the remainder of sizes."""
     if any(isinstance(value, Tensor) for value in (x, y)):
         raise lacks_operation("mod")
-    rest: Value = m.run("Mod", x, y)
-    return rest
+    return m.run("Mod", x, y)
 
 
 def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
@@ -72,11 +69,10 @@ def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
     if not all(isinstance(value, Tensor) and value.half is not None for value in (x, y)):
         return None
     try:
-        merged: Value = m.run(op, x, y)
+        return m.run(op, x, y)
     except RefusedError:
         message = "expected the two directions of one layer, received others"
         raise RefusedError(message) from None
-    return merged
 
 
 def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
@@ -161,8 +157,7 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
         raise RefusedError("expected sequences or vectors with the axes in one order")
     if first.axes[shapes.axis_number(dim, len(first.axes))] != "F":
         raise RefusedError(f"dim: expected the features, received {dim}", "E703")
-    joined: Value = m.run("Concat", *solid, axis=dim)
-    return joined
+    return m.run("Concat", *solid, axis=dim)
 
 
 def matrix_product(m: Operators, x: Any, y: Any) -> Value:
@@ -171,8 +166,7 @@ def matrix_product(m: Operators, x: Any, y: Any) -> Value:
         return linear(m, x, replace(y, turned=not y.turned))
     if not any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
         raise lacks_operation("bmm")
-    attended: Value = m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
-    return attended
+    return m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
 
 
 def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
@@ -229,8 +223,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
     if value.role != "plain":
         if value.axes[shapes.axis_number(dim, rank)] != "T" or statistic != "sum":
             raise RefusedError("expected the sum over the steps, received other axes")
-        attended: Value = m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
-        return attended
+        return m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
     letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
     op = f"Reduce{statistic.capitalize()}"
     match letters:
@@ -243,10 +236,9 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
             return m.pending(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
         case "D" if not keepdim:
             try:
-                merged: Value = m.run(op, value, axes=(dim,), keepdims=0)
+                return m.run(op, value, axes=(dim,), keepdims=0)
             except RefusedError:
                 raise RefusedError("expected the sum or the mean of both directions") from None
-            return merged
         case _:
             shapes.axis_number(dim, rank)
             raise refused

@@ -40,7 +40,7 @@ ACTIVATIONS: dict[str, Activation] = {
 """The activations of PyTorch's modules by their class."""
 
 
-_SETTINGS: dict[str, dict[str, object]] = {
+SETTINGS: dict[str, dict[str, object]] = {
     "ELU": {"alpha": 1.0}, "Softplus": {"beta": 1.0, "threshold": 20.0},
     "Embedding": {"max_norm": None},
     "RNN": {"proj_size": 0}, "GRU": {"proj_size": 0}, "LSTM": {"proj_size": 0},
@@ -142,7 +142,7 @@ def _check_class(op: Op) -> str:
     ):
         message = f"its forward has been replaced, and is not read; expected that of nn.{kind}"
         raise RefusedError(message, "E701")
-    for setting, expected in _SETTINGS.get(kind, {}).items():
+    for setting, expected in SETTINGS.get(kind, {}).items():
         received = getattr(module, setting, expected)
         if received not in (expected, (expected,)):
             message = f"{setting}: expected {expected!r}, received {received!r}"
@@ -339,7 +339,7 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
                 "expected a softmax over the features, or over the steps of one score for each, "
                 "received another"
             )
-        weights: Tensor = m.run("Softmax", value, axis=dim)
+        weights = m.run_on(value, "Softmax", axis=dim)
         if weights.filler is None and m.scope.is_padded(weights.at):
             raise RefusedError("weighs padding, too; 'pooling: attention' leaves padding out")
         return weights

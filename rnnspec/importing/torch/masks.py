@@ -96,8 +96,7 @@ def size(m: Operators, x: Any, dim: Any = None) -> Value:
         return Beside()
     if dim is None:
         return sizes
-    whole: Value = m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
-    return whole
+    return m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
 
 
 def _sizes(m: Operators, x: Any) -> Known | None:
@@ -105,8 +104,7 @@ def _sizes(m: Operators, x: Any) -> Known | None:
     scope, rows = m.scope, m.scope.probes.rows
     match x:
         case Tensor() | Known():
-            sizes: Known = m.run("Shape", x)
-            return sizes
+            return m.compute("Shape", x)
         case ModuleArray(path=path, turned=turned):
             shape = tuple(scope.tensors[path].shape)
             shapes = [shape[::-1] if turned else shape] * len(rows)
@@ -162,8 +160,7 @@ def attribute(m: Operators, x: Any, name: str) -> Value:
 def arange(m: Operators, *ends: Any, **_: Any) -> Value:
     """Return numbers in a row."""
     start, limit, step = (0, *ends, 1) if len(ends) == 1 else (*ends, 1)[:3]
-    numbers: Value = m.run("Range", start, limit, step)
-    return numbers
+    return m.run("Range", start, limit, step)
 
 
 def zeros(m: Operators, *_: Any, **named: Any) -> Value:
@@ -234,8 +231,7 @@ def _not_zero(m: Operators, x: Any) -> Known:
         received = "features" if is_input(x) else describe(x)
         message = f"expected the tokens of the input, whose padding is 0, received {received}"
         raise RefusedError(f"{message}; give lengths as an argument of forward")
-    mask: Known = m.run("Not", m.run("Equal", x, 0))
-    return mask
+    return m.compute("Not", m.run("Equal", x, 0))
 
 
 EXCHANGE = "; exchange the two tokens in the vocabulary, and their rows of the embedding"
@@ -246,7 +242,7 @@ def compare(op: str, expected: int, advice: str = "") -> Callable[..., Value]:
 
     def run(m: Operators, x: Any, y: Any) -> Value:
         if isinstance(x, Known | Argument) and not is_input(x):
-            result: Known = m.run("Equal" if op == "Differ" else op, x, y)
+            result = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
         mask = _not_zero(m, x)
         if op == "Less":
@@ -263,8 +259,7 @@ def invert(m: Operators, x: Any) -> Value:
     """Return which tokens are 0, or are not if ``x`` says which are."""
     if not isinstance(x, Known):
         raise RefusedError(f"expected which tokens are 0, received {describe(x)}")
-    inverted: Known = m.run("Not", x)
-    return inverted
+    return m.compute("Not", x)
 
 
 def count_nonzero(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -300,5 +295,4 @@ def reduce_numbers(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) ->
     known = m.as_integers(x)
     axes = None if dim is None else (shapes.axis_number(dim, known.samples[0].ndim),)
     named = {} if axes is None else {"axes": axes}
-    reduced: Value = m.run(f"Reduce{op}", known, keepdims=int(keepdim), **named)
-    return reduced
+    return m.run(f"Reduce{op}", known, keepdims=int(keepdim), **named)

@@ -54,7 +54,7 @@ class Operators:
         names = ("",) * inputs, ("",) * outputs
         return Node(now.where, op, "", *names, attributes, place=now.place)
 
-    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Any]:
+    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Value]:
         """Return the outputs of an operator for values, numbers and arrays of numbers.
 
         Raises:
@@ -62,15 +62,28 @@ class Operators:
         """
         values: list[GraphValue] = [self.numbers(value) for value in inputs]
         node = self.node(op, len(values), outputs, **attributes)
-        return list(self._reader.read(node, values))
+        results: list[Any] = [*self._reader.read(node, values)]
+        return results
 
-    def run(self, op: str, *inputs: Any, **attributes: Any) -> Any:
+    def run(self, op: str, *inputs: Any, **attributes: Any) -> Value:
         """Return the output of an operator for values, numbers and arrays of numbers.
 
         Raises:
             RefusedError: rnnspec does not support it, or not in this place.
         """
         return self.several(op, *inputs, **attributes)[0]
+
+    def run_on(self, tensor: Tensor, op: str, *inputs: Any, **attributes: Any) -> Tensor:
+        """Return the tensor that an operator makes of one; see ``run``."""
+        result = self.run(op, tensor, *inputs, **attributes)
+        assert isinstance(result, Tensor), "a tensor makes one"
+        return result
+
+    def compute(self, op: str, *inputs: Any, **attributes: Any) -> Known:
+        """Return the numbers that an operator makes of numbers; see ``run``."""
+        known = self.run(op, *inputs, **attributes)
+        assert isinstance(known, Known), "numbers alone make numbers"
+        return known
 
     def numbers(self, value: Any) -> Any:
         """Return plain numbers and lengths as known numbers, and other values as they are."""
@@ -95,19 +108,16 @@ class Operators:
         """Return truth values as 0 and 1; other numbers are as they are."""
         known: Known = self.numbers(value)
         if known.samples[0].dtype == np.bool_:
-            cast: Known = self.run("Cast", known, to=_INT)
-            return cast
+            return self.compute("Cast", known, to=_INT)
         return known
 
     def as_floats(self, value: Any) -> Known:
         """Return known numbers as real ones."""
-        cast: Known = self.run("Cast", value, to=_DOUBLE)
-        return cast
+        return self.compute("Cast", value, to=_DOUBLE)
 
     def as_truth(self, value: Any) -> Known:
         """Return known numbers as truth values."""
-        cast: Known = self.run("Cast", value, to=_BOOL)
-        return cast
+        return self.compute("Cast", value, to=_BOOL)
 
     def elementwise(self, op: str, operands: Sequence[Any], refused: RefusedError) -> Value:
         """Return the result of an operator on each number of tensors and of known numbers.
@@ -134,8 +144,7 @@ class Operators:
                 raise refused
             values[place] = known
         if not tensors:
-            computed: Value = self.run(op, *values)
-            return computed
+            return self.run(op, *values)
         values = [
             self.numbers(float(operand)) if isinstance(operand, int) else value
             for operand, value in zip(operands, values, strict=True)

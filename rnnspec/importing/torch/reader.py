@@ -10,7 +10,6 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import Setting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
-    NAMES_OF_AXES,
     Argument,
     Known,
     RestartError,
@@ -253,16 +252,11 @@ class ModuleReader:
         return scope.is_padded(value.at) or (scope.masks and scope.is_sequence(value.at))
 
     def _say_layout(self, value: Tensor) -> None:
-        scope, names = self.scope, NAMES_OF_AXES
-        order = scope.probes.setting.order
-        usual = [names[axis] for axis in "BTF"[: len(order)]]
-        scope.infer_axes("the module takes", [names[axis] for axis in order], usual)
-        if scope.is_sequence(value.at):
-            batch_first = sorted(value.axes, key="BTF".index)
-            axes, usual = (
-                [names[axis] for axis in letters] for letters in (value.axes, batch_first)
-            )
-            scope.infer_axes("the module returns", axes, usual)
+        order = self.scope.probes.setting.order
+        self.scope.infer_axes("the module takes", order, "BTF"[: len(order)])
+        if self.scope.is_sequence(value.at):
+            batch_first = "".join(sorted(value.axes, key="BTF".index))
+            self.scope.infer_axes("the module returns", value.axes, batch_first)
 
 
 def _order_axes(axes: tuple[str, ...]) -> tuple[int, ...]:

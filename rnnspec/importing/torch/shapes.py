@@ -9,7 +9,6 @@ import numpy as np
 
 from rnnspec.errors import listed
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.scope import Sequences
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Argument, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     LENGTHS,
@@ -103,8 +102,7 @@ def _in_order(m: Operators, x: Any, order: tuple[int, ...]) -> Value:
             raise RefusedError("expected an exchange of layers and batch, received other axes")
         return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
     value = x if isinstance(x, Known) else _movable(m.scope, x)
-    moved: Value = m.run("Transpose", value, perm=order)
-    return moved
+    return m.run("Transpose", value, perm=order)
 
 
 def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -134,8 +132,7 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
 def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
     """Give a value an axis of size 1."""
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
-    added: Value = m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
-    return added
+    return m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
 
 
 def repeat(op: str) -> Callable[..., Value]:
@@ -146,12 +143,10 @@ def repeat(op: str) -> Callable[..., Value]:
         several = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
         try:
             # As many as there are.
-            target = join_sizes(m, [1 if size == -1 else size for size in several])
-            repeated: Value = m.run(op, value, target)
+            return m.run(op, value, join_sizes(m, [1 if n == -1 else n for n in several]))
         except RefusedError:
             message = "expected a vector repeated as steps: unsqueeze(1).repeat(1, STEPS, 1)"
             raise RefusedError(message) from None
-        return repeated
 
     return run
 
@@ -161,8 +156,7 @@ def join_sizes(m: Operators, sizes: Any) -> Known:
     if not all(isinstance(size, int | Known) for size in sizes):
         raise RefusedError("expected sizes, received others", "E703")
     parts = [m.run("Reshape", m.numbers(size), [-1]) for size in sizes]
-    shape: Known = m.run("Concat", *parts, axis=0)
-    return shape
+    return m.compute("Concat", *parts, axis=0)
 
 
 def flatten(m: Operators, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
@@ -188,8 +182,7 @@ def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
         case Tensor():
             return _reshape_tensor(m, x, sizes)
         case Known() | Argument():
-            reshaped: Value = m.run("Reshape", x, join_sizes(m, sizes))
-            return reshaped
+            return m.run("Reshape", x, join_sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
 
@@ -213,7 +206,7 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
         if type(sizes[1]) is int and sizes[1] > 0:
             return scope.flatten(value, sizes[1])
     try:
-        result: Tensor = m.run("Reshape", value, join_sizes(m, sizes))
+        result = m.run_on(value, "Reshape", join_sizes(m, sizes))
     except (RefusedError, RestartError):
         raise RefusedError(_OTHER_SHAPE, "E701") from None
     if any("TF" in axis for axis in result.axes):
@@ -253,14 +246,13 @@ def gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
     """Return the steps at an index for each element."""
     value = _movable(m.scope, x)
     axis = axis_number(dim, len(value.axes))
-    gathered: Tensor = m.run("GatherElements", value, index, axis=axis)
+    gathered = m.run_on(value, "GatherElements", index, axis=axis)
     return m.scope.layer_output(gathered) if gathered.axis("T") < 0 else gathered
 
 
 def expand_as(m: Operators, x: Any, other: Any) -> Value:
     """Repeat a value in the shape of another one."""
-    expanded: Value = m.run("Expand", m.numbers(x), m.run("Shape", other))
-    return expanded
+    return m.run("Expand", m.numbers(x), m.run("Shape", other))
 
 
 def item(m: Operators, x: Any, index: Any) -> Value:
@@ -403,10 +395,7 @@ def _last_steps(scope: ModuleScope, x: Tensor, count: int) -> Tensor:
     value = scope.layer_output(x)
     if scope.is_padded(value.at):
         raise RefusedError("reads the last steps, which are padding in a shorter sequence")
-    real = tuple(mask[:, -count:] for mask in scope.sequences(value.at).real)
-    layer = nodes.LastSteps(name="last_steps", input=(), count=count)
-    sequences = Sequences((count,) * len(real), real)
-    return scope.result(value, scope.add(layer, value.at, sequences=sequences))
+    return scope.result(value, scope.add_last_steps(value.at, count))
 
 
 def _leading(index: Any, number: int) -> Any:
