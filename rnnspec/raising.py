@@ -209,8 +209,8 @@ class _Reader:
                 model = models.MaxPool
                 return keys | _without_defaults(model, stride=stride, padding=window.padding)
             case nodes.Concat():
-                taken = self._defaults if not self.placed else {}
-                of = [taken.get(name, name) for name in layer.of]
+                defaults = self._defaults if not self.placed else {}
+                of = [defaults.get(name, name) for name in layer.of]
                 return {"type": "concat", **self.name(layer), "of": of}
             case (
                 nodes.Dense()
@@ -373,8 +373,8 @@ class _Reader:
     def _is_key(self, dropout: nodes.Dropout) -> bool:
         """True if a key can say a dropout, rather than an item of its own."""
         # A key with the rate 0 makes no layer.
-        own = dropout.variational or not dropout.rate
-        return self._has_default_name(dropout) and not own
+        needs_item = dropout.variational or not dropout.rate
+        return self._has_default_name(dropout) and not needs_item
 
     def _hidden(self) -> Words:
         """Read a hidden layer, and its dropout if it is dense."""

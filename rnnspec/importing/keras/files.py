@@ -67,11 +67,11 @@ class StoredModel:
         return any("vars" in path.split("/") for path, _ in self.file.arrays(self.group, ""))
 
     def match_arrays(
-        self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]
+        self, account: Account, layers: Sequence[Foreign], with_arrays: Sequence[Foreign]
     ) -> LayerArrays:
-        """Match the arrays to all ``layers``, of which ``own`` have some."""
+        """Match the arrays to all ``layers``, of which some are ``with_arrays``."""
         if self.file.states(self.group, "layer_names", "layer_names0"):
-            return Named(self.file, self.group, account, own)
+            return Named(self.file, self.group, account, with_arrays)
         return Numbered(self.file, account, layers)
 
 

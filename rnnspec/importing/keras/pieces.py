@@ -142,8 +142,8 @@ def has_arrays(piece: Piece) -> bool:
         case Layer(node=nodes.Dense()):
             return not piece.layer.tied
         case Layer(node=node):
-            own = nodes.Embedding | nodes.Recurrent | nodes.Conv | nodes.BatchNorm
-            return isinstance(node, own)
+            kinds = nodes.Embedding | nodes.Recurrent | nodes.Conv | nodes.BatchNorm
+            return isinstance(node, kinds)
         case _:
             return False
 

@@ -212,11 +212,11 @@ class Settings:
         for role in roles:
             self.leave_training(f"{role}_regularizer", f"{role}_constraint")
         self.leave_training("activity_regularizer")
-        taken = {
+        by_role = {
             role: initializer(self.take(f"{role}_initializer", _INITIALIZERS[role]))
             for role in roles
         }
-        return {role: value for role, value in taken.items() if bias or role != "bias"}
+        return {role: value for role, value in by_role.items() if bias or role != "bias"}
 
     def drop(self, *keys: str) -> None:
         """Take settings that change no number that the model computes."""
@@ -461,7 +461,7 @@ def layer_activation(settings: Settings) -> nodes.Activation:
             if inner.custom:
                 return dense_activation(settings)
             settings.drop("activation")
-            with settings.inside(path, inner.config) as own:
-                return ACTIVATIONS[kind](own)
+            with settings.inside(path, inner.config) as inner_settings:
+                return ACTIVATIONS[kind](inner_settings)
         case _:
             return dense_activation(settings)

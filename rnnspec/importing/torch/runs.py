@@ -18,7 +18,7 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.assemble import ImportedSpec
+    from rnnspec.importing.assemble import ImportedModel
     from rnnspec.importing.torch.values import Layout
     from rnnspec.slots import Array
 
@@ -45,7 +45,7 @@ class _Inputs:
 
 
 def compare_module(
-    module: Any, example: tuple[Any, ...], imported: ImportedSpec, layout: Layout
+    module: Any, example: tuple[Any, ...], imported: ImportedModel, layout: Layout
 ) -> str:
     """Check that a network has the results of its module, on an example and on random inputs.
 
@@ -85,7 +85,7 @@ def compare_module(
 class _Runs:
     """The module and its network, each in both dtypes, made when they are first needed."""
 
-    def __init__(self, module: Any, imported: ImportedSpec, layout: Layout) -> None:
+    def __init__(self, module: Any, imported: ImportedModel, layout: Layout) -> None:
         self._module = module
         self._imported = imported
         self._layout = layout
