@@ -67,7 +67,7 @@ def _drops_input(class_: CellClass) -> bool:
 
 
 def _is_dropped(class_: CellClass) -> bool:
-    """Return true if in training each gate has its own masks, on the state and a dropped input."""
+    """True if in training each gate has its own masks, on the state and a dropped input."""
     return class_.first.recurrent_dropout > 0
 
 

@@ -278,7 +278,7 @@ _INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "
 
 
 def _alike(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if the two layers have the same settings, except for their initial weights."""
+    """True if the two layers have the same settings, except for their initial weights."""
     cells = [
         replace(layer.cell, forget_bias=0.0) if isinstance(layer.cell, LSTM) else layer.cell
         for layer in (upper, lower)
@@ -287,17 +287,17 @@ def _alike(upper: Recurrent, lower: Recurrent) -> bool:
 
 
 def _drawn_alike(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if the two layers have the same settings, and initial weights drawn alike."""
+    """True if the two layers have the same settings, and initial weights drawn alike."""
     return _equal_but(_OWN, upper, lower)
 
 
 def _equal_but(names: tuple[str, ...], upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if every other field is equal, those of the future included."""
+    """True if every other field is equal, those of the future included."""
     return replace(lower, **{name: getattr(upper, name) for name in names}) == upper
 
 
 def _continues(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if ``lower`` can be one more layer in the module of ``upper``, if it is alike."""
+    """True if ``lower`` can be one more layer in the module of ``upper``, if it is alike."""
     # A fused stack has no per-sequence dropout between its layers, and with padding each direction
     # has its own order.
     plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)

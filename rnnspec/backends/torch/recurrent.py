@@ -138,12 +138,12 @@ def _forward(class_: CellClass) -> Code:
 
 
 def _is_stepped(class_: CellClass) -> bool:
-    """Return true if the class takes the state before a chunk, and returns that after it."""
+    """True if the class takes the state before a chunk, and returns that after it."""
     return plan_of(class_.first).form == "step"
 
 
 def _is_by_gate(class_: CellClass) -> bool:
-    """Return true if in training each gate has its own mask on the state, so its own product."""
+    """True if in training each gate has its own mask on the state, so its own product."""
     return class_.first.recurrent_dropout > 0 and len(gates(class_.first.cell)) > 1
 
 

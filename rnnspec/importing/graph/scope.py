@@ -76,7 +76,6 @@ class Scope(LayerGraph):
         self.embedding = 0
         self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
-        self._finals: dict[int, int] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()

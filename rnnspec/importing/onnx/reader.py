@@ -168,17 +168,14 @@ class OnnxReader:
             try:
                 outputs = self._outputs(node, inputs)
             except RefusedError as refused:
-                self._note_refusal(node, refused)
+                # The reason may be a node before it.
+                cause = refused.origin if isinstance(refused.origin, Node) else node
+                if all(other is not refused for _, other in self._refused):
+                    self._refused.append((cause, refused))
                 outputs = (Unknown(),) * len(node.outputs)
             self._budget.spend_on(outputs, inputs)
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
-
-    def _note_refusal(self, node: Node, refused: RefusedError) -> None:
-        """Note why a node is refused; the reason may be a node before it."""
-        cause = refused.origin if isinstance(refused.origin, Node) else node
-        if all(other is not refused for _, other in self._refused):
-            self._refused.append((cause, refused))
 
     def _outputs(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
         if node.domain:

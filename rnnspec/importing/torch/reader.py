@@ -34,7 +34,7 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.probes import Probes
@@ -235,7 +235,12 @@ class ModuleReader:
         return Layout(
             order=self._order,
             results=tuple(
-                ResultLayout(name, _order_axes(value.axes), self._is_padded(value))
+                ResultLayout(
+                    name,
+                    order=tuple(map(value.axes.index, _batch_first(value.axes))),
+                    padded=scope.is_padded(value.at)
+                    or (scope.masks and scope.is_sequence(value.at)),
+                )
                 for name, value in self.results
             ),
             inputs=len(self._inputs),
@@ -246,22 +251,16 @@ class ModuleReader:
             casts=scope.casts,
         )
 
-    def _is_padded(self, value: Tensor) -> bool:
-        """True if a result has steps of padding."""
-        scope = self.scope
-        return scope.is_padded(value.at) or (scope.masks and scope.is_sequence(value.at))
-
     def _say_layout(self, value: Tensor) -> None:
         order = self.scope.probes.setting.order
         self.scope.infer_axes("the module takes", order, "BTF"[: len(order)])
         if self.scope.is_sequence(value.at):
-            batch_first = "".join(sorted(value.axes, key="BTF".index))
-            self.scope.infer_axes("the module returns", value.axes, batch_first)
+            self.scope.infer_axes("the module returns", value.axes, _batch_first(value.axes))
 
 
-def _order_axes(axes: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the order of axes in which the batch is first, then the steps."""
-    return tuple(sorted(range(len(axes)), key=lambda axis: "BTF".index(axes[axis])))
+def _batch_first(axes: Iterable[str]) -> str:
+    """Return axes with the batch first, then the steps."""
+    return "".join(sorted(axes, key="BTF".index))
 
 
 def _names(value: Any) -> Iterator[str]:
