@@ -183,7 +183,7 @@ class Scenario:
 
     def _draw(self, seed: int) -> Drawn:
         network = in_form(self.program.network, self.form)
-        arrays = _rounded(_changed(self.arrays, draw_scaled(network, seed)))
+        arrays = _round_to_float32(_apply_changes(self.arrays, draw_scaled(network, seed)))
         rng = np.random.default_rng((seed, 1))
         batches = [batch.draw(network.input, rng) for batch in self.batches]
         handed = states(network) if self.form == "step" else ()
@@ -215,7 +215,7 @@ class Scenario:
             assert masked.masked, f"{self.name}: {name} has no mask"
             layers[name] = replace(masked, masked=False)
         network = replace(network, layers=tuple(layers.values()))
-        changed = _changed(mistake.arrays, arrays)
+        changed = _apply_changes(mistake.arrays, arrays)
         shapes = {name: param.shape for name, _, param in named_params(network)}
         fitting = {name: changed.get(name, np.zeros(shape)) for name, shape in shapes.items()}
         for name, shape in shapes.items():
@@ -237,13 +237,13 @@ def _network(text: str) -> Network:
     return pipeline.reads(text).network
 
 
-def _changed(changes: Sequence[Change], arrays: Arrays) -> Arrays:
+def _apply_changes(changes: Sequence[Change], arrays: Arrays) -> Arrays:
     for change in changes:
         arrays = change(arrays)
     return arrays
 
 
-def _rounded(arrays: Arrays) -> dict[str, Array]:
+def _round_to_float32(arrays: Arrays) -> dict[str, Array]:
     return {name: array.astype(np.float32).astype(np.float64) for name, array in arrays.items()}
 
 
@@ -267,20 +267,20 @@ def _run(
         if handed:
             first = _layers_states(entering)
         else:
-            first = _fitting(last, numbers) if mistake.keeps_state else {}
+            first = _states_that_fit(last, numbers) if mistake.keeps_state else {}
         with np.errstate(over="ignore", invalid="ignore"):
             result = reference.run(
                 network, arrays, numbers, training=mistake.training, states=first
             )
             for layer, change in mistake.values.items():
-                result = _changed_value(network, arrays, numbers, result, layer, change)
+                result = _change_value(network, arrays, numbers, result, layer, change)
             for state in handed:
                 if state.kind == "sum":
                     add = partial(np.add, entering[state.name])
-                    result = _changed_value(network, arrays, numbers, result, state.layer, add)
+                    result = _change_value(network, arrays, numbers, result, state.layer, add)
         outputs = reference.split_outputs(network, result.output)
         after = {state.name: _state_after(result, state) for state in handed}
-        last = _rounded(after) if handed else dict(result.states)
+        last = _round_to_float32(after) if handed else dict(result.states)
         kind = np.int64 if numbers.dtype.kind in "iu" else np.float32
         calls.append(
             Call(
@@ -301,7 +301,7 @@ def _state_after(result: FullTrace, state: State) -> Array:
     return value
 
 
-def _changed_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
+def _change_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
     network: Network,
     arrays: Arrays,
     numbers: Array,
@@ -328,7 +328,7 @@ def _layers_states(by_name: Arrays) -> dict[str, Array]:
     }
 
 
-def _fitting(last: Arrays, numbers: Array) -> dict[str, Array]:
+def _states_that_fit(last: Arrays, numbers: Array) -> dict[str, Array]:
     """Return the states that another batch has left, if it had as many sequences."""
     return {name: state for name, state in last.items() if state.shape[1] == len(numbers)}
 

@@ -20,6 +20,6 @@ def has_owner(url: str) -> bool:
     return not url.endswith(f"/{_PLACEHOLDER}")
 
 
-def owned(page: str, url: str) -> str:
+def name_owner(page: str, url: str) -> str:
     """Return a page with the owner of the repository in place of OWNER."""
     return page.replace(_PLACEHOLDER, "/".join(url.split("/")[-2:]))

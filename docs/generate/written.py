@@ -12,7 +12,7 @@ from pathlib import Path
 from docs.generate.examples import ROOT, Command, File, examples, provide
 from docs.generate.markdown import dark, figure
 from docs.generate.reference.codes import PLACES
-from docs.generate.repository import address, owned
+from docs.generate.repository import address, name_owner
 from rnnspec.cli.app import app
 
 ELSEWHERE = {
@@ -55,7 +55,7 @@ def written_pages() -> dict[str, str | bytes]:
             pages[_place(name)] = path.read_bytes()
             continue
         text = path.read_text(encoding="utf-8")
-        page = _HEADS.get(name, "") + owned(relinked(text, name), address())
+        page = _HEADS.get(name, "") + name_owner(relink(text, name), address())
         for theme in ("colour", "dark"):
             for picture, content in draw_pictures(path, theme).items():
                 place = _place(picture.relative_to(ROOT).as_posix())
@@ -83,7 +83,7 @@ def _place(name: str) -> str:
             return ELSEWHERE.get(name) or GENERATED.get(name, "")
 
 
-def relinked(text: str, name: str) -> str:
+def relink(text: str, name: str) -> str:
     """Return a page whose relative links lead to places in the site."""
     folder, start = posixpath.dirname(name), posixpath.dirname(_place(name)) or "."
 

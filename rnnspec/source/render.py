@@ -72,12 +72,12 @@ def comment(text: str) -> str:
     lines = [
         line
         for paragraph in paragraphs
-        for line in _wrapped(printable(_HEEDED.sub(r'"\g<0>"', paragraph)))
+        for line in _wrap(printable(_HEEDED.sub(r'"\g<0>"', paragraph)))
     ]
     return "\n".join(f"# {line}" for line in lines)
 
 
-def _wrapped(paragraph: str) -> list[str]:
+def _wrap(paragraph: str) -> list[str]:
     # Most lines are short, and textwrap is slow even for those.
     if len(paragraph) <= _WIDTH:
         return [paragraph]

@@ -68,19 +68,19 @@ def _layers(defined: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _values(schema: Schema) -> str:
-    rows = [(f"`{value}`", meaning) for value, meaning in sorted(set(_described(schema)))]
+    rows = [(f"`{value}`", meaning) for value, meaning in sorted(set(_meanings_of(schema)))]
     return "\n".join(["## Every value\n", table(("value", "meaning"), rows)])
 
 
-def _described(schema: object) -> Iterator[tuple[str, str]]:
+def _meanings_of(schema: object) -> Iterator[tuple[str, str]]:
     """Yield each value that a key with fixed values accepts, with its meaning."""
     match schema:
         case dict():
             yield from zip(schema.get("enum", []), schema.get("enumDescriptions", []), strict=False)
-            yield from _described(list(schema.values()))
+            yield from _meanings_of(list(schema.values()))
         case list():
             for item in schema:
-                yield from _described(item)
+                yield from _meanings_of(item)
         case _:
             pass
 

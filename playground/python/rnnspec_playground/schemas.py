@@ -18,9 +18,9 @@ def at(path: Path, data: Any) -> list[Schema]:
     schemas: list[Any] = [_root()]
     node = data
     for step in path:
-        schemas = [inner for schema in schemas for inner in _inside(schema, step, node)]
+        schemas = [inner for schema in schemas for inner in _child_schemas(schema, step, node)]
         node = child(node, step)
-    return [schema for schema in schemas for schema in _applying(schema, node)]
+    return [inner for schema in schemas for inner in _schemas_of(schema, node)]
 
 
 def properties(path: Path, data: Any) -> dict[str, Schema]:
@@ -41,9 +41,9 @@ def _root() -> Schema:
     return json_schema(reserved_names())
 
 
-def _inside(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
+def _child_schemas(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
     """Yield the schemas of a child of ``node``, which ``schema`` describes."""
-    for part in _applying(schema, node):
+    for part in _schemas_of(schema, node):
         if isinstance(step, str):
             yield from (part["properties"][step],) if step in part.get("properties", {}) else ()
         else:
@@ -60,19 +60,19 @@ def _items(schema: Schema, index: int) -> Iterator[Any]:
             return
 
 
-def _applying(schema: Any, node: Any) -> Iterator[Schema]:
+def _schemas_of(schema: Any, node: Any) -> Iterator[Schema]:
     """Yield the schemas without conditions that ``schema`` applies to ``node``."""
     if not isinstance(schema, dict):
         return
     yield schema
     if "$ref" in schema:
-        yield from _applying(_root()["definitions"][schema["$ref"].rpartition("/")[2]], node)
+        yield from _schemas_of(_root()["definitions"][schema["$ref"].rpartition("/")[2]], node)
     parts = [*schema.get("allOf", ()), *schema.get("anyOf", ())]
     holds = _holds(schema["if"], node) if "if" in schema else None
     if holds is not None:
         parts.append(schema.get("then" if holds else "else"))
     for part in parts:
-        yield from _applying(part, node)
+        yield from _schemas_of(part, node)
 
 
 def _holds(condition: Schema, node: Any) -> bool | None:

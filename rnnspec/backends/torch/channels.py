@@ -56,7 +56,7 @@ def _trim(run: list[nodes.Layer]) -> Iterator[tuple[nodes.Layer, ...]]:
 _SHORT = LINE_LENGTH - len(8 * " ")
 
 
-def transposed(compute: Code, *, first: bool, last: bool) -> Code:
+def transpose_around(compute: Code, *, first: bool, last: bool) -> Code:
     """Return the statements of a layer of a run, with the transposes before and after the run."""
     transpose = code("x = x.transpose(1, 2)")
     if first and last and compute.startswith("x = self.") and "\n" not in compute:

@@ -202,7 +202,7 @@ class TorchWalk(Walk):
         module, compute = super()._write(layer)
         if run := self._runs.get(layer.name):
             first, last = layer is run[0], layer is run[-1]
-            compute = channels.transposed(compute, first=first, last=last)
+            compute = channels.transpose_around(compute, first=first, last=last)
         return module, compute
 
     @cached_property

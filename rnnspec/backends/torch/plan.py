@@ -164,16 +164,16 @@ def stepwise_reason(layer: Recurrent) -> str:
         case SimpleRNN(activation=activation):
             return "" if activation in ("tanh", "relu") else "activation"
         case LSTM(activation=activation, recurrent_activation=recurrent):
-            return _gated(activation, recurrent)
+            return _unlike_stock(activation, recurrent)
         case GRU(reset_after=False):
             return "reset_after: false"
         case GRU(activation=activation, recurrent_activation=recurrent):
-            return _gated(activation, recurrent)
+            return _unlike_stock(activation, recurrent)
         case _:
             assert_never(layer.cell)
 
 
-def _gated(activation: str, recurrent_activation: str) -> str:
+def _unlike_stock(activation: str, recurrent_activation: str) -> str:
     if activation != "tanh":
         return "activation"
     return "" if recurrent_activation == "sigmoid" else "recurrent_activation"

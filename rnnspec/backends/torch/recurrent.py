@@ -119,7 +119,7 @@ def _forward(class_: CellClass) -> Code:
             {start}
             {real_steps}
             {outputs}
-            {opening}
+            {loop_head}
                 {step}
                 {append}
             {result}
@@ -130,7 +130,7 @@ def _forward(class_: CellClass) -> Code:
         start=loop.start(),
         real_steps=real_steps,
         outputs=outputs,
-        opening=loop.opening(),
+        loop_head=loop.loop_head(),
         step=loop.step(),
         append=append,
         result=_result(class_),
@@ -341,7 +341,7 @@ class _Loop:
             **holes,
         )
 
-    def opening(self) -> Code:
+    def loop_head(self) -> Code:
         """Return the first line of the loop."""
         if len(self.parts) > 1:
             steps = {f"step_{part}": code("x_{}.unbind()", part) for part in self.parts}
@@ -359,9 +359,9 @@ class _Loop:
         for statement in self.cell.statements:
             match statement:
                 case GateProduct(joined=True):
-                    statements.append(self._joined(statement))
+                    statements.append(self._write_joined_gates(statement))
                 case GateProduct():
-                    statements.append(self._apart(statement))
+                    statements.append(self._write_separate_gates(statement))
                 case Line():
                     statements.append(self._line(statement))
                 case _:
@@ -378,7 +378,7 @@ class _Loop:
             return lines(new, code("{name} = torch.where(real, new, {name})", name=name))
         return code("{name} = torch.where(real, {}, {name})", value, name=name)
 
-    def _joined(self, product: GateProduct) -> Code:
+    def _write_joined_gates(self, product: GateProduct) -> Code:
         """Return the sum of what the input and the state make of gates, and their activations."""
         gates, writer, vector = product.gates, self.writer, self.writer.write(product.vector)
         part = f"_{gates}" if len(self.parts) > 1 else ""
@@ -398,7 +398,7 @@ class _Loop:
         writer.sums[gates] = code("torch.addmm({})", listed(step, vector, weight))
         return code("kept = h * keep if self.training else h") if is_dropped else Code()
 
-    def _apart(self, product: GateProduct) -> Code:
+    def _write_separate_gates(self, product: GateProduct) -> Code:
         """Return the product of the state, and its gates and those of the input."""
         vector, gates = self.writer.write(product.vector), product.gates
         if self.layer.bias:

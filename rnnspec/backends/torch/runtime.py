@@ -54,7 +54,7 @@ class TorchRuntime(Runtime):
         child = dict(model.named_children()).get(module(layer))
         if child is None:
             return 0
-        arrays = dict(child.named_parameters()) | _moving(child)
+        arrays = dict(child.named_parameters()) | _moving_arrays(child)
         if stack := stack_of(layer):
             # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
             of_layer = re.compile(rf"_l{stack.index}(_reverse)?$")
@@ -73,7 +73,7 @@ class TorchRuntime(Runtime):
         frozen = [p for p in model.parameters() if not p.requires_grad]
         return Counts(
             trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            non_trainable=sum(a.numel() for a in (*frozen, *_moving(model).values())),
+            non_trainable=sum(a.numel() for a in (*frozen, *_moving_arrays(model).values())),
         )
 
     def unwrap(self, model: Any) -> nn.Module | None:
@@ -232,7 +232,7 @@ def _first_part(module: nn.Module) -> nn.Module:
 def _is_channeled(module: nn.Module) -> bool:
     """True if a module gets a sequence as (batch, features, steps)."""
     classes = nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.Dropout1d
-    return isinstance(module, classes) or bool(_moving(module))
+    return isinstance(module, classes) or bool(_moving_arrays(module))
 
 
 def _state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -244,7 +244,7 @@ def _state(model: nn.Module) -> dict[str, torch.Tensor]:
 _MOVING = ("running_mean", "running_var")
 
 
-def _moving(module: nn.Module) -> dict[str, torch.Tensor]:
+def _moving_arrays(module: nn.Module) -> dict[str, torch.Tensor]:
     """Return the moving arrays of batch norms."""
     return {key: array for key, array in module.named_buffers() if key.endswith(_MOVING)}
 

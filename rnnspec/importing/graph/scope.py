@@ -241,12 +241,12 @@ class Scope(LayerGraph):
             # A bias is that of the layer before, which computes it at all steps.
             steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None, rows=None))
             tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
-        tensor = self._whole(tensor)
+        tensor = self._as_pooling(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
         tensor.check_steps(self.cut_steps, with_pad=padded)
         if any("TF" in axis for axis in tensor.axes):
-            tensor = self._flat(tensor)
+            tensor = self._flatten(tensor)
         if tensor.formula is None:
             self._used.add(tensor.at)
             return tensor
@@ -368,7 +368,7 @@ class Scope(LayerGraph):
         axes[place if place in ends else ends[-1]] = "F"
         return replace(tensor, axes=tuple(axes))
 
-    def _whole(self, tensor: Tensor) -> Tensor:
+    def _as_pooling(self, tensor: Tensor) -> Tensor:
         """Return a final state, or one step, as what a pooling gives."""
         if tensor.half is not None:
             if tensor.at in self._fused or tensor.at in self.backward or self._is_both(tensor.at):
@@ -449,7 +449,7 @@ class Scope(LayerGraph):
         layer = self.steps[at].layer if at else None
         return isinstance(layer, nodes.Recurrent) and layer.merge is not None
 
-    def _flat(self, tensor: Tensor) -> Tensor:
+    def _flatten(self, tensor: Tensor) -> Tensor:
         """Return all steps in one vector."""
         inner = (
             tensor if tensor.formula is None else self.settle(replace(tensor, axes=("B", "T", "F")))

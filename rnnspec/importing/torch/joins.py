@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def multiply(m: Operators, x: Any, y: Any) -> Value:
     """Return steps multiplied by the weights of an attention, or a function of features."""
     if isinstance(x, State) and isinstance(y, State):
-        return shapes.both(m.scope, (x, y), "mul")
+        return shapes.merge_states(m.scope, (x, y), "mul")
     if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
         return m.run("Mul", m.scope.operand(x), m.scope.operand(y))
     return _merge_directions(m, x, y, "Mul") or m.elementwise("Mul", (x, y), lacks_operation("mul"))
@@ -80,7 +80,7 @@ def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
     if alpha != 1:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
-        return shapes.both(m.scope, (x, y), "sum")
+        return shapes.merge_states(m.scope, (x, y), "sum")
     received = f"received {describe(x)} and {describe(y)}"
     refused = RefusedError(f"expected the sum of two sequences, {received}")
     return _merge_directions(m, x, y, "Add") or m.elementwise("Add", (x, y), refused)
@@ -130,14 +130,14 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     if isinstance(x, tuple) and x and all(isinstance(part, State) for part in x):
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
-        return shapes.both(scope, x, "concat")
+        return shapes.merge_states(scope, x, "concat")
     parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
     while rest:
         match rest:
             case [State(index=-2) as one, State(index=-1) as two, *rest] if (
                 one.states == two.states and one.states.directions == 2
             ):
-                parts.append(scope.operand(shapes.both(scope, (one, two), "concat")))
+                parts.append(scope.operand(shapes.merge_states(scope, (one, two), "concat")))
             case [Tensor() | State() as part, *rest]:
                 parts.append(scope.operand(part))
             case _:
@@ -233,7 +233,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
             axes = tuple(a for i, a in enumerate(pooled.axes) if keepdim or i != dim % rank)
             return replace(pooled, axes=axes)
         case "F":
-            return m.pending(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
+            return m.refuse_later(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
         case "D" if not keepdim:
             try:
                 return m.run(op, value, axes=(dim,), keepdims=0)
@@ -256,10 +256,10 @@ def norm(m: Operators, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = Fals
     if p not in (None, 2, "fro") or not keepdim or not is_of_features(x, dim):
         raise lacks_operation("norm")
     length = m.run("ReduceL2", m.scope.operand(x), axes=(dim,), keepdims=1)
-    return m.pending(length, lacks_operation("norm"))
+    return m.refuse_later(length, lacks_operation("norm"))
 
 
-def spread(name: str, power: float) -> Callable[..., Value]:
+def deviation(name: str, power: float) -> Callable[..., Value]:
     """Return the variance or the standard deviation of the features, as a part of a function."""
 
     def run(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
@@ -275,6 +275,6 @@ def spread(name: str, power: float) -> Callable[..., Value]:
             return inputs[0].var(axis=-1, keepdims=True, ddof=ddof) ** power
 
         value = reduce_features(m.scope, m.node(name), m.scope.operand(x), function)
-        return m.pending(value, lacks_operation(name))
+        return m.refuse_later(value, lacks_operation(name))
 
     return run

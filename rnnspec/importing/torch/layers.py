@@ -136,7 +136,7 @@ def _check_class(op: Op) -> str:
         message = f"the class {kind} is a subclass of a layer, whose own code is not read"
         raise RefusedError(message, "E701")
     if kind not in (*_PLAIN, *_WITH_ARRAYS):
-        raise RefusedError(lacks(kind), "E701")
+        raise RefusedError(lacking_class(kind), "E701")
     if has_own_forward(module) or not type(module).forward.__module__.startswith(
         "torch.nn.modules"
     ):
@@ -150,7 +150,7 @@ def _check_class(op: Op) -> str:
     return kind
 
 
-def lacks(kind: str) -> str:
+def lacking_class(kind: str) -> str:
     """Return that rnnspec does not support a class of PyTorch, and what to do."""
     if kind.endswith("Cell"):
         whole = kind.removesuffix("Cell")

@@ -54,14 +54,14 @@ def cast(m: Operators, x: Any) -> Value:
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_floats(x), name=x.name)
     m.scope.casts |= not isinstance(x, Argument)
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def detach(m: Operators, x: Any) -> Value:
     """Return a value as it is, without its gradient."""
     if isinstance(x, Tensor):
         m.scope.account.leave("detach")
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
@@ -75,7 +75,7 @@ def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
             return long(m, x)
         if str(target).startswith("torch.float"):
             return cast(m, x)
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def long(m: Operators, x: Any) -> Value:
@@ -86,7 +86,7 @@ def long(m: Operators, x: Any) -> Value:
         m.scope.casts_to_integers = True
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_integers(x), name=x.name)
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def size(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -277,7 +277,7 @@ def _fill(m: Operators, condition: Any, x: Any, y: Any) -> Value:
         if isinstance(value, bool) or not isinstance(value, int | float | Zeros | Tensor | State):
             message = f"expected a number in place of padding, received {describe(value)}"
             raise RefusedError(message)
-    return m.masked("Where", condition, m.numbers(x), m.numbers(y))
+    return m.apply_mask("Where", condition, m.numbers(x), m.numbers(y))
 
 
 def masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Value:

@@ -11,7 +11,7 @@ from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
-from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
+from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
 from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
 from rnnspec.ir import nodes
@@ -206,7 +206,7 @@ def _name_causes(account: Account, module: Any) -> None:
             message = f"its forward is set on the object; expected that of its class, {kind}"
             account.refuse(path, message, "E701")
         if type(part).__module__ == "torch.nn.modules.rnn" and kind.endswith("Cell"):
-            account.refuse(path, lacks(kind), "E701")
+            account.refuse(path, lacking_class(kind), "E701")
 
 
 def _owner(key: str) -> str:

@@ -155,14 +155,14 @@ class Operators:
             message = f"'{name}': expected no size beside {describe(tensors[0])}, received one"
             raise RefusedError(message, "E701")
         if any(isinstance(value, Known) and value.same_array is None for value in values):
-            return self.masked(op, *values)
+            return self.apply_mask(op, *values)
         try:
             result = self.run(op, *values)
         except DoubtError:
             raise
         except RefusedError as error:
             raise (error if op == "Add" and len(tensors) == 2 else refused) from None
-        return self.pending(result, refused)
+        return self.refuse_later(result, refused)
 
     def _operand(self, value: Any, refused: RefusedError) -> Any:
         match value:
@@ -177,7 +177,7 @@ class Operators:
             case _:
                 raise refused
 
-    def masked(self, op: str, *values: Any) -> Value:
+    def apply_mask(self, op: str, *values: Any) -> Value:
         """Return the result of an operator with a mask, or with the number of real steps.
 
         Raises:
@@ -194,7 +194,7 @@ class Operators:
             self.scope.masks = True
         return result
 
-    def pending(self, value: Value, refused: RefusedError) -> Value:
+    def refuse_later(self, value: Value, refused: RefusedError) -> Value:
         """Return a function of features that is refused for a reason if it becomes no layer."""
         if not isinstance(value, Tensor) or value.formula is None:
             return value

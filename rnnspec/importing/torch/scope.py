@@ -334,10 +334,10 @@ class ModuleScope(Scope):
         units = self.width(scores.query.sources[0])
         return self.add(scores.attention(units), start, modules=(hidden.modules[0], query))
 
-    def _flat(self, tensor: Tensor) -> Tensor:
+    def _flatten(self, tensor: Tensor) -> Tensor:
         if self.is_padded(tensor.at):
             raise RefusedError("expected sequences of equal length, received padding")
-        return super()._flat(tensor)
+        return super()._flatten(tensor)
 
     def flatten(self, value: Tensor, size: int) -> Tensor:
         """Return the features of all steps in one vector of a size.
@@ -345,6 +345,6 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: they have another size.
         """
-        flat = self._flat(replace(self.layer_output(value), axes=("B", "TF")))
+        flat = self._flatten(replace(self.layer_output(value), axes=("B", "TF")))
         self.fit_features(flat.at, size)
         return flat

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 
-def same(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
+def pass_on(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
     unchanged = Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray
     return x if isinstance(x, unchanged) else _movable(m.scope, x, either_order=True)
@@ -175,7 +175,7 @@ def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
         case States():
             if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
                 states = (State(x, -2), State(x, -1))[-x.directions :]
-                return both(m.scope, states, "concat")
+                return merge_states(m.scope, states, "concat")
             if x.number == 1 and sizes == (-1, m.scope.width(x.at)):
                 return m.scope.whole(x)
             raise RefusedError(_OTHER_SHAPE, "E701")
@@ -416,7 +416,7 @@ def _state_in_words(index: Any) -> str:
     return "..." if index is ... else f"{index}" if isinstance(index, int) else describe(index)
 
 
-def both(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
+def merge_states(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
     """Return the final states of both directions of the top layer, merged.
 
     Raises:
