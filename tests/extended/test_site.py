@@ -19,7 +19,7 @@ from docs.generate.navigation import configuration
 from docs.generate.playground import link_to_site, links
 from docs.generate.reference.codes import PLACES
 from docs.generate.reference.commands import all_commands
-from docs.generate.repository import has_owner, owned
+from docs.generate.repository import has_owner, name_owner
 from docs.generate.written import relink
 from rnnspec import errors
 from rnnspec.backends import having
@@ -117,7 +117,7 @@ def link_targets(html: str) -> dict[str, str]:
 
 def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
-    assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
+    assert name_owner("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
     assert f"repo_url: {url}" in configuration("site_name: x\nnav: []", [], url)
     assert has_owner(url)
     assert not has_owner(url.replace("someone", "OWNER"))
