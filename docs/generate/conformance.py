@@ -74,7 +74,7 @@ class Failure:
         return re.sub(r"[^\w\- ]", "", self.title.lower()).replace(" ", "-")
 
     def explains(self, case: str, tool: str) -> bool:
-        """Return whether the entry is about a cell."""
+        """True if the entry is about a cell."""
         return _any_matches(tool, self.tools) and _any_matches(case, self.cases)
 
 

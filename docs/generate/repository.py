@@ -16,7 +16,7 @@ def address() -> str:
 
 
 def has_owner(url: str) -> bool:
-    """Return whether the URL is that of a repository that exists."""
+    """True if the URL is that of a repository that exists."""
     return not url.endswith(f"/{_PLACEHOLDER}")
 
 

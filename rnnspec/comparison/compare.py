@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 class Comparison:
     """The comparison of a case on one backend after another, up to ``level``.
 
-    If ``own`` is true, each framework's own optimizers are compared too.
+    With ``own_optimizers``, each framework's own optimizers are compared too.
     """
 
     case: Case
     level: str
-    own: bool = False
+    own_optimizers: bool = False
     _results: dict[str, BackendResult] = field(default_factory=dict)
     _values: dict[str, dict[str, Values]] = field(default_factory=dict)
     _bounds: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Comparison:
 
     def _compare_own(self, backend: Backend) -> dict[str, OwnOptimizer]:
         """Compare the backend's own optimizers, and record a difference that is not known."""
-        if not self.own or backend.name not in self._learners:
+        if not self.own_optimizers or backend.name not in self._learners:
             return {}
         optimizers = own_optimizers(self.case, *self._learners[backend.name], self._share)
         allowed = tolerances(self.case.dtype)["training"]

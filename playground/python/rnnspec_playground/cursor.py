@@ -33,7 +33,7 @@ class Word:
 
     @property
     def has_colon(self) -> bool:
-        """Whether a colon follows."""
+        """True if a colon follows."""
         return _COLON.match(self.text, self.end) is not None
 
 

@@ -76,7 +76,7 @@ def _schemas_of(schema: Any, node: Any) -> Iterator[Schema]:
 
 
 def _holds(condition: Schema, node: Any) -> bool | None:
-    """Return whether a condition about keys holds, None if it has others."""
+    """True if a condition about keys holds, None if it has others."""
     if set(condition) - {"type", "required", "properties", "const", "enum"}:
         return None
     if not isinstance(node, _TYPES.get(condition.get("type", ""), object)):
