@@ -23,7 +23,7 @@ Path = tuple[str | int, ...]
 
 
 Steps = tuple[nodes.Window | nodes.Repeat, ...]
-"""The layers that changed the steps of the input on the way to a layer."""
+"""What has changed the steps of the input on the way to a layer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,8 @@ def source_fields(
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
     stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
-    fields = walked_fields(node, _FIELDS[form])
-    return (fields, _STEPWISE) if stepwise else (fields,)
+    own = walked_fields(node, _FIELDS[form])
+    return (own, _STEPWISE) if stepwise else (own,)
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:

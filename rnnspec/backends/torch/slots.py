@@ -52,8 +52,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
         case Dense():
             kernel = Slot(param="kernel", path="weight", axes="out in")
-            kernels = () if layer.tied else (kernel,)
-            return (*kernels, _BIAS) if layer.bias else kernels
+            own = () if layer.tied else (kernel,)
+            return (*own, _BIAS) if layer.bias else own
         case Conv():
             kernel = Slot(param="kernel", path="weight", axes="out in step")
             return (kernel, _BIAS) if layer.bias else (kernel,)
