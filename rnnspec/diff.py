@@ -72,7 +72,7 @@ _PRESENT: dict[type, Settings] = {
     Flatten: {"pooling": "flatten"},
     Attention: {"pooling": "attention"},
 }
-"""What it means that a layer is there, if no field of it has the key."""
+"""The meaning of a layer for a key that none of its fields has."""
 
 
 def _settings_of(layer: Layer) -> Settings:
@@ -215,7 +215,7 @@ def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> li
 
 
 def has_given_name(layer: Layer) -> bool:
-    """Return whether a layer has an explicit name, rather than its type and a number."""
+    """True if a layer has an explicit name, rather than its type and a number."""
     # 'layer_normalization_1' is the default name of a 'LayerNormalization'.
     kind, _, number = layer.name.rpartition("_")
     return not (number.isdecimal() and kind.replace("_", "") == type_name(layer).lower())

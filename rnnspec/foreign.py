@@ -92,7 +92,7 @@ class Model:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the model does not state itself, what was left behind, and the comparison."""
+        """Settings that the model does not state, parts left behind, and the comparison."""
         return (
             *(f"inferred: {sentence}" for sentence in self.inferred),
             *(f"not carried over: {sentence}" for sentence in self.left_out),
@@ -141,7 +141,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         if own_model is None:
             raise
         imported = own_model
-    taken = write_spec("model", imported)
+    result = write_spec("model", imported)
     original = Original(
         source="model",
         what="the model",
@@ -150,9 +150,9 @@ def from_keras(model: Any, name: str = "") -> Model:
         dtype=precision(model),
         live=True,
     )
-    compared = str(compare(original, taken))
-    imported = taken.imported
-    return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)
+    compared = str(compare(original, result))
+    imported = result.imported
+    return Model(result.program.spec, result.arrays, imported.left_out, imported.inferred, compared)
 
 
 def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
@@ -189,10 +189,10 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
     inner = RUNTIME.unwrap(module)
     imported, layout = read_module(inner, chosen, inputs)
-    taken = write_spec("module", imported)
-    compared = compare_module(inner, inputs, taken, layout)
-    imported = taken.imported
-    return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)
+    result = write_spec("module", imported)
+    compared = compare_module(inner, inputs, result, layout)
+    imported = result.imported
+    return Model(result.program.spec, result.arrays, imported.left_out, imported.inferred, compared)
 
 
 def _version(model: Any) -> str | None:

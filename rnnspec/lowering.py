@@ -132,7 +132,7 @@ def lower(spec: models.Spec) -> nodes.Network:
 
 def _check_used(chain: _Chain, network: nodes.Network) -> None:
     """Check that a join names the layer before it, or that another one does."""
-    used = {name for taken in nodes.sources(network).values() for name in taken}
+    used = {name for names in nodes.sources(network).values() for name in names}
     joins = [i for i, layer in enumerate(chain.spec.rnn) if isinstance(layer, models.Concat)]
     for layer, after in pairwise(network.layers):
         if layer.name not in used and isinstance(after, nodes.Concat) and joins:
@@ -436,8 +436,8 @@ def _windowed(
         )
         chain.refuse((*path, "dilation"), message, code="E417")
     elif steps is not None and steps < window.least(1):
-        own = chain.steps == (window,)
-        received = f"'input.length' is {steps}" if own else f"its input has {steps}"
+        is_only = chain.steps == (window,)
+        received = f"'input.length' is {steps}" if is_only else f"its input has {steps}"
         message = f"'{node.name}' needs at least {window.least(1)} steps, {received}"
         key = "kernel_size" if isinstance(layer, models.Conv) else "size"
         chain.refuse((*path, key), message, code="E423")

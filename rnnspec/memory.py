@@ -47,7 +47,7 @@ def memory_for(size: int, what: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether a library had too little memory."""
+    """True if a library had too little memory."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in _WORDS)
 
 

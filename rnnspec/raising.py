@@ -179,7 +179,7 @@ class _Reader:
         return end
 
     def _is_in_block(self, index: int) -> bool:
-        """Return whether a key of the recurrent layer before a norm can say it."""
+        """True if a key of the recurrent layer before a norm can say it."""
         layer = self._layers[index] if index < len(self._layers) else None
         before = self._layers[index - 1]
         return (
@@ -209,8 +209,8 @@ class _Reader:
                 model = models.MaxPool
                 return keys | _without_defaults(model, stride=stride, padding=window.padding)
             case nodes.Concat():
-                taken = self._defaults if not self.placed else {}
-                of = [taken.get(name, name) for name in layer.of]
+                defaults = self._defaults if not self.placed else {}
+                of = [defaults.get(name, name) for name in layer.of]
                 return {"type": "concat", **self.name(layer), "of": of}
             case (
                 nodes.Dense()
@@ -226,7 +226,7 @@ class _Reader:
                 return {}
 
     def _is_of_block(self, dropout: nodes.Dropout) -> bool:
-        """Return whether ``dropout`` is a key of the recurrent layer behind it."""
+        """True if ``dropout`` is a key of the recurrent layer behind it."""
         layer = self._next(1)
         if not isinstance(layer, nodes.Recurrent) or layer.dropout or not self._is_key(dropout):
             return False
@@ -371,10 +371,10 @@ class _Reader:
         return at - 1 if ends_dense else at
 
     def _is_key(self, dropout: nodes.Dropout) -> bool:
-        """Return whether a key can say a dropout, rather than an item of its own."""
+        """True if a key can say a dropout, rather than an item of its own."""
         # A key with the rate 0 makes no layer.
-        own = dropout.variational or not dropout.rate
-        return self._has_default_name(dropout) and not own
+        needs_item = dropout.variational or not dropout.rate
+        return self._has_default_name(dropout) and not needs_item
 
     def _hidden(self) -> Words:
         """Read a hidden layer, and its dropout if it is dense."""

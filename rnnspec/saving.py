@@ -86,7 +86,7 @@ def check_output(output: Path, backend: Backend, name: str, *, force: bool, inpu
 
 
 def is_folder(output: Path) -> bool:
-    """Return whether a path is a folder, or may be the name of a new one: it has no ending."""
+    """True if a path is a folder, or may be the name of a new one: it has no ending."""
     # Path.is_dir raises if a name is too long. A name such as model-1.0 has no ending.
     return os.path.isdir(output) or not re.match(r"\.[^\W\d]", output.suffix)  # noqa: PTH112
 
@@ -164,7 +164,7 @@ class CanonicalFile:
     """The forms of its path, for messages."""
 
     def is_named(self, output: Path) -> bool:
-        """Return whether a path asks for this kind."""
+        """True if a path asks for this kind."""
         return output.suffix == SUFFIX
 
     def with_source(self, form: Form | None, options: SourceOptions) -> NoReturn:
@@ -243,7 +243,7 @@ class BackendFiles:
         return (*single, f"a folder of {backend.title}")
 
     def is_named(self, output: Path) -> bool:
-        """Return whether a path asks for this kind."""
+        """True if a path asks for this kind."""
         if self.backend.suffix:
             return output.suffix == self.backend.suffix
         return is_folder(output)

@@ -92,7 +92,7 @@ def packed(array: Array) -> Array:
 
 
 def is_finite(array: Array) -> bool:
-    """Return whether every element of an array is a finite number."""
+    """True if every element of an array is a finite number."""
     import numpy as np
 
     # The sum is not finite if one element is not. It may also overflow.

@@ -132,9 +132,9 @@ def totals(parameters: Counts) -> str:
 
 def summarize(network: Network) -> Summary:
     """Return the summary of a network."""
-    taken, before, rows = sources(network), INPUT, list[LayerSummary]()
+    sources_of, before, rows = sources(network), INPUT, list[LayerSummary]()
     for layer in network.layers:
-        takes = taken[layer.name] if taken[layer.name] != (before,) else ()
+        takes = sources_of[layer.name] if sources_of[layer.name] != (before,) else ()
         shares = layer.tied if isinstance(layer, Dense) else None
         shape = (None, *layer.output)
         rows.append(LayerSummary(layer.name, type_name(layer), shape, count(layer), takes, shares))

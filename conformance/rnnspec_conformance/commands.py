@@ -216,7 +216,7 @@ def run(
             seconds=time_limit,
             memory=memory_limit,
         )
-        output = _Output(json, html, baseline, force=force)
+        output = _ResultFiles(json, html, baseline, force=force)
         with _suite(suite, launches) as all_cases:
             cases = _matching(all_cases, case)
             with progress(len(launches) * (len(cases) + 2)) as step:
@@ -242,11 +242,11 @@ def report(
     """
     from rnnspec_conformance.results import merge, read_results
 
-    output = _Output(json, html, baseline, force=force, inputs=files)
+    output = _ResultFiles(json, html, baseline, force=force, inputs=files)
     output.write(merge([read_results(path) for path in files]))
 
 
-class _Output:
+class _ResultFiles:
     """The files to write, and the baseline, which is read before anything is run."""
 
     def __init__(
@@ -299,7 +299,7 @@ class _Output:
 
 
 def _split(lists: Sequence[str] | None) -> list[str]:
-    names = [name.strip() for each in lists or () for name in each.split(",")]
+    names = [name.strip() for text in lists or () for name in text.split(",")]
     return list(dict.fromkeys(names))
 
 
@@ -332,13 +332,13 @@ def _launches(
         raise UsageError(f"{option} belongs to --command")
     if python is not None and not tools:
         raise UsageError("--python belongs to --tool; a command names its own program")
-    launches = [Launch(TOOLS[one_of("tool", each, TOOLS)], each) for each in tools]
+    launches = [Launch(TOOLS[one_of("tool", tool, TOOLS)], tool) for tool in tools]
     if python is not None:
-        found = shutil.which(python)
-        if found is None:
+        interpreter = shutil.which(python)
+        if interpreter is None:
             raise UsageError("expected a Python interpreter", python)
         # Not resolve(): the Python of a virtual environment is a link.
-        path = str(Path(found).absolute())
+        path = str(Path(interpreter).absolute())
         launches = [replace(launch, python=path) for launch in launches]
     if command is not None:
         form = one_of("format", format or "onnx", formats())
@@ -355,8 +355,8 @@ def _suite(folder: Path | None, launches: Sequence[Launch]) -> Iterator[Sequence
 
         yield read(folder)
         return
-    with tempfile.TemporaryDirectory() as made:
-        yield _write(Path(made, "suite"), {launch.tool.format for launch in launches})
+    with tempfile.TemporaryDirectory() as folder_name:
+        yield _write(Path(folder_name, "suite"), {launch.tool.format for launch in launches})
 
 
 def _write(folder: Path, formats: Collection[str] | None, *, force: bool = False) -> Sequence[Case]:

@@ -1,4 +1,4 @@
-"""What a tool gets of a case: a private copy of what was checked.
+"""A tool's part of a case: a private copy of what was checked.
 
 Others write suites too, so nothing in one is run: source is generated from the spec, and a suite
 whose source is another is refused; a file of Keras may name Keras's own classes only. All other

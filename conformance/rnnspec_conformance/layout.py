@@ -79,7 +79,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What ``suite.json`` says."""
+    """The contents of ``suite.json``."""
 
     version: int
     cases: tuple[str, ...]
@@ -107,7 +107,7 @@ class FaultRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseRecord:
-    """What ``case.json`` says; see ``Case``. ``calls`` is their number."""
+    """The contents of ``case.json``; see ``Case``. ``calls`` is their number."""
 
     name: str
     fact: str

@@ -59,7 +59,7 @@ def write_models(
         try:
             models[name] = _write_model(folder, scenario, drawn, backend)
         except UnsupportedError as error:
-            reasons = [f"{each.key} of {each.layer}: {each.reason}" for each in error.refusals]
+            reasons = (f"{one.key} of {one.layer}: {one.reason}" for one in error.refusals)
             refused[name] = "; ".join(reasons)
     return models, refused
 
@@ -75,14 +75,14 @@ def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backen
         _halve_biases(generated, model)
     name = model_name(backend.name)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        made = Path(temporary)
-        saving.write(generated, model, made, scenario.text)
-        _check(generated, made, scenario, drawn)
+        written = Path(temporary)
+        saving.write(generated, model, written, scenario.text)
+        _check(generated, written, scenario, drawn)
         if backend.suffix:
-            (file,) = made.iterdir()
+            (file,) = written.iterdir()
             file.rename(folder / name)
         else:
-            shutil.copytree(made, folder / name)
+            shutil.copytree(written, folder / name)
     if backend.suffix == ".onnx":
         from rnnspec.backends.onnx.runtime import write_test_data
 
@@ -140,8 +140,8 @@ def _run(generated: Generated, model: Any, call: Call, drawn: Drawn) -> list[Arr
         return _split(output, [expected.shape for expected in call.outputs])
     # In the shapes of the framework, which begin as zeros.
     _, shaped = runtime.step(model, inputs, None)
-    given = dict(zip(drawn.inputs[1:], call.inputs[1:], strict=True))
-    states = {name: given[name].reshape(state.shape) for name, state in shaped.items()}
+    flat = dict(zip(drawn.inputs[1:], call.inputs[1:], strict=True))
+    states = {name: flat[name].reshape(state.shape) for name, state in shaped.items()}
     output, after = runtime.step(model, inputs, states)
     shapes = {
         name: expected.shape for name, expected in zip(drawn.outputs, call.outputs, strict=True)

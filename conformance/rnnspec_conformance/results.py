@@ -68,7 +68,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a case is about, from its ``case.json``."""
+    """The subject of a case, from its ``case.json``."""
 
     fact: str
     consequence: str

@@ -197,13 +197,13 @@ def _read_outputs(folder: Path) -> list[Array]:
 def _compare(case: Case, calls: Sequence[Sequence[Array]]) -> Cell:
     """Compare the calls that were made with the reference, then with the known faults."""
     truth = [call.outputs for call in case.calls]
-    found = [_distance(*pair) for pair in zip(truth, calls, strict=False)]
-    wrong = [number for number, one in enumerate(found, 1) if not one.within(case.tolerance)]
-    largest = max((one.difference for one in found if not one.message), default=0.0)
+    distances = [_distance(*pair) for pair in zip(truth, calls, strict=False)]
+    wrong = [number for number, one in enumerate(distances, 1) if not one.within(case.tolerance)]
+    largest = max((one.difference for one in distances if not one.message), default=0.0)
     if not wrong:
         return Cell("equal", largest)
     fault = next((fault.name for fault in case.faults if _matches(fault.outputs, calls, case)), "")
-    message = next((one.message for one in found if one.message), "")
+    message = next((one.message for one in distances if one.message), "")
     return Cell("wrong", None if message else largest, f"call {wrong[0]}", fault, message)
 
 

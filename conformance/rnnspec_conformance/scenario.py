@@ -27,7 +27,7 @@ from rnnspec.weights.initial import draw_scaled
 from rnnspec_conformance.layout import Call, Fault
 
 if TYPE_CHECKING:
-    from rnnspec.comparison.reference import Result
+    from rnnspec.comparison.reference import FullTrace
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Input
     from rnnspec.pipeline import Program
@@ -85,8 +85,8 @@ class Mistake:
 
     ``instead`` are replacements in the text of the spec. An array that only the other network has
     is zeros. ``unmasked`` are layers that do not see the mask, and ``values`` change what a layer
-    gives. ``batches`` changes the input of all calls at once. ``kept`` is true if each call starts
-    from the state that the call before it has left, and ``training`` if batch norms use the batch.
+    gives. ``batches`` changes the input of all calls at once. ``keeps_state`` is true if each call
+    starts from the state that the one before has left, and ``training`` if norms use the batch.
     ``states`` changes the given states of a network in step form, and ``outputs`` each output but
     the states. With ``reversed_outputs``, they are in the opposite order.
     """
@@ -97,7 +97,7 @@ class Mistake:
     unmasked: tuple[str, ...] = ()
     values: Mapping[str, Callable[[Array], Array]] = field(default_factory=dict)
     batches: Callable[[Sequence[Array]], Sequence[Array]] = tuple
-    kept: bool = False
+    keeps_state: bool = False
     training: bool = False
     states: Change = dict
     outputs: Callable[[Array], Array] = np.asarray
@@ -183,7 +183,7 @@ class Scenario:
 
     def _draw(self, seed: int) -> Drawn:
         network = in_form(self.program.network, self.form)
-        arrays = _rounded(_changed(self.arrays, draw_scaled(network, seed)))
+        arrays = _round_to_float32(_apply_changes(self.arrays, draw_scaled(network, seed)))
         rng = np.random.default_rng((seed, 1))
         batches = [batch.draw(network.input, rng) for batch in self.batches]
         handed = states(network) if self.form == "step" else ()
@@ -215,7 +215,7 @@ class Scenario:
             assert masked.masked, f"{self.name}: {name} has no mask"
             layers[name] = replace(masked, masked=False)
         network = replace(network, layers=tuple(layers.values()))
-        changed = _changed(mistake.arrays, arrays)
+        changed = _apply_changes(mistake.arrays, arrays)
         shapes = {name: param.shape for name, _, param in named_params(network)}
         fitting = {name: changed.get(name, np.zeros(shape)) for name, shape in shapes.items()}
         for name, shape in shapes.items():
@@ -224,11 +224,11 @@ class Scenario:
         calls = _run(network, fitting, mistake.batches(batches), handed, mistake)
         spoiled = []
         for call in calls:
-            own = len(call.outputs) - len(handed)
-            outputs = [mistake.outputs(output) for output in call.outputs[:own]]
+            count = len(call.outputs) - len(handed)
+            outputs = [mistake.outputs(output) for output in call.outputs[:count]]
             if mistake.reversed_outputs:
                 outputs.reverse()
-            spoiled.append((*outputs, *call.outputs[own:]))
+            spoiled.append((*outputs, *call.outputs[count:]))
         return Fault(mistake.name, tuple(spoiled))
 
 
@@ -237,13 +237,13 @@ def _network(text: str) -> Network:
     return pipeline.reads(text).network
 
 
-def _changed(changes: Sequence[Change], arrays: Arrays) -> Arrays:
+def _apply_changes(changes: Sequence[Change], arrays: Arrays) -> Arrays:
     for change in changes:
         arrays = change(arrays)
     return arrays
 
 
-def _rounded(arrays: Arrays) -> dict[str, Array]:
+def _round_to_float32(arrays: Arrays) -> dict[str, Array]:
     return {name: array.astype(np.float32).astype(np.float64) for name, array in arrays.items()}
 
 
@@ -262,36 +262,36 @@ def _run(
     last: Arrays = {}
     for numbers in batches:
         zeros = {state.name: np.zeros((len(numbers), *state.shape)) for state in handed}
-        given = {name: last.get(name, first) for name, first in zeros.items()}
-        entering = mistake.states(given)
+        before = {name: last.get(name, first) for name, first in zeros.items()}
+        entering = mistake.states(before)
         if handed:
             first = _layers_states(entering)
         else:
-            first = _fitting(last, numbers) if mistake.kept else {}
+            first = _states_that_fit(last, numbers) if mistake.keeps_state else {}
         with np.errstate(over="ignore", invalid="ignore"):
             result = reference.run(
                 network, arrays, numbers, training=mistake.training, states=first
             )
             for layer, change in mistake.values.items():
-                result = _changed_value(network, arrays, numbers, result, layer, change)
+                result = _change_value(network, arrays, numbers, result, layer, change)
             for state in handed:
                 if state.kind == "sum":
                     add = partial(np.add, entering[state.name])
-                    result = _changed_value(network, arrays, numbers, result, state.layer, add)
+                    result = _change_value(network, arrays, numbers, result, state.layer, add)
         outputs = reference.split_outputs(network, result.output)
         after = {state.name: _state_after(result, state) for state in handed}
-        last = _rounded(after) if handed else dict(result.states)
+        last = _round_to_float32(after) if handed else dict(result.states)
         kind = np.int64 if numbers.dtype.kind in "iu" else np.float32
         calls.append(
             Call(
-                (numbers.astype(kind), *(state.astype(np.float32) for state in given.values())),
+                (numbers.astype(kind), *(state.astype(np.float32) for state in before.values())),
                 (*outputs.values(), *after.values()),
             )
         )
     return calls
 
 
-def _state_after(result: Result, state: State) -> Array:
+def _state_after(result: FullTrace, state: State) -> Array:
     if state.kind == "sum":
         return result.outputs[state.layer]
     place = "hc".find(state.kind)
@@ -301,14 +301,14 @@ def _state_after(result: Result, state: State) -> Array:
     return value
 
 
-def _changed_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
+def _change_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
     network: Network,
     arrays: Arrays,
     numbers: Array,
-    result: Result,
+    result: FullTrace,
     layer: str,
     change: Callable[[Array], Array],
-) -> Result:
+) -> FullTrace:
     """Return the result of a run in which a layer gives something else."""
     outputs = {**result.outputs, layer: change(result.outputs[layer])}
     names = [other.name for other in network.layers]
@@ -319,16 +319,16 @@ def _changed_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
     return replace(other, states=result.states)
 
 
-def _layers_states(given: Arrays) -> dict[str, Array]:
+def _layers_states(by_name: Arrays) -> dict[str, Array]:
     """Return states by layer, (2, batch, units), from those by name."""
-    layers = {name.removesuffix("_h"): name for name in given if name.endswith("_h")}
+    layers = {name.removesuffix("_h"): name for name in by_name if name.endswith("_h")}
     return {
-        layer: np.stack([given[name], given.get(f"{layer}_c", np.zeros_like(given[name]))])
+        layer: np.stack([by_name[name], by_name.get(f"{layer}_c", np.zeros_like(by_name[name]))])
         for layer, name in layers.items()
     }
 
 
-def _fitting(last: Arrays, numbers: Array) -> dict[str, Array]:
+def _states_that_fit(last: Arrays, numbers: Array) -> dict[str, Array]:
     """Return the states that another batch has left, if it had as many sequences."""
     return {name: state for name, state in last.items() if state.shape[1] == len(numbers)}
 

@@ -87,8 +87,9 @@ def write(
 
 def _table(scenarios: Sequence[Scenario]) -> Iterator[str]:
     yield "\n## Cases\n\n| case | what is right | what happens otherwise |\n|---|---|---|\n"
-    for each in scenarios:
-        yield f"| [`{each.name}`]({each.name}/case.json) | {each.fact} | {each.consequence} |\n"
+    for scenario in scenarios:
+        link = f"[`{scenario.name}`]({scenario.name}/case.json)"
+        yield f"| {link} | {scenario.fact} | {scenario.consequence} |\n"
 
 
 def _known_formats(names: Collection[str] | None) -> list[str]:
@@ -115,10 +116,10 @@ def _check_folder(folder: Path, *, force: bool, besides: Path | None = None) -> 
         raise UsageError("expected a new or empty folder; this one has other files", str(folder))
     if not force:
         raise UsageError("already exists; use --force to replace it", str(folder))
-    own = {INDEX, *(text.name for text in _TEXTS.iterdir())}
+    of_suite = {INDEX, *(text.name for text in _TEXTS.iterdir())}
     # An index can name any folder beside it.
-    own.update(name for name in read_index(folder).cases if (folder / name / CASE).is_file())
-    if others := sorted(present - own):
+    of_suite.update(name for name in read_index(folder).cases if (folder / name / CASE).is_file())
+    if others := sorted(present - of_suite):
         raise UsageError(f"not replaced: it also has {listed(others[:3])}", str(folder))
     return sorted(present)
 

@@ -23,7 +23,7 @@ class Tool:
     format: str
     """The model of a case that it takes: a key of ``models`` in ``case.json``."""
     packages: tuple[str, ...]
-    """What ``pip install`` takes to have it."""
+    """The arguments of ``pip install`` for it."""
     install: str = ""
     """How to install what pip cannot."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -74,13 +74,13 @@ class Failure:
         return re.sub(r"[^\w\- ]", "", self.title.lower()).replace(" ", "-")
 
     def explains(self, case: str, tool: str) -> bool:
-        """Return whether the entry is about a cell."""
+        """True if the entry is about a cell."""
         return _any_matches(tool, self.tools) and _any_matches(case, self.cases)
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a reader has to know of the columns of ``tools``: an entry of ``notes.yaml``.
+    """Remarks on the columns of ``tools``: an entry of ``notes.yaml``.
 
     ``instead`` has the number of cases in each state under the condition that the note ends in.
     """
@@ -213,7 +213,7 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
     if failure is None or not cell.is_failure:
         return mark
     # In HTML, because each reader of Markdown has its own idea of a title with quotes or brackets.
-    details = re.sub(r"[^\w ,.:;-]", lambda found: f"&#{ord(found[0])};", str(cell))
+    details = re.sub(r"[^\w ,.:;-]", lambda match: f"&#{ord(match[0])};", str(cell))
     return f'<a href="#{failure.anchor}" title="{details}">{mark}</a>'
 
 
@@ -248,8 +248,8 @@ def _outcomes(row: Mapping[str, Cell]) -> Iterator[str]:
         like = f", as with {fault}" if fault else ""
         names = [f"`{case}`" for case in cells]
         # The table has all of them.
-        shown = names if len(names) <= _MOST_CASES else [*names[:3], f"{len(names) - 3} more"]
-        yield f"{state}{by}{like}: {', '.join(shown)}"
+        listed = names if len(names) <= _MOST_CASES else [*names[:3], f"{len(names) - 3} more"]
+        yield f"{state}{by}{like}: {', '.join(listed)}"
 
 
 if __name__ == "__main__":

@@ -82,19 +82,19 @@ def examples(page: str) -> Iterator[Example]:
     Raises:
         ValueError: a console block has a command other than ``rnnspec`` or a compiler.
     """
-    for found in _BLOCKS.finditer(page):
-        line = page.count("\n", 0, found.start()) + 1
-        if found["name"]:
-            yield File(line, found["name"], dedent(found["file"]))
-        elif found["console"]:
-            yield from _commands(line, dedent(found["console"]))
-        elif found["code"]:
-            code = dedent(found["code"])
-            yield Code(line, code, dedent(found["output"] or "") or _in_comments(code))
-        elif found["printed"]:
-            yield Excerpt(line, tuple(shlex.split(found["printed"])), found["excerpt"])
+    for block in _BLOCKS.finditer(page):
+        line = page.count("\n", 0, block.start()) + 1
+        if block["name"]:
+            yield File(line, block["name"], dedent(block["file"]))
+        elif block["console"]:
+            yield from _commands(line, dedent(block["console"]))
+        elif block["code"]:
+            code = dedent(block["code"])
+            yield Code(line, code, dedent(block["output"] or "") or _in_comments(code))
+        elif block["printed"]:
+            yield Excerpt(line, tuple(shlex.split(block["printed"])), block["excerpt"])
         else:
-            yield Command(line, tuple(shlex.split(found["picture"])), None)
+            yield Command(line, tuple(shlex.split(block["picture"])), None)
 
 
 def _commands(line: int, block: str) -> Iterator[Command | Compilation]:
@@ -114,7 +114,7 @@ def _commands(line: int, block: str) -> Iterator[Command | Compilation]:
 
 
 def _in_comments(code: str) -> str:
-    """Return what the calls of ``print`` in ``code`` print, according to comments beside them."""
+    """Return the output of ``code``, according to the comments beside its calls of ``print``."""
     return "".join(f"{text}\n" for text in re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table with one line per row."""
-    lines = [head, ["---"] * len(head), *([cell(each) for each in row] for row in rows)]
+    lines = [head, ["---"] * len(head), *([cell(value) for value in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -25,7 +25,7 @@ def configuration(text: str, places: Collection[str], repository: str = "") -> s
 
 
 def _entries(nav: list[Any], places: Collection[str]) -> list[Any]:
-    return [kept for entry in nav if (kept := _entry(entry, places)) is not None]
+    return [expanded for entry in nav if (expanded := _entry(entry, places)) is not None]
 
 
 def _entry(entry: Any, places: Collection[str]) -> Any:
@@ -35,7 +35,7 @@ def _entry(entry: Any, places: Collection[str]) -> Any:
             if isinstance(value, list):
                 return {title: _entries(value, places)}
             if value.endswith("/"):
-                return {title: found} if (found := _folder(value, places)) else None
+                return {title: pages} if (pages := _folder(value, places)) else None
             return entry
         case _:
             return entry
@@ -45,5 +45,5 @@ def _folder(folder: str, places: Collection[str]) -> list[str] | str | None:
     """Return the pages in a folder, its index first, or its ``index.html`` if it is an app."""
     if f"{folder}index.html" in places:
         return f"{folder}index.html"
-    pages = [each for each in places if each.startswith(folder) and each.endswith(".md")]
+    pages = [place for place in places if place.startswith(folder) and place.endswith(".md")]
     return sorted(pages, key=lambda page: (not page.endswith("/index.md"), page)) or None

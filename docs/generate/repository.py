@@ -16,10 +16,10 @@ def address() -> str:
 
 
 def has_owner(url: str) -> bool:
-    """Return whether the URL is that of a repository that exists."""
+    """True if the URL is that of a repository that exists."""
     return not url.endswith(f"/{_PLACEHOLDER}")
 
 
-def owned(page: str, url: str) -> str:
+def name_owner(page: str, url: str) -> str:
     """Return a page with the owner of the repository in place of OWNER."""
     return page.replace(_PLACEHOLDER, "/".join(url.split("/")[-2:]))

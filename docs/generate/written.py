@@ -12,7 +12,7 @@ from pathlib import Path
 from docs.generate.examples import ROOT, Command, File, examples, provide
 from docs.generate.markdown import dark, figure
 from docs.generate.reference.codes import PLACES
-from docs.generate.repository import address, owned
+from docs.generate.repository import address, name_owner
 from rnnspec.cli.app import app
 
 ELSEWHERE = {
@@ -28,7 +28,7 @@ ELSEWHERE = {
 _HEADS = {
     "docs/index.md": "---\ntitle: One spec, every framework\nhide: [navigation]\n---\n\n",
 }
-"""What pages tell the theme."""
+"""The front matter of pages, for the theme."""
 
 GENERATED = {
     "rnnspec/__init__.py": "reference/api.md",
@@ -48,26 +48,26 @@ def written_pages() -> dict[str, str | bytes]:
     Raises:
         ValueError: a link leads out of the site.
     """
-    found: dict[str, str | bytes] = {}
+    pages: dict[str, str | bytes] = {}
     for path in _sources():
         name = path.relative_to(ROOT).as_posix()
         if path.suffix != ".md":
-            found[_place(name)] = path.read_bytes()
+            pages[_place(name)] = path.read_bytes()
             continue
         text = path.read_text(encoding="utf-8")
-        page = _HEADS.get(name, "") + owned(relinked(text, name), address())
+        page = _HEADS.get(name, "") + name_owner(relink(text, name), address())
         for theme in ("colour", "dark"):
             for picture, content in draw_pictures(path, theme).items():
                 place = _place(picture.relative_to(ROOT).as_posix())
-                found[place if theme == "colour" else dark(place)] = content
-        found[_place(name)] = _PICTURE.sub(lambda found: figure(found[1], found[2]), page)
-    return found
+                pages[place if theme == "colour" else dark(place)] = content
+        pages[_place(name)] = _PICTURE.sub(lambda match: figure(match[1], match[2]), page)
+    return pages
 
 
 def _sources() -> list[Path]:
     written = (ROOT / "docs").rglob("*")
-    kept = [each for each in written if each.is_file() and each.suffix not in {".py", ".pyc"}]
-    return sorted([*kept, *(ROOT / name for name in ELSEWHERE)])
+    files = [path for path in written if path.is_file() and path.suffix not in {".py", ".pyc"}]
+    return sorted([*files, *(ROOT / name for name in ELSEWHERE)])
 
 
 def _place(name: str) -> str:
@@ -83,7 +83,7 @@ def _place(name: str) -> str:
             return ELSEWHERE.get(name) or GENERATED.get(name, "")
 
 
-def relinked(text: str, name: str) -> str:
+def relink(text: str, name: str) -> str:
     """Return a page whose relative links lead to places in the site."""
     folder, start = posixpath.dirname(name), posixpath.dirname(_place(name)) or "."
 

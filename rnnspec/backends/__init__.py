@@ -116,7 +116,7 @@ def names(last: str = "and") -> str:
 
 def reserved_names() -> tuple[ReservedNames, ...]:
     """Return the names that the backends use, which no network or no layer can have."""
-    return tuple(backend.taken for backend in BACKENDS.values())
+    return tuple(backend.reserved_names for backend in BACKENDS.values())
 
 
 def forms() -> list[Form]:

@@ -65,7 +65,7 @@ class Backend:
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has ``own_steps``; ``causes`` returns known differences of these.
-    ``taken`` are the names that the source and the framework use.
+    ``reserved_names`` are those that the source and the framework use.
     """
 
     name: str
@@ -93,7 +93,7 @@ class Backend:
     importing: Callable[[], AbstractContextManager[None]] = nullcontext
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
-    taken: ReservedNames = NO_NAMES
+    reserved_names: ReservedNames = NO_NAMES
 
     @property
     def installed(self) -> bool:
@@ -125,7 +125,7 @@ class Backend:
 
     @property
     def missing(self) -> str:
-        """What to do if the framework, or the program that the runtime needs, is not installed."""
+        """Advice if the framework, or the program that the runtime needs, is not installed."""
         if self.command is not None or not self.extra:
             return self.way
         return f"{self.way} in a clone of rnnspec, or pip install {self.requirement}"
@@ -148,14 +148,16 @@ class Backend:
     def with_options(self, options: SourceOptions) -> Backend:
         """Return the record with the fields that options replace."""
         asked = [option for option in self.options if option.name in options]
-        return replace(self, **{field: value for each in asked for field, value in each.replaces})
+        return replace(
+            self, **{field: value for option in asked for field, value in option.replaces}
+        )
 
     def form(self, name: Form | None) -> Form:
         """Return the form of source that is named, or the first one if none is."""
         return self.forms[0] if name is None else name
 
     def reaches(self, level: str) -> bool:
-        """Return whether the runtime can be compared up to ``level``."""
+        """True if the runtime can be compared up to ``level``."""
         return self.level is not None and LEVELS.index(level) <= LEVELS.index(self.level)
 
     @property

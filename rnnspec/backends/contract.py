@@ -33,7 +33,7 @@ SourceOptions = Mapping[str, Any]
 """The value of each option that is asked for, by its name; see ``Option``."""
 
 DEFAULTS: SourceOptions = {}
-"""What is written if nothing is asked for."""
+"""No option, which is the default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,7 +294,7 @@ class Runtime(ABC):
         raise NotImplementedError
 
     def quantizes(self, layer: Layer) -> bool:
-        """Return whether ``quantize`` rounds the arrays of a layer."""
+        """True if ``quantize`` rounds the arrays of a layer."""
         raise NotImplementedError
 
     def size(self, folder: Path, name: str) -> int:  # noqa: ARG002

@@ -100,8 +100,8 @@ class Command(TyperCommand):
         arguments, options = [], []
         parameter: Any
         for parameter in self.get_params(ctx):
-            shown = parameter.default not in {None, False} and parameter.show_default
-            default = f" [default: {parameter.default}]" if shown else ""
+            has_default = parameter.default not in {None, False} and parameter.show_default
+            default = f" [default: {parameter.default}]" if has_default else ""
             text = f"{parameter.help}{default}"
             if _is_argument(parameter):
                 arguments.append((parameter.metavar, text))

@@ -113,7 +113,7 @@ def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
         parameters += map(_parameter, declared.values()) if ours else [parameter]
     # What typer reads.
     call.__signature__ = written.replace(parameters=parameters)  # type: ignore[attr-defined]
-    call.__annotations__ = {each.name: each.annotation for each in parameters}
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return call
 
 

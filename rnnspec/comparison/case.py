@@ -13,7 +13,7 @@ from rnnspec.backends.contract import Trace
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
 from rnnspec.comparison.levels import distance, tolerances
-from rnnspec.comparison.reference import Result
+from rnnspec.comparison.reference import FullTrace
 from rnnspec.comparison.rounding import bound, bounds
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent
 from rnnspec.ir.params import Counts, count, counts
@@ -77,7 +77,7 @@ class Case:
     arrays: Mapping[str, Array]
     batch: Array
     batch_is_own: bool
-    truth: Result
+    truth: FullTrace
     form: Form | None = None
 
     @classmethod
@@ -106,7 +106,7 @@ class Case:
     def to_count(cls, program: Program, seed: int, dtype: str, form: Form | None = None) -> Case:
         """Return a case whose parameters are only counted: it has no arrays and no batch."""
         nothing = np.empty(0)
-        return cls(program, seed, dtype, {}, nothing, False, Result({}, nothing, {}, {}), form)
+        return cls(program, seed, dtype, {}, nothing, False, FullTrace({}, nothing, {}, {}), form)
 
     @property
     def network(self) -> Network:
@@ -243,7 +243,7 @@ _PERTURBATIONS = {"float64": 2.0**-50, "float32": 2.0**-21}
 
 def _shrink(
     network: Network, arrays: dict[str, Array], batch: Array, dtype: str
-) -> tuple[dict[str, Array], Result]:
+) -> tuple[dict[str, Array], FullTrace]:
     """Return arrays small enough that all values stay small, and the reference's trace with them.
 
     Unbounded activations (such as relu gates) can double the state at each time step, and its
@@ -265,7 +265,7 @@ def _shrink(
 
 
 def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
-    """Return whether arrays perturbed by about a rounding error give nearly the same values."""
+    """True if arrays perturbed by about a rounding error give nearly the same values."""
     rng = np.random.default_rng(0)
     perturbed = {
         name: array * (1.0 + _PERTURBATIONS[dtype] * rng.choice((-1.0, 1.0), array.shape))
@@ -277,7 +277,7 @@ def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, value
 
 
 def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
-    """Return whether no difference above the tolerance could be rounding on any backend."""
+    """True if no difference above the tolerance could be rounding on any backend."""
     if dtype == "float64":
         return True
     # Of all backends, so that the arrays do not depend on which ones are compared.
@@ -286,7 +286,7 @@ def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, valu
     return max(limits.values()) <= tolerances(dtype)["forward"]
 
 
-def _run(network: Network, arrays: Arrays, batch: Array) -> Result:
+def _run(network: Network, arrays: Arrays, batch: Array) -> FullTrace:
     # Overflow is expected while the arrays are still too large.
     with np.errstate(all="ignore"):
         return reference.run(network, arrays, batch)

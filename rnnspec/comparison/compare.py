@@ -38,12 +38,12 @@ if TYPE_CHECKING:
 class Comparison:
     """The comparison of a case on one backend after another, up to ``level``.
 
-    If ``own`` is true, each framework's own optimizers are compared too.
+    With ``own_optimizers``, each framework's own optimizers are compared too.
     """
 
     case: Case
     level: str
-    own: bool = False
+    own_optimizers: bool = False
     _results: dict[str, BackendResult] = field(default_factory=dict)
     _values: dict[str, dict[str, Values]] = field(default_factory=dict)
     _bounds: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -141,15 +141,15 @@ class Comparison:
 
     def _compare_own(self, backend: Backend) -> dict[str, OwnOptimizer]:
         """Compare the backend's own optimizers, and record a difference that is not known."""
-        if not self.own or backend.name not in self._learners:
+        if not self.own_optimizers or backend.name not in self._learners:
             return {}
         optimizers = own_optimizers(self.case, *self._learners[backend.name], self._share)
         allowed = tolerances(self.case.dtype)["training"]
-        for name, own in optimizers.items():
-            if not own.rest <= allowed:
+        for name, optimizer in optimizers.items():
+            if not optimizer.rest <= allowed:
                 expected = f"within {allowed:g} of {name} written out"
-                received = f"a difference of {own.rest:.3g}"
-                where, quantity = own.finding.where, f"{backend.optimizers}.{name}"
+                received = f"a difference of {optimizer.rest:.3g}"
+                where, quantity = optimizer.finding.where, f"{backend.optimizers}.{name}"
                 difference = self._difference(backend.name, where, quantity, expected, received)
                 self._differences.append(difference)
         return optimizers
@@ -161,8 +161,8 @@ class Comparison:
             # Nothing was run, because the counts differ.
             return Finding(math.inf, self.case.last, tolerances(self.case.dtype)[level])
         truth = self._truth(level, values)
-        shown = along_directions(self.case, values) if level == "gradients" else values
-        distances = {name: distance(shown[name], truth[name]) for name in shown}
+        compared = along_directions(self.case, values) if level == "gradients" else values
+        distances = {name: distance(compared[name], truth[name]) for name in compared}
         self._differences += self._first_too_far(backend, level, distances)
         allowed = {name: self._tolerance(level, name, backend) for name in distances}
         worst = max(distances, key=lambda name: (distances[name] > allowed[name], distances[name]))
@@ -217,12 +217,12 @@ class Comparison:
         """Yield the first difference of each pair of backends at each level, over all elements."""
         # Training has no reference: its backends are compared with the first one already.
         for level in ("forward", "gradients"):
-            shown = {name: v[level] for name, v in self._values.items() if level in v}
+            values_of = {name: v[level] for name, v in self._values.items() if level in v}
             # Two backends may be within the tolerance of the reference, but on opposite sides.
-            for one, other in combinations(shown, 2):
-                common = [name for name in shown[one] if name in shown[other]]
+            for one, other in combinations(values_of, 2):
+                common = [name for name in values_of[one] if name in values_of[other]]
                 distances = {
-                    name: distance(shown[other][name], shown[one][name]) for name in common
+                    name: distance(values_of[other][name], values_of[one][name]) for name in common
                 }
                 for name, far in distances.items():
                     allowed = self._tolerance(level, name, one, other)

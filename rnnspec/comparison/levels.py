@@ -58,7 +58,7 @@ def level_for(level: str | None, form: Form | None) -> str:
 
 
 def trains_own(optimizer: str, level: str | None, dtype: str) -> bool:
-    """Return whether the frameworks' own optimizers are to be compared.
+    """True if the frameworks' own optimizers are to be compared.
 
     Raises:
         UsageError: the name is unknown, or the level or the dtype rules it out.

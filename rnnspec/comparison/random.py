@@ -338,9 +338,9 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
     single = next((one.backends or () for one in planned if one.dtype == "float32"), ())
     parts: dict[str, OnBackend] = {}
     for name in dict.fromkeys((*chain(*accepted), *single)):
-        own = [largest[name] for largest in accepted if name in largest]
+        differences = [largest[name] for largest in accepted if name in largest]
         dtype = "float32" if name in single else "float64"
-        parts[name] = OnBackend(dtype, len(own), _largest_of(own))
+        parts[name] = OnBackend(dtype, len(differences), _largest_of(differences))
     return SearchResult(
         compared=len(accepted),
         backends=parts,

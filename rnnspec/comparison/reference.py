@@ -35,7 +35,7 @@ def _exact(state: Array) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Result(Trace):
+class FullTrace(Trace):
     """A trace with the output of each layer, and the moving arrays after a batch of training.
 
     ``states`` has the last state of each recurrent layer of one direction, (2, batch, units): h,
@@ -55,8 +55,8 @@ def run(  # noqa: PLR0913 - how a pass may differ from a plain one
     *,
     training: bool = False,
     states: Arrays | None = None,
-) -> Result:
-    """Return what each layer gets and gives, in inference.
+) -> FullTrace:
+    """Return the input and the output of each layer, in inference.
 
     Args:
         network: the network.
@@ -85,11 +85,11 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
     network: nodes.Network,
     arrays: Arrays,
     inputs: Array,
-    result: Result,
+    result: FullTrace,
     layer: str,
     *,
     training: bool = False,
-) -> Result:
+) -> FullTrace:
     """Return the result of ``run``, given that nothing before ``layer`` differs from ``result``."""
     before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
     run = _Run(network, arrays, inputs, training=training)
@@ -134,39 +134,40 @@ class _Run:
         self.moved: dict[str, Array] = {}
         self.states: dict[str, Array] = {}
 
-    def compute(self, layers: Sequence[nodes.Layer]) -> Result:
+    def compute(self, layers: Sequence[nodes.Layer]) -> FullTrace:
         """Compute layers in order."""
         for layer in layers:
-            taken = [self.outputs[name] for name in self.sources[layer.name]]
-            self.entered[layer.name] = taken[0]
-            own = {param.name: self.arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
-            output = self._layer(layer, own, taken)
+            inputs = [self.outputs[name] for name in self.sources[layer.name]]
+            self.entered[layer.name] = inputs[0]
+            keys = [param.name for param in params(layer)]
+            arrays = {key: self.arrays[f"{layer.name}.{key}"] for key in keys}
+            output = self._layer(layer, arrays, inputs)
             self.outputs[layer.name] = output if isinstance(layer, _EXACT) else self.noise(output)
         output = join_outputs(self.network, self.outputs)
-        return Result(self.entered, output, self.outputs, self.moved, self.states)
+        return FullTrace(self.entered, output, self.outputs, self.moved, self.states)
 
     def _layer(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]
+        self, layer: nodes.Layer, arrays: Arrays, inputs: Sequence[Array]
     ) -> Array:
-        x = taken[0]
+        x = inputs[0]
         match layer:
             case nodes.Embedding():
-                return own["embeddings"].take(x, axis=0)
+                return arrays["embeddings"].take(x, axis=0)
             case nodes.Recurrent():
-                return self._recurrent(layer, own, x)
+                return self._recurrent(layer, arrays, x)
             case nodes.Repeat():
                 return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
             case nodes.Conv():
-                return _convolve(layer, own, x, self._mask(layer, x))
+                return _convolve(layer, arrays, x, self._mask(layer, x))
             case nodes.WindowPooling():
                 return _pool_windows(layer, x, self._mask(layer, x))
             case nodes.BatchNorm():
-                return self._batch_norm(layer, own, x)
+                return self._batch_norm(layer, arrays, x)
             case nodes.LayerNorm():
                 centred = x - x.mean(axis=-1, keepdims=True)
                 variance = (centred * centred).mean(axis=-1, keepdims=True)
-                norm: Array = own["gamma"] * centred / np.sqrt(variance + layer.epsilon)
-                return norm + own["beta"]
+                norm: Array = arrays["gamma"] * centred / np.sqrt(variance + layer.epsilon)
+                return norm + arrays["beta"]
             case nodes.Activate():
                 return activate(x, layer.activation)
             case nodes.Dropout():
@@ -175,22 +176,22 @@ class _Run:
                 samples = zip(x, self._mask(layer, x), strict=True)
                 return np.stack([_statistic(layer, steps[at]) for steps, at in samples])
             case nodes.Attention():
-                return _attend(layer, own, x, self._mask(layer, x))
+                return _attend(layer, arrays, x, self._mask(layer, x))
             case nodes.Flatten():
                 return x.reshape(len(x), -1)
             case nodes.LastSteps():
                 return x[:, -layer.count :]
             case nodes.Dense():
                 tied = layer.tied
-                kernel = self.arrays[f"{tied}.embeddings"].T if tied else own["kernel"]
-                return activate(x @ kernel + own.get("bias", 0.0), layer.activation)
+                kernel = self.arrays[f"{tied}.embeddings"].T if tied else arrays["kernel"]
+                return activate(x @ kernel + arrays.get("bias", 0.0), layer.activation)
             case nodes.Normalize():
                 length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
                 return x / np.where(length.real > 1e-12, length, 1e-12)
             case nodes.Residual():
                 return x + self.entered[layer.start]
             case nodes.Concat():
-                return np.concatenate(taken, axis=-1)
+                return np.concatenate(inputs, axis=-1)
             case _:
                 assert_never(layer)
 
@@ -199,25 +200,27 @@ class _Run:
         (source, *_) = self.sources[layer.name]
         return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
 
-    def _recurrent(self, layer: nodes.Recurrent, own: Arrays, x: Array) -> Array:
+    def _recurrent(self, layer: nodes.Recurrent, arrays: Arrays, x: Array) -> Array:
         mask, results = self._mask(layer, x), []
         for prefix in directions(layer):
-            arrays = {
-                name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)
+            of_direction = {
+                name.removeprefix(prefix): array
+                for name, array in arrays.items()
+                if name.startswith(prefix)
             }
             # Each direction ends in its own last state: the backward one at the first time step.
             order = -1 if prefix == "backward." else 1
             first = self.states.get(layer.name)
             outputs, state = _scan(
-                layer, arrays, x[:, ::order], mask[:, ::order], noise=self.noise, first=first
+                layer, of_direction, x[:, ::order], mask[:, ::order], noise=self.noise, first=first
             )
             if layer.merge is None:
                 self.states[layer.name] = state
             results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
         return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
 
-    def _batch_norm(self, layer: nodes.BatchNorm, own: Arrays, x: Array) -> Array:
-        mean, variance = own["moving_mean"], own["moving_variance"]
+    def _batch_norm(self, layer: nodes.BatchNorm, arrays: Arrays, x: Array) -> Array:
+        mean, variance = arrays["moving_mean"], arrays["moving_variance"]
         if self.training:
             rows = x[self._mask(layer, x)] if x.ndim > 2 else x
             old = (mean, variance)
@@ -228,8 +231,8 @@ class _Run:
             ):
                 moved = layer.momentum * before + (1.0 - layer.momentum) * now
                 self.moved[f"{layer.name}.{name}"] = moved
-        scaled: Array = own["gamma"] * (x - mean) / np.sqrt(variance + layer.epsilon)
-        return scaled + own["beta"]
+        scaled: Array = arrays["gamma"] * (x - mean) / np.sqrt(variance + layer.epsilon)
+        return scaled + arrays["beta"]
 
 
 def masks(network: nodes.Network, inputs: Array) -> dict[str, Array]:
@@ -264,9 +267,9 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Array) -> dict[str, Ar
     An output that only a join takes, and not as its first, is not in the trace of a backend.
     """
     values = {
-        taken[0]: trace.inputs[name]
-        for name, taken in nodes.sources(network).items()
-        if name in trace.inputs and taken[0] != nodes.INPUT
+        names[0]: trace.inputs[name]
+        for name, names in nodes.sources(network).items()
+        if name in trace.inputs and names[0] != nodes.INPUT
     }
     values |= split_outputs(network, trace.output)
     # The output at padding is unspecified, so backends may differ there.
@@ -318,11 +321,11 @@ def _windows(window: nodes.Window, x: Array) -> Iterator[Array]:
         yield padded[:, start : start + last + 1 : window.stride]
 
 
-def _convolve(layer: nodes.Conv, own: Arrays, x: Array, mask: Array) -> Array:
+def _convolve(layer: nodes.Conv, arrays: Arrays, x: Array, mask: Array) -> Array:
     real = np.where(mask[..., np.newaxis], x, 0.0)
-    taps = zip(_windows(layer.window, real), own["kernel"], strict=True)
+    taps = zip(_windows(layer.window, real), arrays["kernel"], strict=True)
     total = sum(steps @ kernel for steps, kernel in taps)
-    return activate(total + own.get("bias", 0.0), layer.activation)
+    return activate(total + arrays.get("bias", 0.0), layer.activation)
 
 
 def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
@@ -340,11 +343,11 @@ def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
     return highest
 
 
-def _attend(layer: nodes.Attention, own: Arrays, x: Array, mask: Array) -> Array:
-    hidden = (
-        x if layer.units is None else activate(x @ own["kernel"] + own["bias"], layer.activation)
-    )
-    scores = (hidden @ own["query"])[..., 0]
+def _attend(layer: nodes.Attention, arrays: Arrays, x: Array, mask: Array) -> Array:
+    hidden = x
+    if layer.units is not None:
+        hidden = activate(x @ arrays["kernel"] + arrays["bias"], layer.activation)
+    scores = (hidden @ arrays["query"])[..., 0]
     weighted = [
         # A constant cancels out, and without it exp could overflow.
         _weighted_mean(np.exp(score[real] - score[real].real.max(initial=-np.inf)), steps[real])
@@ -389,7 +392,7 @@ def _statistic(layer: nodes.Pooling, steps: Array) -> Array:
 
 def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     layer: nodes.Recurrent,
-    own: Arrays,
+    arrays: Arrays,
     x: Array,
     mask: Array,
     *,
@@ -398,9 +401,9 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
 ) -> tuple[Array, Array]:
     """Return h at each time step, (batch, steps, units), and the last h and c, kept at padding."""
     ahead, changes = _bind_cell(layer.cell, bias=layer.bias)
-    values = _name_parameters(layer, own) | {INPUT: x}
+    values = _name_parameters(layer, arrays) | {INPUT: x}
     projected = [(name, compute(values)) for name, compute in ahead]
-    dtype = np.result_type(x, *own.values())
+    dtype = np.result_type(x, *arrays.values())
     state = np.zeros((2, len(x), layer.units), dtype=dtype) if first is None else first
     outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
     padded = not mask.all()
@@ -417,20 +420,20 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     return outputs, state
 
 
-def _name_parameters(layer: nodes.Recurrent, own: Arrays) -> dict[str, Array]:
+def _name_parameters(layer: nodes.Recurrent, arrays: Arrays) -> dict[str, Array]:
     """Return the part of a canonical array that each parameter is, matrices transposed."""
     order, units = gates(layer.cell), layer.units
     parts = {}
     for name, _ in equations(layer.cell, bias=layer.bias).parameters:
         array, gate = place(name)
         start = order.index(gate) * units
-        parts[name] = own[array][..., start : start + units]
+        parts[name] = arrays[array][..., start : start + units]
     return parts
 
 
 @lru_cache
 def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Named]]:
-    """Return what only the input decides, computed for all time steps at once, and the lines."""
+    """Return the values of all steps that follow from the input only, and the lines."""
     ahead: list[_Named] = []
 
     def change(expression: Expression) -> Expression | None:

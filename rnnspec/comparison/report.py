@@ -98,8 +98,8 @@ class SpecParity:
     @property
     def own(self) -> dict[str, list[OwnOptimizer]]:
         """The own optimizers of each backend that has some, by their names."""
-        own = [result.own for result in self.backends.values() if result.own]
-        return {name: [optimizers[name] for optimizers in own] for name in own[0]} if own else {}
+        tables = [result.own for result in self.backends.values() if result.own]
+        return {name: [table[name] for table in tables] for name in tables[0]} if tables else {}
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:
@@ -158,8 +158,8 @@ class ParityReport:
         """The level, the dtype and the form of the comparison, in words."""
         source = f", source {IN_WORDS[self.form]}" if self.form else ""
         has_own = any(spec.own for spec in self.specs)
-        own = ", each framework's own optimizers too" if has_own else ""
-        return f"compared up to {self.level} in {self.dtype}{source}{own}"
+        optimizers = ", each framework's own optimizers too" if has_own else ""
+        return f"compared up to {self.level} in {self.dtype}{source}{optimizers}"
 
     @property
     def equal(self) -> bool:

@@ -137,10 +137,10 @@ def prepare(  # noqa: PLR0913 - each is an option of the command line
 ) -> Prepared:
     """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
     of_form = form_named(form)
-    own = trains_own(optimizer, level, dtype)
-    level = level_for("training" if own else level, of_form)
-    chosen = comparable(backends, level, dtype, of_form, own=own)
-    options = _Options(level, of_form, dtype, seed_from(seed), batch, own)
+    optimizers = trains_own(optimizer, level, dtype)
+    level = level_for("training" if optimizers else level, of_form)
+    chosen = comparable(backends, level, dtype, of_form, optimizers=optimizers)
+    options = _Options(level, of_form, dtype, seed_from(seed), batch, optimizers)
     if isinstance(specs, str | os.PathLike | Spec):
         programs = [program(specs)]
     else:
@@ -153,7 +153,7 @@ def prepare(  # noqa: PLR0913 - each is an option of the command line
         if batch is not None:
             checked_batch(network, batch, batch_of(network))
     tasks = tuple(Task(plan, options) for plan in plans)
-    left_out = absent(level, dtype, of_form, own=own) if backends is None else []
+    left_out = absent(level, dtype, of_form, optimizers=optimizers) if backends is None else []
     names = tuple(backend.name for backend in left_out)
     return Prepared(tasks, level, dtype, of_form, names)
 
@@ -187,7 +187,7 @@ class Task:
                 case = Case.to_count(program, seed, dtype, form)
             else:
                 case = Case.of(program, seed, dtype, options.batch, form)
-            comparison = Comparison(case, options.level, options.own)
+            comparison = Comparison(case, options.level, options.optimizers)
             for backend in map(get, self.plan.backends):
                 progress(f"{network.name} on {backend.title}")
                 comparison.add(backend)
@@ -200,12 +200,12 @@ def comparable(
     dtype: str,
     form: Form | None = None,
     *,
-    own: bool = False,
+    optimizers: bool = False,
 ) -> list[Backend]:
     """Return the named backends, each once, or the installed ones that support ``level``.
 
     They support it in ``dtype``. A backend that does not write source of ``form`` does not count,
-    nor, if ``own`` is true, one without optimizers of its own.
+    nor, with ``optimizers``, one without optimizers of its own.
 
     Raises:
         UsageError: a backend, the level or the dtype is unknown, or a backend does not support it.
@@ -213,7 +213,7 @@ def comparable(
     """
     levels_up_to(level)
     tolerances(dtype)
-    required = _required(level, dtype, form, own=own)
+    required = _required(level, dtype, form, optimizers=optimizers)
     if backends is not None:
         # Named twice, a backend would be compared with itself.
         return list(dict.fromkeys(get(name, *required) for name in list_from("backends", backends)))
@@ -228,15 +228,19 @@ def comparable(
     return installed
 
 
-def absent(level: str, dtype: str, form: Form | None = None, *, own: bool = False) -> list[Backend]:
+def absent(
+    level: str, dtype: str, form: Form | None = None, *, optimizers: bool = False
+) -> list[Backend]:
     """Return the backends that could be compared if they were installed."""
-    able = having(*_required(level, dtype, form, own=own))
+    able = having(*_required(level, dtype, form, optimizers=optimizers))
     return [backend for backend in able if not backend.installed]
 
 
-def _required(level: str, dtype: str, form: Form | None, *, own: bool) -> tuple[needs.Need, ...]:
-    optimizers = (needs.OPTIMIZERS,) if own else ()
-    return (needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers)
+def _required(
+    level: str, dtype: str, form: Form | None, *, optimizers: bool
+) -> tuple[needs.Need, ...]:
+    need = (needs.OPTIMIZERS,) if optimizers else ()
+    return (needs.level(level), needs.dtype(dtype), *needs.source(form), *need)
 
 
 def _least(level: str) -> int:
@@ -283,4 +287,4 @@ class _Options:
     dtype: str
     seed: int
     batch: ArrayLike | None
-    own: bool
+    optimizers: bool

@@ -90,18 +90,18 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
     heads = [head] if head is not None else []
     if head is not None and draw(st.integers(0, 5)) == 0:
         heads += draw(st.lists(_heads(names), min_size=1, max_size=2))
-    for each in heads:
-        masked = flow.masked and "last_step" in _poolings(each)
+    for output in heads:
+        masked = flow.masked and "last_step" in _poolings(output)
         if gives_state or masked:
             # Nothing else fits a state; and of a mask, the last step may be padding.
-            each["pooling"] = "last" if gives_state else "mean"
-        _fit_pooling(each, flow, layers[-1], beside=len(heads) > 1 and not gives_state)
-        if embedding is not None and "units" in each and draw(st.integers(0, 3)) == 0:
+            output["pooling"] = "last" if gives_state else "mean"
+        _fit_pooling(output, flow, layers[-1], beside=len(heads) > 1 and not gives_state)
+        if embedding is not None and "units" in output and draw(st.integers(0, 3)) == 0:
             # The kernel of the output layer is the transpose of the embedding.
-            hidden = [*each.get("hidden", []), {"units": embedding["dim"], "activation": "tanh"}]
-            each |= {"hidden": hidden, "units": embedding["vocabulary"], "tied": True}
+            hidden = [*output.get("hidden", []), {"units": embedding["dim"], "activation": "tanh"}]
+            output |= {"hidden": hidden, "units": embedding["vocabulary"], "tied": True}
     if len(heads) > 1:
-        spec["heads"] = {f"head_{number}": each for number, each in enumerate(heads)}
+        spec["heads"] = {f"head_{number}": output for number, output in enumerate(heads)}
     elif head is not None:
         spec["head"] = head
     if initializers := draw(_initializers(spec, layers)):
@@ -182,7 +182,7 @@ def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
 
 @dataclass
 class _Flow:
-    """What goes from layer to layer: its width, its steps, and the outputs a join can name."""
+    """The output so far: its width, its steps, and the outputs that a join can name."""
 
     width: int
     steps: int | None
@@ -304,9 +304,9 @@ def _join(draw: st.DrawFn, names: _Names, flow: _Flow, before: Words) -> Words:
             return {"type": "activation", "activation": "tanh"}
         before |= names.new()
         flow.outputs.append((before["name"], flow.width))
-    own = next(item for item in flow.outputs if item[0] == before["name"])
+    joined_first = next(item for item in flow.outputs if item[0] == before["name"])
     others = draw(st.lists(st.sampled_from(flow.outputs), min_size=1, max_size=2))
-    joined = draw(st.permutations([own, *others]))
+    joined = draw(st.permutations([joined_first, *others]))
     layer = {"type": "concat", **names.layer(draw), "of": [name for name, _ in joined]}
     flow.width = sum(width for _, width in joined)
     if "name" in layer:

@@ -276,25 +276,25 @@ def own_optimizers(
 class _Learner:
     """A model to train with one optimizer after another, always from the same arrays.
 
-    ``own`` and ``summed`` return the steps of the framework's own optimizers, with gradients as
-    when it trains, and with one gradient for each row of an embedding.
+    ``own_step`` and ``summed_step`` return the steps of the framework's own optimizers, with
+    gradients as when it trains, and with one gradient for each row of an embedding.
     """
 
     case: Case
     live: Live
     gradients: Gradients
-    own: Callable[[Optimizer], Step]
-    summed: Callable[[Optimizer], Step]
+    own_step: Callable[[Optimizer], Step]
+    summed_step: Callable[[Optimizer], Step]
 
     @classmethod
     def of(cls, case: Case, live: Live, gradients: Gradients) -> _Learner:
         """Return a model with the steps of its framework."""
         own_steps = live.backend.runtime.own_steps
-        own, summed = (
+        own_step, summed_step = (
             own_steps(live.model, trained_keys(live), training=case.trains, summed=summed)
             for summed in (False, True)
         )
-        return cls(case, live, gradients, own, summed)
+        return cls(case, live, gradients, own_step, summed_step)
 
     def steady_finding(self, optimizer: Optimizer, share: float) -> OwnOptimizer:
         """Return the finding at a share at which rounding errors stay small.
@@ -310,13 +310,16 @@ class _Learner:
     def finding(self, optimizer: Optimizer, share: float) -> OwnOptimizer:
         """Compare an optimizer, and if it differs, measure each known cause by itself."""
         optimizer = replace(optimizer, rate=share * optimizer.rate)
-        ours, theirs = self._reference(optimizer, share), self._take(self.own(optimizer), share)
+        ours, theirs = (
+            self._reference(optimizer, share),
+            self._take(self.own_step(optimizer), share),
+        )
         worst = _largest_difference(theirs, ours)
         tolerance = tolerances(self.case.dtype)["training"]
         causes = self.live.backend.causes()
         if worst.difference <= tolerance or not causes:
             return OwnOptimizer(worst, {}, worst.difference)
-        summed = self._take(self.summed(optimizer), share)
+        summed = self._take(self.summed_step(optimizer), share)
         parts = {
             cause: _largest_difference(theirs, summed).difference
             if cause == "repeated"

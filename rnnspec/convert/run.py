@@ -20,7 +20,7 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.assemble import Taken
+    from rnnspec.importing.assemble import ImportedModel
     from rnnspec.pipeline import Program
     from rnnspec.saving import Written
     from rnnspec.slots import Array
@@ -33,7 +33,7 @@ class Converted:
     The comparison of the written files with the reference is in ``written``.
     """
 
-    taken: Taken
+    model: ImportedModel
     written: Written
     compared: Compared
 
@@ -81,16 +81,16 @@ def convert(  # noqa: PLR0913 - the options of the command
     target = output_for(output, backend, form_named(form), options)
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     reading = partial(take, source, config=config, ignore=ignore, importing=importing)
-    taken = None
+    model = None
     if named is None and kind.spec_text is None:
-        taken = reading()
-        if taken.imported.guesses:
+        model = reading()
+        if model.imported.guesses:
             message = (
                 "a state dict does not say what its modules compute; write its spec with "
                 "'rnnspec import', correct what was guessed, and name it with --spec"
             )
             raise UsageError(message, str(source))
-        text = taken.text
+        text = model.text
     else:
         text = kind.spec_text(source) if kind.spec_text else ""
     program = check_spec(source, text, named, allow_outside=allow_outside)
@@ -98,11 +98,11 @@ def convert(  # noqa: PLR0913 - the options of the command
     inputs = Inputs.of([*((path, f"the input {path}") for path in read), *program.named_files])
     # Before the frameworks are imported, which takes seconds.
     target.check(output, program, force=force, inputs=inputs)
-    taken = taken or reading(spec=program)
-    _check_finite(taken.arrays, str(source))
-    compared = compare_file(source, taken, importing)
-    written = target.write(output, program, taken.arrays, importing, force=force)
-    return Converted(taken, written, compared)
+    model = model or reading(spec=program)
+    _check_finite(model.arrays, str(source))
+    compared = compare_file(source, model, importing)
+    written = target.write(output, program, model.arrays, importing, force=force)
+    return Converted(model, written, compared)
 
 
 def write(  # noqa: PLR0913 - the options of the command

@@ -46,7 +46,7 @@ _LONGEST_WORD = 7
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a layer looks like.
+    """The look of a layer.
 
     ``word`` is in its node, and ``short`` in a node of few characters. ``kind`` describes it, with
     each setting that is not the usual one.

@@ -25,7 +25,7 @@ MOST_STEPS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a picture shows, and how.
+    """The contents of a picture, and how it shows them.
 
     ``steps`` is the number of time steps drawn, the last one included; ``None`` stands for all of
     at most 5, else for 4, or up to 6 if windows gather more. It applies to the input; a repeat

@@ -25,63 +25,63 @@ _MANY = 1000
 _MOST_LINES = 5
 """The size up to which all steps of a window are drawn."""
 _MOST_FIRST = 5
-"""The largest number of first steps that are shown for the sake of windows."""
+"""The largest number of first steps that have columns for the sake of windows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """The steps of a sequence of ``length`` that are ``shown``, the last one included.
+    """The steps of a sequence of ``length`` in ``columns``, the last one included.
 
     ``name`` is the number of the last step. ``padded``: the last step is drawn as padding.
     """
 
     length: int
-    shown: int
+    columns: int
     name: str
     padded: bool = False
 
     @property
     def has_hidden(self) -> bool:
         """True if steps before the last are hidden."""
-        return self.shown < self.length
+        return self.columns < self.length
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The number of each step that is shown."""
-        return (*map(str, range(1, self.shown)), self.name)
+        """The number of each step that has a column."""
+        return (*map(str, range(1, self.columns)), self.name)
 
     def column(self, step: int) -> int | None:
         """Return the column of a step, both counted from 0, or None if it is hidden."""
         if step == self.length - 1:
-            return self.shown - 1
-        return step if step < self.shown - 1 else None
+            return self.columns - 1
+        return step if step < self.columns - 1 else None
 
     def step(self, column: int) -> int:
         """Return the step that a column shows."""
-        return self.length - 1 if column == self.shown - 1 else column
+        return self.length - 1 if column == self.columns - 1 else column
 
     def after(self, window: Window, name: str) -> Steps:
-        """Return the steps of the results of a window that are shown.
+        """Return the steps of the results of a window that have columns.
 
         These are the ones whose window begins at a step that is shown, and the last.
         """
         length = window.count(self.length) or 1
         if self.has_hidden:
-            first = range(min(self.shown, length) - 1)
+            first = range(min(self.columns, length) - 1)
             before, _ = window.added(self.length)
-            known = sum(step * window.stride - before < self.shown - 1 for step in first)
-            shown = known + 1
+            known = sum(step * window.stride - before < self.columns - 1 for step in first)
+            columns = known + 1
         else:
-            shown = length
+            columns = length
         anchor = self.column((length - 1) * window.stride + window.anchor)
         # A hidden step before a padded one may be padding too.
-        padded = self.padded and length > 1 and anchor in (None, self.shown - 1)
-        return Steps(length=length, shown=shown, name=name, padded=padded)
+        padded = self.padded and length > 1 and anchor in (None, self.columns - 1)
+        return Steps(length=length, columns=columns, name=name, padded=padded)
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What one window gathers: columns, hidden steps, and steps added before and after.
+    """The steps that one window gathers: columns, hidden steps, and steps added before and after.
 
     A column that is padding is not among ``columns``. In a window of many steps, only the outer two
     are gathered, and ``dots`` stand for the rest.
@@ -95,35 +95,35 @@ class Gathered:
 
 
 def gather(window: Window, steps: Steps, results: Steps) -> list[Gathered]:
-    """Return what the window of each result that is shown gathers."""
-    return [_gather_one(window, steps, results.step(column)) for column in range(results.shown)]
+    """Return the steps that the window of each visible result gathers."""
+    return [_gather_one(window, steps, results.step(column)) for column in range(results.columns)]
 
 
 def _gather_one(window: Window, steps: Steps, result: int) -> Gathered:
     before, _ = window.added(steps.length)
     first = result * window.stride - before
     dots = window.size > _MOST_LINES
-    taken = (
+    gathered = (
         [first, first + window.reach]
         if dots
         else range(first, first + window.reach + 1, window.dilation)
     )
-    inside = [steps.column(step) for step in taken if 0 <= step < steps.length]
+    inside = [steps.column(step) for step in gathered if 0 <= step < steps.length]
     return Gathered(
         tuple(
             column
             for column in inside
-            if column is not None and not (steps.padded and column == steps.shown - 1)
+            if column is not None and not (steps.padded and column == steps.columns - 1)
         ),
         hidden=None in inside,
-        before=any(step < 0 for step in taken),
-        after=any(step >= steps.length for step in taken),
+        before=any(step < 0 for step in gathered),
+        after=any(step >= steps.length for step in gathered),
         dots=dots,
     )
 
 
-def input_steps(network: Network, shown: int | None) -> Steps:
-    """Return the steps of the input, of which ``shown`` are drawn, or a usual number."""
+def input_steps(network: Network, columns: int | None) -> Steps:
+    """Return the steps of the input, in ``columns``, or in a usual number of them."""
     windows = list[Window]()
     least = 1
     for layer in network.layers:
@@ -144,10 +144,10 @@ def input_steps(network: Network, shown: int | None) -> Steps:
         for window in reversed(windows):
             is_same = window.padding == "same"
             length = length * window.stride if is_same else window.least(length)
-    if shown is None:
-        shown = _usual(windows, length)
+    if columns is None:
+        columns = _usual(windows, length)
     masked = network.input.masked and length > 1
-    return Steps(length=length, shown=shown, name=name, padded=masked)
+    return Steps(length=length, columns=columns, name=name, padded=masked)
 
 
 def _usual(windows: list[Window], length: int) -> int:
@@ -162,18 +162,18 @@ def _usual(windows: list[Window], length: int) -> int:
 
 def steps_of(length: int, name: str) -> Steps:
     """Return the steps of a new sequence, which has no padding."""
-    return Steps(length=length, shown=_usual([], length), name=name)
+    return Steps(length=length, columns=_usual([], length), name=name)
 
 
 def padding_uses(network: Network) -> set[str]:
     """Return the layers, and the input, whose output at a padded step is used."""
-    taken = sources(network)
+    sources_of = sources(network)
     padded = windows_of_padding(network)
     uses = {layer.name for layer in network.results.values() if layer.name in padded}
     for layer in reversed(network.layers):
         # A recurrent layer holds its state whatever comes in, and a window skips padding.
         if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
-            uses.update(taken[layer.name])
+            uses.update(sources_of[layer.name])
             if isinstance(layer, Residual):
-                uses.update(taken[layer.start])
+                uses.update(sources_of[layer.start])
     return uses

@@ -31,7 +31,7 @@ _MOST_DESCRIBED = 40
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the margin says of a layer: its name, its kind, and its shape and parameters.
+    """The text of a layer in the margin: its name, its kind, and its shape and parameters.
 
     The entry of a network is its name.
     """
@@ -147,7 +147,7 @@ def total(network: Network) -> tuple[str, str]:
     return number, rest
 
 
-def description(network: Network, shown: str) -> str:
+def description(network: Network, subject: str) -> str:
     """Return the content of a picture in words, for readers who do not see it."""
     start = input_entry(network.input)
     entries = [f"input: {start.kind}{f' ({start.detail})' if start.detail else ''}"]
@@ -158,7 +158,7 @@ def description(network: Network, shown: str) -> str:
     if more := len(network.layers) - _MOST_DESCRIBED:
         entries += [f"and {more:,} more layers"] if more > 0 else []
     text = safe(network.description)
-    return f"{text + ' ' if text else ''}{shown}, from input to output: {'; '.join(entries)}."
+    return f"{text + ' ' if text else ''}{subject}, from input to output: {'; '.join(entries)}."
 
 
 def safe(text: str) -> str:

@@ -81,7 +81,7 @@ def check_target(target: Path, *, force: bool, inputs: Inputs = NO_INPUTS) -> No
 
 
 def check_target_folder(target: Path) -> bool:
-    """Return whether ``target`` is a folder, or raise an error if it cannot become one.
+    """Return True if ``target`` is a folder, False if it can become one.
 
     Raises:
         UsageError: ``target`` exists and is not a folder.
@@ -151,7 +151,7 @@ def _check_working_folder(path: Path) -> None:
 
 
 def has_working_folder() -> bool:
-    """Return whether the working folder of this process still exists."""
+    """True if the working folder of this process still exists."""
     try:
         os.getcwd()  # noqa: PTH109 - called often
     except FileNotFoundError:
@@ -203,7 +203,7 @@ class Move:
             raise
 
     def has_arrived(self) -> bool:
-        """Return whether ``target`` is the file made here, not one from another process."""
+        """True if ``target`` is the file made here, not one from another process."""
         try:
             return os.path.samestat(self.target.lstat(), self.status)
         except OSError:

@@ -130,7 +130,7 @@ def _report(report: ParityReport) -> Iterator[Element]:
 
 
 def verdict(report: ParityReport) -> Element:
-    """Return whether all is equal, and how it was compared."""
+    """Return the verdict, and how it was reached."""
     equal, colon, compared = report.verdict.partition(":")
     return paragraph(strong(equal), colon + compared)
 

@@ -250,11 +250,11 @@ class _Plan:
         order, placed = [paths[0][:trunk]], set[int]()
         for index, path in enumerate(paths):
             head, copies = path[trunk:], dict[int, int]()
-            for own, at in enumerate(head):
+            for i, at in enumerate(head):
                 sources = tuple(copies.get(source, source) for source in self.steps[at].sources)
                 if at in placed:
-                    head[own] = copies[at] = self._copy(at)
-                self.steps[head[own]].sources = sources
+                    head[i] = copies[at] = self._copy(at)
+                self.steps[head[i]].sources = sources
             self.results[index] = copies.get(self.results[index], self.results[index])
             placed |= set(head)
             order.append(head)

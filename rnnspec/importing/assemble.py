@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportedModel:
     """An imported model: the text of its spec, its network, and its canonical arrays.
 
     ``imported`` accounts for what was in the file.
@@ -134,9 +134,9 @@ def _check_sources(account: Account, draft: nodes.Network, network: nodes.Networ
         zip(nodes.sources(draft).values(), lowered_sources.values(), strict=True),
         strict=True,
     ):
-        taken = tuple(names[name] for name in lowered)
-        if taken != expected:
-            message = f"takes the output of {listed(expected)}, expected that of {listed(taken)}"
+        received = tuple(names[name] for name in lowered)
+        if received != expected:
+            message = f"takes the output of {listed(expected)}, expected that of {listed(received)}"
             account.refuse(
                 layer.name, f"{message}: rnnspec supports only one chain of layers", "E704"
             )
@@ -159,14 +159,14 @@ def _in_words_of_model(
 
 def _with_place(layer: Any, lowered: nodes.Layer) -> nodes.Layer:
     """Return a layer in the place that lowering gives it; what it says itself is its own."""
-    own = {field.name for field in fields(layer)}
+    keys_of_layer = {field.name for field in fields(layer)}
     keys = ("name", "input", "source", "masked", "start", "of", "inputs", "backward", "tied")
-    place = [key for key in keys if key in own]
+    place = [key for key in keys if key in keys_of_layer]
     placed: nodes.Layer = replace(layer, **{key: getattr(lowered, key, None) for key in place})
     return placed
 
 
-def write_spec(source: str, imported: Imported) -> Taken:
+def write_spec(source: str, imported: Imported) -> ImportedModel:
     """Return a model with the text of its spec, where layers have their names in the model.
 
     Raises:
@@ -179,7 +179,7 @@ def write_spec(source: str, imported: Imported) -> Taken:
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
     text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
-    return Taken(text, _read_spec(text, source), named.arrays, named)
+    return ImportedModel(text, _read_spec(text, source), named.arrays, named)
 
 
 def _read_spec(text: str, source: str) -> Program:
@@ -292,7 +292,7 @@ def name_network(text: str) -> str:
 
 
 def is_layer_name(name: str) -> bool:
-    """Return whether a layer, or a head, can have a name."""
+    """True if a layer, or a head, can have a name."""
     return _is_valid(check_layer_name, name)
 
 

@@ -131,8 +131,8 @@ class Account:
         if self._ignore is None:
             return ""
         few_and_short = len(patterns) <= 4 and all(len(pattern) < 100 for pattern in patterns)
-        shown = [quote(pattern) for pattern in patterns] if few_and_short else ["PATTERN"]
-        options = " ".join(f"--ignore {pattern}" for pattern in shown)
+        quoted = [quote(pattern) for pattern in patterns] if few_and_short else ["PATTERN"]
+        options = " ".join(f"--ignore {pattern}" for pattern in quoted)
         return f"; if the network does not need it, leave it out with {options}"
 
     def reminder(self) -> str:

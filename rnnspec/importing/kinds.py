@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the user says about a file: the name of the network, and what the file may lack.
+    """Settings of the user for a file: the name of the network, and what the file may lack.
 
     ``config`` is a file with the architecture, and ``spec`` a named spec. ``ignore`` are patterns
     of the arrays that are left out. ``importing`` is called before a framework is needed.
@@ -346,7 +346,7 @@ def output_for(
     form: Form | None = None,
     options: SourceOptions = DEFAULTS,
 ) -> saving.OutputKind:
-    """Return what writes an output, judged by its path, or what a named backend writes.
+    """Return the kind of an output by its path, or that of a named backend.
 
     A folder without a named backend is of the first one that writes folders. If an option or the
     ending asks for it, it is a single file. An output with source has it in a form.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
-    from rnnspec.importing.assemble import Taken
+    from rnnspec.importing.assemble import ImportedModel
     from rnnspec.ir.nodes import Network, Shape
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array
@@ -63,7 +63,7 @@ _LARGEST_ROUNDING = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What a model was read from, ready to be run.
+    """The original of a model, ready to be run.
 
     ``source`` is what errors are about, ``what`` its name within a sentence, and ``framework`` has
     a version. ``output`` returns the output for a batch in inference, and ``dtype`` is the least
@@ -108,25 +108,27 @@ class Compared:
         return f"compared with {self.what} in {self.framework}: {self.outcome}"
 
 
-def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None]) -> Compared:
+def compare_file(
+    path: Path, model: ImportedModel, importing: Callable[[Backend], None]
+) -> Compared:
     """Compare a file, opened by its own framework, with the reference.
 
     Args:
         path: the file.
-        taken: what was read from it.
+        model: what was read from it.
         importing: called before a framework is needed.
 
     Raises:
         ModelError: they differ.
     """
-    imported, what = taken.imported, "the original"
+    imported, what = model.imported, "the original"
     # Before the file is opened, too: a small one can state long sequences.
-    if reason := "; ".join(imported.unlike) or _too_large(taken.program.network):
+    if reason := "; ".join(imported.unlike) or _too_large(model.program.network):
         return Compared(what, reason=reason)
     backend = get(imported.opener)
     try:
         importing(backend)
-        output, scale = _runner(path, taken, backend)
+        output, scale = _runner(path, model, backend)
     except BackendError as error:
         return Compared(what, reason=brief(error.message))
     except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -141,26 +143,26 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
         padded_at_end=imported.padded_at_end,
         limits=imported.limits,
     )
-    return compare(original, taken)
+    return compare(original, model)
 
 
-def compare(original: Original, taken: Taken) -> Compared:
+def compare(original: Original, model: ImportedModel) -> Compared:
     """Compare an original with the reference, on the batches that written files are checked with.
 
     Raises:
         ModelError: they differ.
     """
-    if reason := _too_large(taken.program.network):
+    if reason := _too_large(model.program.network):
         return Compared(original.what, reason=reason)
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[int, ...]]()
     dtype = "float64" if original.dtype == "float64" else DTYPE
-    for drawn in batches(taken.program.network):
-        batch = _padded_at_end(taken.program.network, drawn) if original.padded_at_end else drawn
+    for drawn in batches(model.program.network):
+        batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
         # All batches of a network of fixed length are alike.
         if batch.shape in shapes:
             continue
         shapes.add(batch.shape)
-        case = case_of(taken.program, taken.arrays, batch, dtype)
+        case = case_of(model.program, model.arrays, batch, dtype)
         try:
             output = original.output(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -178,16 +180,16 @@ def compare(original: Original, taken: Taken) -> Compared:
         farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
-        smaller = steady_case(taken.program, taken.arrays, original.function_error)
+        smaller = steady_case(model.program, model.arrays, original.function_error)
         if smaller is not None:
             case, share = smaller
             original.scale(share)
             distances = _distances(case, original.output(case.batch))
             _check(original, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
-    for drawn in _beyond(taken, original.limits):
-        batch = _padded_at_end(taken.program.network, drawn) if original.padded_at_end else drawn
-        case = case_of(taken.program, taken.arrays, batch, dtype)
+    for drawn in _beyond(model, original.limits):
+        batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
+        case = case_of(model.program, model.arrays, batch, dtype)
         if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
             continue
         try:
@@ -201,13 +203,13 @@ def compare(original: Original, taken: Taken) -> Compared:
     return Compared(original.what, original.framework, words)
 
 
-def _beyond(taken: Taken, limits: Sequence[float]) -> Iterator[Array]:
+def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
     """Yield batches with sizes, numbers and tokens just beyond limits."""
-    network, rng = taken.program.network, np.random.default_rng(0)
+    network, rng = model.program.network, np.random.default_rng(0)
     least, steps = least_steps(network), network.input.steps
     whole = sorted({int(limit) for limit in limits if limit == int(limit)})
     # Every array is multiplied at each step.
-    per_step = sum(array.size for array in taken.arrays.values())
+    per_step = sum(array.size for array in model.arrays.values())
     for size in [limit for limit in whole if 1 < limit <= _LARGEST_SIZE][-_MOST_LIMITS:]:
         if steps is None and size >= least and 2 * (size + 1) * per_step < _MOST_PRODUCTS:
             yield draw_batch(network.input, rng, size + 1)[:2]
@@ -250,24 +252,24 @@ def _check(
 
 
 def _runner(
-    path: Path, taken: Taken, backend: Backend
+    path: Path, origin: ImportedModel, backend: Backend
 ) -> tuple[Callable[[Array], Array], Callable[[float], None] | None]:
     """Return a function that runs a file, and one that scales its arrays, if there is one.
 
     Its framework does, with our source where a file has arrays only.
     """
-    form, runtime = taken.imported.source, backend.runtime
-    if taken.imported.open_file is not None:
-        return taken.imported.open_file(), None
+    form, runtime = origin.imported.source, backend.runtime
+    if origin.imported.open_file is not None:
+        return origin.imported.open_file(), None
     run: Callable[[Array], Array]
     scale: Callable[[float], None]
     if backend.suffix:
         model = runtime.open_original(path)
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
-        generated = pipeline.generate(taken.program, backend, form, taken.imported.options)
+        generated = pipeline.generate(origin.program, backend, form, origin.imported.options)
         file = reader(backend).files(path)[0]
-        model, arrays = _load(file, generated, taken.imported.text), taken.arrays
+        model, arrays = _load(file, generated, origin.imported.text), origin.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731
             model, {name: share * array for name, array in arrays.items()}

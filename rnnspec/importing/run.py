@@ -12,7 +12,7 @@ from rnnspec.diff import diff
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
-from rnnspec.importing.assemble import Taken, check_same, name_network, rename, write_spec
+from rnnspec.importing.assemble import ImportedModel, check_same, name_network, rename, write_spec
 from rnnspec.importing.kinds import Request, kind_of
 from rnnspec.spec.names import check_network_name
 
@@ -39,7 +39,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
     ignore: Sequence[str] = (),
     *,
     importing: Callable[[Backend], None] = Backend.require,
-) -> Taken:
+) -> ImportedModel:
     """Return the model in a file or folder.
 
     Args:
@@ -67,10 +67,10 @@ def take(  # noqa: PLR0913 - each is something to say about a file
         pairs = zip(imported.network.layers, spec.network.layers, strict=False)
         named = rename(imported, {one.name: two.name for one, two in pairs})
         check_same(str(path), spec.network, named.network)
-        return Taken(spec.spec.document.text, spec, named.arrays, imported)
+        return ImportedModel(spec.spec.document.text, spec, named.arrays, imported)
     if imported.spec:
         program = pipeline.reads(imported.spec, str(path), allow_outside=True)
-        return Taken(imported.spec, program, imported.arrays, imported)
+        return ImportedModel(imported.spec, program, imported.arrays, imported)
     return write_spec(str(path), imported)
 
 
@@ -131,7 +131,7 @@ class ImportedFile:
     ``spec`` is the path of the spec, written or named, and ``paths`` are those of the files.
     """
 
-    taken: Taken
+    model: ImportedModel
     compared: Compared
     spec: str
     paths: tuple[Path, ...]
@@ -187,13 +187,13 @@ def import_file(  # noqa: PLR0913 - the options of the command
         raise UsageError(
             f"the network would have the name of this file: {error}", str(target)
         ) from None
-    taken = take(source, name, config, named, ignore, importing=importing)
+    model = take(source, name, config, named, ignore, importing=importing)
     # Imported here: NumPy takes the time in which a file is tried, and a wrong file needs no more.
     from rnnspec.importing.original import compare_file
 
-    compared = compare_file(source, taken, importing)
-    _write(taken, None if named else target, weights, force=force)
-    return ImportedFile(taken, compared, spec or str(target), targets)
+    compared = compare_file(source, model, importing)
+    _write(model, None if named else target, weights, force=force)
+    return ImportedFile(model, compared, spec or str(target), targets)
 
 
 def _spec_path(source: Path, output: Path | None, spec: str | None) -> Path:
@@ -206,16 +206,16 @@ def _spec_path(source: Path, output: Path | None, spec: str | None) -> Path:
     return output
 
 
-def _write(taken: Taken, spec: Path | None, weights: Path, *, force: bool) -> None:
+def _write(model: ImportedModel, spec: Path | None, weights: Path, *, force: bool) -> None:
     """Write both files, or none."""
     # Imported here, as NumPy takes time, which a file that is refused at once does not need.
     from rnnspec.weights.file import write_arrays
 
     with files.staged(weights.parent) as folder:
-        moves = {write_arrays(folder, weights.name, taken.arrays, taken.text): weights}
+        moves = {write_arrays(folder, weights.name, model.arrays, model.text): weights}
         if spec is not None:
             text = folder / "spec"
             with files.reported(spec):
-                text.write_text(taken.text, encoding="utf-8", newline="\n")
+                text.write_text(model.text, encoding="utf-8", newline="\n")
             moves[text] = spec
         files.publish(moves, force=force)

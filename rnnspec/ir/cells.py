@@ -270,11 +270,11 @@ def _activate(product: GateProduct, lines: Sequence[Line], states: Sequence[str]
                     functions[gate] = line.name, function
             case _:
                 pass
-    own = {gate: functions[gate] for gate in product.gates if gate in functions}
-    ((most, _),) = Counter(function for _, function in own.values()).most_common(1) or [("", 0)]
+    by_gate = {gate: functions[gate] for gate in product.gates if gate in functions}
+    ((most, _),) = Counter(function for _, function in by_gate.values()).most_common(1) or [("", 0)]
     return replace(
         product,
-        names=tuple(own.get(gate, (gate, ""))[0] for gate in product.gates),
-        activated=tuple(name for name, function in own.values() if function == most),
+        names=tuple(by_gate.get(gate, (gate, ""))[0] for gate in product.gates),
+        activated=tuple(name for name, function in by_gate.values() if function == most),
         function=most,
     )

@@ -25,7 +25,7 @@ def _arithmetic(how: Arithmetic) -> Callable[[Any, Expression], Combine]:
 
 
 class Verb:
-    """What every verb has: arithmetic, element by element."""
+    """The base of all verbs: arithmetic, element by element."""
 
     __slots__ = ()
     __add__, __mul__ = _arithmetic("add"), _arithmetic("multiply")
@@ -40,7 +40,7 @@ class Name(Verb):
 
 
 @dataclass(frozen=True, slots=True)
-class Output(Verb):
+class EarlierOutput(Verb):
     """The output of an earlier layer, or the input of the network."""
 
     layer: str
@@ -244,7 +244,7 @@ class Repeat(Verb):
 Expression = (
     float
     | Name
-    | Output
+    | EarlierOutput
     | Param
     | Combine
     | Embed

@@ -29,7 +29,7 @@ Shape = tuple[str, ...]
 """No size for a scalar, that of a vector, or those of the result and the input of a matrix."""
 
 Kind = Literal["input", "state", "line", "parameter", "gate"]
-"""What a name stands for.
+"""The kind of a name.
 
 ``state`` is a state before the step, ``line`` the value of a line, and ``gate`` a part of a product
 for several gates, which no text has.

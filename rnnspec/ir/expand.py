@@ -18,6 +18,7 @@ from rnnspec.ir.core import (
     Conv,
     CountSteps,
     Drop,
+    EarlierOutput,
     Embed,
     Expression,
     Fill,
@@ -27,7 +28,6 @@ from rnnspec.ir.core import (
     MatMul,
     Name,
     Norm,
-    Output,
     Param,
     Pick,
     PoolWindows,
@@ -58,7 +58,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "max": ("highest", "count"),
     "sum": ("total",),
 }
-"""What a running statistic calls its states, in the order of ``states_of``."""
+"""The names of a running statistic's states, in the order of ``states_of``."""
 
 
 def expand(  # noqa: PLR0912 - a branch for each kind of layer
@@ -83,8 +83,8 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.BatchNorm():
             training = form == "training"
             mask = MASK if layer.masked and training else None
-            given = Norm(X, layer.name, layer.epsilon, "given")
-            yield Result("x", replace(given, over="batch", mask=mask) if training else given)
+            norm = Norm(X, layer.name, layer.epsilon, "given")
+            yield Result("x", replace(norm, over="batch", mask=mask) if training else norm)
         case nodes.LayerNorm():
             yield Result("x", Norm(X, layer.name, layer.epsilon, "features"))
         case nodes.Activate():
@@ -92,7 +92,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Residual():
             yield Result("x", X + SKIP)
         case nodes.Concat():
-            yield Result("x", Join(tuple(map(Output, layer.of))))
+            yield Result("x", Join(tuple(map(EarlierOutput, layer.of))))
         case nodes.Dropout():
             yield Result("x", Drop(X, layer.rate, layer.variational))
         case nodes.Pooling():
@@ -173,15 +173,15 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
             # Without a mask, there is a step.
             yield Result("x", total / (Combine("maximum", count, 1.0) if layer.masked else count))
         case "max":
-            found = Name("found")
+            largest = Name("found")
             about = (
                 f"Before the first {'real ' if layer.masked else ''}step, the zeros are no maximum."
             )
-            so_far = Fill(count > 0.0, Combine("maximum", highest, found), found)
+            so_far = Fill(count > 0.0, Combine("maximum", highest, largest), largest)
             yield Result("found", Reduce("max", steps))
             if layer.masked:
                 yield Result("found", so_far, about)
-                yield Result("highest", Fill(Reduce("any", real), found, highest))
+                yield Result("highest", Fill(Reduce("any", real), largest, highest))
             else:
                 yield Result("highest", so_far, about)
             yield Result("count", count + chunk)

@@ -96,7 +96,7 @@ class Pretrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """What every layer has: its name, the shape of its input, and the layer that this comes from.
+    """The base of all layers: a name, the shape of the input, and the layer that this comes from.
 
     ``source`` is the name of that layer. It is None for most: their input is the output of the
     layer before them, or that of the network.
@@ -562,8 +562,8 @@ def kept_outputs(network: Network) -> frozenset[str]:
     """
     last = network.layers[-1].name
     previous, joined = INPUT, {layer for _, layer in network.outputs if layer != last}
-    for layer, taken in zip(network.layers, sources(network).values(), strict=True):
-        joined.update(name for name in taken if name != previous)
+    for layer, names in zip(network.layers, sources(network).values(), strict=True):
+        joined.update(name for name in names if name != previous)
         previous = layer.name
     return frozenset(joined)
 
@@ -578,8 +578,8 @@ def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
         # Neither the output of a repeat nor a final state has padding.
         if first not in after or isinstance(layer, Repeat) or len(layer.output) < 2:
             continue
-        own = (layer.window,) if isinstance(layer, Conv | WindowPooling) else ()
-        after[layer.name] = after[first] + own
+        windows = (layer.window,) if isinstance(layer, Conv | WindowPooling) else ()
+        after[layer.name] = after[first] + windows
     after.pop(INPUT, None)
     return after
 

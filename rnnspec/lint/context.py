@@ -83,7 +83,7 @@ class Context:
         return self.entries if heads and not any(head.gives_steps for _, head in heads) else ()
 
     def is_repeated(self, entry: RecurrentEntry) -> bool:
-        """Return whether a repeat follows an entry, perhaps after layers of single steps."""
+        """True if a repeat follows an entry, perhaps after layers of single steps."""
         after = islice(self.spec.rnn, entry.index + 1, None)
         others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
         return isinstance(next(others, None), RepeatVector)

@@ -18,10 +18,10 @@ def pretrain(context: Context) -> Iterator[Finding]:
     embedding, examples = context.spec.embedding, context.examples
     if embedding is None or examples is None or examples >= LITTLE_DATA or not embedding.trainable:
         return
-    own, total = embedding.vocabulary * embedding.dim, context.parameters.total
-    if embedding.weights is None and 2 * own > total:
+    size, total = embedding.vocabulary * embedding.dim, context.parameters.total
+    if embedding.weights is None and 2 * size > total:
         message = (
-            f"the embedding has {own:,} of {total:,} parameters, and {examples:,} examples are "
+            f"the embedding has {size:,} of {total:,} parameters, and {examples:,} examples are "
             "few to train them; start from pretrained 'weights'"
         )
         yield ("embedding", "vocabulary"), message

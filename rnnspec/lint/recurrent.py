@@ -226,7 +226,7 @@ def equal_units(context: Context) -> Iterator[Finding]:
 
 
 def _starts_identical(layer: Recurrent | Dense | Conv) -> bool:
-    """Return whether all units of a layer start with the same weights and are treated alike."""
+    """True if all units of a layer start with the same weights and are treated alike."""
     drawn = [layer.kernel_initializer, *([layer.bias_initializer] if layer.bias else [])]
     if isinstance(layer, Recurrent):
         # Recurrent dropout drops each unit of the state on its own.

@@ -85,7 +85,7 @@ def _codes_with_prefixes(option: str, values: Sequence[str]) -> frozenset[str]:
 
 
 def is_error(code: str) -> bool:
-    """Return whether ``code`` is the code of an error, or a prefix of one."""
+    """True if ``code`` is the code of an error, or a prefix of one."""
     return re.fullmatch(r"[Ee]\d{0,3}", code) is not None
 
 

@@ -34,7 +34,7 @@ Literal = bool | int | float | str | tuple[int | None, ...] | None
 
 
 class Source(Protocol):
-    """What a template lays out as a file, in Python or in another language.
+    """The text of a file, which a template lays out, in Python or in another language.
 
     ``entry`` is the class, function or graph that is the model. ``before_loading`` are lines of
     Python to run before a saved model is loaded.

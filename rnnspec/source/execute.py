@@ -36,22 +36,22 @@ def execute(text: str, name: str, ending: str = ".py") -> ModuleType:
         name: the name of the network, which becomes part of the name of the module.
         ending: the ending of a file of such source.
     """
-    fullname, digest = _named(text, name)
+    fullname, digest = _module_name(text, name)
     if ending != ".py":
         module = ModuleType(fullname)
         module.__dict__["TEXT"] = text
         return module
     with _ONE_AT_A_TIME:
-        return sys.modules.get(fullname) or _executed(text, fullname, f"<rnnspec {name} {digest}>")
+        return sys.modules.get(fullname) or _load(text, fullname, f"<rnnspec {name} {digest}>")
 
 
-def _named(text: str, name: str) -> tuple[str, str]:
+def _module_name(text: str, name: str) -> tuple[str, str]:
     """Return the name of a module, and the digest of its text in it."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"rnnspec_generated_{name}_{digest}", digest
 
 
-def _executed(text: str, fullname: str, filename: str) -> ModuleType:
+def _load(text: str, fullname: str, filename: str) -> ModuleType:
     spec = ModuleSpec(fullname, GeneratedLoader(text), origin=filename)
     module = importlib.util.module_from_spec(spec)
     module.__file__ = filename

@@ -16,7 +16,7 @@ _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 
 @dataclass(slots=True)
 class ExpressionWriter:
-    """What the functions of a cell are called, and what is written for sums of gates and lines.
+    """The names of a cell's functions, and the text for sums of gates and for lines.
 
     A function without a name is the identity.
     """
@@ -55,9 +55,9 @@ class ExpressionWriter:
     def _write_sides(
         self, left: Expression, operator: str, right: Expression, binding: int
     ) -> Code:
-        own = _BINDING[operator]
-        text = code(f"{{}} {operator} {{}}", self.write(left, own), self.write(right, own + 1))
-        return code("({})", text) if own < binding else text
+        rank = _BINDING[operator]
+        text = code(f"{{}} {operator} {{}}", self.write(left, rank), self.write(right, rank + 1))
+        return code("({})", text) if rank < binding else text
 
     def activate(self, function: str, value: Code | str) -> Code:
         """Return a value under a function."""

@@ -83,7 +83,7 @@ class Verbs(ABC):
             case core.Take(x, steps, features):
                 return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
-                core.Output()
+                core.EarlierOutput()
                 | core.Param()
                 | core.Embed()
                 | core.Scan()
@@ -162,8 +162,8 @@ class Verbs(ABC):
             arrays=arrays[0] if len(arrays) == 1 else code("tuple[{}]", listed(*arrays)),
             docstring=about,
             body=lines(
-                lines(self._comment(each), code("{} = {}", each.name, self.write(each.value)))
-                for each in results
+                lines(self._comment(result), code("{} = {}", result.name, self.write(result.value)))
+                for result in results
             ),
             returned=listed(*returned),
         )

@@ -128,19 +128,19 @@ class Walk(Verbs):
         if self.form not in self.checked_forms or self.form == "step":
             return {}
         # A layer that takes the output of another needs it after the activation.
-        taken = {name for names in nodes.sources(self.network).values() for name in names}
+        used = {name for names in nodes.sources(self.network).values() for name in names}
         return {
             name: layer
             for name, layer in self.network.results.items()
             if isinstance(layer, nodes.Dense)
             and layer.activation in self.losses
-            and layer.name not in taken
+            and layer.name not in used
         }
 
     def write(self, value: core.Expression) -> Code:
         """Return an expression, also of what layers before have computed."""
         match value:
-            case core.Output(layer):
+            case core.EarlierOutput(layer):
                 return self.output(layer)
             case core.Softmax(x):
                 return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
@@ -195,7 +195,7 @@ class Walk(Verbs):
         return code("{}_out", code("{}", layer)) if layer in self._kept else code("x")
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
-        """Return whether a layer behind one uses the mask."""
+        """True if a layer behind one uses the mask."""
         behind = self.network.layers[self.network.layers.index(layer) + 1 :]
         return any(getattr(other, "masked", False) for other in behind)
 

@@ -173,9 +173,9 @@ def _wrong_number(vectors: Vectors, number: int, line: bytes, fields: list[bytes
         if value is None or not np.isfinite(value):
             break
         end = start
-    shown = number_text[:60].decode()
+    received = number_text[:60].decode()
     expected = "a number" if value is None else "a finite number that float32 can hold"
-    message = f"expected {expected}, received {shown!r}"
+    message = f"expected {expected}, received {received!r}"
     return _wrong_line(vectors, number, line, ("E626", message), (start, start + len(number_text)))
 
 

@@ -65,7 +65,7 @@ class Store:
         return zeros
 
     def fits(self, model: Any) -> bool:
-        """Return whether ``model`` has exactly the arrays of the network."""
+        """True if ``model`` has exactly the arrays of the network."""
         try:
             self.check(model)
         except UsageError:
@@ -244,8 +244,8 @@ def _check_names(places: tuple[Place, ...], arrays: object) -> None:
 
 def _join_problems(problems: list[str]) -> str:
     more = len(problems) - _MOST_PROBLEMS
-    shown = problems[:_MOST_PROBLEMS] + ([f"{more} more such problems"] if more > 0 else [])
-    return "; ".join(shown)
+    listed = problems[:_MOST_PROBLEMS] + ([f"{more} more such problems"] if more > 0 else [])
+    return "; ".join(listed)
 
 
 def _round_array(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:

@@ -25,7 +25,7 @@ from rnnspec.backends.c.names import SHARED, activation
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.ir.forms import Form
-from rnnspec.source.environment import environment
+from rnnspec.source.render import environment
 from rnnspec.words import Activation
 
 LAYERS = """

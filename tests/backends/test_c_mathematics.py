@@ -21,7 +21,7 @@ import pytest
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.comparison.reference import activate
 from rnnspec.ir import nodes
-from rnnspec.source.environment import environment
+from rnnspec.source.render import environment
 from rnnspec.words import Activation
 
 if TYPE_CHECKING:

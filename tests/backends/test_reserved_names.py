@@ -18,12 +18,12 @@ def public(module: object) -> set[str]:
 
 def test_no_layer_can_hide_an_attribute_of_a_module() -> None:
     torch = pytest.importorskip("torch")
-    assert public(torch.nn.Module()) <= get("torch").taken.in_framework
+    assert public(torch.nn.Module()) <= get("torch").reserved_names.in_framework
 
 
 def test_no_layer_can_hide_an_attribute_of_a_module_of_flax() -> None:
     nnx = pytest.importorskip("flax.nnx")
-    assert public(nnx.Module()) <= get("jax").taken.in_framework
+    assert public(nnx.Module()) <= get("jax").reserved_names.in_framework
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "none"])

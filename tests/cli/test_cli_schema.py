@@ -26,7 +26,7 @@ def test_two_processes_print_the_same(python: Run) -> None:
     code = "from rnnspec.cli import main; main()"
     texts = {python(code, "schema", PYTHONHASHSEED=seed).out for seed in ("1", "2")}
     # A process of its own knows no backends that are there only for tests.
-    assert texts == {json_schema.text(tuple(backend.taken for backend in shipped()))}
+    assert texts == {json_schema.text(tuple(backend.reserved_names for backend in shipped()))}
 
 
 def test_it_writes_a_file_and_replaces_none_unasked(run: Run, entries: Run) -> None:

@@ -19,8 +19,8 @@ from docs.generate.navigation import configuration
 from docs.generate.playground import link_to_site, links
 from docs.generate.reference.codes import PLACES
 from docs.generate.reference.commands import all_commands
-from docs.generate.repository import has_owner, owned
-from docs.generate.written import relinked
+from docs.generate.repository import has_owner, name_owner
+from docs.generate.written import relink
 from rnnspec import errors
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
@@ -117,7 +117,7 @@ def link_targets(html: str) -> dict[str, str]:
 
 def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
-    assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
+    assert name_owner("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
     assert f"repo_url: {url}" in configuration("site_name: x\nnav: []", [], url)
     assert has_owner(url)
     assert not has_owner(url.replace("someone", "OWNER"))
@@ -198,11 +198,11 @@ def test_every_public_function_is_in_the_reference(site: Site) -> None:
 
 
 def test_a_link_out_of_docs_is_followed_into_the_site_or_refused() -> None:
-    assert relinked("[a](../CHANGELOG.md#b)", "docs/x.md") == "[a](project/changelog.md#b)"
-    assert relinked("[a](../x.md)", "docs/guides/y.md") == "[a](../x.md)"
-    assert relinked("[a](../../rnnspec/pages/E301.md)", "docs/guides/y.md") == (
+    assert relink("[a](../CHANGELOG.md#b)", "docs/x.md") == "[a](project/changelog.md#b)"
+    assert relink("[a](../x.md)", "docs/guides/y.md") == "[a](../x.md)"
+    assert relink("[a](../../rnnspec/pages/E301.md)", "docs/guides/y.md") == (
         "[a](../reference/errors.md#e301)"
     )
-    assert relinked("[a](../specs/net.yaml)", "docs/y.md") == "[a](gallery/net.md)"
+    assert relink("[a](../specs/net.yaml)", "docs/y.md") == "[a](gallery/net.md)"
     with pytest.raises(ValueError, match=r"received '\.\./Makefile'"):
-        relinked("[a](../Makefile)", "docs/x.md")
+        relink("[a](../Makefile)", "docs/x.md")

@@ -11,7 +11,7 @@ from offered import import_later
 
 from rnnspec.comparison.verify import case_of
 from rnnspec.errors import ModelError
-from rnnspec.importing.assemble import Taken
+from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
@@ -74,7 +74,7 @@ def imported(path: Path) -> ImportedFile:
     return model
 
 
-def check_reading(path: Path) -> Taken:
+def check_reading(path: Path) -> ImportedModel:
     """Read a file, and compare what was read with ONNX Runtime for many sizes.
 
     They are one to nine steps and more, as many sequences as steps, and every pattern of padding.
@@ -110,7 +110,7 @@ def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator
 
 
 def layers(model: ImportedFile) -> tuple[nodes.Layer, ...]:
-    return model.taken.imported.network.layers
+    return model.model.imported.network.layers
 
 
 def kinds(model: ImportedFile) -> list[str]:

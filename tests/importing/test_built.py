@@ -19,7 +19,7 @@ from rnnspec.backends.model_files import weights_in
 from rnnspec.backends.needs import FILES
 from rnnspec.errors import BackendError, ModelError, UsageError
 from rnnspec.files.arrays import read_metadata
-from rnnspec.importing.assemble import Taken
+from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import Compared, compare_file
 from rnnspec.importing.run import take
 from rnnspec.weights.initial import draw_scaled
@@ -95,7 +95,7 @@ def build(path: Path, text: str, name: str, form: Any = None) -> tuple[Path, dic
     return path / backend.files[0].format(name=program.network.name), arrays
 
 
-def check(taken: Taken, text: str, arrays: dict[str, Any]) -> None:
+def check(taken: ImportedModel, text: str, arrays: dict[str, Any]) -> None:
     assert taken.text == text
     assert not taken.imported.guesses
     assert not taken.imported.inferred

@@ -15,7 +15,7 @@ from rnnspec.backends import BACKENDS
 from rnnspec.comparison.reference import run
 from rnnspec.convert.run import convert
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.assemble import Taken, write_spec
+from rnnspec.importing.assemble import ImportedModel, write_spec
 from rnnspec.importing.imported import Imported
 
 torch = pytest.importorskip("torch")
@@ -150,7 +150,7 @@ def test_a_module_is_run_with_and_without_an_example(name: str, given: bool, mes
 
 @pytest.mark.parametrize("name", ["zeros", "of float32"])
 def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def tampered(source: str, imported: Imported) -> Taken:
+    def tampered(source: str, imported: Imported) -> ImportedModel:
         taken = write_spec(source, imported)
         return replace(taken, arrays={key: 1.0001 * each for key, each in taken.arrays.items()})
 

@@ -215,9 +215,9 @@ def test_the_state_of_the_top_layer_among_all(tmp_path: Path) -> None:
 def test_lengths_from_tokens_are_a_mask(tmp_path: Path) -> None:
     body = f"{EMBED}{COUNT}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
     model = imported(write(tmp_path, body, TOKENS, **TABLE, **LSTM, **HEAD))
-    network = model.taken.imported.network
+    network = model.model.imported.network
     assert network.input == nodes.TokenInput(steps=None, vocabulary=9, mask_zero=True)
-    assert "in the file it is at the end alone" in "".join(model.taken.imported.inferred)
+    assert "in the file it is at the end alone" in "".join(model.model.imported.inferred)
 
 
 def test_lengths_from_features_are_a_mask(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_lengths_from_features_are_a_mask(tmp_path: Path) -> None:
         "p = ReduceMax <keepdims = 0> (q, TWO)\nl = ReduceSum <keepdims = 0> (p, ONE)\n"
         f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
     )
-    network = imported(write(tmp_path, body, **LSTM, **HEAD)).taken.imported.network
+    network = imported(write(tmp_path, body, **LSTM, **HEAD)).model.imported.network
     assert network.input == nodes.NumericInput(steps=None, features=3, mask_value=-1.0)
 
 
@@ -234,8 +234,8 @@ def test_lengths_that_are_an_input(tmp_path: Path) -> None:
     body = f"{EMBED}l = Cast <to = 6> (n)\na, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
     path = write(tmp_path, body, f"{TOKENS}, int64[batch] n", **TABLE, **LSTM, **HEAD)
     model = imported(path)
-    assert model.taken.imported.network.input.masked
-    assert "takes lengths as its input n" in "".join(model.taken.imported.inferred)
+    assert model.model.imported.network.input.masked
+    assert "takes lengths as its input n" in "".join(model.model.imported.inferred)
 
 
 def test_lengths_of_all_steps_are_no_mask(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_lengths_of_all_steps_are_no_mask(tmp_path: Path) -> None:
         f"l = Cast <to = 6> (w)\n{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
     )
     model = imported(write(tmp_path, body, **LSTM, **HEAD))
-    assert not model.taken.imported.network.input.masked
+    assert not model.model.imported.network.input.masked
 
 
 def test_the_last_real_step_of_a_sequence(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_the_last_real_step_of_a_sequence(tmp_path: Path) -> None:
     )
     model = imported(write(tmp_path, body, TOKENS, **TABLE, **LSTM, **HEAD))
     assert kinds(model) == ["Embedding", "Recurrent", "Dense"]
-    assert model.taken.imported.network.input.masked
+    assert model.model.imported.network.input.masked
 
 
 def test_a_mean_of_the_real_steps(tmp_path: Path) -> None:
@@ -362,7 +362,7 @@ def test_a_layer_norm(tmp_path: Path, way: str) -> None:
     norm = layers(model)[-1]
     assert isinstance(norm, nodes.LayerNorm)
     assert norm.epsilon == 1e-5
-    gamma = model.taken.arrays[f"{norm.name}.gamma"]
+    gamma = model.model.arrays[f"{norm.name}.gamma"]
     np.testing.assert_array_equal(gamma, np.array([1.0, -0.5, 2.0, 0.25], np.float32))
 
 
@@ -378,7 +378,7 @@ def test_a_scale_and_an_offset_are_a_batch_norm(tmp_path: Path) -> None:
     body = f"p = Mul (x, G)\nu = Add (p, H)\n{STATE.replace('(x)', '(u)')}{OUT}"
     model = imported(write(tmp_path, body, **LSTM, **HEAD, G=(3,), H=(1, 1, 3)))
     assert kinds(model) == ["BatchNorm", "Recurrent", "Dense"]
-    assert "a scale and an offset" in "".join(model.taken.imported.inferred)
+    assert "a scale and an offset" in "".join(model.model.imported.inferred)
 
 
 # Layers around recurrent ones
@@ -469,7 +469,7 @@ def test_tied_weights(tmp_path: Path) -> None:
     last = layers(model)[-1]
     assert isinstance(last, nodes.Dense)
     assert last.tied == layers(model)[0].name
-    assert f"{last.name}.kernel" not in model.taken.arrays
+    assert f"{last.name}.kernel" not in model.model.arrays
 
 
 def test_weights_of_the_same_shape_are_not_tied(tmp_path: Path) -> None:
@@ -486,7 +486,7 @@ def test_weights_of_the_same_shape_are_not_tied(tmp_path: Path) -> None:
 def test_two_results_are_heads(tmp_path: Path) -> None:
     body = f"{STATE}s = Squeeze (h, ZERO)\npolicy = Gemm (s, K, b)\nvalue = MatMul (s, K2)"
     path = write(tmp_path, body, FEATURES, "float policy, float value", **LSTM, **HEAD, K2=(4, 1))
-    network = imported(path).taken.program.network
+    network = imported(path).model.program.network
     assert [name for name, _ in network.outputs] == ["policy", "value"]
 
 
@@ -525,8 +525,8 @@ def test_frozen_sizes_are_said(tmp_path: Path) -> None:
     body = f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, , z, z)\n{OUT}"
     zeros = np.zeros((1, 2, 4), np.float32)
     model = imported(write(tmp_path, body, "float[2, 7, 3] x", **LSTM, **HEAD, z=zeros))
-    assert model.taken.program.network.input.steps == 7
-    assert model.taken.imported.inferred == (
+    assert model.model.program.network.input.steps == 7
+    assert model.model.imported.inferred == (
         "input.length 7: the file takes sequences of 7 steps alone",
         "any number of sequences; the file takes 2 at a time",
     )
@@ -539,8 +539,8 @@ def test_sizes_that_constants_fix(tmp_path: Path) -> None:
     )
     zeros, shape = np.zeros((1, 2, 4), np.float32), np.array([-1, 7, 4])
     model = imported(write(tmp_path, body, **LSTM, z=zeros, SHAPE=shape))
-    assert model.taken.program.network.input.steps == 7
-    assert "the file takes 2 at a time" in "".join(model.taken.imported.inferred)
+    assert model.model.program.network.input.steps == 7
+    assert "the file takes 2 at a time" in "".join(model.model.imported.inferred)
 
 
 def test_a_vector_of_all_steps_fixes_their_number(tmp_path: Path) -> None:
@@ -549,7 +549,7 @@ def test_a_vector_of_all_steps_fixes_their_number(tmp_path: Path) -> None:
         "f = Flatten (o)\ny = MatMul (f, K1)"
     )
     model = imported(write(tmp_path, body, **LSTM, K1=(28, 2)))
-    assert model.taken.program.network.input.steps == 7
+    assert model.model.program.network.input.steps == 7
 
 
 def test_all_steps_in_one_vector(tmp_path: Path) -> None:
@@ -559,7 +559,7 @@ def test_all_steps_in_one_vector(tmp_path: Path) -> None:
     )
     model = imported(write(tmp_path, body, "float[batch, 7, 3] x", **LSTM, K1=(28, 2)))
     assert kinds(model) == ["Recurrent", "Flatten", "Dense"]
-    assert model.taken.program.network.input.steps == 7
+    assert model.model.program.network.input.steps == 7
 
 
 def test_layers_have_the_names_of_the_model(tmp_path: Path) -> None:
@@ -568,7 +568,7 @@ def test_layers_have_the_names_of_the_model(tmp_path: Path) -> None:
     by_op = {node.op_type: node for node in proto.graph.node}
     by_op["LSTM"].name, by_op["Gemm"].name = "/net/encoder/LSTM", "model/scores/MatMul"
     path.write_bytes(proto.SerializeToString())
-    text = imported(path).taken.text
+    text = imported(path).model.text
     assert "name: encoder" in text
     assert "name: scores" in text
 
@@ -611,7 +611,7 @@ def test_a_file_of_rnnspec_without_its_spec(tmp_path: Path) -> None:
     path.write_bytes(rnnspec.build(spec, "onnx").to_proto().SerializeToString())
     model = import_file(path, tmp_path / "again.yaml")
     assert str(model.compared).startswith("compared with the original")
-    assert model.taken.program.network.layers == pipeline.read(str(spec)).network.layers
+    assert model.model.program.network.layers == pipeline.read(str(spec)).network.layers
 
 
 def test_a_changed_file_of_rnnspec(tmp_path: Path) -> None:
@@ -631,14 +631,14 @@ def test_a_changed_file_of_rnnspec(tmp_path: Path) -> None:
     last = layers(model)[-1]
     assert isinstance(last, nodes.Dense)
     assert last.activation == "tanh"
-    assert "the spec in the file is not used" in "".join(model.taken.imported.inferred)
+    assert "the spec in the file is not used" in "".join(model.model.imported.inferred)
 
 
 def test_what_no_output_needs_is_named(tmp_path: Path) -> None:
     shapes = {**LSTM, **HEAD, "spare": (2, 2)}
     model = imported(write(tmp_path, STATE + OUT, f"{FEATURES}, float[batch] more", **shapes))
     reason = "no output needs it"
-    assert [line for line in model.taken.imported.left_out if reason in line] == [
+    assert [line for line in model.model.imported.left_out if reason in line] == [
         f"input more ({reason})",
         f"array spare ({reason})",
     ]

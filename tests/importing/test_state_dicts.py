@@ -20,7 +20,7 @@ import pytest
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.assemble import Taken
+from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.run import import_file, take
 from rnnspec.importing.torch.pickled import read_pickle
 
@@ -78,7 +78,7 @@ NETS = [
 ]
 
 
-def difference(taken: Taken, net: Net, *, tokens: bool, **options: bool) -> float:
+def difference(taken: ImportedModel, net: Net, *, tokens: bool, **options: bool) -> float:
     rng = np.random.default_rng(0)
     batch: Any = rng.integers(7, size=(3, 6)) if tokens else rng.standard_normal((3, 6, 3))
     found = reference.run(taken.program.network, dict(taken.arrays), batch).output

@@ -599,6 +599,16 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "leaky_relu: negative_slope: expected a number, received a size",
     ),
     (
+        lambda: over_time(lambda y, _: F.elu(y, 2.0)),
+        "F.elu(y, ",
+        "elu: expected the default settings, received others [E703]",
+    ),
+    (
+        lambda: over_time(lambda y, _: F.softplus(y, threshold=2)),
+        "F.softplus(y, ",
+        "softplus: expected the default settings, received others [E703]",
+    ),
+    (
         lambda: over_time(lambda y, _: y.sum(2) / y.size(1)),
         "y.sum(2) / y",
         "truediv: 'truediv': expected no size beside a vector, received one [E701]",

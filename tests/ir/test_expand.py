@@ -33,7 +33,7 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
             return expression
         case core.Name(name):
             return names[name]
-        case core.Output(layer):
+        case core.EarlierOutput(layer):
             return names[layer]
         case core.Param(layer, name):
             return arrays[f"{layer}.{name}"]
@@ -159,7 +159,9 @@ TEXTS = [
 PROGRAMS = list(map(pipeline.reads, TEXTS))
 
 
-def compare(network: nodes.Network, outputs: Any, expected: reference.Result, inputs: Any) -> None:
+def compare(
+    network: nodes.Network, outputs: Any, expected: reference.FullTrace, inputs: Any
+) -> None:
     masks = reference.masks(network, inputs)
     for layer in network.layers:
         actual, correct = outputs[layer.name], expected.outputs[layer.name]

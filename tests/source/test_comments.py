@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import honouring
-from rnnspec.source.environment import comment
 from rnnspec.source.linebreaks import LINE_LENGTH
+from rnnspec.source.render import comment
 
 SPEC = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 NASTY = [

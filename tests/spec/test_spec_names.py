@@ -188,7 +188,7 @@ def definitions(backend: str) -> set[str]:
 def test_networks_shadow_nothing_that_generated_code_defines(backend: str) -> None:
     if get(backend).ending != ".py":
         pytest.skip(f"the source of {backend} is not Python")
-    own = {name.replace("_", "") for name in get(backend).taken.in_source}
+    own = {name.replace("_", "") for name in get(backend).reserved_names.in_source}
     for name in definitions(backend):
         assert name.replace("_", "").lower() in own
         with pytest.raises(PydanticCustomError):

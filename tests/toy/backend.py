@@ -13,7 +13,7 @@ TOY = Backend(
     templates=Path(__file__).parent,
     forms=("inference",),
     level="forward",
-    taken=ReservedNames(in_source=frozenset({"make_zeros", "run_dense", "run_simple"})),
+    reserved_names=ReservedNames(in_source=frozenset({"make_zeros", "run_dense", "run_simple"})),
 )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_case(case: Path) -> dict[str, Any]:
-    """Return what ``case.json`` says."""
+    """Return the contents of ``case.json``."""
     data: dict[str, Any] = json.loads((case / "case.json").read_text("utf-8"))
     return data
 
@@ -29,7 +29,7 @@ def read_example(case: Path) -> list[np.ndarray]:
 
 
 def steps_are_fixed(case: Path) -> bool:
-    """Return whether the spec fixes the number of steps; a file's own shapes would say so."""
+    """True if the spec fixes the number of steps; a file's own shapes would say so."""
     spec = (case / "spec.yaml").read_text("utf-8")
     return re.search(r"\blength: \d", spec) is not None
 

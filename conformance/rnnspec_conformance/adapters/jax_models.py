@@ -73,8 +73,8 @@ def open_model(case: Path) -> JaxModel:
     names = data["inputs"][1:]
 
     def function(x: Any, *states: Any) -> Any:
-        given = [dict(zip(names, states, strict=True))] if states else []
-        output = nnx.merge(graph, state)(x, *given)
+        arguments = [dict(zip(names, states, strict=True))] if states else []
+        output = nnx.merge(graph, state)(x, *arguments)
         return order_outputs(output, data["outputs"])
 
     least = min(np.load(path).shape[1] for path in case.glob("test_data_set_*/input_0.npy"))

@@ -1,4 +1,4 @@
-"""What tools without a word for it need to know of an ONNX file."""
+"""Properties of ONNX files that some tools cannot tell."""
 
 from __future__ import annotations
 

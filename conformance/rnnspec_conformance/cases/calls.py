@@ -1,4 +1,4 @@
-"""What a loaded model does from call to call: lengths, batch sizes, states, and axes."""
+"""Calls of a loaded model, one after another: lengths, batch sizes, states, and axes."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ rnn: {type: lstm, units: 4}
 head: {units: 2}
 """,
         batches=(batch(2, 5), batch(2, 5)),
-        mistakes=(Mistake(name="starts from the last state of the call before", kept=True),),
+        mistakes=(Mistake(name="starts from the last state of the call before", keeps_state=True),),
     ),
     Scenario(
         name="batch-first",
@@ -202,13 +202,13 @@ head: {pooling: last_step, units: 2}
         mistakes=(
             Mistake(
                 name="given states ignored",
-                states=lambda given: {name: 0.0 * state for name, state in given.items()},
+                states=lambda states: {name: 0.0 * state for name, state in states.items()},
             ),
             Mistake(
                 name="hidden state and cell state exchanged",
-                states=lambda given: {
-                    "lstm_1_h": given["lstm_1_c"],
-                    "lstm_1_c": given["lstm_1_h"],
+                states=lambda states: {
+                    "lstm_1_h": states["lstm_1_c"],
+                    "lstm_1_c": states["lstm_1_h"],
                 },
             ),
         ),
@@ -227,14 +227,14 @@ head: {pooling: last_step, units: 2}
         mistakes=(
             Mistake(
                 name="states of the layers exchanged",
-                states=lambda given: {
-                    "gru_1_h": given["gru_2_h"],
-                    "gru_2_h": given["gru_1_h"],
+                states=lambda states: {
+                    "gru_1_h": states["gru_2_h"],
+                    "gru_2_h": states["gru_1_h"],
                 },
             ),
             Mistake(
                 name="given state of the second layer ignored",
-                states=lambda given: {**given, "gru_2_h": 0.0 * given["gru_2_h"]},
+                states=lambda states: {**states, "gru_2_h": 0.0 * states["gru_2_h"]},
             ),
         ),
     ),

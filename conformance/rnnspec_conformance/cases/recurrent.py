@@ -36,12 +36,6 @@ def _rolled_gate(array: Array, gate: int, gates: int, amount: float) -> Array:
     return moved
 
 
-def _negated_gate(array: Array) -> Array:
-    """Return an array of a GRU with the first gate negated: its sigmoid is then 1 minus itself."""
-    size = array.shape[-1] // 3
-    return array * np.where(np.arange(array.shape[-1]) < size, -1.0, 1.0)
-
-
 def _added_bias(amount: float) -> Change:
     def change(arrays: Arrays) -> Arrays:
         bias = np.zeros(arrays["lstm_1.kernel"].shape[1])

@@ -27,11 +27,11 @@ def code_pages() -> dict[str, str]:
 def _page(kind: str, codes: list[str]) -> str:
     titles = {code: pages.page(code).partition("\n")[0].partition(": ")[2] for code in codes}
     rows = [(f"[{code}](#{code.lower()})", title) for code, title in titles.items()]
-    found = [_HEADS[kind], "`rnnspec explain CODE` prints them too.\n"]
-    found.append(table(("code", "title"), rows))
+    parts = [_HEADS[kind], "`rnnspec explain CODE` prints them too.\n"]
+    parts.append(table(("code", "title"), rows))
     for code, title in titles.items():
         text = re.sub(
             "^## (.*)$", r"**\1**", pages.page(code).partition("\n")[2], flags=re.MULTILINE
         )
-        found.append(f"## {code}: {title} {{ #{code.lower()} }}\n{text}")
-    return "\n".join(found)
+        parts.append(f"## {code}: {title} {{ #{code.lower()} }}\n{text}")
+    return "\n".join(parts)

@@ -23,7 +23,7 @@ def all_commands() -> Iterator[tuple[str, Any]]:
     top: Any = get_command(app)
     for name, command in {**top.commands, "conformance": get_command(conformance)}.items():
         if inner := getattr(command, "commands", None):
-            yield from ((f"{name} {each}", one) for each, one in inner.items())
+            yield from ((f"{name} {subcommand}", one) for subcommand, one in inner.items())
         else:
             yield name, command
 
@@ -32,12 +32,10 @@ def _section(name: str, command: Any) -> str:
     with command.make_context(name, [], resilient_parsing=True) as context:
         usage = " ".join([f"rnnspec {name}", *command.collect_usage_pieces(context)])
         parameters = command.get_params(context)
-    shown = [
-        each for each in parameters if each.name != "help" and not getattr(each, "hidden", False)
-    ]
-    rows = [(_name(each), _meaning(each)) for each in shown]
+    visible = [p for p in parameters if p.name != "help" and not getattr(p, "hidden", False)]
+    rows = [(_name(parameter), _meaning(parameter)) for parameter in visible]
     example = command.epilog.removeprefix("Example: ")
-    about = [_paragraph(each) for each in command.help.split("\n\n")]
+    about = [_paragraph(paragraph) for paragraph in command.help.split("\n\n")]
     parts = [f"## {name}\n", *about, fence("text", usage)]
     parts += [table(("argument or option", "meaning"), rows)]
     parts += ["For example:\n", fence("sh", example)]
@@ -52,10 +50,10 @@ def _paragraph(text: str) -> str:
 def _name(parameter: Any) -> str:
     if parameter.param_type_name == "argument":
         return f"`{parameter.metavar}`"
-    names = ", ".join(f"`{each}`" for each in sorted(parameter.opts, key=len))
+    names = ", ".join(f"`{option}`" for option in sorted(parameter.opts, key=len))
     return names if parameter.is_flag else f"{names} `{parameter.metavar}`"
 
 
 def _meaning(parameter: Any) -> str:
-    shown = parameter.show_default and parameter.default not in {None, False}
-    return f"{parameter.help} Default: `{parameter.default}`." if shown else parameter.help
+    has_default = parameter.show_default and parameter.default not in {None, False}
+    return f"{parameter.help} Default: `{parameter.default}`." if has_default else parameter.help

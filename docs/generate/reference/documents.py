@@ -35,14 +35,14 @@ def document_page() -> dict[str, str]:
 
 def _section(call: tuple[str, ...]) -> str:
     parts = [f"## {call[0]}\n", fence("sh", " ".join(["rnnspec", *call])), _spec(call)]
-    return "\n".join([*parts, fence("json", _printed(call))])
+    return "\n".join([*parts, fence("json", _run_command(call))])
 
 
 def _spec(call: tuple[str, ...]) -> str:
     return f"For this spec:\n\n{fence('yaml', _WRONG)}" if "tagger.yaml" in call else ""
 
 
-def _printed(call: tuple[str, ...]) -> str:
+def _run_command(call: tuple[str, ...]) -> str:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         provide(" ".join(call), Path(folder))
         Path("tagger.yaml").write_text(_WRONG, encoding="utf-8")

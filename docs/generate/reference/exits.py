@@ -45,8 +45,8 @@ def exit_page() -> dict[str, str]:
 def exceptions() -> str:
     """Return the table of the errors of the library."""
     rows = [
-        (f"`rnnspec.errors.{each.__name__}`", _first_line(each), str(each.exit_code))
-        for each in _classes(errors.RnnspecError)
+        (f"`rnnspec.errors.{error.__name__}`", _first_line(error), str(error.exit_code))
+        for error in _classes(errors.RnnspecError)
     ]
     return table(("exception", "meaning", "exit code"), rows)
 
@@ -58,12 +58,12 @@ def _first_line(error: type[errors.RnnspecError]) -> str:
 def _classes(base: type[errors.RnnspecError]) -> Iterator[type[errors.RnnspecError]]:
     if not base.__name__.startswith("_"):
         yield base
-    for each in base.__subclasses__():
-        yield from _classes(each)
+    for subclass in base.__subclasses__():
+        yield from _classes(subclass)
 
 
 def _commands() -> Iterator[tuple[str, str]]:
     """Yield each command whose help describes its exit codes, with the description."""
     for name, command in all_commands():
-        if found := _SENTENCE.search(" ".join(command.help.split())):
-            yield f"`rnnspec {name}`", found[1]
+        if sentence := _SENTENCE.search(" ".join(command.help.split())):
+            yield f"`rnnspec {name}`", sentence[1]

@@ -18,7 +18,7 @@ _LARGEST = 10**9
 def language_page() -> dict[str, str]:
     """Return the page with every key, and the schema that editors use."""
     schema = json_schema.json_schema(reserved_names())
-    parts = [_section(path, each) for path, each in _mappings("", schema, schema["definitions"])]
+    parts = [_section(path, part) for path, part in _mappings("", schema, schema["definitions"])]
     return {
         "reference/keys.md": "\n".join(["# Every key\n", *parts, _values(schema), _DOWNLOAD]),
         "reference/rnnspec.schema.json": json_schema.text(reserved_names()),
@@ -68,19 +68,19 @@ def _layers(defined: Schema) -> Iterator[tuple[str, Schema]]:
 
 
 def _values(schema: Schema) -> str:
-    rows = [(f"`{value}`", meaning) for value, meaning in sorted(set(_described(schema)))]
+    rows = [(f"`{value}`", meaning) for value, meaning in sorted(set(_meanings_of(schema)))]
     return "\n".join(["## Every value\n", table(("value", "meaning"), rows)])
 
 
-def _described(schema: object) -> Iterator[tuple[str, str]]:
+def _meanings_of(schema: object) -> Iterator[tuple[str, str]]:
     """Yield each value that a key with fixed values accepts, with its meaning."""
     match schema:
         case dict():
             yield from zip(schema.get("enum", []), schema.get("enumDescriptions", []), strict=False)
-            yield from _described(list(schema.values()))
+            yield from _meanings_of(list(schema.values()))
         case list():
-            for each in schema:
-                yield from _described(each)
+            for item in schema:
+                yield from _meanings_of(item)
         case _:
             pass
 
@@ -88,8 +88,8 @@ def _described(schema: object) -> Iterator[tuple[str, str]]:
 def _section(path: str, schema: Schema) -> str:
     required = schema.get("required", [])
     rows = [
-        (f"`{key}`" + (" (required)" if key in required else ""), _value(each), _about(each))
-        for key, each in schema["properties"].items()
+        (f"`{key}`" + (" (required)" if key in required else ""), _value(value), _about(value))
+        for key, value in schema["properties"].items()
     ]
     title = f"## `{path}`\n" if path else "## The file\n"
     about = f"{schema['description']}\n" if "description" in schema else ""
@@ -98,8 +98,8 @@ def _section(path: str, schema: Schema) -> str:
 
 def _about(schema: Schema) -> str:
     examples = schema.get("examples", [])
-    shown = [f"`{json.dumps(each)}`" for each in examples if not isinstance(each, dict | list)]
-    return f"{schema['description']} Example: {shown[0]}" if shown else str(schema["description"])
+    words = [f"`{json.dumps(value)}`" for value in examples if not isinstance(value, dict | list)]
+    return f"{schema['description']} Example: {words[0]}" if words else str(schema["description"])
 
 
 def _value(schema: Schema) -> str:
@@ -128,9 +128,9 @@ def _bounds(schema: Schema) -> str:
         "maximum": "at most",
         "exclusiveMaximum": "below",
     }
-    found = [
+    bounds = [
         f"{word} {schema[key]}"
         for key, word in words.items()
         if key in schema and abs(schema[key]) < _LARGEST
     ]
-    return f", {', '.join(found)}" if found else ""
+    return f", {', '.join(bounds)}" if bounds else ""

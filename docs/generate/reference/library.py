@@ -36,5 +36,5 @@ def _results(names: list[str]) -> list[str]:
     """Return the paths of the classes of rnnspec that the functions return."""
     package = griffe.load("rnnspec")
     returned = [package[name].final_target.returns for name in names]
-    paths = {each.canonical_path for each in returned if isinstance(each, griffe.ExprName)}
+    paths = {part.canonical_path for part in returned if isinstance(part, griffe.ExprName)}
     return sorted(path for path in paths if path.startswith("rnnspec."))

@@ -101,21 +101,21 @@ class Answer:
     sources: tuple[Code, ...] = ()
 
 
-def answer(text: str, shown: Sequence[str] | None = None) -> dict[str, Any]:
+def answer(text: str, titles: Sequence[str] | None = None) -> dict[str, Any]:
     """Return an ``Answer`` to the text of a spec, as plain data.
 
     No file is read, not even one that the spec names, and no text raises an exception. With the
-    titles ``shown``, pictures and sources of other titles are left empty, which saves time: a page
+    ``titles``, pictures and sources of other titles are left empty, which saves time: a page
     shows one at a time.
     """
     try:
-        return asdict(_answer(text, shown))
+        return asdict(_answer(text, titles))
     except Exception as error:  # noqa: BLE001 - the page must be able to show a bug
         failure = f"rnnspec failed on this text, which is a bug: {type(error).__name__}: "
         return asdict(Answer(__version__, "failed", printable(failure + brief(error))))
 
 
-def _answer(text: str, shown: Sequence[str] | None) -> Answer:
+def _answer(text: str, titles: Sequence[str] | None) -> Answer:
     try:
         program = pipeline.reads(text, _SOURCE)
     except SpecError as error:
@@ -133,28 +133,28 @@ def _answer(text: str, shown: Sequence[str] | None) -> Answer:
             tuple(layer.cells for layer in summary.layers),
             (totals(summary.parameters), *summary.remarks),
         ),
-        tuple(_drawings(program, shown)),
-        tuple(_codes(program, shown)),
+        tuple(_drawings(program, titles)),
+        tuple(_codes(program, titles)),
     )
 
 
-def _drawings(program: Program, shown: Sequence[str] | None) -> Iterator[Drawing]:
+def _drawings(program: Program, titles: Sequence[str] | None) -> Iterator[Drawing]:
     for form in FORMS:
         title = form.capitalize()
-        yield _drawing(program, form) if _is_in(title, shown) else Drawing(title)
+        yield _drawing(program, form) if _is_in(title, titles) else Drawing(title)
 
 
-def _codes(program: Program, shown: Sequence[str] | None) -> Iterator[Code]:
+def _codes(program: Program, titles: Sequence[str] | None) -> Iterator[Code]:
     for backend in having(SOURCE):
         for form in backend.forms:
-            if _is_in(backend.source_title, shown):
+            if _is_in(backend.source_title, titles):
                 yield _code(program, backend, form)
             else:
                 yield Code(backend.source_title, form.capitalize())
 
 
-def _is_in(title: str, shown: Sequence[str] | None) -> bool:
-    return shown is None or title in shown
+def _is_in(title: str, titles: Sequence[str] | None) -> bool:
+    return titles is None or title in titles
 
 
 def _number(many: int, noun: str) -> str:
@@ -162,8 +162,8 @@ def _number(many: int, noun: str) -> str:
 
 
 def _notes(problems: Sequence[Problem]) -> tuple[tuple[Note, ...], int]:
-    shown = tuple(map(_note, problems[:_MOST]))
-    return shown, len(problems) - len(shown)
+    notes = tuple(map(_note, problems[:_MOST]))
+    return notes, len(problems) - len(notes)
 
 
 def _note(problem: Problem) -> Note:
@@ -190,6 +190,6 @@ def _code(program: Program, backend: Backend, form: SourceForm) -> Code:
     try:
         generated = pipeline.generate(program, backend, form)
     except UnsupportedError as error:
-        reasons = (render_refusal(each, backend.name) for each in error.refusals)
+        reasons = (render_refusal(refusal, backend.name) for refusal in error.refusals)
         return Code(title, name, refusals=tuple(reasons))
     return Code(title, name, f"{program.network.name}{backend.ending}", generated.text)

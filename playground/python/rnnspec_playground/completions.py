@@ -68,7 +68,7 @@ def detail(schema: Schema) -> str:
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:
-        return listed([str(each) for each in schema["enum"][:4]], "or")
+        return listed([str(value) for value in schema["enum"][:4]], "or")
     if "anyOf" in schema:
         return "name or mapping"
     kinds = schema.get("type", "")
@@ -78,14 +78,14 @@ def detail(schema: Schema) -> str:
 
 def _values(path: Path, data: Any) -> Iterator[Option]:
     """Yield the values that the schema names for ``path``, each once."""
-    options = [option for schema in at(path, data) for option in _named(schema)]
+    options = [option for schema in at(path, data) for option in _named_values(schema)]
     labels = dict.fromkeys(option.label for option in options)
     # The first has the description: an `else` repeats the names alone.
     first = {option.label: option for option in reversed(options)}
     yield from (first[label] for label in labels)
 
 
-def _named(schema: Schema) -> Iterator[Option]:
+def _named_values(schema: Schema) -> Iterator[Option]:
     if "enum" in schema:
         about = schema.get("enumDescriptions", [""] * len(schema["enum"]))
         for value, words in zip(schema["enum"], about, strict=True):

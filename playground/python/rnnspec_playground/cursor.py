@@ -33,7 +33,7 @@ class Word:
 
     @property
     def has_colon(self) -> bool:
-        """Whether a colon follows."""
+        """True if a colon follows."""
         return _COLON.match(self.text, self.end) is not None
 
 
@@ -67,7 +67,7 @@ def find(text: str, line: int, column: int) -> Cursor | None:
 
 def _word(text: str, line: int, column: int) -> Word:
     lines = text.split("\n")[:line]
-    begin = sum(len(each) + 1 for each in lines[:-1])
+    begin = sum(len(line) + 1 for line in lines[:-1])
     before = lines[-1][: column - 1]
     match = _WORD_BEFORE.search(before)
     start = begin + (match.start() if match else len(before))

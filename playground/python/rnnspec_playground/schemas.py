@@ -15,25 +15,25 @@ _TYPES = {"object": dict, "array": list}
 
 def at(path: Path, data: Any) -> list[Schema]:
     """Return the schemas that apply to the value at ``path`` of ``data``."""
-    found: list[Any] = [_root()]
+    schemas: list[Any] = [_root()]
     node = data
     for step in path:
-        found = [inner for each in found for inner in _inside(each, step, node)]
+        schemas = [inner for schema in schemas for inner in _child_schemas(schema, step, node)]
         node = child(node, step)
-    return [schema for each in found for schema in _applying(each, node)]
+    return [inner for schema in schemas for inner in _schemas_of(schema, node)]
 
 
 def properties(path: Path, data: Any) -> dict[str, Schema]:
     """Return the schema of each key that the mapping at ``path`` may have."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for schema in at(path, data):
         for key, value in schema.get("properties", {}).items():
             # A key can occur in several schemas: with its description, and with conditions.
-            if value is False or found.get(key) is False:
-                found[key] = False
+            if value is False or result.get(key) is False:
+                result[key] = False
             elif "description" in value:
-                found[key] = value
-    return {key: value for key, value in found.items() if value is not False}
+                result[key] = value
+    return {key: value for key, value in result.items() if value is not False}
 
 
 @cache
@@ -41,13 +41,13 @@ def _root() -> Schema:
     return json_schema(reserved_names())
 
 
-def _inside(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
+def _child_schemas(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
     """Yield the schemas of a child of ``node``, which ``schema`` describes."""
-    for each in _applying(schema, node):
+    for part in _schemas_of(schema, node):
         if isinstance(step, str):
-            yield from (each["properties"][step],) if step in each.get("properties", {}) else ()
+            yield from (part["properties"][step],) if step in part.get("properties", {}) else ()
         else:
-            yield from _items(each, step)
+            yield from _items(part, step)
 
 
 def _items(schema: Schema, index: int) -> Iterator[Any]:
@@ -60,23 +60,23 @@ def _items(schema: Schema, index: int) -> Iterator[Any]:
             return
 
 
-def _applying(schema: Any, node: Any) -> Iterator[Schema]:
+def _schemas_of(schema: Any, node: Any) -> Iterator[Schema]:
     """Yield the schemas without conditions that ``schema`` applies to ``node``."""
     if not isinstance(schema, dict):
         return
     yield schema
     if "$ref" in schema:
-        yield from _applying(_root()["definitions"][schema["$ref"].rpartition("/")[2]], node)
+        yield from _schemas_of(_root()["definitions"][schema["$ref"].rpartition("/")[2]], node)
     parts = [*schema.get("allOf", ()), *schema.get("anyOf", ())]
     holds = _holds(schema["if"], node) if "if" in schema else None
     if holds is not None:
         parts.append(schema.get("then" if holds else "else"))
     for part in parts:
-        yield from _applying(part, node)
+        yield from _schemas_of(part, node)
 
 
 def _holds(condition: Schema, node: Any) -> bool | None:
-    """Return whether a condition about keys holds, None if it has others."""
+    """True if a condition about keys holds, None if it has others."""
     if set(condition) - {"type", "required", "properties", "const", "enum"}:
         return None
     if not isinstance(node, _TYPES.get(condition.get("type", ""), object)):

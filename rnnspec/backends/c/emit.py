@@ -185,7 +185,7 @@ def _most_steps(network: nodes.Network) -> int:
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
     # Imported here because commands that only ask for refusals need no templates.
-    from rnnspec.source.environment import comment
+    from rnnspec.source.render import comment
 
     free = (line.removeprefix("# ") for line in comment(text.comment(network)).splitlines())
     for line in (*free, *text.signature(network, chunks=stepped)):

@@ -12,7 +12,7 @@ _CLASSES = product(
     ("rnn", "lstm", "gru", "reset_first_gru"),
     ("_layer",),
 )
-_TAKEN = ReservedNames(
+_RESERVED = ReservedNames(
     in_source=frozenset(
         """
         attention_pooling callable frozen_embed gate_masks gate_products hard_sigmoid jnp
@@ -50,5 +50,5 @@ JAX = Backend(
         'nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))',
     ),
     optimizers="optax",
-    taken=_TAKEN,
+    reserved_names=_RESERVED,
 )

@@ -163,12 +163,12 @@ def make_initializer(source: initializers.Initializer) -> Code:
 
 
 def draws_bias(layer: Attention | Conv | Dense) -> bool:
-    """Return whether the initial bias is other than the zeros of a module of Flax."""
+    """True if the initial bias is other than the zeros of a module of Flax."""
     return layer.bias_initializer != initializers.Constant(0.0)
 
 
 def draws_uniformly(network: Network) -> bool:
-    """Return whether an array is drawn from U(-limit, limit)."""
+    """True if an array is drawn from U(-limit, limit)."""
     return any(
         isinstance(param.initializer, initializers.Uniform) for _, _, param in named_params(network)
     )

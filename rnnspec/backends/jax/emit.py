@@ -185,8 +185,8 @@ class JaxWalk(Walk):
             "use_bias": layer.bias,
             **self._drawn(layer),
         }
-        made = _make("nnx.Conv", layer.features, layer.filters, **arguments)
-        return code("self.{} = {}", layer.name, made)
+        module = _make("nnx.Conv", layer.features, layer.filters, **arguments)
+        return code("self.{} = {}", layer.name, module)
 
     def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
         """Yield the call of a convolution, with zeros for padding, and with its state."""
@@ -271,8 +271,8 @@ class JaxWalk(Walk):
             sizes = (*sizes, layer.units)
             arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
-        made = _make(attention_class(layer), *sizes, **arguments)
-        return code("self.{} = {}", layer.name, made)
+        module = _make(attention_class(layer), *sizes, **arguments)
+        return code("self.{} = {}", layer.name, module)
 
     def _function(self, activation: nodes.Activation) -> Code:
         """Return an activation as a function."""
@@ -301,8 +301,8 @@ class JaxWalk(Walk):
                 arguments["rngs"] = code("rngs")
             key = direction_path(direction).removesuffix(".")
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
-        made = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
-        return code("self.{} = {}", layer.name, made)
+        module = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
+        return code("self.{} = {}", layer.name, module)
 
     def convert_input(self) -> Code:
         """Return the statement that makes integers real numbers, if nothing with arrays does."""

@@ -67,7 +67,7 @@ def _drops_input(class_: CellClass) -> bool:
 
 
 def _is_dropped(class_: CellClass) -> bool:
-    """Return true if in training each gate has its own masks, on the state and a dropped input."""
+    """True if in training each gate has its own masks, on the state and a dropped input."""
     return class_.first.recurrent_dropout > 0
 
 
@@ -77,7 +77,7 @@ def _init(class_: CellClass, form: Form) -> Code:
         options.append(code("reverse: bool = False"))
     if form == "training":
         options.append(code("rngs: nnx.Rngs"))
-    kept = {
+    attributes = {
         # Of the initial state, and of the split of a kernel.
         "units": class_.sequences != "with_state"
         or len(compile_step(class_.first.cell, bias=class_.first.bias).products) > 1,
@@ -99,7 +99,7 @@ def _init(class_: CellClass, form: Form) -> Code:
     return code(
         """
         def __init__({arguments}) -> None:
-            {kept}
+            {attributes}
             {dropouts}
             {arrays}
         """,
@@ -110,7 +110,9 @@ def _init(class_: CellClass, form: Form) -> Code:
             code("*") if options else Code(),
             *options,
         ),
-        kept=lines(code("self.{} = {}", name, name) for name, is_kept in kept.items() if is_kept),
+        attributes=lines(
+            code("self.{} = {}", name, name) for name, used in attributes.items() if used
+        ),
         dropouts=dropouts,
         arrays=_drawn_arrays(class_) if form == "training" else _zero_arrays(class_.first),
     )
@@ -337,7 +339,7 @@ def _scan(class_: CellClass) -> Code:
 
 @dataclass(slots=True)
 class _Cell:
-    """What writes the statements of a cell from its equations."""
+    """A writer of the statements of a cell, from its equations."""
 
     class_: CellClass
     step: Step
@@ -345,7 +347,7 @@ class _Cell:
 
     @classmethod
     def of(cls, class_: CellClass) -> _Cell:
-        """Return what writes the cell of a class."""
+        """Return the writer of the cell of a class."""
         cell = class_.first.cell
         functions = {
             key: f"self.{key}" if key in class_.options else ACTIVATIONS[activation]
@@ -355,7 +357,7 @@ class _Cell:
         return cls(class_, step, ExpressionWriter(functions))
 
     def before(self) -> Code:
-        """Return what is computed once: the bias of the product, or the parts of the kernel."""
+        """Return statements that run once: the bias of the product, or the parts of the kernel."""
         parts = [product.gates for product in self.step.products]
         if len(parts) == 1:
             is_biased = "recurrent_bias" in _biases(self.class_.first)

@@ -57,7 +57,7 @@ def _quietly() -> AbstractContextManager[None]:
     return without_logs(engine())
 
 
-_TAKEN = ReservedNames(
+_RESERVED = ReservedNames(
     in_source=frozenset(
         """
         build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid
@@ -90,5 +90,5 @@ KERAS = Backend(
     importing=_quietly,
     optimizers="keras.optimizers",
     causes=_causes,
-    taken=_TAKEN,
+    reserved_names=_RESERVED,
 )

@@ -100,7 +100,7 @@ class OwnFile(Saved):
         return "" if same else f"its graph is not that of the spec in it: {changed}"
 
 
-def own(path: Path) -> OwnFile:
+def read_own_file(path: Path) -> OwnFile:
     """Return the content of a file.
 
     Raises:
@@ -157,12 +157,12 @@ def files(path: Path) -> tuple[Path, ...]:
 
 def spec_text(path: Path) -> str:
     """Return the text of the spec in the metadata."""
-    return own(path).spec
+    return read_own_file(path).spec
 
 
 def saved(path: Path, network: Network) -> OwnFile:  # noqa: ARG001 - the graph says enough
     """Return the content of a file."""
-    return own(path)
+    return read_own_file(path)
 
 
 def _is_ours(proto: Any) -> bool:

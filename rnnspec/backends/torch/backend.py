@@ -11,7 +11,7 @@ _CLASSES = product(
     ("stepwise_", "recurrent_dropout_"),
     ("rnn", "lstm", "gru", "reset_first_gru"),
 )
-_TAKEN = ReservedNames(
+_RESERVED = ReservedNames(
     in_source=frozenset(
         """
         batch_norm callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm
@@ -57,5 +57,5 @@ TORCH = Backend(
         "model.load_state_dict(load_file({path!r}))",
     ),
     optimizers="torch.optim",
-    taken=_TAKEN,
+    reserved_names=_RESERVED,
 )

@@ -19,7 +19,7 @@ def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
     """Yield the layers of each run, from one that PyTorch has only on this layout to the last."""
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
     # What others take is (batch, steps, features), so a run neither begins before nor goes past it.
-    kept = nodes.kept_outputs(network)
+    used_later = nodes.kept_outputs(network)
     run: list[nodes.Layer] = []
     for layer in network.layers:
         is_any = isinstance(layer, nodes.Activate | nodes.Dropout) and len(layer.input) > 1
@@ -28,7 +28,7 @@ def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
             run = []
         if is_any or _is_channeled(layer):
             run.append(layer)
-        if layer.name in kept:
+        if layer.name in used_later:
             yield from _trim(run)
             run = []
     yield from _trim(run)
@@ -56,7 +56,7 @@ def _trim(run: list[nodes.Layer]) -> Iterator[tuple[nodes.Layer, ...]]:
 _SHORT = LINE_LENGTH - len(8 * " ")
 
 
-def transposed(compute: Code, *, first: bool, last: bool) -> Code:
+def transpose_around(compute: Code, *, first: bool, last: bool) -> Code:
     """Return the statements of a layer of a run, with the transposes before and after the run."""
     transpose = code("x = x.transpose(1, 2)")
     if first and last and compute.startswith("x = self.") and "\n" not in compute:

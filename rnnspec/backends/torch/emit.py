@@ -122,8 +122,8 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         about = (
             f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
         )
-        own = {layer.name: count(layer) for layer in network.layers}
-        zeros = sum(layer.parameters - own[layer.layer] for layer in redundant)
+        parameters_of = {layer.name: count(layer) for layer in network.layers}
+        zeros = sum(layer.parameters - parameters_of[layer.layer] for layer in redundant)
         description += [about, f"Parameters with it: {counts(network).total + zeros:,}."]
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
     takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))
@@ -202,7 +202,7 @@ class TorchWalk(Walk):
         module, compute = super()._write(layer)
         if run := self._runs.get(layer.name):
             first, last = layer is run[0], layer is run[-1]
-            compute = channels.transposed(compute, first=first, last=last)
+            compute = channels.transpose_around(compute, first=first, last=last)
         return module, compute
 
     @cached_property
@@ -284,7 +284,7 @@ class TorchWalk(Walk):
         yield code("x = self.{}(x)", layer.name)
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
-        """Return whether the padded steps that a layer gets are zeros already."""
+        """True if the padded steps that a layer gets are zeros already."""
         is_first = layer is self.network.layers[0]
         return is_first and isinstance(self.network.input, nodes.NumericInput)
 

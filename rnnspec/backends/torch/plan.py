@@ -58,7 +58,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What computes a recurrent layer in a form of source.
+    """How a recurrent layer is computed in a form of source.
 
     ``is_fused``: a stock layer of PyTorch does, in one kernel over all steps. ``is_wrapped``: it is
     inside a module that handles padding. ``is_split``: each direction is a module of its own,
@@ -138,7 +138,7 @@ def plan_layers(network: Network, form: Form) -> Network:
             layer = layers[index]
             # Not asdict, which would turn the cell and the initializers into dicts too.
             base = Recurrent if isinstance(layer, Recurrent) else Dropout
-            values: dict[str, Any] = {each.name: getattr(layer, each.name) for each in fields(base)}
+            values: dict[str, Any] = {key.name: getattr(layer, key.name) for key in fields(base)}
             if isinstance(layer, Recurrent):
                 name, dropout = network.layers[run[0]].name, max(rates, default=0.0)
                 stack = Stack(name=name, index=place, size=size, dropout=dropout)
@@ -164,16 +164,16 @@ def stepwise_reason(layer: Recurrent) -> str:
         case SimpleRNN(activation=activation):
             return "" if activation in ("tanh", "relu") else "activation"
         case LSTM(activation=activation, recurrent_activation=recurrent):
-            return _gated(activation, recurrent)
+            return _unlike_stock(activation, recurrent)
         case GRU(reset_after=False):
             return "reset_after: false"
         case GRU(activation=activation, recurrent_activation=recurrent):
-            return _gated(activation, recurrent)
+            return _unlike_stock(activation, recurrent)
         case _:
             assert_never(layer.cell)
 
 
-def _gated(activation: str, recurrent_activation: str) -> str:
+def _unlike_stock(activation: str, recurrent_activation: str) -> str:
     if activation != "tanh":
         return "activation"
     return "" if recurrent_activation == "sigmoid" else "recurrent_activation"
@@ -238,7 +238,7 @@ def _following(
     run: list[int],
     fit: Alike,
     starts: Collection[str],
-    kept: Collection[str],
+    used_later: Collection[str],
 ) -> list[int]:
     """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
     # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
@@ -257,9 +257,9 @@ def _following(
     if not fit(upper, lower):
         return []
     inner = [layers[index] for index in (last, *following[:-1])]
-    taken = any(layer.name in kept for layer in inner)
+    is_used_later = any(layer.name in used_later for layer in inner)
     added = any(layers[index].name in starts or layers[index].source for index in following)
-    if taken or added:
+    if is_used_later or added:
         return []
     # A module has one dropout rate for all the places between its layers.
     if between is not None and _rate(between) != _rate(layers[following[0]]):
@@ -278,7 +278,7 @@ _INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "
 
 
 def _alike(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if the two layers have the same settings, except for their initial weights."""
+    """True if the two layers have the same settings, except for their initial weights."""
     cells = [
         replace(layer.cell, forget_bias=0.0) if isinstance(layer.cell, LSTM) else layer.cell
         for layer in (upper, lower)
@@ -287,17 +287,17 @@ def _alike(upper: Recurrent, lower: Recurrent) -> bool:
 
 
 def _drawn_alike(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if the two layers have the same settings, and initial weights drawn alike."""
+    """True if the two layers have the same settings, and initial weights drawn alike."""
     return _equal_but(_OWN, upper, lower)
 
 
 def _equal_but(names: tuple[str, ...], upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if every other field is equal, those of the future included."""
+    """True if every other field is equal, those of the future included."""
     return replace(lower, **{name: getattr(upper, name) for name in names}) == upper
 
 
 def _continues(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if ``lower`` can be one more layer in the module of ``upper``, if it is alike."""
+    """True if ``lower`` can be one more layer in the module of ``upper``, if it is alike."""
     # A fused stack has no per-sequence dropout between its layers, and with padding each direction
     # has its own order.
     plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)

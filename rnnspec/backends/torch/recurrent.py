@@ -119,7 +119,7 @@ def _forward(class_: CellClass) -> Code:
             {start}
             {real_steps}
             {outputs}
-            {opening}
+            {loop_head}
                 {step}
                 {append}
             {result}
@@ -130,7 +130,7 @@ def _forward(class_: CellClass) -> Code:
         start=loop.start(),
         real_steps=real_steps,
         outputs=outputs,
-        opening=loop.opening(),
+        loop_head=loop.loop_head(),
         step=loop.step(),
         append=append,
         result=_result(class_),
@@ -138,12 +138,12 @@ def _forward(class_: CellClass) -> Code:
 
 
 def _is_stepped(class_: CellClass) -> bool:
-    """Return true if the class takes the state before a chunk, and returns that after it."""
+    """True if the class takes the state before a chunk, and returns that after it."""
     return plan_of(class_.first).form == "step"
 
 
 def _is_by_gate(class_: CellClass) -> bool:
-    """Return true if in training each gate has its own mask on the state, so its own product."""
+    """True if in training each gate has its own mask on the state, so its own product."""
     return class_.first.recurrent_dropout > 0 and len(gates(class_.first.cell)) > 1
 
 
@@ -282,7 +282,7 @@ class _Loop:
         self.axis = code("axis" if self.is_by_gate else "1")
 
     def start(self) -> Code:
-        """Return what precedes the loop: parts of the kernel, the first state, masks and biases."""
+        """Return the code before the loop: parts of the kernel, the first state, masks, biases."""
         by_gate, units = self.is_by_gate, code("units" if self.is_by_gate else "weight.shape[0]")
         before = after = Code()
         if len(self.parts) > 1:
@@ -341,7 +341,7 @@ class _Loop:
             **holes,
         )
 
-    def opening(self) -> Code:
+    def loop_head(self) -> Code:
         """Return the first line of the loop."""
         if len(self.parts) > 1:
             steps = {f"step_{part}": code("x_{}.unbind()", part) for part in self.parts}
@@ -359,9 +359,9 @@ class _Loop:
         for statement in self.cell.statements:
             match statement:
                 case GateProduct(joined=True):
-                    statements.append(self._joined(statement))
+                    statements.append(self._write_joined_gates(statement))
                 case GateProduct():
-                    statements.append(self._apart(statement))
+                    statements.append(self._write_separate_gates(statement))
                 case Line():
                     statements.append(self._line(statement))
                 case _:
@@ -378,7 +378,7 @@ class _Loop:
             return lines(new, code("{name} = torch.where(real, new, {name})", name=name))
         return code("{name} = torch.where(real, {}, {name})", value, name=name)
 
-    def _joined(self, product: GateProduct) -> Code:
+    def _write_joined_gates(self, product: GateProduct) -> Code:
         """Return the sum of what the input and the state make of gates, and their activations."""
         gates, writer, vector = product.gates, self.writer, self.writer.write(product.vector)
         part = f"_{gates}" if len(self.parts) > 1 else ""
@@ -398,7 +398,7 @@ class _Loop:
         writer.sums[gates] = code("torch.addmm({})", listed(step, vector, weight))
         return code("kept = h * keep if self.training else h") if is_dropped else Code()
 
-    def _apart(self, product: GateProduct) -> Code:
+    def _write_separate_gates(self, product: GateProduct) -> Code:
         """Return the product of the state, and its gates and those of the input."""
         vector, gates = self.writer.write(product.vector), product.gates
         if self.layer.bias:

@@ -54,11 +54,11 @@ class TorchRuntime(Runtime):
         child = dict(model.named_children()).get(module(layer))
         if child is None:
             return 0
-        arrays = dict(child.named_parameters()) | _moving(child)
+        arrays = dict(child.named_parameters()) | _moving_arrays(child)
         if stack := stack_of(layer):
             # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
-            own = re.compile(rf"_l{stack.index}(_reverse)?$")
-            arrays = {name: array for name, array in arrays.items() if own.search(name)}
+            of_layer = re.compile(rf"_l{stack.index}(_reverse)?$")
+            arrays = {name: array for name, array in arrays.items() if of_layer.search(name)}
         return sum(array.numel() for array in arrays.values())
 
     def layer_type(self, model: nn.Module, layer: Layer) -> str:
@@ -73,7 +73,7 @@ class TorchRuntime(Runtime):
         frozen = [p for p in model.parameters() if not p.requires_grad]
         return Counts(
             trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            non_trainable=sum(a.numel() for a in (*frozen, *_moving(model).values())),
+            non_trainable=sum(a.numel() for a in (*frozen, *_moving_arrays(model).values())),
         )
 
     def unwrap(self, model: Any) -> nn.Module | None:
@@ -230,9 +230,9 @@ def _first_part(module: nn.Module) -> nn.Module:
 
 
 def _is_channeled(module: nn.Module) -> bool:
-    """Return whether a module gets a sequence as (batch, features, steps)."""
+    """True if a module gets a sequence as (batch, features, steps)."""
     classes = nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.Dropout1d
-    return isinstance(module, classes) or bool(_moving(module))
+    return isinstance(module, classes) or bool(_moving_arrays(module))
 
 
 def _state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -244,7 +244,7 @@ def _state(model: nn.Module) -> dict[str, torch.Tensor]:
 _MOVING = ("running_mean", "running_var")
 
 
-def _moving(module: nn.Module) -> dict[str, torch.Tensor]:
+def _moving_arrays(module: nn.Module) -> dict[str, torch.Tensor]:
     """Return the moving arrays of batch norms."""
     return {key: array for key, array in module.named_buffers() if key.endswith(_MOVING)}
 

@@ -96,11 +96,11 @@ def convert(
             allow_outside=allow_outside,
             importing=import_required,
         )
-        taken, written = converted.taken, converted.written
-        print(printable(f"read {len(taken.arrays)} arrays from {source}"))
-        for sentence in taken.imported.inferred:
+        model, written = converted.model, converted.written
+        print(printable(f"read {len(model.arrays)} arrays from {source}"))
+        for sentence in model.imported.inferred:
             print(printable(f"inferred: {sentence}"))
-        for part in taken.imported.left_out:
+        for part in model.imported.left_out:
             print(printable(f"not carried over: {part}"))
         if written.rounded:
             print(f"rounded to {DTYPE}, the dtype of the model")

@@ -82,6 +82,6 @@ def draw(
 
 
 def shows_unicode() -> bool:
-    """Return whether standard output is a terminal in UTF-8."""
+    """True if standard output is a terminal in UTF-8."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     return sys.stdout.isatty() and encoding == "utf8"

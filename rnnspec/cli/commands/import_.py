@@ -64,7 +64,7 @@ def import_(
     from rnnspec.cli.frameworks import import_required
     from rnnspec.importing.run import import_file
 
-    model = import_file(
+    result = import_file(
         source,
         output,
         weights,
@@ -74,32 +74,32 @@ def import_(
         force=force,
         importing=import_required,
     )
-    for line in (*_account(source, model), *_next_steps(source, model, ignore or ())):
+    for line in (*_account(source, result), *_next_steps(source, result, ignore or ())):
         print(printable(line))
 
 
-def _account(source: Path, model: ImportedFile) -> Iterator[str]:
+def _account(source: Path, result: ImportedFile) -> Iterator[str]:
     """Yield what was read, what became of it, and what was written."""
     from rnnspec.summaries import summarize
 
-    imported = model.taken.imported
+    imported = result.model.imported
     yield f"{source}: {imported.form}"
     layers = [(f"{layer.layer} ({layer.type})", layer.became) for layer in imported.layers]
     width = max((len(layer) for layer, _ in layers), default=0)
     yield from (f"  {layer:{width}} -> {became}" for layer, became in layers)
     yield from (f"inferred: {sentence}" for sentence in imported.inferred)
     yield from (f"not carried over: {sentence}" for sentence in imported.left_out)
-    summary = summarize(model.taken.program.network)
+    summary = summarize(result.model.program.network)
     yield f"parameters: {summary.parameters.total:,}"
     types = {layer.type for layer in imported.layers}
     if any(layer.type in types for layers in summary.stock.values() for layer in layers):
         yield from summary.stock_counts
-    yield str(model.compared)
-    yield from (f"wrote {path}" for path in model.paths)
+    yield str(result.compared)
+    yield from (f"wrote {path}" for path in result.paths)
 
 
-def _next_steps(source: Path, model: ImportedFile, ignore: Sequence[str]) -> Iterator[str]:
-    imported, spec = model.taken.imported, model.spec
+def _next_steps(source: Path, result: ImportedFile, ignore: Sequence[str]) -> Iterator[str]:
+    imported, spec = result.model.imported, result.spec
     if imported.guesses:
         yield "guessed, because a state dict does not say it; correct the spec:"
         yield from (f"  {section}: {guess}" for section, guess in imported.guesses)
@@ -110,4 +110,4 @@ def _next_steps(source: Path, model: ImportedFile, ignore: Sequence[str]) -> Ite
     # To another framework than the file's.
     other = next(backend for backend in having(FILES) if backend.name != imported.opener)
     target = f"NAME{other.suffix}" if other.suffix else f"NAME -b {other.name}"
-    yield f"      rnnspec convert {quote(str(model.paths[-1]))} {target}"
+    yield f"      rnnspec convert {quote(str(result.paths[-1]))} {target}"

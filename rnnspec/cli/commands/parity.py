@@ -125,9 +125,9 @@ def parity(
         inputs = find_inputs(specs or [], allow_outside=allow_outside)
         programs = load_all(inputs)
         source_form = form_named(form)
-        own = trains_own(optimizer, level, dtype)
-        highest = level_for("training" if own else level, source_form)
-        chosen = comparable(backends, highest, dtype, source_form, own=own)
+        optimizers = trains_own(optimizer, level, dtype)
+        highest = level_for("training" if optimizers else level, source_form)
+        chosen = comparable(backends, highest, dtype, source_form, optimizers=optimizers)
         others = [] if batch is None else [(batch, "the batch")]
         protected = files_to_keep(inputs, programs, others)
         if html is not None:

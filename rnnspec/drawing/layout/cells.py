@@ -70,7 +70,7 @@ class _Track:
         return "dropout" if self.layer.recurrent_dropout and state == "h" else "ink"
 
     def hollow(self, column: Column) -> bool:
-        """Return whether the state is held at a step."""
+        """True if the state is held at a step."""
         return column.padded and self.layer.masked
 
 

@@ -117,7 +117,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What goes up to a head; see ``Drawing``."""
+    """The inputs of a head; see ``Drawing``."""
 
     axis: Axis | None
     columns: tuple[Column, ...]
@@ -154,7 +154,7 @@ class Note:
 
 
 class Drawing:
-    """What has been drawn, row by row, from the input upwards.
+    """The picture so far, row by row, from the input upwards.
 
     ``ports`` has one entry per column, None where nothing goes up. ``axis`` is None once the
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
@@ -203,8 +203,8 @@ class Drawing:
         return self._lane + LANE * self._lanes[layer]
 
     def is_forked(self, layer: Layer) -> bool:
-        """Return whether more than the next layer takes the output of a layer."""
-        takers = [other for other, taken in sources(self.network).items() if layer.name in taken]
+        """True if more than the next layer takes the output of a layer."""
+        takers = [other for other, names in sources(self.network).items() if layer.name in names]
         return layer.name in kept_outputs(self.network) or not self._starts.isdisjoint(takers)
 
     def entry(self, layer: Layer) -> Entry:
@@ -247,7 +247,7 @@ class Drawing:
 
     @property
     def flow(self) -> Flow:
-        """What goes up to the next row."""
+        """The inputs of the next row."""
         rates, notes = [*self.rates], [*self.notes]
         return Flow(self.axis, self.columns, [*self.ports], rates, notes, self.last)
 
@@ -504,5 +504,5 @@ def box(
 
 
 def fits(content: str, room: float, size: float = 12) -> bool:
-    """Return whether a text fits into a room, with space at both ends."""
+    """True if a text fits into a room, with space at both ends."""
     return text_width(content, size) + 24 <= room

@@ -80,14 +80,14 @@ def split_heads(network: Network) -> tuple[tuple[Layer, ...], tuple[Head, ...]]:
     """Return the layers of the trunk, and the heads above it; without names, there are none."""
     if not network.outputs:
         return network.layers, ()
-    taken, paths = sources(network), list[set[str]]()
+    sources_of, paths = sources(network), list[set[str]]()
     for _, last in network.outputs:
         path, waiting = set[str](), [last]
         while waiting:
             name = waiting.pop()
             if name != INPUT and name not in path:
                 path.add(name)
-                waiting += taken[name]
+                waiting += sources_of[name]
         paths.append(path)
     shared = set.intersection(*paths)
     heads = tuple(
@@ -108,10 +108,10 @@ def rows(network: Network) -> list[Row]:
         UsageError: there are too many for a picture.
     """
     rows: list[Row] = []
-    kept = kept_outputs(network)
+    shared_outputs = kept_outputs(network)
     trunk, heads = split_heads(network)
     for _, blocks in groupby(
-        _blocks(trunk), lambda block: [_anonymous(layer, kept) for layer in block]
+        _blocks(trunk), lambda block: [_anonymous(layer, shared_outputs) for layer in block]
     ):
         run = list(blocks)
         if len(run) > _MOST_ALIKE:
@@ -156,14 +156,14 @@ def _blocks(layers: Sequence[Layer]) -> Iterator[Block]:
         yield tuple(block)
 
 
-def _anonymous(layer: Layer, kept: frozenset[str]) -> Layer:
-    """Return what layers that are alike have in common.
+def _anonymous(layer: Layer, shared_outputs: frozenset[str]) -> Layer:
+    """Return a layer without what may differ between layers that are alike.
 
     A layer with an output that is ``kept`` for later ones, or with a time axis of its own, has
     everything to itself.
     """
     match layer:
-        case _ if layer.name in kept:
+        case _ if layer.name in shared_outputs:
             return layer
         case Concat() | Repeat() | LastSteps():
             return layer
@@ -223,21 +223,21 @@ def axes(network: Network, options: Options) -> list[Axis]:
     """
     layers, names = network.layers, lengths(network)
     steps = input_steps(network, options.steps)
-    found: list[tuple[Steps, Conv | WindowPooling | None]] = [(steps, None)]
+    sequences: list[tuple[Steps, Conv | WindowPooling | None]] = [(steps, None)]
     for layer in layers:
         match layer:
             case Repeat(steps=length) | LastSteps(count=length):
-                found.append((steps_of(length, str(length)), None))
+                sequences.append((steps_of(length, str(length)), None))
             case Conv() | WindowPooling() if not layer.window.keeps_steps:
-                found.append((found[-1][0].after(layer.window, names[layer.name]), layer))
+                sequences.append((sequences[-1][0].after(layer.window, names[layer.name]), layer))
             case _:
                 pass
     if options.form == "folded":
-        return [Axis(steps, (Column(0.0, "t"),)) for steps, _ in found]
+        return [Axis(steps, (Column(0.0, "t"),)) for steps, _ in sequences]
     pitch = _pitch(network)
-    width = max(_needed_width(steps, pitch) for steps, _ in found)
+    width = max(_needed_width(steps, pitch) for steps, _ in sequences)
     result: list[Axis] = []
-    for steps, windowed in found:
+    for steps, windowed in sequences:
         left, right = 0.0, width
         if windowed:
             before = result[-1]
@@ -257,11 +257,11 @@ def lanes(network: Network) -> dict[str, int]:
     """
     ends: dict[str, int] = {}
     begins = {INPUT: -1} | {layer.name: at for at, layer in enumerate(network.layers)}
-    for at, (layer, taken) in enumerate(
+    for at, (layer, names) in enumerate(
         zip(network.layers, sources(network).values(), strict=True)
     ):
         if isinstance(layer, Concat) and len(layer.output) == 2:
-            ends |= {name: at for name in taken if begins[name] < at - 1}
+            ends |= {name: at for name in names if begins[name] < at - 1}
     result: dict[str, int] = {}
     # The inner lanes are for those that begin last, so that none crosses another.
     for name in sorted(ends, key=lambda name: begins[name], reverse=True):
@@ -290,7 +290,7 @@ def _pitch(network: Network) -> float:
 
 def _needed_width(steps: Steps, pitch: float) -> float:
     """Return the width of an axis with a distance between its columns."""
-    return (steps.shown - 1) * pitch + (_ROOM_FOR_DOTS if steps.has_hidden else 0)
+    return (steps.columns - 1) * pitch + (_ROOM_FOR_DOTS if steps.has_hidden else 0)
 
 
 def _middle(axis: Axis, gathered: Gathered) -> float:
@@ -301,7 +301,7 @@ def _middle(axis: Axis, gathered: Gathered) -> float:
 
 
 def _axis(steps: Steps, left: float, right: float) -> Axis:
-    gaps = steps.shown - 1
+    gaps = steps.columns - 1
     if not gaps:
         return Axis(steps, (Column((left + right) / 2, steps.name),))
     pitch = (right - left - (_ROOM_FOR_DOTS if steps.has_hidden else 0)) / gaps

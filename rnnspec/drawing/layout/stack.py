@@ -290,10 +290,10 @@ def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:
     if below is None or drawing.folded:
         return drawing.ports
     begin = below.steps.length - layer.count
-    taken = [below.steps.step(at) >= begin for at in range(below.steps.shown)]
-    pairs = zip(drawing.ports, taken, strict=True)
+    is_last = [below.steps.step(at) >= begin for at in range(below.steps.columns)]
+    pairs = zip(drawing.ports, is_last, strict=True)
     ports = [port if is_taken else None for port, is_taken in pairs]
-    if sum(taken) < layer.count and below.dots is not None:
+    if sum(is_last) < layer.count and below.dots is not None:
         ports.append(Port(below.dots, drawing.top, f"{drawing.last}@...", 4))
     return ports
 

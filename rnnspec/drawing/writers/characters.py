@@ -51,12 +51,12 @@ class Axis:
 class Grid:
     """The measures of a picture.
 
-    ``shown`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
+    ``columns`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
     number of columns of the input if someone chose it. The first state is ``zero`` left of its
     cell.
     """
 
-    shown: int
+    columns: int
     pitch: int
     left: int
     chosen: int | None = None
@@ -65,20 +65,20 @@ class Grid:
     @property
     def is_folded(self) -> bool:
         """True if all time steps share one column."""
-        return self.shown == 0
+        return self.columns == 0
 
     def usual(self, length: int | None) -> int:
         """Return how many columns a sequence of some length has."""
         # The dots take the place of one column.
-        fits = length is not None and length <= self.shown + 2
-        return length if fits and length is not None else self.shown + 1
+        fits = length is not None and length <= self.columns + 2
+        return length if fits and length is not None else self.columns + 1
 
     def axis(self, steps: Steps) -> Axis:
         """Return the columns of a sequence."""
         if self.is_folded:
             return Axis((Column("", self.left),), steps)
-        places = [self.left + self.pitch * index for index in range(steps.shown)]
-        if steps.has_hidden and steps.shown > 1:
+        places = [self.left + self.pitch * index for index in range(steps.columns)]
+        if steps.has_hidden and steps.columns > 1:
             places[-1] += self.pitch - 1
         columns = list(map(Column, steps.labels, places))
         if steps.padded:
@@ -90,7 +90,7 @@ class Grid:
         return axis.columns[-1].x - self.pitch
 
 
-FOLDED = Grid(shown=0, pitch=0, left=4)
+FOLDED = Grid(columns=0, pitch=0, left=4)
 
 
 class Canvas:

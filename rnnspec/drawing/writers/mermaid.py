@@ -48,22 +48,22 @@ def mermaid(network: Network) -> str:
 
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
-    taken, names = sources(network), lengths(network)
+    sources_of, names = sources(network), lengths(network)
     chart = _Chart(names)
     chart.node("in", "pill", "plain", ["x", *_lines(input_entry(network.input))])
     for index, layer in enumerate(network.layers):
         words = entry(layer, names[layer.name])
         if isinstance(layer, Dropout):
-            before = chart.outputs[taken[layer.name][0]]
+            before = chart.outputs[sources_of[layer.name][0]]
             dropped = ", ".join(filter(None, (before.dropout, words.heading)))
             chart.outputs[layer.name] = replace(before, dropout=dropped)
             continue
         name = f"l{index}"
-        _add_layer(chart, name, layer, words, taken[layer.name])
-        chart.outputs[layer.name] = _Output(name)
+        _add_layer(chart, name, layer, words, sources_of[layer.name])
+        chart.outputs[layer.name] = _Origin(name)
         match layer:
             case Residual(start=start):
-                chart.enter(name, taken[start][0], "the input as it was")
+                chart.enter(name, sources_of[start][0], "the input as it was")
             case Dense(tied=str() as tied):
                 chart.lines.append(f'  {chart.outputs[tied].node} -.-|"shared vectors"| {name}')
             case _:
@@ -84,7 +84,7 @@ def mermaid(network: Network) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
+class _Origin:
     """The node that an output comes from, and the dropout on its way."""
 
     node: str
@@ -97,7 +97,7 @@ class _Chart:
 
     lengths: dict[str, str]
     lines: list[str] = field(default_factory=list)
-    outputs: dict[str, _Output] = field(default_factory=lambda: {INPUT: _Output("in")})
+    outputs: dict[str, _Origin] = field(default_factory=lambda: {INPUT: _Origin("in")})
 
     def node(self, name: str, shape: _Shape, role: Role, text: list[str]) -> None:
         left, right = _BRACKETS[shape]
@@ -116,10 +116,10 @@ class _Chart:
         self.edge(output.node, name, words, dotted=bool(dropped))
 
 
-def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, taken: Sequence[str]) -> None:
+def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, names: Sequence[str]) -> None:
     text = [*_lines(words), *remarks(layer)]
     if isinstance(layer, Recurrent) and layer.merge is not None:
-        _add_both_ways(chart, name, layer, text, taken[0])
+        _add_both_ways(chart, name, layer, text, names[0])
         return
     appearance = look(layer)
     if appearance.shape == "sum":
@@ -128,7 +128,7 @@ def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, taken: Sequ
     if isinstance(layer, Recurrent):
         _add_state(chart, name, layer)
     rate = dropout(layer) if isinstance(layer, Recurrent) else ""
-    for source in dict.fromkeys(taken):
+    for source in dict.fromkeys(names):
         chart.enter(name, source, dropout=rate)
 
 

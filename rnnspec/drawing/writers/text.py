@@ -90,7 +90,7 @@ def _widest_grid(network: Network, steps: int | None) -> Grid:
     left = zero + _SIDE * both
     if steps is not None:
         return Grid(_SHOWN, pitch, left, steps, zero)
-    grids = (Grid(shown, pitch, left, zero=zero) for shown in range(_SHOWN, 0, -1))
+    grids = (Grid(columns, pitch, left, zero=zero) for columns in range(_SHOWN, 0, -1))
     return next((grid for grid in grids if _margin(network, grid) is not None), FOLDED)
 
 
@@ -114,8 +114,8 @@ class _Picture:
         self.margin = margin
         self.canvas = Canvas()
         length = network.input.steps
-        shown = None if grid.is_folded else grid.chosen or grid.usual(length)
-        self.axis = grid.axis(input_steps(network, shown))
+        columns = None if grid.is_folded else grid.chosen or grid.usual(length)
+        self.axis = grid.axis(input_steps(network, columns))
         self.place: int | None = None
         self._names = lengths(network)
         self._sources = sources(network)
@@ -279,10 +279,10 @@ class _Picture:
             if self.grid.is_folded:
                 self.canvas.put(lines, column.x, "↑")
             elif not column.padded:
-                taken = [below.columns[place].x - column.x for place in gathered[at].columns]
+                distances = [below.columns[place].x - column.x for place in gathered[at].columns]
                 if gathered[at].hidden:
-                    taken.append(-1 if column is self.axis.columns[-1] else 1)
-                signs = {(x > 0) - (x < 0) for x in taken}
+                    distances.append(-1 if column is self.axis.columns[-1] else 1)
+                signs = {(x > 0) - (x < 0) for x in distances}
                 for sign in signs:
                     self.canvas.put(lines, column.x + sign, {-1: "╱", 0: "│", 1: "╲"}[sign])
             self.canvas.centre(row, column.x, look(layer).short)
@@ -341,8 +341,8 @@ class _Picture:
             first = steps.length - length
             before = [x for at, x in enumerate(before) if steps.step(at) >= first]
         self._draw_arrows(before, len(label) - 1)
-        shown = self.grid.usual(length)
-        self.axis = self.grid.axis(Steps(length=length, shown=shown, name=str(length)))
+        columns = self.grid.usual(length)
+        self.axis = self.grid.axis(Steps(length=length, columns=columns, name=str(length)))
         self.place = None
         after = [column.x for column in self.axis.columns]
         self._draw_pill([*before, *after], look(layer).short, label)

@@ -32,8 +32,8 @@ def weights_of(scope: Scope, value: Tensor) -> Tensor:
 
 
 def is_attention(x: Value, y: Value) -> bool:
-    """Return whether a product is of steps and of their weights."""
-    return any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y))
+    """True if a product is of steps and of their weights."""
+    return any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y))
 
 
 def weigh(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
@@ -84,10 +84,10 @@ def _check_steps(scope: Scope, x: Tensor, *, masked: bool) -> None:
     if x.steps is None:
         return
     for steps, real in zip(x.steps, scope.sequences(x.at).real, strict=True):
-        taken = np.zeros(real.shape, int)
+        counts = np.zeros(real.shape, int)
         row, place = np.nonzero(steps >= 0)
-        np.add.at(taken, (row, steps[row, place]), 1)
-        if (taken > 1).any() or (np.where(real, taken, 1) if masked else taken).min() < 1:
+        np.add.at(counts, (row, steps[row, place]), 1)
+        if (counts > 1).any() or (np.where(real, counts, 1) if masked else counts).min() < 1:
             raise RefusedError("expected all steps of a sequence, received others")
 
 

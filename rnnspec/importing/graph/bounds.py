@@ -67,7 +67,7 @@ class Polynomial:
         return constant if all(factor >= 0 for factor in shifted.values()) else None
 
     def at(self, probe: int) -> float:
-        """Return what it is for a probe."""
+        """Return its value for a probe."""
         return sum(
             factor * prod(size[probe] for size in sizes) for sizes, factor in self.terms.items()
         )
@@ -85,7 +85,7 @@ def size_of(values: Sequence[int]) -> Polynomial:
 
 
 def _at_least(one: Polynomial | None, two: Polynomial | None) -> bool:
-    """Return whether one is never less than another."""
+    """True if one is never less than another."""
     if one is None or two is None:
         return False
     least = (one - two).least
@@ -127,7 +127,7 @@ class Bounds:
         low, high = self.low.flat[0], self.high.flat[0]
         for one, two in zip(self.low.flat[1:], self.high.flat[1:], strict=True):
             low, high = _smaller(low, one), _larger(high, two)
-        return bounded(low, high)
+        return interval(low, high)
 
     def is_at_least(self, other: Bounds) -> Array:
         """Return where no number is less than another."""
@@ -145,7 +145,7 @@ class Bounds:
         return Bounds(np.asarray(low), np.asarray(high))
 
     def fits(self, arrays: Probed) -> bool:
-        """Return whether the numbers of the probes are within the bounds."""
+        """True if the numbers of the probes are within the bounds."""
         for i, array in enumerate(arrays):
             low, high = (
                 np.array([d if b is None else b.at(i) for b in side.flat]).reshape(side.shape)
@@ -156,29 +156,29 @@ class Bounds:
         return True
 
 
-def bounded(low: Polynomial | None, high: Polynomial | None) -> Bounds:
+def interval(low: Polynomial | None, high: Polynomial | None) -> Bounds:
     """Return bounds of all numbers."""
     sides = np.empty((2,), object)
     sides[:] = [low, high]
     return Bounds(sides[0:1].reshape(()), sides[1:2].reshape(()))
 
 
-UNBOUNDED = bounded(None, None)
-BINARY = bounded(number(0), number(1))
+UNBOUNDED = interval(None, None)
+BINARY = interval(number(0), number(1))
 
 
-def exactly(array: Array) -> Bounds:
+def constant_bounds(array: Array) -> Bounds:
     """Return the bounds of constants."""
     if array.dtype.kind not in "biuf" or not array.size:
         return UNBOUNDED
     if array.size <= _FEW:
         sides = np.empty(array.shape, object)
-        sides.reshape(-1)[:] = [number(float(each)) for each in array.flat]
+        sides.reshape(-1)[:] = [number(float(element)) for element in array.flat]
         return Bounds(sides, sides)
-    return bounded(number(float(array.min())), number(float(array.max())))
+    return interval(number(float(array.min())), number(float(array.max())))
 
 
-def of_shapes(shapes: Sequence[Sequence[int]]) -> Bounds:
+def shape_bounds(shapes: Sequence[Sequence[int]]) -> Bounds:
     """Return the bounds of a shape by what it is in each probe."""
     if len(set(map(len, shapes))) > 1:
         return UNBOUNDED
@@ -225,7 +225,7 @@ def subtract(x: Bounds, y: Bounds) -> Bounds:
 
 def multiply(x: Bounds, y: Bounds) -> Bounds:
     """Return the bounds of products, if one of the factors has one sign."""
-    zero = exactly(np.array(0))
+    zero = constant_bounds(np.array(0))
     if not y.is_at_least(zero).all() and not zero.is_at_least(y).all():
         x, y = y, x
     if zero.is_at_least(y).all() and not y.is_at_least(zero).all():

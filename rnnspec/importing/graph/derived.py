@@ -1,4 +1,4 @@
-"""What nodes say of numbers that follow from sizes and padding: bounds, and limits not reached."""
+"""Bounds of numbers that follow from sizes and padding, and limits that no sample reaches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from rnnspec.importing.graph.bounds import (
     UNBOUNDED,
     Bounds,
     add,
-    bounded,
-    exactly,
+    constant_bounds,
+    interval,
     maximum,
     minimum,
     multiply,
-    of_shapes,
+    shape_bounds,
     size_of,
     subtract,
 )
@@ -85,12 +85,12 @@ def limits_of(node: Node, inputs: Sequence[Known | None]) -> str:
     limits = [float(array.flat[0]) for array in arrays if array.size]
     attributes = node.attributes
     limits += [float(attributes[key]) for key in ("min", "max") if key in attributes]
-    shown = " and ".join(f"{limit:g}" for limit in limits[:_MOST_LIMITS])
-    return f" with {shown}" if shown else ""
+    words = " and ".join(f"{limit:g}" for limit in limits[:_MOST_LIMITS])
+    return f" with {words}" if words else ""
 
 
 def is_constant(value: Known) -> bool:
-    """Return whether numbers follow from constants alone."""
+    """True if numbers follow from constants alone."""
     first, *others = value.samples
     return value.kind == "derived" and all(other is first for other in others)
 
@@ -118,34 +118,34 @@ class _Derived:
             assert x is not None, "it has been computed"
             if op == "Size":
                 size = size_of([array.size for array in x.samples])
-                return bounded(size, size)
-            return of_shapes([array.tolist() for array in samples])
+                return interval(size, size)
+            return shape_bounds([array.tolist() for array in samples])
         if op == "Concat":
-            return self._joined(samples)
-        given = [_bounds_of(value) for value in self.inputs]
+            return self._concat_bounds(samples)
+        bounds = [_bounds_of(value) for value in self.inputs]
         if op == "Where":
-            return self._chosen(given)
+            return self._choice_bounds(bounds)
         if op == "Cast" and settings.DTYPES.get(node.attributes["to"]) == "?":
-            return self._truth(given[0].is_at_least(_ONE), _equal(given[0], _ZERO))
+            return self._truth_bounds(bounds[0].is_at_least(_ONE), _equal(bounds[0], _ZERO))
         if op == "Cast" and (most := NARROW.get(settings.DTYPES.get(node.attributes["to"], ""))):
-            limits = exactly(np.array(-most)), exactly(np.array(most))
-            if not (given[0].is_at_least(limits[0]) & limits[1].is_at_least(given[0])).all():
+            limits = constant_bounds(np.array(-most)), constant_bounds(np.array(most))
+            if not (bounds[0].is_at_least(limits[0]) & limits[1].is_at_least(bounds[0])).all():
                 raise _doubt(self.node, self.inputs)
         if op in _MOVING:
-            return self._moved_bounds(given[0], index)
-        if (truth := self._decided(given)) is not None:
-            return self._truth(*truth)
+            return self._moved_bounds(bounds[0], index)
+        if (truth := self._decide(bounds)) is not None:
+            return self._truth_bounds(*truth)
         if op in ("Min", "Max", "Clip", "Relu"):
-            return self._limited(given)
-        return self._computed(given, samples)
+            return self._limit_bounds(bounds)
+        return self._arithmetic_bounds(bounds, samples)
 
-    def _truth(self, always: Array, never: Array) -> Bounds:
+    def _truth_bounds(self, always: Array, never: Array) -> Bounds:
         """Return the bounds of truth values."""
         return _ONE.where(always & ~never, _ZERO.where(never & ~always, BINARY))
 
-    def _decided(self, given: Sequence[Bounds]) -> tuple[Array, Array] | None:
+    def _decide(self, bounds: Sequence[Bounds]) -> tuple[Array, Array] | None:
         """Return where a condition holds always, and where it never does; None if it is none."""
-        match self.node.op, given:
+        match self.node.op, bounds:
             case "Less", [x, y]:
                 return y.is_at_least(add(x, _ONE)), x.is_at_least(y)
             case "Greater", [x, y]:
@@ -168,8 +168,8 @@ class _Derived:
             case _:
                 return None
 
-    def _chosen(self, given: Sequence[Bounds]) -> Bounds:
-        condition, x, y = given
+    def _choice_bounds(self, bounds: Sequence[Bounds]) -> Bounds:
+        condition, x, y = bounds
         always, never = condition.is_at_least(_ONE), _ZERO.is_at_least(condition)
         return x.where(always, y.where(never, x.union(y)))
 
@@ -191,19 +191,19 @@ class _Derived:
             return bounds.whole
         return Bounds(low, high)
 
-    def _joined(self, samples: Probed) -> Bounds:
-        given = [_bounds_of(value) for value in self.inputs]
+    def _concat_bounds(self, samples: Probed) -> Bounds:
+        bounds = [_bounds_of(value) for value in self.inputs]
         shape = samples[0].shape
         fixed = all(array.shape == shape for array in samples)
-        if fixed and all(each.low.ndim for each in given):
+        if fixed and all(inner.low.ndim for inner in bounds):
             low, high = (
                 np.concatenate(sides, self.node.attributes["axis"])
-                for sides in ([each.low for each in given], [each.high for each in given])
+                for sides in ([inner.low for inner in bounds], [inner.high for inner in bounds])
             )
             return Bounds(low, high)
-        return reduce(Bounds.union, (each.whole for each in given))
+        return reduce(Bounds.union, (inner.whole for inner in bounds))
 
-    def _limited(self, given: Sequence[Bounds]) -> Bounds:
+    def _limit_bounds(self, input_bounds: Sequence[Bounds]) -> Bounds:
         """Return the bounds of the smallest or the largest of some numbers.
 
         Raises:
@@ -216,26 +216,26 @@ class _Derived:
         assert first is not None, "it has been computed"
         count = len(first)
         if op == "Relu":
-            pairs.append(("Max", exactly(np.array(0)), (np.array(0),) * count))
+            pairs.append(("Max", constant_bounds(np.array(0)), (np.array(0),) * count))
         elif op == "Clip":
             for i, key in ((1, "min"), (2, "max")):
                 way = "Max" if key == "min" else "Min"
                 if len(values) > i and (limit := values[i]) is not None:
-                    pairs.append((way, given[i], limit))
+                    pairs.append((way, input_bounds[i], limit))
                 elif key in self.node.attributes:
                     stated = np.asarray(self.node.attributes[key])
-                    pairs.append((way, exactly(stated), (stated,) * count))
+                    pairs.append((way, constant_bounds(stated), (stated,) * count))
         else:
-            for bounds, limit in zip(given[1:], values[1:], strict=True):
+            for bounds, limit in zip(input_bounds[1:], values[1:], strict=True):
                 assert limit is not None, "it has been computed"
                 pairs.append((op, bounds, limit))
-        result, now = given[0], first
+        result, now = input_bounds[0], first
         for way, bounds, limit in pairs:
             decided = result.is_at_least(bounds) | bounds.is_at_least(result)
             greater = [np.greater(a, b) for a, b in zip(now, limit, strict=True)]
             less = [np.less(a, b) for a, b in zip(now, limit, strict=True)]
-            shown = _is_shown(greater, decided) and _is_shown(less, decided)
-            if not shown and not _is_guard(way, result, bounds):
+            reached = _is_shown(greater, decided) and _is_shown(less, decided)
+            if not reached and not _is_guard(way, result, bounds):
                 raise _doubt(self.node, self.inputs)
             result = (maximum if way == "Max" else minimum)(result, bounds)
             function = np.maximum if way == "Max" else np.minimum
@@ -244,13 +244,13 @@ class _Derived:
 
     # Arithmetic
 
-    def _computed(self, given: Sequence[Bounds], samples: Probed) -> Bounds:
+    def _arithmetic_bounds(self, input_bounds: Sequence[Bounds], samples: Probed) -> Bounds:
         """Return the bounds of the result of arithmetic.
 
         Raises:
             DoubtError: no sample shows all of it.
         """
-        node, (x, *more) = self.node, given
+        node, (x, *more) = self.node, input_bounds
         first = self.inputs[0]
         assert first is not None, "it has been computed"
         match node.op, more:
@@ -272,9 +272,9 @@ class _Derived:
                     return Bounds(x.whole.low, subtract(limit.whole, _ONE).high)
                 return Bounds(add(limit.whole, _ONE).low, x.whole.high)
             case _:
-                return self._over_axes(x, first.samples, samples)
+                return self._statistic_bounds(x, first.samples, samples)
 
-    def _over_axes(self, x: Bounds, before: Probed, after: Probed) -> Bounds:
+    def _statistic_bounds(self, x: Bounds, before: Probed, after: Probed) -> Bounds:
         """Return the bounds of statistics and of what has a shape of its own."""
         match self.node.op:
             case "ReduceMax" | "ReduceMin":
@@ -284,10 +284,10 @@ class _Derived:
                 return x.whole
             case "ReduceSum" if x.is_at_least(_ZERO).all():
                 pairs = zip(before, after, strict=True)
-                count = of_shapes([[a.size // max(b.size, 1)] for a, b in pairs]).whole
+                count = shape_bounds([[a.size // max(b.size, 1)] for a, b in pairs]).whole
                 return Bounds(_ZERO.low, multiply(x.whole, count).high)
             case "ConstantOfShape":
-                return exactly(np.ravel(self.node.attributes.get("value", np.zeros(1)))[0])
+                return constant_bounds(np.ravel(self.node.attributes.get("value", np.zeros(1)))[0])
             case "CumSum" | "ArgMax" | "ArgMin" if x.is_at_least(_ZERO).all():
                 return Bounds(_ZERO.low, UNBOUNDED.high)
             case _:
@@ -304,7 +304,7 @@ class _Derived:
         if (x.is_at_least(_ZERO) & y.is_at_least(add(x, _ONE))).all():
             return x
         same = [np.equal(a, b) for a, b in zip(before, after, strict=True)]
-        if not _is_shown([~each for each in same], np.zeros((), bool)):
+        if not _is_shown([~equal for equal in same], np.zeros((), bool)):
             raise _doubt(self.node, self.inputs)
         return Bounds(_ZERO.low, subtract(y.whole, _ONE).high)
 
@@ -323,20 +323,22 @@ class _Derived:
         if axis is None or len(counts) > 1 or counts == {1}:
             return
         for place in range(counts.pop()):
-            taken = [np.take(array, place, axis) for array in before]
-            if all((np.ravel(a) == np.ravel(b)).all() for a, b in zip(taken, after, strict=True)):
+            candidates = [np.take(array, place, axis) for array in before]
+            if all(
+                (np.ravel(a) == np.ravel(b)).all() for a, b in zip(candidates, after, strict=True)
+            ):
                 one = Bounds(x.low[place], x.high[place]) if x.low.ndim == 1 else None
                 if one is None or not (one.is_at_least(x) | x.is_at_least(one)).all():
                     raise _doubt(self.node, self.inputs)
 
 
-_ZERO, _ONE = exactly(np.array(0)), exactly(np.array(1))
+_ZERO, _ONE = constant_bounds(np.array(0)), constant_bounds(np.array(1))
 
 
 def _bounds_of(value: Known | None) -> Bounds:
     if value is None:
         return UNBOUNDED
-    return exactly(value.samples[0]) if is_constant(value) else value.bounds
+    return constant_bounds(value.samples[0]) if is_constant(value) else value.bounds
 
 
 def _equal(x: Bounds, y: Bounds) -> Array:
@@ -345,15 +347,15 @@ def _equal(x: Bounds, y: Bounds) -> Array:
 
 
 def _is_shown(flags: Sequence[Array], decided: Array) -> bool:
-    """Return whether something holds in a sample, where it is not decided."""
-    shapes = {np.shape(each) for each in flags}
+    """True if something holds in a sample, where it is not decided."""
+    shapes = {np.shape(flag) for flag in flags}
     if decided.ndim and shapes == {decided.shape}:
         return bool((np.any(flags, axis=0) | decided).all())
-    return bool(decided.all()) or any(np.any(each) for each in flags)
+    return bool(decided.all()) or any(np.any(flag) for flag in flags)
 
 
 def _is_guard(way: str, x: Bounds, y: Bounds) -> bool:
-    """Return whether a count is kept from being 0, which a division or an index needs."""
+    """True if a count is kept from being 0, which a division or an index needs."""
     return way == "Max" and any(
         a.is_at_least(_ZERO).all() and _ONE.is_at_least(b).all() for a, b in ((x, y), (y, x))
     )

@@ -63,7 +63,7 @@ class Formula:
     @property
     def constants(self) -> list[Array]:
         """The constants in it."""
-        return [p for each in _walk(self) for p in each.parts if isinstance(p, np.ndarray)]
+        return [p for inner in _walk(self) for p in inner.parts if isinstance(p, np.ndarray)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ class L2:
 
 
 Piece = nodes.Activation | Affine | Norm | L2
-"""What the language can say: an activation, or one of the others."""
+"""A function that rnnspec supports: an activation, or one of the others."""
 
 
 def layer_of(piece: nodes.Activation | Norm | L2) -> nodes.Layer:
@@ -125,8 +125,8 @@ def apply(  # noqa: PLR0913 - the parts of a formula
     if depth > _LONGEST:
         raise RefusedError(f"expected a layer of the language, received {depth} operators in a row")
     epsilons = dict.fromkeys(
-        [each for part in inner for each in part.small]
-        + [float(each.flat[0]) for each in constants if each.size == 1]
+        [epsilon for part in inner for epsilon in part.small]
+        + [float(constant.flat[0]) for constant in constants if constant.size == 1]
     )
     return Formula(
         function,
@@ -135,7 +135,7 @@ def apply(  # noqa: PLR0913 - the parts of a formula
         op,
         depth,
         attributes,
-        tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
+        tuple(epsilon for epsilon in epsilons if 0.0 < epsilon < 1.0)[:8],
         origin,
         next((part.refused for part in inner if part.refused is not None), refused),
     )
@@ -166,7 +166,7 @@ def apply_activation(
 
 
 def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
-    """Return what a function consists of, each with the formula that it completes.
+    """Return the pieces of a function, each with the formula that it completes.
 
     Args:
         formula: the function of the features of a step.
@@ -177,16 +177,16 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
     """
     pieces = _split(formula, width)
     if pieces is None:
-        ops = ", ".join(dict.fromkeys(each.op for each in _walk(formula)))
+        ops = ", ".join(dict.fromkeys(inner.op for inner in _walk(formula)))
         limits = dict.fromkeys(
             f"{float(limit):g}"
-            for each in _walk(formula)
-            for part in [*each.parts, *map(each.attributes.get, ("min", "max", "alpha", "beta"))]
-            if each.op in _LIMITED and part is not None and not isinstance(part, Formula)
+            for inner in _walk(formula)
+            for part in [*inner.parts, *map(inner.attributes.get, ("min", "max", "alpha", "beta"))]
+            if inner.op in _LIMITED and part is not None and not isinstance(part, Formula)
             for limit in np.ravel(part)[:1]
         )
         if limits:
-            origin = next(each.origin for each in _walk(formula) if each.op in _LIMITED)
+            origin = next(inner.origin for inner in _walk(formula) if inner.op in _LIMITED)
             message = f"rnnspec does not support {ops} with {' and '.join(limits)} of features"
             raise RefusedError(message, "E701", origin)
         raise RefusedError(f"rnnspec does not support a function of features like {ops}", "E701")
@@ -248,11 +248,11 @@ def _walk(formula: Formula, until: Formula | None = None) -> Iterator[Formula]:
 
 def _cuts(formula: Formula) -> list[Formula]:
     """Return the formulas within one through which it gets its features, the inner ones first."""
-    inner = [each for each in _walk(formula) if each is not formula and not each.is_single]
+    inner = [part for part in _walk(formula) if part is not formula and not part.is_single]
     cuts = [
         cut
         for cut in inner
-        if not any(part is None for each in _walk(formula, cut) for part in each.parts)
+        if not any(part is None for other in _walk(formula, cut) for part in other.parts)
     ]
     return sorted(cuts, key=lambda cut: cut.depth)
 
@@ -270,15 +270,15 @@ def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> tuple[
         return done[id(part)] if isinstance(part, Formula) else part
 
     reached = True
-    for each in sorted(_walk(formula, start), key=lambda each: each.depth):
-        values = list(map(value, each.parts))
-        reached &= _reaches_limits(each, values)
-        done[id(each)] = each.function(*values)
+    for inner in sorted(_walk(formula, start), key=lambda inner: inner.depth):
+        values = list(map(value, inner.parts))
+        reached &= _reaches_limits(inner, values)
+        done[id(inner)] = inner.function(*values)
     return done[id(formula)], reached
 
 
 def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
-    """Return whether there are numbers on both sides of each limit of an operator."""
+    """True if there are numbers on both sides of each limit of an operator."""
     x, attributes = values[0], formula.attributes
     of_norm = any(isinstance(part, Formula) and part.is_single for part in formula.parts)
     pairs: list[tuple[Array, Any]] = []
@@ -322,9 +322,9 @@ def _range(part: Formula | Array | None) -> tuple[float, float]:
         return -np.inf, np.inf
     low, high = _range(part.parts[0])
     limits = [
-        float(each.flat[0])
-        for each in part.parts[1:]
-        if isinstance(each, np.ndarray) and each.size == 1
+        float(limit.flat[0])
+        for limit in part.parts[1:]
+        if isinstance(limit, np.ndarray) and limit.size == 1
     ]
     match part.op:
         case "Relu":
@@ -338,7 +338,7 @@ def _range(part: Formula | Array | None) -> tuple[float, float]:
 
 
 def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
-    """Return what a function is, ``linear`` if it changes nothing, or None."""
+    """Return the piece that a function is, ``linear`` if it changes nothing, or None."""
     if formula.is_single and width > 1:
         return None
     if "activation" in formula.attributes and formula.parts[0] is start:
@@ -366,7 +366,7 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
 
 
 def _find_piece(formula: Formula, start: Formula | None, x: Array, y: Array) -> Piece | None:
-    """Return what has the results ``y`` for the features ``x``."""
+    """Return the piece with the results ``y`` for the features ``x``."""
     if not _is_curved(formula, start):
         for name in _STRAIGHT:
             if _equal(y, activate(x, name)):
@@ -381,20 +381,21 @@ def _find_piece(formula: Formula, start: Formula | None, x: Array, y: Array) -> 
 
 
 def _is_curved(formula: Formula, start: Formula | None) -> bool:
-    """Return whether a function has pieces that are no straight lines, however large they are."""
+    """True if a function has pieces that are no straight lines, however large they are."""
     return any(
-        each.op not in _PIECES | _LINES
+        inner.op not in _PIECES | _LINES
         or (
-            each.op in ("Mul", "Div") and sum(not isinstance(p, np.ndarray) for p in each.parts) > 1
+            inner.op in ("Mul", "Div")
+            and sum(not isinstance(p, np.ndarray) for p in inner.parts) > 1
         )
-        or (each.op == "Div" and not isinstance(each.parts[-1], np.ndarray))
-        for each in _walk(formula, start)
+        or (inner.op == "Div" and not isinstance(inner.parts[-1], np.ndarray))
+        for inner in _walk(formula, start)
     )
 
 
 def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None) -> Piece | None:
     """Return a piece with the very arrays of the formula in place of those that were found."""
-    parts = [part for each in _walk(formula, start) for part in each.parts]
+    parts = [part for inner in _walk(formula, start) for part in inner.parts]
     constants = [part for part in parts if isinstance(part, np.ndarray)]
 
     def exact(fit: Array) -> Array:

@@ -147,7 +147,7 @@ def required_inputs(inputs: Inputs) -> list[Array]:
     Raises:
         ValueError: one is.
     """
-    arrays = [each for each in inputs if each is not None]
+    arrays = [array for array in inputs if array is not None]
     if len(arrays) < len(inputs):
         raise ValueError("an input is missing")
     return arrays

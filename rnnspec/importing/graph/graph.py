@@ -50,7 +50,7 @@ class Node:
             yield from (graph for graph in values if isinstance(graph, Graph))
 
     @property
-    def taken_names(self) -> set[str]:
+    def input_names(self) -> set[str]:
         """The names that it takes, also those that its graphs take from outside."""
         return set(filter(None, self.inputs)).union(*(graph.outer_names for graph in self.graphs))
 
@@ -88,9 +88,9 @@ class Graph:
     @property
     def outer_names(self) -> set[str]:
         """The names that it takes and does not give."""
-        taken = {info.name for info in self.outputs}.union(*(n.taken_names for n in self.nodes))
-        given = (name for node in self.nodes for name in node.outputs)
-        return taken.difference(self.arrays, (info.name for info in self.inputs), given)
+        needed = {info.name for info in self.outputs}.union(*(n.input_names for n in self.nodes))
+        outputs = (name for node in self.nodes for name in node.outputs)
+        return needed.difference(self.arrays, (info.name for info in self.inputs), outputs)
 
     @property
     def limits(self) -> tuple[float, ...]:
@@ -102,7 +102,7 @@ class Graph:
         for node in self.nodes:
             for value in node.attributes.values():
                 several = value if isinstance(value, tuple) else (value,)
-                numbers = (float(each) for each in several if isinstance(each, int | float))
+                numbers = (float(number) for number in several if isinstance(number, int | float))
                 limits.update(dict.fromkeys(numbers))
             for graph in node.graphs:
                 limits.update(dict.fromkeys(graph.limits))
@@ -133,7 +133,7 @@ def sort_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
     makers = {name: i for i, node in enumerate(nodes) for name in node.outputs if name}
     waiting, users = [0] * len(nodes), [list[int]() for _ in nodes]
     for i, node in enumerate(nodes):
-        for maker in {makers[name] for name in node.taken_names if name in makers}:
+        for maker in {makers[name] for name in node.input_names if name in makers}:
             waiting[i] += 1
             users[maker].append(i)
     ready = [i for i, count in enumerate(waiting) if not count]

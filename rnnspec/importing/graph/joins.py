@@ -15,7 +15,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import pool_steps, reduced_letters
 from rnnspec.importing.graph.masks import apply_mask
 from rnnspec.importing.graph.shapes import axis_number, constants
-from rnnspec.importing.graph.values import Known, Stack, Tensor, are_equal, describe
+from rnnspec.importing.graph.values import FinalStates, Known, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -39,16 +39,16 @@ def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     Raises:
         RefusedError: it is not supported.
     """
-    tensors = [each for each in inputs if isinstance(each, Tensor)]
-    known = [each for each in inputs if isinstance(each, Known)]
-    if any(each.constant is None for each in known):
+    tensors = [value for value in inputs if isinstance(value, Tensor)]
+    known = [value for value in inputs if isinstance(value, Known)]
+    if any(value.constant is None for value in known):
         return apply_mask(scope, node, inputs)
     if len(tensors) == 2 and (joined := _combine(scope, node, *tensors)) is not None:
         return joined
     if len(tensors) == 1 and (halved := _average(scope, node, inputs)) is not None:
         return halved
-    if any(each.role != "plain" for each in tensors):
-        other = next(each for each in tensors if each.role != "plain")
+    if any(tensor.role != "plain" for tensor in tensors):
+        other = next(tensor for tensor in tensors if tensor.role != "plain")
         raise RefusedError(f"expected the output of a layer, received {describe(other)}")
     return _apply_to_features(scope, node, inputs, functions.ELEMENTWISE[node.op])
 
@@ -71,8 +71,8 @@ def _apply_to_features(
             raise RefusedError(
                 f"rnnspec does not support {node.op} of the outputs of two layers", "E701"
             )
-    rank = max(len(each.axes) for each in tensors)
-    axes = _broadcast([("",) * (rank - len(each.axes)) + each.axes for each in tensors])
+    rank = max(len(tensor.axes) for tensor in tensors)
+    axes = _broadcast([("",) * (rank - len(tensor.axes)) + tensor.axes for tensor in tensors])
     feature = next((i for i, axis in enumerate(axes) if "F" in axis or "U" in axis), -1)
     if feature < 0 and (feature := _new_features(scope, first, inputs, axes)) >= 0:
         axes = (*axes[:feature], "F", *axes[feature + 1 :])
@@ -134,15 +134,15 @@ def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[
 def _run_operator(
     function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Array
 ) -> Array:
-    """Return what an operator computes, some inputs of which are left out."""
-    given = iter(arrays)
-    inputs = [None if left_out else next(given) for left_out in is_left_out]
+    """Return the result of an operator, some inputs of which are left out."""
+    present = iter(arrays)
+    inputs = [None if left_out else next(present) for left_out in is_left_out]
     result: Array = function(node, inputs, _MOST_NUMBERS)
     return result
 
 
 def _broadcast(several: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return what lies along the axes of a result.
+    """Return the axes of a result.
 
     Raises:
         RefusedError: they are not those of all of its parts.
@@ -289,7 +289,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         return None
     if (x.at, x.half, x.is_final) == (y.at, y.half, y.is_final) and (x.formula or y.formula):
         return None
-    one, two = (scope.as_steps(scope.with_features(scope.settle(each))) for each in (x, y))
+    one, two = (scope.as_steps(scope.with_features(scope.settle(tensor))) for tensor in (x, y))
     output, start = (one, two) if one.at >= two.at else (two, one)
     if output.at == start.at or not scope.is_sequence(output.at):
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")
@@ -324,9 +324,9 @@ def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None
 
 def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     """Put features, or the directions of a layer, side by side."""
-    tensors = [scope.as_tensor(each) for each in inputs]
+    tensors = [scope.as_tensor(value) for value in inputs]
     rank = len(tensors[0].axes)
-    if any(len(each.axes) != rank for each in tensors):
+    if any(len(tensor.axes) != rank for tensor in tensors):
         raise RefusedError("expected tensors with as many axes, received others", "E707")
     axis = axis_number(node.attributes["axis"], rank)
     parts: list[Tensor] = []
@@ -338,23 +338,23 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     if len(parts) == 1:
         whole = parts[0]
         axes = list(whole.axes)
-        if not axes[axis] and any(each == "F" for each in axes):
+        if not axes[axis] and any(letter == "F" for letter in axes):
             # The directions have an axis of their own.
-            axes = ["U" if each == "F" else each for each in axes]
+            axes = ["U" if letter == "F" else letter for letter in axes]
             axes[axis] = "D"
         elif axes[axis] != "F":
             raise RefusedError("expected directions side by side, received another order")
         return replace(whole, axes=tuple(axes))
-    if all(each.axes[axis] in ("", "D") and each.is_final for each in parts):
-        sizes = tuple(2 if each.axes[axis] else 1 for each in parts)
-        return Stack(tuple(parts), sizes, axis)
-    solid = scope.in_step(*(scope.with_features(scope.settle(each)) for each in parts))
+    if all(part.axes[axis] in ("", "D") and part.is_final for part in parts):
+        sizes = tuple(2 if part.axes[axis] else 1 for part in parts)
+        return FinalStates(tuple(parts), sizes, axis)
+    solid = scope.in_step(*(scope.with_features(scope.settle(part)) for part in parts))
     first = solid[0]
-    if any(each.axes != first.axes for each in solid):
+    if any(tensor.axes != first.axes for tensor in solid):
         received = " and ".join(map(describe, solid))
         raise RefusedError(f"expected axes that are alike, received {received}")
     if first.axes[axis] != "F":
         raise RefusedError(f"axis: expected the features, received that of {describe(first)}")
     layer = nodes.Concat(name="concat", input=(), of=(), inputs=())
-    at = scope.add(layer, *(each.at for each in solid))
+    at = scope.add(layer, *(tensor.at for tensor in solid))
     return Tensor(at, first.axes, steps=first.steps)

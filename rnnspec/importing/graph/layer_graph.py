@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rnnspec.errors import Span
     from rnnspec.importing.imported import Account
@@ -37,11 +37,11 @@ class Place:
 
 
 class Operation(Protocol):
-    """What makes a layer."""
+    """An operation that makes a layer."""
 
     @property
     def where(self) -> str:
-        """What errors call it."""
+        """The name that errors use."""
 
     @property
     def place(self) -> Place:
@@ -89,14 +89,6 @@ class LayerGraph:
         self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
         self._widths[at] = self._width_of(at)
         return at
-
-    def infer_axes(
-        self, action: str, axes: Sequence[str], usual: Sequence[str], where: str = ""
-    ) -> None:
-        """Record the axes of an input or of a result if a spec has others, or another order."""
-        if tuple(axes) != tuple(usual):
-            own, other = ", ".join(axes), ", ".join(usual)
-            self.account.infer(f"{action} ({own}), the spec ({other})", where)
 
     def merge(self, at: int, merge: Merge) -> None:
         """Combine the directions of a recurrent layer in another way than side by side.
@@ -181,7 +173,7 @@ class LayerGraph:
 
 
 def is_final(layer: nodes.Layer) -> bool:
-    """Return whether a layer takes the final states of another."""
+    """True if a layer takes the final states of another."""
     return isinstance(layer, nodes.Pooling) and layer.statistic == "last"
 
 

@@ -34,15 +34,15 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     """
     if not scope.probes.setting.tokens:
         raise RefusedError("expected tokens of the input as indices, received others")
-    taken = tokens_of(scope, indices)
-    if taken is None:
+    tokens = tokens_of(scope, indices)
+    if tokens is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
     if scope.embedding:
         raise RefusedError("expected one embedding of the tokens, received another one")
     vocabulary, dim = table.shape
     layer = embedding("embedding", vocabulary, dim, trainable=True)
     at = scope.embedding = scope.add(layer, 0, arrays={"embeddings": table})
-    return replace(taken, at=at, axes=(*taken.axes, "F"))
+    return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
 
 def tokens_of(scope: Scope, indices: Known) -> Tensor | None:
@@ -98,7 +98,7 @@ def _moved_tokens(scope: Scope, indices: Probed) -> Tensor | None:
 def _axes_like(
     letters: str, shapes: Sequence[tuple[int, ...]], plain: Sequence[tuple[int, ...]]
 ) -> tuple[str, ...] | None:
-    """Return what lies along the axes of indices that are tokens in some order."""
+    """Return the axes of indices that are tokens in some order."""
     if all(shape == tokens for shape, tokens in zip(shapes, plain, strict=True)):
         return tuple(letters)
     if all(shape == (tokens[0] * tokens[1],) for shape, tokens in zip(shapes, plain, strict=True)):
@@ -140,7 +140,7 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
         raise RefusedError("expected one kernel, received several", "E701")
     if x.axes[axis] == "T" and x.axis("F") < 0 and scope.features(x) == 1:
         # All steps of one feature are a flat vector.
-        x = replace(x, axes=tuple("TF" if each == "T" else each for each in x.axes))
+        x = replace(x, axes=tuple("TF" if axis == "T" else axis for axis in x.axes))
     value = scope.with_features(scope.settle(x))
     if value.axes[axis] != "F":
         raise RefusedError(f"expected a product over the features, received {describe(value)}")
@@ -223,12 +223,12 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
 def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a batch norm in inference."""
     arrays = constants(inputs, "scale, B, mean and var")[1:]
-    if node.attributes.get("training_mode", 0) or any(each is None for each in arrays):
+    if node.attributes.get("training_mode", 0) or any(array is None for array in arrays):
         raise RefusedError("expected inference and four arrays, received another batch norm")
     value = scope.with_features(scope.settle(inputs[0]), 1)
     if len(value.axes) < 2 or value.axes[1] != "F":
         raise RefusedError(f"expected the features as the second axis, received {describe(value)}")
-    if any(cast("Array", each).shape != (scope.features(value),) for each in arrays):
+    if any(cast("Array", array).shape != (scope.features(value),) for array in arrays):
         raise RefusedError(f"expected arrays of {scope.features(value)} numbers", "E707")
     momentum = round(float(node.attributes.get("momentum", 0.9)), 6)
     layer = nodes.BatchNorm(
@@ -242,13 +242,13 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     at = scope.add(
         layer,
         value.at,
-        arrays={k: cast("Array", each) for k, each in zip(names, arrays, strict=True)},
+        arrays={k: cast("Array", array) for k, array in zip(names, arrays, strict=True)},
     )
     return replace(value, at=at, numbers=None, filler=None)
 
 
 def reduced_letters(x: Tensor, node: Node, inputs: Sequence[Value]) -> list[str]:
-    """Return what lies along the axes that a reduction is over."""
+    """Return the axes that a reduction is over, by their letters."""
     axes = settings.axes_of(node, constants(inputs, "axes"))
     rank = len(x.axes)
     return [x.axes[axis % rank] for axis in (range(rank) if axes is None else axes)]

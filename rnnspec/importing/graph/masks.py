@@ -37,12 +37,12 @@ def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
     if not isinstance(condition, Known):
         raise RefusedError(f"expected a condition of the input, received {describe(condition)}")
     chosen = tuple(array.astype(bool) for array in condition.arrays)
-    if all(each.all() for each in chosen) and isinstance(x, Tensor):
+    if all(array.all() for array in chosen) and isinstance(x, Tensor):
         return x
-    if not any(each.any() for each in chosen) and isinstance(y, Tensor):
+    if not any(array.any() for array in chosen) and isinstance(y, Tensor):
         return y
     if isinstance(y, Tensor):
-        x, y, chosen = y, x, tuple(~each for each in chosen)
+        x, y, chosen = y, x, tuple(~array for array in chosen)
     number = y.constant if isinstance(y, Known) else None
     if not isinstance(x, Tensor) or number is None or (number != number.flat[0]).any():
         raise RefusedError(
@@ -102,10 +102,10 @@ def _align_condition(array: Array, x: Tensor, shape: tuple[int, ...]) -> Array:
     batch, steps = x.axis("B"), x.axis("T")
     if batch == steps and batch >= 0:
         raise RefusedError("expected a condition over the batch and the steps, received another")
-    kept = [i for i in (batch, steps) if i >= 0]
-    rest = [i for i in range(rank) if i not in kept]
-    ordered = full.transpose([*kept, *rest])
-    flat = ordered.reshape(*ordered.shape[: len(kept)], -1)
+    sequence_axes = [i for i in (batch, steps) if i >= 0]
+    rest = [i for i in range(rank) if i not in sequence_axes]
+    ordered = full.transpose([*sequence_axes, *rest])
+    flat = ordered.reshape(*ordered.shape[: len(sequence_axes)], -1)
     if (flat != flat[..., :1]).any():
         raise RefusedError(_OTHER_MASK)
     result: Array = flat[..., 0]

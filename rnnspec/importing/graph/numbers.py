@@ -36,7 +36,7 @@ UNFIT = (
     *(ArithmeticError, AttributeError, MemoryError),
     RuntimeError,  # an array of too many axes
 )
-"""What NumPy and Python raise for inputs that do not fit an operator."""
+"""The errors of NumPy and Python for inputs that do not fit an operator."""
 _MOST_NUMBERS = 2**22
 """The most numbers of a result that is larger than twice its inputs."""
 _MOST_PRODUCTS = 2**26
@@ -53,7 +53,7 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     if function is None:
         raise RefusedError(f"rnnspec does not support the operator {node.op}", "E701")
     # An array that is taken many times explains no large result.
-    distinct = {id(each): each.size for each in inputs if each is not None}
+    distinct = {id(array): array.size for array in inputs if array is not None}
     largest = max(_MOST_NUMBERS, 2 * sum(distinct.values()))
     try:
         with np.errstate(all="ignore"):
@@ -61,12 +61,12 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     except UNFIT as error:
         raise RefusedError(f"{node.op} does not fit its inputs: {error}", "E707") from None
     outputs = result if isinstance(result, tuple) else (result,)
-    return tuple(np.asarray(each) for each in outputs)
+    return tuple(np.asarray(output) for output in outputs)
 
 
 def effort(node: Node, inputs: Inputs) -> int:
     """Return how much longer than others an operator takes, as a number of bytes to write."""
-    x = next((each for each in inputs if each is not None), None)
+    x = next((array for array in inputs if array is not None), None)
     if x is None:
         return 0
     if node.op in ("MatMul", "Gemm"):
@@ -76,7 +76,7 @@ def effort(node: Node, inputs: Inputs) -> int:
 
 
 def is_known(node: Node) -> bool:
-    """Return whether an operator can be computed of plain numbers."""
+    """True if an operator can be computed of plain numbers."""
     return not node.domain and node.op in _FUNCTIONS
 
 
@@ -163,9 +163,11 @@ def _tile(_: Node, inputs: Inputs, largest: int) -> Array:
 
 @_operator("Range")
 def _range(_: Node, inputs: Inputs, largest: int) -> Array:
-    start, limit, delta = (each.reshape(()) for each in required_inputs(inputs))
+    start, limit, delta = (scalar.reshape(()) for scalar in required_inputs(inputs))
     check_size([max(math.ceil((limit - start) / delta), 0)], largest)
-    steps: Array = np.arange(*(each.item() for each in (start, limit, delta)), dtype=start.dtype)
+    steps: Array = np.arange(
+        *(scalar.item() for scalar in (start, limit, delta)), dtype=start.dtype
+    )
     return steps
 
 
@@ -256,7 +258,7 @@ def _pad(node: Node, inputs: Inputs, largest: int) -> Array:
 @_operator("Concat")
 def _concat(node: Node, inputs: Inputs, largest: int) -> Array:
     arrays = required_inputs(inputs)
-    check_size([sum(each.size for each in arrays)], largest)
+    check_size([sum(array.size for array in arrays)], largest)
     return np.concatenate(arrays, node.attributes["axis"])
 
 
@@ -266,8 +268,8 @@ def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
     axes = (node.attributes.get("batch_axis", 1), node.attributes.get("time_axis", 0))
     moved = np.moveaxis(x, axes, (0, 1))
     index = settings.reversed_steps(lengths, moved.shape[1])
-    taken = np.take_along_axis(moved, index.reshape(*index.shape, *[1] * (x.ndim - 2)), 1)
-    return np.moveaxis(taken, (0, 1), axes)
+    reversed_ = np.take_along_axis(moved, index.reshape(*index.shape, *[1] * (x.ndim - 2)), 1)
+    return np.moveaxis(reversed_, (0, 1), axes)
 
 
 @_operator("TopK")
@@ -321,7 +323,7 @@ def _average_windows(node: Node, inputs: Inputs, largest: int) -> Array:
     check_size([x.size, size], largest)
     widths = ((0, 0), (0, 0), (before, after))
     total, count = (
-        sliding_window_view(np.pad(each, widths), size, 2)[:, :, ::stride].sum(-1)
-        for each in (x, np.ones_like(x))
+        sliding_window_view(np.pad(array, widths), size, 2)[:, :, ::stride].sum(-1)
+        for array in (x, np.ones_like(x))
     )
     return np.asarray(total / count, x.dtype)

@@ -10,17 +10,16 @@ import numpy as np
 from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.provenance import check_slices
-from rnnspec.importing.graph.scope import Sequences, restart_longer
+from rnnspec.importing.graph.scope import restart_longer
 from rnnspec.importing.graph.shapes import (
     axis_number,
     constants,
     has_directions,
-    of_probe,
+    numbers_of_probe,
     transpose,
     with_axes,
 )
-from rnnspec.importing.graph.values import Known, Stack, Tensor, describe
-from rnnspec.ir import nodes
+from rnnspec.importing.graph.values import FinalStates, Known, Tensor, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +32,10 @@ if TYPE_CHECKING:
 
 def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
     """Take a part of the steps, or of the directions."""
-    parts = [settings.slices_of(node, of_probe(inputs, i)) for i in range(len(scope.probes.rows))]
-    at = [{axis_number(i, len(x.axes)): part for i, part in each.items()} for each in parts]
+    parts = [
+        settings.slices_of(node, numbers_of_probe(inputs, i)) for i in range(len(scope.probes.rows))
+    ]
+    at = [{axis_number(i, len(x.axes)): part for i, part in slices.items()} for slices in parts]
     check_slices(node, at, scope.shape(x))
     result: Value = x
     for axis in parts[0]:
@@ -49,7 +50,7 @@ def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> 
     return result
 
 
-def part_of_stack(scope: Scope, node: Node, x: Stack, inputs: Sequence[Value]) -> Value:
+def part_of_states(scope: Scope, node: Node, x: FinalStates, inputs: Sequence[Value]) -> Value:
     """Return some of the final states of several layers, or all with their axes in another order.
 
     Raises:
@@ -60,7 +61,7 @@ def part_of_stack(scope: Scope, node: Node, x: Stack, inputs: Sequence[Value]) -
         case "Transpose":
             order = settings.order_of(node, rank)
             parts = tuple(transpose(scope, node, part) for part in x.parts)
-            return Stack(parts, x.sizes, order.index(x.axis))
+            return FinalStates(parts, x.sizes, order.index(x.axis))
         case "Gather" if axis_number(node.attributes.get("axis", 0), rank) == x.axis:
             index = constants(inputs, "indices")[1]
             if index is None:
@@ -137,7 +138,7 @@ def _reorder_batch(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
         if not np.array_equal(np.sort(index), np.arange(len(before))):
             raise RefusedError("takes a part of the batch, which rnnspec does not support")
         rows.append(before[index])
-    plain = all(np.array_equal(each, np.arange(len(each))) for each in rows)
+    plain = all(np.array_equal(order, np.arange(len(order))) for order in rows)
     steps = x.steps and tuple(a[index] for a, index in zip(x.steps, indices, strict=True))
     return replace(x, rows=None if plain else tuple(rows), steps=steps, numbers=None)
 
@@ -157,11 +158,11 @@ def _take_direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tens
         }
     )
     for half, features in halves.items():
-        if all(np.array_equal(np.ravel(each), features) for each in indices):
+        if all(np.array_equal(np.ravel(index), features) for index in indices):
             axes = list(x.axes)
             if letters == "D":
                 axes[axis : axis + 1] = [""] * indices[0].ndim
-                axes = ["F" if each == "U" else each for each in axes]
+                axes = ["F" if letter == "U" else letter for letter in axes]
             return replace(x, axes=tuple(axes), half=half)
     if letters == "D" and np.array_equal(index, [1, 0]):
         raise RefusedError("expected the forward direction before the backward one")
@@ -204,7 +205,7 @@ def _take_steps(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
     after = tuple(old[:, index] for old, index in zip(before, indices, strict=True))
     if all(index.size == 1 for index in indices) and min(scope.sizes(x, "T")) > 1:
         axes = (*x.axes[:axis], "", *x.axes[axis + 1 :])
-        steps = tuple(each[:, 0] for each in after)
+        steps = tuple(positions[:, 0] for positions in after)
         _note_step(scope, steps)
         return _without_numbers(replace(x, axes=axes, steps=steps))
     if (last := _last_steps(scope, x, after)) is not None:
@@ -214,17 +215,17 @@ def _take_steps(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
 
 def _note_step(scope: Scope, steps: Probed) -> None:
     """Note that one step is taken by itself, if it is the same of all sequences."""
-    taken = set(np.concatenate(steps).tolist())
-    if len(taken) == 1 and scope.op is not None:
-        scope.single_steps.setdefault(taken.pop(), scope.op)
+    distinct = set(np.concatenate(steps).tolist())
+    if len(distinct) == 1 and scope.op is not None:
+        scope.single_steps.setdefault(distinct.pop(), scope.op)
 
 
 def with_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor:
     """Return a sequence with other steps at its positions."""
     counts = scope.sequences(x.at).steps
     plain = all(
-        each.shape[1] == count and (each == np.arange(count)).all()
-        for each, count in zip(steps, counts, strict=True)
+        positions.shape[1] == count and (positions == np.arange(count)).all()
+        for positions, count in zip(steps, counts, strict=True)
     )
     return replace(x, steps=None if plain else steps)
 
@@ -251,15 +252,12 @@ def _last_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor | None:
     count = steps[0].shape[1]
     totals = scope.sequences(x.at).steps
     if any(
-        each.shape[1] != count or not (each == np.arange(total - count, total)).all()
-        for each, total in zip(steps, totals, strict=True)
+        positions.shape[1] != count or not (positions == np.arange(total - count, total)).all()
+        for positions, total in zip(steps, totals, strict=True)
     ) or set(totals) == {count}:
         return None
     solid = scope.in_place(scope.settle(replace(x, steps=None)))
-    real = tuple(each[:, -count:] for each in scope.sequences(solid.at).real)
-    layer = nodes.LastSteps(name="last_steps", input=(), count=count)
-    at = scope.add(layer, solid.at, sequences=Sequences((count,) * len(real), real))
-    return replace(solid, at=at)
+    return replace(solid, at=scope.add_last_steps(solid.at, count))
 
 
 def _take_rows(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
@@ -294,8 +292,10 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
         at = _index_of_rows(x, axis, index, scope.shape(x)[i])
         after.append(np.take_along_axis(old, np.where(at < 0, at + old.shape[1], at), 1))
     if all(steps.shape[1] == 1 for steps in after) and min(scope.sizes(x, "T")) > 1:
-        axes = tuple("" if i == axis else each for i, each in enumerate(x.axes))
-        return _without_numbers(replace(x, axes=axes, steps=tuple(each[:, 0] for each in after)))
+        axes = tuple("" if i == axis else letter for i, letter in enumerate(x.axes))
+        return _without_numbers(
+            replace(x, axes=axes, steps=tuple(positions[:, 0] for positions in after))
+        )
     return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
@@ -341,16 +341,16 @@ def gather_nd(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> T
     if first not in ("BT", "TB") or any(i.shape[-1] != 2 for i in indices.arrays):
         raise RefusedError("expected indices of sequences and steps, received others")
     flat = tuple(
-        (each[..., first.index("B")] * count + each[..., first.index("T")])
-        for each, count in zip(indices.arrays, scope.sizes(x, "T"), strict=True)
+        (pairs[..., first.index("B")] * count + pairs[..., first.index("T")])
+        for pairs, count in zip(indices.arrays, scope.sizes(x, "T"), strict=True)
     )
     rows = replace(x, axes=("BT", *x.axes[2:]))
-    taken = _take_rows(scope, rows, 0, tuple(np.ravel(each) for each in flat))
-    if taken.axes[0] == "BT" and flat[0].ndim == 2:
-        return replace(taken, axes=("B", "T", *taken.axes[1:]))
-    if taken.axes[0] == "BT":
+    picked = _take_rows(scope, rows, 0, tuple(np.ravel(row) for row in flat))
+    if picked.axes[0] == "BT" and flat[0].ndim == 2:
+        return replace(picked, axes=("B", "T", *picked.axes[1:]))
+    if picked.axes[0] == "BT":
         raise RefusedError("expected steps of each sequence, received others")
-    return taken
+    return picked
 
 
 def reverse_sequence(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:

@@ -35,7 +35,7 @@ _ROWS_DRAWN = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What is taken for granted about the input while a graph is read.
+    """Assumptions about the input while a graph is read.
 
     ``order`` has the letters of its axes in their order in the graph: B, T and, of numbers, F; it
     may lack F if there is one feature. ``sizes`` are the sizes of these axes, None if they are
@@ -95,7 +95,7 @@ class Probes:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether each number is one of its own: there are too many otherwise."""
+        """True if each number is one of its own: there are too many otherwise."""
         # NumPy repeats the one feature of a step without end, too.
         return all(batch.strides[-1] or batch.shape[-1] == 1 for batch in self.batches)
 

@@ -1,4 +1,4 @@
-"""What the nodes behind numbers say of them for every input, where samples show only some.
+"""Doubts about numbers: what their nodes say for every input, where samples show only some.
 
 Whatever samples cannot show is a doubt: a limit that none of them reaches, a choice that all of
 them make alike, and every function of the input but a comparison with the number of padding.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.importing.graph import settings
-from rnnspec.importing.graph.bounds import BINARY, exactly
+from rnnspec.importing.graph.bounds import BINARY, constant_bounds
 from rnnspec.importing.graph.derived import NARROW, bounds_of, check_reach, is_constant, limits_of
 from rnnspec.importing.graph.graph import DoubtError
 from rnnspec.importing.graph.values import Known
@@ -99,24 +99,24 @@ class _Tracing:
 
     def output(self, samples: Probed, index: int) -> Known:
         """Return an output."""
-        given = [value for value in self.inputs if value is not None]
+        known_inputs = [value for value in self.inputs if value is not None]
         node, op = self.node, self.node.op
-        doubts = [value.doubt_of_shape for value in given]
+        doubts = [value.doubt_of_shape for value in known_inputs]
         first = 0 if op in ("Range", "ConstantOfShape") else 1
-        doubts += [value.doubt for value in given[first:] if op in _WITH_SIZES]
+        doubts += [value.doubt for value in known_inputs[first:] if op in _WITH_SIZES]
         of_shape = next((doubt for doubt in doubts if doubt is not None), None)
         try:
             self._check_slice()
         except DoubtError as error:
             of_shape = of_shape or error
-        doubt = next((value.doubt for value in given if value.doubt is not None), None)
+        doubt = next((value.doubt for value in known_inputs if value.doubt is not None), None)
         doubt = of_shape if op in ("Shape", "Size") else doubt or of_shape
         if doubt is not None:
             return Known(samples, doubt=doubt, doubt_of_shape=of_shape)
-        if all(is_constant(value) for value in given):
+        if all(is_constant(value) for value in known_inputs):
             return Known(samples)
         try:
-            if any(value.kind != "derived" for value in given):
+            if any(value.kind != "derived" for value in known_inputs):
                 known = self._of_input(samples)
             else:
                 known = Known(samples, bounds=bounds_of(node, self.inputs, samples, index))
@@ -129,7 +129,7 @@ class _Tracing:
     # Numbers of the input
 
     def _of_input(self, samples: Probed) -> Known:
-        """Return what follows from the input itself.
+        """Return numbers that follow from the input itself.
 
         Raises:
             DoubtError: it is more than its padding.
@@ -142,13 +142,13 @@ class _Tracing:
             data = [self.inputs[i] for i in places if i < len(self.inputs)]
             others = [value for i, value in enumerate(self.inputs) if i not in places]
             if not any(_is_raw(value) for value in others):
-                return self._moved(samples, [value for value in data if value is not None])
+                return self._move_numbers(samples, [value for value in data if value is not None])
         raw = next(value for value in self.inputs if _is_raw(value))
         assert raw is not None, "it is of the input"
         tokens = self.setting.tokens
-        other = self._other(raw)
+        other = self._other_input(raw)
         if op in _SWAPPED and other is not None:
-            return self._compared(samples, raw, other)
+            return self._compare_with_padding(samples, raw, other)
         match op:
             case "Abs" if raw.kind == "magnitude" or not self.setting.filler:
                 return Known(samples, kind="magnitude")
@@ -159,7 +159,7 @@ class _Tracing:
             case "Min" | "Clip" if tokens and BINARY.fits(samples) and self._is_cut_at_one(raw):
                 return Known(samples, bounds=BINARY)
             case "Mul" if other is not None and _is_zero(other):
-                return Known(samples, bounds=exactly(np.array(0)))
+                return Known(samples, bounds=constant_bounds(np.array(0)))
             case "Mul" if other is not None and all(
                 np.isin(array, (0, 1)).all() for array in other.samples
             ):
@@ -173,12 +173,12 @@ class _Tracing:
                 )
                 raise DoubtError(node, message)
 
-    def _other(self, raw: Known) -> Known | None:
+    def _other_input(self, raw: Known) -> Known | None:
         """Return the other one of two inputs, None if that is of the input, too."""
         others = [value for value in self.inputs if value is not raw]
         return others[0] if len(others) == 1 and not _is_raw(others[0]) else None
 
-    def _moved(self, samples: Probed, data: Sequence[Known]) -> Known:
+    def _move_numbers(self, samples: Probed, data: Sequence[Known]) -> Known:
         """Return numbers of the input in other places, some of them perhaps those of padding."""
         raw = [value for value in data if _is_raw(value)]
         if self.node.op == "Cast":
@@ -211,7 +211,7 @@ class _Tracing:
             raise DoubtError(self.node, message)
         return Known(samples, kind=raw.kind)
 
-    def _compared(self, samples: Probed, raw: Known, other: Known) -> Known:
+    def _compare_with_padding(self, samples: Probed, raw: Known, other: Known) -> Known:
         """Return a comparison that tells padding from steps.
 
         Raises:
@@ -232,7 +232,7 @@ class _Tracing:
                     return Known(samples, bounds=BINARY)
                 if limit < 0:
                     truth = op in ("Greater", "GreaterOrEqual")
-                    return Known(samples, bounds=exactly(np.array(float(truth))))
+                    return Known(samples, bounds=constant_bounds(np.array(float(truth))))
             elif op == "Equal" and limit == self.setting.filler:
                 return Known(samples, bounds=BINARY)
         single = constant is not None and constant.size == 1
@@ -241,9 +241,9 @@ class _Tracing:
         raise DoubtError(self.node, message)
 
     def _is_cut_at_one(self, raw: Known) -> bool:
-        """Return whether tokens become 0 and 1."""
+        """True if tokens become 0 and 1."""
         others = [value for value in self.inputs if value is not None and value is not raw]
-        values = [float(v) for each in others for v in np.ravel(each.samples[0])]
+        values = [float(v) for value in others for v in np.ravel(value.samples[0])]
         if self.node.op == "Clip":
             attributes = self.node.attributes
             values += [float(attributes[key]) for key in ("min", "max") if key in attributes]
@@ -258,10 +258,10 @@ class _Tracing:
             [None if value is None else value.samples[i] for value in self.inputs]
             for i in range(len(x.samples))
         ]
-        parts = [settings.slices_of(self.node, each) for each in several]
+        parts = [settings.slices_of(self.node, inputs_of_one) for inputs_of_one in several]
         rank = x.samples[0].ndim
         if all(array.ndim == rank for array in x.samples):
-            at = [{axis % rank: part for axis, part in each.items()} for each in parts]
+            at = [{axis % rank: part for axis, part in slices.items()} for slices in parts]
             check_slices(self.node, at, [array.shape for array in x.samples])
 
 
@@ -270,6 +270,6 @@ def _is_raw(value: Known | None) -> bool:
 
 
 def _is_zero(value: Known) -> bool:
-    """Return whether numbers are zeros for every size."""
+    """True if numbers are zeros for every size."""
     exact = is_constant(value) or bool(value.bounds.is_exact.all())
     return exact and not any(array.any() for array in value.samples)

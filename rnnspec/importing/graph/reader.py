@@ -24,9 +24,9 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import draw_probes
 from rnnspec.importing.graph.values import (
     Argument,
+    FinalStates,
     Known,
     RestartError,
-    Stack,
     Tensor,
     Unknown,
     describe,
@@ -78,7 +78,7 @@ class Budget:
 
 
 class Reading(Protocol):
-    """What was read: the layers so far are in its scope."""
+    """A graph that was read: the layers so far are in its scope."""
 
     @property
     def scope(self) -> Scope:
@@ -155,9 +155,9 @@ class OperatorReader:
         Raises:
             RefusedError: rnnspec does not support it, or not in this place.
         """
-        numbers_of = [_numbers(each) for each in inputs]
+        numbers_of = [_numbers(value) for value in inputs]
         computed = self._compute(node, inputs, numbers_of)
-        tensors = any(isinstance(each, Tensor) for each in inputs)
+        tensors = any(isinstance(value, Tensor) for value in inputs)
         if computed is not None and (not tensors or node.op in _NO_FEATURES or _is_cast(node)):
             return computed
         try:
@@ -171,9 +171,9 @@ class OperatorReader:
         self, node: Node, inputs: list[Value], computed: tuple[Known, ...] | None
     ) -> tuple[Value, ...]:
         """Return the outputs of a node with a tensor, with its numbers if it has any."""
-        for each in inputs:
-            if isinstance(each, Argument) and node.op not in self._layers:
-                name = brief(each.name)
+        for value in inputs:
+            if isinstance(value, Argument) and node.op not in self._layers:
+                name = brief(value.name)
                 raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
         try:
             read = self._layers.get(node.op, _read_node)
@@ -323,8 +323,8 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
         table = x.constant
         assert table is not None, "of the caller"
         return (layers.embed(scope, table, inputs[1]),)
-    if isinstance(x, Stack) and node.op != "Concat":
-        return (parts.part_of_stack(scope, node, x, inputs),)
+    if isinstance(x, FinalStates) and node.op != "Concat":
+        return (parts.part_of_states(scope, node, x, inputs),)
     if node.op == "Split" and isinstance(x, Tensor):
         return parts.split(scope, node, x, inputs)
     if (shape := _SHAPES.get(node.op)) is not None:
@@ -342,7 +342,7 @@ def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, 
     if node.op == "Dropout":
         training = inputs[2] if len(inputs) > 2 else None
         if training is not None and (
-            not isinstance(training, Known) or any(each.any() for each in training.arrays)
+            not isinstance(training, Known) or any(array.any() for array in training.arrays)
         ):
             raise RefusedError("training_mode: expected false, received true", "E703")
         scope.account.leave("Dropout", node.where)

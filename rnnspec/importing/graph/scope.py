@@ -57,12 +57,12 @@ class Scope(LayerGraph):
     """
 
     cut_steps = "a convolution whose last steps are cut off"
-    """What is expected of a causal convolution."""
+    """The causal convolution that messages expect."""
     other_scores = (
         "expected scores that one or two dense layers make of the steps that are summed, received "
         "others"
     )
-    """What is expected of the scores of an attention."""
+    """The scores of an attention that messages expect."""
 
     def __init__(self, account: Account, probes: Probes) -> None:
         super().__init__(account)
@@ -76,7 +76,6 @@ class Scope(LayerGraph):
         self.embedding = 0
         self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
-        self._finals: dict[int, int] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()
@@ -131,13 +130,13 @@ class Scope(LayerGraph):
         return sequences
 
     def has_fixed_steps(self, at: int) -> bool:
-        """Return whether an output has as many steps whatever the length of the input is."""
+        """True if an output has as many steps whatever the length of the input is."""
         while at and not isinstance(self.steps[at].layer, nodes.Repeat | nodes.LastSteps):
             at = self.steps[at].sources[0]
         return at != 0 or self.probes.setting.size("T") is not None
 
     def is_sequence(self, at: int) -> bool:
-        """Return whether an output has steps."""
+        """True if an output has steps."""
         return self._sequences[at] is not None
 
     @staticmethod
@@ -154,7 +153,7 @@ class Scope(LayerGraph):
             case "B":
                 return self.probes.rows
             case "T" if value.steps is not None:
-                return tuple(each.shape[1] for each in value.steps)
+                return tuple(steps.shape[1] for steps in value.steps)
             case "T":
                 more = sum(value.pad) + value.surplus
                 return tuple(steps + more for steps in self.sequences(value.at).steps)
@@ -177,7 +176,7 @@ class Scope(LayerGraph):
         columns = []
         for axis in value.axes:
             sizes = [self.sizes(value, letter) for letter in axis]
-            columns.append([int(np.prod(each)) for each in zip(*sizes, strict=True)])
+            columns.append([int(np.prod(column)) for column in zip(*sizes, strict=True)])
         number = len(self.probes.rows)
         return [tuple(column[i] if column else 1 for column in columns) for i in range(number)]
 
@@ -187,6 +186,12 @@ class Scope(LayerGraph):
         if value.rows is None:
             return real
         return tuple(mask[rows] for mask, rows in zip(real, value.rows, strict=True))
+
+    def infer_axes(self, action: str, axes: Sequence[str], usual: str, where: str = "") -> None:
+        """Record the axes of an input or of a result if a spec has others, or another order."""
+        if tuple(axes) != tuple(usual):
+            model, spec = (describe(Tensor(0, tuple(letters))) for letters in (axes, usual))
+            self.account.infer(f"{action} {model}, the spec {spec}", where)
 
     # What a value is
 
@@ -236,12 +241,12 @@ class Scope(LayerGraph):
             # A bias is that of the layer before, which computes it at all steps.
             steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None, rows=None))
             tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
-        tensor = self._whole(tensor)
+        tensor = self._as_pooling(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
         tensor.check_steps(self.cut_steps, with_pad=padded)
         if any("TF" in axis for axis in tensor.axes):
-            tensor = self._flat(tensor)
+            tensor = self._flatten(tensor)
         if tensor.formula is None:
             self._used.add(tensor.at)
             return tensor
@@ -292,6 +297,12 @@ class Scope(LayerGraph):
         axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
         return Tensor(self._repeated[tensor.at, count], axes)
 
+    def add_last_steps(self, at: int, count: int) -> int:
+        """Add the last steps of a sequence at a place, and return their place."""
+        real = tuple(mask[:, -count:] for mask in self.sequences(at).real)
+        layer = nodes.LastSteps(name="last_steps", input=(), count=count)
+        return self.add(layer, at, sequences=Sequences((count,) * len(real), real))
+
     def in_place(self, tensor: Tensor) -> Tensor:
         """Return a sequence whose real steps are where they are in its layer.
 
@@ -317,13 +328,13 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: they have others.
         """
-        places = [self.places_of_real(each) for each in tensors]
+        places = [self.places_of_real(tensor) for tensor in tensors]
         first = places[0]
         if first is None or not all(
             other is not None and all(map(np.array_equal, first, other)) for other in places
         ):
             return tuple(map(self.in_place, tensors))
-        return tuple(replace(each, steps=first, filler=None) for each in tensors)
+        return tuple(replace(tensor, steps=first, filler=None) for tensor in tensors)
 
     def places_of_real(self, tensor: Tensor) -> Probed | None:
         """Return the real step at each position of a moved sequence, -1 where there is padding."""
@@ -335,7 +346,7 @@ class Scope(LayerGraph):
         )
 
     def has_all_real(self, tensor: Tensor) -> bool:
-        """Return whether a sequence has each real step once, whatever their order is."""
+        """True if a sequence has each real step once, whatever their order is."""
         places = self.places_of_real(tensor)
         return places is not None and all(
             np.array_equal(np.sort(row[row >= 0]), np.flatnonzero(real))
@@ -357,7 +368,7 @@ class Scope(LayerGraph):
         axes[place if place in ends else ends[-1]] = "F"
         return replace(tensor, axes=tuple(axes))
 
-    def _whole(self, tensor: Tensor) -> Tensor:
+    def _as_pooling(self, tensor: Tensor) -> Tensor:
         """Return a final state, or one step, as what a pooling gives."""
         if tensor.half is not None:
             if tensor.at in self._fused or tensor.at in self.backward or self._is_both(tensor.at):
@@ -412,12 +423,12 @@ class Scope(LayerGraph):
         if not is_last or chain[0] in results or any(self.masked.values()):
             return tensor
         pool.layer = nodes.LastSteps(name=pool.layer.name, input=(), count=1)
-        real = tuple(each[:, -1:] for each in self.sequences(pool.sources[0]).real)
+        real = tuple(mask[:, -1:] for mask in self.sequences(pool.sources[0]).real)
         self._sequences |= dict.fromkeys(chain, Sequences((1,) * len(real), real))
         return replace(tensor, axes=tuple(axis or "T" for axis in tensor.axes))
 
     def is_at(self, tensor: Tensor, which: str) -> bool:
-        """Return whether a value has the first or the last step, or the first or last real one."""
+        """True if a value has the first or the last step, or the first or last real one."""
         assert tensor.steps is not None, "of one step"
         sequences = self.sequences(tensor.at)
         for steps, real, number in zip(
@@ -438,7 +449,7 @@ class Scope(LayerGraph):
         layer = self.steps[at].layer if at else None
         return isinstance(layer, nodes.Recurrent) and layer.merge is not None
 
-    def _flat(self, tensor: Tensor) -> Tensor:
+    def _flatten(self, tensor: Tensor) -> Tensor:
         """Return all steps in one vector."""
         inner = (
             tensor if tensor.formula is None else self.settle(replace(tensor, axes=("B", "T", "F")))
@@ -459,12 +470,16 @@ class Scope(LayerGraph):
             self.account.leave("the bias of scores", reason="a softmax is the same without it")
         if scores.hidden is None:
             return self.add(scores.attention(None), start, arrays={"query": query})
-        own = self.arrays_of(scores.hidden)
-        if "bias" not in own:
+        hidden_arrays = self.arrays_of(scores.hidden)
+        if "bias" not in hidden_arrays:
             where = scores.hidden.op.where
             self.account.infer("bias 0, which the file lacks and the spec trains", where)
-        kernel = own["kernel"]
-        arrays = {"query": query, "kernel": kernel, "bias": own.get("bias", 0 * kernel[0])}
+        kernel = hidden_arrays["kernel"]
+        arrays = {
+            "query": query,
+            "kernel": kernel,
+            "bias": hidden_arrays.get("bias", 0 * kernel[0]),
+        }
         return self.add(scores.attention(kernel.shape[1]), start, arrays=arrays)
 
     # Functions of the features
@@ -553,8 +568,8 @@ class Scope(LayerGraph):
         if not alike or first in self.backward or second not in self.backward:
             message = "expected two directions with the same settings over the same sequence"
             raise RefusedError(f"{message}, received others")
-        taken = {at for step in self.steps.values() for at in step.sources}
-        if self._is_both(first) or taken & {first, second}:
+        used = {at for step in self.steps.values() for at in step.sources}
+        if self._is_both(first) or used & {first, second}:
             raise RefusedError("uses one direction by itself, too")
         one.layer = replace(forward, merge="concat")
         one.arrays = {f"forward.{key}": array for key, array in self.arrays_of(one).items()} | {
@@ -566,7 +581,7 @@ class Scope(LayerGraph):
         two.sources = ()
 
     def same_directions(self, one: Tensor, two: Tensor) -> bool:
-        """Return whether two values have the forward and the backward direction of a layer."""
+        """True if two values have the forward and the backward direction of a layer."""
         if (one.half, two.half) != (0, 1) or one.formula or two.formula:
             return False
         return one.at == two.at or two.at in self.backward

@@ -1,4 +1,4 @@
-"""What the attributes and the constant inputs of nodes say, in all versions of their operators."""
+"""Settings of nodes, by attributes or constant inputs, in all versions of their operators."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def order_of(node: Node, rank: int) -> tuple[int, ...]:
 
 
 def keeps_axes(node: Node) -> bool:
-    """Return whether a reduction leaves axes of size 1."""
+    """True if a reduction leaves axes of size 1."""
     return bool(node.attributes.get("keepdims", 1))
 
 
@@ -97,11 +97,11 @@ def reversed_steps(lengths: Array, count: int) -> Array:
 
 
 def part_of_shape(node: Node, shape: Sequence[int]) -> Array:
-    """Return what ``Shape`` gives of a shape."""
+    """Return the part of a shape that ``Shape`` gives."""
     start, end = node.attributes.get("start", 0), node.attributes.get("end")
     return np.array(shape[start:end], np.int64)
 
 
 def is_cast_to_numbers(node: Node) -> bool:
-    """Return whether a ``Cast`` is to real numbers."""
+    """True if a ``Cast`` is to real numbers."""
     return DTYPES.get(node.attributes["to"], "").startswith("f")

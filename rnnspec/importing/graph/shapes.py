@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.importing.graph import settings
-from rnnspec.importing.graph.bounds import bounded, of_shapes, size_of
+from rnnspec.importing.graph.bounds import interval, shape_bounds, size_of
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import Known, Tensor, describe
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
-def of_probe(inputs: Sequence[Value], i: int) -> list[Array | None]:
+def numbers_of_probe(inputs: Sequence[Value], i: int) -> list[Array | None]:
     """Return the plain numbers among the inputs of a node for one probe."""
-    return [each.arrays[i] if isinstance(each, Known) else None for each in inputs]
+    return [value.arrays[i] if isinstance(value, Known) else None for value in inputs]
 
 
 def constants(inputs: Sequence[Value], what: str) -> list[Array | None]:
@@ -60,9 +60,9 @@ def size(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Known:
     if node.op == "Size":
         count = size_of([int(np.prod(shape)) for shape in shapes])
         samples = tuple(np.array(np.prod(shape), np.int64) for shape in shapes)
-        return Known(samples, bounds=bounded(count, count))
+        return Known(samples, bounds=interval(count, count))
     samples = tuple(settings.part_of_shape(node, shape) for shape in shapes)
-    return Known(samples, bounds=of_shapes([part.tolist() for part in samples]))
+    return Known(samples, bounds=shape_bounds([part.tolist() for part in samples]))
 
 
 def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Tensor:
@@ -94,7 +94,7 @@ def with_axes(scope: Scope, x: Tensor, axes: tuple[str, ...]) -> Tensor:
     if x.axis("T") < 0 or any("T" in axis for axis in axes):
         return replace(x, axes=axes)
     steps = x.steps or tuple(np.zeros((rows, 1), int) for rows in scope.probes.rows)
-    return replace(x, axes=axes, steps=tuple(each[:, 0] for each in steps), numbers=None)
+    return replace(x, axes=axes, steps=tuple(positions[:, 0] for positions in steps), numbers=None)
 
 
 def unsqueeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
@@ -111,7 +111,7 @@ def reshape(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Ten
     """Give a tensor another shape, in which what lies along the axes is grouped otherwise."""
     try:
         shapes = [
-            settings.new_shape(node, of_probe(inputs, i), shape)
+            settings.new_shape(node, numbers_of_probe(inputs, i), shape)
             for i, shape in enumerate(scope.shape(x))
         ]
     except (ValueError, IndexError) as error:
@@ -143,7 +143,7 @@ def _look_for_length(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]])
 
 
 def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...] | None:
-    """Return what lies along the axes of another shape, None if they cut it into pieces."""
+    """Return the axes of another shape, None if they cut those of a tensor into pieces."""
     letters = list("".join(x.axes))
     sizes = {letter: scope.sizes(x, letter) for letter in letters}
     axes = list[str]()
@@ -177,7 +177,7 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
 
 
 def has_directions(scope: Scope, x: Tensor) -> bool:
-    """Return whether a value has the features of both directions of a layer."""
+    """True if a value has the features of both directions of a layer."""
     layer = scope.steps[x.at].layer if x.at else None
     return x.half is None and isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
 
@@ -186,7 +186,7 @@ def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tens
     """Repeat a vector as steps, or leave a tensor as it is."""
     shapes, targets = scope.shape(x), list[tuple[int, ...]]()
     for i, shape in enumerate(shapes):
-        target = of_probe(inputs, i)[1]
+        target = numbers_of_probe(inputs, i)[1]
         if target is None:
             raise RefusedError("expected sizes that follow from the input, received others")
         target = np.ravel(target)

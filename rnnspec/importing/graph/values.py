@@ -89,7 +89,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """What follows from the output of the layer at ``at`` in the graph; 0 is the input.
+    """A value that follows from the output of the layer at ``at`` in the graph; 0 is the input.
 
     ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
     batch, T for the steps, F for the features, and D and U for their directions and units. An axis
@@ -170,7 +170,7 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stack:
+class FinalStates:
     """Final states of several layers, one after the other along an axis; ``sizes`` are theirs."""
 
     parts: tuple[Tensor, ...]
@@ -200,7 +200,7 @@ class Unknown:
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | Stack | CellState | Junk | Argument | Unknown | None
+Value = Known | Tensor | FinalStates | CellState | Junk | Argument | Unknown | None
 """A value; None is an input that is left out."""
 
 
@@ -214,7 +214,7 @@ class RestartError(Exception):
 
 _NAMES = {
     "Known": "numbers that are no output of a layer",
-    "Stack": "the final states of several layers",
+    "FinalStates": "the final states of several layers",
     "CellState": "the cell states of an LSTM",
     "Junk": "a state that padding has changed",
     "Unknown": "an unknown value",
@@ -232,12 +232,12 @@ NAMES_OF_AXES = {
 
 
 def name_axis(letters: str) -> str:
-    """Return what lies along an axis, for messages."""
+    """Return the name of an axis, for messages."""
     return " x ".join(NAMES_OF_AXES[letter] for letter in letters) or "1"
 
 
 def describe(value: Value) -> str:
-    """Return what a value is, for messages."""
+    """Describe a value, for messages."""
     match value:
         case Tensor(role="weights"):
             return "the weights of an attention"
@@ -252,7 +252,7 @@ def describe(value: Value) -> str:
 
 
 def are_equal(one: Probed | None, two: Probed | None) -> bool:
-    """Return whether the arrays of all probes are the same, or there are none."""
+    """True if the arrays of all probes are the same, or there are none."""
     if one is two:
         return True
     return (

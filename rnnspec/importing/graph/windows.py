@@ -159,8 +159,8 @@ def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
         restart_longer(scope)
         raise RefusedError("its windows are longer than the sequences", "E707")
     real = tuple(
-        each[:, window.anchor :: window.stride][:, :count]
-        for each, count in zip(before.real, counts, strict=True)
+        mask[:, window.anchor :: window.stride][:, :count]
+        for mask, count in zip(before.real, counts, strict=True)
     )
     return Sequences(tuple(counts), real)
 

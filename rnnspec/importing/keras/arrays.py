@@ -198,9 +198,9 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         for layer in (entry.layer, *entry.others)
     ]
     layers.sort(key=lambda layer: position.get(layer.name, -1))
-    own = [layer for layer in layers if layer.name in with_arrays]
-    stored = match(account, layers, own)
-    _check_number(account, own, stored)
+    with_own = [layer for layer in layers if layer.name in with_arrays]
+    stored = match(account, layers, with_own)
+    _check_number(account, with_own, stored)
     if not order and isinstance(stored, Numbered):
         _check_order(account, known, [entry for entry in placed if params(entry.node)])
     account.check()
@@ -219,12 +219,11 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
 def _check_number(account: Account, layers: Sequence[Foreign], source: LayerArrays) -> None:
     """Refuse arrays of another number of layers, which would be as many reasons."""
     ignored = account.take_ignored(source.others(set()))
-    groups = [
-        name for name, own in source.groups().items() if own and not ignored.keys() >= set(own)
-    ]
+    groups = [key for key, names in source.groups().items() if set(names) - ignored.keys()]
     if len(groups) != len(layers):
+        names = few([layer.name for layer in layers])
         message = (
-            f"expected the arrays of {len(layers)} layers ({few([own.name for own in layers])}), "
+            f"expected the arrays of {len(layers)} layers ({names}), "
             f"received those of {len(groups)}: {few(groups) or 'none'}"
         )
         more = len(groups) > len(layers)
@@ -241,8 +240,8 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
     for entry in placed:
         name, shapes = entry.node.name, [param.shape for param in params(entry.node)]
         # The query of an attention is a layer of its own, the last one.
-        own = shapes[: len(shapes) - len(entry.others)]
-        layers = [own, *([shape] for shape in shapes[len(own) :])]
+        first = shapes[: len(shapes) - len(entry.others)]
+        layers = [first, *([shape] for shape in shapes[len(first) :])]
         for layer, arrays in zip((entry.layer, *entry.others), layers, strict=True):
             alike = seen.setdefault((layer.kind, tuple(arrays)), [])
             beside = [other for other in alike if other not in before[name] and other != name]
@@ -344,8 +343,8 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
         return
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
-        own = stored[at * each_way : (at + 1) * each_way]
-        yield from _direction(account, placed, f"{node.name}.{prefix}", own)
+        arrays = stored[at * each_way : (at + 1) * each_way]
+        yield from _direction(account, placed, f"{node.name}.{prefix}", arrays)
 
 
 def _constant(param: Param) -> Array:

@@ -47,17 +47,17 @@ def place_pieces(draft: Draft, features: Features) -> None:
     rest = _begin(draft, first, rest, features)
     start = draft.now
     for piece in rest:
-        taken = [draft.outputs.get(name, start) for name in piece.layer.inputs] or [start]
-        draft.now = taken[-1]
+        inputs = [draft.outputs.get(name, start) for name in piece.layer.inputs] or [start]
+        draft.now = inputs[-1]
         draft.now = replace(
             draft.now,
-            certain=all(output.certain for output in taken),
-            ranked=all(output.ranked for output in taken),
+            certain=all(output.certain for output in inputs),
+            ranked=all(output.ranked for output in inputs),
         )
         if isinstance(piece, pieces.Lacking):
             draft.now = replace(draft.now, certain=False, ranked=False)
         else:
-            _place(draft, piece, taken)
+            _place(draft, piece, inputs)
         draft.outputs[piece.layer.name] = draft.now
     for _, layer in draft.results:
         if output := draft.outputs.get(layer):
@@ -129,7 +129,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
 
 
 def _uses_mask(draft: Draft, layer: str, *, masked: bool) -> bool:
-    """Return whether any layer uses the mask that a layer makes."""
+    """True if any layer uses the mask that a layer makes."""
     if masked and not draft.masks.reader:
         lost = f", which Keras drops at {draft.masks.dropped}" if draft.masks.dropped else ""
         draft.account.infer(f"no mask, as no layer uses that of Keras{lost}", layer)
@@ -155,7 +155,7 @@ def _find_numbers(
 
 
 def _place(  # noqa: PLR0912 - a branch for each kind of piece
-    draft: Draft, piece: pieces.Known, taken: Sequence[LayerOutput]
+    draft: Draft, piece: pieces.Known, inputs: Sequence[LayerOutput]
 ) -> None:
     layer = piece.layer
     if layer.mask is not None and (
@@ -180,9 +180,9 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
         case pieces.Reshape():
             _place_reshape(draft, piece)
         case pieces.Add():
-            place_residual(draft, piece, taken)
+            place_residual(draft, piece, inputs)
         case pieces.Concat():
-            _place_concat(draft, piece, taken)
+            _place_concat(draft, piece, inputs)
         case pieces.Identity():
             pass
         case pieces.Masking() | pieces.Input():
@@ -291,8 +291,8 @@ def _place_pooling(draft: Draft, layer: Foreign, node: nodes.Pooling) -> None:
     draft.expect_rank(layer, 2)
     if draft.now.masked and (node.statistic != "mean" or layer.operation):
         what = "maximum" if node.statistic == "max" else node.statistic
-        own = f"'pooling: {node.statistic}' of a masked sequence does not"
-        draft.doubt(layer, f"the {what} of Keras counts padding, {own}")
+        spec_pooling = f"'pooling: {node.statistic}' of a masked sequence does not"
+        draft.doubt(layer, f"the {what} of Keras counts padding, {spec_pooling}")
     elif node.statistic == "mean":
         draft.check_mask(layer)
     if node.statistic == "mean" and draft.now.masked:
@@ -331,27 +331,27 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
         draft.now = replace(now, certain=False, ranked=False)
 
 
-def _place_concat(draft: Draft, piece: pieces.Concat, taken: Sequence[LayerOutput]) -> None:
-    layer, rank = piece.layer, len(taken[0].shape)
-    if any(len(output.shape) != rank for output in taken):
+def _place_concat(draft: Draft, piece: pieces.Concat, inputs: Sequence[LayerOutput]) -> None:
+    layer, rank = piece.layer, len(inputs[0].shape)
+    if any(len(output.shape) != rank for output in inputs):
         draft.doubt(layer, "expected vectors, or sequences, received both")
         return
     if piece.axis not in (-1, rank) or isinstance(piece.axis, bool):
         message = f"expected -1 (the features), received {show_value(piece.axis)}"
         draft.account.refuse(f"{layer.name}.axis", message, "E703")
-    if len(taken) == 1:
+    if len(inputs) == 1:
         draft.leave_out(layer, "a join of one layer")
         return
-    if len({output.masked for output in taken}) > 1:
+    if len({output.masked for output in inputs}) > 1:
         draft.doubt(layer, "joins a sequence with a mask and one without")
-    zeros = all(output.zeros for output in taken)
-    for output in taken:
+    zeros = all(output.zeros for output in inputs)
+    for output in inputs:
         draft.check_padding(layer.name, output)
-    draft.now = replace(draft.now, shape=taken[0].shape, zeros=zeros)
+    draft.now = replace(draft.now, shape=inputs[0].shape, zeros=zeros)
     node = nodes.Concat(
         name=layer.name,
-        input=taken[0].shape,
-        of=tuple(output.node for output in taken),
-        inputs=tuple(output.shape for output in taken),
+        input=inputs[0].shape,
+        of=tuple(output.node for output in inputs),
+        inputs=tuple(output.shape for output in inputs),
     )
     draft.add(node, layer)

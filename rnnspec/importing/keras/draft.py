@@ -94,35 +94,35 @@ class Masks:
         self.dropped = ""
         for piece in model_pieces:
             name = piece.layer.name
-            taken = [self.behind.get(source, _Mask()) for source in piece.layer.inputs]
-            own = self.at[name] = _mask_at(piece, taken)
-            behind = self.behind[name] = _mask_behind(piece, own)
-            self.reader |= own.present and _reads_mask(piece)
-            if own.present and not behind.present:
+            before = [self.behind.get(source, _Mask()) for source in piece.layer.inputs]
+            mask = self.at[name] = _mask_at(piece, before)
+            behind = self.behind[name] = _mask_behind(piece, mask)
+            self.reader |= mask.present and _reads_mask(piece)
+            if mask.present and not behind.present:
                 self.dropped = self.dropped or behind.dropped
 
 
-def _mask_at(piece: Piece, taken: Sequence[_Mask]) -> _Mask:
+def _mask_at(piece: Piece, before: Sequence[_Mask]) -> _Mask:
     layer = piece.layer
-    dropped = next((mask.dropped for mask in taken if mask.dropped), "")
+    dropped = next((mask.dropped for mask in before if mask.dropped), "")
     if layer.operation:
-        lost = any(mask.present for mask in taken)
+        lost = any(mask.present for mask in before)
         return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
     if layer.mask is not None:
         return _Mask(present=True)
     either = isinstance(piece, pieces.Add | pieces.Concat) and piece.either
-    present = [mask.present for mask in taken]
+    present = [mask.present for mask in before]
     return _Mask(
         present=bool(present) and (any(present) if either else all(present)), dropped=dropped
     )
 
 
-def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
+def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
     match piece:
         case pieces.Masking() | pieces.Layer(node=nodes.Embedding(masked=True)):
             return _Mask(present=True)
         case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
-            return own
+            return mask
         case (
             pieces.Input()
             | pieces.Lacking()
@@ -137,11 +137,11 @@ def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
                 node=nodes.Conv() | nodes.WindowPooling() | nodes.Pooling() | nodes.LastSteps()
             )
         ):
-            return _Mask(dropped=piece.layer.name) if own.present else own
+            return _Mask(dropped=piece.layer.name) if mask.present else mask
         case pieces.Layer(node=nodes.Dense()) if piece.layer.tied:
-            return _Mask(dropped=piece.layer.name) if own.present else own
+            return _Mask(dropped=piece.layer.name) if mask.present else mask
         case _:
-            return own
+            return mask
 
 
 def _reads_mask(piece: Piece) -> bool:
@@ -253,10 +253,10 @@ class Draft:
         """Append a node that takes the current input, or ``source``."""
         name = self._unique_name(node.name)
         before = self.placed[-1].node.name if self.placed else nodes.INPUT
-        taken = source or self.now.node
+        taken_from = source or self.now.node
         # A join names what it takes.
-        joins = isinstance(node, nodes.Concat) or taken == before
-        node = replace(self.drawn.set_in(node), name=name, source=None if joins else taken)
+        joins = isinstance(node, nodes.Concat) or taken_from == before
+        node = replace(self.drawn.set_in(node), name=name, source=None if joins else taken_from)
         placed = Placed(node, layer, lacks)
         self.placed.append(placed)
         self.by_name[name] = placed
@@ -276,11 +276,11 @@ class Draft:
 
     def _unique_name(self, name: str) -> str:
         """Return a name for the draft that no other node has, and that is not the input's."""
-        taken = {nodes.INPUT, *self.by_name}
+        used = {nodes.INPUT, *self.by_name}
         return next(
             candidate
-            for candidate in (name, *(f"{name}#{n}" for n in range(2, len(taken) + 3)))
-            if candidate not in taken
+            for candidate in (name, *(f"{name}#{n}" for n in range(2, len(used) + 3)))
+            if candidate not in used
         )
 
     def leave_out(self, layer: Foreign, what: str) -> None:
@@ -321,7 +321,7 @@ _ZERO_AT_ZERO = ("linear", "relu", "tanh", "softsign", "elu", "selu", "silu")
 
 
 def keeps_zeros(node: nodes.Layer) -> bool:
-    """Return whether zeros at padding stay zeros."""
+    """True if zeros at padding stay zeros."""
     match node:
         case nodes.Activate(activation=nodes.LeakyRelu() | nodes.ClippedRelu()):
             return True

@@ -1,4 +1,4 @@
-"""What is in files of Keras: the configuration, the arrays, and the spec if rnnspec wrote the file.
+"""Files of Keras: the configuration, the arrays, and the spec if rnnspec wrote the file.
 
 A model is never built from the configuration in a file, which can name code to run. In a ``.keras``
 file that rnnspec wrote, it is compared with the configuration of the model built from the spec.
@@ -59,7 +59,7 @@ class StoredModel:
     beside: bool = False
 
     def is_of_keras(self) -> bool:
-        """Return whether a file of arrays has the marks that Keras leaves."""
+        """True if a file of arrays has the marks that Keras leaves."""
         marks = ("layer_names", "layer_names0", "keras_version", "backend")
         if self.file.states(self.group, *marks):
             return True
@@ -67,11 +67,11 @@ class StoredModel:
         return any("vars" in path.split("/") for path, _ in self.file.arrays(self.group, ""))
 
     def match_arrays(
-        self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]
+        self, account: Account, layers: Sequence[Foreign], with_arrays: Sequence[Foreign]
     ) -> LayerArrays:
-        """Match the arrays to all ``layers``, of which ``own`` have some."""
+        """Match the arrays to all ``layers``, of which some are ``with_arrays``."""
         if self.file.states(self.group, "layer_names", "layer_names0"):
-            return Named(self.file, self.group, account, own)
+            return Named(self.file, self.group, account, with_arrays)
         return Numbered(self.file, account, layers)
 
 

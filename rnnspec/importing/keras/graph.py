@@ -138,34 +138,34 @@ def _flat(account: Account, layers: OrderedLayers, depth: int = 0) -> OrderedLay
             what = f"its output {layer.output} is used" if layer.output else "has several outputs"
             message = f"{what}; rnnspec passes on the first"
             account.refuse(layer.name, message, "E704")
-        own = [member.inside(layer) for member in inner.layers]
+        members = [member.inside(layer) for member in inner.layers]
         if layer.inputs:
-            own = _connect(account, layer, own)
+            members = _connect(account, layer, members)
         for _, end in inner.outputs[:1]:
             # A model of an input alone passes on what it gets.
             name = f"{layer.name}.{end}"
-            passed = name not in {member.name for member in own} and layer.inputs
+            passed = name not in {member.name for member in members} and layer.inputs
             ends[layer.name] = layer.inputs[0] if passed else name
-        flat += own
+        flat += members
     outputs = tuple((name, ends.get(layer, layer)) for name, layer in layers.outputs)
     return OrderedLayers(flat, ordered, outputs)
 
 
-def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Foreign]:
+def _connect(account: Account, model: Foreign, members: list[Foreign]) -> list[Foreign]:
     """Return the layers of a model that takes the output of another layer, without its input."""
-    for layer in own:
+    for layer in members:
         if layer.mask is not None:
             message = "has a mask that is made from the output of another layer"
             message += "; rnnspec supports only that of the input"
             account.refuse(layer.name, message, "E704")
-    starts = {layer.name for layer in own if layer.kind == "InputLayer"}
+    starts = {layer.name for layer in members if layer.kind == "InputLayer"}
     connected = [
         replace(
             layer,
             inputs=tuple(model.inputs[0] if name in starts else name for name in layer.inputs)
             or model.inputs,
         )
-        for layer in own
+        for layer in members
         if layer.name not in starts
     ]
     if connected and model.mask is not None:
@@ -345,7 +345,7 @@ class _Graph:
         return fits
 
     def _check_calls(self, name: str) -> bool:
-        """Return whether a layer takes what it may take."""
+        """True if a layer takes what it may take."""
         if name not in self.layers:
             self.refuse(name, "is an input of another layer, and is not in the model")
             return False
@@ -369,12 +369,12 @@ class _Graph:
                 message = f"reads {names} of {source}; rnnspec passes on one of them"
                 self.refuse(name, message)
                 return False
-        taken = [(source, at) for call in calls for source, at, _ in call.inputs]
+        inputs = [(source, at) for call in calls for source, at, _ in call.inputs]
         # A join may have an output twice.
-        several = [] if layer.kind == "Concatenate" else taken
+        several = [] if layer.kind == "Concatenate" else inputs
         again = [tensor for tensor in dict.fromkeys(several) if several.count(tensor) > 1]
         for source, at in again:
-            number = taken.count((source, at))
+            number = inputs.count((source, at))
             self.refuse(name, f"reads the output of {source} {number} times; expected it once")
         if layer.kind not in JOINS and len(sources) > 1 and not again:
             self.refuse(name, f"expected one input, received {listed(sources)}")

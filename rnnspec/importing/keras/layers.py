@@ -145,9 +145,9 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Cell
         received = show_value(inner.custom or inner.kind)
         settings.refuse("layer", f"expected {listed(_AT_EACH_STEP, 'or')}, received {received}")
         return pieces.Lacking(layer)
-    with settings.inside(f"{layer.name}.{inner.name}", inner.config) as own:
-        _shape(own, inner)
-        return CLASSES[inner.kind](own, layer)
+    with settings.inside(f"{layer.name}.{inner.name}", inner.config) as inner_settings:
+        _shape(inner_settings, inner)
+        return CLASSES[inner.kind](inner_settings, layer)
 
 
 _AT_EACH_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout")

@@ -75,8 +75,8 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
         # Its arrays may be those of other layers, but its places can be looked at.
         place_pieces(draft, None)
         account.check()
-    own = [layer for layer in layers.in_file if has_arrays(read[layer.name][0])]
-    arrays = match(account, layers.in_file, own)
+    with_arrays = [layer for layer in layers.in_file if has_arrays(read[layer.name][0])]
+    arrays = match(account, layers.in_file, with_arrays)
     place_pieces(draft, partial(_features, arrays))
     account.check()
     network = draft.assemble(description.name)

@@ -135,15 +135,15 @@ Piece = Known | Lacking
 
 
 def has_arrays(piece: Piece) -> bool:
-    """Return whether a file has arrays for a piece."""
+    """True if a file has arrays for a piece."""
     match piece:
         case Norm(node=nodes.LayerNorm()):
             return len(piece.lacks) < len(("gamma", "beta"))
         case Layer(node=nodes.Dense()):
             return not piece.layer.tied
         case Layer(node=node):
-            own = nodes.Embedding | nodes.Recurrent | nodes.Conv | nodes.BatchNorm
-            return isinstance(node, own)
+            kinds = nodes.Embedding | nodes.Recurrent | nodes.Conv | nodes.BatchNorm
+            return isinstance(node, kinds)
         case _:
             return False
 

@@ -55,10 +55,12 @@ def read_cells(
     cell = foreign(settings.account, settings.take("cell"), path)
     if cell.kind != "StackedRNNCells" or cell.custom:
         return _cell_of(settings, layer, cell, path, run) or pieces.Lacking(layer)
-    with settings.inside(path, cell.config) as own:
-        cells = own.take("cells", [])
+    with settings.inside(path, cell.config) as cell_settings:
+        cells = cell_settings.take("cells", [])
     if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
-        own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}")
+        cell_settings.refuse(
+            "cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}"
+        )
         return pieces.Lacking(layer)
     if layer.output:
         message = f"its output {layer.output} is used; rnnspec passes on the first, that of"
@@ -90,8 +92,8 @@ def _cell_of(
         message = f"expected one of {', '.join(CELLS)}, received {received}"
         settings.account.refuse(path, message, "E701")
         return None
-    with settings.inside(path, cell.config) as own:
-        return _recurrent_layer(own, layer, CELLS[cell.kind], run)
+    with settings.inside(path, cell.config) as cell_settings:
+        return _recurrent_layer(cell_settings, layer, CELLS[cell.kind], run)
 
 
 def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
@@ -126,11 +128,13 @@ def _inner(
     settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
 ) -> pieces.Recurrent:
     name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
-    with settings.inside(name, inner.config) as own:
-        own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
+    with settings.inside(name, inner.config) as inner_settings:
+        inner_settings.drop(
+            "batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length"
+        )
         why = "one direction has to read forwards, the other backwards"
-        own.only("go_backwards", backwards, why=why, default=backwards)
-        return _direction(own, layer, inner.kind)
+        inner_settings.only("go_backwards", backwards, why=why, default=backwards)
+        return _direction(inner_settings, layer, inner.kind)
 
 
 def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
@@ -146,8 +150,8 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
     if isinstance(cell, nodes.LSTM):
         unit = settings.flag("unit_forget_bias", True)
         if bias:
-            own = drawn["bias"] if isinstance(drawn["bias"], Constant) else None
-            drawn["forget"] = Constant(1.0) if unit else own
+            forget = drawn["bias"] if isinstance(drawn["bias"], Constant) else None
+            drawn["forget"] = Constant(1.0) if unit else forget
     units, sequences = settings.size("units"), run.return_sequences
     node = replace(
         unplaced.recurrent(
@@ -298,7 +302,7 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[LayerOutput]) -> None:
+def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput]) -> None:
     """Place the sum of a recurrent layer and its input."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.
@@ -310,7 +314,7 @@ def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[LayerOutput]
             at -= 1
             block.insert(0, draft.placed[at])
     end = draft.placed[-1].node.name if draft.placed else ""
-    others = [output for output in taken if output.node != end]
+    others = [output for output in inputs if output.node != end]
     starts = [
         placed
         for placed in block
@@ -318,9 +322,9 @@ def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[LayerOutput]
         and [_source(draft, placed)] == [output.node for output in others]
     ]
     recurrent = any(isinstance(placed.node, nodes.Recurrent) for placed in block)
-    if not starts or not recurrent or len(taken) != 2:
+    if not starts or not recurrent or len(inputs) != 2:
         names = [
-            name for name, output in zip(layer.inputs, taken, strict=False) if output.node != end
+            name for name, output in zip(layer.inputs, inputs, strict=False) if output.node != end
         ]
         received = " and ".join(names) or "one layer"
         draft.doubt(
@@ -329,7 +333,7 @@ def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[LayerOutput]
             f"{received}",
         )
         return
-    result = next(output for output in taken if output.node == end)
+    result = next(output for output in inputs if output.node == end)
     if others[0].shape != result.shape:
         received = f"received {others[0].shape} and {result.shape}"
         draft.doubt(layer, f"expected equal shapes, {received}")

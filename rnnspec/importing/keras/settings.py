@@ -125,7 +125,7 @@ class Settings:
         self.account.refuse(f"{self.name}.{key}" if key else self.name, message, code)
 
     def states(self, key: str) -> bool:
-        """Return whether a setting is in the file and not yet taken."""
+        """True if a setting is in the file and not yet taken."""
         return key in self._config
 
     def take(self, key: str, default: Any = _ABSENT) -> Any:
@@ -212,11 +212,11 @@ class Settings:
         for role in roles:
             self.leave_training(f"{role}_regularizer", f"{role}_constraint")
         self.leave_training("activity_regularizer")
-        taken = {
+        by_role = {
             role: initializer(self.take(f"{role}_initializer", _INITIALIZERS[role]))
             for role in roles
         }
-        return {role: value for role, value in taken.items() if bias or role != "bias"}
+        return {role: value for role, value in by_role.items() if bias or role != "bias"}
 
     def drop(self, *keys: str) -> None:
         """Take settings that change no number that the model computes."""
@@ -391,7 +391,7 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
 
 
 def _is_legacy(value: Any) -> bool:
-    """Return whether an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
+    """True if an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
     match value:
         case {
             "class_name": "Pipeline",
@@ -461,7 +461,7 @@ def layer_activation(settings: Settings) -> nodes.Activation:
             if inner.custom:
                 return dense_activation(settings)
             settings.drop("activation")
-            with settings.inside(path, inner.config) as own:
-                return ACTIVATIONS[kind](own)
+            with settings.inside(path, inner.config) as inner_settings:
+                return ACTIVATIONS[kind](inner_settings)
         case _:
             return dense_activation(settings)

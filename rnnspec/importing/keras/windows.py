@@ -114,7 +114,7 @@ def place_window_pooling(draft: Draft, layer: Foreign, node: nodes.WindowPooling
 
 
 def _is_positive(draft: Draft, name: str) -> bool:
-    """Return whether a node gives no negative number, so that a zero is no new maximum."""
+    """True if a node gives no negative number, so that a zero is no new maximum."""
     placed = draft.by_name.get(name)
     activation = getattr(placed.node, "activation", None) if placed else None
     return isinstance(activation, nodes.ClippedRelu) or activation in _POSITIVE

@@ -128,7 +128,7 @@ class _Reading:
 
     def _graph(self, proto: Any, where: str) -> Graph:
         if len(proto.sparse_initializer):
-            names = few([as_text(each.values.name) for each in proto.sparse_initializer])
+            names = few([as_text(tensor.values.name) for tensor in proto.sparse_initializer])
             self._refuse(where, f"sparse arrays are not read: {names}", "E703")
         if len(proto.quantization_annotation):
             self._refuse(where, "quantized values are not read", "E703")
@@ -282,7 +282,7 @@ class _Reading:
         if field_name is None:
             self._refuse(where, f"an attribute of type {kind.lower()} is not read", "E703")
             return None
-        filled = [each.name for each, _ in proto.ListFields() if each.name in _VALUES.values()]
+        filled = [field.name for field, _ in proto.ListFields() if field.name in _VALUES.values()]
         if filled not in ([], [field_name]):
             received = few([name for name in filled if name != field_name])
             self._refuse(where, f"expected a value of type {kind}, received {received}", "E703")
@@ -290,7 +290,7 @@ class _Reading:
         value = getattr(proto, field_name)
         if kind.endswith("S"):
             self._count(len(value) // _NUMBERS_OF_NODE)
-            return tuple(self._value(kind[:-1], each, where) for each in value)
+            return tuple(self._value(kind[:-1], element, where) for element in value)
         return self._value(kind, value, where)
 
     def _value(self, kind: str, value: Any, where: str) -> Any:
@@ -355,7 +355,7 @@ class _Reading:
                 name=prefix + inner.name if inner.name else "",
                 inputs=tuple(map(rename, inner.inputs)),
                 outputs=tuple(map(rename, inner.outputs)),
-                attributes={key: each for key, each in attributes.items() if each is not None},
+                attributes={key: value for key, value in attributes.items() if value is not None},
             )
 
     def _read_functions(self, protos: Iterable[Any]) -> None:
@@ -367,7 +367,7 @@ class _Reading:
                 name,
                 self._name(getattr(proto, "overload", "")),
             )
-            versions = {each.version for each in proto.opset_import if each.domain in _ONNX}
+            versions = {opset.version for opset in proto.opset_import if opset.domain in _ONNX}
             if versions - {self._opset}:
                 message = f"expected operators of opset {self._opset}, received another"
                 self._refuse(where, message)
@@ -379,7 +379,7 @@ class _Reading:
             nodes = list[Node]()
             for node in proto.node:
                 # Before what is in them is read: functions that call each other there double.
-                if any(each.HasField("g") or len(each.graphs) for each in node.attribute):
+                if any(setting.HasField("g") or len(setting.graphs) for setting in node.attribute):
                     op = self._name(node.op_type)
                     message = f"rnnspec does not read {brief(op)} inside of a function"
                     self._refuse(f"{where}.{self._name(node.name) or op}", message, "E701")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import permutations
@@ -19,8 +20,8 @@ from rnnspec.importing.graph.reader import Budget, read_in_order
 from rnnspec.importing.graph.values import NAMES_OF_AXES
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
-from rnnspec.importing.onnx.original import Layout, Result, open_file
-from rnnspec.importing.onnx.reader import OPERATORS, Reader
+from rnnspec.importing.onnx.original import Layout, OutputLayout, open_file
+from rnnspec.importing.onnx.reader import OPERATORS, OnnxReader
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 from rnnspec.ir.text import type_name
@@ -83,8 +84,9 @@ def read_file(path: Path, name: str) -> Imported:
         what = f"what the file returns for fewer than {least} steps"
         account.leave(what, reason="the windows of the spec need as many")
     account.check()
-    names = {node.name: given for step, node in pairs if (given := _name_of(step))}
-    unique = {ours: own for ours, own in names.items() if list(names.values()).count(own) == 1}
+    names = {node.name: label for step, node in pairs if (label := _name_of(step))}
+    counts = Counter(names.values())
+    unique = {name: label for name, label in names.items() if counts[label] == 1}
     form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
     first, *others = graph.inputs
@@ -92,7 +94,7 @@ def read_file(path: Path, name: str) -> Imported:
         scope.probes.setting,
         first,
         next((info for info in others if info.name == reader.lengths), None),
-        tuple(Result(name, value.axes) for name, value in reader.results),
+        tuple(OutputLayout(name, value.axes) for name, value in reader.results),
     )
     return replace(
         imported,
@@ -102,21 +104,21 @@ def read_file(path: Path, name: str) -> Imported:
     )
 
 
-def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
-    """Return what a graph is, with the input laid out as the graph takes it."""
+def _read(source: str, graph: Graph) -> tuple[Account, OnnxReader]:
+    """Return a graph as layers, with the input laid out as the graph takes it."""
     account, name = Account(source), brief(graph.inputs[0].name) if graph.inputs else ""
     budget = Budget(source, graph.arrays.values())
 
-    def read(tried: Account, probes: Probes) -> Reader:
+    def read(tried: Account, probes: Probes) -> OnnxReader:
         budget.spend(probes.cost)
-        reader = Reader(tried, graph, probes, budget)
+        reader = OnnxReader(tried, graph, probes, budget)
         reader.read()
         if not reader.results and not tried.problems:
             tried.refuse("the graph", "expected the output of a layer, received none", "E704")
         if not tried.problems:
             _check_names(tried, graph.inputs[0], probes.setting)
         layers = [step.layer for step in reader.scope.steps.values()]
-        if not tried.problems and not any(isinstance(each, nodes.Recurrent) for each in layers):
+        if not tried.problems and not any(isinstance(layer, nodes.Recurrent) for layer in layers):
             tried.refuse("the graph", "expected a recurrent layer, received none", "E701")
         return reader
 
@@ -175,13 +177,13 @@ def _check_names(account: Account, info: Info, setting: Setting) -> None:
     names = dict(zip(setting.order, info.dims or (), strict=False))
     others = {"T": _BATCH, "B": _STEPS}
     if any(re.fullmatch(others[letter], str(names.get(letter)), re.IGNORECASE) for letter in "TB"):
-        own = ", ".join(map(str, names.values()))
+        file_axes = ", ".join(map(str, names.values()))
         order = ", ".join(NAMES_OF_AXES[letter] for letter in setting.order)
-        message = f"the file calls its axes ({own}), but its layers take them as ({order})"
+        message = f"the file calls its axes ({file_axes}), but its layers take them as ({order})"
         account.refuse(brief(info.name), f"{message}; expected the same of both", "E704")
 
 
-def _name_results(reader: Reader) -> list[tuple[str, Any]]:
+def _name_results(reader: OnnxReader) -> list[tuple[str, Any]]:
     """Return the results, with names if there are several."""
     if len(reader.results) == 1:
         return [("", reader.results[0][1])]
@@ -189,11 +191,11 @@ def _name_results(reader: Reader) -> list[tuple[str, Any]]:
     # Layers without a name of their own are numbered.
     names = [f"{name}_head" if re.fullmatch(r".*_\d+", name) else name for name in names]
     usable = all(map(is_layer_name, names)) and len(set(names)) == len(names)
-    taken = names if usable else [f"output_{i}" for i in range(len(names))]
-    return [(name, value) for name, (_, value) in zip(taken, reader.results, strict=True)]
+    result_names = names if usable else [f"output_{i}" for i in range(len(names))]
+    return [(name, value) for name, (_, value) in zip(result_names, reader.results, strict=True)]
 
 
-def _network_input(account: Account, reader: Reader, arranged: Arranged) -> nodes.Input:
+def _network_input(account: Account, reader: OnnxReader, arranged: Arranged) -> nodes.Input:
     """Return the input, with its length if the file fixes it."""
     scope = reader.scope
     setting = scope.probes.setting
@@ -203,14 +205,12 @@ def _network_input(account: Account, reader: Reader, arranged: Arranged) -> node
         account.infer(f"input.length {fixed}: the file takes sequences of {fixed} steps alone")
     if (rows := setting.size("B")) is not None:
         account.infer(f"any number of sequences; the file takes {rows} at a time")
-    letters = "BT" if setting.tokens else "BTF"
-    axes, usual = ([NAMES_OF_AXES[letter] for letter in each] for each in (setting.order, letters))
-    scope.infer_axes("the file takes", axes, usual)
+    scope.infer_axes("the file takes", setting.order, "BT" if setting.tokens else "BTF")
     if masked and (scope.is_counted or reader.lengths):
-        own = f"; the file takes lengths as its input {brief(reader.lengths)}"
+        lengths_remark = f"; the file takes lengths as its input {brief(reader.lengths)}"
         account.infer(
             "padding is skipped wherever it is; in the file it is at the end alone"
-            + own * bool(reader.lengths)
+            + lengths_remark * bool(reader.lengths)
         )
     first = arranged.steps[0].layer
     if isinstance(first, nodes.Embedding):
@@ -225,9 +225,9 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
     """Return the canonical arrays of the layers."""
     arrays: dict[str, Array] = {}
     for step, node in pairs:
-        own = dict(step.arrays or {})
+        stored = dict(step.arrays or {})
         for param in params(node):
-            array = own.pop(param.name, None)
+            array = stored.pop(param.name, None)
             if array is None or array.shape != param.shape:
                 shape = "none" if array is None else array.shape
                 message = f"{param.name}: expected {param.shape}, received {shape}"
@@ -256,7 +256,7 @@ _MASKED = (nodes.Recurrent, nodes.Attention, nodes.Pooling, nodes.Conv, nodes.Wi
 
 
 def _check_masks(
-    account: Account, reader: Reader, pairs: Sequence[tuple[Step, nodes.Layer]]
+    account: Account, reader: OnnxReader, pairs: Sequence[tuple[Step, nodes.Layer]]
 ) -> None:
     """Refuse layers that see padding where those of the language leave it out."""
     masked = {reader.scope.steps[at].op.where: value for at, value in reader.scope.masked.items()}

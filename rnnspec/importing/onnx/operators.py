@@ -66,7 +66,7 @@ def _fits(value: Any, kind: str) -> bool:
         return False
     if kind in _CLASSES:
         return isinstance(value, single)
-    return isinstance(value, tuple) and all(isinstance(each, single) for each in value)
+    return isinstance(value, tuple) and all(isinstance(element, single) for element in value)
 
 
 @cache

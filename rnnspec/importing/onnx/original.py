@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class OutputLayout:
     """An output, and the letter of the network's output that each of its axes is.
 
     An axis of size 1 may have none, and F may be missing.
@@ -40,7 +40,7 @@ class Layout:
     setting: Setting
     first: Info
     lengths: Info | None
-    results: tuple[Result, ...]
+    results: tuple[OutputLayout, ...]
 
     def feed(self, batch: Array) -> dict[str, Array]:
         """Return the inputs for a batch of the network."""
@@ -64,7 +64,7 @@ class Layout:
             laid_out.append(array if "F" in letters else array[..., None])
         if len(laid_out) == 1:
             return laid_out[0]
-        return np.concatenate([each.reshape(len(each), -1) for each in laid_out], axis=1)
+        return np.concatenate([array.reshape(len(array), -1) for array in laid_out], axis=1)
 
 
 def _dtype(info: Info) -> str:
@@ -72,7 +72,7 @@ def _dtype(info: Info) -> str:
 
 
 def open_file(path: Path, layout: Layout) -> Callable[[Array], Array]:
-    """Return what computes the output of a file for a batch of its network."""
+    """Return a function from a batch of a network to the output of its file."""
     from rnnspec.backends.onnx.session import open_limited
 
     session: Any = open_limited(_live_model(path))
@@ -104,7 +104,7 @@ def _live_model(path: Path) -> bytes:
     for body in (proto.graph, *proto.functions):
         needed = _keep_live(body, contents)
         if body is proto.graph:
-            inputs = [each for each in body.input if each.name in needed]
+            inputs = [value for value in body.input if value.name in needed]
             del body.input[:]
             body.input.extend(inputs)
     data: bytes = proto.SerializeToString()
@@ -115,27 +115,27 @@ def _keep_live(body: Any, contents: Contents) -> set[str]:
     """Remove nodes that no output of a graph or a function needs; return the names it takes."""
     makers = {name: node for node in body.node for name in node.output if name}
     is_graph = hasattr(body, "initializer")
-    waiting = [each.name for each in body.output] if is_graph else list(body.output)
+    waiting = [output.name for output in body.output] if is_graph else list(body.output)
     live, needed = set[int](), set(waiting)
     while waiting:
         node = makers.get(waiting.pop())
         if node is None or id(node) in live:
             continue
         live.add(id(node))
-        taken = set(node.input)
+        inputs = set(node.input)
         for attribute in node.attribute:
             # A field that is not there would be made by changing what is in it.
             graphs = [attribute.g] if attribute.HasField("g") else attribute.graphs
             for graph in graphs:
-                taken |= _keep_live(graph, contents)
+                inputs |= _keep_live(graph, contents)
             tensors = [attribute.t] if attribute.HasField("t") else attribute.tensors
             for tensor in tensors:
                 contents.fill(tensor)
-        waiting.extend(taken - needed)
-        needed |= taken
-    kept = [node for node in body.node if id(node) in live]
+        waiting.extend(inputs - needed)
+        needed |= inputs
+    live_nodes = [node for node in body.node if id(node) in live]
     del body.node[:]
-    body.node.extend(kept)
+    body.node.extend(live_nodes)
     if is_graph:
         arrays = [tensor for tensor in body.initializer if tensor.name in needed]
         for tensor in arrays:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import brief
 from rnnspec.importing.graph import numbers
-from rnnspec.importing.graph.bounds import bounded, number, size_of
+from rnnspec.importing.graph.bounds import interval, number, size_of
 from rnnspec.importing.graph.graph import Graph, Node
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import HANDLED, OperatorReader
@@ -18,7 +18,6 @@ from rnnspec.importing.graph.values import (
     Tensor,
     Unknown,
     describe,
-    name_axis,
 )
 from rnnspec.importing.onnx import scans
 from rnnspec.importing.onnx.recurrent import check_settings, read_recurrent
@@ -52,7 +51,7 @@ OPERATORS = HANDLED | {*_RECURRENT, "If"}
 """The operators that are read."""
 
 
-class Reader:
+class OnnxReader:
     """The values so far, by their names.
 
     ``results`` are the outputs, ``lengths`` is the name of an input of lengths, empty if there is
@@ -94,14 +93,14 @@ class Reader:
 
     def _leave_unused(self, needed: Sequence[Node]) -> None:
         """Name the inputs and the arrays that no output needs."""
-        taken = {info.name for info in self._graph.outputs}
-        taken.update(name for node in needed for name in node.taken_names)
+        used = {info.name for info in self._graph.outputs}
+        used.update(name for node in needed for name in node.input_names)
         unused = [("input", info.name) for info in self._graph.inputs]
         # Those that are not weights are what a tool that simplifies graphs has left behind.
         weights = (n for n, array in self._graph.arrays.items() if array.dtype.kind == "f")
         unused += [("array", name) for name in weights if self._graph.arrays[name].ndim]
         for kind, name in unused:
-            if name not in taken:
+            if name not in used:
                 self.scope.account.leave(f"{kind} {brief(name)}", reason="no output needs it")
 
     def _refuse(self) -> None:
@@ -141,7 +140,7 @@ class Reader:
             scope.is_counted = True
 
     def _is_repeated(self, at: int) -> bool:
-        """Return whether a layer takes a vector that was repeated, which has no padding."""
+        """True if a layer takes a vector that was repeated, which has no padding."""
         while at:
             if isinstance(self.scope.steps[at].layer, nodes.Repeat):
                 return True
@@ -155,8 +154,8 @@ class Reader:
             if not self.scope.probes.setting.at_end:
                 raise RestartError(at_end=True)
             self.lengths = info.name
-            arrays = tuple(each.astype(info.dtype) for each in lengths)
-            return Known(arrays, bounds=bounded(number(0), size_of(self.scope.probes.steps)))
+            arrays = tuple(counts.astype(info.dtype) for counts in lengths)
+            return Known(arrays, bounds=interval(number(0), size_of(self.scope.probes.steps)))
         return Argument(info.name)
 
     def _read_nodes(self, graph: Graph, needed: Sequence[Node]) -> None:
@@ -169,17 +168,14 @@ class Reader:
             try:
                 outputs = self._outputs(node, inputs)
             except RefusedError as refused:
-                self._note_refusal(node, refused)
+                # The reason may be a node before it.
+                cause = refused.origin if isinstance(refused.origin, Node) else node
+                if all(other is not refused for _, other in self._refused):
+                    self._refused.append((cause, refused))
                 outputs = (Unknown(),) * len(node.outputs)
             self._budget.spend_on(outputs, inputs)
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
-
-    def _note_refusal(self, node: Node, refused: RefusedError) -> None:
-        """Note why a node is refused; the reason may be a node before it."""
-        cause = refused.origin if isinstance(refused.origin, Node) else node
-        if all(other is not refused for _, other in self._refused):
-            self._refused.append((cause, refused))
 
     def _outputs(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
         if node.domain:
@@ -188,7 +184,7 @@ class Reader:
                 f"rnnspec does not support {brief(node.op)} of the domain {domain}", "E701"
             )
         if node.op == "Scan" and scans.cell_of(node) is not None:
-            if any(isinstance(each, Unknown) for each in inputs):
+            if any(isinstance(value, Unknown) for value in inputs):
                 return (Unknown(),) * len(node.outputs)
             return scans.read_scan(self.scope, node, inputs, self._values.get)
         if node.op in _LOOPS and not (node.op == "If" and isinstance(inputs[0], Unknown)):
@@ -196,7 +192,7 @@ class Reader:
         if node.op.startswith(_QUANTIZED):
             message = "expected exact arrays; import the model that the file was quantized from"
             raise RefusedError(f"{node.op} is of a quantized model: {message}", "E701")
-        if any(isinstance(each, Unknown) for each in inputs):
+        if any(isinstance(value, Unknown) for value in inputs):
             # What rnnspec does not support whatever it is given is refused all the same.
             if node.op in _RECURRENT:
                 check_settings(node)
@@ -247,8 +243,7 @@ class Reader:
             solid = scope.keep_last_step(solid, [result.at for _, result in self.results])
             letters_of_result = "BTF" if scope.is_sequence(solid.at) else "BF"
         where = brief(name) if len(self._graph.outputs) > 1 else ""
-        usual = list(map(name_axis, letters_of_result))
-        scope.infer_axes("the file returns", list(map(name_axis, solid.axes)), usual, where)
+        scope.infer_axes("the file returns", solid.axes, letters_of_result, where)
         self.results.append((name, solid))
 
 
@@ -261,5 +256,5 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         result.append(node)
         is_layer = node.op == "Scan" and scans.cell_of(node) is not None
         if node.domain or node.op not in ("Loop", "Scan") or is_layer:
-            needed.update(node.taken_names)
+            needed.update(node.input_names)
     return result[::-1]

@@ -72,8 +72,8 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     cell, way, layout = check_settings(node)
     number = 2 if way == "bidirectional" else 1
     w, r, b, p = (
-        _constant(each, what)
-        for each, what in (
+        _constant(value, what)
+        for value, what in (
             (kernel, "W"),
             (recurrent_kernel, "R"),
             (bias, "B"),
@@ -92,8 +92,8 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         message = f"W: expected {scope.features(value)} features, received {w.shape[2]}"
         raise RefusedError(message, "E707")
     states = (number, scope.probes.rows[0], units)
-    for each in more[:2] if node.op == "LSTM" else more[:1]:
-        _check_state(scope, each, (states[1], number, units) if layout else states)
+    for state in more[:2] if node.op == "LSTM" else more[:1]:
+        _check_state(scope, state, (states[1], number, units) if layout else states)
     seen = _SeenSteps(scope, value, lengths)
     backward = (seen.is_backward() != (way == "reverse")) if number == 1 else False
     if number == 2 and seen.is_backward():
@@ -175,7 +175,7 @@ class _SeenSteps:
         self._backward = False
         if full and self._is_like(plain):
             return
-        if full and self._is_like([each[:, ::-1] for each in plain]):
+        if full and self._is_like([steps[:, ::-1] for steps in plain]):
             self._backward = True
             return
         self.masked = True
@@ -192,14 +192,14 @@ class _SeenSteps:
             )
 
     def is_backward(self) -> bool:
-        """Return whether the steps come from the last to the first."""
+        """True if the steps come from the last to the first."""
         return self._backward
 
     def _is_like(self, orders: Sequence[Array]) -> bool:
         return all(map(np.array_equal, self._orders, orders))
 
     def _sees(self, rows: Sequence[Sequence[Array]]) -> bool:
-        """Return whether the real steps of each sequence come first, in some order."""
+        """True if the real steps of each sequence come first, in some order."""
         for order, lengths, of_probe in zip(self._orders, self._lengths, rows, strict=True):
             for seen, length, steps in zip(order, lengths, of_probe, strict=True):
                 if not np.array_equal(seen[: len(steps)], steps):

@@ -47,8 +47,8 @@ def cell_of(node: Node) -> tuple[nodes.Cell, tuple[str, ...]] | None:
     states = len(node.inputs) - scanned
     if states not in (1, 2) or scanned not in (1, 2) or len(body.inputs) != len(node.inputs):
         return None
-    steps = [(each.op, each.attributes, each.inputs, each.outputs) for each in body.nodes]
-    names = ([info.name for info in each] for each in (body.inputs, body.outputs))
+    steps = [(step.op, step.attributes, step.inputs, step.outputs) for step in body.nodes]
+    names = ([info.name for info in infos] for infos in (body.inputs, body.outputs))
     form, outer = _form(steps, *names)
     cell = _cells(states, masked=scanned == 2).get(form)
     return None if cell is None else (cell, outer)
@@ -75,12 +75,12 @@ def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
             layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
             body = step_body(layer, "", masked=masked)
             steps = [
-                (each.operator, dict(each.attributes), each.inputs, each.outputs)
+                (call.operator, dict(call.attributes), call.inputs, call.outputs)
                 for block in body.blocks
-                for each in block
-                if not hasattr(each, "text")
+                for call in block
+                if not hasattr(call, "text")
             ]
-            names = ([value.name for value in each] for each in (body.inputs, body.outputs))
+            names = ([value.name for value in values] for values in (body.inputs, body.outputs))
             forms[_form(steps, *names)[0]] = cell
     return forms
 
@@ -103,18 +103,18 @@ def _form(
                 places[name] = ("outside", len(outer))
                 outer.append(name)
             continue
-        op, attributes, taken, made = step
-        if missing := [each for each in taken if each and each not in places]:
+        op, attributes, inputs, outputs = step
+        if missing := [name for name in inputs if name and name not in places]:
             waiting += reversed(missing)
             continue
         waiting.pop()
-        values = tuple(places.get(each) for each in taken)
+        values = tuple(places.get(name) for name in inputs)
         if op == "Identity":
             places[name] = values[0]
             continue
         settings = tuple(sorted((key, _plain(value)) for key, value in attributes.items()))
         form.append((op, settings, values))
-        places |= {each: (len(form), i) for i, each in enumerate(made) if each}
+        places |= {name: (len(form), i) for i, name in enumerate(outputs) if name}
     return (*form, tuple(places[name] for name in outputs)), tuple(outer)
 
 
@@ -178,7 +178,7 @@ def read_scan(
 
 
 def _is_backward(node: Node) -> bool:
-    """Return whether a ``Scan`` goes from the last step to the first.
+    """True if a ``Scan`` goes from the last step to the first.
 
     Raises:
         RefusedError: it goes along other axes, or writes in another direction than it reads.
@@ -191,7 +191,7 @@ def _is_backward(node: Node) -> bool:
         node.attributes.get(key) or (0,) * count
         for key, count in zip(_DIRECTIONS, (scanned, 1), strict=True)
     ]
-    directions = {way for each in ways for way in each}
+    directions = {way for ways_of_one in ways for way in ways_of_one}
     if len(directions) != 1:
         raise RefusedError("expected one direction of all that a Scan reads and writes", "E703")
     return directions == {1}
@@ -206,8 +206,8 @@ def _product(scope: Scope, value: Tensor) -> tuple[Array, Array | None, int]:
     step = scope.steps.get(value.at)
     match step.layer if step else None:
         case nodes.Dense(activation="linear", tied=None) if step is not None:
-            own = scope.arrays_of(scope.steps[value.at])
-            return own["kernel"], own.get("bias"), step.sources[0]
+            arrays = scope.arrays_of(scope.steps[value.at])
+            return arrays["kernel"], arrays.get("bias"), step.sources[0]
         case _:
             message = "expected the product of a kernel and the steps as what a Scan takes"
             raise RefusedError(f"{message}, received {describe(value)} of another layer")
@@ -254,8 +254,8 @@ def _check_steps(scope: Scope, value: Tensor, real: Value) -> bool:
     for steps, mask, flags in columns:
         seen = np.where(steps >= 0, np.take_along_axis(mask, steps.clip(0), 1), False)
         in_order = (
-            np.array_equal(row[kept], np.flatnonzero(own))
-            for row, kept, own in zip(steps, seen, mask, strict=True)
+            np.array_equal(row[is_seen], np.flatnonzero(is_real))
+            for row, is_seen, is_real in zip(steps, seen, mask, strict=True)
         )
         if not np.array_equal(flags, seen.T[..., None]) or not all(in_order):
             raise RefusedError("expected the real steps in their order, received others")

@@ -60,7 +60,7 @@ class TensorError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class StoredTensor:
     """A view of a storage: ``offset``, ``shape`` and ``stride`` count elements, not bytes."""
 
     key: str
@@ -98,13 +98,13 @@ class Tensor:
             raise TensorError(message)
         strides = tuple(step * dtype.itemsize for step in self.stride)
         start = self.offset * dtype.itemsize if needed else 0
-        found: Array = np.ndarray(self.shape, dtype, storage, start, strides)
+        array: Array = np.ndarray(self.shape, dtype, storage, start, strides)
         if self.type == BFLOAT16:
-            return (found.astype(np.uint32) << 16).view(np.float32)
-        return found
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array
 
 
-def tensor_of(value: Any) -> Tensor | None:
+def tensor_of(value: Any) -> StoredTensor | None:
     """Return the tensor that an object of a pickle stands for, or None.
 
     Raises:
@@ -128,7 +128,7 @@ def tensor_of(value: Any) -> Tensor | None:
             return None
 
 
-def _tensor(stored: Any, dtype: Any, offset: Any, shape: Any, stride: Any) -> Tensor:
+def _tensor(stored: Any, dtype: Any, offset: Any, shape: Any, stride: Any) -> StoredTensor:
     match stored:
         case Persistent(id=("storage", Global() as kind, str() as key, *_)):
             type_ = storage_type(dtype if isinstance(dtype, Global) else kind)
@@ -140,7 +140,7 @@ def _tensor(stored: Any, dtype: Any, offset: Any, shape: Any, stride: Any) -> Te
     # Without its empty axes, which NumPy does not consider either.
     if math.prod(max(size, 1) for size in sizes) >= _LARGEST:
         raise TensorError("expected the shape of a tensor that fits in memory")
-    return Tensor(key, type_, offset, sizes, steps)
+    return StoredTensor(key, type_, offset, sizes, steps)
 
 
 def item_size(type_: str) -> int:
@@ -176,7 +176,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _LONGEST_PICKLE = 2**28
 _FREE_PICKLE = 2**20
 MOST_TIMES, FREE = 8, 2**26
-"""What is read has at most so many times the size of the file, and so many bytes more."""
+"""The most bytes that are read: so many times the size of the file, and so many more."""
 _ZIP = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -255,12 +255,12 @@ def _read_zip(stream: BinaryIO, view: memoryview) -> Parts:
             raise PickleError(f"expected a pickle of at most {longest:,} bytes")
         content = read_pickle(BytesIO(parts.read(pickle)))
         start = f"{root}data/"
-        found = {
+        storages = {
             name.removeprefix(start): parts.read(info)
             for name, info in infos.items()
             if name.startswith(start)
         }
-    return content, found
+    return content, storages
 
 
 @dataclass(slots=True)
@@ -277,10 +277,10 @@ class _Members:
         start = info.header_offset + _LOCAL_HEADER.size + name + extra
         stored = info.compress_type == zipfile.ZIP_STORED
         length = info.file_size if stored else info.compress_size
-        found = self.view[start : start + length]
-        if magic != _ZIP or len(found) != length:
+        content = self.view[start : start + length]
+        if magic != _ZIP or len(content) != length:
             raise PickleError(f"member {brief(info.filename)} is cut short")
-        return found if stored else self._inflate(found, info)
+        return content if stored else self._inflate(content, info)
 
     def _inflate(self, packed: memoryview, info: zipfile.ZipInfo) -> memoryview:
         # torch.save compresses nothing, but torch.load reads what others have compressed since.
@@ -290,10 +290,10 @@ class _Members:
         if self.left < 0:
             raise PickleError("its members are too large for the size of the file")
         # One more than declared, as 0 would be no limit.
-        found = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
-        if len(found) != info.file_size or zlib.crc32(found) != info.CRC:
+        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
+        if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
             raise PickleError(f"member {brief(info.filename)} is broken")
-        return memoryview(found)
+        return memoryview(content)
 
 
 def _read_pickles(stream: mmap.mmap, view: memoryview) -> Parts:
@@ -308,20 +308,20 @@ def _read_pickles(stream: mmap.mmap, view: memoryview) -> Parts:
         raise PickleError("expected the keys of the storages, a list of strings")
     # The size of an element is in the pickle alone, at the tensors that use a storage.
     sizes = dict(_element_sizes(stored))
-    found, at = dict[str, memoryview](), stream.tell()
+    storages, at = dict[str, memoryview](), stream.tell()
     for key in keys:
         (number,) = struct.unpack("<q", view[at : at + 8])
         length = number * sizes.get(key, 4)
-        found[key] = view[at + 8 : at + 8 + length]
-        if number < 0 or len(found[key]) != length:
+        storages[key] = view[at + 8 : at + 8 + length]
+        if number < 0 or len(storages[key]) != length:
             raise PickleError("a storage is cut short")
         at += 8 + length
-    return content, found
+    return content, storages
 
 
 def _element_sizes(persistent: list[Any]) -> Iterator[tuple[str, int]]:
-    for each in persistent:
-        match each:
+    for reference in persistent:
+        match reference:
             case ("storage", Global() as kind, str() as key, *_):
                 yield key, item_size(storage_type(kind))
             case _:  # the source of a pickled module

@@ -21,7 +21,7 @@ from rnnspec.importing.torch.state_dict import (
     Matrix,
     Module,
     Norm,
-    Stack,
+    RecurrentModule,
     Tied,
 )
 from rnnspec.ir import nodes
@@ -38,35 +38,28 @@ if TYPE_CHECKING:
 
 
 def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str, Entry]]]:
-    """Yield what corresponds to a layer of a network: its name, its module, and its arrays.
+    """Yield the name, the module and the arrays of each layer of a network.
 
     The arrays of a layer of a stack have the names ``weight_ih``, ``forward.weight_ih`` and so on.
     """
     for module in modules:
         match module:
-            case Stack():
+            case RecurrentModule():
                 for index, directions in enumerate(module.layers):
                     prefixes = ("",) if len(directions) == 1 else ("forward.", "backward.")
                     arrays = {
-                        prefix + own: entry
+                        prefix + name: entry
                         for prefix, direction in zip(prefixes, directions, strict=True)
-                        for own, entry in direction.items()
+                        for name, entry in direction.items()
                     }
                     yield f"{module.name}[{index}]", module, arrays
             case Matrix() | Convolution() | Norm() | BatchNorm() | Tied():
-                own = {each.name: getattr(module, each.name) for each in fields(module)}
-                yield (
-                    module.name,
-                    module,
-                    {
-                        key: entry
-                        for key, entry in own.items()
-                        if key != "name" and entry is not None
-                    },
-                )
+                values = {field.name: getattr(module, field.name) for field in fields(module)}
+                name = values.pop("name")
+                yield name, module, {key: entry for key, entry in values.items() if entry}
             case Attention(name, hidden, query):
-                own = dict(next(parts([hidden]))[2]) if hidden else {}
-                yield name, module, {**own, "query": query.weight}
+                arrays = dict(next(parts([hidden]))[2]) if hidden else {}
+                yield name, module, {**arrays, "query": query.weight}
             case _:
                 assert_never(module)
 
@@ -81,8 +74,8 @@ def _slots(layer: Layer) -> Iterator[Slot]:
         return
     for slot in torch_slots(layer):
         # Of an attention, the query has a module of its own.
-        own = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
-        yield replace(slot, path=own)
+        path = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
+        yield replace(slot, path=path)
 
 
 def canonical(layer: Layer, arrays: Mapping[str, Entry]) -> dict[str, Array]:
@@ -121,24 +114,25 @@ def arrays_of(
         UsageError: one cannot be read.
     """
     layers = layers_with_arrays(network)
-    found = _merge(layers, list(parts(listed)), account)
-    if len(layers) != len(found):
+    listed_parts = _merge(layers, list(parts(listed)), account)
+    if len(layers) != len(listed_parts):
+        names = few([layer.name for layer in layers])
         message = (
-            f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
-            f"received those of {len(found)}: {few([each[0] for each in found])}"
+            f"expected the arrays of {len(layers)} layers ({names}), "
+            f"received those of {len(listed_parts)}: {few([part[0] for part in listed_parts])}"
         )
-        more = len(found) > len(layers)
+        more = len(listed_parts) > len(layers)
         way_out = account.way_out(["MODULE.*"]) if more else account.reminder()
         account.refuse("the model", message + way_out, "E706" if more else "E705")
         account.check()
-    pairs = list(zip(layers, found, strict=True))
+    pairs = list(zip(layers, listed_parts, strict=True))
     for layer, part in pairs:
         _compare(layer, part, account)
     account.check()
     arrays = dict[str, "Array"]()
     try:
-        for layer, (where, module, own) in pairs:
-            for key, array in canonical(layer, own).items():
+        for layer, (where, module, stored) in pairs:
+            for key, array in canonical(layer, stored).items():
                 arrays[key] = packed(array)
             became = Became(where, class_of(module), f"{layer.name} ({type_name(layer)})")
             account.became.append(became)
@@ -151,9 +145,9 @@ def arrays_of(
     return arrays
 
 
-def _merge(layers: Sequence[Layer], found: list[Part], account: Account) -> list[Part]:
+def _merge(layers: Sequence[Layer], listed_parts: list[Part], account: Account) -> list[Part]:
     """Put together the modules of one layer, and leave out the weight that a layer shares."""
-    merged, rest, tables = list[Part](), list(found), dict[str, Entry]()
+    merged, rest, tables = list[Part](), list(listed_parts), dict[str, Entry]()
     for layer in layers:
         if not rest:
             break
@@ -187,7 +181,7 @@ def _merge(layers: Sequence[Layer], found: list[Part], account: Account) -> list
 
 
 def is_equal(one: Entry, other: Entry | None) -> bool:
-    """Return whether two arrays are equal."""
+    """True if two arrays are equal."""
     return other is not None and (
         one.shape == other.shape and np.array_equal(one.read(), other.read())
     )
@@ -195,17 +189,16 @@ def is_equal(one: Entry, other: Entry | None) -> bool:
 
 def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
     """Refuse a module that is not the layer of the network at its place."""
-    where, _, own = part
+    where, _, arrays = part
     cell = layer.cell if isinstance(layer, nodes.Recurrent) else None
     if isinstance(cell, nodes.GRU) and not cell.reset_after:
         message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"
         account.refuse(where, message, "E703")
-    wanted, received = expected_shapes(layer), {name: entry.shape for name, entry in own.items()}
-    if wanted != received:
-        message = (
-            f"expected {layer.name} with {_list_shapes(wanted)}, received {_list_shapes(received)}"
-        )
-        account.refuse(where, message, "E707")
+    expected = expected_shapes(layer)
+    received = {name: entry.shape for name, entry in arrays.items()}
+    if expected != received:
+        message = f"expected {layer.name} with {_list_shapes(expected)}"
+        account.refuse(where, f"{message}, received {_list_shapes(received)}", "E707")
 
 
 def expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
@@ -217,13 +210,13 @@ def expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
 
 
 def _list_shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{own} {shape}" for own, shape in shapes.items())
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 
 def class_of(module: Module) -> str:
     """Return the class of a module in PyTorch."""
     match module:
-        case Stack():
+        case RecurrentModule():
             return f"nn.{module.kind}"
         case Matrix(bias=None):
             return "nn.Embedding or nn.Linear without bias"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.importing.torch.operators import Operators
-    from rnnspec.importing.torch.values import Given
+    from rnnspec.importing.torch.values import Arguments
     from rnnspec.words import Activation, Statistic, WindowStatistic
 
 
@@ -92,14 +92,16 @@ def _pool_all(statistic: Statistic) -> Callable[..., Value]:
     return run
 
 
-def _activation(activation: Activation) -> Callable[..., Value]:
+def _activation(kind: str, activation: Activation) -> Callable[..., Value]:
+    """Return the function of an activation whose module is of the class ``kind``."""
+
     def apply(m: Operators, x: Any, *settings: Any, inplace: bool = False, **named: Any) -> Value:
         del inplace  # the result is the same
-        wanted = _SETTINGS.get(activation, {})
-        given = dict(zip(wanted, settings, strict=False)) | named
-        if given.get("threshold", 0) > wanted.get("threshold", 0):
-            del given["threshold"]  # closer still
-        if len(settings) > len(wanted) or any(wanted.get(k) != v for k, v in given.items()):
+        defaults: dict[str, Any] = layers.SETTINGS.get(kind, {})
+        values = dict(zip(defaults, settings, strict=False)) | named
+        if values.get("threshold", 0) > defaults.get("threshold", 0):
+            del values["threshold"]  # closer still
+        if len(settings) > len(defaults) or any(defaults.get(k) != v for k, v in values.items()):
             raise RefusedError("expected the default settings, received others", "E703")
         return layers.activate(m, x, activation)
 
@@ -116,7 +118,7 @@ def _clamp(m: Operators, x: Any, min: Any = None, max: Any = None) -> Value:  # 
         if max is not None or not isinstance(min, int | float) or not 0 <= min <= 1:
             message = f"expected lengths of at least 1, received limits {min} and {max}"
             raise RefusedError(message, "E703")
-        lengths: Known = m.run("Max", x, min)
+        lengths = m.compute("Max", x, min)
         name = lengths.name if min < 1 else f"{masks.AT_LEAST_ONE}{lengths.name}"
         return replace(lengths, name=name)
     return _between(m, x, min, max)
@@ -156,20 +158,6 @@ def _softmax(activation: Literal["softmax", "log_softmax"]) -> Callable[..., Val
     return apply
 
 
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "elu": {"alpha": 1.0},
-    "softplus": {"beta": 1, "threshold": 20},
-}
-
-
-_ACTIVATIONS: dict[str, Activation] = {
-    "relu": "relu", "relu_": "relu", "tanh": "tanh", "sigmoid": "sigmoid", "softsign": "softsign",
-    "silu": "silu", "selu": "selu", "elu": "elu", "hardsigmoid": "hard_sigmoid",
-    "softplus": "softplus",
-    "exp": "exponential",
-}  # fmt: skip
-
-
 # Calls
 
 _SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
@@ -192,13 +180,13 @@ _SHAPES = (
 )
 
 
-def call_function(m: Operators, name: str, given: Given) -> Value:
-    """Return the result of a function or a method; ``given`` is None if its arguments were refused.
+def call_function(m: Operators, name: str, arguments: Arguments) -> Value:
+    """Return the result of a function or a method; ``arguments`` are None if refused.
 
     Raises:
         RefusedError: rnnspec does not support it, or not in this place.
     """
-    args, kwargs = given or ((), {})
+    args, kwargs = arguments or ((), {})
     values = (*args, *kwargs.values())
     if name in _SIZES.split() and any(isinstance(value, Beside) for value in values):
         others = [v for v in values if isinstance(v, Value) and not isinstance(v, Beside)]
@@ -211,18 +199,18 @@ def call_function(m: Operators, name: str, given: Given) -> Value:
     function = _CALLS.get(name)
     if function is None:
         raise lacks_operation(name)
-    if given is None:
+    if arguments is None:
         return Unknown()
     first = {
         "input": "x", "tensor": "x", "tensors": "x", "self": "x", "other": "y", "axis": "dim",
         "keepdims": "keepdim", "exponent": "y",
     }  # fmt: skip
     renamed = {first.get(key, key): value for key, value in kwargs.items()}
-    wanted = signature(function)
+    accepted = signature(function)
     # PyTorch passes on arguments that nobody gave.
-    needed = {k: v for k, v in renamed.items() if v is not None or k in wanted.parameters}
+    needed = {k: v for k, v in renamed.items() if v is not None or k in accepted.parameters}
     try:
-        bound = wanted.bind(m, *args, **needed)
+        bound = accepted.bind(m, *args, **needed)
     except TypeError as error:
         message = f"'{name}': expected other arguments: {error}"
         raise RefusedError(message, "E703") from None
@@ -235,7 +223,7 @@ def call_function(m: Operators, name: str, given: Given) -> Value:
 _CALLS: dict[str, Callable[..., Value]] = {
     **{name: joins.write_out(name, op) for name, op in joins.WRITTEN_OUT.items()},
     **{name: joins.write_out_steps(name) for name in joins.COMPOSED},
-    **dict.fromkeys(_SAME.split(), shapes.same),
+    **dict.fromkeys(_SAME.split(), shapes.pass_on),
     **dict.fromkeys(("float", "double"), masks.cast),
     **dict.fromkeys(("long", "int"), masks.long),
     **dict.fromkeys(("dim", "ndimension", "len"), masks.rank),
@@ -248,7 +236,13 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "repeat": shapes.repeat("Tile"),
     "expand": shapes.repeat("Expand"),
     **dict.fromkeys(("reshape", "view"), shapes.reshape),
-    **{name: _activation(value) for name, value in _ACTIVATIONS.items()},
+    **{
+        kind.lower(): _activation(kind, activation)
+        for kind, activation in layers.ACTIVATIONS.items()
+        if activation not in ("softmax", "log_softmax", "linear")
+    },
+    "relu_": _activation("ReLU", "relu"),
+    "exp": _activation("", "exponential"),
     **{name: _softmax(name) for name in ("softmax", "log_softmax")},
     **dict.fromkeys(("ne", "not_equal"), masks.compare("Differ", 0, masks.EXCHANGE)),
     **dict.fromkeys(("gt", "greater"), masks.compare("Greater", 0)),
@@ -278,8 +272,8 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "mean": joins.pool("mean"),
     "sum": joins.pool("sum"),
     "norm": joins.norm,
-    "var": joins.spread("var", 1.0),
-    "std": joins.spread("std", 0.5),
+    "var": joins.deviation("var", 1.0),
+    "std": joins.deviation("std", 0.5),
     "amax": joins.pool("max"),
     "max": joins.pool("max", with_places=True),
     "dropout": _dropout,

@@ -16,7 +16,7 @@ from rnnspec.importing.torch.state_dict import (
     Matrix,
     Module,
     Norm,
-    Stack,
+    RecurrentModule,
     Tied,
 )
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
@@ -38,7 +38,7 @@ def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Netwo
         ModelError: the modules are in an order, or have sizes, that rnnspec cannot express.
     """
     chain = _Chain(modules, account)
-    first = next((each for each in modules if isinstance(each, Stack)), None)
+    first = next((module for module in modules if isinstance(module, RecurrentModule)), None)
     if first is None:
         message = f"expected a recurrent layer, received none{account.reminder()}"
         account.refuse("the model", message, "E701")
@@ -86,7 +86,7 @@ class _Chain:
     def take(self, module: Module) -> None:
         """Append the layers of a module."""
         match module:
-            case Stack():
+            case RecurrentModule():
                 self._stack(module)
             case Norm() | BatchNorm():
                 self._norm(module)
@@ -108,13 +108,13 @@ class _Chain:
         self.account.refuse(module.name, message, "E707")
         return False
 
-    def _stack(self, stack: Stack) -> None:
+    def _stack(self, stack: RecurrentModule) -> None:
         if not self._fits(stack, stack.features):
             return
         self.account.guess("rnn", "no dropout; it acts in training only")
         if stack.gates == 1:
             self.account.guess("rnn", "tanh; nn.RNN may have nonlinearity='relu'")
-        last = not any(isinstance(each, Stack) for each in self.rest)
+        last = not any(isinstance(module, RecurrentModule) for module in self.rest)
         for index in range(len(stack.layers)):
             final = last and index + 1 == len(stack.layers)
             layer = recurrent(
@@ -157,14 +157,14 @@ class _Chain:
     @property
     def _section(self) -> str:
         """The section of the spec that the next layer is in."""
-        return "rnn" if any(isinstance(each, Stack) for each in self.rest) else "head"
+        return "rnn" if any(isinstance(module, RecurrentModule) for module in self.rest) else "head"
 
     def _is_hidden(self, module: Module) -> bool:
-        """Return whether layers with activations come behind a module."""
+        """True if layers with activations come behind a module."""
         if self.rest and _is_next(module.name, self.rest[0].name):
             # In a Sequential an activation would have the number between them.
             return False
-        return any(isinstance(each, Matrix | Stack) for each in self.rest)
+        return any(isinstance(module, Matrix | RecurrentModule) for module in self.rest)
 
     def _dense(self, matrix: Matrix) -> None:
         if not self._fits(matrix, matrix.weight.shape[1]):
@@ -205,7 +205,7 @@ class _Chain:
 def _inputs(module: Module) -> int:
     """Return the number of features that a module takes."""
     match module:
-        case Stack():
+        case RecurrentModule():
             return module.features
         case Matrix() | Convolution():
             return module.weight.shape[1]
@@ -218,7 +218,7 @@ def _inputs(module: Module) -> int:
 
 
 def _is_next(name: str, following: str) -> bool:
-    """Return whether two modules have numbers in a row in one container."""
+    """True if two modules have numbers in a row in one container."""
     one, two = name.rpartition("."), following.rpartition(".")
     numbers = [int(last) for *_, last in (one, two) if re.fullmatch("[0-9]{1,9}", last)]
     return one[0] == two[0] and len(numbers) == 2 and numbers[1] == numbers[0] + 1

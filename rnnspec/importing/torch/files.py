@@ -44,16 +44,16 @@ def read(
         UsageError: the file cannot be read, or has none of the arrays of a pattern.
     """
     account = Account(str(path), ignore)
-    with state(path) as found:
-        ignored = account.take_ignored(list(found.entries))
+    with state(path) as saved:
+        ignored = account.take_ignored(list(saved.entries))
         weights = {
             key: entry
-            for key, entry in found.entries.items()
+            for key, entry in saved.entries.items()
             if entry.floating and key not in ignored
         }
-        _leave(found, ignored, account)
-        _check_sizes(weights, found.size, path)
-        gone = [key for key in ignored if found.entries[key].floating]
+        _leave(saved, ignored, account)
+        _check_sizes(weights, saved.size, path)
+        gone = [key for key in ignored if saved.entries[key].floating]
         ties = known is not None and any(
             isinstance(layer, nodes.Dense) and layer.tied for layer in known.layers
         )
@@ -68,12 +68,12 @@ def read(
                 account.refuse(module.name, message, "E705")
         account.check()
         if known is None:
-            listed = order_by_file(listed, account, ordered=found.ordered)
+            listed = order_by_file(listed, account, ordered=saved.ordered)
         else:
             listed = order_by_spec(listed, known, account)
         network = known or draft(name, listed, account)
         arrays = arrays_of(network, listed, account, path)
-    form = f"state dict of PyTorch{f', under {found.key}' if found.key else ''}"
+    form = f"state dict of PyTorch{f', under {saved.key}' if saved.key else ''}"
     return account.finish(network, arrays, form)
 
 
@@ -90,11 +90,11 @@ def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
         raise UsageError(message, str(path))
 
 
-def _leave(found: State, ignored: Collection[str], account: Account) -> None:
-    for key in found.beside:
+def _leave(saved: State, ignored: Collection[str], account: Account) -> None:
+    for key in saved.beside:
         account.leave(key, reason="saved beside the state dict")
-    for key in found.others:
+    for key in saved.others:
         account.leave(key, reason="not a tensor")
-    for key, entry in found.entries.items():
+    for key, entry in saved.entries.items():
         if not entry.floating and key not in ignored:
             account.leave(key, reason="a buffer of integers")

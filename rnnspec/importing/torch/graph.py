@@ -58,7 +58,7 @@ def copy_module(module: nn.Module) -> nn.Module:
         UsageError: it cannot be copied.
     """
     # PyTorch copies no results of operations, which forward may have kept in the module.
-    results = (each for part in module.modules() for each in _tensors(list(vars(part).values())))
+    results = (t for part in module.modules() for t in _tensors(list(vars(part).values())))
     memo: dict[int, Any] = {id(e): e.detach().clone() for e in results if not e.is_leaf}
     try:
         return deepcopy(module, dict(memo))
@@ -89,32 +89,32 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
         case torch.Tensor():
             yield value
         case list() | tuple():
-            for each in value:
-                yield from _tensors(each)
+            for item in value:
+                yield from _tensors(item)
         case _:
             pass
 
 
-def operations(module: nn.Module, given: int | None) -> list[Op]:
+def operations(module: nn.Module, inputs: int | None) -> list[Op]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     Args:
         module: the module. A copy of it is traced, because ``forward`` may change it.
-        given: how many arguments are inputs; by default those without a default.
+        inputs: how many arguments are inputs; by default those without a default.
 
     Raises:
         TraceError: the operations depend on data.
         UsageError: the module cannot be copied.
     """
     copy = copy_module(module)
-    for each in copy.modules():
-        each.training = False
+    for part in copy.modules():
+        part.training = False
         for hooks in HOOKS:
-            getattr(each, hooks, {}).clear()
+            getattr(part, hooks, {}).clear()
     tracer = _Tracer(copy)
     try:
         with _recording(tracer):
-            graph = tracer.trace(copy, _defaults(copy, given))
+            graph = tracer.trace(copy, defaults(copy, inputs))
     except Exception as error:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
@@ -145,23 +145,23 @@ def _ops(graph: fx.Graph, root: nn.Module) -> list[Op]:
 
 def parameters(module: nn.Module) -> dict[str, Any]:
     """Return the parameters and buffers by their full names, shared ones under each name."""
-    found = dict(module.named_parameters(remove_duplicate=False))
-    return found | dict(module.named_buffers(remove_duplicate=False))
+    tensors = dict(module.named_parameters(remove_duplicate=False))
+    return tensors | dict(module.named_buffers(remove_duplicate=False))
 
 
 def hooks_of_all_modules() -> bool:
-    """Return whether PyTorch calls something before or after every module."""
+    """True if PyTorch calls something before or after every module."""
     every = nn.modules.module
     return bool(every._global_forward_hooks or every._global_forward_pre_hooks)  # noqa: SLF001
 
 
 def is_compiled(module: nn.Module) -> bool:
-    """Return whether a module is of TorchScript."""
+    """True if a module is of TorchScript."""
     return isinstance(module, torch.jit.ScriptModule)
 
 
 def calls_itself(module: nn.Module) -> bool:
-    """Return whether a call of a module does nothing but call its ``forward``."""
+    """True if a call of a module does nothing but call its ``forward``."""
     return type(module).__call__ is nn.Module.__call__ or isinstance(module, fx.GraphModule)
 
 
@@ -176,16 +176,16 @@ def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> list[Any]:
 
     Floating inputs are converted to ``dtype``.
     """
-    before, wanted = torch.get_default_dtype(), getattr(torch, dtype)
-    torch.set_default_dtype(wanted)
+    before, target = torch.get_default_dtype(), getattr(torch, dtype)
+    torch.set_default_dtype(target)
     try:
         with torch.inference_mode(mode=False), torch.no_grad():
             floating = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs)
             pairs = zip(inputs, floating, strict=True)
-            found = module(*(x.to(wanted) if converts else x for x, converts in pairs))
-            results = list(found.values()) if isinstance(found, dict) else found
+            output = module(*(x.to(target) if converts else x for x, converts in pairs))
+            results = list(output.values()) if isinstance(output, dict) else output
             return (
-                [array(each) for each in results]
+                [array(result) for result in results]
                 if isinstance(results, list | tuple)
                 else [array(results)]
             )
@@ -209,9 +209,9 @@ def inputs_of(module: nn.Module, values: Any, lengths: Any, number: int) -> tupl
 
 
 @contextmanager
-def randomness_kept(module: nn.Module) -> Iterator[None]:
+def keep_randomness(module: nn.Module) -> Iterator[None]:
     """Have PyTorch's random numbers go on afterwards as if none had been drawn."""
-    devices = {each.device for each in module.parameters() if each.is_cuda}
+    devices = {parameter.device for parameter in module.parameters() if parameter.is_cuda}
     with torch.random.fork_rng(list(devices)):
         yield
 
@@ -242,12 +242,16 @@ class _Tracer(fx.Tracer):
     """A tracer that notes the line and the modes of each operation."""
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__(autowrap_functions=tuple(each for _, each in _RECORDED))
-        self._devices = {"cpu", "cuda", *(each.device.type for each in module.parameters())}
+        super().__init__(autowrap_functions=tuple(function for _, function in _RECORDED))
+        self._devices = {
+            "cpu",
+            "cuda",
+            *(array.device.type for array in module.parameters()),
+        }
         self._outside = self._modes()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return whether a module is one operation: a layer of PyTorch, or a subclass of one."""
+        """True if a module is one operation: a layer of PyTorch, or a subclass of one."""
         bases = (base for base in type(m).__mro__ if base not in _CONTAINERS)
         stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
         return stock or bool(super().is_leaf_module(m, module_qualified_name))
@@ -273,7 +277,7 @@ class _Tracer(fx.Tracer):
         return node
 
     def _modes(self) -> frozenset[str]:
-        cast = any(torch.is_autocast_enabled(each) for each in self._devices - {"meta"})
+        cast = any(torch.is_autocast_enabled(device) for device in self._devices - {"meta"})
         modes = {"autocast": cast, "no_grad": not torch.is_grad_enabled()}
         return frozenset(mode for mode, is_on in modes.items() if is_on)
 
@@ -287,7 +291,7 @@ def _recording(tracer: fx.Tracer) -> Iterator[None]:
 
     def record(function: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not any(isinstance(each, fx.Proxy) for each in (*args, *kwargs.values())):
+            if not any(isinstance(value, fx.Proxy) for value in (*args, *kwargs.values())):
                 return function(*args, **kwargs)
             return tracer.create_proxy("call_function", function, args, kwargs)
 
@@ -302,12 +306,11 @@ def _recording(tracer: fx.Tracer) -> Iterator[None]:
             setattr(space, function.__name__, function)
 
 
-def _defaults(module: nn.Module, given: int | None) -> dict[str, Any]:
+def defaults(module: nn.Module, inputs: int | None) -> dict[str, Any]:
     """Return the arguments of ``forward`` that are no inputs, with their defaults."""
-    found = list(inspect.signature(module.forward).parameters.values())
-    optional = {each.name: each.default for each in found if each.default is not each.empty}
-    inputs = {each.name for each in found[:given]} if given is not None else set()
-    return {name: default for name, default in optional.items() if name not in inputs}
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    others = parameters[inputs or 0 :]
+    return {other.name: other.default for other in others if other.default is not other.empty}
 
 
 def _used_nodes(graph: fx.Graph, root: nn.Module) -> set[fx.Node]:
@@ -347,21 +350,21 @@ _QUERIES = ("size", "dim", "numel", "ndimension", "getattr", "zeros_like", "new_
 def _overwriting(listed: Sequence[fx.Node], root: nn.Module) -> set[fx.Node]:
     """Return the operations in place that change a tensor which an older name is read of later."""
     places = {node: place for place, node in enumerate(listed)}
-    memory, found = dict[fx.Node, fx.Node](), set[fx.Node]()
+    memory, overwriting = dict[fx.Node, fx.Node](), set[fx.Node]()
     changed = dict[fx.Node, fx.Node]()  # by memory, the last operation in place
     for node in listed:
         if _operation_name(node) not in _QUERIES:
-            for each in node.all_input_nodes:
-                last = changed.get(memory[each])
-                if last is not None and places[each] < places[last] and last is not each:
-                    found.add(last)
+            for used in node.all_input_nodes:
+                last = changed.get(memory[used])
+                if last is not None and places[used] < places[last] and last is not used:
+                    overwriting.add(last)
         source = next(iter(node.all_input_nodes), None)
         in_place = _is_in_place(node, root)
         shares = source is not None and (in_place or _is_view(node, source, root))
         memory[node] = memory[source] if shares and source is not None else node
         if in_place:
             changed[memory[node]] = node
-    return found
+    return overwriting
 
 
 def _operation_name(node: fx.Node) -> str:
@@ -380,7 +383,7 @@ def _is_view(node: fx.Node, source: fx.Node, root: nn.Module) -> bool:
 
 
 def _is_several(node: fx.Node, root: nn.Module) -> bool:
-    """Return whether a result is a tuple of a recurrent module, or that of its states."""
+    """True if a result is a tuple of a recurrent module, or that of its states."""
     if node.op == "call_module":
         return isinstance(root.get_submodule(str(node.target)), nn.RNNBase)
     source = next(iter(node.all_input_nodes), None)
@@ -390,7 +393,7 @@ def _is_several(node: fx.Node, root: nn.Module) -> bool:
 
 
 def _is_check(node: fx.Node) -> bool:
-    """Return whether a node checks an argument that has its default, or leads to such a check."""
+    """True if a node checks an argument that has its default, or leads to such a check."""
     name = getattr(node.target, "__name__", "")
     if node.op == "call_function" and name.startswith("_assert"):
         return True
@@ -441,9 +444,9 @@ def _plain(value: Any) -> Any:
         case fx.Node():
             return Ref(value.name)
         case tuple() | list():
-            return tuple(_plain(each) for each in value)
+            return tuple(_plain(item) for item in value)
         case dict():
-            return {key: _plain(each) for key, each in value.items()}
+            return {key: _plain(item) for key, item in value.items()}
         case slice():
             return slice(_plain(value.start), _plain(value.stop), _plain(value.step))
         case _:
@@ -461,13 +464,13 @@ def _place(frame: FrameType | None) -> Place:
 
 def _place_of(traceback: TracebackType | None) -> Place:
     """Return the innermost place outside of PyTorch at which an error was raised."""
-    found = Place()
+    place = Place()
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if not code.co_filename.startswith((_PACKAGE, __file__)):
-            found = _line(code, traceback.tb_lasti, traceback.tb_lineno)
+            place = _line(code, traceback.tb_lasti, traceback.tb_lineno)
         traceback = traceback.tb_next
-    return found
+    return place
 
 
 def _line(code: CodeType, instruction: int, number: int) -> Place:

@@ -33,10 +33,9 @@ if TYPE_CHECKING:
 def multiply(m: Operators, x: Any, y: Any) -> Value:
     """Return steps multiplied by the weights of an attention, or a function of features."""
     if isinstance(x, State) and isinstance(y, State):
-        return shapes.both(m.scope, (x, y), "mul")
-    if any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
-        weighted: Value = m.run("Mul", m.scope.operand(x), m.scope.operand(y))
-        return weighted
+        return shapes.merge_states(m.scope, (x, y), "mul")
+    if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
+        return m.run("Mul", m.scope.operand(x), m.scope.operand(y))
     return _merge_directions(m, x, y, "Mul") or m.elementwise("Mul", (x, y), lacks_operation("mul"))
 
 
@@ -53,30 +52,27 @@ def divide(m: Operators, x: Any, y: Any) -> Value:
 
 def floor_divide(m: Operators, x: Any, y: Any) -> Value:
     """Return a quotient of sizes."""
-    if any(isinstance(each, Tensor) for each in (x, y)):
+    if any(isinstance(value, Tensor) for value in (x, y)):
         raise lacks_operation("floordiv")
-    quotient: Value = m.run("Div", x, y)
-    return quotient
+    return m.run("Div", x, y)
 
 
 def remainder(m: Operators, x: Any, y: Any) -> Value:
     """Return the remainder of sizes."""
-    if any(isinstance(each, Tensor) for each in (x, y)):
+    if any(isinstance(value, Tensor) for value in (x, y)):
         raise lacks_operation("mod")
-    rest: Value = m.run("Mod", x, y)
-    return rest
+    return m.run("Mod", x, y)
 
 
 def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
     """Return the features of both directions combined, None if they are others."""
-    if not all(isinstance(each, Tensor) and each.half is not None for each in (x, y)):
+    if not all(isinstance(value, Tensor) and value.half is not None for value in (x, y)):
         return None
     try:
-        merged: Value = m.run(op, x, y)
+        return m.run(op, x, y)
     except RefusedError:
         message = "expected the two directions of one layer, received others"
         raise RefusedError(message) from None
-    return merged
 
 
 def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
@@ -84,7 +80,7 @@ def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
     if alpha != 1:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
-        return shapes.both(m.scope, (x, y), "sum")
+        return shapes.merge_states(m.scope, (x, y), "sum")
     received = f"received {describe(x)} and {describe(y)}"
     refused = RefusedError(f"expected the sum of two sequences, {received}")
     return _merge_directions(m, x, y, "Add") or m.elementwise("Add", (x, y), refused)
@@ -131,17 +127,17 @@ def write_out_steps(name: str) -> Callable[..., Value]:
 def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     """Put states, vectors or sequences side by side."""
     scope = m.scope
-    if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
+    if isinstance(x, tuple) and x and all(isinstance(part, State) for part in x):
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
-        return shapes.both(scope, x, "concat")
+        return shapes.merge_states(scope, x, "concat")
     parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
     while rest:
         match rest:
             case [State(index=-2) as one, State(index=-1) as two, *rest] if (
                 one.states == two.states and one.states.directions == 2
             ):
-                parts.append(scope.operand(shapes.both(scope, (one, two), "concat")))
+                parts.append(scope.operand(shapes.merge_states(scope, (one, two), "concat")))
             case [Tensor() | State() as part, *rest]:
                 parts.append(scope.operand(part))
             case _:
@@ -152,41 +148,39 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
             "expected h[-2] and h[-1], the final states of both directions, or several sequences "
             f"or vectors, received {kinds}"
         )
-    if any(each.half is not None for each in parts):
+    if any(part.half is not None for part in parts):
         directions: Value = scope.layer_output(m.run("Concat", *parts, axis=dim))
         return directions
-    solid = [scope.layer_output(each) for each in parts]
+    solid = [scope.layer_output(part) for part in parts]
     first = solid[0]
     if any(part.axes != first.axes for part in solid):
         raise RefusedError("expected sequences or vectors with the axes in one order")
     if first.axes[shapes.axis_number(dim, len(first.axes))] != "F":
         raise RefusedError(f"dim: expected the features, received {dim}", "E703")
-    joined: Value = m.run("Concat", *solid, axis=dim)
-    return joined
+    return m.run("Concat", *solid, axis=dim)
 
 
 def matrix_product(m: Operators, x: Any, y: Any) -> Value:
     """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
     if isinstance(y, ModuleArray):
         return linear(m, x, replace(y, turned=not y.turned))
-    if not any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
+    if not any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
         raise lacks_operation("bmm")
-    attended: Value = m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
-    return attended
+    return m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
 
 
 def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     """Return the output of a dense layer whose weight is that of the embedding."""
     scope = m.scope
     value = scope.layer_output(x)
-    arrays = (
+    outside = (
         isinstance(weight, ModuleArray)
         and not weight.turned
         and isinstance(bias, ModuleArray | None)
     )
     embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
     paths = [f"{step.modules[0]}.weight" for step in embeddings]
-    if not arrays or not any(scope.is_same(weight.path, path) for path in paths):
+    if not outside or not any(scope.is_same(weight.path, path) for path in paths):
         message = "expected the weight of the embedding, or nn.Linear; received another array"
         raise RefusedError(message, "E701")
     table = embeddings[0].layer
@@ -195,8 +189,8 @@ def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
         raise RefusedError("expected the features as the last axis")
     scope.fit_features(value.at, table.dim)
     layer = dense("linear", table.vocabulary, activation="linear", bias=bias is not None)
-    own = None if bias is None else {"bias": bias.path}
-    at = scope.add(replace(layer, tied=table.name), value.at, arrays=own, modules=())
+    arrays = None if bias is None else {"bias": bias.path}
+    at = scope.add(replace(layer, tied=table.name), value.at, arrays=arrays, modules=())
     return scope.result(value, at)
 
 
@@ -229,8 +223,7 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
     if value.role != "plain":
         if value.axes[shapes.axis_number(dim, rank)] != "T" or statistic != "sum":
             raise RefusedError("expected the sum over the steps, received other axes")
-        attended: Value = m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
-        return attended
+        return m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
     letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
     op = f"Reduce{statistic.capitalize()}"
     match letters:
@@ -240,20 +233,19 @@ def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bo
             axes = tuple(a for i, a in enumerate(pooled.axes) if keepdim or i != dim % rank)
             return replace(pooled, axes=axes)
         case "F":
-            return m.pending(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
+            return m.refuse_later(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
         case "D" if not keepdim:
             try:
-                merged: Value = m.run(op, value, axes=(dim,), keepdims=0)
+                return m.run(op, value, axes=(dim,), keepdims=0)
             except RefusedError:
                 raise RefusedError("expected the sum or the mean of both directions") from None
-            return merged
         case _:
             shapes.axis_number(dim, rank)
             raise refused
 
 
 def is_of_features(x: Any, dim: Any) -> bool:
-    """Return whether an axis is that of the features of a tensor."""
+    """True if an axis is that of the features of a tensor."""
     axes = ("B", "F") if isinstance(x, State) else x.axes if isinstance(x, Tensor) else ()
     return type(dim) is int and -len(axes) <= dim < len(axes) and axes[dim] == "F"
 
@@ -264,10 +256,10 @@ def norm(m: Operators, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = Fals
     if p not in (None, 2, "fro") or not keepdim or not is_of_features(x, dim):
         raise lacks_operation("norm")
     length = m.run("ReduceL2", m.scope.operand(x), axes=(dim,), keepdims=1)
-    return m.pending(length, lacks_operation("norm"))
+    return m.refuse_later(length, lacks_operation("norm"))
 
 
-def spread(name: str, power: float) -> Callable[..., Value]:
+def deviation(name: str, power: float) -> Callable[..., Value]:
     """Return the variance or the standard deviation of the features, as a part of a function."""
 
     def run(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
@@ -283,6 +275,6 @@ def spread(name: str, power: float) -> Callable[..., Value]:
             return inputs[0].var(axis=-1, keepdims=True, ddof=ddof) ** power
 
         value = reduce_features(m.scope, m.node(name), m.scope.operand(x), function)
-        return m.pending(value, lacks_operation(name))
+        return m.refuse_later(value, lacks_operation(name))
 
     return run

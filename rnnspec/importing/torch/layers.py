@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
-    from rnnspec.importing.torch.values import Given, Op, Value
+    from rnnspec.importing.torch.values import Arguments, Op, Value
     from rnnspec.words import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -40,7 +40,7 @@ ACTIVATIONS: dict[str, Activation] = {
 """The activations of PyTorch's modules by their class."""
 
 
-_SETTINGS: dict[str, dict[str, object]] = {
+SETTINGS: dict[str, dict[str, object]] = {
     "ELU": {"alpha": 1.0}, "Softplus": {"beta": 1.0, "threshold": 20.0},
     "Embedding": {"max_norm": None},
     "RNN": {"proj_size": 0}, "GRU": {"proj_size": 0}, "LSTM": {"proj_size": 0},
@@ -66,16 +66,16 @@ _PLAIN = (
 _WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
-def call_module(m: Operators, op: Op, given: Given) -> Value:
-    """Return the result of a module; ``given`` is None if its arguments were refused.
+def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
+    """Return the result of a module; ``arguments`` are None if refused.
 
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
     kind = _check_class(op)
-    if given is None:
+    if arguments is None:
         return Unknown()
-    args, kwargs = given
+    args, kwargs = arguments
     if "input" in kwargs:  # the first argument of every layer
         args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
     if kind not in CELLS and (len(args) != 1 or kwargs):
@@ -83,7 +83,7 @@ def call_module(m: Operators, op: Op, given: Given) -> Value:
     if kind in _PLAIN:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
-    if any(op.module is each for each in scope.modules.values()):
+    if any(op.module is module for module in scope.modules.values()):
         raise RefusedError("called again, with the same weights; rnnspec does not support that")
     scope.modules[op.target] = op.module
     if kind in CELLS:
@@ -136,21 +136,21 @@ def _check_class(op: Op) -> str:
         message = f"the class {kind} is a subclass of a layer, whose own code is not read"
         raise RefusedError(message, "E701")
     if kind not in (*_PLAIN, *_WITH_ARRAYS):
-        raise RefusedError(lacks(kind), "E701")
+        raise RefusedError(lacking_class(kind), "E701")
     if has_own_forward(module) or not type(module).forward.__module__.startswith(
         "torch.nn.modules"
     ):
         message = f"its forward has been replaced, and is not read; expected that of nn.{kind}"
         raise RefusedError(message, "E701")
-    for setting, wanted in _SETTINGS.get(kind, {}).items():
-        received = getattr(module, setting, wanted)
-        if received not in (wanted, (wanted,)):
-            message = f"{setting}: expected {wanted!r}, received {received!r}"
+    for setting, expected in SETTINGS.get(kind, {}).items():
+        received = getattr(module, setting, expected)
+        if received not in (expected, (expected,)):
+            message = f"{setting}: expected {expected!r}, received {received!r}"
             raise RefusedError(message, "E703")
     return kind
 
 
-def lacks(kind: str) -> str:
+def lacking_class(kind: str) -> str:
     """Return that rnnspec does not support a class of PyTorch, and what to do."""
     if kind.endswith("Cell"):
         whole = kind.removesuffix("Cell")
@@ -161,19 +161,19 @@ def lacks(kind: str) -> str:
 
 
 def has_own_forward(module: Any) -> bool:
-    """Return whether an object has a ``forward`` of its own in place of that of its class."""
+    """True if an object has a ``forward`` of its own in place of that of its class."""
     return "forward" in vars(module)
 
 
 def refuse_hooks(account: Account, module: Any) -> None:
     """Refuse modules with hooks, which tracing does not see."""
-    for path, each in module.named_modules():
-        if any(getattr(each, hooks, None) for hooks in HOOKS):
+    for path, part in module.named_modules():
+        if any(getattr(part, hooks, None) for hooks in HOOKS):
             account.refuse(path or "module", "has a hook, whose code is not read", "E701")
 
 
 def is_alone(module: Any) -> bool:
-    """Return whether a module is a layer of PyTorch that is in no module."""
+    """True if a module is a layer of PyTorch that is in no module."""
     kind = type(module)
     return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
@@ -264,7 +264,7 @@ def _say_missing(scope: ModuleScope, op: Op) -> None:
     """Record the arrays that a norm of PyTorch may lack, and a norm of the language has."""
     missing = {"gamma 1": op.module.weight is None, "beta 0": op.module.bias is None}
     if any(missing.values()):
-        words = " and ".join(each for each, lacks_it in missing.items() if lacks_it)
+        words = " and ".join(array for array, lacks_it in missing.items() if lacks_it)
         scope.account.infer(f"{words}, which the module lacks and the spec trains", op.target)
 
 
@@ -278,8 +278,8 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
         )
         raise RefusedError(f"momentum: {message}", "E703")
     # In PyTorch, it is the share of the new value.
-    kept = round(1.0 - float(module.momentum), 12)
-    if not 0.0 <= kept < 1.0:
+    momentum = round(1.0 - float(module.momentum), 12)
+    if not 0.0 <= momentum < 1.0:
         message = f"expected more than 0 and at most 1, received {module.momentum}"
         raise RefusedError(f"momentum: {message}", "E703")
     _lay_out_features(scope, value, "second")
@@ -290,7 +290,7 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
         "one of each batch of training; the stored array is the same",
     )  # fmt: skip
     layer = nodes.BatchNorm(
-        name=op.target, input=(), epsilon=float(module.eps), momentum=kept, masked=False
+        name=op.target, input=(), epsilon=float(module.eps), momentum=momentum, masked=False
     )
     return scope.result(value, scope.add(layer, value.at, modules=(op.target,)))
 
@@ -339,7 +339,7 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
                 "expected a softmax over the features, or over the steps of one score for each, "
                 "received another"
             )
-        weights: Tensor = m.run("Softmax", value, axis=dim)
+        weights = m.run_on(value, "Softmax", axis=dim)
         if weights.filler is None and m.scope.is_padded(weights.at):
             raise RefusedError("weighs padding, too; 'pooling: attention' leaves padding out")
         return weights
@@ -348,9 +348,9 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
     return joins.activate(m.scope, m.scope.layer_output(value), activation)
 
 
-def _recurrent(scope: ModuleScope, op: Op, given: Any, hx: Any = None) -> Several:
-    packed = isinstance(given, Packed)
-    value = scope.sequence(given.steps if packed else given)
+def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
+    packed = isinstance(x, Packed)
+    value = scope.sequence(x.steps if packed else x)
     _check_states(scope, hx)
     _check_mode(op)
     module = op.module
@@ -415,8 +415,8 @@ def _check_states(scope: ModuleScope, states: Any) -> None:
         case Zeros(batch=batch):
             scope.batch = scope.batch or batch
         case tuple() | Several():
-            for each in states.items if isinstance(states, Several) else states:
-                _check_states(scope, each)
+            for state in states.items if isinstance(states, Several) else states:
+                _check_states(scope, state)
         case Argument(name=name) | Known(name=name) if name:
             name = name.removeprefix(LENGTHS)
             raise RefusedError(

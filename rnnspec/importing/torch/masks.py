@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.bounds import of_shapes
+from rnnspec.importing.graph.bounds import shape_bounds
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
 from rnnspec.importing.torch import layers, shapes
@@ -36,14 +36,14 @@ _INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.u
 _CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "torch.complex128")
 
 AT_LEAST_ONE = "at least 1 of "
-"""What the name of lengths begins with that were kept from being 0."""
+"""The prefix of the name of lengths that are at least 1."""
 
 
 # Dtypes and sizes
 
 
 def is_input(x: Any) -> bool:
-    """Return whether a value is the input."""
+    """True if a value is the input."""
     return (isinstance(x, Tensor) and not x.at and x.formula is None) or (
         isinstance(x, Known) and x.kind == "input"
     )
@@ -54,28 +54,28 @@ def cast(m: Operators, x: Any) -> Value:
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_floats(x), name=x.name)
     m.scope.casts |= not isinstance(x, Argument)
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def detach(m: Operators, x: Any) -> Value:
     """Return a value as it is, without its gradient."""
     if isinstance(x, Tensor):
         m.scope.account.leave("detach")
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
     """Return a value in another dtype or on another device."""
-    for each in (*args, *kwargs.values()):
-        if str(each) == "torch.bool" and isinstance(x, Known):
+    for target in (*args, *kwargs.values()):
+        if str(target) == "torch.bool" and isinstance(x, Known):
             return as_mask(m, x)
-        if str(each) in _CASTS:
-            raise RefusedError(f"expected float32 or float64, received {each}", "E703")
-        if str(each) in _INTEGERS:
+        if str(target) in _CASTS:
+            raise RefusedError(f"expected float32 or float64, received {target}", "E703")
+        if str(target) in _INTEGERS:
             return long(m, x)
-        if str(each).startswith("torch.float"):
+        if str(target).startswith("torch.float"):
             return cast(m, x)
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def long(m: Operators, x: Any) -> Value:
@@ -86,7 +86,7 @@ def long(m: Operators, x: Any) -> Value:
         m.scope.casts_to_integers = True
     if isinstance(x, Known) and x.kind == "derived":
         return replace(m.as_integers(x), name=x.name)
-    return shapes.same(m, x)
+    return shapes.pass_on(m, x)
 
 
 def size(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -96,8 +96,7 @@ def size(m: Operators, x: Any, dim: Any = None) -> Value:
         return Beside()
     if dim is None:
         return sizes
-    whole: Value = m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
-    return whole
+    return m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
 
 
 def _sizes(m: Operators, x: Any) -> Known | None:
@@ -105,15 +104,14 @@ def _sizes(m: Operators, x: Any) -> Known | None:
     scope, rows = m.scope, m.scope.probes.rows
     match x:
         case Tensor() | Known():
-            sizes: Known = m.run("Shape", x)
-            return sizes
+            return m.compute("Shape", x)
         case ModuleArray(path=path, turned=turned):
             shape = tuple(scope.tensors[path].shape)
             shapes = [shape[::-1] if turned else shape] * len(rows)
         case States(number=number, at=at, swapped=swapped):
             units = scope.width(at)
             shapes = [(count, number) if swapped else (number, count) for count in rows]
-            shapes = [(*each, (units or 0) // x.directions) for each in shapes]
+            shapes = [(*shape, (units or 0) // x.directions) for shape in shapes]
         case State(states=states):
             units = scope.width(states.at)
             shapes = [(count, (units or 0) // states.directions) for count in rows]
@@ -121,8 +119,8 @@ def _sizes(m: Operators, x: Any) -> Known | None:
             shapes = [(count,) for count in rows]
         case _:
             return None
-    bounds = of_shapes([list(each) for each in shapes])
-    return Known(tuple(np.array(each, np.int64) for each in shapes), bounds=bounds)
+    bounds = shape_bounds([list(shape) for shape in shapes])
+    return Known(tuple(np.array(shape, np.int64) for shape in shapes), bounds=bounds)
 
 
 def rank(m: Operators, x: Any) -> Value:
@@ -162,8 +160,7 @@ def attribute(m: Operators, x: Any, name: str) -> Value:
 def arange(m: Operators, *ends: Any, **_: Any) -> Value:
     """Return numbers in a row."""
     start, limit, step = (0, *ends, 1) if len(ends) == 1 else (*ends, 1)[:3]
-    numbers: Value = m.run("Range", start, limit, step)
-    return numbers
+    return m.run("Range", start, limit, step)
 
 
 def zeros(m: Operators, *_: Any, **named: Any) -> Value:
@@ -234,8 +231,7 @@ def _not_zero(m: Operators, x: Any) -> Known:
         received = "features" if is_input(x) else describe(x)
         message = f"expected the tokens of the input, whose padding is 0, received {received}"
         raise RefusedError(f"{message}; give lengths as an argument of forward")
-    mask: Known = m.run("Not", m.run("Equal", x, 0))
-    return mask
+    return m.compute("Not", m.run("Equal", x, 0))
 
 
 EXCHANGE = "; exchange the two tokens in the vocabulary, and their rows of the embedding"
@@ -246,7 +242,7 @@ def compare(op: str, expected: int, advice: str = "") -> Callable[..., Value]:
 
     def run(m: Operators, x: Any, y: Any) -> Value:
         if isinstance(x, Known | Argument) and not is_input(x):
-            result: Known = m.run("Equal" if op == "Differ" else op, x, y)
+            result = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
         mask = _not_zero(m, x)
         if op == "Less":
@@ -263,8 +259,7 @@ def invert(m: Operators, x: Any) -> Value:
     """Return which tokens are 0, or are not if ``x`` says which are."""
     if not isinstance(x, Known):
         raise RefusedError(f"expected which tokens are 0, received {describe(x)}")
-    inverted: Known = m.run("Not", x)
-    return inverted
+    return m.compute("Not", x)
 
 
 def count_nonzero(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -282,7 +277,7 @@ def _fill(m: Operators, condition: Any, x: Any, y: Any) -> Value:
         if isinstance(value, bool) or not isinstance(value, int | float | Zeros | Tensor | State):
             message = f"expected a number in place of padding, received {describe(value)}"
             raise RefusedError(message)
-    return m.masked("Where", condition, m.numbers(x), m.numbers(y))
+    return m.apply_mask("Where", condition, m.numbers(x), m.numbers(y))
 
 
 def masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Value:
@@ -300,5 +295,4 @@ def reduce_numbers(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) ->
     known = m.as_integers(x)
     axes = None if dim is None else (shapes.axis_number(dim, known.samples[0].ndim),)
     named = {} if axes is None else {"axes": axes}
-    reduced: Value = m.run(f"Reduce{op}", known, keepdims=int(keepdim), **named)
-    return reduced
+    return m.run(f"Reduce{op}", known, keepdims=int(keepdim), **named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
-from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
+from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
 from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
 from rnnspec.ir import nodes
@@ -41,11 +40,11 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
         ModelError: rnnspec does not support something in it.
         UsageError: it cannot be copied.
     """
-    account, given = Account("module"), len(example) or None
+    account, inputs = Account("module"), len(example) or None
     _check_calls(account, module)
     fault: graph.TraceError | None = None
     try:
-        operations = graph.operations(module, given)
+        operations = graph.operations(module, inputs)
     except graph.TraceError as error:
         fault, operations = error, error.before
     reader = read_operations(account, module, operations)
@@ -53,7 +52,7 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
     scope = reader.scope
-    _account_for(account, scope, module, given)
+    _account_for(account, scope, module, inputs)
     _check_padding(account, scope)
     account.check()
     arranged = reader.arrange(tuple(getattr(example[0], "shape", ())) if example else ())
@@ -74,7 +73,7 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
         outputs=arranged.outputs,
     )
     pairs = list(zip(steps, network.layers, strict=True))
-    listed = [own for step in _with_arrays(steps) for own in _modules_of(scope, step, account)]
+    listed = [part for step in _with_arrays(steps) for part in _modules_of(scope, step, account)]
     arrays = arrays_of(network, listed, account, Path("module"))
     for step, node in pairs:
         for key in (f"{node.name}.{array}" for array in ("kernel", "gamma", "beta")):
@@ -124,7 +123,7 @@ def _with_arrays(steps: Sequence[Step]) -> Iterator[Step]:
 
 
 def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module]:
-    """Return what has the arrays of a layer, with those that a module of PyTorch may lack."""
+    """Return the modules with the arrays of a layer, and arrays that PyTorch's may lack."""
     match step.layer:
         case nodes.Dense(tied=str()):
             paths = [f"{path}.bias" for path in step.modules] or list((step.arrays or {}).values())
@@ -201,13 +200,13 @@ def _untraceable(module: Any) -> str:
 
 def _name_causes(account: Account, module: Any) -> None:
     """Refuse cells, which people call in a loop, and replaced code: neither can be traced."""
-    for path, each in module.named_modules():
-        kind = type(each).__name__
-        if has_own_forward(each):
+    for path, part in module.named_modules():
+        kind = type(part).__name__
+        if has_own_forward(part):
             message = f"its forward is set on the object; expected that of its class, {kind}"
             account.refuse(path, message, "E701")
-        if type(each).__module__ == "torch.nn.modules.rnn" and kind.endswith("Cell"):
-            account.refuse(path, lacks(kind), "E701")
+        if type(part).__module__ == "torch.nn.modules.rnn" and kind.endswith("Cell"):
+            account.refuse(path, lacking_class(kind), "E701")
 
 
 def _owner(key: str) -> str:
@@ -230,7 +229,7 @@ def _constant(value: float, size: int) -> Entry:
     return Entry((size,), floating=True, read=read)
 
 
-def _account_for(account: Account, scope: ModuleScope, module: Any, given: int | None) -> None:
+def _account_for(account: Account, scope: ModuleScope, module: Any, inputs: int | None) -> None:
     """Name every array and argument that no layer has, and refuse shared and broken arrays."""
     owners = dict[int, str]()
     outside = {
@@ -245,14 +244,14 @@ def _account_for(account: Account, scope: ModuleScope, module: Any, given: int |
         if isinstance(step.layer, nodes.Dense) and step.layer.tied and step.modules
     }
     for key, tensor in scope.tensors.items():
-        path, own = _owner(key), key.rpartition(".")[2]
+        path, array = _owner(key), key.rpartition(".")[2]
         if path not in scope.modules and key not in outside:
             account.leave(key, reason="not used by forward")
             continue
         if key in tied:
             continue
-        if own == "num_batches_tracked":
-            account.leave(own, path, reason="it counts batches")
+        if array == "num_batches_tracked":
+            account.leave(array, path, reason="it counts batches")
             continue
         other = owners.setdefault(id(tensor), key)
         if other != key:
@@ -264,13 +263,10 @@ def _account_for(account: Account, scope: ModuleScope, module: Any, given: int |
         elif not is_finite(graph.array(tensor)):
             account.refuse(key, "expected finite numbers, received others", "E708")
         embeds = type(scope.modules.get(path)).__name__ == "Embedding"
-        if not tensor.requires_grad and not embeds and not own.startswith("running_"):
+        if not tensor.requires_grad and not embeds and not array.startswith("running_"):
             account.leave("requires_grad=False", key)
-    for each in list(inspect.signature(module.forward).parameters.values())[given or 0 :]:
-        if each.default is not each.empty:
-            account.infer(
-                f"the argument '{each.name}' of forward has its default, {each.default!r}"
-            )
+    for name, default in graph.defaults(module, inputs).items():
+        account.infer(f"the argument '{name}' of forward has its default, {default!r}")
     if scope.casts_to_integers and not scope.tokens:
         account.refuse("long", "expected an embedding of the integers, received none", "E704")
 
@@ -328,7 +324,7 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
 
 
 def _has_padded_steps(scope: ModuleScope, at: int) -> bool:
-    """Return whether the output at a place has the steps of the input."""
+    """True if the output at a place has the steps of the input."""
     vectors = nodes.Pooling | nodes.Attention | nodes.Flatten | nodes.Repeat
     while at:
         if isinstance(scope.steps[at].layer, vectors):

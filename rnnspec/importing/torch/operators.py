@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.graph.bounds import bounded, number, size_of
+from rnnspec.importing.graph.bounds import interval, number, size_of
 from rnnspec.importing.graph.graph import DoubtError, Node
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import Budget, OperatorReader
@@ -54,23 +54,36 @@ class Operators:
         names = ("",) * inputs, ("",) * outputs
         return Node(now.where, op, "", *names, attributes, place=now.place)
 
-    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Any]:
+    def several(self, op: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> list[Value]:
         """Return the outputs of an operator for values, numbers and arrays of numbers.
 
         Raises:
             RefusedError: rnnspec does not support it, or not in this place.
         """
-        values: list[GraphValue] = [self.numbers(each) for each in inputs]
+        values: list[GraphValue] = [self.numbers(value) for value in inputs]
         node = self.node(op, len(values), outputs, **attributes)
-        return list(self._reader.read(node, values))
+        results: list[Any] = [*self._reader.read(node, values)]
+        return results
 
-    def run(self, op: str, *inputs: Any, **attributes: Any) -> Any:
+    def run(self, op: str, *inputs: Any, **attributes: Any) -> Value:
         """Return the output of an operator for values, numbers and arrays of numbers.
 
         Raises:
             RefusedError: rnnspec does not support it, or not in this place.
         """
         return self.several(op, *inputs, **attributes)[0]
+
+    def run_on(self, tensor: Tensor, op: str, *inputs: Any, **attributes: Any) -> Tensor:
+        """Return the tensor that an operator makes of one; see ``run``."""
+        result = self.run(op, tensor, *inputs, **attributes)
+        assert isinstance(result, Tensor), "a tensor makes one"
+        return result
+
+    def compute(self, op: str, *inputs: Any, **attributes: Any) -> Known:
+        """Return the numbers that an operator makes of numbers; see ``run``."""
+        known = self.run(op, *inputs, **attributes)
+        assert isinstance(known, Known), "numbers alone make numbers"
+        return known
 
     def numbers(self, value: Any) -> Any:
         """Return plain numbers and lengths as known numbers, and other values as they are."""
@@ -79,7 +92,7 @@ class Operators:
             case Argument(name=name):
                 if name:
                     self.scope.note_lengths(name)
-                bounds = bounded(number(0), size_of(probes.steps))
+                bounds = interval(number(0), size_of(probes.steps))
                 named = f"{LENGTHS}{name}" if name else ""
                 return Known(probes.lengths, named, bounds=bounds)
             case int() | float() | list() | np.ndarray():
@@ -95,19 +108,16 @@ class Operators:
         """Return truth values as 0 and 1; other numbers are as they are."""
         known: Known = self.numbers(value)
         if known.samples[0].dtype == np.bool_:
-            cast: Known = self.run("Cast", known, to=_INT)
-            return cast
+            return self.compute("Cast", known, to=_INT)
         return known
 
     def as_floats(self, value: Any) -> Known:
         """Return known numbers as real ones."""
-        cast: Known = self.run("Cast", value, to=_DOUBLE)
-        return cast
+        return self.compute("Cast", value, to=_DOUBLE)
 
     def as_truth(self, value: Any) -> Known:
         """Return known numbers as truth values."""
-        cast: Known = self.run("Cast", value, to=_BOOL)
-        return cast
+        return self.compute("Cast", value, to=_BOOL)
 
     def elementwise(self, op: str, operands: Sequence[Any], refused: RefusedError) -> Value:
         """Return the result of an operator on each number of tensors and of known numbers.
@@ -121,11 +131,11 @@ class Operators:
             RefusedError: they are something else.
         """
         scope = self.scope
-        if op == "Mul" and any(isinstance(each, ModuleArray) for each in operands):
+        if op == "Mul" and any(isinstance(operand, ModuleArray) for operand in operands):
             refused = RefusedError(ARRAY_OUTSIDE, "E701")
         refused.origin = refused.origin or scope.op
-        values = [self._operand(each, refused) for each in operands]
-        tensors = [each for each in values if isinstance(each, Tensor)]
+        values = [self._operand(operand, refused) for operand in operands]
+        tensors = [value for value in values if isinstance(value, Tensor)]
         for place, value in enumerate(values):
             if not isinstance(value, ModuleArray):
                 continue
@@ -134,27 +144,25 @@ class Operators:
                 raise refused
             values[place] = known
         if not tensors:
-            computed: Value = self.run(op, *values)
-            return computed
+            return self.run(op, *values)
         values = [
-            self.numbers(float(each)) if isinstance(each, int) else value
-            for each, value in zip(operands, values, strict=True)
+            self.numbers(float(operand)) if isinstance(operand, int) else value
+            for operand, value in zip(operands, values, strict=True)
         ]
-        sizes = [each for each in operands if is_size(each)]
+        sizes = [operand for operand in operands if is_size(operand)]
         if sizes:
             name = scope.op.where if scope.op else ""
             message = f"'{name}': expected no size beside {describe(tensors[0])}, received one"
             raise RefusedError(message, "E701")
-        is_mask = any(isinstance(each, Known) and each.same_array is None for each in values)
-        if is_mask:
-            return self.masked(op, *values)
+        if any(isinstance(value, Known) and value.same_array is None for value in values):
+            return self.apply_mask(op, *values)
         try:
             result = self.run(op, *values)
         except DoubtError:
             raise
         except RefusedError as error:
             raise (error if op == "Add" and len(tensors) == 2 else refused) from None
-        return self.pending(result, refused)
+        return self.refuse_later(result, refused)
 
     def _operand(self, value: Any, refused: RefusedError) -> Any:
         match value:
@@ -169,24 +177,24 @@ class Operators:
             case _:
                 raise refused
 
-    def masked(self, op: str, *values: Any) -> Value:
+    def apply_mask(self, op: str, *values: Any) -> Value:
         """Return the result of an operator with a mask, or with the number of real steps.
 
         Raises:
             RefusedError: rnnspec does not support it.
         """
         solid = [
-            self.scope.layer_output(each)
-            if isinstance(each, Tensor) and each.role == "plain"
-            else each
-            for each in values
+            self.scope.layer_output(value)
+            if isinstance(value, Tensor) and value.role == "plain"
+            else value
+            for value in values
         ]
         result: Value = self.run(op, *solid)
         if isinstance(result, Tensor) and result.filler is not None:
             self.scope.masks = True
         return result
 
-    def pending(self, value: Value, refused: RefusedError) -> Value:
+    def refuse_later(self, value: Value, refused: RefusedError) -> Value:
         """Return a function of features that is refused for a reason if it becomes no layer."""
         if not isinstance(value, Tensor) or value.formula is None:
             return value

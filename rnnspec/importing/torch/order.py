@@ -19,7 +19,7 @@ from rnnspec.importing.torch.state_dict import (
     Matrix,
     Module,
     Norm,
-    Stack,
+    RecurrentModule,
     Tied,
 )
 from rnnspec.ir import nodes
@@ -57,7 +57,7 @@ def order_by_spec(
         return _closest(places, candidates)
     free = [candidate for candidate in several[0] if not candidate.reserved]
     numbers = Counter(candidate.shapes for candidate in free)
-    alike = [own.module.name for own in free if numbers[own.shapes] > 1 or len(several) > 1]
+    alike = [c.module.name for c in free if numbers[c.shapes] > 1 or len(several) > 1]
     if len(alike) > 1:
         account.infer(
             "modules whose shapes fit several layers, by their place in the file: "
@@ -78,7 +78,7 @@ class _Place:
     spare: frozenset[str] = frozenset()
 
     def fits(self, shapes: Shapes) -> bool:
-        """Return whether a module with these shapes can be here."""
+        """True if a module with these shapes can be here."""
         needed = self.shapes.keys() - self.spare
         return needed <= shapes.keys() and shapes.items() <= self.shapes.items()
 
@@ -91,21 +91,21 @@ class _Candidate:
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        self.layers = [_shapes(own) for _, _, own in parts([module])]
+        self.layers = [_shapes(arrays) for _, _, arrays in parts([module])]
         self.shapes = tuple(tuple(sorted(shapes.items())) for shapes in self.layers)
         self.reserved = ""
 
     def fits(self, places: Sequence[_Place], at: int) -> bool:
-        """Return whether the module has the arrays of the places from one on."""
-        own = places[at : at + len(self.layers)]
+        """True if the module has the arrays of the places from one on."""
+        covered = places[at : at + len(self.layers)]
         return (
-            len(own) == len(self.layers)
-            and self.reserved in ("", own[0].layer.name)
-            and all(place.fits(shapes) for place, shapes in zip(own, self.layers, strict=True))
+            len(covered) == len(self.layers)
+            and self.reserved in ("", covered[0].layer.name)
+            and all(place.fits(shapes) for place, shapes in zip(covered, self.layers, strict=True))
         )
 
     def is_named_by(self, layer: nodes.Layer) -> bool:
-        """Return whether a layer has the name of the module, or the end of that."""
+        """True if a layer has the name of the module, or the end of that."""
         # ``layers`` numbers the copies of a layer.
         name = layer.name.removesuffix("_1") if len(self.layers) > 1 else layer.name
         return f".{self.module.name}".replace(".", "_").endswith(f"_{name}")
@@ -126,7 +126,7 @@ def _reserve(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> None
 
 
 def _shapes(arrays: Mapping[str, Entry]) -> Shapes:
-    return {own: entry.shape for own, entry in arrays.items()}
+    return {name: entry.shape for name, entry in arrays.items()}
 
 
 def _places(layer: nodes.Layer) -> Iterator[_Place]:
@@ -157,9 +157,9 @@ def _assignments(
     stack: list[tuple[int, list[_Candidate], Sequence[_Candidate]]] = [(0, [], candidates)]
     while stack and tries:
         tries -= 1
-        at, taken, rest = stack.pop()
+        at, chosen, rest = stack.pop()
         if at == len(places) and not rest:
-            yield taken
+            yield chosen
         first = dict[object, _Candidate]()
         for candidate in rest:
             first.setdefault((candidate.shapes, candidate.reserved), candidate)
@@ -167,7 +167,7 @@ def _assignments(
         for candidate in reversed(first.values()):
             if candidate.fits(places, at):
                 others = [other for other in rest if other is not candidate]
-                stack.append((at + len(candidate.layers), [*taken, candidate], others))
+                stack.append((at + len(candidate.layers), [*chosen, candidate], others))
 
 
 def _closest(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> list[Module]:
@@ -176,7 +176,7 @@ def _closest(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> list
     while at < len(places):
         shapes = places[at].shapes
         several = [candidate for candidate in rest if candidate.fits(places, at)]
-        fitting = min(several, key=lambda own: own.layers[0] != shapes, default=None)
+        fitting = min(several, key=lambda candidate: candidate.layers[0] != shapes, default=None)
         order.append(fitting)
         at += 1 if fitting is None else len(fitting.layers)
         if fitting is not None:
@@ -199,17 +199,17 @@ def order_by_file(modules: Sequence[Module], account: Account, *, ordered: bool)
     """
     if len(modules) > _MOST_MODULES:
         return list(modules)
-    listed, own = list(modules), _Search(modules, dense_first=False)
+    listed, search = list(modules), _Search(modules, dense_first=False)
     if _is_chain(listed, dense_first=True):
         if not _is_chain(listed, dense_first=False):
-            own = _Search(modules, dense_first=True)
-        if any(order != listed for order in islice(own.orders(), 2)):
+            search = _Search(modules, dense_first=True)
+        if any(order != listed for order in islice(search.orders(), 2)):
             names = ", ".join(module.name for module in listed)
             account.infer(f"the order of the modules by their place in the file: {names}")
         return listed
     every = _Search(modules, dense_first=True)
     orders = (o for o in every.orders() if not ordered or not _brings_forward(o, listed))
-    for several in (list(islice(own.orders(), 2)), list(islice(orders, 2))):
+    for several in (list(islice(search.orders(), 2)), list(islice(orders, 2))):
         if several:
             names = ", ".join(module.name for module in several[0])
             others = ", and by their place in the file" if len(several) > 1 else ""
@@ -219,11 +219,11 @@ def order_by_file(modules: Sequence[Module], account: Account, *, ordered: bool)
 
 
 def _brings_forward(order: list[Module], listed: list[Module]) -> bool:
-    """Return whether a dense layer or a norm is before a recurrent layer that it was behind."""
+    """True if a dense layer or a norm is before a recurrent layer that it was behind."""
     embeds = isinstance(order[0], Matrix) and order[0].bias is None
     return any(
-        isinstance(after, Stack)
-        and not isinstance(before, Stack)
+        isinstance(after, RecurrentModule)
+        and not isinstance(before, RecurrentModule)
         and listed.index(after) < listed.index(before)
         for at, after in enumerate(order)
         for before in order[int(embeds) : at]
@@ -249,56 +249,56 @@ class _Search:
         """Yield every order, until there were too many tries."""
         yield from self._from([], list(self.modules))
 
-    def _from(self, taken: list[Module], rest: list[Module]) -> Iterator[list[Module]]:
+    def _from(self, placed: list[Module], rest: list[Module]) -> Iterator[list[Module]]:
         if not rest:
-            yield taken
+            yield placed
         for index, module in enumerate(rest):
             self.tries += 1
             if self.tries > _MOST_TRIES:
                 return
-            if _fits(taken, module) and (self.dense_first or not _is_dense_first(taken, module)):
-                yield from self._from([*taken, module], rest[:index] + rest[index + 1 :])
+            if _fits(placed, module) and (self.dense_first or not _is_dense_first(placed, module)):
+                yield from self._from([*placed, module], rest[:index] + rest[index + 1 :])
 
 
-def _is_dense_first(taken: list[Module], module: Module) -> bool:
-    """Return whether a module puts a dense layer, or a norm, before a recurrent layer."""
-    before = taken[-1] if taken else None
+def _is_dense_first(placed: list[Module], module: Module) -> bool:
+    """True if a module puts a dense layer, or a norm, before a recurrent layer."""
+    before = placed[-1] if placed else None
     match module:
-        case Stack():
-            return isinstance(before, Matrix) and len(taken) > 1
+        case RecurrentModule():
+            return isinstance(before, Matrix) and len(placed) > 1
         case Norm() | BatchNorm():
-            return not any(isinstance(each, Stack) for each in taken)
+            return not any(isinstance(earlier, RecurrentModule) for earlier in placed)
         case Matrix() if before is None:
             return module.bias is not None
         case Matrix():
-            return len(taken) == 1 and isinstance(before, Matrix)
+            return len(placed) == 1 and isinstance(before, Matrix)
         case _:
             return False
 
 
-def _fits(taken: list[Module], module: Module) -> bool:
+def _fits(placed: list[Module], module: Module) -> bool:
     match module:
-        case _ if not taken:
-            return isinstance(module, Stack | Matrix | Convolution | Norm | BatchNorm)
-        case Stack():
-            return _width(taken) == module.features
+        case _ if not placed:
+            return isinstance(module, RecurrentModule | Matrix | Convolution | Norm | BatchNorm)
+        case RecurrentModule():
+            return _width(placed) == module.features
         case Norm() | BatchNorm():
-            return _width(taken) == module.weight.shape[0]
+            return _width(placed) == module.weight.shape[0]
         case Matrix() | Convolution():
-            return _width(taken) == module.weight.shape[1]
+            return _width(placed) == module.weight.shape[1]
         case Attention() | Tied():
             return True
         case _:
             assert_never(module)
 
 
-def _width(taken: list[Module]) -> int:
+def _width(placed: list[Module]) -> int:
     """Return the number of features that the last module gives."""
-    last = taken[-1]
+    last = placed[-1]
     match last:
-        case Stack():
+        case RecurrentModule():
             return last.units * len(last.layers[0])
-        case Matrix(bias=None) if len(taken) == 1:  # an embedding
+        case Matrix(bias=None) if len(placed) == 1:  # an embedding
             return last.weight.shape[1]
         case Norm() | BatchNorm() | Matrix() | Convolution():
             return last.weight.shape[0]

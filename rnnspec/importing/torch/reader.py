@@ -10,7 +10,6 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import Setting
 from rnnspec.importing.graph.reader import read_in_order
 from rnnspec.importing.graph.values import (
-    NAMES_OF_AXES,
     Argument,
     Known,
     RestartError,
@@ -25,7 +24,7 @@ from rnnspec.importing.torch.values import (
     Layout,
     ModuleArray,
     Ref,
-    Result,
+    ResultLayout,
     Several,
     State,
     Zeros,
@@ -35,7 +34,7 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.probes import Probes
@@ -43,14 +42,14 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.values import Op, Value
 
 
-def read_operations(account: Account, module: Any, operations: Sequence[Op]) -> Reader:
+def read_operations(account: Account, module: Any, operations: Sequence[Op]) -> ModuleReader:
     """Read all operations of a module; what cannot be taken over is refused in the account."""
     tokens = any(type(op.module).__name__ == "Embedding" for op in operations)
     orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
     tensors = graph.parameters(module)
 
-    def read(tried: Account, probes: Probes) -> Reader:
-        reader = Reader(ModuleScope(tried, probes, tensors), operations)
+    def read(tried: Account, probes: Probes) -> ModuleReader:
+        reader = ModuleReader(ModuleScope(tried, probes, tensors), operations)
         reader.read()
         return reader
 
@@ -61,7 +60,7 @@ def read_operations(account: Account, module: Any, operations: Sequence[Op]) -> 
     return read_in_order(account, "the input", settings, read)
 
 
-class Reader:
+class ModuleReader:
     """The value of each operation so far."""
 
     def __init__(self, scope: ModuleScope, operations: Sequence[Op]) -> None:
@@ -116,7 +115,7 @@ class Reader:
         args = self._resolve(op.args)
         kwargs = {key: self._resolve(value) for key, value in op.kwargs.items()}
         unknown = _holds_unknown((args, tuple(kwargs.values())))
-        given = None if unknown else (args, kwargs)
+        arguments = None if unknown else (args, kwargs)
         if op.overwrites and not is_size(args[0]):
             raise RefusedError(
                 "changes a tensor in place that is used again under an older name; expected a new "
@@ -127,7 +126,7 @@ class Reader:
                 self._inputs.append(op.target)
                 return self._first_input() if len(self._inputs) == 1 else Argument(op.target)
             case "module":
-                return layers.call_module(self._operators, op, given)
+                return layers.call_module(self._operators, op, arguments)
             case "array":
                 return self._read_array(op)
             case "output":
@@ -135,7 +134,7 @@ class Reader:
                     self._note_results(args[0])
                 return Beside()
             case _:
-                return calls.call_function(self._operators, op.target, given)
+                return calls.call_function(self._operators, op.target, arguments)
 
     def _first_input(self) -> Value:
         probes = self.scope.probes
@@ -148,7 +147,7 @@ class Reader:
             case tuple():
                 return tuple(map(self._resolve, value))
             case dict():
-                return {key: self._resolve(each) for key, each in value.items()}
+                return {key: self._resolve(item) for key, item in value.items()}
             case slice():
                 ends = (value.start, value.stop, value.step)
                 return slice(*map(self._resolve, ends))
@@ -180,11 +179,11 @@ class Reader:
             case dict() if value and all(isinstance(key, str) for key in value):
                 named = dict(value)
             case tuple() if value:
-                named = {f"output_{place}": each for place, each in enumerate(value)}
+                named = {f"output_{place}": result for place, result in enumerate(value)}
             case _:
                 named = {"": value}
-        for name, each in named.items():
-            self._note_result(name, each, alone=len(named) == 1)
+        for name, result in named.items():
+            self._note_result(name, result, alone=len(named) == 1)
 
     def _note_result(self, name: str, value: Any, *, alone: bool) -> None:
         scope = self.scope
@@ -236,7 +235,12 @@ class Reader:
         return Layout(
             order=self._order,
             results=tuple(
-                Result(name, _order_axes(value.axes), self._is_padded(value))
+                ResultLayout(
+                    name,
+                    order=tuple(map(value.axes.index, _batch_first(value.axes))),
+                    padded=scope.is_padded(value.at)
+                    or (scope.masks and scope.is_sequence(value.at)),
+                )
                 for name, value in self.results
             ),
             inputs=len(self._inputs),
@@ -247,25 +251,16 @@ class Reader:
             casts=scope.casts,
         )
 
-    def _is_padded(self, value: Tensor) -> bool:
-        """Return whether a result has steps of padding."""
-        scope = self.scope
-        return scope.is_padded(value.at) or (scope.masks and scope.is_sequence(value.at))
-
     def _say_layout(self, value: Tensor) -> None:
-        scope, names = self.scope, NAMES_OF_AXES
-        order = scope.probes.setting.order
-        usual = [names[axis] for axis in "BTF"[: len(order)]]
-        scope.infer_axes("the module takes", [names[axis] for axis in order], usual)
-        if scope.is_sequence(value.at):
-            own = sorted(value.axes, key="BTF".index)
-            axes, usual = ([names[axis] for axis in each] for each in (value.axes, own))
-            scope.infer_axes("the module returns", axes, usual)
+        order = self.scope.probes.setting.order
+        self.scope.infer_axes("the module takes", order, "BTF"[: len(order)])
+        if self.scope.is_sequence(value.at):
+            self.scope.infer_axes("the module returns", value.axes, _batch_first(value.axes))
 
 
-def _order_axes(axes: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the order of axes in which the batch is first, then the steps."""
-    return tuple(sorted(range(len(axes)), key=lambda axis: "BTF".index(axes[axis])))
+def _batch_first(axes: Iterable[str]) -> str:
+    """Return axes with the batch first, then the steps."""
+    return "".join(sorted(axes, key="BTF".index))
 
 
 def _names(value: Any) -> Iterator[str]:
@@ -274,8 +269,8 @@ def _names(value: Any) -> Iterator[str]:
         case Ref(name=name):
             yield name
         case tuple():
-            for each in value:
-                yield from _names(each)
+            for item in value:
+                yield from _names(item)
         case dict():
             yield from _names(tuple(value.values()))
         case slice():

@@ -18,7 +18,7 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.assemble import Taken
+    from rnnspec.importing.assemble import ImportedModel
     from rnnspec.importing.torch.values import Layout
     from rnnspec.slots import Array
 
@@ -40,11 +40,13 @@ class _Inputs:
 
     title: str
     values: tuple[Any, ...]
-    given: Array
+    batch: Array
     lengths: Any
 
 
-def compare_module(module: Any, example: tuple[Any, ...], taken: Taken, layout: Layout) -> str:
+def compare_module(
+    module: Any, example: tuple[Any, ...], imported: ImportedModel, layout: Layout
+) -> str:
     """Check that a network has the results of its module, on an example and on random inputs.
 
     Returns a sentence on what was compared.
@@ -55,16 +57,16 @@ def compare_module(module: Any, example: tuple[Any, ...], taken: Taken, layout: 
     Args:
         module: the module.
         example: the inputs of its ``forward``, empty if there are none.
-        taken: the network and its arrays.
+        imported: the network and its arrays.
         layout: how the inputs and the result of the module differ from those of the network.
 
     Raises:
         ModelError: a result differs.
         UsageError: the module fails on the example, or there is none and it fails on random inputs.
     """
-    with graph.randomness_kept(module):
-        runs = _Runs(module, taken, layout)
-        network = taken.program.network
+    with graph.keep_randomness(module):
+        runs = _Runs(module, imported, layout)
+        network = imported.program.network
         several = [_of_example(example, network.input, layout)] if example else []
         if several:
             runs.compare(several)
@@ -83,16 +85,16 @@ def compare_module(module: Any, example: tuple[Any, ...], taken: Taken, layout: 
 class _Runs:
     """The module and its network, each in both dtypes, made when they are first needed."""
 
-    def __init__(self, module: Any, taken: Taken, layout: Layout) -> None:
+    def __init__(self, module: Any, imported: ImportedModel, layout: Layout) -> None:
         self._module = module
-        self._taken = taken
+        self._imported = imported
         self._layout = layout
         self._networks: dict[str, Any] = {}
 
     @cached_property
     def _inference(self) -> pipeline.Generated:
         # The form without initial weights, which take longer to draw than the rest to run.
-        return pipeline.generate(self._taken.program, get("torch"), "inference")
+        return pipeline.generate(self._imported.program, get("torch"), "inference")
 
     def compare(self, several: Sequence[_Inputs]) -> str:
         """Compare the results for several inputs, one after the other on one copy of the module.
@@ -150,75 +152,76 @@ class _Runs:
             results = graph.outcome(module, inputs.values, dtype)
         except Exception as error:
             raise _ModuleError(brief(error)) from error
-        given = inputs.given
-        if dtype == "float32" and given.dtype.kind == "f":
-            given = given.astype(np.float32)
-        found = self._outputs("float64", given)
+        batch = inputs.batch
+        if dtype == "float32" and batch.dtype.kind == "f":
+            batch = batch.astype(np.float32)
+        outputs = self._outputs("float64", batch)
         # What float32 costs the network itself is what it may cost the module.
-        rounded = self._outputs("float32", given) if dtype == "float32" else found
-        if len(results) != len(found):
-            return f"{len(results)} results in place of {len(found)}"
+        rounded = self._outputs("float32", batch) if dtype == "float32" else outputs
+        if len(results) != len(outputs):
+            return f"{len(results)} results in place of {len(outputs)}"
         for which, layout in enumerate(self._layout.results):
             lengths = inputs.lengths if layout.padded else None
-            wanted = results[which]
-            if wanted.ndim == len(layout.order):
-                wanted = wanted.transpose(layout.order)
-            far = _difference(found[which], rounded[which], wanted, lengths, dtype)
+            result = results[which]
+            if result.ndim == len(layout.order):
+                result = result.transpose(layout.order)
+            far = _difference(outputs[which], rounded[which], result, lengths, dtype)
             if far:
                 return f"{far} in '{layout.name}'" if layout.name else far
         return ""
 
-    def _outputs(self, dtype: str, given: Array) -> list[Array]:
+    def _outputs(self, dtype: str, batch: Array) -> list[Array]:
         generated = self._inference
         if dtype not in self._networks:
             model = pipeline.instantiate(generated, dtype, drawn=False)
-            generated.store.write(model, self._taken.arrays)
+            generated.store.write(model, self._imported.arrays)
             self._networks[dtype] = model
-        output = generated.backend.runtime.trace(self._networks[dtype], [], given).output
-        network = self._taken.program.network
+        output = generated.backend.runtime.trace(self._networks[dtype], [], batch).output
+        network = self._imported.program.network
         parts = split_outputs(network, output)
         return [parts[layer.name] for layer in network.results.values()]
 
 
-def _difference(found: Array, rounded: Array, wanted: Array, lengths: Any, dtype: str) -> str:
+def _difference(output: Array, rounded: Array, expected: Array, lengths: Any, dtype: str) -> str:
     """Return how a result differs from that of the module, empty if they are equal.
 
     ``rounded`` is the result in ``dtype``. ``lengths`` are None if no step of it is padding.
     """
     if lengths is not None:
-        found, rounded = (each[:, : wanted.shape[1]] for each in (found, rounded))
-        if found.shape == wanted.shape:  # at padding, the result is unspecified
-            is_real = np.arange(wanted.shape[1]) < graph.array(lengths)[:, np.newaxis]
-            found, rounded, wanted = (each[is_real] for each in (found, rounded, wanted))
-    if found.size != wanted.size:
-        return f"shape {found.shape} in place of {wanted.shape}"
+        output, rounded = (array[:, : expected.shape[1]] for array in (output, rounded))
+        if output.shape == expected.shape:  # at padding, the result is unspecified
+            is_real = np.arange(expected.shape[1]) < graph.array(lengths)[:, np.newaxis]
+            output, rounded, expected = (array[is_real] for array in (output, rounded, expected))
+    if output.size != expected.size:
+        return f"shape {output.shape} in place of {expected.shape}"
     # The module may have squeezed a last axis of size 1.
-    wanted = wanted.reshape(found.shape)
-    scale = float(np.abs(wanted).max(initial=1.0, where=np.isfinite(wanted)))
+    expected = expected.reshape(output.shape)
+    scale = float(np.abs(expected).max(initial=1.0, where=np.isfinite(expected)))
     tolerance = _TOLERANCE * scale
     if dtype == "float32":
-        cost = float(np.abs(rounded - found).max(initial=0.0, where=np.isfinite(rounded)))
+        cost = float(np.abs(rounded - output).max(initial=0.0, where=np.isfinite(rounded)))
         tolerance = 8 * cost + 16 * float(np.finfo(np.float32).eps) * scale
-    unequal = found != wanted  # leaves out equal infinities, which have no difference
-    far = float(np.abs(found[unequal] - wanted[unequal]).max(initial=0.0))
+    unequal = output != expected  # leaves out equal infinities, which have no difference
+    far = float(np.abs(output[unequal] - expected[unequal]).max(initial=0.0))
     return "" if far <= tolerance else f"a difference of {far:.3g}"
 
 
-def _of_example(example: tuple[Any, ...], wanted: nodes.Input, layout: Layout) -> _Inputs:
+def _of_example(example: tuple[Any, ...], network_input: nodes.Input, layout: Layout) -> _Inputs:
     try:
-        given = graph.array(example[0])
+        batch = graph.array(example[0])
     except Exception as error:
         message = f"expected tensors, received an error: {brief(error)}"
         raise UsageError(message, "example") from error
-    axes = "(batch, steps)" if isinstance(wanted, nodes.TokenInput) else "(batch, steps, features)"
-    if given.ndim != axes.count(",") + 1:
-        raise UsageError(f"expected the shape {axes}, received {given.shape}", "example")
-    given = given.transpose(np.argsort(layout.order))
-    given = given.astype(np.int64) if isinstance(wanted, nodes.TokenInput) else given
+    tokens = isinstance(network_input, nodes.TokenInput)
+    axes = "(batch, steps)" if tokens else "(batch, steps, features)"
+    if batch.ndim != axes.count(",") + 1:
+        raise UsageError(f"expected the shape {axes}, received {batch.shape}", "example")
+    batch = batch.transpose(np.argsort(layout.order))
+    batch = batch.astype(np.int64) if tokens else batch
     lengths = example[layout.lengths] if layout.lengths else None
     if layout.counted:
-        lengths = np.count_nonzero(given, axis=1)
-    return _Inputs("the example", example, given, lengths)
+        lengths = np.count_nonzero(batch, axis=1)
+    return _Inputs("the example", example, batch, lengths)
 
 
 def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inputs]:
@@ -227,37 +230,37 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inpu
     Without lengths no step is padding, so zeros at the start and at the end are steps like others.
     """
     rng, rows = np.random.default_rng(0), layout.batch or _ROWS
-    wanted = network.input
+    network_input = network.input
     least = nodes.least_steps(network)
     several = dict.fromkeys((max(7, least + 4), max(4, least + 1), least))
-    for steps in (wanted.steps,) if wanted.steps else several:
-        given = _values(rng, wanted, rows, steps)
+    for steps in (network_input.steps,) if network_input.steps else several:
+        batch = _values(rng, network_input, rows, steps)
         lengths = np.linspace(steps, 1, rows).round().astype(np.int64)
         if not (layout.lengths or layout.counted):
             if rows > 1:
-                given[0, steps // 2 + 1 :] = 0
-                given[1, : steps // 2] = 0
-            yield _inputs(module, given, lengths, layout)
+                batch[0, steps // 2 + 1 :] = 0
+                batch[1, : steps // 2] = 0
+            yield _inputs(module, batch, lengths, layout)
             continue
         orders = (lengths,) if layout.decreasing else (lengths, np.roll(lengths, 1))
         for order in orders:
-            padded = given.copy()
+            padded = batch.copy()
             padded[np.arange(steps) >= order[:, np.newaxis]] = 0
             yield _inputs(module, padded, order, layout)
 
 
-def _inputs(module: Any, given: Array, lengths: Array, layout: Layout) -> _Inputs:
-    values = given.transpose(layout.order)
-    kind = "tokens" if given.ndim == 2 else "features"
+def _inputs(module: Any, batch: Array, lengths: Array, layout: Layout) -> _Inputs:
+    values = batch.transpose(layout.order)
+    kind = "tokens" if batch.ndim == 2 else "features"
     title = f"random {kind} of shape {values.shape}"
     if layout.lengths or layout.counted:
         title += f" with lengths {', '.join(map(str, lengths))}"
     inputs = graph.inputs_of(module, values, lengths, layout.inputs)
-    return _Inputs(title, inputs, given, lengths)
+    return _Inputs(title, inputs, batch, lengths)
 
 
-def _values(rng: np.random.Generator, wanted: nodes.Input, rows: int, steps: int) -> Array:
-    match wanted:
+def _values(rng: np.random.Generator, network_input: nodes.Input, rows: int, steps: int) -> Array:
+    match network_input:
         case nodes.TokenInput(vocabulary=vocabulary, mask_zero=masks):
             values: Array = rng.integers(min(int(masks), vocabulary - 1), vocabulary, (rows, steps))
             return values

@@ -62,7 +62,7 @@ class ModuleScope(Scope):
 
     @property
     def tokens(self) -> bool:
-        """Whether the input is tokens."""
+        """True if the input is tokens."""
         return self.probes.setting.tokens
 
     # Axes
@@ -74,10 +74,10 @@ class ModuleScope(Scope):
             RefusedError: something else does.
         """
         names = [NAMES_OF_AXES.get(axis, axis and "-") or "-" for axis in value.axes]
-        alike = [not name or name == own for own, name in zip(names, expected, strict=False)]
+        alike = [not b or a == b for a, b in zip(names, expected, strict=False)]
         if len(names) != len(expected) or not all(alike):
-            wanted = ", ".join(name or "any" for name in expected)
-            raise RefusedError(f"{where}: expected ({wanted}), received ({', '.join(names)})")
+            stated = ", ".join(name or "any" for name in expected)
+            raise RefusedError(f"{where}: expected ({stated}), received ({', '.join(names)})")
 
     def fit_features(self, at: int, features: int) -> None:
         """Check the number of features at a place, or note it.
@@ -111,12 +111,12 @@ class ModuleScope(Scope):
 
     @property
     def has_padding(self) -> bool:
-        """Whether padded steps are left out: by packed sequences, by masks, or by indices."""
+        """True if padded steps are left out: by packed sequences, by masks, or by indices."""
         recurrent = (at for at, s in self.steps.items() if isinstance(s.layer, nodes.Recurrent))
         return self.masks or any(self.masked.get(at) for at in recurrent)
 
     def is_padded(self, at: int) -> bool:
-        """Return whether a place has steps of padding, which a packed sequence left."""
+        """True if a place has steps of padding, which a packed sequence left."""
         waiting, seen = [at], set[int]()
         while waiting:
             now = waiting.pop()
@@ -131,7 +131,7 @@ class ModuleScope(Scope):
         return False
 
     def is_same(self, one: str, other: str) -> bool:
-        """Return whether two paths lead to the same array of the module."""
+        """True if two paths lead to the same array of the module."""
         return one == other or self.tensors.get(one, 0) is self.tensors.get(other, 1)
 
     # What a value is
@@ -334,10 +334,10 @@ class ModuleScope(Scope):
         units = self.width(scores.query.sources[0])
         return self.add(scores.attention(units), start, modules=(hidden.modules[0], query))
 
-    def _flat(self, tensor: Tensor) -> Tensor:
+    def _flatten(self, tensor: Tensor) -> Tensor:
         if self.is_padded(tensor.at):
             raise RefusedError("expected sequences of equal length, received padding")
-        return super()._flat(tensor)
+        return super()._flatten(tensor)
 
     def flatten(self, value: Tensor, size: int) -> Tensor:
         """Return the features of all steps in one vector of a size.
@@ -345,6 +345,6 @@ class ModuleScope(Scope):
         Raises:
             RefusedError: they have another size.
         """
-        flat = self._flat(replace(self.layer_output(value), axes=("B", "TF")))
+        flat = self._flatten(replace(self.layer_output(value), axes=("B", "TF")))
         self.fit_features(flat.at, size)
         return flat

@@ -9,7 +9,6 @@ import numpy as np
 
 from rnnspec.errors import listed
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.scope import Sequences
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Argument, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     LENGTHS,
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 
-def same(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
+def pass_on(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
-    kept = Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray
-    return x if isinstance(x, kept) else _movable(m.scope, x, either_order=True)
+    unchanged = Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray
+    return x if isinstance(x, unchanged) else _movable(m.scope, x, either_order=True)
 
 
 def _movable(scope: ModuleScope, x: Any, *, either_order: bool = False) -> Tensor:
@@ -86,7 +85,7 @@ def permute(m: Operators, x: Any, *dims: Any) -> Value:
     """Give the axes another order."""
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
     rank = _rank(m, x)
-    numbers = tuple(axis_number(each, rank) for each in order)
+    numbers = tuple(axis_number(dim, rank) for dim in order)
     if sorted(numbers) != list(range(rank)):
         raise RefusedError(f"expected an order of {rank} axes, received {order}", "E703")
     return _in_order(m, x, numbers)
@@ -103,8 +102,7 @@ def _in_order(m: Operators, x: Any, order: tuple[int, ...]) -> Value:
             raise RefusedError("expected an exchange of layers and batch, received other axes")
         return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
     value = x if isinstance(x, Known) else _movable(m.scope, x)
-    moved: Value = m.run("Transpose", value, perm=order)
-    return moved
+    return m.run("Transpose", value, perm=order)
 
 
 def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
@@ -126,16 +124,15 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
     except RefusedError:
         squeezed = value
     if squeezed is value or not axes:
-        shown = "" if dim is None else dim
-        raise RefusedError(f"squeeze({shown}): expected a last axis of size 1")
+        argument = "" if dim is None else dim
+        raise RefusedError(f"squeeze({argument}): expected a last axis of size 1")
     return squeezed
 
 
 def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
     """Give a value an axis of size 1."""
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
-    added: Value = m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
-    return added
+    return m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
 
 
 def repeat(op: str) -> Callable[..., Value]:
@@ -146,12 +143,10 @@ def repeat(op: str) -> Callable[..., Value]:
         several = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
         try:
             # As many as there are.
-            target = join_sizes(m, [1 if size == -1 else size for size in several])
-            repeated: Value = m.run(op, value, target)
+            return m.run(op, value, join_sizes(m, [1 if n == -1 else n for n in several]))
         except RefusedError:
             message = "expected a vector repeated as steps: unsqueeze(1).repeat(1, STEPS, 1)"
             raise RefusedError(message) from None
-        return repeated
 
     return run
 
@@ -161,8 +156,7 @@ def join_sizes(m: Operators, sizes: Any) -> Known:
     if not all(isinstance(size, int | Known) for size in sizes):
         raise RefusedError("expected sizes, received others", "E703")
     parts = [m.run("Reshape", m.numbers(size), [-1]) for size in sizes]
-    shape: Known = m.run("Concat", *parts, axis=0)
-    return shape
+    return m.compute("Concat", *parts, axis=0)
 
 
 def flatten(m: Operators, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
@@ -181,15 +175,14 @@ def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
         case States():
             if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
                 states = (State(x, -2), State(x, -1))[-x.directions :]
-                return both(m.scope, states, "concat")
+                return merge_states(m.scope, states, "concat")
             if x.number == 1 and sizes == (-1, m.scope.width(x.at)):
                 return m.scope.whole(x)
             raise RefusedError(_OTHER_SHAPE, "E701")
         case Tensor():
             return _reshape_tensor(m, x, sizes)
         case Known() | Argument():
-            reshaped: Value = m.run("Reshape", x, join_sizes(m, sizes))
-            return reshaped
+            return m.run("Reshape", x, join_sizes(m, sizes))
         case _:
             raise RefusedError(_OTHER_SHAPE, "E701")
 
@@ -213,7 +206,7 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
         if type(sizes[1]) is int and sizes[1] > 0:
             return scope.flatten(value, sizes[1])
     try:
-        result: Tensor = m.run("Reshape", value, join_sizes(m, sizes))
+        result = m.run_on(value, "Reshape", join_sizes(m, sizes))
     except (RefusedError, RestartError):
         raise RefusedError(_OTHER_SHAPE, "E701") from None
     if any("TF" in axis for axis in result.axes):
@@ -253,14 +246,13 @@ def gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
     """Return the steps at an index for each element."""
     value = _movable(m.scope, x)
     axis = axis_number(dim, len(value.axes))
-    taken: Tensor = m.run("GatherElements", value, index, axis=axis)
-    return m.scope.layer_output(taken) if taken.axis("T") < 0 else taken
+    gathered = m.run_on(value, "GatherElements", index, axis=axis)
+    return m.scope.layer_output(gathered) if gathered.axis("T") < 0 else gathered
 
 
 def expand_as(m: Operators, x: Any, other: Any) -> Value:
     """Repeat a value in the shape of another one."""
-    expanded: Value = m.run("Expand", m.numbers(x), m.run("Shape", other))
-    return expanded
+    return m.run("Expand", m.numbers(x), m.run("Shape", other))
 
 
 def item(m: Operators, x: Any, index: Any) -> Value:
@@ -308,8 +300,8 @@ def _parts(index: Any, rank: int) -> list[Any]:
     parts = list(index) if isinstance(index, tuple) else [index]
     if any(part is ... for part in parts):
         at = next(i for i, part in enumerate(parts) if part is ...)
-        taken = sum(part is not None for part in parts) - 1
-        parts[at : at + 1] = [_ALL] * (rank - taken)
+        axes_indexed = sum(part is not None for part in parts) - 1
+        parts[at : at + 1] = [_ALL] * (rank - axes_indexed)
     return parts + [_ALL] * (rank - sum(part is not None for part in parts))
 
 
@@ -344,24 +336,24 @@ def _part(m: Operators, x: Tensor, index: Any) -> Value:
         raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
     parts = _parts(index, len(x.axes))
     steps = x.axis("T")
-    own = [part for part in parts if part is not None]
-    match own[:2]:
+    axis_parts = [part for part in parts if part is not None]
+    match axis_parts[:2]:
         case [Known() as one, Known() as two]:
             # Of each sequence, a step of its own.
-            pairs = [m.run("Unsqueeze", each, axes=(-1,)) for each in (one, two)]
+            pairs = [m.run("Unsqueeze", rows, axes=(-1,)) for rows in (one, two)]
             places = m.run("Concat", *pairs, axis=-1)
             return scope.layer_output(m.run("GatherND", _movable(scope, x), places))
         case _:
             pass
     if steps < 0 and not x.axes.count(""):
-        if all(part == _ALL for part in own):
+        if all(part == _ALL for part in axis_parts):
             return _take_part(m, x, parts, "")
         raise RefusedError(f"expected a step of a sequence, received a part of {describe(x)}")
-    match own[steps] if steps >= 0 and len(own) == len(x.axes) else None:
+    match axis_parts[steps] if steps >= 0 and len(axis_parts) == len(x.axes) else None:
         case slice(start=None, stop=Known(), step=None | 1) if x.surplus:
             raise RefusedError(f"expected [..., :-{x.surplus}], received a size of a tensor")
         case slice(start=int(start), stop=None, step=None | 1) if start < 0 and all(
-            part == _ALL for i, part in enumerate(own) if i != steps
+            part == _ALL for i, part in enumerate(axis_parts) if i != steps
         ):
             return _last_steps(scope, _movable(scope, x), -start)
         case _:
@@ -403,10 +395,7 @@ def _last_steps(scope: ModuleScope, x: Tensor, count: int) -> Tensor:
     value = scope.layer_output(x)
     if scope.is_padded(value.at):
         raise RefusedError("reads the last steps, which are padding in a shorter sequence")
-    real = tuple(each[:, -count:] for each in scope.sequences(value.at).real)
-    layer = nodes.LastSteps(name="last_steps", input=(), count=count)
-    sequences = Sequences((count,) * len(real), real)
-    return scope.result(value, scope.add(layer, value.at, sequences=sequences))
+    return scope.result(value, scope.add_last_steps(value.at, count))
 
 
 def _leading(index: Any, number: int) -> Any:
@@ -427,7 +416,7 @@ def _state_in_words(index: Any) -> str:
     return "..." if index is ... else f"{index}" if isinstance(index, int) else describe(index)
 
 
-def both(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
+def merge_states(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
     """Return the final states of both directions of the top layer, merged.
 
     Raises:
@@ -436,16 +425,16 @@ def both(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
     first = states[0].states
     if len(states) == 1:
         return scope.whole(states[0])
-    indices = tuple(each.index for each in states)
-    alike = all(each.states == first for each in states) and not first.is_cell
+    indices = tuple(state.index for state in states)
+    alike = all(state.states == first for state in states) and not first.is_cell
     if not alike or indices not in ((-2, -1), (-1, -2)) or first.directions != 2:
-        several = len({each.states.module for each in states}) > 1
-        received = [f"{each} of {each.states.module}" if several else f"{each}" for each in states]
+        several = len({s.states.module for s in states}) > 1
+        received = [f"{s} of {s.states.module}" if several else f"{s}" for s in states]
         message = (
             f"expected h[-2] and h[-1] of one bidirectional module, received {listed(received)}"
         )
         cells = "; rnnspec passes on no cell state, c"
-        raise RefusedError(message + cells * any(each.states.is_cell for each in states))
+        raise RefusedError(message + cells * any(state.states.is_cell for state in states))
     value = scope.whole(replace(first, number=1))
     layer = scope.steps[first.at].layer
     assert isinstance(layer, nodes.Recurrent), "it has states"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.torch.archive import Archive, Tensor
+    from rnnspec.importing.torch.archive import Archive, StoredTensor
     from rnnspec.slots import Array
 
 
@@ -78,12 +78,12 @@ def state(path: Path) -> Iterator[State]:
                 yield State(
                     {
                         name: Entry(
-                            each.shape,
-                            each.dtype.kind == "f" or each.type == "BF16",
-                            partial(each.view, stream),
-                            math.prod(each.shape) * each.dtype.itemsize,
+                            header.shape,
+                            header.dtype.kind == "f" or header.type == "BF16",
+                            partial(header.view, stream),
+                            math.prod(header.shape) * header.dtype.itemsize,
                         )
-                        for name, each in stored.items()
+                        for name, header in stored.items()
                     },
                     size,
                     ordered=False,
@@ -99,7 +99,7 @@ def state(path: Path) -> Iterator[State]:
 
 
 def is_state_dict(path: Path) -> bool:
-    """Return whether a file of safetensors has the names of a state dict with recurrent layers."""
+    """True if a file of safetensors has the names of a state dict with recurrent layers."""
     try:
         with opened(path) as (stream, size):
             return any(map(_RECURRENT.fullmatch, safetensors_file(stream, size)[0]))
@@ -151,8 +151,8 @@ def _candidates(
             yield from _candidates(inner, (*path, name), seen)
 
 
-def _entries(saved: Archive, found: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
-    for name, value in found.items():
+def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
+    for name, value in mapping.items():
         try:
             tensor = tensor_of(value)
         except TensorError as error:
@@ -163,7 +163,7 @@ def _entries(saved: Archive, found: Mapping[str, Any]) -> Iterator[tuple[str, En
             yield name, Entry(tensor.shape, tensor.floating, read, tensor.size, memory)
 
 
-def _read_tensor(saved: Archive, name: str, tensor: Tensor) -> Array:
+def _read_tensor(saved: Archive, name: str, tensor: StoredTensor) -> Array:
     try:
         return tensor.array(saved.storage(tensor.key))
     except TensorError as error:
@@ -176,7 +176,7 @@ _DIRECTIONS = ("", "_reverse")
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class RecurrentModule:
     """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name."""
 
     name: str
@@ -268,7 +268,7 @@ class Tied:
     bias: Entry | None
 
 
-Module = Stack | Matrix | Norm | Convolution | BatchNorm | Attention | Tied
+Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Attention | Tied
 
 
 def modules(
@@ -286,19 +286,19 @@ def modules(
     """
     grouped = dict[str, dict[str, "Entry"]]()
     for name, entry in entries.items():
-        module, _, own = name.rpartition(".")
-        grouped.setdefault(module, {})[own] = entry
+        module, _, array = name.rpartition(".")
+        grouped.setdefault(module, {})[array] = entry
     gone = dict[str, list[str]]()
     for name in ignored:
-        module, _, own = name.rpartition(".")
-        gone.setdefault(module, []).append(own)
-    found = list[Module]()
+        module, _, array = name.rpartition(".")
+        gone.setdefault(module, []).append(array)
+    result = list[Module]()
     for name, arrays in grouped.items():
         # Without its bias, a module would come in as another one. The arrays of a recurrent layer
         # are known by their names, those of others are not.
         needed = gone.get(name, [])
         if all(map(_IN_STACK.fullmatch, arrays)):
-            needed = [own for own in needed if _IN_STACK.fullmatch(own)]
+            needed = [array for array in needed if _IN_STACK.fullmatch(array)]
         elif "weight" not in arrays:
             needed = []
         if needed:
@@ -308,8 +308,8 @@ def modules(
             )
             account.refuse(name or "the model", message, "E705")
         elif (module_ := _module(name, arrays, account, ties=ties)) is not None:
-            found.append(module_)
-    return found
+            result.append(module_)
+    return result
 
 
 def _module(
@@ -318,7 +318,7 @@ def _module(
     names = arrays.keys()
     if all(map(_IN_STACK.fullmatch, names)):
         return _stack(name, arrays, account)
-    dims = {own: len(entry.shape) for own, entry in arrays.items()}
+    dims = {key: len(entry.shape) for key, entry in arrays.items()}
     match dims:
         case {"weight": 2, **rest} if rest in ({}, {"bias": 1}):
             return Matrix(name, arrays["weight"], arrays.get("bias"))
@@ -329,12 +329,12 @@ def _module(
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
             return Convolution(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
-            own = (arrays[own] for own in ("weight", "bias", "running_mean", "running_var"))
-            return BatchNorm(name, *own)
+            names_in_order = ("weight", "bias", "running_mean", "running_var")
+            return BatchNorm(name, *(arrays[key] for key in names_in_order))
         case _:
-            shapes = ", ".join(f"{own} {entry.shape}" for own, entry in arrays.items())
-            odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
-            patterns = [escape(f"{name}.{own}" if name else own) for own in odd]
+            shapes = ", ".join(f"{key} {entry.shape}" for key, entry in arrays.items())
+            odd = [key for key in arrays if not _IN_STACK.fullmatch(key)]
+            patterns = [escape(f"{name}.{key}" if name else key) for key in odd]
             if name and len(odd) == len(arrays):
                 patterns = [f"{escape(name)}.*"]
             message = (
@@ -346,52 +346,52 @@ def _module(
             return None
 
 
-def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Stack | None:
-    found = dict[tuple[int, int], dict[str, "Entry"]]()
-    for own, entry in arrays.items():
-        match = _IN_STACK.fullmatch(own)
+def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> RecurrentModule | None:
+    layer_arrays = dict[tuple[int, int], dict[str, "Entry"]]()
+    for key, entry in arrays.items():
+        match = _IN_STACK.fullmatch(key)
         assert match is not None, "_module checked the names"
         place = int(match[2]), _DIRECTIONS.index(match[3] or "")
-        found.setdefault(place, {})[match[1]] = entry
-    both = any(direction for _, direction in found)
-    number = max(layer for layer, _ in found) + 1
-    if len(found) != number * (1 + both):
+        layer_arrays.setdefault(place, {})[match[1]] = entry
+    both = any(direction for _, direction in layer_arrays)
+    number = max(layer for layer, _ in layer_arrays) + 1
+    if len(layer_arrays) != number * (1 + both):
         account.refuse(name, "expected every layer in each direction, received a part", "E705")
         return None
-    layers = tuple(tuple(found[i, j] for j in range(1 + both)) for i in range(number))
-    stack = Stack(name, layers)
+    layers = tuple(tuple(layer_arrays[i, j] for j in range(1 + both)) for i in range(number))
+    stack = RecurrentModule(name, layers)
     problems = list(_problems(stack))
     for message, code in problems:
         account.refuse(name, message, code)
     return None if problems else stack
 
 
-def _problems(stack: Stack) -> Iterator[tuple[str, str]]:
+def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the arrays of a stack, each with its code."""
     first = stack.layers[0][0]
     if any("weight_hr" in arrays for layer in stack.layers for arrays in layer):
         yield "proj_size: rnnspec does not support a projection of the state", "E703"
         return
-    if missing := [own for own in ("weight_ih", "weight_hh") if own not in first]:
+    if missing := [key for key in ("weight_ih", "weight_hh") if key not in first]:
         yield f"expected {missing[0]}_l0, which is missing", "E705"
         return
-    shape, given = first["weight_hh"].shape, first["weight_ih"].shape
+    shape, input_shape = first["weight_hh"].shape, first["weight_ih"].shape
     if len(shape) != 2 or not shape[1] or shape[0] not in (shape[1], 3 * shape[1], 4 * shape[1]):
         yield f"weight_hh_l0: expected (gates x units, units), received {shape}", "E707"
         return
-    if len(given) != 2:
-        yield f"weight_ih_l0: expected (gates x units, features), received {given}", "E707"
+    if len(input_shape) != 2:
+        yield f"weight_ih_l0: expected (gates x units, features), received {input_shape}", "E707"
         return
     width = stack.units * len(stack.layers[0])
     for index, layer in enumerate(stack.layers):
         features = stack.features if index == 0 else width
-        wanted = shapes_of(stack.gates, stack.units, features, bias=stack.bias)
+        expected = shapes_of(stack.gates, stack.units, features, bias=stack.bias)
         for suffix, arrays in zip(_DIRECTIONS, layer, strict=False):
-            received = {own: entry.shape for own, entry in arrays.items()}
-            for own in sorted(wanted.keys() | received.keys()):
-                if wanted.get(own) != received.get(own):
-                    shapes = f"expected shape {wanted.get(own)}, received {received.get(own)}"
-                    yield f"{own}_l{index}{suffix}: {shapes}", "E707"
+            received = {key: entry.shape for key, entry in arrays.items()}
+            for key in sorted(expected.keys() | received.keys()):
+                if expected.get(key) != received.get(key):
+                    shapes = f"expected shape {expected.get(key)}, received {received.get(key)}"
+                    yield f"{key}_l{index}{suffix}: {shapes}", "E707"
 
 
 def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str, tuple[int, ...]]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NO_STATES = (
     "a spec has no input for states, which start at zeros; give the argument the default None"
 )
-"""What to do about initial states that are an argument."""
+"""Advice on initial states that are an argument."""
 
 
 ARRAY_OUTSIDE = (
@@ -29,7 +29,7 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 """Attributes of a module with functions that are called before or after it."""
 
 LENGTHS = "lengths of "
-"""What the name of numbers begins with that follow from an argument of lengths."""
+"""The prefix of the name of numbers that follow from an argument of lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Op:
 
     @property
     def where(self) -> str:
-        """What errors call it."""
+        """The name that errors use."""
         return self.target if self.kind in ("module", "array", "call") else self.name
 
 
@@ -145,7 +145,7 @@ Value = (
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ResultLayout:
     """A result of a module: its name, empty if it is the only one, and how it differs.
 
     ``order`` are the axes that make it batch first, then the steps, then the features; a last axis
@@ -170,7 +170,7 @@ class Layout:
     """
 
     order: tuple[int, ...]
-    results: tuple[Result, ...]
+    results: tuple[ResultLayout, ...]
     inputs: int
     lengths: int
     counted: bool
@@ -179,7 +179,7 @@ class Layout:
     casts: bool
 
 
-Given = tuple[tuple[Any, ...], dict[str, Any]] | None
+Arguments = tuple[tuple[Any, ...], dict[str, Any]] | None
 """The arguments of a call, None if the operations that give them were refused."""
 
 
@@ -195,7 +195,7 @@ _NAMES = {
 
 
 def is_size(value: Any) -> bool:
-    """Return whether a value is a size, or another number that follows from sizes."""
+    """True if a value is a size, or another number that follows from sizes."""
     return isinstance(value, Beside) or (
         isinstance(value, Known)
         and value.kind == "derived"
@@ -205,7 +205,7 @@ def is_size(value: Any) -> bool:
 
 
 def describe(value: Any) -> str:
-    """Return what a value is, for messages."""
+    """Describe a value, for messages."""
     match value:
         case Argument(name=name):
             return f"the argument '{name}' of forward"

@@ -101,16 +101,15 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
             return pool_all(m, value, "max" if statistic == "max" else "mean")
     size = _single(kernel_size)
     step, zeros = _single(stride) if stride else size, _single(padding)
-    pooled: Tensor = m.run(
-        "MaxPool" if statistic == "max" else "AveragePool",
+    return m.run_on(
         value,
+        "MaxPool" if statistic == "max" else "AveragePool",
         kernel_shape=(size,),
         strides=(step,),
         pads=(zeros, zeros),
         ceil_mode=int(ceil_mode),
         count_include_pad=int(count_include_pad),
     )
-    return pooled
 
 
 def pool_all(m: Operators, x: Any, statistic: Statistic) -> Tensor:

@@ -12,7 +12,7 @@ from importing import models
 from offered import import_later
 
 from rnnspec.comparison import reference
-from rnnspec.importing.assemble import Taken
+from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.run import take
 
 import_later("h5py")
@@ -34,7 +34,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return made
 
 
-def difference(taken: Taken, saved: Path) -> float:
+def difference(taken: ImportedModel, saved: Path) -> float:
     """Return how far the reference with the imported arrays is from what the original predicted."""
     with np.load(saved) as held:
         batch, expected = held["batch"], held["expected"]

@@ -88,7 +88,7 @@ class Hdf5:
         return text
 
     def states(self, group: Group, *names: str) -> bool:
-        """Return whether a group has one of these attributes."""
+        """True if a group has one of these attributes."""
         return any(name in group.attributes for name in names)
 
     def names(self, group: Group, attribute: str) -> list[str]:
