@@ -129,7 +129,7 @@ class Layers:
         if isinstance(layer, nodes.Residual):
             values[SKIP] = sequences.take(self.sources[layer.start][0], axes)
         if isinstance(layer, nodes.Concat):
-            values |= {core.Output(part): sequences.take(part, axes) for part in layer.of}
+            values |= {core.EarlierOutput(part): sequences.take(part, axes) for part in layer.of}
         result = output_name(name, output_axes)
         Recipe(
             into=into,

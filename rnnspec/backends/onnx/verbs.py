@@ -167,7 +167,12 @@ class Recipe:
                 into.add(once, "Unsqueeze", write(x), first)
                 return into.add(name, "Expand", once, into.integers(f"Repeat_{steps}", steps, 1, 1))
             case (
-                core.Name() | core.Output() | core.Norm() | core.Scan() | core.Drop() | core.Pick()
+                core.Name()
+                | core.EarlierOutput()
+                | core.Norm()
+                | core.Scan()
+                | core.Drop()
+                | core.Pick()
             ):
                 raise self._error(value)
             case _:
