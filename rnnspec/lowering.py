@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, assert_never, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
+from rnnspec.ir.text import default_kind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.yaml.document import in_file_order
 from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
-    from rnnspec.words import Activation, Statistic
+    from collections.abc import Mapping
+
+    from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
 """The keys and indices that lead to a value of the spec."""
@@ -330,63 +334,63 @@ def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
 
 def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
     """Add a layer that computes each step, or a vector, by itself."""
-    name = (*path, "name")
-    match layer:
-        case models.Dense():
-            _dense(chain, path, layer, units=layer.units, bias=layer.bias)
-        case models.BatchNorm():
-            chain.add(
-                nodes.BatchNorm(
-                    name=chain.name("batch_norm", name, layer.name),
-                    input=chain.shape,
-                    epsilon=float(layer.epsilon),
-                    momentum=float(layer.momentum),
-                    masked=chain.masked and len(chain.shape) > 1,
-                )
-            )
-        case models.LayerNormLayer():
-            chain.add(
-                nodes.LayerNorm(
-                    name=chain.name("layer_normalization", name, layer.name),
-                    input=chain.shape,
-                    epsilon=float(layer.epsilon),
-                )
-            )
-        case models.Dropout():
-            # At a rate of 0, spec.rules has refused the key.
-            if layer.variational and layer.rate and len(chain.shape) < 2:
-                message = "'variational' is for the steps of a sequence, but this is a vector"
-                chain.refuse((*path, "variational"), message, code="E407", key=True)
-            chain.add(
-                nodes.Dropout(
-                    name=chain.name("dropout", name, layer.name),
-                    input=chain.shape,
-                    rate=float(layer.rate),
-                    variational=layer.variational,
-                )
-            )
-        case models.ActivationLayer():
-            chain.add(
-                nodes.Activate(
-                    name=chain.name("activation", name, layer.name),
-                    input=chain.shape,
-                    activation=_activation(layer.activation),
-                )
-            )
-        case _:
-            assert_never(layer)
+    # At a rate of 0, spec.rules has refused the key.
+    if (
+        isinstance(layer, models.Dropout)
+        and layer.variational
+        and layer.rate
+        and len(chain.shape) < 2
+    ):
+        message = "'variational' is for the steps of a sequence, but this is a vector"
+        chain.refuse((*path, "variational"), message, code="E407", key=True)
+    node = next(node for model, node in POINTWISE.items() if isinstance(layer, model))
+    _add_keys(chain, path, node, layer)
 
 
-def _activation(
-    declared: str | models.LeakyRelu | models.ClippedRelu,
-) -> nodes.Activation:
+POINTWISE: Mapping[type[models.PointwiseLayer], type[nodes.Layer]] = MappingProxyType(
+    {
+        models.Dense: nodes.Dense,
+        models.BatchNorm: nodes.BatchNorm,
+        models.LayerNormLayer: nodes.LayerNorm,
+        models.Dropout: nodes.Dropout,
+        models.ActivationLayer: nodes.Activate,
+    }
+)
+"""The node of each layer whose fields are its keys, under the same names."""
+
+
+def _add_keys(
+    chain: _Chain, path: Path, node: type[nodes.Layer], declared: models.Model, **others: Any
+) -> None:
+    """Add a layer whose fields are keys of ``declared``, or what the network has under the name."""
+    drawn = chain.spec.initializers
+    values: dict[str, Any] = {
+        "input": chain.shape,
+        "masked": chain.masked and len(chain.shape) > 1,
+        "kernel_initializer": _initializer(drawn.kernel),
+        "bias_initializer": _initializer(drawn.bias),
+        **others,
+    }
+    for field in fields(node):
+        if field.name in type(declared).model_fields and field.name not in others:
+            value = getattr(declared, field.name)
+            # 'epsilon: 1' is an integer in the spec.
+            values[field.name] = float(value) if field.type == "float" else _activation(value)
+    own = {field.name: values[field.name] for field in fields(node) if field.name in values}
+    layer = node(**own)
+    name = chain.name(default_kind(layer), (*path, "name"), layer.name or None)
+    chain.add(replace(layer, name=name), (*path, "units"))
+
+
+def _activation(declared: Any) -> Any:
+    """Return an activation, or any other value as it is."""
     match declared:
         case models.LeakyRelu():
             return nodes.LeakyRelu(slope=float(declared.leaky_relu))
         case models.ClippedRelu():
             return nodes.ClippedRelu(limit=float(declared.clipped_relu))
         case _:
-            return cast("Activation", declared)
+            return declared
 
 
 def _windowed(
@@ -504,8 +508,7 @@ def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> N
         tied = chain.layers[0] if head.tied else None
         if isinstance(tied, nodes.Embedding):
             _check_tied(chain, (*path, "tied"), head.units, tied)
-        name = tied.name if tied else None
-        _dense(chain, path, head, units=head.units, bias=head.bias, tied=name)
+        _add_keys(chain, path, nodes.Dense, head, tied=tied.name if tied else None)
     if head.normalize == "l2":
         name = chain.name("unit_normalization", (*path, "normalize"))
         chain.add(nodes.Normalize(name=name, input=chain.shape))
@@ -594,27 +597,3 @@ def _pool(
 
 def _dropout(chain: _Chain, rate: float, path: Path) -> None:
     chain.add(nodes.Dropout(name=chain.name("dropout", path), input=chain.shape, rate=float(rate)))
-
-
-def _dense(  # noqa: PLR0913 - where it is declared, and what only some declare
-    chain: _Chain,
-    path: Path,
-    declared: models.Head | models.Dense,
-    *,
-    units: int,
-    bias: bool,
-    tied: str | None = None,
-) -> None:
-    chain.add(
-        nodes.Dense(
-            name=chain.name("dense", (*path, "name"), declared.name),
-            input=chain.shape,
-            units=units,
-            activation=_activation(declared.activation),
-            bias=bias,
-            kernel_initializer=_initializer(chain.spec.initializers.kernel),
-            bias_initializer=_initializer(chain.spec.initializers.bias),
-            tied=tied,
-        ),
-        (*path, "units"),
-    )

@@ -13,6 +13,7 @@ from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import default_kind
+from rnnspec.lowering import POINTWISE
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -212,16 +213,10 @@ class _Reader:
                 taken = self._defaults if not self.placed else {}
                 of = [taken.get(name, name) for name in layer.of]
                 return {"type": "concat", **self.name(layer), "of": of}
-            case (
-                nodes.Dense()
-                | nodes.BatchNorm()
-                | nodes.LayerNorm()
-                | nodes.Dropout()
-                | nodes.Activate()
-            ):
-                return self._pointwise(layer)
             case _:
                 assert layer is not None, "the caller has not reached the end"
+                if isinstance(layer, _POINTWISE):
+                    return self._pointwise(layer)
                 self.refuse(layer.name, f"{type(layer).__name__} is in a place with no key for it")
                 return {}
 
@@ -250,31 +245,15 @@ class _Reader:
             ),
         }
 
-    def _pointwise(self, layer: _Pointwise) -> Words:
-        name = self.name(layer)
-        match layer:
-            case nodes.Dense():
-                if layer.tied:
-                    self.refuse(layer.name, "only the output layer can be tied to the embedding")
-                settings = _without_defaults(
-                    models.Dense, activation=_activation(layer.activation), bias=layer.bias
-                )
-                return {"type": "dense", **name, "units": layer.units, **settings}
-            case nodes.BatchNorm():
-                settings = _without_defaults(
-                    models.BatchNorm, epsilon=layer.epsilon, momentum=layer.momentum
-                )
-                return {"type": "batch_norm", **name, **settings}
-            case nodes.LayerNorm():
-                settings = _without_defaults(models.LayerNormLayer, epsilon=layer.epsilon)
-                return {"type": "layer_norm", **name, **settings}
-            case nodes.Dropout():
-                settings = _without_defaults(models.Dropout, variational=layer.variational)
-                return {"type": "dropout", **name, "rate": layer.rate, **settings}
-            case nodes.Activate():
-                return {"type": "activation", **name, "activation": _activation(layer.activation)}
-            case _:
-                assert_never(layer)
+    def _pointwise(self, layer: nodes.Layer) -> Words:
+        """Read a layer whose fields are its keys."""
+        if isinstance(layer, nodes.Dense) and layer.tied:
+            self.refuse(layer.name, "only the output layer can be tied to the embedding")
+        model = next(model for model, node in POINTWISE.items() if isinstance(layer, node))
+        (kind,) = (kind for kind, other in models.KINDS.items() if other is model)
+        keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
+        values = {key: _activation(getattr(layer, key)) for key in keys}
+        return {"type": kind, **self.name(layer), **_without_defaults(model, **values)}
 
     def _block(self, dropout: nodes.Dropout | None) -> Words:
         """Read a recurrent layer with its dropout, layer norm and residual."""
@@ -423,13 +402,12 @@ class _Reader:
         return {"attention": keys}
 
 
-_Pointwise = nodes.Dense | nodes.BatchNorm | nodes.LayerNorm | nodes.Dropout | nodes.Activate
-_POINTWISE = (nodes.Dense, nodes.BatchNorm, nodes.LayerNorm, nodes.Dropout, nodes.Activate)
+_POINTWISE = tuple(POINTWISE.values())
 """Layers that compute each step by itself."""
 
 
-def _activation(activation: nodes.Activation) -> Any:
-    """Return an activation as a spec writes it."""
+def _activation(activation: Any) -> Any:
+    """Return an activation as a spec writes it, or any other value as it is."""
     match activation:
         case nodes.LeakyRelu(slope=slope):
             return {"leaky_relu": slope}
