@@ -26,8 +26,8 @@ Path = tuple[str | int, ...]
 """The keys and indices that lead to a value of the spec."""
 
 
-Steps = tuple[nodes.Window | nodes.Repeat, ...]
-"""What has changed the steps of the input on the way to a layer."""
+Steps = tuple[nodes.Window | int, ...]
+"""What has changed the steps of the input on the way to a layer: windows, or a repeat by place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +203,9 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
 def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
     match layer:
         case models.RepeatVector():
-            name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
-            repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
             # Every step of a repeat is real, even if the sequence before it was padded.
-            chain.masked, chain.steps = False, (repeat,)
-            chain.add(repeat, ("rnn", index, "steps"))
+            chain.masked, chain.steps = False, (index,)
+            _add_keys(chain, ("rnn", index), nodes.Repeat, layer, size="steps")
         case models.SimpleRNN() | models.LSTM() | models.GRU():
             _copies(chain, index, layer)
         case models.Conv() | models.MaxPool() | models.AveragePool():
@@ -343,12 +341,13 @@ def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
     ):
         message = "'variational' is for the steps of a sequence, but this is a vector"
         chain.refuse((*path, "variational"), message, code="E407", key=True)
-    node = next(node for model, node in POINTWISE.items() if isinstance(layer, model))
+    node = next(node for model, node in BY_KEYS.items() if isinstance(layer, model))
     _add_keys(chain, path, node, layer)
 
 
-POINTWISE: Mapping[type[models.PointwiseLayer], type[nodes.Layer]] = MappingProxyType(
+BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
     {
+        models.RepeatVector: nodes.Repeat,
         models.Dense: nodes.Dense,
         models.BatchNorm: nodes.BatchNorm,
         models.LayerNormLayer: nodes.LayerNorm,
@@ -360,7 +359,13 @@ POINTWISE: Mapping[type[models.PointwiseLayer], type[nodes.Layer]] = MappingProx
 
 
 def _add_keys(
-    chain: _Chain, path: Path, node: type[nodes.Layer], declared: models.Model, **others: Any
+    chain: _Chain,
+    path: Path,
+    node: type[nodes.Layer],
+    declared: models.Model,
+    *,
+    size: str = "units",
+    **others: Any,
 ) -> None:
     """Add a layer whose fields are keys of ``declared``, or what the network has under the name."""
     drawn = chain.spec.initializers
@@ -379,7 +384,7 @@ def _add_keys(
     own = {field.name: values[field.name] for field in fields(node) if field.name in values}
     layer = node(**own)
     name = chain.name(default_kind(layer), (*path, "name"), layer.name or None)
-    chain.add(replace(layer, name=name), (*path, "units"))
+    chain.add(replace(layer, name=name), (*path, size))
 
 
 def _activation(declared: Any) -> Any:

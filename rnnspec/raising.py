@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import default_kind
-from rnnspec.lowering import POINTWISE
+from rnnspec.lowering import BY_KEYS
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -200,8 +200,6 @@ class _Reader:
             return self._block(dropout)
         self._at += 1
         match layer:
-            case nodes.Repeat():
-                return {"type": "repeat", **self.name(layer), "steps": layer.steps}
             case nodes.Conv():
                 return {"type": "conv", **self.name(layer), **self._conv(layer)}
             case nodes.WindowPooling(window=window, statistic=statistic):
@@ -215,8 +213,8 @@ class _Reader:
                 return {"type": "concat", **self.name(layer), "of": of}
             case _:
                 assert layer is not None, "the caller has not reached the end"
-                if isinstance(layer, _POINTWISE):
-                    return self._pointwise(layer)
+                if isinstance(layer, tuple(BY_KEYS.values())):
+                    return self._keys(layer)
                 self.refuse(layer.name, f"{type(layer).__name__} is in a place with no key for it")
                 return {}
 
@@ -245,11 +243,11 @@ class _Reader:
             ),
         }
 
-    def _pointwise(self, layer: nodes.Layer) -> Words:
+    def _keys(self, layer: nodes.Layer) -> Words:
         """Read a layer whose fields are its keys."""
         if isinstance(layer, nodes.Dense) and layer.tied:
             self.refuse(layer.name, "only the output layer can be tied to the embedding")
-        model = next(model for model, node in POINTWISE.items() if isinstance(layer, node))
+        model = next(model for model, node in BY_KEYS.items() if isinstance(layer, node))
         (kind,) = (kind for kind, other in models.KINDS.items() if other is model)
         keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
         values = {key: _activation(getattr(layer, key)) for key in keys}
@@ -358,7 +356,7 @@ class _Reader:
     def _hidden(self) -> Words:
         """Read a hidden layer, and its dropout if it is dense."""
         layer = self.take_next(*_POINTWISE)
-        words = self._pointwise(layer)
+        words = self._keys(layer)
         if isinstance(layer, nodes.Dense):
             # The default.
             del words["type"]
@@ -402,7 +400,7 @@ class _Reader:
         return {"attention": keys}
 
 
-_POINTWISE = tuple(POINTWISE.values())
+_POINTWISE = tuple(BY_KEYS[model] for model in get_args(models.PointwiseLayer))
 """Layers that compute each step by itself."""
 
 
