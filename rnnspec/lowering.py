@@ -51,6 +51,8 @@ class _Chain:
         self.steps: Steps = ()
         self.last = nodes.INPUT
         self.outputs: dict[str, _LayerOutput] = {}
+        self.place: Path = ()
+        self.places: dict[str, Path] = {}
         # A block is named for its recurrent layer, and gives the output of its last one.
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
@@ -88,6 +90,7 @@ class _Chain:
             layer = replace(layer, source=self.last)
         self.last = layer.name
         self.layers.append(layer)
+        self.places[layer.name] = self.place
         self.shape = layer.output
         self.outputs[layer.name] = _LayerOutput(self.shape, self.steps)
         # Copies made by 'layers' share a path, and are reported once.
@@ -100,6 +103,15 @@ def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
 
     Raises:
+        SpecError: as ``lower_with_places``.
+    """
+    return lower_with_places(spec)[0]
+
+
+def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Path]]:
+    """Return a network, and the path of the layer of the spec, or head, behind each of its layers.
+
+    Raises:
         SpecError: two layers have the same name, a name is too long, a residual adds unequal
             sizes, or an array is too large to address.
     """
@@ -107,8 +119,10 @@ def lower(spec: models.Spec) -> nodes.Network:
     if message := too_large_shape("one input sequence", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
+        chain.place = ("embedding",)
         _embedding(chain, spec.embedding)
     for index, layer in enumerate(spec.rnn):
+        chain.place = ("rnn", index)
         _rnn(chain, index, layer)
     # A join of nothing that exists is no layer.
     if not chain.layers:
@@ -131,7 +145,7 @@ def lower(spec: models.Spec) -> nodes.Network:
         _check_used(chain, network)
     if chain.problems:
         raise SpecError(in_file_order(tuple(chain.problems)))
-    return network
+    return network, chain.places
 
 
 def _check_used(chain: _Chain, network: nodes.Network) -> None:
@@ -501,14 +515,16 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
 
 
 def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> None:
+    chain.place = path
     _pooling(chain, (*path, "pooling"), head, trunk)
     if head.dropout:
         _dropout(chain, head.dropout, (*path, "dropout"))
     for index, hidden in enumerate(head.hidden):
-        inner: Path = (*path, "hidden", index)
+        inner = chain.place = (*path, "hidden", index)
         _pointwise(chain, inner, hidden)
         if isinstance(hidden, models.Hidden) and hidden.dropout:
             _dropout(chain, hidden.dropout, (*inner, "dropout"))
+    chain.place = path
     if head.units is not None:
         tied = chain.layers[0] if head.tied else None
         if isinstance(tied, nodes.Embedding):
