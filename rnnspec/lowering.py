@@ -324,24 +324,19 @@ def _kind(layer: models.RecurrentLayer) -> str:
             assert_never(layer)
 
 
+_CELLS: Mapping[type[models.RecurrentLayer], type[nodes.Cell]] = MappingProxyType(
+    {models.SimpleRNN: nodes.SimpleRNN, models.LSTM: nodes.LSTM, models.GRU: nodes.GRU}
+)
+
+
 def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
-    match layer:
-        case models.SimpleRNN():
-            return nodes.SimpleRNN(activation=layer.activation)
-        case models.LSTM():
-            return nodes.LSTM(
-                activation=layer.activation,
-                recurrent_activation=layer.recurrent_activation,
-                forget_bias=forget_bias,
-            )
-        case models.GRU():
-            return nodes.GRU(
-                activation=layer.activation,
-                recurrent_activation=layer.recurrent_activation,
-                reset_after=layer.reset_after,
-            )
-        case _:
-            assert_never(layer)
+    """Return a cell, whose fields are keys of the layer, or of the initializers."""
+    cell = _CELLS[type(layer)]
+    values = dict[str, Any]()
+    for field in fields(cell):
+        is_drawn = field.name == "forget_bias"
+        values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
+    return cell(**values)
 
 
 def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:

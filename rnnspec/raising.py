@@ -6,6 +6,7 @@ What a spec cannot express of a network of another tool is an error, never appro
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
@@ -272,19 +273,14 @@ class _Reader:
     def _cell(self, layer: nodes.Recurrent) -> Words:
         cell = layer.cell
         kind = nodes.cell_type(cell)
+        model = models.KINDS[kind]
         words: Words = {"type": kind, **self.name(layer), "units": layer.units}
         if layer.merge is not None:
-            words |= {
-                "bidirectional": True,
-                **_without_defaults(models.KINDS[kind], merge=layer.merge),
-            }
-        words |= _without_defaults(models.KINDS[kind], activation=cell.activation)
-        if not isinstance(cell, nodes.SimpleRNN):
-            gates = cell.recurrent_activation
-            words |= _without_defaults(models.KINDS[kind], recurrent_activation=gates)
-        if isinstance(cell, nodes.GRU):
-            words |= _without_defaults(models.GRU, reset_after=cell.reset_after)
-        return words | _without_defaults(models.KINDS[kind], bias=layer.bias)
+            words |= {"bidirectional": True, **_without_defaults(model, merge=layer.merge)}
+        names = [field.name for field in fields(cell) if field.name in model.model_fields]
+        return words | _without_defaults(
+            model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
+        )
 
     def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         words: Words = {}

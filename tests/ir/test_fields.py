@@ -10,13 +10,12 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
-from rnnspec.backends.jax import emit as jax
 from rnnspec.backends.keras import emit as keras
 from rnnspec.backends.onnx import emit as onnx
 from rnnspec.backends.onnx import slots as onnx_slots
 from rnnspec.backends.torch import emit as torch
 from rnnspec.backends.torch import plan
-from rnnspec.ir import initializers, nodes
+from rnnspec.ir import cells, initializers, nodes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
 from rnnspec.source import walk
@@ -180,7 +179,7 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
         return pipeline.generate(grown, BACKENDS[backend], "inference").text
 
     monkeypatch.setitem(torch._FIELDS, "inference", listed)
-    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    monkeypatch.setattr(cells, "FIELDS", listed)
     assert "nn.LSTM(" not in source("torch")
     monkeypatch.setattr(plan, "FUSED", listed)
     assert source("torch").count("nn.LSTM(") == 3
@@ -193,7 +192,6 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
     assert "keras.Sequential" in source("keras")
 
     monkeypatch.setitem(onnx._FIELDS, "inference", listed)
-    monkeypatch.setattr(onnx, "_SCAN", listed)
     assert "Scan" in source("onnx")
     monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert "Scan" not in source("onnx")
@@ -214,10 +212,7 @@ def test_a_field_that_a_recipe_is_written_from_is_in_the_source_of_a_walk(
 def test_layers_that_differ_in_a_field_do_not_share_a_class(
     name: str, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lists: Any = {"torch": torch, "jax": jax}[name]
-    listed = Fields(f"{kind.__name__}.gain")
-    monkeypatch.setitem(lists._FIELDS, "inference", listed)
-    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    monkeypatch.setattr(cells, "FIELDS", Fields(f"{kind.__name__}.gain"))
     stepwise = STACK.replace("units: 2", "units: 2, activation: softsign")
     program = pipeline.reads(stepwise)
 

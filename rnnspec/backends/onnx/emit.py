@@ -25,7 +25,7 @@ from rnnspec.backends.onnx.slots import (
     weights,
 )
 from rnnspec.errors import Refusal
-from rnnspec.ir import nodes, text
+from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count
@@ -55,7 +55,6 @@ _FIELDS: dict[Form, Fields] = {
     "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
 }
 """The fields that the source of each form is written from."""
-_SCAN = Fields("Node.source")
 _FINAL_STATE = Fields("Node.source")
 
 
@@ -63,12 +62,14 @@ def source_fields(
     network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
 ) -> Iterator[Fields]:
     """Yield the tables of the fields that the source of a node is written from."""
-    yield _FIELDS[form]
-    if isinstance(node, nodes.Recurrent):
-        if stepwise_reason(node):
-            yield _SCAN
-        if form != "step" and node.name in with_final_state(network):
-            yield _FINAL_STATE
+    is_scan = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
+    yield cells.FIELDS if is_scan else _FIELDS[form]
+    if (
+        isinstance(node, nodes.Recurrent)
+        and form != "step"
+        and node.name in with_final_state(network)
+    ):
+        yield _FINAL_STATE
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSource:
