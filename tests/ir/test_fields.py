@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
@@ -235,6 +236,20 @@ def test_an_expression_of_a_recipe_without_source_is_one_error(
     program = pipeline.reads(OTHERS if kind is nodes.Repeat else WHOLE)
     with pytest.raises(GenerationError, match=f"the verb {type(value).__name__} is not supported"):
         pipeline.generate(program, BACKENDS[name], "inference")
+
+
+def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def expand(layer: nodes.Layer, form: Form) -> Iterator[core.Result]:
+        quotient = core.Result("x", recipes.X / (recipes.X / (recipes.X / recipes.SKIP)) + 1.5)
+        is_sum = isinstance(layer, nodes.Residual)
+        return iter([quotient]) if is_sum else recipes.expand(layer, form)
+
+    monkeypatch.setattr(onnx_verbs, "expand", expand)
+    source = pipeline.generate(pipeline.reads(WHOLE), BACKENDS["onnx"], "inference").text
+    names = re.findall(r"^  (\w+) = Div", source, re.MULTILINE)
+    assert len(names) == len(set(names)) == 8
 
 
 @pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
