@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, assert_never, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
+from rnnspec.ir.text import default_kind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.yaml.document import in_file_order
 from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
-    from rnnspec.words import Activation, Statistic
+    from collections.abc import Mapping
+
+    from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
 """The keys and indices that lead to a value of the spec."""
 
 
-Steps = tuple[nodes.Window | nodes.Repeat, ...]
-"""What has changed the steps of the input on the way to a layer."""
+Steps = tuple[nodes.Window | int, ...]
+"""What has changed the steps of the input on the way to a layer: windows, or a repeat by place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class _Chain:
         self.steps: Steps = ()
         self.last = nodes.INPUT
         self.outputs: dict[str, _LayerOutput] = {}
+        self.place: Path = ()
+        self.places: dict[str, Path] = {}
         # A block is named for its recurrent layer, and gives the output of its last one.
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
@@ -84,6 +90,7 @@ class _Chain:
             layer = replace(layer, source=self.last)
         self.last = layer.name
         self.layers.append(layer)
+        self.places[layer.name] = self.place
         self.shape = layer.output
         self.outputs[layer.name] = _LayerOutput(self.shape, self.steps)
         # Copies made by 'layers' share a path, and are reported once.
@@ -96,6 +103,15 @@ def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
 
     Raises:
+        SpecError: as ``lower_with_places``.
+    """
+    return lower_with_places(spec)[0]
+
+
+def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Path]]:
+    """Return a network, and the path of the layer of the spec, or head, behind each of its layers.
+
+    Raises:
         SpecError: two layers have the same name, a name is too long, a residual adds unequal
             sizes, or an array is too large to address.
     """
@@ -103,8 +119,10 @@ def lower(spec: models.Spec) -> nodes.Network:
     if message := too_large_shape("one input sequence", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
+        chain.place = ("embedding",)
         _embedding(chain, spec.embedding)
     for index, layer in enumerate(spec.rnn):
+        chain.place = ("rnn", index)
         _rnn(chain, index, layer)
     # A join of nothing that exists is no layer.
     if not chain.layers:
@@ -127,7 +145,7 @@ def lower(spec: models.Spec) -> nodes.Network:
         _check_used(chain, network)
     if chain.problems:
         raise SpecError(in_file_order(tuple(chain.problems)))
-    return network
+    return network, chain.places
 
 
 def _check_used(chain: _Chain, network: nodes.Network) -> None:
@@ -199,11 +217,9 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
 def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
     match layer:
         case models.RepeatVector():
-            name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
-            repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
             # Every step of a repeat is real, even if the sequence before it was padded.
-            chain.masked, chain.steps = False, (repeat,)
-            chain.add(repeat, ("rnn", index, "steps"))
+            chain.masked, chain.steps = False, (index,)
+            _add_keys(chain, ("rnn", index), nodes.Repeat, layer, size="steps")
         case models.SimpleRNN() | models.LSTM() | models.GRU():
             _copies(chain, index, layer)
         case models.Conv() | models.MaxPool() | models.AveragePool():
@@ -308,85 +324,87 @@ def _kind(layer: models.RecurrentLayer) -> str:
             assert_never(layer)
 
 
+_CELLS: Mapping[type[models.RecurrentLayer], type[nodes.Cell]] = MappingProxyType(
+    {models.SimpleRNN: nodes.SimpleRNN, models.LSTM: nodes.LSTM, models.GRU: nodes.GRU}
+)
+
+
 def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
-    match layer:
-        case models.SimpleRNN():
-            return nodes.SimpleRNN(activation=layer.activation)
-        case models.LSTM():
-            return nodes.LSTM(
-                activation=layer.activation,
-                recurrent_activation=layer.recurrent_activation,
-                forget_bias=forget_bias,
-            )
-        case models.GRU():
-            return nodes.GRU(
-                activation=layer.activation,
-                recurrent_activation=layer.recurrent_activation,
-                reset_after=layer.reset_after,
-            )
-        case _:
-            assert_never(layer)
+    """Return a cell, whose fields are keys of the layer, or of the initializers."""
+    cell = _CELLS[type(layer)]
+    values = dict[str, Any]()
+    for field in fields(cell):
+        is_drawn = field.name == "forget_bias"
+        values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
+    return cell(**values)
 
 
 def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
     """Add a layer that computes each step, or a vector, by itself."""
-    name = (*path, "name")
-    match layer:
-        case models.Dense():
-            _dense(chain, path, layer, units=layer.units, bias=layer.bias)
-        case models.BatchNorm():
-            chain.add(
-                nodes.BatchNorm(
-                    name=chain.name("batch_norm", name, layer.name),
-                    input=chain.shape,
-                    epsilon=float(layer.epsilon),
-                    momentum=float(layer.momentum),
-                    masked=chain.masked and len(chain.shape) > 1,
-                )
-            )
-        case models.LayerNormLayer():
-            chain.add(
-                nodes.LayerNorm(
-                    name=chain.name("layer_normalization", name, layer.name),
-                    input=chain.shape,
-                    epsilon=float(layer.epsilon),
-                )
-            )
-        case models.Dropout():
-            # At a rate of 0, spec.rules has refused the key.
-            if layer.variational and layer.rate and len(chain.shape) < 2:
-                message = "'variational' is for the steps of a sequence, but this is a vector"
-                chain.refuse((*path, "variational"), message, code="E407", key=True)
-            chain.add(
-                nodes.Dropout(
-                    name=chain.name("dropout", name, layer.name),
-                    input=chain.shape,
-                    rate=float(layer.rate),
-                    variational=layer.variational,
-                )
-            )
-        case models.ActivationLayer():
-            chain.add(
-                nodes.Activate(
-                    name=chain.name("activation", name, layer.name),
-                    input=chain.shape,
-                    activation=_activation(layer.activation),
-                )
-            )
-        case _:
-            assert_never(layer)
+    # At a rate of 0, spec.rules has refused the key.
+    if (
+        isinstance(layer, models.Dropout)
+        and layer.variational
+        and layer.rate
+        and len(chain.shape) < 2
+    ):
+        message = "'variational' is for the steps of a sequence, but this is a vector"
+        chain.refuse((*path, "variational"), message, code="E407", key=True)
+    node = next(node for model, node in BY_KEYS.items() if isinstance(layer, model))
+    _add_keys(chain, path, node, layer)
 
 
-def _activation(
-    declared: str | models.LeakyRelu | models.ClippedRelu,
-) -> nodes.Activation:
+BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
+    {
+        models.RepeatVector: nodes.Repeat,
+        models.Dense: nodes.Dense,
+        models.BatchNorm: nodes.BatchNorm,
+        models.LayerNormLayer: nodes.LayerNorm,
+        models.Dropout: nodes.Dropout,
+        models.ActivationLayer: nodes.Activate,
+    }
+)
+"""The node of each layer whose fields are its keys, under the same names."""
+
+
+def _add_keys(
+    chain: _Chain,
+    path: Path,
+    node: type[nodes.Layer],
+    declared: models.Model,
+    *,
+    size: str = "units",
+    **others: Any,
+) -> None:
+    """Add a layer whose fields are keys of ``declared``, or what the network has under the name."""
+    drawn = chain.spec.initializers
+    values: dict[str, Any] = {
+        "input": chain.shape,
+        "masked": chain.masked and len(chain.shape) > 1,
+        "kernel_initializer": _initializer(drawn.kernel),
+        "bias_initializer": _initializer(drawn.bias),
+        **others,
+    }
+    for field in fields(node):
+        if field.name in type(declared).model_fields and field.name not in others:
+            value = getattr(declared, field.name)
+            # 'epsilon: 1' is an integer in the spec.
+            values[field.name] = float(value) if field.type == "float" else _activation(value)
+    own = {field.name: values[field.name] for field in fields(node) if field.name in values}
+    layer = node(**own)
+    name = chain.name(default_kind(layer), (*path, "name"), layer.name or None)
+    chain.add(replace(layer, name=name), (*path, size))
+
+
+def _activation(declared: Any) -> Any:
+    """Return an activation, or any other value as it is."""
     match declared:
         case models.LeakyRelu():
             return nodes.LeakyRelu(slope=float(declared.leaky_relu))
         case models.ClippedRelu():
             return nodes.ClippedRelu(limit=float(declared.clipped_relu))
         case _:
-            return cast("Activation", declared)
+            return declared
 
 
 def _windowed(
@@ -492,20 +510,21 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
 
 
 def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> None:
+    chain.place = path
     _pooling(chain, (*path, "pooling"), head, trunk)
     if head.dropout:
         _dropout(chain, head.dropout, (*path, "dropout"))
     for index, hidden in enumerate(head.hidden):
-        inner: Path = (*path, "hidden", index)
+        inner = chain.place = (*path, "hidden", index)
         _pointwise(chain, inner, hidden)
         if isinstance(hidden, models.Hidden) and hidden.dropout:
             _dropout(chain, hidden.dropout, (*inner, "dropout"))
+    chain.place = path
     if head.units is not None:
         tied = chain.layers[0] if head.tied else None
         if isinstance(tied, nodes.Embedding):
             _check_tied(chain, (*path, "tied"), head.units, tied)
-        name = tied.name if tied else None
-        _dense(chain, path, head, units=head.units, bias=head.bias, tied=name)
+        _add_keys(chain, path, nodes.Dense, head, tied=tied.name if tied else None)
     if head.normalize == "l2":
         name = chain.name("unit_normalization", (*path, "normalize"))
         chain.add(nodes.Normalize(name=name, input=chain.shape))
@@ -594,27 +613,3 @@ def _pool(
 
 def _dropout(chain: _Chain, rate: float, path: Path) -> None:
     chain.add(nodes.Dropout(name=chain.name("dropout", path), input=chain.shape, rate=float(rate)))
-
-
-def _dense(  # noqa: PLR0913 - where it is declared, and what only some declare
-    chain: _Chain,
-    path: Path,
-    declared: models.Head | models.Dense,
-    *,
-    units: int,
-    bias: bool,
-    tied: str | None = None,
-) -> None:
-    chain.add(
-        nodes.Dense(
-            name=chain.name("dense", (*path, "name"), declared.name),
-            input=chain.shape,
-            units=units,
-            activation=_activation(declared.activation),
-            bias=bias,
-            kernel_initializer=_initializer(chain.spec.initializers.kernel),
-            bias_initializer=_initializer(chain.spec.initializers.bias),
-            tied=tied,
-        ),
-        (*path, "units"),
-    )

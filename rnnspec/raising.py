@@ -6,13 +6,15 @@ What a spec cannot express of a network of another tool is an error, never appro
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import default_kind
+from rnnspec.lowering import BY_KEYS
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -199,8 +201,6 @@ class _Reader:
             return self._block(dropout)
         self._at += 1
         match layer:
-            case nodes.Repeat():
-                return {"type": "repeat", **self.name(layer), "steps": layer.steps}
             case nodes.Conv():
                 return {"type": "conv", **self.name(layer), **self._conv(layer)}
             case nodes.WindowPooling(window=window, statistic=statistic):
@@ -212,16 +212,10 @@ class _Reader:
                 defaults = self._defaults if not self.placed else {}
                 of = [defaults.get(name, name) for name in layer.of]
                 return {"type": "concat", **self.name(layer), "of": of}
-            case (
-                nodes.Dense()
-                | nodes.BatchNorm()
-                | nodes.LayerNorm()
-                | nodes.Dropout()
-                | nodes.Activate()
-            ):
-                return self._pointwise(layer)
             case _:
                 assert layer is not None, "the caller has not reached the end"
+                if isinstance(layer, tuple(BY_KEYS.values())):
+                    return self._keys(layer)
                 self.refuse(layer.name, f"{type(layer).__name__} is in a place with no key for it")
                 return {}
 
@@ -250,31 +244,15 @@ class _Reader:
             ),
         }
 
-    def _pointwise(self, layer: _Pointwise) -> Words:
-        name = self.name(layer)
-        match layer:
-            case nodes.Dense():
-                if layer.tied:
-                    self.refuse(layer.name, "only the output layer can be tied to the embedding")
-                settings = _without_defaults(
-                    models.Dense, activation=_activation(layer.activation), bias=layer.bias
-                )
-                return {"type": "dense", **name, "units": layer.units, **settings}
-            case nodes.BatchNorm():
-                settings = _without_defaults(
-                    models.BatchNorm, epsilon=layer.epsilon, momentum=layer.momentum
-                )
-                return {"type": "batch_norm", **name, **settings}
-            case nodes.LayerNorm():
-                settings = _without_defaults(models.LayerNormLayer, epsilon=layer.epsilon)
-                return {"type": "layer_norm", **name, **settings}
-            case nodes.Dropout():
-                settings = _without_defaults(models.Dropout, variational=layer.variational)
-                return {"type": "dropout", **name, "rate": layer.rate, **settings}
-            case nodes.Activate():
-                return {"type": "activation", **name, "activation": _activation(layer.activation)}
-            case _:
-                assert_never(layer)
+    def _keys(self, layer: nodes.Layer) -> Words:
+        """Read a layer whose fields are its keys."""
+        if isinstance(layer, nodes.Dense) and layer.tied:
+            self.refuse(layer.name, "only the output layer can be tied to the embedding")
+        model = next(model for model, node in BY_KEYS.items() if isinstance(layer, node))
+        (kind,) = (kind for kind, other in models.KINDS.items() if other is model)
+        keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
+        values = {key: _activation(getattr(layer, key)) for key in keys}
+        return {"type": kind, **self.name(layer), **_without_defaults(model, **values)}
 
     def _block(self, dropout: nodes.Dropout | None) -> Words:
         """Read a recurrent layer with its dropout, layer norm and residual."""
@@ -295,19 +273,14 @@ class _Reader:
     def _cell(self, layer: nodes.Recurrent) -> Words:
         cell = layer.cell
         kind = nodes.cell_type(cell)
+        model = models.KINDS[kind]
         words: Words = {"type": kind, **self.name(layer), "units": layer.units}
         if layer.merge is not None:
-            words |= {
-                "bidirectional": True,
-                **_without_defaults(models.KINDS[kind], merge=layer.merge),
-            }
-        words |= _without_defaults(models.KINDS[kind], activation=cell.activation)
-        if not isinstance(cell, nodes.SimpleRNN):
-            gates = cell.recurrent_activation
-            words |= _without_defaults(models.KINDS[kind], recurrent_activation=gates)
-        if isinstance(cell, nodes.GRU):
-            words |= _without_defaults(models.GRU, reset_after=cell.reset_after)
-        return words | _without_defaults(models.KINDS[kind], bias=layer.bias)
+            words |= {"bidirectional": True, **_without_defaults(model, merge=layer.merge)}
+        names = [field.name for field in fields(cell) if field.name in model.model_fields]
+        return words | _without_defaults(
+            model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
+        )
 
     def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         words: Words = {}
@@ -379,7 +352,7 @@ class _Reader:
     def _hidden(self) -> Words:
         """Read a hidden layer, and its dropout if it is dense."""
         layer = self.take_next(*_POINTWISE)
-        words = self._pointwise(layer)
+        words = self._keys(layer)
         if isinstance(layer, nodes.Dense):
             # The default.
             del words["type"]
@@ -423,13 +396,12 @@ class _Reader:
         return {"attention": keys}
 
 
-_Pointwise = nodes.Dense | nodes.BatchNorm | nodes.LayerNorm | nodes.Dropout | nodes.Activate
-_POINTWISE = (nodes.Dense, nodes.BatchNorm, nodes.LayerNorm, nodes.Dropout, nodes.Activate)
+_POINTWISE = tuple(BY_KEYS[model] for model in get_args(models.PointwiseLayer))
 """Layers that compute each step by itself."""
 
 
-def _activation(activation: nodes.Activation) -> Any:
-    """Return an activation as a spec writes it."""
+def _activation(activation: Any) -> Any:
+    """Return an activation as a spec writes it, or any other value as it is."""
     match activation:
         case nodes.LeakyRelu(slope=slope):
             return {"leaky_relu": slope}

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rnnspec.ir.params import Param, axis_groups, shape_of
+from rnnspec.ir.params import Param, axis_groups, params, shape_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from numpy.typing import NDArray
+
+    from rnnspec.ir.nodes import Layer
 
     Array = NDArray[Any]
 
@@ -39,6 +43,26 @@ class Slot:
     def paths(self) -> tuple[str, ...]:
         """The paths of all arrays of the framework that hold this one."""
         return (self.path,) if self.addend is None else (self.path, self.addend)
+
+
+def slots_by_name(
+    layer: Layer,
+    paths: Mapping[str, str] = MappingProxyType({}),
+    axes: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Slot, ...]:
+    """Return the slots of arrays as they are, but for other ``paths`` by name, and other ``axes``.
+
+    ``axes`` has the layout in the framework by the canonical one.
+    """
+    return tuple(
+        Slot(
+            param=param.name,
+            path=paths.get(param.name, param.name),
+            axes=axes.get(param.axes, param.axes),
+            gates=param.gates,
+        )
+        for param in params(layer)
+    )
 
 
 def shape_in(param: Param, slot: Slot) -> tuple[int, ...]:

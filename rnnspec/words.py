@@ -43,23 +43,6 @@ WindowPadding = Literal["valid", "same", "causal"]
 """The steps that windows may see outside the sequence: none, as many as needed, or earlier ones."""
 
 MEANINGS = {
-    "type": {
-        "simple": "The simple (Elman) recurrent layer.",
-        "lstm": "Long short-term memory.",
-        "gru": "The gated recurrent unit.",
-        "repeat": (
-            "The final state of the layer before, repeated: between an encoder and a decoder."
-        ),
-        "dense": "A dense layer, at each time step.",
-        "conv": "A convolution over the time steps.",
-        "max_pool": "The maximum of each feature in windows over the time steps.",
-        "average_pool": "The mean of each feature in windows over the time steps.",
-        "batch_norm": "Normalizes each feature over the batch and its time steps.",
-        "layer_norm": "Normalizes the features of each time step.",
-        "dropout": "Sets a fraction of the values to zero in training.",
-        "activation": "An activation by itself.",
-        "concat": "The outputs of earlier layers side by side.",
-    },
     "merge": {
         "concat": "Concatenation, twice as wide.",
         "sum": "Their sum.",

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
+from rnnspec.spec import models
 from rnnspec.spec.yaml.text import first_forbidden
 from rnnspec.words import CellActivation
 
@@ -223,7 +224,7 @@ def _others(
     draw: st.DrawFn, names: _Names, flow: _Flow, layers: list[Words], *, pointwise: bool = False
 ) -> Words:
     """Draw a layer of ``rnn`` that is not recurrent; on a state, only one that is ``pointwise``."""
-    kinds = ["dense", "batch_norm", "layer_norm", "dropout", "activation"]
+    kinds = [*models.HIDDEN]
     if not pointwise:
         kinds += ["conv", "conv", "max_pool", "average_pool"]
         kinds += ["concat"] if layers and flow.outputs else []
@@ -232,32 +233,19 @@ def _others(
         return _join(draw, names, flow, layers[-1])
     layer: Words = {"type": kind} | names.layer(draw)
     match kind:
-        case "dense":
-            layer |= {"units": draw(SIZES)}
-            layer |= draw(st.fixed_dictionaries({}, optional=_ACTIVATED))
-            flow.width = layer["units"]
-        case "batch_norm":
-            momentum = st.sampled_from([0.0, 0.5, 0.9, 0.99])
-            optional = {"epsilon": _EPSILONS, "momentum": momentum}
-            layer |= draw(st.fixed_dictionaries({}, optional=optional))
-        case "layer_norm":
-            layer |= draw(st.fixed_dictionaries({}, optional={"epsilon": _EPSILONS}))
+        case "conv" | "max_pool" | "average_pool":
+            layer |= draw(_windows(kind, flow))
         case "dropout":
             layer["rate"] = draw(RATES)
             # At a rate of 0, 'variational' has no effect, which is an error.
             if layer["rate"] and not pointwise and draw(st.booleans()):
                 layer["variational"] = draw(st.booleans())
-        case "activation":
-            layer["activation"] = draw(ANY_ACTIVATIONS)
         case _:
-            layer |= draw(_windows(kind, flow))
+            layer |= draw(_keys(kind))
+            flow.width = layer.get("units", flow.width)
     if "name" in layer and not pointwise:
         flow.outputs.append((layer["name"], flow.width))
     return layer
-
-
-_EPSILONS = st.sampled_from([1e-05, 1e-3, 0.1, 1])
-"""A tiny epsilon would make the norm of nearly constant values as large as their rounding."""
 
 
 @st.composite
@@ -423,22 +411,41 @@ def _heads(draw: st.DrawFn, names: _Names) -> Words:
 
 @st.composite
 def _hidden(draw: st.DrawFn, names: _Names) -> Words:
-    kind = draw(
-        st.sampled_from(["dense"] * 4 + ["batch_norm", "layer_norm", "dropout", "activation"])
-    )
+    kind = draw(st.sampled_from(["dense"] * 3 + [*models.HIDDEN]))
     match kind:
         case "dense":
             optional = {"activation": ANY_ACTIVATIONS, "bias": st.booleans(), "dropout": RATES}
             layer = draw(st.fixed_dictionaries({"units": SIZES}, optional=optional))
             layer |= {"type": "dense"} if draw(st.booleans()) else {}
-        case "dropout":
-            layer = {"type": kind, "rate": draw(RATES)}
-        case "activation":
-            layer = {"type": kind, "activation": draw(ANY_ACTIVATIONS)}
         case _:
-            layer = {"type": kind}
-            layer |= draw(st.fixed_dictionaries({}, optional={"epsilon": _EPSILONS}))
+            layer = {"type": kind, **draw(_keys(kind, "momentum", "variational"))}
     return {**layer, **names.layer(draw)}
+
+
+@st.composite
+def _keys(draw: st.DrawFn, kind: str, *without: str) -> Words:
+    """Draw the keys of a layer; one without values of its own has those of its examples."""
+    layer, optional = Words(), dict[str, st.SearchStrategy[Any]]()
+    for key, declared in models.KINDS[kind].model_fields.items():
+        if key in ("type", "name", *without):
+            continue
+        values = _BY_KEY[key] if key in _BY_KEY else st.sampled_from(declared.examples or ())
+        if declared.is_required():
+            layer[key] = draw(values)
+        else:
+            optional[key] = values
+    return layer | draw(st.fixed_dictionaries({}, optional=optional)) if optional else layer
+
+
+_BY_KEY: dict[str, st.SearchStrategy[Any]] = {
+    "units": SIZES,
+    "activation": ANY_ACTIVATIONS,
+    "bias": st.booleans(),
+    "rate": RATES,
+    # A tiny one would make the norm of nearly constant values as large as their rounding.
+    "epsilon": st.sampled_from([1e-05, 1e-3, 0.1, 1]),
+    "momentum": st.sampled_from([0.0, 0.5, 0.9, 0.99]),
+}
 
 
 _BIASED = ("simple", "lstm", "gru", "dense", "conv")

@@ -24,6 +24,7 @@ from rnnspec.ir.equations import (
     rewrite,
     walk,
 )
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import GRU, LSTM, Cell, SimpleRNN
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from rnnspec.words import CellActivation
 
+FIELDS = Fields("Node.source")
+"""The fields that a layer is written from if its cell is written from its equations."""
 ARRAYS = {"W": "kernel", "U": "recurrent_kernel", "b": "bias", "d": "recurrent_bias"}
 """The canonical array of each parameter, by its letter."""
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
-from rnnspec.spec.models import Dropout, Hidden, PointwiseLayer, RecurrentLayer, RepeatVector
+from rnnspec.lowering import lower_with_places
+from rnnspec.spec.models import Dropout, PointwiseLayer, RecurrentLayer, RepeatVector
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
@@ -135,31 +136,5 @@ def context_of(program: Program) -> Context:
         for index, declared in enumerate(spec.rnn)
         if isinstance(declared, RecurrentLayer)
     )
-    return Context(spec, network, entries, dict(_places(program)), dict(spec.all_heads))
-
-
-def _places(program: Program) -> Iterator[tuple[str, Path]]:
-    """Yield the name of each layer of the network, with the path of what it comes from."""
-    spec, layers = program.spec, iter(program.network.layers)
-
-    def take(path: Path, number: int = 1) -> Iterator[tuple[str, Path]]:
-        return ((layer.name, path) for layer in islice(layers, number))
-
-    if spec.embedding is not None:
-        yield from take(("embedding",))
-    for index, layer in enumerate(spec.rnn):
-        number = 1
-        if isinstance(layer, RecurrentLayer):
-            drops = bool(layer.dropout) and not layer.variational
-            number = layer.layers * (1 + drops + bool(layer.layer_norm) + layer.residual)
-        yield from take(("rnn", index), number)
-    share_state = all(head.pooling == "last" for _, head in spec.all_heads)
-    for path, head in spec.all_heads:
-        pools = len(head.poolings) + (len(head.poolings) > 1)
-        if head.pooling == "none" or share_state:
-            pools = 0
-        yield from take(path, pools + (head.dropout > 0))
-        for index, hidden in enumerate(head.hidden):
-            drops = isinstance(hidden, Hidden) and hidden.dropout > 0
-            yield from take((*path, "hidden", index), 1 + drops)
-        yield from take(path, (head.units is not None) + (head.normalize != "none"))
+    _, places = lower_with_places(spec)
+    return Context(spec, network, entries, places, dict(spec.all_heads))

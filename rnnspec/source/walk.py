@@ -26,14 +26,25 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 
-_BY_RECIPE = (
-    nodes.Repeat | nodes.Residual | nodes.Concat | nodes.Flatten | nodes.LastSteps | nodes.Normalize
+_IDIOMS = (
+    nodes.Embedding
+    | nodes.Recurrent
+    | nodes.Conv
+    | nodes.WindowPooling
+    | nodes.Pooling
+    | nodes.Attention
+    | nodes.Dense
+    | nodes.BatchNorm
+    | nodes.LayerNorm
+    | nodes.Activate
+    | nodes.Dropout
 )
+"""Layers that a backend writes itself. The recipe of any other is its source."""
 
 
 def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
     """Return the fields of what a walk writes: those of the recipe, or of the form of a backend."""
-    return FIELDS if isinstance(node, _BY_RECIPE) else form
+    return form if isinstance(node, _IDIOMS | nodes.Network) else FIELDS
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,12 @@ class Walk(Verbs):
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
 
-    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
+    def _write(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
+        if not isinstance(layer, _IDIOMS):
+            return Code(), lines(self.statements(expand(layer, self.form)))
         call = code("x = self.{}(x)", layer.name)
         match layer:
             case nodes.Embedding():
@@ -105,9 +120,7 @@ class Walk(Verbs):
             case nodes.Pooling():
                 return Code(), lines(self._pool(layer))
             case _:
-                # A layer without arrays needs no module: its recipe is its source.
-                assert isinstance(layer, _BY_RECIPE)
-                return Code(), lines(self.statements(expand(layer, self.form)))
+                assert_never(layer)
 
     def _project(self, layer: nodes.Dense) -> Code:
         """Return the statement that computes a dense layer without its activation."""

@@ -435,7 +435,7 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
                 **({"default": default} if default else {}),
                 "examples": list(kinds)[:1],
                 "enum": list(kinds),
-                "enumDescriptions": [MEANINGS["type"][kind] for kind in kinds],
+                "enumDescriptions": [model.__doc__ for model in kinds.values()],
             }
         },
         "allOf": [

@@ -290,6 +290,11 @@ class _Recurrent(Model):
         default=False,
     )
 
+    @property
+    def is_followed(self) -> bool:
+        """True if a layer that one of its keys asks for follows: its output is no final state."""
+        return bool(self.layer_norm) or self.residual
+
 
 class _Gated(_Recurrent):
     recurrent_activation: CellActivation = _key(

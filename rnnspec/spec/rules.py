@@ -258,7 +258,7 @@ def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
 def _missing_state(spec: Spec) -> str:
     """Return why the final state cannot be read from the sequence that others need too, if so."""
     last = spec.rnn[-1]
-    if not isinstance(last, RecurrentLayer) or last.layer_norm or last.residual:
+    if not isinstance(last, RecurrentLayer) or last.is_followed:
         return (
             "is the final state of the last layer, which must be recurrent and without "
             "'layer_norm' or 'residual'"

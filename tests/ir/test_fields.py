@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
@@ -11,7 +12,6 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
-from rnnspec.backends.jax import emit as jax
 from rnnspec.backends.keras import emit as keras
 from rnnspec.backends.onnx import emit as onnx
 from rnnspec.backends.onnx import slots as onnx_slots
@@ -19,7 +19,7 @@ from rnnspec.backends.onnx import verbs as onnx_verbs
 from rnnspec.backends.torch import emit as torch
 from rnnspec.backends.torch import plan
 from rnnspec.errors import GenerationError
-from rnnspec.ir import core, initializers, nodes
+from rnnspec.ir import cells, core, initializers, nodes
 from rnnspec.ir import expand as recipes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
@@ -184,7 +184,7 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
         return pipeline.generate(grown, BACKENDS[backend], "inference").text
 
     monkeypatch.setitem(torch._FIELDS, "inference", listed)
-    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    monkeypatch.setattr(cells, "FIELDS", listed)
     assert "nn.LSTM(" not in source("torch")
     monkeypatch.setattr(plan, "FUSED", listed)
     assert source("torch").count("nn.LSTM(") == 3
@@ -196,7 +196,6 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
     monkeypatch.setattr(keras, "_SEQUENTIAL", listed)
     assert "keras.Sequential" in source("keras")
 
-    monkeypatch.setattr(onnx, "_SCAN", listed)
     assert "Scan" in source("onnx")
     monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert "Scan" not in source("onnx")
@@ -239,15 +238,26 @@ def test_an_expression_of_a_recipe_without_source_is_one_error(
         pipeline.generate(program, BACKENDS[name], "inference")
 
 
+def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def expand(layer: nodes.Layer, form: Form) -> Iterator[core.Result]:
+        quotient = core.Result("x", recipes.X / (recipes.X / (recipes.X / recipes.SKIP)) + 1.5)
+        is_sum = isinstance(layer, nodes.Residual)
+        return iter([quotient]) if is_sum else recipes.expand(layer, form)
+
+    monkeypatch.setattr(onnx_verbs, "expand", expand)
+    source = pipeline.generate(pipeline.reads(WHOLE), BACKENDS["onnx"], "inference").text
+    names = re.findall(r"^  (\w+) = Div", source, re.MULTILINE)
+    assert len(names) == len(set(names)) == 8
+
+
 @pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_layers_that_differ_in_a_field_do_not_share_a_class(
     name: str, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lists: Any = {"torch": torch, "jax": jax}[name]
-    listed = Fields(f"{kind.__name__}.gain")
-    monkeypatch.setitem(lists._FIELDS, "inference", listed)
-    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    monkeypatch.setattr(cells, "FIELDS", Fields(f"{kind.__name__}.gain"))
     stepwise = STACK.replace("units: 2", "units: 2, activation: softsign")
     program = pipeline.reads(stepwise)
 

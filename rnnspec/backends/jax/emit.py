@@ -20,7 +20,7 @@ from rnnspec.backends.jax.cells import (
 )
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.needs import purpose
-from rnnspec.ir import core, nodes, text
+from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
@@ -416,6 +416,8 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
 
 EMITTER = Emitter(
     emit=emit,
-    fields=lambda _network, node, form: (walked_fields(node, _FIELDS[form]),),
+    fields=lambda _network, node, form: (
+        cells.FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),
+    ),
     refusals=refusals,
 )

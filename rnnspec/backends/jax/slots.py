@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path
-from rnnspec.ir.nodes import (
-    Attention,
-    BatchNorm,
-    Conv,
-    Dense,
-    Embedding,
-    Layer,
-    LayerNorm,
-    ParameterFree,
-    Recurrent,
-)
+from rnnspec.ir.nodes import Attention, Layer, Recurrent
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot
+from rnnspec.slots import Slot, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_PATHS = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
+_PATHS = {
+    "embeddings": "embedding",
+    "gamma": "scale",
+    "beta": "bias",
+    "moving_mean": "mean",
+    "moving_variance": "var",
+}
 _ATTENTION_PATHS = {"kernel": "hidden.kernel", "bias": "hidden.bias", "query": "query.kernel"}
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
-    if isinstance(layer, ParameterFree):
-        return ()
     match layer:
-        case Embedding():
-            return (Slot(param="embeddings", path="embedding", axes="token out"),)
         case Recurrent():
             return tuple(_recurrent(layer))
-        case Dense() | Conv() | Attention() | BatchNorm() | LayerNorm():
-            paths = _ATTENTION_PATHS if isinstance(layer, Attention) else _PATHS
-            return tuple(
-                Slot(param=param.name, path=paths.get(param.name, param.name), axes=param.axes)
-                for param in params(layer)
-            )
+        case Attention():
+            return slots_by_name(layer, _ATTENTION_PATHS)
         case _:
-            assert_never(layer)
+            return slots_by_name(layer, _PATHS)
 
 
 def _recurrent(layer: Recurrent) -> Iterator[Slot]:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.nodes import (
-    Attention,
-    BatchNorm,
-    Conv,
-    Dense,
-    Embedding,
-    Layer,
-    LayerNorm,
-    ParameterFree,
-    Recurrent,
-)
+from rnnspec.ir.nodes import Attention, Layer, Recurrent
 from rnnspec.ir.params import directions
-from rnnspec.slots import Slot
+from rnnspec.slots import Slot, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,39 +18,15 @@ if TYPE_CHECKING:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
-    if isinstance(layer, ParameterFree):
-        return ()
     match layer:
-        case Embedding():
-            return (Slot(param="embeddings", path="embeddings", axes="token out"),)
         case Recurrent():
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
-        case Dense():
-            kernel = Slot(param="kernel", path="kernel", axes="in out")
-            own = () if layer.tied else (kernel,)
-            return (*own, _BIAS) if layer.bias else own
-        case Conv():
-            kernel = Slot(param="kernel", path="kernel", axes="step in out")
-            return (kernel, _BIAS) if layer.bias else (kernel,)
         case Attention():
-            kernel = Slot(param="kernel", path="kernel", axes="in out")
             # Without a hidden layer, the layer that scores the steps has the name of the attention.
-            module = parts_of(layer).get("query")
-            query = Slot(param="query", path="kernel", axes="in out", module=module)
-            return (query,) if layer.units is None else (kernel, _BIAS, query)
-        case LayerNorm():
-            return _vectors("gamma", "beta")
-        case BatchNorm():
-            return _vectors("gamma", "beta", "moving_mean", "moving_variance")
+            *hidden, query = slots_by_name(layer, {"query": "kernel"})
+            return (*hidden, replace(query, module=parts_of(layer).get("query")))
         case _:
-            assert_never(layer)
-
-
-_BIAS = Slot(param="bias", path="bias", axes="out")
-
-
-def _vectors(*names: str) -> tuple[Slot, ...]:
-    return tuple(Slot(param=name, path=name, axes="out") for name in names)
+            return slots_by_name(layer)
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:

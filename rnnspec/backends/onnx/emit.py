@@ -26,7 +26,7 @@ from rnnspec.backends.onnx.slots import (
 )
 from rnnspec.backends.onnx.verbs import depends_on_length
 from rnnspec.errors import Refusal
-from rnnspec.ir import nodes, text
+from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.expand import FIELDS
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
@@ -52,7 +52,6 @@ _STEP_SUMMARY = (
 """The documentation in a file in step form."""
 
 
-_SCAN = Fields("Node.source")
 _FINAL_STATE = Fields("Node.source Pooling.backward")
 
 
@@ -66,7 +65,7 @@ def source_fields(
         case nodes.Recurrent():
             # A fused operator is written only if it stands for all fields.
             if stepwise_reason(node):
-                yield _SCAN
+                yield cells.FIELDS
             if form != "step" and node.name in with_final_state(network):
                 yield _FINAL_STATE
         case nodes.Pooling(statistic="last") if form != "step":

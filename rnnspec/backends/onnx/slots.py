@@ -17,21 +17,14 @@ from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Attention,
-    BatchNorm,
     Cell,
-    Conv,
-    Dense,
-    Embedding,
     Layer,
-    LayerNorm,
     Network,
-    ParameterFree,
     Recurrent,
     SimpleRNN,
 )
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import Slot, shape_in
+from rnnspec.slots import Slot, shape_in, slots_by_name
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
@@ -135,40 +128,25 @@ def stepwise_reason(layer: Recurrent) -> str:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
-    if isinstance(layer, ParameterFree):
-        return ()
     match layer:
-        case Embedding():
-            return (Slot(param="embeddings", path="W", axes="token out"),)
         case Recurrent() if stepwise_reason(layer):
             return tuple(_unfused_slots(layer))
         case Recurrent():
             return tuple(fused_slots(layer))
-        case Dense() | Conv():
-            axes = "out in step" if isinstance(layer, Conv) else "in out"
-            kernel = Slot(param="kernel", path="W", axes=axes)
-            bias = Slot(param="bias", path=BIAS, axes="out")
-            own = () if isinstance(layer, Dense) and layer.tied else (kernel,)
-            return (*own, bias) if layer.bias else own
-        case LayerNorm():
-            gamma = Slot(param="gamma", path="Scale", axes="out")
-            return (gamma, Slot(param="beta", path=BIAS, axes="out"))
-        case BatchNorm():
-            paths = {
-                "gamma": "Scale",
-                "beta": BIAS,
-                "moving_mean": "Mean",
-                "moving_variance": "Var",
-            }
-            return tuple(Slot(param=name, path=path, axes="out") for name, path in paths.items())
-        case Attention():
-            query = Slot(param="query", path="Query", axes="in out")
-            if layer.units is None:
-                return (query,)
-            kernel = Slot(param="kernel", path="W", axes="in out")
-            return (kernel, Slot(param="bias", path=BIAS, axes="out"), query)
         case _:
-            assert_never(layer)
+            return slots_by_name(layer, _PATHS, {"step in out": "out in step"})
+
+
+_PATHS = {
+    "embeddings": "W",
+    "kernel": "W",
+    "bias": BIAS,
+    "gamma": "Scale",
+    "beta": BIAS,
+    "moving_mean": "Mean",
+    "moving_variance": "Var",
+    "query": "Query",
+}
 
 
 def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:

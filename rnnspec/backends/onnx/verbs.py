@@ -79,6 +79,7 @@ class Recipe:
     padding_after: Padding | None
     stepped: bool
     names: dict[core.Expression, str] = field(default_factory=dict)
+    used_names: set[str] = field(default_factory=set)
 
     def add(self, output: str) -> None:
         """Add all nodes; the last one is named ``output``."""
@@ -106,8 +107,10 @@ class Recipe:
         if value not in self.values:
             end = self.names.get(value) or _end(value, stepped=self.stepped)
             name = name or array(self.layer.name, end)
-            while name in self.values.values():
+            while name in self.used_names or name in self.values.values():
                 name += "_Again"
+            # Before its operands are written, which may be of the same kind.
+            self.used_names.add(name)
             self.values[value] = self._add(value, name)
         return self.values[value]
 

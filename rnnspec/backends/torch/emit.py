@@ -31,7 +31,7 @@ from rnnspec.backends.torch.plan import (
 )
 from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
-from rnnspec.ir import core, nodes, text
+from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
@@ -78,7 +78,6 @@ _FIELDS: dict[Form, Fields] = {
     "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
 }
 """The fields that the source of each form is written from."""
-_STEPWISE = Fields("Node.source")
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
@@ -93,9 +92,9 @@ def source_fields(
     _network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
-    stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
-    own = walked_fields(node, _FIELDS[form])
-    return (own, _STEPWISE) if stepwise else (own,)
+    if isinstance(node, nodes.Recurrent) and stepwise_reason(node):
+        return (cells.FIELDS,)
+    return (walked_fields(node, _FIELDS[form]),)
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:

@@ -12,67 +12,33 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.cells import has_recurrent_bias
-from rnnspec.ir.nodes import (
-    GRU,
-    LSTM,
-    Attention,
-    BatchNorm,
-    Cell,
-    Conv,
-    Dense,
-    Embedding,
-    Layer,
-    LayerNorm,
-    ParameterFree,
-    Recurrent,
-    SimpleRNN,
-)
+from rnnspec.ir.nodes import GRU, LSTM, Attention, Cell, Layer, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions
-from rnnspec.slots import Slot
+from rnnspec.slots import Slot, slots_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_BIAS = Slot(param="bias", path="bias", axes="out")
-_NORM = (
-    Slot(param="gamma", path="weight", axes="out"),
-    Slot(param="beta", path="bias", axes="out"),
-)
+_PATHS = {
+    **dict.fromkeys(("embeddings", "kernel", "query", "gamma"), "weight"),
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_AXES = {"in out": "out in", "step in out": "out in step"}
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
-    if isinstance(layer, ParameterFree):
-        return ()
     match layer:
-        case Embedding():
-            return (Slot(param="embeddings", path="weight", axes="token out"),)
         case Recurrent():
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
-        case Dense():
-            kernel = Slot(param="kernel", path="weight", axes="out in")
-            own = () if layer.tied else (kernel,)
-            return (*own, _BIAS) if layer.bias else own
-        case Conv():
-            kernel = Slot(param="kernel", path="weight", axes="out in step")
-            return (kernel, _BIAS) if layer.bias else (kernel,)
-        case Attention(units=None):
-            return (Slot(param="query", path="weight", axes="out in"),)
-        case Attention():
-            return (
-                Slot(param="kernel", path="hidden.weight", axes="out in"),
-                Slot(param="bias", path="hidden.bias", axes="out"),
-                Slot(param="query", path="query.weight", axes="out in"),
-            )
-        case LayerNorm():
-            return _NORM
-        case BatchNorm():
-            mean = Slot(param="moving_mean", path="running_mean", axes="out")
-            variance = Slot(param="moving_variance", path="running_var", axes="out")
-            return (*_NORM, mean, variance)
+        case Attention(units=int()):
+            paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
+            return slots_by_name(layer, paths, _AXES)
         case _:
-            assert_never(layer)
+            return slots_by_name(layer, _PATHS, _AXES)
 
 
 def module(layer: Layer) -> str:

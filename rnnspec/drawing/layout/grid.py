@@ -9,22 +9,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
 from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import (
     INPUT,
-    Activate,
     Attention,
-    BatchNorm,
     Concat,
     Conv,
     Dropout,
     Flatten,
     LastSteps,
     Layer,
-    LayerNorm,
     Network,
     Pooling,
     Recurrent,
@@ -147,7 +145,7 @@ def _blocks(layers: Sequence[Layer]) -> Iterator[Block]:
     """Yield each layer with the dropout before it, its norm, activation and residual."""
     block: list[Layer] = []
     for layer in layers:
-        belongs = isinstance(layer, LayerNorm | BatchNorm | Activate | Residual)
+        belongs = look(layer).shape in ("slab", "sum")
         if not belongs and any(not isinstance(member, Dropout) for member in block):
             yield tuple(block)
             block = []

@@ -180,7 +180,7 @@ NAMES = st.sampled_from(
 NUMBER_POOL = st.sampled_from(
     [0, 1, 2, 3, 2_000, 2_001, 2**31 - 1, 2**31, -1, 0.0, 1.0, 0.5, 0.1, -0.5, 1e30, 1.1e30]
 )
-WORDS = sorted({word for meanings in MEANINGS.values() for word in meanings})
+WORDS = sorted({*models.KINDS, *(word for meanings in MEANINGS.values() for word in meanings)})
 WORD_POOL = st.sampled_from([*WORDS, "LSTM", "vectors.txt", "a\tb"]) | NAMES
 SCALARS = st.none() | st.booleans() | NUMBER_POOL | WORD_POOL
 FORMS = st.dictionaries(st.sampled_from(["uniform", "normal", "constant"]), NUMBER_POOL, max_size=2)
