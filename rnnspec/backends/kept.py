@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import Runtime
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 
 class Kept(Protocol):
@@ -112,7 +113,7 @@ class Saved(Protocol):
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
 
-    def written(self, text: str) -> str:
+    def written(self, text: str, source: Source) -> str:
         """Return source of the spec, with the numbers of the files if they have them in source."""
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:
@@ -137,7 +138,7 @@ class SavedByName:
         """Return the canonical arrays."""
         return gather(NamedArrays(self.arrays))
 
-    def written(self, text: str) -> str:
+    def written(self, text: str, source: Source) -> str:  # noqa: ARG002
         """Return the source: its numbers are in a file of their own."""
         return text
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.kept import Kept
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 SPEC = "rnnspec"
 """The key of the spec's text in the metadata, as in canonical files."""
@@ -92,7 +93,7 @@ class OwnFile:
         """
         return gather(KeptInFile(_weights(self.contents)))
 
-    def written(self, text: str) -> str:
+    def written(self, text: str, source: Source) -> str:  # noqa: ARG002
         """Return the source: a file has none."""
         return text
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
+    from rnnspec.source import code
 
 MODULES = ("keras", "tf_keras", "tensorflow")
 """The packages with Keras's own classes."""
@@ -244,7 +245,7 @@ class SavedFile:
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
 
-    def written(self, text: str) -> str:
+    def written(self, text: str, source: code.Source) -> str:  # noqa: ARG002
         """Return the source: a file has none."""
         return text
 
