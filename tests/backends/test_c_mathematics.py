@@ -88,7 +88,7 @@ def library(
         pytest.skip("only gcc 12 on x86-64 Linux has functions in several versions")
     functions = [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus", *PRODUCTS]
     folder = tmp_path_factory.mktemp("kernels")
-    return compiled(functions, folder, *flags[request.param])
+    return compiled([*functions, "without_bias"], folder, *flags[request.param])
 
 
 def call(function: Callable[..., object], *arguments: Array | float | None) -> None:

@@ -217,6 +217,8 @@ class Layers:
         """Return the arguments that are an array, none if the layer does not have it."""
         stored = self.arrays.get((layer.name, path))
         if stored is None:
+            # Only a bias, or the second one of a GRU, is ever left out.
+            self._needs(products="without_bias")
             return {}
         scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
         return {parameter: stored.symbol, **scale}
@@ -306,7 +308,8 @@ class Layers:
         made = activation(own.activation)
         gate = activation(getattr(own, "recurrent_activation", own.activation))
         values = {"x": place.inputs[0], "inputs": str(layer.features), "units": str(layer.units)}
-        for path in ("kernel", "recurrent_kernel", "bias", "recurrent_bias"):
+        paths = ["kernel", "recurrent_kernel", "bias"]
+        for path in [*paths, "recurrent_bias"] if _cell(layer) == "gru" else paths:
             values |= self._weights(layer, f"{prefix}{path}", path.replace("t_kernel", "t"))
         beside = {"simple": 0, "lstm": 1, "gru": 3, "gru_reset_first": 1}[cell]
         of_gates = padded * len(gates(own))

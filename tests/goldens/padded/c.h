@@ -160,7 +160,7 @@ PADDED_VERSIONS static void padded_elus(float *x, size_t n) {
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
 PADDED_VERSIONS static void padded_product_1x8(const float *w, const float *bias, const float *x,
         size_t rows, size_t inputs, size_t padded, float *z) {
@@ -186,14 +186,14 @@ PADDED_VERSIONS static void padded_product_1x8(const float *w, const float *bias
                 }
             }
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] += a1[j] + a2[j] + a3[j] + (bias ? bias[unit + j] : 0.0f);
+                a0[j] += a1[j] + a2[j] + a3[j] + bias[unit + j];
             }
             memcpy(z + unit, a0, 8 * sizeof(float));
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit][k][gate]. */
 PADDED_VERSIONS static void padded_product_1x1(const float *w, const float *bias, const float *x,
         size_t rows, size_t inputs, size_t padded, float *z) {
@@ -204,12 +204,12 @@ PADDED_VERSIONS static void padded_product_1x1(const float *w, const float *bias
             for (size_t k = 0; k < inputs; ++k) {
                 a0 = PADDED_MADD(x[k], v[k], a0);
             }
-            z[unit] = a0 + (bias ? bias[unit] : 0.0f);
+            z[unit] = a0 + bias[unit];
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
 PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *bias, const float *x,
         size_t rows, size_t inputs, size_t padded, float *z) {
@@ -234,7 +234,7 @@ PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *bias
             }
             for (size_t gate = 0, to = unit; gate < 2; ++gate, to += padded) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + (bias ? bias[to + j] : 0.0f);
+                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
                 }
             }
             for (size_t gate = 0; gate < 2; ++gate) {
@@ -244,7 +244,7 @@ PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *bias
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
 PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *bias, const float *x,
         size_t rows, size_t inputs, size_t padded, float *z) {
@@ -269,7 +269,7 @@ PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *bias
             }
             for (size_t gate = 0, to = unit; gate < 3; ++gate, to += padded) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + (bias ? bias[to + j] : 0.0f);
+                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
                 }
             }
             for (size_t gate = 0; gate < 3; ++gate) {
@@ -279,7 +279,7 @@ PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *bias
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
 PADDED_VERSIONS static void padded_product_4x8(const float *w, const float *bias, const float *x,
         size_t rows, size_t inputs, size_t padded, float *z) {
@@ -304,7 +304,7 @@ PADDED_VERSIONS static void padded_product_4x8(const float *w, const float *bias
             }
             for (size_t gate = 0, to = unit; gate < 4; ++gate, to += padded) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + (bias ? bias[to + j] : 0.0f);
+                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
                 }
             }
             for (size_t gate = 0; gate < 4; ++gate) {

@@ -150,7 +150,7 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_sigmoids(float *x, size_t n) {
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit][k][gate]. */
 STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *w, const float *bias,
         const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
@@ -161,12 +161,12 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *w, const
             for (size_t k = 0; k < inputs; ++k) {
                 a0 = STACKED_LSTM_MADD(x[k], v[k], a0);
             }
-            z[unit] = a0 + (bias ? bias[unit] : 0.0f);
+            z[unit] = a0 + bias[unit];
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
+/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
 STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w, const float *bias,
         const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
@@ -191,7 +191,7 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w, const
             }
             for (size_t gate = 0, to = unit; gate < 4; ++gate, to += padded) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + (bias ? bias[to + j] : 0.0f);
+                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
                 }
             }
             for (size_t gate = 0; gate < 4; ++gate) {
