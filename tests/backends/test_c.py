@@ -109,7 +109,7 @@ rnn:
         ({"name": "y_net"}, "inference", "name", "in C, the outputs have names that begin so"),
         ({"both": "true"}, "step", "bidirectional", "in step form, a backward direction"),
         ({"units": 2000}, "inference", "units", "parameters are too many for source; at most"),
-        ({"wide": 17_001}, "step", "units", "bytes of the stack; at most 65,536"),
+        ({"wide": 34_001}, "step", "units", "bytes of the stack; at most 131,072"),
     ],
 )
 def test_refusals(words: dict[str, object], form: str, key: str, reason: str) -> None:

@@ -299,9 +299,10 @@ def test_products(library: ctypes.CDLL, product: str) -> None:
         exact = exact.reshape(7, gates, padded) * scale
         first = random.normal(size=(gates, padded)).astype(np.float32)
         weights = [blocks(kernel, gates, block), *([scale] if int8 else [])]
-        z = first.copy()  # the bias may be in the place of the result
-        call(function, *weights, z, x, 1, inputs, padded, z)
-        assert_close(z, exact[0] + first, 2e-6 * inputs)
+        if block <= 4:
+            z = first.copy()  # the bias may be in the place of the result
+            call(function, *weights, z, x, 1, inputs, padded, z)
+            assert_close(z, exact[0] + first, 2e-6 * inputs)
         for bias in (first, None):
             rows = np.full((7, gates, padded), np.nan, np.float32)
             call(function, *weights, bias, x, 7, inputs, padded, rows)

@@ -53,6 +53,8 @@ _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 
 
 _LINEAR = Activation("linear")
+_IN_PLACE = 4
+"""The largest block of products that may be added in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,11 @@ class Function:
     activation: Activation = _LINEAR
     gate: Activation = _LINEAR
     parameters: tuple[str, ...] = ()
+
+    @property
+    def sums(self) -> str:
+        """The pointer of a recurrent layer to its gates: apart from ``z`` for large blocks."""
+        return "g" if self.block > _IN_PLACE and self.kind != "gru" else "z"
 
     @property
     def signature(self) -> str:
@@ -329,6 +336,7 @@ class Layers:
             if backward and layer.merge in _MERGES:
                 values["merge"] = _MERGES[layer.merge]
             floats = padded * (1 + beside) + _CHUNK * of_gates
+        floats += of_gates if block > _IN_PLACE and cell != "gru" else 0
         self._needs(made, gate, floats=floats)
         sizes = {"simple": "1", "lstm": "4", "gru": "3", "gru_reset_first": "1 2 3"}[cell]
         self._needs(products=" ".join(f"product_{size}x{product}" for size in sizes.split()))

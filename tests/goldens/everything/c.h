@@ -25,7 +25,7 @@ extern "C" {
 #define EVERYTHING_VOCABULARY 50 /* tokens are from 0 to one less */
 #define EVERYTHING_MIN_STEPS 1   /* steps of the shortest sequence */
 #define EVERYTHING_MAX_STEPS 12  /* steps of the longest sequence */
-#define EVERYTHING_WORKSPACE 684 /* floats that a call computes with */
+#define EVERYTHING_WORKSPACE 716 /* floats that a call computes with */
 #define EVERYTHING_OUTPUTS 3     /* numbers of an output */
 
 /*
@@ -49,6 +49,12 @@ float everything_self_test(float *y, float *workspace);
 #include <string.h>
 
 #include <math.h> /* log1pf, logf and sqrtf, of libm */
+
+#ifdef __cplusplus
+#define EVERYTHING_RESTRICT __restrict
+#else
+#define EVERYTHING_RESTRICT restrict
+#endif
 
 /* a * b + c, in one instruction where there is one: compilers do not fuse the two under -std=c99.
    newlib defines neither macro in math.h, but gcc does. */
@@ -186,8 +192,9 @@ EVERYTHING_VERSIONS static void everything_softmax(float *x, size_t n) {
 
 /* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS static void everything_product_1x8(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+EVERYTHING_VERSIONS static void everything_product_1x8(const float *w,
+        const float *EVERYTHING_RESTRICT bias, const float *x, size_t rows, size_t inputs,
+        size_t padded, float *EVERYTHING_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * inputs;
@@ -210,9 +217,8 @@ EVERYTHING_VERSIONS static void everything_product_1x8(const float *w, const flo
                 }
             }
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] += a1[j] + a2[j] + a3[j] + (bias ? bias[unit + j] : 0.0f);
+                z[unit + j] = (bias ? bias[unit + j] : 0.0f) + a0[j] + a1[j] + a2[j] + a3[j];
             }
-            memcpy(z + unit, a0, 8 * sizeof(float));
         }
     }
 }
@@ -235,8 +241,9 @@ EVERYTHING_VERSIONS static void everything_product_1x1(const float *w, const flo
 
 /* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS static void everything_product_3x8(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+EVERYTHING_VERSIONS static void everything_product_3x8(const float *w,
+        const float *EVERYTHING_RESTRICT bias, const float *x, size_t rows, size_t inputs,
+        size_t padded, float *EVERYTHING_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 3 * inputs;
@@ -256,13 +263,12 @@ EVERYTHING_VERSIONS static void everything_product_3x8(const float *w, const flo
                     a0[j] = EVERYTHING_MADD(x[k], v[24 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 3; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + (bias ? bias[to + j] : 0.0f);
-                }
-            }
             for (size_t gate = 0; gate < 3; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = (bias ? bias[to] : 0.0f) + a0[at] + a1[at];
+                }
             }
         }
     }
@@ -270,8 +276,9 @@ EVERYTHING_VERSIONS static void everything_product_3x8(const float *w, const flo
 
 /* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS static void everything_product_4x8(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+EVERYTHING_VERSIONS static void everything_product_4x8(const float *w,
+        const float *EVERYTHING_RESTRICT bias, const float *x, size_t rows, size_t inputs,
+        size_t padded, float *EVERYTHING_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 4 * inputs;
@@ -291,13 +298,12 @@ EVERYTHING_VERSIONS static void everything_product_4x8(const float *w, const flo
                     a0[j] = EVERYTHING_MADD(x[k], v[32 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 4; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + (bias ? bias[to + j] : 0.0f);
-                }
-            }
             for (size_t gate = 0; gate < 4; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = (bias ? bias[to] : 0.0f) + a0[at] + a1[at];
+                }
             }
         }
     }
@@ -327,6 +333,7 @@ EVERYTHING_VERSIONS static void everything_product_4x1(const float *w, const flo
         }
     }
 }
+
 /* words.embeddings (50, 6), not trainable */
 static const float everything_words_embeddings[300] = {0};
 /* reader_1.forward.kernel (6, 20), as [1][6][4][8] */
@@ -428,6 +435,7 @@ EVERYTHING_VERSIONS static void everything_lstm_8(const float *kernel, const flo
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
+    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -439,13 +447,13 @@ EVERYTHING_VERSIONS static void everything_lstm_8(const float *kernel, const flo
             const size_t at = backward ? count - 1 - i : i;
             float *const z = chunk + at * 4 * padded;
 
-            everything_product_4x8(recurrent, z, h, 1, units, padded, z);
-            everything_sigmoids(z, 2 * padded);
-            everything_sigmoids(z + 3 * padded, padded);
-            everything_tanhs(z + 2 * padded, padded);
+            everything_product_4x8(recurrent, z, h, 1, units, padded, g);
+            everything_sigmoids(g, 2 * padded);
+            everything_sigmoids(g + 3 * padded, padded);
+            everything_tanhs(g + 2 * padded, padded);
             for (size_t u = 0; u < padded; ++u) {
-                c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                h[u] = z[3 * padded + u] * everything_tanh(c[u]);
+                c[u] = EVERYTHING_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
+                h[u] = g[3 * padded + u] * everything_tanh(c[u]);
             }
             if (width > 0 || done + i + 1 == steps) {
                 everything_merge(y + (first + at) * width, h, units, merge);
@@ -502,6 +510,7 @@ EVERYTHING_VERSIONS static void everything_simple_8(const float *kernel, const f
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const chunk = h + padded;
+    float *const g = chunk + 16 * padded;
 
     memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -513,9 +522,9 @@ EVERYTHING_VERSIONS static void everything_simple_8(const float *kernel, const f
             const size_t at = backward ? count - 1 - i : i;
             float *const z = chunk + at * padded;
 
-            everything_product_1x8(recurrent, z, h, 1, units, padded, z);
-            everything_tanhs(z, padded);
-            memcpy(h, z, padded * sizeof(float));
+            everything_product_1x8(recurrent, z, h, 1, units, padded, g);
+            everything_tanhs(g, padded);
+            memcpy(h, g, padded * sizeof(float));
             if (width > 0 || done + i + 1 == steps) {
                 everything_merge(y + (first + at) * width, h, units, merge);
             }

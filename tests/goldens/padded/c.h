@@ -22,7 +22,7 @@ extern "C" {
 #define PADDED_FEATURES 3    /* numbers of a step */
 #define PADDED_MIN_STEPS 1   /* steps of the shortest sequence */
 #define PADDED_MAX_STEPS 9   /* steps of the longest sequence */
-#define PADDED_WORKSPACE 747 /* floats that a call computes with */
+#define PADDED_WORKSPACE 779 /* floats that a call computes with */
 #define PADDED_OUTPUTS 2     /* numbers of an output */
 
 /*
@@ -46,6 +46,12 @@ float padded_self_test(float *y, float *workspace);
 #include <string.h>
 
 #include <math.h> /* log1pf, logf and sqrtf, of libm */
+
+#ifdef __cplusplus
+#define PADDED_RESTRICT __restrict
+#else
+#define PADDED_RESTRICT restrict
+#endif
 
 /* a * b + c, in one instruction where there is one: compilers do not fuse the two under -std=c99.
    newlib defines neither macro in math.h, but gcc does. */
@@ -162,8 +168,8 @@ PADDED_VERSIONS static void padded_elus(float *x, size_t n) {
 
 /* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_1x8(const float *w, const float *bias, const float *x,
-        size_t rows, size_t inputs, size_t padded, float *z) {
+PADDED_VERSIONS static void padded_product_1x8(const float *w, const float *PADDED_RESTRICT bias,
+        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * inputs;
@@ -186,9 +192,8 @@ PADDED_VERSIONS static void padded_product_1x8(const float *w, const float *bias
                 }
             }
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] += a1[j] + a2[j] + a3[j] + bias[unit + j];
+                z[unit + j] = bias[unit + j] + a0[j] + a1[j] + a2[j] + a3[j];
             }
-            memcpy(z + unit, a0, 8 * sizeof(float));
         }
     }
 }
@@ -211,8 +216,8 @@ PADDED_VERSIONS static void padded_product_1x1(const float *w, const float *bias
 
 /* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *bias, const float *x,
-        size_t rows, size_t inputs, size_t padded, float *z) {
+PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *PADDED_RESTRICT bias,
+        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 2 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 2 * inputs;
@@ -232,13 +237,12 @@ PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *bias
                     a0[j] = PADDED_MADD(x[k], v[16 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 2; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
-                }
-            }
             for (size_t gate = 0; gate < 2; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = bias[to] + a0[at] + a1[at];
+                }
             }
         }
     }
@@ -246,8 +250,8 @@ PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *bias
 
 /* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *bias, const float *x,
-        size_t rows, size_t inputs, size_t padded, float *z) {
+PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *PADDED_RESTRICT bias,
+        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 3 * inputs;
@@ -267,13 +271,12 @@ PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *bias
                     a0[j] = PADDED_MADD(x[k], v[24 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 3; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
-                }
-            }
             for (size_t gate = 0; gate < 3; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = bias[to] + a0[at] + a1[at];
+                }
             }
         }
     }
@@ -281,8 +284,8 @@ PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *bias
 
 /* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_4x8(const float *w, const float *bias, const float *x,
-        size_t rows, size_t inputs, size_t padded, float *z) {
+PADDED_VERSIONS static void padded_product_4x8(const float *w, const float *PADDED_RESTRICT bias,
+        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 4 * inputs;
@@ -302,17 +305,17 @@ PADDED_VERSIONS static void padded_product_4x8(const float *w, const float *bias
                     a0[j] = PADDED_MADD(x[k], v[32 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 4; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
-                }
-            }
             for (size_t gate = 0; gate < 4; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = bias[to] + a0[at] + a1[at];
+                }
             }
         }
     }
 }
+
 /* bidirectional_1.forward.kernel (3, 16), as [1][3][4][8] */
 static const float padded_bidirectional_1_forward_kernel[96] = {0};
 /* bidirectional_1.forward.recurrent_kernel (4, 16), as [1][4][4][8] */
@@ -364,6 +367,7 @@ PADDED_VERSIONS static void padded_lstm_8(const float *kernel, const float *recu
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
+    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -376,13 +380,13 @@ PADDED_VERSIONS static void padded_lstm_8(const float *kernel, const float *recu
             float *const z = chunk + at * 4 * padded;
 
             if (!mask || mask[first + at]) {
-                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
-                padded_sigmoids(z, 2 * padded);
-                padded_sigmoids(z + 3 * padded, padded);
-                padded_tanhs(z + 2 * padded, padded);
+                padded_product_4x8(recurrent, z, h, 1, units, padded, g);
+                padded_sigmoids(g, 2 * padded);
+                padded_sigmoids(g + 3 * padded, padded);
+                padded_tanhs(g + 2 * padded, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                    h[u] = z[3 * padded + u] * padded_tanh(c[u]);
+                    c[u] = PADDED_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
+                    h[u] = g[3 * padded + u] * padded_tanh(c[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
@@ -401,6 +405,7 @@ PADDED_VERSIONS static void padded_gru_reset_first_8(const float *kernel, const 
     float *const h = work;
     float *const r = h + padded;
     float *const chunk = h + 2 * padded;
+    float *const g = chunk + 48 * padded;
 
     memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -409,19 +414,20 @@ PADDED_VERSIONS static void padded_gru_reset_first_8(const float *kernel, const 
         padded_product_3x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
             float *const z = chunk + i * 3 * padded;
-            float *const n = z + 2 * padded;
+            float *const n = g + 2 * padded;
 
             if (!mask || mask[done + i]) {
-                padded_product_2x8(recurrent, z, h, 1, units, padded, z);
-                padded_sigmoids(z, 2 * padded);
+                padded_product_2x8(recurrent, z, h, 1, units, padded, g);
+                padded_sigmoids(g, 2 * padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    r[u] = z[padded + u] * h[u];
+                    r[u] = g[padded + u] * h[u];
                 }
                 /* The weights of the candidate are behind those of the gates. */
-                padded_product_1x8(recurrent + 2 * padded * units, n, r, 1, units, padded, n);
+                padded_product_1x8(recurrent + 2 * padded * units, z + 2 * padded, r, 1, units,
+                        padded, n);
                 padded_tanhs(n, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    h[u] = PADDED_MADD(z[u], h[u] - n[u], n[u]);
+                    h[u] = PADDED_MADD(g[u], h[u] - n[u], n[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
@@ -465,6 +471,7 @@ PADDED_VERSIONS static void padded_lstm_8_2(const float *kernel, const float *re
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
+    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -475,17 +482,17 @@ PADDED_VERSIONS static void padded_lstm_8_2(const float *kernel, const float *re
             float *const z = chunk + i * 4 * padded;
 
             if (!mask || mask[done + i]) {
-                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
-                padded_sigmoids(z, 2 * padded);
-                padded_sigmoids(z + 3 * padded, padded);
-                padded_relus(z + 2 * padded, padded);
+                padded_product_4x8(recurrent, z, h, 1, units, padded, g);
+                padded_sigmoids(g, 2 * padded);
+                padded_sigmoids(g + 3 * padded, padded);
+                padded_relus(g + 2 * padded, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                    c[u] = PADDED_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
                     h[u] = c[u];
                 }
                 padded_relus(h, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    h[u] *= z[3 * padded + u];
+                    h[u] *= g[3 * padded + u];
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
@@ -503,6 +510,7 @@ PADDED_VERSIONS static void padded_simple_8(const float *kernel, const float *re
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const chunk = h + padded;
+    float *const g = chunk + 16 * padded;
 
     memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -512,9 +520,9 @@ PADDED_VERSIONS static void padded_simple_8(const float *kernel, const float *re
         for (size_t i = 0; i < count; ++i) {
             float *const z = chunk + i * padded;
 
-            padded_product_1x8(recurrent, z, h, 1, units, padded, z);
-            padded_elus(z, padded);
-            memcpy(h, z, padded * sizeof(float));
+            padded_product_1x8(recurrent, z, h, 1, units, padded, g);
+            padded_elus(g, padded);
+            memcpy(h, g, padded * sizeof(float));
             if (width > 0 || done + i + 1 == steps) {
                 memcpy(y + (done + i) * width, h, units * sizeof(float));
             }
@@ -538,7 +546,7 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
     float *const repeat_vector_1_out = workspace + 4;
     float *const simple_rnn_1_out = workspace + 12;
     float *const work = workspace + 216;
-    unsigned char *const mask = (unsigned char *)(workspace + 744);
+    unsigned char *const mask = (unsigned char *)(workspace + 776);
 
     if (steps < PADDED_MIN_STEPS || steps > PADDED_MAX_STEPS) {
         return PADDED_BAD_LENGTH;

@@ -24,7 +24,7 @@ extern "C" {
 #define STACKED_LSTM_VOCABULARY 10000 /* tokens are from 0 to one less */
 #define STACKED_LSTM_MIN_STEPS 1      /* steps of the shortest sequence */
 #define STACKED_LSTM_MAX_STEPS 500    /* steps of the longest sequence */
-#define STACKED_LSTM_WORKSPACE 34112  /* floats that a call computes with */
+#define STACKED_LSTM_WORKSPACE 34240  /* floats that a call computes with */
 #define STACKED_LSTM_OUTPUTS 1        /* numbers of an output */
 
 /*
@@ -46,6 +46,12 @@ float stacked_lstm_self_test(float *y, float *workspace);
 #ifdef STACKED_LSTM_IMPLEMENTATION
 
 #include <string.h>
+
+#ifdef __cplusplus
+#define STACKED_LSTM_RESTRICT __restrict
+#else
+#define STACKED_LSTM_RESTRICT restrict
+#endif
 
 /* a * b + c, in one instruction where there is one: compilers do not fuse the two under -std=c99.
    newlib defines neither macro in math.h, but gcc does. */
@@ -159,8 +165,9 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *w, const
 
 /* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w,
+        const float *STACKED_LSTM_RESTRICT bias, const float *x, size_t rows, size_t inputs,
+        size_t padded, float *STACKED_LSTM_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 4 * inputs;
@@ -180,17 +187,17 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w, const
                     a0[j] = STACKED_LSTM_MADD(x[k], v[32 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 4; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
-                }
-            }
             for (size_t gate = 0; gate < 4; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = bias[to] + a0[at] + a1[at];
+                }
             }
         }
     }
 }
+
 /* embedding_1.embeddings (10000, 32) */
 static const float stacked_lstm_embedding_1_embeddings[320000] = {0};
 /* lstm_1.kernel (32, 128), as [4][32][4][8] */
@@ -236,6 +243,7 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_lstm_8(const float *kernel, const
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
+    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -245,13 +253,13 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_lstm_8(const float *kernel, const
         for (size_t i = 0; i < count; ++i) {
             float *const z = chunk + i * 4 * padded;
 
-            stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, z);
-            stacked_lstm_sigmoids(z, 2 * padded);
-            stacked_lstm_sigmoids(z + 3 * padded, padded);
-            stacked_lstm_tanhs(z + 2 * padded, padded);
+            stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, g);
+            stacked_lstm_sigmoids(g, 2 * padded);
+            stacked_lstm_sigmoids(g + 3 * padded, padded);
+            stacked_lstm_tanhs(g + 2 * padded, padded);
             for (size_t u = 0; u < padded; ++u) {
-                c[u] = STACKED_LSTM_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                h[u] = z[3 * padded + u] * stacked_lstm_tanh(c[u]);
+                c[u] = STACKED_LSTM_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
+                h[u] = g[3 * padded + u] * stacked_lstm_tanh(c[u]);
             }
             if (width > 0 || done + i + 1 == steps) {
                 memcpy(y + (done + i) * width, h, units * sizeof(float));

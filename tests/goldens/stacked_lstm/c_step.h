@@ -56,6 +56,12 @@ float stacked_lstm_self_test(stacked_lstm_state *state, float *y);
 
 #include <string.h>
 
+#ifdef __cplusplus
+#define STACKED_LSTM_RESTRICT __restrict
+#else
+#define STACKED_LSTM_RESTRICT restrict
+#endif
+
 /* a * b + c, in one instruction where there is one: compilers do not fuse the two under -std=c99.
    newlib defines neither macro in math.h, but gcc does. */
 #if defined(FP_FAST_FMAF) || defined(__FP_FAST_FMAF)
@@ -168,8 +174,9 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *w, const
 
 /* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
    w[unit / 8][k][gate][unit % 8]. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w,
+        const float *STACKED_LSTM_RESTRICT bias, const float *x, size_t rows, size_t inputs,
+        size_t padded, float *STACKED_LSTM_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *const v = w + unit * 4 * inputs;
@@ -189,17 +196,17 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w, const
                     a0[j] = STACKED_LSTM_MADD(x[k], v[32 * k + j], a0[j]);
                 }
             }
-            for (size_t gate = 0, to = unit; gate < 4; ++gate, to += padded) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[8 * gate + j] += a1[8 * gate + j] + bias[to + j];
-                }
-            }
             for (size_t gate = 0; gate < 4; ++gate) {
-                memcpy(z + gate * padded + unit, a0 + 8 * gate, 8 * sizeof(float));
+                for (size_t j = 0; j < 8; ++j) {
+                    const size_t at = gate * 8 + j;
+                    const size_t to = gate * padded + unit + j;
+                    z[to] = bias[to] + a0[at] + a1[at];
+                }
             }
         }
     }
 }
+
 /* embedding_1.embeddings (10000, 32) */
 static const float stacked_lstm_embedding_1_embeddings[320000] = {0};
 /* lstm_1.kernel (32, 128), as [4][32][4][8] */
@@ -243,15 +250,16 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_lstm_8(const float *kernel, const
         float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const z = work;
+    float *const g = z + 4 * padded;
 
     stacked_lstm_product_4x8(kernel, bias, x, 1, inputs, padded, z);
-    stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, z);
-    stacked_lstm_sigmoids(z, 2 * padded);
-    stacked_lstm_sigmoids(z + 3 * padded, padded);
-    stacked_lstm_tanhs(z + 2 * padded, padded);
+    stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, g);
+    stacked_lstm_sigmoids(g, 2 * padded);
+    stacked_lstm_sigmoids(g + 3 * padded, padded);
+    stacked_lstm_tanhs(g + 2 * padded, padded);
     for (size_t u = 0; u < padded; ++u) {
-        c[u] = STACKED_LSTM_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-        h[u] = z[3 * padded + u] * stacked_lstm_tanh(c[u]);
+        c[u] = STACKED_LSTM_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
+        h[u] = g[3 * padded + u] * stacked_lstm_tanh(c[u]);
     }
 }
 
@@ -271,7 +279,7 @@ int stacked_lstm_step(stacked_lstm_state *state, const int32_t *x, float *y) {
         return STACKED_LSTM_BAD_TOKEN;
     }
 
-    float workspace[160];
+    float workspace[288];
     float *const embedding_1_out = workspace;
     float *const work = workspace + 32;
     /* embedding_1: (steps) -> (32) */
