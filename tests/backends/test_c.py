@@ -160,6 +160,12 @@ def test_heads_without_a_layer_of_their_own(text: str) -> None:
     assert rnnspec.parity(rnnspec.loads(text), ["c"], level="forward", dtype="float32").equal
 
 
+@pytest.mark.parametrize("merge", ["sum", "mul", "ave"])
+def test_a_forward_direction_adds_to_nothing(merge: str) -> None:
+    text = PLAIN.replace("units: 3", f"units: 3, bidirectional: true, merge: {merge}")
+    assert rnnspec.parity(rnnspec.loads(text), ["c"], level="forward", dtype="float32").equal
+
+
 EQUAL = """
 version: 1
 name: net

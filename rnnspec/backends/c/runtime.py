@@ -211,13 +211,15 @@ class CModel:
             self._refuse(constants["BAD_LENGTH"], steps)
         windows = int(library.rnnspec_output_steps(steps)) if steps else 0
         outputs = {
-            result.pointer: np.zeros(
+            result.pointer: np.full(
                 (len(batch), *(int(size) if size.isdigit() else windows for size in result.sizes)),
+                np.nan,
                 np.float32,
             )
             for result in self.source.outputs
         }
-        workspace = np.empty(max(self.constants["WORKSPACE"], 1), np.float32)
+        # Whatever reads memory before it is written becomes NaN.
+        workspace = np.full(max(self.constants["WORKSPACE"], 1), np.nan, np.float32)
         watch = _SEE(partial(self._see, seen)) if seen is not None else _SEE()
         library.rnnspec_watch(watch)
         run = library[f"{self.source.entry}_run"]
