@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rnnspec.shown import Renderers
+from rnnspec.display import Renderers
 from rnnspec.version import __version__
 
 TYPE_CHECKING = False  # importing typing is slow, and needed only later

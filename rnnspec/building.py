@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline, saving
 from rnnspec.arguments import seed_from
-from rnnspec.backends import Backend, form_named, get, needs
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends import Backend, form_named, get, needs, source_options
+from rnnspec.backends.contract import DEFAULTS, QUANTIZE, SourceOptions
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from rnnspec.vectors.read import Vectors
 
 
-def build(  # noqa: PLR0913 - the options of the command
+def build(
     spec: Source,
     backend: str,
     *,
     seed: int | None = None,
     form: str | None = None,
-    target: str | None = None,
-    max_steps: int | None = None,
+    **options: str | int | None,
 ) -> Any:
     """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
 
@@ -52,8 +51,7 @@ def build(  # noqa: PLR0913 - the options of the command
             Without it, the framework initializes the weights from the same distributions, or NumPy
             does if the source does not.
         form: the form of the source, as for ``codegen``.
-        target: the kind of processor, as for ``codegen``.
-        max_steps: the longest sequence, as for ``codegen``.
+        options: the options of the source, as for ``codegen``.
 
     Raises:
         SpecError: the spec is invalid, or a file of vectors or words that it names.
@@ -65,14 +63,14 @@ def build(  # noqa: PLR0913 - the options of the command
     """
     source = form_named(form)
     program, chosen = pipeline.program(spec), get(backend, *needs.source(source), MODEL)
-    options = SourceOptions(target=target, max_steps=max_steps)
+    asked = source_options("build", options)
     at = None if seed is None else seed_from(seed)
-    return build_model(program, chosen, source, at, options=options).model
+    return build_model(program, chosen, source, at, options=asked).model
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """The path at which a model is saved, and the type to which its weights are quantized.
+    """The path at which a model is saved.
 
     It replaces files only with ``force``, and never ``inputs``.
     """
@@ -80,7 +78,6 @@ class Output:
     path: Path
     force: bool = False
     inputs: Inputs = field(default_factory=Inputs)
-    quantize: str | None = None
 
     def check(self, program: Program, backend: Backend) -> None:
         """Raise UsageError or OutputError if the files of a model could not be written."""
@@ -134,12 +131,16 @@ def build_model(  # noqa: PLR0913 - the options of the command
         output.check(program, backend)
     # Before the vectors, which may take minutes to read.
     backend.require()
-    generated = pipeline.generate(program, backend, form, options)
-    if output is not None and output.quantize is not None:
+    # A model that is quantized is written and compared without it first.
+    exact = {name: value for name, value in options.items() if name != QUANTIZE.name}
+    generated = pipeline.generate(program, backend, form, exact)
+    quantized = options.get(QUANTIZE.name)
+    if quantized is not None:
         # Imported here, as below: a model that is not compared needs no reference.
         from rnnspec.convert.quantized import check
 
-        check(program, generated, output.quantize)
+        pipeline.arrange(program, backend, form, options)  # refuses the type, if it has to
+        check(program, generated, quantized)
     arrays = trained_arrays(program, seed)
     vectors = pretrained_vectors(program, progress)
     importing(backend)
@@ -148,7 +149,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
         return Built(model, generated, vectors)
     # Once more, because building takes time.
     output.check(program, backend)
-    return Built(model, generated, vectors, _save(program, generated, model, output))
+    return Built(model, generated, vectors, _save(program, generated, model, output, quantized))
 
 
 def trained_arrays(program: Program, seed: int | None) -> Mapping[str, Array] | None:
@@ -231,7 +232,9 @@ def assemble(
         return model
 
 
-def _save(program: Program, generated: Generated, model: Any, output: Output) -> tuple[str, ...]:
+def _save(
+    program: Program, generated: Generated, model: Any, output: Output, quantized: str | None
+) -> tuple[str, ...]:
     """Write the files of a model, and return lines about the comparison, if there is one.
 
     A model that is written to be deployed is compared with the reference first.
@@ -245,9 +248,9 @@ def _save(program: Program, generated: Generated, model: Any, output: Output) ->
     from rnnspec.convert.quantized import Quantization
 
     proof = Proof(program, generated, generated.store.read(model))
-    if output.quantize is None:
+    if quantized is None:
         save(verify=proof)
         return (f"equal to {proof.equal}",)
-    quantization = Quantization(proof, output.quantize, output.path)
+    quantization = Quantization(proof, quantized, output.path)
     save(verify=quantization)
     return (f"equal to {proof.equal}, before quantization", *quantization.report())

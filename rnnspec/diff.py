@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
+from rnnspec.display import html_of
 from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
     LSTM,
@@ -31,7 +32,6 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import activation_text, type_name
-from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -188,22 +188,7 @@ class LayerSettings:
     settings: Settings
 
     @property
-    def name(self) -> Hashable:
-        """Its explicit name, or an object that equals nothing else."""
-        return self.layer.name if has_given_name(self.layer) else object()
-
-    @property
-    def content(self) -> Hashable:
-        """Everything but its name."""
-        return (self.type, *self.settings.items())
-
-    @property
-    def type(self) -> Hashable:
-        """Its kind, and the type that the language calls it by."""
-        return (self.kind, type_name(self.layer))
-
-    @property
-    def kind(self) -> Hashable:
+    def kind(self) -> str:
         """The class of its node."""
         return type(self.layer).__name__
 
@@ -219,11 +204,12 @@ def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> li
     one it is. Between them, equal layers are paired, then those of the same type, then those of the
     same kind. Default names do not count, because their numbers shift whenever a layer is added.
     """
-    keys = (
-        lambda entry: (entry.kind, entry.name),
-        lambda entry: entry.content,
-        lambda entry: entry.type,
-        lambda entry: entry.kind,
+    keys: tuple[Callable[[LayerSettings], Hashable], ...] = (
+        # A layer without a name of its own is equal to no other.
+        lambda one: (one.kind, one.layer.name if has_given_name(one.layer) else object()),
+        lambda one: (one.kind, type_name(one.layer), *one.settings.items()),
+        lambda one: (one.kind, type_name(one.layer)),
+        lambda one: one.kind,
     )
     return list(_pair(before, after, keys))
 

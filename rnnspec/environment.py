@@ -109,8 +109,8 @@ def _dependencies() -> list[str]:
         declared = metadata.requires("rnnspec") or []
     except metadata.PackageNotFoundError:
         return []  # run from a folder, not installed
-    needed = (each for each in declared if "extra ==" not in each)
-    return sorted(re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in needed)
+    needed = (requirement for requirement in declared if "extra ==" not in requirement)
+    return sorted(re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in needed)
 
 
 def _version(distribution: str) -> str:
@@ -136,8 +136,8 @@ def _backend_version(backend: Backend) -> str:
 
 def _module_version(name: str) -> str:
     """Return the version of a module; its distribution may have another name, as nightlies do."""
-    found = _version(name)
-    return _UNKNOWN if found == _ABSENT and _exists(name) else found
+    version = _version(name)
+    return _UNKNOWN if version == _ABSENT and _exists(name) else version
 
 
 def _exists(module: str) -> bool:

@@ -2,7 +2,7 @@
 
 RnnspecError
 ├── SpecError          the spec is invalid; lists all problems in file order              exit 1
-├── ModelError         a trained model of another tool has what the language cannot say    exit 1
+├── ModelError         a trained model of another tool is not supported                    exit 1
 ├── UnsupportedError   the spec is valid, but the backend does not support it             exit 1
 ├── ParityError        backends differ; lists the place and both values                   exit 1
 ├── UsageError         the request is invalid, or an input cannot be read                 exit 2

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
-from rnnspec.backends.contract import SourceOptions
+from rnnspec.backends import source_options
+from rnnspec.display import html_of, text_of
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
-from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,15 +41,14 @@ class Model:
     inferred: tuple[str, ...]
     compared: str
 
-    def save(  # noqa: PLR0913 - the options of 'rnnspec convert'
+    def save(
         self,
         path: str | os.PathLike[str],
         backend: str | None = None,
         *,
         form: str | None = None,
-        target: str | None = None,
-        max_steps: int | None = None,
         force: bool = False,
+        **options: str | int | None,
     ) -> None:
         """Write the model as a file or folder that ``rnnspec convert`` writes.
 
@@ -63,9 +62,8 @@ class Model:
             backend: the backend of a folder, such as ``torch``, ``jax`` or ``c``; by default the
                 first of these.
             form: the form of the source, as for ``codegen``.
-            target: the kind of processor, as for ``codegen``.
-            max_steps: the longest sequence, as for ``codegen``.
             force: replace files that exist.
+            options: the options of the source, as for ``codegen``.
 
         Raises:
             UnsupportedError: the backend cannot honour a key of the spec.
@@ -81,7 +79,6 @@ class Model:
         # Imported here because a model is read without what writes files.
         from rnnspec.convert.run import write
 
-        options = SourceOptions(target=target, max_steps=max_steps)
         program = pipeline.program(self.spec)
         write(
             program,
@@ -89,7 +86,7 @@ class Model:
             Path(path),
             backend=backend,
             form=form,
-            options=options,
+            options=source_options("save", options),
             force=force,
         )
 
@@ -97,8 +94,8 @@ class Model:
     def remarks(self) -> tuple[str, ...]:
         """What the model does not state itself, what was left behind, and the comparison."""
         return (
-            *(f"inferred: {each}" for each in self.inferred),
-            *(f"not carried over: {each}" for each in self.left_out),
+            *(f"inferred: {sentence}" for sentence in self.inferred),
+            *(f"not carried over: {sentence}" for sentence in self.left_out),
             self.compared,
         )
 
@@ -125,11 +122,11 @@ def from_keras(model: Any, name: str = "") -> Model:
         name: the name of the network; by default that of the model.
 
     Raises:
-        ModelError: the language cannot express the model (every reason is listed), or the spec
+        ModelError: the model is not supported (every reason is listed), or the spec
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
-    from rnnspec.importing import own
+    from rnnspec.importing import built
     from rnnspec.importing.keras.model import framework, output, precision, read_live
 
     version = _version(model)
@@ -140,7 +137,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         imported = read_live(model, chosen, version)
     except ModelError:
         # Attention and a tied kernel with a bias are several operations in our own source.
-        own_model = own.read_live(model, chosen, f"model of Keras {version}")
+        own_model = built.read_live(model, chosen, f"model of Keras {version}")
         if own_model is None:
             raise
         imported = own_model
@@ -175,7 +172,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
         name: the name of the network; by default that of the module's class.
 
     Raises:
-        ModelError: the language cannot express the module; every reason is listed.
+        ModelError: the module is not supported; every reason is listed.
         UsageError: ``module`` is no module of PyTorch, or fails on the example.
     """
     torch = sys.modules.get("torch")

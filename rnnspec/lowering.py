@@ -27,7 +27,7 @@ Steps = tuple[nodes.Window | nodes.Repeat, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
+class _LayerOutput:
     """The shape of the output of a layer, and what its steps are."""
 
     shape: nodes.Shape
@@ -46,11 +46,11 @@ class _Chain:
         self.masked = network_input.masked
         self.steps: Steps = ()
         self.last = nodes.INPUT
-        self.outputs: dict[str, _Output] = {}
+        self.outputs: dict[str, _LayerOutput] = {}
         # A block is named for its recurrent layer, and gives the output of its last one.
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
-            self.outputs[nodes.INPUT] = _Output(self.shape, self.steps)
+            self.outputs[nodes.INPUT] = _LayerOutput(self.shape, self.steps)
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
@@ -85,7 +85,7 @@ class _Chain:
         self.last = layer.name
         self.layers.append(layer)
         self.shape = layer.output
-        self.outputs[layer.name] = _Output(self.shape, self.steps)
+        self.outputs[layer.name] = _LayerOutput(self.shape, self.steps)
         # Copies made by 'layers' share a path, and are reported once.
         if path is not None and path not in self._large and (message := too_large(layer)):
             self._large.add(path)
@@ -451,7 +451,7 @@ _NAMES_SHOWN = 8
 
 def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
     """Add a join of the outputs of earlier layers."""
-    names, outputs = list[str](), list[_Output]()
+    names, outputs = list[str](), list[_LayerOutput]()
     for at, name in enumerate(layer.of):
         known = chain.blocks.get(name, name)
         if known in chain.outputs:

@@ -7,15 +7,24 @@ NumPy, and no framework is imported before ``instantiate``.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.arguments import check_flag, one_of, path_from, received
-from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, taken_names
+from rnnspec.arguments import check_flag, path_from, received
+from rnnspec.backends import (
+    form_named,
+    get,
+    in_form,
+    lack,
+    needs,
+    option_needs,
+    refusals,
+    reserved_names,
+    source_options,
+)
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
-from rnnspec.ir.nodes import least_steps
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
 from rnnspec.lowering import lower
@@ -73,7 +82,12 @@ class Generated:
     network: Network
     text: str
     source: code.Source
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
+
+    @property
+    def longest(self) -> int | None:
+        """The number of steps that the options limit a sequence to."""
+        return self.backend.emitter.longest(self.options)
 
     @property
     def entry(self) -> str:
@@ -95,12 +109,12 @@ class Generated:
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML file with its network; see ``load``."""
-    return _check_draft(reading.load(path, taken=taken_names(), allow_outside=allow_outside))
+    return _check_draft(reading.load(path, taken=reserved_names(), allow_outside=allow_outside))
 
 
 def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML text with its network; see ``loads``."""
-    taken = taken_names()
+    taken = reserved_names()
     return _check_draft(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
 
 
@@ -166,8 +180,7 @@ def codegen(
     backend: str,
     *,
     form: str | None = None,
-    target: str | None = None,
-    max_steps: int | None = None,
+    **options: str | int | None,
 ) -> str:
     """Return source that builds the network in ``backend`` without rnnspec.
 
@@ -179,8 +192,8 @@ def codegen(
         form: ``training``, ``inference`` for source to deploy, without dropout and initial
             weights, or ``step`` for such source that takes a sequence in chunks, with the states
             of all layers as inputs and outputs. By default the first form that the backend writes.
-        target: the kind of processor, for a backend that has several, such as ``c``.
-        max_steps: the longest sequence of a network that takes any length, for such a backend.
+        options: the options of source that the backend has. ``c`` has ``target``, the kind of
+            processor, and ``max_steps``, the longest sequence of a network that takes any length.
 
     Raises:
         SpecError: the spec is invalid.
@@ -188,9 +201,8 @@ def codegen(
         UsageError: the backend is unknown or generates no source of this form, ``spec`` is neither
             a path nor a spec, or the file cannot be read.
     """
-    source = form_named(form)
-    options = SourceOptions(target=target, max_steps=max_steps)
-    return generate(program(spec), get(backend, *needs.source(source)), source, options).text
+    source, asked = form_named(form), source_options("codegen", options)
+    return generate(program(spec), get(backend, *needs.source(source)), source, asked).text
 
 
 def generate(
@@ -209,38 +221,24 @@ def generate(
     """
     from rnnspec.source.render import render
 
-    network = arrange(program, backend, form)
+    network = arrange(program, backend, form, options)
     form = backend.form(form)
-    _check_options(options, backend, network, form)
     source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
     return Generated(backend, form, network, text, source, options)
 
 
-def _check_options(options: SourceOptions, backend: Backend, network: Network, form: Form) -> None:
-    for name, need in (("target", needs.TARGETS), ("max_steps", needs.LENGTHS)):
-        if getattr(options, name) is not None and (missing := lack(backend, need)):
-            raise UsageError(f"{name}: {missing}")
-    if options.target is not None:
-        one_of("target", options.target, backend.targets)
-    if options.max_steps is None:
-        return
-    if form == "step":
-        raise UsageError("max_steps: in step form, a sequence may have any number of steps")
-    if network.input.steps is not None:
-        raise UsageError(
-            f"max_steps: input.length is {network.input.steps:,} already; leave max_steps out"
-        )
-    if options.max_steps < (least := least_steps(network)):
-        raise UsageError(f"max_steps: expected at least {least:,}, received {options.max_steps:,}")
-
-
-def arrange(program: Program, backend: Backend, form: Form | None = None) -> Network:
+def arrange(
+    program: Program,
+    backend: Backend,
+    form: Form | None = None,
+    options: SourceOptions = DEFAULTS,
+) -> Network:
     """Return the network as it is arranged in the source for a backend.
 
     Raises:
         UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend generates no source, or not in this form.
+        UsageError: the backend generates no source, or not in this form or with these options.
     """
     # First, because a backend that writes no source has no emitter to ask for refusals.
     if missing := lack(backend, *needs.source(form)):
@@ -248,7 +246,15 @@ def arrange(program: Program, backend: Backend, form: Form | None = None) -> Net
     form = backend.form(form)
     if refused := refusals(backend, program.network, form):
         raise UnsupportedError(program.source, backend.name, refused)
-    return backend.emitter.arrange(in_form(program.network, form), form)
+    network = backend.emitter.arrange(in_form(program.network, form), form)
+    for name, value in options.items():
+        option = backend.option(name)
+        if option is None:
+            raise UsageError(f"{name}: {lack(backend, *option_needs(options))}")
+        option.check(value)
+        if refusal := option.refusal(network, form, value):
+            raise UsageError(f"{name}: {refusal}")
+    return network
 
 
 def forms_of(program: Program, backend: Backend) -> list[Form]:

@@ -291,8 +291,8 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def held_back_stderr(kept: Callable[[str], str]) -> Iterator[None]:
-    """Hold back what arrives at the standard error of the process, then write what is ``kept``.
+def held_back_stderr(keep: Callable[[str], str]) -> Iterator[None]:
+    """Hold back the standard error of the process, then write what ``keep`` leaves of it.
 
     If an exception is raised, all of it is written.
     """
@@ -322,7 +322,7 @@ def held_back_stderr(kept: Callable[[str], str]) -> Iterator[None]:
             raise
         else:
             os.dup2(before, 2)
-            write_again(kept)
+            write_again(keep)
         finally:
             os.dup2(before, 2)
             os.close(before)

@@ -1,6 +1,6 @@
 """Network to spec, the inverse of lowering: the plain data of a spec that describes a network.
 
-What the language cannot express of a network of another tool is an error, never approximated.
+What a spec cannot express of a network of another tool is an error, never approximated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True)
             are left out, and so is the number of parameters.
 
     Raises:
-        ModelError: the language cannot express an arrangement or an initializer of the network;
+        ModelError: a spec cannot express an arrangement or an initializer of the network;
             every reason is listed.
     """
     reader = _Reader(network, source or network.name, placed=placed)
@@ -100,7 +100,7 @@ class _Reader:
             self._defaults[layer.name] = f"{kind}_{numbers[kind]}"
 
     def refuse(self, layer: str, message: str) -> None:
-        """Record why the language cannot express a layer."""
+        """Record why a spec cannot express a layer."""
         self.problems.append(Problem(self.source, message, layer, code="E704"))
 
     def name(self, layer: nodes.Layer) -> Words:

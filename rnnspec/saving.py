@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rnnspec import files
-from rnnspec.backends import BACKENDS, having, lack, needs
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.backends.needs import SINGLE_FILE
+from rnnspec.backends import BACKENDS, lack, needs
 from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed, printable
 from rnnspec.files.model import SUFFIX
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.files import Inputs
     from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Generated, Program
@@ -92,15 +91,6 @@ def is_folder(output: Path) -> bool:
     return os.path.isdir(output) or not re.match(r"\.[^\W\d]", output.suffix)  # noqa: PTH112
 
 
-def is_single_file(output: Path) -> bool:
-    """Return whether a path has the ending of the one file that a backend writes only on request.
-
-    A folder that exists may have that ending too.
-    """
-    endings = [backend.single_suffix for backend in having(SINGLE_FILE)]
-    return output.suffix in endings and not os.path.isdir(output)  # noqa: PTH112
-
-
 def _instead(output: Path) -> str:
     """Return who writes files with the ending of ``output``, empty if nobody does."""
     suffix = output.suffix
@@ -149,7 +139,7 @@ def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
     """Write the files of a model into a folder."""
     backend, name = generated.backend, generated.network.name
     backend.runtime.save(model, folder, name, generated.text, spec)
-    if backend.files == (backend.single_file,):
+    if any(option.suffix and option.name in generated.options for option in backend.options):
         backend.runtime.unite(folder, name)
 
 
@@ -166,57 +156,21 @@ class Written:
     rounded: bool = False
 
 
-class Output(Protocol):
-    """A kind of file or folder that a trained model is written as."""
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """The forms of its path, for messages."""
-
-    def is_named(self, output: Path) -> bool:
-        """Return whether a path asks for this kind."""
-
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
-        """Return the same with source in another form.
-
-        Raises:
-            UsageError: it has no source, or not in this form.
-        """
-
-    def check(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
-        """Raise, before any slow work, if the result could not be written."""
-
-    def write(
-        self,
-        output: Path,
-        program: Program,
-        arrays: Arrays,
-        importing: Callable[[Backend], None],
-        *,
-        force: bool,
-    ) -> Written:
-        """Write the arrays, if the model loaded from the files equals the reference.
-
-        ``importing`` is called before a framework is needed.
-
-        Raises:
-            ParityError: the loaded model differs; nothing is written.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class CanonicalFile:
     """``NAME.safetensors``: arrays by canonical name, and the spec in the metadata."""
 
     paths: tuple[str, ...] = (f"NAME{SUFFIX}",)
+    """The forms of its path, for messages."""
 
     def is_named(self, output: Path) -> bool:
         """Return whether a path asks for this kind."""
         return output.suffix == SUFFIX
 
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:  # noqa: ARG002
+    def with_source(self, form: Form | None, options: SourceOptions) -> NoReturn:
         """Raise UsageError: it has no source."""
-        what = "--target and --max-steps" if form is None else f"--form {form}"
+        flags = [f"--{name.replace('_', '-')}" for name in options]
+        what = f"--form {form}" if form is not None else listed(flags)
         raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {what}")
 
     def check(
@@ -227,7 +181,7 @@ class CanonicalFile:
         force: bool,
         inputs: Inputs,
     ) -> None:
-        """Raise if the file cannot be written."""
+        """Raise, before any slow work, if the file cannot be written."""
         files.check_target(output, force=force, inputs=inputs)
 
     def write(
@@ -277,7 +231,7 @@ class BackendFiles:
 
     backend: Backend
     form: Form | None = None
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -285,7 +239,7 @@ class BackendFiles:
         backend = self.backend
         if backend.suffix:
             return (f"NAME{backend.suffix}",)
-        single = (f"NAME{backend.single_suffix}",) if backend.single_suffix else ()
+        single = [f"NAME{option.suffix}" for option in backend.options if option.suffix]
         return (*single, f"a folder of {backend.title}")
 
     def is_named(self, output: Path) -> bool:
@@ -294,18 +248,22 @@ class BackendFiles:
             return output.suffix == self.backend.suffix
         return is_folder(output)
 
-    def with_source(self, form: Form | None, options: SourceOptions) -> Output:
-        """Return the same with source in another form."""
+    def with_source(self, form: Form | None, options: SourceOptions) -> BackendFiles:
+        """Return the same with source in another form.
+
+        Raises:
+            UsageError: the backend has no source of this form.
+        """
         if missing := lack(self.backend, *needs.source(form)):
             raise UsageError(missing)
         return replace(self, form=form, options=options)
 
     def check(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
-        """Raise if the files cannot be written, or the backend refuses the network."""
+        """Raise, before any slow work, if files cannot be written or the network is refused."""
         from rnnspec import pipeline
 
         # Before arrays are read, which may be too large for the backend's files.
-        pipeline.arrange(program, self.backend, self.form)
+        pipeline.arrange(program, self.backend, self.form, self.options)
         check_output(output, self.backend, program.network.name, force=force, inputs=inputs)
 
     def write(
@@ -317,7 +275,13 @@ class BackendFiles:
         *,
         force: bool,
     ) -> Written:
-        """Write a model with the arrays, and check the model that is loaded from its files."""
+        """Write a model with the arrays, if the model loaded from its files equals the reference.
+
+        ``importing`` is called before a framework is needed.
+
+        Raises:
+            ParityError: the loaded model differs; nothing is written.
+        """
         from rnnspec import pipeline
         from rnnspec.comparison.verify import Proof
 
@@ -330,3 +294,7 @@ class BackendFiles:
         paths, lines = output_paths(output, generated), loading(output, generated)
         rounded = any(array.dtype.itemsize > 4 for array in arrays.values())
         return Written(tuple(paths), tuple(lines), proof.equal, rounded)
+
+
+OutputKind = CanonicalFile | BackendFiles
+"""A kind of file or folder that a trained model is written as."""

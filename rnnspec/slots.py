@@ -84,11 +84,11 @@ def packed(array: Array) -> Array:
 
     if array.ndim < 2 or array.flags.c_contiguous:
         return np.ascontiguousarray(array)
-    made = np.empty(array.shape, array.dtype)
+    copy = np.empty(array.shape, array.dtype)
     # In columns that the processor's cache holds: NumPy alone would take three times as long.
     for at in range(0, array.shape[-1], _BLOCK):
-        made[..., at : at + _BLOCK] = array[..., at : at + _BLOCK]
-    return made
+        copy[..., at : at + _BLOCK] = array[..., at : at + _BLOCK]
+    return copy
 
 
 def is_finite(array: Array) -> bool:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends import BACKENDS, honouring
+from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import INPUT, Dense, sources
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
-from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock
@@ -118,16 +118,16 @@ class Summary:
             **({"outputs": self.outputs} if self.outputs else {}),
             **({"stepwise": self.stepwise} if self.stepwise else {}),
             **(
-                {"stock": {n: [asdict(s) for s in each] for n, each in self.stock.items()}}
+                {"stock": {n: [asdict(s) for s in layers] for n, layers in self.stock.items()}}
                 if self.stock
                 else {}
             ),
         }
 
 
-def totals(given: Counts) -> str:
+def totals(parameters: Counts) -> str:
     """Return the parameter counts of a network as a sentence."""
-    return f"{given.total:,} parameters, {given.trainable:,} of them trainable"
+    return f"{parameters.total:,} parameters, {parameters.trainable:,} of them trainable"
 
 
 def summarize(network: Network) -> Summary:
@@ -141,8 +141,8 @@ def summarize(network: Network) -> Summary:
         before = layer.name
     # A backend that refuses the network does not run its layers in any way.
     able = honouring(network)
-    stepwise = {each.name: each.emitter.stepwise(network) for each in able}
-    stock = {each.name: each.emitter.stock(network) for each in able}
+    stepwise = {backend.name: backend.emitter.stepwise(network) for backend in able}
+    stock = {backend.name: backend.emitter.stock(network) for backend in able}
     return Summary(
         network.name,
         tuple(rows),

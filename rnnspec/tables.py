@@ -41,7 +41,7 @@ def print_result(result: ParityReport | Summary) -> None:
 
 
 def text(result: Model | ParityReport | Summary) -> str:
-    """Return what a command prints of a result where standard output is no terminal."""
+    """Return a result as a command prints it if standard output is no terminal."""
     stream = StringIO()
     console = plain_console(stream)
     if isinstance(result, ParityReport):
@@ -220,7 +220,9 @@ def _stock_lines(spec: SpecParity) -> Iterator[str]:
         else:
             yield f"{layers_of} have {total:,} parameters; the counts above leave out the zeros:"
         # Most layers share a reason, which is printed once, above all of them.
-        for type_, adds, reason in sorted({(each.type, each.adds, each.reason) for each in layers}):
+        for type_, adds, reason in sorted(
+            {(layer.type, layer.adds, layer.reason) for layer in layers}
+        ):
             yield f"  {type_} adds {adds}, {reason}"
         for stock, number in zip(layers, more, strict=True):
             yield f"  {stock.layer}: {stock.parameters:,} as {stock.type}, {number:,} more"

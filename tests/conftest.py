@@ -77,29 +77,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: [*longest, group := _group(item.nodeid)].index(group))
 
 
-MODULES = pytest.StashKey[int]()
-_EVERY = 20
-
-
 def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:
-    """Drop the models that a module keeps behind ``@cache``, and what was compiled for them.
-
-    Looking for cycles among all that frameworks allocate takes seconds, so not at each module.
-    """
+    """Drop the models that a module keeps behind ``@cache``, and what was compiled for them."""
     if nextitem is not None and nextitem.path == item.path:
         return
     for value in vars(item.module).values():
         if getattr(value, "__module__", "") == item.module.__name__:
             getattr(value, "cache_clear", bool)()
-    number = item.config.stash.get(MODULES, 0) + 1
-    item.config.stash[MODULES] = number
-    if number % _EVERY:
-        return
     if jax := sys.modules.get("jax"):
         jax.clear_caches()
     if keras := sys.modules.get("keras"):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
     gc.collect()
+    # What is left are frameworks, which stay: to look for cycles among their objects again takes a
+    # second each time.
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:

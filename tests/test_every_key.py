@@ -169,22 +169,21 @@ def holds_mappings(key: str) -> bool:
 PLACES = {
     place for base in BASES for place, _ in mappings(base, pipeline.reads(json.dumps(base)).spec)
 }
-KEYS = sorted(
-    (name, key)
+KEYS = {
+    name: [
+        key for key in model.model_fields if not (name in ("Spec", "Head") and holds_mappings(key))
+    ]
     for name, model in vars(models).items()
     if isinstance(model, type) and issubclass(model, models.Model) and not name.startswith("_")
-    for key in model.model_fields
-    if not (name in ("Spec", "Head") and holds_mappings(key))
-)
+}
 
 
-@pytest.mark.parametrize(("model", "key"), KEYS, ids=[".".join(each) for each in KEYS])
-def test_a_key_changes_the_network(model: str, key: str) -> None:
-    found = list(networks(model, key))
-    if (model, key) in NO_PART_OF_THE_NETWORK:
-        assert not any(found)
-        return
-    assert found, (
-        f"no value of {model}.{key} was tried: add one to CANDIDATES, or the key to a base"
-    )
-    assert all(found), f"{model}.{key} is accepted and dropped"
+@pytest.mark.parametrize("model", [name for name in KEYS if KEYS[name]])
+def test_every_key_changes_the_network(model: str) -> None:
+    for key in KEYS[model]:
+        changes = list(networks(model, key))
+        if (model, key) in NO_PART_OF_THE_NETWORK:
+            assert not any(changes), key
+            continue
+        assert changes, f"no value of {model}.{key} was tried: add one to CANDIDATES, or to a base"
+        assert all(changes), f"{model}.{key} is accepted and dropped"

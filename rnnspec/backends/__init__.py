@@ -5,15 +5,17 @@ A framework is imported only when its runtime is needed.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.c.backend import C
+from rnnspec.backends.contract import DEFAULTS
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
-from rnnspec.backends.needs import FILES, MODEL, SINGLE_FILE, SOURCE, Need
+from rnnspec.backends.needs import FILES, MODEL, SOURCE, Need
 from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
@@ -21,16 +23,19 @@ from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
+    from rnnspec.backends.contract import Option, SourceOptions
     from rnnspec.ir.nodes import Network
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 __all__ = [
     "BACKENDS",
     "Backend",
     "Need",
-    "chosen",
+    "choose",
+    "declared_options",
     "form_named",
     "forms",
     "get",
@@ -39,10 +44,11 @@ __all__ = [
     "in_form",
     "lack",
     "names",
-    "quantized",
+    "option_needs",
+    "options_in",
     "refusals",
-    "single_file",
-    "taken_names",
+    "reserved_names",
+    "source_options",
     "ways",
 ]
 
@@ -108,7 +114,7 @@ def names(last: str = "and") -> str:
     return listed(tuple(BACKENDS), last)
 
 
-def taken_names() -> tuple[TakenNames, ...]:
+def reserved_names() -> tuple[ReservedNames, ...]:
     """Return the names that the backends use, which no network or no layer can have."""
     return tuple(backend.taken for backend in BACKENDS.values())
 
@@ -127,37 +133,68 @@ def form_named(name: str | None) -> Form | None:
     return None if name is None else cast("Form", one_of("form", name, forms()))
 
 
-def single_file(backend: Backend) -> Backend:
-    """Return a backend as one that saves a model in a single file.
+def declared_options(command: str = "") -> dict[str, Option]:
+    """Return the options that any backend declares, or those of a command, by their names."""
+    options = [option for backend in BACKENDS.values() for option in backend.options]
+    return {option.name: option for option in options if command in ("", *option.commands)}
+
+
+def source_options(function: str, keywords: Mapping[str, object]) -> SourceOptions:
+    """Return the options among the keyword arguments of a public function of a name.
 
     Raises:
-        UsageError: it cannot.
+        TypeError: no backend declares an argument.
     """
-    if message := lack(backend, SINGLE_FILE):
-        raise UsageError(message)
-    return replace(backend, files=(backend.single_file,), loading=backend.loading_single)
+    known = declared_options("codegen")
+    for name in keywords:
+        if name not in known:
+            raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
+    return {name: value for name, value in keywords.items() if value is not None}
 
 
-def quantized() -> list[str]:
-    """Return the types to which any backend quantizes files."""
-    return sorted({kind for each in BACKENDS.values() for kind in each.quantized})
+def option_needs(options: SourceOptions) -> tuple[Need, ...]:
+    """Return the needs of options that any backend declares.
+
+    Raises:
+        UsageError: one has a value that it cannot have.
+    """
+    declared = declared_options()
+    return tuple(_option_need(declared[name], value) for name, value in options.items())
+
+
+def _option_need(option: Option, value: object) -> Need:
+    option.check(value)
+    words = option.words.format(value)
+    return Need(words, lambda backend: backend.option(option.name) is not None)
+
+
+def options_in(output: Path) -> SourceOptions:
+    """Return the options that the ending of an output asks for, unless it is a folder."""
+    if os.path.isdir(output):  # noqa: PTH112 - Path.is_dir raises if a name is too long
+        return DEFAULTS
+    options = declared_options().values()
+    return {each.name: True for each in options if each.suffix and each.suffix == output.suffix}
 
 
 def having(*needs: Need) -> list[Backend]:
     """Return the backends that have all of ``needs``."""
-    return [each for each in BACKENDS.values() if all(need.met(each) for need in needs)]
+    return [backend for backend in BACKENDS.values() if all(need.met(backend) for need in needs)]
 
 
 def honouring(network: Network) -> list[Backend]:
     """Return the backends that write source and refuse nothing in a network."""
-    return [each for each in having(SOURCE) if not _own_refusals(each, network, each.form(None))]
+    return [
+        backend
+        for backend in having(SOURCE)
+        if not _own_refusals(backend, network, backend.form(None))
+    ]
 
 
 def lack(backend: Backend, *needs: Need) -> str:
     """Return a message about the first need that ``backend`` lacks, or an empty string."""
     for need in needs:
         if not need.met(backend):
-            able = listed([each.name for each in having(need)]) or "no backend"
+            able = listed([backend.name for backend in having(need)]) or "no backend"
             limit = ", ".join(filter(None, (need.words, need.limit(backend))))
             return f"{backend.name} cannot {limit}; {able} can"
     return ""
@@ -198,4 +235,12 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
     shared = step_refusals(network) if form == "step" else ()
-    return (*shared, *backend.emitter.refusals(in_form(network, form), form))
+    arranged, emitter = in_form(network, form), backend.emitter
+    reason = f"rnnspec writes no source of it for {backend.title}"
+    ignored = (
+        Refusal(node.name, field, reason)
+        for node in (arranged, *arranged.layers)
+        for table in emitter.fields(arranged, node, form)
+        for field in table.missing(node)
+    )
+    return (*shared, *ignored, *emitter.refusals(arranged, form))

@@ -6,20 +6,20 @@ import re
 import shlex
 import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError, brief
-from rnnspec.taken_names import NO_NAMES, TakenNames
+from rnnspec.reserved_names import NO_NAMES, ReservedNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from rnnspec.backends.contract import Emitter, Runtime, Slots
+    from rnnspec.backends.contract import Emitter, Option, Runtime, Slots, SourceOptions
     from rnnspec.backends.optimizers import Cause
     from rnnspec.ir.forms import Form
 
@@ -54,13 +54,9 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
-    ``single_file`` is the one that holds all of them, if a single one is asked for, and
-    ``loading_single`` the code that loads it; ``{file}`` is its name, and ``{macro}`` the entry in
-    capitals.
-    ``targets`` are the kinds of processor that its source can be written for; a backend with
-    targets also takes the longest sequence.
-    ``quantized`` are the types to which a file can be quantized; with ``quantizes_source``, another
-    source is written for that.
+    For a single file, ``{file}`` is its name, and ``{macro}`` the entry in capitals.
+    ``options`` are those of its source and its files.
+    With ``quantizes_source``, another source is written for a file that is quantized.
     ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
     it is more than a relative one of a few units.
     ``command`` returns the name of the program that the runtime needs, if it needs one, and
@@ -86,10 +82,7 @@ class Backend:
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
-    single_file: str = ""
-    loading_single: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    quantized: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
     quantizes_source: bool = False
     function_error: float = 0.0
     loading: tuple[str, ...] = ()
@@ -100,7 +93,7 @@ class Backend:
     importing: Callable[[], AbstractContextManager[None]] = nullcontext
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
-    taken: TakenNames = NO_NAMES
+    taken: ReservedNames = NO_NAMES
 
     @property
     def installed(self) -> bool:
@@ -148,10 +141,14 @@ class Backend:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
 
-    @property
-    def single_suffix(self) -> str:
-        """The suffix of the single file that ``build`` writes if it is asked for, else empty."""
-        return self.single_file.removeprefix("{name}")
+    def option(self, name: str) -> Option | None:
+        """Return the option that is named, or None if there is none."""
+        return next((option for option in self.options if option.name == name), None)
+
+    def with_options(self, options: SourceOptions) -> Backend:
+        """Return the record with the fields that options replace."""
+        asked = [option for option in self.options if option.name in options]
+        return replace(self, **{field: value for each in asked for field, value in each.replaces})
 
     def form(self, name: Form | None) -> Form:
         """Return the form of source that is named, or the first one if none is."""
@@ -223,6 +220,8 @@ def _requirements_of(extra: str) -> list[str]:
     except metadata.PackageNotFoundError:
         return []  # run from a folder, not installed
     # The extras of rnnspec have no other markers, so this needs no parser of markers.
-    parts = (each.replace("'", '"').partition(";") for each in declared)
+    parts = (requirement.replace("'", '"').partition(";") for requirement in declared)
     marker = ["extra", "==", f'"{extra}"']
-    return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
+    return [
+        requirement.strip() for requirement, _, condition in parts if condition.split() == marker
+    ]

@@ -7,16 +7,21 @@ backends do not need has a default here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
+
+from rnnspec.arguments import check_flag, one_of, received
+from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
     from types import ModuleType
 
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.errors import Refusal
+    from rnnspec.ir.fields import Fields
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
@@ -24,22 +29,71 @@ if TYPE_CHECKING:
     from rnnspec.source.code import Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """What is asked of source beside its form.
+SourceOptions = Mapping[str, Any]
+"""The value of each option that is asked for, by its name; see ``Option``."""
 
-    ``target`` is one of the ``targets`` of a backend, the first one if it is None, and
-    ``max_steps`` the longest sequence of a network that takes any length. ``quantize`` is the type
-    to which weights are rounded, for a backend that does so when it writes source.
+DEFAULTS: SourceOptions = {}
+"""What is written if nothing is asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An option that a backend declares: a keyword argument, and an option of the command line.
+
+    A value is one of ``values``, whose ``title`` is a noun; an integer of at least 1; or, for a
+    ``kind`` of ``bool``, true. ``words`` come after "can" and "cannot", with the value for ``{}``.
+    ``commands`` are those that have it; what ``codegen`` has is passed to the emitter by the
+    library too. ``output`` says why it needs an output, if it does. ``replaces`` are fields of the
+    record that it replaces: with a single file among them, the ending of an output asks for it.
+    ``refusal`` returns why a network cannot have a value in a form of source, empty if it can.
     """
 
-    target: str | None = None
-    max_steps: int | None = None
-    quantize: str | None = None
+    name: str
+    words: str
+    help: str
+    kind: type[str | int]
+    values: tuple[str, ...] = ()
+    title: str = ""
+    metavar: str = ""
+    commands: tuple[str, ...] = ("codegen", "build", "convert")
+    output: str = ""
+    replaces: tuple[tuple[str, Any], ...] = ()
+    refusal: Callable[[Network, Form, Any], str] = lambda _network, _form, _value: ""
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def suffix(self) -> str:
+        """The suffix of the single file that it asks for, empty if it asks for none."""
+        files: tuple[str, ...] = dict(self.replaces).get("files", ())
+        return files[0].removeprefix("{name}") if len(files) == 1 else ""
+
+    def check(self, value: object) -> None:
+        """Raise UsageError unless it can have this value."""
+        if self.values:
+            one_of(self.title or self.name, value, self.values)
+        elif self.kind is bool:
+            check_flag(self.name, value)
+        elif isinstance(value, bool) or not isinstance(value, SupportsIndex) or int(value) < 1:
+            message = f"expected an integer of at least 1, received {received(value)}"
+            raise UsageError(f"{self.name}: {message}")
 
 
-DEFAULTS = SourceOptions()
-"""What is written if nothing is asked for."""
+QUANTIZE = Option(
+    name="quantize",
+    words="quantize to {}",
+    help="round the weights of the files to int8, and print how much outputs change",
+    kind=str,
+    values=("int8",),
+    title="type",
+    metavar="TYPE",
+    commands=("build",),
+    output="the file is quantized",
+)
+"""The option of a backend whose runtime ``quantizes`` files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +147,25 @@ class Emitter:
     ``emit`` returns the source of a network in one of the forms of the record, with the options
     that the record offers. The network is arranged for the form. Except for training, it has no
     dropout; in step form, it takes any number of steps.
+    ``fields`` returns the fields from which the source of a layer, or of the network itself, is
+    written in a form: those of the form, and of each idiom in it. The registry refuses another one
+    that is set.
     ``refusals`` returns every setting of the network that the backend does not support in a form.
     The registry adds the backends that support it.
     ``arrange`` returns the network in the arrangement of the source, the slots and the runtime. It
     has the same layers, names and arrays; some layers may be marked as parts of a stack.
     ``stepwise`` returns the layers that run step by step, each with the key that rules out fusing.
     ``stock`` returns the layers whose stock counterpart has another number of parameters.
+    ``longest`` returns the number of steps that options limit a sequence to, None without a limit.
     """
 
     emit: Callable[[Network, Form, SourceOptions], Source]
+    fields: Callable[[Network, Layer | Network, Form], Iterable[Fields]]
     refusals: Callable[[Network, Form], tuple[Refusal, ...]] = lambda _network, _form: ()
     arrange: Callable[[Network, Form], Network] = lambda network, _form: network
     stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}
     stock: Callable[[Network], tuple[Stock, ...]] = lambda _network: ()
+    longest: Callable[[SourceOptions], int | None] = lambda _options: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +184,7 @@ class Runtime(ABC):
     """The framework, which only the module with this class imports.
 
     The methods that are not abstract are called only if the record of the backend offers what they
-    do; ``level``, ``forms``, ``files``, ``quantized`` and ``optimizers`` say so.
+    do; ``level``, ``forms``, ``files``, ``options`` and ``optimizers`` say so.
     """
 
     @abstractmethod
@@ -223,7 +283,7 @@ class Runtime(ABC):
         raise NotImplementedError
 
     def unite(self, folder: Path, name: str) -> None:
-        """Put the files that ``save`` wrote into the single one of the record, in place."""
+        """Put the files that ``save`` wrote into the one that an option asks for, in place."""
         raise NotImplementedError
 
     def reload(self, folder: Path, name: str, source: Source) -> Any:
@@ -242,7 +302,7 @@ class Runtime(ABC):
         return sum(path.stat().st_size for path in folder.iterdir())
 
     def quantize(self, path: Path, kind: str) -> None:
-        """Quantize a file that ``save`` wrote, in place, to one of the types of the record."""
+        """Quantize a file that ``save`` wrote, in place, to one of the types of the option."""
         raise NotImplementedError
 
     def open_original(self, path: Path) -> Any:

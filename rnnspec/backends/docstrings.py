@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from rnnspec.ir.params import gates
+from rnnspec.ir.cells import gates
 from rnnspec.source.code import Code, docstring
 
 if TYPE_CHECKING:
@@ -37,13 +37,3 @@ def recurrent_docstring(summary: str, layer: Recurrent, *, drops_input: bool) ->
     else:
         masks = "each gate has one mask a sequence, on the state"
     return docstring([summary, "", f"In training {masks}."])
-
-
-def running_docstring(statistic: Literal["mean", "max", "sum"], *, masked: bool) -> Code:
-    """Return the docstring of a function that pools over all chunks of a sequence so far."""
-    steps = "real steps" if masked else "steps"
-    if statistic == "sum":
-        return docstring([f"Return the sum over all {steps} so far."])
-    if statistic == "mean":
-        return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
-    return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])

@@ -43,9 +43,6 @@ def purpose(form: Form) -> str:
 SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
 OPTIMIZERS = Need("train with an optimizer of its own", lambda backend: bool(backend.optimizers))
-TARGETS = Need("write source for a target", lambda backend: bool(backend.targets))
-LENGTHS = Need("limit the steps of a sequence", lambda backend: bool(backend.targets))
-SINGLE_FILE = Need("write a single header", lambda backend: bool(backend.single_file))
 FILES = Need("save a model", lambda backend: bool(backend.files))
 
 
@@ -55,7 +52,7 @@ def form(name: Form) -> Need:
         f"write source {IN_WORDS[name]}",
         lambda backend: name in backend.forms,
         lambda backend: (
-            f"only {listed([IN_WORDS[each] for each in backend.forms])}" if backend.forms else ""
+            f"only {listed([IN_WORDS[other] for other in backend.forms])}" if backend.forms else ""
         ),
     )
 
@@ -63,12 +60,6 @@ def form(name: Form) -> Need:
 def source(name: Form | None) -> tuple[Need, ...]:
     """Return the needs to write source, in a form if one is named."""
     return (SOURCE,) if name is None else (SOURCE, form(name))
-
-
-def options(target: str | None, max_steps: int | None) -> tuple[Need, ...]:
-    """Return the needs to write source for a target, and of a longest sequence."""
-    asked = ((target, TARGETS), (max_steps, LENGTHS))
-    return tuple(need for value, need in asked if value is not None)
 
 
 def source_ending(suffix: str) -> Need:
@@ -83,11 +74,6 @@ def source_ending(suffix: str) -> Need:
 def ending(suffix: str) -> Need:
     """Return the need to save a model in a single file of an ending."""
     return Need(f"write {suffix}", lambda backend: backend.suffix == suffix)
-
-
-def quantized(kind: str) -> Need:
-    """Return the need to quantize files to a type."""
-    return Need(f"quantize to {kind}", lambda backend: kind in backend.quantized)
 
 
 def level(name: str) -> Need:

@@ -7,13 +7,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnspec.backends import BACKENDS, quantized
+from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as all_source_forms
 from rnnspec.backends.base import LEVELS, TEMPLATES
 from rnnspec.backends.optimizers import OPTIMIZERS
+from rnnspec.drawing.options import BACKGROUNDS, FORMS, LABELS, THEMES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
+
+    Completer = Callable[[str], list[str]]
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -21,52 +24,22 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 _HARMLESS = re.compile(r"[\w@%+=,./-]*")
 
 
-def backends(incomplete: str) -> list[str]:
-    """Return names of backends."""
-    return starting(incomplete, BACKENDS)
+def starting(incomplete: str, words: Iterable[str]) -> list[str]:
+    """Return the words that start as typed."""
+    return [word for word in words if word.startswith(incomplete)]
 
 
-def several_backends(incomplete: str) -> list[str]:
-    """Return lists of backends, separated by commas."""
-    return in_list(incomplete, BACKENDS)
+def in_list(incomplete: str, words: Collection[str]) -> list[str]:
+    """Complete the last word of a list, separated by commas, by one that is not in it yet."""
+    before, comma, last = incomplete.rpartition(",")
+    chosen = before.split(",")
+    return [f"{before}{comma}{word}" for word in starting(last, words) if word not in chosen]
 
 
-def formats(incomplete: str) -> list[str]:
-    """Return formats of reports."""
-    from rnnspec.cli.report import FORMATS
-
-    return starting(incomplete, FORMATS)
-
-
-def levels(incomplete: str) -> list[str]:
-    """Return levels of comparison."""
-    return starting(incomplete, LEVELS)
-
-
-def optimizers(incomplete: str) -> list[str]:
-    """Return the optimizers that training compares."""
-    return starting(incomplete, OPTIMIZERS)
-
-
-def dtypes(incomplete: str) -> list[str]:
-    """Return the dtypes of all backends."""
-    names = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
-    return starting(incomplete, dict.fromkeys(names))
-
-
-def source_forms(incomplete: str) -> list[str]:
-    """Return the forms of source that any backend writes."""
-    return starting(incomplete, all_source_forms())
-
-
-def quantized_types(incomplete: str) -> list[str]:
-    """Return the types to which any backend quantizes files."""
-    return starting(incomplete, quantized())
-
-
-def networks(incomplete: str) -> list[str]:
-    """Return the kinds of network to start from."""
-    return starting(incomplete, network_names())
+def complete_with(words: Callable[[], Iterable[str]]) -> Completer:
+    """Return a completer; ``words`` is called when a shell asks."""
+    # Typer passes what is typed to the parameter of this name.
+    return lambda incomplete: starting(incomplete, words())
 
 
 def network_names() -> tuple[str, ...]:
@@ -74,56 +47,43 @@ def network_names() -> tuple[str, ...]:
     return tuple(sorted(Path(entry.name).stem for entry in (TEMPLATES / "init").iterdir()))
 
 
-def codes(incomplete: str) -> list[str]:
-    """Return codes of messages."""
+def _codes() -> tuple[str, ...]:
     from rnnspec import pages
 
-    return starting(incomplete, pages.codes())
+    return pages.codes()
+
+
+def _formats() -> Iterable[str]:
+    from rnnspec.cli.report import FORMATS
+
+    return FORMATS
+
+
+backends = complete_with(lambda: BACKENDS)
+levels = complete_with(lambda: LEVELS)
+optimizers = complete_with(lambda: OPTIMIZERS)
+dtypes = complete_with(
+    lambda: dict.fromkeys(t for backend in BACKENDS.values() for t in backend.dtypes)
+)
+source_forms = complete_with(all_source_forms)
+networks = complete_with(network_names)
+codes = complete_with(_codes)
+formats = complete_with(_formats)
+forms = complete_with(lambda: FORMS)
+labels = complete_with(lambda: LABELS)
+themes = complete_with(lambda: THEMES)
+backgrounds = complete_with(lambda: BACKGROUNDS)
+shells = complete_with(lambda: SHELLS)
+
+
+def several_backends(incomplete: str) -> list[str]:
+    """Complete a list of backends."""
+    return in_list(incomplete, BACKENDS)
 
 
 def several_advice_codes(incomplete: str) -> list[str]:
-    """Return lists of codes of advice, separated by commas."""
-    from rnnspec import pages
-
-    return in_list(incomplete, [code for code in pages.codes() if code.startswith("L")])
-
-
-def forms(incomplete: str) -> list[str]:
-    """Return forms of pictures."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.FORMS)
-
-
-def labels(incomplete: str) -> list[str]:
-    """Return the two values of ``--labels``."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.LABELS)
-
-
-def targets(incomplete: str) -> list[str]:
-    """Return targets of source."""
-    return starting(incomplete, [name for each in BACKENDS.values() for name in each.targets])
-
-
-def themes(incomplete: str) -> list[str]:
-    """Return themes of pictures."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.THEMES)
-
-
-def backgrounds(incomplete: str) -> list[str]:
-    """Return backgrounds of pictures."""
-    from rnnspec.drawing import options
-
-    return starting(incomplete, options.BACKGROUNDS)
-
-
-def shells(incomplete: str) -> list[str]:
-    """Return names of shells."""
-    return starting(incomplete, SHELLS)
+    """Complete a list of codes of advice."""
+    return in_list(incomplete, [code for code in _codes() if code.startswith("L")])
 
 
 def specs(incomplete: str) -> list[str]:
@@ -153,15 +113,3 @@ def _path(folder: str, entry: os.DirEntry[str]) -> str:
     if entry.is_dir():
         return f"{path}/"
     return path if Path(path).suffix in {".yaml", ".yml"} else ""
-
-
-def starting(incomplete: str, words: Iterable[str]) -> list[str]:
-    """Return the words that start as typed."""
-    return [word for word in words if word.startswith(incomplete)]
-
-
-def in_list(incomplete: str, words: Collection[str]) -> list[str]:
-    """Return what is typed of a list, separated by commas, with each word that can be its last."""
-    before, comma, last = incomplete.rpartition(",")
-    chosen = before.split(",")
-    return [f"{before}{comma}{word}" for word in starting(last, words) if word not in chosen]

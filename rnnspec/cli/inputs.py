@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rnnspec import pipeline
 from rnnspec.cli.messages import tell
-from rnnspec.cli.report import full_lines
+from rnnspec.cli.report import lines_of
 from rnnspec.cli.results import STDIN, Checked
 from rnnspec.errors import Problem, SpecError, UsageError, printable
 from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
+from rnnspec.wording import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.pipeline import Program
 
@@ -28,7 +30,7 @@ _SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class InputFile:
     """One file to check, or the ``content`` of standard input.
 
     ``named``: the user named the file itself, so it must be a spec; files found in a folder may
@@ -43,13 +45,13 @@ class Input:
     allow_outside: bool = False
 
 
-def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
+def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[InputFile]:
     """Return the inputs that ``paths`` stand for, in order and each once; folders are sorted.
 
     A path is a file, a folder (every visible ``*.yaml`` and ``*.yml`` below it), a pattern such as
     ``specs/**/*.yaml``, or ``-`` for standard input, which is read here.
     """
-    inputs: dict[str, Input] = {}
+    inputs: dict[str, InputFile] = {}
     for path in paths:
         for item in _expand(path):
             key = _key(item)
@@ -59,25 +61,30 @@ def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[In
     return [replace(item, allow_outside=allow_outside) for item in inputs.values()]
 
 
-def find_input(path: str, *, allow_outside: bool = False) -> Input:
+def find_input(path: str, *, allow_outside: bool = False) -> InputFile:
     """Return the one input that ``path`` stands for: unlike a folder or a pattern, a spec."""
     if path == "-":
         return find_inputs([path], allow_outside=allow_outside)[0]
-    return Input(path, named=True, allow_outside=allow_outside)
+    return InputFile(path, named=True, allow_outside=allow_outside)
 
 
-def files_to_keep(inputs: Iterable[Input], programs: Iterable[Program]) -> Inputs:
-    """Return the files that no output may replace: the inputs and the files named in specs."""
+def files_to_keep(
+    inputs: Iterable[InputFile],
+    programs: Iterable[Program],
+    others: Iterable[tuple[Path | int, str]] = (),
+) -> Inputs:
+    """Return the files that no output may replace: the inputs, those named in specs, and others."""
     places: list[tuple[Path | int, str]] = [
         (0, "standard input")
         if item.content is not None
         else (Path(item.path), f"the input {item.path}")
         for item in inputs
     ]
-    return Inputs.of((*places, *(file for program in programs for file in program.named_files)))
+    named = (file for program in programs for file in program.named_files)
+    return Inputs.of((*places, *named, *others))
 
 
-def _key(item: Input) -> str:
+def _key(item: InputFile) -> str:
     if item.content is not None:
         return item.path
     try:
@@ -87,7 +94,9 @@ def _key(item: Input) -> str:
         return item.path
 
 
-def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda _: ()) -> Checked:
+def check(
+    item: InputFile, advise: Callable[[Program], tuple[Problem, ...]] = lambda _: ()
+) -> Checked:
     """Return the problems of ``item``, or the advice of ``advise`` if the spec is valid."""
     if item.trouble:
         return Checked(item.path, state="unreadable", reason=item.trouble)
@@ -100,16 +109,52 @@ def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda
     except UsageError as error:
         return Checked(item.path, state="unreadable", reason=error.message)
     except SpecError as error:
-        if not item.named:
-            # Imported here because only wrong specs need it.
-            from rnnspec.cli.kinship import is_foreign
-
-            if is_foreign(item.path):
-                return Checked(item.path, state="foreign")
+        if not item.named and is_foreign(item.path):
+            return Checked(item.path, state="foreign")
         return Checked(item.path, error.problems)
 
 
-def load_all(inputs: Sequence[Input]) -> list[Program]:
+# Without 'data' and 'expect', which are common in files of other programs.
+_SECTIONS = frozenset({"input", "embedding", "head", "heads", "initializers"})
+_MOST_GUESSES = 20
+_LINE_OF_KEY = re.compile(rb"^[\"']?([A-Za-z_]+)[\"']?[ \t]*:[ \t]*([^\s#]*)", re.MULTILINE)
+
+
+def is_foreign(path: str) -> bool:
+    """Return true if an invalid spec was probably not meant to be a spec.
+
+    A file counts as a spec if it has ``rnn``, or two sections, or ``version: 1`` with a section or
+    a misspelt one. A single one of these keys is not enough: files of other programs use them too.
+    """
+    # Imported here because only wrong specs need it.
+    from rnnspec.spec.yaml.document import glimpse
+    from rnnspec.spec.yaml.text import MAX_BYTES
+
+    with Path(path).open("rb") as stream:
+        raw = stream.read(MAX_BYTES + 1)
+    # Problems are not collected: PyYAML's Python parser takes a second for half a MiB.
+    data = glimpse(raw)
+    if data is None:
+        # Not YAML: look for keys line by line. NULs are removed because UTF-16 text contains them.
+        pairs = _LINE_OF_KEY.findall(raw.replace(b"\0", b""))
+        data = {key.decode(): value.decode(errors="replace") for key, value in pairs}
+    return not (isinstance(data, dict) and _is_meant(data))
+
+
+def _is_meant(data: Mapping[str, Any]) -> bool:
+    # A capital letter may be the very reason why the spec is invalid.
+    words = {key.lower(): value for key, value in data.items()}
+    sections = len(_SECTIONS.intersection(words))
+    if "rnn" in words or sections > 1:
+        return True
+    if str(words.get("version")) not in ("1", "1.0"):
+        return False
+    unknown = [word for word in words if word not in ("version", "name", "description")]
+    guesses = unknown[:_MOST_GUESSES] if "name" in words else []
+    return sections == 1 or any(nearest(word, ("rnn", *_SECTIONS)) for word in guesses)
+
+
+def load_all(inputs: Sequence[InputFile]) -> list[Program]:
     """Return the specs in ``inputs``; print the names of files in folders that are not specs.
 
     Raises:
@@ -125,7 +170,7 @@ def load_all(inputs: Sequence[Input]) -> list[Program]:
     results = [check(item, keep) for item in inputs]
     if worst := max((result.exit_code for result in results), default=0):
         # All inputs have been checked by now, so that one run shows every problem.
-        tell("\n".join(line for result in results for line in full_lines(result)))
+        tell("\n".join(line for result in results for line in lines_of(result)))
         raise typer.Exit(worst)
     if foreign := [result.path for result in results if result.state == "foreign"]:
         tell(printable(f"rnnspec: note: skipped, not a spec: {', '.join(foreign)}"))
@@ -134,37 +179,37 @@ def load_all(inputs: Sequence[Input]) -> list[Program]:
     return programs
 
 
-def _expand(path: str) -> Iterable[Input]:
+def _expand(path: str) -> Iterable[InputFile]:
     if path == "-":
         return [_standard_input()]
     if not os.path.isabs(path) and not has_working_folder():  # noqa: PTH117 - as text
-        return [Input(path, trouble=NO_WORKING_FOLDER)]
+        return [InputFile(path, trouble=NO_WORKING_FOLDER)]
     if os.path.isdir(path):  # noqa: PTH112 - Path("") would be the folder
         return _folder(path)
     # If a file has brackets in its name, the path means that file.
     if glob.has_magic(path) and not os.path.lexists(path):
         return _pattern(path)
-    return [Input(path, named=True)]
+    return [InputFile(path, named=True)]
 
 
-def _standard_input() -> Input:
+def _standard_input() -> InputFile:
     from rnnspec.spec.yaml.text import MAX_BYTES
 
     if sys.stdin is None:
-        return Input(STDIN, trouble="standard input is closed")
+        return InputFile(STDIN, trouble="standard input is closed")
     # One byte above the limit is enough to refuse it; an endless stream must not fill the memory.
-    return Input(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
+    return InputFile(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
 
 
-def _pattern(pattern: str) -> list[Input]:
+def _pattern(pattern: str) -> list[InputFile]:
     matches = sorted(_matches(Path(pattern)), key=_order)
     inputs = [
         item
         for match in matches
-        for item in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
+        for item in (_folder(match) if os.path.isdir(match) else [InputFile(match)])  # noqa: PTH112
     ]
     # Without a match, reading the pattern as a path gives the usual message.
-    return inputs or [Input(pattern, named=True)]
+    return inputs or [InputFile(pattern, named=True)]
 
 
 def _matches(pattern: Path) -> Iterator[str]:
@@ -181,16 +226,18 @@ def _matches(pattern: Path) -> Iterator[str]:
             yield str(match)
 
 
-def _folder(folder: str) -> list[Input]:
+def _folder(folder: str) -> list[InputFile]:
     inputs = sorted(_below(folder), key=lambda item: _order(item.path))
-    return inputs or [Input(folder, trouble="this is a folder without any *.yaml or *.yml file")]
+    return inputs or [
+        InputFile(folder, trouble="this is a folder without any *.yaml or *.yml file")
+    ]
 
 
 def _order(path: str) -> tuple[str, ...]:
     return PurePath(path).parts
 
 
-def _below(folder: str) -> Iterator[Input]:
+def _below(folder: str) -> Iterator[InputFile]:
     """Yield the YAML files below ``folder``; a folder with several links to it is read once."""
     refused: list[OSError] = []
     seen: set[tuple[int, int]] = set()
@@ -210,7 +257,7 @@ def _below(folder: str) -> Iterator[Input]:
             links.extend(filter(os.path.islink, inside))
             for name in files:
                 if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
-                    yield Input(os.path.join(base, name))  # noqa: PTH118 - likewise
+                    yield InputFile(os.path.join(base, name))  # noqa: PTH118 - likewise
     # By default, os.walk ignores folders that it cannot read, and their specs would go unchecked.
     for error in refused:
-        yield Input(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")
+        yield InputFile(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")

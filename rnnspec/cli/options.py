@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from rnnspec.backends import forms, having, names
-from rnnspec.backends.needs import FILES, SINGLE_FILE, SOURCE, TARGETS
+from rnnspec.backends import BACKENDS, declared_options, forms, having, names
+from rnnspec.backends.contract import Option
+from rnnspec.backends.needs import FILES, SOURCE
 from rnnspec.cli import completers
 from rnnspec.errors import listed
 
@@ -56,36 +60,6 @@ SourceForm = Annotated[
         autocompletion=completers.source_forms,
     ),
 ]
-Target = Annotated[
-    str | None,
-    typer.Option(
-        "--target",
-        metavar="NAME",
-        help=f"Of {listed([backend.name for backend in having(TARGETS)])}: "
-        f"{listed([name for backend in having(TARGETS) for name in backend.targets], 'or')}.",
-        show_default=False,
-        autocompletion=completers.targets,
-    ),
-]
-MaxSteps = Annotated[
-    int | None,
-    typer.Option(
-        "--max-steps",
-        min=1,
-        metavar="N",
-        help=f"Of {listed([backend.name for backend in having(TARGETS)])}: the longest sequence, "
-        "if input.length does not say it.",
-        show_default=False,
-    ),
-]
-SingleHeader = Annotated[
-    bool,
-    typer.Option(
-        "--single-header",
-        help=f"Of {listed([backend.name for backend in having(SINGLE_FILE)])}: write a single "
-        "header, which OUT says too if it ends in .h.",
-    ),
-]
 Format = Annotated[
     str | None,
     typer.Option(
@@ -120,3 +94,44 @@ Ignore = Annotated[
         show_default=False,
     ),
 ]
+
+
+def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that backends declare, in place of its parameter ``options``."""
+    written = signature(command, eval_str=True)
+    declared = declared_options(command.__name__)
+
+    @wraps(command)
+    def call(**arguments: Any) -> None:
+        values = {name: arguments.pop(name) for name in declared}
+        options = {name: v for name, v in values.items() if v is not None and v is not False}
+        command(**arguments, options=options)
+
+    parameters = list[Parameter]()
+    for parameter in written.parameters.values():
+        ours = parameter.name == "options"
+        parameters += map(_parameter, declared.values()) if ours else [parameter]
+    # What typer reads.
+    call.__signature__ = written.replace(parameters=parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {each.name: each.annotation for each in parameters}
+    return call
+
+
+def _parameter(option: Option) -> Parameter:
+    """Return the parameter of a command that typer reads as an option."""
+    backends = [backend.name for backend in BACKENDS.values() if backend.option(option.name)]
+    is_flag = option.kind is bool
+    declaration = typer.Option(
+        option.flag,
+        metavar=option.metavar or None,
+        min=1 if option.kind is int else None,
+        help=f"Of {listed(backends)}: {option.help}.",
+        show_default=False,
+        autocompletion=completers.complete_with(lambda: option.values) if option.values else None,
+    )
+    return Parameter(
+        option.name,
+        Parameter.POSITIONAL_OR_KEYWORD,
+        default=False if is_flag else None,
+        annotation=Annotated[bool if is_flag else option.kind | None, declaration],
+    )

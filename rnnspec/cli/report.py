@@ -20,7 +20,7 @@ from rnnspec.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 FORMATS = ("full", "concise", "json", "github", "sarif", "junit")
 
@@ -54,8 +54,9 @@ def print_report(results: Sequence[Checked], format: str, tool: str) -> int:  # 
         case "full":
             _print_full(results, tool)
         case "concise":
-            for line in _lines(results):
-                print(line)
+            for result in results:
+                for line in lines_of(result, render_line):
+                    print(line)
             # To standard error, which editors do not parse.
             tell(summary(results, tool))
         case "github":
@@ -74,7 +75,7 @@ def print_report(results: Sequence[Checked], format: str, tool: str) -> int:  # 
 
 def _print_full(results: Sequence[Checked], tool: str) -> None:
     """Print in the format of a compiler: problems to standard error, the summary to output."""
-    if lines := [line for result in results for line in full_lines(result)]:
+    if lines := [line for result in results for line in lines_of(result)]:
         tell("\n".join(lines))
     if len(results) == 1 and results[0].state == "checked" and not results[0].problems:
         print(f"{printable(results[0].path)}: {CLEAN[tool]}")
@@ -82,24 +83,13 @@ def _print_full(results: Sequence[Checked], tool: str) -> None:
         print(summary(results, tool))
 
 
-def full_lines(result: Checked) -> Iterator[str]:
-    """Yield each problem of one file, with its source line."""
+def lines_of(result: Checked, render: Callable[[Problem], str] = render_problem) -> Iterator[str]:
+    """Yield each problem of one file, by default with its source line."""
     if result.state == "unreadable":
         yield str(UsageError(result.reason, result.path))
-    for problem in result.first:
-        yield render_problem(problem)
+    yield from map(render, result.first)
     if result.more:
         yield f"{printable(result.path)}: {result.more}"
-
-
-def _lines(results: Sequence[Checked]) -> Iterator[str]:
-    """Yield a line for each problem, ``PATH:LINE:COL: error: text``, for editors and grep."""
-    for result in results:
-        if result.state == "unreadable":
-            yield str(UsageError(result.reason, result.path))
-        yield from map(render_line, result.first)
-        if result.more:
-            yield f"{printable(result.path)}: {result.more}"
 
 
 _COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "note": "notice"}

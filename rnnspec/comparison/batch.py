@@ -14,7 +14,7 @@ from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Input, Network, NumericInput, TokenInput, least_steps
 from rnnspec.memory import check_memory
-from rnnspec.weights.given import ArrayError, as_array, refuse
+from rnnspec.weights.caller_arrays import ArrayError, as_array, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -101,7 +101,7 @@ def read_batch(path: str | os.PathLike[str]) -> Array:
             raise UsageError(str(error), os.fspath(path)) from None
 
 
-def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
+def checked_batch(network: Network, values: ArrayLike, source: str) -> Array:
     """Return a given batch in the dtype of ``draw_batch``; messages call it ``source``.
 
     Numbers are rounded to float32, because models in use receive float32.
@@ -111,7 +111,7 @@ def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
             vocabulary, a number that is not finite, or nothing but padding.
     """
     try:
-        batch = _check(network.input, as_array(given))
+        batch = _check(network.input, as_array(values))
     except ArrayError as error:
         raise UsageError(str(error), source) from None
     least = least_steps(network)

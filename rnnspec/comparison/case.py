@@ -67,8 +67,8 @@ class Live:
 class Case:
     """A network with arrays and a batch, and ``truth``, the trace of the reference.
 
-    ``given`` is true if the caller passed the batch, and false if ``seed`` drew it. ``form`` is the
-    form of source that every backend is built from; by default each writes its first one.
+    ``batch_is_own`` is true if the caller passed the batch, and false if ``seed`` drew it. ``form``
+    is the form of source that every backend is built from; by default each writes its first one.
     """
 
     program: Program
@@ -76,7 +76,7 @@ class Case:
     dtype: str
     arrays: Mapping[str, Array]
     batch: Array
-    given: bool
+    batch_is_own: bool
     truth: Result
     form: Form | None = None
 
@@ -86,21 +86,21 @@ class Case:
         program: Program,
         seed: int,
         dtype: str,
-        given: ArrayLike | None = None,
+        own_batch: ArrayLike | None = None,
         form: Form | None = None,
     ) -> Case:
-        """Draw the arrays of a case, and its batch unless one is ``given``.
+        """Draw the arrays of a case, and its batch unless the caller has one of its own.
 
         Raises:
             UsageError: the given batch does not fit the network.
         """
         network = program.network
-        if given is None:
+        if own_batch is None:
             batch = draw_batch(network.input, np.random.default_rng(seed), steps_to_draw(network))
         else:
-            batch = checked_batch(network, given, batch_of(network))
+            batch = checked_batch(network, own_batch, batch_of(network))
         arrays, truth = _shrink(network, draw_scaled(network, seed), batch, dtype)
-        return cls(program, seed, dtype, arrays, batch, given is not None, truth, form)
+        return cls(program, seed, dtype, arrays, batch, own_batch is not None, truth, form)
 
     @classmethod
     def to_count(cls, program: Program, seed: int, dtype: str, form: Form | None = None) -> Case:
@@ -188,7 +188,7 @@ class Case:
         """Return a batch to train on: a new one, or the given one again."""
         return (
             self.batch
-            if self.given
+            if self.batch_is_own
             else draw_batch(self.network.input, rng, steps_to_draw(self.network))
         )
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from itertools import chain, count, takewhile
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from itertools import chain, count
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends import form_named, get, needs
 from rnnspec.backends.base import LEVELS
@@ -245,17 +246,19 @@ class OnBackend:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The result of a search: the number of specs compared, and the smallest that failed, if any.
 
     ``backends`` has the part of each backend by name. ``spec`` is the failing spec as YAML, and
-    ``error`` its error. ``refused`` counts the specs that too few backends accept to compare.
+    ``error`` its error; ``again`` are the options of ``rnnspec parity`` that compare it again.
+    ``refused`` counts the specs that too few backends accept to compare.
     """
 
     compared: int
     backends: dict[str, OnBackend]
     spec: str = ""
     error: RnnspecError | None = None
+    again: str = ""
     refused: int = 0
 
     @property
@@ -282,84 +285,6 @@ class Found:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The outcomes of specs in order; the last one may have an error, and then ``spec``."""
-
-    outcomes: list[Outcome]
-    spec: str = ""
-
-    def check_accepted(self) -> None:
-        """Raise the last refusal if every spec was refused, which must not count as a success."""
-        outcomes = self.outcomes
-        if outcomes and outcomes[-1].refusal and all(outcome.refusal for outcome in outcomes):
-            raise outcomes[-1].refusal
-
-    def result(self, single: tuple[str, ...]) -> Found:
-        """Return the result of all, in which ``single`` are the backends compared in float32."""
-        outcomes = self.outcomes
-        equal = list(takewhile(lambda outcome: outcome.error is None, outcomes))
-        failed = outcomes[len(equal)] if len(equal) < len(outcomes) else Outcome({})
-        accepted = [outcome.largest for outcome in equal if outcome.largest]
-        backends: dict[str, OnBackend] = {}
-        for name in dict.fromkeys((*chain(*accepted), *single)):
-            own = [largest[name] for largest in accepted if name in largest]
-            dtype = "float32" if name in single else "float64"
-            backends[name] = OnBackend(dtype, len(own), _largest_of(own))
-        return Found(
-            compared=len(accepted),
-            backends=backends,
-            spec=self.spec,
-            error=failed.error,
-            refused=len(equal) - len(accepted),
-        )
-
-
-class Sharing(Protocol):
-    """A function that compares specs until one differs, and returns the outcomes in order."""
-
-    def __call__(self, comparer: Comparer, texts: Sequence[str]) -> list[Outcome]:
-        """Return an outcome for each text, up to the first with an error."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A search among random specs for one that differs."""
-
-    texts: Texts
-    passes: tuple[Pass, ...]
-
-    def outcomes(self, sharing: Sharing) -> Outcomes:
-        """Return the outcomes up to the first with an error."""
-        texts = self.texts.all()
-        comparer = Comparer(self.passes)
-        outcomes = sharing(comparer, texts)
-        if not outcomes or outcomes[-1].error is None:
-            return Outcomes(outcomes)
-        index = len(outcomes) - 1
-        failed = {texts[index]: outcomes[-1]}
-
-        def fails(text: str) -> bool:
-            outcome = comparer(text)
-            if outcome.error is not None:
-                failed[text] = outcome
-            return outcome.error is not None
-
-        small = self.texts.smaller(index, fails) or texts[index]
-        return Outcomes([*outcomes[:-1], failed[small]], small)
-
-    def again(self, outcomes: Outcomes) -> str:
-        """Return the options that ask for the comparison that failed, if one did."""
-        failed = outcomes.outcomes[-1].failed_in if outcomes.outcomes else ""
-        return next((one.words for one in self.passes if one.dtype == failed), "")
-
-    @property
-    def single(self) -> tuple[str, ...]:
-        """The backends that are compared in float32."""
-        return next((one.backends or () for one in self.passes if one.dtype == "float32"), ())
-
-
 def _largest_of(parts: Iterable[Largest]) -> Largest:
     largest: Largest = {}
     for part in parts:
@@ -376,33 +301,64 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
     level: str | None = None,
     form: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> Found:
+    compare: Callable[[Comparer, Sequence[str]], list[Outcome]] | None = None,
+) -> SearchResult:
     """Draw ``number`` valid specs of small networks, and compare each up to ``level`` in float64.
 
     The options are those of ``parity``. Named backends that have no float64 are compared in
-    float32, as far as they support the level.
+    float32, as far as they support the level. ``compare`` returns the outcomes of specs in order,
+    up to the first with an error; by default, they are compared in this process.
 
     Raises:
         BackendError: Hypothesis or a backend is not installed.
         UnsupportedError: too few backends accept any of the specs.
         UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
-    search = Search(Texts(number, seed), passes(backends, level, form))
-    outcomes = search.outcomes(one_by_one(progress))
-    outcomes.check_accepted()
-    return outcomes.result(search.single)
+    planned = passes(backends, level, form)
+    drawn, comparer = Texts(number, seed), Comparer(planned)
+    texts = drawn.all()
+    outcomes = (compare or partial(compare_in_order, progress))(comparer, texts)
+    failed, spec = Outcome({}), ""
+    if outcomes and outcomes[-1].error is not None:
+        index, failed = len(outcomes) - 1, outcomes.pop()
+        failures = {texts[index]: failed}
+
+        def fails(text: str) -> bool:
+            outcome = comparer(text)
+            if outcome.error is not None:
+                failures[text] = outcome
+            return outcome.error is not None
+
+        spec = drawn.smaller(index, fails) or texts[index]
+        failed = failures[spec]
+    elif outcomes and outcomes[-1].refusal and all(outcome.refusal for outcome in outcomes):
+        # Nothing was compared, which must not count as a success.
+        raise outcomes[-1].refusal
+    accepted = [outcome.largest for outcome in outcomes if outcome.largest]
+    single = next((one.backends or () for one in planned if one.dtype == "float32"), ())
+    parts: dict[str, OnBackend] = {}
+    for name in dict.fromkeys((*chain(*accepted), *single)):
+        own = [largest[name] for largest in accepted if name in largest]
+        dtype = "float32" if name in single else "float64"
+        parts[name] = OnBackend(dtype, len(own), _largest_of(own))
+    return SearchResult(
+        compared=len(accepted),
+        backends=parts,
+        spec=spec,
+        error=failed.error,
+        again=next((one.words for one in planned if one.dtype == failed.failed_in), ""),
+        refused=len(outcomes) - len(accepted),
+    )
 
 
-def one_by_one(progress: Callable[[str], None]) -> Sharing:
-    """Return a function that compares specs in this process."""
-
-    def compare(comparer: Comparer, texts: Sequence[str]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for text in texts:
-            progress(f"{len(outcomes)} compared")
-            outcomes.append(comparer(text))
-            if outcomes[-1].error is not None:
-                break
-        return outcomes
-
-    return compare
+def compare_in_order(
+    progress: Callable[[str], None], comparer: Comparer, texts: Sequence[str]
+) -> list[Outcome]:
+    """Compare specs in this process, up to the first with an error."""
+    outcomes: list[Outcome] = []
+    for text in texts:
+        progress(f"{len(outcomes)} compared")
+        outcomes.append(comparer(text))
+        if outcomes[-1].error is not None:
+            break
+    return outcomes

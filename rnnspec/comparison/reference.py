@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
 from math import prod
-from typing import TYPE_CHECKING, Literal, assert_never
+from operator import add, itemgetter, mul, sub, truediv
+from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 import numpy as np
 
 from rnnspec.backends.contract import Trace
 from rnnspec.ir import nodes
+from rnnspec.ir.cells import activations, equations, gates, place
+from rnnspec.ir.equations import INPUT, Apply, Elementwise, Name, Number, Product, rewrite, walk
 from rnnspec.ir.params import directions, params
 from rnnspec.memory import check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from rnnspec.ir.equations import Expression
     from rnnspec.slots import Array
     from rnnspec.words import Merge
 
     Arrays = Mapping[str, Array]
-    Step = Callable[[Array, Array], Array]
+    _Named = tuple[str, Callable[[Arrays], Array]]
+    """A name and how its value follows from those of others."""
 
 
 def _exact(state: Array) -> Array:
@@ -391,68 +397,78 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     first: Array | None,
 ) -> tuple[Array, Array]:
     """Return h at each time step, (batch, steps, units), and the last h and c, kept at padding."""
-    # The part of every gate that does not depend on the state, for all time steps at once.
-    projected = x @ own["kernel"] + own.get("bias", 0.0)
-    dtype = np.result_type(projected, *own.values())
+    ahead, changes = _bind_cell(layer.cell, bias=layer.bias)
+    values = _name_parameters(layer, own) | {INPUT: x}
+    projected = [(name, compute(values)) for name, compute in ahead]
+    dtype = np.result_type(x, *own.values())
     state = np.zeros((2, len(x), layer.units), dtype=dtype) if first is None else first
-    step = _step(layer.cell, own)
     outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
     padded = not mask.all()
     for t in range(x.shape[1]):
-        moved = noise(step(projected[:, t], state))
+        for name, steps in projected:
+            values[name] = steps[:, t]
+        # A cell of one state leaves the other as it is.
+        values["h"], values["c"] = state
+        for name, compute in changes:
+            values[name] = compute(values)
+        moved = noise(np.stack([values["h"], values["c"]]))
         state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
         outputs[:, t] = state[0]
     return outputs, state
 
 
-def _step(cell: nodes.Cell, own: Arrays) -> Step:
-    """Return a function of projected input and state (h, c); cells without a c leave it at zero."""
-    match cell:
-        case nodes.SimpleRNN():
-            return lambda x, state: _simple_step(cell, own["recurrent_kernel"], x, state)
-        case nodes.LSTM():
-            return lambda x, state: _lstm_step(cell, own["recurrent_kernel"], x, state)
-        case nodes.GRU(reset_after=True):
-            return lambda x, state: _gru_step(cell, own, x, state)
-        case nodes.GRU():
-            return lambda x, state: _original_gru_step(cell, own["recurrent_kernel"], x, state)
+def _name_parameters(layer: nodes.Recurrent, own: Arrays) -> dict[str, Array]:
+    """Return the part of a canonical array that each parameter is, matrices transposed."""
+    order, units = gates(layer.cell), layer.units
+    parts = {}
+    for name, _ in equations(layer.cell, bias=layer.bias).parameters:
+        array, gate = place(name)
+        start = order.index(gate) * units
+        parts[name] = own[array][..., start : start + units]
+    return parts
+
+
+@lru_cache
+def _bind_cell(cell: nodes.Cell, *, bias: bool) -> tuple[list[_Named], list[_Named]]:
+    """Return what only the input decides, computed for all time steps at once, and the lines."""
+    ahead: list[_Named] = []
+
+    def change(expression: Expression) -> Expression | None:
+        kinds = {part.kind for part in walk(expression) if isinstance(part, Name)}
+        if "input" not in kinds or kinds & {"state", "line"}:
+            return None
+        ahead.append((f"input {len(ahead)}", _bind(expression, cell)))
+        return Name(ahead[-1][0], "input")
+
+    lines = [
+        (line.name, _bind(rewrite(line.value, change), cell))
+        for line in equations(cell, bias=bias).lines
+    ]
+    return ahead, lines
+
+
+def _bind(expression: Expression, cell: nodes.Cell) -> Callable[[Arrays], Array]:
+    """Return a function of the values of names that computes an expression, (batch, units)."""
+    match expression:
+        case Name(name=name):
+            return itemgetter(name)
+        case Elementwise(operator=operator, left=left, right=right):
+            compute, one, other = _OPERATORS[operator], _bind(left, cell), _bind(right, cell)
+            return lambda values: compute(one(values), other(values))
+        case Product(matrix=matrix, vector=vector):
+            factor, weights = _bind(vector, cell), _bind(matrix, cell)
+            return lambda values: factor(values) @ weights(values)
+        case Apply(function=function, operand=operand):
+            total, activation = _bind(operand, cell), activations(cell)[function]
+            return lambda values: activate(total(values), activation)
+        case Number(value=value):
+            # Not an array, which would widen float32.
+            return lambda _: cast("Array", value)
         case _:
-            assert_never(cell)
+            assert_never(expression)
 
 
-def _simple_step(cell: nodes.SimpleRNN, recurrent_kernel: Array, x: Array, state: Array) -> Array:
-    h, c = state
-    return np.stack([activate(x + h @ recurrent_kernel, cell.activation), c])
-
-
-def _lstm_step(cell: nodes.LSTM, recurrent_kernel: Array, x: Array, state: Array) -> Array:
-    h, c = state
-    i, f, candidate, o = np.split(x + h @ recurrent_kernel, 4, axis=1)
-    i, f, o = (activate(gate, cell.recurrent_activation) for gate in (i, f, o))
-    c = f * c + i * activate(candidate, cell.activation)
-    return np.stack([o * activate(c, cell.activation), c])
-
-
-def _gru_step(cell: nodes.GRU, own: Arrays, x: Array, state: Array) -> Array:
-    h, c = state
-    recurrent = h @ own["recurrent_kernel"] + own.get("recurrent_bias", 0.0)
-    x_z, x_r, x_candidate = np.split(x, 3, axis=1)
-    h_z, h_r, h_candidate = np.split(recurrent, 3, axis=1)
-    z = activate(x_z + h_z, cell.recurrent_activation)
-    r = activate(x_r + h_r, cell.recurrent_activation)
-    candidate = activate(x_candidate + r * h_candidate, cell.activation)
-    return np.stack([z * h + (1.0 - z) * candidate, c])
-
-
-def _original_gru_step(cell: nodes.GRU, recurrent_kernel: Array, x: Array, state: Array) -> Array:
-    """Return one step of Cho et al., 2014, with the reset gate applied before the product."""
-    h, c = state
-    x_z, x_r, x_candidate = np.split(x, 3, axis=1)
-    u_z, u_r, u_candidate = np.split(recurrent_kernel, 3, axis=1)
-    z = activate(x_z + h @ u_z, cell.recurrent_activation)
-    r = activate(x_r + h @ u_r, cell.recurrent_activation)
-    candidate = activate(x_candidate + (r * h) @ u_candidate, cell.activation)
-    return np.stack([z * h + (1.0 - z) * candidate, c])
+_OPERATORS = {"+": add, "-": sub, "*": mul, "/": truediv}
 
 
 def _merge(forward: Array, backward: Array, merge: Merge) -> Array:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends import get
 from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.optimizers import CAUSES
-from rnnspec.shown import html_of, text_of
+from rnnspec.display import html_of, text_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock
@@ -40,11 +40,6 @@ class OwnOptimizer:
     finding: Finding
     known: dict[Cause, float]
     rest: float
-
-    @property
-    def without_causes(self) -> str:
-        """The difference without the known causes, in words."""
-        return f"is known to differ; {self.rest:.1e} without these causes:"
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -104,13 +99,14 @@ class SpecParity:
     def own(self) -> dict[str, list[OwnOptimizer]]:
         """The own optimizers of each backend that has some, by their names."""
         own = [result.own for result in self.backends.values() if result.own]
-        return {name: [each[name] for each in own] for name in own[0]} if own else {}
+        return {name: [optimizers[name] for optimizers in own] for name in own[0]} if own else {}
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:
         """A sentence about each optimizer that is known to differ, with lines about its causes."""
         return {
-            f"{get(backend).optimizers}.{name} {optimizer.without_causes}": optimizer.causes
+            f"{get(backend).optimizers}.{name} is known to differ; {optimizer.rest:.1e} without "
+            "these causes:": optimizer.causes
             for backend, result in self.backends.items()
             for name, optimizer in result.own.items()
             if optimizer.known
@@ -177,7 +173,7 @@ class ParityReport:
 
     @property
     def verdict(self) -> str:
-        """Whether all is equal, how it was compared, and with which versions."""
+        """The verdict, how the specs were compared, and with which versions."""
         number = f"{len(self.specs)} spec{'' if len(self.specs) == 1 else 's'}"
         versions = ", ".join(self.versions)
         return f"{'equal' if self.equal else 'NOT equal'}: {number}, {self.compared} ({versions})"
@@ -185,7 +181,7 @@ class ParityReport:
     @property
     def versions(self) -> list[str]:
         """The versions of the backends."""
-        return sorted({each.version for spec in self.specs for each in spec.backends.values()})
+        return sorted({result.version for spec in self.specs for result in spec.backends.values()})
 
     def __str__(self) -> str:
         return text_of(self)
@@ -210,7 +206,7 @@ class ParityReport:
 
 
 def _spec(spec: SpecParity) -> dict[str, Any]:
-    refused = {name: [asdict(each) for each in words] for name, words in spec.refused.items()}
+    refused = {name: [asdict(refusal) for refusal in words] for name, words in spec.refused.items()}
     return {
         "name": spec.name,
         "equal": spec.equal,
@@ -224,16 +220,18 @@ def _spec(spec: SpecParity) -> dict[str, Any]:
 
 
 def _backend(result: BackendResult) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "version": result.version,
         "form": result.form,
         "layers": result.layers,
         "parameters": result.parameters.as_dict(),
     }
     for level, finding in result.findings.items():
-        found[f"{level}_max_difference"] = finding.difference
-        found[f"{level}_max_difference_at"] = finding.where
-        found[f"{level}_tolerance"] = finding.allowed
+        row[f"{level}_max_difference"] = finding.difference
+        row[f"{level}_max_difference_at"] = finding.where
+        row[f"{level}_tolerance"] = finding.allowed
     if result.own:
-        found["own_optimizers"] = {name: each.as_dict() for name, each in result.own.items()}
-    return found
+        row["own_optimizers"] = {
+            name: optimizer.as_dict() for name, optimizer in result.own.items()
+        }
+    return row

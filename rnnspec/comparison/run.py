@@ -149,8 +149,9 @@ def prepare(  # noqa: PLR0913 - each is an option of the command line
     # Before anything is built.
     for backend in chosen:
         backend.require()
-    for plan in plans:
-        options.check_batch(plan.program.network)
+    for network in (plan.program.network for plan in plans):
+        if batch is not None:
+            checked_batch(network, batch, batch_of(network))
     tasks = tuple(Task(plan, options) for plan in plans)
     left_out = absent(level, dtype, of_form, own=own) if backends is None else []
     names = tuple(backend.name for backend in left_out)
@@ -283,8 +284,3 @@ class _Options:
     seed: int
     batch: ArrayLike | None
     own: bool
-
-    def check_batch(self, network: Network) -> None:
-        """Raise UsageError unless a network takes the batch, before the long work begins."""
-        if self.batch is not None:
-            checked_batch(network, self.batch, batch_of(network))

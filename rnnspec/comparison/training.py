@@ -141,20 +141,12 @@ def update_of(optimizer: Optimizer, habits: Collection[Cause] = ()) -> Update:
     """
     match optimizer.name:
         case "SGD":
-            return sgd(optimizer.rate)
+            rate = optimizer.rate
+            return lambda arrays, slopes: {key: arrays[key] - rate * slopes[key] for key in slopes}
         case "Adam" | "AdamW":
             return adam(optimizer, habits)
         case _:
             assert_never(optimizer.name)
-
-
-def sgd(rate: float) -> Update:
-    """Return the update of plain stochastic gradient descent."""
-
-    def update(arrays: Arrays, gradients: Arrays) -> Arrays:
-        return {name: arrays[name] - rate * gradients[name] for name in gradients}
-
-    return update
 
 
 def adam(optimizer: Optimizer, habits: Collection[Cause] = ()) -> Update:

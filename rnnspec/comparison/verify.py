@@ -64,7 +64,7 @@ class Proof:
         saving = generated.backend.runtime
         again = saving.reload(folder, generated.network.name, generated.source)
         _check_arrays(generated, again, self.arrays)
-        for batch in batches(self.program.network, generated.options.max_steps):
+        for batch in batches(self.program.network, generated.longest):
             far, bound = self._compare(again, case_of(self.program, self.arrays, batch))
             self.largest, self.rounding = max(self.largest, far), max(self.rounding, bound)
         if self.largest > tolerances(DTYPE)["forward"]:
@@ -79,7 +79,7 @@ class Proof:
     def _compare_closer(self, again: Any) -> None:
         """Compare the same source in float64, and the model of the files with smaller arrays."""
         generated, ways = self.generated, []
-        most, error = generated.options.max_steps, generated.backend.function_error
+        most, error = generated.longest, generated.backend.function_error
         if smaller := steady_case(self.program, self.arrays, error, most):
             case, _ = smaller
             generated.store.write(again, case.arrays)
@@ -171,7 +171,7 @@ def case_of(program: Program, arrays: Arrays, batch: Array, dtype: str = DTYPE) 
     # Trained arrays may be so large that values overflow; the comparison reports that.
     with np.errstate(all="ignore"):
         truth = reference.run(network, exact, batch)
-    return Case(program, 0, dtype, exact, batch, given=False, truth=truth)
+    return Case(program, 0, dtype, exact, batch, batch_is_own=False, truth=truth)
 
 
 def _difference(

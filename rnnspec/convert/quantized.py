@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnspec import pipeline, saving
-from rnnspec.backends.contract import Trace
+from rnnspec.backends.contract import QUANTIZE, Trace
 from rnnspec.comparison.case import run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.verify import batches, case_of
@@ -68,7 +68,7 @@ class Quantization:
     def _write_rounded(self, folder: Path) -> None:
         """Write the files again, from source that rounds its arrays."""
         proof, exact = self.proof, self.proof.generated
-        options = replace(exact.options, quantize=self.kind)
+        options = {**exact.options, QUANTIZE.name: self.kind}
         rounded = pipeline.generate(proof.program, exact.backend, exact.form, options)
         model = pipeline.instantiate(rounded, drawn=False)
         rounded.store.write(model, proof.arrays)
@@ -78,8 +78,9 @@ class Quantization:
         """Yield what was quantized, how far outputs move, and what the size became."""
         rounded = quantized_layers(self.proof.generated)
         layers = self.proof.generated.network.layers
-        kept = listed([each.name for each in layers if count(each) and each.name not in rounded])
-        others = f"; not {kept}" if kept else ""
+        names = [layer.name for layer in layers if count(layer)]
+        exact = listed([name for name in names if name not in rounded])
+        others = f"; not {exact}" if exact else ""
         yield f"quantized to {self.kind}: {listed(rounded)}{others}"
         moved = f"outputs move by up to {self.moved:.1e}"
         yield f"{moved} on random batches; the largest output is {self.largest:.1e}"
@@ -99,18 +100,18 @@ class Quantization:
         proof = self.proof
         generated, program = proof.generated, proof.program
         model = generated.backend.runtime.reload(folder, generated.network.name, generated.source)
-        for batch in batches(program.network, generated.options.max_steps):
+        for batch in batches(program.network, generated.longest):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)
             if generated.backend.quantizes_source:
-                found = run_forward(generated, model, case)
+                outputs = run_forward(generated, model, case)
             else:
                 # Its graph has other values between the layers.
                 output = generated.backend.runtime.output(model, batch)
-                found = case.outputs(Trace({}, output))
+                outputs = case.outputs(Trace({}, output))
             for layer in program.network.results.values():
                 expected = truth[layer.name]
-                self.moved = max(self.moved, distance(found[layer.name], expected))
+                self.moved = max(self.moved, distance(outputs[layer.name], expected))
                 self.largest = max(self.largest, float(np.abs(expected).max(initial=0)))
         self._check_move()
 
@@ -120,10 +121,10 @@ class Quantization:
         if not self.moved <= allowed:
             generated = self.proof.generated
             name, last = generated.network.name, generated.network.layers[-1].name
-            wanted = f"within {allowed:.2g} of the reference once quantized to {self.kind}"
+            bound = f"within {allowed:.2g} of the reference once quantized to {self.kind}"
             received = f"a difference of {self.moved:.3g}"
             place = (name, generated.backend.name, last)
-            raise ParityError((Difference(*place, "output", wanted, received),))
+            raise ParityError((Difference(*place, "output", bound, received),))
 
 
 def quantized_layers(generated: Generated) -> list[str]:

@@ -20,7 +20,7 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.pipeline import Program
     from rnnspec.saving import Written
     from rnnspec.slots import Array
@@ -48,7 +48,6 @@ def convert(  # noqa: PLR0913 - the options of the command
     backend: str | None = None,
     form: str | None = None,
     options: SourceOptions = DEFAULTS,
-    single_header: bool = False,
     force: bool = False,
     allow_outside: bool = False,
     importing: Callable[[Backend], None] = Backend.require,
@@ -63,15 +62,14 @@ def convert(  # noqa: PLR0913 - the options of the command
         ignore: patterns of the arrays in a file of another tool that are left out.
         backend: the backend of a folder to write; by default the first that writes folders.
         form: the form of the source to write.
-        options: the options of the source.
-        single_header: whether the files of a backend are to be a single one.
+        options: the options of the source and the files.
         force: replace files that exist.
         allow_outside: let specs name files outside their folders.
         importing: called before a framework is needed.
 
     Raises:
         SpecError: a spec is invalid.
-        ModelError: the language cannot express the model of another tool.
+        ModelError: the model of another tool is not supported.
         UnsupportedError: the backend to write for cannot honour a key of the spec.
         UsageError: a file cannot be read, the spec is of another network, or a path fits no kind.
         BackendError: a framework is needed and not installed.
@@ -80,7 +78,7 @@ def convert(  # noqa: PLR0913 - the options of the command
     """
     kind = kind_of(source)
     kind.check_options(source, config, ignore)
-    target = output_for(output, backend, form_named(form), options, single=single_header)
+    target = output_for(output, backend, form_named(form), options)
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     reading = partial(take, source, config=config, ignore=ignore, importing=importing)
     taken = None

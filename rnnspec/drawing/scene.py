@@ -35,57 +35,29 @@ Role = Literal[
 
 Palette = Mapping[Role, tuple[str, str]]
 
-COLOUR: Palette = {
-    "ground": ("#ffffff", "#ffffff"),
-    "ink": ("#1f2933", "#1f2933"),
-    "grey": ("#66727f", "#66727f"),
-    "rule": ("#d5dbe1", "#d5dbe1"),
-    "plain": ("#ffffff", "#4a5763"),
-    "embedding": ("#fbefd5", "#8a5d10"),
-    "forward": ("#dceafa", "#2a67a8"),
-    "backward": ("#d9f0e6", "#26785a"),
-    "head": ("#ebe1f6", "#6a459c"),
-    "convolution": ("#fbe3ea", "#9a3355"),
-    "slab": ("#eef1f4", "#4a5763"),
-    "padding": ("#ffffff", "#9aa5b1"),
-    "dropout": ("#c2470c", "#c2470c"),
+_PAINTS: dict[Role, tuple[tuple[str, str], tuple[str, str], tuple[str, str]]] = {
+    "ground": (("#ffffff", "#ffffff"), ("#0f1419", "#0f1419"), ("#ffffff", "#ffffff")),
+    "ink": (("#1f2933", "#1f2933"), ("#d5dde5", "#d5dde5"), ("#000000", "#000000")),
+    "grey": (("#66727f", "#66727f"), ("#93a1af", "#93a1af"), ("#555555", "#555555")),
+    "rule": (("#d5dbe1", "#d5dbe1"), ("#35414d", "#35414d"), ("#bbbbbb", "#bbbbbb")),
+    "plain": (("#ffffff", "#4a5763"), ("#1b232c", "#aebccb"), ("#ffffff", "#333333")),
+    "embedding": (("#fbefd5", "#8a5d10"), ("#3a2f14", "#e0b45a"), ("#f7f7f7", "#222222")),
+    "forward": (("#dceafa", "#2a67a8"), ("#14304d", "#8cc0f5"), ("#ebebeb", "#111111")),
+    "backward": (("#d9f0e6", "#26785a"), ("#123a2e", "#74d3b0"), ("#d4d4d4", "#111111")),
+    "head": (("#ebe1f6", "#6a459c"), ("#33244a", "#c9abf2"), ("#ffffff", "#111111")),
+    "convolution": (("#fbe3ea", "#9a3355"), ("#3d1f2a", "#f09ab4"), ("#dddddd", "#111111")),
+    "slab": (("#eef1f4", "#4a5763"), ("#232c36", "#aebccb"), ("#f2f2f2", "#333333")),
+    "padding": (("#ffffff", "#9aa5b1"), ("#0f1419", "#7d8a97"), ("#ffffff", "#8c8c8c")),
+    "dropout": (("#c2470c", "#c2470c"), ("#ff9a5c", "#ff9a5c"), ("#444444", "#444444")),
 }
-DARK: Palette = {
-    "ground": ("#0f1419", "#0f1419"),
-    "ink": ("#d5dde5", "#d5dde5"),
-    "grey": ("#93a1af", "#93a1af"),
-    "rule": ("#35414d", "#35414d"),
-    "plain": ("#1b232c", "#aebccb"),
-    "embedding": ("#3a2f14", "#e0b45a"),
-    "forward": ("#14304d", "#8cc0f5"),
-    "backward": ("#123a2e", "#74d3b0"),
-    "head": ("#33244a", "#c9abf2"),
-    "convolution": ("#3d1f2a", "#f09ab4"),
-    "slab": ("#232c36", "#aebccb"),
-    "padding": ("#0f1419", "#7d8a97"),
-    "dropout": ("#ff9a5c", "#ff9a5c"),
-}
-PALETTES: dict[Theme, Palette] = {
-    "colour": COLOUR,
-    "dark": DARK,
-    "auto": COLOUR,
-    "print": {
-        "ground": ("#ffffff", "#ffffff"),
-        "ink": ("#000000", "#000000"),
-        "grey": ("#555555", "#555555"),
-        "rule": ("#bbbbbb", "#bbbbbb"),
-        "plain": ("#ffffff", "#333333"),
-        "embedding": ("#f7f7f7", "#222222"),
-        "forward": ("#ebebeb", "#111111"),
-        "backward": ("#d4d4d4", "#111111"),
-        "head": ("#ffffff", "#111111"),
-        "convolution": ("#dddddd", "#111111"),
-        "slab": ("#f2f2f2", "#333333"),
-        "padding": ("#ffffff", "#8c8c8c"),
-        "dropout": ("#444444", "#444444"),
-    },
-}
-"""The fill and the stroke of each role, by theme; the ground is behind all, and beside lines."""
+"""The fill and the stroke of each role in colour, on dark pages and in print.
+
+The ground is behind all, and beside lines.
+"""
+COLOUR, DARK, _PRINT = (
+    {role: paints[theme] for role, paints in _PAINTS.items()} for theme in range(3)
+)
+PALETTES: dict[Theme, Palette] = {"colour": COLOUR, "dark": DARK, "auto": COLOUR, "print": _PRINT}
 
 Anchor = Literal["start", "middle", "end"]
 

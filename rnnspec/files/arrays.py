@@ -53,7 +53,7 @@ class HeaderError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ArrayPlace:
     """The place of one array in a file, ``start`` bytes from its beginning.
 
     ``type`` is the type of its numbers as the file names it, and ``dtype`` the NumPy dtype to read
@@ -166,7 +166,7 @@ def read_names(path: Path) -> tuple[list[str], dict[str, str]]:
         return list(arrays), metadata
 
 
-def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
+def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, ArrayPlace], dict[str, str]]:
     """Return the arrays in a safetensors file of ``size`` bytes, and its metadata.
 
     Source: https://github.com/huggingface/safetensors, "Format".
@@ -218,11 +218,11 @@ def _json(text: bytes) -> dict[str, Any]:
     return header
 
 
-def _tensor(name: str, entry: Any, start: int) -> Stored:
+def _tensor(name: str, entry: Any, start: int) -> ArrayPlace:
     match entry:
         case {"dtype": str(word), "shape": [*shape]} if all(map(_is_size, shape)):
             begin, end = _span(name, entry)
-            stored = Stored(word, _TYPES.get(word, _UNKNOWN), tuple(shape), start + begin)
+            stored = ArrayPlace(word, _TYPES.get(word, _UNKNOWN), tuple(shape), start + begin)
         case _:
             raise _wrong_entry(name)
     known = stored.dtype is not _UNKNOWN
@@ -281,7 +281,7 @@ _ENTRY = re.compile(
 _NUMBERS = re.compile(r"[<>=|]?[biufc]\d{1,2}")
 
 
-def npy_array(stream: BinaryIO, size: int) -> Stored:
+def npy_array(stream: BinaryIO, size: int) -> ArrayPlace:
     """Return the array of numbers in a .npy file of ``size`` bytes; ``stream`` is at its beginning.
 
     Raises:
@@ -304,7 +304,7 @@ def npy_array(stream: BinaryIO, size: int) -> Stored:
         what = "Python objects" if word.endswith("O") else f"the type {brief(ascii(word))}"
         raise HeaderError(f"expected an array of numbers, received {what}")
     shape = tuple(map(int, re.findall(r"\d+", entries["shape"])))
-    stored = Stored(word, dtype, shape, stream.tell(), entries["fortran_order"] == "True")
+    stored = ArrayPlace(word, dtype, shape, stream.tell(), entries["fortran_order"] == "True")
     size_of_numbers, left = bytes_of(shape, dtype.itemsize), size - stored.start
     if left < size_of_numbers:
         message = (

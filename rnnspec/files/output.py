@@ -39,10 +39,6 @@ class Inputs:
                 titles.setdefault(key, title)
         return cls(titles)
 
-    def and_of(self, files: Iterable[tuple[Path | int, str]]) -> Inputs:
-        """Return these inputs and more; see ``of``."""
-        return Inputs({**Inputs.of(files).titles, **self.titles})
-
     def check(self, target: Path) -> None:
         """Raise UsageError if ``target`` is an input, under any path or link."""
         if title := self.titles.get(_key(target)):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.layer_graph import LayerGraph
 
 ONE_USE = (
-    "uses the output of an earlier layer again; the language has a chain: the output of a layer "
+    "uses the output of an earlier layer again; rnnspec supports a chain: the output of a layer "
     "goes to the next layer alone, or is added as a residual, joined with others by torch.cat, or "
     "taken by several poolings or results"
 )
@@ -53,7 +53,9 @@ def arrange(
         scope.account.refuse(op.where, error.message, error.code, op.place.file, op.place.span)
         return None
     names = [name for name, _ in results]
-    outputs = () if names == [""] else tuple(zip(names, plan.names_of_results(), strict=True))
+    outputs = (
+        () if names == [""] else tuple(zip(names, map(plan.name_of, plan.results), strict=True))
+    )
     return Arranged(placed, outputs, length)
 
 
@@ -86,14 +88,14 @@ class _Plan:
         self._trunk_end = 0
 
     def _users(self, at: int) -> list[int]:
-        found = [user for user, step in self.steps.items() if at in step.sources]
-        return found + [_RESULT for result in self.results if result == at]
+        users = [user for user, step in self.steps.items() if at in step.sources]
+        return users + [_RESULT for result in self.results if result == at]
 
     def _redirect(self, old: int, new: int) -> None:
         """Let everything that takes the output at ``old`` take that at ``new``."""
         for step in self.steps.values():
-            step.sources = tuple(new if each == old else each for each in step.sources)
-        self.results = [new if each == old else each for each in self.results]
+            step.sources = tuple(new if source == old else source for source in step.sources)
+        self.results = [new if source == old else source for source in self.results]
 
     def _remove(self, at: int) -> None:
         self._redirect(at, self.steps[at].sources[0])
@@ -142,7 +144,7 @@ class _Plan:
         while end not in (start, 0):
             block.insert(0, end)
             end = self.steps[end].sources[0]
-        layers = [self.steps[each].layer for each in block]
+        layers = [self.steps[index].layer for index in block]
         recurrent = [layer for layer in layers if isinstance(layer, nodes.Recurrent)]
         kinds = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
         inside = all(isinstance(layer, kinds) for layer in layers)
@@ -150,10 +152,10 @@ class _Plan:
             message = "expected the sum of the output of one recurrent layer and its input"
             raise _MisplacedError(step, message)
         behind = False
-        for each, layer in zip(block, layers, strict=True):
+        for index, layer in zip(block, layers, strict=True):
             if isinstance(layer, nodes.Dropout) and behind:
                 self.account.leave(f"dropout {layer.rate:g} before a sum")
-                self._remove(each)
+                self._remove(index)
             behind |= isinstance(layer, nodes.Recurrent)
 
     def _move_forward(self, at: int) -> None:
@@ -249,7 +251,7 @@ class _Plan:
         for index, path in enumerate(paths):
             head, copies = path[trunk:], dict[int, int]()
             for own, at in enumerate(head):
-                sources = tuple(copies.get(each, each) for each in self.steps[at].sources)
+                sources = tuple(copies.get(source, source) for source in self.steps[at].sources)
                 if at in placed:
                     head[own] = copies[at] = self._copy(at)
                 self.steps[head[own]].sources = sources
@@ -285,12 +287,12 @@ class _Plan:
                     case nodes.Concat():
                         if not reached.issuperset(step.sources):
                             raise _MisplacedError(step, ONE_USE)
-                        of = tuple(map(self._name, step.sources))
+                        of = tuple(map(self.name_of, step.sources))
                         step.layer = replace(step.layer, of=of)
                     case _ if source == previous:
                         pass
                     case _ if begins and source == self._trunk_end:
-                        step.layer = replace(step.layer, source=self._name(source))
+                        step.layer = replace(step.layer, source=self.name_of(source))
                     case _:
                         raise _MisplacedError(step, ONE_USE)
                 if isinstance(step.layer, nodes.Residual):
@@ -298,18 +300,15 @@ class _Plan:
                     if source and source not in trunk[:-1]:
                         raise _MisplacedError(step, ONE_USE)
                     start = trunk[trunk.index(source) + 1 if source else 0]
-                    step.layer = replace(step.layer, start=self._name(start))
+                    step.layer = replace(step.layer, start=self.name_of(start))
                 reached.add(at)
                 placed.append(step)
                 previous = at
         return tuple(placed)
 
-    def _name(self, at: int) -> str:
+    def name_of(self, at: int) -> str:
+        """Return the name of a layer, or that of the input."""
         return self.steps[at].layer.name if at else nodes.INPUT
-
-    def names_of_results(self) -> list[str]:
-        """Return the names of the layers of the results."""
-        return [self._name(result) for result in self.results]
 
     def length(self, steps: int | None) -> int | None:
         """Return the number of steps of the input that a flattened sequence needs, or None.

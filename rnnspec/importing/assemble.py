@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.imported import Account, Imported
     from rnnspec.pipeline import Program
+    from rnnspec.reserved_names import ReservedNames
     from rnnspec.slots import Array
-    from rnnspec.taken_names import TakenNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         outputs: the name of each output with that of its layer, if they have names.
 
     Raises:
-        ModelError: the language cannot express the model.
+        ModelError: the model is not supported.
     """
     draft = nodes.Network(
         name=name,
@@ -74,7 +74,7 @@ def assemble(  # noqa: PLR0913 - all of a network
     except ModelError as error:
         types = {layer.name: type(layer).__name__ for layer in layers}
         raise ModelError(
-            tuple(_in_words_of_model(each, types, kinds) for each in error.problems)
+            tuple(_in_words_of_model(problem, types, kinds) for problem in error.problems)
         ) from None
     network = _read_spec(dump(words), account.source).network
     placed = map(_with_place, draft.layers, network.layers)
@@ -121,7 +121,7 @@ def _check_sources(account: Account, draft: nodes.Network, network: nodes.Networ
     """Check that each layer takes the outputs that it takes in the model.
 
     Raises:
-        ModelError: the language gives it others.
+        ModelError: it takes others in a spec.
     """
     names = {nodes.INPUT: nodes.INPUT}
     names |= {
@@ -129,15 +129,17 @@ def _check_sources(account: Account, draft: nodes.Network, network: nodes.Networ
         for layer, lowered in zip(draft.layers, network.layers, strict=True)
     }
     lowered_sources = nodes.sources(network)
-    for layer, (wanted, lowered) in zip(
+    for layer, (expected, lowered) in zip(
         draft.layers,
         zip(nodes.sources(draft).values(), lowered_sources.values(), strict=True),
         strict=True,
     ):
         taken = tuple(names[name] for name in lowered)
-        if taken != wanted:
-            message = f"takes the output of {listed(wanted)}, expected that of {listed(taken)}"
-            account.refuse(layer.name, f"{message}: the language has one chain of layers", "E704")
+        if taken != expected:
+            message = f"takes the output of {listed(expected)}, expected that of {listed(taken)}"
+            account.refuse(
+                layer.name, f"{message}: rnnspec supports only one chain of layers", "E704"
+            )
     for (name, layer_name), (_, lowered_name) in zip(draft.outputs, network.outputs, strict=True):
         if names[lowered_name] != layer_name:
             message = f"the output {name} is that of {layer_name}, which no head can give"
@@ -157,7 +159,7 @@ def _in_words_of_model(
 
 def _with_place(layer: Any, lowered: nodes.Layer) -> nodes.Layer:
     """Return a layer in the place that lowering gives it; what it says itself is its own."""
-    own = {each.name for each in fields(layer)}
+    own = {field.name for field in fields(layer)}
     keys = ("name", "input", "source", "masked", "start", "of", "inputs", "backward", "tied")
     place = [key for key in keys if key in own]
     placed: nodes.Layer = replace(layer, **{key: getattr(lowered, key, None) for key in place})
@@ -185,8 +187,10 @@ def _read_spec(text: str, source: str) -> Program:
         return pipeline.reads(text, source)
     except SpecError as error:
         problems = tuple(
-            Problem(source, f"the spec would be wrong: {each.message}", each.where, code="E704")
-            for each in error.problems
+            Problem(
+                source, f"the spec would be wrong: {problem.message}", problem.where, code="E704"
+            )
+            for problem in error.problems
         )
         raise ModelError(problems) from None
 
@@ -216,21 +220,23 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         layer_name, _, rest = path.partition(".")
         arrays[f"{names.get(layer_name, layer_name)}.{rest}"] = array
     became = tuple(
-        replace(each, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), each.became))
-        for each in imported.layers
+        replace(
+            layer, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), layer.became)
+        )
+        for layer in imported.layers
     )
     outputs = tuple((name, new_name(layer)) for name, layer in imported.network.outputs)
     network = replace(imported.network, layers=tuple(layers), outputs=outputs)
     return replace(imported, network=network, arrays=arrays, layers=became)
 
 
-def check_same(source: str, wanted: nodes.Network, found: nodes.Network) -> None:
+def check_same(source: str, expected: nodes.Network, received: nodes.Network) -> None:
     """Check that two networks have the same layers.
 
     Raises:
         ModelError: one differs; the problems are all of its settings that do.
     """
-    pairs = zip_longest((wanted.input, *wanted.layers), (found.input, *found.layers))
+    pairs = zip_longest((expected.input, *expected.layers), (received.input, *received.layers))
     for one, two in pairs:
         if one != two:
             where = getattr(one or two, "name", "input")
@@ -244,9 +250,9 @@ def check_same(source: str, wanted: nodes.Network, found: nodes.Network) -> None
 def _differences(one: Any, two: Any) -> Iterator[tuple[str, str]]:
     if type(one) is not type(two):
         words = {"NumericInput": "features", "TokenInput": "tokens", "NoneType": "no layer"}
-        kinds = (type(each).__name__ for each in (one, two))
-        wanted, received = (words.get(kind, kind) for kind in kinds)
-        yield "", f"expected {wanted}, received {received}"
+        kinds = (type(side).__name__ for side in (one, two))
+        expected, received = (words.get(kind, kind) for kind in kinds)
+        yield "", f"expected {expected}, received {received}"
         return
     for field in fields(one):
         before, after = getattr(one, field.name), getattr(two, field.name)
@@ -290,9 +296,9 @@ def is_layer_name(name: str) -> bool:
     return _is_valid(check_layer_name, name)
 
 
-def _is_valid(check: Callable[[str, tuple[TakenNames, ...]], str], name: str) -> bool:
+def _is_valid(check: Callable[[str, tuple[ReservedNames, ...]], str], name: str) -> bool:
     try:
-        check(name, taken_names())
+        check(name, reserved_names())
     except ValueError:
         return False
     return True

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Imported:
     unlike: tuple[str, ...] = ()
     spec: str = ""
     source: Form | None = None
-    options: SourceOptions = DEFAULTS
+    options: SourceOptions = field(default_factory=dict)
     text: str = ""
     open_file: Callable[[], Callable[[Array], Array]] | None = None
     padded_at_end: bool = False
@@ -99,6 +99,17 @@ class Account:
         """Every reason so far why the model cannot be taken over."""
         return tuple(self._problems)
 
+    def adopt(self, other: Account) -> None:
+        """Take everything that another account of the same model says."""
+        self._problems |= other._problems
+        self.became += other.became
+        for what, layers in other._left_out.items():
+            self._left_out.setdefault(what, {}).update(layers)
+        for sentence, layers in other._inferred.items():
+            self._inferred.setdefault(sentence, {}).update(layers)
+        self._guesses |= other._guesses
+        self._unlike |= other._unlike
+
     def take_ignored(self, names: Sequence[str]) -> dict[str, None]:
         """Return the arrays that the user leaves out, and record them as not carried over.
 
@@ -119,9 +130,9 @@ class Account:
         """Return how to leave out arrays of a file, as the end of a message."""
         if self._ignore is None:
             return ""
-        few_and_short = len(patterns) <= 4 and all(len(each) < 100 for each in patterns)
-        shown = [quote(each) for each in patterns] if few_and_short else ["PATTERN"]
-        options = " ".join(f"--ignore {each}" for each in shown)
+        few_and_short = len(patterns) <= 4 and all(len(pattern) < 100 for pattern in patterns)
+        shown = [quote(pattern) for pattern in patterns] if few_and_short else ["PATTERN"]
+        options = " ".join(f"--ignore {pattern}" for pattern in shown)
         return f"; if the network does not need it, leave it out with {options}"
 
     def reminder(self) -> str:
@@ -175,9 +186,9 @@ class Account:
     @property
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
-        found = self._left_out.items()
+        parts = self._left_out.items()
         return tuple(
-            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in found
+            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in parts
         )
 
     @property
@@ -188,8 +199,8 @@ class Account:
     @property
     def inferred(self) -> tuple[str, ...]:
         """A sentence for each thing that the file does not say."""
-        found = self._inferred.items()
-        texts = (f"{listed(list(on))}: {what}" if on else what for what, on in found)
+        sentences = self._inferred.items()
+        texts = (f"{listed(list(on))}: {what}" if on else what for what, on in sentences)
         return tuple(map(shortened, texts))
 
 

@@ -10,9 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rnnspec import saving
-from rnnspec.backends import BACKENDS, Backend, get, having, single_file
+from rnnspec.backends import BACKENDS, Backend, get, having, option_needs, options_in
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.backends.needs import FILES, SINGLE_FILE
+from rnnspec.backends.needs import FILES
 from rnnspec.errors import (
     BackendError,
     ModelError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from rnnspec.backends.kept import Reader
+    from rnnspec.backends.model_files import FileReader
     from rnnspec.importing.imported import Imported
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
@@ -64,7 +64,7 @@ class Kind:
     ``title`` names it, with the endings of its paths. ``recognises`` tells whether an input is of
     this kind, judged by its path, and for safetensors by its header. ``read`` returns the model in
     an input, read as data. It raises BackendError if a package that reads it is not installed,
-    ModelError for what the language cannot express, and UsageError for a file that cannot be read.
+    ModelError for what is not supported, and UsageError for a file that cannot be read.
     ``spec_text`` returns the text of the spec in an input, empty if it contains none; it is None if
     the spec is found by reading the model, and only such kinds can be imported. ``files`` returns
     the files of an input. ``options`` are those that it takes of ``--config`` and ``--ignore``, and
@@ -78,7 +78,7 @@ class Kind:
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     options: tuple[str, ...] = ()
     instead: str = ""
-    output: saving.Output | None = None
+    output: saving.OutputKind | None = None
 
     def check_options(self, path: Path, config: Path | None, ignore: Sequence[str]) -> None:
         """Raise UsageError for an option that this kind does not take."""
@@ -95,7 +95,7 @@ def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
 
 
 def _read_keras(path: Path, request: Request) -> Imported:
-    from rnnspec.importing import own
+    from rnnspec.importing import built
     from rnnspec.importing.keras.files import saved, spec_text
     from rnnspec.importing.keras.model import read_file
 
@@ -104,45 +104,45 @@ def _read_keras(path: Path, request: Request) -> Imported:
     )
     if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
         return read()
-    text, problem = spec_text(path), None
-    read_built = partial(own.read_built, path, get("keras"), text, saved, request.importing)
+    text = spec_text(path)
+    read_built = partial(built.read_built, path, get("keras"), text, saved, request.importing)
     if text:
         try:
             return read_built()
         except RnnspecError as error:
-            problem = error
+            return _without_spec(path, error, read)
     try:
-        imported = read()
-    except ModelError as error:
-        if isinstance(problem, BackendError):
-            raise problem from None
-        if problem is not None:
-            raise ModelError((*error.problems, _unused_spec(path, problem))) from None
+        return read()
+    except ModelError:
         if request.spec is not None:
             # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
             with suppress(BackendError, ModelError, UsageError):
                 return read_built(request.spec)
         raise
-    if problem is None:
-        return imported
-    inferred = (*imported.inferred, _unused_spec(path, problem).message)
-    return replace(imported, inferred=inferred)
 
 
-def _unused_spec(path: Path, error: RnnspecError) -> Problem:
-    reason = brief(getattr(error, "message", error))
-    return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
+def _without_spec(path: Path, problem: RnnspecError, read: Callable[[], Imported]) -> Imported:
+    """Read a model by itself, since a problem keeps the spec in its file from being used."""
+    reason = brief(getattr(problem, "message", problem))
+    unused = Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
+    try:
+        imported = read()
+    except ModelError as error:
+        if isinstance(problem, BackendError):
+            raise problem from None
+        raise ModelError((*error.problems, unused)) from None
+    return replace(imported, inferred=(*imported.inferred, unused.message))
 
 
 def _read_built(path: Path, request: Request, backend: Backend | None = None) -> Imported:
     """Return the model in files that rnnspec built, for a backend or for the one that they name."""
-    from rnnspec.importing import own
+    from rnnspec.importing import built
 
     backend = backend or _framework(path)
     assert backend is not None, "the file was recognised"
     reader = _reader(backend)
     text = reader.spec_text(path)
-    return own.read_built(path, backend, text, reader.saved, request.importing, request.spec)
+    return built.read_built(path, backend, text, reader.saved, request.importing, request.spec)
 
 
 def _read_onnx(path: Path, request: Request) -> Imported:
@@ -161,13 +161,9 @@ def _read_onnx(path: Path, request: Request) -> Imported:
             raise
         problem = error
     try:
-        imported = read_file(path, request.name)
-    except ModelError as error:
-        raise ModelError((_unused_spec(path, problem), *error.problems)) from None
+        return _without_spec(path, problem, partial(read_file, path, request.name))
     except UsageError:
         raise problem from None
-    inferred = (*imported.inferred, _unused_spec(path, problem).message)
-    return replace(imported, inferred=inferred)
 
 
 def _framework(path: Path) -> Backend | None:
@@ -175,7 +171,7 @@ def _framework(path: Path) -> Backend | None:
     if path.suffix.lower() != ".safetensors":
         return None
     # Imported here because NumPy is needed for these files only.
-    from rnnspec.backends.kept import framework_in
+    from rnnspec.backends.model_files import framework_in
 
     return BACKENDS.get(framework_in(path))
 
@@ -252,9 +248,9 @@ _CANONICAL = Kind(
 )
 
 
-def _reader(backend: Backend) -> Reader:
+def _reader(backend: Backend) -> FileReader:
     # Imported here because NumPy is needed for files that exist only.
-    from rnnspec.backends.kept import reader
+    from rnnspec.backends.model_files import reader
 
     return reader(backend)
 
@@ -262,14 +258,17 @@ def _reader(backend: Backend) -> Reader:
 def _built_by(backend: Backend) -> Iterator[Kind]:
     """Yield the kinds of files that a backend writes: a single one, or several in a folder."""
     read = partial(_read_built, backend=backend)
-    if backend.single_file:
+    for option in backend.options:
+        if not option.suffix:
+            continue
+        options = {option.name: True}
         yield Kind(
-            title=f"{backend.title} source of rnnspec ({backend.single_suffix})",
-            recognises=_has_suffix(backend.single_suffix),
+            title=f"{backend.title} source of rnnspec ({option.suffix})",
+            recognises=_has_suffix(option.suffix),
             read=read,
             files=lambda path: _reader(backend).files(path),
             instead=_SPEC_INSIDE,
-            output=saving.BackendFiles(single_file(backend)),
+            output=saving.BackendFiles(backend.with_options(options), options=options),
         )
     yield Kind(
         title=f"{f'a {backend.suffix} file' if backend.suffix else 'a folder'} of {backend.title}",
@@ -285,7 +284,7 @@ def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
     formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
     outputs = [kind.output for kind in formats]
-    named = {each.backend.name for each in outputs if isinstance(each, saving.BackendFiles)}
+    named = {output.backend.name for output in outputs if isinstance(output, saving.BackendFiles)}
     others = [backend for backend in having(FILES) if backend.name not in named]
     known = (*formats, *(kind for backend in others for kind in _built_by(backend)))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
@@ -346,28 +345,28 @@ def output_for(
     backend: str | None = None,
     form: Form | None = None,
     options: SourceOptions = DEFAULTS,
-    *,
-    single: bool = False,
-) -> saving.Output:
+) -> saving.OutputKind:
     """Return what writes an output, judged by its path, or what a named backend writes.
 
-    A folder without a named backend is of the first one that writes folders. With ``single``, or
-    where the ending says so, it is a single file. An output with source has it in a form.
+    A folder without a named backend is of the first one that writes folders. If an option or the
+    ending asks for it, it is a single file. An output with source has it in a form.
 
     Raises:
         UsageError: nothing writes such a path, or the backend does not, or it has no source of this
             form.
     """
-    if single or saving.is_single_file(path):
-        able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
-        known: list[saving.Output] = [saving.BackendFiles(single_file(each)) for each in able]
-    elif backend is not None:
-        known = [saving.BackendFiles(get(backend, FILES))]
+    options = {**options, **options_in(path)}
+    known: list[saving.OutputKind]
+    if backend is not None:
+        chosen = get(backend, FILES, *option_needs(options))
+        known = [saving.BackendFiles(chosen.with_options(options))]
     else:
-        known = [kind.output for kind in kinds() if kind.output is not None]
-    output = next((each for each in known if each.is_named(path)), None)
+        pairs = [(writer, writer.with_options(options)) for writer in having(FILES)]
+        known = [saving.BackendFiles(other) for writer, other in pairs if other != writer]
+        known = known or [kind.output for kind in kinds() if kind.output is not None]
+    output = next((candidate for candidate in known if candidate.is_named(path)), None)
     if output is None:
-        paths = dict.fromkeys(form for each in known for form in each.paths)
+        paths = dict.fromkeys(form for candidate in known for form in candidate.paths)
         raise UsageError(f"expected {listed(list(paths), 'or')}", str(path))
     if form is None and options == DEFAULTS:
         return output

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.backends.kept import reader
+from rnnspec.backends.model_files import reader
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import random_split, step_through
@@ -92,20 +92,20 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The result of a comparison: with what, and what was ``found``.
+    """The result of a comparison: with what, and its ``outcome``.
 
     If there was none, ``reason`` says why.
     """
 
     what: str
     framework: str = ""
-    found: str = ""
+    outcome: str = ""
     reason: str = ""
 
     def __str__(self) -> str:
         if self.reason:
             return f"not compared with {self.what}: {self.reason}"
-        return f"compared with {self.what} in {self.framework}: {self.found}"
+        return f"compared with {self.what} in {self.framework}: {self.outcome}"
 
 
 def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None]) -> Compared:
@@ -162,13 +162,13 @@ def compare(original: Original, taken: Taken) -> Compared:
         shapes.add(batch.shape)
         case = case_of(taken.program, taken.arrays, batch, dtype)
         try:
-            found = original.output(batch)
+            output = original.output(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
             reason = f"{original.framework} does not run it ({brief(error)})"
             if original.live:
                 original.differs(f"on a random batch of shape {batch.shape}, {reason}")
             return Compared(original.what, reason=reason)
-        distances = _distances(case, found)
+        distances = _distances(case, output)
         tolerated = _limits(case, original, distances)
         largest = max(tolerated.values())
         if not (largest <= _LARGEST_ROUNDING or original.scale):
@@ -191,10 +191,10 @@ def compare(original: Original, taken: Taken) -> Compared:
         if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
             continue
         try:
-            found = original.output(batch)
+            output = original.output(batch)
         except Exception:  # noqa: BLE001, S112 - of a framework, which may lack the memory for it
             continue
-        distances = _distances(case, found)
+        distances = _distances(case, output)
         if not max(distances.values()) <= tolerances(DTYPE)["forward"]:
             _check(original, distances, _limits(case, original, distances))
     words = in_words(farthest, rounding, closer, original.dtype)
@@ -208,7 +208,7 @@ def _beyond(taken: Taken, limits: Sequence[float]) -> Iterator[Array]:
     whole = sorted({int(limit) for limit in limits if limit == int(limit)})
     # Every array is multiplied at each step.
     per_step = sum(array.size for array in taken.arrays.values())
-    for size in [each for each in whole if 1 < each <= _LARGEST_SIZE][-_MOST_LIMITS:]:
+    for size in [limit for limit in whole if 1 < limit <= _LARGEST_SIZE][-_MOST_LIMITS:]:
         if steps is None and size >= least and 2 * (size + 1) * per_step < _MOST_PRODUCTS:
             yield draw_batch(network.input, rng, size + 1)[:2]
         if (size + 1) * (steps or least) * per_step < _MOST_PRODUCTS:
@@ -218,8 +218,8 @@ def _beyond(taken: Taken, limits: Sequence[float]) -> Iterator[Array]:
     if ROWS * (steps or length) * per_step >= _MOST_PRODUCTS:
         return
     if isinstance(network.input, TokenInput):
-        named = {near for each in whole for near in (each - 1, each, each + 1)}
-        tokens = [each for each in sorted(named) if 0 < each < network.input.vocabulary]
+        named = {near for limit in whole for near in (limit - 1, limit, limit + 1)}
+        tokens = [token for token in sorted(named) if 0 < token < network.input.vocabulary]
         if tokens:
             drawn = draw_batch(network.input, rng, length)
             of_limits = rng.choice(tokens[-_MOST_TOKENS:], drawn.shape)
@@ -227,7 +227,9 @@ def _beyond(taken: Taken, limits: Sequence[float]) -> Iterator[Array]:
         return
     filler = network.input.mask_value
     # Those that random numbers do not reach.
-    far = {abs(each) for each in limits if 0 < abs(each) < 0.3 or 3 < abs(each) < _LARGEST_NUMBER}
+    far = {
+        abs(limit) for limit in limits if 0 < abs(limit) < 0.3 or 3 < abs(limit) < _LARGEST_NUMBER
+    }
     for limit in sorted(far)[-_MOST_LIMITS:]:
         batch = draw_batch(network.input, rng, length)
         scaled = batch * limit
@@ -250,7 +252,7 @@ def _check(
 def _runner(
     path: Path, taken: Taken, backend: Backend
 ) -> tuple[Callable[[Array], Array], Callable[[float], None] | None]:
-    """Return what runs a file and what scales its arrays, if anything does.
+    """Return a function that runs a file, and one that scales its arrays, if there is one.
 
     Its framework does, with our source where a file has arrays only.
     """
@@ -303,16 +305,17 @@ def _padded_at_end(network: Network, batch: Array) -> Array:
     return moved[real.any(axis=1)] if real.any() else moved[:1]
 
 
-def _distances(case: Case, found: Array) -> dict[str, float]:
+def _distances(case: Case, output: Array) -> dict[str, float]:
     """Return how far an output is from that of the reference, for each layer that gives one."""
     network, truth = case.network, case.truth.output
-    if found.shape != truth.shape:
+    if output.shape != truth.shape:
         return {layer.name: math.inf for layer in network.results.values()}
-    expected, received, kept = (
-        reference.split_outputs(network, array) for array in (truth, found, _where_defined(case))
+    expected, received, defined = (
+        reference.split_outputs(network, array) for array in (truth, output, _where_defined(case))
     )
     return {
-        name: distance(received[name][kept[name]], expected[name][kept[name]]) for name in expected
+        name: distance(received[name][defined[name]], expected[name][defined[name]])
+        for name in expected
     }
 
 

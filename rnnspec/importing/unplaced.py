@@ -8,7 +8,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant, GlorotUniform, Orthogonal, Uniform
 
 if TYPE_CHECKING:
-    from rnnspec.words import Activation, Merge
+    from rnnspec.words import Merge
 
 
 CELLS: dict[str, nodes.Cell] = {
@@ -61,7 +61,7 @@ def recurrent(  # noqa: PLR0913 - the settings of a layer
     )
 
 
-def dense(name: str, units: int, *, activation: Activation, bias: bool) -> nodes.Dense:
+def dense(name: str, units: int, *, activation: nodes.Activation, bias: bool) -> nodes.Dense:
     """Return a dense layer without a place."""
     return nodes.Dense(
         name=name,

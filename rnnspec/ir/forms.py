@@ -57,20 +57,20 @@ def for_inference(network: Network) -> Network:
             before[layer.name] = source
             continue
         follows = source == previous or isinstance(layer, Concat)
-        kept: Layer = replace(layer, source=None if follows else source)
-        match kept:
+        result: Layer = replace(layer, source=None if follows else source)
+        match result:
             case Recurrent():
-                kept = replace(kept, dropout=0.0, recurrent_dropout=0.0)
+                result = replace(result, dropout=0.0, recurrent_dropout=0.0)
             case Residual():
-                kept = replace(kept, start=starts.get(kept.start, kept.start))
+                result = replace(result, start=starts.get(result.start, result.start))
             case BatchNorm():
                 # Its moving arrays do not depend on the batch.
-                kept = replace(kept, masked=False)
+                result = replace(result, masked=False)
             case Concat():
-                kept = replace(kept, of=tuple(before.get(name, name) for name in kept.of))
+                result = replace(result, of=tuple(before.get(name, name) for name in result.of))
             case _:
                 pass
-        layers.append(kept)
+        layers.append(result)
         previous = layer.name
         # A residual that starts at a dropout starts at the layer after it.
         starts |= dict.fromkeys(waiting, layer.name)

@@ -491,25 +491,20 @@ class Residual(Node):
 
 
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
-Layer = (
-    Embedding
-    | Recurrent
-    | Repeat
-    | Conv
+ParameterFree = (
+    Repeat
     | WindowPooling
-    | BatchNorm
-    | LayerNorm
     | Activate
     | Residual
     | Concat
     | Dropout
     | Pooling
-    | Attention
     | Flatten
     | LastSteps
-    | Dense
     | Normalize
 )
+"""The layers without arrays."""
+Layer = Embedding | Recurrent | Conv | BatchNorm | LayerNorm | Attention | Dense | ParameterFree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -566,11 +561,11 @@ def kept_outputs(network: Network) -> frozenset[str]:
     So are the named outputs, but that of the last layer.
     """
     last = network.layers[-1].name
-    previous, kept = INPUT, {layer for _, layer in network.outputs if layer != last}
+    previous, joined = INPUT, {layer for _, layer in network.outputs if layer != last}
     for layer, taken in zip(network.layers, sources(network).values(), strict=True):
-        kept.update(name for name in taken if name != previous)
+        joined.update(name for name in taken if name != previous)
         previous = layer.name
-    return frozenset(kept)
+    return frozenset(joined)
 
 
 def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:

@@ -12,32 +12,23 @@ from functools import cache
 from math import prod
 from typing import Literal, assert_never
 
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
-    GRU,
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
     Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
     Network,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     Shape,
-    SimpleRNN,
-    WindowPooling,
     width,
 )
 
@@ -104,6 +95,8 @@ def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
 
 def params(layer: Layer) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             table = (("token", layer.vocabulary), ("out", layer.dim))
@@ -151,19 +144,6 @@ def params(layer: Layer) -> tuple[Param, ...]:
             # The initial values of both frameworks, which the language cannot change.
             gamma = Param("gamma", "out", features, Constant(1.0))
             return (gamma, Param("beta", "out", features, Constant(0.0)))
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 
@@ -215,21 +195,6 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
     return ("",) if layer.merge is None else ("forward.", "backward.")
 
 
-def gates(cell: Cell) -> str:
-    """Return the canonical order of a cell's gates, one letter per gate (Keras's order)."""
-    # Keras splits its kernels in this order (keras/src/layers/rnn/lstm.py and gru.py). PyTorch's
-    # orders are i, f, g, o (with g for c) and r, z, n.
-    match cell:
-        case SimpleRNN():
-            return "h"
-        case LSTM():
-            return "ifco"
-        case GRU():
-            return "zrn"
-        case _:
-            assert_never(cell)
-
-
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     order = gates(layer.cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))
@@ -249,13 +214,6 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
             # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
             # in two.
             yield Param(f"{prefix}recurrent_bias", "(gate out)", sizes, bias, order)
-
-
-def has_recurrent_bias(cell: Cell) -> bool:
-    """Return whether the recurrent product has a bias of its own."""
-    # The reset gate multiplies the recurrent product and its bias, so the bias cannot be added to
-    # that of the input. In the other cells and gates, two biases would act as their sum.
-    return isinstance(cell, GRU) and cell.reset_after
 
 
 def gate_values(cell: Cell) -> tuple[tuple[str, float], ...]:

@@ -22,7 +22,7 @@ Finding = tuple["Path", str]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RecurrentEntry:
     """One recurrent entry of ``rnn``: its declaration, and the layers made from it."""
 
     index: int
@@ -50,7 +50,7 @@ class Context:
 
     spec: Spec
     network: nodes.Network
-    entries: tuple[Entry, ...]
+    entries: tuple[RecurrentEntry, ...]
     places: Mapping[str, Path]
     heads: Mapping[Path, Head]
 
@@ -70,7 +70,7 @@ class Context:
         return counts(self.network)
 
     @property
-    def read_whole(self) -> tuple[Entry, ...]:
+    def read_whole(self) -> tuple[RecurrentEntry, ...]:
         """The entries that read a whole sequence before a result is needed.
 
         They are the ones before a repeat or, without a repeat, all of them if the head pools.
@@ -82,17 +82,11 @@ class Context:
         heads = self.spec.all_heads
         return self.entries if heads and not any(head.gives_steps for _, head in heads) else ()
 
-    def is_repeated(self, entry: Entry) -> bool:
+    def is_repeated(self, entry: RecurrentEntry) -> bool:
         """Return whether a repeat follows an entry, perhaps after layers of single steps."""
         after = islice(self.spec.rnn, entry.index + 1, None)
         others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
         return isinstance(next(others, None), RepeatVector)
-
-    @property
-    def keeps_last_state(self) -> bool:
-        """True if only layers of single steps follow the last recurrent layer."""
-        after = self.spec.rnn[self.entries[-1].index + 1 :]
-        return all(isinstance(layer, PointwiseLayer) for layer in after)
 
     def rate_path(self, layer: nodes.Dropout) -> Path:
         """Return the path of the rate of a dropout, which may be a key of another layer."""
@@ -110,9 +104,9 @@ class Context:
     def edges(self) -> Iterator[tuple[nodes.Layer, nodes.Layer]]:
         """Each layer with the one that takes its output, if no other does."""
         by_name = {layer.name: layer for layer in self.network.layers}
-        kept = nodes.kept_outputs(self.network)
+        joined = nodes.kept_outputs(self.network)
         for name, (first, *others) in nodes.sources(self.network).items():
-            if first in by_name and first not in kept and not others:
+            if first in by_name and first not in joined and not others:
                 yield by_name[first], by_name[name]
 
 
@@ -137,7 +131,7 @@ def context_of(program: Program) -> Context:
     # Lowering keeps the order, and makes one layer for each of the 'layers' of an entry.
     layers = iter([layer for layer in network.layers if isinstance(layer, nodes.Recurrent)])
     entries = tuple(
-        Entry(index, declared, tuple(next(layers) for _ in range(declared.layers)))
+        RecurrentEntry(index, declared, tuple(next(layers) for _ in range(declared.layers)))
         for index, declared in enumerate(spec.rnn)
         if isinstance(declared, RecurrentLayer)
     )

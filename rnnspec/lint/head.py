@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rnnspec.ir.nodes import Activation, Conv, Dense, Dropout, Pooling, Repeat, width
 from rnnspec.lint.context import Context, Finding
+from rnnspec.spec.models import PointwiseLayer
 from rnnspec.spec.yaml.text import Path
 
 _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
@@ -88,7 +89,9 @@ def _reading_last_step(context: Context) -> Iterator[Path]:
 
     L207, L304 and L504 report a single step.
     """
-    for layer in context.network.layers if context.keeps_last_state else ():
+    after = context.spec.rnn[context.entries[-1].index + 1 :]
+    keeps_state = all(isinstance(layer, PointwiseLayer) for layer in after)
+    for layer in context.network.layers if keeps_state else ():
         if isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1:
             yield (*context.places[layer.name], "pooling")
 

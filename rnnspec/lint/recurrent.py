@@ -18,7 +18,7 @@ from rnnspec.ir.nodes import (
     Residual,
     width,
 )
-from rnnspec.lint.context import Context, Entry, Finding
+from rnnspec.lint.context import Context, Finding, RecurrentEntry
 from rnnspec.spec.models import Concat, RepeatVector, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 
@@ -136,7 +136,7 @@ def deep_stack(context: Context) -> Iterator[Finding]:
             yield (*entries[0].path, "type"), message
 
 
-def _plain_stacks(context: Context) -> Iterator[list[Entry]]:
+def _plain_stacks(context: Context) -> Iterator[list[RecurrentEntry]]:
     """Yield each run of entries without a residual, and without a repeat or join between them."""
     # A join with an earlier layer is a way around the layers between, as a residual is.
     ends = accumulate(isinstance(layer, RepeatVector | Concat) for layer in context.spec.rnn)
@@ -147,7 +147,7 @@ def _plain_stacks(context: Context) -> Iterator[list[Entry]]:
     yield from (list(entries) for (residual, _), entries in stacks if not residual)
 
 
-def _simple(context: Context) -> Iterator[Entry]:
+def _simple(context: Context) -> Iterator[RecurrentEntry]:
     return (entry for entry in context.entries if isinstance(entry.declared, SimpleRNN))
 
 

@@ -144,7 +144,7 @@ def _checked(value: object) -> str:
 
 def lines(*pieces: Code | Iterable[Code]) -> Code:
     """Return code one below the other; empty code leaves no line."""
-    flat = (each for piece in pieces for each in ([piece] if isinstance(piece, Code) else piece))
+    flat = (part for piece in pieces for part in ([piece] if isinstance(piece, Code) else piece))
     return Code("\n".join(piece for piece in flat if piece))
 
 
@@ -205,7 +205,7 @@ def function(
             {docstring}
             {body}
         """,
-        decorators=lines(Code(f"@{each}") for each in decorators),
+        decorators=lines(Code(f"@{decorator}") for decorator in decorators),
         signature=signature,
         docstring=docstring(description) if description else Code(),
         body=lines(*body),

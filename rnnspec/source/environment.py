@@ -34,7 +34,7 @@ _WIDTH = LINE_LENGTH - len("# ")
 @cache
 def environment(templates: Path) -> Environment:
     """Return the environment for the templates in a folder."""
-    made = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -42,8 +42,8 @@ def environment(templates: Path) -> Environment:
         keep_trailing_newline=False,
         autoescape=False,  # noqa: S701 - the output is Python, not HTML
     )
-    made.filters["comment"] = comment
-    return made
+    jinja.filters["comment"] = comment
+    return jinja
 
 
 def comment(text: str) -> str:
@@ -53,7 +53,7 @@ def comment(text: str) -> str:
     such as a URL, is not broken.
     """
     paragraphs = (" ".join(words) for line in text.splitlines() if (words := line.split()))
-    lines = [line for each in paragraphs for line in _wrapped(printable(_unheeded(each)))]
+    lines = [line for paragraph in paragraphs for line in _wrapped(printable(_unheeded(paragraph)))]
     return "\n".join(f"# {line}" for line in lines)
 
 

@@ -7,38 +7,48 @@ next layer, ``mask`` is true at real steps, and ``skip`` is the input of the nex
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from rnnspec.ir import nodes
+from rnnspec.ir import core, nodes
+from rnnspec.ir.expand import FIELDS, REAL, expand, window_mask
 from rnnspec.ir.forms import states, states_of
 from rnnspec.source.code import Code, code, function, lines, listed
+from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from rnnspec.ir.fields import Fields
     from rnnspec.ir.forms import Form
     from rnnspec.words import Merge
 
 
+_BY_RECIPE = nodes.Repeat | nodes.Residual | nodes.Concat | nodes.Flatten | nodes.LastSteps
+
+
+def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
+    """Return the fields of what a walk writes: those of the recipe, or of the form of a backend."""
+    return FIELDS if isinstance(node, _BY_RECIPE) else form
+
+
 @dataclass(frozen=True)
-class Walk(ABC):
+class Walk(Verbs):
     """A walk over the layers of a network, which writes the methods of its class.
 
-    ``array`` is the type of arrays, ``axis`` the keyword for an axis, and ``method`` the method
-    that computes. In ``checked_forms``, the method refuses a batch of another shape, and unless it
-    computes chunks, the class serves a loss too: with a mask, and with each output before its
-    activation if one of the ``losses`` takes it. ``about_logits`` then describes the method of one
-    output, with a hole for the loss.
+    ``softmax`` is the function of this name, and ``method`` the method that computes. In
+    ``checked_forms``, it refuses a batch of another shape, and unless it computes chunks, the class
+    serves a loss too: with a mask, and with each output before its activation if one of the
+    ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole for
+    the loss.
     """
 
     network: nodes.Network
     form: Form
 
-    array: ClassVar[str]
-    axis: ClassVar[str]
+    softmax: ClassVar[str]
     method: ClassVar[str]
     checked_forms: ClassVar[tuple[Form, ...]]
     losses: ClassVar[Mapping[nodes.Activation, str]]
@@ -85,29 +95,21 @@ class Walk(ABC):
                 return self.batch_norm(layer), lines(self.run_batch_norm(layer))
             case nodes.Activate():
                 return Code(), self.activated(layer)
-            case nodes.Concat():
-                return Code(), code("x = {}", self.concatenate(*map(self._taken, layer.of)))
             case nodes.Attention():
                 return self.attention(layer), lines(self.run_attention(layer))
-            case nodes.Flatten():
-                return Code(), code("x = {}", self.flatten())
-            case nodes.LastSteps():
-                return Code(), code("x = x[:, -{!r}:]", layer.count)
             case nodes.Recurrent():
                 run = self.run_chunk if self.form == "step" else self.run
                 return self.recurrent(layer), lines(run(layer))
             case nodes.Dense():
                 return self.dense(layer), lines(self._project(layer), self.activated(layer))
-            case nodes.Repeat():
-                return Code(), code("x = {}", self.repeat(layer))
             case nodes.Normalize():
                 return Code(), code("x = {}", self.normalize())
-            case nodes.Residual():
-                return Code(), code("x = x + skip")
             case nodes.Pooling():
-                return Code(), self._pool(layer)
+                return Code(), lines(self._pool(layer))
             case _:
-                assert_never(layer)
+                # A layer without arrays needs no module: its recipe is its source.
+                assert isinstance(layer, _BY_RECIPE)
+                return Code(), lines(self.statements(expand(layer, self.form)))
 
     def _project(self, layer: nodes.Dense) -> Code:
         """Return the statement that computes a dense layer without its activation."""
@@ -137,68 +139,80 @@ class Walk(ABC):
             and layer.name not in taken
         }
 
-    def _pool(self, layer: nodes.Pooling) -> Code:
-        names = [state.name for state in states_of(layer)]
-        arguments = listed("x", "mask" if layer.masked else "", *names)
-        so_far = code("running_{}({})", layer.statistic, arguments)
-        match layer.statistic:
-            case "last_step":
-                return code("x = x[:, -1]")
-            case "mean" if self.form == "step":
-                return code("{} = {}", listed("x", *names), so_far)
-            case "max" if self.form == "step":
-                # The maximum is a state itself.
-                return lines(code("{} = {}", listed(*names), so_far), code("x = {}", names[0]))
-            case "sum" if self.form == "step":
-                return lines(code("{} = {}", listed(*names), so_far), code("x = {}", names[0]))
-            case "mean":
-                pool = self.pool_mean(masked=layer.masked)
-            case "max":
-                pool = self.pool_max(masked=layer.masked)
-            case "sum":
-                pool = self.pool_sum(masked=layer.masked)
-            case "last":
-                pool = self.pool_last(layer)
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression, also of what layers before have computed."""
+        match value:
+            case core.Output(layer):
+                return self.output(layer)
+            case core.Softmax(x):
+                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
+            case core.Join(parts, axis):
+                return self.concatenate(*map(self.write, parts), axis=1 if axis == "steps" else -1)
+            case core.Take(x, steps, features):
+                return code("{}[:, {}]", self.write(x), _index(steps, features))
+            case core.Flatten(x):
+                return self.flatten(self.write(x))
+            case core.Repeat(x, steps):
+                return self.repeat(self.write(x), steps)
             case _:
-                assert_never(layer.statistic)
-        about = code("# A sequence of padding alone gives zeros.")
-        return lines(about if layer.masked else Code(), pool)
+                return super().write(value)
+
+    def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
+        names = [state.name for state in states_of(layer)]
+        if self.form == "step" and names:
+            # But for the mean, the statistic is a state itself.
+            results = listed("x" if layer.statistic == "mean" else "", *names)
+            arguments = listed("x", "mask" if layer.masked else "", *names)
+            yield code("{} = running_{}({})", results, layer.statistic, arguments)
+            if layer.statistic != "mean":
+                yield code("x = {}", names[0])
+            return
+        if layer.masked:
+            yield code("# A sequence of padding alone gives zeros.")
+        yield from self.pool(layer)
+
+    def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
+        """Yield the statements of a statistic over all steps."""
+        return self.statements(expand(layer, self.form))
+
+    @property
+    def running_parts(self) -> tuple[Code, ...]:
+        """The functions of statistics over all chunks so far, which the class calls."""
+        pools = [layer for layer in self.network.layers if isinstance(layer, nodes.Pooling)]
+        return tuple(self.running(pools)) if self.form == "step" else ()
 
     def _compute(self, layers: Iterable[nodes.Layer]) -> Iterator[Code]:
         """Yield the statements that compute some of the layers."""
         starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
         for layer in layers:
             if layer.source is not None:
-                yield code("x = {}", self._taken(layer.source))
+                yield code("x = {}", self.output(layer.source))
             if layer.name in starts:
                 yield code("skip = x")
             yield self._write(layer)[1]
             if layer.name in self._kept:
-                yield code("{} = x", self._taken(layer.name))
+                yield code("{} = x", self.output(layer.name))
             if isinstance(layer, nodes.Conv | nodes.WindowPooling) and self._masks_after(layer):
-                yield self._window_mask(layer.window)
+                yield from self._window_mask(layer.window)
 
     @cached_property
     def _kept(self) -> frozenset[str]:
         """The layers whose output is used again, and so has a variable of its own."""
         return nodes.kept_outputs(self.network)
 
-    def _taken(self, name: str) -> Code:
+    def output(self, layer: str) -> Code:
         """Return the variable with the output of an earlier layer."""
-        return code("{}_out", code("{}", name)) if name in self._kept else code("x")
+        return code("{}_out", code("{}", layer)) if layer in self._kept else code("x")
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
         """Return whether a layer behind one uses the mask."""
         behind = self.network.layers[self.network.layers.index(layer) + 1 :]
         return any(getattr(other, "masked", False) for other in behind)
 
-    def _window_mask(self, window: nodes.Window) -> Code:
-        """Return the statement that makes the mask that of windows, empty if it stays."""
-        if window.keeps_steps:
-            return Code()
-        start = code("{!r}", window.anchor) if window.anchor else Code()
-        step = code(":{!r}", window.stride) if window.stride > 1 else Code()
-        return code("mask = mask[:, {}:{}]", start, step)
+    def _window_mask(self, window: nodes.Window) -> Iterator[Code]:
+        """Yield the statement that makes the mask that of windows, none if it stays."""
+        if (mask := window_mask(window)) is not None:
+            yield from self.assign("mask", mask)
 
     def _batch_methods(self) -> Iterator[Code]:
         """Yield ``mask`` if a loss needs it, and the method that computes a batch."""
@@ -290,7 +304,8 @@ class Walk(ABC):
             yield code("return {}", self._is_real())
             return
         yield code("mask = {}", self._is_real())
-        yield from map(self._window_mask, self._last_windows)
+        for window in self._last_windows:
+            yield from self._window_mask(window)
         yield code("return mask")
 
     @property
@@ -307,8 +322,8 @@ class Walk(ABC):
             mask = code("mask = {}", is_real)
             if isinstance(self.network.input, nodes.NumericInput):
                 # As in Masking of Keras: the padding value must not enter a product.
-                fill = code("x = {}", self.where_real(0))
-        keep = code("{} = x", self._taken(nodes.INPUT)) if nodes.INPUT in self._kept else Code()
+                fill = code("x = {}", self.write(REAL))
+        keep = code("{} = x", self.output(nodes.INPUT)) if nodes.INPUT in self._kept else Code()
         return lines(check, self.convert_input(), states, mask, fill, keep)
 
     def _check_batch(self) -> Code:
@@ -388,10 +403,6 @@ class Walk(ABC):
         return Code()
 
     @abstractmethod
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-
-    @abstractmethod
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements that run a recurrent layer over whole sequences."""
 
@@ -400,28 +411,8 @@ class Walk(ABC):
         """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
 
     @abstractmethod
-    def repeat(self, layer: nodes.Repeat) -> Code:
-        """Return ``x`` repeated as a sequence."""
-
-    @abstractmethod
     def normalize(self) -> Code:
         """Return ``x`` divided by its Euclidean norm."""
-
-    @abstractmethod
-    def pool_mean(self, *, masked: bool) -> Code:
-        """Return the statements that compute the mean over the steps."""
-
-    @abstractmethod
-    def pool_max(self, *, masked: bool) -> Code:
-        """Return the statements that compute the maximum over the steps."""
-
-    @abstractmethod
-    def pool_sum(self, *, masked: bool) -> Code:
-        """Return the statements that compute the sum over the steps."""
-
-    @abstractmethod
-    def pool_last(self, layer: nodes.Pooling) -> Code:
-        """Return the statements that select the final state of each direction."""
 
     @abstractmethod
     def conv(self, layer: nodes.Conv) -> Code:
@@ -456,20 +447,24 @@ class Walk(ABC):
         """Yield the statements that reduce the steps to their weighted mean."""
 
     @abstractmethod
-    def flatten(self) -> Code:
-        """Return ``x`` with the features of all steps on one axis."""
-
-    @abstractmethod
     def project_tied(self, layer: nodes.Dense) -> Code:
         """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
 
     @abstractmethod
-    def activate(self, activation: nodes.Activation) -> Code:
-        """Return ``x`` after an activation, which is not linear."""
+    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
+        """Return arrays joined, by default along the features."""
 
     @abstractmethod
-    def concatenate(self, *arrays: Code) -> Code:
-        """Return arrays joined along the features."""
+    def flatten(self, x: Code) -> Code:
+        """Return an array with the features of all steps on one axis."""
+
+    @abstractmethod
+    def repeat(self, x: Code, steps: int) -> Code:
+        """Return vectors repeated as sequences."""
+
+    @abstractmethod
+    def activate(self, activation: nodes.Activation) -> Code:
+        """Return ``x`` after an activation, which is not linear."""
 
     def state_dtype(self) -> Code:
         """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
@@ -481,10 +476,23 @@ class Walk(ABC):
 
     def finish(self, body: Code) -> Code:
         """Return the body of the method with its ``return``."""
-        outputs = {name: self._taken(layer) for name, layer in self.network.outputs}
+        outputs = {name: self.output(layer) for name, layer in self.network.outputs}
         return lines(body, code("return {}", _entries(outputs) if outputs else code("x")))
 
 
 def _entries(entries: Mapping[str, Code]) -> Code:
     items = (code("{!r}: {}", key, value) for key, value in entries.items())
     return code("{{{}}}", listed(*items))
+
+
+def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:
+    """Return the index of some steps and features."""
+    if isinstance(steps, int):
+        along = code("{!r}", steps)
+    else:
+        first, stride = steps
+        along = Code(f"{first or ''}:{f':{stride}' if stride > 1 else ''}")
+    start, end = features
+    if features == (0, None):
+        return along
+    return code("{}, {}", along, Code(f"{start or ''}:{'' if end is None else end}"))

@@ -53,7 +53,7 @@ Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
 Repeat = Annotated[int, Field(ge=1, le=2_000)]
 
 
-# The context of a validation are the names that the backends use, a tuple of TakenNames.
+# The context of a validation are the names that the backends use, a tuple of ReservedNames.
 def _check_layer_name(name: str, info: ValidationInfo) -> str:
     return check_layer_name(name, info.context or ())
 

@@ -13,11 +13,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.spec import models, names, reserved
+from rnnspec.spec import models, names
 from rnnspec.words import MEANINGS
 
 if TYPE_CHECKING:
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 Schema = dict[str, Any]
 
@@ -31,29 +31,29 @@ def _name_schema(reserved_names: set[str], pattern: str, description: str) -> Sc
     }
 
 
-def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
+def _taken_names_schemas(taken: tuple[ReservedNames, ...]) -> dict[str, Schema]:
     """Return the schemas of names that no network and no layer can have."""
     # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
     # name before a comparison: the pattern allows them everywhere.
-    classes = names.without_underscores(taken) | {n for n in reserved.BUILTINS if "_" not in n}
+    classes = names.without_underscores(taken) | {n for n in names.BUILTINS if "_" not in n}
     return {
         "TakenNetworkName": _name_schema(
             {
-                *reserved.KEYWORDS,
-                *reserved.CAPITAL_KEYWORDS,
-                *reserved.PACKAGES,
-                *reserved.STANDARD_LIBRARY,
-                *reserved.RUN_UNASKED,
-                *reserved.WINDOWS_DEVICES,
+                *names.KEYWORDS,
+                *names.CAPITAL_KEYWORDS,
+                *names.PACKAGES,
+                *names.STANDARD_LIBRARY,
+                *names.RUN_UNASKED,
+                *names.WINDOWS_DEVICES,
             },
             "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes)),
             "Keywords, modules and builtins of Python, packages, and names used in generated code.",
         ),
         "TakenLayerName": _name_schema(
             {
-                *reserved.KEYWORDS,
-                *reserved.CAPITAL_KEYWORDS,
-                reserved.INPUT,
+                *names.KEYWORDS,
+                *names.CAPITAL_KEYWORDS,
+                names.INPUT,
                 *(name for own in taken for name in (*own.in_framework, *own.in_class)),
             },
             "|".join(filter(None, (own.framework_pattern for own in taken))),
@@ -232,12 +232,12 @@ _FORMS: dict[str, tuple[dict[str, type[models.Model]], str]] = {
 """Mappings with a single key that may stand in place of a name, each with its description."""
 
 
-def text(taken: tuple[TakenNames, ...]) -> str:
+def text(taken: tuple[ReservedNames, ...]) -> str:
     """Return the schema as JSON text, which is the same in every run."""
     return json.dumps(json_schema(taken), indent=2) + "\n"
 
 
-def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
+def json_schema(taken: tuple[ReservedNames, ...]) -> Schema:
     """Return the schema as plain data; ``taken`` are the names that the backends use."""
     for model in models.Model.__subclasses__():
         # Schemas of models are built late, and pydantic before 2.14 cannot write a default that is

@@ -19,7 +19,7 @@ from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
-    from rnnspec.taken_names import TakenNames
+    from rnnspec.reserved_names import ReservedNames
 
 _PASSES = 4
 """Maximum number of passes: a misspelled key may hide others, down to the deepest key."""
@@ -37,7 +37,7 @@ class Draft:
 
 
 def load(
-    path: str | os.PathLike[str], *, taken: tuple[TakenNames, ...], allow_outside: bool = False
+    path: str | os.PathLike[str], *, taken: tuple[ReservedNames, ...], allow_outside: bool = False
 ) -> Draft:
     """Return the draft in the file ``path``, a YAML file or a canonical file.
 
@@ -64,7 +64,7 @@ def loads(
     text: str | bytes,
     source: str = "<string>",
     *,
-    taken: tuple[TakenNames, ...],
+    taken: tuple[ReservedNames, ...],
     allow_outside: bool = False,
 ) -> Draft:
     """Return the draft in ``text``, a string or UTF-8 bytes; messages name it ``source``.
@@ -89,7 +89,7 @@ def loads(
 
 
 def _validate(
-    document: Document, taken: tuple[TakenNames, ...]
+    document: Document, taken: tuple[ReservedNames, ...]
 ) -> tuple[Spec | None, tuple[Problem, ...]]:
     """Return the spec with its likely misspellings corrected, and a problem for each of them."""
     problems: tuple[Problem, ...] = ()

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from rnnspec.shown import html_of
+from rnnspec.display import html_of
 from rnnspec.spec.fields import (
     Absent,
     Epsilon,
@@ -62,6 +62,11 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _key(description: str, *examples: Any, default: Any = ...) -> Any:
+    """Declare a key with the texts that editors show; without a default, it is required."""
+    return Field(default=default, description=description, examples=[*examples])
+
+
 class Model(BaseModel):
     """Base class of all mappings of the language."""
 
@@ -78,44 +83,37 @@ class Model(BaseModel):
 class Input(Model):
     """The input: tokens with an embedding, otherwise ``features`` numbers per time step."""
 
-    length: OptionalSize = Field(
-        default=None,
-        description="The number of time steps. Without it, sequences of any length.",
-        examples=[500],
+    length: OptionalSize = _key(
+        "The number of time steps. Without it, sequences of any length.", 500, default=None
     )
-    features: OptionalSize = Field(
-        default=None,
-        description="The number of features per time step. Write either this or an embedding.",
-        examples=[7],
+    features: OptionalSize = _key(
+        "The number of features per time step. Write either this or an embedding.", 7, default=None
     )
-    mask_value: Annotated[MaskValue | None, Absent()] = Field(
-        default=None,
-        description="A time step is padding if all its features equal this value. Without it, "
+    mask_value: Annotated[MaskValue | None, Absent()] = _key(
+        "A time step is padding if all its features equal this value. Without it, "
         "there is no padding. The value must be exact in float32.",
-        examples=[0.0, -1.0],
+        0.0,
+        -1.0,
+        default=None,
     )
 
 
 class Uniform(Model):
     """The uniform distribution between -``uniform`` and ``uniform``."""
 
-    uniform: Positive = Field(
-        description="Uniform distribution between minus this value and this value.", examples=[0.05]
-    )
+    uniform: Positive = _key("Uniform distribution between minus this value and this value.", 0.05)
 
 
 class Normal(Model):
     """The normal distribution with standard deviation ``normal``, not truncated."""
 
-    normal: Positive = Field(
-        description="Normal distribution with this standard deviation.", examples=[0.01]
-    )
+    normal: Positive = _key("Normal distribution with this standard deviation.", 0.01)
 
 
 class Constant(Model):
     """The value ``constant`` everywhere."""
 
-    constant: Finite = Field(description="This value everywhere.", examples=[0.5])
+    constant: Finite = _key("This value everywhere.", 0.5)
 
 
 def _select(forms: dict[str, type[Model]], *, lists: bool = False) -> Discriminator:
@@ -152,17 +150,13 @@ VectorInitializer = Annotated[Annotated[VectorName, Tag("name")] | _Drawn, _sele
 class LeakyRelu(Model):
     """x if it is positive, otherwise ``leaky_relu`` times x."""
 
-    leaky_relu: Finite = Field(
-        description="The factor of x where x is negative.", examples=[0.01, 0.3]
-    )
+    leaky_relu: Finite = _key("The factor of x where x is negative.", 0.01, 0.3)
 
 
 class ClippedRelu(Model):
     """x, between 0 and ``clipped_relu``."""
 
-    clipped_relu: Positive = Field(
-        description="The largest value: x, between 0 and this number.", examples=[20, 6]
-    )
+    clipped_relu: Positive = _key("The largest value: x, between 0 and this number.", 20, 6)
 
 
 ACTIVATION_FORMS: dict[str, type[Model]] = {"leaky_relu": LeakyRelu, "clipped_relu": ClippedRelu}
@@ -178,27 +172,20 @@ AnyActivation = Annotated[
 class Initializers(Model):
     """Initializers of the weights of the whole network."""
 
-    kernel: MatrixInitializer = Field(
-        default="glorot_uniform",
-        description="Initializer of the input kernels.",
-        examples=["he_uniform"],
+    kernel: MatrixInitializer = _key(
+        "Initializer of the input kernels.", "he_uniform", default="glorot_uniform"
     )
-    recurrent: MatrixInitializer = Field(
-        default="orthogonal",
-        description="Initializer of the recurrent kernels.",
-        examples=[{"normal": 0.01}],
+    recurrent: MatrixInitializer = _key(
+        "Initializer of the recurrent kernels.", {"normal": 0.01}, default="orthogonal"
     )
-    bias: VectorInitializer = Field(
-        default="zeros", description="Initializer of the biases.", examples=["ones"]
-    )
-    forget_bias: Finite = Field(
-        default=1.0, description="Initial bias of the forget gate of an LSTM.", examples=[1.0, 0.0]
-    )
+    bias: VectorInitializer = _key("Initializer of the biases.", "ones", default="zeros")
+    forget_bias: Finite = _key("Initial bias of the forget gate of an LSTM.", 1.0, 0.0, default=1.0)
     # model_construct: validation would build the validators when this module is imported.
-    embedding: VectorInitializer = Field(
+    embedding: VectorInitializer = _key(
+        "Initializer of the embedding.",
+        {"uniform": 0.05},
+        {"normal": 0.01},
         default=Uniform.model_construct(uniform=0.05),
-        description="Initializer of the embedding.",
-        examples=[{"uniform": 0.05}, {"normal": 0.01}],
     )
 
 
@@ -209,44 +196,36 @@ class Embedding(Model):
     and the word of each token.
     """
 
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the embedding; by default embedding_1.",
-        examples=["tokens"],
+    name: OptionalName = _key(
+        "The name of the embedding; by default embedding_1.", "tokens", default=None
     )
-    vocabulary: Size = Field(
-        description="The number of tokens. A token is an integer from 0 to `vocabulary` - 1.",
-        examples=[10000],
+    vocabulary: Size = _key(
+        "The number of tokens. A token is an integer from 0 to `vocabulary` - 1.", 10000
     )
-    dim: Size = Field(description="The size of the vector of a token.", examples=[32, 100])
-    mask_zero: bool = Field(
-        default=False,
-        description="If true, token 0 is padding and all layers skip it.",
-        examples=[True],
+    dim: Size = _key("The size of the vector of a token.", 32, 100)
+    mask_zero: bool = _key(
+        "If true, token 0 is padding and all layers skip it.", True, default=False
     )
-    trainable: bool = Field(
-        default=True, description="If false, the vectors are not trained.", examples=[False]
-    )
-    weights: OptionalPath = Field(
-        default=None,
-        description="A file of pretrained vectors, relative to the spec: word2vec or GloVe "
+    trainable: bool = _key("If false, the vectors are not trained.", False, default=True)
+    weights: OptionalPath = _key(
+        "A file of pretrained vectors, relative to the spec: word2vec or GloVe "
         "text, .npy or .safetensors. Needs `words`.",
-        examples=["vectors.txt"],
-    )
-    words: OptionalPath = Field(
+        "vectors.txt",
         default=None,
-        description="A file with one word per line, relative to the spec; line 0 is the word of"
+    )
+    words: OptionalPath = _key(
+        "A file with one word per line, relative to the spec; line 0 is the word of"
         " token 0. Needs `weights`.",
-        examples=["words.txt"],
+        "words.txt",
+        default=None,
     )
 
 
 class LayerNorm(Model):
     """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
 
-    epsilon: Epsilon = Field(
-        description="Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.",
-        examples=[1e-05],
+    epsilon: Epsilon = _key(
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05
     )
 
 
@@ -260,71 +239,64 @@ LayerNormForm = Annotated[
 
 class _Recurrent(Model):
     type: str
-    name: OptionalName = Field(
+    name: OptionalName = _key(
+        "The name of the layer; by default its type and a number, such as lstm_1.",
+        "encoder",
         default=None,
-        description="The name of the layer; by default its type and a number, such as lstm_1.",
-        examples=["encoder"],
     )
-    units: Size = Field(description="The size of the state, per direction.", examples=[32, 128])
-    layers: Repeat = Field(
-        default=1, description="The number of copies of this layer, stacked.", examples=[2]
+    units: Size = _key("The size of the state, per direction.", 32, 128)
+    layers: Repeat = _key("The number of copies of this layer, stacked.", 2, default=1)
+    bidirectional: bool = _key(
+        "Reads the sequence in both directions, each with its own weights.", True, default=False
     )
-    bidirectional: bool = Field(
-        default=False,
-        description="Reads the sequence in both directions, each with its own weights.",
-        examples=[True],
-    )
-    merge: Merge = Field(
+    merge: Merge = _key(
+        "How the outputs of the two directions are combined. Needs `bidirectional: true`.",
+        "sum",
         default="concat",
-        description="How the outputs of the two directions are combined. Needs `bidirectional: "
-        "true`.",
-        examples=["sum"],
     )
-    dropout: Rate = Field(
-        default=0.0,
-        description="The fraction of the layer's input that is set to zero in training.",
-        examples=[0.2],
+    dropout: Rate = _key(
+        "The fraction of the layer's input that is set to zero in training.", 0.2, default=0.0
     )
-    variational: bool = Field(
-        default=True,
-        description="If true, `dropout` uses one mask per sequence and direction; if false, a "
+    variational: bool = _key(
+        "If true, `dropout` uses one mask per sequence and direction; if false, a "
         "new mask at each time step. Needs a `dropout` above 0.",
-        examples=[False],
+        False,
+        default=True,
     )
-    recurrent_dropout: Rate = Field(
-        default=0.0,
-        description="The fraction of the state that is set to zero between time steps in "
+    recurrent_dropout: Rate = _key(
+        "The fraction of the state that is set to zero between time steps in "
         "training. Not supported by PyTorch's fused layers, so the layer runs in a "
         "slower loop over the time steps.",
-        examples=[0.1],
+        0.1,
+        default=0.0,
     )
-    activation: CellActivation = Field(
-        default="tanh",
-        description="The activation of the state. PyTorch's fused layers support only tanh (and"
+    activation: CellActivation = _key(
+        "The activation of the state. PyTorch's fused layers support only tanh (and"
         " relu for type simple); others run in a slower loop over the time steps.",
-        examples=["relu"],
+        "relu",
+        default="tanh",
     )
-    bias: bool = Field(default=True, description="Gives the layer a bias.", examples=[False])
-    layer_norm: LayerNormForm = Field(
-        default=False,
-        description="Normalizes the features of the output at each time step, with epsilon 1e-3"
+    bias: bool = _key("Gives the layer a bias.", False, default=True)
+    layer_norm: LayerNormForm = _key(
+        "Normalizes the features of the output at each time step, with epsilon 1e-3"
         " or another one.",
-        examples=[True, {"epsilon": 1e-05}],
-    )
-    residual: bool = Field(
+        True,
+        {"epsilon": 1e-05},
         default=False,
-        description="Adds the input of the layer to its output. Both must be sequences of the "
-        "same size.",
-        examples=[True],
+    )
+    residual: bool = _key(
+        "Adds the input of the layer to its output. Both must be sequences of the same size.",
+        True,
+        default=False,
     )
 
 
 class _Gated(_Recurrent):
-    recurrent_activation: CellActivation = Field(
-        default="sigmoid",
-        description="The activation of the gates. PyTorch's fused layers support only sigmoid; "
+    recurrent_activation: CellActivation = _key(
+        "The activation of the gates. PyTorch's fused layers support only sigmoid; "
         "others run in a slower loop over the time steps.",
-        examples=["hard_sigmoid"],
+        "hard_sigmoid",
+        default="sigmoid",
     )
 
 
@@ -344,11 +316,11 @@ class GRU(_Gated):
     """The gated recurrent unit: one state, with update and reset gates."""
 
     type: Literal["gru"]
-    reset_after: bool = Field(
-        default=True,
-        description="If true, the reset gate is applied after the recurrent product; if false, "
+    reset_after: bool = _key(
+        "If true, the reset gate is applied after the recurrent product; if false, "
         "before it, which PyTorch runs in a slower loop over the time steps.",
-        examples=[False],
+        False,
+        default=True,
     )
 
 
@@ -356,80 +328,71 @@ class RepeatVector(Model):
     """Repeats the final state of the layer before it for the layers that follow."""
 
     type: Literal["repeat"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default repeat_vector_1 and so on.",
-        examples=["bridge"],
+    name: OptionalName = _key(
+        "The name of the layer; by default repeat_vector_1 and so on.", "bridge", default=None
     )
-    steps: Size = Field(description="The number of times the state is repeated.", examples=[4])
+    steps: Size = _key("The number of times the state is repeated.", 4)
 
 
 class Dense(Model):
     """A dense layer, at each time step."""
 
     type: Literal["dense"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default dense_1 and so on.",
-        examples=["features"],
+    name: OptionalName = _key(
+        "The name of the layer; by default dense_1 and so on.", "features", default=None
     )
-    units: Size = Field(description="The number of units.", examples=[64])
-    activation: AnyActivation = Field(
-        default="linear", description="The activation.", examples=["relu", {"leaky_relu": 0.01}]
+    units: Size = _key("The number of units.", 64)
+    activation: AnyActivation = _key(
+        "The activation.", "relu", {"leaky_relu": 0.01}, default="linear"
     )
-    bias: bool = Field(default=True, description="Gives the layer a bias.", examples=[False])
+    bias: bool = _key("Gives the layer a bias.", False, default=True)
 
 
 class Conv(Model):
     """A convolution over the time steps."""
 
     type: Literal["conv"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default conv_1 and so on.",
-        examples=["front"],
+    name: OptionalName = _key(
+        "The name of the layer; by default conv_1 and so on.", "front", default=None
     )
-    filters: Size = Field(description="The number of features of the output.", examples=[64])
-    kernel_size: Size = Field(description="The number of steps in a window.", examples=[3, 5])
-    stride: Size = Field(
-        default=1, description="The number of steps from one window to the next.", examples=[2]
-    )
-    dilation: Size = Field(
-        default=1,
-        description="The number of steps from one step of a window to the next. Above 1, "
+    filters: Size = _key("The number of features of the output.", 64)
+    kernel_size: Size = _key("The number of steps in a window.", 3, 5)
+    stride: Size = _key("The number of steps from one window to the next.", 2, default=1)
+    dilation: Size = _key(
+        "The number of steps from one step of a window to the next. Above 1, "
         "`kernel_size` must be too.",
-        examples=[2],
+        2,
+        default=1,
     )
-    padding: WindowPadding = Field(
-        default="valid",
-        description="The zeros that windows see outside the sequence: none with `valid`; on both "
+    padding: WindowPadding = _key(
+        "The zeros that windows see outside the sequence: none with `valid`; on both "
         "sides with `same`, which gives steps / stride outputs; before it with `causal`.",
-        examples=["same", "causal"],
+        "same",
+        "causal",
+        default="valid",
     )
-    activation: AnyActivation = Field(
-        default="linear", description="The activation.", examples=["relu", {"clipped_relu": 20}]
+    activation: AnyActivation = _key(
+        "The activation.", "relu", {"clipped_relu": 20}, default="linear"
     )
-    bias: bool = Field(default=True, description="Gives the layer a bias.", examples=[False])
+    bias: bool = _key("Gives the layer a bias.", False, default=True)
 
 
 class _WindowPooling(Model):
     type: str
-    name: OptionalName = Field(
+    name: OptionalName = _key(
+        "The name of the layer; by default its type and a number, such as max_pool_1.",
+        "shorter",
         default=None,
-        description="The name of the layer; by default its type and a number, such as max_pool_1.",
-        examples=["shorter"],
     )
-    size: Size = Field(description="The number of steps in a window.", examples=[2, 4])
-    stride: OptionalSize = Field(
-        default=None,
-        description="The number of steps from one window to the next; by default `size`.",
-        examples=[1],
+    size: Size = _key("The number of steps in a window.", 2, 4)
+    stride: OptionalSize = _key(
+        "The number of steps from one window to the next; by default `size`.", 1, default=None
     )
-    padding: Literal["valid", "same"] = Field(
-        default="valid",
-        description="With `valid`, windows lie inside the sequence; with `same`, there are "
+    padding: Literal["valid", "same"] = _key(
+        "With `valid`, windows lie inside the sequence; with `same`, there are "
         "steps / stride windows. Steps outside the sequence never count.",
-        examples=["same"],
+        "same",
+        default="valid",
     )
 
 
@@ -449,21 +412,17 @@ class BatchNorm(Model):
     """Normalizes each feature over the batch and its steps; in inference, by moving averages."""
 
     type: Literal["batch_norm"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default batch_norm_1 and so on.",
-        examples=["normalized"],
+    name: OptionalName = _key(
+        "The name of the layer; by default batch_norm_1 and so on.", "normalized", default=None
     )
-    epsilon: Epsilon = Field(
-        default=1e-3,
-        description="Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.",
-        examples=[1e-05],
+    epsilon: Epsilon = _key(
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
-    momentum: Share = Field(
-        default=0.99,
-        description="The share of the moving averages that is kept at each batch. PyTorch calls "
+    momentum: Share = _key(
+        "The share of the moving averages that is kept at each batch. PyTorch calls "
         "the other share momentum.",
-        examples=[0.9],
+        0.9,
+        default=0.99,
     )
 
 
@@ -471,15 +430,13 @@ class LayerNormLayer(Model):
     """Normalizes the features of each time step."""
 
     type: Literal["layer_norm"]
-    name: OptionalName = Field(
+    name: OptionalName = _key(
+        "The name of the layer; by default layer_normalization_1 and so on.",
+        "normalized",
         default=None,
-        description="The name of the layer; by default layer_normalization_1 and so on.",
-        examples=["normalized"],
     )
-    epsilon: Epsilon = Field(
-        default=1e-3,
-        description="Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.",
-        examples=[1e-05],
+    epsilon: Epsilon = _key(
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
     )
 
 
@@ -487,17 +444,15 @@ class Dropout(Model):
     """Sets a fraction of its input to zero in training."""
 
     type: Literal["dropout"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default dropout_1 and so on.",
-        examples=["dropped"],
+    name: OptionalName = _key(
+        "The name of the layer; by default dropout_1 and so on.", "dropped", default=None
     )
-    rate: Rate = Field(description="The fraction that is set to zero in training.", examples=[0.2])
-    variational: bool = Field(
-        default=False,
-        description="If true, one mask for all time steps of a sequence: a feature is zero in all "
+    rate: Rate = _key("The fraction that is set to zero in training.", 0.2)
+    variational: bool = _key(
+        "If true, one mask for all time steps of a sequence: a feature is zero in all "
         "of them or in none. Needs a `rate` above 0.",
-        examples=[True],
+        True,
+        default=False,
     )
 
 
@@ -505,29 +460,23 @@ class ActivationLayer(Model):
     """An activation by itself."""
 
     type: Literal["activation"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default activation_1 and so on.",
-        examples=["rectified"],
+    name: OptionalName = _key(
+        "The name of the layer; by default activation_1 and so on.", "rectified", default=None
     )
-    activation: AnyActivation = Field(
-        description="The activation.", examples=["relu", {"leaky_relu": 0.01}]
-    )
+    activation: AnyActivation = _key("The activation.", "relu", {"leaky_relu": 0.01})
 
 
 class Concat(Model):
     """The outputs of earlier layers side by side, in the order of their names."""
 
     type: Literal["concat"]
-    name: OptionalName = Field(
-        default=None,
-        description="The name of the layer; by default concat_1 and so on.",
-        examples=["joined"],
+    name: OptionalName = _key(
+        "The name of the layer; by default concat_1 and so on.", "joined", default=None
     )
-    of: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)] = Field(
-        description="The names of at least two layers before this one; `input` is the input of a "
+    of: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)] = _key(
+        "The names of at least two layers before this one; `input` is the input of a "
         "network of numbers.",
-        examples=[["embedding_1", "lstm_1"]],
+        ["embedding_1", "lstm_1"],
     )
 
 
@@ -560,10 +509,8 @@ class Hidden(Dense):
     """A dense layer before the output."""
 
     type: Literal["dense"] = "dense"
-    dropout: Rate = Field(
-        default=0.0,
-        description="The fraction of the output that is set to zero in training.",
-        examples=[0.5],
+    dropout: Rate = _key(
+        "The fraction of the output that is set to zero in training.", 0.5, default=0.0
     )
 
 
@@ -595,32 +542,29 @@ HiddenLayer = Annotated[
 class LastSteps(Model):
     """The last ``last_steps`` time steps, as a sequence."""
 
-    last_steps: Size = Field(
-        description="The number of steps, the last ones of the sequence.", examples=[4]
-    )
+    last_steps: Size = _key("The number of steps, the last ones of the sequence.", 4)
 
 
 class AttentionSettings(Model):
     """How attention scores a step: v . f(W h + b), or v . h without ``units``."""
 
-    units: OptionalSize = Field(
+    units: OptionalSize = _key(
+        "The size of the hidden layer that scores a step; without it, there is none.",
+        64,
         default=None,
-        description="The size of the hidden layer that scores a step; without it, there is none.",
-        examples=[64],
     )
-    activation: AnyActivation = Field(
-        default="tanh",
-        description="The activation of the hidden layer. Needs `units`.",
-        examples=["tanh"],
+    activation: AnyActivation = _key(
+        "The activation of the hidden layer. Needs `units`.", "tanh", default="tanh"
     )
 
 
 class Attention(Model):
     """The mean of the time steps, weighted by a softmax of scores."""
 
-    attention: AttentionSettings = Field(
-        description="The mean of the time steps, weighted by a softmax of scores that are learned.",
-        examples=[{"units": 64}, {}],
+    attention: AttentionSettings = _key(
+        "The mean of the time steps, weighted by a softmax of scores that are learned.",
+        {"units": 64},
+        {},
     )
 
 
@@ -646,54 +590,45 @@ Pooling = Annotated[
 class Head(Model):
     """The layers after the last layer of ``rnn``; ``dropout`` applies to the pooled vector."""
 
-    name: OptionalName = Field(
-        default=None, description="The name of the output layer. Needs `units`.", examples=["label"]
-    )
-    pooling: Pooling = Field(
+    name: OptionalName = _key("The name of the output layer. Needs `units`.", "label", default=None)
+    pooling: Pooling = _key(
+        "How the time steps are reduced to one vector; a list puts several side by side.",
+        "mean",
+        "none",
+        ["mean", "max"],
+        {"attention": {"units": 64}},
         default="last",
-        description="How the time steps are reduced to one vector; a list puts several side by "
-        "side.",
-        examples=["mean", "none", ["mean", "max"], {"attention": {"units": 64}}],
     )
-    dropout: Rate = Field(
-        default=0.0,
-        description="The fraction of the pooled vector that is set to zero in training.",
-        examples=[0.5],
+    dropout: Rate = _key(
+        "The fraction of the pooled vector that is set to zero in training.", 0.5, default=0.0
     )
     # pydantic does not validate defaults, so only a written list must not be empty.
     hidden: Annotated[tuple[HiddenLayer, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = (
-        Field(
+        _key(
+            "Layers before the output layer, in order: dense if they have no type.",
+            [{"units": 64, "activation": "relu", "dropout": 0.5}, {"type": "batch_norm"}],
             default=(),
-            description="Layers before the output layer, in order: dense if they have no type.",
-            examples=[
-                [{"units": 64, "activation": "relu", "dropout": 0.5}, {"type": "batch_norm"}]
-            ],
         )
     )
-    units: OptionalSize = Field(
-        default=None,
-        description="The size of the output. Without it there is no output layer, and the "
+    units: OptionalSize = _key(
+        "The size of the output. Without it there is no output layer, and the "
         "result is the pooled vector or the last hidden layer's output.",
-        examples=[1, 10],
+        1,
+        10,
+        default=None,
     )
-    activation: AnyActivation = Field(
-        default="linear",
-        description="The activation of the output layer. Needs `units`.",
-        examples=["sigmoid"],
+    activation: AnyActivation = _key(
+        "The activation of the output layer. Needs `units`.", "sigmoid", default="linear"
     )
-    bias: bool = Field(
-        default=True, description="Gives the output layer a bias. Needs `units`.", examples=[False]
-    )
-    tied: bool = Field(
-        default=False,
-        description="If true, the kernel of the output layer is the transpose of the embedding. "
+    bias: bool = _key("Gives the output layer a bias. Needs `units`.", False, default=True)
+    tied: bool = _key(
+        "If true, the kernel of the output layer is the transpose of the embedding. "
         "Its input must have the size of a vector, and `units` is the vocabulary.",
-        examples=[True],
+        True,
+        default=False,
     )
-    normalize: Literal["none", "l2"] = Field(
-        default="none",
-        description="Divides the resulting vector by its norm. Not with `pooling: none`.",
-        examples=["l2"],
+    normalize: Literal["none", "l2"] = _key(
+        "Divides the resulting vector by its norm. Not with `pooling: none`.", "l2", default="none"
     )
 
     @property
@@ -713,20 +648,16 @@ Heads = Annotated[dict[LayerName, Head], Field(min_length=1)]
 class Data(Model):
     """The training data, used by ``rnnspec lint`` only."""
 
-    examples: Annotated[Annotated[int, Field(ge=1)] | None, Absent()] = Field(
-        default=None, description="The number of training sequences.", examples=[25000]
+    examples: Annotated[Annotated[int, Field(ge=1)] | None, Absent()] = _key(
+        "The number of training sequences.", 25000, default=None
     )
 
 
 class Expect(Model):
     """Assertions about the network, checked by validation."""
 
-    parameters: OptionalCount = Field(
-        default=None, description="The exact number of parameters.", examples=[344993]
-    )
-    max_parameters: OptionalCount = Field(
-        default=None, description="The maximum number of parameters.", examples=[400000]
-    )
+    parameters: OptionalCount = _key("The exact number of parameters.", 344993, default=None)
+    max_parameters: OptionalCount = _key("The maximum number of parameters.", 400000, default=None)
 
 
 _Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
@@ -746,65 +677,65 @@ class Spec(Model):
     ``str`` gives its text, and notebooks show its layers and its picture.
     """
 
-    version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(
-        description="The version of the language. This rnnspec reads version 1.", examples=[1]
+    version: Annotated[Literal[1], BeforeValidator(_check_version)] = _key(
+        "The version of the language. This rnnspec reads version 1.", 1
     )
-    name: NetworkName = Field(
-        description="The name of the network in snake_case. It names the class, the module and "
-        "the files.",
-        examples=["stacked_lstm", "tagger"],
+    name: NetworkName = _key(
+        "The name of the network in snake_case. It names the class, the module and the files.",
+        "stacked_lstm",
+        "tagger",
     )
-    description: str = Field(
+    description: str = _key(
+        "Free text, copied to a comment in the generated source.",
+        "Three LSTM layers over embedded tokens, a probability out.",
         default="",
-        description="Free text, copied to a comment in the generated source.",
-        examples=["Three LSTM layers over embedded tokens, a probability out."],
     )
-    input: Input = Field(
+    input: Input = _key(
+        "The input: tokens with an embedding, otherwise `features` numbers per time step.",
+        {"length": 500},
+        {"length": 24, "features": 7},
         default=Input.model_construct(),
-        description="The input: tokens with an embedding, otherwise `features` numbers per time"
-        " step.",
-        examples=[{"length": 500}, {"length": 24, "features": 7}],
     )
-    embedding: Annotated[Embedding | None, Absent()] = Field(
+    embedding: Annotated[Embedding | None, Absent()] = _key(
+        "Turns each token into a vector. Without it, the input is numbers.",
+        {"vocabulary": 10000, "dim": 32},
         default=None,
-        description="Turns each token into a vector. Without it, the input is numbers.",
-        examples=[{"vocabulary": 10000, "dim": 32}],
     )
-    rnn: Layers = Field(
-        description="The layers between the input and the head: one layer, or a list of layers in "
+    rnn: Layers = _key(
+        "The layers between the input and the head: one layer, or a list of layers in "
         "order. At least one is recurrent.",
-        examples=[
-            {"type": "lstm", "units": 32},
-            [{"type": "gru", "units": 64, "bidirectional": True}],
-        ],
+        {"type": "lstm", "units": 32},
+        [{"type": "gru", "units": 64, "bidirectional": True}],
     )
-    head: Annotated[Head | None, Absent()] = Field(
-        default=None,
-        description="Computes the result from the output of the last recurrent layer. Without "
+    head: Annotated[Head | None, Absent()] = _key(
+        "Computes the result from the output of the last recurrent layer. Without "
         "it, the network returns that output at every time step.",
-        examples=[{"units": 1, "activation": "sigmoid"}, {"pooling": "none", "units": 9}],
-    )
-    heads: Annotated[Heads | None, Absent()] = Field(
+        {"units": 1, "activation": "sigmoid"},
+        {"pooling": "none", "units": 9},
         default=None,
-        description="Several heads by name, each with the keys of `head`. The output is a mapping "
+    )
+    heads: Annotated[Heads | None, Absent()] = _key(
+        "Several heads by name, each with the keys of `head`. The output is a mapping "
         "by these names. Write either this or `head`.",
-        examples=[{"topic": {"units": 5}, "tags": {"pooling": "none", "units": 9}}],
+        {"topic": {"units": 5}, "tags": {"pooling": "none", "units": 9}},
+        default=None,
     )
-    initializers: Initializers = Field(
-        default=Initializers.model_construct(),
-        description="Initial values of the weights of the whole network. The defaults are those"
+    initializers: Initializers = _key(
+        "Initial values of the weights of the whole network. The defaults are those"
         " of Keras, on every backend.",
-        examples=[{"recurrent": "orthogonal", "forget_bias": 1.0}],
+        {"recurrent": "orthogonal", "forget_bias": 1.0},
+        default=Initializers.model_construct(),
     )
-    data: Data = Field(
+    data: Data = _key(
+        "The training data. Used by `rnnspec lint`; the network does not depend on it.",
+        {"examples": 25000},
         default=Data.model_construct(),
-        description="The training data. Used by `rnnspec lint`; the network does not depend on it.",
-        examples=[{"examples": 25000}],
     )
-    expect: Expect = Field(
+    expect: Expect = _key(
+        "Assertions about the network, checked by validation.",
+        {"parameters": 344993},
+        {"max_parameters": 400000},
         default=Expect.model_construct(),
-        description="Assertions about the network, checked by validation.",
-        examples=[{"parameters": 344993}, {"max_parameters": 400000}],
     )
 
     _document: Document = PrivateAttr()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from rnnspec.files.arrays import Stored
+    from rnnspec.files.arrays import ArrayPlace
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
     from rnnspec.vectors.lines import Progress
@@ -63,16 +63,16 @@ class Vectors:
 
     def report(self) -> tuple[str, ...]:
         """Return messages with the number of words that have a vector and that have none."""
-        total, found = len(self.words.rows), self.number_found
-        read = f"Read {found:,} vector{'s' if found != 1 else ''} from {self.path}"
-        if found == total:
+        total, number = len(self.words.rows), self.number_found
+        read = f"Read {number:,} vector{'s' if number != 1 else ''} from {self.path}"
+        if number == total:
             return (read,)
         verbs = "has no vector", "it keeps its random initial row"
-        if total - found > 1:
+        if total - number > 1:
             verbs = "have no vector", "they keep their random initial rows"
         return (
             read,
-            f"{total - found:,} of {total:,} words {verbs[0]} in {self.path}; {verbs[1]}",
+            f"{total - number:,} of {total:,} words {verbs[0]} in {self.path}; {verbs[1]}",
         )
 
 
@@ -233,7 +233,7 @@ def _read_safetensors(vectors: Vectors, progress: Progress) -> None:
         _fill(vectors, stored.map(stream), progress)
 
 
-def _choose_array(vectors: Vectors, arrays: dict[str, Stored]) -> str:
+def _choose_array(vectors: Vectors, arrays: dict[str, ArrayPlace]) -> str:
     if "embeddings" in arrays:
         return "embeddings"
     # Types that cannot be read count too, so that the error is about the type.

@@ -20,7 +20,7 @@ def remember(model: Any, store: Store, module: str) -> None:
 def origin(model: Any) -> Store | None:
     """Return the store of a model, or None if ``rnnspec.build`` did not make it."""
     try:
-        found = _BY_MODEL.get(model)
+        store = _BY_MODEL.get(model)
     except TypeError:  # it allows no weak reference, so it is not a model
-        found = None
-    return found or _BY_MODULE.get(str(type(model).__module__))
+        store = None
+    return store or _BY_MODULE.get(str(type(model).__module__))

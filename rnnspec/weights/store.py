@@ -6,17 +6,16 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.arguments import received
-from rnnspec.backends.kept import ModelArrays
+from rnnspec.backends.model_files import ModelArrays
 from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Param, params
 from rnnspec.slots import Slot, pack, shape_in, unpack
-from rnnspec.weights.given import KEPT, ArrayError, as_kept, real_array
+from rnnspec.weights.caller_arrays import MODEL_DTYPES, ArrayError, real_array, round_to_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import FrameworkArrays
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -88,14 +87,14 @@ class Store:
         """
         return self.gather(self._arrays_of(model))
 
-    def gather(self, kept: Kept) -> dict[str, Array]:
-        """Return all canonical arrays in ``kept``.
+    def gather(self, arrays: FrameworkArrays) -> dict[str, Array]:
+        """Return all canonical arrays in ``arrays``.
 
         Raises:
-            UsageError: ``kept`` has another structure.
+            UsageError: ``arrays`` has another structure.
         """
-        _check(self.places, kept)
-        return gather(self.places, kept.get)
+        _check(self.places, arrays)
+        return gather(self.places, arrays.get)
 
     def write(self, model: Any, arrays: Mapping[str, ArrayLike]) -> None:
         """Replace all canonical arrays; the dtype and the device of the model do not change.
@@ -104,22 +103,10 @@ class Store:
             UsageError: the model has another structure, or an array is missing, unknown or does
                 not fit. In this case nothing is written.
         """
-        inside = self._arrays_of(model)
-        types = _check(self.places, inside)
-        _check_names(self.places, arrays)
-        # A framework takes a stacked array as a whole, so its rows are collected.
-        packed: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
-        # Everything is converted before the first array is written.
-        for name, layer, param, slot in self.places:
-            rounded = _round_array(name, param, arrays, types[layer, slot.path])
-            array = pack(param, slot, rounded)
-            packed[layer, slot.path].append((slot.row or 0, array))
-            if slot.addend is not None:
-                packed[layer, slot.addend].append((0, np.zeros_like(array)))
-        for (layer, path), rows in packed.items():
-            in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
-            whole = np.stack(in_order) if len(rows) > 1 else in_order[0]
-            inside.runtime.put(inside.model, layer, path, whole)
+        inside, places = self._arrays_of(model), self.places
+        types = _check(places, inside)
+        _check_names(places, arrays)
+        _put(inside, places, arrays, types)
 
     def read_one(self, model: Any, name: str) -> Array:
         """Return a copy of one canonical array.
@@ -127,9 +114,9 @@ class Store:
         Raises:
             UsageError: the name is unknown, or the array in the model does not fit.
         """
-        kept, place = self._arrays_of(model), self._place(name)
-        _check_each((place,), kept)
-        return gather((place,), kept.get)[name]
+        arrays, place = self._arrays_of(model), self._place(name)
+        _check_each((place,), arrays)
+        return gather((place,), arrays.get)[name]
 
     def write_one(self, model: Any, name: str, array: Array) -> None:
         """Replace one canonical array, and leave the others unchanged.
@@ -137,20 +124,8 @@ class Store:
         Raises:
             UsageError: the name is unknown, or the array does not fit.
         """
-        inside, place = self._arrays_of(model), self._place(name)
-        _, layer, param, slot = place
-        types = _check_each((place,), inside)
-        packed = pack(
-            param, slot, _round_array(name, param, {name: array}, types[layer, slot.path])
-        )
-        # The other rows of a stacked array belong to other canonical arrays.
-        if slot.row is not None:
-            stacked = inside.get(layer, slot.path)
-            stacked[slot.row] = packed
-            packed = stacked
-        inside.runtime.put(inside.model, layer, slot.path, packed)
-        if slot.addend is not None:
-            inside.runtime.put(inside.model, layer, slot.addend, np.zeros_like(packed))
+        inside, places = self._arrays_of(model), (self._place(name),)
+        _put(inside, places, {name: array}, _check_each(places, inside))
 
     def _place(self, name: str) -> Place:
         place = next((place for place in self.places if place[0] == name), None)
@@ -167,13 +142,13 @@ class Store:
         return ModelArrays(runtime, inner)
 
 
-def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
-    """Return canonical arrays by name; ``kept(layer, path)`` gives those of the framework."""
+def gather(places: Iterable[Place], get: Callable[[str, str], Array]) -> dict[str, Array]:
+    """Return canonical arrays by name; ``get(layer, path)`` gives those of the framework."""
     arrays = {}
     for name, layer, param, slot in places:
-        array = kept(layer, slot.path)
+        array = get(layer, slot.path)
         if slot.addend is not None:
-            array = array + kept(layer, slot.addend)
+            array = array + get(layer, slot.addend)
         arrays[name] = unpack(param, slot, array if slot.row is None else array[slot.row])
     return arrays
 
@@ -181,20 +156,46 @@ def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[s
 Types = dict[tuple[str, str], str]
 
 
-def _check(places: tuple[Place, ...], kept: Kept) -> Types:
+def _put(
+    inside: ModelArrays,
+    places: tuple[Place, ...],
+    arrays: Mapping[str, ArrayLike],
+    types: Types,
+) -> None:
+    """Replace the arrays of a model at some places."""
+    packed: dict[tuple[str, str], Array] = {}
+    # Everything is converted before the first array is written.
+    for name, layer, param, slot in places:
+        key = (layer, slot.path)
+        array = pack(param, slot, _round_array(name, param, arrays, types[key]))
+        if slot.row is None:
+            packed[key] = array
+        else:
+            # The other rows of a stacked array belong to other canonical arrays.
+            packed[key] = packed[key] if key in packed else inside.get(*key)
+            packed[key][slot.row] = array
+        if slot.addend is not None:
+            packed[layer, slot.addend] = np.zeros_like(packed[key])
+    for (layer, path), array in packed.items():
+        inside.runtime.put(inside.model, layer, path, array)
+
+
+def _check(places: tuple[Place, ...], arrays: FrameworkArrays) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, path) for _, layer, _, slot in places for path in slot.paths}
-    left = [f"unexpected: {name} of {shape}" for name, shape in kept.other_shapes(known).items()]
-    return _check_each(places, kept, left)
+    left = [f"unexpected: {name} of {shape}" for name, shape in arrays.other_shapes(known).items()]
+    return _check_each(places, arrays, left)
 
 
-def _check_each(places: tuple[Place, ...], kept: Kept, left: Iterable[str] = ()) -> Types:
+def _check_each(
+    places: tuple[Place, ...], arrays: FrameworkArrays, left: Iterable[str] = ()
+) -> Types:
     types: Types = {}
     missing, unfit = list[str](), list[str]()
-    for place, path in ((each, path) for each in places for path in each[3].paths):
+    for place, path in ((p, path) for p in places for path in p[3].paths):
         name, layer, *_ = place
         try:
-            types[layer, path] = _dtype(place, path, kept)
+            types[layer, path] = _dtype(place, path, arrays)
         except LookupError:
             missing.append(f"missing: {name} (at {layer}.{path})")
         except _UnfitError as error:
@@ -209,7 +210,7 @@ class _UnfitError(Exception):
     """An array of a model does not fit; the text says why."""
 
 
-def _dtype(place: Place, path: str, kept: Kept) -> str:
+def _dtype(place: Place, path: str, arrays: FrameworkArrays) -> str:
     """Return the dtype of the array at one path of a place.
 
     Raises:
@@ -217,14 +218,14 @@ def _dtype(place: Place, path: str, kept: Kept) -> str:
         _UnfitError: the array does not fit.
     """
     name, layer, param, slot = place
-    actual = kept.array_type(layer, path)
+    actual = arrays.array_type(layer, path)
     expected = shape_in(param, slot)
     # A stacked array has an extra leading axis.
     shape = actual.shape if slot.row is None else actual.shape[1:]
     if shape != expected or (slot.row is not None and actual.shape[0] <= slot.row):
         raise _UnfitError(f"{name}: expected the shape {expected} in the model, received {shape}")
-    if actual.dtype not in KEPT:
-        types = ", ".join(KEPT)
+    if actual.dtype not in MODEL_DTYPES:
+        types = ", ".join(MODEL_DTYPES)
         dtype = actual.dtype or "an array without data (on the device meta)"
         raise _UnfitError(f"{name}: expected one of the types {types}, received {dtype}")
     return actual.dtype
@@ -249,6 +250,6 @@ def _join_problems(problems: list[str]) -> str:
 
 def _round_array(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:
     try:
-        return as_kept(real_array(lambda: arrays[name], param.shape), dtype)
+        return round_to_model(real_array(lambda: arrays[name], param.shape), dtype)
     except ArrayError as error:
         raise UsageError(f"{name}: {error}") from None

@@ -19,15 +19,14 @@ from rnnspec import pipeline, saving
 from rnnspec.backends import form_named, get
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.backends.c.arrays import stored_arrays
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.names import activation
-from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.ir.forms import Form
 from rnnspec.source.environment import environment
 from rnnspec.words import Activation
 
-TARGETS = get("c").targets
 LAYERS = """
 version: 1
 name: net
@@ -255,7 +254,7 @@ ROUNDED = {
 def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str) -> None:
     program, backend = pipeline.program(rnnspec.loads(text)), get("c")
     exact = rnnspec.build(program.spec, "c", seed=1, target=target)
-    options = SourceOptions(target=target, quantize="int8")
+    options = {"target": target, "quantize": "int8"}
     generated = pipeline.generate(program, backend, "inference", options)
     arrays, rounded = generated.store.read(exact), pipeline.instantiate(generated, drawn=False)
     generated.store.write(rounded, arrays)
@@ -325,7 +324,7 @@ def test_files_are_compared_within_the_longest_sequence(
 ) -> None:
     program = pipeline.program(rnnspec.loads(FAR % dilation))
     output = Output(tmp_path / "net")
-    options = SourceOptions(max_steps=most)
+    options = {"max_steps": most} if most else {}
     built = build_model(program, get("c"), "inference", 1, output, options=options)
     assert built.equal
     with pytest.raises(UsageError, match=f"expected {dilation + 1} to {most or 2404} steps"):

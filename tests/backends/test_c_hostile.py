@@ -16,7 +16,7 @@ from small_networks import with_names
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
-from rnnspec.backends.contract import SourceOptions
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.comparison.strategies import sample, spec_text, specs
 
 FLAGS = "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror"
@@ -90,7 +90,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             for path in map(folder.joinpath, drawn)
             if not refusals(get("c"), pipeline.program(path).network, form_named(form))
         ]
-        for path, target in zip(covering(offered), cycle(get("c").targets)):
+        for path, target in zip(covering(offered), cycle(TARGETS)):
             name = f"{form}_{path.stem}"
             spec = rnnspec.loads(spec_text(drawn[path.name] | {"name": name}))
             sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form, target=target))
@@ -139,7 +139,7 @@ def layouts() -> dict[str, str]:
         ]
     ):
         spec = rnnspec.loads(text.replace("NAME", f"net_{number}"))
-        options = SourceOptions(target=target, quantize=quantize)
+        options = {"target": target, **({"quantize": quantize} if quantize else {})}
         source = pipeline.generate(pipeline.program(spec), get("c"), form_named(form), options)
         sources[spec.name] = source.text
     return sources

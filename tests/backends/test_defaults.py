@@ -11,7 +11,7 @@ from rnnspec.backends.jax.emit import DEFAULTS as JAX
 from rnnspec.backends.keras.defaults import DEFAULTS as KERAS
 from rnnspec.backends.torch.emit import DEFAULTS as TORCH
 
-# Arguments for features that the language lacks, with the value that switches each of them off.
+# Arguments for features that are not supported, with the value that switches each of them off.
 INERT_IN_KERAS: dict[str, object] = {
     "activity_regularizer": None,
     "autocast": True,

@@ -14,7 +14,7 @@ from offered import import_later
 from pydantic_core import PydanticCustomError
 
 import rnnspec
-from rnnspec.backends import get, taken_names
+from rnnspec.backends import get, reserved_names
 from rnnspec.backends.keras.emit import SHALLOW, recursion
 from rnnspec.ir import forms
 from rnnspec.pipeline import program
@@ -337,7 +337,7 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(form: Form) -> Non
         assert operations - known - further
         for name in operations - known - further:
             with pytest.raises(PydanticCustomError):
-                check_layer_name(name, taken_names())
+                check_layer_name(name, reserved_names())
 
 
 def test_operations_beside_layers_count_in_the_recursion_of_keras() -> None:

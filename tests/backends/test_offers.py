@@ -10,19 +10,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import typer
 from offered import able, registered, require, require_all, shipped
+from toy import emit as toy_emit
 from toy.backend import TOY
 
 import rnnspec
 import rnnspec_conformance
 from rnnspec import backends, pipeline
 from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
-from rnnspec.backends.contract import Runtime
+from rnnspec.backends.contract import Option, Runtime, SourceOptions
+from rnnspec.cli.commands.codegen import codegen
+from rnnspec.cli.options import takes_source_options
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend, Need
+    from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Network
+    from rnnspec.source.code import Source
 
 PACKAGE = Path(rnnspec.__file__).parent
 CONFORMANCE = Path(rnnspec_conformance.__file__).parent
@@ -209,13 +216,65 @@ def test_a_runtime_has_the_methods_that_its_record_offers(name: str) -> None:
         "step": "step" in backend.forms,
         **dict.fromkeys(("save", "reload"), bool(backend.files)),
         **dict.fromkeys(("open_original", "output", "scale"), bool(backend.suffix)),
-        "quantizes": bool(backend.quantized),
-        "quantize": bool(backend.quantized) and not backend.quantizes_source,
-        "unite": bool(backend.single_file),
+        "quantizes": backend.option("quantize") is not None,
+        "quantize": backend.option("quantize") is not None and not backend.quantizes_source,
+        "unite": any(option.suffix for option in backend.options),
     }
     own = type(backend.runtime)
     has = {method: getattr(own, method) is not getattr(Runtime, method) for method in offers}
     assert has == offers
+
+
+TINT = Option(
+    name="tint_shade",
+    words="write source in a shade",
+    help="the shade",
+    kind=str,
+    values=("light", "dark"),
+    metavar="SHADE",
+    refusal=lambda network, form, shade: f"{network.name} is {form}" if shade == "dark" else "",
+)
+
+
+@pytest.fixture
+def emitted(monkeypatch: pytest.MonkeyPatch) -> list[SourceOptions]:
+    """Give the toy an option, and return the options with which its emitter was called."""
+    calls = list[SourceOptions]()
+
+    def emit(network: Network, form: Form, options: SourceOptions) -> Source:
+        calls.append(options)
+        return toy_emit.emit(network, form, options)
+
+    monkeypatch.setattr(toy_emit, "EMITTER", replace(toy_emit.EMITTER, emit=emit))
+    monkeypatch.setitem(BACKENDS, "toy", replace(TOY, options=(TINT,)))
+    return calls
+
+
+def test_an_option_needs_only_the_record_that_declares_it(
+    emitted: list[SourceOptions], tmp_path: Path
+) -> None:
+    spec, path = rnnspec.loads(TAKEN), tmp_path / "taken.yaml"
+    path.write_text(TAKEN)
+    rnnspec.codegen(spec, "toy", tint_shade="light")
+    rnnspec.codegen(spec, "toy", tint_shade=None)
+    rnnspec.build(spec, "toy", tint_shade="light")
+    app = typer.Typer()
+    app.command()(takes_source_options(codegen.__wrapped__))  # type: ignore[attr-defined]
+    call = typer.main.get_command(app)
+    # It chooses the backend, too.
+    call([str(path), "--tint-shade", "light"], standalone_mode=False)
+    light = {"tint_shade": "light"}
+    assert emitted == [light, {}, light, light]
+    with pytest.raises(UsageError, match=r"keras cannot write source in a shade; toy can$"):
+        call([str(path), "-b", "keras", "--tint-shade", "light"], standalone_mode=False)
+    with pytest.raises(UsageError, match=r"tint_shade: keras cannot write .* shade; toy can$"):
+        rnnspec.codegen(spec, "keras", tint_shade="light")
+    with pytest.raises(UsageError, match=r"tint_shade: taken is inference$"):
+        rnnspec.codegen(spec, "toy", tint_shade="dark")
+    with pytest.raises(UsageError, match=r"unknown tint_shade 'red'; expected light or dark$"):
+        rnnspec.codegen(spec, "toy", tint_shade="red")
+    with pytest.raises(TypeError, match=r"^codegen\(\) got an unexpected keyword .* 'shade'$"):
+        rnnspec.codegen(spec, "toy", shade="light")
 
 
 NAMES = {each.name for each in shipped()}
@@ -273,7 +332,15 @@ def test_backends_do_not_know_each_other(name: str) -> None:
 
 
 def test_an_import_of_another_backend_is_found() -> None:
-    modules = ("contract.Slots", "keras", "keras.slots", "kept.Kept", "kept", "get", "torch.slots")
+    modules = (
+        "contract.Slots",
+        "keras",
+        "keras.slots",
+        "model_files.FrameworkArrays",
+        "model_files",
+        "get",
+        "torch.slots",
+    )
     found = foreign("torch", [f"rnnspec.backends.{each}" for each in modules])
     assert [each.removeprefix("rnnspec.backends.") for each in found] == [
         *("keras", "keras.slots", "get")

@@ -47,8 +47,8 @@ def is_equal(spec: Any) -> None:
     assert report.equal, report.differences
 
 
-def test_the_gallery(gallery_spec: Path) -> None:
-    is_equal(gallery_spec)
+def test_the_gallery(covering_spec: Path) -> None:
+    is_equal(covering_spec)
 
 
 def test_random_specs() -> None:

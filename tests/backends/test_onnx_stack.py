@@ -253,7 +253,7 @@ def test_a_tied_kernel_is_that_of_the_rounded_embedding(tmp_path: Path) -> None:
     text = text.replace("{pooling: mean}", "{pooling: none, units: 900, tied: true}")
     path = tmp_path / "net.onnx"
     built = build_model(
-        pipeline.reads(text), get("onnx"), seed=1, output=Output(path, quantize="int8")
+        pipeline.reads(text), get("onnx"), seed=1, output=Output(path), options={"quantize": "int8"}
     )
     assert built.equal[1] == "quantized to int8: embedding_1 and lstm_1; not dense_1"
     # One array for both, in bytes.

@@ -6,7 +6,7 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 import rnnspec
-from rnnspec.backends import get, taken_names
+from rnnspec.backends import get, reserved_names
 from rnnspec.ir import forms
 from rnnspec.pipeline import program
 from rnnspec.spec.names import check_layer_name
@@ -44,4 +44,4 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
     assert there
     for name in there:
         with pytest.raises(PydanticCustomError):
-            check_layer_name(name, taken_names())
+            check_layer_name(name, reserved_names())

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import rnnspec
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.completers import network_names
 from rnnspec.errors import SpecError
@@ -30,7 +30,7 @@ def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) 
     assert (ran.code, ran.err) == (0, "")
     assert entries() == {"classifier.yaml", "rnnspec.schema.json"}
     assert Path("classifier.yaml").read_text().splitlines()[0] == MODELINE
-    assert Path("rnnspec.schema.json").read_text() == json_schema.text(taken_names())
+    assert Path("rnnspec.schema.json").read_text() == json_schema.text(reserved_names())
     assert ran.out.splitlines() == [
         "wrote classifier.yaml",
         "wrote rnnspec.schema.json, for completion and checks in editors",
@@ -93,7 +93,7 @@ def test_the_schema_goes_beside_the_spec(run: Run, entries: Run) -> None:
 
 
 def test_a_schema_that_is_there_stays(run: Run) -> None:
-    Path("rnnspec.schema.json").write_text(json_schema.text(taken_names()))
+    Path("rnnspec.schema.json").write_text(json_schema.text(reserved_names()))
     assert "schema" not in run("init").out
     Path("rnnspec.schema.json").write_text("{}")
     out = run("init", "other").out
@@ -194,10 +194,10 @@ def test_a_disk_with_room_for_the_spec_alone(run: Run, entries: Run) -> None:
 
 def test_a_schema_of_the_same_text_is_current(run: Run) -> None:
     Path("rnnspec.schema.json").write_bytes(
-        json_schema.text(taken_names()).replace("\n", "\r\n").encode()
+        json_schema.text(reserved_names()).replace("\n", "\r\n").encode()
     )
     assert "schema" not in run("init").out
-    Path("rnnspec.schema.json").write_text(json_schema.text(taken_names()) + " ")
+    Path("rnnspec.schema.json").write_text(json_schema.text(reserved_names()) + " ")
     assert "is not the schema of this version" in run("init", "other").out
 
 

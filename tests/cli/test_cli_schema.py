@@ -9,7 +9,7 @@ from typing import Any
 
 from offered import shipped
 
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.spec import json_schema
 
 Run = Callable[..., Any]
@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 def test_it_prints_the_schema_and_nothing_else(run: Run) -> None:
     ran = run("schema")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == json_schema.text(taken_names())
+    assert ran.out == json_schema.text(reserved_names())
     assert json.loads(ran.out)["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
@@ -32,14 +32,14 @@ def test_two_processes_print_the_same(python: Run) -> None:
 def test_it_writes_a_file_and_replaces_none_unasked(run: Run, entries: Run) -> None:
     ran = run("schema", "-o", "x.json")
     assert (ran.code, ran.out, ran.err) == (0, "wrote x.json\n", "")
-    assert Path("x.json").read_text() == json_schema.text(taken_names())
+    assert Path("x.json").read_text() == json_schema.text(reserved_names())
     Path("x.json").write_text("mine")
     ran = run("schema", "-o", "x.json")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "x.json: error: already exists; use --force to replace it\n"
     assert Path("x.json").read_text() == "mine"
     assert run("schema", "-o", "x.json", "--force").code == 0
-    assert Path("x.json").read_text() == json_schema.text(taken_names())
+    assert Path("x.json").read_text() == json_schema.text(reserved_names())
     assert entries() == {"x.json"}
 
 

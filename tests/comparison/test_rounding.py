@@ -70,7 +70,9 @@ def test_bounds_of_a_small_network_are_below_a_constant_and_others_grow() -> Non
     network = pipeline.reads(AMPLIFYING).network
     given = Case.of(pipeline.reads(AMPLIFYING), 0, "float64")
     arrays = draw_scaled(network, 0)
-    full = Case(given.program, 0, "float32", arrays, given.batch, given=False, truth=given.truth)
+    full = Case(
+        given.program, 0, "float32", arrays, given.batch, batch_is_own=False, truth=given.truth
+    )
     assert max(full.bounds(0.0).values()) > 1e-5
     # Parity makes the arrays smaller until rounding explains little.
     assert max(Case.of(given.program, 0, "float32").bounds(0.0).values()) <= 1e-5

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, get
-from rnnspec.backends.kept import weights_in
+from rnnspec.backends.model_files import weights_in
 from rnnspec.errors import UsageError
 from rnnspec.importing.kinds import kind_of, output_for
 from rnnspec.importing.run import take

@@ -146,7 +146,7 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
         "dense_1: the class 'mine>Dense' is not Keras's own",
         lambda c: layer(c, "dense_1").update(registered_name="mine>Dense"),
     ),
-    ("the language lacks Python code", add_lambda),
+    ("rnnspec does not support Python code", add_lambda),
     ("model: expected outputs, received 'dense_2'", lambda c: c["config"]["layers"].pop()),
     ("model: expected outputs", lambda c: layer(c, "dense_2").update(name="final")),
     (

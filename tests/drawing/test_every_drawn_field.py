@@ -8,9 +8,13 @@ from typing import get_args
 import pytest
 from test_every_field import CORPUS, FIELDS, SEEN, parts, with_value
 
+from rnnspec.drawing.formats import plain_text
+from rnnspec.drawing.layout.build import scene
+from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
-from rnnspec.ir.nodes import Cell, Input, Layer, Network
+from rnnspec.drawing.writers import mermaid, svg, tikz
+from rnnspec.ir.nodes import Cell, Dropout, Input, Layer, Network
 
 INITIAL = "the values before training are no part of the structure"
 UNDRAWN = {
@@ -66,3 +70,30 @@ def test_every_kind_of_node_is_in_some_picture() -> None:
     seen = {type(node) for program in CORPUS for _, node in parts(program.network)}
     assert {*get_args(Layer), *get_args(Input), *get_args(Cell)} <= seen
     assert set(UNDRAWN) <= set(FIELDS)
+
+
+@pytest.mark.parametrize("kind", get_args(Layer), ids=lambda kind: kind.__name__)
+def test_a_kind_of_layer_has_one_look_in_all_pictures(kind: type[Layer]) -> None:
+    network, layer = min(
+        (
+            (program.network, layer)
+            for program in CORPUS
+            for layer in program.network.layers
+            if isinstance(layer, kind)
+        ),
+        key=lambda pair: len(pair[0].layers),
+    )
+    appearance = look(layer)
+    options = Options(form="folded")  # its nodes have room for a word, and never for a sentence
+    shapes = scene(network, options)
+    drawing, typeset, flowchart = svg.svg(shapes), tikz.tikz(shapes), mermaid.mermaid(network)
+    terminal = plain_text(network, options, unicode=True).split()
+    assert {*appearance.kind.split()} <= {*terminal}
+    assert svg.escape(appearance.kind) in drawing
+    assert tikz.escape(appearance.kind) in typeset
+    assert mermaid.escape(appearance.kind) in flowchart
+    if kind is not Dropout:
+        assert appearance.short in " ".join(terminal)
+        assert f">{svg.escape(appearance.word)}" in drawing
+        assert rf"\selectfont {tikz.escape(appearance.word)}" in typeset
+        assert f":::{appearance.role}" in flowchart

@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     Keras numbers its layers anew, as in a process that runs one page.
     """
     if keras := sys.modules.get("keras"):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     known = set(sys.modules)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from backends.test_onnx import is_equal
 from conftest import GALLERY
 from covering import covering
 from forms.test_equal import BOTH, computes_the_same
@@ -29,6 +30,10 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.needs(*BOTH)
 def test_source_for_inference_computes_the_same(spec: Path, backend: str) -> None:
     computes_the_same(pipeline.read(spec), backend)
+
+
+def test_onnx_is_equal_in_single_precision(spec: Path) -> None:
+    is_equal(spec)
 
 
 @pytest.mark.needs(STEP)

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
-from rnnspec.cli.kinship import is_foreign
+from rnnspec.cli.inputs import is_foreign
 from rnnspec.diff import diff
 from rnnspec.errors import SpecError, render_problem
 from rnnspec.lint.rules import CODES

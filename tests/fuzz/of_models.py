@@ -75,7 +75,9 @@ def _wholes() -> list[Path]:
 
 def _header() -> Path:
     program = pipeline.reads(SPEC)
-    generated = pipeline.generate(program, backends.single_file(backends.get("c")))
+    options = {"single_header": True}
+    backend = backends.get("c").with_options(options)
+    generated = pipeline.generate(program, backend, options=options)
     model = pipeline.instantiate(generated, drawn=False)
     saving.write(generated, model, Path(), SPEC)
     return Path("whole.h")

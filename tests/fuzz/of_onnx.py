@@ -15,7 +15,7 @@ from fuzz.breaking import broken_bytes
 from rnnspec import pipeline
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.kinds import output_for
-from rnnspec.importing.to_files import import_file
+from rnnspec.importing.run import import_file
 from rnnspec.weights.initial import draw_scaled
 
 ROOT = Path(__file__).parents[2]

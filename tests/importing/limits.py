@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from rnnspec.errors import RnnspecError
-from rnnspec.importing.to_files import import_file
+from rnnspec.importing.run import import_file
 
 LIMIT = 2**30
 

@@ -13,8 +13,7 @@ from rnnspec.comparison.verify import case_of
 from rnnspec.errors import ModelError
 from rnnspec.importing.assemble import Taken
 from rnnspec.importing.original import _distances, _padded_at_end
-from rnnspec.importing.run import take
-from rnnspec.importing.to_files import ImportedFile, import_file
+from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
 
 onnx: Any = import_later("onnx")

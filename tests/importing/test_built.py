@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from rnnspec import backends, pipeline, saving
-from rnnspec.backends.kept import weights_in
+from rnnspec.backends.model_files import weights_in
 from rnnspec.backends.needs import FILES
 from rnnspec.errors import BackendError, ModelError, UsageError
 from rnnspec.files.arrays import read_metadata
@@ -105,7 +105,7 @@ def check(taken: Taken, text: str, arrays: dict[str, Any]) -> None:
 
 
 def largest(compared: Compared) -> float:
-    match = re.match(r"largest difference (\S+) in forward", compared.found)
+    match = re.match(r"largest difference (\S+) in forward", compared.outcome)
     assert match, compared
     return float(match[1])
 

@@ -90,6 +90,31 @@ def test_masks_leave_out_padding(name: str) -> None:
     assert "equal on the example and random inputs" in model.compared
 
 
+@pytest.mark.parametrize("name", traced.SELECTED)
+def test_lengths_without_packing_leave_out_padding(name: str) -> None:
+    pool, text = traced.SELECTED[name]
+    model = rnnspec.from_torch(traced.Selected(pool), traced.padded_tokens())
+    assert "mask_zero: true" in model.spec.document.text
+    assert text in model.spec.document.text
+    assert model.inferred == ("padding is token 0; the module takes lengths",)
+    assert "equal on the example and random inputs" in model.compared
+
+
+def test_a_convolution_may_read_zeros_at_padding() -> None:
+    module = traced.Selected(traced.behind_convolution)
+    model = rnnspec.from_torch(module, traced.padded_tokens())
+    assert "{type: conv, name: conv, filters: 4, kernel_size: 3, padding: same}" in (
+        model.spec.document.text
+    )
+
+
+@pytest.mark.parametrize("name", traced.PARTS)
+def test_parts_of_tensors_are_taken(name: str) -> None:
+    # Each is compared with its module, too.
+    make, text = traced.PARTS[name]
+    assert text in rnnspec.from_torch(make()).spec.document.text
+
+
 def test_lengths_may_be_counted() -> None:
     models = [rnnspec.from_torch(traced.counted(count)) for count in traced.COUNTS.values()]
     (text,) = {model.spec.document.text for model in models}

@@ -174,15 +174,15 @@ ALWAYS: dict[str, tuple[Make, str]] = {
     ),
     "a state of a stack": (
         lambda x: of.RNN([cell("GRU"), cell("GRU")], return_state=True)(x)[1],
-        "rnn.*: its output 1 is used; the language passes on the first, that of the last cell",
+        "rnn.*: its output 1 is used; rnnspec passes on the first, that of the last cell",
     ),
     "a state of one direction": (
         lambda x: of.Bidirectional(of.GRU(4, return_state=True))(x)[1],
-        "bidirectional.*: its output 1 is used; the language passes on the first, the merged",
+        "bidirectional.*: its output 1 is used; rnnspec passes on the first, the merged",
     ),
     "both states": (
         lambda x: of.Dense(2)(of.Concatenate()(of.LSTM(4, return_state=True)(x)[1:])),
-        r"concatenate\S*: reads the hidden state h and the cell state c of lstm\S*; the language",
+        r"concatenate\S*: reads the hidden state h and the cell state c of lstm\S*; rnnspec",
     ),
     "both directions": (
         lambda x: of.Concatenate()(of.Bidirectional(of.GRU(4), merge_mode=None)(x)),
@@ -190,7 +190,7 @@ ALWAYS: dict[str, tuple[Make, str]] = {
     ),
     "attention to itself": (
         lambda x: of.Attention()([x, x]),
-        r"^model: error: attention\S*: cannot carry over [^\n]*: the language lacks attention \S*$",
+        r"^model: error: attention\S*: cannot [^\n]*: rnnspec does not support attention \S*$",
     ),
     "a sum with itself": (
         lambda x: of.Add()([sequence()(x)] * 2),
@@ -198,7 +198,7 @@ ALWAYS: dict[str, tuple[Make, str]] = {
     ),
     "a layer called twice": (
         lambda x: call_twice(sequence(), x),
-        r"lstm\S*: called 2 times, with the same weights; the language shares none",
+        r"lstm\S*: called 2 times, with the same weights; rnnspec does not support that",
     ),
     "another step": (
         lambda x: sequence()(x)[:, -2],
@@ -210,7 +210,7 @@ ALWAYS: dict[str, tuple[Make, str]] = {
     ),
     "another operation": (
         lambda x: of.LSTM(4)(x) - 1.0,
-        r"subtract\S*: cannot carry over the operation keras.ops.subtract: the language has",
+        r"subtract\S*: cannot carry over the operation keras.ops.subtract: rnnspec supports",
     ),
 }
 

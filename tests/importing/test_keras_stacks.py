@@ -1,4 +1,4 @@
-"""Stacks around recurrent layers, as people build them in Keras, and what the language lacks."""
+"""Stacks around recurrent layers, as people build them in Keras, and what is not supported."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def outputs_by_key() -> Any:
 
 def outputs_by_layer() -> Any:
     # Otherwise the layer without a name may be dense_1, by the models that were made before.
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
 
     def make(x: Any) -> Any:
         x = of.Dropout(0.1)(of.LSTM(4)(x))
@@ -456,7 +456,7 @@ head: {units: 2}
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
 @pytest.mark.parametrize("make", STACKS, ids=lambda make: make.__name__)
 def test_a_stack(make: Make) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = drawn(make())
     found = rnnspec.from_keras(model, "net")
     text, _, expected = found.spec.document.text.partition("expect: ")
@@ -482,7 +482,7 @@ REMARKS: dict[Make, tuple[str, ...]] = {
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
 @pytest.mark.parametrize("make", REMARKS, ids=lambda make: make.__name__)
 def test_what_the_language_says_otherwise(make: Make) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     found = rnnspec.from_keras(make())
     assert found.remarks[:-1] == REMARKS[make]
 
@@ -499,7 +499,7 @@ def test_settings_without_effect_are_left_out() -> None:
 
 
 def test_each_output_has_the_rounding_of_its_own() -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     model = outputs_by_layer()
     price = model.get_layer("price")
     price.set_weights([np.zeros_like(array) for array in price.get_weights()])
@@ -514,7 +514,7 @@ CONV = layer("Conv1D", filters=2, kernel_size=[2], strides=[1])
 @pytest.mark.parametrize(
     ("layers", "wanted"),
     [
-        ([changed(CONV, groups=3)], "conv1d.groups: expected 1, received 3; each filter"),
+        ([changed(CONV, groups=3)], "conv1d.groups: expected 1, received 3; rnnspec does not"),
         ([changed(CONV, data_format="channels_first")],
          "conv1d.data_format: expected 'channels_last', received 'channels_first'"),
         ([changed(CONV, padding="full")],
@@ -532,7 +532,7 @@ CONV = layer("Conv1D", filters=2, kernel_size=[2], strides=[1])
         ([layer("ZeroPadding1D", padding=[1, 1])],
          "zeropadding1d: expected a convolution or a pooling of windows behind it, received lstm"),
         ([layer("ZeroPadding1D", padding=[1, 1]), layer("AveragePooling1D", pool_size=3)],
-         "zeropadding1d: adds zeros that averagepooling1d counts; the language counts no padding"),
+         "zeropadding1d: adds zeros that averagepooling1d counts; rnnspec counts no padding"),
         ([layer("ZeroPadding1D", padding=[1, 1]), layer("MaxPooling1D", pool_size=3)],
          "zeropadding1d: adds zeros that maxpooling1d counts"),
         ([layer("BatchNormalization", axis=1)],
@@ -552,11 +552,11 @@ CONV = layer("Conv1D", filters=2, kernel_size=[2], strides=[1])
         ([layer("ELU", alpha=2.0)], "elu.alpha: expected 1.0 or 1, received 2.0"),
         ([layer("PReLU")], "prelu: cannot carry over a layer of the class 'PReLU'"),
         ([MASKING, CONV], "masking: sets padding to zero, for layers that have no mask; expected"),
-        ([MASKING, SEQUENCE, CONV], "conv1d: reads padding, since Keras has no mask here, and the"),
+        ([MASKING, SEQUENCE, CONV], "conv1d: reads padding, since Keras has no mask here, and"),
         ([MASKING, SEQUENCE, layer("MaxPooling1D")],
-         "maxpooling1d: counts padding, since Keras has no mask here; the language does not"),
+         "maxpooling1d: counts padding, since Keras has no mask here; rnnspec does not"),
         ([MASKING, SEQUENCE, layer("Flatten"), DENSE],
-         "flatten: puts padding among the features; the language has no word for it"),
+         "flatten: puts padding among the features; rnnspec does not support that"),
         ([SEQUENCE, layer("Reshape", target_shape=[2, 5])],
          "reshape.target_shape: expected the same shape or a vector, received (2, 5) for (5, 2)"),
     ],
@@ -589,7 +589,7 @@ BRANCHES: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "one layer twice": (
         lambda x: both_ways(of.LSTM(3, name="shared"), x),
-        "shared: called 2 times, with the same weights; the language shares none",
+        "shared: called 2 times, with the same weights; rnnspec does not support that",
     ),
     "a product": (
         lambda x: of.Multiply(name="gate")([x, of.LSTM(3, return_sequences=True)(x)]),
@@ -653,7 +653,7 @@ def without_names(network: nodes.Network) -> nodes.Network:
 def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> None:
     same, refused = 0, set[str]()
     for words in sample(specs(), 8):
-        keras.utils.clear_session()
+        keras.utils.clear_session(free_memory=False)
         wanted = pipeline.program(rnnspec.loads(spec_text(words)))
         model = rnnspec.build(wanted.spec, "keras", seed=1)
         for suffix in (".keras", ".h5"):

@@ -122,7 +122,7 @@ def test_it_stays_as_it_is(keras: Any) -> None:
 def test_both_directions_with_an_initial_forget_bias_that_the_language_lacks(keras: Any) -> None:
     of, drawn = keras.layers, {"unit_forget_bias": False, "bias_initializer": "random_normal"}
     model = keras.Sequential([keras.Input((5, 3)), of.Bidirectional(of.LSTM(2, **drawn))])
-    lost = "the initial forget_bias (layers differ, or the language lacks it)"
+    lost = "the initial forget_bias (layers differ, or rnnspec does not support it)"
     assert lost in rnnspec.from_keras(model).left_out
 
 

@@ -202,7 +202,7 @@ def test_a_file_that_is_read_by_its_graph(
     taken = take(written)
     said = [each for each in taken.imported.inferred if "the spec in the file is not" in each]
     assert [reason in each for each in said] == ([True] if reason else [])
-    assert compare_file(written, taken, lambda _: None).found
+    assert compare_file(written, taken, lambda _: None).outcome
 
 
 def test_broken_bytes(written: Path) -> None:
@@ -226,7 +226,7 @@ def test_text_that_is_not_utf8(written: Path, old: bytes) -> None:
     # The graph has the same values under other names.
     taken = take(written)
     assert taken.text.isascii()
-    assert compare_file(written, taken, lambda _: None).found
+    assert compare_file(written, taken, lambda _: None).outcome
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x08"])

@@ -22,8 +22,7 @@ from offered import import_later
 
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.onnx.decode import read_graph
-from rnnspec.importing.run import take
-from rnnspec.importing.to_files import import_file
+from rnnspec.importing.run import import_file, take
 
 onnx: Any = import_later("onnx")
 

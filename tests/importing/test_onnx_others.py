@@ -31,7 +31,7 @@ from offered import import_later
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.convert.run import convert
-from rnnspec.importing.to_files import import_file
+from rnnspec.importing.run import import_file
 from rnnspec.ir import nodes
 
 import_later("onnxruntime")

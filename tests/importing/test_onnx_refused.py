@@ -146,6 +146,18 @@ REFUSED = {
         TOKENS,
         "Less at c: compares the input with 2; expected the number of padding",
     ),
+    "the sum of all steps": (
+        (
+            f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
+            "s = ReduceSum <keepdims = 0> (i, ZERO)\nu = Unsqueeze (l, LAST)\n"
+            "v = Cast <to = 1> (u)\ny = Div (s, v)"
+        ),
+        TOKENS,
+        (
+            "Div at y: expected the sum of the real steps divided by their number, received that "
+            "of all"
+        ),
+    ),
     "a part of features": (
         f"{STATE}s = Squeeze (h, ZERO)\ny = Slice (s, ZERO, TWO, ONE)",
         FEATURES,

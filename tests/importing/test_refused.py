@@ -26,7 +26,7 @@ __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
     ("layers", "wanted"),
     [
         ([layer("Lambda", function="x"), LSTM], ("lambda: cannot carry over a layer of the class "
-         "'Lambda': the language lacks Python code, which is not run [E701]")),
+         "'Lambda': rnnspec does not support Python code, which is not run [E701]")),
         ([{**LSTM, "registered_name": "mine>LSTM"}],
          "lstm: the class 'mine>LSTM' is not Keras's own, and foreign code is not run [E701]"),
         ([{**LSTM, "module": "os.path"}], "lstm: the class 'os.path.LSTM' is not Keras's own"),
@@ -98,7 +98,7 @@ def test_every_reason_beside_two_inputs_and_outputs() -> None:
     )
     assert [line.removeprefix("model.h5: error: ")[:60] for line in message(path).splitlines()] == [
         "model: expected one input, received 'in' and 'other' [E704]",
-        "join: cannot carry over a layer of the class 'Attention': th",
+        "join: cannot carry over a layer of the class 'Attention': rn",
         "out.stateful: expected False, received True; the state of a ",
     ]
 
@@ -251,7 +251,7 @@ def test_models_inside_models_that_are_refused() -> None:
         deep = nested(deep)
     assert message(written(deep)) == (
         "model.h5: error: inner.inner.inner.inner.inner: cannot carry over a layer of the class "
-        "'Sequential': the language lacks models inside models at this depth [E701]"
+        "'Sequential': rnnspec does not support models inside models at this depth [E701]"
     )
     assert "'mine>Net' is not Keras's own" in message(
         written({**nested(LSTM), "registered_name": "mine>Net"})

@@ -21,8 +21,7 @@ from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import Taken
-from rnnspec.importing.run import take
-from rnnspec.importing.to_files import import_file
+from rnnspec.importing.run import import_file, take
 from rnnspec.importing.torch.pickled import read_pickle
 
 torch = pytest.importorskip("torch")

@@ -593,3 +593,88 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
     "non-zero": lambda x: torch.count_nonzero(x, dim=1),
 }
 """Ways to count the tokens that are no padding."""
+
+
+class Selected(nn.Module):
+    """A classifier of tokens that gets lengths and packs nothing."""
+
+    def __init__(self, pool: Callable[[Any, Any, Any, Any], Any]) -> None:
+        super().__init__()
+        self.emb, self.conv = nn.Embedding(9, 4), nn.Conv1d(4, 4, 3, padding=1)
+        self.rnn, self.score = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 1)
+        self.fc, self.pool = nn.Linear(5, 2), pool
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        return self.fc(self.pool(self, self.rnn(self.emb(x))[0], x, lengths))
+
+
+def real_steps(x: Any, lengths: Any) -> Any:
+    return torch.arange(x.size(1))[None, :] < lengths[:, None]
+
+
+def mean_of_lengths(_: Any, h: Any, x: Any, lengths: Any) -> Any:
+    return (h * real_steps(x, lengths).unsqueeze(-1)).sum(1) / lengths.unsqueeze(1).float()
+
+
+def last_by_gather(_: Any, h: Any, __: Any, lengths: Any) -> Any:
+    last = (lengths - 1).view(-1, 1, 1).expand(h.size(0), 1, h.size(2))
+    return h.gather(1, last).squeeze(1)
+
+
+def max_of_lengths(_: Any, h: Any, x: Any, lengths: Any) -> Any:
+    return h.masked_fill(~real_steps(x, lengths).unsqueeze(-1), -1e38).amax(1)
+
+
+def attention_of_lengths(m: Any, h: Any, x: Any, lengths: Any) -> Any:
+    scores = m.score(h).squeeze(-1).masked_fill(~real_steps(x, lengths), float("-inf"))
+    return (scores.softmax(1).unsqueeze(-1) * h).sum(1)
+
+
+def behind_convolution(m: Any, _: Any, x: Any, __: Any) -> Any:
+    real = (x != 0).unsqueeze(-1)
+    steps = m.conv((m.emb(x) * real).transpose(1, 2)).transpose(1, 2)
+    return (m.rnn(steps)[0] * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+SELECTED: dict[str, tuple[Callable[[Any, Any, Any, Any], Any], str]] = {
+    "mean": (mean_of_lengths, "pooling: mean"),
+    "last": (lambda _, h, x, n: h[torch.arange(x.size(0)), n - 1], "{name: fc, units: 2}"),
+    "last by gather": (last_by_gather, "{name: fc, units: 2}"),
+    "max": (max_of_lengths, "pooling: max"),
+    "attention": (attention_of_lengths, "    attention: {}\n"),
+}
+"""Ways to leave out padding by lengths that are not packed, each with what it is in a spec."""
+
+
+def two_ends(m: Any, x: Any) -> Any:
+    ahead, back = m.rnn(x)[0].split(4, -1)
+    return m.fc(torch.cat((ahead.select(1, -1), back[:, 0]), 1))
+
+
+def sizes_of_states(m: Any, x: Any) -> Any:
+    steps, state = m.rnn(x)
+    return m.fc(steps.reshape(state.size(1), m.fc.weight.size(1)))
+
+
+PARTS: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "sizes of states": (
+        written(sizes_of_states, rnn=nn.GRU(3, 4, batch_first=True), fc=nn.Linear(24, 2)),
+        "pooling: flatten",
+    ),
+    "both ends": (written(two_ends, rnn=both(), fc=nn.Linear(8, 2)), "{name: fc, units: 2}"),
+    "last two": (
+        written(lambda m, x: m.fc(m.rnn(x)[0].narrow(1, -2, 2)), rnn=lstm(), fc=nn.Linear(4, 2)),
+        "{last_steps: 2}",
+    ),
+    "all rows": (
+        written(
+            lambda m, x: m.fc(m.rnn(x)[0].reshape(x.size(0) * x.size(1), -1)).view(
+                x.size(0), x.size(1), -1
+            ),
+            rnn=lstm(),
+            fc=nn.Linear(4, 2),
+        ),
+        "pooling: none",
+    ),
+}
+"""Parts of tensors and other shapes, each with what it is in a spec."""

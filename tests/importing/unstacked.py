@@ -112,15 +112,15 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "ceil mode": (
         behind(nn.MaxPool1d(3, ceil_mode=True)), FIRST,
-        "first: ceil_mode: expected False, or kernel_size 2 and stride 2, where it is 'same'; rec",
+        "first: ceil_mode: expected 0, or windows of 2 steps with a stride of 2, where it is 'sam",
     ),
     "average of padding": (
         behind(nn.AvgPool1d(3, stride=1, padding=1)), FIRST,
-        "first: count_include_pad: expected False, received True: in the language, steps outside",
+        "first: count_include_pad: expected 0, received 1: in the language, steps outside the seq",
     ),
     "padded pool": (
         behind(nn.MaxPool1d(3, padding=1)), FIRST,
-        "first: padding: 1 with kernel_size 3 and stride 3; expected 0, or (kernel_size - 1) / 2",
+        "first: pads: 1 steps before and 1 after a sequence; expected none or 'same' [E703]",
     ),
     "zeros before a pool": (
         behind(nn.Sequential(nn.ZeroPad1d(1), nn.MaxPool1d(3, 1))), FIRST,
@@ -151,7 +151,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
             two_branches, one=nn.Conv1d(3, 2, 1), two=nn.Conv1d(3, 2, 1),
             rnn=nn.GRU(4, 4, batch_first=True),
         ),
-        "m.two(x)", "two: uses the output of an earlier layer again; the language has a chain",
+        "m.two(x)", "two: uses the output of an earlier layer again; rnnspec supports a chain",
     ),
     "other steps": (
         lambda: Written(other_steps, rnn=nn.GRU(3, 3, batch_first=True), score=nn.Linear(3, 1)),

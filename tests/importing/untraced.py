@@ -207,6 +207,18 @@ class TwoLengths(nn.Module):
         return self.two(rnn.pack_padded_sequence(y, others, batch_first=True))[1][-1]
 
 
+class LastOfBoth(nn.Module):
+    """At the last real step, the backward direction has read that step alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = both()
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        h, _ = self.rnn(x)
+        return h[torch.arange(x.size(0)), lengths - 1]
+
+
 class OfPair(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -442,7 +454,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(lambda m, x: torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1), rnn=both()),
         "torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1)",
-        "cat: uses the output of an earlier layer again; the language has a chain",
+        "cat: uses the output of an earlier layer again; rnnspec supports a chain",
     ),
     (
         lambda: Written(backward_first, rnn=nn.GRU(3, 4, bidirectional=True)),
@@ -659,27 +671,32 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Masked(lambda _, h, x: h * (x == 0).unsqueeze(2)),
         "h * (x == 0)",
-        "mul: expected a number in place of the steps of padding, received real steps [E704]",
+        "mul: expected padding that is token 0, or a number in every feature of a step, received",
     ),
     (
         lambda: Masked(lambda _, h, x: h * (x != 0).unsqueeze(1)),
         "h * (x != 0)",
-        "mul: expected a number in place of the steps of padding, received other axes [E704]",
+        "mul: expected a condition with the axes of the tensor, received others [E707]",
     ),
     (
-        lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / (x == 0).sum(1)),
-        "(x == 0).sum(1)",
-        "sum: expected the tokens that are not 0 counted, received those that are [E704]",
+        lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / (x == 0).sum(1, True)),
+        "(h * (x != 0)[..., None]).sum(1) / (x == 0)",
+        "truediv: expected the number of real steps of each sequence, received others [E704]",
     ),
     (
         lambda: Masked(lambda _, h, x: h.sum(1) / (x != 0).sum(1, keepdim=True)),
         "h.sum(1) / ",
-        "truediv: expected the sum of the real steps divided by their number, received a vector",
+        "truediv: expected the sum of the real steps divided by their number, received that of all",
     ),
     (
         lambda: Masked(lambda _, h, x: (h * (x != 0)[..., None]).sum(1) / x.size(1)),
         "(h * (x != 0)",
         "truediv: 'truediv': expected no size beside a vector, received one [E701]",
+    ),
+    (
+        LastOfBoth,
+        "h[torch.arange(x.size(0)), lengths - 1]",
+        "getitem: expected the last step of each sequence, received another one [E704]",
     ),
     (meta, "", "conv.bias: expected numbers, received a tensor of the device 'meta', which has no"),
     (

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnnspec
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema, models
 from rnnspec.words import MEANINGS
 
-VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema(taken_names()))
+VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema(reserved_names()))
 Data = Any
 
 GRU = {"type": "gru", "units": 4}

@@ -15,20 +15,20 @@ from pydantic_core import PydanticCustomError
 
 import rnnspec
 from rnnspec import loads
-from rnnspec.backends import get, taken_names
+from rnnspec.backends import get, reserved_names
 from rnnspec.errors import SpecError, UnsupportedError
-from rnnspec.spec import names, reserved
+from rnnspec.spec import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
 def check_network_name(name: str) -> str:
-    return names.check_network_name(name, taken_names())
+    return names.check_network_name(name, reserved_names())
 
 
 def check_layer_name(name: str) -> str:
-    return names.check_layer_name(name, taken_names())
+    return names.check_layer_name(name, reserved_names())
 
 
 HOSTILE = [
@@ -87,9 +87,9 @@ def test_networks_shadow_no_module_of_python() -> None:
 
 
 def test_the_lists_hold_all_that_the_running_python_has() -> None:
-    assert possible([*keyword.kwlist, *keyword.softkwlist]) <= reserved.KEYWORDS
-    assert possible(sys.stdlib_module_names) <= reserved.STANDARD_LIBRARY
-    assert possible(each.lower() for each in dir(builtins)) <= reserved.BUILTINS
+    assert possible([*keyword.kwlist, *keyword.softkwlist]) <= names.KEYWORDS
+    assert possible(sys.stdlib_module_names) <= names.STANDARD_LIBRARY
+    assert possible(each.lower() for each in dir(builtins)) <= names.BUILTINS
 
 
 @pytest.mark.parametrize("name", ["asynchat", "imp", "distutils", "compression", "annotationlib"])
@@ -126,7 +126,7 @@ def test_networks_shadow_no_package_that_a_framework_requires() -> None:
         for name, owners in metadata.packages_distributions().items()
         if any(re.sub(r"[-_.]+", "-", owner).lower() in met for owner in owners)
     }
-    assert possible(needed) <= reserved.PACKAGES
+    assert possible(needed) <= names.PACKAGES
 
 
 @pytest.mark.parametrize(

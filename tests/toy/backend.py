@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.base import Backend
-from rnnspec.taken_names import TakenNames
+from rnnspec.reserved_names import ReservedNames
 
 TOY = Backend(
     name="toy",
@@ -13,7 +13,7 @@ TOY = Backend(
     templates=Path(__file__).parent,
     forms=("inference",),
     level="forward",
-    taken=TakenNames(in_source=frozenset({"make_zeros", "run_dense", "run_simple"})),
+    taken=ReservedNames(in_source=frozenset({"make_zeros", "run_dense", "run_simple"})),
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from rnnspec.backends.contract import Emitter, SourceOptions
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Dense, Layer, Network, Recurrent, SimpleRNN
 from rnnspec.ir.params import params
@@ -40,18 +41,13 @@ def _call(layer: Any) -> Code:
 
 
 def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:
-    refused = [refusal for layer in network.layers for refusal in _refusals(layer)]
-    if network.outputs:
-        refused.append(Refusal(network.layers[-1].name, "heads", "it has one output"))
-    return tuple(refused)
+    return tuple(refusal for layer in network.layers for refusal in _refusals(layer))
 
 
 def _refusals(layer: Layer) -> list[Refusal]:
-    if layer.source is not None:
-        return [Refusal(layer.name, "pooling", "it has no branches")]
     if isinstance(layer, Dense):
-        refused = {"tied": layer.tied, "activation": not isinstance(layer.activation, str)}
-        return [Refusal(layer.name, key, "its layers are plain") for key in refused if refused[key]]
+        plain = isinstance(layer.activation, str)
+        return [] if plain else [Refusal(layer.name, "activation", "its layers are plain")]
     if not (isinstance(layer, Recurrent) and isinstance(layer.cell, SimpleRNN)):
         return [Refusal(layer.name, "type", f"it has no {text.type_name(layer)}")]
     keys = {"bidirectional": layer.merge, "mask_value": layer.masked, "dropout": layer.dropout}
@@ -59,4 +55,4 @@ def _refusals(layer: Layer) -> list[Refusal]:
     return [Refusal(layer.name, key, "its layers are plain") for key in keys if keys[key]]
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals)
+EMITTER = Emitter(emit=emit, fields=lambda *_: (Fields(""),), refusals=refusals)

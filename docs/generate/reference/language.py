@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.generate.markdown import table
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.spec import json_schema
 
 Schema = dict[str, Any]
@@ -17,11 +17,11 @@ _LARGEST = 10**9
 
 def language_page() -> dict[str, str]:
     """Return the page with every key, and the schema that editors use."""
-    schema = json_schema.json_schema(taken_names())
+    schema = json_schema.json_schema(reserved_names())
     parts = [_section(path, each) for path, each in _mappings("", schema, schema["definitions"])]
     return {
         "reference/keys.md": "\n".join(["# Every key\n", *parts, _values(schema), _DOWNLOAD]),
-        "reference/rnnspec.schema.json": json_schema.text(taken_names()),
+        "reference/rnnspec.schema.json": json_schema.text(reserved_names()),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.spec.json_schema import Schema, json_schema
 from rnnspec.spec.yaml.text import Path
 
@@ -38,7 +38,7 @@ def properties(path: Path, data: Any) -> dict[str, Schema]:
 
 @cache
 def _root() -> Schema:
-    return json_schema(taken_names())
+    return json_schema(reserved_names())
 
 
 def _inside(schema: Any, step: str | int, node: Any) -> Iterator[Any]:

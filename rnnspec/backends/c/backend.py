@@ -1,7 +1,64 @@
-"""The record of the C backend."""
+"""The record of the C backend, and its options."""
 
 from rnnspec.backends.base import Backend
 from rnnspec.backends.c.compiler import command, version
+from rnnspec.backends.contract import QUANTIZE, Option
+from rnnspec.errors import listed
+from rnnspec.ir.forms import Form
+from rnnspec.ir.nodes import Network, least_steps
+
+TARGETS = ("portable", "avx2", "cortex-m")
+"""The kinds of processor; source is for the first one if nobody asks for another."""
+
+
+def _refuse_steps(network: Network, form: Form, steps: int) -> str:
+    """Return why source cannot have a longest sequence, empty if it can."""
+    if form == "step":
+        return "in step form, a sequence may have any number of steps"
+    if network.input.steps is not None:
+        return f"input.length is {network.input.steps:,} already; leave max_steps out"
+    if steps < (least := least_steps(network)):
+        return f"expected at least {least:,}, received {steps:,}"
+    return ""
+
+
+OPTIONS = (
+    QUANTIZE,
+    Option(
+        name="target",
+        words="write source for a target",
+        help=listed(TARGETS, "or"),
+        kind=str,
+        values=TARGETS,
+        metavar="NAME",
+    ),
+    Option(
+        name="max_steps",
+        words="limit the steps of a sequence",
+        help="the longest sequence, if input.length does not say it",
+        kind=int,
+        metavar="N",
+        refusal=_refuse_steps,
+    ),
+    Option(
+        name="single_header",
+        words="write a single header",
+        help="write a single header, which OUT says too if it ends in .h",
+        kind=bool,
+        commands=("build", "convert"),
+        output="the path of the header",
+        replaces=(
+            ("files", ("{name}.h",)),
+            (
+                "loading",
+                (
+                    "#define {macro}_IMPLEMENTATION /* in one source file of the program */",
+                    '#include "{file}" /* in C or C++; compile with -O3 */',
+                ),
+            ),
+        ),
+    ),
+)
 
 C = Backend(
     name="c",
@@ -14,13 +71,7 @@ C = Backend(
     dtypes=("float32",),
     ending=".h",
     files=("{name}.h", "{name}.c"),
-    single_file="{name}.h",
-    loading_single=(
-        "#define {macro}_IMPLEMENTATION /* in one source file of the program */",
-        '#include "{file}" /* in C or C++; compile with -O3 */',
-    ),
-    quantized=("int8",),
+    options=OPTIONS,
     quantizes_source=True,
-    targets=("portable", "avx2", "cortex-m"),
     loading=('#include "{name}.h" /* in C or C++; compile it and {name}.c with -O3 */',),
 )

@@ -8,12 +8,14 @@ from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count, counts
 
@@ -37,6 +39,13 @@ _MOST_STACK = 2**17
 _COLUMNS = 100
 _LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
 _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
+
+
+_FIELDS: dict[Form, Fields] = {
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +140,9 @@ class CSource:
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     """Return the source of a network, in which every array is zeros."""
     stepped = form == "step"
-    most = options.max_steps or _most_steps(network)
-    target = options.target or "portable"
-    rounded = options.quantize is not None
+    most = options.get("max_steps") or _most_steps(network)
+    target = options.get("target", TARGETS[0])
+    rounded = "quantize" in options
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
     by_path = {(stored.layer, stored.path): stored for stored in arrays}
@@ -348,4 +357,9 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
         yield Refusal(largest.name, "units", reason)
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals)
+EMITTER = Emitter(
+    emit=emit,
+    fields=lambda _network, _node, form: (_FIELDS[form],),
+    refusals=refusals,
+    longest=lambda options: options.get("max_steps"),
+)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.ir import nodes
-from rnnspec.ir.params import directions, gates
+from rnnspec.ir.cells import gates
+from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

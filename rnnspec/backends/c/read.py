@@ -9,11 +9,11 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec.backends.c.arrays import stored_arrays
-from rnnspec.backends.c.backend import C
+from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
 from rnnspec.backends.contract import SourceOptions
-from rnnspec.backends.kept import NamedArrays, Reader
+from rnnspec.backends.model_files import FileReader, NamedArrays
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import Gather
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
     from rnnspec.source.code import Source
@@ -50,7 +50,7 @@ class SavedSource:
     tool: str = "C source of rnnspec, with the spec in it"
     left_out: tuple[str, ...] = ()
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays.
 
         Raises:
@@ -61,7 +61,7 @@ class SavedSource:
 
     @cached_property
     def _arrays(self) -> dict[tuple[str, str], Array]:
-        layout = stored_arrays(self.network, self.options.target or C.targets[0])
+        layout = stored_arrays(self.network, self.options.get("target", TARGETS[0]))
         return self._numbers(lambda filled: arrays_in(filled, layout))
 
     def _numbers(self, read: Callable[[str], dict[Key, Array]]) -> dict[Key, Array]:
@@ -174,13 +174,14 @@ def saved(path: Path, network: Network) -> SavedSource:
         raise UsageError(message, str(path))
     interface = next(iter(texts.values())).partition("\n#ifdef __cplusplus\n")
     # A description, which comes before the target, may have such a line.
-    targets = [name for name in _TARGET.findall(interface[0]) if name in C.targets]
+    targets = [name for name in _TARGET.findall(interface[0]) if name in TARGETS]
     most = _MOST_STEPS.search(interface[2])
-    options = SourceOptions(
-        target=targets[-1] if targets else None,
-        max_steps=int(most[1]) if most and network.input.steps is None else None,
-    )
+    options: dict[str, str | int] = {}
+    if targets:
+        options["target"] = targets[-1]
+    if most and network.input.steps is None:
+        options["max_steps"] = int(most[1])
     return SavedSource(network, texts, "inference" if most else "step", options)
 
 
-READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
+READER = FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

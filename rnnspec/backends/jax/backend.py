@@ -3,7 +3,7 @@
 from itertools import product
 
 from rnnspec.backends.base import Backend
-from rnnspec.taken_names import TakenNames
+from rnnspec.reserved_names import ReservedNames
 
 _CLASSES = product(
     ("", "masked_"),
@@ -12,7 +12,7 @@ _CLASSES = product(
     ("rnn", "lstm", "gru", "reset_first_gru"),
     ("_layer",),
 )
-_TAKEN = TakenNames(
+_TAKEN = ReservedNames(
     in_source=frozenset(
         """
         attention_pooling callable frozen_embed gate_masks gate_products hard_sigmoid jnp

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
+from math import inf
 from types import MappingProxyType
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.jax.cells import (
@@ -18,18 +20,21 @@ from rnnspec.backends.jax.cells import (
 )
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.needs import purpose
-from rnnspec.ir import nodes, text
+from rnnspec.ir import core, nodes, text
+from rnnspec.ir.expand import X, expand
+from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, docstring, function, listed
-from rnnspec.source.walk import Walk
+from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.jax.cells import CellClass
+    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
 
@@ -44,6 +49,15 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     }
 )
 """The default arguments of Flax's modules; a test compares them with Flax."""
+
+_FIELDS: dict[Form, Fields] = {
+    "training": Fields(
+        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
+    ),
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -69,7 +83,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
                 *walk.describe_states(),
             )
         ),
-        parts=tuple(parts(network, form)),
+        parts=(*parts(network, form, walk), *walk.running_parts),
         imports=tuple(imports),
         functions=walk.functions(),
     )
@@ -79,7 +93,11 @@ class JaxWalk(Walk):
     """The walk that writes Flax."""
 
     array = "jax.Array"
+    space = "jnp"
     axis = "axis"
+    keep = "keepdims=True"
+    highest = "max"
+    softmax = "jax.nn.softmax"
     method = "__call__"
     # Shapes are known while JAX traces, so the check costs nothing when the model runs.
     checked_forms = ("training", "inference", "step")
@@ -172,62 +190,47 @@ class JaxWalk(Walk):
 
     def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
         """Yield the call of a convolution, with zeros for padding, and with its state."""
-        if self._holds_padding(layer):
-            yield code("x = {}", self.where_real(0))
-        if self.form == "step":
-            for state in states_of(layer):
-                yield code("x = jnp.concatenate([{}, x], axis=1)", state.name)
-                yield code("{} = x[:, -{!r}:]", state.name, layer.window.reach)
+        *before, _ = expand(layer, self.form)
+        yield from self._unless_zeros(layer, before)
         yield code("x = self.{}(x)", layer.name)
-
-    def _holds_padding(self, layer: nodes.Conv | nodes.WindowPooling) -> bool:
-        """Return whether padded steps of the input may be other than the zeros of a masked one."""
-        return layer.masked and sources(self.network)[layer.name] != (nodes.INPUT,)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
-        window = layer.window
-        arguments = code(
-            "({!r},), strides=({!r},), padding={!r}",
-            window.size,
-            window.stride,
-            window.padding.upper(),
-        )
-        match layer.statistic:
-            case "max" if layer.masked:
-                yield code(
-                    """
-                    x = {}
-                    x = nnx.max_pool(x, {})
-                    # A window of padding alone gives zeros.
-                    x = jnp.where(jnp.isneginf(x), 0, x)
-                    """,
-                    code("jnp.where(jnp.expand_dims(mask, -1), x, -jnp.inf)"),
-                    arguments,
+        return self._unless_zeros(layer, expand(layer, self.form))
+
+    def _unless_zeros(
+        self, layer: nodes.Conv | nodes.WindowPooling, results: Iterable[core.Result]
+    ) -> Iterator[Code]:
+        """Yield the statements of results, leaving out zeros where padding is zeros already."""
+        is_zeros = sources(self.network)[layer.name] == (nodes.INPUT,)
+        for result in results:
+            match result.value:
+                case core.Fill(core.Column() | core.Name(), core.Name("x"), 0.0) if is_zeros:
+                    pass
+                case _:
+                    yield from self.statements([result])
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression, also of windows."""
+        match value:
+            case core.PoolWindows(how, x, window, adds):
+                arguments = code(
+                    "({!r},), strides=({!r},), padding={!r}",
+                    window.size,
+                    window.stride,
+                    window.padding.upper(),
                 )
-            case "max":
-                yield code("x = nnx.max_pool(x, {})", arguments)
-            case "average" if layer.masked:
-                yield code(
-                    """
-                    real = jnp.expand_dims(mask, -1)
-                    {zero}
-                    x = nnx.avg_pool(x, {arguments})
-                    # The mean of the real steps is that of all, divided by the share of real ones.
-                    share = nnx.avg_pool(real.astype(x.dtype), {arguments})
-                    x = x / jnp.maximum(share, 1 / {size!r})
-                    """,
-                    zero=code("x = jnp.where(real, x, 0)")
-                    if self._holds_padding(layer)
-                    else Code(),
-                    arguments=arguments,
-                    size=window.size,
-                )
-            case "average":
-                own_steps = Code() if window.padding == "valid" else code("count_include_pad=False")
-                yield code("x = nnx.avg_pool(x, {})", listed(arguments, own_steps))
+                steps = self.write(x)
+                if how == "max":
+                    return code("nnx.max_pool({}, {})", steps, arguments)
+                own_steps = adds or window.padding == "valid"
+                rest = "" if own_steps else code("count_include_pad=False")
+                steps = code("real.astype(x.dtype)") if x == core.Name("real") else steps
+                return code("nnx.avg_pool({})", listed(steps, arguments, rest))
+            case core.Fill(core.Combine("greater", x, limit), _, zero) if limit == -inf:
+                return code("jnp.where(jnp.isneginf({}), {}, x)", self.write(x), self.write(zero))
             case _:
-                assert_never(layer.statistic)
+                return super().write(value)
 
     def batch_norm(self, layer: nodes.BatchNorm) -> Code:
         """Return a batch normalization, which in source for inference is always in inference."""
@@ -272,9 +275,9 @@ class JaxWalk(Walk):
         """Yield the call of the module."""
         yield code("x = self.{}({})", layer.name, listed("x", "mask" if layer.masked else ""))
 
-    def flatten(self) -> Code:
-        """Return ``x`` with the features of all steps on one axis."""
-        return code("x.reshape(x.shape[0], -1)")
+    def flatten(self, x: Code) -> Code:
+        """Return an array with the features of all steps on one axis."""
+        return code("{}.reshape({}.shape[0], -1)", x, x)
 
     @cached_property
     def cell_classes(self) -> dict[str, CellClass]:
@@ -312,9 +315,13 @@ class JaxWalk(Walk):
         path = direction_path(directions(first)[0])
         return code("jnp.result_type(x, self.{}.{}kernel.dtype)", first.name, Code(path))
 
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-        return code("jnp.where(jnp.expand_dims(mask, -1), x, {!r})", otherwise)
+    def column(self, mask: Code) -> Code:
+        """Return a mask with an axis for the features."""
+        return code("jnp.expand_dims({}, -1)", mask)
+
+    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
+        """Return the greater of two arrays."""
+        return code("jnp.maximum({}, {})", self.write(left), self.write(right))
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
@@ -343,62 +350,36 @@ class JaxWalk(Walk):
         if not layer.return_sequences:
             yield code("x = {}", names[0])
 
-    def repeat(self, layer: nodes.Repeat) -> Code:
-        """Return ``x`` repeated as a sequence."""
-        return code("jnp.repeat(jnp.expand_dims(x, 1), {!r}, axis=1)", layer.steps)
+    def repeat(self, x: Code, steps: int) -> Code:
+        """Return vectors repeated as sequences."""
+        return code("jnp.repeat(jnp.expand_dims({}, 1), {!r}, axis=1)", x, steps)
 
     def normalize(self) -> Code:
         """Return ``x`` divided by its Euclidean norm."""
         return code("l2_normalized(x)")
 
-    def pool_mean(self, *, masked: bool) -> Code:
-        """Return the statements that compute the mean over the steps."""
-        if not masked:
-            return code("x = x.mean(axis=1)")
-        return code(
-            """
-            steps = jnp.maximum(mask.sum(axis=1, keepdims=True), 1)
-            x = {}.sum(axis=1) / steps
-            """,
-            self.where_real(0),
-        )
-
-    def pool_max(self, *, masked: bool) -> Code:
-        """Return the statements that compute the maximum over the steps."""
+    def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
+        """Yield the statements of a value, which are several for a maximum over the steps."""
+        if not isinstance(value, core.Reduce) or value.how != "max":
+            yield from super().assign(name, value)
+            return
+        if value.x != X:
+            yield code("x = {}", self.write(value.x))
         # The gradient of jnp.max looks for the values that are equal to the result. Where XLA
         # computes them a second time, as after a layer normalization, it finds none or others. JAX
         # had the same fault in jnp.maximum: https://github.com/jax-ml/jax/issues/40564.
-        highest = code(
+        yield code(
             """
             # Not x.max, whose gradient depends on how XLA rounds.
             step = x.argmax(axis=1, keepdims=True)
             x = jnp.take_along_axis(x, step, axis=1).squeeze(1)
             """
         )
-        if not masked:
-            return highest
-        return code(
-            """
-            x = {}
-            {}
-            x = jnp.where(mask.any(axis=1, keepdims=True), x, 0)
-            """,
-            self.where_real(-3e38),
-            highest,
-        )
 
-    def pool_sum(self, *, masked: bool) -> Code:
-        """Return the statement that computes the sum over the steps."""
-        return code("x = {}.sum(axis=1)", self.where_real(0) if masked else code("x"))
-
-    def pool_last(self, layer: nodes.Pooling) -> Code:
-        """Return the statement that selects the final state of each direction."""
-        # It is at the last and at the first step, because a state stays as it is at padding.
-        if not layer.backward:
-            return code("x = x[:, -1]")
-        ahead = nodes.width(layer.input) - layer.backward
-        states = (code("x[:, -1, :{!r}]", ahead), code("x[:, 0, {!r}:]", ahead))
-        return code("x = {}", self.concatenate(*states))
+    def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
+        """Yield the statements of a statistic over all steps."""
+        # A final state is at the last and at the first step, because it stays as it is at padding.
+        return super().pool(replace(layer, masked=False) if layer.statistic == "last" else layer)
 
     def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation."""
@@ -410,9 +391,9 @@ class JaxWalk(Walk):
             case _:
                 return code("{}(x)", ACTIVATIONS[activation])
 
-    def concatenate(self, *arrays: Code) -> Code:
-        """Return arrays joined along the features."""
-        return code("jnp.concatenate([{}], axis=-1)", listed(*arrays))
+    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
+        """Return arrays joined along an axis."""
+        return code("jnp.concatenate([{}], axis={!r})", listed(*arrays), axis)
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""
@@ -428,4 +409,28 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
-EMITTER = Emitter(emit=emit)
+_ARGUMENTS = Fields(
+    "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
+    " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
+    " GRU.recurrent_activation Attention.units Attention.activation"
+)
+"""The fields that the generated classes take as arguments where their layers differ."""
+
+
+def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
+    """Return each setting that a class of several layers does not take."""
+    classes = [
+        (class_name(layer) if isinstance(layer, nodes.Recurrent) else attention_class(layer), layer)
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent | nodes.Attention)
+    ]
+    return tuple(shared_refusals(classes, _ARGUMENTS))
+
+
+EMITTER = Emitter(
+    emit=emit,
+    fields=lambda _network, node, form: (walked_fields(node, _FIELDS[form]),),
+    refusals=refusals,
+)

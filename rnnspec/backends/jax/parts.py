@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.backends.jax.cells import (
     cell_classes,
     draws_bias,
@@ -13,6 +13,7 @@ from rnnspec.backends.jax.cells import (
 )
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
+from rnnspec.ir.expand import expand
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
+    from rnnspec.source.verbs import Verbs
 
 
-def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
+def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     """Yield the parts of a network's source, those that others use first."""
     if form == "training" and draws_uniformly(network):
         yield _SYMMETRIC_UNIFORM
@@ -45,30 +47,11 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
         yield _tied_linear(biased[0], embedding_of(network), form)
     attentions = [layer for layer in network.layers if isinstance(layer, nodes.Attention)]
     for attention in {attention_class(layer): layer for layer in attentions}.values():
-        yield _attention_pooling(attention, form)
+        yield _attention_pooling(attention, form, verbs)
     about = _NOT_STOCK
     for class_ in classes:
         yield lines(about, recurrent_class(class_, form))
         about = Code()
-    if form == "step":
-        yield from _running(network)
-
-
-def _running(network: nodes.Network) -> Iterator[Code]:
-    """Yield a function for each statistic over all chunks of a sequence so far."""
-    pools = [layer for layer in network.layers if isinstance(layer, nodes.Pooling)]
-    for statistic, masked in {layer.statistic: layer.masked for layer in pools}.items():
-        match statistic:
-            case "mean":
-                yield _running_mean(masked=masked)
-            case "max":
-                yield _running_max(masked=masked)
-            case "sum":
-                yield _running_sum(masked=masked)
-            case "last" | "last_step":
-                pass
-            case _:
-                assert_never(statistic)
 
 
 _NOT_STOCK = code(
@@ -156,7 +139,7 @@ def attention_class(layer: nodes.Attention) -> str:
     return "LinearAttentionPooling" if layer.units is None else "AttentionPooling"
 
 
-def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
+def _attention_pooling(layer: nodes.Attention, form: Form, verbs: Verbs) -> Code:
     """Return the class of attentions with or without hidden units; all are drawn alike."""
     kernel, bias = Code(), Code()
     if form == "training":
@@ -178,6 +161,7 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
             listed("features", "units", kernel, bias, code("rngs=rngs")),
         )
         inputs, scores = code("units"), code("self.query(self.activation(self.hidden(x)))")
+    _, *results, result = expand(layer, form)
     return code(
         '''
         class {name}(nnx.Module):
@@ -189,9 +173,8 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
 
             def __call__(self, x: jax.Array{mask}) -> jax.Array:
                 scores = {scores}
-                {leave_out}
-                weights = jax.nn.softmax(scores, axis=1)
-                return (weights * x).sum(axis=1)
+                {weights}
+                return {result}
         ''',
         name=attention_class(layer),
         arguments=arguments,
@@ -199,18 +182,11 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
         query=listed(inputs, code("1, use_bias=False"), kernel, code("rngs=rngs")),
         mask=code(", mask: jax.Array") if layer.masked else Code(),
         scores=scores,
-        leave_out=_LEAVE_OUT_PADDING if layer.masked else Code(),
+        weights=lines(verbs.statements(results)),
+        result=verbs.write(result.value),
     )
 
 
-_LEAVE_OUT_PADDING = code(
-    """
-    real = jnp.expand_dims(mask, -1)
-    # Not -inf, of which a sequence of padding alone would have no softmax.
-    scores = jnp.where(real, scores, -3e38)
-    x = jnp.where(real, x, 0)
-    """
-)
 _HARD_SIGMOID = code('''
     def hard_sigmoid(x: jax.Array) -> jax.Array:
         """Return clip(x / 6 + 0.5, 0, 1), with the gradient 0 at both kinks."""
@@ -251,84 +227,3 @@ _GATE_PRODUCTS = code('''
         shares = [(x * mask) @ each for mask, each in zip(masks, kernels)]
         return jnp.concatenate(shares, axis=-1)
 ''')
-
-
-def _running_mean(*, masked: bool) -> Code:
-    about = running_docstring("mean", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_mean(
-                x: jax.Array, mask: jax.Array, total: jax.Array, count: jax.Array
-            ) -> tuple[jax.Array, jax.Array, jax.Array]:
-                {}
-                real = jnp.expand_dims(mask, -1)
-                total = total + jnp.where(real, x, 0).sum(axis=1)
-                count = count + real.sum(axis=1)
-                return total / jnp.maximum(count, 1), total, count
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_mean(
-            x: jax.Array, total: jax.Array, count: jax.Array
-        ) -> tuple[jax.Array, jax.Array, jax.Array]:
-            {}
-            total = total + x.sum(axis=1)
-            count = count + x.shape[1]
-            return total / count, total, count
-        """,
-        about,
-    )
-
-
-def _running_max(*, masked: bool) -> Code:
-    about = running_docstring("max", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_max(
-                x: jax.Array, mask: jax.Array, highest: jax.Array, count: jax.Array
-            ) -> tuple[jax.Array, jax.Array]:
-                {}
-                real = jnp.expand_dims(mask, -1)
-                found = jnp.where(real, x, -3e38).max(axis=1)
-                # Before the first real step, the zeros are no maximum.
-                found = jnp.where(count > 0, jnp.maximum(highest, found), found)
-                highest = jnp.where(real.any(axis=1), found, highest)
-                return highest, count + real.sum(axis=1)
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_max(
-            x: jax.Array, highest: jax.Array, count: jax.Array
-        ) -> tuple[jax.Array, jax.Array]:
-            {}
-            found = x.max(axis=1)
-            # Before the first step, the zeros are no maximum.
-            highest = jnp.where(count > 0, jnp.maximum(highest, found), found)
-            return highest, count + x.shape[1]
-        """,
-        about,
-    )
-
-
-def _running_sum(*, masked: bool) -> Code:
-    steps = code("jnp.where(jnp.expand_dims(mask, -1), x, 0)") if masked else code("x")
-    return code(
-        """
-        def running_sum({}) -> jax.Array:
-            {}
-            return total + {}.sum(axis=1)
-        """,
-        listed(
-            code("x: jax.Array"),
-            code("mask: jax.Array") if masked else "",
-            code("total: jax.Array"),
-        ),
-        running_docstring("sum", masked=masked),
-        steps,
-    )

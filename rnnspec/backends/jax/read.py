@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from rnnspec.backends.kept import folder_reader, framework_of
+from rnnspec.backends.model_files import folder_reader, framework_of
 
 READER = folder_reader("JAX", lambda path: framework_of(path) == "jax")

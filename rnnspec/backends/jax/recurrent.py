@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
 from rnnspec.backends.jax.cells import ACTIVATIONS, make_initializer
+from rnnspec.ir.cells import GateProduct, activations, compile_step, gates, has_recurrent_bias
+from rnnspec.ir.equations import Line
 from rnnspec.ir.nodes import LSTM
-from rnnspec.ir.params import gates
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, lines, listed
+from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnnspec.backends.jax.cells import CellClass
+    from rnnspec.ir.cells import Step
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Recurrent
 
@@ -74,7 +80,7 @@ def _init(class_: CellClass, form: Form) -> Code:
     kept = {
         # Of the initial state, and of the split of a kernel.
         "units": class_.sequences != "with_state"
-        or cell_name(class_.first.cell) == "ResetFirstGRU",
+        or len(compile_step(class_.first.cell, bias=class_.first.bias).products) > 1,
         "activation": "activation" in class_.options,
         "recurrent_activation": "recurrent_activation" in class_.options,
         "return_sequences": "return_sequences" in class_.options,
@@ -181,11 +187,11 @@ def _columns(layer: Recurrent) -> Code:
 def _biases(layer: Recurrent) -> tuple[str, ...]:
     if not layer.bias:
         return ()
-    return ("bias", "recurrent_bias") if cell_name(layer.cell) == "GRU" else ("bias",)
+    return ("bias", "recurrent_bias") if has_recurrent_bias(layer.cell) else ("bias",)
 
 
 def _call(class_: CellClass) -> Code:
-    layer, cell = class_.first, _CELLS[cell_name(class_.first.cell)](class_)
+    layer, cell = class_.first, _Cell.of(class_)
     arguments = [code("x: jax.Array"), code("mask: jax.Array") if layer.masked else Code()]
     returned = _ARRAY
     if class_.sequences == "with_state":
@@ -216,8 +222,8 @@ def _call(class_: CellClass) -> Code:
         drop=code("x = self.dropout(x)") if drops_here else Code(),
         masks=_masks(class_) if _is_dropped(class_) else Code(),
         bias=code("bias = self.bias[...]") if layer.bias else Code(),
-        before=cell.before,
-        step=_step(class_, cell.step),
+        before=cell.before(),
+        step=_step(class_, cell.statements()),
         scan=_scan(class_),
     )
 
@@ -329,107 +335,124 @@ def _scan(class_: CellClass) -> Code:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Cell:
-    """The equations of a cell: what is computed once before the scan, and the new state."""
+    """What writes the statements of a cell from its equations."""
 
-    step: Code
-    before: Code = field(default_factory=Code)
+    class_: CellClass
+    step: Step
+    writer: ExpressionWriter
+
+    @classmethod
+    def of(cls, class_: CellClass) -> _Cell:
+        """Return what writes the cell of a class."""
+        cell = class_.first.cell
+        functions = {
+            key: f"self.{key}" if key in class_.options else ACTIVATIONS[activation]
+            for key, activation in activations(cell).items()
+        }
+        step = compile_step(cell, bias=class_.first.bias)
+        return cls(class_, step, ExpressionWriter(functions))
+
+    def before(self) -> Code:
+        """Return what is computed once: the bias of the product, or the parts of the kernel."""
+        parts = [product.gates for product in self.step.products]
+        if len(parts) == 1:
+            is_biased = "recurrent_bias" in _biases(self.class_.first)
+            return code("recurrent_bias = self.recurrent_bias[...]") if is_biased else Code()
+        kernels = [f"kernel_{part}" for part in parts]
+        split = _split(code("recurrent_kernel"), kernels, [len(part) for part in parts])
+        if not _is_dropped(self.class_):
+            return split
+        ends = [0, *accumulate(len(part) for part in parts)]
+        slices = (f"masks[{a or ''}:{b if b < ends[-1] else ''}]" for a, b in pairwise(ends))
+        masks = code(
+            "{} = ({}) if masks is None else ({})",
+            listed(*(f"masks_{part}" for part in parts)),
+            listed(*(["None"] * len(parts))),
+            listed(*map(code, slices)),
+        )
+        return lines(split, masks)
+
+    def statements(self) -> Code:
+        """Return the step, in which the names of states get their new values."""
+        first, *others = self.step.products
+        is_whole = first.joined and not others
+        statements = [] if is_whole else [self._input()]
+        # A gate under a function of its own is activated where it is used.
+        late = {name for product in self.step.products for name in product.names}
+        for statement in self.step.statements:
+            match statement:
+                case GateProduct():
+                    statements.append(self._product(statement, is_whole=is_whole))
+                case Line(name=name, value=value) if name in late:
+                    self.writer.lines[name] = self.writer.write(value)
+                case Line(name=name, value=value):
+                    new = self.writer.write(value)
+                    if name in self.step.states:
+                        new = _new_state(self.class_, name, new)
+                    statements.append(code("{} = {}", name, new))
+                case _:
+                    assert_never(statement)
+        return lines(statements)
+
+    def _input(self) -> Code:
+        """Return the product of the input, in the parts that products with the state go with."""
+        parts = list[str]()
+        for product in self.step.products:
+            parts += [product.gates] if product.joined else product.gates
+        text = _input_product(self.class_)
+        return code(
+            """
+            gates = {}
+            {}
+            """,
+            code("{} + bias", text) if self.class_.first.bias else text,
+            _split(code("gates"), [f"x_{part}" for part in parts], [len(part) for part in parts]),
+        )
+
+    def _product(self, product: GateProduct, *, is_whole: bool) -> Code:
+        """Return a product with the state, and the gates that it decides."""
+        class_, writer, gates = self.class_, self.writer, product.gates
+        part = "" if len(self.step.products) == 1 else f"_{gates}"
+        kernel = f"kernel{part}" if part else "recurrent_kernel"
+        text = code("{} @ {}", writer.write(product.vector, 3), kernel)
+        if _is_dropped(class_):
+            vector = writer.write(product.vector)
+            text = code("gate_products({}, {}, {})", vector, kernel, f"masks{part}")
+        if not product.joined:
+            text = code("{} + recurrent_bias", text) if class_.first.bias else text
+            names = [f"h_{gate}" for gate in gates]
+            return lines(code("gates = {}", text), _split(code("gates"), names))
+        if len(gates) == 1:
+            writer.sums[gates] = code("total") if is_whole else code("x_{} + {}", gates, text)
+            return self._sum("total", text) if is_whole else Code()
+        writer.sums |= zip(gates, map(code, product.names), strict=True)
+        total = self._sum("gates", text) if is_whole else code("gates = x_{} + {}", gates, text)
+        if product.activated == product.names:
+            value = writer.activate(product.function, "gates")
+            return lines(total, _split(value, product.names))
+        values = {name: writer.activate(product.function, name) for name in product.activated}
+        activated = (code("{} = {}", *item) for item in values.items() if item[0] != item[1])
+        return lines(total, _split(code("gates"), product.names), *activated)
+
+    def _sum(self, target: str, product: Code) -> Code:
+        """Return the sum of both products and the bias, on two lines if both have masks."""
+        inputs = _input_product(self.class_)
+        if self.class_.first.bias:
+            product = code("{} + bias", product)
+        if inputs.startswith("gate_products"):
+            added = code("{} += {}", target, product)
+            return lines(code("{} = {}", target, inputs), added)
+        return code("{} = {} + {}", target, inputs, product)
 
 
-def _rnn(class_: CellClass) -> _Cell:
-    step = code(
-        """
-        {}
-        h = {}
-        """,
-        _sum(class_, "total"),
-        _new_state(class_, "h", _activate(class_, "activation", "total")),
-    )
-    return _Cell(step)
-
-
-def _lstm(class_: CellClass) -> _Cell:
-    activated = {gate: _activate(class_, "recurrent_activation", gate) for gate in ("i", "f", "o")}
-    step = code(
-        """
-        {gates}
-        i, f, g, o = jnp.split(gates, 4, axis=1)
-        {activated}
-        c = {c}
-        h = {h}
-        """,
-        gates=_sum(class_, "gates"),
-        activated=lines(
-            code("{} = {}", gate, value) for gate, value in activated.items() if value != gate
-        ),
-        c=_new_state(class_, "c", code("f * c + i * {}", _activate(class_, "activation", "g"))),
-        h=_new_state(class_, "h", code("o * {}", _activate(class_, "activation", "c"))),
-    )
-    return _Cell(step)
-
-
-def _gru(class_: CellClass) -> _Cell:
-    inputs = _input_product(class_)
-    product = _product(class_, "h", "recurrent_kernel", "masks")
-    if class_.first.bias:
-        inputs, product = code("{} + bias", inputs), code("{} + recurrent_bias", product)
-    step = code(
-        """
-        gates = {inputs}
-        x_z, x_r, x_n = jnp.split(gates, 3, axis=1)
-        gates = {product}
-        h_z, h_r, h_n = jnp.split(gates, 3, axis=1)
-        z = {z}
-        r = {r}
-        n = {n}
-        h = {h}
-        """,
-        inputs=inputs,
-        product=product,
-        z=_activate(class_, "recurrent_activation", code("x_z + h_z")),
-        r=_activate(class_, "recurrent_activation", code("x_r + h_r")),
-        n=_activate(class_, "activation", code("x_n + r * h_n")),
-        h=_new_state(class_, "h", code("z * h + (1 - z) * n")),
-    )
-    bias = code("recurrent_bias = self.recurrent_bias[...]") if class_.first.bias else Code()
-    return _Cell(step, before=bias)
-
-
-def _reset_first_gru(class_: CellClass) -> _Cell:
-    inputs = _input_product(class_)
-    split = code("kernel_zr, kernel_n = jnp.split(recurrent_kernel, [2 * self.units], axis=1)")
-    # The product with a mask is a call, so its argument needs no parentheses.
-    reset = code("r * h" if _is_dropped(class_) else "(r * h)")
-    masks = code("masks_zr, masks_n = (None, None) if masks is None else (masks[:2], masks[2:])")
-    candidate = code("x_n + {}", _product(class_, reset, "kernel_n", "masks_n"))
-    step = code(
-        """
-        gates = {inputs}
-        x_zr, x_n = jnp.split(gates, [2 * self.units], axis=1)
-        gates = x_zr + {product}
-        z, r = jnp.split({activated}, 2, axis=1)
-        n = {n}
-        h = {h}
-        """,
-        inputs=code("{} + bias", inputs) if class_.first.bias else inputs,
-        product=_product(class_, "h", "kernel_zr", "masks_zr"),
-        activated=_activate(class_, "recurrent_activation", "gates"),
-        n=_activate(class_, "activation", candidate),
-        h=_new_state(class_, "h", code("z * h + (1 - z) * n")),
-    )
-    return _Cell(step, before=lines(split, masks if _is_dropped(class_) else Code()))
-
-
-_CELLS = {"RNN": _rnn, "LSTM": _lstm, "GRU": _gru, "ResetFirstGRU": _reset_first_gru}
-
-
-def _activate(class_: CellClass, key: str, value: Code | str) -> Code:
-    """Return a value after an activation; the linear one has no function."""
-    if key in class_.options:
-        return code("self.{}({})", key, value)
-    function = ACTIVATIONS[getattr(class_.first.cell, key)]
-    return code("{}({})", function, value) if function else code("{}", value)
+def _split(value: Code, names: Sequence[str], sizes: Sequence[int] = ()) -> Code:
+    """Return the split of an array into parts of so many gates, one each by default."""
+    if max(sizes, default=1) == 1:
+        return code("{} = jnp.split({}, {!r}, axis=1)", listed(*names), value, len(names))
+    ends = listed(*(code("{!r} * self.units", end) for end in accumulate(sizes[:-1])))
+    return code("{} = jnp.split({}, [{}], axis=1)", listed(*names), value, ends)
 
 
 def _new_state(class_: CellClass, state: str, value: Code) -> Code:
@@ -437,32 +460,7 @@ def _new_state(class_: CellClass, state: str, value: Code) -> Code:
     return code("jnp.where(real, {}, {})", value, state) if class_.first.masked else value
 
 
-def _product(class_: CellClass, state: Code | str, kernel: str, masks: str) -> Code:
-    """Return the product of the state with a kernel; each gate may have its own mask."""
-    if _is_dropped(class_):
-        return code("gate_products({}, {}, {})", state, kernel, masks)
-    return code("{} @ {}", state, kernel)
-
-
 def _input_product(class_: CellClass) -> Code:
     if _is_dropped(class_) and _drops_input(class_):
         return code("gate_products(x, kernel, input_masks)")
     return code("x @ kernel")
-
-
-def _sum(class_: CellClass, target: str) -> Code:
-    """Return the sum of both products and the bias, on two lines if both have masks."""
-    inputs, product = _input_product(class_), _product(class_, "h", "recurrent_kernel", "masks")
-    if class_.first.bias:
-        product = code("{} + bias", product)
-    if _is_dropped(class_) and _drops_input(class_):
-        return code(
-            """
-            {target} = {inputs}
-            {target} += {product}
-            """,
-            target=target,
-            inputs=inputs,
-            product=product,
-        )
-    return code("{} = {} + {}", target, inputs, product)

@@ -19,7 +19,7 @@ from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.backends.kept import load_entry, write_by_name
+from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -96,13 +96,13 @@ class JaxRuntime(Runtime):
         """Return the shapes of all arrays that are not at a known (layer, path)."""
         names = {f"{layer}.{path}" for layer, path in known}
         arrays = _variables(model)
-        return {name: tuple(each.shape) for name, each in arrays.items() if name not in names}
+        return {name: tuple(array.shape) for name, array in arrays.items() if name not in names}
 
     def get(self, model: nnx.Module, layer: str, path: str) -> Array:
         """Return a copy of one array."""
-        kept = np.array(_variable(model, [layer, *path.split(".")]).get_value())
+        array = np.array(_variable(model, [layer, *path.split(".")]).get_value())
         # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
-        return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
+        return array.astype(np.float32) if array.dtype.kind == "V" else array
 
     def put(self, model: nnx.Module, layer: str, path: str, array: Array) -> None:
         """Replace one array, keeping its dtype and device."""
@@ -164,12 +164,13 @@ class JaxRuntime(Runtime):
             with _precision(model):
                 graph, trained, rest = nnx.split(running, nnx.Param, ...)
                 x = _input(model, inputs)
-                batch = (x, *(jnp.asarray(each, _dtype(model)) for each in (target, weight)))
-                (value, moved), found = compute(trained, rest, graph, batch)
+                batch = (x, *(jnp.asarray(values, _dtype(model)) for values in (target, weight)))
+                (value, moved), gradients = compute(trained, rest, graph, batch)
                 # The view has the variables of the model.
                 nnx.update(running, moved)
                 by_name = {
-                    ".".join(map(str, path)): each for path, each in nnx.to_flat_state(found)
+                    ".".join(map(str, path)): gradient
+                    for path, gradient in nnx.to_flat_state(gradients)
                 }
                 return float(value), [np.asarray(by_name[name].get_value()) for name in names]
 
@@ -192,8 +193,8 @@ class JaxRuntime(Runtime):
                 optimizer = nnx.Optimizer(model, _make_optimizer(settings), wrt=nnx.Param)
 
             def step(inputs: Array, target: Array, weight: Array) -> float:
-                loss, found = learn(inputs, target, weight)
-                gradients = dict(zip(names, found, strict=True))
+                loss, slopes = learn(inputs, target, weight)
+                gradients = dict(zip(names, slopes, strict=True))
                 with _precision(model):
                     flat = [
                         (path, variable.replace(jnp.asarray(gradients[".".join(map(str, path))])))
@@ -210,7 +211,8 @@ class JaxRuntime(Runtime):
         """Write ``NAME.py`` and ``NAME.safetensors``, its arrays with the spec as metadata."""
         # save_file writes the memory of an array as it is, whatever its strides.
         arrays = {
-            key: np.array(each.get_value(), order="C") for key, each in _variables(model).items()
+            key: np.array(variable.get_value(), order="C")
+            for key, variable in _variables(model).items()
         }
         write_by_name(folder, name, source, spec, "jax", partial(save_file, arrays))
 
@@ -229,7 +231,7 @@ def _join(output: jax.Array | dict[str, jax.Array]) -> jax.Array:
     """
     if not isinstance(output, dict):
         return output
-    return jnp.concatenate([each.reshape(len(each), -1) for each in output.values()], axis=1)
+    return jnp.concatenate([part.reshape(len(part), -1) for part in output.values()], axis=1)
 
 
 def _view(model: nnx.Module, *, training: bool) -> nnx.Module:
@@ -244,13 +246,13 @@ def _view(model: nnx.Module, *, training: bool) -> nnx.Module:
 
 
 def _precision(model: nnx.Module) -> AbstractContextManager[Any]:
-    double = any(each.dtype == jnp.float64 for each in _variables(model).values())
+    double = any(variable.dtype == jnp.float64 for variable in _variables(model).values())
     return _enable_x64() if double else nullcontext()
 
 
 def _sizes(model: nnx.Module, kind: Any) -> Iterator[int]:
     state = nnx.state(model, nnx.All(kind, nnx.Not(nnx.RngState)))
-    return (prod(each.shape) for _, each in nnx.to_flat_state(state))
+    return (prod(array.shape) for _, array in nnx.to_flat_state(state))
 
 
 class _Noted(nnx.Module):  # type: ignore[misc]
@@ -322,8 +324,8 @@ def _enable_x64() -> AbstractContextManager[Any]:
 
 def _variables(model: nnx.Module) -> dict[str, Any]:
     """Return the variables of a model by name, without the states of its generators."""
-    found = nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.RngState)))
-    return {".".join(map(str, path)): _variable(model, path) for path, _ in found}
+    state = nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.RngState)))
+    return {".".join(map(str, path)): _variable(model, path) for path, _ in state}
 
 
 def _variable(model: Any, path: Sequence[Any]) -> Any:

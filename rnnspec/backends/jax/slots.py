@@ -7,24 +7,15 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path
 from rnnspec.ir.nodes import (
-    Activate,
     Attention,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
-    WindowPooling,
 )
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot
@@ -39,6 +30,8 @@ _ATTENTION_PATHS = {"kernel": "hidden.kernel", "bias": "hidden.bias", "query": "
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="embedding", axes="token out"),)
@@ -50,19 +43,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 Slot(param=param.name, path=paths.get(param.name, param.name), axes=param.axes)
                 for param in params(layer)
             )
-        case (
-            WindowPooling()
-            | Activate()
-            | Concat()
-            | Dropout()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 

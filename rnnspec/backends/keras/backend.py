@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
-from rnnspec.taken_names import TakenNames
+from rnnspec.reserved_names import ReservedNames
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,8 +36,8 @@ def _configured() -> str:
             settings = json.loads(stream.read(_MOST))
     except (OSError, ValueError, RecursionError):  # Keras ignores such a file too
         return ""
-    found = settings.get("backend") if isinstance(settings, dict) else None
-    return found if isinstance(found, str) else ""
+    name = settings.get("backend") if isinstance(settings, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def _causes() -> tuple[Cause, ...]:
@@ -50,14 +50,14 @@ def _causes() -> tuple[Cause, ...]:
 
 
 def _quietly() -> AbstractContextManager[None]:
-    """Return what Keras is imported in."""
+    """Return the context in which Keras is imported: without log messages."""
     # Imported here: most runs do not import Keras.
     from rnnspec.backends.keras.quiet import without_logs
 
     return without_logs(engine())
 
 
-_TAKEN = TakenNames(
+_TAKEN = ReservedNames(
     in_source=frozenset(
         """
         build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid

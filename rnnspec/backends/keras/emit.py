@@ -24,6 +24,7 @@ from rnnspec.backends.keras.layers import (
 from rnnspec.backends.keras.parts import parts
 from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states, states_of
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
@@ -44,6 +45,15 @@ _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 _MOST_OPERATIONS = 4
 """The most operations, one after the other, beside a layer of Keras with a mask."""
+_SEQUENTIAL = Fields("Dropout.variational")
+_FIELDS: dict[Form, Fields] = {
+    "training": Fields(
+        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
+    ),
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
 SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
@@ -114,8 +124,8 @@ def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iter
     if not forget_biases and not deep:
         yield code("return {}", model)
         return
-    made = code("model = {}", model)
-    yield _raise_limit(deep, made) if deep else made
+    assignment = code("model = {}", model)
+    yield _raise_limit(deep, assignment) if deep else assignment
     yield forget_biases
     yield code("return model")
 
@@ -154,12 +164,20 @@ def _is_sequential(network: nodes.Network) -> bool:
     """
     # A Sequential passes a single tensor through layers: no mask or earlier output beside it, and
     # no function or slice.
-    chain = (
-        len(network.layers) <= _LONGEST_SEQUENTIAL
-        and not network.outputs
-        and all(is_layer(layer) and layer.source is None for layer in network.layers)
+    return (
+        network.input.steps is None
+        and len(network.layers) <= _LONGEST_SEQUENTIAL
+        and all(map(is_layer, network.layers))
+        and not any(any(_SEQUENTIAL.missing(node)) for node in (network, *network.layers))
     )
-    return chain and network.input.steps is None
+
+
+def source_fields(
+    network: nodes.Network, _node: nodes.Layer | nodes.Network, form: Form
+) -> tuple[Fields, ...]:
+    """Return the table of the fields that the source of a form is written from."""
+    is_sequential = form != "step" and _is_sequential(network)
+    return (_FIELDS[form], _SEQUENTIAL) if is_sequential else (_FIELDS[form],)
 
 
 def _chain(network: nodes.Network) -> Iterator[Code]:
@@ -367,10 +385,12 @@ def _needs_mask(layer: nodes.Layer) -> bool:
 
 def _connected(network: nodes.Network, form: Form) -> Code:
     if network.outputs:
-        kept = nodes.kept_outputs(network)
+        joined = nodes.kept_outputs(network)
         named = (
             code(
-                "{!r}: {}", name, code("{}_out", code("{}", layer)) if layer in kept else code("x")
+                "{!r}: {}",
+                name,
+                code("{}_out", code("{}", layer)) if layer in joined else code("x"),
             )
             for name, layer in network.outputs
         )
@@ -487,14 +507,14 @@ def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
 
 def _step_pooling(layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
     names = [state.name for state in states_of(layer)]
-    given = _given_states(layer)
+    states = _given_states(layer)
     if layer.statistic == "sum":
         x = code("fill_padding({}, mask, 0)", variable) if layer.masked else variable
-        yield code("{} = running_sum({}, {})", names[0], given[0], x)
+        yield code("{} = running_sum({}, {})", names[0], states[0], x)
         yield code("x = {}", names[0])
         return
     pooled = code(
-        "running_{}({})", layer.statistic, listed(variable, "mask" if layer.masked else "", *given)
+        "running_{}({})", layer.statistic, listed(variable, "mask" if layer.masked else "", *states)
     )
     if layer.statistic == "mean":
         yield code("x, {} = {}", listed(*names), pooled)
@@ -559,4 +579,4 @@ def _repeats_last(layer: nodes.WindowPooling) -> bool:
     return before != after and layer.window.size > 1
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals)
+EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals)

@@ -69,7 +69,7 @@ def join(output: Any) -> Any:
     """Return the only output, or named ones side by side as (batch, all of their numbers)."""
     if not isinstance(output, dict):
         return output
-    flat = [keras.ops.reshape(each, (keras.ops.shape(each)[0], -1)) for each in output.values()]
+    flat = [keras.ops.reshape(part, (keras.ops.shape(part)[0], -1)) for part in output.values()]
     return keras.ops.concatenate(flat, axis=1)
 
 
@@ -92,7 +92,7 @@ def _tensorflow(
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding has only the rows that were looked up.
         # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
-        return loss, [tf.convert_to_tensor(each) for each in gradients] if summed else gradients
+        return loss, [*map(tf.convert_to_tensor, gradients)] if summed else gradients
 
     traced = tf.function(eager)
     calls = count()
@@ -125,7 +125,7 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Comput
 
     trained = list(model.trainable_variables)
     # By identity: == on variables of Keras compares their elements.
-    at = [next(i for i, each in enumerate(trained) if each is v) for v in variables]
+    at = [next(i for i, variable in enumerate(trained) if variable is v) for v in variables]
     moved = list(model.non_trainable_variables)
 
     @jax.jit  # type: ignore[untyped-decorator]
@@ -137,7 +137,7 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Comput
         return jax.value_and_grad(loss, has_aux=True)(values)
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
-        values, others = ([each.value for each in kind] for kind in (trained, moved))
+        values, others = ([variable.value for variable in kind] for kind in (trained, moved))
         (loss, after), gradients = traced(values, others, inputs, target, weight)
         for variable, value in zip(moved, after, strict=True):
             variable.assign(value)

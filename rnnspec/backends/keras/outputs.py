@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def output_of(model: Any, call: Callable[[Array], Any], inputs: Array) -> Array:
-    """Return what ``call`` returns for a batch; the model may take batches of one size only."""
+    """Return the result of ``call`` for a batch; the model may take batches of one size only."""
     size = model.inputs[0].shape[0] or len(inputs)
     # The rows begin again where a batch would be too short.
     rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
-    return np.concatenate([side_by_side(call(inputs[each])) for each in rows])[: len(inputs)]
+    return np.concatenate([side_by_side(call(inputs[row])) for row in rows])[: len(inputs)]
 
 
 def side_by_side(outputs: Any) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
+from rnnspec.ir import core
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
@@ -16,6 +17,7 @@ from rnnspec.ir.nodes import (
     width,
 )
 from rnnspec.source.code import Code, code, docstring
+from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,14 +39,10 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
     yield from dict.fromkeys(part for layer in network.layers for part in _parts(layer, form))
 
 
-def _parts(  # noqa: PLR0912 - a branch for each kind of layer
-    layer: Layer, form: Form
-) -> Iterator[Code]:
+def _parts(layer: Layer, form: Form) -> Iterator[Code]:
     match layer:
-        case Pooling(statistic="mean") if form == "step":
-            yield from (_RUNNING_SUM, _running_mean(masked=layer.masked))
-        case Pooling(statistic="max") if form == "step":
-            yield from (_RUNNING_SUM, _running_max(masked=layer.masked))
+        case Pooling(statistic="mean" | "max") if form == "step":
+            yield from (_RUNNING_SUM, *_KerasVerbs().running([layer]))
         case Pooling(statistic="sum") if form == "step":
             if layer.masked:
                 yield _FILL_PADDING
@@ -156,74 +154,34 @@ _RUNNING_SUM = code('''
 ''')
 
 
-def _running_mean(*, masked: bool) -> Code:
-    about = running_docstring("mean", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_mean(
-                x: keras.KerasTensor,
-                mask: keras.KerasTensor,
-                total: keras.KerasTensor,
-                count: keras.KerasTensor,
-            ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-                {}
-                real = keras.ops.expand_dims(mask, -1)
-                total = running_sum(total, keras.ops.where(real, x, 0))
-                count = running_sum(count, keras.ops.cast(real, x.dtype))
-                return total / keras.ops.maximum(count, 1), total, count
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_mean(
-            x: keras.KerasTensor,
-            total: keras.KerasTensor,
-            count: keras.KerasTensor,
-        ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
-            {}
-            total = running_sum(total, x)
-            count = running_sum(count, keras.ops.ones_like(x[:, :, :1]))
-            return total / count, total, count
-        """,
-        about,
-    )
+class _KerasVerbs(Verbs):
+    """The functions of Keras, in which a state goes on by ``running_sum``."""
 
+    array = "keras.KerasTensor"
+    space = "keras.ops"
+    axis = "axis"
+    keep = "keepdims=True"
+    highest = "max"
 
-def _running_max(*, masked: bool) -> Code:
-    about = running_docstring("max", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_max(
-                x: keras.KerasTensor,
-                mask: keras.KerasTensor,
-                highest: keras.KerasTensor,
-                count: keras.KerasTensor,
-            ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-                {}
-                real = keras.ops.expand_dims(mask, -1)
-                found = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
-                # Before the first real step, the zeros are no maximum.
-                found = keras.ops.where(count > 0, keras.ops.maximum(highest, found), found)
-                highest = keras.ops.where(keras.ops.any(real, axis=1), found, highest)
-                return highest, running_sum(count, keras.ops.cast(real, x.dtype))
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_max(
-            x: keras.KerasTensor,
-            highest: keras.KerasTensor,
-            count: keras.KerasTensor,
-        ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
-            {}
-            found = keras.ops.max(x, axis=1)
-            # Before the first step, the zeros are no maximum.
-            highest = keras.ops.where(count > 0, keras.ops.maximum(highest, found), found)
-            return highest, running_sum(count, keras.ops.ones_like(x[:, :, :1]))
-        """,
-        about,
-    )
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression."""
+        match value:
+            case core.Combine("add", state, core.Reduce("sum", core.Name("real"))):
+                return code("running_sum({}, keras.ops.cast(real, x.dtype))", self.write(state))
+            case core.Combine("add", state, core.Reduce("sum", x)):
+                return code("running_sum({}, {})", self.write(state), self.write(x))
+            case core.Combine("add", state, core.CountSteps()):
+                steps = code("keras.ops.ones_like(x[:, :, :1])")
+                return code("running_sum({}, {})", self.write(state), steps)
+            case core.Reduce(how, x):
+                return code("keras.ops.{}({}, axis=1)", how, self.write(x))
+            case _:
+                return super().write(value)
+
+    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
+        """Return the greater of two arrays."""
+        return code("keras.ops.maximum({}, {})", self.write(left), self.write(right))
+
+    def column(self, mask: Code) -> Code:
+        """Return a mask with an axis for the features."""
+        return code("keras.ops.expand_dims({}, -1)", mask)

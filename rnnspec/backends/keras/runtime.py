@@ -102,22 +102,22 @@ class KerasRuntime(Runtime):
     ) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights that are not at a known (layer, path)."""
         # By identity: == on variables of Keras compares their elements.
-        kept = set()
+        known_ids = set()
         for key in known:
             with suppress(AttributeError, ValueError):
-                kept.add(id(_variable(model, *key)))
+                known_ids.add(id(_variable(model, *key)))
         # Nothing is learned by an array without elements, as the kernel beside a bias alone.
         return {
-            each.path: tuple(each.shape)
-            for each in model.weights
-            if id(each) not in kept and 0 not in each.shape
+            variable.path: tuple(variable.shape)
+            for variable in model.weights
+            if id(variable) not in known_ids and 0 not in variable.shape
         }
 
     def get(self, model: keras.Model, layer: str, path: str) -> Array:
         """Return a copy of one array."""
-        kept = np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
+        array = np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
         # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
-        return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
+        return array.astype(np.float32) if array.dtype.kind == "V" else array
 
     def put(self, model: keras.Model, layer: str, path: str, array: Array) -> None:
         """Replace one array; Keras casts it to the variable's dtype."""
@@ -132,9 +132,10 @@ class KerasRuntime(Runtime):
         ]
         inputs_of = {name: children[name].input for name in known if name in children}
         first = {
-            name: each[0] if isinstance(each, list) else each for name, each in inputs_of.items()
+            name: tensor[0] if isinstance(tensor, list) else tensor
+            for name, tensor in inputs_of.items()
         }
-        first = {name: each for name, each in first.items() if each.shape[-1] != 0}
+        first = {name: tensor for name, tensor in first.items() if tensor.shape[-1] != 0}
         output = outputs_of(model)
         results = [*output.values()] if isinstance(output, dict) else [output]
         # A second model over the same layers, because Keras has no hooks.
@@ -151,9 +152,9 @@ class KerasRuntime(Runtime):
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
         zeros = {
-            each.name: np.zeros((len(chunk), *each.shape[1:]), each.dtype)
-            for each in model.inputs
-            if each.name != "inputs"
+            tensor.name: np.zeros((len(chunk), *tensor.shape[1:]), tensor.dtype)
+            for tensor in model.inputs
+            if tensor.name != "inputs"
         }
         before = zeros if states is None else states
         with _no_advice():
@@ -174,7 +175,9 @@ class KerasRuntime(Runtime):
 
         def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
             loss, gradients = compute(inputs, target, weight)
-            return float(loss), [np.array(keras.ops.convert_to_numpy(each)) for each in gradients]
+            return float(loss), [
+                np.array(keras.ops.convert_to_numpy(gradient)) for gradient in gradients
+            ]
 
         return run
 
@@ -345,13 +348,13 @@ def _reproducible(value: Any, numbers: dict[int, int]) -> Any:
     """Return JSON of Keras with shared objects numbered from 1, and without the date."""
     match value:
         case dict():
-            items = {key: _reproducible(each, numbers) for key, each in value.items()}
+            items = {key: _reproducible(inner, numbers) for key, inner in value.items()}
             items.pop("date_saved", None)
             if isinstance(shared := items.get("shared_object_id"), int):
                 items["shared_object_id"] = numbers.setdefault(shared, len(numbers) + 1)
             return items
         case list():
-            return [_reproducible(each, numbers) for each in value]
+            return [_reproducible(item, numbers) for item in value]
         case _:
             return value
 

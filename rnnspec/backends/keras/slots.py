@@ -6,27 +6,19 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.layers import parts_of
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.nodes import (
-    Activate,
     Attention,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
-    WindowPooling,
 )
-from rnnspec.ir.params import directions, gates, has_recurrent_bias
+from rnnspec.ir.params import directions
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
@@ -35,6 +27,8 @@ if TYPE_CHECKING:
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="embeddings", axes="token out"),)
@@ -57,19 +51,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return _vectors("gamma", "beta")
         case BatchNorm():
             return _vectors("gamma", "beta", "moving_mean", "moving_variance")
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 

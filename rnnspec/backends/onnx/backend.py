@@ -1,6 +1,7 @@
 """The record of the ONNX backend."""
 
 from rnnspec.backends.base import Backend
+from rnnspec.backends.contract import QUANTIZE
 
 ONNX = Backend(
     name="onnx",
@@ -18,7 +19,7 @@ ONNX = Backend(
     dtypes=("float32",),
     ending=".onnx.txt",
     files=("{name}.onnx",),
-    quantized=("int8",),
+    options=(QUANTIZE,),
     # Its recurrent tanh is 2 sigmoid(2 x) - 1, so near 0 the error is that of a value near 1.
     function_error=2.0**-23,
     loading=(

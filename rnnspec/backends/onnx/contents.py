@@ -160,13 +160,13 @@ class Contents:
         return data[begin:end]
 
     def _other_file(self, location: object) -> memoryview:
-        wanted = "expected numbers in this file or in a file of its folder"
+        expected = "expected numbers in this file or in a file of its folder"
         if not isinstance(location, str) or not location:
-            raise ArrayError(f"{wanted}, received no path of one")
+            raise ArrayError(f"{expected}, received no path of one")
         # As on every system, so that a file means the same on each.
         parts = re.split(r"[/\\]", location)
         if "" in parts or ".." in parts or ":" in location or "\0" in location:
-            raise ArrayError(f"{wanted}, received the path {brief(location)}")
+            raise ArrayError(f"{expected}, received the path {brief(location)}")
         if len(self._files) >= _MOST_FILES:
             raise ArrayError(f"expected numbers in at most {_MOST_FILES} files, received more")
         folder = self.path.parent
@@ -300,10 +300,14 @@ class _Walk:
         kinds = self._kinds.get(message.name)
         if kinds is None:
             kinds = self._kinds[message.name] = {}
-            for each in message.fields:
+            for member in message.fields:
                 # A packed integer can take one byte in the file, and an object in Python.
-                costs = {each.CPPTYPE_STRING: 1, each.CPPTYPE_FLOAT: 2, each.CPPTYPE_DOUBLE: 2}
-                kinds[each.number] = each.message_type or costs.get(each.cpp_type, 16)
+                costs = {
+                    member.CPPTYPE_STRING: 1,
+                    member.CPPTYPE_FLOAT: 2,
+                    member.CPPTYPE_DOUBLE: 2,
+                }
+                kinds[member.number] = member.message_type or costs.get(member.cpp_type, 16)
         return kinds
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:

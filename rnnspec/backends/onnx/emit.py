@@ -14,7 +14,7 @@ from rnnspec.backends.onnx.graph import (
     write_body,
     write_signature,
 )
-from rnnspec.backends.onnx.layers import Layers, depends_on_length
+from rnnspec.backends.onnx.layers import Layers, depends_on_length, with_final_state
 from rnnspec.backends.onnx.slots import (
     FORM,
     INPUT,
@@ -26,6 +26,7 @@ from rnnspec.backends.onnx.slots import (
 )
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count
 
@@ -47,6 +48,27 @@ _STEP_SUMMARY = (
     "NAME with the next chunk."
 )
 """The documentation in a file in step form."""
+
+
+_FIELDS: dict[Form, Fields] = {
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
+_SCAN = Fields("Node.source")
+_FINAL_STATE = Fields("Node.source")
+
+
+def source_fields(
+    network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
+) -> Iterator[Fields]:
+    """Yield the tables of the fields that the source of a node is written from."""
+    yield _FIELDS[form]
+    if isinstance(node, nodes.Recurrent):
+        if stepwise_reason(node):
+            yield _SCAN
+        if form != "step" and node.name in with_final_state(network):
+            yield _FINAL_STATE
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSource:
@@ -191,4 +213,4 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
     return {layer.name: reason for layer in recurrent if (reason := stepwise_reason(layer))}
 
 
-EMITTER = Emitter(emit=emit, refusals=refusals, stepwise=stepwise)
+EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, stepwise=stepwise)

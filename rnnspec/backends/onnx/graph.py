@@ -161,7 +161,7 @@ class Builder:
         """Give an output of the last node another name, and return that."""
         node = self.blocks[-1][-1]
         assert isinstance(node, Node)
-        outputs = tuple(new if each == name else each for each in node.outputs)
+        outputs = tuple(new if output == name else output for output in node.outputs)
         self.blocks[-1][-1] = replace(node, outputs=outputs)
         return new
 
@@ -184,18 +184,18 @@ class Builder:
 
 def write_signature(graph: Graph, indent: int = 0) -> str:
     """Return the inputs and outputs of a graph, on one line, two or one each if they are long."""
-    taken, given = (", ".join(map(str, values)) for values in (graph.inputs, graph.outputs))
-    line = f"{graph.name} ({taken}) => ({given})"
+    inputs, outputs = (", ".join(map(str, values)) for values in (graph.inputs, graph.outputs))
+    line = f"{graph.name} ({inputs}) => ({outputs})"
     margin = " " * indent
     if indent + len(line) <= LINE_LENGTH:
         return line
-    if max(len(taken), len(given)) + indent <= LINE_LENGTH + 8:
-        return f"{graph.name} ({taken})\n{margin}=> ({given})"
-    taken, given = (
+    if max(len(inputs), len(outputs)) + indent <= LINE_LENGTH + 8:
+        return f"{graph.name} ({inputs})\n{margin}=> ({outputs})"
+    inputs, outputs = (
         ",\n".join(f"{margin}  {value}" for value in values)
         for values in (graph.inputs, graph.outputs)
     )
-    return f"{graph.name} (\n{taken}\n{margin}) => (\n{given}\n{margin})"
+    return f"{graph.name} (\n{inputs}\n{margin}) => (\n{outputs}\n{margin})"
 
 
 def write_body(graph: Graph, indent: int = 2) -> str:

@@ -49,11 +49,7 @@ class Layers:
         self.recurrent = {
             layer.name: layer for layer in network.layers if isinstance(layer, nodes.Recurrent)
         }
-        self.with_final_state = {
-            self.sources[layer.name][0]
-            for layer in network.layers
-            if isinstance(layer, nodes.Pooling) and layer.statistic == "last" and not stepped
-        }
+        self.with_final_state = set() if stepped else with_final_state(network)
 
     def add(self) -> None:
         """Add all nodes; an output without a name of its own has that of the last layer."""
@@ -372,6 +368,16 @@ class Layers:
             case _:
                 assert_never(layer.statistic)
         self._put(layer, axes)
+
+
+def with_final_state(network: nodes.Network) -> set[str]:
+    """Return the recurrent layers whose final state is taken beside their output."""
+    sources = nodes.sources(network)
+    return {
+        sources[layer.name][0]
+        for layer in network.layers
+        if isinstance(layer, nodes.Pooling) and layer.statistic == "last"
+    }
 
 
 def _window_options(window: nodes.Window, steps: int | None) -> dict[str, Attribute]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
-from rnnspec.backends.kept import Reader
+from rnnspec.backends.contract import ArrayType
+from rnnspec.backends.model_files import FileReader, Saved
 from rnnspec.backends.onnx.contents import ArrayError, Contents, load
 from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
 from rnnspec.errors import UsageError, brief
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import Gather
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
-    from rnnspec.source.code import Source
 
 SPEC = "rnnspec"
 """The key of the spec's text in the metadata, as in canonical files."""
@@ -30,7 +29,7 @@ QUANTIZED = "rnnspec.quantized"
 
 
 @dataclass(frozen=True, slots=True)
-class KeptInFile:
+class InitializerArrays:
     """The initializers of a file."""
 
     weights: Mapping[str, Array]
@@ -50,7 +49,7 @@ class KeptInFile:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnFile:
+class OwnFile(Saved):
     """An ONNX file that rnnspec wrote."""
 
     contents: Contents
@@ -75,27 +74,13 @@ class OwnFile:
         """The kind of file and what wrote it, in words."""
         return f"ONNX file of {self.contents.writer}"
 
-    @property
-    def options(self) -> SourceOptions:
-        """No options: source of this backend has none."""
-        return DEFAULTS
-
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        """Nothing: a graph has no training."""
-        return ()
-
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+    def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays in the initializers.
 
         Raises:
             UsageError: they cannot be read, or are others.
         """
-        return gather(KeptInFile(_weights(self.contents)))
-
-    def written(self, text: str, source: Source) -> str:  # noqa: ARG002
-        """Return the source: a file has none."""
-        return text
+        return gather(InitializerArrays(_weights(self.contents)))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why the graph of the file, without its weights, is not that of the source."""
@@ -113,10 +98,6 @@ class OwnFile:
         )
         changed = "it was changed, or another version of rnnspec wrote it"
         return "" if same else f"its graph is not that of the spec in it: {changed}"
-
-    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
-        """Return no reason: a graph of ours can be run."""
-        return ()
 
 
 def own(path: Path) -> OwnFile:
@@ -190,31 +171,33 @@ def _is_ours(proto: Any) -> bool:
 
 def _word(proto: Any, key: str) -> str:
     """Return the text of a key in the metadata, empty if there is none."""
-    found = (each.value for each in proto.metadata_props if each.key == key)
+    values = (entry.value for entry in proto.metadata_props if entry.key == key)
     # Text that is not UTF-8 is bytes here.
-    return next((each for each in found if isinstance(each, str)), "")
+    return next((value for value in values if isinstance(value, str)), "")
 
 
 def _constants(graph: Any) -> dict[str, Any]:
-    return {each.name: each for each in graph.initializer if not array_of(str(each.name))[0]}
+    return {
+        tensor.name: tensor for tensor in graph.initializer if not array_of(str(tensor.name))[0]
+    }
 
 
 def _weights(contents: Contents) -> dict[str, Array]:
     from onnx import TensorProto
 
     weights, path = dict[str, "Array"](), str(contents.path)
-    for each in contents.proto.graph.initializer:
-        if not array_of(str(each.name))[0]:
+    for tensor in contents.proto.graph.initializer:
+        if not array_of(str(tensor.name))[0]:
             continue
-        if each.data_location == TensorProto.EXTERNAL:
-            message = f"{brief(each.name)}: expected its numbers in this file, not in another one"
+        if tensor.data_location == TensorProto.EXTERNAL:
+            message = f"{brief(tensor.name)}: expected its numbers in this file, not in another one"
             raise UsageError(message, path)
         try:
-            weights[each.name] = contents.array(each)
+            weights[tensor.name] = contents.array(tensor)
         except ArrayError as error:
-            message = f"{brief(each.name)}: its numbers cannot be read: {error}"
+            message = f"{brief(tensor.name)}: its numbers cannot be read: {error}"
             raise UsageError(message, path) from error
     return weights
 
 
-READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
+READER = FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

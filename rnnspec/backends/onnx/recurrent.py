@@ -7,7 +7,7 @@ Padding is at the end of each sequence, as ``sequence_lens`` means it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
@@ -20,13 +20,20 @@ from rnnspec.backends.onnx.slots import (
     direction_prefix,
     stepwise_reason,
 )
+from rnnspec.ir import cells
+from rnnspec.ir.cells import GateProduct, compile_step, gates
+from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Number, Product, interpolation
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
-from rnnspec.ir.params import directions, gates
+from rnnspec.ir.params import directions
+from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnnspec.backends.onnx.graph import Attribute
     from rnnspec.backends.onnx.sequences import Padding
+    from rnnspec.ir.equations import Expression
     from rnnspec.ir.forms import State
     from rnnspec.words import CellActivation
 
@@ -179,7 +186,6 @@ def _add_scan(  # noqa: PLR0913
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
     prefix = array(layer.name, direction_prefix(direction))
-    letters = ("H", "C") if isinstance(layer.cell, LSTM) else ("H",)
     into.block("A Scan, because no fused operator has these activations.")
     projected = into.add(f"{prefix}Projected", "MatMul", x, f"{prefix}Kernel")
     if layer.bias:
@@ -193,20 +199,25 @@ def _add_scan(  # noqa: PLR0913
         size = into.integers(f"Units_{layer.units}", layer.units)
         shape = into.add(f"{prefix}Zero_Shape", "Concat", batch, size, axis=0)
         zeros = into.add(f"{prefix}Zero", "ConstantOfShape", shape)
-        first, last = (zeros,) * len(letters), tuple(f"{prefix}Last_{each}" for each in letters)
+        last = tuple(f"{prefix}Last_{state}" for state in _state_names(layer))
+        first = (zeros,) * len(last)
     sequences = (projected, real) if real else (projected,)
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
     if direction == "backward.":
         flags |= {"scan_input_directions": (1,) * len(sequences), "scan_output_directions": (1,)}
-    body = step_body(layer, prefix, letters, masked=bool(real))
+    body = step_body(layer, prefix, masked=bool(real))
     outputs, inputs = (*last, f"{prefix}Y"), (*first, *sequences)
     into.node(Node(outputs, "Scan", inputs, tuple(flags.items()), body))
     return f"{prefix}Y" if layer.return_sequences else last[0]
 
 
-def step_body(layer: Recurrent, prefix: str, states: tuple[str, ...], *, masked: bool) -> Graph:
+def _state_names(layer: Recurrent) -> list[str]:
+    return [state.upper() for state in cells.equations(layer.cell).states]
+
+
+def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
     """Return the body of a ``Scan`` over the steps of a layer."""
-    into = Builder()
+    into, states = Builder(), _state_names(layer)
     new_states = _Step(into, layer, prefix).add()
     if masked:
         new_states = tuple(
@@ -223,79 +234,123 @@ def step_body(layer: Recurrent, prefix: str, states: tuple[str, ...], *, masked:
     return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 
-@dataclass(frozen=True, slots=True)
+_NAMES = {
+    "f * c": "C_Kept",
+    "i * g": "C_Added",
+    "r * h": "H_Reset",
+    "r * h_n": "G_Reset",
+    "activation(c)": "C_Out",
+}
+"""Names of values inside a line; others are called after the line and their side."""
+_TEXT = ExpressionWriter({key: key for key in ("activation", "recurrent_activation")})
+
+
 class _Step:
     """The body of a ``Scan``: the states ``H`` and ``C`` in, the new states out.
 
-    ``Now`` is what the kernel and the bias make of the input of the step.
+    ``Now`` is what the kernel and the bias make of the input of the step. ``values`` has the name
+    of each line, and ``sums`` what each gate is the function of.
     """
 
-    into: Builder
-    layer: Recurrent
-    prefix: str
+    def __init__(self, into: Builder, layer: Recurrent, prefix: str) -> None:
+        self.into, self.layer, self.prefix = into, layer, prefix
+        self.functions = cells.activations(layer.cell)
+        self.step = compile_step(layer.cell, bias=layer.bias)
+        self.is_split = len(self.step.products) > 1
+        self.values: dict[str, str] = {}
+        self.sums: dict[str, Expression] = {}
 
     def add(self) -> tuple[str, ...]:
         """Add the nodes of one step, and return the names of the new states."""
-        cell = self.layer.cell
-        match cell:
-            case SimpleRNN():
-                return (self._activate("H_Next", "Now", self._recurrent(), cell.activation),)
-            case LSTM():
-                return self._add_lstm(cell)
-            case GRU(reset_after=True):
-                return self._add_gru_reset_after(cell)
-            case GRU():
-                return self._add_gru_reset_before(cell)
-            case _:
-                assert_never(cell)
+        if self.is_split:
+            self._split("Now", "Now", self.step.gates)
+            self._split(f"{self.prefix}Recurrent_Kernel", "U", self.step.gates)
+        for statement in self.step.statements:
+            match statement:
+                case Line(name=name, value=value):
+                    self._add_line(name, value)
+                case GateProduct():
+                    self._add_product(statement)
+                case _:
+                    assert_never(statement)
+        return tuple(self.values[state] for state in self.step.states)
 
-    def _recurrent(self) -> str:
-        return self.into.add("Recurrent", "MatMul", "H", f"{self.prefix}Recurrent_Kernel")
+    def _add_product(self, product: GateProduct) -> None:
+        into, gates = self.into, product.gates
+        if self.is_split:
+            for gate in gates:
+                part = Product(_name(gate, "U"), product.vector)
+                self.sums[gate] = Elementwise("+", _name(gate, "Now"), part)
+        else:
+            kernel = f"{self.prefix}Recurrent_Kernel"
+            total = into.add("Recurrent", "MatMul", self._add_value(product.vector, ""), kernel)
+            if not product.joined:
+                if self.layer.bias:
+                    bias = f"{self.prefix}Recurrent_Bias"
+                    total = into.add("Recurrent_Biased", "Add", total, bias)
+                self._split("Now", "Now", gates)
+                self._split(total, "H", gates)
+                self.sums |= {f"x_{gate}": _name(gate, "Now") for gate in gates}
+                self.sums |= {f"h_{gate}": _name(gate, "H") for gate in gates}
+            elif len(gates) == 1:
+                self.sums[gates] = Elementwise("+", Name("Now", "input"), Name(total, "input"))
+            else:
+                self._split(into.add("Gates", "Add", "Now", total), "In", product.names)
+                self.sums |= zip(gates, (_name(name, "In") for name in product.names), strict=True)
+        for name in product.activated:
+            gate = gates[product.names.index(name)]
+            self._add_line(name, Apply(product.function, Name(gate, "gate")))
 
-    def _activate(self, name: str, one: str, other: str, activation: CellActivation) -> str:
-        """Return an activation of the sum of two values."""
-        return self.into.activate(name, self.into.add(f"{name}_Sum", "Add", one, other), activation)
-
-    def _split(self, value: str, *names: str) -> None:
+    def _split(self, value: str, ending: str, gates: Sequence[str]) -> None:
+        names = tuple(_name(gate, ending).name for gate in gates)
         self.into.node(Node(names, "Split", (value,), (("axis", -1), ("num_outputs", len(names)))))
 
-    def _add_lstm(self, cell: LSTM) -> tuple[str, ...]:
-        into = self.into
-        total = into.add("Gates", "Add", "Now", self._recurrent())
-        self._split(total, "I_In", "F_In", "G_In", "O_In")
-        i, f, o = (into.activate(n, f"{n}_In", cell.recurrent_activation) for n in ("I", "F", "O"))
-        candidate = into.activate("G", "G_In", cell.activation)
-        kept = into.add("C_Kept", "Mul", f, "C")
-        c = into.add("C_Next", "Add", kept, into.add("C_Added", "Mul", i, candidate))
-        h = into.add("H_Next", "Mul", o, into.activate("C_Out", c, cell.activation))
-        return h, c
+    def _add_line(self, name: str, value: Expression) -> None:
+        label = f"{name.upper()}_Next" if name in self.step.states else _letter(name)
+        self.values[name] = self._add_value(value, label)
 
-    def _add_gru_reset_after(self, cell: GRU) -> tuple[str, ...]:
-        into = self.into
-        recurrent = self._recurrent()
-        if self.layer.bias:
-            bias = f"{self.prefix}Recurrent_Bias"
-            recurrent = into.add("Recurrent_Biased", "Add", recurrent, bias)
-        self._split("Now", "Z_Now", "R_Now", "G_Now")
-        self._split(recurrent, "Z_H", "R_H", "G_H")
-        z = self._activate("Z", "Z_Now", "Z_H", cell.recurrent_activation)
-        r = self._activate("R", "R_Now", "R_H", cell.recurrent_activation)
-        return self._mix(cell, z, into.add("G_Reset", "Mul", r, "G_H"))
+    def _add_value(self, expression: Expression, name: str) -> str:
+        """Add the nodes of an expression, and return its value, which they name ``name``."""
+        into, about = self.into, name.removesuffix("_Next")
+        match expression:
+            case Name(name=known, kind="gate"):
+                return self._add_value(self.sums[known], name)
+            case Name(name=known, kind="input"):
+                return known
+            case Name(name=known):
+                return self.values.get(known, known.upper())
+            case Apply(function=function, operand=operand):
+                total = self._add_value(operand, f"{name}_Sum")
+                return into.activate(name, total, self.functions[function])
+            case Product(matrix=matrix, vector=vector):
+                factor = self._add_value(vector, _NAMES.get(_TEXT.write(vector), f"{about}_Vector"))
+                return into.add(f"{matrix.name[0]}_H", "MatMul", factor, matrix.name)
+            case Elementwise(operator=operator, left=left, right=right):
+                if mixed := interpolation(expression):
+                    # g + z (h - g): one product instead of two.
+                    start, end, share = (self._add_value(part, "") for part in mixed)
+                    away = into.add(f"{start}_Away", "Sub", end, start)
+                    return into.add(
+                        name, "Add", start, into.add(f"{start}_Mixed", "Mul", share, away)
+                    )
+                one, other = (
+                    self._add_value(part, _NAMES.get(_TEXT.write(part), f"{about}_{side}"))
+                    for part, side in ((left, "Left"), (right, "Right"))
+                )
+                return into.add(name, _OPERATORS[operator], one, other)
+            case Number():
+                raise AssertionError("no cell has a number beside a vector, except in a mixture")
+            case _:
+                assert_never(expression)
 
-    def _add_gru_reset_before(self, cell: GRU) -> tuple[str, ...]:
-        into = self.into
-        self._split("Now", "Z_Now", "R_Now", "G_Now")
-        self._split(f"{self.prefix}Recurrent_Kernel", "Z_U", "R_U", "G_U")
-        z_recurrent = into.add("Z_H", "MatMul", "H", "Z_U")
-        z = self._activate("Z", "Z_Now", z_recurrent, cell.recurrent_activation)
-        r_recurrent = into.add("R_H", "MatMul", "H", "R_U")
-        r = self._activate("R", "R_Now", r_recurrent, cell.recurrent_activation)
-        reset = into.add("H_Reset", "Mul", r, "H")
-        return self._mix(cell, z, into.add("G_H", "MatMul", reset, "G_U"))
 
-    def _mix(self, cell: GRU, z: str, recurrent: str) -> tuple[str, ...]:
-        """Add the state between the old one and the candidate: g + z (h - g)."""
-        into = self.into
-        candidate = self._activate("G", "G_Now", recurrent, cell.activation)
-        away = into.add("G_Away", "Sub", "H", candidate)
-        return (into.add("H_Next", "Add", candidate, into.add("G_Mixed", "Mul", z, away)),)
+_OPERATORS = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div"}
+
+
+def _letter(name: str) -> str:
+    """Return the letter of a gate in ONNX, where the candidate of a GRU is a G too."""
+    return "G" if name == "n" else name.upper()
+
+
+def _name(gate: str, ending: str) -> Name:
+    return Name(f"{_letter(gate)}_{ending}", "input")

@@ -71,7 +71,10 @@ class OnnxRuntime(Runtime):
             proto = parser.parse_model(module.TEXT)
         except parser.ParseError as error:
             raise GenerationError(f"ONNX cannot parse the source: {error}") from error
-        weights = {each.name: np.zeros(_shape(each), np.float32) for each in proto.graph.value_info}
+        weights = {
+            declared.name: np.zeros(_shape(declared), np.float32)
+            for declared in proto.graph.value_info
+        }
         return model_of(module.__name__, proto.SerializeToString(), weights)
 
     def layer_count(self, model: OnnxModel, layer: Layer) -> int:
@@ -183,9 +186,9 @@ class OnnxRuntime(Runtime):
     def open_original(self, path: Path) -> OnnxModel:
         """Return the model in a file that was found to have a graph of rnnspec."""
         proto = onnx.load_model(path, load_external_data=False)
-        stored = [each for each in proto.graph.initializer if array_of(each.name)[0]]
-        weights = {each.name: numpy_helper.to_array(each).copy() for each in stored}
-        constants = [each for each in proto.graph.initializer if each.name not in weights]
+        stored = [tensor for tensor in proto.graph.initializer if array_of(tensor.name)[0]]
+        weights = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in stored}
+        constants = [tensor for tensor in proto.graph.initializer if tensor.name not in weights]
         del proto.graph.initializer[:]
         proto.graph.initializer.extend(constants)
         return OnnxModel(proto, weights)
@@ -223,7 +226,7 @@ class OnnxRuntime(Runtime):
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
         exact = onnx.load_model(path, load_external_data=False)
-        metadata = [(each.key, each.value) for each in exact.metadata_props]
+        metadata = [(entry.key, entry.value) for entry in exact.metadata_props]
         producer = exact.producer_name, exact.producer_version
         # The mark of a model that was prepared, without which the tool logs a warning.
         exact.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
@@ -255,9 +258,9 @@ def write_test_data(
     Their types are those of the graph in the file ``model``.
     """
     graph = onnx.load_model(model, load_external_data=False).graph
-    stored = {each.name for each in graph.initializer}
-    given = [each for each in graph.input if each.name not in stored]
-    for kind, declared, values in (("input", given, inputs), ("output", graph.output, outputs)):
+    stored = {tensor.name for tensor in graph.initializer}
+    fed = [declared for declared in graph.input if declared.name not in stored]
+    for kind, declared, values in (("input", fed, inputs), ("output", graph.output, outputs)):
         for at, (info, numbers) in enumerate(zip(declared, values, strict=True)):
             dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
             tensor = numpy_helper.from_array(np.ascontiguousarray(numbers, dtype), info.name)
@@ -301,7 +304,7 @@ class _Layers:
 
 
 def _size(model: OnnxModel, names: Collection[str]) -> int:
-    return sum(each.size for name in names for each in model.parameters(name))
+    return sum(array.size for name in names for array in model.parameters(name))
 
 
 @dataclass(eq=False)
@@ -334,17 +337,17 @@ class OnnxModel:
             raise UsageError(message)
         batch = self._batch(inputs)
         results: list[Array] = self._session(()).run(None, {INPUT: _not_empty(batch)})
-        outputs = [each[: len(batch)] for each in results]
+        outputs = [result[: len(batch)] for result in results]
         if NAMED not in self._words:
             return outputs[0]
-        names = (each.name for each in self.proto.graph.output)
+        names = (declared.name for declared in self.proto.graph.output)
         return dict(zip(names, outputs, strict=True))
 
     def join(self, outputs: Sequence[Array]) -> Array:
         """Return the only output, or named outputs as (batch, all of their numbers)."""
         if NAMED not in self._words:
             return outputs[0]
-        return np.concatenate([each.reshape(len(each), -1) for each in outputs], axis=1)
+        return np.concatenate([part.reshape(len(part), -1) for part in outputs], axis=1)
 
     def step(
         self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
@@ -360,9 +363,9 @@ class OnnxModel:
         """
         batch = self._batch(chunk)
         before = self._states_before(states, len(batch))
-        feeds = {name: _not_empty(each) for name, each in before.items()}
+        feeds = {name: _not_empty(state) for name, state in before.items()}
         values = self._session(()).run(None, {INPUT: _not_empty(batch), **feeds})
-        output, *new = (each[: len(batch)] for each in values)
+        output, *new = (value[: len(batch)] for value in values)
         return output, dict(zip(before, new, strict=True))
 
     def _batch(self, inputs: ArrayLike) -> Array:
@@ -386,8 +389,8 @@ class OnnxModel:
             return _as_numbers(batch, "features")
         if batch.dtype.kind not in "iu":
             raise UsageError(f"expected integers as tokens, received {brief(batch.dtype)}")
-        tables = (each.input[0] for each in self.proto.graph.node if each.op_type == "Gather")
-        vocabulary = next(len(self.weights[each]) for each in tables if each in self.weights)
+        tables = (node.input[0] for node in self.proto.graph.node if node.op_type == "Gather")
+        vocabulary = next(len(self.weights[table]) for table in tables if table in self.weights)
         wrong = batch[(batch < 0) | (batch >= vocabulary)]
         if wrong.size:
             raise UsageError(f"expected tokens from 0 to {vocabulary - 1}, received {wrong[0]}")
@@ -397,7 +400,7 @@ class OnnxModel:
         """Return the states before a chunk of a number of rows."""
         shapes = {name: (rows, *shape) for name, shape in self.states.items()}
         if not states:
-            return {name: np.zeros(each, np.float32) for name, each in shapes.items()}
+            return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         if set(states) != set(shapes):
             names = brief(", ".join(states))
             raise UsageError(f"states: expected {', '.join(shapes)}, received {names}")
@@ -445,13 +448,13 @@ class OnnxModel:
     @property
     def states(self) -> dict[str, tuple[int, ...]]:
         """The shape of each state of one sequence, none if the model is not in step form."""
-        states = (each for each in self.proto.graph.input if each.name != INPUT)
-        return {each.name: _shape(each)[1:] for each in states}
+        states = (declared for declared in self.proto.graph.input if declared.name != INPUT)
+        return {declared.name: _shape(declared)[1:] for declared in states}
 
     @property
     def _words(self) -> dict[str, str]:
         """The metadata, in which only the spec may be no text."""
-        return {each.key: each.value for each in self.proto.metadata_props}
+        return {entry.key: entry.value for entry in self.proto.metadata_props}
 
     @property
     def frozen(self) -> set[str]:
@@ -465,7 +468,10 @@ class OnnxModel:
             if fused and len(node.input) > 3 and node.input[3] == name:
                 yield half(self.weights[name], "Wb")
                 # In the other cells both biases act as their sum, and the second one is zero.
-                if any(each.name == "linear_before_reset" and each.i for each in node.attribute):
+                if any(
+                    attribute.name == "linear_before_reset" and attribute.i
+                    for attribute in node.attribute
+                ):
                     yield half(self.weights[name], "Rb")
                 return
         yield self.weights[name]

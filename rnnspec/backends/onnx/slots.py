@@ -12,32 +12,25 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.ir.cells import has_recurrent_bias
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
     Network,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
-    WindowPooling,
 )
-from rnnspec.ir.params import directions, has_recurrent_bias, params
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, shape_in
 
 if TYPE_CHECKING:
@@ -126,16 +119,24 @@ def activations(cell: Cell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
+_OPERATOR = Fields("Node.source")
+"""The fields that a fused operator stands for."""
+
+
 def stepwise_reason(layer: Recurrent) -> str:
     """Return the key that no fused operator can honour, empty if one can honour all."""
+    for field in _OPERATOR.missing(layer):
+        return field
     if layer.cell.activation not in FUSED:
         return "activation"
-    fused = all(each in FUSED for each in activations(layer.cell))
+    fused = all(activation in FUSED for activation in activations(layer.cell))
     return "" if fused else "recurrent_activation"
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="W", axes="token out"),)
@@ -166,19 +167,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 return (query,)
             kernel = Slot(param="kernel", path="W", axes="in out")
             return (kernel, Slot(param="bias", path=BIAS, axes="out"), query)
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 
@@ -261,7 +249,7 @@ def other_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all arrays that are not at a known (layer, path), by name."""
     names = {array(layer, BIAS if path in HALVES else path) for layer, path in known}
-    shapes = {name: each.shape for name, each in weights.items() if name not in names}
+    shapes = {name: array.shape for name, array in weights.items() if name not in names}
     # A cell with a single bias takes the sum of both halves, and the second one is zero.
     single = {layer for layer, path in known if path == "Wb"} - {
         layer for layer, path in known if path == "Rb"

@@ -3,7 +3,7 @@
 from itertools import product
 
 from rnnspec.backends.base import Backend
-from rnnspec.taken_names import TakenNames
+from rnnspec.reserved_names import ReservedNames
 
 _CLASSES = product(
     ("", "masked_"),
@@ -11,7 +11,7 @@ _CLASSES = product(
     ("stepwise_", "recurrent_dropout_"),
     ("rnn", "lstm", "gru", "reset_first_gru"),
 )
-_TAKEN = TakenNames(
+_TAKEN = ReservedNames(
     in_source=frozenset(
         """
         batch_norm callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm

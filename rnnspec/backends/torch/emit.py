@@ -21,6 +21,7 @@ from rnnspec.backends.torch.classes import (
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.parts import parts
 from rnnspec.backends.torch.plan import (
+    Plan,
     StackedDropout,
     direction_key,
     plan_layers,
@@ -30,16 +31,20 @@ from rnnspec.backends.torch.plan import (
 )
 from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
-from rnnspec.ir import nodes, text
+from rnnspec.ir import core, nodes, text
+from rnnspec.ir.cells import gates
+from rnnspec.ir.expand import expand
+from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.params import count, counts, directions, gates
+from rnnspec.ir.params import count, counts, directions
 from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
-from rnnspec.source.walk import Walk
+from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
+    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
 
@@ -64,6 +69,43 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     }
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
+
+_FIELDS: dict[Form, Fields] = {
+    "training": Fields(
+        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
+    ),
+    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+}
+"""The fields that the source of each form is written from."""
+_STEPWISE = Fields("Node.source")
+_ARGUMENTS = Fields(
+    "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
+    " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
+    " GRU.recurrent_activation"
+)
+"""The fields in which layers of a generated class may differ: arguments, and initial weights."""
+
+
+def source_fields(
+    _network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
+) -> tuple[Fields, ...]:
+    """Return the tables of the fields that the source of a node is written from."""
+    stepwise = isinstance(node, nodes.Recurrent) and stepwise_reason(node)
+    own = walked_fields(node, _FIELDS[form])
+    return (own, _STEPWISE) if stepwise else (own,)
+
+
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
+    """Return each setting that a class of several layers does not take."""
+    classes = [
+        (Plan.of(layer, form).class_, layer)
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
+    ]
+    return tuple(shared_refusals(classes, _ARGUMENTS))
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -91,7 +133,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         comment=text.comment(network),
         entry=text.class_name(network),
         docstring=docstring(description),
-        parts=tuple(parts(network, form)),
+        parts=(*parts(network, form), *walk.running_parts),
         imports=("from collections.abc import Callable",) if takes_functions else (),
         functions=walk.functions(),
     )
@@ -125,7 +167,11 @@ class TorchWalk(Walk):
     """The walk that writes PyTorch."""
 
     array = "torch.Tensor"
+    space = "torch"
     axis = "dim"
+    keep = "keepdim=True"
+    highest = "amax"
+    softmax = "torch.softmax"
     method = "forward"
     checked_forms = ("training",)
     losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
@@ -298,20 +344,12 @@ class TorchWalk(Walk):
             if layer.activation != "linear":
                 yield code("hidden = {}", _activate(layer.activation, "hidden"))
             yield code("scores = self.{}[{!r}](hidden)", layer.name, "query")
-        if layer.masked:
-            yield code("""
-                # Padding has no weight, so a sequence of padding alone gives zeros.
-                real = mask.unsqueeze(-1)
-                scores = torch.where(real, scores, -3e38)
-                weights = torch.where(real, torch.softmax(scores, dim=1), 0)
-            """)
-        else:
-            yield code("weights = torch.softmax(scores, dim=1)")
-        yield code("x = (weights * x).sum(dim=1)")
+        _, *results = expand(layer, self.form)
+        yield from self.statements(results)
 
-    def flatten(self) -> Code:
-        """Return ``x`` with one axis for steps and features."""
-        return code("torch.flatten(x, 1)")
+    def flatten(self, x: Code) -> Code:
+        """Return an array with one axis for steps and features."""
+        return code("torch.flatten({}, 1)", x)
 
     @cached_property
     def _recurrent_modules(self) -> dict[str, nodes.Recurrent]:
@@ -371,9 +409,14 @@ class TorchWalk(Walk):
         # module has no weight of this name.
         return code("x = x if x.is_floating_point() else x.float()")
 
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-        return code("torch.where(mask.unsqueeze(-1), x, {!r})", otherwise)
+    def column(self, mask: Code) -> Code:
+        """Return a mask with an axis for the features."""
+        return code("{}.unsqueeze(-1)", mask)
+
+    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
+        """Return the greater of two arrays, or of an array and a number."""
+        call = "{}.clamp(min={})" if isinstance(right, float) else "torch.maximum({}, {})"
+        return code(call, self.write(left), self.write(right))
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements of a layer that is one module, part of one, or two modules."""
@@ -471,56 +514,27 @@ class TorchWalk(Walk):
         if not layer.return_sequences:
             yield code("x = {}[-1]", h)
 
-    def repeat(self, layer: nodes.Repeat) -> Code:
-        """Return ``x`` as a view with steps."""
-        return code("x.unsqueeze(1).expand(-1, {!r}, -1)", layer.steps)
+    def repeat(self, x: Code, steps: int) -> Code:
+        """Return vectors as a view with steps."""
+        return code("{}.unsqueeze(1).expand(-1, {!r}, -1)", x, steps)
 
     def normalize(self) -> Code:
         """Return ``x`` divided by its Euclidean norm."""
         return code("nn.functional.normalize(x, dim=-1, eps=1e-12)")
 
-    def pool_mean(self, *, masked: bool) -> Code:
-        """Return the statements that compute the mean over the steps."""
-        if not masked:
-            return code("x = x.mean(dim=1)")
-        return code(
-            """
-            steps = mask.sum(dim=1, keepdim=True).clamp(min=1)
-            x = {}.sum(dim=1) / steps
-            """,
-            self.where_real(0),
-        )
-
-    def pool_max(self, *, masked: bool) -> Code:
-        """Return the statements that compute the maximum over the steps."""
-        if not masked:
-            return code("x = x.amax(dim=1)")
-        return code(
-            """
-            x = {}.amax(dim=1)
-            x = torch.where(mask.any(dim=1, keepdim=True), x, 0)
-            """,
-            self.where_real(-3e38),
-        )
-
-    def pool_sum(self, *, masked: bool) -> Code:
-        """Return the statement that computes the sum over the steps."""
-        return code("x = {}.sum(dim=1)", self.where_real(0) if masked else code("x"))
-
-    def pool_last(self, layer: nodes.Pooling) -> Code:
-        """Return the statements that select the last real step, and the first for the backward."""
-        ahead = nodes.width(layer.input) - layer.backward
-        if not layer.masked:
-            if not layer.backward:
-                return code("x = x[:, -1]")
-            return code("x = torch.cat([x[:, -1, :{!r}], x[:, 0, {!r}:]], dim=-1)", ahead, ahead)
+    def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
+        """Yield the statements of a statistic over all steps."""
+        if layer.statistic != "last" or not layer.masked:
+            yield from super().pool(layer)
+            return
         first, steps = Code(), code("x[rows, last]")
         if layer.backward:
+            ahead = nodes.width(layer.input) - layer.backward
             first = code("first = mask.int().argmax(dim=1)")
             steps = code(
                 "torch.cat([x[rows, last, :{!r}], x[rows, first, {!r}:]], dim=-1)", ahead, ahead
             )
-        return code(
+        yield code(
             """
             rows = torch.arange(x.shape[0], device=x.device)
             last = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
@@ -542,9 +556,9 @@ class TorchWalk(Walk):
             return code("x = torch.{}(x, dim=1)", layer.activation)
         return super().activated(layer)
 
-    def concatenate(self, *arrays: Code) -> Code:
-        """Return arrays joined along the features."""
-        return code("torch.cat([{}], dim=-1)", listed(*arrays))
+    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
+        """Return arrays joined along an axis."""
+        return code("torch.cat([{}], dim={!r})", listed(*arrays), axis)
 
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
@@ -607,4 +621,11 @@ def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal)
     return call(class_, *positional, defaults=defaults, **arguments)
 
 
-EMITTER = Emitter(emit=emit, arrange=plan_layers, stepwise=stepwise, stock=stock)
+EMITTER = Emitter(
+    emit=emit,
+    fields=source_fields,
+    refusals=refusals,
+    arrange=plan_layers,
+    stepwise=stepwise,
+    stock=stock,
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS, running_docstring
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS
 from rnnspec.backends.torch.channels import batch_norm_class
 from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
 from rnnspec.backends.torch.plan import plan_of
@@ -39,21 +39,6 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
         isinstance(layer, nodes.Dense) and layer.tied and layer.bias for layer in network.layers
     ):
         yield _TIED_LINEAR
-    pools = {
-        layer.statistic: layer.masked
-        for layer in network.layers
-        if isinstance(layer, nodes.Pooling)
-    }
-    for statistic, masked in pools.items() if form == "step" else ():
-        match statistic:
-            case "mean":
-                yield _running_mean(masked=masked)
-            case "max":
-                yield _running_max(masked=masked)
-            case "sum":
-                yield _running_sum(masked=masked)
-            case _:
-                pass
 
 
 def _activations(network: nodes.Network) -> Iterator[Code]:
@@ -333,81 +318,3 @@ _MASKED_LSTM_STEP = code(
     pack=_PACK,
     unpack=_UNPACK,
 )
-
-
-def _running_mean(*, masked: bool) -> Code:
-    about = running_docstring("mean", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_mean(
-                x: torch.Tensor, mask: torch.Tensor, total: torch.Tensor, count: torch.Tensor
-            ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-                {}
-                real = mask.unsqueeze(-1)
-                total = total + torch.where(real, x, 0).sum(dim=1)
-                count = count + real.sum(dim=1)
-                return total / count.clamp(min=1), total, count
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_mean(
-            x: torch.Tensor, total: torch.Tensor, count: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            {}
-            total = total + x.sum(dim=1)
-            count = count + x.shape[1]
-            return total / count, total, count
-        """,
-        about,
-    )
-
-
-def _running_max(*, masked: bool) -> Code:
-    about = running_docstring("max", masked=masked)
-    if masked:
-        return code(
-            """
-            def running_max(
-                x: torch.Tensor, mask: torch.Tensor, highest: torch.Tensor, count: torch.Tensor
-            ) -> tuple[torch.Tensor, torch.Tensor]:
-                {}
-                real = mask.unsqueeze(-1)
-                found = torch.where(real, x, -3e38).amax(dim=1)
-                # Before the first real step, the zeros are no maximum.
-                found = torch.where(count > 0, torch.maximum(highest, found), found)
-                highest = torch.where(real.any(dim=1), found, highest)
-                return highest, count + real.sum(dim=1)
-            """,
-            about,
-        )
-    return code(
-        """
-        def running_max(
-            x: torch.Tensor, highest: torch.Tensor, count: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor]:
-            {}
-            found = x.amax(dim=1)
-            # Before the first step, the zeros are no maximum.
-            highest = torch.where(count > 0, torch.maximum(highest, found), found)
-            return highest, count + x.shape[1]
-        """,
-        about,
-    )
-
-
-def _running_sum(*, masked: bool) -> Code:
-    return code(
-        """
-        def running_sum({}) -> torch.Tensor:
-            {}
-            return total + {}.sum(dim=1)
-        """,
-        code("x: torch.Tensor, mask: torch.Tensor, total: torch.Tensor")
-        if masked
-        else code("x: torch.Tensor, total: torch.Tensor"),
-        running_docstring("sum", masked=masked),
-        code("torch.where(mask.unsqueeze(-1), x, 0)") if masked else code("x"),
-    )

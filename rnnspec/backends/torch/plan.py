@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
+from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
+
+
+FUSED = Fields("Node.source")
+"""The fields that a stock layer of PyTorch stands for."""
+STACKED = Fields("Node.source")
+"""Those that a layer in a multi-layer module stands for, or a dropout between two of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +137,8 @@ def plan_layers(network: Network, form: Form) -> Network:
         for index in run if size else ():
             layer = layers[index]
             # Not asdict, which would turn the cell and the initializers into dicts too.
-            values: dict[str, Any] = {
-                each.name: getattr(layer, each.name) for each in fields(layer)
-            }
+            base = Recurrent if isinstance(layer, Recurrent) else Dropout
+            values: dict[str, Any] = {each.name: getattr(layer, each.name) for each in fields(base)}
             if isinstance(layer, Recurrent):
                 name, dropout = network.layers[run[0]].name, max(rates, default=0.0)
                 stack = Stack(name=name, index=place, size=size, dropout=dropout)
@@ -147,6 +153,8 @@ def plan_layers(network: Network, form: Form) -> Network:
 
 def stepwise_reason(layer: Recurrent) -> str:
     """Return the key that no fused layer can honour, empty if a fused layer can honour all."""
+    for field in FUSED.missing(layer):
+        return field
     if layer.recurrent_dropout:
         return "recurrent_dropout"
     match layer.cell:
@@ -211,8 +219,10 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
     accessed = starts, kept_outputs(network)
 
     def fit(upper: Recurrent, lower: Recurrent) -> bool:
-        fused = not stepwise_reason(upper) and not stepwise_reason(lower)
-        return fused and alike(upper, lower) and _continues(upper, lower)
+        for layer in (upper, lower):
+            if stepwise_reason(layer) or any(STACKED.missing(layer)):
+                return False
+        return alike(upper, lower) and _continues(upper, lower)
 
     start = 0
     while start < len(layers):
@@ -237,7 +247,7 @@ def _following(
     upper = layers[last]
     dropout = layers[last + 1] if last + 1 < len(layers) else None
     # A module draws the elements of each step anew.
-    dropped = isinstance(dropout, Dropout) and not dropout.variational
+    dropped = isinstance(dropout, Dropout) and not any(STACKED.missing(dropout))
     following = [last + 1, last + 2] if dropped else [last + 1]
     if following[-1] >= len(layers):
         return []

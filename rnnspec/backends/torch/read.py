@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnnspec.backends.kept import folder_reader, framework_of
+from rnnspec.backends.model_files import folder_reader, framework_of
 
 READER = folder_reader(
     "PyTorch",

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
 from rnnspec.backends.torch.plan import plan_of
+from rnnspec.backends.torch.slots import gate_order
+from rnnspec.ir.cells import (
+    GateProduct,
+    activations,
+    compile_step,
+    equations,
+    gates,
+    gates_in,
+    has_recurrent_bias,
+)
+from rnnspec.ir.equations import Elementwise, Line, interpolation
 from rnnspec.ir.nodes import LSTM
-from rnnspec.ir.params import gates
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, lines, listed
+from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnnspec.backends.torch.classes import CellClass
 
 _SUMMARIES = {
@@ -68,7 +80,7 @@ def _init(class_: CellClass) -> Code:
         )
     count = len(gates(layer.cell))
     rows = code("hidden_size") if count == 1 else code("{!r} * hidden_size", count)
-    biases = ("bias_ih_l0", "bias_hh_l0") if cell_name(layer.cell) == "GRU" else ("bias_ih_l0",)
+    biases = ("bias_ih_l0", "bias_hh_l0") if has_recurrent_bias(layer.cell) else ("bias_ih_l0",)
     return code(
         """
         {signature}
@@ -89,7 +101,7 @@ def _init(class_: CellClass) -> Code:
 
 
 def _forward(class_: CellClass) -> Code:
-    loop = _LOOPS[cell_name(class_.first.cell)](class_)
+    loop = _Loop(class_)
     kind = "with_state" if _is_stepped(class_) else class_.sequences
     real_steps = outputs = append = Code()
     if class_.first.masked:
@@ -115,11 +127,11 @@ def _forward(class_: CellClass) -> Code:
         signature=_signature(class_),
         docstring=RETURNS[kind],
         inputs=_inputs(class_),
-        start=loop.start,
+        start=loop.start(),
         real_steps=real_steps,
         outputs=outputs,
-        opening=loop.opening,
-        step=loop.step,
+        opening=loop.opening(),
+        step=loop.step(),
         append=append,
         result=_result(class_),
     )
@@ -215,13 +227,13 @@ def _inputs(class_: CellClass) -> Code:
 
 def _result(class_: CellClass) -> Code:
     if _is_stepped(class_):
-        is_lstm = isinstance(class_.first.cell, LSTM)
+        states = equations(class_.first.cell).states
         return code(
             """
             state = {}
             return torch.stack(outputs).transpose(0, 1), state
             """,
-            code("h.unsqueeze(0), c.unsqueeze(0)" if is_lstm else "h.unsqueeze(0)"),
+            listed(*(code("{}.unsqueeze(0)", state) for state in states)),
         )
     if _is_by_gate(class_):
         outputs = code("return torch.stack(outputs).flatten(1, -2).transpose(0, 1)")
@@ -245,207 +257,178 @@ def choose_result(sequences: str, outputs: Code, last: Code) -> Code:
     return outputs if sequences == "all" else last
 
 
-@dataclass(frozen=True, slots=True)
+class _Writer(ExpressionWriter):
+    """Expressions, with the calls of PyTorch that compute several operations at once."""
+
+    def idiom(self, expression: Elementwise) -> Code | None:
+        if mixed := interpolation(expression):
+            return code("torch.lerp({})", listed(*map(self.write, mixed)))
+        match expression:
+            case Elementwise("+", total, Elementwise("*", one, other)):
+                return code("torch.addcmul({})", listed(*map(self.write, (total, one, other))))
+            case _:
+                return None
+
+
 class _Loop:
     """The loop of a cell: what precedes it, its first line, and a step, which updates ``h``."""
 
-    start: Code
-    opening: Code
-    step: Code
+    def __init__(self, class_: CellClass) -> None:
+        cell, self.layer = class_.first.cell, class_.first
+        self.cell = compile_step(cell, bias=self.layer.bias, order=gate_order(cell))
+        self.writer = _Writer({key: class_.activation(key) for key in activations(cell)})
+        self.parts = [product.gates for product in self.cell.products]
+        self.is_by_gate, self.is_stepped = _is_by_gate(class_), _is_stepped(class_)
+        self.axis = code("axis" if self.is_by_gate else "1")
 
+    def start(self) -> Code:
+        """Return what precedes the loop: parts of the kernel, the first state, masks and biases."""
+        by_gate, units = self.is_by_gate, code("units" if self.is_by_gate else "weight.shape[0]")
+        before = after = Code()
+        if len(self.parts) > 1:
+            before, units = self._split_parts(), code("units")
+        elif not by_gate:
+            before = code("weight = self.weight_hh_l0.T")
+        if self.layer.bias and not self.cell.products[0].joined:
+            bias = code("self.bias_hh_l0")
+            if by_gate:
+                shape = code("{!r}, 1, units", len(self.cell.gates))
+                bias = code("{bias}.view({}) if self.training else {bias}", shape, bias=bias)
+            after = code("bias = {}", bias)
+        elif self.layer.recurrent_dropout > 0 and not by_gate:
+            after = code("""
+                keep = torch.ones_like(h)
+                keep = nn.functional.dropout(keep, self.recurrent_dropout, self.training)
+            """)
+        states = self.cell.states
+        if self.is_stepped:
+            values = "h[0]" if len(states) == 1 else "state[0][0], state[1][0]"
+            first = code(f"{', '.join(states)} = {values}")
+        else:
+            zeros = code("{}.new_zeros(x.shape[0], {})", "steps" if by_gate else "x", units)
+            first = code(f"{' = '.join(states)} = {{}}", zeros)
+        return lines(before, first, after)
 
-def _rnn(class_: CellClass) -> _Loop:
-    keep, state = Code(), "h"
-    if class_.first.recurrent_dropout > 0:
-        keep = code("""
-            keep = torch.ones_like(h)
-            keep = nn.functional.dropout(keep, self.recurrent_dropout, self.training)
-        """)
-        state = "kept"
-    new = _activate(class_, "activation", code("torch.addmm(step, {}, weight)", state))
-    if class_.first.masked:
-        new_state = code(
-            """
-            new = {}
-            h = torch.where(real, new, h)
-            """,
-            new,
-        )
-    else:
-        new_state = code("h = {}", new)
-    return _Loop(
-        start=lines(
-            code("weight = self.weight_hh_l0.T"),
-            _first_state(class_, code("weight.shape[0]")),
-            keep,
-        ),
-        opening=_for(class_, step=code("x.unbind(1)")),
-        step=lines(code("kept = h * keep if self.training else h") if keep else keep, new_state),
-    )
+    def _named(self, array: str) -> Code:
+        return listed(*(f"{array}_{part}" for part in self.parts))
 
-
-def _lstm(class_: CellClass) -> _Loop:
-    if _is_by_gate(class_):
-        start = code("h = c = steps.new_zeros(x.shape[0], units)")
-        steps, axis = code("steps.unbind()"), code("axis")
-    else:
-        zeros = code("h = c = x.new_zeros(x.shape[0], weight.shape[0])")
-        before = code("h, c = state[0][0], state[1][0]")
-        start = lines(
-            code("weight = self.weight_hh_l0.T"), before if _is_stepped(class_) else zeros
-        )
-        steps, axis = code("x.unbind(1)"), code("1")
-    return _Loop(
-        start=start,
-        opening=_for(class_, step=steps),
-        step=code(
-            """
-            {gates}
-            # One call is faster than three; the candidate's part is not used.
-            i, f, _, o = {activated}.unsafe_chunk(4, {axis})
-            g = {candidate}
-            c = {c}
-            h = {h}
-            """,
-            gates=_product(class_, "gates", x="step", h="h", weight="weight", keep="keep"),
-            activated=_activate(class_, "recurrent_activation", "gates"),
-            axis=axis,
-            candidate=_activate(class_, "activation", code("gates.unsafe_chunk(4, {})[2]", axis)),
-            c=_new_state(class_, "c", code("torch.addcmul(f * c, i, g)")),
-            h=_new_state(class_, "h", code("o * {}", _activate(class_, "activation", "c"))),
-        ),
-    )
-
-
-def _gru(class_: CellClass) -> _Loop:
-    if _is_by_gate(class_):
-        start = code("h = steps.new_zeros(x.shape[0], units)")
-        bias = code(
-            "bias = self.bias_hh_l0.view(3, 1, units) if self.training else self.bias_hh_l0"
-        )
-        steps, axis = code("steps.unbind()"), code("axis")
-        unbiased = code("gates = (h * keep if self.training else h) @ weight")
-    else:
-        start = lines(
-            code("weight = self.weight_hh_l0.T"), _first_state(class_, code("weight.shape[0]"))
-        )
-        bias = code("bias = self.bias_hh_l0")
-        steps, axis = code("x.unbind(1)"), code("1")
-        unbiased = code("gates = h @ weight")
-    biased = _product(class_, "gates", x="bias", h="h", weight="weight", keep="keep")
-    return _Loop(
-        start=lines(start, bias if class_.first.bias else Code()),
-        opening=_for(class_, step=steps),
-        step=code(
-            """
-            {gates}
-            x_r, x_z, x_n = step.unsafe_chunk(3, {axis})
-            h_r, h_z, h_n = gates.unsafe_chunk(3, {axis})
-            r = {r}
-            z = {z}
-            n = {n}
-            h = {h}
-            """,
-            gates=biased if class_.first.bias else unbiased,
-            axis=axis,
-            r=_activate(class_, "recurrent_activation", code("x_r + h_r")),
-            z=_activate(class_, "recurrent_activation", code("x_z + h_z")),
-            n=_activate(class_, "activation", code("torch.addcmul(x_n, r, h_n)")),
-            h=_new_state(class_, "h", code("torch.lerp(n, h, z)")),
-        ),
-    )
-
-
-def _reset_first_gru(class_: CellClass) -> _Loop:
-    reset = code("r * h")
-    if _is_by_gate(class_):
-        start = code("""
-            sizes = [2, 1] if self.training else [2 * units, units]
-            x_rz, x_n = steps.split_with_sizes(sizes, axis + 1)
-            w_rz, w_n = weight.split_with_sizes(sizes, axis)
-            if self.training:
-                keep_rz, keep_n = keep.split_with_sizes(sizes)
-            h = steps.new_zeros(x.shape[0], units)
-        """)
-        axis = code("axis")
-        activated = _activate(class_, "activation", "n")
-        candidate = lines(
-            _product(class_, "n", x="step_n", h=reset, weight="w_n", keep="keep_n"),
-            code("n = {}", activated) if activated != "n" else Code(),
-        )
-    else:
-        start = code(
+    def _split_parts(self) -> Code:
+        """Return the parts of the input and of the kernel that each product takes."""
+        counts = [str(len(part)) for part in self.parts]
+        holes = {
+            "counts": code(", ".join(counts)),
+            "widths": code(", ".join(f"{count} * units" for count in counts).replace("1 * ", "")),
+            **{array: self._named(array) for array in ("x", "w", "keep")},
+        }
+        if self.is_by_gate:
+            return code(
+                """
+                sizes = [{counts}] if self.training else [{widths}]
+                {x} = steps.split_with_sizes(sizes, axis + 1)
+                {w} = weight.split_with_sizes(sizes, axis)
+                if self.training:
+                    {keep} = keep.split_with_sizes(sizes)
+                """,
+                **holes,
+            )
+        return code(
             """
             units = self.weight_hh_l0.shape[1]
-            sizes = [2 * units, units]
-            x_rz, x_n = x.transpose(0, 1).split_with_sizes(sizes, 2)
-            w_rz, w_n = self.weight_hh_l0.T.split_with_sizes(sizes, 1)
-            {}
+            sizes = [{widths}]
+            {x} = x.transpose(0, 1).split_with_sizes(sizes, 2)
+            {w} = self.weight_hh_l0.T.split_with_sizes(sizes, 1)
             """,
-            _first_state(class_, "units"),
+            **holes,
         )
-        axis = code("1")
-        product = code("torch.addmm(step_n, {}, w_n)", reset)
-        candidate = code("n = {}", _activate(class_, "activation", product))
-    return _Loop(
-        start=start,
-        opening=_for(class_, step_rz=code("x_rz.unbind()"), step_n=code("x_n.unbind()")),
-        step=code(
-            """
-            {gates}
-            r, z = {activated}.unsafe_chunk(2, {axis})
-            {candidate}
-            h = {h}
-            """,
-            gates=_product(class_, "gates", x="step_rz", h="h", weight="w_rz", keep="keep_rz"),
-            activated=_activate(class_, "recurrent_activation", "gates"),
-            axis=axis,
-            candidate=candidate,
-            h=_new_state(class_, "h", code("torch.lerp(n, h, z)")),
-        ),
-    )
 
+    def opening(self) -> Code:
+        """Return the first line of the loop."""
+        if len(self.parts) > 1:
+            steps = {f"step_{part}": code("x_{}.unbind()", part) for part in self.parts}
+        else:
+            steps = {"step": code("steps.unbind()" if self.is_by_gate else "x.unbind(1)")}
+        if self.layer.masked:
+            steps["real"] = code("real_steps")
+        if len(steps) == 1:
+            return code("for {} in {}:", *steps, *steps.values())
+        return code("for {} in zip({}):", listed(*steps), listed(*steps.values()))
 
-_LOOPS = {"RNN": _rnn, "LSTM": _lstm, "GRU": _gru, "ResetFirstGRU": _reset_first_gru}
+    def step(self) -> Code:
+        """Return the step."""
+        statements = []
+        for statement in self.cell.statements:
+            match statement:
+                case GateProduct(joined=True):
+                    statements.append(self._joined(statement))
+                case GateProduct():
+                    statements.append(self._apart(statement))
+                case Line():
+                    statements.append(self._line(statement))
+                case _:
+                    assert_never(statement)
+        return lines(statements)
 
+    def _line(self, line: Line) -> Code:
+        name, value = line.name, self.writer.write(line.value)
+        if name not in self.cell.states or not self.layer.masked:
+            return code("{} = {}", name, value) if value != name else Code()
+        # At padding, a state stays.
+        if any(gates_in(line.value)):
+            new = code("new = {}", value)
+            return lines(new, code("{name} = torch.where(real, new, {name})", name=name))
+        return code("{name} = torch.where(real, {}, {name})", value, name=name)
 
-def _first_state(class_: CellClass, units: Code | str) -> Code:
-    if _is_stepped(class_):
-        return code("h = h[0]")
-    return code("h = x.new_zeros(x.shape[0], {})", units)
+    def _joined(self, product: GateProduct) -> Code:
+        """Return the sum of what the input and the state make of gates, and their activations."""
+        gates, writer, vector = product.gates, self.writer, self.writer.write(product.vector)
+        part = f"_{gates}" if len(self.parts) > 1 else ""
+        step, weight = f"step{part}", f"w{part}" if part else "weight"
+        if len(gates) > 1:
+            total = self._product("gates", step, vector, weight, f"keep{part}")
+            chunks = code("gates.unsafe_chunk({!r}, {})", len(gates), self.axis)
+            writer.sums |= {gate: code("{}[{!r}]", chunks, at) for at, gate in enumerate(gates)}
+            names = [name if name in product.activated else "_" for name in product.names]
+            why = code("# One call is faster than three; the candidate's part is not used.")
+            activated = self._chunk(names, writer.activate(product.function, "gates"))
+            return lines(total, why if "_" in names else Code(), activated)
+        if self.is_by_gate:
+            return self._product(gates, step, vector, weight, f"keep{part}")
+        is_dropped = self.layer.recurrent_dropout > 0
+        vector = code("kept") if is_dropped else vector
+        writer.sums[gates] = code("torch.addmm({})", listed(step, vector, weight))
+        return code("kept = h * keep if self.training else h") if is_dropped else Code()
 
+    def _apart(self, product: GateProduct) -> Code:
+        """Return the product of the state, and its gates and those of the input."""
+        vector, gates = self.writer.write(product.vector), product.gates
+        if self.layer.bias:
+            text = self._product("gates", "bias", vector, "weight", "keep")
+        else:
+            dropped = code("({h} * keep if self.training else {h})", h=vector)
+            text = code("gates = {} @ weight", dropped if self.is_by_gate else vector)
+        inputs = self._chunk([f"x_{gate}" for gate in gates], code("step"))
+        return lines(text, inputs, self._chunk([f"h_{gate}" for gate in gates], code("gates")))
 
-def _for(class_: CellClass, **iterables: Code) -> Code:
-    """Return the first line of a loop over one or more iterables, and the mask if there is one."""
-    if class_.first.masked:
-        iterables["real"] = code("real_steps")
-    if len(iterables) == 1:
-        return code("for {} in {}:", *iterables, *iterables.values())
-    return code("for {} in zip({}):", listed(*iterables), listed(*iterables.values()))
+    def _chunk(self, names: Sequence[str], value: Code) -> Code:
+        chunks = code("{}.unsafe_chunk({!r}, {})", value, len(names), self.axis)
+        return code("{} = {}", listed(*names), chunks)
 
-
-def _activate(class_: CellClass, key: str, value: Code | str) -> Code:
-    """Return a value after an activation; the linear one has no function."""
-    function = class_.activation(key)
-    return code("{}({})", function, value) if function else code("{}", value)
-
-
-def _new_state(class_: CellClass, state: str, value: Code) -> Code:
-    """Return the value of a state after a step; at padding, it stays."""
-    return code("torch.where(real, {}, {})", value, state) if class_.first.masked else value
-
-
-def _product(class_: CellClass, target: str, **operands: Code | str) -> Code:
-    """Return the sum of ``x`` and the product of ``h`` with ``weight``; ``keep`` is h's mask."""
-    if _is_by_gate(class_):
+    def _product(self, target: str, x: str, h: Code, weight: str, keep: str) -> Code:
+        """Return the sum of ``x`` and the product of ``h``, in training under its masks."""
+        plain = code("{} = torch.addmm({})", target, listed(x, h, weight))
+        if not self.is_by_gate:
+            return plain
         return code(
             """
             if self.training:
                 {target} = torch.baddbmm({x}, {h} * {keep}, {weight})
             else:
-                {target} = torch.addmm({x}, {h}, {weight})
+                {plain}
             """,
             target=target,
-            **operands,
+            x=x,
+            h=h,
+            keep=keep,
+            weight=weight,
+            plain=plain,
         )
-    return code("{target} = torch.addmm({x}, {h}, {weight})", target=target, **operands)

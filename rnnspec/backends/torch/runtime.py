@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.backends.kept import load_entry, write_by_name
+from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.backends.torch.plan import stack_of
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir.params import Counts
@@ -106,21 +106,21 @@ class TorchRuntime(Runtime):
         names = {f"{layer}.{path}" for layer, path in known}
         # Not the second bias of a SingleBias class, a buffer that is not persistent.
         state = _state(model)
-        return {name: tuple(each.shape) for name, each in state.items() if name not in names}
+        return {name: tuple(array.shape) for name, array in state.items() if name not in names}
 
     def get(self, model: nn.Module, layer: str, path: str) -> Array:
         """Return a copy of one array."""
         # NumPy has no bfloat16, and every bfloat16 is a float32.
-        kept = _array(model, f"{layer}.{path}").detach().cpu()
-        return (kept.float() if kept.dtype == torch.bfloat16 else kept).numpy().copy()
+        array = _array(model, f"{layer}.{path}").detach().cpu()
+        return (array.float() if array.dtype == torch.bfloat16 else array).numpy().copy()
 
     def put(self, model: nn.Module, layer: str, path: str, array: Array) -> None:
         """Replace one array, keeping its dtype and device."""
-        kept = _array(model, f"{layer}.{path}")
+        tensor = _array(model, f"{layer}.{path}")
         # One that was made in inference mode can be changed only there.
-        with torch.inference_mode(mode=kept.is_inference()), torch.no_grad():
+        with torch.inference_mode(mode=tensor.is_inference()), torch.no_grad():
             # A copy: from_numpy refuses negative strides, and warns about read-only arrays.
-            kept.copy_(torch.from_numpy(array.copy()))
+            tensor.copy_(torch.from_numpy(array.copy()))
 
     def trace(self, model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference, and record the inputs of layers with a module."""
@@ -171,7 +171,7 @@ class TorchRuntime(Runtime):
                 torch.enable_grad(),
             ):
                 output = _join(model(_input(model, inputs)))
-                goal, share = (torch.tensor(each).to(output) for each in (target, weight))
+                goal, share = (torch.tensor(values).to(output) for values in (target, weight))
                 loss = (share * (output - goal) ** 2).sum() / 2
                 gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
             return float(loss.detach()), [gradient.numpy(force=True) for gradient in gradients]
@@ -222,7 +222,7 @@ def _join(output: torch.Tensor | dict[str, torch.Tensor]) -> torch.Tensor:
     """Return the only output, or named ones as (batch, all of their numbers)."""
     if isinstance(output, torch.Tensor):
         return output
-    return torch.cat([each.flatten(1) for each in output.values()], 1)
+    return torch.cat([part.flatten(1) for part in output.values()], 1)
 
 
 def _first_part(module: nn.Module) -> nn.Module:

@@ -11,31 +11,23 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
+from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Activate,
     Attention,
     BatchNorm,
     Cell,
-    Concat,
     Conv,
     Dense,
-    Dropout,
     Embedding,
-    Flatten,
-    LastSteps,
     Layer,
     LayerNorm,
-    Normalize,
-    Pooling,
+    ParameterFree,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
-    WindowPooling,
 )
-from rnnspec.ir.params import directions, has_recurrent_bias
+from rnnspec.ir.params import directions
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
@@ -51,6 +43,8 @@ _NORM = (
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
+    if isinstance(layer, ParameterFree):
+        return ()
     match layer:
         case Embedding():
             return (Slot(param="embeddings", path="weight", axes="token out"),)
@@ -77,19 +71,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             mean = Slot(param="moving_mean", path="running_mean", axes="out")
             variance = Slot(param="moving_variance", path="running_var", axes="out")
             return (*_NORM, mean, variance)
-        case (
-            Dropout()
-            | WindowPooling()
-            | Activate()
-            | Concat()
-            | Pooling()
-            | Flatten()
-            | LastSteps()
-            | Repeat()
-            | Residual()
-            | Normalize()
-        ):
-            return ()
         case _:
             assert_never(layer)
 
@@ -102,7 +83,7 @@ def module(layer: Layer) -> str:
 
 def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
     """Yield the slots of a direction, whose paths are the names of an ``nn.RNNBase`` in general."""
-    order = _gates(layer.cell)
+    order = gate_order(layer.cell)
 
     def slot(name: str, path: str, axes: str, addend: str | None = None) -> Slot:
         return Slot(param=prefix + name, path=path, axes=axes, gates=order, addend=addend)
@@ -127,7 +108,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         yield replace(slot, path=f"{inner}{slot.path}{ending}", addend=addend)
 
 
-def _gates(cell: Cell) -> str:
+def gate_order(cell: Cell) -> str:
+    """Return the order of the gates in PyTorch, in the letters of the canonical one."""
     match cell:
         case SimpleRNN():
             return "h"

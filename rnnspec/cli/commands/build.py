@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rnnspec.arguments import one_of
 from rnnspec.backends import Backend as Record
-from rnnspec.backends import choose, form_named, needs, quantized, single_file
-from rnnspec.backends.contract import SourceOptions
+from rnnspec.backends import choose, declared_options, form_named, needs, option_needs, options_in
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.needs import FILES, MODEL, Need
-from rnnspec.cli import completers
 from rnnspec.cli.options import (
     BACKENDS_OF_FILES,
     BACKENDS_OF_FOLDERS,
     AllowOutside,
     Backend,
     Force,
-    MaxSteps,
-    SingleHeader,
     SourceForm,
     SpecPath,
-    Target,
+    takes_source_options,
 )
 from rnnspec.errors import UsageError, listed, printable
 
@@ -40,6 +36,7 @@ _TARGETS = [
 ]
 
 
+@takes_source_options
 def build(
     spec: SpecPath,
     backend: Backend = None,
@@ -58,47 +55,31 @@ def build(
         ),
     ] = None,
     form: SourceForm = None,
-    quantize: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TYPE",
-            help="int8: round the weights of the files, and print how much outputs change.",
-            autocompletion=completers.quantized_types,
-            show_default=False,
-        ),
-    ] = None,
-    target: Target = None,
-    max_steps: MaxSteps = None,
-    single_header: SingleHeader = False,
+    options: SourceOptions = DEFAULTS,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Build the model, print its layers, and save it with -o."""
     # Imported here because '--help' reads no spec.
-    from rnnspec import pipeline, saving, tables
+    from rnnspec import pipeline, tables
     from rnnspec.building import Output, build_model
     from rnnspec.cli.frameworks import import_required
-    from rnnspec.cli.inputs import Input, files_to_keep
+    from rnnspec.cli.inputs import InputFile, files_to_keep
     from rnnspec.cli.progress import reading
 
     program = pipeline.read(spec, allow_outside=allow_outside)
     source = form_named(form)
-    if single_header and output is None:
-        raise UsageError("--single-header needs -o: the path of the header")
-    single = single_header or (output is not None and saving.is_single_file(output))
+    if output is not None:
+        options = {**options, **options_in(output)}
     chosen = choose(
         backend,
         *needs.source(source),
         MODEL,
-        *needs.options(target, max_steps),
-        *_quantization_needs(quantize, output),
-        *_output_needs(backend, output, single=single),
-    )
-    if single:
-        chosen = single_file(chosen)
-    options = SourceOptions(target=target, max_steps=max_steps)
-    inputs = files_to_keep([Input(program.source)], [program])
-    written = None if output is None else Output(output, force, inputs, quantize)
+        *option_needs(options),
+        *_output_needs(backend, output, options),
+    ).with_options(options)
+    inputs = files_to_keep([InputFile(program.source)], [program])
+    written = None if output is None else Output(output, force, inputs)
     with ExitStack() as bar:
 
         def import_framework(framework: Record) -> None:
@@ -120,22 +101,20 @@ def build(
     _print_account(built, output)
 
 
-def _quantization_needs(quantize: str | None, output: Path | None) -> tuple[Need, ...]:
-    if quantize is None:
-        return ()
-    kind = one_of("type", quantize, quantized())
-    if output is None:
-        raise UsageError("--quantize needs -o: the file is quantized")
-    return (needs.quantized(kind),)
+def _output_needs(
+    backend: str | None, output: Path | None, options: SourceOptions
+) -> tuple[Need, ...]:
+    """Return the needs to write the files; without a named backend, an ending decides.
 
-
-def _output_needs(backend: str | None, output: Path | None, *, single: bool) -> tuple[Need, ...]:
-    """Return the needs to write the files; without a named backend, an ending decides."""
+    Raises:
+        UsageError: an option needs an output, and there is none.
+    """
     if output is None:
+        for option in declared_options("build").values():
+            if option.output and option.name in options:
+                raise UsageError(f"{option.flag} needs -o: {option.output}")
         return ()
-    if single:
-        return (FILES, needs.SINGLE_FILE)
-    if backend is None and output.suffix in {each.suffix for each in BACKENDS_OF_FILES}:
+    if backend is None and output.suffix in {known.suffix for known in BACKENDS_OF_FILES}:
         return (FILES, needs.ending(output.suffix))
     return (FILES,)
 

@@ -10,17 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnspec.backends import BACKENDS, choose, form_named, having, needs
-from rnnspec.backends.contract import SourceOptions
+from rnnspec.backends import (
+    BACKENDS,
+    choose,
+    declared_options,
+    form_named,
+    having,
+    needs,
+    option_needs,
+)
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.cli.messages import in_colour, print_parts, tell
 from rnnspec.cli.options import (
     AllowOutside,
     Backend,
     Force,
-    MaxSteps,
     Paths,
     SourceForm,
-    Target,
+    takes_source_options,
 )
 from rnnspec.errors import UnsupportedError, UsageError, printable
 from rnnspec.files import NO_WORKING_FOLDER, check_target, has_working_folder, write_file
@@ -37,6 +44,7 @@ _MODELS = frozenset(filter(None, (backend.suffix for backend in BACKENDS.values(
 """Endings of files that other programs would not expect source in."""
 
 
+@takes_source_options
 def codegen(
     paths: Paths,
     backend: Backend = None,
@@ -47,8 +55,7 @@ def codegen(
         ),
     ] = None,
     form: SourceForm = None,
-    target: Target = None,
-    max_steps: MaxSteps = None,
+    options: SourceOptions = DEFAULTS,
     force: Force = False,
     check: Annotated[
         bool,
@@ -77,14 +84,12 @@ def codegen(
     chosen = choose(
         backend,
         *needs.source(source_form),
-        *needs.options(target, max_steps),
+        *option_needs(options),
         *(_output_needs(output) if backend is None else ()),
     )
 
-    asked = SourceOptions(target=target, max_steps=max_steps)
-
     def text(program: Program) -> str:
-        return pipeline.generate(program, chosen, source_form, asked).text
+        return pipeline.generate(program, chosen, source_form, options).text
 
     if output is None:
         if len(programs) > 1:
@@ -94,18 +99,18 @@ def codegen(
     targets = _targets(programs, output, chosen.ending, check=check)
     if check:
         # A check writes nothing, so the targets are not checked for writing.
-        options = ["--backend", chosen.name, *(["--form", form] if form else [])]
-        options += [*(["--target", target] if target else [])]
-        options += [*(["--max-steps", str(max_steps)] if max_steps else [])]
-        _check(_generate(programs, targets, text), [*options, "-o", str(output), "--force"])
+        words = ["--backend", chosen.name, *(["--form", form] if form else [])]
+        for name, value in options.items():
+            words += [declared_options("codegen")[name].flag, str(value)]
+        _check(_generate(programs, targets, text), [*words, "-o", str(output), "--force"])
         return
-    kept = files_to_keep(inputs, programs)
+    protected = files_to_keep(inputs, programs)
     for path in targets:
-        check_target(path, force=force, inputs=kept)
+        check_target(path, force=force, inputs=protected)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
     for _, path, source in _generate(programs, targets, text):
-        write_file(path, source, force=force, inputs=kept)
+        write_file(path, source, force=force, inputs=protected)
         print(printable(f"wrote {path}"))
 
 
@@ -115,7 +120,7 @@ def _output_needs(output: Path | None) -> tuple[needs.Need, ...]:
     if output is None or os.path.isdir(output):  # noqa: PTH112
         return ()
     endings = dict.fromkeys(backend.ending for backend in having(needs.SOURCE))
-    return tuple(needs.source_ending(each) for each in endings if output.name.endswith(each))
+    return tuple(needs.source_ending(ending) for ending in endings if output.name.endswith(ending))
 
 
 def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.backends.contract import SourceOptions
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.cli import completers
 from rnnspec.cli.options import (
     BACKENDS_OF_FILES,
@@ -16,10 +16,8 @@ from rnnspec.cli.options import (
     Config,
     Force,
     Ignore,
-    MaxSteps,
-    SingleHeader,
     SourceForm,
-    Target,
+    takes_source_options,
 )
 from rnnspec.errors import listed, printable
 from rnnspec.files.model import SUFFIX
@@ -31,6 +29,7 @@ _MODELS = listed(
 _WRITERS_OF_FOLDERS = [backend.name for backend in BACKENDS_OF_FOLDERS]
 
 
+@takes_source_options
 def convert(
     source: Annotated[
         Path,
@@ -65,9 +64,7 @@ def convert(
         ),
     ] = None,
     form: SourceForm = None,
-    target: Target = None,
-    max_steps: MaxSteps = None,
-    single_header: SingleHeader = False,
+    options: SourceOptions = DEFAULTS,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -94,8 +91,7 @@ def convert(
             ignore=ignore or (),
             backend=backend,
             form=form,
-            options=SourceOptions(target=target, max_steps=max_steps),
-            single_header=single_header,
+            options=options,
             force=force,
             allow_outside=allow_outside,
             importing=import_required,

@@ -61,7 +61,7 @@ def draw(
     """
     # Imported here because '--help' reads no spec.
     from rnnspec import pipeline
-    from rnnspec.cli.inputs import Input, files_to_keep
+    from rnnspec.cli.inputs import InputFile, files_to_keep
     from rnnspec.drawing.formats import plain_text, writer
     from rnnspec.drawing.picture import picture, write
 
@@ -76,7 +76,7 @@ def draw(
     if output is None:
         print(plain_text(drawing.network, drawing.options, unicode=shows_unicode()), end="")
         return
-    inputs = files_to_keep([Input(program.source)], [program])
+    inputs = files_to_keep([InputFile(program.source)], [program])
     write(drawing, output, force=force, inputs=inputs)
     print(printable(f"wrote {output}"))
 

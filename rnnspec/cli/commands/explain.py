@@ -28,8 +28,8 @@ def explain(
     from rnnspec import pages
 
     if code is None:
-        for each in pages.codes():
-            print(pages.page(each).partition("\n")[0].removeprefix("# "))
+        for known in pages.codes():
+            print(pages.page(known).partition("\n")[0].removeprefix("# "))
         return
     text = pages.page(_known_code(code, pages.codes()))
     if not sys.stdout.isatty():

@@ -17,7 +17,7 @@ from rnnspec.importing.kinds import titles
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.to_files import ImportedFile
+    from rnnspec.importing.run import ImportedFile
 
 _KINDS = titles(importable=True)
 
@@ -55,14 +55,14 @@ def import_(
 ) -> None:
     """Read a Keras, PyTorch or ONNX model as a spec and arrays.
 
-    FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever the language
-    cannot express is refused. Then the framework of FILE opens it, if it is installed and can, and
+    FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever is not
+    supported is refused. Then the framework of FILE opens it, if it is installed and can, and
     nothing is written if the spec has other results. A state dict does not say what its modules
     compute: the spec is then a draft, and every guess in it is a comment.
     """
     # Imported here because '--help' reads no model.
     from rnnspec.cli.frameworks import import_required
-    from rnnspec.importing.to_files import import_file
+    from rnnspec.importing.run import import_file
 
     model = import_file(
         source,

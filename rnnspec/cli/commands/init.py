@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.arguments import one_of
-from rnnspec.backends import taken_names
+from rnnspec.backends import reserved_names
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli import completers
 from rnnspec.cli.messages import tell
@@ -74,7 +74,7 @@ def _rename_network(network: str, name: str) -> str:
     from rnnspec.spec.names import check_network_name
 
     try:
-        check_network_name(name, taken_names())
+        check_network_name(name, reserved_names())
     except ValueError as error:
         raise UsageError(str(error)) from None
     return _text(network).replace(f"\nname: {network}\n", f"\nname: {name}\n", 1)
@@ -92,7 +92,7 @@ def _write_schema(target: Path) -> None:
     # Imported here, because it builds all models.
     from rnnspec.spec import json_schema
 
-    text = json_schema.text(taken_names())
+    text = json_schema.text(reserved_names())
     try:
         write_file(target, text, force=False)
     except UsageError:  # the file exists, perhaps created a moment ago

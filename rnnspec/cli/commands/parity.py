@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.backends import Backend
-    from rnnspec.comparison.random import Found, Pass
+    from rnnspec.comparison.random import Pass, SearchResult
     from rnnspec.comparison.report import ParityReport
     from rnnspec.comparison.run import Prepared
 
@@ -99,7 +99,7 @@ def parity(
     parameters, outputs, gradients, and 20 steps of training.
     """
     lists = [*(backend or ()), *(former_backend or ())]
-    listed = [name.strip() for each in lists for name in each.split(",")]
+    listed = [name.strip() for group in lists for name in group.split(",")]
     backends = list(dict.fromkeys(listed)) or None
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
@@ -113,7 +113,7 @@ def parity(
 
             planned = passes(backends, level, form)
             _check_random(level, dtype, optimizer, batch, html)
-            _compare_random(random, seed, planned, jobs, json=json)
+            _compare_random(random, seed, planned, jobs, backends, level, form, json=json)
             return
         from rnnspec import tables
         from rnnspec.cli.guard import print_json
@@ -128,10 +128,10 @@ def parity(
         own = trains_own(optimizer, level, dtype)
         highest = level_for("training" if own else level, source_form)
         chosen = comparable(backends, highest, dtype, source_form, own=own)
-        kept = files_to_keep(inputs, programs)
+        others = [] if batch is None else [(batch, "the batch")]
+        protected = files_to_keep(inputs, programs, others)
         if html is not None:
-            kept = kept.and_of([] if batch is None else [(batch, "the batch")])
-            check_target(html, force=force, inputs=kept)
+            check_target(html, force=force, inputs=protected)
             if html.suffix not in (".html", ".htm"):
                 raise UsageError("expected a path that ends in .html", str(html))
         ready = prepare(
@@ -154,7 +154,7 @@ def parity(
 
             command = shlex.join(["rnnspec", *sys.argv[1:]])
             text = page(report, [program.spec for program in programs], seed=seed, command=command)
-            write_file(html, text, force=force, inputs=kept)
+            write_file(html, text, force=force, inputs=protected)
         # After the report, which shows how far apart all values are.
         if not report.equal:
             raise ParityError(report.differences)
@@ -162,7 +162,7 @@ def parity(
 
 def _compare(ready: Prepared, backends: Sequence[Backend], jobs: int | None) -> ParityReport:
     from rnnspec.cli.progress import progress
-    from rnnspec.cli.sharing import Processes, jobs_for
+    from rnnspec.cli.workers import Processes, jobs_for
 
     number = len(ready.tasks)
     jobs = jobs_for(number, jobs)
@@ -187,31 +187,36 @@ def _check_random(
 
 
 def _compare_random(
-    number: int, seed: int, planned: tuple[Pass, ...], jobs: int | None, *, json: bool
+    number: int,
+    seed: int,
+    planned: tuple[Pass, ...],
+    jobs: int | None,
+    backends: list[str] | None,
+    level: str | None,
+    form: str | None,
+    *,
+    json: bool,
 ) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.cli.guard import print_json
     from rnnspec.cli.progress import progress
-    from rnnspec.cli.sharing import Processes, jobs_for
-    from rnnspec.comparison.random import Search, Texts
+    from rnnspec.cli.workers import Processes, jobs_for
+    from rnnspec.comparison.random import compare_random
 
-    search = Search(Texts(number, seed), planned)
     chosen = [backend for part in planned for backend in part.chosen]
     with progress(number) as step:
-        sharing = Processes(jobs_for(number, jobs), chosen, step)
-        outcomes = search.outcomes(sharing.outcomes)
-    outcomes.check_accepted()
-    result = outcomes.result(search.single)
+        compare = Processes(jobs_for(number, jobs), chosen, step).outcomes
+        result = compare_random(number, seed, backends, level=level, form=form, compare=compare)
     if json:
         print_json(result.as_dict())
     else:
-        _print_random(result, search.again(outcomes), planned)
+        _print_random(result, planned)
     if result.error is not None:
         raise result.error
 
 
-def _print_random(result: Found, again: str, planned: tuple[Pass, ...]) -> None:
-    """Print the result for random specs; ``again`` are the options that compare one again.
+def _print_random(result: SearchResult, planned: tuple[Pass, ...]) -> None:
+    """Print the result for random specs.
 
     If one failed, the smallest failing spec is printed with the result as comments, so the output
     is a spec that reproduces the failure.
@@ -232,7 +237,7 @@ def _print_random(result: Found, again: str, planned: tuple[Pass, ...]) -> None:
         print(*lines, f"equal: {result.compared} random specs", sep="\n")
         return
     # No seed is needed to see it again, because the whole spec follows.
-    command = f"rnnspec parity FILE {again}"
+    command = f"rnnspec parity FILE {result.again}"
     lines.append(f"equal so far: {result.compared}; this one is not; to see it again: {command}")
     print(*(f"# {line}" for line in lines), sep="\n")
     print(result.spec, end="")

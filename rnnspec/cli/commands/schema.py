@@ -27,11 +27,11 @@ def schema(
     if output is not None:
         check_target(output, force=force)
     # Imported after the check, because it builds all models.
-    from rnnspec.backends import taken_names
+    from rnnspec.backends import reserved_names
     from rnnspec.spec import json_schema
 
     if output is None:
-        print(json_schema.text(taken_names()), end="")
+        print(json_schema.text(reserved_names()), end="")
     else:
-        write_file(output, json_schema.text(taken_names()), force=force)
+        write_file(output, json_schema.text(reserved_names()), force=force)
         print(printable(f"wrote {output}"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 from math import ceil
-from typing import assert_never
 
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
@@ -22,7 +22,7 @@ from rnnspec.drawing.layout.drawing import (
     variable_node,
 )
 from rnnspec.drawing.layout.grid import Column, Hidden, Poolings, axes, rows
-from rnnspec.drawing.layout.heads import draw_heads
+from rnnspec.drawing.layout.heads import draw_heads, draw_result
 from rnnspec.drawing.layout.stack import (
     draw_fan,
     draw_join,
@@ -31,23 +31,19 @@ from rnnspec.drawing.layout.stack import (
     draw_spread,
     draw_windows,
 )
+from rnnspec.drawing.looks import Look, look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Scene, Shape
 from rnnspec.ir.nodes import (
-    Activate,
     Attention,
-    BatchNorm,
     Concat,
     Conv,
-    Dense,
     Dropout,
     Embedding,
     Flatten,
     LastSteps,
     Layer,
-    LayerNorm,
     Network,
-    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -73,34 +69,32 @@ class _Node:
     everywhere: bool = False
 
 
-_DENSE = _Node(
-    15, 42, 44,
-    lambda column, y: box(column.x, y, "Dense", "padding" if column.padded else "head"),
-    everywhere=True,
-)  # fmt: skip
-_DIVISION = _Node(13, 42, 40, lambda column, y: pill(column.x, y, "÷ norm"))
-_SUM = _Node(
-    10, 10, 33,
-    lambda column, y: (
-        Disc(x=column.x, y=y, radius=10, role="plain"),
-        label(column.x, y, "+", "plain", 15),
-    ),
-)  # fmt: skip
+_SIZES = {"box": (15, 42, 44), "slab": (9, 42, 32), "pill": (13, 42, 40), "sum": (10, 10, 33)}
+"""The half height and width of the node of a layer, and the gap below it, by its shape."""
+
+
+def _node(layer: Layer) -> _Node:
+    """Return the node of a layer that computes each step alone."""
+    appearance = look(layer)
+    is_box = appearance.shape == "box"
+    return _Node(*_SIZES[appearance.shape], partial(_draw_shape, appearance), everywhere=is_box)
+
+
+def _draw_shape(appearance: Look, column: Column, y: float) -> tuple[Shape, ...]:
+    x, word, role = column.x, appearance.word, appearance.role
+    match appearance.shape:
+        case "slab":
+            frame = Box(x=x, y=y, width=84, height=18, radius=5, role=role)
+            return frame, label(x, y, word, role, 11)
+        case "sum":
+            return Disc(x=x, y=y, radius=10, role=role), label(x, y, word, role, 15)
+        case "pill":
+            return pill(x, y, word)
+        case _:
+            return box(x, y, word, "padding" if column.padded else role)
+
+
 _DOTS = _Node(14, 4, 30, lambda column, y: tuple(dots(column.x, y, upright=True)))
-
-
-def _slab(word: str) -> _Node:
-    """Return the nodes of a layer without an axis of its own, such as a norm."""
-
-    def draw(column: Column, y: float) -> tuple[Shape, ...]:
-        frame = Box(x=column.x, y=y, width=84, height=18, radius=5, role="slab")
-        return frame, label(column.x, y, word, "slab", 11)
-
-    return _Node(9, 42, 32, draw)
-
-
-def _tied(column: Column, y: float) -> tuple[Shape, ...]:
-    return box(column.x, y, "tied Dense", "padding" if column.padded else "head")
 
 
 def scene(network: Network, options: Options) -> Scene:
@@ -126,7 +120,7 @@ def scene(network: Network, options: Options) -> Scene:
     if network.outputs:
         draw_heads(drawing, _draw_layer)
     else:
-        _draw_result(drawing)
+        draw_result(drawing, drawing.place(19, 38, words.Entry(network.name)))
     bottom = drawing.canvas.bounds()[3] + 24
     if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
         drawing.write_legend(bottom + 19)
@@ -148,9 +142,7 @@ def scene(network: Network, options: Options) -> Scene:
     )
 
 
-def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
-    drawing: Drawing, layer: Layer
-) -> None:
+def _draw_layer(drawing: Drawing, layer: Layer) -> None:
     match layer:
         case Embedding():
             _draw_embedding(drawing, layer)
@@ -160,19 +152,10 @@ def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
             draw_both_ways(drawing, layer)
         case Repeat() | LastSteps():
             draw_spread(drawing, layer)
-        case LayerNorm():
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab("norm"))
-        case BatchNorm():
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab("batch norm"))
-        case Activate():
-            word = words.activation_name(layer.activation).split()[0].replace("_", " ")
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab(word))
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)
         case Concat():
             draw_join(drawing, layer)
-        case Normalize():
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), _DIVISION)
         case Residual():
             _draw_residual(drawing, layer)
         case Dropout():
@@ -181,11 +164,8 @@ def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
             draw_fan(drawing, layer)
         case Pooling() | Flatten():
             draw_pooling(drawing, layer)
-        case Dense():
-            node = replace(_DENSE, draw=_tied) if layer.tied else _DENSE
-            _draw_nodes(drawing, layer.name, drawing.entry(layer), node)
         case _:
-            assert_never(layer)
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(layer))
 
 
 def _draw_input(drawing: Drawing) -> None:
@@ -204,7 +184,7 @@ def _draw_input(drawing: Drawing) -> None:
         # Padded tokens have an embedding; padded vectors go nowhere.
         goes = tokens or not column.padded
         ports.append(Port(column.x, y - half, name, width / 2) if goes else None)
-    _draw_ellipsis(drawing, "input", y)
+    drawing.draw_ellipsis("input", y)
     drawing.complete_row(ports, y - half)
 
 
@@ -214,7 +194,7 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
     ports = []
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         hollow = column.padded and layer.masked
-        shapes = box(column.x, y, "Embedding", "padding" if hollow else "embedding")
+        shapes = box(column.x, y, look(layer).word, "padding" if hollow else look(layer).role)
         name = drawing.canvas.node(layer.name, column, *shapes)
         if port and hollow:
             points = ((column.x, port.y - SPACE), (column.x, y + 15 + SPACE))
@@ -224,14 +204,14 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
             drawing.rise(port, name, (column.x, y + 15))
         ports.append(None if hollow else Port(column.x, y - 15, name, 42))
     drawing.write_notes(layer.name, y + 15)
-    _draw_ellipsis(drawing, layer.name, y)
+    drawing.draw_ellipsis(layer.name, y)
     drawing.complete_row(ports, y - 15)
 
 
 def _draw_residual(drawing: Drawing, layer: Residual) -> None:
     """Draw a sum at each step, and the way round the layers between."""
     route = drawing.route
-    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _SUM)
+    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(layer))
     for start, column in zip(drawing.branches[layer.start], drawing.columns, strict=True):
         if start is not None and start.via is not None:
             right = column.x + route
@@ -251,18 +231,6 @@ def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
     _draw_nodes(drawing, name, words.hidden_entry(hidden.layers), _DOTS, ellipsis=False)
 
 
-def _draw_result(drawing: Drawing) -> None:
-    """Draw the result: one vector, or one at each step."""
-    y = drawing.place(19, 38, words.Entry(drawing.network.name))
-    for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
-        name = drawing.canvas.node("output", column, *shapes)
-        if port:
-            drawing.rise(port, name, (column.x, y + 19))
-    drawing.write_notes("output", y + 19)
-    _draw_ellipsis(drawing, "output", y)
-
-
 def _draw_nodes(
     drawing: Drawing, layer: str, entry: words.Entry, node: _Node, *, ellipsis: bool = True
 ) -> float:
@@ -279,12 +247,6 @@ def _draw_nodes(
         ports.append(port and Port(column.x, y - node.half, name, node.half_width))
     drawing.write_notes(layer, y + node.half)
     if ellipsis:
-        _draw_ellipsis(drawing, layer, y)
+        drawing.draw_ellipsis(layer, y)
     drawing.complete_row(ports, y - node.half)
     return y
-
-
-def _draw_ellipsis(drawing: Drawing, layer: str, y: float) -> None:
-    """Draw dots for the steps that are left out."""
-    if drawing.axis and drawing.axis.dots is not None:
-        drawing.canvas.marks(layer, *dots(drawing.axis.dots, y))

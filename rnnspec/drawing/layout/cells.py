@@ -20,6 +20,7 @@ from rnnspec.drawing.layout.drawing import (
     variable,
 )
 from rnnspec.drawing.layout.grid import Axis, Column
+from rnnspec.drawing.looks import look
 from rnnspec.drawing.scene import Disc, Line, Point, Role, Text
 from rnnspec.ir.nodes import Recurrent
 from rnnspec.words import Merge
@@ -102,8 +103,9 @@ def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
     hollow, x = track.hollow(column), column.x + track.shift
     role: Role = "padding" if hollow else "backward" if track.sign < 0 else "forward"
     high = 2 * (_BOTH_HALF if track.direction else _HALF)
-    content = "" if hollow else words.cell_name(track.layer.cell, short=bool(track.direction))
-    shapes = box(x, track.y, content, role, (2 * track.half, high))
+    appearance = look(track.layer)
+    word = appearance.short if track.direction else appearance.word
+    shapes = box(x, track.y, "" if hollow else word, role, (2 * track.half, high))
     name = drawing.canvas.node(track.layer.name, column, *shapes, direction=track.direction)
     top = track.y + track.lanes[-1][1] if hollow else track.y - high / 2
     return Port(x, top, name, track.half)

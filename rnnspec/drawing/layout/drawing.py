@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads
+from rnnspec.drawing.looks import dropout
 from rnnspec.drawing.scene import (
     Anchor,
     Area,
@@ -21,7 +22,7 @@ from rnnspec.drawing.scene import (
     Text,
     text_width,
 )
-from rnnspec.drawing.words import Entry, dropout, entry, lengths
+from rnnspec.drawing.words import Entry, entry, lengths
 from rnnspec.ir.nodes import (
     INPUT,
     Dense,
@@ -294,6 +295,11 @@ class Drawing:
             ports.append(Port(column.x, y - 10, name, 2.6, via=y - 10))
         self.write_notes(layer.name, y - 10)
         self.complete_row(ports, y - 10)
+
+    def draw_ellipsis(self, layer: str, y: float) -> None:
+        """Draw dots for the steps that are left out."""
+        if self.axis and self.axis.dots is not None:
+            self.canvas.marks(layer, *dots(self.axis.dots, y))
 
     def drop(self, layer: Dropout | Recurrent) -> None:
         """Have the next arrows dashed if a layer drops some of its input."""

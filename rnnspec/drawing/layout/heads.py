@@ -11,7 +11,6 @@ from rnnspec.drawing.layout.drawing import (
     Flow,
     Note,
     circle_width,
-    dots,
     variable_node,
 )
 from rnnspec.drawing.layout.grid import (
@@ -195,14 +194,7 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
         if not strand.width:
             remarks += drawing.notes
             drawing.notes = []
-        for column, port in zip(drawing.columns, drawing.ports, strict=True):
-            shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
-            name = drawing.canvas.node("output", column, *shapes, direction=strand.head.name)
-            if port:
-                drawing.rise(port, name, (column.x, y + 19))
-        drawing.write_notes("output", y + 19)
-        if drawing.axis and drawing.axis.dots is not None:
-            drawing.canvas.marks("output", *dots(drawing.axis.dots, y))
+        draw_result(drawing, y, strand.head.name)
         text = Text(
             x=strand.x, y=y - 28, content=strand.head.name, size=_NAME_SIZE, weight=600,
             anchor="middle",
@@ -214,3 +206,14 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
         canvas = drawing.canvas
         (canvas.note if canvas.labels else canvas.marks)("output", text)
     drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)
+
+
+def draw_result(drawing: Drawing, y: float, head: str = "") -> None:
+    """Draw the result of a network, or of a ``head``: one vector, or one at each step."""
+    for column, port in zip(drawing.columns, drawing.ports, strict=True):
+        shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
+        name = drawing.canvas.node("output", column, *shapes, direction=head)
+        if port:
+            drawing.rise(port, name, (column.x, y + 19))
+    drawing.write_notes("output", y + 19)
+    drawing.draw_ellipsis("output", y)

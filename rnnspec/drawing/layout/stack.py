@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rnnspec.drawing import words
 from rnnspec.drawing.layout.drawing import (
     SPACE,
     Drawing,
@@ -17,6 +16,7 @@ from rnnspec.drawing.layout.drawing import (
     pill,
 )
 from rnnspec.drawing.layout.grid import Column, Poolings
+from rnnspec.drawing.looks import every, look
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, text_width
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
@@ -55,7 +55,7 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
         for at in one.columns
     ]
     y = drawing.place(_HALF, gap(max(far, default=0)), drawing.entry(layer))
-    if text := words.every(layer.window):
+    if text := every(layer.window):
         drawing.notes.append(Note(text, "grey"))
     real = [one for column, one in zip(drawing.columns, gathered, strict=True) if not column.padded]
     zeros: dict[str, Port] = {}
@@ -80,8 +80,7 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
                 drawing.canvas.marks(layer.name, *dots(column.x, y + _HALF + 9))
     right = columns[-1].x - drawing.columns[-1].x + (84 if "after" in zeros else 30)
     drawing.write_notes(layer.name, y + _HALF, right=right)
-    if drawing.axis and drawing.axis.dots is not None:
-        drawing.canvas.marks(layer.name, *dots(drawing.axis.dots, y))
+    drawing.draw_ellipsis(layer.name, y)
     drawing.complete_row(ports, y - _HALF)
 
 
@@ -117,19 +116,18 @@ def _window(
     drawing: Drawing, layer: Conv | WindowPooling, column: Column, y: float
 ) -> tuple[Shape, ...]:
     """Return the node of a window."""
-    word = "Conv" if isinstance(layer, Conv) else {"max": "max", "average": "mean"}[layer.statistic]
+    word, usual = look(layer).word, look(layer).role
     content = f"{word} of {layer.window.size:,}"
     if text_width(content, 12) > 78:
         content = word
+    role: Role = "padding" if column.padded else usual
     if isinstance(layer, Conv):
-        role: Role = "padding" if column.padded else "convolution"
         # The lines show the size, but in the folded form.
         return box(column.x, y, content if drawing.folded else word, role, (84, 2 * _HALF))
-    role = "padding" if column.padded else "plain"
     frame = Box(
         x=column.x, y=y, width=84, height=2 * _HALF, radius=_HALF, role=role, dashed=column.padded
     )
-    return frame, label(column.x, y, content, "grey" if column.padded else "plain")
+    return frame, label(column.x, y, content, "grey" if column.padded else usual)
 
 
 def _draw_zero(
@@ -156,7 +154,7 @@ def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
         drawing.columns = drawing.columns[-1:]
     first, last = drawing.columns[0], drawing.columns[-1]
     wide, x = last.x - first.x + 84, (first.x + last.x) / 2
-    long, short = words.kind(layer), _short(layer)
+    long, short = look(layer).kind, look(layer).word
     content = next((text for text in (long, long[:19]) if fits(text, wide)), short)
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
     _rise_all(drawing, layer.name, name, y + 13)
@@ -188,7 +186,7 @@ def pools_width(row: Poolings) -> float:
 
 
 def _pool_width(row: Poolings) -> float:
-    return max(84.0, *(text_width(_short(layer), 12) + 24 for layer in row.layers))
+    return max(84.0, *(text_width(look(layer).word, 12) + 24 for layer in row.layers))
 
 
 def draw_pools(drawing: Drawing, row: Poolings, x: float, y: float, pitch: float) -> None:
@@ -207,7 +205,8 @@ def draw_vector_join(drawing: Drawing, join: Concat) -> None:
     ports = [port for port in drawing.ports if port]
     middle = (ports[0].x + ports[-1].x) / 2
     width = ports[-1].x - ports[0].x + 2 * ports[0].half
-    name = drawing.canvas.node(join.name, Column(middle, ""), *pill(middle, y, "concat", width))
+    shapes = pill(middle, y, look(join).word, width)
+    name = drawing.canvas.node(join.name, Column(middle, ""), *shapes)
     _rise_all(drawing, join.name, name, y + 13)
     drawing.to_vector(middle, Port(middle, y - 13, name, width / 2), y - 13)
 
@@ -222,7 +221,7 @@ def draw_pool(
     drawing: Drawing, layer: Pooling | Attention | Flatten, x: float, y: float, wide: float
 ) -> Port:
     """Draw one pooling, and a line from each step that it takes."""
-    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, _short(layer), wide))
+    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
     real = [port for port in drawing.ports if port]
     match layer:
         case Pooling(statistic="last_step"):
@@ -241,17 +240,6 @@ def draw_pool(
     return Port(x, y - 13, name, wide / 2)
 
 
-def _short(layer: Pooling | Attention | Flatten) -> str:
-    """Return the word of a pooling."""
-    match layer:
-        case Pooling(statistic=statistic):
-            return statistic.replace("_", " ")
-        case Attention():
-            return "attention"
-        case Flatten():
-            return "flatten"
-
-
 def draw_spread(drawing: Drawing, layer: Repeat | LastSteps) -> None:
     """Draw a layer that begins a time axis of its own across the width.
 
@@ -266,8 +254,7 @@ def draw_spread(drawing: Drawing, layer: Repeat | LastSteps) -> None:
     edges += [column.x for column in axis.columns]
     left, right = min(edges) - 50, max(edges) + 50
     x, wide = (left + right) / 2, right - left
-    content = f"repeat × {layer.steps:,}" if isinstance(layer, Repeat) else f"last {layer.count:,}"
-    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
+    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
     _rise_all(drawing, layer.name, name, y + 13)
     drawing.axis, drawing.columns = axis, axis.columns
     drawing.complete_row([Port(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
@@ -280,9 +267,7 @@ def draw_last_steps(drawing: Drawing, layer: LastSteps, x: float, pitch: float) 
     axis = drawing.axes.pop(1)
     places = axis.around(x, pitch)
     wide = places.columns[-1].x - places.columns[0].x + 84
-    name = drawing.canvas.node(
-        layer.name, Column(x, ""), *pill(x, y, f"last {layer.count:,}", wide)
-    )
+    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
     for at, port in enumerate(ports):
         end = x + min(14.0, wide / (2 * len(ports))) * (at - (len(ports) - 1) / 2)
         drawing.slant(port, name, (end, y + 13))
@@ -323,7 +308,7 @@ def draw_join(drawing: Drawing, layer: Concat) -> None:
             ports.append(None)
             continue
         forks = {source: fork for source in below if (fork := drawing.forks[source][at])}
-        name = drawing.canvas.node(layer.name, column, *pill(column.x, y, "concat"))
+        name = drawing.canvas.node(layer.name, column, *pill(column.x, y, look(layer).word))
         drawing.rise(port, name, (column.x, y + 13))
         inner_first = sorted(forks.items(), key=lambda fork: drawing.lane(fork[0]))
         for number, (source, fork) in enumerate(inner_first):
@@ -335,8 +320,7 @@ def draw_join(drawing: Drawing, layer: Concat) -> None:
             drawing.canvas.edge(fork.node, name, line, kind="join")
         ports.append(Port(column.x, y - 13, name, 42))
     drawing.write_notes(layer.name, y + 13)
-    if drawing.axis and drawing.axis.dots is not None:
-        drawing.canvas.marks(layer.name, *dots(drawing.axis.dots, y))
+    drawing.draw_ellipsis(layer.name, y)
     drawing.complete_row(ports, y - 13)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Literal
 
+from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
     Entry,
-    cell_name,
-    dropout,
     entry,
     input_entry,
     last_states,
@@ -20,32 +19,27 @@ from rnnspec.drawing.words import (
 )
 from rnnspec.ir.nodes import (
     INPUT,
-    Activate,
-    Attention,
-    BatchNorm,
-    Concat,
-    Conv,
     Dense,
     Dropout,
-    Embedding,
-    Flatten,
-    LastSteps,
     Layer,
-    LayerNorm,
     Network,
-    Normalize,
-    Pooling,
     Recurrent,
-    Repeat,
     Residual,
-    WindowPooling,
     sources,
 )
 
 _ROLES: tuple[Role, ...] = (
     *("plain", "slab", "embedding", "convolution", "forward", "backward", "head"),
 )
-_BOXES = {"box": ("[", "]"), "round": ("(", ")"), "pill": ("([", "])"), "circle": ("((", "))")}
+_Shape = NodeShape | Literal["result"]
+_BRACKETS: dict[_Shape, tuple[str, str]] = {
+    "cell": ("[", "]"),
+    "box": ("(", ")"),
+    "slab": ("(", ")"),
+    "pill": ("([", "])"),
+    "sum": ("([", "])"),
+    "result": ("((", "))"),
+}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ,.→×·")
 
 
@@ -76,7 +70,7 @@ def mermaid(network: Network) -> str:
                 pass
     for index, (output, layer) in enumerate(network.results.items()):
         name = f"out{index or ''}"
-        chart.node(name, "circle", "plain", ["ŷ", *([output] if output else [])])
+        chart.node(name, "result", "plain", ["ŷ", *([output] if output else [])])
         chart.enter(name, layer.name)
     paints = {role: COLOUR[role] for role in _ROLES}
     ink = COLOUR["ink"][1]
@@ -105,8 +99,8 @@ class _Chart:
     lines: list[str] = field(default_factory=list)
     outputs: dict[str, _Output] = field(default_factory=lambda: {INPUT: _Output("in")})
 
-    def node(self, name: str, box: str, role: Role, text: list[str]) -> None:
-        left, right = _BOXES[box]
+    def node(self, name: str, shape: _Shape, role: Role, text: list[str]) -> None:
+        left, right = _BRACKETS[shape]
         label = "<br>".join(map(escape, text))
         self.lines.append(f'  {name}{left}"{label}"{right}:::{role}')
 
@@ -124,38 +118,15 @@ class _Chart:
 
 def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, taken: Sequence[str]) -> None:
     text = [*_lines(words), *remarks(layer)]
-    match layer:
-        case Embedding():
-            chart.node(name, "round", "embedding", text)
-        case Dense():
-            chart.node(name, "round", "head", text)
-        case Conv():
-            chart.node(name, "round", "convolution", text)
-        case LayerNorm() | BatchNorm() | Activate():
-            chart.node(name, "round", "slab", text)
-        case (
-            WindowPooling()
-            | Repeat()
-            | LastSteps()
-            | Pooling()
-            | Attention()
-            | Flatten()
-            | Normalize()
-            | Concat()
-        ):
-            chart.node(name, "pill", "plain", text)
-        case Residual():
-            chart.node(name, "pill", "plain", ["+", *text])
-        case Recurrent(merge=None):
-            chart.node(name, "box", "forward", text)
-            _add_state(chart, name, layer)
-        case Recurrent():
-            _add_both_ways(chart, name, layer, text, taken[0])
-            return
-        case Dropout():
-            raise AssertionError("a dropout is a line")
-        case _:
-            assert_never(layer)
+    if isinstance(layer, Recurrent) and layer.merge is not None:
+        _add_both_ways(chart, name, layer, text, taken[0])
+        return
+    appearance = look(layer)
+    if appearance.shape == "sum":
+        text = [appearance.word, *text]
+    chart.node(name, appearance.shape, appearance.role, text)
+    if isinstance(layer, Recurrent):
+        _add_state(chart, name, layer)
     rate = dropout(layer) if isinstance(layer, Recurrent) else ""
     for source in dict.fromkeys(taken):
         chart.enter(name, source, dropout=rate)
@@ -178,7 +149,7 @@ def _add_both_ways(
     directions: tuple[Role, Role] = ("forward", "backward")
     for direction in directions:
         cell = f"{name}{direction[0]}"
-        chart.node(cell, "box", direction, [f"{cell_name(layer.cell, short=True)} {direction}"])
+        chart.node(cell, "cell", direction, [f"{look(layer).short} {direction}"])
         chart.enter(cell, source, dropout=dropout(layer))
         _add_state(chart, cell, layer)
     chart.node(name, "pill", "plain", [str(layer.merge), *text])

@@ -9,15 +9,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import assert_never
 
 from rnnspec.drawing.layout.grid import Hidden, Poolings, lanes, side_by_side, split_heads
+from rnnspec.drawing.looks import dropout, look
 from rnnspec.drawing.options import Form
 from rnnspec.drawing.steps import Steps, gather, input_steps, padding_uses
 from rnnspec.drawing.words import (
-    activation_name,
-    cell_name,
-    dropout,
     entry,
     input_entry,
     lengths,
@@ -29,20 +26,14 @@ from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Canvas, Colum
 from rnnspec.ir.nodes import (
     INPUT,
     LSTM,
-    Activate,
     Attention,
-    BatchNorm,
     Concat,
     Conv,
-    Dense,
     Dropout,
-    Embedding,
     Flatten,
     LastSteps,
     Layer,
-    LayerNorm,
     Network,
-    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -59,8 +50,6 @@ _SHOWN = 3
 """The largest number of steps before the dots."""
 _SIDE = 2
 """How far left and right of their step the two cells of a bidirectional layer are."""
-_LONGEST_WORD = 7
-"""The longest word in a column."""
 _DOTS, _PAD, _HELD = "···", "pad", "held"
 
 
@@ -197,25 +186,11 @@ class _Picture:
         if self.axis.has_dots:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
 
-    def _draw_layer(self, layer: Layer) -> None:  # noqa: PLR0912 - a branch for each kind of layer
+    def _draw_layer(self, layer: Layer) -> None:
         label = self._label(layer)
         match layer:
-            case Embedding():
-                self._draw_nodes(layer, "embed", label)
-            case Dense():
-                self._draw_nodes(layer, "dense", label)
-            case LayerNorm() | BatchNorm():
-                self._draw_nodes(layer, "norm", label)
-            case Normalize():
-                self._draw_nodes(layer, "x/|x|", label)
-            case Activate():
-                word = activation_name(layer.activation)
-                self._draw_nodes(layer, word if len(word) <= _LONGEST_WORD else "f(x)", label)
-            case Conv():
-                self._draw_windows(layer, "conv", label)
-            case WindowPooling():
-                word = {"max": "max", "average": "mean"}[layer.statistic]
-                self._draw_windows(layer, word, label)
+            case Conv() | WindowPooling():
+                self._draw_windows(layer, label)
             case Concat():
                 self._draw_join(layer, label)
             case Residual():
@@ -224,12 +199,8 @@ class _Picture:
                 rows = [self.canvas.add_row() for _ in label[1:]]
                 for row in (*rows, self.canvas.add_row(label)):
                     self.canvas.mark(row, self._places(layer), "┊")
-            case Pooling(statistic=statistic):
-                self._draw_pooling(layer, statistic.replace("_", " "), label)
-            case Attention():
-                self._draw_pooling(layer, "attention", label)
-            case Flatten():
-                self._draw_pooling(layer, "flatten", label)
+            case Pooling() | Attention() | Flatten():
+                self._draw_pooling(layer, label)
             case Repeat() | LastSteps():
                 self._draw_spread(layer, label)
             case Recurrent(merge=None):
@@ -240,7 +211,7 @@ class _Picture:
             case Recurrent():
                 self._draw_both_ways(layer, label)
             case _:
-                assert_never(layer)
+                self._draw_nodes(layer, label)
 
     def _label(self, layer: Layer) -> list[str]:
         words = entry(layer, self._names[layer.name])
@@ -284,15 +255,15 @@ class _Picture:
             self.canvas.mark(row, places, head if row == rows[-1] else line)
         return rows[0]
 
-    def _draw_nodes(self, layer: Layer, word: str, label: list[str]) -> None:
+    def _draw_nodes(self, layer: Layer, label: list[str]) -> None:
         """Draw a layer that computes each of its columns alone."""
         places = self._places(layer)
         self._draw_arrows(places, len(label) - 1)
         row = self.canvas.add_row(label)
         for x in places:
-            self.canvas.centre(row, x, word)
+            self.canvas.centre(row, x, look(layer).short)
 
-    def _draw_windows(self, layer: Conv | WindowPooling, word: str, label: list[str]) -> None:
+    def _draw_windows(self, layer: Conv | WindowPooling, label: list[str]) -> None:
         """Draw a layer of windows: below each result are lines from the left, below and right."""
         places, below = self._places(layer), self.axis
         results = below.steps.after(layer.window, self._names[layer.name])
@@ -314,13 +285,11 @@ class _Picture:
                 signs = {(x > 0) - (x < 0) for x in taken}
                 for sign in signs:
                     self.canvas.put(lines, column.x + sign, {-1: "╱", 0: "│", 1: "╲"}[sign])
-            self.canvas.centre(row, column.x, word)
+            self.canvas.centre(row, column.x, look(layer).short)
         if self.axis.has_dots and not layer.window.keeps_steps:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
 
-    def _draw_pooling(
-        self, layer: Pooling | Attention | Flatten, word: str, label: list[str]
-    ) -> None:
+    def _draw_pooling(self, layer: Pooling | Attention | Flatten, label: list[str]) -> None:
         places, real = self._places(layer), self.axis.real
         middle = (real[0].x + real[-1].x) // 2
         if isinstance(layer, Pooling) and layer.statistic == "last_step":
@@ -330,16 +299,13 @@ class _Picture:
             places = self._last_places(backward=layer.backward > 0)
             middle = (places[0] + places[-1]) // 2
         self._draw_arrows(places, len(label) - 1)
-        self._draw_pill(places, word, label)
+        self._draw_pill(places, look(layer).short, label)
         self.place = middle
 
     def _draw_poolings(self, row: Poolings) -> None:
         """Draw a box that has all poolings of a list, and the join of their vectors."""
         real = [column.x for column in self.axis.real]
-        words = [
-            layer.statistic.replace("_", " ") if isinstance(layer, Pooling) else "attention"
-            for layer in row.layers
-        ]
+        words = [look(layer).short for layer in row.layers]
         places = real
         if all(word.startswith("last") for word in words):
             back = any(isinstance(layer, Pooling) and layer.backward for layer in row.layers)
@@ -379,8 +345,7 @@ class _Picture:
         self.axis = self.grid.axis(Steps(length=length, shown=shown, name=str(length)))
         self.place = None
         after = [column.x for column in self.axis.columns]
-        word = "repeat" if isinstance(layer, Repeat) else f"last {length}"
-        self._draw_pill([*before, *after], word, label)
+        self._draw_pill([*before, *after], look(layer).short, label)
 
     def _draw_pill(self, places: Sequence[int], word: str, label: list[str]) -> None:
         """Add a row with a box around ``places``."""
@@ -451,7 +416,7 @@ class _Picture:
         for column in columns:
             if self.axis.has_dots and column is columns[-1]:
                 yield self.grid.dots(self.axis) + side - 1, _DOTS
-            word = _HELD if column.padded else cell_name(layer.cell, short=True)
+            word = _HELD if column.padded else look(layer).short
             yield column.x + side - len(word) // 2, word
         if side > 0 and not self.grid.is_folded:
             yield columns[-1].x + side + 6, "0"
@@ -497,7 +462,7 @@ class _Picture:
 
     def _draw_sum(self, layer: Residual, label: list[str]) -> None:
         """Draw a residual's sum, and its line from the branch up and into it."""
-        self._draw_nodes(layer, "+", label)
+        self._draw_nodes(layer, label)
         offset, top, places = self._offset(layer), len(self.canvas.rows) - 1, self._places(layer)
         for row in range(self._branches[layer.start] + 1, top):
             self.canvas.mark(row, [x + offset for x in places], "│")

@@ -45,6 +45,9 @@ class Formula:
     features if it ``is_single``. ``op`` is the operator by ONNX's name, with its ``attributes``,
     and ``depth`` is how many operators are nested. ``small`` are single constants between 0 and 1:
     one may be the epsilon of a norm. ``origin`` is the operation that applies it, for messages.
+    ``refused`` is why the first operator in it that is no layer cannot be taken over by itself,
+    None if a front end says nothing of it. The attribute ``activation`` is the activation that the
+    operator is.
     """
 
     function: Callable[..., Array]
@@ -55,6 +58,7 @@ class Formula:
     attributes: Mapping[str, Any]
     small: tuple[float, ...] = ()
     origin: Operation | None = None
+    refused: RefusedError | None = None
 
     @property
     def constants(self) -> list[Array]:
@@ -108,6 +112,7 @@ def apply(  # noqa: PLR0913 - the parts of a formula
     attributes: Mapping[str, Any] = MappingProxyType({}),
     is_single: bool = False,
     origin: Operation | None = None,
+    refused: RefusedError | None = None,
 ) -> Formula:
     """Return an operator applied to formulas, to constants, and to the features.
 
@@ -132,7 +137,32 @@ def apply(  # noqa: PLR0913 - the parts of a formula
         attributes,
         tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
         origin,
+        next((part.refused for part in inner if part.refused is not None), refused),
     )
+
+
+def apply_activation(
+    activation: nodes.Activation, x: Formula | None, origin: Operation | None
+) -> Formula:
+    """Return an activation applied to a formula, or to the features."""
+    parts: tuple[Formula | Array | None, ...] = (x,)
+    attributes: dict[str, Any] = {"activation": activation}
+    match activation:
+        case nodes.LeakyRelu():
+            op = "LeakyRelu"
+        case nodes.ClippedRelu(limit=limit):
+            op, parts = "Clip", (x, np.zeros(1), np.array([limit]))
+        case "hard_sigmoid" | "legacy_hard_sigmoid":
+            slope = 1 / 6 if activation == "hard_sigmoid" else 0.2
+            op, attributes = "HardSigmoid", {**attributes, "alpha": slope, "beta": 0.5}
+        case _:
+            op = {"exponential": "Exp"}.get(activation, activation.capitalize())
+
+    def run(x: Array, *_: Array) -> Array:
+        return activate(x, activation)
+
+    single = x is not None and x.is_single
+    return apply(op, run, parts, attributes=attributes, is_single=single, origin=origin)
 
 
 def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
@@ -169,7 +199,11 @@ def _split(formula: Formula, width: int) -> list[tuple[Formula, Piece]] | None:
     while True:
         if (bias := _zero_bias(rest, width)) is not None:
             return [(rest, Affine(np.ones_like(bias), bias)), *pieces]
+        inner = rest.parts[0]
         cuts: list[Formula | None] = [None, *_cuts(rest)]
+        if "activation" in rest.attributes and not isinstance(inner, np.ndarray):
+            # Each of several activations in a row is a layer.
+            cuts = [inner] if inner is None or inner.refused is None else cuts
         if len(cuts) > 1 and cuts[1] is not None and _zero_bias(cuts[1], width) is not None:
             cuts = cuts[1:]
         # Whole functions first, then those behind a value that everything goes through.
@@ -307,6 +341,9 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
     """Return what a function is, ``linear`` if it changes nothing, or None."""
     if formula.is_single and width > 1:
         return None
+    if "activation" in formula.attributes and formula.parts[0] is start:
+        activation: nodes.Activation = formula.attributes["activation"]
+        return activation
     rng = np.random.default_rng(0)
     rows = min(_ROWS, _MOST_NUMBERS // width)
     if rows < _FEWEST_ROWS:

@@ -1,22 +1,28 @@
-"""Functions of numbers by ONNX's names: of single ones, and statistics of them.
+"""Functions of numbers by ONNX's names: of single ones, of those along an axis, and statistics.
 
-Their keywords are ONNX's attributes, with its defaults.
+A function of NumPy has ONNX's attributes as its keywords, with its defaults. An operator takes a
+node, its inputs, and the most numbers that its result may have.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import partial, reduce
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.comparison.reference import activate
+from rnnspec.importing.graph import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from rnnspec.importing.graph.graph import Node
     from rnnspec.slots import Array
+
+    Inputs = Sequence[Array | None]
 
 
 def _divide(x: Array, y: Array) -> Array:
@@ -70,13 +76,13 @@ def _swish(x: Array, alpha: float = 1.0) -> Array:
     return x * activate(alpha * x, "sigmoid")
 
 
-def euclidean_norm(x: Array, axis: Any = None, *, keepdims: bool = False) -> Array:
+def _euclidean_norm(x: Array, axis: Any = None, *, keepdims: bool = False) -> Array:
     """Return the Euclidean norm over axes."""
     result: Array = np.sqrt((x * x).sum(axis=axis, keepdims=keepdims))
     return result
 
 
-ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
+_ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
@@ -111,13 +117,149 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
 }
 """Functions that compute each number from those at the same place."""
 
-REDUCTIONS: Mapping[str, Callable[..., Any]] = {
+_REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     "ReduceSum": np.sum,
     "ReduceMean": np.mean,
     "ReduceMax": np.max,
     "ReduceMin": np.min,
     "ReduceProd": np.prod,
-    "ReduceL2": euclidean_norm,
+    "ReduceL2": _euclidean_norm,
     "ReduceSumSquare": lambda x, **over: (x * x).sum(**over),
 }
 """Statistics over axes, with NumPy's keywords."""
+
+
+def check_size(sizes: Sequence[Any], largest: int) -> tuple[int, ...]:
+    """Return the shape of a result.
+
+    Raises:
+        ValueError: it is larger than the inputs explain.
+    """
+    shape = tuple(map(int, sizes))
+    if math.prod(shape) > largest:
+        raise ValueError(f"a result of {math.prod(shape):,} numbers is too large")
+    return shape
+
+
+def required_inputs(inputs: Inputs) -> list[Array]:
+    """Return inputs, none of which may be left out.
+
+    Raises:
+        ValueError: one is.
+    """
+    arrays = [each for each in inputs if each is not None]
+    if len(arrays) < len(inputs):
+        raise ValueError("an input is missing")
+    return arrays
+
+
+def by_element(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Return an operator that applies a function of NumPy to all inputs, which are broadcast."""
+
+    def apply(_: Node, inputs: Inputs, largest: int) -> Array:
+        arrays = required_inputs(inputs)
+        check_size(np.broadcast_shapes(*(array.shape for array in arrays)), largest)
+        return function(*arrays)
+
+    return apply
+
+
+def _over_all_inputs(function: Callable[..., Array]) -> Callable[..., Array]:
+    return by_element(lambda *arrays: reduce(function, arrays))
+
+
+def _clip(node: Node, inputs: Inputs, _: int) -> Array:
+    low, high = (
+        inputs[i] if len(inputs) > i else node.attributes.get(key)
+        for i, key in ((1, "min"), (2, "max"))
+    )
+    result: Array = np.clip(required_inputs(inputs[:1])[0], low, high)
+    return result
+
+
+def _with_attributes(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Return an operator that applies a function of one array and of its attributes."""
+    names = list(signature(function).parameters)[1:]
+
+    def run(node: Node, inputs: Inputs, _: int) -> Array:
+        stated = {key: node.attributes[key] for key in names if key in node.attributes}
+        return function(required_inputs(inputs)[0], **stated)
+
+    return run
+
+
+def _along_axis(function: Callable[[Array], Array]) -> Callable[..., Array]:
+    """Return an operator that applies a function of the last axis along an axis."""
+
+    def apply(node: Node, inputs: Inputs, _: int) -> Array:
+        axis = node.attributes.get("axis", -1)
+        moved = np.moveaxis(required_inputs(inputs)[0], axis, -1)
+        return np.moveaxis(function(moved), -1, axis)
+
+    return apply
+
+
+def layer_norm(node: Node, inputs: Inputs, _: int) -> Array:
+    """Return a ``LayerNormalization`` over the last axis."""
+    x, scale, *more = inputs
+    if x is None or scale is None or node.attributes.get("axis", -1) not in (-1, x.ndim - 1):
+        raise ValueError("expected the last axis")
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    result: Array = (x - mean) / np.sqrt(variance + settings.epsilon_of(node)) * scale
+    return result if not more or more[0] is None else np.add(result, more[0])
+
+
+def _mean(node: Node, inputs: Inputs, largest: int) -> Array:
+    total: Array = _over_all_inputs(np.add)(node, inputs, largest)
+    mean: Array = total / np.asarray(len(inputs), total.dtype)
+    return mean
+
+
+def _reduce(function: Callable[..., Array]) -> Callable[..., Array]:
+    def run(node: Node, inputs: Inputs, _: int) -> Array:
+        axes = settings.axes_of(node, inputs) or None
+        x = required_inputs(inputs[:1])[0]
+        if axes is None and node.attributes.get("noop_with_empty_axes"):
+            return x
+        result: Array = np.asarray(function(x, axis=axes, keepdims=settings.keeps_axes(node)))
+        return result.astype(x.dtype) if x.dtype.kind in "iu" else result
+
+    return run
+
+
+_WITH_ATTRIBUTES = (
+    "Elu", "Celu", "Selu", "LeakyRelu", "ThresholdedRelu", "HardSigmoid", "Swish", "Gelu",
+)  # fmt: skip
+ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
+    **{op: by_element(function) for op, function in _ELEMENTWISE.items()},
+    **{op: _with_attributes(_ELEMENTWISE[op]) for op in _WITH_ATTRIBUTES},
+    "Sum": _over_all_inputs(np.add),
+    "Mean": _mean,
+    "Min": _over_all_inputs(np.minimum),
+    "Max": _over_all_inputs(np.maximum),
+    "Clip": _clip,
+}
+"""Functions that compute each number from those at the same place."""
+
+REDUCTIONS: Mapping[str, Callable[..., Any]] = {
+    op: _reduce(function) for op, function in _REDUCTIONS.items()
+}
+"""Statistics over axes."""
+
+OVER_FEATURES: Mapping[str, Callable[..., Any]] = {
+    "Softmax": _along_axis(partial(activate, activation="softmax")),
+    "LogSoftmax": _along_axis(partial(activate, activation="log_softmax")),
+    "LpNormalization": _along_axis(lambda x: x / _euclidean_norm(x, -1, keepdims=True)),
+}
+"""Functions that compute each number from all along an axis."""
+
+COMPARISONS: Mapping[str, Callable[..., Any]] = {
+    "Equal": by_element(np.equal),
+    "Less": by_element(np.less),
+    "Greater": by_element(np.greater),
+    "LessOrEqual": by_element(np.less_equal),
+    "GreaterOrEqual": by_element(np.greater_equal),
+    "Sign": by_element(np.sign),
+    "IsNaN": by_element(np.isnan),
+}
+"""Functions whose results are no features."""

@@ -1,32 +1,137 @@
-"""What the values of every reader of graphs have in common."""
+"""The values in a graph of another tool: numbers, and tensors by the layers that give them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from rnnspec.importing.graph.bounds import UNBOUNDED
 from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
-    from typing import Self
+    from rnnspec.importing.graph.bounds import Bounds
+    from rnnspec.importing.graph.formulas import Formula
+    from rnnspec.importing.graph.graph import DoubtError
+    from rnnspec.slots import Array
+
+    Probed = tuple[Array, ...]
+    """An array for each probe."""
+
+_FEW_NUMBERS = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerOutput:
-    """What follows from the output of the layer at ``at`` in the graph of layers; 0 is the input.
+class Known:
+    """Numbers that follow from the input and from constants, for each of the probes.
+
+    Sizes, indices, masks and weights are such numbers. ``name`` is that of an array of the file.
+    ``samples`` are the numbers for the probes, and the rest is what the nodes say of them:
+    ``kind`` is ``input`` for numbers of the input, some of them moved, ``magnitude`` for what is 0
+    exactly where these are padding, and at least 0, and ``derived`` for all that follows from
+    constants, sizes and padding alone. ``bounds`` hold for all sizes. If there is a ``doubt``,
+    other samples may show other numbers, and with a ``doubt_of_shape`` another shape.
+    """
+
+    samples: Probed
+    name: str = ""
+    kind: Literal["input", "magnitude", "derived"] = "derived"
+    bounds: Bounds = UNBOUNDED
+    doubt: DoubtError | None = None
+    doubt_of_shape: DoubtError | None = None
+
+    @property
+    def arrays(self) -> Probed:
+        """The numbers for the probes, which stand for those of all inputs.
+
+        Raises:
+            RefusedError: they do not.
+        """
+        if self.kind != "derived" or self.doubt is not None:
+            raise self.doubt or RefusedError("expected sizes or padding, received the input")
+        return self.samples
+
+    @property
+    def moved_input(self) -> Probed | None:
+        """The numbers for the probes if they are those of the input, moved.
+
+        Raises:
+            DoubtError: they only look like it.
+        """
+        if self.doubt is not None:
+            raise self.doubt
+        return self.samples if self.kind == "input" else None
+
+    @property
+    def constant(self) -> Array | None:
+        """The array, if it is the same for every input.
+
+        Raises:
+            DoubtError: the probes do not show whether it is.
+        """
+        array = self.same_array if self.kind == "derived" else None
+        if array is not None and self.doubt is not None:
+            raise self.doubt
+        return array
+
+    @property
+    def same_array(self) -> Array | None:
+        """The array, if it is the same for every probe."""
+        first, *others = self.samples
+        for other in others:
+            if other is first:
+                continue
+            if first.size > _FEW_NUMBERS or not np.array_equal(first, other):
+                return None
+        return first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """What follows from the output of the layer at ``at`` in the graph; 0 is the input.
+
+    ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
+    batch, T for the steps, F for the features, and D and U for their directions and units. An axis
+    of size 1 may be empty. Apart from axes, it may differ from the output of the layer: by a
+    ``formula`` of its features; ``half`` is the direction whose features it has, 0 or 1;
+    ``is_final`` if it is the final state; ``steps`` has the step that stands at each position, or
+    the one step of each sequence if it has no axis of steps; -1 is any step of padding.
+
+    ``rows`` has the sequence at each position of the batch, None if each is in its place.
+
+    ``role`` says if it is the weights of an attention with the scores at ``at``, or the steps of a
+    sequence multiplied by the weights with the scores at ``scores``. ``numbers`` are those that it
+    has for the probes, as long as no layer is before it.
 
     ``pad`` is how often the next window sees ``pad_value`` before and after the steps, and
     ``surplus`` is the number of steps at the end that a causal convolution does not have.
-    ``filler`` is what padded steps hold, None for anything.
+    ``filler`` is what padded steps hold, None for anything. It is ``backward_first`` if the
+    features of the backward direction come before those of the forward one, which the graph has the
+    other way round.
     """
 
     at: int
-    pad: tuple[int, int] = field(default=(0, 0), kw_only=True)
-    pad_value: float = field(default=0.0, kw_only=True)
-    surplus: int = field(default=0, kw_only=True)
-    filler: float | None = field(default=None, kw_only=True)
+    axes: tuple[str, ...]
+    formula: Formula | None = None
+    half: int | None = None
+    is_final: bool = False
+    steps: Probed | None = None
+    rows: Probed | None = None
+    role: Literal["plain", "weights", "weighted"] = "plain"
+    scores: int = 0
+    numbers: Known | None = None
+    pad: tuple[int, int] = (0, 0)
+    pad_value: float = 0.0
+    surplus: int = 0
+    filler: float | None = None
+    backward_first: bool = False
 
-    def add_steps(self, before: int, after: int, number: float) -> Self:
+    def axis(self, letter: str) -> int:
+        """Return the number of the axis that a letter is along, -1 if there is none."""
+        return next((i for i, axis in enumerate(self.axes) if letter in axis), -1)
+
+    def add_steps(self, before: int, after: int, number: float) -> Tensor:
         """Return it with steps of a number before and after, for a window.
 
         Raises:
@@ -62,3 +167,96 @@ class LayerOutput:
             raise RefusedError(f"{message} {advice}")
         if any(self.pad) and not with_pad:
             raise RefusedError("expected a convolution or a pool behind steps that are added")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Final states of several layers, one after the other along an axis; ``sizes`` are theirs."""
+
+    parts: tuple[Tensor, ...]
+    sizes: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """The final cell states of an LSTM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """A state after the steps of padding, which no network of the language has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Another input of the graph than the first one, which is no lengths."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The result of a node that was refused."""
+
+
+Value = Known | Tensor | Stack | CellState | Junk | Argument | Unknown | None
+"""A value; None is an input that is left out."""
+
+
+class RestartError(Exception):
+    """The graph has to be read again, with other probes."""
+
+    def __init__(self, **changes: object) -> None:
+        super().__init__()
+        self.changes = changes
+
+
+_NAMES = {
+    "Known": "numbers that are no output of a layer",
+    "Stack": "the final states of several layers",
+    "CellState": "the cell states of an LSTM",
+    "Junk": "a state that padding has changed",
+    "Unknown": "an unknown value",
+    "NoneType": "nothing",
+}
+
+
+NAMES_OF_AXES = {
+    "B": "batch",
+    "T": "steps",
+    "F": "features",
+    "D": "directions",
+    "U": "units",
+}
+
+
+def name_axis(letters: str) -> str:
+    """Return what lies along an axis, for messages."""
+    return " x ".join(NAMES_OF_AXES[letter] for letter in letters) or "1"
+
+
+def describe(value: Value) -> str:
+    """Return what a value is, for messages."""
+    match value:
+        case Tensor(role="weights"):
+            return "the weights of an attention"
+        case Tensor(role="weighted"):
+            return "steps multiplied by weights; expected their sum over the steps"
+        case Tensor(axes=axes):
+            return f"({', '.join(map(name_axis, axes))})"
+        case Argument(name=name):
+            return f"the input '{name}'"
+        case _:
+            return _NAMES[type(value).__name__]
+
+
+def are_equal(one: Probed | None, two: Probed | None) -> bool:
+    """Return whether the arrays of all probes are the same, or there are none."""
+    if one is two:
+        return True
+    return (
+        one is not None
+        and two is not None
+        and all(a.shape == b.shape and (a == b).all() for a, b in zip(one, two, strict=True))
+    )

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from glob import escape
-from typing import TYPE_CHECKING, Any, Protocol, assert_never
+from itertools import chain
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
 from rnnspec.importing.imported import Account, Became, Imported
-from rnnspec.importing.keras.hdf5.file import Stored
+from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.ir import nodes
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.ir.initializers import Constant
-from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
@@ -35,24 +37,30 @@ _MOST = 10
 Array = NDArray[Any]
 Plan = tuple[str, Callable[[], Array]]
 """The canonical name of an array, and its reading."""
-Arrays = Callable[["Account", "Sequence[Foreign]", "Sequence[Foreign]"], "Source"]
-"""The arrays, given all layers in order, and those that have arrays."""
+MatchArrays = Callable[["Account", "Sequence[Foreign]", "Sequence[Foreign]"], "LayerArrays"]
+"""Match arrays to layers: all in order, and those that have arrays."""
 
 
-class Source(Protocol):
-    """The arrays of a file by layer."""
+class LayerArrays:
+    """The arrays of a file or a live model, in the group of each layer."""
 
-    def of(self, layer: Foreign) -> Sequence[Stored]:
+    def __init__(self, stored: Mapping[str, Sequence[StoredArray]]) -> None:
+        self.stored = stored
+
+    def of(self, layer: Foreign) -> Sequence[StoredArray]:
         """Return the arrays of a layer in Keras's order."""
+        return self.stored.get(layer.name, [])
 
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
+        return [name for names in self.groups().values() for name in names if name not in used]
 
     def groups(self) -> Mapping[str, Sequence[str]]:
-        """Return the names of the arrays of each layer in the file, used or not."""
+        """Return the names of the arrays in each group, in the order of the file."""
+        return {name: [array.name for array in group] for name, group in self.stored.items()}
 
 
-def stored_of(source: Source, layer: Foreign) -> Sequence[Stored]:
+def stored_of(source: LayerArrays, layer: Foreign) -> Sequence[StoredArray]:
     """Return the arrays of a layer, which may be a part of those of a layer in the file."""
     if layer.part is None:
         return source.of(layer)
@@ -138,10 +146,10 @@ class Version:
     @classmethod
     def of(cls, text: object) -> Version:
         """Return the version in a text such as ``2.2.4-tf``."""
-        found = re.match(r"(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
-        if found is None:
+        match = re.match(r"(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
+        if match is None:
             return cls("", 2, 0)
-        return cls(str(text)[:40], int(found[1]), int(found[2]))
+        return cls(str(text)[:40], int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"Keras {self.text}" if self.text else "Keras 2"
@@ -152,7 +160,7 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
     form: str,
     version: Version,
     known: nodes.Network,
-    source: Arrays,
+    match: MatchArrays,
     order: Sequence[str] = (),
 ) -> Imported:
     """Return the arrays of a known network, whose source has the layers in an ``order``, if known.
@@ -175,29 +183,32 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         for node in known.layers
     ]
     with_arrays = {
-        layer.name for each in placed if params(each.node) for layer in (each.layer, *each.others)
+        layer.name
+        for entry in placed
+        if params(entry.node)
+        for layer in (entry.layer, *entry.others)
     }
     position = {name: at for at, name in enumerate(order)}
     # A tied output without a bias is no layer, but a second call of the embedding. Counted as one,
     # it would shift the numbers that Keras gives the dense layers behind it.
     layers = [
         layer
-        for each in placed
-        if params(each.node) or not _is_tied(each.node)
-        for layer in (each.layer, *each.others)
+        for entry in placed
+        if params(entry.node) or not _is_tied(entry.node)
+        for layer in (entry.layer, *entry.others)
     ]
     layers.sort(key=lambda layer: position.get(layer.name, -1))
     own = [layer for layer in layers if layer.name in with_arrays]
-    stored = source(account, layers, own)
+    stored = match(account, layers, own)
     _check_number(account, own, stored)
     if not order and isinstance(stored, Numbered):
-        _check_order(account, known, [each for each in placed if params(each.node)])
+        _check_order(account, known, [entry for entry in placed if params(entry.node)])
     account.check()
     arrays = canonical(account, placed, stored)
     account.check()
-    for each in placed:
-        if params(each.node):
-            account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
+    for entry in placed:
+        if params(entry.node):
+            account.became.append(Became(entry.layer.name, entry.layer.kind, entry.node.name))
     account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
     account.differ("the file has arrays only")
     return account.finish(
@@ -205,7 +216,7 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
     )
 
 
-def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -> None:
+def _check_number(account: Account, layers: Sequence[Foreign], source: LayerArrays) -> None:
     """Refuse arrays of another number of layers, which would be as many reasons."""
     ignored = account.take_ignored(source.others(set()))
     groups = [
@@ -213,7 +224,7 @@ def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -
     ]
     if len(groups) != len(layers):
         message = (
-            f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
+            f"expected the arrays of {len(layers)} layers ({few([own.name for own in layers])}), "
             f"received those of {len(groups)}: {few(groups) or 'none'}"
         )
         more = len(groups) > len(layers)
@@ -227,12 +238,12 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
     for name, sources in nodes.sources(network).items():
         before[name] = set(sources).union(*(before.get(source, ()) for source in sources))
     seen = dict[object, list[str]]()
-    for each in placed:
-        name, shapes = each.node.name, [param.shape for param in params(each.node)]
+    for entry in placed:
+        name, shapes = entry.node.name, [param.shape for param in params(entry.node)]
         # The query of an attention is a layer of its own, the last one.
-        own = shapes[: len(shapes) - len(each.others)]
+        own = shapes[: len(shapes) - len(entry.others)]
         layers = [own, *([shape] for shape in shapes[len(own) :])]
-        for layer, arrays in zip((each.layer, *each.others), layers, strict=True):
+        for layer, arrays in zip((entry.layer, *entry.others), layers, strict=True):
             alike = seen.setdefault((layer.kind, tuple(arrays)), [])
             beside = [other for other in alike if other not in before[name] and other != name]
             if beside:
@@ -269,7 +280,7 @@ def _is_tied(node: nodes.Layer) -> bool:
     return isinstance(node, nodes.Dense) and node.tied is not None
 
 
-def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dict[str, Array]:
+def canonical(account: Account, placed: Sequence[Placed], source: LayerArrays) -> dict[str, Array]:
     """Return the canonical arrays of a network by name.
 
     What is missing, left over or of another shape is refused in the account; the result is then
@@ -277,26 +288,26 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
     """
     ignored = account.take_ignored(source.others(set()))
     plans, used = list[tuple[str, Callable[[], Array]]](), set(ignored)
-    for each in placed:
-        if not params(each.node):
+    for entry in placed:
+        if not params(entry.node):
             continue
         every = [
             array
-            for layer in (each.layer, *each.others)
+            for layer in (entry.layer, *entry.others)
             for array in stored_of(source, layer)
             # A layer that is a bias alone has a kernel without elements.
-            if 0 not in array.shape or not _is_tied(each.node)
+            if 0 not in array.shape or not _is_tied(entry.node)
         ]
-        if _is_tied(each.node):
-            used |= {array.name for array in source.of(each.layer) if 0 in array.shape}
+        if _is_tied(entry.node):
+            used |= {array.name for array in source.of(entry.layer) if 0 in array.shape}
         stored = [array for array in every if array.name not in ignored]
         used |= {array.name for array in stored}
         gone = [array.name for array in every if array.name in ignored]
-        if gone and len(stored) < each.number:
+        if gone and len(stored) < entry.number:
             message = f"needs {few(gone)}, which --ignore leaves out"
-            account.refuse(each.layer.name, message, "E705")
+            account.refuse(entry.layer.name, message, "E705")
         else:
-            plans += _layer(account, each, stored)
+            plans += _layer(account, entry, stored)
     for name in list(source.others(used))[:_MOST]:
         message = f"an array of no layer is left over{account.way_out([escape(name)])}"
         account.refuse(name, message, "E706")
@@ -309,17 +320,17 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
     return arrays
 
 
-def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterator[Plan]:
+def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> Iterator[Plan]:
     """Yield the canonical name and the reading of each array of a layer."""
     node, name = placed.node, placed.layer.name
     number = placed.number
     if len(stored) < number:
-        received = ", ".join(each.name for each in stored) or "none"
+        received = ", ".join(array.name for array in stored) or "none"
         account.refuse(name, f"expected {number} arrays, received {received}", "E705")
         return
-    for each in stored[number : number + _MOST]:
-        message = f"expected {number} arrays, received {each.name} as well"
-        account.refuse(name, message + account.way_out([escape(each.name)]), "E706")
+    for array in stored[number : number + _MOST]:
+        message = f"expected {number} arrays, received {array.name} as well"
+        account.refuse(name, message + account.way_out([escape(array.name)]), "E706")
     if len(stored) > number:
         return
     if not isinstance(node, nodes.Recurrent):
@@ -328,8 +339,8 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
             if param.name in placed.lacks:
                 # Keras computes without it what this value of it gives.
                 yield f"{node.name}.{param.name}", partial(_constant, param)
-            elif _fits(account, name, each := next(left), (param.shape,)):
-                yield f"{node.name}.{param.name}", each.read
+            elif _fits(account, name, array := next(left), (param.shape,)):
+                yield f"{node.name}.{param.name}", array.read
         return
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
@@ -343,16 +354,16 @@ def _constant(param: Param) -> Array:
 
 
 def _direction(
-    account: Account, placed: Placed, prefix: str, stored: Sequence[Stored]
+    account: Account, placed: Placed, prefix: str, stored: Sequence[StoredArray]
 ) -> Iterator[Plan]:
     node = placed.node
     assert isinstance(node, nodes.Recurrent)
     number, units = len(gates(node.cell)), node.units
     wide = number * units
     biases = _bias_shapes(node.cell, wide)
-    wanted = [((node.features, wide),), ((units, wide),), *([biases] if node.bias else [])]
+    shapes = [((node.features, wide),), ((units, wide),), *([biases] if node.bias else [])]
     name = placed.layer.name
-    fit = [_fits(account, name, *pair) for pair in zip(stored, wanted, strict=True)]
+    fit = [_fits(account, name, *pair) for pair in zip(stored, shapes, strict=True)]
     if not all(fit):
         return
     fused = node.bias and len(biases) > 1 and stored[2].shape == biases[1]
@@ -391,13 +402,18 @@ def _bias_shapes(cell: nodes.Cell, wide: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _fits(
-    account: Account, layer: str, stored: Stored, wanted: tuple[tuple[int, ...], ...]
+    account: Account, layer: str, stored: StoredArray, expected: tuple[tuple[int, ...], ...]
 ) -> bool:
-    if stored.shape in wanted:
+    if stored.shape in expected:
         return True
-    shapes = " or ".join(map(str, wanted))
+    shapes = " or ".join(map(str, expected))
     message = f"{stored.name}: expected the shape {shapes}, received {stored.shape}"
-    if len(stored.shape) == 2 and stored.shape[0] == 2 and len(wanted) == 1 and len(wanted[0]) == 1:
+    if (
+        len(stored.shape) == 2
+        and stored.shape[0] == 2
+        and len(expected) == 1
+        and len(expected[0]) == 1
+    ):
         message += ", which a GRU with 'reset_after' true has"
     account.refuse(layer, message, "E707")
     return False
@@ -425,38 +441,25 @@ _ELSEWHERE = {
 }
 
 
-class Named:
+class Named(LayerArrays):
     """Groups by the names of layers, with ``layer_names`` and ``weight_names`` (``.h5``)."""
 
     def __init__(
         self, file: Hdf5, group: Group, account: Account, layers: Sequence[Foreign]
     ) -> None:
-        self._file = file
-        self._found: dict[str, list[Stored]] = {}
+        stored = dict[str, list[StoredArray]]()
         for name in file.names(group, "layer_names"):
             inner = file.group(group, name)
             if inner is None:
                 raise file.wrong(f"{name}: expected the group of this layer, received none")
-            if names := file.names(inner, "weight_names"):
-                self._found[name] = self._arrays_at(inner, names, account)
-        self._found = {name: arrays for name, arrays in self._found.items() if arrays}
+            if arrays := _arrays_at(file, inner, account):
+                stored[name] = arrays
+        super().__init__(stored)
         self._names = self._match_groups(account, layers)
-
-    def _arrays_at(self, group: Group, names: list[str], account: Account) -> list[Stored]:
-        kept = []
-        for name in names:
-            found = self._file.inside(group, name)
-            if found is None:
-                raise self._file.wrong(f"{name}: expected an array, received none")
-            if _RANDOM.search(name):
-                account.leave("the state of random numbers")
-            else:
-                kept.append(self._file.array(found, name))
-        return kept
 
     def _match_groups(self, account: Account, layers: Sequence[Foreign]) -> dict[str, str]:
         """Return the group of each layer: by name, or else in order, as Keras does it."""
-        names, groups = list(dict.fromkeys(map(_group, layers))), list(self._found)
+        names, groups = list(dict.fromkeys(map(_group, layers))), list(self.stored)
         if set(names) == set(groups) or not names:
             return {name: name for name in groups}
         pairs = dict(zip(names, groups, strict=False))
@@ -464,77 +467,75 @@ class Named:
             renamed = ", ".join(f"{one} from {two}" for one, two in pairs.items() if one != two)
             account.infer(f"arrays matched in order, as names differ: {renamed}")
             return pairs
-        return {name: name for name in names if name in self._found}
+        return {name: name for name in names if name in self.stored}
 
-    def groups(self) -> dict[str, list[str]]:
-        """Return the names of the arrays in each group, in the order of the file."""
-        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
-
-    def of(self, layer: Foreign) -> Sequence[Stored]:
+    def of(self, layer: Foreign) -> Sequence[StoredArray]:
         """Return the arrays of a layer."""
-        found = self._found.get(self._names.get(_group(layer), ""), [])
+        arrays = self.stored.get(self._names.get(_group(layer), ""), [])
         if not layer.within:
-            return found
+            return arrays
         # Those of all layers of a model are in one group.
-        return [each for each in found if layer.own_name in each.name.split("/")]
+        return [array for array in arrays if layer.own_name in array.name.split("/")]
 
-    def others(self, used: set[str]) -> Sequence[str]:
-        """Return the names of all arrays that are not in ``used``."""
-        return [
-            each.name for arrays in self._found.values() for each in arrays if each.name not in used
-        ]
+
+def _arrays_at(file: Hdf5, group: Group, account: Account) -> list[StoredArray]:
+    arrays = []
+    for name in file.names(group, "weight_names"):
+        dataset = file.inside(group, name)
+        if dataset is None:
+            raise file.wrong(f"{name}: expected an array, received none")
+        if _RANDOM.search(name):
+            account.leave("the state of random numbers")
+        else:
+            arrays.append(file.array(dataset, name))
+    return arrays
 
 
 def _group(layer: Foreign) -> str:
     return layer.within[0][1] if layer.within else layer.name
 
 
-class Numbered:
+class Numbered(LayerArrays):
     """Groups by class and number, with arrays by number below ``vars`` (``.keras``)."""
 
     def __init__(self, file: Hdf5, account: Account, layers: Sequence[Foreign]) -> None:
-        self._all: dict[str, Stored] = {}
+        stored = dict[str, list[StoredArray]]()
         self._paths: dict[str, str] = {}
         root = "_layer_checkpoint_dependencies"
         root = root if file.inside(file.root, "layers") is None else "layers"
-        for path, found in file.arrays(file.root, ""):
+        for path, dataset in file.arrays(file.root, ""):
             top = path.partition("/")[0]
             if _RANDOM.search(path):
                 account.leave("the state of random numbers")
             elif top in _ELSEWHERE:
                 account.leave(_ELSEWHERE[top])
             else:
-                self._all[path] = file.array(found, path)
-        self._folders: dict[str, list[str]] = {}
-        for path in self._all:
-            self._folders.setdefault(path.rpartition("/")[0], []).append(path)
+                stored.setdefault(path.rpartition("/")[0], []).append(file.array(dataset, path))
+        super().__init__(stored)
         numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
-        for each in layers:
+        for layer in layers:
             start = root
-            for at, (kind, _) in enumerate(each.within, 1):
-                if each.within[:at] not in models:
-                    models[each.within[:at]] = f"{_folder(numbers, start, kind)}/{root}"
-                start = models[each.within[:at]]
-            self._paths[each.name] = _folder(numbers, start, each.kind)
+            for at, (kind, _) in enumerate(layer.within, 1):
+                if layer.within[:at] not in models:
+                    models[layer.within[:at]] = f"{_folder(numbers, start, kind)}/{root}"
+                start = models[layer.within[:at]]
+            self._paths[layer.name] = _folder(numbers, start, layer.kind)
 
-    def of(self, layer: Foreign) -> Sequence[Stored]:
+    def of(self, layer: Foreign) -> Sequence[StoredArray]:
         """Return the arrays of a layer."""
-        found = list[Stored]()
-        for part in _parts(layer):
-            own = self._folders.get(f"{self._paths[layer.name]}/{part}vars", [])
-            found += [self._all[path] for path in sorted(own, key=_place)]
-        return found
-
-    def others(self, used: set[str]) -> Sequence[str]:
-        """Return the names of all arrays that are not in ``used``."""
-        return [name for name in self._all if name not in used]
+        folders = [f"{self._paths[layer.name]}/{part}vars" for part in _parts(layer)]
+        return [
+            array
+            for folder in folders
+            for array in sorted(self.stored.get(folder, []), key=lambda array: _place(array.name))
+        ]
 
     def groups(self) -> dict[str, list[str]]:
         """Return the names of the arrays in the folder of each layer, in the order of the file."""
-        found = dict[str, list[str]]()
-        for path in self._all:
-            found.setdefault("/".join(path.split("/")[:2]), []).append(path)
-        return found
+        groups = dict[str, list[str]]()
+        for array in chain.from_iterable(self.stored.values()):
+            groups.setdefault("/".join(array.name.split("/")[:2]), []).append(array.name)
+        return groups
 
 
 def _folder(numbers: Counter[str], start: str, kind: str) -> str:
@@ -574,7 +575,7 @@ def cell_folders(layer: Foreign) -> tuple[str, ...]:
     """Return the folders of the cells of an RNN below that of the layer, in their order."""
     match layer.config:
         case {"cell": {"class_name": "StackedRNNCells", "config": {"cells": [*cells]}}}:
-            kinds = [snake(str(each["class_name"])) for each in cells]
+            kinds = [snake(str(cell["class_name"])) for cell in cells]
             before = [kinds[:at].count(kind) for at, kind in enumerate(kinds)]
             names = zip(kinds, before, strict=True)
             return tuple(f"cell/cells/{k}{f'_{n}' if n else ''}/" for k, n in names)

@@ -57,27 +57,27 @@ def _read_tensor(value: Any) -> tuple[str, int, int] | None:
 
 def _read_new_call(args: list[Any], kwargs: Mapping[str, Any]) -> Call:
     flat = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
-    found = [(value, _read_tensor(value)) for value in flat]
-    constants = tuple(value for value, each in found if each is None and value is not None)
-    return Call(tuple(each for _, each in found if each), kwargs, constants)
+    values = [(value, _read_tensor(value)) for value in flat]
+    constants = tuple(value for value, tensor in values if tensor is None and value is not None)
+    return Call(tuple(tensor for _, tensor in values if tensor), kwargs, constants)
 
 
 def _read_old_call(inputs: list[Any]) -> Call:
-    found, constants, kwargs = list[tuple[str, int, int]](), list[Any](), dict[str, Any]()
+    tensors, constants, kwargs = list[tuple[str, int, int]](), list[Any](), dict[str, Any]()
     # A single input is sometimes written without the list around it.
-    for each in [inputs] if inputs and isinstance(inputs[0], str) else inputs:
-        match each:
+    for item in [inputs] if inputs and isinstance(inputs[0], str) else inputs:
+        match item:
             case [str(name), call, index, *rest] if (
                 name != "_CONSTANT_VALUE"
                 and type(call) is type(index) is int
                 and all(isinstance(more, dict) for more in rest)
             ):
-                found.append((name, call, index))
+                tensors.append((name, call, index))
                 for more in rest:
                     kwargs |= more
             case _:
-                constants.append(each)
-    return Call(tuple(found), kwargs, tuple(constants))
+                constants.append(item)
+    return Call(tuple(tensors), kwargs, tuple(constants))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +100,9 @@ def read_ends(account: Account, name: str, value: Any) -> tuple[End, ...]:
         case [str(), _, _]:
             return (_end(account, name, value),)
         case [*several]:
-            return tuple(_end(account, name, each) for each in several)
+            return tuple(_end(account, name, end) for end in several)
         case dict():
-            return tuple(_end(account, name, each, str(key)) for key, each in value.items())
+            return tuple(_end(account, name, end, str(key)) for key, end in value.items())
         case _:
             raise UsageError(
                 f"{name}: expected layers, received {show_value(value)}", account.source

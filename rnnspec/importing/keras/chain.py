@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.draft import Draft, Output, keeps_zeros
+from rnnspec.importing.keras.draft import Draft, LayerOutput, keeps_zeros
 from rnnspec.importing.keras.recurrent import (
     place_last_step,
     place_recurrent,
@@ -114,7 +114,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
         steps, width = numbers or (None, 1)
         draft.input = nodes.NumericInput(steps=steps, features=width, mask_value=draft.padding)
         certain = numbers is not None
-    draft.now = Output(
+    draft.now = LayerOutput(
         nodes.INPUT,
         draft.input.shape,
         masked=draft.padding is not None,
@@ -155,14 +155,14 @@ def _find_numbers(
 
 
 def _place(  # noqa: PLR0912 - a branch for each kind of piece
-    draft: Draft, piece: pieces.Known, taken: Sequence[Output]
+    draft: Draft, piece: pieces.Known, taken: Sequence[LayerOutput]
 ) -> None:
     layer = piece.layer
     if layer.mask is not None and (
         draft.padding is None or in_float32(layer.mask) != in_float32(draft.padding)
     ):
-        wanted = "none" if draft.padding is None else f"{draft.padding!r}"
-        draft.doubt(layer, f"expected the padding {wanted}, received a mask of {layer.mask!r}")
+        expected = "none" if draft.padding is None else f"{draft.padding!r}"
+        draft.doubt(layer, f"expected the padding {expected}, received a mask of {layer.mask!r}")
     node = piece.node if isinstance(piece, pieces.Layer) else None
     if not isinstance(node, nodes.Conv | nodes.WindowPooling):
         draft.check_padding(layer.name, draft.now)
@@ -236,8 +236,8 @@ def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
                 draft.account.refuse(f"{layer.name}.axis", message, "E703")
     if isinstance(piece.node, nodes.BatchNorm):
         masked = now.masked and len(now.shape) > 1
-        kept = draft.masks.at[layer.name].kept
-        if kept != masked or (masked and piece.counts_padding):
+        has_mask = draft.masks.at[layer.name].present
+        if has_mask != masked or (masked and piece.counts_padding):
             what = "how padding counts in the statistics of a batch"
             draft.account.leave(what, layer.name)
     draft.add(piece.node, layer, lacks=piece.lacks)
@@ -268,7 +268,7 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
     if piece.node.activation == "linear":
         draft.leave_out(layer, "the activation 'linear'")
         return
-    if piece.masks and draft.masks.at[layer.name].kept and len(now.shape) == 2:
+    if piece.masks and draft.masks.at[layer.name].present and len(now.shape) == 2:
         draft.doubt(layer, "applies the mask of the steps to the features")
     before = draft.placed[-1] if draft.placed else None
     node = before.node if before else None
@@ -308,30 +308,30 @@ def _place_reshape(draft: Draft, piece: pieces.Reshape) -> None:
     shape = now.shape
     known = None not in shape
     size = math.prod(length or 0 for length in shape)
-    wanted = piece.shape if piece.shape is not None else (size if known else -1,)
-    free = -math.prod(wanted)
-    if known and wanted.count(-1) == 1 and free and size % free == 0:
-        wanted = tuple(size // free if length == -1 else length for length in wanted)
-    if wanted == shape or (wanted[:1] == (-1,) and wanted[1:] == shape[1:] and len(shape) > 1):
+    target = piece.shape if piece.shape is not None else (size if known else -1,)
+    free = -math.prod(target)
+    if known and target.count(-1) == 1 and free and size % free == 0:
+        target = tuple(size // free if length == -1 else length for length in target)
+    if target == shape or (target[:1] == (-1,) and target[1:] == shape[1:] and len(shape) > 1):
         draft.leave_out(layer, layer.kind)
-    elif len(shape) == 2 and len(wanted) == 1:
+    elif len(shape) == 2 and len(target) == 1:
         if now.masked:
-            message = "puts padding among the features; the language has no word for it"
+            message = "puts padding among the features; rnnspec does not support that"
             draft.doubt(layer, message)
         if shape[0] is None:
             draft.doubt(layer, "needs a fixed number of steps, received sequences of any length")
             draft.now = replace(now, shape=(1,), masked=False)
         else:
             draft.add(nodes.Flatten(name=layer.name, input=()), layer)
-    elif len(shape) == 1 and wanted == (1, *shape):
+    elif len(shape) == 1 and target == (1, *shape):
         draft.add(nodes.Repeat(name=layer.name, input=(), steps=1), layer)
     elif now.certain:
-        message = f"expected the same shape or a vector, received {wanted} for {shape}"
+        message = f"expected the same shape or a vector, received {target} for {shape}"
         draft.account.refuse(f"{layer.name}.target_shape", message, "E703")
         draft.now = replace(now, certain=False, ranked=False)
 
 
-def _place_concat(draft: Draft, piece: pieces.Concat, taken: Sequence[Output]) -> None:
+def _place_concat(draft: Draft, piece: pieces.Concat, taken: Sequence[LayerOutput]) -> None:
     layer, rank = piece.layer, len(taken[0].shape)
     if any(len(output.shape) != rank for output in taken):
         draft.doubt(layer, "expected vectors, or sequences, received both")

@@ -10,7 +10,6 @@ from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.imported import Account, Became, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
-from rnnspec.importing.keras.masks import Masks
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.text import default_kind, type_name
 
@@ -52,19 +51,19 @@ class Drawn:
                 return node
 
 
-def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
+def drawn_by(account: Account, model_pieces: Sequence[Piece]) -> Drawn:
     """Return the one initializer of each role; where layers differ, the default of the language."""
-    layers = [piece for piece in found if isinstance(piece, pieces.Layer)]
+    layers = [piece for piece in model_pieces if isinstance(piece, pieces.Layer)]
 
     def one(role: str, default: Initializer) -> Initializer:
         drawn = [piece.initializers[role] for piece in layers if role in piece.initializers]
         first = next(iter(drawn), default)
-        if first is not None and all(each == first for each in drawn):
+        if first is not None and all(initializer == first for initializer in drawn):
             return first
         what, lacks = f"{role} initializers", "one"
         if role == "forget":
             what, lacks = "the initial forget_bias", "it"
-        account.leave(what, reason=f"layers differ, or the language lacks {lacks}")
+        account.leave(what, reason=f"layers differ, or rnnspec does not support {lacks}")
         return default
 
     forget = one("forget", initializers.Constant(1.0))
@@ -77,7 +76,86 @@ def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class _Mask:
+    """The mask that Keras has beside an output, or what dropped it."""
+
+    present: bool = False
+    dropped: str = ""
+
+
+class Masks:
+    """Where Keras has a mask: beside the output of each layer, and at its input."""
+
+    def __init__(self, model_pieces: Sequence[Piece]) -> None:
+        self.at: dict[str, _Mask] = {}
+        self.behind: dict[str, _Mask] = {}
+        self.reader = False
+        """True if a layer computes something else with its mask than without."""
+        self.dropped = ""
+        for piece in model_pieces:
+            name = piece.layer.name
+            taken = [self.behind.get(source, _Mask()) for source in piece.layer.inputs]
+            own = self.at[name] = _mask_at(piece, taken)
+            behind = self.behind[name] = _mask_behind(piece, own)
+            self.reader |= own.present and _reads_mask(piece)
+            if own.present and not behind.present:
+                self.dropped = self.dropped or behind.dropped
+
+
+def _mask_at(piece: Piece, taken: Sequence[_Mask]) -> _Mask:
+    layer = piece.layer
+    dropped = next((mask.dropped for mask in taken if mask.dropped), "")
+    if layer.operation:
+        lost = any(mask.present for mask in taken)
+        return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
+    if layer.mask is not None:
+        return _Mask(present=True)
+    either = isinstance(piece, pieces.Add | pieces.Concat) and piece.either
+    present = [mask.present for mask in taken]
+    return _Mask(
+        present=bool(present) and (any(present) if either else all(present)), dropped=dropped
+    )
+
+
+def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
+    match piece:
+        case pieces.Masking() | pieces.Layer(node=nodes.Embedding(masked=True)):
+            return _Mask(present=True)
+        case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
+            return own
+        case (
+            pieces.Input()
+            | pieces.Lacking()
+            | pieces.Layer(node=nodes.Repeat() | nodes.Recurrent())
+        ):
+            return _Mask()
+        case (
+            pieces.ZeroPadding()
+            | pieces.Reshape()
+            | pieces.Identity(drops=True)
+            | pieces.Layer(
+                node=nodes.Conv() | nodes.WindowPooling() | nodes.Pooling() | nodes.LastSteps()
+            )
+        ):
+            return _Mask(dropped=piece.layer.name) if own.present else own
+        case pieces.Layer(node=nodes.Dense()) if piece.layer.tied:
+            return _Mask(dropped=piece.layer.name) if own.present else own
+        case _:
+            return own
+
+
+def _reads_mask(piece: Piece) -> bool:
+    match piece:
+        case pieces.Recurrent() | pieces.Activated(masks=True):
+            return True
+        case pieces.Layer(node=nodes.Pooling(statistic="mean"), layer=layer):
+            return not layer.operation
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOutput:
     """The output of a layer of the file.
 
     ``node`` is the name of the node in the draft that computes it, and ``masked`` is whether the
@@ -105,33 +183,33 @@ class Draft:
     """
 
     def __init__(
-        self, account: Account, found: Sequence[Piece], outputs: Sequence[tuple[str, str]]
+        self, account: Account, model_pieces: Sequence[Piece], outputs: Sequence[tuple[str, str]]
     ) -> None:
         self.account = account
         self.placed: list[Placed] = []
         self.input: nodes.Input
-        self.pieces = found
+        self.pieces = model_pieces
         self.results = outputs
-        self.drawn = drawn_by(account, found)
-        self.masks = Masks(found)
+        self.drawn = drawn_by(account, model_pieces)
+        self.masks = Masks(model_pieces)
         self.padding: float | None = None
-        self.outputs: dict[str, Output] = {}
+        self.outputs: dict[str, LayerOutput] = {}
         self.by_name: dict[str, Placed] = {}
-        self.readers = Counter(name for piece in found for name in piece.layer.inputs)
+        self.readers = Counter(name for piece in model_pieces for name in piece.layer.inputs)
         self.readers.update(layer for _, layer in outputs)
         # What each layer of the file became, in words that need the place of a node.
         self.became: list[tuple[Foreign, Placed | None, str]] = []
-        self.now = Output(nodes.INPUT, (), masked=False)
+        self.now = LayerOutput(nodes.INPUT, (), masked=False)
         """The input of the layer that is placed."""
 
     def assemble(self, name: str) -> nodes.Network:
         """Return the network of a draft that was built without a problem, its layers placed.
 
         Raises:
-            ModelError: the language cannot express it.
+            ModelError: it is not supported.
         """
-        layers = [each.node for each in self.placed]
-        kinds = {each.node.name: each.layer.kind for each in self.placed}
+        layers = [entry.node for entry in self.placed]
+        kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
         network = assemble(
             self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
         )
@@ -149,18 +227,18 @@ class Draft:
             return ()
         kinds = {default_kind(layer) for layer in layers}
         named = dict[str, str]()
-        for at, (given, layer) in enumerate(self.results, 1):
-            name, (kind, _, number) = given, given.rpartition("_")
+        for at, (own_name, layer) in enumerate(self.results, 1):
+            name, (kind, _, number) = own_name, own_name.rpartition("_")
             # The language may give such a name to a layer.
             made_up = kind in kinds and number.isdecimal()
             if made_up or name in named or not is_layer_name(name):
                 name = f"output_{at}"
-                self.account.infer(f"output {at}, {show_value(given)}, is named {name}")
+                self.account.infer(f"output {at}, {show_value(own_name)}, is named {name}")
             named[name] = self.outputs[layer].node
         return tuple(named.items())
 
     def refuse(self, layer: Foreign, message: str) -> None:
-        """Record that a layer is in a place that the language lacks."""
+        """Record that a layer is in a place that is not supported."""
         self.account.refuse(layer.name, message, "E704")
 
     def doubt(self, layer: Foreign, message: str) -> None:
@@ -209,7 +287,7 @@ class Draft:
         """Leave out a layer that changes nothing."""
         self.account.leave(what, layer.name, "changes nothing")
 
-    def check_padding(self, name: str, output: Output) -> None:
+    def check_padding(self, name: str, output: LayerOutput) -> None:
         """Refuse zeros that are added before a layer that has no padding of its own."""
         if output.padding is not None:
             layer = output.padding.layer
@@ -219,10 +297,10 @@ class Draft:
     def check_mask(self, layer: Foreign) -> None:
         """Refuse a layer that reads a mask if Keras has none there and the language has one."""
         mask = self.masks.at[layer.name]
-        if self.now.masked and not mask.kept:
+        if self.now.masked and not mask.present:
             message = (
-                f"has no mask, since Keras drops it at {mask.dropped}, and the "
-                "language keeps it; expected a layer that keeps it, such as keras.layers.Add"
+                f"has no mask, since Keras drops it at {mask.dropped}, and "
+                "rnnspec keeps it; expected a layer that keeps it, such as keras.layers.Add"
             )
             self.doubt(layer, message)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import DEFAULTS, SourceOptions
+from rnnspec.backends.model_files import Saved
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from rnnspec.backends.kept import Kept
+    from rnnspec.backends.model_files import Gather
     from rnnspec.importing.imported import Imported
-    from rnnspec.importing.keras.arrays import Source
+    from rnnspec.importing.keras.arrays import LayerArrays
     from rnnspec.importing.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
-    from rnnspec.source import code
 
 MODULES = ("keras", "tf_keras", "tensorflow")
 """The packages with Keras's own classes."""
@@ -67,8 +66,10 @@ class StoredModel:
         # Keras 3 numbers the arrays of each object in the folder vars.
         return any("vars" in path.split("/") for path, _ in self.file.arrays(self.group, ""))
 
-    def source(self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]) -> Source:
-        """Return the arrays: of all ``layers``, ``own`` have some."""
+    def match_arrays(
+        self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]
+    ) -> LayerArrays:
+        """Match the arrays to all ``layers``, of which ``own`` have some."""
         if self.file.states(self.group, "layer_names", "layer_names0"):
             return Named(self.file, self.group, account, own)
         return Numbered(self.file, account, layers)
@@ -181,10 +182,10 @@ def parse_json(text: str | bytes | bytearray, path: Path, what: str = "the archi
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         raise ValueError("an object has a key twice")
-    return found
+    return value
 
 
 def spec_text(path: Path) -> str:
@@ -205,7 +206,9 @@ def saved(path: Path, network: Network) -> SavedFile:
         if stored.compiled:
             account.leave("optimizer, loss and metrics")
         order = _names(stored.config)
-        imported = arrays_of(account, stored.form, stored.version, network, stored.source, order)
+        imported = arrays_of(
+            account, stored.form, stored.version, network, stored.match_arrays, order
+        )
         return SavedFile(imported, stored.config)
 
 
@@ -223,13 +226,11 @@ def _names(config: Any) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class SavedFile:
+class SavedFile(Saved):
     """The arrays in a file, and its configuration, of which nothing is built."""
 
     imported: Imported
     config: Any
-    form: str = ""
-    options: SourceOptions = DEFAULTS
 
     @property
     def tool(self) -> str:
@@ -241,13 +242,9 @@ class SavedFile:
         """Sentences on what is not carried over."""
         return self.imported.left_out
 
-    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:  # noqa: ARG002
+    def gather(self, gather: Gather) -> Mapping[str, Array]:  # noqa: ARG002
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
-
-    def written(self, text: str, source: code.Source) -> str:  # noqa: ARG002
-        """Return the source: a file has none."""
-        return text
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return how the configuration differs from that of a live model, empty if it does not.
@@ -255,10 +252,10 @@ class SavedFile:
         Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
         """
         try:
-            found = list(islice(differences(_config(fresh()), self.config), _MOST_DIFFERENCES))
+            problems = list(islice(differences(_config(fresh()), self.config), _MOST_DIFFERENCES))
         except ConfigError as error:
-            found = [str(error)]
-        return f"this is not the model of the spec: {'; '.join(found)}" if found else ""
+            problems = [str(error)]
+        return f"this is not the model of the spec: {'; '.join(problems)}" if problems else ""
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return a class that the live model has not: what ``problem`` skips may name code."""
@@ -279,16 +276,16 @@ class ConfigError(Exception):
     """A value that is not the configuration of a functional or a sequential model."""
 
 
-def differences(wanted: Any, found: Any) -> Iterator[str]:
+def differences(expected: Any, received: Any) -> Iterator[str]:
     """Yield each difference: the layer, the key, what was expected and what was received.
 
     Keys that only one side has are skipped: versions of Keras differ in them.
 
     Raises:
-        ConfigError: ``found`` is not the configuration of such a model.
+        ConfigError: ``received`` is not the configuration of such a model.
     """
-    form, layers, parts = _parts(wanted)
-    other_form, others, other_parts = _parts(found)
+    form, layers, parts = _parts(expected)
+    other_form, others, other_parts = _parts(received)
     if form != other_form:
         yield f"model: expected {form}, received {other_form}"
     elif layers != others:
@@ -309,9 +306,9 @@ def _parts(config: Any) -> tuple[str, list[str], list[tuple[str, Any]]]:
     match config:
         case {
             "class_name": "Functional" | "Sequential" as form,
-            "config": {"layers": [*found]} as inside,
+            "config": {"layers": [*members]} as inside,
         }:
-            layers = [_with_name(layer) for layer in found]
+            layers = [_with_name(layer) for layer in members]
         case _:
             raise _unknown_form()
     # Operations are not layers of the spec.
@@ -339,7 +336,7 @@ def _parts(config: Any) -> tuple[str, list[str], list[tuple[str, Any]]]:
         for key in ("name", "config"):
             settings.pop(key)
         parts.append((name, settings | {"inbound_nodes": rename(layer.get("inbound_nodes"))}))
-    kinds = [f"{name} ({each['class_name']})" for name, each in zip(names, layers, strict=True)]
+    kinds = [f"{name} ({layer['class_name']})" for name, layer in zip(names, layers, strict=True)]
     return form, kinds, parts
 
 
@@ -355,26 +352,26 @@ def _with_name(layer: Any) -> dict[str, Any]:
 
 
 def _unknown_form() -> ConfigError:
-    wanted = "expected a functional or a sequential model"
-    return ConfigError(f"{wanted}, received another configuration")
+    expected = "expected a functional or a sequential model"
+    return ConfigError(f"{expected}, received another configuration")
 
 
-def _differences_at(where: str, wanted: Any, found: Any) -> Iterator[str]:
+def _differences_at(where: str, expected: Any, received: Any) -> Iterator[str]:
     # Keras generates the name of a layer inside a wrapper, and numbers it per process.
     if where.endswith(("_layer.config.name", ".layer.config.name")):
         return
-    match wanted, found:
+    match expected, received:
         case dict(), dict():
-            for key in wanted:
-                if key in found and key not in _IGNORED:
-                    yield from _differences_at(f"{where}.{key}", wanted[key], found[key])
-        case list(), list() if len(wanted) == len(found):
-            for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            for key in expected:
+                if key in received and key not in _IGNORED:
+                    yield from _differences_at(f"{where}.{key}", expected[key], received[key])
+        case list(), list() if len(expected) == len(received):
+            for index, (one, other) in enumerate(zip(expected, received, strict=True)):
                 yield from _differences_at(f"{where}[{index}]", one, other)
         case _:
             # In Python, True == 1, but a flag is not a number.
-            if isinstance(wanted, bool) != isinstance(found, bool) or wanted != found:
-                yield f"{where}: expected {brief(repr(wanted))}, received {brief(repr(found))}"
+            if isinstance(expected, bool) != isinstance(received, bool) or expected != received:
+                yield f"{where}: expected {brief(repr(expected))}, received {brief(repr(received))}"
 
 
 _KNOWN = {
@@ -417,10 +414,10 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
     waiting = [{**config, "compile_config": None} if whole else config]
     while waiting:
         match waiting.pop():
-            case dict() as found:
-                yield found
-                waiting += found.values()
-            case list() as found:
-                waiting += found
+            case dict() as value:
+                yield value
+                waiting += value.values()
+            case list() as value:
+                waiting += value
             case _:
                 pass

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _DEEPEST_MASK = 50
 _LARGEST = 1e30
-_OTHER = "has a mask that is not that of the input, which the language lacks"
+_OTHER = "has a mask that is not that of the input, which rnnspec does not support"
 
 
 class _MaskError(Exception):
@@ -91,14 +91,14 @@ _RECURRENT = (*KINDS, *CELLS, "RNN", "Bidirectional")
 
 
 @dataclass(frozen=True, slots=True)
-class Layers:
+class OrderedLayers:
     """The layers of a model, each behind those whose outputs it takes if they are ``ordered``.
 
     ``outputs`` has each output of the model with its name, empty if it is the only one, and the
     name of its layer.
     """
 
-    found: list[Foreign]
+    layers: list[Foreign]
     ordered: bool
     outputs: tuple[tuple[str, str], ...] = ()
 
@@ -106,11 +106,11 @@ class Layers:
     def in_file(self) -> list[Foreign]:
         """The layers in the order of the file, where each stands once."""
         return sorted(
-            (layer for layer in self.found if not layer.tied), key=lambda layer: layer.position
+            (layer for layer in self.layers if not layer.tied), key=lambda layer: layer.position
         )
 
 
-def layers_of(account: Account, config: Any) -> Layers:
+def layers_of(account: Account, config: Any) -> OrderedLayers:
     """Return the layers of a model in order, with the input layer if there is one.
 
     The layers of a model that is itself a layer stand in its place. What has no such order is
@@ -122,69 +122,69 @@ def layers_of(account: Account, config: Any) -> Layers:
     return _flat(account, _layers_of(account, config))
 
 
-def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
-    found, ordered = list[Foreign](), layers.ordered
+def _flat(account: Account, layers: OrderedLayers, depth: int = 0) -> OrderedLayers:
+    flat, ordered = list[Foreign](), layers.ordered
     # The last layer of each model that is itself a layer.
     ends = dict[str, str]()
-    for outer in layers.found:
+    for outer in layers.layers:
         layer = replace(outer, inputs=tuple(ends.get(name, name) for name in outer.inputs))
         if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST_MODEL:
-            found.append(layer)
+            flat.append(layer)
             continue
         config = {"class_name": layer.kind, "config": layer.config}
         inner = _flat(account, _layers_of(account, config), depth + 1)
         ordered = ordered and inner.ordered
         if layer.output or len(inner.outputs) > 1:
             what = f"its output {layer.output} is used" if layer.output else "has several outputs"
-            message = f"{what}; the language passes on the first"
+            message = f"{what}; rnnspec passes on the first"
             account.refuse(layer.name, message, "E704")
-        own = [each.inside(layer) for each in inner.found]
+        own = [member.inside(layer) for member in inner.layers]
         if layer.inputs:
             own = _connect(account, layer, own)
         for _, end in inner.outputs[:1]:
             # A model of an input alone passes on what it gets.
             name = f"{layer.name}.{end}"
-            passed = name not in {each.name for each in own} and layer.inputs
+            passed = name not in {member.name for member in own} and layer.inputs
             ends[layer.name] = layer.inputs[0] if passed else name
-        found += own
+        flat += own
     outputs = tuple((name, ends.get(layer, layer)) for name, layer in layers.outputs)
-    return Layers(found, ordered, outputs)
+    return OrderedLayers(flat, ordered, outputs)
 
 
 def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Foreign]:
     """Return the layers of a model that takes the output of another layer, without its input."""
-    for each in own:
-        if each.mask is not None:
+    for layer in own:
+        if layer.mask is not None:
             message = "has a mask that is made from the output of another layer"
-            message += "; the language has that of the input"
-            account.refuse(each.name, message, "E704")
-    starts = {each.name for each in own if each.kind == "InputLayer"}
+            message += "; rnnspec supports only that of the input"
+            account.refuse(layer.name, message, "E704")
+    starts = {layer.name for layer in own if layer.kind == "InputLayer"}
     connected = [
         replace(
-            each,
-            inputs=tuple(model.inputs[0] if name in starts else name for name in each.inputs)
+            layer,
+            inputs=tuple(model.inputs[0] if name in starts else name for name in layer.inputs)
             or model.inputs,
         )
-        for each in own
-        if each.name not in starts
+        for layer in own
+        if layer.name not in starts
     ]
     if connected and model.mask is not None:
         connected[0] = replace(connected[0], mask=model.mask)
     return connected
 
 
-def _layers_of(account: Account, config: Any) -> Layers:
+def _layers_of(account: Account, config: Any) -> OrderedLayers:
     match config:
         case {"class_name": "Sequential", "config": [] | {"layers": []}}:
             account.refuse("model", "expected layers, received none", "E704")
-            return Layers([], ordered=False)
+            return OrderedLayers([], ordered=False)
         case {"class_name": "Sequential", "config": [*layers] | {"layers": [*layers]}}:
-            found = list[Foreign]()
-            for at, each in enumerate(_few(account, layers)):
-                layer = foreign(account, each, f"layers[{at}]")
-                inputs = tuple(before.name for before in found[-1:])
-                found.append(replace(layer, inputs=inputs, position=(at,)))
-            return Layers(found, ordered=True, outputs=(("", found[-1].name),))
+            members = list[Foreign]()
+            for at, item in enumerate(_few(account, layers)):
+                layer = foreign(account, item, f"layers[{at}]")
+                inputs = tuple(before.name for before in members[-1:])
+                members.append(replace(layer, inputs=inputs, position=(at,)))
+            return OrderedLayers(members, ordered=True, outputs=(("", members[-1].name),))
         case {
             "class_name": "Model" | "Functional",
             "config": {"layers": [*layers], "input_layers": inputs, "output_layers": outputs},
@@ -195,9 +195,9 @@ def _layers_of(account: Account, config: Any) -> Layers:
                 read_ends(account, "output_layers", outputs),
             )
         case {"class_name": "Sequential" | "Model" | "Functional" as name, "config": inner}:
-            wanted = "expected the layers with the input and the output layers"
+            expected = "expected the layers with the input and the output layers"
             received = f"received {show_value(inner)}"
-            raise UsageError(f"config of a {name} model: {wanted}, {received}", account.source)
+            raise UsageError(f"config of a {name} model: {expected}, {received}", account.source)
         case {"class_name": str(name), "config": _}:
             account.refuse(
                 "model",
@@ -205,10 +205,10 @@ def _layers_of(account: Account, config: Any) -> Layers:
                 "layers of a subclassed model are in its Python code, not in the file",
                 "E701",
             )
-            return Layers([], ordered=False)
+            return OrderedLayers([], ordered=False)
         case _:
-            wanted = "expected the configuration of a Keras model"
-            raise UsageError(f"{wanted}, received {show_value(config)}", account.source)
+            expected = "expected the configuration of a Keras model"
+            raise UsageError(f"{expected}, received {show_value(config)}", account.source)
 
 
 def _few(account: Account, layers: list[Any]) -> list[Any]:
@@ -224,18 +224,18 @@ class _Graph:
 
     def __init__(self, account: Account, layers: Sequence[Any]) -> None:
         self.account = account
-        found = [
-            replace(foreign(account, each, f"layers[{at}]"), position=(at,))
-            for at, each in enumerate(layers)
+        members = [
+            replace(foreign(account, config, f"layers[{at}]"), position=(at,))
+            for at, config in enumerate(layers)
         ]
-        self.layers = {each.name: each for each in found}
-        if len(self.layers) < len(found):
+        self.layers = {member.name: member for member in members}
+        if len(self.layers) < len(members):
             raise UsageError("expected layers of different names", account.source)
         self.calls = {
-            each.name: tuple(read_calls(account, layer, each.name))
-            for each, layer in zip(found, layers, strict=True)
+            member.name: tuple(read_calls(account, layer, member.name))
+            for member, layer in zip(members, layers, strict=True)
         }
-        for layer in found:
+        for layer in members:
             if layer.kind == "ReversibleEmbedding" and not layer.custom:
                 self._split_calls(layer)
         self._masks = _MaskOperations(self.layers, self.calls)
@@ -267,7 +267,7 @@ class _Graph:
         """Record that the layers have no order."""
         self.account.refuse(where, message, "E704")
 
-    def layers_between(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> Layers:
+    def layers_between(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> OrderedLayers:
         """Return the layers from the input to the outputs."""
         outputs = tuple(
             replace(end, layer=self._name_call((end.layer, end.call, end.output))[0])
@@ -277,18 +277,18 @@ class _Graph:
         data = self._find_data(ends)
         fits = self._check_ends(inputs, outputs)
         if not fits or not self._sort(inputs[0].layer, ends):
-            return Layers([self.layers[name] for name in data], ordered=False)
+            return OrderedLayers([self.layers[name] for name in data], ordered=False)
         unused = [name for name in data if name not in set(self._order)]
         for name in unused[:_MOST_UNUSED]:
             self.refuse(name, "not on the way from the input to the output")
         read = self._find_outputs(outputs)
-        found = [self._with_call(name, inputs[0].layer, read) for name in self._order]
+        members = [self._with_call(name, inputs[0].layer, read) for name in self._order]
         single = len(outputs) == 1 and outputs[0].key is None
         names = tuple(
             ("" if single else end.layer if end.key is None else end.key, end.layer)
             for end in outputs
         )
-        return Layers(found, ordered=not unused, outputs=names)
+        return OrderedLayers(members, ordered=not unused, outputs=names)
 
     def _check_ends(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> bool:
         fits = True
@@ -307,7 +307,9 @@ class _Graph:
                 reached.add(name)
                 calls = self.calls.get(name, ())
                 waiting += [source for call in calls for source, _, _ in call.inputs]
-        return [name for name, each in self.layers.items() if not each.operation or name in reached]
+        return [
+            name for name, layer in self.layers.items() if not layer.operation or name in reached
+        ]
 
     def _sources(self, name: str) -> list[str]:
         return [source for call in self.calls[name] for source, _, _ in call.inputs]
@@ -350,7 +352,7 @@ class _Graph:
         layer, calls, sources = self.layers[name], self.calls[name], self._sources(name)
         if len(calls) > 1:
             message = f"called {len(calls)} times, with the same weights"
-            self.refuse(name, f"{message}; the language shares none")
+            self.refuse(name, f"{message}; rnnspec does not support that")
             return False
         known = layer.kind in (OPERATIONS if layer.operation else (*CLASSES, *MODELS))
         # Any other layer is refused for its class, whatever it takes.
@@ -364,13 +366,13 @@ class _Graph:
             outputs = list(dict.fromkeys(at for other, at in reads if other == source))
             if len(outputs) > 1:
                 names = listed([_output_name(self.layers[source], at) for at in outputs])
-                message = f"reads {names} of {source}; the language passes on one of them"
+                message = f"reads {names} of {source}; rnnspec passes on one of them"
                 self.refuse(name, message)
                 return False
         taken = [(source, at) for call in calls for source, at, _ in call.inputs]
         # A join may have an output twice.
         several = [] if layer.kind == "Concatenate" else taken
-        again = [each for each in dict.fromkeys(several) if several.count(each) > 1]
+        again = [tensor for tensor in dict.fromkeys(several) if several.count(tensor) > 1]
         for source, at in again:
             number = taken.count((source, at))
             self.refuse(name, f"reads the output of {source} {number} times; expected it once")
@@ -389,7 +391,7 @@ class _Graph:
         for source, several in read.items():
             if len(several) > 1:
                 what = listed([_output_name(self.layers[source], at) for at in several])
-                self.refuse(source, f"{what} are used; the language passes on one of them")
+                self.refuse(source, f"{what} are used; rnnspec passes on one of them")
         return {source: next(iter(several)) for source, several in read.items()}
 
     def _with_call(self, name: str, first: str, read: Mapping[str, int]) -> Foreign:
@@ -403,15 +405,15 @@ class _Graph:
 
     def _mask(self, name: str, call: Call, first: str) -> float | None:
         """Return the value of padding behind the mask that a call is given, if it is given one."""
-        given = {key: value for key, value in call.kwargs.items() if value is not None}
-        if given.pop("training", False) is not False:
+        arguments = {key: value for key, value in call.kwargs.items() if value is not None}
+        if arguments.pop("training", False) is not False:
             self.refuse(name, "called with training=True, which drops values in inference too")
-        mask = given.pop("mask", None)
-        for key in given:
-            self.refuse(name, f"called with {key}, which the language lacks")
+        mask = arguments.pop("mask", None)
+        for key in arguments:
+            self.refuse(name, f"called with {key}, which rnnspec does not support")
         layer = self.layers[name]
         if call.constants and not (layer.operation and layer.kind == "GetItem"):
-            self.refuse(name, "called with constants, which the language lacks")
+            self.refuse(name, "called with constants, which rnnspec does not support")
         if mask is None:
             return None
         try:
@@ -428,7 +430,7 @@ def _without_reverse(call: Call) -> Call:
 
 
 def _output_name(layer: Foreign, at: int) -> str:
-    """Return what one of the outputs of a layer is."""
+    """Name one of the outputs of a layer for a message."""
     if layer.kind == "Bidirectional":
         merged: Mapping[str, Any] = layer.config
         if merged.get("merge_mode", "concat") is None and at < 2:

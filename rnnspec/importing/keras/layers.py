@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
+from rnnspec.importing import unplaced
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.activations import ACTIVATIONS, layer_activation
 from rnnspec.importing.keras.arrays import Foreign, Version, snake
 from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_cells, read_recurrent
-from rnnspec.importing.keras.settings import MODELS, Settings, foreign, in_float32, initializer
+from rnnspec.importing.keras.settings import (
+    ACTIVATIONS,
+    MODELS,
+    Settings,
+    foreign,
+    in_float32,
+    initializer,
+    layer_activation,
+)
 from rnnspec.importing.keras.windows import read_conv, read_window_pooling, read_zero_padding
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.words import Statistic
 
-    Reading = Callable[[Settings, Foreign], Piece | pieces.Stack]
+    Reading = Callable[[Settings, Foreign], Piece | pieces.CellStack]
 
 EMBEDDINGS = ("Embedding", "ReversibleEmbedding")
 """The classes of embeddings."""
@@ -57,32 +65,32 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
         account.refuse(layer.name, _no_counterpart(layer), "E701")
         return (pieces.Lacking(layer),)
     if layer.output and layer.kind not in STATES:
-        message = f"its output {layer.output} is used; the language passes on the first"
+        message = f"its output {layer.output} is used; rnnspec passes on the first"
         account.refuse(layer.name, message, "E704")
     settings = Settings(account, version, layer.name, layer.config)
     if layer.kind not in EMBEDDINGS or layer.tied:
         settings.common(tokens=layer.kind == "InputLayer")
     _shape(settings, layer)
-    found = reading(settings, layer)
+    piece = reading(settings, layer)
     settings.close()
-    return found.layers if isinstance(found, pieces.Stack) else (found,)
+    return piece.layers if isinstance(piece, pieces.CellStack) else (piece,)
 
 
 def _no_counterpart(layer: Foreign) -> str:
     if layer.operation:
         function = f"keras.ops.{snake(layer.kind)}"
-        return f"cannot carry over the operation {function}: the language has layers of Keras"
+        return f"cannot carry over the operation {function}: rnnspec supports only layers of Keras"
     kind = layer.kind
-    what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "")
-    missing = f"the language lacks {what}" if what else "the language has no such layer"
+    what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "such a layer")
+    missing = f"rnnspec does not support {what}"
     return f"cannot carry over a layer of the class {show_value(kind)}: {missing}"
 
 
 def _shape(settings: Settings, layer: Foreign) -> None:
     """Take the shape of the input, which any first layer may have; ``pieces.stated`` reads it."""
     settings.drop("batch_shape", "batch_input_shape", "input_shape", "input_dtype")
-    settings.only("sparse", False, why="the language has dense arrays")
-    settings.only("ragged", False, why="the language has padded sequences")
+    settings.only("sparse", False, why="rnnspec supports only dense arrays")
+    settings.only("ragged", False, why="rnnspec supports only padded sequences")
     if layer.kind == "InputLayer":
         settings.drop("optional")
     elif layer.kind not in EMBEDDINGS:
@@ -93,12 +101,13 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
     if layer.kind == "ReversibleEmbedding":
         if settings.flag("tie_weights", True) is False and layer.tied:
             settings.refuse("tie_weights", "expected True, received False: the kernel is its own")
-        settings.only("reverse_dtype", None, why="the language has one dtype")
-        settings.only("logit_soft_cap", None, why="the language has the plain product")
+        settings.only("reverse_dtype", None, why="rnnspec supports only one dtype")
+        settings.only("logit_soft_cap", None, why="rnnspec supports only the plain product")
     if layer.tied:
         vocabulary = settings.size("input_dim")
         settings.drop(*(key for key in layer.config if settings.states(key)))
-        return pieces.Layer(layer=layer, node=_dense_node(layer, vocabulary, "linear", bias=False))
+        node = unplaced.dense(layer.name, vocabulary, activation="linear", bias=False)
+        return pieces.Layer(layer=layer, node=node)
     trainable = settings.flag("trainable", True)
     # Old files have the type of the tokens here.
     settings.common(tokens=True)
@@ -116,52 +125,29 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
     drawn = initializer(settings.take("embeddings_initializer", "uniform"))
     if drawn is None:
         settings.account.leave("embeddings_initializer", layer.name)
-    node = nodes.Embedding(
-        name=layer.name,
-        input=(length,),
-        vocabulary=settings.size("input_dim"),
-        dim=settings.size("output_dim"),
-        masked=settings.flag("mask_zero", False),
-        trainable=trainable,
-        initializer=drawn or Uniform(0.05),
-        pretrained=None,
-    )
-    return pieces.Layer(layer=layer, node=node)
+    vocabulary, dim = settings.size("input_dim"), settings.size("output_dim")
+    embedding = unplaced.embedding(layer.name, vocabulary, dim, trainable=trainable)
+    embedding = replace(embedding, input=(length,), masked=settings.flag("mask_zero", False))
+    embedding = replace(embedding, initializer=drawn) if drawn else embedding
+    return pieces.Layer(layer=layer, node=embedding)
 
 
 def _dense(settings: Settings, layer: Foreign) -> Piece:
     units, activation = settings.size("units"), layer_activation(settings)
     bias = settings.flag("use_bias", True)
-    node = _dense_node(layer, units, activation, bias=bias)
+    node = unplaced.dense(layer.name, units, activation=activation, bias=bias)
     return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
 
 
-def _dense_node(
-    layer: Foreign, units: int, activation: nodes.Activation, *, bias: bool
-) -> nodes.Dense:
-    return nodes.Dense(
-        name=layer.name,
-        input=(),
-        units=units,
-        activation=activation,
-        bias=bias,
-        kernel_initializer=pieces.SHARED,
-        bias_initializer=pieces.SHARED,
-    )
-
-
-def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stack:
+def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.CellStack:
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     if inner.kind not in _AT_EACH_STEP or inner.custom:
         received = show_value(inner.custom or inner.kind)
         settings.refuse("layer", f"expected {listed(_AT_EACH_STEP, 'or')}, received {received}")
         return pieces.Lacking(layer)
-    own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
-    own.common()
-    _shape(own, inner)
-    found = CLASSES[inner.kind](own, layer)
-    own.close()
-    return found
+    with settings.inside(f"{layer.name}.{inner.name}", inner.config) as own:
+        _shape(own, inner)
+        return CLASSES[inner.kind](own, layer)
 
 
 _AT_EACH_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout")
@@ -195,7 +181,7 @@ def _noise(settings: Settings, layer: Foreign) -> Piece:
 
 
 def _pooling_layer(settings: Settings, layer: Foreign) -> Piece:
-    settings.only("keepdims", False, why="the language pools to a vector")
+    settings.only("keepdims", False, why="rnnspec pools to a vector")
     settings.expect_steps_first()
     return _pooling(layer, "max" if layer.kind == "GlobalMaxPooling1D" else "mean")
 
@@ -206,14 +192,14 @@ def _pooling(layer: Foreign, statistic: Statistic) -> Piece:
 
 
 def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
-    settings.only("keepdims", False, why="the language pools to a vector")
+    settings.only("keepdims", False, why="rnnspec pools to a vector")
     match axis := settings.take("axis", None):
         case [int(only)] | int(only) if type(only) is int and only in (1, -2):
             pass
         case _:
             settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
     if layer.kind == "Max":
-        settings.only("initial", None, why="the language has the plain maximum")
+        settings.only("initial", None, why="rnnspec supports only the plain maximum")
     statistics: dict[str, Statistic] = {"Max": "max", "Mean": "mean", "Sum": "sum"}
     return _pooling(layer, statistics[layer.kind])
 
@@ -226,7 +212,7 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
             lacks.append(name)
             what = f"{name}, {int(name == 'gamma')} everywhere, is an array that learns"
             settings.account.infer(f"{what}, where {key} is false", layer.name)
-    settings.only("rms_scaling", False, why="the language lacks the RMS norm")
+    settings.only("rms_scaling", False, why="rnnspec does not support the RMS norm")
     initial = {"gamma": "ones", "beta": "zeros"}
     if batch:
         initial |= {"moving_mean": "zeros", "moving_variance": "ones"}
@@ -240,9 +226,9 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
         momentum = settings.number("momentum", 0.99)
         if not 0.0 <= momentum < 1.0:
             settings.refuse("momentum", f"expected 0 to below 1, received {momentum!r}")
-        settings.only("renorm", False, why="the language lacks batch renormalization")
+        settings.only("renorm", False, why="rnnspec does not support batch renormalization")
         settings.drop("renorm_clipping", "renorm_momentum", "fused")
-        settings.only("virtual_batch_size", None, why="the language normalizes over the batch")
+        settings.only("virtual_batch_size", None, why="rnnspec normalizes over the batch")
         if settings.flag("synchronized", False):
             settings.account.leave("synchronized", layer.name)
     epsilon = settings.number("epsilon", 1e-3)
@@ -291,7 +277,7 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
     match layer.constants:
         case ([steps, last, *features],) if (
             (len(features) < 2 and steps == _EVERYTHING)
-            and all(each == _EVERYTHING for each in features)
+            and all(index == _EVERYTHING for index in features)
             and _count(last)
         ):
             if last == -1:

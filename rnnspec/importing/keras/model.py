@@ -17,6 +17,7 @@ from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.imported import Account, Imported, show_value
 from rnnspec.importing.keras.arrays import (
     Foreign,
+    LayerArrays,
     Version,
     arrays_of,
     canonical,
@@ -27,7 +28,7 @@ from rnnspec.importing.keras.chain import place_pieces
 from rnnspec.importing.keras.draft import Draft
 from rnnspec.importing.keras.files import StoredModel, open_model, read_json, unknown_class
 from rnnspec.importing.keras.graph import layers_of
-from rnnspec.importing.keras.hdf5.file import Stored
+from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.importing.keras.layers import CLASSES, OPERATIONS, pieces_of
 from rnnspec.importing.keras.pieces import has_arrays
 from rnnspec.importing.keras.recurrent import CELLS
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.imported import Imported
-    from rnnspec.importing.keras.arrays import Arrays, Source
+    from rnnspec.importing.keras.arrays import MatchArrays
     from rnnspec.slots import Array
 
 
@@ -55,16 +56,16 @@ class Description:
     name: str
 
 
-def read_model(account: Account, given: Description, arrays: Arrays) -> Imported:
+def read_model(account: Account, description: Description, match: MatchArrays) -> Imported:
     """Return the model with a configuration.
 
     Raises:
-        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        ModelError: something in it is not supported, or arrays are not those of its layers.
         UsageError: this is no configuration of a model.
     """
-    layers = layers_of(account, given.config)
-    version = _version(account, given, layers.found)
-    read = {layer.name: pieces_of(account, version, layer) for layer in layers.found}
+    layers = layers_of(account, description.config)
+    version = _version(account, description, layers.layers)
+    read = {layer.name: pieces_of(account, version, layer) for layer in layers.layers}
     pieces = [piece for several in read.values() for piece in several]
     if not layers.ordered:
         account.check()
@@ -75,26 +76,28 @@ def read_model(account: Account, given: Description, arrays: Arrays) -> Imported
         place_pieces(draft, None)
         account.check()
     own = [layer for layer in layers.in_file if has_arrays(read[layer.name][0])]
-    source = arrays(account, layers.in_file, own)
-    place_pieces(draft, partial(_features, source))
+    arrays = match(account, layers.in_file, own)
+    place_pieces(draft, partial(_features, arrays))
     account.check()
-    network = draft.assemble(given.name)
-    found = canonical(account, draft.placed, source)
+    network = draft.assemble(description.name)
+    trained = canonical(account, draft.placed, arrays)
     account.check()
-    form, names = f"{given.form} of {version}", _given_names(draft)
-    return account.finish(network, found, form, names, opener="keras")
+    form, names = f"{description.form} of {version}", _chosen_names(draft)
+    return account.finish(network, trained, form, names, opener="keras")
 
 
-def _version(account: Account, given: Description, layers: Sequence[Foreign]) -> Version:
+def _version(account: Account, description: Description, layers: Sequence[Foreign]) -> Version:
     """Return the version whose defaults and activations hold: the configuration's own, if stated.
 
     The text of ``to_json`` states none since Keras 3, whose settings show it.
     """
-    stated = given.config.get("keras_version") if isinstance(given.config, dict) else None
+    config = description.config
+    stated = config.get("keras_version") if isinstance(config, dict) else None
     version = Version.of(stated)
     if not version.text and any(map(_is_of_keras_3, layers)):
-        version = given.version if given.version.major >= 3 else Version("3, by its settings", 3, 0)
-    version = version if version.text else given.version
+        known = description.version.major >= 3
+        version = description.version if known else Version("3, by its settings", 3, 0)
+    version = version if version.text else description.version
     if not version.text:
         account.infer(f"the file states no version; its defaults are read as those of {version}")
     if version.major < 2:
@@ -111,27 +114,27 @@ def _is_of_keras_3(layer: Foreign) -> bool:
             return False
 
 
-def _features(source: Source, layer: Foreign) -> int | None:
+def _features(arrays: LayerArrays, layer: Foreign) -> int | None:
     """Return the number of features that go into a layer, by its first array."""
-    stored = stored_of(source, layer)
+    stored = stored_of(arrays, layer)
     shape = stored[0].shape if stored else ()
     return shape[max(len(shape) - 2, 0)] if 1 <= len(shape) <= 3 else None
 
 
-def _given_names(draft: Draft) -> dict[str, str]:
+def _chosen_names(draft: Draft) -> dict[str, str]:
     """Return the names in the file by those of the nodes, without those that Keras made up."""
-    found = {}
-    for each in draft.placed:
-        made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
-        match each.node:
+    names = {}
+    for placed in draft.placed:
+        made_up = re.fullmatch(rf"{snake(placed.layer.kind)}(_?\d+)?", placed.layer.name)
+        match placed.node:
             case nodes.Concat(output=output):
                 # A list of poolings is a join of vectors, and has no name.
                 named = len(output) > 1
             case node:
                 named = isinstance(node, _WITH_NAMES)
         if named and not made_up:
-            found[each.node.name] = each.layer.name
-    return found
+            names[placed.node.name] = placed.layer.name
+    return names
 
 
 _WITH_NAMES = (
@@ -173,88 +176,71 @@ def read_file(
 
     Raises:
         BackendError: pyfive is not installed.
-        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        ModelError: something in it is not supported, or arrays are not those of its layers.
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
     account = Account(str(path), ignore)
     separate = None if config is None else read_json(config)
-    with open_model(path) as found:
-        architecture = found.config if separate is None else separate
+    with open_model(path) as stored:
+        architecture = stored.config if separate is None else separate
         if architecture is not None:
-            if found.compiled:
+            if stored.compiled:
                 account.leave("optimizer, loss and metrics")
-            _check_opening(account, found, separate)
-            given = Description(found.form, found.version, architecture, name)
-            return read_model(account, given, found.source)
-        if not found.is_of_keras():
-            names = [show_value(path) for path, _ in islice(found.file.arrays(found.group, ""), 4)]
+            _check_opening(account, stored, separate)
+            description = Description(stored.form, stored.version, architecture, name)
+            return read_model(account, description, stored.match_arrays)
+        if not stored.is_of_keras():
+            paths = islice(stored.file.arrays(stored.group, ""), 4)
+            names = [show_value(path) for path, _ in paths]
             what = f"another program's, with {listed(names)}" if names else "one without arrays"
             raise UsageError(f"expected an HDF5 file of Keras, received {what}", str(path))
         if known is not None:
-            return arrays_of(account, found.form, found.version, known, found.source)
-    wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
-    raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
+            return arrays_of(account, stored.form, stored.version, known, stored.match_arrays)
+    way_out = "pass that of model.to_json() with --config, or the spec of the model with --spec"
+    raise UsageError(f"contains arrays and no architecture; {way_out}", str(path))
 
 
-def _check_opening(account: Account, found: StoredModel, separate: Any) -> None:
+def _check_opening(account: Account, stored: StoredModel, separate: Any) -> None:
     """Record why Keras shall not open the file, if there is a reason."""
     if separate is not None:
         account.differ("the architecture is in another file")
-    elif found.beside:
+    elif stored.beside:
         account.differ("the file has more parts than are read here")
-    elif unknown := unknown_class(found.config, LAYERS):
+    elif unknown := unknown_class(stored.config, LAYERS):
         account.differ(f"the file names {show_value(unknown)}, which is not opened here")
 
 
-class _Live:
-    """The arrays of a live model by layer."""
-
-    def __init__(self, model: Any) -> None:
-        self._found = dict(self._layers(model))
-
-    def _layers(self, model: Any, prefix: str = "") -> Iterator[tuple[str, list[Stored]]]:
-        for layer in model.layers:
-            name = f"{prefix}{layer.name}"
-            if hasattr(layer, "layers"):  # a model inside the model
-                yield from self._layers(layer, f"{name}.")
-            else:
-                yield name, self._arrays_in(layer, name)
-
-    @staticmethod
-    def _arrays_in(layer: Any, name: str) -> list[Stored]:
+def _live_arrays(model: Any, prefix: str = "") -> Iterator[tuple[str, list[StoredArray]]]:
+    """Yield each layer of a live model with its arrays."""
+    for layer in model.layers:
+        name = f"{prefix}{layer.name}"
+        if hasattr(layer, "layers"):  # a model inside the model
+            yield from _live_arrays(layer, f"{name}.")
+            continue
         # get_weights has them in Keras's order, without the states of random numbers.
         arrays = [np.asarray(array) for array in layer.get_weights()]
-        return [Stored(f"{name}/{at}", array.shape, array.copy) for at, array in enumerate(arrays)]
-
-    def of(self, layer: Foreign) -> Sequence[Stored]:
-        """Return the arrays of a layer."""
-        return self._found.get(layer.name, [])
-
-    def others(self, used: set[str]) -> Sequence[str]:
-        """Return the names of all arrays that are not in ``used``."""
-        return [s.name for stored in self._found.values() for s in stored if s.name not in used]
-
-    def groups(self) -> dict[str, list[str]]:
-        """Return the names of the arrays of each layer."""
-        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
+        yield (
+            name,
+            [StoredArray(f"{name}/{i}", array.shape, array.copy) for i, array in enumerate(arrays)],
+        )
 
 
 def read_live(model: Any, name: str, version: str) -> Imported:
     """Return a live model as ``name``.
 
     Raises:
-        ModelError: the language lacks something in it.
+        ModelError: something in it is not supported.
         UsageError: its configuration cannot be read.
     """
     account = Account("model")
     try:
         config = {"class_name": type(model).__name__, "config": model.get_config()}
-        source = _Live(model)
+        arrays = LayerArrays(dict(_live_arrays(model)))
     except Exception as error:  # a subclassed model, or one that is not built
         message = f"expected a built model, received an error: {brief(error)}"
         raise UsageError(message, "model") from error
-    given = Description("model", Version.of(version), config, name)
-    return read_model(account, given, lambda *_: source)
+    description = Description("model", Version.of(version), config, name)
+    return read_model(account, description, lambda *_: arrays)
 
 
 _LEAST_EXACT = ("float16", "bfloat16", "float32", "float64")
@@ -267,9 +253,9 @@ def precision(model: Any) -> str:
     exact = keras is None or not isinstance(model, keras.Model) or _engine(keras) == "tensorflow"
     # Also those of layers inside wrappers, which have a dtype of their own.
     layers = [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
-    found = {str(getattr(layer, "compute_dtype", "")) for layer in layers}
-    found |= set() if exact else {"float32"}
-    return next((dtype for dtype in _LEAST_EXACT if dtype in found), "float32")
+    dtypes = {str(getattr(layer, "compute_dtype", "")) for layer in layers}
+    dtypes |= set() if exact else {"float32"}
+    return next((dtype for dtype in _LEAST_EXACT if dtype in dtypes), "float32")
 
 
 def framework(model: Any, version: str) -> str:
@@ -287,9 +273,9 @@ def output(model: Any, inputs: Array) -> Array:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = output_of(model, partial(_call_model, model), inputs)
+        result = output_of(model, partial(_call_model, model), inputs)
     # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
-    return found.astype(np.float32) if found.dtype.kind == "V" else found
+    return result.astype(np.float32) if result.dtype.kind == "V" else result
 
 
 def _call_model(model: Any, batch: Array) -> Any:
@@ -298,14 +284,14 @@ def _call_model(model: Any, batch: Array) -> Any:
     if keras is None or not isinstance(model, keras.Model):
         return model(batch, training=False)
     # Without a state, nothing is kept of the call, such as a compiled function for predictions.
-    held = [each.value for each in model.trainable_variables]
-    others = [each.value for each in model.non_trainable_variables]
+    trained = [variable.value for variable in model.trainable_variables]
+    others = [variable.value for variable in model.non_trainable_variables]
     call = partial(model.stateless_call, training=False)
     if _engine(keras) == "jax":
         # Compiled as a whole: operation by operation, it takes many times as long.
         call = sys.modules["jax"].jit(call)
-    found, _ = call(held, others, batch)
-    return keras.tree.map_structure(keras.ops.convert_to_numpy, found)
+    outputs, _ = call(trained, others, batch)
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
 
 
 def _engine(keras: Any) -> str:

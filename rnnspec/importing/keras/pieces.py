@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.ir.initializers import Initializer
-
-SHARED = Constant(0.0)
-"""Stands for the initializers of a node, which are those of the whole network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +36,8 @@ class Layer:
 
     The ``input`` of an embedding is its own ``input_length``, and ``masked`` its ``mask_zero``.
     ``initializers`` are those of the roles ``kernel``, ``recurrent``, ``bias`` and ``forget`` (the
-    bias of that gate) that it has, None where the language lacks one; the node has none of them
-    yet. ``lacks`` are the arrays that the
-    layer does without.
+    bias of that gate) that it has, None where rnnspec has none; the node does not have them yet.
+    ``lacks`` are the arrays that the layer does without.
     """
 
     layer: Foreign
@@ -77,7 +72,7 @@ class Activated(Layer):
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class CellStack:
     """A recurrent layer whose cells stand on each other: as many layers."""
 
     layer: Foreign
@@ -157,7 +152,7 @@ def sizes(value: Any) -> tuple[int | None, ...] | None:
     """Return the shape of one sample from a shape with the batch in front, or None."""
     match value:
         case [_, *rest] if rest and all(
-            each is None or (type(each) is int and each >= 1) for each in rest
+            size is None or (type(size) is int and size >= 1) for size in rest
         ):
             return tuple(rest)
         case _:

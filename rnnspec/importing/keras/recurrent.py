@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
+from rnnspec.importing import unplaced
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.activations import cell_activation
 from rnnspec.importing.keras.arrays import Placed
-from rnnspec.importing.keras.settings import Settings, foreign
+from rnnspec.importing.keras.settings import Settings, cell_activation, foreign
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
 from rnnspec.words import CellActivation, Merge
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.keras.arrays import Foreign
-    from rnnspec.importing.keras.draft import Draft, Output
+    from rnnspec.importing.keras.draft import Draft, LayerOutput
     from rnnspec.words import Statistic
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
@@ -42,60 +42,56 @@ class _Run:
 
 def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
     """Return a recurrent layer in one direction."""
-    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
     return _direction(settings, layer, layer.kind)
 
 
 def read_cells(
     settings: Settings, layer: Foreign
-) -> pieces.Recurrent | pieces.Stack | pieces.Lacking:
+) -> pieces.Recurrent | pieces.CellStack | pieces.Lacking:
     """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
-    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
     run, path = _running(settings, layer), f"{settings.name}.cell"
     cell = foreign(settings.account, settings.take("cell"), path)
     if cell.kind != "StackedRNNCells" or cell.custom:
         return _cell_of(settings, layer, cell, path, run) or pieces.Lacking(layer)
-    own = Settings(settings.account, settings.version, path, cell.config)
-    own.common()
-    cells = own.take("cells", [])
-    own.close()
+    with settings.inside(path, cell.config) as own:
+        cells = own.take("cells", [])
     if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
         own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}")
         return pieces.Lacking(layer)
     if layer.output:
-        message = f"its output {layer.output} is used; the language passes on the first, that of"
+        message = f"its output {layer.output} is used; rnnspec passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
-    found, first = list[pieces.Recurrent](), 0
+    stack, first = list[pieces.Recurrent](), 0
     # Each cell hands its output to the next one at every step.
     lower = _Run(return_sequences=True, zeros=False)
-    for at, each in enumerate(cells):
+    for at, config in enumerate(cells):
         path = f"{settings.name}.cell.cells[{at}]"
-        one, top = foreign(settings.account, each, path), at + 1 == len(cells)
+        one, top = foreign(settings.account, config, path), at + 1 == len(cells)
         piece = _cell_of(settings, layer, one, path, run if top else lower)
         if piece is None:
             return pieces.Lacking(layer)
         after = first + (3 if piece.node.bias else 2)
         name = layer.name if top else f"{layer.name}.{one.name}"
         # Each cell takes what the one before it gives.
-        inputs = (found[-1].layer.name,) if found else layer.inputs
+        inputs = (stack[-1].layer.name,) if stack else layer.inputs
         placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
-        found.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
+        stack.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
         first = after
-    return pieces.Stack(layer, tuple(found))
+    return pieces.CellStack(layer, tuple(stack))
 
 
 def _cell_of(
     settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
 ) -> pieces.Recurrent | None:
-    own = Settings(settings.account, settings.version, path, cell.config)
     if cell.custom or cell.kind not in CELLS:
-        wanted = f"expected one of {', '.join(CELLS)}"
-        own.refuse("", f"{wanted}, received {show_value(cell.custom or cell.kind)}", "E701")
+        received = show_value(cell.custom or cell.kind)
+        message = f"expected one of {', '.join(CELLS)}, received {received}"
+        settings.account.refuse(path, message, "E701")
         return None
-    own.common()
-    found = _recurrent_layer(own, layer, CELLS[cell.kind], run)
-    own.close()
-    return found
+    with settings.inside(path, cell.config) as own:
+        return _recurrent_layer(own, layer, CELLS[cell.kind], run)
 
 
 def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
@@ -103,41 +99,38 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     merge = settings.take("merge_mode", "concat")
     if merge not in get_args(Merge):
-        wanted = f"expected one of {', '.join(get_args(Merge))}"
-        settings.refuse("merge_mode", f"{wanted}, received {show_value(merge)}")
+        expected = f"expected one of {', '.join(get_args(Merge))}"
+        settings.refuse("merge_mode", f"{expected}, received {show_value(merge)}")
         merge = "concat"
     backward = settings.take("backward_layer", None)
     settings.drop("return_sequences", "return_state", "stateful", "weights")
     if inner.kind not in KINDS or inner.custom:
-        wanted = f"expected one of {', '.join(KINDS)}"
-        settings.refuse("layer", f"{wanted}, received {show_value(inner.custom or inner.kind)}")
+        expected = f"expected one of {', '.join(KINDS)}"
+        settings.refuse("layer", f"{expected}, received {show_value(inner.custom or inner.kind)}")
         return pieces.Lacking(layer)
-    found = _inner(settings, inner, layer, backwards=False)
+    piece = _inner(settings, inner, layer, backwards=False)
     if backward is not None:
         other = foreign(settings.account, backward, f"{settings.name}.backward_layer")
         if other.kind not in KINDS or other.kind != inner.kind or other.custom:
             received = show_value(other.custom or other.kind)
             settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
-        elif _inner(settings, other, layer, backwards=True) != found:
+        elif _inner(settings, other, layer, backwards=True) != piece:
             message = "expected the settings of the forward layer, received others"
             settings.refuse("backward_layer", message)
     # Keras zeroes padding by itself if sequences are returned, and else it holds the state.
-    node = replace(found.node, merge=cast("Merge", merge))
-    return replace(found, node=node, zeros=node.return_sequences)
+    node = replace(piece.node, merge=cast("Merge", merge))
+    return replace(piece, node=node, zeros=node.return_sequences)
 
 
 def _inner(
     settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
 ) -> pieces.Recurrent:
     name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
-    own = Settings(settings.account, settings.version, name, inner.config)
-    own.common()
-    own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
-    why = "one direction has to read forwards, the other backwards"
-    own.only("go_backwards", backwards, why=why, default=backwards)
-    found = _direction(own, layer, inner.kind)
-    own.close()
-    return found
+    with settings.inside(name, inner.config) as own:
+        own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
+        why = "one direction has to read forwards, the other backwards"
+        own.only("go_backwards", backwards, why=why, default=backwards)
+        return _direction(own, layer, inner.kind)
 
 
 def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
@@ -155,20 +148,13 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
         if bias:
             own = drawn["bias"] if isinstance(drawn["bias"], Constant) else None
             drawn["forget"] = Constant(1.0) if unit else own
-    node = nodes.Recurrent(
-        name=layer.name,
-        input=(),
-        cell=cell,
-        units=settings.size("units"),
-        merge=None,
-        bias=bias,
+    units, sequences = settings.size("units"), run.return_sequences
+    node = replace(
+        unplaced.recurrent(
+            layer.name, cell, units, merge=None, bias=bias, return_sequences=sequences
+        ),
         dropout=0.0 if fused else settings.rate("dropout", 0.0),
         recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
-        masked=False,
-        return_sequences=run.return_sequences,
-        kernel_initializer=pieces.SHARED,
-        recurrent_initializer=pieces.SHARED,
-        bias_initializer=pieces.SHARED,
     )
     return pieces.Recurrent(layer=layer, node=node, initializers=drawn, zeros=run.zeros)
 
@@ -176,7 +162,7 @@ def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -
 def _running(settings: Settings, layer: Foreign) -> _Run:
     """Take the settings that say how the layer is run over time."""
     settings.only("stateful", False, why=_STATEFUL)
-    settings.only("time_major", False, why="the language has the batch first")
+    settings.only("time_major", False, why="rnnspec supports only the batch first")
     run = _Run(
         settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
     )
@@ -188,10 +174,10 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     if not layer.output:
         return run
     if layer.kind == "Bidirectional":
-        message = f"its output {layer.output} is used; the language passes on the first, the merged"
+        message = f"its output {layer.output} is used; rnnspec passes on the first, the merged"
         settings.account.refuse(layer.name, message, "E704")
     elif layer.output > 1:
-        message = "its cell state c is used; the language passes on the hidden state h"
+        message = "its cell state c is used; rnnspec passes on the hidden state h"
         settings.account.refuse(layer.name, message, "E704")
     # The hidden state is the last output, which is held at padding.
     return _Run(return_sequences=False, zeros=False)
@@ -312,7 +298,7 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[Output]) -> None:
+def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[LayerOutput]) -> None:
     """Place the sum of a recurrent layer and its input."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.
@@ -326,12 +312,12 @@ def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[Output]) -> 
     end = draft.placed[-1].node.name if draft.placed else ""
     others = [output for output in taken if output.node != end]
     starts = [
-        each
-        for each in block
-        if isinstance(each.node, nodes.Recurrent | nodes.Dropout)
-        and [_source(draft, each)] == [output.node for output in others]
+        placed
+        for placed in block
+        if isinstance(placed.node, nodes.Recurrent | nodes.Dropout)
+        and [_source(draft, placed)] == [output.node for output in others]
     ]
-    recurrent = any(isinstance(each.node, nodes.Recurrent) for each in block)
+    recurrent = any(isinstance(placed.node, nodes.Recurrent) for placed in block)
     if not starts or not recurrent or len(taken) != 2:
         names = [
             name for name, output in zip(layer.inputs, taken, strict=False) if output.node != end

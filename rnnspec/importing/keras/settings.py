@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 
@@ -12,10 +13,11 @@ from rnnspec.errors import UsageError
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign, Version
 from rnnspec.importing.keras.files import MODULES
-from rnnspec.ir import initializers
+from rnnspec.ir import initializers, nodes
+from rnnspec.words import Activation, CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.ir.initializers import Initializer
 
@@ -45,8 +47,8 @@ def foreign(account: Account, layer: Any, path: str = "") -> Foreign:
             custom = _custom(account, layer, name)
             return Foreign(kind, name, config, custom, operation=_is_operation(layer))
         case _:
-            wanted = "expected the configuration of a layer"
-            raise wrong(account, path, f"{wanted}, received {show_value(layer)}")
+            expected = "expected the configuration of a layer"
+            raise wrong(account, path, f"{expected}, received {show_value(layer)}")
 
 
 def wrong(account: Account, path: str, message: str) -> UsageError:
@@ -57,9 +59,9 @@ def wrong(account: Account, path: str, message: str) -> UsageError:
 def _custom(account: Account, layer: Mapping[str, Any], name: str) -> str:
     """Return the name of a class that is not Keras's own, empty for others."""
     for key in ("registered_name", "module"):
-        if not isinstance(given := layer.get(key), str | None):
+        if not isinstance(value := layer.get(key), str | None):
             raise wrong(
-                account, f"{name}.{key}", f"expected a string, received {show_value(given)}"
+                account, f"{name}.{key}", f"expected a string, received {show_value(value)}"
             )
     kind, registered, module = (
         layer["class_name"],
@@ -88,7 +90,7 @@ def _is_operation(layer: Mapping[str, Any]) -> bool:
 
 
 def in_float32(value: float) -> float:
-    """Return what Keras compares with in place of a ``value`` up to 1e30, in float64 too."""
+    """Round a ``value`` up to 1e30 as Keras does before it compares, in float64 too."""
     (exact,) = struct.unpack("f", struct.pack("f", value))
     return float(exact)
 
@@ -109,6 +111,14 @@ class Settings:
         self._config = {key: _plain(value) for key, value in config.items()}
         for key in _WITHOUT_EFFECT:
             self._config.pop(key, None)
+
+    @contextmanager
+    def inside(self, path: str, config: Mapping[str, Any]) -> Iterator[Settings]:
+        """Yield the settings of a layer inside this one, and refuse those that are not taken."""
+        inner = Settings(self.account, self.version, path, config)
+        inner.common()
+        yield inner
+        inner.close()
 
     def refuse(self, key: str, message: str, code: str = "E703") -> None:
         """Record that a setting cannot be carried over."""
@@ -181,14 +191,14 @@ class Settings:
     def only(self, key: str, *allowed: Any, why: str, default: Any = None) -> Any:
         """Take a setting that has to have one of the ``allowed`` values if it is there."""
         value = self._config.pop(key, default)
-        if not any(type(value) is type(each) and value == each for each in (*allowed, default)):
-            wanted = " or ".join(show_value(each) for each in allowed)
-            self.refuse(key, f"expected {wanted}, received {show_value(value)}; {why}")
+        if not any(type(value) is type(other) and value == other for other in (*allowed, default)):
+            expected = " or ".join(show_value(other) for other in allowed)
+            self.refuse(key, f"expected {expected}, received {show_value(value)}; {why}")
         return value
 
     def expect_steps_first(self) -> None:
         """Take the order of the axes."""
-        self.only("data_format", "channels_last", why="the language has the steps first")
+        self.only("data_format", "channels_last", why="rnnspec supports only the steps first")
 
     def leave_training(self, *keys: str) -> None:
         """Take settings that act in training only, and name those that are set."""
@@ -240,9 +250,9 @@ class Settings:
                 "E702",
             )
 
-    def _other(self, key: str, wanted: str, value: Any) -> None:
+    def _other(self, key: str, expected: str, value: Any) -> None:
         received = "none" if value is _ABSENT else show_value(value)
-        self.refuse(key, f"expected {wanted}, received {received}")
+        self.refuse(key, f"expected {expected}, received {received}")
 
 
 def _plain(value: Any) -> Any:
@@ -267,7 +277,7 @@ def _policy(value: Any) -> Any:
 
 
 def initializer(value: Any) -> Initializer | None:
-    """Return an initializer of Keras, or None if the language has none that is the same."""
+    """Return an initializer of Keras, or None if rnnspec has none that is the same."""
     match value:
         case str(name):
             return _initializer_named(name, {})
@@ -327,3 +337,131 @@ def _scaled_initializer(config: dict[str, Any]) -> Initializer | None:
             return initializers.LecunUniform()
         case _:
             return None
+
+
+LEGACY = "legacy_hard_sigmoid"
+CELL_WORDS = get_args(CellActivation)
+DENSE_WORDS = get_args(Activation)
+
+
+def cell_activation(settings: Settings, key: str, default: str) -> CellActivation:
+    """Return the activation of gates or candidates; see ``activation``."""
+    return cast("CellActivation", activation(settings, key, CELL_WORDS, default))
+
+
+def dense_activation(settings: Settings) -> nodes.Activation:
+    """Return the activation of anything but a cell; see ``activation``."""
+    match settings.peek("activation"):
+        case "relu6":
+            settings.drop("activation")
+            return nodes.ClippedRelu(limit=6.0)
+        case "leaky_relu":
+            settings.drop("activation")
+            # That of the function, where the layer LeakyReLU has 0.3.
+            return nodes.LeakyRelu(slope=0.2)
+        case _:
+            return cast("Activation", activation(settings, "activation", DENSE_WORDS, "linear"))
+
+
+def activation(settings: Settings, key: str, words: tuple[str, ...], default: str) -> str:
+    """Return an activation as a word of the language.
+
+    Before version 3, Keras's ``hard_sigmoid`` is clip(0.2 x + 0.5, 0, 1), now it is
+    relu6(x + 3) / 6; the version of the file decides.
+    """
+    value = settings.take(key, default)
+    if value is None:
+        value = "linear"
+    word = "silu" if value == "swish" else value
+    if word == "hard_sigmoid" and settings.version.major < 3:
+        word = LEGACY
+        what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
+        settings.account.infer(what, settings.name)
+        settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
+    if _is_legacy(value):
+        word = LEGACY
+    if isinstance(word, str) and word in words:
+        return word
+    known = ", ".join(words)
+    what = f"the function {show_value(value)}" if isinstance(value, dict) else show_value(value)
+    settings.refuse(
+        key, f"expected one of {known}; received {what}, which rnnspec does not support"
+    )
+    return default
+
+
+def _is_legacy(value: Any) -> bool:
+    """Return whether an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
+    match value:
+        case {
+            "class_name": "Pipeline",
+            "config": {
+                "layers": [
+                    {"class_name": "Rescaling", "config": {"scale": scale, "offset": 0 | 0.0}},
+                    {"class_name": "Activation", "config": {"activation": "hard_sigmoid"}},
+                ]
+            },
+        }:
+            match scale:
+                case {"class_name": "__numpy__", "config": {"value": [1.2]}}:
+                    return True
+                case _:
+                    return isinstance(scale, np.ndarray) and scale.tolist() == [1.2]
+        case _:
+            return False
+
+
+def _softmax(settings: Settings) -> nodes.Activation:
+    settings.only("axis", -1, why="rnnspec supports only the softmax over the features", default=-1)
+    return "softmax"
+
+
+def _relu(settings: Settings) -> nodes.Activation:
+    settings.only("threshold", 0.0, 0, None, why="rnnspec supports only the threshold 0")
+    slope = 0.0 if settings.peek("negative_slope") is None else settings.number("negative_slope")
+    settings.drop("negative_slope")
+    if settings.peek("max_value") is None:
+        settings.drop("max_value")
+        return nodes.LeakyRelu(slope=slope) if slope else "relu"
+    if slope:
+        settings.refuse("max_value", "expected None with a negative_slope, received a number")
+    limit = settings.number("max_value")
+    if limit <= 0.0:
+        settings.refuse("max_value", f"expected a number above 0, received {limit!r}")
+    return nodes.ClippedRelu(limit=limit)
+
+
+def _leaky_relu(settings: Settings) -> nodes.Activation:
+    # Keras 2 has another name for it.
+    key = "alpha" if settings.states("alpha") else "negative_slope"
+    return nodes.LeakyRelu(slope=settings.number(key, 0.3))
+
+
+def _elu(settings: Settings) -> nodes.Activation:
+    settings.only("alpha", 1.0, 1, why="rnnspec supports only the factor 1", default=1.0)
+    return "elu"
+
+
+ACTIVATIONS: dict[str, Callable[[Settings], nodes.Activation]] = {
+    "Activation": dense_activation,
+    "Softmax": _softmax,
+    "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
+}
+"""The layers that are an activation."""
+
+
+def layer_activation(settings: Settings) -> nodes.Activation:
+    """Return the activation of a layer: a name, or a layer itself."""
+    match settings.peek("activation"):
+        case {"class_name": str(kind), "config": dict()} as value if kind in ACTIVATIONS:
+            path = f"{settings.name}.activation"
+            inner = foreign(settings.account, value, path)
+            if inner.custom:
+                return dense_activation(settings)
+            settings.drop("activation")
+            with settings.inside(path, inner.config) as own:
+                return ACTIVATIONS[kind](own)
+        case _:
+            return dense_activation(settings)

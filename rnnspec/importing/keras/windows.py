@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
+from rnnspec.importing import unplaced
 from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.activations import layer_activation
+from rnnspec.importing.keras.settings import Settings, layer_activation
 from rnnspec.ir import nodes
 from rnnspec.words import WindowPadding
 
@@ -16,24 +17,17 @@ if TYPE_CHECKING:
     from rnnspec.importing.keras.arrays import Foreign
     from rnnspec.importing.keras.draft import Draft
     from rnnspec.importing.keras.pieces import Piece
-    from rnnspec.importing.keras.settings import Settings
     from rnnspec.words import WindowStatistic
 
 
 def read_conv(settings: Settings, layer: Foreign) -> Piece:
     """Return a convolution."""
-    settings.only("groups", 1, why="each filter of the language reads all features")
+    settings.only("groups", 1, why="rnnspec does not support groups")
     bias = settings.flag("use_bias", True)
-    node = nodes.Conv(
-        name=layer.name,
-        input=(),
-        filters=settings.size("filters"),
-        window=_window(settings, "kernel_size", settings.size_over_steps("strides", 1)),
-        activation=layer_activation(settings),
-        bias=bias,
-        masked=False,
-        kernel_initializer=pieces.SHARED,
-        bias_initializer=pieces.SHARED,
+    filters = settings.size("filters")
+    window = _window(settings, "kernel_size", settings.size_over_steps("strides", 1))
+    node = replace(
+        unplaced.conv(layer.name, filters, window, bias=bias), activation=layer_activation(settings)
     )
     return pieces.Layer(layer=layer, node=node, initializers=settings.initializers(bias=bias))
 
@@ -54,7 +48,7 @@ def _window(settings: Settings, key: str, stride: int, size: int | None = None) 
     settings.expect_steps_first()
     allowed = get_args(WindowPadding) if key == "kernel_size" else ("valid", "same")
     padding = settings.only(
-        "padding", *allowed, why="the language has no other padding", default="valid"
+        "padding", *allowed, why="rnnspec supports no other padding", default="valid"
     )
     return nodes.Window(
         size=size or settings.size_over_steps(key),
@@ -75,8 +69,8 @@ def read_zero_padding(settings: Settings, layer: Foreign) -> Piece:
         ):
             return pieces.ZeroPadding(layer, before, after)
         case other:
-            wanted = "expected numbers of steps before and after"
-            settings.refuse("padding", f"{wanted}, received {show_value(other)}")
+            expected = "expected numbers of steps before and after"
+            settings.refuse("padding", f"{expected}, received {show_value(other)}")
             return pieces.Lacking(layer)
 
 
@@ -86,7 +80,7 @@ def place_conv(draft: Draft, layer: Foreign, node: nodes.Conv) -> None:
     draft.expect_rank(layer, 2)
     now = draft.now
     if now.masked and not now.zeros:
-        message = "reads padding, since Keras has no mask here, and the language sets it to"
+        message = "reads padding, since Keras has no mask here, and rnnspec sets it to"
         draft.doubt(layer, f"{message} zero")
     if now.padding is not None:
         window = _with_zeros(draft, window, now.padding)
@@ -107,13 +101,13 @@ def place_window_pooling(draft: Draft, layer: Foreign, node: nodes.WindowPooling
     draft.expect_rank(layer, 2)
     now = draft.now
     if now.masked:
-        draft.doubt(layer, "counts padding, since Keras has no mask here; the language does not")
+        draft.doubt(layer, "counts padding, since Keras has no mask here; rnnspec does not")
     if now.padding is not None:
         positive = node.statistic == "max" and _is_positive(draft, now.node)
         if positive and max(now.padding.before, now.padding.after) < window.size:
             window = _with_zeros(draft, window, now.padding)
         else:
-            message = f"adds zeros that {layer.name} counts; the language counts no padding"
+            message = f"adds zeros that {layer.name} counts; rnnspec counts no padding"
             draft.refuse(now.padding.layer, message)
     _check_steps(draft, layer, window)
     draft.add(replace(node, window=window), layer)

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnspec.backends.onnx.contents import ArrayError, Contents, as_text, load, type_name
 from rnnspec.errors import ModelError, Problem, UsageError, brief, few
-from rnnspec.importing.onnx.graph import CycleError, Graph, Info, Node, sort_nodes
+from rnnspec.importing.graph.graph import CycleError, Graph, Info, Node, sort_nodes
 from rnnspec.importing.onnx.operators import find_problems
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ import numpy as np
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
-from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.graph import Node
+from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.reader import Budget, read_in_order
+from rnnspec.importing.graph.values import NAMES_OF_AXES
 from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
-from rnnspec.importing.onnx.graph import Node
 from rnnspec.importing.onnx.original import Layout, Result, open_file
-from rnnspec.importing.onnx.probes import Setting, draw_probes
-from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
-from rnnspec.importing.onnx.values import NAMES_OF_AXES, RestartError
+from rnnspec.importing.onnx.reader import OPERATORS, Reader
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 from rnnspec.ir.text import type_name
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.graph.graph import Graph, Info
     from rnnspec.importing.graph.layer_graph import Step
-    from rnnspec.importing.onnx.graph import Graph, Info
+    from rnnspec.importing.graph.probes import Probes
     from rnnspec.slots import Array
 
-_OPERATORS = {op.lower() for op in HANDLED}
+_OPERATORS = {op.lower() for op in OPERATORS}
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
@@ -102,22 +103,24 @@ def read_file(path: Path, name: str) -> Imported:
 
 
 def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
-    """Return what a graph is, with the input laid out as the graph takes it.
+    """Return what a graph is, with the input laid out as the graph takes it."""
+    account, name = Account(source), brief(graph.inputs[0].name) if graph.inputs else ""
+    budget = Budget(source, graph.arrays.values())
 
-    Nothing in a file says which axis is which. Each order is tried, and the first one counts that
-    the language has words for; of several that fail, the one with the most layers does.
-    """
-    best: tuple[Account, Reader] | None = None
-    budget = Budget(source, graph)
-    for setting in _settings(source, graph):
-        account = Account(source)
-        reader = _read_with(account, graph, setting, budget)
-        if best is None or len(reader.scope.steps) > len(best[1].scope.steps):
-            best = account, reader
-        if not account.problems:
-            return account, reader
-    assert best is not None, "there are settings"
-    return best
+    def read(tried: Account, probes: Probes) -> Reader:
+        budget.spend(probes.cost)
+        reader = Reader(tried, graph, probes, budget)
+        reader.read()
+        if not reader.results and not tried.problems:
+            tried.refuse("the graph", "expected the output of a layer, received none", "E704")
+        if not tried.problems:
+            _check_names(tried, graph.inputs[0], probes.setting)
+        layers = [step.layer for step in reader.scope.steps.values()]
+        if not tried.problems and not any(isinstance(each, nodes.Recurrent) for each in layers):
+            tried.refuse("the graph", "expected a recurrent layer, received none", "E701")
+        return reader
+
+    return account, read_in_order(account, name, _settings(source, graph), read)
 
 
 def _settings(source: str, graph: Graph) -> Iterator[Setting]:
@@ -161,41 +164,6 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
     if all(size is None for size in sizes):
         account.refuse(brief(first.name), "expected a fixed number of features", "E707")
         account.check()
-
-
-def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget) -> Reader:
-    """Read a graph, again whenever it turns out that other probes are needed."""
-    # Each reason to start again is gone in the next start, so this ends.
-    while True:
-        tried = Account(account.source)
-        try:
-            probes = draw_probes(setting)
-        except RefusedError as refused:
-            account.refuse(brief(graph.inputs[0].name), refused.message, refused.code)
-            account.check()
-        budget.spend(probes.cost)
-        reader = Reader(tried, graph, probes, budget)
-        try:
-            reader.read()
-        except RestartError as restart:
-            changes: dict[str, Any] = restart.changes
-            setting = replace(setting, **changes)
-            continue
-        _adopt(account, tried, reader, graph)
-        return reader
-
-
-def _adopt(account: Account, tried: Account, reader: Reader, graph: Graph) -> None:
-    """Let an account have all of another, which is that of the reader's layers."""
-    vars(account).update(vars(tried))
-    reader.scope.account = account
-    if not reader.results and not account.problems:
-        account.refuse("the graph", "expected the output of a layer, received none", "E704")
-    if not account.problems:
-        _check_names(account, graph.inputs[0], reader.scope.probes.setting)
-    layers = [step.layer for step in reader.scope.steps.values()]
-    if not account.problems and not any(isinstance(each, nodes.Recurrent) for each in layers):
-        account.refuse("the graph", "expected a recurrent layer, received none", "E701")
 
 
 def _check_names(account: Account, info: Info, setting: Setting) -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.onnx.graph import Graph
+from rnnspec.importing.graph.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.graph.graph import Node
 
 _LARGEST_WINDOW = 2**15
 _WINDOW = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}

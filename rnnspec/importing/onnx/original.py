@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.onnx.contents import Contents
-    from rnnspec.importing.onnx.graph import Info
-    from rnnspec.importing.onnx.probes import Setting
+    from rnnspec.importing.graph.graph import Info
+    from rnnspec.importing.graph.probes import Setting
     from rnnspec.slots import Array
 
 

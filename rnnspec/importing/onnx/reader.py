@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from rnnspec.errors import UsageError, brief, listed
+from rnnspec.errors import brief
+from rnnspec.importing.graph import numbers
+from rnnspec.importing.graph.bounds import bounded, number, size_of
+from rnnspec.importing.graph.graph import Graph, Node
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx import (
-    functions,
-    joins,
-    layers,
-    masks,
-    numbers,
-    parts,
-    provenance,
-    scans,
-    settings,
-    shapes,
-)
-from rnnspec.importing.onnx.bounds import bounded, number, size_of
-from rnnspec.importing.onnx.graph import Graph, Node
-from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
-from rnnspec.importing.onnx.scope import Scope
-from rnnspec.importing.onnx.values import (
+from rnnspec.importing.graph.reader import HANDLED, OperatorReader
+from rnnspec.importing.graph.scope import Scope
+from rnnspec.importing.graph.values import (
     Argument,
     Known,
     RestartError,
-    Stack,
     Tensor,
     Unknown,
     describe,
     name_axis,
 )
+from rnnspec.importing.onnx import scans
+from rnnspec.importing.onnx.recurrent import check_settings, read_recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
+    from rnnspec.importing.graph.graph import Info
+    from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.graph.reader import Budget
+    from rnnspec.importing.graph.values import Value
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.onnx.graph import Info
-    from rnnspec.importing.onnx.probes import Probes
-    from rnnspec.importing.onnx.values import Value
-    from rnnspec.slots import Array
 
 _FUSED = "expected each recurrent layer as one node LSTM, GRU or RNN"
 _UNROLLED = 3
@@ -60,28 +47,9 @@ _QUANTIZED = (
 )
 
 
-_COST_OF_NODE = 2**12
-"""The time that a node takes, as a number of bytes that are computed in it."""
-
-
-class Budget:
-    """How many bytes may still be computed for a file, in all ways to read it."""
-
-    def __init__(self, source: str, graph: Graph) -> None:
-        self._source = source
-        # Weights may be put in another order, once for each way.
-        self._left = 2**28 + 8 * sum(array.nbytes for array in graph.arrays.values())
-
-    def spend(self, number: int) -> None:
-        """Take some bytes.
-
-        Raises:
-            UsageError: there are not as many left.
-        """
-        self._left -= number
-        if self._left < 0:
-            message = "expected a graph of a recurrent network, received one that computes too much"
-            raise UsageError(f"{message} from constants and sizes", self._source)
+_RECURRENT = dict.fromkeys(("LSTM", "GRU", "RNN"), read_recurrent)
+OPERATORS = HANDLED | {*_RECURRENT, "If"}
+"""The operators that are read."""
 
 
 class Reader:
@@ -97,6 +65,7 @@ class Reader:
         self.lengths = ""
         self._graph = graph
         self._budget = budget
+        self._operators = OperatorReader(self.scope, budget, _RECURRENT)
         self._values: dict[str, Value] = {}
         self._refused: list[tuple[Node, RefusedError]] = []
 
@@ -202,7 +171,7 @@ class Reader:
             except RefusedError as refused:
                 self._note_refusal(node, refused)
                 outputs = (Unknown(),) * len(node.outputs)
-            self._budget.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
+            self._budget.spend_on(outputs, inputs)
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
 
@@ -231,108 +200,10 @@ class Reader:
             # What the language lacks whatever it is given is refused all the same.
             if node.op in _RECURRENT:
                 check_settings(node)
-            if node.op not in HANDLED and not numbers.is_known(node):
+            if node.op not in OPERATORS and not numbers.is_known(node):
                 raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
             return (Unknown(),) * len(node.outputs)
-        numbers_of = [_numbers(each) for each in inputs]
-        computed = self._compute(node, inputs, numbers_of)
-        tensors = any(isinstance(each, Tensor) for each in inputs)
-        if computed is not None and (not tensors or node.op in _NO_FEATURES or _is_cast(node)):
-            return computed
-        try:
-            return self._read(node, inputs, computed)
-        except RefusedError:
-            if computed is None:
-                raise
-            return computed
-
-    def _read(
-        self, node: Node, inputs: list[Value], computed: tuple[Known, ...] | None
-    ) -> tuple[Value, ...]:
-        """Return the outputs of a node with a tensor, with its numbers if it has any."""
-        for each in inputs:
-            if isinstance(each, Argument) and node.op not in _RECURRENT:
-                name = brief(each.name)
-                raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
-        try:
-            outputs = _read_node(self.scope, node, inputs)
-        except numbers.UNFIT as error:
-            # Inputs of other kinds, axes that are not there: any file can have them.
-            kinds = listed([describe(value) for value in inputs[:4]]) or "no inputs"
-            message = f"{node.op} does not fit {kinds}: {brief(error)}"
-            raise RefusedError(message, "E707") from None
-        several = computed or (None,) * len(outputs)
-        return tuple(
-            replace(value, numbers=known) if isinstance(value, Tensor) and value.at == 0 else value
-            for value, known in zip(outputs, several, strict=False)
-        )
-
-    def _compute(
-        self, node: Node, inputs: Sequence[Value], numbers_of: Sequence[Known | None]
-    ) -> tuple[Known, ...] | None:
-        """Return the numbers that a node computes of numbers, None if it has other inputs."""
-        self._look_for_filler(node, inputs)
-        pairs = list(zip(inputs, numbers_of, strict=True))
-        if any(value is not None and known is None for value, known in pairs):
-            return None
-        if not numbers.is_known(node) or (not pairs and node.inputs):
-            return None
-        tensors = any(isinstance(value, Tensor) for value in inputs)
-        # Products of features are no ingredients of a mask.
-        if self._is_embedding(node, inputs) or (tensors and node.op == "MatMul"):
-            return None
-        constant = not tensors and all(
-            known is None or (known.kind == "derived" and known.same_array is not None)
-            for known in numbers_of
-        )
-        probes = range(1 if constant else len(self.scope.probes.rows))
-        for i in probes:
-            ingredients = [None if known is None else known.samples[i] for known in numbers_of]
-            self._budget.spend(numbers.effort(node, ingredients))
-        try:
-            several = [
-                numbers.compute(
-                    node, [None if known is None else known.samples[i] for known in numbers_of]
-                )
-                for i in probes
-            ]
-        except RefusedError:
-            if tensors:
-                return None
-            raise
-        if constant:
-            several *= len(self.scope.probes.rows)
-        samples = list(zip(*several, strict=True))
-        return provenance.trace(node, numbers_of, samples, self.scope.probes.setting)
-
-    def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
-        """Have the graph read again with the number of padding that it compares features with."""
-        setting = self.scope.probes.setting
-        if node.op != "Equal" or setting.names_filler:
-            return
-        match inputs:
-            case [Tensor(at=0, numbers=Known(kind="input")), Known() as y] | [
-                Known() as y,
-                Tensor(at=0, numbers=Known(kind="input")),
-            ]:
-                filler = y.constant
-                if filler is not None and filler.size == 1:
-                    raise RestartError(filler=float(filler.flat[0]), names_filler=True)
-            case _:
-                pass
-
-    def _is_embedding(self, node: Node, inputs: Sequence[Value]) -> bool:
-        if node.op != "Gather" or node.attributes.get("axis", 0) or len(inputs) != 2:
-            return False
-        table, indices = inputs
-        return (
-            isinstance(table, Known)
-            and isinstance(indices, Known)
-            and (indices.kind == "input" or indices.same_array is None)
-            and (array := table.constant) is not None
-            and array.ndim == 2
-            and array.dtype.kind == "f"
-        )
+        return self._operators.read(node, inputs)
 
     def _branch(self, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """Return the results of the one branch of an ``If`` that sizes decide.
@@ -390,123 +261,3 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         if node.domain or node.op not in ("Loop", "Scan") or is_layer:
             needed.update(node.taken_names)
     return result[::-1]
-
-
-def _numbers(value: Value) -> Known | None:
-    match value:
-        case Known():
-            return value
-        case Tensor(numbers=known):
-            return known
-        case _:
-            return None
-
-
-_NO_FEATURES = (*functions.COMPARISONS, "Shape", "Size", "ArgMax", "ArgMin")
-_RECURRENT = ("LSTM", "GRU", "RNN")
-_SAME = ("Identity", "Dropout", "Cast", "CastLike")
-_SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] = {
-    "Transpose": shapes.transpose,
-    "Squeeze": shapes.squeeze,
-    "Unsqueeze": shapes.unsqueeze,
-    "Reshape": shapes.reshape,
-    "Flatten": shapes.reshape,
-    "Expand": shapes.expand,
-    "Tile": shapes.expand,
-    "Slice": parts.take_slice,
-    "Gather": parts.gather,
-    "GatherElements": parts.gather_elements,
-    "GatherND": parts.gather_nd,
-    "ReverseSequence": parts.reverse_sequence,
-    "ScatterElements": parts.scatter_elements,
-    "Shape": shapes.size,
-    "Size": shapes.size,
-}
-_JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
-    "MatMul": layers.matrix_product,
-    "Gemm": layers.general_product,
-    "Conv": layers.convolution,
-    "MaxPool": layers.pool_windows,
-    "AveragePool": layers.pool_windows,
-    "GlobalMaxPool": joins.pool_all,
-    "GlobalAveragePool": joins.pool_all,
-    "Pad": layers.add_steps,
-    "BatchNormalization": layers.batch_norm,
-    "Concat": joins.concatenate,
-    "Where": masks.choose,
-    **dict.fromkeys(functions.ELEMENTWISE, joins.elementwise),
-    **dict.fromkeys(functions.REDUCTIONS, joins.reduce),
-    **dict.fromkeys((*functions.OVER_FEATURES, "LayerNormalization"), joins.over_features),
-}
-HANDLED = {*_SHAPES, *_JOINS, *_RECURRENT, *_SAME, "Split", "If"}
-"""The operators that are read."""
-
-
-def _is_cast(node: Node) -> bool:
-    return node.op == "Cast" and not settings.is_cast_to_numbers(node)
-
-
-def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
-    """Return the outputs of a node.
-
-    Raises:
-        RefusedError: the language lacks it, or it in this place.
-    """
-    x = inputs[0] if inputs else None
-    if node.op in _RECURRENT:
-        return read_recurrent(scope, node, inputs)
-    if node.op in _SAME:
-        return _pass_on(scope, node, inputs)
-    if node.op == "Gather" and isinstance(x, Known) and isinstance(inputs[1], Known):
-        table = x.constant
-        assert table is not None, "of the caller"
-        return (layers.embed(scope, table, inputs[1]),)
-    if isinstance(x, Stack) and node.op != "Concat":
-        return (parts.part_of_stack(scope, node, x, inputs),)
-    if node.op == "Split" and isinstance(x, Tensor):
-        return parts.split(scope, node, x, inputs)
-    if (shape := _SHAPES.get(node.op)) is not None:
-        if not isinstance(x, Tensor):
-            raise RefusedError(f"expected the output of a layer, received {describe(x)}")
-        return (shape(scope, node, x, inputs),)
-    if (join := _JOINS.get(node.op)) is not None:
-        return (join(scope, node, inputs),)
-    raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
-
-
-def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
-    """Return a value as it is."""
-    x = inputs[0]
-    if node.op == "Dropout":
-        training = inputs[2] if len(inputs) > 2 else None
-        if training is not None and (
-            not isinstance(training, Known) or any(each.any() for each in training.arrays)
-        ):
-            raise RefusedError("training_mode: expected false, received true", "E703")
-        scope.account.leave("Dropout", node.where)
-        return (x, Unknown())
-    if _is_cast(node):
-        raise RefusedError(f"expected real numbers, received a cast of {describe(x)} to others")
-    return (x,)
-
-
-def _new_bytes(outputs: Sequence[Value], inputs: Sequence[Value]) -> int:
-    """Return the size of the arrays of a node's outputs that are not parts of its inputs'."""
-    known = [array for value in inputs for array in _arrays_of(value)]
-    new = {id(array): array for value in outputs for array in _arrays_of(value)}
-    return sum(
-        array.nbytes
-        for array in new.values()
-        if not any(np.may_share_memory(array, other) for other in known)
-    )
-
-
-def _arrays_of(value: Value) -> Iterator[Array]:
-    match value:
-        case Known(samples=samples):
-            yield from samples
-        case Tensor():
-            for probed in (value.steps, value.rows, value.numbers and value.numbers.samples):
-                yield from probed or ()
-        case _:
-            pass

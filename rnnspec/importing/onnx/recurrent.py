@@ -10,8 +10,9 @@ import numpy as np
 from rnnspec.backends.onnx.slots import fused_slots, half
 from rnnspec.errors import brief
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx.scope import restart_with
-from rnnspec.importing.onnx.values import (
+from rnnspec.importing.graph.reader import NO_STATES
+from rnnspec.importing.graph.scope import restart_with
+from rnnspec.importing.graph.values import (
     Argument,
     CellState,
     Junk,
@@ -22,19 +23,19 @@ from rnnspec.importing.onnx.values import (
 )
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
-from rnnspec.ir.params import gates, has_recurrent_bias, params
+from rnnspec.ir.cells import gates, has_recurrent_bias
+from rnnspec.ir.params import params
 from rnnspec.slots import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
     from rnnspec.words import CellActivation
 
-NO_STATES = "a spec has no input for states, which start at zeros"
 _NEAR = 1e-6
 """The error of the slopes of activations, which a file has in float32."""
 _DEFAULTS = {

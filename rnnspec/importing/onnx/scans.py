@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from rnnspec.backends.onnx.recurrent import step_body
+from rnnspec.importing.graph.graph import Graph
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.onnx.graph import Graph
-from rnnspec.importing.onnx.parts import current_steps
-from rnnspec.importing.onnx.values import CellState, Known, Tensor, describe
+from rnnspec.importing.graph.parts import current_steps
+from rnnspec.importing.graph.values import CellState, Known, Tensor, describe
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
-from rnnspec.ir.params import gates, has_recurrent_bias
+from rnnspec.ir.cells import gates, has_recurrent_bias
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.importing.onnx.graph import Node
-    from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
 
     Form = tuple[tuple[Any, ...], ...]
@@ -73,7 +73,7 @@ def _cells(states: int, *, masked: bool) -> dict[Form, nodes.Cell]:
     for cell in cells:
         for bias in {False, has_recurrent_bias(cell)}:
             layer = recurrent("r", cell, 1, merge=None, bias=bias, return_sequences=True)
-            body = step_body(layer, "", ("H", "C")[:states], masked=masked)
+            body = step_body(layer, "", masked=masked)
             steps = [
                 (each.operator, dict(each.attributes), each.inputs, each.outputs)
                 for block in body.blocks
@@ -206,7 +206,7 @@ def _product(scope: Scope, value: Tensor) -> tuple[Array, Array | None, int]:
     step = scope.steps.get(value.at)
     match step.layer if step else None:
         case nodes.Dense(activation="linear", tied=None) if step is not None:
-            own = scope.arrays(value.at)
+            own = scope.arrays_of(scope.steps[value.at])
             return own["kernel"], own.get("bias"), step.sources[0]
         case _:
             message = "expected the product of a kernel and the steps as what a Scan takes"

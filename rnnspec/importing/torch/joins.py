@@ -1,138 +1,184 @@
-"""Operations on two values: sums, products, and what is put side by side."""
+"""Functions that combine values: sums, products, what is put side by side, and statistics."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch.attention import attend
-from rnnspec.importing.torch.functions import (
-    are_of_one,
-    compute,
-    is_pending,
-    lacks_operation,
-    settle,
-)
-from rnnspec.importing.torch.layers import expect_features
-from rnnspec.importing.torch.masks import fill, mean_of_all, mean_of_real
-from rnnspec.importing.torch.shapes import (
-    axis_number,
-    both,
-    has_directions,
-)
+from rnnspec.importing.graph.joins import reduce_features
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.masks import divide_by_steps
+from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.torch import masks, shapes, windows
+from rnnspec.importing.torch.operators import lacks_operation
 from rnnspec.importing.torch.values import (
-    ARRAY_OUTSIDE,
-    Half,
-    Lengths,
+    Beside,
     ModuleArray,
     Several,
-    Size,
     State,
-    Tensor,
-    TokenMask,
-    Weighted,
-    Weights,
+    Value,
     describe,
+    is_size,
 )
 from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.importing.torch.scope import Scope
-    from rnnspec.importing.torch.values import Form, Value
-    from rnnspec.words import Merge
+    from collections.abc import Callable
+
+    from rnnspec.importing.torch.operators import Operators
+    from rnnspec.words import Statistic
 
 
-def without_steps(scope: Scope, value: Tensor, at: int, *, keepdim: bool) -> Tensor:
-    """Return a result over all steps of a value."""
-    steps = scope.axis(value, "steps")
-    axes = value.axes[:steps] + "-" * keepdim + value.axes[steps + 1 :]
-    form: Form = "one step" if keepdim else "vector"
-    return scope.result(value, at, form=form, axes=axes, padded=False)
-
-
-def multiply(scope: Scope, x: Any, y: Any) -> Value:
+def multiply(m: Operators, x: Any, y: Any) -> Value:
     """Return steps multiplied by the weights of an attention, or a function of features."""
     if isinstance(x, State) and isinstance(y, State):
-        return both(scope, (x, y), "mul")
-    if isinstance(x, Half) and isinstance(y, Half):
-        return _merge(scope, x, y, "mul")
-    if isinstance(x, Tensor) and not is_pending(x) and y == 0.5 and scope.average(x.at):
-        return x
-    for one, other in ((x, y), (y, x)):
-        if isinstance(one, Tensor) and isinstance(other, TokenMask):
-            return fill(scope, settle(scope, one), other, 0.0)
-    weights, steps = (x, y) if isinstance(x, Weights) else (y, x)
-    if not isinstance(weights, Weights):
-        refused = lacks_operation("mul")
-        if isinstance(x, ModuleArray) or isinstance(y, ModuleArray):
-            refused = RefusedError(ARRAY_OUTSIDE, "E701")
-        return compute(scope, "Mul", (x, y), refused)
-    value = scope.sequence(settle(scope, steps) if isinstance(steps, Tensor) else steps)
-    # The axes of the weights are those of the steps, with one of size 1 for the features.
-    features = value.axes[scope.axis(value, "features")]
-    if weights.axes != value.axes.replace(features, "-"):
-        raise RefusedError("expected one weight for each step, received other axes")
-    return Weighted(weights, value)
+        return shapes.both(m.scope, (x, y), "mul")
+    if any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
+        weighted: Value = m.run("Mul", m.scope.operand(x), m.scope.operand(y))
+        return weighted
+    return _merge_directions(m, x, y, "Mul") or m.elementwise("Mul", (x, y), lacks_operation("mul"))
 
 
-def divide(scope: Scope, x: Any, y: Any) -> Value:
-    """Return the mean of both directions, or a function of features."""
-    if isinstance(x, Tensor) and not is_pending(x) and y == 2 and scope.average(x.at):
-        return x
-    if isinstance(x, Tensor) and isinstance(y, Lengths):
-        return mean_of_real(scope, settle(scope, x), y)
-    if isinstance(x, Tensor) and isinstance(y, Size):
-        return mean_of_all(scope, x, y)
-    return compute(scope, "Div", (x, y), lacks_operation("truediv"))
+def divide(m: Operators, x: Any, y: Any) -> Value:
+    """Return the mean of all steps or of both directions, or a function of features."""
+    if isinstance(x, Known) and not isinstance(y, Tensor):
+        x = m.as_floats(x)
+    if isinstance(x, Tensor) and isinstance(y, Known) and is_size(y):
+        value = m.scope.layer_output(x)
+        if (mean := divide_by_steps(m.scope, value, y)) is not None:
+            return mean
+    return m.elementwise("Div", (x, y), lacks_operation("truediv"))
 
 
-def _merge(scope: Scope, x: Half, y: Half, merge: Merge) -> Value:
-    """Return the features of both directions combined."""
-    if x.sequence != y.sequence or {x.index, y.index} != {0, 1} or (x.step, y.step) != (None, None):
-        raise RefusedError("expected the two directions of one layer, received others")
-    scope.merge(x.sequence.at, merge)
-    return x.sequence
+def floor_divide(m: Operators, x: Any, y: Any) -> Value:
+    """Return a quotient of sizes."""
+    if any(isinstance(each, Tensor) for each in (x, y)):
+        raise lacks_operation("floordiv")
+    quotient: Value = m.run("Div", x, y)
+    return quotient
 
 
-def chunk(scope: Scope, x: Any, chunks: Any, dim: Any = 0) -> Value:
-    """Return the features of each direction."""
-    value = scope.sequence(x)
-    features = scope.axis(value, "features")
-    if (
-        chunks != 2
-        or axis_number(dim, len(value.axes)) != features
-        or not has_directions(scope, value)
-    ):
-        raise RefusedError("expected the features of both directions, chunk(2, -1)")
-    return Several((Half(value, 0), Half(value, 1)))
+def remainder(m: Operators, x: Any, y: Any) -> Value:
+    """Return the remainder of sizes."""
+    if any(isinstance(each, Tensor) for each in (x, y)):
+        raise lacks_operation("mod")
+    rest: Value = m.run("Mod", x, y)
+    return rest
 
 
-def matrix_product(scope: Scope, x: Any, y: Any) -> Value:
+def _merge_directions(m: Operators, x: Any, y: Any, op: str) -> Value | None:
+    """Return the features of both directions combined, None if they are others."""
+    if not all(isinstance(each, Tensor) and each.half is not None for each in (x, y)):
+        return None
+    try:
+        merged: Value = m.run(op, x, y)
+    except RefusedError:
+        message = "expected the two directions of one layer, received others"
+        raise RefusedError(message) from None
+    return merged
+
+
+def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
+    """Return the sum of a sequence and the input of its layer, or that of both directions."""
+    if alpha != 1:
+        raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
+    if isinstance(x, State) and isinstance(y, State):
+        return shapes.both(m.scope, (x, y), "sum")
+    received = f"received {describe(x)} and {describe(y)}"
+    refused = RefusedError(f"expected the sum of two sequences, {received}")
+    return _merge_directions(m, x, y, "Add") or m.elementwise("Add", (x, y), refused)
+
+
+def write_out(name: str, op: str) -> Callable[..., Value]:
+    """Return a function of PyTorch that is a part of a function of features."""
+
+    def run(m: Operators, x: Any, *others: Any, y: Any = None) -> Value:
+        operands = (x, *others) if y is None else (x, y)
+        return m.elementwise(op, operands, lacks_operation(name))
+
+    return run
+
+
+WRITTEN_OUT = {
+    "sub": "Sub", "subtract": "Sub", "isub": "Sub", "pow": "Pow", "neg": "Neg", "negative": "Neg",
+    "log": "Log", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "abs": "Abs", "absolute": "Abs",
+    "minimum": "Min", "maximum": "Max", "erf": "Erf",
+}  # fmt: skip
+"""Functions that are a part of a function of features, and no layer."""
+COMPOSED: dict[str, tuple[tuple[str, tuple[float, ...]], ...]] = {
+    "log1p": (("Add", (1.0,)), ("Log", ())),
+    "expm1": (("Exp", ()), ("Sub", (1.0,))),
+    "rsqrt": (("Sqrt", ()), ("Reciprocal", ())),
+    "square": (("Pow", (2.0,)),),
+}
+"""Functions that are several operators, each with the number that it takes as well."""
+
+
+def write_out_steps(name: str) -> Callable[..., Value]:
+    """Return a function of PyTorch that is several parts of a function of features."""
+
+    def run(m: Operators, x: Any) -> Value:
+        value = x
+        for op, numbers in COMPOSED[name]:
+            value = m.elementwise(op, (value, *numbers), lacks_operation(name))
+        result: Value = value
+        return result
+
+    return run
+
+
+def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
+    """Put states, vectors or sequences side by side."""
+    scope = m.scope
+    if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
+        if dim not in (1, -1):
+            raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
+        return shapes.both(scope, x, "concat")
+    parts, rest = list[Tensor](), list(x) if isinstance(x, tuple) else []
+    while rest:
+        match rest:
+            case [State(index=-2) as one, State(index=-1) as two, *rest] if (
+                one.states == two.states and one.states.directions == 2
+            ):
+                parts.append(scope.operand(shapes.both(scope, (one, two), "concat")))
+            case [Tensor() | State() as part, *rest]:
+                parts.append(scope.operand(part))
+            case _:
+                rest, parts = [], []
+    if len(parts) < 2:
+        kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
+        raise RefusedError(
+            "expected h[-2] and h[-1], the final states of both directions, or several sequences "
+            f"or vectors, received {kinds}"
+        )
+    if any(each.half is not None for each in parts):
+        directions: Value = scope.layer_output(m.run("Concat", *parts, axis=dim))
+        return directions
+    solid = [scope.layer_output(each) for each in parts]
+    first = solid[0]
+    if any(part.axes != first.axes for part in solid):
+        raise RefusedError("expected sequences or vectors with the axes in one order")
+    if first.axes[shapes.axis_number(dim, len(first.axes))] != "F":
+        raise RefusedError(f"dim: expected the features, received {dim}", "E703")
+    joined: Value = m.run("Concat", *solid, axis=dim)
+    return joined
+
+
+def matrix_product(m: Operators, x: Any, y: Any) -> Value:
     """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
     if isinstance(y, ModuleArray):
-        return linear(scope, x, replace(y, turned=not y.turned))
-    weights, steps, first = (x, y, True) if isinstance(x, Weights) else (y, x, False)
-    if not isinstance(weights, Weights):
+        return linear(m, x, replace(y, turned=not y.turned))
+    if not any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y)):
         raise lacks_operation("bmm")
-    value = scope.sequence(steps)
-    batch, time, features = (
-        value.axes[scope.axis(value, role)] for role in ("batch", "steps", "features")
-    )
-    expected = (f"{batch}-{time}", batch + time + features)
-    if not first:
-        expected = (f"{batch}{time}-", batch + features + time)
-    if (weights.axes, value.axes) != expected:
-        raise RefusedError("expected a product over the steps, received other axes")
-    at = attend(scope, weights, value)
-    axes = f"{batch}-{features}" if first else f"{batch}{features}-"
-    return scope.result(value, at, form="one step", axes=axes)
+    attended: Value = m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
+    return attended
 
 
-def linear(scope: Scope, x: Any, weight: Any, bias: Any = None) -> Value:
+def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:
     """Return the output of a dense layer whose weight is that of the embedding."""
-    value = scope.tensor(x)
+    scope = m.scope
+    value = scope.layer_output(x)
     arrays = (
         isinstance(weight, ModuleArray)
         and not weight.turned
@@ -145,91 +191,98 @@ def linear(scope: Scope, x: Any, weight: Any, bias: Any = None) -> Value:
         raise RefusedError(message, "E701")
     table = embeddings[0].layer
     assert isinstance(table, nodes.Embedding), "of the list"
-    if scope.axis(value, "features") != len(value.axes) - 1:
+    if value.axes[-1] != "F":
         raise RefusedError("expected the features as the last axis")
-    scope.fit(value, table.dim)
+    scope.fit_features(value.at, table.dim)
     layer = dense("linear", table.vocabulary, activation="linear", bias=bias is not None)
-    at = scope.add(replace(layer, tied=table.name), value)
-    if bias is not None:
-        scope.steps[at].arrays = {"bias": bias.path}
+    own = None if bias is None else {"bias": bias.path}
+    at = scope.add(replace(layer, tied=table.name), value.at, arrays=own, modules=())
     return scope.result(value, at)
 
 
-def add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
-    """Return the sum of a sequence and the input of its layer, or that of both directions."""
-    if alpha != 1:
-        raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
-    if isinstance(x, State) and isinstance(y, State):
-        return both(scope, (x, y), "sum")
-    if isinstance(x, Half) and isinstance(y, Half):
-        return _merge(scope, x, y, "sum")
-    pending = is_pending(x) or is_pending(y)
-    if isinstance(x, Tensor) and isinstance(y, Tensor) and pending and not are_of_one(x, y):
-        x, y, pending = settle(scope, x), settle(scope, y), False
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or pending:
-        received = f"received {describe(x)} and {describe(y)}"
-        refused = RefusedError(f"expected the sum of two sequences, {received}")
-        return compute(scope, "Add", (x, y), refused)
-    output, start = (x, y) if x.at >= y.at else (y, x)
-    if output.at == start.at or output.form != "steps":
-        raise RefusedError("expected the sum of the output of one recurrent layer and its input")
-    for value in (output, start):
-        scope.tensor(value)
-    if output.axes != start.axes:
-        raise RefusedError(
-            "expected the steps and the batch in the same order, received both orders"
-        )
-    one, two = scope.width(start.at), scope.width(output.at)
-    if one != two and None not in (one, two):
-        message = f"received {one} and {two} features"
-        raise RefusedError(f"expected an input and an output of equal size, {message}")
-    at = scope.add(nodes.Residual(name="add", input=(), start=""), output, start)
-    return scope.result(output, at)
+# Statistics
 
 
-def concatenate(scope: Scope, x: Any, dim: Any = 0) -> Value:
-    """Put states, vectors or sequences side by side."""
-    if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
-        if dim not in (1, -1):
-            raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
-        return both(scope, x, "concat")
-    parts = list[Tensor]()
-    given = list(x) if isinstance(x, tuple) else []
-    while given:
-        match given:
-            case [State(index=-2) as one, State(index=-1) as two, *given] if (
-                one.states == two.states and one.states.directions == 2
-            ):
-                parts.append(scope.tensor(both(scope, (one, two), "concat")))
-            case [Half(index=0, step=-1) as one, Half(index=1, step=0) as two, *given] if (
-                one.sequence == two.sequence
-            ):
-                parts.append(_last(scope, one.sequence))
-            case [Tensor() | State() as part, *given]:
-                parts.append(scope.tensor(part))
-            case _:
-                given, parts = [], []
-                break
-    if len(parts) == 1 and isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], Half):
-        return parts[0]
-    if len(parts) < 2:
-        kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
-        raise RefusedError(
-            "expected h[-2] and h[-1], the final states of both directions, or several sequences "
-            f"or vectors, received {kinds}"
-        )
-    first = parts[0]
-    if any((part.form, part.axes) != (first.form, first.axes) for part in parts):
-        raise RefusedError("expected sequences or vectors with the axes in one order")
-    if first.form == "steps" and axis_number(dim, len(first.axes)) == 2:
-        expect_features(scope, first)
-    if axis_number(dim, len(first.axes)) != scope.axis(first, "features"):
-        raise RefusedError(f"dim: expected the features, received {dim}", "E703")
-    at = scope.add(nodes.Concat(name="concat", input=(), of=(), inputs=()), *parts)
-    return scope.result(first, at, padded=any(part.padded for part in parts))
+def pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Value]:
+    """Return a reduction; ``torch.max`` returns places too."""
+
+    def run(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+        if isinstance(dim, tuple) and len(dim) == 1:
+            dim = dim[0]
+        op = statistic.capitalize()
+        if isinstance(x, Known | Argument) and not masks.is_input(x):
+            value = masks.reduce_numbers(m, m.numbers(x), op, dim, keepdim=keepdim)
+        else:
+            value = _reduce(m, x, statistic, dim, keepdim=keepdim)
+        return Several((value, Beside())) if with_places else value
+
+    return run
 
 
-def _last(scope: Scope, value: Tensor) -> Tensor:
-    """Return the final states of both directions, read from their sequence."""
-    at = scope.add(pooling("last"), value)
-    return without_steps(scope, value, at, keepdim=False)
+def _reduce(m: Operators, x: Any, statistic: Statistic, dim: Any, *, keepdim: bool) -> Value:
+    """Return a statistic over the steps, over the features, or over both directions."""
+    scope = m.scope
+    value = scope.operand(x)
+    message = f"expected the {statistic} over the steps of a sequence, received other axes"
+    refused = RefusedError(message)
+    rank = len(value.axes)
+    if value.role != "plain":
+        if value.axes[shapes.axis_number(dim, rank)] != "T" or statistic != "sum":
+            raise RefusedError("expected the sum over the steps, received other axes")
+        attended: Value = m.run("ReduceSum", value, axes=(dim,), keepdims=int(keepdim))
+        return attended
+    letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
+    op = f"Reduce{statistic.capitalize()}"
+    match letters:
+        case "T" if rank == 3:
+            solid = scope.layer_output(value)
+            pooled = windows.pool_steps(m, replace(solid, filler=value.filler), statistic)
+            axes = tuple(a for i, a in enumerate(pooled.axes) if keepdim or i != dim % rank)
+            return replace(pooled, axes=axes)
+        case "F":
+            return m.pending(m.run(op, value, axes=(dim,), keepdims=int(keepdim)), refused)
+        case "D" if not keepdim:
+            try:
+                merged: Value = m.run(op, value, axes=(dim,), keepdims=0)
+            except RefusedError:
+                raise RefusedError("expected the sum or the mean of both directions") from None
+            return merged
+        case _:
+            shapes.axis_number(dim, rank)
+            raise refused
+
+
+def is_of_features(x: Any, dim: Any) -> bool:
+    """Return whether an axis is that of the features of a tensor."""
+    axes = ("B", "F") if isinstance(x, State) else x.axes if isinstance(x, Tensor) else ()
+    return type(dim) is int and -len(axes) <= dim < len(axes) and axes[dim] == "F"
+
+
+def norm(m: Operators, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Value:
+    """Return the Euclidean norm of the features, as a part of a function."""
+    dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
+    if p not in (None, 2, "fro") or not keepdim or not is_of_features(x, dim):
+        raise lacks_operation("norm")
+    length = m.run("ReduceL2", m.scope.operand(x), axes=(dim,), keepdims=1)
+    return m.pending(length, lacks_operation("norm"))
+
+
+def spread(name: str, power: float) -> Callable[..., Value]:
+    """Return the variance or the standard deviation of the features, as a part of a function."""
+
+    def run(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+        m: Operators, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False,
+        correction: int | None = None,
+    ) -> Value:  # fmt: skip
+        dim = dim[0] if isinstance(dim, tuple) and len(dim) == 1 else dim
+        if not keepdim or not is_of_features(x, dim):
+            raise lacks_operation(name)
+        ddof = int(unbiased) if correction is None else correction
+
+        def function(_: Any, inputs: Any, __: int) -> Any:
+            return inputs[0].var(axis=-1, keepdims=True, ddof=ddof) ** power
+
+        value = reduce_features(m.scope, m.node(name), m.scope.operand(x), function)
+        return m.pending(value, lacks_operation(name))
+
+    return run

@@ -6,30 +6,29 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
-from rnnspec.importing.graph.formulas import layer_of
+from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.torch.attention import weights_of
-from rnnspec.importing.torch.functions import is_pending, settle, with_activation
+from rnnspec.importing.graph.layers import tokens_of
+from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
+from rnnspec.importing.torch import windows
+from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
+    LENGTHS,
     NO_STATES,
-    Lengths,
     Packed,
     Several,
     States,
-    Tensor,
-    Unknown,
-    Weights,
     Zeros,
     describe,
 )
-from rnnspec.importing.torch.windows import add_steps, convolution, pool_all, pool_windows
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.torch.scope import Scope
+    from rnnspec.importing.torch.operators import Operators
+    from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Given, Op, Value
     from rnnspec.words import Activation
 
@@ -39,10 +38,6 @@ ACTIVATIONS: dict[str, Activation] = {
     "Softmax": "softmax", "LogSoftmax": "log_softmax", "Identity": "linear",
 }  # fmt: skip
 """The activations of PyTorch's modules by their class."""
-
-
-OF_FEATURES = (*ACTIVATIONS, "LeakyReLU", "ReLU6", "Hardtanh")
-"""Modules that take a function of features as it is, before it becomes layers."""
 
 
 _SETTINGS: dict[str, dict[str, object]] = {
@@ -71,7 +66,7 @@ _PLAIN = (
 _WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
-def call_module(scope: Scope, op: Op, given: Given) -> Value:
+def call_module(m: Operators, op: Op, given: Given) -> Value:
     """Return the result of a module; ``given`` is None if its arguments were refused.
 
     Raises:
@@ -86,52 +81,52 @@ def call_module(scope: Scope, op: Op, given: Given) -> Value:
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
-        return _plain(scope, op.module, kind, args[0])
+        return _plain(m, op.module, kind, args[0])
+    scope = m.scope
     if any(op.module is each for each in scope.modules.values()):
         raise RefusedError("called again, with the same weights; the language shares none")
     scope.modules[op.target] = op.module
     if kind in CELLS:
         return _recurrent(scope, op, *args, **kwargs)
-    value = scope.tensor(
-        args[0], either_order=kind in ("Linear", "LayerNorm"), with_pad=kind == "Conv1d"
-    )
     match kind:
         case "Embedding":
-            return _embedding(scope, op, value)
-        case "Linear":
-            return _linear(scope, op, value)
-        case "LayerNorm":
-            return _layer_norm(scope, op, value)
+            return _embedding(scope, op, args[0])
+        case "Conv1d":
+            return windows.convolution(scope, op, args[0])
         case "BatchNorm1d":
-            return _batch_norm(scope, op, value)
+            return _batch_norm(scope, op, scope.layer_output(args[0]))
+        case "LayerNorm":
+            return _layer_norm(scope, op, scope.layer_output(args[0], either_order=True))
         case _:
-            return convolution(scope, op, value)
+            return _linear(scope, op, scope.layer_output(args[0], either_order=True))
 
 
-def _plain(scope: Scope, module: Any, kind: str, x: Any) -> Value:
+def _plain(m: Operators, module: Any, kind: str, x: Any) -> Value:
     """Return the result of a module without arrays."""
     match kind:
         case "Dropout" | "Dropout1d":
-            return with_dropout(scope, x, module.p, by_feature=kind == "Dropout1d")
+            return with_dropout(m, x, module.p, by_feature=kind == "Dropout1d")
         case "LeakyReLU":
-            return activate(scope, x, nodes.LeakyRelu(slope=float(module.negative_slope)))
+            return activate(m, x, nodes.LeakyRelu(slope=float(module.negative_slope)))
         case "ReLU6" | "Hardtanh":
-            return activate(scope, x, activation_between(module.min_val, module.max_val))
+            return activate(m, x, activation_between(module.min_val, module.max_val))
         case "MaxPool1d" | "AvgPool1d":
             settings = {
                 key: getattr(module, key)
                 for key in ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
                 if hasattr(module, key)
             }
-            return pool_windows(scope, x, "max" if kind == "MaxPool1d" else "average", **settings)
+            return windows.pool_windows(
+                m, x, "max" if kind == "MaxPool1d" else "average", **settings
+            )
         case "AdaptiveMaxPool1d" | "AdaptiveAvgPool1d":
-            return pool_all(scope, x, "max" if "Max" in kind else "mean")
+            return windows.pool_all(m, x, "max" if "Max" in kind else "mean")
         case "ZeroPad1d" | "ConstantPad1d":
-            return add_steps(scope, x, module.padding)
+            return windows.add_steps(m, x, module.padding)
         case "Flatten":
-            return flatten(scope, x)
+            return flatten(m, x)
         case _:
-            return activate(scope, x, ACTIVATIONS[kind], getattr(module, "dim", -1))
+            return activate(m, x, ACTIVATIONS[kind], getattr(module, "dim", -1))
 
 
 def _check_class(op: Op) -> str:
@@ -181,21 +176,25 @@ def is_alone(module: Any) -> bool:
     return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
 
-def with_dropout(scope: Scope, x: Any, rate: float, *, by_feature: bool = False) -> Tensor:
+def with_dropout(m: Operators, x: Any, rate: float, *, by_feature: bool = False) -> Tensor:
     """Return a tensor behind a dropout."""
-    value = scope.tensor(x, either_order=True)
+    scope = m.scope
+    value = scope.operand(x, either_order=True)
     if not rate:
         return value
-    layer = nodes.Dropout(name="dropout", input=(), rate=float(rate), variational=by_feature)
-    if by_feature and scope.roles(value) != ("batch", "features", "steps"):
+    if by_feature and value.axes != ("B", "F", "T"):
         scope.account.leave(f"nn.Dropout1d of {rate:g}, which drops whole steps here")
         return value
-    return scope.result(value, scope.add(layer, value), backward_first=value.backward_first)
+    value = scope.layer_output(value, either_order=True)
+    layer = nodes.Dropout(name="dropout", input=(), rate=float(rate), variational=by_feature)
+    at = scope.add(layer, value.at)
+    return scope.result(value, at, backward_first=value.backward_first)
 
 
-def _embedding(scope: Scope, op: Op, value: Tensor) -> Tensor:
+def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     module = op.module
-    if value.at or value.form != "steps" or len(value.axes) != 2:
+    tokens = tokens_of(scope, x) if isinstance(x, Known) else None
+    if tokens is None:
         raise RefusedError("expected an embedding of the input, received one behind other layers")
     vocabulary, dim = module.num_embeddings, module.embedding_dim
     if module.padding_idx is not None:
@@ -205,43 +204,37 @@ def _embedding(scope: Scope, op: Op, value: Tensor) -> Tensor:
     for setting in ("scale_grad_by_freq", "sparse"):
         if getattr(module, setting):
             scope.account.leave(setting, op.target)
-    at = scope.add(layer, value, modules=(op.target,))
-    return scope.result(value, at, axes=f"{value.axes}2")
+    at = scope.add(layer, 0, modules=(op.target,))
+    return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
 
-def expect_features(scope: Scope, value: Tensor) -> None:
-    """Note that the last axis has the features, if no layer has told its axes yet."""
-    if not any(scope.roles(value)):
-        _lay_out_features(scope, value, "features")
-
-
-def _lay_out_features(scope: Scope, value: Tensor, where: str, expected: str = "last") -> None:
-    """Note that an axis of a value has the features, by default the last one."""
-    if value.form not in ("steps", "vector", "rows"):
+def _lay_out_features(scope: ModuleScope, value: Tensor, expected: str = "last") -> None:
+    """Check that an axis of a value has the features, by default the last one."""
+    if "" in value.axes or "F" not in value.axes:
         raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     # Rows have one axis for the batch and the steps.
-    expected = "last" if value.form == "rows" else expected
+    rows = any(len(axis) > 1 for axis in value.axes)
     others = [""] * (len(value.axes) - 1)
-    at = 1 if expected == "second" else len(others)
-    scope.lay_out(value, *others[:at], "features", *others[at:], where=where)
+    at = 1 if expected == "second" and not rows else len(others)
+    scope.lay_out(value, *others[:at], "features", *others[at:], where="features")
 
 
-def _linear(scope: Scope, op: Op, value: Tensor) -> Tensor:
+def _linear(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
     module = op.module
-    _lay_out_features(scope, value, "features")
-    scope.fit(value, module.in_features)
+    _lay_out_features(scope, value)
+    scope.fit_features(value.at, module.in_features)
     layer = dense(op.target, module.out_features, activation="linear", bias=module.bias is not None)
     embeddings = [e.layer for e in scope.steps.values() if isinstance(e.layer, nodes.Embedding)]
     for table in embeddings:
         if scope.is_same(f"{op.target}.weight", f"{table.name}.weight"):
             layer = replace(layer, tied=table.name)
-    at = scope.add(layer, value, modules=(op.target,))
+    at = scope.add(layer, value.at, modules=(op.target,))
     if value.backward_first:
         _turn(scope, op, at)
     return scope.result(value, at)
 
 
-def _turn(scope: Scope, op: Op, at: int) -> None:
+def _turn(scope: ModuleScope, op: Op, at: int) -> None:
     """Have the arrays of a layer take the features of the forward direction first."""
     scope.steps[at].turned = True
     scope.account.infer(
@@ -250,22 +243,22 @@ def _turn(scope: Scope, op: Op, at: int) -> None:
     )
 
 
-def _layer_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
+def _layer_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
     module = op.module
     if len(module.normalized_shape) != 1:
         message = f"expected the last axis, received {tuple(module.normalized_shape)}"
         raise RefusedError(f"normalized_shape: {message}", "E703")
-    _lay_out_features(scope, value, "features")
-    scope.fit(value, module.normalized_shape[0])
+    _lay_out_features(scope, value)
+    scope.fit_features(value.at, module.normalized_shape[0])
     _say_missing(scope, op)
     layer = nodes.LayerNorm(name=op.target, input=(), epsilon=float(module.eps))
-    at = scope.add(layer, value, modules=(op.target,))
+    at = scope.add(layer, value.at, modules=(op.target,))
     if value.backward_first:
         _turn(scope, op, at)
     return scope.result(value, at, backward_first=value.backward_first)
 
 
-def _say_missing(scope: Scope, op: Op) -> None:
+def _say_missing(scope: ModuleScope, op: Op) -> None:
     """Record the arrays that a norm of PyTorch may lack, and a norm of the language has."""
     missing = {"gamma 1": op.module.weight is None, "beta 0": op.module.bias is None}
     if any(missing.values()):
@@ -273,7 +266,7 @@ def _say_missing(scope: Scope, op: Op) -> None:
         scope.account.infer(f"{words}, which the module lacks and the spec trains", op.target)
 
 
-def _batch_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
+def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
     module = op.module
     if module.running_mean is None or module.running_var is None:
         raise RefusedError("track_running_stats: expected True, received False", "E703")
@@ -285,8 +278,8 @@ def _batch_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
     if not 0.0 <= kept < 1.0:
         message = f"expected more than 0 and at most 1, received {module.momentum}"
         raise RefusedError(f"momentum: {message}", "E703")
-    _lay_out_features(scope, value, "features", "second")
-    scope.fit(value, module.num_features)
+    _lay_out_features(scope, value, "second")
+    scope.fit_features(value.at, module.num_features)
     _say_missing(scope, op)
     scope.account.leave(
         "the unbiased variance that nn.BatchNorm1d stores", op.target, "the spec stores the biased "
@@ -295,27 +288,7 @@ def _batch_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
     layer = nodes.BatchNorm(
         name=op.target, input=(), epsilon=float(module.eps), momentum=kept, masked=False
     )
-    return scope.result(value, scope.add(layer, value, modules=(op.target,)))
-
-
-def flatten(scope: Scope, x: Any, size: int = 0) -> Tensor:
-    """Return the features of all steps in one vector, of a size if it is known."""
-    value = scope.tensor(x)
-    if value.form == "one step":
-        return replace(value, form="vector", axes=value.axes.replace("-", ""))
-    if value.form == "vector" and not size:
-        return value
-    if value.form != "steps" or scope.roles(value) != ("batch", "steps", "features"):
-        axes = " before ".join(each or "an unknown axis" for each in scope.roles(value))
-        message = f"expected the batch before the steps before the features, received {axes}"
-        raise RefusedError(f"{message}; the language flattens step after step")
-    if value.padded:
-        raise RefusedError("expected sequences of equal length, received padding")
-    at = scope.add(nodes.Flatten(name="flatten", input=()), value)
-    result = Tensor(at, "vector", value.axes[0] + value.axes[2])
-    if size:
-        scope.fit(result, size)
-    return result
+    return scope.result(value, scope.add(layer, value.at, modules=(op.target,)))
 
 
 def activation_between(low: Any, high: Any) -> nodes.Activation:
@@ -332,42 +305,46 @@ def activation_between(low: Any, high: Any) -> nodes.Activation:
     return nodes.ClippedRelu(limit=float(high))
 
 
-def activate(
-    scope: Scope, x: Any, activation: nodes.Activation, dim: int | None = -1
-) -> Tensor | Weights:
+def activate(m: Operators, x: Any, activation: nodes.Activation, dim: int | None = -1) -> Tensor:
     """Return a tensor behind an activation, or weights behind a softmax over the steps.
 
     Raises:
         RefusedError: it is over another axis.
     """
-    if is_pending(x):
-        if activation not in ("linear", "softmax", "log_softmax"):
-            return with_activation(scope, x, None, activation)
-        x = settle(scope, x)
-    value = scope.tensor(x, either_order=activation == "linear")
+    scope = m.scope
+    value = scope.operand(x, either_order=activation == "linear")
     if activation == "linear":
         return value
-    if activation in ("softmax", "log_softmax"):
-        if type(dim) is not int:
-            raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
-        if value.form == "rows" and dim > 0:
-            dim += 1
-        if dim in (-1, len(value.axes) - 1) and value.form == "steps" and value.axes != "01":
-            expect_features(scope, value)
-        role = scope.role(value.axes[dim]) if -len(value.axes) <= dim < len(value.axes) else ""
-        if role == "steps" and activation == "softmax":
-            return weights_of(scope, value)
-        if role != "features":
-            raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
-        if value.form not in ("steps", "vector", "rows"):
-            raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
+    match activation:
+        case "softmax" | "log_softmax":
+            return _softmax(m, value, activation, dim)
+        case _:
+            pass
     if activation == "softplus":
         scope.account.leave("the threshold of softplus", reason="changes less than 3e-9")
-    at = scope.add(layer_of(activation), value)
-    return with_activation(scope, value, scope.result(value, at), activation)
+    value.check_steps(scope.cut_steps)
+    return joins.activate(scope, value, activation)
 
 
-def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
+def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> Tensor:
+    rank = len(value.axes)
+    letters = value.axes[dim] if type(dim) is int and -rank <= dim < rank else ""
+    if letters == "T" and activation == "softmax":
+        if m.scope.features(value) != 1:
+            raise RefusedError(
+                "expected a softmax over the features, or over the steps of one score for each, "
+                "received another"
+            )
+        weights: Tensor = m.run("Softmax", value, axis=dim)
+        if weights.filler is None and m.scope.is_padded(weights.at):
+            raise RefusedError("weighs padding, too; 'pooling: attention' leaves padding out")
+        return weights
+    if letters != "F":
+        raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
+    return joins.activate(m.scope, m.scope.layer_output(value), activation)
+
+
+def _recurrent(scope: ModuleScope, op: Op, given: Any, hx: Any = None) -> Several:
     packed = isinstance(given, Packed)
     value = scope.sequence(given.steps if packed else given)
     _check_states(scope, hx)
@@ -375,19 +352,18 @@ def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
     module = op.module
     if not packed:
         lay_out_recurrent(scope, value, batch_first=module.batch_first)
-    scope.fit(value, module.input_size)
+    scope.fit_features(value.at, module.input_size)
+    scope.packed[op.target] = packed
     at = value.at
     for index in range(module.num_layers):
         if index and module.dropout:
             rate = float(module.dropout)
             at = scope.add(nodes.Dropout(name="dropout", input=(), rate=rate), at)
         at = scope.add(_level(op, index), at, modules=(op.target,))
-    scope.packed[op.target] = packed
+        scope.masked[at] = packed
     number, directions = module.num_layers * (1 + module.bidirectional), 1 + module.bidirectional
-    result = scope.result(value, at, padded=value.padded or packed)
-    by_role = dict(zip(scope.roles(value), value.axes, strict=True))
-    axes = by_role["batch"] + by_role["features"]
-    hidden = States(op.target, at, number, directions, axes)
+    result = scope.result(value, at, filler=0.0 if packed else None)
+    hidden = States(op.target, at, number, directions)
     states = Several((hidden, replace(hidden, is_cell=True)))
     return Several(
         (
@@ -397,11 +373,11 @@ def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
     )
 
 
-def lay_out_recurrent(scope: Scope, value: Tensor, *, batch_first: bool) -> None:
-    """Note the layout that a recurrent layer expects of a value.
+def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:
+    """Check the layout that a recurrent layer expects of a value.
 
     Raises:
-        RefusedError: an earlier layer expected another.
+        RefusedError: it has another.
     """
     axes = ("batch", "steps") if batch_first else ("steps", "batch")
     scope.lay_out(value, *axes, "features", where=f"batch_first={batch_first}")
@@ -423,7 +399,7 @@ def _level(op: Op, index: int) -> nodes.Recurrent:
     )
 
 
-def _check_states(scope: Scope, states: Any) -> None:
+def _check_states(scope: ModuleScope, states: Any) -> None:
     """Check that initial states are zeros, and note the batch size that they fix.
 
     Raises:
@@ -437,7 +413,8 @@ def _check_states(scope: Scope, states: Any) -> None:
         case tuple() | Several():
             for each in states.items if isinstance(states, Several) else states:
                 _check_states(scope, each)
-        case Lengths(argument=name) if name:
+        case Argument(name=name) | Known(name=name) if name:
+            name = name.removeprefix(LENGTHS)
             raise RefusedError(
                 f"its initial states are the argument '{name}' of forward; {NO_STATES}"
             )

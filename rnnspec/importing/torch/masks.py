@@ -1,166 +1,304 @@
-"""Masks of tokens that are not 0, and counts of them: what is done with them, and to the steps."""
+"""Sizes, dtypes, packed sequences and masks: functions about the numbers beside features."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch.shapes import axis_number
-from rnnspec.importing.torch.values import Lengths, Size, Tensor, TokenMask, Zeros, describe
-from rnnspec.ir import nodes
+import numpy as np
+
+from rnnspec.importing.graph.bounds import of_shapes
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.torch import layers, shapes
+from rnnspec.importing.torch.values import (
+    LENGTHS,
+    Beside,
+    ModuleArray,
+    Packed,
+    Several,
+    State,
+    States,
+    Value,
+    Zeros,
+    describe,
+    is_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.importing.torch.scope import Scope
-    from rnnspec.importing.torch.values import Value
+    from rnnspec.importing.torch.operators import Operators
+
+_INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.uint8")
+
+
+_CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "torch.complex128")
+
+AT_LEAST_ONE = "at least 1 of "
+"""What the name of lengths begins with that were kept from being 0."""
+
+
+# Dtypes and sizes
 
 
 def is_input(x: Any) -> bool:
     """Return whether a value is the input."""
-    return isinstance(x, Tensor) and not x.at and x.function is None
+    return (isinstance(x, Tensor) and not x.at and x.formula is None) or (
+        isinstance(x, Known) and x.kind == "input"
+    )
 
 
-def not_zero(scope: Scope, x: Any) -> TokenMask:
+def cast(m: Operators, x: Any) -> Value:
+    """Return a value in another floating dtype."""
+    if isinstance(x, Known) and x.kind == "derived":
+        return replace(m.as_floats(x), name=x.name)
+    m.scope.casts |= not isinstance(x, Argument)
+    return shapes.same(m, x)
+
+
+def detach(m: Operators, x: Any) -> Value:
+    """Return a value as it is, without its gradient."""
+    if isinstance(x, Tensor):
+        m.scope.account.leave("detach")
+    return shapes.same(m, x)
+
+
+def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
+    """Return a value in another dtype or on another device."""
+    for each in (*args, *kwargs.values()):
+        if str(each) == "torch.bool" and isinstance(x, Known):
+            return as_mask(m, x)
+        if str(each) in _CASTS:
+            raise RefusedError(f"expected float32 or float64, received {each}", "E703")
+        if str(each) in _INTEGERS:
+            return long(m, x)
+        if str(each).startswith("torch.float"):
+            return cast(m, x)
+    return shapes.same(m, x)
+
+
+def long(m: Operators, x: Any) -> Value:
+    """Return a value as integers: tokens, or lengths."""
+    if isinstance(x, Tensor) and x.at:
+        raise RefusedError("expected a cast to integers of tokens alone, received it behind layers")
+    if is_input(x):
+        m.scope.casts_to_integers = True
+    if isinstance(x, Known) and x.kind == "derived":
+        return replace(m.as_integers(x), name=x.name)
+    return shapes.same(m, x)
+
+
+def size(m: Operators, x: Any, dim: Any = None) -> Value:
+    """Return a size, or all of them."""
+    sizes = _sizes(m, x)
+    if sizes is None:
+        return Beside()
+    if dim is None:
+        return sizes
+    whole: Value = m.run("Gather", sizes, shapes.axis_number(dim, len(sizes.samples[0])), axis=0)
+    return whole
+
+
+def _sizes(m: Operators, x: Any) -> Known | None:
+    """Return all sizes of a value, None if they are not known."""
+    scope, rows = m.scope, m.scope.probes.rows
+    match x:
+        case Tensor() | Known():
+            sizes: Known = m.run("Shape", x)
+            return sizes
+        case ModuleArray(path=path, turned=turned):
+            shape = tuple(scope.tensors[path].shape)
+            shapes = [shape[::-1] if turned else shape] * len(rows)
+        case States(number=number, at=at, swapped=swapped):
+            units = scope.width(at)
+            shapes = [(count, number) if swapped else (number, count) for count in rows]
+            shapes = [(*each, (units or 0) // x.directions) for each in shapes]
+        case State(states=states):
+            units = scope.width(states.at)
+            shapes = [(count, (units or 0) // states.directions) for count in rows]
+        case Argument():
+            shapes = [(count,) for count in rows]
+        case _:
+            return None
+    bounds = of_shapes([list(each) for each in shapes])
+    return Known(tuple(np.array(each, np.int64) for each in shapes), bounds=bounds)
+
+
+def rank(m: Operators, x: Any) -> Value:
+    """Return the number of axes."""
+    return m.run("Size", m.run("Shape", x)) if isinstance(x, Tensor | Known) else Beside()
+
+
+def number_of_elements(m: Operators, x: Any) -> Value:
+    """Return the number of elements."""
+    return m.run("Size", x) if isinstance(x, Tensor | Known) else Beside()
+
+
+def attribute(m: Operators, x: Any, name: str) -> Value:
+    """Return an attribute of a tensor, or the values of a maximum."""
+    match name:
+        case "shape":
+            return size(m, x)
+        case "ndim":
+            return rank(m, x)
+        case "device" | "dtype":
+            return Beside()
+        case "data":
+            return detach(m, x)
+        case "values" if isinstance(x, Several):
+            value: Value = x.items[0]
+            return value
+        case "T" | "mT" if isinstance(x, ModuleArray):
+            return replace(x, turned=not x.turned)
+        case "T" | "mT":
+            raise RefusedError(f"expected shapes.transpose(0, 1), received .{name}")
+        case _:
+            raise RefusedError(
+                f"the language lacks the attribute '{name}' of {describe(x)}", "E701"
+            )
+
+
+def arange(m: Operators, *ends: Any, **_: Any) -> Value:
+    """Return numbers in a row."""
+    start, limit, step = (0, *ends, 1) if len(ends) == 1 else (*ends, 1)[:3]
+    numbers: Value = m.run("Range", start, limit, step)
+    return numbers
+
+
+def zeros(m: Operators, *_: Any, **named: Any) -> Value:
+    """Return zeros."""
+    m.scope.casts |= str(named.get("dtype")).startswith("torch.float")
+    return Zeros()
+
+
+# Packed sequences
+
+
+def pack(
+    m: Operators, x: Any, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
+) -> Value:
+    """Return a packed sequence."""
+    scope = m.scope
+    value = scope.layer_output(x)
+    if not isinstance(lengths, Known | Argument) or is_size(lengths):
+        message = "expected lengths that are an argument of forward"
+        counted = ", or tokens that are counted, (x != 0).sum(1)" if scope.tokens else ""
+        raise RefusedError(
+            f"{message}{counted}, received {describe(lengths)}; with example=(x, lengths) they are"
+        )
+    known = m.numbers(lengths)
+    if known.samples[0].ndim != 1:
+        raise RefusedError("expected one axis of lengths, received several", "E703")
+    layers.lay_out_recurrent(scope, value, batch_first=batch_first)
+    if known.name.startswith(AT_LEAST_ONE):
+        scope.account.infer("a sequence of padding only has no step; in the module it has one")
+    if LENGTHS not in known.name:
+        scope.counted = True
+        scope.note_lengths("")
+    if not all(map(np.array_equal, known.arrays, scope.probes.lengths)):
+        raise RefusedError("expected the tokens of each sequence counted, received those of a step")
+    scope.decreasing |= enforce_sorted
+    return Packed(value)
+
+
+def pad(
+    m: Operators, x: Any, batch_first: bool = False, padding_value: float = 0.0,
+    **_: Any,
+) -> Value:  # fmt: skip
+    """Return a packed sequence with its padding, and the lengths."""
+    if not isinstance(x, Packed):
+        raise RefusedError(f"expected a packed sequence, received {describe(x)}")
+    if padding_value != 0.0:
+        raise RefusedError(f"padding_value: expected 0.0, received {padding_value}", "E703")
+    axes = ("B", "T", "F") if batch_first else ("T", "B", "F")
+    lengths = m.numbers(Argument(m.scope.lengths))
+    return Several((replace(x.steps, axes=axes, filler=0.0), lengths))
+
+
+# Masks
+
+
+def as_mask(m: Operators, x: Any) -> Value:
+    """Return which tokens are not 0, or a mask as it is."""
+    return m.as_truth(x) if isinstance(x, Known) and x.kind == "derived" else _not_zero(m, x)
+
+
+def _not_zero(m: Operators, x: Any) -> Known:
     """Return which tokens are not 0.
 
     Raises:
         RefusedError: it is not about the tokens of the input.
     """
-    if not is_input(x) or not scope.tokens:
+    if not is_input(x) or not m.scope.tokens:
         received = "features" if is_input(x) else describe(x)
         message = f"expected the tokens of the input, whose padding is 0, received {received}"
         raise RefusedError(f"{message}; give lengths as an argument of forward")
-    return TokenMask(x.axes)
+    mask: Known = m.run("Not", m.run("Equal", x, 0))
+    return mask
 
 
-def compare(expected: int, advice: str = "", *, negated: bool = False) -> Callable[..., Value]:
-    """Return a comparison with a number that tells tokens from 0, as tokens are not negative."""
+EXCHANGE = "; exchange the two tokens in the vocabulary, and their rows of the embedding"
 
-    def run(scope: Scope, x: Any, y: Any) -> Value:
-        mask = not_zero(scope, x)
+
+def compare(op: str, expected: int, advice: str = "") -> Callable[..., Value]:
+    """Return a comparison, of tokens with a number that tells them from 0, or of sizes."""
+
+    def run(m: Operators, x: Any, y: Any) -> Value:
+        if isinstance(x, Known | Argument) and not is_input(x):
+            result: Known = m.run("Equal" if op == "Differ" else op, x, y)
+            return m.run("Not", result) if op == "Differ" else result
+        mask = _not_zero(m, x)
+        if op == "Less":
+            raise RefusedError("expected tokens compared with 0, received another comparison")
         if not isinstance(y, int | float) or y != expected:
             message = f"expected {expected}, as padding is token 0, received {describe(y)}{advice}"
             raise RefusedError(message, "E703")
-        return replace(mask, negated=negated)
+        return m.run("Not", mask) if op in ("Equal", "LessOrEqual") else mask
 
     return run
 
 
-def invert(_: Scope, x: Any) -> Value:
+def invert(m: Operators, x: Any) -> Value:
     """Return which tokens are 0, or are not if ``x`` says which are."""
-    if not isinstance(x, TokenMask):
+    if not isinstance(x, Known):
         raise RefusedError(f"expected which tokens are 0, received {describe(x)}")
-    return replace(x, negated=not x.negated)
+    inverted: Known = m.run("Not", x)
+    return inverted
 
 
-def count(mask: TokenMask, dim: Any, *, keepdim: bool) -> Lengths:
-    """Return how many tokens are not 0.
-
-    Raises:
-        RefusedError: those that are 0 are counted.
-    """
-    if mask.negated:
-        raise RefusedError("expected the tokens that are not 0 counted, received those that are")
-    at = axis_number(dim, len(mask.axes))
-    axes = mask.axes[:at] + "-" * keepdim + mask.axes[at + 1 :]
-    return Lengths(axes=axes, counted=mask.axes[at])
-
-
-def count_nonzero(scope: Scope, x: Any, dim: Any = None) -> Value:
+def count_nonzero(m: Operators, x: Any, dim: Any = None) -> Value:
     """Return how many tokens are not 0."""
-    return count(x if isinstance(x, TokenMask) else not_zero(scope, x), dim, keepdim=False)
+    return reduce_numbers(m, as_mask(m, x), "Sum", dim, keepdim=False)
 
 
-def fill(scope: Scope, x: Any, mask: Any, number: Any) -> Tensor:
-    """Return a tensor with a number in place of what it holds where a mask is false.
-
-    Raises:
-        RefusedError: these are not the steps of padding.
-    """
-    if not isinstance(mask, TokenMask):
-        raise RefusedError(f"expected a mask of the tokens that are 0, received {describe(mask)}")
-    value, number = scope.tensor(x), 0.0 if isinstance(number, Zeros) else number
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise RefusedError(f"expected a number in place of padding, received {describe(number)}")
-    axes = value.axes
-    if value.form != "squeezed":
-        features = axes[scope.axis(value, "features")]
-        axes = axes.replace(features, "-")
-    if mask.negated or mask.axes != axes:
-        received = "real steps" if mask.negated else "other axes"
+def _fill(m: Operators, condition: Any, x: Any, y: Any) -> Value:
+    """Return the numbers of ``x`` where a mask is true, and those of ``y`` where it is not."""
+    if not isinstance(condition, Known):
         raise RefusedError(
-            f"expected a number in place of the steps of padding, received {received}"
+            f"expected a mask of the tokens that are 0, received {describe(condition)}"
         )
-    scope.masks = True
-    return replace(value, filler=float(number), function=None)
+    for value in (x, y):
+        if isinstance(value, bool) or not isinstance(value, int | float | Zeros | Tensor | State):
+            message = f"expected a number in place of padding, received {describe(value)}"
+            raise RefusedError(message)
+    return m.masked("Where", condition, m.numbers(x), m.numbers(y))
 
 
-def masked_fill(scope: Scope, x: Any, mask: Any, value: Any) -> Value:
+def masked_fill(m: Operators, x: Any, mask: Any, value: Any) -> Value:
     """Return a tensor with a number where a mask is true."""
-    return fill(scope, x, invert(scope, mask), value)
+    return _fill(m, mask, value, x)
 
 
-def where(scope: Scope, condition: Any, x: Any, y: Any) -> Value:
+def where(m: Operators, condition: Any, x: Any, y: Any) -> Value:
     """Return a tensor with a number where a mask is false."""
-    if isinstance(condition, TokenMask) and condition.negated:
-        return fill(scope, y, invert(scope, condition), x)
-    return fill(scope, x, condition, y)
+    return _fill(m, condition, x, y)
 
 
-def leaves_out_padding(value: Tensor, statistic: str) -> bool:
-    """Return whether what a tensor holds at padding does not change a statistic."""
-    match statistic, value.filler:
-        case _, None:
-            return False
-        case "sum", float(number):
-            return number == 0.0
-        case "max", float(number):
-            return number <= -1e30
-        case _:
-            return False
-
-
-def mean_of_real(scope: Scope, x: Tensor, lengths: Lengths) -> Tensor:
-    """Return the mean of the real steps: their sum divided by their number.
-
-    Raises:
-        RefusedError: it is the sum of others, or divided by another number.
-    """
-    step = scope.steps.get(x.at)
-    is_sum = step is not None and isinstance(step.layer, nodes.Pooling)
-    if step is None or not is_sum or x.at not in scope.masked:
-        message = "expected the sum of the real steps divided by their number, received"
-        raise RefusedError(
-            f"{message} {describe(x)}; multiply the steps by (x != 0) before the sum"
-        )
-    batch, features = (x.axes[scope.axis(x, role)] for role in ("batch", "features"))
-    of_steps = not lengths.counted or scope.role(lengths.counted) == "steps"
-    if lengths.axes.replace("*", batch) != x.axes.replace(features, "-") or not of_steps:
-        raise RefusedError("expected one number of real steps for each sequence, received others")
-    scope.note_lengths(lengths)
-    at = scope.add(pooling("mean"), step.sources[0])
-    scope.masked.add(at)
-    return scope.result(x, at)
-
-
-def mean_of_all(scope: Scope, x: Tensor, size: Size) -> Tensor:
-    """Return the mean of all steps: their sum divided by the number of steps.
-
-    Raises:
-        RefusedError: it is something else.
-    """
-    step = scope.steps.get(x.at)
-    layer = step.layer if step else None
-    is_sum = isinstance(layer, nodes.Pooling) and layer.statistic == "sum"
-    if (
-        step is None
-        or not is_sum
-        or x.function is not None
-        or x.at in scope.masked
-        or (not scope.is_steps(size, Tensor(step.sources[0], "steps", "")))
-    ):
-        message = f"'truediv': expected no size beside {describe(x)}, received one"
-        raise RefusedError(message, "E701")
-    return scope.result(x, scope.add(pooling("mean"), step.sources[0]))
+def reduce_numbers(m: Operators, x: Any, op: str, dim: Any, *, keepdim: bool) -> Value:
+    """Return a statistic of known numbers over an axis, or over all of them."""
+    known = m.as_integers(x)
+    axes = None if dim is None else (shapes.axis_number(dim, known.samples[0].ndim),)
+    named = {} if axes is None else {"axes": axes}
+    reduced: Value = m.run(f"Reduce{op}", known, keepdims=int(keepdim), **named)
+    return reduced

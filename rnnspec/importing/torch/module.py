@@ -13,7 +13,7 @@ from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
-from rnnspec.importing.torch.reader import Reader
+from rnnspec.importing.torch.reader import read_operations
 from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.layer_graph import Step
-    from rnnspec.importing.torch.scope import Scope
+    from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout
     from rnnspec.slots import Array
@@ -43,12 +43,13 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     """
     account, given = Account("module"), len(example) or None
     _check_calls(account, module)
+    fault: graph.TraceError | None = None
     try:
-        reader = Reader(account, module, graph.operations(module, given))
-        reader.read()
-    except graph.TraceError as fault:
-        reader = Reader(account, module, fault.before)
-        reader.read()
+        operations = graph.operations(module, given)
+    except graph.TraceError as error:
+        fault, operations = error, error.before
+    reader = read_operations(account, module, operations)
+    if fault is not None:
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
     scope = reader.scope
@@ -90,9 +91,10 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     return account.finish(network, arrays, "module of PyTorch", names), reader.layout
 
 
-def _network_input(account: Account, scope: Scope, arranged: Arranged) -> nodes.Input:
+def _network_input(account: Account, scope: ModuleScope, arranged: Arranged) -> nodes.Input:
     """Return the input, with the padding that the lengths of packed sequences stand for."""
     masked, first = scope.has_padding, arranged.steps[0].layer
+    steps = arranged.length or scope.probes.setting.size("T")
     if isinstance(first, nodes.Embedding):
         if masked and scope.counted:
             message = "the module counts the other tokens of a sequence, and takes as many from its"
@@ -103,12 +105,12 @@ def _network_input(account: Account, scope: Scope, arranged: Arranged) -> nodes.
             message = "skipped wherever it is; in the module it is at the end alone"
             account.infer(f"padding is token 0, {message}")
         size = first.vocabulary
-        return nodes.TokenInput(steps=arranged.length, vocabulary=size, mask_zero=masked)
+        return nodes.TokenInput(steps=steps, vocabulary=size, mask_zero=masked)
     if masked:
         account.infer("padding has zeros in every feature; the module takes lengths")
     value, features = 0.0 if masked else None, scope.width(0)
     assert features is not None, "a recurrent layer tells it"
-    return nodes.NumericInput(steps=arranged.length, features=features, mask_value=value)
+    return nodes.NumericInput(steps=steps, features=features, mask_value=value)
 
 
 def _with_arrays(steps: Sequence[Step]) -> Iterator[Step]:
@@ -121,17 +123,17 @@ def _with_arrays(steps: Sequence[Step]) -> Iterator[Step]:
         before = step.modules or before
 
 
-def _modules_of(scope: Scope, step: Step, account: Account) -> list[Module]:
+def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module]:
     """Return what has the arrays of a layer, with those that a module of PyTorch may lack."""
     match step.layer:
         case nodes.Dense(tied=str()):
             paths = [f"{path}.bias" for path in step.modules] or list((step.arrays or {}).values())
-            bias = scope.arrays.get(paths[0]) if paths else None
+            bias = scope.tensors.get(paths[0]) if paths else None
             return [Tied(step.layer.name, None if bias is None else _entry(bias))]
         case nodes.LayerNorm() if step.arrays:
             size = scope.width(step.sources[0]) or 0
             weight, bias = (
-                _entry(scope.arrays[array]) if isinstance(array, str) else _constant(array, size)
+                _entry(scope.tensors[array]) if isinstance(array, str) else _constant(array, size)
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
             return [Norm(step.layer.name, weight, bias)]
@@ -139,12 +141,12 @@ def _modules_of(scope: Scope, step: Step, account: Account) -> list[Module]:
             return modules(_entries(scope, step), account)
 
 
-def _entries(scope: Scope, step: Step) -> dict[str, Entry]:
+def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
     """Return the arrays of the modules of a layer by their paths."""
     entries = {
-        key: _entry(scope.arrays[key])
+        key: _entry(scope.tensors[key])
         for path in step.modules
-        for key in scope.arrays
+        for key in scope.tensors
         if _owner(key) == path
     }
     path = step.modules[0]
@@ -228,7 +230,7 @@ def _constant(value: float, size: int) -> Entry:
     return Entry((size,), floating=True, read=read)
 
 
-def _account_for(account: Account, scope: Scope, module: Any, given: int | None) -> None:
+def _account_for(account: Account, scope: ModuleScope, module: Any, given: int | None) -> None:
     """Name every array and argument that no layer has, and refuse shared and broken arrays."""
     owners = dict[int, str]()
     outside = {
@@ -242,7 +244,7 @@ def _account_for(account: Account, scope: Scope, module: Any, given: int | None)
         for step in scope.steps.values()
         if isinstance(step.layer, nodes.Dense) and step.layer.tied and step.modules
     }
-    for key, tensor in scope.arrays.items():
+    for key, tensor in scope.tensors.items():
         path, own = _owner(key), key.rpartition(".")[2]
         if path not in scope.modules and key not in outside:
             account.leave(key, reason="not used by forward")
@@ -273,7 +275,7 @@ def _account_for(account: Account, scope: Scope, module: Any, given: int | None)
         account.refuse("long", "expected an embedding of the integers, received none", "E704")
 
 
-def _check_padding(account: Account, scope: Scope) -> None:
+def _check_padding(account: Account, scope: ModuleScope) -> None:
     """Refuse what differs from the padding that the lengths of packed sequences stand for."""
     op, index = scope.padding or (None, 0)
     if op and not scope.has_padding:
@@ -297,17 +299,19 @@ def _check_padding(account: Account, scope: Scope) -> None:
             account.leave("padding in the statistics of a batch", where)
 
 
-def _reads_padding(scope: Scope, at: int) -> str:
+def _reads_padding(scope: ModuleScope, at: int) -> str:
     """Return why the result of a layer depends on padded steps, empty if it does not."""
     step, packs = scope.steps[at], any(scope.packed.values())
     layer = step.layer
-    if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+    if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not scope.masked.get(at):
         way = "pack_padded_sequence" if packs else "masks"
         message = "sees what padded steps hold, which the language leaves out; expected it without"
         return f"{message} {way}"
-    if packs or at in scope.masked or not _has_padded_steps(scope, step.sources[0]):
+    if packs or scope.masked.get(at) or not _has_padded_steps(scope, step.sources[0]):
         return ""
     match layer:
+        case nodes.Pooling(statistic="last") if scope.masked.get(step.sources[0]):
+            return ""
         case nodes.Recurrent(merge=str()):
             return (
                 "reads padding before the steps of a sequence, backward; expected "
@@ -323,7 +327,7 @@ def _reads_padding(scope: Scope, at: int) -> str:
             return ""
 
 
-def _has_padded_steps(scope: Scope, at: int) -> bool:
+def _has_padded_steps(scope: ModuleScope, at: int) -> bool:
     """Return whether the output at a place has the steps of the input."""
     vectors = nodes.Pooling | nodes.Attention | nodes.Flatten | nodes.Repeat
     while at:

@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.probes import Setting
+from rnnspec.importing.graph.reader import read_in_order
+from rnnspec.importing.graph.values import (
+    NAMES_OF_AXES,
+    Argument,
+    Known,
+    RestartError,
+    Tensor,
+    Unknown,
+)
 from rnnspec.importing.torch import calls, graph, layers
-from rnnspec.importing.torch.functions import settle
-from rnnspec.importing.torch.scope import Scope
+from rnnspec.importing.torch.operators import Operators
+from rnnspec.importing.torch.scope import ModuleScope
 from rnnspec.importing.torch.values import (
+    Beside,
     Layout,
-    Lengths,
     ModuleArray,
     Ref,
     Result,
     Several,
-    Size,
     State,
-    Tensor,
-    Unknown,
     Zeros,
     describe,
+    is_size,
 )
 from rnnspec.ir import nodes
 
@@ -30,16 +38,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.values import Op, Value
+
+
+def read_operations(account: Account, module: Any, operations: Sequence[Op]) -> Reader:
+    """Read all operations of a module; what cannot be taken over is refused in the account."""
+    tokens = any(type(op.module).__name__ == "Embedding" for op in operations)
+    orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+    tensors = graph.parameters(module)
+
+    def read(tried: Account, probes: Probes) -> Reader:
+        reader = Reader(ModuleScope(tried, probes, tensors), operations)
+        reader.read()
+        return reader
+
+    settings = (
+        Setting(order=order, sizes=(None,) * len(order), tokens=tokens, at_end=True)
+        for order in orders
+    )
+    return read_in_order(account, "the input", settings, read)
 
 
 class Reader:
     """The value of each operation so far."""
 
-    def __init__(self, account: Account, module: Any, operations: Sequence[Op]) -> None:
-        tokens = any(type(op.module).__name__ == "Embedding" for op in operations)
-        self.scope = Scope(account, graph.parameters(module), tokens=tokens)
+    def __init__(self, scope: ModuleScope, operations: Sequence[Op]) -> None:
+        self.scope = scope
+        self._operators = Operators(scope)
         self.results: list[tuple[str, Tensor]] = []
         self._operations = operations
         self._values: dict[str, Value] = {}
@@ -64,6 +91,8 @@ class Reader:
             except RefusedError as refused:
                 self._note_refusal(op, refused)
                 self._values[op.name] = Unknown()
+            except RestartError:
+                raise
             except Exception as error:  # noqa: BLE001 - PyTorch takes more than is foreseen here
                 message = f"expected arguments that rnnspec supports, received an error: {error!r}"
                 self._refuse(op, brief(message), "E704")
@@ -80,36 +109,15 @@ class Reader:
                 origin.where, refused.message, refused.code, place.file, place.span
             )
 
-    def _settle(self, op: Op, value: Any) -> Any:
-        """Return values with functions of features as the output of layers."""
-        match value:
-            case tuple():
-                return tuple(self._settle(op, each) for each in value)
-            case dict():
-                return {key: self._settle(op, each) for key, each in value.items()}
-            case Several(items=items):
-                return Several(self._settle(op, items))
-            case Tensor():
-                try:
-                    return settle(self.scope, value)
-                except RefusedError as refused:
-                    self._note_refusal(op, refused)
-                    return Unknown()
-            case _:
-                return value
-
     def _refuse(self, op: Op, message: str, code: str) -> None:
         self.scope.account.refuse(op.where, message, code, op.place.file, op.place.span)
 
     def _value(self, op: Op) -> Value:
         args = self._resolve(op.args)
         kwargs = {key: self._resolve(value) for key, value in op.kwargs.items()}
-        of_features = op.layer in layers.OF_FEATURES or op.target in calls.OF_FEATURES
-        if not of_features:
-            args, kwargs = self._settle(op, args), self._settle(op, kwargs)
         unknown = _holds_unknown((args, tuple(kwargs.values())))
         given = None if unknown else (args, kwargs)
-        if op.overwrites and not isinstance(args[0], Size):
+        if op.overwrites and not is_size(args[0]):
             raise RefusedError(
                 "changes a tensor in place that is used again under an older name; expected a new "
                 "one, such as y = y + x in place of y += x"
@@ -117,19 +125,23 @@ class Reader:
         match op.kind:
             case "input":
                 self._inputs.append(op.target)
-                first = len(self._inputs) == 1
-                axes = "01" if self.scope.tokens else "012"
-                return Tensor(0, "steps", axes) if first else Lengths("*", op.target)
+                return self._first_input() if len(self._inputs) == 1 else Argument(op.target)
             case "module":
-                return layers.call_module(self.scope, op, given)
+                return layers.call_module(self._operators, op, given)
             case "array":
                 return self._read_array(op)
             case "output":
                 if not unknown:
                     self._note_results(args[0])
-                return Size()
+                return Beside()
             case _:
-                return calls.call_function(self.scope, op.target, given)
+                return calls.call_function(self._operators, op.target, given)
+
+    def _first_input(self) -> Value:
+        probes = self.scope.probes
+        if self.scope.tokens:
+            return Known(probes.inputs, kind="input")
+        return Tensor(0, tuple(probes.setting.order))
 
     def _resolve(self, value: Any) -> Any:
         match value:
@@ -159,7 +171,7 @@ class Reader:
         if op.module is not None and not op.module.any():
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
         if all(user.target in ("new_zeros", "zeros_like") for user in self._users[op.name]):
-            return Size()
+            return Beside()
         return ModuleArray(op.target)
 
     def _note_results(self, value: Any) -> None:
@@ -179,12 +191,10 @@ class Reader:
         if isinstance(value, State) and (alone or value.index == -1):
             value = scope.whole(value)
         match value:
-            case Tensor(form="one step" | "rows"):
-                raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
-            case Tensor(at=0):
+            case Known(kind="input") | Tensor(at=0, formula=None):
                 raise RefusedError("expected the output of a layer, received the input")
-            case Tensor():
-                scope.tensor(value)
+            case Tensor(role="plain"):
+                solid = scope.layer_output(value)
             case _ if alone:
                 raise RefusedError(f"expected a tensor as the result, received {describe(value)}")
             case _:
@@ -194,11 +204,14 @@ class Reader:
                 )
         if not any(isinstance(step.layer, nodes.Recurrent) for step in scope.steps.values()):
             raise RefusedError("expected a recurrent layer, received none")
-        if value.form == "squeezed":
+        missing = set("BTF" if scope.is_sequence(solid.at) else "BF") - {*solid.axes}
+        if "" in solid.axes or missing - {"F"} or (missing and scope.features(solid) != 1):
+            raise RefusedError(f"expected a sequence or a vector, received {describe(solid)}")
+        if missing:
             reason = "the spec keeps the last axis, of size 1"
             scope.account.leave("squeeze of the result", reason=reason)
-        self._say_layout(value)
-        self.results.append((name, value))
+        self._say_layout(solid)
+        self.results.append((name, solid))
 
     def arrange(self, shape: Sequence[int]) -> Arranged | None:
         """Return the layers in the order of a spec, or None if the account has a problem.
@@ -206,19 +219,24 @@ class Reader:
         Args:
             shape: the shape of the example, empty if there is none.
         """
-        order, steps = self.scope.order, None
+        order, steps = self._order, None
         if len(shape) == len(order):
             steps = shape[order.index(1)]
         return arrange(self.scope, [(name, value.at) for name, value in self.results], steps)
+
+    @property
+    def _order(self) -> tuple[int, ...]:
+        """The axes of a batch of the network that make the input of the module."""
+        return tuple(map("BTF".index, self.scope.probes.setting.order))
 
     @property
     def layout(self) -> Layout:
         """The layout of the input and the results, once they have been read."""
         scope = self.scope
         return Layout(
-            order=scope.order,
+            order=self._order,
             results=tuple(
-                Result(name, _order_axes(scope.roles(value)), self._is_padded(value))
+                Result(name, _order_axes(value.axes), self._is_padded(value))
                 for name, value in self.results
             ),
             inputs=len(self._inputs),
@@ -231,21 +249,23 @@ class Reader:
 
     def _is_padded(self, value: Tensor) -> bool:
         """Return whether a result has steps of padding."""
-        return value.padded or (self.scope.masks and "steps" in self.scope.roles(value))
+        scope = self.scope
+        return scope.is_padded(value.at) or (scope.masks and scope.is_sequence(value.at))
 
     def _say_layout(self, value: Tensor) -> None:
-        names, scope = ("batch", "steps", "features"), self.scope
-        order = [names[axis] for axis in scope.order]
-        scope.infer_axes("the module takes", order, names[: len(order)])
-        roles = scope.roles(value)
-        if value.form != "vector":
-            scope.infer_axes("the module returns", roles, sorted(roles, key=names.index))
+        scope, names = self.scope, NAMES_OF_AXES
+        order = scope.probes.setting.order
+        usual = [names[axis] for axis in "BTF"[: len(order)]]
+        scope.infer_axes("the module takes", [names[axis] for axis in order], usual)
+        if scope.is_sequence(value.at):
+            own = sorted(value.axes, key="BTF".index)
+            axes, usual = ([names[axis] for axis in each] for each in (value.axes, own))
+            scope.infer_axes("the module returns", axes, usual)
 
 
-def _order_axes(roles: tuple[str, ...]) -> tuple[int, ...]:
+def _order_axes(axes: tuple[str, ...]) -> tuple[int, ...]:
     """Return the order of axes in which the batch is first, then the steps."""
-    names = ("batch", "steps", "features")
-    return tuple(sorted(range(len(roles)), key=lambda axis: names.index(roles[axis])))
+    return tuple(sorted(range(len(axes)), key=lambda axis: "BTF".index(axes[axis])))
 
 
 def _names(value: Any) -> Iterator[str]:

@@ -1,52 +1,53 @@
-"""The values in a traced ``forward``, and the layers so far."""
+"""The layers so far of a traced ``forward``, and the modules that have their arrays."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
+import numpy as np
+
+from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.scope import Scope, restart_with
+from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     ModuleArray,
     Op,
-    Size,
     State,
     States,
-    Tensor,
     describe,
 )
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
+    from rnnspec.importing.graph.formulas import Formula, Piece
+    from rnnspec.importing.graph.layer_graph import Scores
+    from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.imported import Account
-    from rnnspec.importing.torch.values import Function, Lengths
     from rnnspec.slots import Array
 
-_SIZE_ONE = "-"
 
+class ModuleScope(Scope):
+    """The layers so far, and where they come from.
 
-_ROLES = ("batch", "steps", "features")
-
-
-class Scope(LayerGraph):
-    """The layers so far, as a graph, and where they come from.
-
-    ``steps`` has the layers by their places, which begin at 1. ``modules`` are those with arrays,
-    by their paths. ``packed`` says of each recurrent module whether it was given a packed sequence.
-    ``arrays`` has all arrays of the module by their paths. ``padding`` is an embedding with its
-    ``padding_idx``. ``masks`` is true if padded steps are left out by masks, and ``masked`` are the
-    poolings that do so. ``flattened`` has the sizes of flattened sequences by their places. Others
-    are those of ``Layout``, ``lengths`` by its name. ``stand_ins`` are numbers in place of those of
-    arrays in functions of features, by their paths, and ``settled`` has the places of the layers
-    that such functions are.
+    ``tensors`` are all arrays of the module by their paths, and ``modules`` those of its modules
+    with arrays that are layers. ``packed`` says of each recurrent module whether it was given a
+    packed sequence. ``padding`` is an embedding with its ``padding_idx``. ``masks`` is true if
+    padded steps are left out by masks. Others are those of ``Layout``, ``lengths`` by its name.
+    ``stand_ins`` are numbers in place of those of arrays in functions of features, by their paths.
     """
 
-    def __init__(self, account: Account, arrays: dict[str, Any], *, tokens: bool) -> None:
-        super().__init__(account)
-        self.arrays = arrays
-        self.tokens = tokens
-        self.op: Op | None = None
+    cut_steps = "padding='same', or a causal convolution cut by [..., :-PADDING]"
+    other_scores = (
+        "expected scores that are made of the steps that are summed by nn.Linear, an activation "
+        "and nn.Linear(UNITS, 1), or by nn.Linear(FEATURES, 1) alone, received others"
+    )
+
+    def __init__(self, account: Account, probes: Probes, tensors: dict[str, Any]) -> None:
+        super().__init__(account, probes)
+        self.tensors = tensors
         self.modules: dict[str, Any] = {}
         self.packed: dict[str, bool] = {}
         self.casts_to_integers = False
@@ -57,128 +58,83 @@ class Scope(LayerGraph):
         self.batch = 0
         self.padding: tuple[Op, int] | None = None
         self.masks = False
-        self.masked = set[int]()
         self.stand_ins: dict[str, Array] = {}
-        self.settled: dict[Function, int] = {}
-        self._roles: dict[str, str] = {"2": "features"} if tokens else {}
-        self._final: dict[str, int] = {}
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the input is tokens."""
+        return self.probes.setting.tokens
 
     # Axes
 
-    def role(self, axis: str) -> str:
-        """Return what an axis is, empty as long as no layer has told it."""
-        return _SIZE_ONE if axis == _SIZE_ONE else self._roles.get(axis, "")
-
-    def roles(self, value: Tensor) -> tuple[str, ...]:
-        """Return what the axes of a value are."""
-        return tuple(map(self.role, value.axes))
-
     def lay_out(self, value: Tensor, *expected: str, where: str) -> None:
-        """Note what the axes of a value are to a layer; an empty text is any axis.
+        """Check what lies along the axes of a value; an empty text is any axis.
 
         Raises:
-            RefusedError: an earlier layer has it otherwise.
+            RefusedError: something else does.
         """
-        known, agrees = dict(self._roles), len(expected) == len(value.axes)
-        for axis, role in zip(value.axes, expected, strict=False):
-            agrees &= not role or known.setdefault(axis, role) == role
-        others = set("012") - known.keys()
-        if agrees and len(others) == 1:
-            known[others.pop()] = (set(_ROLES) - set(known.values())).pop()
-        if not agrees or len(set(known.values())) < len(known):
-            axes, received = (
-                ", ".join(each or "any" for each in roles)
-                for roles in (expected, self.roles(value))
-            )
-            raise RefusedError(f"{where}: expected ({axes}), received ({received})")
-        self._roles = known
+        names = [NAMES_OF_AXES.get(axis, axis and "-") or "-" for axis in value.axes]
+        alike = [not name or name == own for own, name in zip(names, expected, strict=False)]
+        if len(names) != len(expected) or not all(alike):
+            wanted = ", ".join(name or "any" for name in expected)
+            raise RefusedError(f"{where}: expected ({wanted}), received ({', '.join(names)})")
 
-    def axis(self, value: Tensor, role: str) -> int:
-        """Return the number of an axis of a value.
+    def fit_features(self, at: int, features: int) -> None:
+        """Check the number of features at a place, or note it.
 
         Raises:
-            RefusedError: no layer has told which it is, or there is none.
+            RefusedError: it has another number.
+            RestartError: it is that of the input, which nothing has told before.
         """
-        roles = self.roles(value)
-        if role in roles:
-            return roles.index(role)
-        if "" in roles:
-            raise RefusedError("expected a recurrent layer before it, received none")
-        raise RefusedError(f"expected a tensor with {role}, received {describe(value)}")
+        unknown = self._widths[0] is None
+        super().fit_features(at, features)
+        if unknown and not self.tokens and (width := self._widths[0]) is not None:
+            restart_with(self, "F", width)
 
-    @property
-    def order(self) -> tuple[int, ...]:
-        """The axes of a batch of the network that make the input of the module."""
-        return tuple(_ROLES.index(self._roles[axis]) for axis in ("01" if self.tokens else "012"))
+    # Padding
 
-    def is_steps(self, size: Size, value: Tensor) -> bool:
-        """Return whether a size is the number of steps of a value, or of one with as many."""
-        one = size.of
-        if one is None or size.axis is None or self.role(one.axes[size.axis]) != "steps":
-            return False
-        whole = not (any(one.pad) or one.surplus or any(value.pad) or value.surplus)
-        return whole and self._steps_from(one.at) == self._steps_from(value.at)
-
-    def _steps_from(self, at: int) -> int:
-        """Return the last place on the way to a value at which the number of steps changed."""
-        while at:
-            match self.steps[at].layer:
-                case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                    if not window.keeps_steps:
-                        return at
-                case nodes.Repeat() | nodes.LastSteps():
-                    return at
-                case _:
-                    pass
-            at = self.steps[at].sources[0]
-        return 0
-
-    # Layers
-
-    def add(self, layer: nodes.Layer, *sources: Tensor | int, modules: tuple[str, ...] = ()) -> int:
-        """Add a layer, and return its place."""
-        assert self.op is not None, "layers are made by operations"
-        places = tuple(each.at if isinstance(each, Tensor) else each for each in sources)
-        return self.add_layer(layer, places, self.op, modules)
-
-    def result(self, value: Tensor, at: int, **changes: Any) -> Tensor:
-        """Return the output of a layer in the layout of ``value``."""
-        return replace(
-            value, at=at, **{"backward_first": False, "filler": None, "function": None, **changes}
-        )
-
-    def note_lengths(self, lengths: Lengths) -> None:
-        """Note which argument has the lengths of sequences.
+    def note_lengths(self, name: str) -> None:
+        """Note which argument has the lengths of sequences, empty if they are counted.
 
         Raises:
             RefusedError: it is another one than before, or they were counted.
         """
-        if self.counted and (self.lengths or lengths.argument):
+        if (self.counted and name) or (self.lengths and not name):
             message = "expected all lengths from an argument, or all counted, received both"
             raise RefusedError(f"{message}; a spec has one mask")
-        if self.lengths and lengths.argument not in ("", self.lengths):
+        if self.lengths and name != self.lengths:
             raise RefusedError(
                 f"expected the lengths of the first packing, '{self.lengths}', received "
-                f"'{lengths.argument}'; a spec has one mask"
+                f"'{name}'; a spec has one mask"
             )
-        self.lengths = self.lengths or lengths.argument
+        self.lengths = name
 
     @property
     def has_padding(self) -> bool:
-        """Whether padded steps are left out: by packed sequences, or by masks."""
-        return self.masks or any(self.packed.values())
+        """Whether padded steps are left out: by packed sequences, by masks, or by indices."""
+        recurrent = (at for at, s in self.steps.items() if isinstance(s.layer, nodes.Recurrent))
+        return self.masks or any(self.masked.get(at) for at in recurrent)
+
+    def is_padded(self, at: int) -> bool:
+        """Return whether a place has steps of padding, which a packed sequence left."""
+        waiting, seen = [at], set[int]()
+        while waiting:
+            now = waiting.pop()
+            if not now or now in seen or not self.is_sequence(now):
+                continue
+            seen.add(now)
+            step = self.steps[now]
+            if isinstance(step.layer, nodes.Recurrent) and self.packed.get(step.modules[0]):
+                return True
+            if not isinstance(step.layer, nodes.Repeat):
+                waiting += step.sources
+        return False
 
     def is_same(self, one: str, other: str) -> bool:
         """Return whether two paths lead to the same array of the module."""
-        return one == other or self.arrays.get(one, 0) is self.arrays.get(other, 1)
+        return one == other or self.tensors.get(one, 0) is self.tensors.get(other, 1)
 
-    def fit(self, value: Tensor, features: int) -> None:
-        """Check the number of features of a value, or note it.
-
-        Raises:
-            RefusedError: it has another number.
-        """
-        self.fit_features(value.at, features)
+    # What a value is
 
     def whole(self, value: State | States) -> Tensor:
         """Return final states as one vector.
@@ -202,24 +158,13 @@ class Scope(LayerGraph):
             raise RefusedError(
                 f"expected one final state, such as h[-1], received all {states.number}"
             )
-        return self.final(states)
+        return Tensor(self.final(states.at), ("B", "F"))
 
-    def final(self, states: States) -> Tensor:
-        """Return the final state of a recurrent layer."""
-        if states.module not in self._final:
-            self._final[states.module] = self.add(pooling("last"), states.at)
-        return Tensor(self._final[states.module], "vector", states.axes)
-
-    def tensor(self, value: Any, *, either_order: bool = False, with_pad: bool = False) -> Tensor:
-        """Return a value as a tensor.
-
-        Args:
-            value: the value.
-            either_order: whether the backward direction may come before the forward one.
-            with_pad: whether it may have zeros before and after its steps.
+    def operand(self, value: Any, *, either_order: bool = False) -> Tensor:
+        """Return a value as a tensor, perhaps with a function of its features.
 
         Raises:
-            RefusedError: it is something else.
+            RefusedError: it is something else, or its features are in another order.
         """
         if isinstance(value, State):
             value = self.whole(value)
@@ -227,31 +172,179 @@ class Scope(LayerGraph):
             raise RefusedError(ARRAY_OUTSIDE, "E701")
         if not isinstance(value, Tensor):
             raise RefusedError(f"expected a tensor, received {describe(value)}")
-        return self.check(value, either_order=either_order, with_pad=with_pad)
-
-    @staticmethod
-    def check(value: Tensor, *, either_order: bool = False, with_pad: bool = False) -> Tensor:
-        """Return a tensor that does not differ from what the graph has.
-
-        Raises:
-            RefusedError: it does.
-        """
         if value.backward_first and not either_order:
             raise RefusedError(
                 "uses h[-1] before h[-2], which the spec has only in front of nn.Linear; expected "
                 "torch.cat((h[-2], h[-1]), dim=1)"
             )
-        advice = "padding='same', or a causal convolution cut by [..., :-PADDING]"
-        value.check_steps(advice, with_pad=with_pad)
         return value
 
-    def sequence(self, value: Any, **words: bool) -> Tensor:
+    def as_tensor(self, value: Any) -> Tensor:
+        """Return a value as a tensor that may differ from the output of its layer.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        tensor = self.operand(value, either_order=True)
+        if tensor.role != "plain":
+            raise RefusedError(f"expected a tensor, received {describe(value)}")
+        return tensor
+
+    def layer_output(
+        self, value: Any, *, either_order: bool = False, padded: bool = False
+    ) -> Tensor:
+        """Return a value as the output of a layer, whose features it has, in some order of axes.
+
+        Args:
+            value: the value.
+            either_order: whether the backward direction may come before the forward one.
+            padded: whether it may have more steps, for a window.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        tensor = self.settle(self.operand(value, either_order=either_order), padded=padded)
+        return self.in_place(tensor)
+
+    def sequence(self, value: Any, axes: str = "", **words: bool) -> Tensor:
         """Return a value as a sequence.
 
         Raises:
             RefusedError: it is something else.
         """
-        tensor = self.tensor(value, **words)
-        if tensor.form != "steps":
+        del axes
+        tensor = self.as_steps(self.layer_output(value, **words))
+        if tensor.axis("T") < 0 or len(tensor.axes) != 3:
             raise RefusedError(f"expected a sequence, received {describe(tensor)}")
         return tensor
+
+    def result(self, value: Tensor, at: int, **changes: Any) -> Tensor:
+        """Return the output of a layer in the layout of ``value``."""
+        return replace(Tensor(at, value.axes), **changes)
+
+    # Functions of the features
+
+    def features(self, value: Tensor) -> int:
+        """Return the number of features of a value, that of the probes as long as it is unknown."""
+        if self.width(value.at) is None and not self.tokens and self._leads_to_input(value.at):
+            width: int = self.probes.batches[0].shape[2]
+            return width
+        return super().features(value)
+
+    def _leads_to_input(self, at: int) -> bool:
+        while at and not isinstance(self.steps[at].layer, nodes.Flatten):
+            at = self.steps[at].sources[0]
+        return not at
+
+    def stand_in(self, value: Tensor, path: str) -> Known | None:
+        """Return numbers in place of those of an array of the module along the features, or None.
+
+        What a function is must not depend on what the array holds.
+        """
+        shape = tuple(self.tensors[path].shape)
+        if len(shape) != 1 or not value.axes or value.axes[-1] != "F":
+            return None
+        if self.width(value.at) is None and self._leads_to_input(value.at):
+            self.fit_features(value.at, shape[0])
+        if self.features(value) != shape[0]:
+            return None
+        if path not in self.stand_ins:
+            rng = np.random.default_rng(len(self.stand_ins))
+            self.stand_ins[path] = rng.uniform(0.5, 2.0, shape)
+        return Known((self.stand_ins[path],) * len(self.probes.rows), path)
+
+    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+        """Add the layers that a function of the features is, and return the place of the last.
+
+        Raises:
+            RefusedError: it is no layer; the first operation of it is named.
+        """
+        refused = formula.refused
+        paths = {id(array): path for path, array in self.stand_ins.items()}
+        before, self.op = self.op, formula.origin
+        try:
+            used = {paths[id(part)] for part in formula.constants if id(part) in paths}
+            placed = [
+                paths[id(array)]
+                for _, piece in recognise(formula, width)
+                if isinstance(piece, Norm)
+                for array in (piece.gamma, piece.beta)
+                if id(array) in paths
+            ]
+            # An array of the module is one of a layer, or else its numbers decide what it is.
+            if refused and (formula.is_single or used != set(placed) or len(placed) > len(used)):
+                raise refused
+            return super().place_formula(at, formula, width)
+        except RefusedError:
+            if refused is None:
+                raise
+            raise refused from None
+        finally:
+            self.op = before
+
+    def add_piece(self, at: int, piece: Piece) -> int:
+        """Add what a function of the features is, and return its place.
+
+        Raises:
+            RefusedError: it is no layer of a module.
+        """
+        match piece:
+            case Affine():
+                raise RefusedError("expected a layer, received a scale or an offset of features")
+            case Norm(gamma=gamma, beta=beta):
+                return self._add_norm(at, piece, gamma, beta)
+            case _:
+                return self.add(layer_of(piece), at)
+
+    def _add_norm(self, at: int, piece: Norm, gamma: Array, beta: Array) -> int:
+        paths = {id(array): path for path, array in self.stand_ins.items()}
+        arrays = dict[str, Any]()
+        for key, array, plain in (("gamma", gamma, 1.0), ("beta", beta, 0.0)):
+            if id(array) in paths:
+                arrays[key] = paths[id(array)]
+            elif np.allclose(array, plain, rtol=0, atol=1e-6):
+                arrays[key] = plain
+            else:
+                raise RefusedError("expected a norm, received one with numbers of its own")
+        plain_numbers = (("gamma", 1), ("beta", 0))
+        missing = [
+            f"{key} {plain}" for key, plain in plain_numbers if not isinstance(arrays[key], str)
+        ]
+        if missing:
+            words = " and ".join(missing)
+            where = self.op.where if self.op else ""
+            self.account.infer(f"{words}, which the module lacks and the spec trains", where)
+        self.fit_features(at, len(gamma))
+        return self.add(layer_of(piece), at, arrays=arrays, modules=())
+
+    # Layers
+
+    def add_attention(self, scores: Scores, start: int) -> int:
+        """Add the attention with some scores over the steps at a place, and return its place."""
+        query, hidden = scores.query.modules[0], scores.hidden
+        if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
+            reason = "a softmax is the same without it"
+            self.account.leave(f"{query}.bias", reason=reason)
+        if hidden is None:
+            return self.add(scores.attention(None), start, modules=(query,))
+        if isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
+            self.account.infer(
+                "bias 0, which the module lacks and the spec trains", hidden.modules[0]
+            )
+        units = self.width(scores.query.sources[0])
+        return self.add(scores.attention(units), start, modules=(hidden.modules[0], query))
+
+    def _flat(self, tensor: Tensor) -> Tensor:
+        if self.is_padded(tensor.at):
+            raise RefusedError("expected sequences of equal length, received padding")
+        return super()._flat(tensor)
+
+    def flatten(self, value: Tensor, size: int) -> Tensor:
+        """Return the features of all steps in one vector of a size.
+
+        Raises:
+            RefusedError: they have another size.
+        """
+        flat = self._flat(replace(self.layer_output(value), axes=("B", "TF")))
+        self.fit_features(flat.at, size)
+        return flat

@@ -5,82 +5,51 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rnnspec.errors import listed
-from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.torch import layers
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.scope import Sequences
+from rnnspec.importing.graph.values import NAMES_OF_AXES, Argument, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
+    LENGTHS,
     NO_STATES,
-    Half,
-    Halves,
-    Lengths,
+    Beside,
     ModuleArray,
     Packed,
     Several,
-    Size,
     State,
     States,
-    Tensor,
-    TokenMask,
-    Weights,
     Zeros,
     describe,
+    is_size,
 )
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.importing.torch.scope import Scope
+    from collections.abc import Callable
+
+    from rnnspec.importing.torch.operators import Operators
+    from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Value
     from rnnspec.words import Merge
 
 
-def same(scope: Scope, x: Any, *_: Any, **__: Any) -> Value:
+def same(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
-    kept = Lengths | TokenMask | Zeros | Size | States | State | Packed | Weights | ModuleArray
-    if isinstance(x, kept):
-        return x
-    return scope.tensor(x, either_order=True)
+    kept = Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray
+    return x if isinstance(x, kept) else _movable(m.scope, x, either_order=True)
 
 
-def transpose(scope: Scope, x: Any, dim0: Any, dim1: Any) -> Value:
-    """Exchange two axes."""
-    if isinstance(x, ModuleArray):
-        return replace(x, turned=not x.turned)
-    rank = 3 if isinstance(x, States) else len(_axes(scope, x))
-    order = list(range(rank))
-    one, two = axis_number(dim0, rank), axis_number(dim1, rank)
-    order[one], order[two] = two, one
-    return _in_order(scope, x, tuple(order))
+def _movable(scope: ModuleScope, x: Any, *, either_order: bool = False) -> Tensor:
+    """Return a tensor whose axes may move, which has the steps of its layer, and perhaps more.
 
-
-def permute(scope: Scope, x: Any, *dims: Any) -> Value:
-    """Give the axes another order."""
-    order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
-    rank = 3 if isinstance(x, States) else len(_axes(scope, x))
-    numbers = tuple(axis_number(each, rank) for each in order)
-    if sorted(numbers) != list(range(rank)):
-        raise RefusedError(f"expected an order of {rank} axes, received {order}", "E703")
-    return _in_order(scope, x, numbers)
-
-
-def turn(scope: Scope, x: Any) -> Value:
-    """Exchange the steps and the batch of tokens."""
-    return transpose(scope, x, 0, 1)
-
-
-def _axes(scope: Scope, x: Any) -> str:
-    """Return the axes of a value."""
-    return x.axes if isinstance(x, Weights) else scope.tensor(x, with_pad=True).axes
-
-
-def _in_order(scope: Scope, x: Any, order: tuple[int, ...]) -> Value:
-    if isinstance(x, States):
-        if order not in ((0, 1, 2), (1, 0, 2)):
-            raise RefusedError("expected an exchange of layers and batch, received other axes")
-        return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
-    value = x if isinstance(x, Weights) else scope.tensor(x, with_pad=True)
-    if isinstance(value, Tensor) and value.form == "vector" and order != (0, 1):
-        raise RefusedError(f"expected a sequence, received {describe(value)}")
-    return replace(value, axes="".join(value.axes[each] for each in order))
+    Raises:
+        RefusedError: it is something else.
+    """
+    value = scope.operand(x, either_order=either_order)
+    value.check_steps(scope.cut_steps, with_pad=True)
+    return value
 
 
 def axis_number(dim: Any, rank: int) -> int:
@@ -91,123 +60,216 @@ def axis_number(dim: Any, rank: int) -> int:
     return dim % rank
 
 
-def squeeze(scope: Scope, x: Any, dim: Any = None) -> Value:
+def _rank(m: Operators, x: Any) -> int:
+    match x:
+        case States():
+            return 3
+        case Known(samples=[array, *_]):
+            return array.ndim
+        case Argument():
+            return 1
+        case _:
+            return len(m.scope.operand(x, either_order=True).axes)
+
+
+def transpose(m: Operators, x: Any, dim0: Any, dim1: Any) -> Value:
+    """Exchange two axes."""
+    if isinstance(x, ModuleArray):
+        return replace(x, turned=not x.turned)
+    order = list(range(_rank(m, x)))
+    one, two = axis_number(dim0, len(order)), axis_number(dim1, len(order))
+    order[one], order[two] = two, one
+    return _in_order(m, x, tuple(order))
+
+
+def permute(m: Operators, x: Any, *dims: Any) -> Value:
+    """Give the axes another order."""
+    order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
+    rank = _rank(m, x)
+    numbers = tuple(axis_number(each, rank) for each in order)
+    if sorted(numbers) != list(range(rank)):
+        raise RefusedError(f"expected an order of {rank} axes, received {order}", "E703")
+    return _in_order(m, x, numbers)
+
+
+def turn(m: Operators, x: Any) -> Value:
+    """Exchange the steps and the batch of tokens."""
+    return transpose(m, x, 0, 1)
+
+
+def _in_order(m: Operators, x: Any, order: tuple[int, ...]) -> Value:
+    if isinstance(x, States):
+        if order not in ((0, 1, 2), (1, 0, 2)):
+            raise RefusedError("expected an exchange of layers and batch, received other axes")
+        return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
+    value = x if isinstance(x, Known) else _movable(m.scope, x)
+    moved: Value = m.run("Transpose", value, perm=order)
+    return moved
+
+
+def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
     """Remove the axis of a single final state, of a single step, or of a single unit."""
     if isinstance(x, States) and dim in (None, int(x.swapped)):
-        return scope.whole(x)
-    axes = _axes(scope, x)
-    at = next((i for i, axis in enumerate(axes) if axis == "-"), -1)
-    if at >= 0 and (dim is None or axis_number(dim, len(axes)) == at):
-        rest = axes[:at] + axes[at + 1 :]
-        if isinstance(x, Weights):
-            return replace(x, axes=rest)
-        return replace(scope.tensor(x), form="vector", axes=rest)
-    value = scope.tensor(x)
-    features = scope.axis(value, "features")
-    if (dim is not None and axis_number(dim, len(axes)) != features) or scope.width(value.at) != 1:
-        raise RefusedError(f"squeeze({'' if dim is None else dim}): expected a last axis of size 1")
-    return replace(value, form="squeezed", axes=axes[:features] + axes[features + 1 :])
+        return m.scope.whole(x)
+    value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
+    axes: tuple[int, ...] | None = None
+    if dim is not None:
+        axes = (axis_number(dim, _rank(m, value)),)
+    if axes is None and isinstance(value, Tensor) and "" not in value.axes:
+        axes = (value.axis("F"),) if m.scope.features(value) == 1 else None
+    if axes is None:
+        axes = tuple(
+            i for i in range(_rank(m, value)) if isinstance(value, Tensor) and not value.axes[i]
+        )
+    try:
+        squeezed: Value = m.run("Squeeze", value, axes=axes)
+    except RefusedError:
+        squeezed = value
+    if squeezed is value or not axes:
+        shown = "" if dim is None else dim
+        raise RefusedError(f"squeeze({shown}): expected a last axis of size 1")
+    return squeezed
 
 
-def unsqueeze(scope: Scope, x: Any, dim: Any) -> Value:
+def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
     """Give a value an axis of size 1."""
-    if isinstance(x, Weights | TokenMask | Lengths):
-        at = axis_number(dim, len(x.axes) + 1)
-        return replace(x, axes=f"{x.axes[:at]}-{x.axes[at:]}")
-    value = scope.tensor(x)
-    if value.form != "vector" or dim not in (1, -2):
-        raise RefusedError(f"unsqueeze({dim}): expected unsqueeze(1) of a vector, to repeat it")
-    return replace(value, form="one step", axes=f"{value.axes[0]}-{value.axes[1]}")
+    value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
+    added: Value = m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
+    return added
 
 
-def repeat(scope: Scope, x: Any, *sizes: Any) -> Value:
-    """Repeat a vector as steps."""
-    value = scope.tensor(x)
-    match sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes:
-        case (1 | -1 | Size(), int(steps), 1 | -1 | Size()) if value.form == "one step":
-            at = scope.add(nodes.Repeat(name="repeat", input=(), steps=steps), value)
-            (missing,) = set("012") - set(value.axes)
-            axes = value.axes.replace("-", missing)
-            return scope.result(value, at, form="steps", axes=axes, padded=False)
-        case _:
-            raise RefusedError(
-                "expected a vector repeated as steps: unsqueeze(1).repeat(1, STEPS, 1)"
-            )
+def repeat(op: str) -> Callable[..., Value]:
+    """Return a function that repeats a vector as steps."""
+
+    def run(m: Operators, x: Any, *sizes: Any) -> Value:
+        value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
+        several = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
+        try:
+            # As many as there are.
+            target = join_sizes(m, [1 if size == -1 else size for size in several])
+            repeated: Value = m.run(op, value, target)
+        except RefusedError:
+            message = "expected a vector repeated as steps: unsqueeze(1).repeat(1, STEPS, 1)"
+            raise RefusedError(message) from None
+        return repeated
+
+    return run
 
 
-def flatten(scope: Scope, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
+def join_sizes(m: Operators, sizes: Any) -> Known:
+    """Return sizes, some of which are plain numbers, as the numbers of a shape."""
+    if not all(isinstance(size, int | Known) for size in sizes):
+        raise RefusedError("expected sizes, received others", "E703")
+    parts = [m.run("Reshape", m.numbers(size), [-1]) for size in sizes]
+    shape: Known = m.run("Concat", *parts, axis=0)
+    return shape
+
+
+def flatten(m: Operators, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
     """Join the final states of both directions, or all steps."""
-    return reshape(scope, x, Size(), -1 if (start_dim, end_dim) in ((1, -1), (1, 2)) else 0)
+    joins = (start_dim, end_dim) in ((1, -1), (1, 2))
+    return reshape(m, x, 0, -1 if joins else 0)
 
 
-def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
-    """Join the final states of both directions, or all steps; refuse other changes of shape."""
+_OTHER_SHAPE = "expected no change of shapes, received one; the language has none"
+
+
+def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
+    """Join the final states of both directions, or all steps; or group axes otherwise."""
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
-    if isinstance(x, Lengths) and sizes == (-1, 1) and len(x.axes) == 1:
-        return replace(x, axes=f"{x.axes}-")
-    if isinstance(x, States):
-        if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
-            states = (State(x, -2), State(x, -1))[-x.directions :]
-            return both(scope, states, "concat")
-        if x.number == 1 and sizes == (-1, scope.width(x.at)):
-            return scope.whole(x)
-    if isinstance(x, Tensor) and (result := _reshape_tensor(scope, x, sizes)) is not None:
-        return result
-    raise RefusedError("expected no change of shapes, received one; the language has none", "E701")
-
-
-def _reshape_tensor(scope: Scope, x: Tensor, sizes: tuple[Any, ...]) -> Value | None:
-    """Return a tensor in another shape that the language can say, or None."""
-    features = scope.width(x.at)
-    if len(sizes) == len(x.axes) and any(map(_is_of_other, sizes, x.axes)):
-        return None
-    match sizes:
-        case (Size() | -1, Size(of=Tensor()) | -1) if x.form == "one step":
-            axes = x.axes.replace("-", "")
-            others = any(map(_is_of_other, sizes, axes))
-            return None if others else replace(x, form="vector", axes=axes)
-        case (Size() | -1, Size() | int()) if (
-            x.form == "steps"
-            and scope.roles(x)[-1] == "features"
-            and (isinstance(sizes[1], Size) or sizes[1] == features)
-        ):
-            return replace(x, form="rows")
-        case (Size() | -1, Size() | -1, Size() | int()) if x.form == "rows":
-            known = isinstance(sizes[2], Size) or sizes[2] in (-1, features)
-            return replace(x, form="steps") if known else None
-        case (Size(), -1) if x.form != "squeezed":
-            return layers.flatten(scope, x)
-        case (Size() | -1, int(size)) if size > 0 and x.form != "squeezed":
-            return layers.flatten(scope, x, size)
-        case (Size(), Size(), -1 | Size()) if x.form == "steps":
-            return x
-        case (Size(), Size(), 2, _) if x.form == "steps" and has_directions(scope, x):
-            return Halves(x) if scope.axis(x, "features") == len(x.axes) - 1 else None
+    match x:
+        case States():
+            if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
+                states = (State(x, -2), State(x, -1))[-x.directions :]
+                return both(m.scope, states, "concat")
+            if x.number == 1 and sizes == (-1, m.scope.width(x.at)):
+                return m.scope.whole(x)
+            raise RefusedError(_OTHER_SHAPE, "E701")
+        case Tensor():
+            return _reshape_tensor(m, x, sizes)
+        case Known() | Argument():
+            reshaped: Value = m.run("Reshape", x, join_sizes(m, sizes))
+            return reshaped
         case _:
-            return None
+            raise RefusedError(_OTHER_SHAPE, "E701")
 
 
-def _is_of_other(size: Any, axis: str) -> bool:
-    """Return whether a size is known as that of another axis."""
-    return (
-        isinstance(size, Size)
-        and size.of is not None
-        and (size.axis is None or size.of.axes[size.axis] != axis)
-    )
+def _as_number(size: Any) -> Any:
+    """Return a size that is the same for every input as a plain number."""
+    constant = size.constant if isinstance(size, Known) else None
+    return size if constant is None or constant.ndim else int(constant)
+
+
+def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
+    scope = m.scope
+    value = _movable(scope, x)
+    sizes = tuple(_as_number(size) for size in sizes)
+    rows = len(sizes) == 2 and value.axes[-1:] == ("F",) and sizes[1] == scope.features(value)
+    if len(sizes) == 2 and not rows and sorted(value.axes) == ["B", "F", "T"]:
+        if value.axes != ("B", "T", "F") and not is_size(sizes[1]):
+            axes = " before ".join(NAMES_OF_AXES[axis] for axis in value.axes)
+            message = f"expected the batch before the steps before the features, received {axes}"
+            raise RefusedError(f"{message}; the language flattens step after step")
+        if type(sizes[1]) is int and sizes[1] > 0:
+            return scope.flatten(value, sizes[1])
+    try:
+        result: Tensor = m.run("Reshape", value, join_sizes(m, sizes))
+    except (RefusedError, RestartError):
+        raise RefusedError(_OTHER_SHAPE, "E701") from None
+    if any("TF" in axis for axis in result.axes):
+        return scope.layer_output(result)
+    return result
 
 
 _ALL = slice(None)
 
 
-def item(scope: Scope, x: Any, index: Any) -> Value:
+def select(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+    """Return one element of an axis."""
+    return item(m, x, (_ALL,) * axis_number(dim, _rank(m, x)) + (index,))
+
+
+def narrow(m: Operators, x: Any, dim: Any, start: Any, length: Any) -> Value:
+    """Return a number of elements of an axis."""
+    if type(start) is not int or type(length) is not int:
+        raise RefusedError("expected numbers as start and length, received others", "E703")
+    part = slice(start or None, start + length or None)
+    return item(m, x, (_ALL,) * axis_number(dim, _rank(m, x)) + (part,))
+
+
+def split(m: Operators, x: Any, sizes: Any, dim: Any = 0) -> Value:
+    """Return parts of an axis."""
+    value = _movable(m.scope, x)
+    axis = axis_number(dim, len(value.axes))
+    whole = m.scope.shape(value)[0][axis]
+    if type(sizes) is int and sizes > 0:
+        sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
+    if not isinstance(sizes, tuple) or any(type(size) is not int for size in sizes):
+        raise RefusedError("expected sizes that are numbers, received others", "E703")
+    return Several(tuple(m.several("Split", value, list(sizes), outputs=len(sizes), axis=axis)))
+
+
+def gather(m: Operators, x: Any, dim: Any, index: Any) -> Value:
+    """Return the steps at an index for each element."""
+    value = _movable(m.scope, x)
+    axis = axis_number(dim, len(value.axes))
+    taken: Tensor = m.run("GatherElements", value, index, axis=axis)
+    return m.scope.layer_output(taken) if taken.axis("T") < 0 else taken
+
+
+def expand_as(m: Operators, x: Any, other: Any) -> Value:
+    """Repeat a value in the shape of another one."""
+    expanded: Value = m.run("Expand", m.numbers(x), m.run("Shape", other))
+    return expanded
+
+
+def item(m: Operators, x: Any, index: Any) -> Value:
     """Return ``x[index]``.
 
     Raises:
-        RefusedError: the language has no word for this part.
+        RefusedError: rnnspec does not support this part.
     """
     match x:
-        case TokenMask() | Lengths() if (axes := _with_new_axes(x.axes, index)) is not None:
-            return replace(x, axes=axes)
         case Several(items):
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
@@ -215,33 +277,20 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
             return value
         case States():
             return _state(x, index)
-        case Size(of=Tensor() as value, axis=None) if type(index) is int:
-            return Size(value, axis_number(index, len(value.axes)))
-        case Size():
-            return Size()
-        case Lengths(argument=name) if name:
+        case Beside():
+            return Beside()
+        case Argument(name=name) if None not in _parts(index, 1):
+            raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
+        case Known(name=name) if name.startswith(LENGTHS) and type(index) is int:
+            name = name.removeprefix(LENGTHS)
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Tensor():
-            return _part(scope, x, index)
+            return _part(m, x, index)
+        case Known() | Argument():
+            part: Value = _take(m, x, _parts(index, _rank(m, x)))
+            return part
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
-
-
-def _with_new_axes(axes: str, index: Any) -> str | None:
-    """Return axes with those of size 1 that an index adds, or None if it takes a part."""
-    parts = index if isinstance(index, tuple) else (index,)
-    added, rest = "", axes
-    for at, part in enumerate(parts):
-        if part is None:
-            added += "-"
-        elif part is ...:
-            kept = len(rest) - sum(each is not None for each in parts[at + 1 :])
-            added, rest = added + rest[:kept], rest[kept:]
-        elif part == _ALL and rest:
-            added, rest = added + rest[0], rest[1:]
-        else:
-            return None
-    return added + rest
 
 
 def _state(states: States, index: Any) -> Value:
@@ -254,63 +303,92 @@ def _state(states: States, index: Any) -> Value:
     return state
 
 
-def _part(scope: Scope, x: Tensor, index: Any) -> Value:
+def _parts(index: Any, rank: int) -> list[Any]:
+    """Return an index for each axis, and None for each axis that is added."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if any(part is ... for part in parts):
+        at = next(i for i, part in enumerate(parts) if part is ...)
+        taken = sum(part is not None for part in parts) - 1
+        parts[at : at + 1] = [_ALL] * (rank - taken)
+    return parts + [_ALL] * (rank - sum(part is not None for part in parts))
+
+
+def _take(m: Operators, x: Any, parts: list[Any]) -> Any:
+    """Return parts of the axes of a value, with those of size 1 that are added."""
+    axis, value = 0, m.numbers(x)
+    for part in parts:
+        match part:
+            case None:
+                value = m.run("Unsqueeze", value, axes=(axis,))
+            case slice(start=None, stop=None, step=None):
+                pass
+            case slice(start=start, stop=stop, step=stride):
+                last = np.iinfo(np.int64).max
+                ends = [0 if start is None else start, last if stop is None else stop]
+                starts, stops = (m.run("Reshape", m.numbers(end), [1]) for end in ends)
+                strides = [1 if stride is None else stride]
+                value = m.run("Slice", value, starts, stops, [axis], strides)
+            case int() | Known():
+                value = m.run("Gather", value, m.numbers(part), axis=axis)
+                axis -= m.numbers(part).samples[0].ndim == 0
+            case _:
+                raise RefusedError(f"expected a number or a slice, received {describe(part)}")
+        axis += 1
+    return value
+
+
+def _part(m: Operators, x: Tensor, index: Any) -> Value:
     """Return the last step or steps, or cut off those that a causal convolution does not have."""
+    scope = m.scope
     if isinstance(index, str):
         raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
-    if x.form not in ("steps", "one step"):
-        raise RefusedError(f"expected a step of a sequence, received a part of {describe(x)}")
     parts = _parts(index, len(x.axes))
-    if all(part == _ALL for part in parts):
-        return x
-    if x.form == "one step":
-        if parts.pop(x.axes.index("-")) not in (0, -1) or any(part != _ALL for part in parts):
-            raise RefusedError("expected the only step of a sequence, received another part")
-        return replace(scope.tensor(x), form="vector", axes=x.axes.replace("-", ""))
-    steps = scope.axis(x, "steps") if "" not in scope.roles(x) else 1
-    if (half := _half(scope, x, parts, steps)) is not None:
-        return half
-    if len(parts) != len(x.axes) or any(
-        part != _ALL for at, part in enumerate(parts) if at != steps
-    ):
-        raise RefusedError(_other_part(index, steps))
-    match parts[steps]:
-        case slice(start=None, stop=int(stop), step=None | 1) if x.surplus and stop == -x.surplus:
-            return replace(x, surplus=0)
-        case slice(start=None, stop=Size(), step=None | 1) if x.surplus:
-            raise RefusedError(f"expected [..., :-{x.surplus}], received a size of a tensor")
-        case -1:
-            return _last_step(scope, scope.tensor(x), steps)
-        case slice(start=int(start), stop=None, step=None | 1) if start < 0:
-            return _last_steps(scope, scope.tensor(x), -start)
+    steps = x.axis("T")
+    own = [part for part in parts if part is not None]
+    match own[:2]:
+        case [Known() as one, Known() as two]:
+            # Of each sequence, a step of its own.
+            pairs = [m.run("Unsqueeze", each, axes=(-1,)) for each in (one, two)]
+            places = m.run("Concat", *pairs, axis=-1)
+            return scope.layer_output(m.run("GatherND", _movable(scope, x), places))
         case _:
-            raise RefusedError(_other_part(index, steps))
+            pass
+    if steps < 0 and not x.axes.count(""):
+        if all(part == _ALL for part in own):
+            return _take_part(m, x, parts, "")
+        raise RefusedError(f"expected a step of a sequence, received a part of {describe(x)}")
+    match own[steps] if steps >= 0 and len(own) == len(x.axes) else None:
+        case slice(start=None, stop=Known(), step=None | 1) if x.surplus:
+            raise RefusedError(f"expected [..., :-{x.surplus}], received a size of a tensor")
+        case slice(start=int(start), stop=None, step=None | 1) if start < 0 and all(
+            part == _ALL for i, part in enumerate(own) if i != steps
+        ):
+            return _last_steps(scope, _movable(scope, x), -start)
+        case _:
+            pass
+    if steps < 0:
+        message = "expected the only step of a sequence, received another part"
+        return _take_part(m, x, parts, message)
+    result = _take_part(m, x, parts, _other_part(index, steps))
+    if result.steps is None or result.axis("T") >= 0:
+        return result
+    if scope.is_padded(x.at):
+        raise RefusedError(
+            "reads the last step, which is padding in a shorter sequence; expected the final "
+            "state, h[-1] or torch.cat((h[-2], h[-1]), dim=1)"
+        )
+    ends = ("last", "first") if result.half is not None else ("last",)
+    if not any(scope.is_at(result, end) for end in ends):
+        raise RefusedError(_other_part(index, steps))
+    return result if result.half is not None else scope.layer_output(result)
 
 
-def _parts(index: Any, rank: int) -> list[Any]:
-    """Return an index for each axis."""
-    parts = list(index) if isinstance(index, tuple) else [index]
-    if ... in parts:
-        at = parts.index(...)
-        parts[at : at + 1] = [_ALL] * (rank - len(parts) + 1)
-    return parts + [_ALL] * (rank - len(parts))
-
-
-def _half(scope: Scope, x: Tensor, parts: list[Any], steps: int) -> Half | None:
-    """Return the part of a sequence that has the features of one direction, or None."""
-    features = len(x.axes) - 1
-    if not has_directions(scope, x) or scope.axis(x, "features") != features or x.padded:
-        return None
-    units = (scope.width(x.at) or 0) // 2
-    found = (parts[features], parts[steps])
-    directions = {
-        0: (slice(None, units), slice(0, units), slice(None, -units)),
-        1: (slice(units, None), slice(-units, None), slice(units, 2 * units)),
-    }
-    for index, slices in directions.items():
-        if found[0] in slices and found[1] in (_ALL, 0, -1):
-            return Half(x, index, None if found[1] == _ALL else found[1])
-    return None
+def _take_part(m: Operators, x: Tensor, parts: list[Any], message: str) -> Tensor:
+    try:
+        part: Tensor = _take(m, x, parts)
+    except RefusedError as error:
+        raise RefusedError(message or error.message) from None
+    return part
 
 
 def _other_part(index: Any, steps: int) -> str:
@@ -321,22 +399,14 @@ def _other_part(index: Any, steps: int) -> str:
     )
 
 
-def _last_step(scope: Scope, value: Tensor, steps: int) -> Value:
-    if value.padded:
-        raise RefusedError(
-            "reads the last step, which is padding in a shorter sequence; expected the final "
-            "state, h[-1] or torch.cat((h[-2], h[-1]), dim=1)"
-        )
-    axes = value.axes[:steps] + value.axes[steps + 1 :]
-    at = scope.add(pooling("last_step"), value)
-    return scope.result(value, at, form="vector", axes=axes)
-
-
-def _last_steps(scope: Scope, value: Tensor, count: int) -> Value:
-    if value.padded:
+def _last_steps(scope: ModuleScope, x: Tensor, count: int) -> Tensor:
+    value = scope.layer_output(x)
+    if scope.is_padded(value.at):
         raise RefusedError("reads the last steps, which are padding in a shorter sequence")
+    real = tuple(each[:, -count:] for each in scope.sequences(value.at).real)
     layer = nodes.LastSteps(name="last_steps", input=(), count=count)
-    return scope.result(value, scope.add(layer, value))
+    sequences = Sequences((count,) * len(real), real)
+    return scope.result(value, scope.add(layer, value.at, sequences=sequences))
 
 
 def _leading(index: Any, number: int) -> Any:
@@ -357,7 +427,7 @@ def _state_in_words(index: Any) -> str:
     return "..." if index is ... else f"{index}" if isinstance(index, int) else describe(index)
 
 
-def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
+def both(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
     """Return the final states of both directions of the top layer, merged.
 
     Raises:
@@ -386,7 +456,13 @@ def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
     return replace(value, backward_first=merge == "concat" and indices == (-1, -2))
 
 
-def has_directions(scope: Scope, value: Tensor) -> bool:
-    """Return whether a value has the features of both directions of a layer, side by side."""
-    layer = scope.steps[value.at].layer if value.at else None
-    return isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
+def chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> Value:
+    """Return the features of each direction."""
+    try:
+        value = _movable(m.scope, x)
+        axis = axis_number(dim, len(value.axes))
+        parts = m.several("Split", value, outputs=chunks, axis=axis)
+    except RefusedError:
+        message = "expected the features of both directions, chunk(2, -1)"
+        raise RefusedError(message) from None
+    return Several(tuple(parts))

@@ -1,15 +1,17 @@
-"""The values in a traced ``forward``: tensors, by the layers that give them, and other things."""
+"""The operations of a traced ``forward``, and its values beside tensors and numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.values import LayerOutput
+import numpy as np
+
+from rnnspec.importing.graph import values as graph_values
+from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
 
 if TYPE_CHECKING:
-    from rnnspec.importing.graph.formulas import Formula
-    from rnnspec.importing.graph.layer_graph import Place, RefusedError
+    from rnnspec.importing.graph.layer_graph import Place
 
 
 NO_STATES = (
@@ -23,14 +25,11 @@ ARRAY_OUTSIDE = (
 )
 
 
-Form = Literal["steps", "vector", "one step", "squeezed", "rows"]
-"""Tokens or features at all steps, one vector, a vector with an axis for a single step, a result
-without its last axis of size 1, or the features of all steps of all sequences, one below another.
-"""
-
-
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Attributes of a module with functions that are called before or after it."""
+
+LENGTHS = "lengths of "
+"""What the name of numbers begins with that follow from an argument of lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,78 +68,6 @@ class Op:
         return self.target if self.kind in ("module", "array", "call") else self.name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Function:
-    """A function of the features of the layer at ``at``, whose last operation is ``op``.
-
-    ``refused`` is why its first operation that is no layer cannot be taken over by itself; it is
-    None if the function is the output of a layer.
-    """
-
-    at: int
-    formula: Formula
-    op: Op
-    refused: RefusedError | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor(LayerOutput):
-    """The output of a layer.
-
-    If it has a ``function``, it is that of the features of an earlier layer as well, or only that.
-
-    ``axes`` has a character for each axis: that of the axis of the input that it comes from, 0, 1
-    or 2, or ``-`` for an axis of size 1. ``padded`` is true if it has steps of padding, which a
-    packed sequence left. ``backward_first`` is true if the features of the backward direction come
-    before those of the forward one, which the graph has the other way round.
-    """
-
-    form: Form
-    axes: str
-    padded: bool = False
-    backward_first: bool = False
-    function: Function | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Half:
-    """The features of one direction of a bidirectional layer, the forward one if ``index`` is 0.
-
-    ``step`` is 0 for those of the first step, -1 for those of the last, and None for all steps.
-    """
-
-    sequence: Tensor
-    index: int
-    step: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Halves:
-    """The features of both directions along an axis of their own, before that of the features."""
-
-    sequence: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The weights of an attention: a softmax over the steps of the scores at ``at``.
-
-    They are 0 at padding if they are ``masked``.
-    """
-
-    at: int
-    axes: str
-    masked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """The steps of a sequence multiplied by weights."""
-
-    weights: Weights
-    steps: Tensor
-
-
 @dataclass(frozen=True, slots=True)
 class ModuleArray:
     """An array of the module that is outside of a layer, or that a function takes of one."""
@@ -168,7 +95,6 @@ class States:
     at: int
     number: int
     directions: int
-    axes: str
     is_cell: bool = False
     swapped: bool = False
 
@@ -192,73 +118,28 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """The number of real steps of each sequence: an input, counted, or of ``pad_packed_sequence``.
-
-    ``argument`` is the name of the input. ``counted`` is the axis along which the tokens that are
-    no padding were counted. ``axes`` has the other axis, or ``*`` for the batch, and ``-`` for axes
-    of size 1. If they are ``at_least_one``, so is that of a sequence of padding alone.
-    """
-
-    axes: str
-    argument: str = ""
-    counted: str = ""
-    at_least_one: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TokenMask:
-    """Which tokens of the input are not 0, or which are if it is ``negated``.
-
-    It has the axes of the input, and ``-`` for axes of size 1.
-    """
-
-    axes: str
-    negated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Zeros:
     """A tensor of zeros, for a batch of a fixed size if ``batch`` is not 0."""
 
     batch: int = 0
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Size:
-    """A size, a device, a dtype: something beside the values of tensors.
-
-    ``of`` is the tensor whose size it is, along the axis of this number; without one, it is all of
-    its sizes.
-    """
-
-    of: Tensor | None = None
-    axis: int | None = None
-
-    def __repr__(self) -> str:
-        return "a size"
-
-
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """The result of an operation that was refused."""
+class Beside:
+    """A device, a dtype, places of a maximum: something beside the values of tensors."""
 
 
 Value = (
     Tensor
+    | Known
+    | Argument
     | Packed
     | States
     | State
     | Several
-    | Half
-    | Halves
-    | Weights
-    | Weighted
     | ModuleArray
-    | Lengths
-    | TokenMask
     | Zeros
-    | Size
+    | Beside
     | Unknown
 )
 
@@ -302,47 +183,66 @@ Given = tuple[tuple[Any, ...], dict[str, Any]] | None
 """The arguments of a call, None if the operations that give them were refused."""
 
 
-_FORMS = {
-    "vector": "a vector",
-    "one step": "a sequence of one step",
-    "squeezed": "a result without its last axis",
-    "rows": "the steps of all sequences as one batch; expected view(batch, steps, features)",
-}
-
-
 _NAMES = {
     "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
     "Zeros": "zeros",
-    "Size": "a size",
+    "Beside": "a size",
     "States": "all final states",
     "Unknown": "an unknown value",
-    "Half": "the features of one direction",
-    "Halves": "the features of both directions, each by itself",
-    "Weights": "the weights of an attention",
-    "Weighted": "steps multiplied by weights; expected their sum over the steps",
     "ModuleArray": "an array of the module outside of a layer",
-    "TokenMask": "which tokens are not 0",
 }
+
+
+def is_size(value: Any) -> bool:
+    """Return whether a value is a size, or another number that follows from sizes."""
+    return isinstance(value, Beside) or (
+        isinstance(value, Known)
+        and value.kind == "derived"
+        and not value.name
+        and value.samples[0].ndim == 0
+    )
 
 
 def describe(value: Any) -> str:
     """Return what a value is, for messages."""
     match value:
-        case Lengths(argument=name) if name:
+        case Argument(name=name):
             return f"the argument '{name}' of forward"
-        case Lengths():
-            return "lengths"
+        case Known(name=name) if name.startswith(LENGTHS):
+            return f"the argument '{name.removeprefix(LENGTHS)}' of forward"
+        case Known(kind="derived", samples=[array, *_]):
+            if array.ndim == 0:
+                return "a size"
+            is_mask = array.ndim > 1 and bool(np.isin(array, (0, 1)).all())
+            return "which tokens are not 0" if is_mask else "lengths"
+        case Known():
+            return "a sequence"
         case State():
             return f"{value}"
         case States(is_cell=True):
             return "all cell states"
-        case Tensor(form="steps"):
-            return "a sequence"
-        case Tensor(form=form):
-            return _FORMS[form]
+        case Tensor(role="plain", half=None):
+            return _describe_tensor(value)
+        case Tensor(role="plain"):
+            return "the features of one direction"
+        case Tensor():
+            return graph_values.describe(value)
         case None | bool() | int() | float() | str():
             return f"{value!r}"
         case _:
             kind = type(value).__name__
             return _NAMES.get(kind, f"a {kind}")
+
+
+def _describe_tensor(value: Tensor) -> str:
+    letters = "".join(value.axes)
+    if any(axis in ("BT", "TB") for axis in value.axes):
+        return "the steps of all sequences as one batch; expected view(batch, steps, features)"
+    if "D" in letters:
+        return "the features of both directions, each by itself"
+    if "F" not in letters:
+        return "a result without its last axis"
+    if "T" in letters:
+        return "a sequence"
+    return "a sequence of one step" if "" in value.axes else "a vector"

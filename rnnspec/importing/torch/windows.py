@@ -1,57 +1,52 @@
-"""Convolutions and pools of PyTorch, whose windows and paddings become those of the language."""
+"""Convolutions and pools of PyTorch, and the steps that are added for them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.graph.layer_graph import RefusedError, pooling
-from rnnspec.importing.graph.windows import fit_convolution, fit_window
-from rnnspec.importing.torch.values import Size, Tensor, describe
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.layers import pool_steps as graph_pool_steps
+from rnnspec.importing.graph.values import Known, Tensor
+from rnnspec.importing.graph.windows import convolve, pad_axes
+from rnnspec.importing.torch.values import (
+    describe,
+    is_size,
+)
 from rnnspec.importing.unplaced import conv
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.importing.torch.scope import Scope
+    from rnnspec.importing.torch.operators import Operators
+    from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Op
-    from rnnspec.words import WindowPadding, WindowStatistic
+    from rnnspec.words import Statistic, WindowStatistic
 
 
-def convolution(scope: Scope, op: Op, value: Tensor) -> Tensor:
+def convolution(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     """Return the output of ``nn.Conv1d``.
 
     Raises:
-        RefusedError: the language lacks its padding.
+        RefusedError: rnnspec does not support its padding.
     """
     module = op.module
-    value = scope.sequence(value, with_pad=True)
+    value = scope.sequence(x, padded=True)
     scope.lay_out(value, "batch", "features", "steps", where="a convolution")
-    scope.fit(value, module.in_channels)
-    size, stride, dilation = (_single(getattr(module, k)) for k in _WINDOW)
-    reach = dilation * (size - 1)
-    before, after = value.pad
-    value.check_zeros_added()
+    scope.fit_features(value.at, module.in_channels)
+    settings = (_single(getattr(module, key)) for key in ("kernel_size", "stride", "dilation"))
+    size, stride, dilation = settings
+    valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
     match module.padding:
         case "valid":
-            own = (0, 0)
+            pads = (0, 0)
         case "same":
-            own = (reach // 2, reach - reach // 2)
+            pads = (valid.reach // 2, valid.reach - valid.reach // 2)
         case (int(number),) | int(number):
-            own = (number, number)
+            pads = (number, number)
         case other:
             raise RefusedError(f"padding: expected zeros, received {other!r}", "E703")
-    added = (before + own[0], after + own[1])
-    valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
-    fitting = fit_convolution(valid, added, None)
-    if fitting is None:
-        raise RefusedError(_other_padding(added, reach, stride), "E703")
-    window, surplus = fitting
-    layer = conv(op.target, module.out_channels, window, bias=module.bias is not None)
-    at = scope.add(layer, value, modules=(op.target,))
-    return scope.result(value, at, pad=(0, 0), surplus=surplus)
-
-
-_WINDOW = ("kernel_size", "stride", "dilation")
+    layer = conv(op.target, module.out_channels, valid, bias=module.bias is not None)
+    return convolve(scope, value, layer, pads, modules=(op.target,))
 
 
 def _single(size: Any) -> int:
@@ -61,7 +56,7 @@ def _single(size: Any) -> int:
         RefusedError: it is not a number.
     """
     number = size[0] if size and isinstance(size, tuple) else size
-    if isinstance(number, Size):
+    if is_size(number):
         message = "expected a number, or the steps of the sequence as the kernel size, received"
         raise RefusedError(f"{message} another size of a tensor", "E703")
     if type(number) is not int:
@@ -69,42 +64,22 @@ def _single(size: Any) -> int:
     return number
 
 
-def _other_padding(added: tuple[int, int], reach: int, stride: int) -> str:
-    """Return why zeros before and after a sequence cannot be said."""
-    message = f"padding: {added[0]} zeros before and {added[1]} after a sequence"
-    if stride > 1:
-        return (
-            f"{message} with stride {stride}; expected none, or {reach} before it: 'same' of the "
-            "language divides them by the number of steps"
-        )
-    same = f"{reach // 2} and {reach - reach // 2} ('same')"
-    return f"{message}; expected none, {same}, or {reach} and 0 ('causal')"
-
-
-def add_steps(scope: Scope, x: Any, pad: Any, filler: float = 0.0) -> Tensor:
+def add_steps(m: Operators, x: Any, pad: Any, filler: float = 0.0) -> Tensor:
     """Return a sequence with steps of one number before and after it, for a window."""
-    value = scope.sequence(x, with_pad=True)
+    value = m.scope.sequence(x, padded=True)
     numbers = (pad, pad) if isinstance(pad, int) else tuple(pad)
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
     # From the last axis to the first.
-    padded = dict(zip(reversed(value.axes), pairs, strict=False))
-    used = {axis: pair for axis, pair in padded.items() if any(pair)}
-    steps = value.axes[scope.axis(value, "steps")] if used and _is_known(scope, value) else ""
-    if used and not steps and set(used) == {value.axes[-1]}:
-        scope.lay_out(value, "batch", "features", "steps", where="zeros at the last axis")
-        steps = value.axes[-1]
-    if set(used) - {steps} or any(type(n) is not int or n < 0 for n in numbers):
-        raise RefusedError(f"pad: expected zeros before and after the steps, received {numbers}")
-    before, after = used.get(steps, (0, 0))
-    return value.add_steps(before, after, filler)
-
-
-def _is_known(scope: Scope, value: Tensor) -> bool:
-    return "" not in scope.roles(value)
+    pairs = zip(numbers[::2], numbers[1::2], strict=False)
+    axes = reversed(range(len(value.axes)))
+    if all(type(number) is int for number in numbers):
+        with suppress(RefusedError):
+            return pad_axes(m.scope, value, dict(zip(axes, pairs, strict=False)), filler)
+    received = ", ".join(map(describe, numbers))
+    raise RefusedError(f"pad: expected zeros before and after the steps, received ({received})")
 
 
 def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
-    scope: Scope,
+    m: Operators,
     x: Any,
     statistic: WindowStatistic,
     kernel_size: Any,
@@ -115,65 +90,46 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     count_include_pad: bool = True,
 ) -> Tensor:
     """Return the maxima or means of windows over the steps."""
-    value = scope.sequence(x, with_pad=True)
+    scope = m.scope
+    value = scope.sequence(x, padded=True)
     scope.lay_out(value, "batch", "features", "steps", where="a pool")
-    window = kernel_size[0] if kernel_size and isinstance(kernel_size, tuple) else kernel_size
-    if isinstance(window, Size) and scope.is_steps(window, value) and padding in (0, (0,)):
-        return pool_all(scope, value, "max" if statistic == "max" else "mean")
+    size = kernel_size[0] if kernel_size and isinstance(kernel_size, tuple) else kernel_size
+    counts = scope.sequences(value.at).steps
+    if isinstance(size, Known) and padding in (0, (0,)) and not any(value.pad):
+        arrays = zip(size.arrays, counts, strict=True)
+        if all((array == count).all() for array, count in arrays):
+            return pool_all(m, value, "max" if statistic == "max" else "mean")
     size = _single(kernel_size)
     step, zeros = _single(stride) if stride else size, _single(padding)
-    valid = nodes.Window(size=size, stride=step, dilation=1, padding="valid")
-    own: WindowPadding = "valid"
-    if any(value.pad):
-        fits = fit_window(valid, value.pad, None, ("same",)) is not None and not zeros
-        if statistic != "max" or value.pad_value == 0.0 or not fits:
-            received = f"{value.pad_value} before and after the steps, {value.pad}"
-            message = f"pad: expected none, or -inf as 'same' adds it, received {received}"
-            raise RefusedError(message, "E703")
-        own = "same"
-    elif zeros:
-        if statistic == "average" and count_include_pad:
-            message = "count_include_pad: expected False, received True: in the language, steps "
-            raise RefusedError(f"{message}outside the sequence never count", "E703")
-        if fit_window(valid, (zeros, zeros), None, ("same",)) is None:
-            message = f"padding: {zeros} with kernel_size {size} and stride {step}; expected 0, or"
-            raise RefusedError(f"{message} (kernel_size - 1) / 2 with stride 1", "E703")
-        own = "same"
-    elif ceil_mode and step > 1 and size > 1:
-        if (size, step) != (2, 2):
-            message = "expected False, or kernel_size 2 and stride 2, where it is 'same'"
-            raise RefusedError(f"ceil_mode: {message}; received True", "E703")
-        own = "same"
-    layer = nodes.WindowPooling(
-        name="pool",
-        input=(),
-        statistic=statistic,
-        window=replace(valid, padding=own),
-        masked=False,
+    pooled: Tensor = m.run(
+        "MaxPool" if statistic == "max" else "AveragePool",
+        value,
+        kernel_shape=(size,),
+        strides=(step,),
+        pads=(zeros, zeros),
+        ceil_mode=int(ceil_mode),
+        count_include_pad=int(count_include_pad),
     )
-    return scope.result(value, scope.add(layer, value), pad=(0, 0))
+    return pooled
 
 
-def pool_all(scope: Scope, x: Any, statistic: Any) -> Tensor:
+def pool_all(m: Operators, x: Any, statistic: Statistic) -> Tensor:
     """Return a statistic over all steps, which are the last axis and stay as one of size 1."""
-    value = scope.sequence(x)
-    scope.lay_out(value, "batch", "features", "steps", where="a pool")
-    check_no_padding(value, statistic)
-    return replace(
-        scope.result(value, scope.add(pooling(statistic), value)),
-        form="one step",
-        axes=f"{value.axes[:2]}-",
-    )
+    value = m.scope.sequence(x)
+    m.scope.lay_out(value, "batch", "features", "steps", where="a pool")
+    return pool_steps(m, value, statistic)
 
 
-def check_no_padding(value: Tensor, statistic: str) -> None:
-    """Refuse a statistic that counts the zeros at padding.
+def pool_steps(m: Operators, value: Tensor, statistic: Statistic) -> Tensor:
+    """Return a statistic over all steps, whose axis stays with size 1.
 
     Raises:
-        RefusedError: the value has padding.
+        RefusedError: it counts the zeros at padding.
     """
-    if value.padded:
+    pooled = graph_pool_steps(m.scope, value, statistic)
+    if not m.scope.masked[pooled.at] and m.scope.is_padded(value.at):
         raise RefusedError(
             f"the {statistic} counts the zeros that pad_packed_sequence puts at padding; "
             f"'pooling: {statistic}' leaves padding out"
         )
+    return pooled

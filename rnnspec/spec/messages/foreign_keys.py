@@ -20,7 +20,7 @@ def squeeze(name: str) -> str:
 
 
 def by_name(table: dict[str, str]) -> dict[str, str]:
-    """Return what each foreign name stands for, from a table of the names of each meaning."""
+    """Return the meaning of each foreign name, from a table of the names of each meaning."""
     return {squeeze(name): meaning for meaning, names in table.items() for name in names.split()}
 
 

@@ -28,25 +28,23 @@ def without_module(name: str) -> str:
 
 
 _CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "simple", "simplernn": "simple", "simple": "simple"}
-_TYPES = {
-    **_CELLS,
-    "elman": "simple",
-    "elmanrnn": "simple",
-    "repeat": "repeat",
-    "repeatvector": "repeat",
-    "rnntanh": "simple",
-    "vanilla": "simple",
-    **dict.fromkeys(("conv", "conv1d", "convolution", "convolution1d"), "conv"),
-    **dict.fromkeys(("dense", "fc", "linear", "fullyconnected", "timedistributeddense"), "dense"),
-    **dict.fromkeys(("maxpool", "maxpool1d", "maxpooling", "maxpooling1d"), "max_pool"),
-    **dict.fromkeys(("averagepool", "averagepooling", "averagepooling1d"), "average_pool"),
-    **dict.fromkeys(("avgpool", "avgpool1d", "meanpool"), "average_pool"),
-    **dict.fromkeys(("batchnorm", "batchnorm1d", "batchnormalization", "bn"), "batch_norm"),
-    **dict.fromkeys(("layernorm", "layernormalization", "ln"), "layer_norm"),
-    **dict.fromkeys(("concat", "concatenate", "cat"), "concat"),
-    "activation": "activation",
-    "dropout": "dropout",
-}
+_TYPES = _CELLS | by_name(
+    {
+        "simple": "elman elman_rnn rnn_tanh vanilla",
+        "repeat": "repeat repeat_vector",
+        "conv": "conv conv1d convolution convolution1d",
+        "dense": "dense fc linear fully_connected time_distributed_dense",
+        "max_pool": "max_pool max_pool1d max_pooling max_pooling1d",
+        "average_pool": (
+            "average_pool average_pooling average_pooling1d avg_pool avg_pool1d mean_pool"
+        ),
+        "batch_norm": "batch_norm batch_norm1d batch_normalization bn",
+        "layer_norm": "layer_norm layer_normalization ln",
+        "concat": "concat concatenate cat",
+        "activation": "activation",
+        "dropout": "dropout",
+    }
+)
 # Such as CuDNNLSTM in Keras 2, LSTMCell in PyTorch, and BasicLSTMCell in TensorFlow 1.
 _PLAIN = re.compile(r"(?:basic|cudnn|plain|simple|vanilla)?(?P<cell>lstm|gru|rnn)(?:cell|layer)?")
 _BIDIRECTIONAL = re.compile(

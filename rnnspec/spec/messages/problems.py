@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
+from rnnspec.spec.messages.foreign_keys import is_answered, key_for
+from rnnspec.spec.messages.foreign_values import type_for
 from rnnspec.spec.messages.values import (
     example_layer,
     invalid_value,
@@ -146,10 +148,6 @@ def _layer_instead(kind: str, path: Path, layer: dict[str, Any]) -> str:
     There is one if ``layer`` lacks keys that ``kind`` needs, so that more than the type is to
     change, and for a repeat, which has only one key.
     """
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_keys import key_for
-    from rnnspec.spec.messages.foreign_values import type_for
-
     # The other keys of a misspelled type are probably right.
     if type_for(layer["type"]) is None:
         return ""
@@ -211,9 +209,6 @@ def _model(loc: Path) -> type[models.Model]:
 
 
 def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_keys import is_answered
-
     key, part = str(loc[-1]), _part(loc[:-1])
     allowed = tuple(_model(loc[:-1]).model_fields)
     if (name := without_space(key)) in allowed:
@@ -280,9 +275,6 @@ def _without_space(path: Path, name: str) -> _Flaw:
 
 def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[str, str, str]:
     """Return the code, a hint at what to write instead of ``key``, and the key meant, if any."""
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_keys import key_for
-
     if known := key_for(key, _section(loc), _part(loc[:-1]), allowed):
         return ("E302", *known)
     if similar := guess(key, allowed):
@@ -314,10 +306,6 @@ def _sections(key: str, loc: Path) -> tuple[str, ...]:
 
 
 def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_keys import key_for
-    from rnnspec.spec.messages.foreign_values import type_for
-
     for key in list(layer)[:_GUESSES]:
         if without_space(key) == "type":
             return _without_space((*path, key), "type")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
+from rnnspec.spec.messages.foreign_keys import form_for
+from rnnspec.spec.messages.foreign_values import home_for, layer_for, type_for, value_for
 from rnnspec.spec.yaml.text import foreign_letter
 from rnnspec.spec.yaml.tree import without_comma
 from rnnspec.wording import nearest, quoted, received
@@ -76,9 +78,6 @@ def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess)
         if what == "padding" and type(value) is int:
             hint = f" (write {allowed[0]})" if value == 0 else " (the number follows from the name)"
         return "E305", f"expected {listed(allowed, 'or')}, received {received(value)}{hint}"
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_values import home_for, value_for
-
     unknown = f"unknown {what} {quoted(value)}"
     if known := value_for(what, value, allowed):
         return "E307", f"{unknown}; {known}"
@@ -105,15 +104,12 @@ def example_layer(kind: str, values: Mapping[str, Any] | None = None) -> str:
 
 def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
     """Return the type of layer that ``value`` was probably meant to be, or None."""
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_values import layer_for, type_for
-
     kind = type_for(value) or (None if layer_for(value) else guess(value, types))
     return kind if kind in types else None
 
 
 def _alternative(path: Path, allowed: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return what a name at ``path`` is for, and what may be written in its place, if anything."""
+    """Return the purpose of a name at ``path``, and the alternatives to a name, if any."""
     match path:
         case ("initializers", _):
             return "initializer", ("a mapping like {uniform: 0.05}",)
@@ -129,9 +125,6 @@ def _alternative(path: Path, allowed: tuple[str, ...]) -> tuple[str, tuple[str, 
 
 def _unknown_form(value: dict[str, Any], path: Path) -> str:
     """Return the message for a mapping that must have one of some keys, and has none of them."""
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_keys import form_for
-
     forms: tuple[str, ...]
     match path:
         case ("initializers", _):
@@ -346,9 +339,6 @@ def _expectation(kind: str, detail: ErrorDetails, path: Path) -> str:
 
 
 def _expected_layers(kind: str, path: Path, value: Any) -> str:
-    # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_values import type_for
-
     example = "{type: lstm, units: 32}" if path[0] == "rnn" else "{units: 64}"
     # A class or a call of a framework in place of a layer.
     called = type_for(value) if isinstance(value, str) else None

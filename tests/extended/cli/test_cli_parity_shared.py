@@ -16,7 +16,7 @@ import pytest
 from mutation import source_edited
 from offered import require
 
-from rnnspec.cli import sharing
+from rnnspec.cli import workers
 
 Run = Callable[..., Any]
 
@@ -81,7 +81,7 @@ def test_more_cases_than_one_process_should_compare_go_to_another(
     edits = [("Tanh", "Relu"), ("reset = 1", "reset = 0")]
     with source_edited("onnx", edits, everywhere=False):
         assert run("parity", *cases).code == 1
-        monkeypatch.setattr(sharing, "MOST", 4)
+        monkeypatch.setattr(workers, "MOST", 4)
         assert run("parity", *cases).code == 0
 
 

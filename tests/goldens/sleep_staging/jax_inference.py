@@ -27,11 +27,10 @@ class AttentionPooling(nnx.Module):
 
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         scores = self.query(self.activation(self.hidden(x)))
+        # Padding has no weight, so a sequence of padding alone gives zeros.
         real = jnp.expand_dims(mask, -1)
-        # Not -inf, of which a sequence of padding alone would have no softmax.
         scores = jnp.where(real, scores, -3e38)
-        x = jnp.where(real, x, 0)
-        weights = jax.nn.softmax(scores, axis=1)
+        weights = jnp.where(real, jax.nn.softmax(scores, axis=1), 0)
         return (weights * x).sum(axis=1)
 
 

@@ -83,15 +83,19 @@ class Chunks:
         if not number:
             return {}
         if self.index == TREE:
-            found = dict(self._in_tree(stream))
+            chunks = dict(self._in_tree(stream))
         else:
             places = self._in_order(stream, number)
             # Only now, since product makes a list of each axis, however long.
-            found = dict(zip(product(*axes), places, strict=True))
-        missing = any(place.at == _NO_PLACE for place in found.values())
-        if missing or len(found) != number or not all(each in found for each in product(*axes)):
+            chunks = dict(zip(product(*axes), places, strict=True))
+        missing = any(place.at == _NO_PLACE for place in chunks.values())
+        if (
+            missing
+            or len(chunks) != number
+            or not all(corner in chunks for corner in product(*axes))
+        ):
             raise BrokenError(f"expected {number:,} chunks, received others or fewer")
-        return found
+        return chunks
 
     def _in_tree(self, stream: Stream) -> Iterator[tuple[tuple[int, ...], _Place]]:
         tree = BTreeV1RawDataChunks(stream, self.at, len(self.part) + 1)
@@ -137,10 +141,10 @@ class Chunks:
 
     def _unpack(self, stream: Stream, place: _Place) -> Array:
         data = stream.array((place.size,), np.dtype("u1"), place.at)
-        for at, each in reversed(list(enumerate(self.filters))):
+        for at, filter_id in reversed(list(enumerate(self.filters))):
             if place.skipped >> at & 1:
                 continue
-            if each == DEFLATE:
+            if filter_id == DEFLATE:
                 unpacker = zlib.decompressobj()
                 data = np.frombuffer(unpacker.decompress(data.data, self._size + 1), "u1")
                 if not unpacker.eof:
@@ -279,7 +283,7 @@ def _check_chunks(
 ) -> None:
     if len(part) != len(shape) + 1 or part[-1] != dtype.itemsize or 0 in part:
         raise BrokenError("chunks are not those of their array")
-    for each in dataset.filters:
-        if each not in (DEFLATE, SHUFFLE):
-            message = f"expected gzip as compression, received the filter {each} of HDF5"
+    for filter_id in dataset.filters:
+        if filter_id not in (DEFLATE, SHUFFLE):
+            message = f"expected gzip as compression, received the filter {filter_id} of HDF5"
             raise UnreadableError(message)

@@ -22,7 +22,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredArray:
     """An array in a file: its name there, and its shape; ``read`` returns it."""
 
     name: str
@@ -82,10 +82,10 @@ class Hdf5:
         if name not in group.attributes:
             return None
         with self._reading():
-            found = self._objects.text(group.attributes[name])
-        if found is None:
+            text = self._objects.text(group.attributes[name])
+        if text is None:
             raise self.wrong(f"attribute {name}: expected text")
-        return found
+        return text
 
     def states(self, group: Group, *names: str) -> bool:
         """Return whether a group has one of these attributes."""
@@ -93,25 +93,25 @@ class Hdf5:
 
     def names(self, group: Group, attribute: str) -> list[str]:
         """Return a list of names, which Keras splits if it is long (``layer_names0``, ...)."""
-        found = self.attribute(group, attribute)
-        if found is None:
-            found, at = [], 0
+        names = self.attribute(group, attribute)
+        if names is None:
+            names, at = [], 0
             while isinstance(part := self.attribute(group, f"{attribute}{at}"), list):
-                found, at = found + part, at + 1
-        if not isinstance(found, list):
+                names, at = names + part, at + 1
+        if not isinstance(names, list):
             raise self.wrong(f"attribute {attribute}: expected a list of names")
-        return found
+        return names
 
     def inside(self, group: Group, path: str) -> Group | Dataset | None:
-        """Return what ``path`` leads to from a group, or None; links to elsewhere are refused."""
+        """Return the item at ``path`` from a group, or None; links to elsewhere are refused."""
         from rnnspec.importing.keras.hdf5.objects import Group
 
-        found: Group | Dataset | None = group
+        item: Group | Dataset | None = group
         for part in filter(None, path.split("/")):
-            if not isinstance(found, Group) or part not in found.links:
+            if not isinstance(item, Group) or part not in item.links:
                 return None
-            found = self._at(found.links[part], path)
-        return found
+            item = self._at(item.links[part], path)
+        return item
 
     def _at(self, address: int | None, path: str) -> Group | Dataset | None:
         if address is None:
@@ -123,12 +123,12 @@ class Hdf5:
         """Return the group that ``path`` leads to from another one, or None."""
         from rnnspec.importing.keras.hdf5.objects import Group
 
-        found = self.inside(group, path)
-        if found is None or isinstance(found, Group):
-            return found
+        item = self.inside(group, path)
+        if item is None or isinstance(item, Group):
+            return item
         raise self.wrong(f"{path}: expected a group, received an array")
 
-    def array(self, found: Group | Dataset, name: str) -> Stored:
+    def array(self, item: Group | Dataset, name: str) -> StoredArray:
         """Return an array, which is read later.
 
         Raises:
@@ -137,11 +137,11 @@ class Hdf5:
         from rnnspec.importing.keras.hdf5.datasets import UnreadableError, numbers_of
         from rnnspec.importing.keras.hdf5.objects import Dataset
 
-        if not isinstance(found, Dataset):
+        if not isinstance(item, Dataset):
             raise self.wrong(f"{name}: expected an array, received another object")
         with self._reading():
             try:
-                numbers = numbers_of(self._objects.stream, found)
+                numbers = numbers_of(self._objects.stream, item)
             except UnreadableError as error:
                 raise self.wrong(f"{name}: {error}") from None
 
@@ -149,7 +149,7 @@ class Hdf5:
             with self._reading():
                 return numbers.read()
 
-        return Stored(name, numbers.shape, read)
+        return StoredArray(name, numbers.shape, read)
 
     def arrays(self, group: Group, path: str, depth: int = 0) -> Iterator[tuple[str, Dataset]]:
         """Yield the path and the array of everything below a group."""
@@ -162,8 +162,8 @@ class Hdf5:
             inner = f"{path}/{key}" if path else key
             with self._reading():
                 self._objects.stream.charge(len(inner))
-            found = self._at(address, inner)
-            if isinstance(found, Group):
-                yield from self.arrays(found, inner, depth + 1)
-            elif found is not None:
-                yield inner, found
+            item = self._at(address, inner)
+            if isinstance(item, Group):
+                yield from self.arrays(item, inner, depth + 1)
+            elif item is not None:
+                yield inner, item

@@ -132,8 +132,8 @@ class Objects:
                 end = names.index(b"\x00", start, start + _LONGEST_NAME)
                 self.stream.charge(end - start)
                 # The second type of entry is a link by name.
-                found = None if entry["cache_type"] == 2 else entry["object_header_address"]
-                yield names[start:end].decode("utf-8", "replace"), found
+                place = None if entry["cache_type"] == 2 else entry["object_header_address"]
+                yield names[start:end].decode("utf-8", "replace"), place
 
     def _dense(self, heap: int, records: Iterator[Any]) -> Iterator[bytes]:
         """Yield the messages that records of an index refer to."""
@@ -175,11 +175,11 @@ class Objects:
                 ]
             case _:
                 return None
-        found = []
+        texts = []
         for part in parts:
             self.stream.charge(len(part) + _TEXT)
-            found.append(part.rstrip(b"\x00").decode("utf-8", "replace"))
-        return found if shape else found[0]
+            texts.append(part.rstrip(b"\x00").decode("utf-8", "replace"))
+        return texts if shape else texts[0]
 
     def _elsewhere(self, length: int, heap: int, index: int) -> bytes:
         """Return a text of any length, of which an attribute has the place in a heap."""
@@ -201,14 +201,14 @@ def _messages(header: Any) -> Iterator[tuple[int, bytes]]:
 
 
 def _dataset(header: Any) -> Dataset:
-    found = dict(_messages(header))
-    filters = tuple(each["filter_id"] for each in header.filter_pipeline or ())
+    messages = dict(_messages(header))
+    filters = tuple(message["filter_id"] for message in header.filter_pipeline or ())
     return Dataset(
-        type=found.get(_TYPE, b""),
-        space=found.get(_SPACE, b""),
-        layout=found.get(_LAYOUT, b""),
+        type=messages.get(_TYPE, b""),
+        space=messages.get(_SPACE, b""),
+        layout=messages.get(_LAYOUT, b""),
         filters=filters,
-        external=_EXTERNAL in found,
+        external=_EXTERNAL in messages,
     )
 
 

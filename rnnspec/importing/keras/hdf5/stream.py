@@ -86,8 +86,8 @@ class Stream:
         size = math.prod(shape) * dtype.itemsize
         self._check(at, size)
         if size and isinstance(self._stream, bytearray):
-            found = np.frombuffer(self._stream, "u1", size, at).view(dtype).reshape(shape)
-            return found if found.flags.aligned else found.copy()
+            view = np.frombuffer(self._stream, "u1", size, at).view(dtype).reshape(shape)
+            return view if view.flags.aligned else view.copy()
         array = np.empty(shape, dtype)
         if size and not isinstance(self._stream, bytearray):
             self._stream.seek(at)

@@ -1,0 +1,248 @@
+"""The look of each kind of layer: its words, colour and shape, which all pictures share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from rnnspec.drawing.scene import Role
+from rnnspec.ir.nodes import (
+    GRU,
+    LAYER_NORM_EPSILON,
+    LSTM,
+    Activate,
+    Activation,
+    Attention,
+    BatchNorm,
+    ClippedRelu,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    LastSteps,
+    Layer,
+    LayerNorm,
+    LeakyRelu,
+    Normalize,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    SimpleRNN,
+    Window,
+    WindowPooling,
+)
+
+NodeShape = Literal["cell", "box", "slab", "pill", "sum", "line"]
+"""The shape of a layer: a ``line`` has no node, and a ``cell`` has a state."""
+
+_BATCH_NORM_EPSILON, _MOMENTUM = 1e-3, 0.99
+"""The settings of a batch norm that are not mentioned."""
+_LONGEST_WORD = 7
+"""The longest word in a column of characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a layer looks like.
+
+    ``word`` is in its node, and ``short`` in a node of few characters. ``kind`` describes it, with
+    each setting that is not the usual one.
+    """
+
+    word: str
+    short: str
+    role: Role
+    shape: NodeShape
+    kind: str
+
+
+def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
+    """Return the look of a layer. A new kind of layer is one more row."""
+    match layer:
+        case Embedding():
+            return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
+        case Recurrent(cell=cell):
+            name = type(cell).__name__
+            return Look(name, name.removeprefix("Simple"), "forward", "cell", _recurrent(layer))
+        case Conv():
+            return Look("Conv", "conv", "convolution", "box", _conv(layer))
+        case WindowPooling(statistic=statistic):
+            word = {"max": "max", "average": "mean"}[statistic]
+            return Look(word, word, "plain", "pill", _window_pooling(layer, word))
+        case BatchNorm():
+            return Look("batch norm", "norm", "slab", "slab", _batch_norm(layer))
+        case LayerNorm(epsilon=epsilon):
+            setting = "" if epsilon == LAYER_NORM_EPSILON else f"epsilon {epsilon:g}"
+            return Look("norm", "norm", "slab", "slab", _join("layer norm", setting))
+        case Activate(activation=activation):
+            kind = activation_name(activation)
+            short = kind if len(kind) <= _LONGEST_WORD else "f(x)"
+            return Look(kind.split()[0].replace("_", " "), short, "slab", "slab", kind)
+        case Concat(of=of):
+            return Look("concat", "concat", "plain", "pill", f"joins {', '.join(of)}")
+        case Normalize():
+            return Look("÷ norm", "x/|x|", "plain", "pill", "divided by its norm")
+        case Residual(start=start):
+            return Look("+", "+", "plain", "sum", f"adds the input of {start}")
+        case Dropout():
+            return Look("", "", "dropout", "line", dropout(layer))
+        case Pooling(statistic=statistic):
+            word = statistic.replace("_", " ")
+            return Look(word, word, "plain", "pill", _pooling(layer))
+        case Attention():
+            return Look("attention", "attention", "plain", "pill", _attention(layer))
+        case Flatten():
+            return Look("flatten", "flatten", "plain", "pill", "all steps in one vector")
+        case LastSteps(count=steps):
+            word = f"last {steps:,}"
+            return Look(word, word, "plain", "pill", f"the last {count_words(steps, 'step')}")
+        case Repeat(steps=steps):
+            kind = count_words(steps, "time")
+            return Look(f"repeat × {steps:,}", "repeat", "plain", "pill", kind)
+        case Dense(tied=tied):
+            return Look("tied Dense" if tied else "Dense", "dense", "head", "box", _dense(layer))
+        case _:
+            assert_never(layer)
+
+
+def dropout(layer: Dropout | Recurrent) -> str:
+    """Return the dropout on the input of a layer, empty if there is none."""
+    match layer:
+        case Dropout(rate=rate):
+            words = "one mask for all steps" if layer.variational else "fresh at each step"
+            return f"dropout {rate:g}" + (f", {words}" if len(layer.input) == 2 else "")
+        case Recurrent(dropout=rate):
+            return f"dropout {rate:g}" if rate else ""
+        case _:
+            assert_never(layer)
+
+
+def every(window: Window) -> str:
+    """Return how often a window begins, empty if at each step."""
+    ends = {2: "nd", 3: "rd"}
+    number = window.stride
+    end = "th" if number % 100 in (11, 12, 13) else {**ends, 1: "st"}.get(number % 10, "th")
+    return f"every {number:,}{end} step" if number > 1 else ""
+
+
+def count_words(number: int | None, noun: str) -> str:
+    """Return a number of things, T if there may be any number: ``1 step``, ``2 steps``."""
+    return f"{'T' if number is None else f'{number:,}'} {noun}{'' if number == 1 else 's'}"
+
+
+def _join(*settings: str) -> str:
+    return ", ".join(filter(None, settings))
+
+
+def _embedding(layer: Embedding) -> str:
+    return _join(
+        f"{count_words(layer.vocabulary, 'token')} to {layer.dim:,}",
+        "" if layer.pretrained is None else "pretrained",
+        "" if layer.trainable else "frozen",
+    )
+
+
+def _recurrent(layer: Recurrent) -> str:
+    cell, ways = layer.cell, "" if layer.merge is None else " each way"
+    gates, order = "", ""
+    match cell:
+        case SimpleRNN():
+            pass
+        case LSTM(recurrent_activation=activation):
+            gates = activation
+        case GRU(recurrent_activation=activation, reset_after=reset_after):
+            gates, order = activation, "" if reset_after else "reset before the product"
+        case _:
+            assert_never(cell)
+    return _join(
+        type(cell).__name__,
+        f"{count_words(layer.units, 'unit')}{ways}",
+        "" if cell.activation == "tanh" else cell.activation,
+        f"gates {gates}" if gates not in ("", "sigmoid") else "",
+        order,
+        "" if layer.bias else "no bias",
+    )
+
+
+def _conv(layer: Conv) -> str:
+    size, dilation = layer.window.size, layer.window.dilation
+    return _join(
+        f"{count_words(layer.filters, 'filter')} over {count_words(size, 'step')}",
+        f"{dilation:,} apart" if dilation > 1 else "",
+        *_window_settings(layer.window, 1),
+        _activation(layer.activation),
+        "" if layer.bias else "no bias",
+        "padding as zeros" if layer.masked else "",
+    )
+
+
+def _window_pooling(layer: WindowPooling, statistic: str) -> str:
+    return _join(
+        f"{statistic} of {count_words(layer.window.size, 'step')}",
+        *_window_settings(layer.window, layer.window.size),
+        "without padding" if layer.masked else "",
+    )
+
+
+def _window_settings(window: Window, usual_stride: int) -> tuple[str, str]:
+    padding = "" if window.padding == "valid" else window.padding
+    return padding, "" if window.stride == usual_stride else every(window) or "every step"
+
+
+def _batch_norm(layer: BatchNorm) -> str:
+    return _join(
+        "batch norm",
+        "" if layer.epsilon == _BATCH_NORM_EPSILON else f"epsilon {layer.epsilon:g}",
+        "" if layer.momentum == _MOMENTUM else f"momentum {layer.momentum:g}",
+        "without padding" if layer.masked else "",
+    )
+
+
+def _attention(layer: Attention) -> str:
+    usual = layer.units is None or layer.activation == "tanh"
+    return _join(
+        f"attention over the steps{' that are not padding' if layer.masked else ''}",
+        "" if layer.units is None else count_words(layer.units, "unit"),
+        "" if usual else activation_name(layer.activation),
+    )
+
+
+def _dense(layer: Dense) -> str:
+    return _join(
+        count_words(layer.units, "unit"),
+        _activation(layer.activation),
+        "" if layer.bias else "no bias",
+        "" if layer.tied is None else f"shares the vectors of {layer.tied}",
+    )
+
+
+def _pooling(layer: Pooling) -> str:
+    real = " that are not padding" if layer.masked else ""
+    match layer.statistic:
+        case "last_step":
+            return "the output at the last step"
+        case "last":
+            last = "the last step that is not padding" if layer.masked else "the last step"
+            return f"{last}, the first one backward" if layer.backward else last
+        case "mean" | "max" | "sum":
+            return f"{layer.statistic} over the steps{real}"
+        case _:
+            assert_never(layer.statistic)
+
+
+def activation_name(activation: Activation) -> str:
+    """Return an activation in words: ``relu``, ``clipped_relu 20``."""
+    match activation:
+        case LeakyRelu(slope=slope):
+            return f"leaky_relu {slope:g}"
+        case ClippedRelu(limit=limit):
+            return f"clipped_relu {limit:g}"
+        case _:
+            return activation
+
+
+def _activation(activation: Activation) -> str:
+    return "" if activation == "linear" else activation_name(activation)

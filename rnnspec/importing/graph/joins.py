@@ -1,0 +1,360 @@
+"""Nodes that combine values: functions of features, sums, and what is put side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.importing.graph import functions, settings
+from rnnspec.importing.graph.attention import attention, weigh, weights_of
+from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, shortest_float
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.layers import pool_steps, reduced_letters
+from rnnspec.importing.graph.masks import apply_mask
+from rnnspec.importing.graph.shapes import axis_number, constants
+from rnnspec.importing.graph.values import Known, Stack, Tensor, are_equal, describe
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Value
+    from rnnspec.slots import Array
+    from rnnspec.words import Merge, Statistic
+
+_MOST_NUMBERS = 2**24
+"""The most numbers of a function on samples."""
+_MERGES: dict[str, Merge] = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
+_STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
+
+
+def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return the result of a function that computes each number from those at the same place.
+
+    Raises:
+        RefusedError: the language lacks it.
+    """
+    tensors = [each for each in inputs if isinstance(each, Tensor)]
+    known = [each for each in inputs if isinstance(each, Known)]
+    if any(each.constant is None for each in known):
+        return apply_mask(scope, node, inputs)
+    if len(tensors) == 2 and (joined := _combine(scope, node, *tensors)) is not None:
+        return joined
+    if len(tensors) == 1 and (halved := _average(scope, node, inputs)) is not None:
+        return halved
+    if any(each.role != "plain" for each in tensors):
+        other = next(each for each in tensors if each.role != "plain")
+        raise RefusedError(f"expected the output of a layer, received {describe(other)}")
+    return _apply_to_features(scope, node, inputs, functions.ELEMENTWISE[node.op])
+
+
+def _apply_to_features(
+    scope: Scope, node: Node, inputs: Sequence[Value], function: Any, *, is_single: bool = False
+) -> Tensor:
+    """Return a tensor with a function of its features."""
+    tensors = [
+        scope.settle(value) if any("TF" in axis for axis in value.axes) else value
+        for value in inputs
+        if isinstance(value, Tensor)
+    ]
+    first = tensors[0]
+    same = (first.at, first.half, first.is_final, first.pad, first.surplus)
+    for other in tensors[1:]:
+        mine = (other.at, other.half, other.is_final, other.pad, other.surplus)
+        moved = not are_equal(first.rows, other.rows) or not are_equal(first.steps, other.steps)
+        if mine != same or moved:
+            raise RefusedError(
+                f"the language has no {node.op} of the outputs of two layers", "E701"
+            )
+    rank = max(len(each.axes) for each in tensors)
+    axes = _broadcast([("",) * (rank - len(each.axes)) + each.axes for each in tensors])
+    feature = next((i for i, axis in enumerate(axes) if "F" in axis or "U" in axis), -1)
+    if feature < 0 and (feature := _new_features(scope, first, inputs, axes)) >= 0:
+        axes = (*axes[:feature], "F", *axes[feature + 1 :])
+    rest = iter(tensors)
+    parts: list[Formula | Array | None] = []
+    for value in inputs:
+        if isinstance(value, Tensor):
+            tensor = next(rest)
+            parts.append(tensor.formula)
+        elif value is None:
+            continue
+        else:
+            array = value.constant if isinstance(value, Known) else None
+            if array is None:
+                raise RefusedError(f"expected the output of a layer, received {describe(value)}")
+            parts.append(_along_features(array, feature, rank))
+    function = partial(_run_operator, function, node, tuple(value is None for value in inputs))
+    # Without an axis of features, there is one feature, or one number for all of them.
+    single = is_single or (
+        feature < 0
+        and all(
+            isinstance(part, Formula) and part.is_single
+            for part, value in zip(parts, [v for v in inputs if v is not None], strict=True)
+            if isinstance(value, Tensor)
+        )
+    )
+    attributes = node.attributes
+    formula = apply(
+        node.op, function, tuple(parts), attributes=attributes, is_single=single, origin=node
+    )
+    return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
+
+
+def activate(scope: Scope, x: Tensor, activation: nodes.Activation) -> Tensor:
+    """Return a tensor behind an activation."""
+    value = scope.settle(x) if any("TF" in axis for axis in x.axes) else x
+    if value.role != "plain":
+        raise RefusedError(f"expected the output of a layer, received {describe(value)}")
+    formula = apply_activation(activation, value.formula, scope.op)
+    return replace(value, formula=formula, filler=None, numbers=None)
+
+
+def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[str, ...]) -> int:
+    """Return the axis along which constants have a number for each feature, -1 if none has.
+
+    One number for all features, as a norm has it, becomes one for each by them.
+    """
+    width = scope.features(x)
+    for value in inputs:
+        array = value.constant if isinstance(value, Known) else None
+        if array is None or array.size != width or width == 1:
+            continue
+        place = array.shape.index(width) - array.ndim + len(axes)
+        if 0 <= place < len(axes) and not axes[place]:
+            return place
+    return -1
+
+
+def _run_operator(
+    function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Array
+) -> Array:
+    """Return what an operator computes, some inputs of which are left out."""
+    given = iter(arrays)
+    inputs = [None if left_out else next(given) for left_out in is_left_out]
+    result: Array = function(node, inputs, _MOST_NUMBERS)
+    return result
+
+
+def _broadcast(several: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return what lies along the axes of a result.
+
+    Raises:
+        RefusedError: they are not those of all of its parts.
+    """
+    result = list[str]()
+    for column in zip(*several, strict=True):
+        letters = {axis for axis in column if axis}
+        if len(letters) > 1:
+            received = " and ".join(describe(Tensor(0, axes)) for axes in several)
+            raise RefusedError(f"expected axes that are alike, received {received}")
+        result.append(letters.pop() if letters else "")
+    return tuple(result)
+
+
+def _along_features(array: Array, feature: int, rank: int) -> Array:
+    """Return a constant as a vector along the features, or as a single number.
+
+    Raises:
+        RefusedError: it has other axes.
+    """
+    if array.size == 1:
+        return np.ravel(array)
+    place = feature - rank if feature >= 0 else 1
+    others = [i for i in range(array.ndim) if i - array.ndim != place]
+    if any(array.shape[i] != 1 for i in others):
+        raise RefusedError("expected a number for each feature, received an array of other axes")
+    # Not a view of it: a front end may know the array itself.
+    return array if array.ndim == 1 else np.ravel(array)
+
+
+def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return a softmax or a norm over the features, or the weights of an attention.
+
+    Raises:
+        RefusedError: it is over another axis.
+    """
+    x = scope.as_tensor(inputs[0])
+    axis = axis_number(node.attributes.get("axis", -1), len(x.axes))
+    if x.axes[axis] == "T" and node.op == "Softmax":
+        return weights_of(scope, x)
+    if x.axes[axis] == "U":
+        raise RefusedError(f"{node.op} of each direction by itself; expected all features")
+    if "F" not in x.axes[axis]:
+        raise RefusedError(f"axis: expected that of the features, received that of {describe(x)}")
+    if node.op == "LayerNormalization":
+        if len(node.outputs) > 1 and any(node.outputs[1:]):
+            raise RefusedError("expected one output, received several", "E703")
+        return _layer_norm(scope, node, x, inputs)
+    if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
+        raise RefusedError("p: expected 2, received 1", "E703")
+    # The features of a sample are the last axis.
+    last = replace(node, attributes={"axis": -1})
+    return _apply_to_features(scope, last, inputs[:1], functions.OVER_FEATURES[node.op])
+
+
+def _layer_norm(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+    """Return the output of a norm over the features, which are the last axis."""
+    scale, offset = [*constants(inputs, "Scale and B"), None][1:3]
+    if node.attributes.get("axis", -1) not in (-1, len(x.axes) - 1):
+        raise RefusedError("axis: expected the last one, received another", "E703")
+    value = scope.with_features(scope.settle(x))
+    width, arrays = scope.features(value), {}
+    for name, array, usual in (("gamma", scale, 1.0), ("beta", offset, 0.0)):
+        numbers = np.full(1, usual, np.float32) if array is None else np.ravel(array)
+        if numbers.size not in (1, width):
+            raise RefusedError(f"expected arrays of {width} numbers", "E707")
+        arrays[name] = np.broadcast_to(numbers, width)
+    epsilon = shortest_float(settings.epsilon_of(node))
+    layer = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+    at = scope.add(layer, value.at, arrays=arrays)
+    return replace(value, at=at, numbers=None, filler=None)
+
+
+def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return a statistic over the steps, over both directions, or over the features.
+
+    Raises:
+        RefusedError: the language lacks it.
+    """
+    x = inputs[0]
+    if not isinstance(x, Tensor):
+        raise RefusedError(f"expected the output of a layer, received {describe(x)}")
+    letters = reduced_letters(x, node, inputs)
+    axes = settings.axes_of(node, constants(inputs, "axes"))
+    rank = len(x.axes)
+    removed = (
+        set()
+        if settings.keeps_axes(node)
+        else {axis % rank for axis in (range(rank) if axes is None else axes)}
+    )
+    statistic = _STATISTICS.get(node.op)
+    match [letter for letter in letters if letter]:
+        case []:
+            result = x
+        case ["T"] if x.role == "weighted" and statistic == "sum":
+            at = attention(scope, x.at, x)
+            result = Tensor(at, tuple(axis.replace("T", "") for axis in x.axes))
+        case ["T"] if statistic:
+            result = pool_steps(scope, replace(scope.settle(x), filler=x.filler), statistic)
+        case ["D"] if node.op in _MERGES and x.formula is None:
+            scope.merge(x.at, _MERGES[node.op])
+            axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
+            result = replace(x, axes=axes_left)
+        case ["F"]:
+            result = reduce_features(scope, node, x, functions.REDUCTIONS[node.op])
+        case other:
+            words = " and ".join(describe(Tensor(0, (letter,)))[1:-1] for letter in other)
+            raise RefusedError(f"the language has no {node.op} over the {words}", "E701")
+    return replace(
+        result, axes=tuple(axis for i, axis in enumerate(result.axes) if i not in removed)
+    )
+
+
+def reduce_features(scope: Scope, node: Node, x: Tensor, function: Any) -> Tensor:
+    """Return a statistic of the features, whose axis stays with size 1."""
+    last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
+    result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)
+    axes = tuple("" if axis in ("F", "U") else axis for axis in result.axes)
+    return replace(result, axes=axes)
+
+
+def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return a statistic over all axes behind the first two, which stay."""
+    x = scope.as_tensor(inputs[0])
+    op = "ReduceMax" if node.op == "GlobalMaxPool" else "ReduceMean"
+    attributes = {"axes": tuple(range(2, len(x.axes))), "keepdims": 1}
+    return reduce(scope, replace(node, op=op, attributes=attributes), [x])
+
+
+# Two tensors
+
+
+def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
+    """Return two tensors combined as the language can, None if they may be one function."""
+    if node.op == "Mul" and {x.role, y.role} == {"weights", "plain"}:
+        return weigh(scope, x, y)
+    merges: dict[str, Merge] = {"Add": "sum", "Mul": "mul", "Mean": "ave"}
+    if node.op in merges and (scope.same_directions(x, y) or scope.same_directions(y, x)):
+        one, two = (x, y) if x.half == 0 else (y, x)
+        whole = scope.fuse(one, two)
+        scope.merge(whole.at, merges[node.op])
+        return whole
+    if node.op != "Add" or x.role != "plain" or y.role != "plain":
+        return None
+    if (x.at, x.half, x.is_final) == (y.at, y.half, y.is_final) and (x.formula or y.formula):
+        return None
+    one, two = (scope.as_steps(scope.with_features(scope.settle(each))) for each in (x, y))
+    output, start = (one, two) if one.at >= two.at else (two, one)
+    if output.at == start.at or not scope.is_sequence(output.at):
+        raise RefusedError("expected the sum of the output of one recurrent layer and its input")
+    if output.axes != start.axes:
+        raise RefusedError(
+            f"expected axes that are alike, received {describe(x)} and {describe(y)}"
+        )
+    if scope.features(output) != scope.features(start):
+        message = f"received {scope.features(start)} and {scope.features(output)} features"
+        raise RefusedError(f"expected an input and an output of equal size, {message}")
+    layer = nodes.Residual(name="add", input=(), start="")
+    output, start = scope.in_step(output, start)
+    return Tensor(scope.add(layer, output.at, start.at), output.axes, steps=output.steps)
+
+
+def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None:
+    """Return the mean of both directions, or None."""
+    half = {"Mul": 0.5, "Div": 2.0}.get(node.op)
+    match inputs:
+        case [Tensor(formula=None, at=at) as x, Known() as y] | [
+            Known() as y,
+            Tensor(formula=None, at=at) as x,
+        ]:
+            number = y.constant
+            is_half = number is not None and number.size == 1 and float(number.flat[0]) == half
+            if is_half and at and scope.average(at):
+                return x
+        case _:
+            pass
+    return None
+
+
+def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
+    """Put features, or the directions of a layer, side by side."""
+    tensors = [scope.as_tensor(each) for each in inputs]
+    rank = len(tensors[0].axes)
+    if any(len(each.axes) != rank for each in tensors):
+        raise RefusedError("expected tensors with as many axes, received others", "E707")
+    axis = axis_number(node.attributes["axis"], rank)
+    parts: list[Tensor] = []
+    for tensor in tensors:
+        if parts and scope.same_directions(parts[-1], tensor):
+            parts[-1] = scope.fuse(parts[-1], tensor)
+        else:
+            parts.append(tensor)
+    if len(parts) == 1:
+        whole = parts[0]
+        axes = list(whole.axes)
+        if not axes[axis] and any(each == "F" for each in axes):
+            # The directions have an axis of their own.
+            axes = ["U" if each == "F" else each for each in axes]
+            axes[axis] = "D"
+        elif axes[axis] != "F":
+            raise RefusedError("expected directions side by side, received another order")
+        return replace(whole, axes=tuple(axes))
+    if all(each.axes[axis] in ("", "D") and each.is_final for each in parts):
+        sizes = tuple(2 if each.axes[axis] else 1 for each in parts)
+        return Stack(tuple(parts), sizes, axis)
+    solid = scope.in_step(*(scope.with_features(scope.settle(each)) for each in parts))
+    first = solid[0]
+    if any(each.axes != first.axes for each in solid):
+        received = " and ".join(map(describe, solid))
+        raise RefusedError(f"expected axes that are alike, received {received}")
+    if first.axes[axis] != "F":
+        raise RefusedError(f"axis: expected the features, received that of {describe(first)}")
+    layer = nodes.Concat(name="concat", input=(), of=(), inputs=())
+    at = scope.add(layer, *(each.at for each in solid))
+    return Tensor(at, first.axes, steps=first.steps)

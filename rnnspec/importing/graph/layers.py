@@ -1,0 +1,254 @@
+"""Nodes with arrays: embeddings, products, convolutions and norms; and windows over the steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from rnnspec.importing.graph import settings
+from rnnspec.importing.graph.attention import attend, is_attention
+from rnnspec.importing.graph.formulas import shortest_float
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.shapes import constants
+from rnnspec.importing.graph.values import Known, Tensor, describe
+from rnnspec.importing.unplaced import dense, embedding
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.scope import Scope
+    from rnnspec.importing.graph.values import Probed, Value
+    from rnnspec.slots import Array
+    from rnnspec.words import Statistic
+
+
+def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
+    """Return the vectors of tokens.
+
+    Raises:
+        RefusedError: the indices are no tokens of the input.
+    """
+    if not scope.probes.setting.tokens:
+        raise RefusedError("expected tokens of the input as indices, received others")
+    taken = tokens_of(scope, indices)
+    if taken is None:
+        raise RefusedError("expected the tokens of the input as indices, received others")
+    if scope.embedding:
+        raise RefusedError("expected one embedding of the tokens, received another one")
+    vocabulary, dim = table.shape
+    layer = embedding("embedding", vocabulary, dim, trainable=True)
+    at = scope.embedding = scope.add(layer, 0, arrays={"embeddings": table})
+    return replace(taken, at=at, axes=(*taken.axes, "F"))
+
+
+def tokens_of(scope: Scope, indices: Known) -> Tensor | None:
+    """Return indices as the tokens of the input that they are, or None."""
+    tokens = indices.moved_input
+    if tokens is None:
+        return None
+    return _tokens_in_place(scope, tokens) or _moved_tokens(scope, tokens)
+
+
+def _tokens_in_place(scope: Scope, indices: Probed) -> Tensor | None:
+    """Return indices as the tokens that they are, or None."""
+    for letters in ("BT", "TB"):
+        batches = scope.probes.batches
+        plain = [batch if letters == "BT" else batch.T for batch in batches]
+        if all(
+            index.size == tokens.size and np.array_equal(np.ravel(index), np.ravel(tokens))
+            for index, tokens in zip(indices, plain, strict=True)
+        ):
+            of_indices, of_tokens = [i.shape for i in indices], [t.shape for t in plain]
+            axes = _axes_like(letters, of_indices, of_tokens)
+            if axes is not None:
+                return Tensor(0, axes)
+    return None
+
+
+def _moved_tokens(scope: Scope, indices: Probed) -> Tensor | None:
+    """Return indices as tokens of each sequence in another order, or None.
+
+    No token is twice in a sequence, so each tells the step that it is from.
+    """
+    for letters in ("BT", "TB"):
+        moved: list[Array] = []
+        for index, batch in zip(indices, scope.probes.batches, strict=True):
+            of_rows = index if letters == "BT" else index.T
+            if index.ndim != 2 or len(of_rows) != len(batch):
+                break
+            rows, steps = batch.shape
+            if of_rows.min() < 0 or of_rows.max() > steps:
+                break
+            places = np.full((rows, steps + 1), -1)
+            np.put_along_axis(places, batch, np.broadcast_to(np.arange(steps), batch.shape), 1)
+            places[:, 0] = -1
+            steps_of = np.take_along_axis(places, of_rows.astype(np.int64), 1)
+            if ((steps_of < 0) & (of_rows != 0)).any():
+                break
+            moved.append(steps_of)
+        else:
+            return Tensor(0, tuple(letters), steps=tuple(moved))
+    return None
+
+
+def _axes_like(
+    letters: str, shapes: Sequence[tuple[int, ...]], plain: Sequence[tuple[int, ...]]
+) -> tuple[str, ...] | None:
+    """Return what lies along the axes of indices that are tokens in some order."""
+    if all(shape == tokens for shape, tokens in zip(shapes, plain, strict=True)):
+        return tuple(letters)
+    if all(shape == (tokens[0] * tokens[1],) for shape, tokens in zip(shapes, plain, strict=True)):
+        return (letters,)
+    for place in range(3):
+        added = [(*tokens[:place], 1, *tokens[place:]) for tokens in plain]
+        if list(shapes) == added:
+            return (*letters[:place], "", *letters[place:])
+    return None
+
+
+# Products
+
+
+def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return the output of a dense layer, or of an attention."""
+    x, y = inputs
+    if is_attention(x, y):
+        return attend(scope, x, y)
+    if isinstance(y, Known) and (kernel := y.constant) is not None:
+        return _dense(scope, scope.as_tensor(x), -1, kernel)
+    if isinstance(x, Known) and (kernel := x.constant) is not None:
+        # The features are the last axis but one, and stay there.
+        value = scope.as_tensor(y)
+        if kernel.ndim != 2 or len(value.axes) < 2:
+            raise RefusedError("expected a matrix, received an array of other axes", "E707")
+        return _dense(scope, value, -2, kernel.T)
+    del node
+    message = f"the language has no product of {describe(x)} and {describe(y)}"
+    raise RefusedError(message, "E701")
+
+
+def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
+    while kernel.ndim > 2 and kernel.shape[0] == 1:
+        kernel = kernel[0]
+    if kernel.ndim == 1:
+        raise RefusedError("expected a matrix as the kernel, received a vector", "E707")
+    if kernel.ndim != 2:
+        raise RefusedError("expected one kernel, received several", "E701")
+    if x.axes[axis] == "T" and x.axis("F") < 0 and scope.features(x) == 1:
+        # All steps of one feature are a flat vector.
+        x = replace(x, axes=tuple("TF" if each == "T" else each for each in x.axes))
+    value = scope.with_features(scope.settle(x))
+    if value.axes[axis] != "F":
+        raise RefusedError(f"expected a product over the features, received {describe(value)}")
+    if scope.is_sequence(value.at) and value.axis("T") < 0:
+        raise RefusedError(f"expected all steps or a vector, received {describe(value)}")
+    inputs, units = kernel.shape
+    scope.fit_features(value.at, inputs)
+    tied = _tied_embedding(scope, kernel)
+    arrays = {} if tied else {"kernel": kernel}
+    layer = replace(dense("dense", units, activation="linear", bias=False), tied=tied)
+    at = scope.add(layer, value.at, arrays=arrays)
+    return replace(value, at=at, numbers=None, filler=None)
+
+
+def _tied_embedding(scope: Scope, kernel: Array) -> str | None:
+    """Return the name of the embedding whose array a kernel is."""
+    if not scope.embedding:
+        return None
+    table = scope.arrays_of(scope.steps[scope.embedding])["embeddings"]
+    if table.shape != kernel.shape[::-1] or not np.array_equal(table.T, kernel):
+        return None
+    where = scope.op.where if scope.op else ""
+    scope.account.infer("tied to the embedding, whose array it has", where)
+    return scope.steps[scope.embedding].layer.name
+
+
+def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return the output of a ``Gemm``: a dense layer, perhaps with a bias."""
+    x, y, *more = inputs
+    kernel = y.constant if isinstance(y, Known) else None
+    if kernel is None or kernel.ndim != 2:
+        raise RefusedError(f"B: expected an array of the file, received {describe(y)}")
+    attributes = node.attributes
+    kernel = kernel.T if attributes.get("transB") else kernel
+    alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
+    value = scope.as_tensor(x)
+    if attributes.get("transA"):
+        value = replace(value, axes=value.axes[::-1])
+    if alpha != 1.0:
+        kernel = kernel.astype("f8") * alpha
+    result = _dense(scope, value, -1, kernel)
+    bias = more[0] if more else None
+    if bias is None or beta == 0:
+        return result
+    vector = bias.constant if isinstance(bias, Known) else None
+    if vector is None or vector.size not in (1, kernel.shape[1]):
+        raise RefusedError(f"C: expected a bias of the file, received {describe(bias)}")
+    vector = np.broadcast_to(np.ravel(vector), kernel.shape[1:])
+    step = scope.steps[result.at]
+    assert isinstance(step.layer, nodes.Dense), "it was made here"
+    step.layer = replace(step.layer, bias=True)
+    step.arrays = scope.arrays_of(step) | {
+        "bias": vector if beta == 1.0 else vector.astype("f8") * beta
+    }
+    step.modules = (step.op.where,)
+    return result
+
+
+# Statistics of the steps
+
+
+def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
+    """Return a statistic of the steps, whose axis stays with size 1."""
+    masked = False
+    if value.filler is not None:
+        # A number that changes nothing stands at padding.
+        masked = value.filler <= -1e30 if statistic == "max" else value.filler == 0.0
+        masked &= statistic in ("max", "sum")
+    if not (masked and scope.has_all_real(value)):
+        value = scope.in_place(value)
+    at = scope.add(pooling(statistic), value.at)
+    scope.masked[at] = masked
+    axes = tuple(axis.replace("T", "") for axis in value.axes)
+    return Tensor(at, axes)
+
+
+# Norms
+
+
+def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+    """Return the output of a batch norm in inference."""
+    arrays = constants(inputs, "scale, B, mean and var")[1:]
+    if node.attributes.get("training_mode", 0) or any(each is None for each in arrays):
+        raise RefusedError("expected inference and four arrays, received another batch norm")
+    value = scope.with_features(scope.settle(inputs[0]), 1)
+    if len(value.axes) < 2 or value.axes[1] != "F":
+        raise RefusedError(f"expected the features as the second axis, received {describe(value)}")
+    if any(cast("Array", each).shape != (scope.features(value),) for each in arrays):
+        raise RefusedError(f"expected arrays of {scope.features(value)} numbers", "E707")
+    momentum = round(float(node.attributes.get("momentum", 0.9)), 6)
+    layer = nodes.BatchNorm(
+        name="batch_norm",
+        input=(),
+        epsilon=shortest_float(settings.epsilon_of(node)),
+        momentum=momentum if 0.0 <= momentum < 1.0 else 0.9,
+        masked=False,
+    )
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    at = scope.add(
+        layer,
+        value.at,
+        arrays={k: cast("Array", each) for k, each in zip(names, arrays, strict=True)},
+    )
+    return replace(value, at=at, numbers=None, filler=None)
+
+
+def reduced_letters(x: Tensor, node: Node, inputs: Sequence[Value]) -> list[str]:
+    """Return what lies along the axes that a reduction is over."""
+    axes = settings.axes_of(node, constants(inputs, "axes"))
+    rank = len(x.axes)
+    return [x.axes[axis % rank] for axis in (range(rank) if axes is None else axes)]

@@ -1,0 +1,160 @@
+"""Probes: batches on which sizes, indices and masks are computed, to see what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.importing.graph.layer_graph import RefusedError
+
+if TYPE_CHECKING:
+    from rnnspec.importing.graph.values import Probed
+    from rnnspec.slots import Array
+
+_SIZES = ((7, 37), (6, 58), (5, 41), (1, 53))
+"""The sequences and the steps of the probes of an input with open sizes: no two are alike.
+
+A single sequence is the largest of its batch, and has padding.
+"""
+_FEWEST_ROWS = 6
+"""The number of sequences that have each pattern of padding."""
+_MOST_NUMBERS = 2**21
+"""The most numbers of a probe that are drawn."""
+_MOST_STEPS = 2**19
+"""The most steps of all sequences of a probe."""
+_COST_OF_STEP = 32
+"""The time that a step takes, for its numbers, padding and masks, as a number of bytes."""
+_MOST_FEATURES = 2**31
+_ANY_WIDTH = 5
+"""The number of features as long as no layer has told it."""
+_ROWS_DRAWN = 64
+"""The number of sequences of a probe that have padding of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is taken for granted about the input while a graph is read.
+
+    ``order`` has the letters of its axes in their order in the graph: B, T and, of numbers, F; it
+    may lack F if there is one feature. ``sizes`` are the sizes of these axes, None if they are
+    open. ``filler`` is the number in every feature of a padded step, which the graph
+    ``names_filler`` if it compares features with one. With ``at_end``, padding is at
+    the end of a sequence alone. ``longer`` multiplies the open number of steps.
+    """
+
+    order: str
+    sizes: tuple[int | None, ...]
+    tokens: bool
+    filler: float = 0.0
+    names_filler: bool = False
+    at_end: bool = False
+    longer: int = 1
+
+    def size(self, letter: str) -> int | None:
+        """Return the size of an axis, None if it is open."""
+        at = self.order.find(letter)
+        return self.sizes[at] if at >= 0 else 1
+
+    def lay_out(self, batch: Array) -> Array:
+        """Return a batch of the network in the order of axes of the graph's input."""
+        letters = "BT" if self.tokens else "BTF"
+        order = [letters.index(letter) for letter in self.order]
+        missing = [i for i in range(len(letters)) if i not in order]
+        return batch.transpose([*order, *missing]).reshape([batch.shape[i] for i in order])
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Batches of the network, (batch, steps) or (batch, steps, features), and their real steps."""
+
+    setting: Setting
+    batches: Probed
+    real: Probed
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The number of sequences of each."""
+        return tuple(len(batch) for batch in self.batches)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The number of steps of each."""
+        return tuple(batch.shape[1] for batch in self.batches)
+
+    @property
+    def lengths(self) -> Probed:
+        """The number of real steps of each sequence."""
+        return tuple(real.sum(1) for real in self.real)
+
+    @property
+    def cost(self) -> int:
+        """The time that they take, as a number of bytes that are computed in it."""
+        return _COST_OF_STEP * sum(real.size for real in self.real)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether each number is one of its own: there are too many otherwise."""
+        # NumPy repeats the one feature of a step without end, too.
+        return all(batch.strides[-1] or batch.shape[-1] == 1 for batch in self.batches)
+
+    @property
+    def inputs(self) -> Probed:
+        """The batches as the graph takes them."""
+        return tuple(map(self.setting.lay_out, self.batches))
+
+
+def draw_probes(setting: Setting) -> Probes:
+    """Return probes with every pattern of padding.
+
+    Raises:
+        RefusedError: their sequences are too many, or too long.
+    """
+    rng = np.random.default_rng(0)
+    rows, steps = setting.size("B"), setting.size("T")
+    number = len(_SIZES) if rows is None or rows >= _FEWEST_ROWS else _FEWEST_ROWS
+    batches, reals = [], []
+    for index in range(number):
+        open_rows, open_steps = _SIZES[index % len(_SIZES)]
+        size = (rows or open_rows, steps or open_steps * setting.longer)
+        if size[0] * size[1] > _MOST_STEPS:
+            message = f"expected at most {_MOST_STEPS:,} steps in all sequences, received"
+            raise RefusedError(f"{message} {size[0]:,} x {size[1]:,}", "E707")
+        drawn = [
+            _draw_real_steps(rng, size[1], index + row + (size[0] == 1), at_end=setting.at_end)
+            for row in range(min(size[0], _ROWS_DRAWN))
+        ]
+        real = np.stack([drawn[row % len(drawn)] for row in range(size[0])])
+        if setting.tokens:
+            # No token twice in a sequence, so that each tells where it came from.
+            tokens = rng.permuted(np.broadcast_to(np.arange(1, size[1] + 1), size), axis=1)
+            batch = np.where(real, tokens, 0)
+        else:
+            features = setting.size("F") or _ANY_WIDTH
+            if features > _MOST_FEATURES:
+                message = f"expected at most {_MOST_FEATURES:,} features, received {features:,}"
+                raise RefusedError(message, "E707")
+            several = features if size[0] * size[1] * features <= _MOST_NUMBERS else 1
+            numbers = rng.standard_normal((*size, several), dtype=np.float32)
+            # A step is padding if every feature is the filler, not if some are.
+            if several > 1:
+                fillers = rng.random((*size, several)) < 0.5
+                fillers &= np.arange(several) != rng.integers(several, size=size)[..., None]
+                numbers = np.where(fillers, np.float32(setting.filler), numbers)
+            numbers = np.where(real[..., None], numbers, np.float32(setting.filler))
+            batch = np.broadcast_to(numbers, (*size, features))
+        batches.append(batch)
+        reals.append(real)
+    return Probes(setting, tuple(batches), tuple(reals))
+
+
+def _draw_real_steps(rng: np.random.Generator, steps: int, kind: int, *, at_end: bool) -> Array:
+    """Return the real steps of a sequence with one pattern of padding."""
+    at, cut = np.arange(steps), rng.integers(1, max(steps, 2))
+    holes = (rng.random(steps) < 0.5) | (at == steps // 2)
+    single = at == rng.integers(0, steps)
+    if at_end:
+        return at < (steps if kind % 3 == 0 else cut)
+    patterns: list[Array] = [at >= 0, at < cut, at >= steps - cut, holes, single, at < 0]
+    return patterns[kind % _FEWEST_ROWS]

@@ -1,0 +1,595 @@
+"""The layers so far of a graph of another tool, and what their outputs are for the probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.errors import UsageError
+from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
+from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
+from rnnspec.importing.graph.values import (
+    Known,
+    RestartError,
+    Tensor,
+    are_equal,
+    describe,
+)
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rnnspec.importing.graph.formulas import Formula, Piece
+    from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
+    from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.graph.values import Probed, Value
+    from rnnspec.importing.imported import Account
+    from rnnspec.slots import Array
+
+_MOST_STEPS = 2**14
+_MOST_LAYERS = 3_000
+"""The most layers, each activation and pooling counted: they are put in order in its square."""
+_EPSILON = 1e-3
+_STEPWISE = (nodes.Dense, nodes.Activate, nodes.LayerNorm, nodes.BatchNorm, nodes.Normalize)
+"""Layers that compute each step by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """The steps of an output for each probe, and which of them are real."""
+
+    steps: tuple[int, ...]
+    real: Probed = field(repr=False)
+
+
+class Scope(LayerGraph):
+    """The layers so far.
+
+    ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
+    backward alone. ``masked`` says of each recurrent layer, pooling and window whether it leaves
+    out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
+    takes the lengths of sequences, so that padding is at the end alone. ``single_steps`` has the
+    node that takes each step by itself, and ``embedding`` is the place of the embedding, 0 if there
+    is none.
+    """
+
+    cut_steps = "a convolution whose last steps are cut off"
+    """What is expected of a causal convolution."""
+    other_scores = (
+        "expected scores that one or two dense layers make of the steps that are summed, received "
+        "others"
+    )
+    """What is expected of the scores of an attention."""
+
+    def __init__(self, account: Account, probes: Probes) -> None:
+        super().__init__(account)
+        self.probes = probes
+        self.op: Operation | None = None
+        self.backward: set[int] = set()
+        self.masked: dict[int, bool] = {}
+        self.zeroed: set[int] = set()
+        self.is_counted = False
+        self.single_steps: dict[int, Operation] = {}
+        self.embedding = 0
+        self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
+        self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
+        self._finals: dict[int, int] = {}
+        self._pooled: dict[tuple[int, str], int] = {}
+        self._repeated: dict[tuple[int, int], int] = {}
+        self._used: set[int] = set()
+        self._fused: dict[int, int] = {}
+        if not probes.setting.tokens:
+            self._widths[0] = probes.setting.size("F")
+
+    # Layers
+
+    def add(
+        self,
+        layer: nodes.Layer,
+        *sources: int,
+        arrays: Mapping[str, Array] | None = None,
+        sequences: Sequences | None = None,
+        modules: tuple[str, ...] | None = None,
+    ) -> int:
+        """Add a layer, and return its place.
+
+        Args:
+            layer: the layer.
+            sources: the places that it takes.
+            arrays: its canonical arrays.
+            sequences: the steps of its output, if they are others than those of what it takes.
+            modules: what has its arrays in the model; by default, the node if there are arrays.
+
+        Raises:
+            UsageError: there are too many.
+        """
+        assert self.op is not None, "nodes make layers"
+        if len(self.steps) >= _MOST_LAYERS:
+            message = f"expected at most {_MOST_LAYERS:,} layers, received more"
+            raise UsageError(message, self.account.source)
+        self._used.update(sources)
+        if modules is None:
+            modules = (self.op.where,) if arrays else ()
+        at = self.add_layer(layer, sources, self.op, modules)
+        self.steps[at].arrays = arrays
+        is_vector = isinstance(layer, nodes.Pooling | nodes.Attention | nodes.Flatten)
+        self._sequences[at] = None if is_vector else sequences or self._sequences[sources[0]]
+        return at
+
+    def sequences(self, at: int) -> Sequences:
+        """Return the steps of an output for the probes.
+
+        Raises:
+            RefusedError: it is a vector.
+        """
+        sequences = self._sequences[at]
+        if sequences is None:
+            raise RefusedError("expected a sequence, received one vector of each sequence")
+        return sequences
+
+    def has_fixed_steps(self, at: int) -> bool:
+        """Return whether an output has as many steps whatever the length of the input is."""
+        while at and not isinstance(self.steps[at].layer, nodes.Repeat | nodes.LastSteps):
+            at = self.steps[at].sources[0]
+        return at != 0 or self.probes.setting.size("T") is not None
+
+    def is_sequence(self, at: int) -> bool:
+        """Return whether an output has steps."""
+        return self._sequences[at] is not None
+
+    @staticmethod
+    def arrays_of(step: Step) -> dict[str, Array]:
+        """Return the canonical arrays of a layer."""
+        return dict(step.arrays or {})
+
+    # Sizes
+
+    def sizes(self, value: Tensor, letter: str) -> tuple[int, ...]:
+        """Return the size of what lies along an axis, for each probe."""
+        number = len(self.probes.rows)
+        match letter:
+            case "B":
+                return self.probes.rows
+            case "T" if value.steps is not None:
+                return tuple(each.shape[1] for each in value.steps)
+            case "T":
+                more = sum(value.pad) + value.surplus
+                return tuple(steps + more for steps in self.sequences(value.at).steps)
+            case "D":
+                return (2,) * number
+            case "U":
+                return (self.features(value) // 2,) * number
+            case _:
+                return (self.features(value),) * number
+
+    def features(self, value: Tensor) -> int:
+        """Return the number of features of a value."""
+        width = self.width(value.at) or 1
+        layer = self.steps[value.at].layer if value.at else None
+        two = isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
+        return width // 2 if value.half is not None and two else width
+
+    def shape(self, value: Tensor) -> list[tuple[int, ...]]:
+        """Return the shape of a value for each probe."""
+        columns = []
+        for axis in value.axes:
+            sizes = [self.sizes(value, letter) for letter in axis]
+            columns.append([int(np.prod(each)) for each in zip(*sizes, strict=True)])
+        number = len(self.probes.rows)
+        return [tuple(column[i] if column else 1 for column in columns) for i in range(number)]
+
+    def real(self, value: Tensor, at: int | None = None) -> Probed:
+        """Return the real steps of each sequence, in the order that these have in a value."""
+        real = self.sequences(value.at if at is None else at).real
+        if value.rows is None:
+            return real
+        return tuple(mask[rows] for mask, rows in zip(real, value.rows, strict=True))
+
+    # What a value is
+
+    def as_tensor(self, value: Value) -> Tensor:
+        """Return a value as a tensor that may differ from the output of its layer.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        match value:
+            case Tensor(role="plain"):
+                return value
+            case Known() if (tensor := self.as_input(value)) is not None:
+                return tensor
+            case _:
+                raise RefusedError(f"expected the output of a layer, received {describe(value)}")
+
+    def as_input(self, value: Known) -> Tensor | None:
+        """Return numbers as the input that they are equal to, or None."""
+        setting, batches = self.probes.setting, self.probes.batches
+        moved = value.moved_input
+        if setting.tokens or moved is None or not self.probes.has_numbers:
+            return None
+        for letters in ("BTF", "TBF", "BFT"):
+            order = ["BTF".index(letter) for letter in letters]
+            if all(
+                np.array_equal(array, batch.transpose(order))
+                for array, batch in zip(moved, batches, strict=True)
+            ):
+                return Tensor(0, tuple(letters), numbers=value)
+        return None
+
+    def settle(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
+        """Return a value as the output of a layer, whose features it has, in some order of axes.
+
+        Args:
+            value: the value.
+            padded: whether it may have more steps, for a window.
+            in_any_row: whether the sequences may be in another order.
+
+        Raises:
+            RefusedError: the language has no such layer.
+        """
+        tensor = self.as_tensor(value)
+        one_step = tensor.steps is not None and tensor.axis("T") < 0
+        if tensor.formula is not None and one_step and tensor.half is None:
+            # A bias is that of the layer before, which computes it at all steps.
+            steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None, rows=None))
+            tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
+        tensor = self._whole(tensor)
+        if tensor.rows is not None and not in_any_row:
+            raise RefusedError("expected the sequences of the batch in their order")
+        tensor.check_steps(self.cut_steps, with_pad=padded)
+        if any("TF" in axis for axis in tensor.axes):
+            tensor = self._flat(tensor)
+        if tensor.formula is None:
+            self._used.add(tensor.at)
+            return tensor
+        at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
+        return replace(tensor, at=at, formula=None, numbers=None)
+
+    def place_formula(self, at: int, formula: Formula, width: int) -> int:
+        """Add the layers that a function of the features is, and return the place of the last.
+
+        Raises:
+            RefusedError: it is no layer.
+        """
+        for part, piece in recognise(formula, width):
+            key = (at, id(part))
+            if key not in self._settled:
+                self._settled[key] = self.add_piece(at, piece), part
+            at = self._settled[key][0]
+        return at
+
+    def sequence(self, value: Value, axes: str, **words: bool) -> Tensor:
+        """Return a value as the output of a layer with the axes in some order.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        tensor = self.with_features(self.settle(value, **words))
+        tensor = self.as_steps(tensor)
+        if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
+            expected = describe(Tensor(0, tuple(axes)))
+            raise RefusedError(f"expected {expected}, received {describe(tensor)}")
+        return tensor
+
+    def as_steps(self, tensor: Tensor) -> Tensor:
+        """Return a vector with an axis of size 1 as one step; anything else is as it was."""
+        if self.is_sequence(tensor.at) or sorted(tensor.axes) != ["", "B", "F"]:
+            return tensor
+        return self.repeat(tensor, 1, tensor.axes.index(""))
+
+    def repeat(self, tensor: Tensor, count: int, place: int) -> Tensor:
+        """Return a vector as a number of equal steps, which the axis at ``place`` has."""
+        if (tensor.at, count) not in self._repeated:
+            real = tuple(np.ones((rows, count), dtype=bool) for rows in self.probes.rows)
+            self._repeated[tensor.at, count] = self.add(
+                nodes.Repeat(name="repeat", input=(), steps=count),
+                tensor.at,
+                sequences=Sequences((count,) * len(real), real),
+            )
+        axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
+        return Tensor(self._repeated[tensor.at, count], axes)
+
+    def in_place(self, tensor: Tensor) -> Tensor:
+        """Return a sequence whose real steps are where they are in its layer.
+
+        Raises:
+            RefusedError: they are elsewhere.
+        """
+        if tensor.steps is None or tensor.axis("T") < 0:
+            return tensor
+        sequences = self.sequences(tensor.at)
+        for steps, real in zip(tensor.steps, sequences.real, strict=True):
+            if steps.shape != real.shape:
+                raise RefusedError("takes a part of the steps, which the language has no word for")
+            if not np.array_equal(
+                steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
+            ):
+                raise RefusedError("expected the steps in their order, received another")
+        filler = tensor.filler if self.has_all_real(tensor) else None
+        return replace(tensor, steps=None, filler=filler)
+
+    def in_step(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return sequences with the same steps at each position.
+
+        Raises:
+            RefusedError: they have others.
+        """
+        places = [self.places_of_real(each) for each in tensors]
+        first = places[0]
+        if first is None or not all(
+            other is not None and all(map(np.array_equal, first, other)) for other in places
+        ):
+            return tuple(map(self.in_place, tensors))
+        return tuple(replace(each, steps=first, filler=None) for each in tensors)
+
+    def places_of_real(self, tensor: Tensor) -> Probed | None:
+        """Return the real step at each position of a moved sequence, -1 where there is padding."""
+        if tensor.steps is None or tensor.axis("T") < 0:
+            return None
+        return tuple(
+            np.where((steps >= 0) & np.take_along_axis(real, steps.clip(0), 1), steps, -1)
+            for steps, real in zip(tensor.steps, self.real(tensor), strict=True)
+        )
+
+    def has_all_real(self, tensor: Tensor) -> bool:
+        """Return whether a sequence has each real step once, whatever their order is."""
+        places = self.places_of_real(tensor)
+        return places is not None and all(
+            np.array_equal(np.sort(row[row >= 0]), np.flatnonzero(real))
+            for of_probe, reals in zip(places, self.real(tensor), strict=True)
+            for row, real in zip(of_probe, reals, strict=True)
+        )
+
+    def with_features(self, tensor: Tensor, place: int = -1) -> Tensor:
+        """Return a value of one feature with an axis of size 1 as that of the features.
+
+        It is the axis at ``place`` if that has size 1, and otherwise the last one that has.
+        """
+        if tensor.axis("F") >= 0 or tensor.axis("U") >= 0 or self.features(tensor) != 1:
+            return tensor
+        ends = [i for i, axis in enumerate(tensor.axes) if not axis]
+        if not ends:
+            return tensor
+        axes = list(tensor.axes)
+        axes[place if place in ends else ends[-1]] = "F"
+        return replace(tensor, axes=tuple(axes))
+
+    def _whole(self, tensor: Tensor) -> Tensor:
+        """Return a final state, or one step, as what a pooling gives."""
+        if tensor.half is not None:
+            if tensor.at in self._fused or tensor.at in self.backward or self._is_both(tensor.at):
+                way = "backward" if tensor.half else "forward"
+                raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
+            tensor = replace(tensor, half=None)
+        if tensor.is_final:
+            return replace(tensor, at=self.final(tensor.at), is_final=False, steps=None)
+        if tensor.steps is None or tensor.axis("T") >= 0:
+            return tensor
+        at = tensor.at
+        if self.is_at(tensor, "last"):
+            return replace(tensor, at=self._pool(at, "last_step"), steps=None)
+        if self.is_at(tensor, "last real") and not self._is_both(at):
+            self.masked[at] = True
+            # Where padding is at the end alone, a layer need not leave it out to be right here.
+            self.is_counted |= self.probes.setting.at_end
+            return replace(tensor, at=self.final(at), steps=None)
+        counts = tuple(mask.sum(1) - 1 for mask in self.real(tensor))
+        if not self.probes.setting.at_end and all(
+            np.array_equal(steps % mask.shape[1], count % mask.shape[1])
+            for steps, count, mask in zip(tensor.steps, counts, self.real(tensor), strict=True)
+        ):
+            raise RestartError(at_end=True)
+        raise RefusedError("expected the last step of each sequence, received another one")
+
+    def final(self, at: int) -> int:
+        """Return the place of the final states of a layer."""
+        return self._pool(at, "last")
+
+    def _pool(self, at: int, statistic: Any) -> int:
+        if (at, statistic) not in self._pooled:
+            self._pooled[at, statistic] = self.add(pooling(statistic), at)
+        return self._pooled[at, statistic]
+
+    def keep_last_step(self, tensor: Tensor, results: Sequence[int]) -> Tensor:
+        """Return a vector of the last step, if an axis of size 1 is left, as the last 1 of steps.
+
+        Args:
+            tensor: the vector.
+            results: the places of other results.
+        """
+        chain = [tensor.at]
+        while isinstance(self.steps[chain[0]].layer, _STEPWISE) and chain[0] not in results:
+            (source,) = self.steps[chain[0]].sources
+            users = [at for at, step in self.steps.items() if source in step.sources]
+            if not source or len(users) > 1:
+                return tensor
+            chain.insert(0, source)
+        pool = self.steps[chain[0]]
+        is_last = isinstance(pool.layer, nodes.Pooling) and pool.layer.statistic == "last_step"
+        if not is_last or chain[0] in results or any(self.masked.values()):
+            return tensor
+        pool.layer = nodes.LastSteps(name=pool.layer.name, input=(), count=1)
+        real = tuple(each[:, -1:] for each in self.sequences(pool.sources[0]).real)
+        self._sequences |= dict.fromkeys(chain, Sequences((1,) * len(real), real))
+        return replace(tensor, axes=tuple(axis or "T" for axis in tensor.axes))
+
+    def is_at(self, tensor: Tensor, which: str) -> bool:
+        """Return whether a value has the first or the last step, or the first or last real one."""
+        assert tensor.steps is not None, "of one step"
+        sequences = self.sequences(tensor.at)
+        for steps, real, number in zip(
+            tensor.steps, self.real(tensor), sequences.steps, strict=True
+        ):
+            rows: Array = np.ones(len(real), dtype=bool)
+            if which in ("first", "last"):
+                places = np.full(len(real), 0 if which == "first" else number - 1)
+            else:
+                rows = np.asarray(real.any(1))
+                first, last = real.argmax(1), number - 1 - real[:, ::-1].argmax(1)
+                places = first if which == "first real" else last
+            if not np.array_equal(steps[rows], places[rows]):
+                return False
+        return True
+
+    def _is_both(self, at: int) -> bool:
+        layer = self.steps[at].layer if at else None
+        return isinstance(layer, nodes.Recurrent) and layer.merge is not None
+
+    def _flat(self, tensor: Tensor) -> Tensor:
+        """Return all steps in one vector."""
+        inner = (
+            tensor if tensor.formula is None else self.settle(replace(tensor, axes=("B", "T", "F")))
+        )
+        at, features = inner.at, self.features(inner)
+        self.in_place(replace(inner, axes=("B", "T", "F")))
+        place = self.add(nodes.Flatten(name="flatten", input=()), at)
+        if self.has_fixed_steps(at):
+            self.flattened[place] = self.sequences(at).steps[0] * features
+            self._widths[place] = self.flattened[place]
+        axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
+        return Tensor(place, axes)
+
+    def add_attention(self, scores: Scores, start: int) -> int:
+        """Add the attention with some scores over the steps at a place, and return its place."""
+        query = self.arrays_of(scores.query)["kernel"]
+        if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
+            self.account.leave("the bias of scores", reason="a softmax is the same without it")
+        if scores.hidden is None:
+            return self.add(scores.attention(None), start, arrays={"query": query})
+        own = self.arrays_of(scores.hidden)
+        if "bias" not in own:
+            where = scores.hidden.op.where
+            self.account.infer("bias 0, which the file lacks and the spec trains", where)
+        kernel = own["kernel"]
+        arrays = {"query": query, "kernel": kernel, "bias": own.get("bias", 0 * kernel[0])}
+        return self.add(scores.attention(kernel.shape[1]), start, arrays=arrays)
+
+    # Functions of the features
+
+    def add_piece(self, at: int, piece: Piece) -> int:
+        """Add what a function of the features is, and return its place."""
+        match piece:
+            case Affine(a=a, b=b):
+                return self._shift(at, a, b)
+            case Norm(gamma=gamma, beta=beta):
+                return self.add(layer_of(piece), at, arrays={"gamma": gamma, "beta": beta})
+            case _:
+                return self.add(layer_of(piece), at)
+
+    def _shift(self, at: int, a: Array, b: Array) -> int:
+        """Add a scale and an offset for each feature: as the bias of a layer, or as a norm."""
+        step = self.steps.get(at)
+        layer = step.layer if step else None
+        if (
+            step is not None
+            and isinstance(layer, nodes.Dense | nodes.Conv)
+            and not layer.bias
+            and at not in self._used
+            and np.allclose(a, 1.0, rtol=1e-7, atol=0)
+        ):
+            step.layer = replace(layer, bias=True)
+            step.arrays = self.arrays_of(step) | {"bias": b}
+            self._used.add(at)
+            return at
+        if (a == 1.0).all() and not b.any():
+            return at
+        self.account.infer(
+            f"a scale and an offset of each feature are a batch norm, with epsilon {_EPSILON:g}, "
+            "momentum 0.99, mean 0 and variance 1",
+            self.op.where if self.op else "",
+        )
+        layer = nodes.BatchNorm(
+            name="batch_norm", input=(), epsilon=_EPSILON, momentum=0.99, masked=False
+        )
+        zeros = np.zeros_like(a)
+        arrays = {
+            "gamma": a,
+            "beta": b,
+            "moving_mean": zeros,
+            "moving_variance": zeros + (1.0 - _EPSILON),
+        }
+        return self.add(layer, at, arrays=arrays)
+
+    # Directions
+
+    def fuse(self, one: Tensor, two: Tensor) -> Tensor:
+        """Return the features of both directions of a recurrent layer, side by side.
+
+        Raises:
+            RefusedError: they are others.
+        """
+        first, second = one.at, two.at
+        if one.axes != two.axes or one.is_final != two.is_final:
+            message = f"received {describe(one)} and {describe(two)}"
+            raise RefusedError(f"expected the same of both directions, {message}")
+        if not are_equal(one.rows, two.rows):
+            raise RefusedError("expected the sequences of both directions in one order")
+        if one.axis("T") >= 0:
+            one, two = self.in_step(one, two)
+        if first != second and self._fused.get(second) != first:
+            self._fuse_layers(first, second)
+        whole = replace(one, half=None)
+        if one.is_final or one.axis("T") >= 0 or (one.steps is None and two.steps is None):
+            return whole
+        if one.steps is None or two.steps is None:
+            raise RefusedError("expected the final states of both directions, received others")
+        # The last step of the one and the first step of the other.
+        ends = (("last", "first"), ("last real", "first real"))
+        if not any(self.is_at(one, a) and self.is_at(replace(two, at=first), b) for a, b in ends):
+            if are_equal(one.steps, two.steps):
+                return whole
+            raise RefusedError("expected the final states of both directions, received others")
+        return replace(whole, is_final=True, steps=None)
+
+    def _fuse_layers(self, first: int, second: int) -> None:
+        one, two = self.steps[first], self.steps[second]
+        forward, backward = one.layer, two.layer
+        assert isinstance(forward, nodes.Recurrent), "it has a direction"
+        assert isinstance(backward, nodes.Recurrent), "it has a direction"
+        alike = replace(backward, name=forward.name) == forward and one.sources == two.sources
+        if not alike or first in self.backward or second not in self.backward:
+            message = "expected two directions with the same settings over the same sequence"
+            raise RefusedError(f"{message}, received others")
+        taken = {at for step in self.steps.values() for at in step.sources}
+        if self._is_both(first) or taken & {first, second}:
+            raise RefusedError("uses one direction by itself, too")
+        one.layer = replace(forward, merge="concat")
+        one.arrays = {f"forward.{key}": array for key, array in self.arrays_of(one).items()} | {
+            f"backward.{key}": array for key, array in self.arrays_of(two).items()
+        }
+        self._widths[first] = 2 * forward.units
+        self._fused[second] = first
+        self._fused[first] = first
+        two.sources = ()
+
+    def same_directions(self, one: Tensor, two: Tensor) -> bool:
+        """Return whether two values have the forward and the backward direction of a layer."""
+        if (one.half, two.half) != (0, 1) or one.formula or two.formula:
+            return False
+        return one.at == two.at or two.at in self.backward
+
+
+def restart_with(scope: Scope, letter: str, size: int) -> None:
+    """Have the graph read again with a size of its input that constants of it fix.
+
+    Raises:
+        RestartError: always, unless the size is fixed already.
+    """
+    setting = scope.probes.setting
+    if letter in setting.order and setting.size(letter) is None and size > 0:
+        at = setting.order.index(letter)
+        raise RestartError(sizes=(*setting.sizes[:at], size, *setting.sizes[at + 1 :]))
+
+
+def restart_longer(scope: Scope) -> None:
+    """Have the graph read again with longer sequences, which its windows need.
+
+    Raises:
+        RestartError: always, unless sequences are long or of a fixed length.
+    """
+    setting = scope.probes.setting
+    if setting.size("T") is None and min(scope.probes.steps) < _MOST_STEPS:
+        raise RestartError(longer=setting.longer * 4)

@@ -1,0 +1,280 @@
+"""The cells of the language as equations, and the few steps in which code computes them.
+
+Parameters are parts of the canonical arrays, named by the array and the gate: ``W_i`` is the part
+of ``kernel`` for the gate ``i``, transposed as the equations want it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial, reduce
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.ir.equations import (
+    Apply,
+    Elementwise,
+    Equations,
+    Expression,
+    Line,
+    Name,
+    Product,
+    leave_out,
+    parse,
+    rewrite,
+    walk,
+)
+from rnnspec.ir.nodes import GRU, LSTM, Cell, SimpleRNN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.words import CellActivation
+
+ARRAYS = {"W": "kernel", "U": "recurrent_kernel", "b": "bias", "d": "recurrent_bias"}
+"""The canonical array of each parameter, by its letter."""
+
+_SIMPLE = """
+h: activation(W_h @ x + b_h + U_h @ h)
+"""
+# Source: Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000. The gates are in the
+# order of Keras (keras/src/layers/rnn/lstm.py), like those of the GRU. PyTorch has i, f, g, o with
+# g for c, and r, z, n.
+_LSTM = """
+i: recurrent_activation(W_i @ x + b_i + U_i @ h)
+f: recurrent_activation(W_f @ x + b_f + U_f @ h)
+g: activation(W_c @ x + b_c + U_c @ h)
+o: recurrent_activation(W_o @ x + b_o + U_o @ h)
+c: f * c + i * g
+h: o * activation(c)
+"""
+# The reset gate multiplies the recurrent product and its bias, so the bias cannot be added to that
+# of the input. In the other cells and gates, two biases would act as their sum; the gates z and r
+# have two because cuDNN, Keras and PyTorch store them so.
+_GRU = """
+z: recurrent_activation((W_z @ x + b_z) + (U_z @ h + d_z))
+r: recurrent_activation((W_r @ x + b_r) + (U_r @ h + d_r))
+n: activation((W_n @ x + b_n) + r * (U_n @ h + d_n))
+h: z * h + (1 - z) * n
+"""
+# Source: Cho et al., 2014.
+_RESET_FIRST_GRU = """
+z: recurrent_activation(W_z @ x + b_z + U_z @ h)
+r: recurrent_activation(W_r @ x + b_r + U_r @ h)
+n: activation(W_n @ x + b_n + U_n @ (r * h))
+h: z * h + (1 - z) * n
+"""
+
+
+@lru_cache
+def equations(cell: Cell, *, bias: bool = True) -> Equations:
+    """Return the equations of a cell, whose functions are its settings, with or without a bias."""
+    text, states = _state(cell)
+    whole = parse(text, states, ("activation", "recurrent_activation"))
+    if bias:
+        return whole
+    return leave_out(whole, {name for name, shape in whole.parameters if len(shape) == 1})
+
+
+def _state(cell: Cell) -> tuple[str, tuple[str, ...]]:
+    match cell:
+        case SimpleRNN():
+            return _SIMPLE, ("h",)
+        case LSTM():
+            return _LSTM, ("h", "c")
+        case GRU(reset_after=True):
+            return _GRU, ("h",)
+        case GRU():
+            return _RESET_FIRST_GRU, ("h",)
+        case _:
+            assert_never(cell)
+
+
+def activations(cell: Cell) -> Mapping[str, CellActivation]:
+    """Return the activation that each function of the equations is."""
+    if isinstance(cell, SimpleRNN):
+        return {"activation": cell.activation}
+    return {
+        "activation": cell.activation,
+        "recurrent_activation": cell.recurrent_activation,
+    }
+
+
+def place(parameter: str) -> tuple[str, str]:
+    """Return the canonical array that a parameter is in, and its gate."""
+    letter, _, gate = parameter.partition("_")
+    return ARRAYS[letter], gate
+
+
+@lru_cache
+def gates(cell: Cell) -> str:
+    """Return the canonical order of a cell's gates, one letter per gate."""
+    places = (place(name) for name, _ in equations(cell).parameters)
+    return "".join(gate for array, gate in places if array == "kernel")
+
+
+@lru_cache
+def has_recurrent_bias(cell: Cell) -> bool:
+    """Return true if the recurrent product has a bias of its own."""
+    parameters = (name for name, _ in equations(cell).parameters)
+    return any(place(name)[0] == "recurrent_bias" for name in parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class GateProduct:
+    """The product of a vector with the recurrent kernel, or the part of it for some gates.
+
+    If ``joined``, each gate takes the sum of this and of the product of the input; otherwise it
+    takes them apart. ``names`` are what the sums become: those of the gates in ``activated`` under
+    ``function``, the others as they are.
+    """
+
+    vector: Expression
+    gates: str
+    joined: bool
+    names: tuple[str, ...] = ()
+    activated: tuple[str, ...] = ()
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a cell as code computes it: few products, and lines by element.
+
+    The kernel and the bias have made one product of the input for all ``gates``. In a line, a gate
+    stands for its sum (``z``), or if that is not joined for the part of the input (``x_z``) or of
+    the state (``h_z``).
+    """
+
+    gates: str
+    states: tuple[str, ...]
+    statements: tuple[GateProduct | Line, ...]
+
+    @property
+    def products(self) -> tuple[GateProduct, ...]:
+        """The products of the recurrent kernel."""
+        return tuple(part for part in self.statements if isinstance(part, GateProduct))
+
+
+@lru_cache
+def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
+    """Return the step of a cell: matrices that multiply the same vector are one product.
+
+    ``order`` is that of the gates in the arrays, by default the canonical one; the lines of gates
+    are in that order.
+    """
+    order, whole = order or gates(cell), equations(cell, bias=bias)
+    sums = [_terms(part) for line in whole.lines for part in walk(line.value)]
+    joined = set[str]()
+    vectors = dict[Expression, set[str]]()
+    for terms in sums:
+        places = [_place(term) for term in terms]
+        from_input = {gate for array, gate in places if array == "kernel"}
+        joined |= from_input & {gate for array, gate in places if array == "recurrent_kernel"}
+        for term in terms:
+            if isinstance(term, Product) and _place(term)[0] == "recurrent_kernel":
+                vectors.setdefault(term.vector, set()).add(_place(term)[1])
+    products = dict[str, GateProduct]()
+    for vector, members in vectors.items():
+        names = "".join(sorted(members, key=order.index))
+        product = GateProduct(vector, names, joined=members <= joined)
+        products |= dict.fromkeys(names, product)
+
+    def change(expression: Expression) -> Expression | None:
+        terms = dict[Expression, None]()
+        for term in _terms(expression):
+            array, gate = _place(term)
+            if not array:
+                terms[rewrite(term, change) if len(_terms(expression)) > 1 else term] = None
+                continue
+            side = "h_" if array.startswith("recurrent") else "x_"
+            label = gate if products[gate].joined else f"{side}{gate}"
+            terms[Name(label, "gate")] = None
+        if not any(isinstance(term, Name) and term.kind == "gate" for term in terms):
+            return None
+        return reduce(partial(Elementwise, "+"), terms)
+
+    # Sorted before they change, for the vector of a product is not in a changed line.
+    ordered = _sort_lines(whole.lines, whole.states, order)
+    lines = [replace(line, value=rewrite(line.value, change)) for line in ordered]
+    products = {gate: _activate(products[gate], lines, whole.states) for gate in order}
+    statements = dict[GateProduct | Line, None]()
+    for line in lines:
+        statements |= {products[gate]: None for gate in gates_in(line.value)}
+        if not any(line.name in product.activated for product in products.values()):
+            statements[line] = None
+    return Step(order, whole.states, tuple(statements))
+
+
+def gates_in(expression: Expression) -> Iterator[str]:
+    """Yield the gates that have a part of an array, or of a product, in an expression."""
+    for part in walk(expression):
+        match part:
+            case Name(name=name, kind="gate"):
+                yield name[-1]
+            case Name() if gate := _place(part)[1]:
+                yield gate
+            case _:
+                pass
+
+
+def _sort_lines(lines: Sequence[Line], states: Sequence[str], order: str) -> Iterator[Line]:
+    """Yield lines by their gates, as far as no line comes before another that it needs."""
+    waiting = list(lines)
+    while waiting:
+        names = {line.name for line in waiting}
+        # A state gets its new value when nothing is left that needs the old one.
+        ready = [
+            line
+            for line in waiting
+            if line == waiting[0] or (line.name not in states and not _lines_in(line.value) & names)
+        ]
+        first = min(
+            ready, key=lambda line: min(map(order.index, gates_in(line.value)), default=len(order))
+        )
+        waiting.remove(first)
+        yield first
+
+
+def _lines_in(expression: Expression) -> set[str]:
+    parts = walk(expression)
+    return {part.name for part in parts if isinstance(part, Name) and part.kind == "line"}
+
+
+def _terms(expression: Expression) -> tuple[Expression, ...]:
+    match expression:
+        case Elementwise(operator="+", left=left, right=right):
+            return *_terms(left), *_terms(right)
+        case _:
+            return (expression,)
+
+
+def _place(term: Expression) -> tuple[str, str]:
+    """Return the canonical array and the gate of a term, or empty ones."""
+    match term:
+        case Product(matrix=Name(name=name)) | Name(name=name, kind="parameter"):
+            return place(name) if name[:2] in {f"{letter}_" for letter in ARRAYS} else ("", "")
+        case _:
+            return "", ""
+
+
+def _activate(product: GateProduct, lines: Sequence[Line], states: Sequence[str]) -> GateProduct:
+    """Return a joined product of several gates with the function that most of them have."""
+    if not product.joined or len(product.gates) == 1:
+        return product
+    functions = dict[str, tuple[str, str]]()
+    for line in lines:
+        match line.value:
+            case Apply(function=function, operand=Name(name=gate, kind="gate")):
+                if line.name not in states:
+                    functions[gate] = line.name, function
+            case _:
+                pass
+    own = {gate: functions[gate] for gate in product.gates if gate in functions}
+    ((most, _),) = Counter(function for _, function in own.values()).most_common(1) or [("", 0)]
+    return replace(
+        product,
+        names=tuple(own.get(gate, (gate, ""))[0] for gate in product.gates),
+        activated=tuple(name for name, function in own.values() if function == most),
+        function=most,
+    )

@@ -1,0 +1,278 @@
+"""The core: the verbs in which ``expand`` says what each layer computes.
+
+An expression is made of arrays (batch, steps, features) or (batch, features), and of masks
+(batch, steps), which are true at real steps. Arithmetic broadcasts, and takes true for 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnnspec.ir.nodes import Activation, Recurrent, Window
+
+Arithmetic = Literal["add", "multiply", "divide", "maximum", "greater"]
+
+LOWEST = -3e38
+"""Less than any number of float32, and not infinite: of infinity alone there is no softmax."""
+
+
+def _arithmetic(how: Arithmetic) -> Callable[[Any, Expression], Combine]:
+    return lambda left, right: Combine(how, left, right)
+
+
+class Verb:
+    """What every verb has: arithmetic, element by element."""
+
+    __slots__ = ()
+    __add__, __mul__ = _arithmetic("add"), _arithmetic("multiply")
+    __truediv__, __gt__ = _arithmetic("divide"), _arithmetic("greater")
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Verb):
+    """``x``, ``mask``, ``skip``, a state, or a result of the recipe."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Verb):
+    """The output of an earlier layer, or the input of the network."""
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Param(Verb):
+    """A canonical array of a layer."""
+
+    layer: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Combine(Verb):
+    """Two arrays, element by element."""
+
+    how: Arithmetic
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Embed(Verb):
+    """table[x]: (batch, steps) -> (batch, steps, features)."""
+
+    x: Expression
+    table: Param
+
+
+@dataclass(frozen=True, slots=True)
+class Scan(Verb):
+    """A state after each step, (batch, steps, units), of a layer in one ``direction``.
+
+    ``kind`` is h, or the c of an LSTM. The first states are ``states``, or zeros. A state stays as
+    it is where ``mask`` is false. The backward direction begins at the last step.
+    """
+
+    layer: Recurrent
+    direction: str
+    kind: str
+    x: Expression
+    mask: Expression | None
+    states: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MatMul(Verb):
+    """x @ kernel over the features; ``transposed``: x @ kernel.T."""
+
+    x: Expression
+    kernel: Param
+    transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Verb):
+    """The cross-correlation over the steps: (batch, steps, in) -> (batch, windows, out)."""
+
+    x: Expression
+    kernel: Param
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class PoolWindows(Verb):
+    """A statistic in each window: (batch, steps, features) -> (batch, windows, features).
+
+    The steps that a window adds are left out, or zeros like any other if ``adds``.
+    """
+
+    how: Literal["mean", "max"]
+    x: Expression
+    window: Window
+    adds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Verb):
+    """An activation of each element, or over the features."""
+
+    function: Activation
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Verb):
+    """Elements zeroed at a rate and the rest scaled; ``shared``: alike in all steps."""
+
+    x: Expression
+    rate: float
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Norm(Verb):
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta.
+
+    Mean and variance are given, or are those ``over`` the features, or over the batch and its steps
+    where ``mask`` is true.
+    """
+
+    x: Expression
+    layer: str
+    epsilon: float
+    over: Literal["given", "features", "batch"]
+    mask: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Verb):
+    """A mask as (batch, steps, 1)."""
+
+    mask: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Fill(Verb):
+    """x where a condition is true, and ``otherwise`` elsewhere."""
+
+    condition: Expression
+    x: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce(Verb):
+    """A statistic over the steps, which are left out, or one step if ``keep``."""
+
+    how: Literal["sum", "mean", "max", "any"]
+    x: Expression
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CountSteps(Verb):
+    """The number of steps of x."""
+
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Length(Verb):
+    """The Euclidean norm over the features, (..., 1)."""
+
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax(Verb):
+    """exp(x) / sum(exp(x)), over the steps."""
+
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Join(Verb):
+    """Arrays side by side, along the features or the steps."""
+
+    parts: tuple[Expression, ...]
+    axis: Literal["features", "steps"] = "features"
+
+
+@dataclass(frozen=True, slots=True)
+class Take(Verb):
+    """One step, or every n-th from a first one on; of each, the features from one to another.
+
+    A mask has no features.
+    """
+
+    x: Expression
+    steps: int | tuple[int, int]
+    features: tuple[int, int | None] = (0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pick(Verb):
+    """The first or last step at which ``mask`` is true; any step if it is so at none."""
+
+    end: Literal["first", "last"]
+    x: Expression
+    mask: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten(Verb):
+    """(batch, steps, features) -> (batch, steps x features)."""
+
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat(Verb):
+    """(batch, features) -> (batch, steps, features)."""
+
+    x: Expression
+    steps: int
+
+
+# A new verb goes here; mypy then reports every writer that does not handle it.
+Expression = (
+    float
+    | Name
+    | Output
+    | Param
+    | Combine
+    | Embed
+    | Scan
+    | MatMul
+    | Conv
+    | PoolWindows
+    | Apply
+    | Drop
+    | Norm
+    | Column
+    | Fill
+    | Reduce
+    | CountSteps
+    | Length
+    | Softmax
+    | Join
+    | Take
+    | Pick
+    | Flatten
+    | Repeat
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A named result of a recipe, and why it is not what a reader would expect."""
+
+    name: str
+    value: Expression
+    about: str = ""

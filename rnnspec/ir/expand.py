@@ -1,0 +1,291 @@
+"""The recipe of each layer: what it computes in the verbs of the core, in each form.
+
+Only here is it said what padding does to a layer, and how a statistic goes on from chunk to chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.ir import nodes
+from rnnspec.ir.core import (
+    LOWEST,
+    Apply,
+    Column,
+    Combine,
+    Conv,
+    CountSteps,
+    Drop,
+    Embed,
+    Expression,
+    Fill,
+    Flatten,
+    Join,
+    Length,
+    MatMul,
+    Name,
+    Norm,
+    Output,
+    Param,
+    Pick,
+    PoolWindows,
+    Reduce,
+    Repeat,
+    Result,
+    Scan,
+    Softmax,
+    Take,
+)
+from rnnspec.ir.fields import Fields
+from rnnspec.ir.forms import states_of
+from rnnspec.ir.params import directions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnspec.ir.forms import Form
+
+FIELDS = Fields("Node.source Pooling.backward Dropout.variational Dense.tied")
+"""The fields that the recipes are written from; what a layer takes is decided before it."""
+X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
+REAL = Fill(Column(MASK), X, 0.0)
+"""x, with zeros for padding."""
+STATES: dict[str, tuple[str, ...]] = {
+    "mean": ("total", "count"),
+    "max": ("highest", "count"),
+    "sum": ("total",),
+}
+"""What a running statistic calls its states, in the order of ``states_of``."""
+
+
+def expand(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: nodes.Layer, form: Form
+) -> Iterator[Result]:
+    """Yield the results of a layer in order; ``x`` is its input before, and its output at the end.
+
+    In step form, the states of the layer are results too, under their own names, but for those of a
+    statistic, which are named in ``STATES``.
+    """
+    match layer:
+        case nodes.Embedding():
+            yield Result("x", Embed(X, Param(layer.name, "embeddings")))
+        case nodes.Recurrent():
+            yield from _recurrent(layer, form)
+        case nodes.Repeat():
+            yield Result("x", Repeat(X, layer.steps))
+        case nodes.Conv():
+            yield from _conv(layer, form)
+        case nodes.WindowPooling():
+            yield from pool_windows(layer)
+        case nodes.BatchNorm():
+            training = form == "training"
+            mask = MASK if layer.masked and training else None
+            given = Norm(X, layer.name, layer.epsilon, "given")
+            yield Result("x", replace(given, over="batch", mask=mask) if training else given)
+        case nodes.LayerNorm():
+            yield Result("x", Norm(X, layer.name, layer.epsilon, "features"))
+        case nodes.Activate():
+            yield Result("x", Apply(layer.activation, X))
+        case nodes.Residual():
+            yield Result("x", X + SKIP)
+        case nodes.Concat():
+            yield Result("x", Join(tuple(map(Output, layer.of))))
+        case nodes.Dropout():
+            yield Result("x", Drop(X, layer.rate, layer.variational))
+        case nodes.Pooling():
+            yield from running(layer) if form == "step" and states_of(layer) else pool(layer)
+        case nodes.Attention():
+            yield from _attend(layer)
+        case nodes.Flatten():
+            yield Result("x", Flatten(X))
+        case nodes.LastSteps():
+            yield Result("x", Take(X, (-layer.count, 1)))
+        case nodes.Dense():
+            yield from _dense(layer)
+        case nodes.Normalize():
+            yield Result("x", X / Combine("maximum", Length(X), 1e-12))
+        case _:
+            assert_never(layer)
+
+
+def window_mask(window: nodes.Window) -> Take | None:
+    """Return the mask of windows, None if it stays as it is."""
+    return None if window.keeps_steps else Take(MASK, (window.anchor, window.stride))
+
+
+def pool(layer: nodes.Pooling) -> Iterator[Result]:
+    """Yield the results of a statistic over all steps; it is zeros if none of them is real."""
+    real = REAL if layer.masked else X
+    match layer.statistic:
+        case "mean" if layer.masked:
+            steps = Combine("maximum", Reduce("sum", MASK, keep=True), 1.0)
+            yield Result("steps", steps)
+            yield Result("x", Reduce("sum", real) / Name("steps"))
+        case "mean" | "sum":
+            yield Result("x", Reduce(layer.statistic, real))
+        case "max" if layer.masked:
+            yield Result("x", Reduce("max", Fill(Column(MASK), X, LOWEST)))
+            yield Result("x", Fill(Reduce("any", MASK, keep=True), X, 0.0))
+        case "max":
+            yield Result("x", Reduce("max", X))
+        case "last":
+            yield from _pool_last(layer)
+        case "last_step":
+            yield Result("x", Take(X, -1))
+        case _:
+            assert_never(layer.statistic)
+
+
+def _pool_last(layer: nodes.Pooling) -> Iterator[Result]:
+    ahead = nodes.width(layer.input) - layer.backward
+    last: Expression = Take(X, -1, (0, ahead if layer.backward else None))
+    first: Expression = Take(X, 0, (ahead, None))
+    if layer.masked:
+        last = Pick("last", Take(X, (0, 1), (0, ahead)) if layer.backward else X, MASK)
+        first = Pick("first", Take(X, (0, 1), (ahead, None)), MASK)
+    yield Result("x", Join((last, first)) if layer.backward else last)
+    if layer.masked:
+        yield Result("x", Fill(Reduce("any", MASK, keep=True), X, 0.0))
+
+
+def running(layer: nodes.Pooling) -> Iterator[Result]:
+    """Yield the results of a statistic over the steps of all chunks so far."""
+    total, highest, count = Name("total"), Name("highest"), Name("count")
+    chunk: Expression = CountSteps(X)
+    steps: Expression = X
+    if layer.masked:
+        real: Expression = Column(MASK)
+        if layer.statistic != "sum":
+            yield Result("real", real)
+            real = Name("real")
+        chunk = Reduce("sum", real)
+        steps = Fill(real, X, LOWEST if layer.statistic == "max" else 0.0)
+    match layer.statistic:
+        case "sum":
+            yield Result("total", total + Reduce("sum", steps))
+            yield Result("x", total)
+        case "mean":
+            yield Result("total", total + Reduce("sum", steps))
+            yield Result("count", count + chunk)
+            # Without a mask, there is a step.
+            yield Result("x", total / (Combine("maximum", count, 1.0) if layer.masked else count))
+        case "max":
+            found = Name("found")
+            about = (
+                f"Before the first {'real ' if layer.masked else ''}step, the zeros are no maximum."
+            )
+            so_far = Fill(count > 0.0, Combine("maximum", highest, found), found)
+            yield Result("found", Reduce("max", steps))
+            if layer.masked:
+                yield Result("found", so_far, about)
+                yield Result("highest", Fill(Reduce("any", real), found, highest))
+            else:
+                yield Result("highest", so_far, about)
+            yield Result("count", count + chunk)
+            yield Result("x", highest)
+        case "last" | "last_step":
+            raise AssertionError("it has no states")
+        case _:
+            assert_never(layer.statistic)
+
+
+def _attend(layer: nodes.Attention) -> Iterator[Result]:
+    """Yield the results of an attention, in which padding has no weight."""
+    hidden: Expression = X
+    if layer.units is not None:
+        hidden = MatMul(X, Param(layer.name, "kernel")) + Param(layer.name, "bias")
+        hidden = Apply(layer.activation, hidden)
+    yield Result("scores", MatMul(hidden, Param(layer.name, "query")))
+    scores, real = Name("scores"), Name("real")
+    weights: Expression = Softmax(scores)
+    if layer.masked:
+        about = "Padding has no weight, so a sequence of padding alone gives zeros."
+        yield Result("real", Column(MASK), about)
+        yield Result("scores", Fill(real, scores, LOWEST))
+        weights = Fill(real, weights, 0.0)
+    yield Result("weights", weights)
+    yield Result("x", Reduce("sum", Name("weights") * X))
+
+
+def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
+    mask = MASK if layer.masked else None
+    if form == "step":
+        states = states_of(layer)
+        before = tuple(Name(state.name) for state in states)
+        for state in states:
+            yield Result(f"{state.name}_steps", Scan(layer, "", state.kind, X, mask, before))
+        for state in states:
+            yield Result(state.name, Take(Name(f"{state.name}_steps"), -1))
+        name = states[0].name
+        yield Result("x", Name(f"{name}_steps" if layer.return_sequences else name))
+        return
+    ahead, back = (Scan(layer, way, "h", X, mask) for way in (*directions(layer), "")[:2])
+    # A state stays as it is at padding, so the last one is at an end.
+    last, first = (ahead, back) if layer.return_sequences else (Take(ahead, -1), Take(back, 0))
+    match layer.merge:
+        case None:
+            yield Result("x", last)
+        case "concat":
+            yield Result("x", Join((last, first)))
+        case "sum":
+            yield Result("x", last + first)
+        case "mul":
+            yield Result("x", last * first)
+        case "ave":
+            yield Result("x", (last + first) / 2.0)
+        case _:
+            assert_never(layer.merge)
+
+
+def _conv(layer: nodes.Conv, form: Form) -> Iterator[Result]:
+    window, states = layer.window, states_of(layer) if form == "step" else ()
+    if layer.masked:
+        yield Result("x", REAL)
+    for state in states:
+        yield Result("x", Join((Name(state.name), X), "steps"))
+        yield Result(state.name, Take(X, (-window.reach, 1)))
+        # The steps before the chunk are there already.
+        window = replace(window, padding="valid")
+    yield from _activated(layer, Conv(X, Param(layer.name, "kernel"), window))
+
+
+def pool_windows(layer: nodes.WindowPooling) -> Iterator[Result]:
+    """Yield the results of a pool; a window of padding alone gives zeros."""
+    window, real = layer.window, Name("real")
+    match layer.statistic:
+        case "max" if layer.masked:
+            yield Result("x", Fill(Column(MASK), X, -inf))
+            yield Result("x", PoolWindows("max", X, window))
+            about = "A window of padding alone gives zeros."
+            yield Result("x", Fill(-inf < X, X, 0.0), about)
+        case "max":
+            yield Result("x", PoolWindows("max", X, window))
+        case "average" if layer.masked:
+            yield Result("real", Column(MASK))
+            yield Result("x", Fill(real, X, 0.0))
+            yield Result("x", PoolWindows("mean", X, window, adds=True))
+            about = "The mean of the real steps is that of all, divided by the share of real ones."
+            yield Result("share", PoolWindows("mean", real, window, adds=True), about)
+            yield Result(
+                "x",
+                X / Combine("maximum", Name("share"), Combine("divide", 1.0, float(window.size))),
+            )
+        case "average":
+            yield Result("x", PoolWindows("mean", X, window))
+        case _:
+            assert_never(layer.statistic)
+
+
+def _dense(layer: nodes.Dense) -> Iterator[Result]:
+    if layer.tied:
+        kernel = Param(layer.tied, "embeddings")
+        yield from _activated(layer, MatMul(X, kernel, transposed=True))
+    else:
+        yield from _activated(layer, MatMul(X, Param(layer.name, "kernel")))
+
+
+def _activated(layer: nodes.Conv | nodes.Dense, total: Conv | MatMul) -> Iterator[Result]:
+    biased = total + Param(layer.name, "bias") if layer.bias else total
+    yield Result("x", Apply(layer.activation, biased))

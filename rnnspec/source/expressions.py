@@ -1,0 +1,65 @@
+"""Expressions of a cell as Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.ir.equations import Apply, Elementwise, Expression, Name, Number, Product
+from rnnspec.source.code import Code, code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
+
+
+@dataclass(slots=True)
+class ExpressionWriter:
+    """What the functions of a cell are called, and what is written for sums of gates and lines.
+
+    A function without a name is the identity.
+    """
+
+    functions: Mapping[str, str]
+    sums: dict[str, Code] = field(default_factory=dict)
+    lines: dict[str, Code] = field(default_factory=dict)
+
+    def idiom(self, expression: Elementwise) -> Code | None:
+        """Return the call that computes an expression at once, if there is one."""
+        del expression
+        return None
+
+    def write(self, expression: Expression, binding: int = 0) -> Code:
+        """Return an expression, in parentheses if its operator binds less."""
+        match expression:
+            case Number(value=value):
+                return code("{!r}", int(value) if value.is_integer() else value)
+            case Name(name=name, kind=kind):
+                texts = self.sums if kind == "gate" else self.lines
+                text = texts.get(name) or code("{}", name)
+                return code("({})", text) if binding and " + " in text else text
+            case Apply(function=function, operand=operand):
+                if not self.functions[function]:
+                    return self.write(operand, binding)
+                return self.activate(function, self.write(operand))
+            case Elementwise(operator=operator, left=left, right=right):
+                if call := self.idiom(expression):
+                    return call
+                return self._write_sides(left, operator, right, binding)
+            case Product(matrix=matrix, vector=vector):
+                return self._write_sides(matrix, "@", vector, binding)
+            case _:
+                assert_never(expression)
+
+    def _write_sides(
+        self, left: Expression, operator: str, right: Expression, binding: int
+    ) -> Code:
+        own = _BINDING[operator]
+        text = code(f"{{}} {operator} {{}}", self.write(left, own), self.write(right, own + 1))
+        return code("({})", text) if own < binding else text
+
+    def activate(self, function: str, value: Code | str) -> Code:
+        """Return a value under a function."""
+        name = self.functions[function]
+        return code("{}({})", name, value) if name else code("{}", value)

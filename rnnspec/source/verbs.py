@@ -1,0 +1,160 @@
+"""The verbs of the core as Python: the expressions and statements of recipes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import isinf
+from typing import TYPE_CHECKING, ClassVar, assert_never
+
+from rnnspec.ir import core
+from rnnspec.ir.expand import STATES, running
+from rnnspec.source.code import Code, code, docstring, lines, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rnnspec.ir import nodes
+
+_SIGNS = {"add": "+", "multiply": "*", "divide": "/", "greater": ">"}
+
+
+@dataclass(frozen=True)
+class Verbs(ABC):
+    """A framework whose arrays have operators and methods.
+
+    ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis`` the keyword
+    for an axis, ``keep`` the argument that keeps an axis which is reduced, and ``highest`` the
+    method that returns the maximum.
+    """
+
+    array: ClassVar[str]
+    space: ClassVar[str]
+    axis: ClassVar[str]
+    keep: ClassVar[str]
+    highest: ClassVar[str]
+
+    def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
+        """Yield the statements of a recipe."""
+        for result in results:
+            yield self._comment(result)
+            yield from self.assign(result.name, result.value)
+
+    def _comment(self, result: core.Result) -> Code:
+        return code("# {}", Code(result.about)) if result.about else Code()
+
+    def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
+        """Yield the statements that give a name to the value of an expression."""
+        yield code("{} = {}", name, self.write(value))
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression."""
+        match value:
+            case float():
+                return self._number(value)
+            case core.Name(name):
+                return code("{}", name)
+            case core.Combine("maximum", left, right):
+                return self.maximum(left, right)
+            case core.Combine(how, left, right):
+                operands = map(self._operand, (left, right))
+                return code("{} {} {}", next(operands), Code(_SIGNS[how]), next(operands))
+            case core.Column(mask):
+                return self.column(self.write(mask))
+            case core.Fill(condition, x, otherwise):
+                parts = map(self.write, (condition, x, otherwise))
+                return code("{}.where({})", self.space, listed(*parts))
+            case core.Reduce(how, x, keep):
+                along = listed(code("{}=1", self.axis), Code(self.keep if keep else ""))
+                return code(
+                    "{}.{}({})", self._operand(x), self.highest if how == "max" else how, along
+                )
+            case core.CountSteps(x):
+                return code("{}.shape[1]", self.write(x))
+            case (
+                core.Output()
+                | core.Param()
+                | core.Embed()
+                | core.Scan()
+                | core.MatMul()
+                | core.Conv()
+                | core.PoolWindows()
+                | core.Apply()
+                | core.Drop()
+                | core.Norm()
+                | core.Length()
+                | core.Softmax()
+                | core.Join()
+                | core.Take()
+                | core.Pick()
+                | core.Flatten()
+                | core.Repeat()
+            ):
+                raise AssertionError(f"{type(value).__name__} is in the source of whole layers")
+            case _:
+                assert_never(value)
+
+    def _number(self, value: float) -> Code:
+        if isinf(value):
+            return code("{}{}.inf", Code("-" if value < 0 else ""), self.space)
+        return code("{!r}", int(value) if value.is_integer() and abs(value) < 1 << 53 else value)
+
+    def _operand(self, value: core.Expression) -> Code:
+        """Return an expression, in parentheses if it is arithmetic."""
+        written = self.write(value)
+        is_arithmetic = isinstance(value, core.Combine) and value.how != "maximum"
+        return code("({})", written) if is_arithmetic else written
+
+    def running(self, layers: Iterable[nodes.Pooling]) -> Iterator[Code]:
+        """Yield the function of each statistic over the steps of all chunks so far."""
+        for layer in {layer.statistic: layer for layer in layers}.values():
+            if layer.statistic in ("mean", "max", "sum"):
+                yield self._running(layer)
+
+    def _running(self, layer: nodes.Pooling) -> Code:
+        *results, result = running(layer)
+        states = STATES[layer.statistic]
+        returned = [] if isinstance(result.value, core.Name) else [self.write(result.value)]
+        # A state that no other result is computed from has no statement of its own.
+        last = results.pop() if returned == [] else None
+        returned += [
+            self.write(last.value) if last and name == last.name else code("{}", name)
+            for name in states
+        ]
+        parameters = ("x", "mask", *states) if layer.masked else ("x", *states)
+        arrays = [code("{}", self.array)] * len(returned)
+        return code(
+            """
+            def running_{statistic}({parameters}) -> {arrays}:
+                {docstring}
+                {body}
+                return {returned}
+            """,
+            statistic=layer.statistic,
+            parameters=listed(*(code("{}: {}", name, self.array) for name in parameters)),
+            arrays=arrays[0] if len(arrays) == 1 else code("tuple[{}]", listed(*arrays)),
+            docstring=running_docstring(layer.statistic, masked=layer.masked),
+            body=lines(
+                lines(self._comment(each), code("{} = {}", each.name, self.write(each.value)))
+                for each in results
+            ),
+            returned=listed(*returned),
+        )
+
+    @abstractmethod
+    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
+        """Return the greater of two arrays, element by element."""
+
+    @abstractmethod
+    def column(self, mask: Code) -> Code:
+        """Return a mask as (batch, steps, 1)."""
+
+
+def running_docstring(statistic: str, *, masked: bool) -> Code:
+    """Return the docstring of a function that pools over all chunks of a sequence so far."""
+    steps = "real steps" if masked else "steps"
+    if statistic == "sum":
+        return docstring([f"Return the sum over all {steps} so far."])
+    if statistic == "mean":
+        return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
+    return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])

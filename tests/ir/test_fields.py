@@ -1,0 +1,244 @@
+"""A field that is added to a node changes the source of a backend or is refused, never ignored."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass, replace
+from functools import cache
+from typing import Any
+
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.backends import BACKENDS, refusals
+from rnnspec.backends.jax import emit as jax
+from rnnspec.backends.keras import emit as keras
+from rnnspec.backends.onnx import emit as onnx
+from rnnspec.backends.onnx import slots as onnx_slots
+from rnnspec.backends.torch import emit as torch
+from rnnspec.backends.torch import plan
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.fields import Fields
+from rnnspec.ir.forms import Form
+from rnnspec.source import walk
+
+WHOLE = """\
+version: 1
+name: whole
+input: {length: 24, features: 4, mask_value: 2.0}
+rnn:
+  - {type: conv, filters: 4, kernel_size: 2, padding: causal, activation: {leaky_relu: 0.1}}
+  - {type: max_pool, size: 2}
+  - {type: batch_norm}
+  - {type: dropout, rate: 0.5}
+  - {type: activation, activation: {clipped_relu: 2}}
+  - {type: gru, units: 4, residual: true, layer_norm: true, layers: 2, name: two}
+  - {type: simple, units: 4, bidirectional: true, name: one}
+  - {type: concat, of: [one, two_2]}
+  - {type: lstm, units: 3}
+heads:
+  last: {pooling: [last, {attention: {units: 2}}], units: 2}
+  vector: {pooling: mean, normalize: l2}
+initializers: {kernel: {normal: 0.5}, recurrent: {uniform: 0.25}, bias: ones}
+"""
+OTHERS = """\
+version: 1
+name: others
+embedding: {vocabulary: 6, dim: 2, trainable: false, weights: v.txt, words: w.txt}
+rnn: [{type: lstm, units: 2}, {type: repeat, steps: 3}, {type: lstm, units: 2}]
+heads: {flat: {pooling: flatten, units: 2}, steps: {pooling: {last_steps: 2}}}
+initializers: {kernel: he_uniform, recurrent: lecun_uniform}
+"""
+CHUNKS = """\
+version: 1
+name: chunks
+input: {features: 4, mask_value: 2.0}
+rnn:
+  - {type: conv, filters: 4, kernel_size: 2, padding: causal}
+  - {type: gru, units: 4, layers: 2, residual: true, layer_norm: true}
+  - {type: lstm, units: 4}
+  - {type: batch_norm}
+head: {pooling: mean, units: 2}
+"""
+PLAIN = "version: 1\nname: plain\ninput: {features: 2}\nrnn: {type: simple, units: 2}\nhead: {}\n"
+STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 3}\n"
+PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN)]
+
+KINDS: list[Any] = [
+    kind
+    for module in (nodes, initializers)
+    for kind in vars(module).values()
+    if is_dataclass(kind) and kind is not nodes.Node
+]
+GROWN: dict[Any, Any] = {
+    kind: make_dataclass(
+        kind.__name__, [("gain", float, field(default=0.0))], bases=(kind,), frozen=True
+    )
+    for kind in KINDS
+}
+"""A class with one more field for each class of nodes."""
+
+
+def grow(value: Any, kind: type, gain: float) -> Any:
+    """Return a network in which all nodes of a kind have one more field."""
+    if isinstance(value, tuple):
+        return tuple(grow(item, kind, gain) for item in value)
+    if not is_dataclass(value):
+        return value
+    values = {each.name: grow(getattr(value, each.name), kind, gain) for each in fields(value)}
+    own: Any = type(value)
+    return GROWN[kind](**values, gain=gain) if own is kind else own(**values)
+
+
+@cache
+def write(text: str, backend: str, form: Form) -> str | None:
+    """Return the source of a spec, or None if the backend refuses it."""
+    program, record = pipeline.reads(text, text), BACKENDS[backend]
+    if refusals(record, program.network, form):
+        return None
+    return pipeline.generate(program, record, form).text
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_field_that_no_source_is_written_from_is_refused(kind: type, backend: str) -> None:
+    record = BACKENDS[backend]
+    for form in record.forms:
+        for program in PROGRAMS:
+            network, source = program.network, write(program.source, backend, form)
+            if source is None or grow(network, kind, 0.0) == network:
+                continue
+            if kind.__module__ != initializers.__name__:  # those are compared with each other
+                grown = replace(program, network=grow(network, kind, 0.0))
+                assert pipeline.generate(grown, record, form).text == source
+            keys = {refusal.key for refusal in refusals(record, grow(network, kind, 0.5), form)}
+            is_in_form = kind is not nodes.Dropout or form == "training"
+            assert any(key.endswith("gain") for key in keys) == is_in_form, (form, program.source)
+            break
+
+
+ESSENTIAL = """\
+Node: name input
+LeakyRelu: slope
+ClippedRelu: limit
+TokenInput: steps vocabulary mask_zero
+NumericInput: steps features mask_value
+Pretrained: weights words
+Embedding: vocabulary dim masked trainable initializer pretrained
+SimpleRNN: activation
+LSTM: activation recurrent_activation forget_bias
+GRU: activation recurrent_activation reset_after
+Recurrent: cell units merge bias dropout recurrent_dropout masked return_sequences
+Recurrent: kernel_initializer recurrent_initializer bias_initializer
+Dropout: rate
+Pooling: statistic masked
+Dense: units activation bias kernel_initializer bias_initializer
+Attention: units activation masked kernel_initializer bias_initializer
+LastSteps: count
+Window: size stride dilation padding
+Conv: filters window activation bias masked kernel_initializer bias_initializer
+WindowPooling: statistic window masked
+BatchNorm: epsilon momentum masked
+Activate: activation
+Concat: of inputs
+Repeat: steps
+LayerNorm: epsilon
+Residual: start
+Network: name description input layers
+Uniform: limit
+Normal: stddev
+Constant: value
+"""
+"""The fields without a default."""
+
+
+def test_a_field_of_each_kind_is_asked_for() -> None:
+    """Each kind of node is in a network above, and each of its fields without a default known.
+
+    What has no default is taken for written by every source, so a field that is added to a class
+    needs one: its neutral value.
+    """
+    networks = [program.network for program in PROGRAMS]
+    for kind in KINDS:
+        assert any(grow(network, kind, 0.0) != network for network in networks), kind
+    essential = {
+        (kind.__name__, each.name)
+        for kind in (*KINDS, nodes.Node)
+        for each in fields(kind)
+        if each.default is MISSING and each.name in kind.__annotations__
+    }
+    rows = (row.split(": ") for row in ESSENTIAL.splitlines())
+    assert essential == {(kind, name) for kind, names in rows for name in names.split()}
+
+
+@pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
+def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shorter than the source of each layer is written only if it lists the field too."""
+    program = pipeline.reads(STACK)
+    grown = replace(program, network=grow(program.network, kind, 0.5))
+    listed = Fields(f"{kind.__name__}.gain")
+
+    def source(backend: str) -> str:
+        return pipeline.generate(grown, BACKENDS[backend], "inference").text
+
+    monkeypatch.setitem(torch._FIELDS, "inference", listed)
+    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    assert "nn.LSTM(" not in source("torch")
+    monkeypatch.setattr(plan, "FUSED", listed)
+    assert source("torch").count("nn.LSTM(") == 3
+    monkeypatch.setattr(plan, "STACKED", listed)
+    assert "num_layers=3" in source("torch")
+
+    monkeypatch.setitem(keras._FIELDS, "inference", listed)
+    assert "keras.Sequential" not in source("keras")
+    monkeypatch.setattr(keras, "_SEQUENTIAL", listed)
+    assert "keras.Sequential" in source("keras")
+
+    monkeypatch.setitem(onnx._FIELDS, "inference", listed)
+    monkeypatch.setattr(onnx, "_SCAN", listed)
+    assert "Scan" in source("onnx")
+    monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
+    assert "Scan" not in source("onnx")
+
+
+def test_a_field_that_a_recipe_is_written_from_is_in_the_source_of_a_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(walk, "FIELDS", Fields("Node.source Repeat.gain"))
+    network = grow(pipeline.reads(OTHERS).network, nodes.Repeat, 0.5)
+    refused = [name for name in BACKENDS if refusals(BACKENDS[name], network)]
+    assert not {"torch", "jax"} & set(refused)
+    assert {"keras", "onnx", "c"} <= set(refused)
+
+
+@pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_layers_that_differ_in_a_field_do_not_share_a_class(
+    name: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: Any = {"torch": torch, "jax": jax}[name]
+    listed = Fields(f"{kind.__name__}.gain")
+    monkeypatch.setitem(lists._FIELDS, "inference", listed)
+    monkeypatch.setattr(torch, "_STEPWISE", listed)
+    stepwise = STACK.replace("units: 2", "units: 2, activation: softsign")
+    program = pipeline.reads(stepwise)
+
+    def refused(*gains: float) -> set[str]:
+        layers = map(grow, program.network.layers, (kind,) * 3, gains)
+        network = replace(program.network, layers=tuple(layers))
+        return {refusal.layer for refusal in refusals(BACKENDS[name], network, "inference")}
+
+    assert refused(0.5, 0.5, 0.5) == set()
+    assert refused(0.5, 0.5, 0.25) == {"lstm_3"}
+
+
+def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: gru, units: 2}\n"
+    program = pipeline.reads(f"{text}head: {{pooling: [last, mean]}}\n")
+    network = grow(program.network, nodes.Recurrent, 0.5)
+    listed = Fields("Recurrent.gain Node.source")
+    monkeypatch.setitem(onnx._FIELDS, "inference", listed)
+    monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
+    assert [refusal.key for refusal in refusals(BACKENDS["onnx"], network)] == ["gain"]
+    monkeypatch.setattr(onnx, "_FINAL_STATE", listed)
+    assert not refusals(BACKENDS["onnx"], network)
