@@ -34,7 +34,7 @@ _MOST_PARAMETERS = 2**23
 """Each takes about 12 characters of source, which the compiler reads into memory."""
 _TEST_STEPS = 8
 """The steps of the self-test, unless the network takes fewer or more."""
-_MOST_STACK = 2**17
+_MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 _COLUMNS = 100
 _LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)

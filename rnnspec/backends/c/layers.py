@@ -43,7 +43,7 @@ _TYPES = {
 """The parameters of functions in their order, each with its type."""
 
 _DEFAULTS = {
-    **dict.fromkeys(("mask", "bias", "recurrent_bias"), "NULL"),
+    "mask": "NULL",
     **dict.fromkeys(("before", "backward"), "0"),
     "real": "1",
     "merge": "'='",
@@ -54,8 +54,6 @@ _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 
 
 _LINEAR = Activation("linear")
-_IN_PLACE = 4
-"""The largest block of products that may be added in place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +66,10 @@ class Function:
     block: int = 1
     activation: Activation = _LINEAR
     gate: Activation = _LINEAR
+    biases: tuple[str, ...] = ()
+    one: str = ""
+    """What a product of one row is told of that, nothing in step form."""
     parameters: tuple[str, ...] = ()
-
-    @property
-    def sums(self) -> str:
-        """The pointer of a recurrent layer to its gates: apart from ``z`` for large blocks."""
-        return "g" if self.block > _IN_PLACE and self.kind != "gru" else "z"
 
     @property
     def signature(self) -> str:
@@ -206,6 +202,8 @@ class Layers:
 
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
+        biases = tuple(name for name in arguments if name.endswith("bias"))
+        function = replace(function, biases=biases, one=self._one)
         names = chain([function.name], (f"{function.name}_{n}" for n in count(2)))
         name = next(
             name
@@ -214,6 +212,10 @@ class Layers:
         )
         self.needed.setdefault(name, set()).update(arguments)
         return Call(name, arguments)
+
+    @property
+    def _one(self) -> str:
+        return "" if self.stepped else "1, "
 
     def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
         """Collect what a function needs."""
@@ -225,8 +227,6 @@ class Layers:
         """Return the arguments that are an array, none if the layer does not have it."""
         stored = self.arrays.get((layer.name, path))
         if stored is None:
-            # Only a bias, or the second one of a GRU, is ever left out.
-            self._needs(products="without_bias")
             return {}
         scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
         return {parameter: stored.symbol, **scale}
@@ -254,21 +254,16 @@ class Layers:
     ) -> Iterator[str]:
         """Yield the product of rows, which begin every ``stride`` numbers, and the bias."""
         product, _, padded = self._block(layer, "kernel")
-        units = nodes.width(layer.output)
-        weights = self._weights(layer, "kernel", "kernel").values()
-        bias = self._weights(layer, "bias", "bias").get("bias", "NULL")
-        start = f"{self.network.name}_product_1x{product}({', '.join(weights)}, {bias}, "
-        (x, *_), y = place.inputs, place.output
-        self._needs(products=f"product_1x{product}")
-        if units == padded and (stride == inputs or rows == "1"):
-            yield f"{start}{x}, {rows}, {inputs}, {padded}, {y});"
-            return
-        row, to = _row(x, rows, stride), _row(y, rows, units)
-        if units == padded:
-            yield from each(rows, [f"{start}{row}, 1, {inputs}, {padded}, {to});"])
-            return
-        self._needs(floats=padded)
-        lines = [f"{start}{row}, 1, {inputs}, {padded}, work);", _copied(to, "work", str(units))]
+        units, name = nodes.width(layer.output), self.network.name
+        weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
+        bias = self._weights(layer, "bias", "bias").get("bias")
+        row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
+        z = to if units == padded else "work"
+        self._needs(products=f"product_1x{product}", floats=0 if z == to else padded)
+        call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {self._one}{inputs}, {padded}, {z});"
+        lines = [call] if bias else [f"memset({z}, 0, {_bytes(str(padded))});", call]
+        if z != to:
+            lines.append(_copied(to, z, str(units)))
         yield from each(rows, lines)
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
@@ -337,7 +332,6 @@ class Layers:
             if backward and layer.merge in _MERGES:
                 values["merge"] = _MERGES[layer.merge]
             floats = padded * (1 + beside) + _CHUNK * of_gates
-        floats += of_gates if block > _IN_PLACE and cell != "gru" else 0
         self._needs(made, gate, floats=floats)
         sizes = {"simple": "1", "lstm": "4", "gru": "3", "gru_reset_first": "1 2 3"}[cell]
         self._needs(products=" ".join(f"product_{size}x{product}" for size in sizes.split()))
@@ -431,7 +425,11 @@ class Layers:
 
 
 def _copied(to: str, start: str, size: str) -> str:
-    return f"memcpy({to}, {start}, {size} * sizeof(float));"
+    return f"memcpy({to}, {start}, {_bytes(size)});"
+
+
+def _bytes(size: str) -> str:
+    return "sizeof(float)" if size == "1" else f"{size} * sizeof(float)"
 
 
 def _times(rows: str, units: int) -> str:
