@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from cases import cases
 
 from rnnspec.errors import (
     Difference,
@@ -25,7 +25,7 @@ def excerpt(text: str, marked: str) -> list[str]:
     return render_problem(Problem("s", "wrong", span=span)).split("\n")[1:]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "marked", "carets"),
     [
         ("a: b", "b", "   ^"),
@@ -41,9 +41,7 @@ def test_carets_stand_where_a_terminal_shows_the_characters(
     assert excerpt(text, marked) == [f"  7 | {text}", f"    | {carets}"]
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [("", "y" * 200), ("y" * 200, ""), ("y" * 200, "z" * 200)]
-)
+@cases(("before", "after"), [("", "y" * 200), ("y" * 200, ""), ("y" * 200, "z" * 200)])
 def test_a_long_line_is_cut_around_what_is_meant(before: str, after: str) -> None:
     line, carets = excerpt(f"{before}X{after}", "X")
     assert line.index("X") == carets.index("^")
@@ -55,7 +53,7 @@ def test_a_long_line_is_cut_around_what_is_meant(before: str, after: str) -> Non
 LONG = "n" * 100_000
 
 
-@pytest.mark.parametrize(
+@cases(
     "error",
     [
         SpecError((Problem(LONG, f"{LONG}: expected", f"rnn.{LONG}"),)),

@@ -1,4 +1,4 @@
-"""Every spec of the gallery on every backend: printed tables, and equality at every level."""
+"""The gallery: the printed tables of its sources, and equality on every backend."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from covering import features
+from cases import cases
+from conftest import GALLERY
+from covering import covering, features
 from offered import require_all
 from small_networks import in_small
 
@@ -185,12 +187,7 @@ KERAS_OWN = {
 """Rows that Keras adds: for masks, attention, slices and tied kernels."""
 
 
-def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
-    spec = rnnspec.load(gallery_spec)
-    assert spec.name == gallery_spec.stem
-    assert spec.expect.parameters == TOTALS[spec.name]
-
-
+@cases("gallery_spec", GALLERY)
 def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> None:
     whole, small = (
         pipeline.read(gallery_spec).network,
@@ -201,8 +198,12 @@ def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> 
     assert counts(small).total < 1500
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
-    found = rnnspec.summary(gallery_spec)
+    spec = rnnspec.load(gallery_spec)
+    assert spec.name == gallery_spec.stem
+    assert spec.expect.parameters == TOTALS[spec.name]
+    found = rnnspec.summary(spec)
     assert [row.parameters for row in found.layers] == ROWS[found.name]
     assert found.parameters.total == TOTALS[found.name]
     assert found.parameters.non_trainable == FROZEN.get(found.name, 0)
@@ -239,18 +240,23 @@ def rows_of(model: Any) -> list[tuple[str, str, int]]:
     return [(name, type_, int(count.replace(",", ""))) for name, type_, count in rows]
 
 
-def test_every_backend_has_the_printed_table_and_computes_the_same(gallery_spec: Path) -> None:
+@pytest.mark.parametrize("path", covering(GALLERY), ids=lambda path: path.stem)
+def test_every_backend_has_the_printed_table_and_computes_the_same(path: Path) -> None:
+    has_the_printed_table_and_computes_the_same(path)
+
+
+def has_the_printed_table_and_computes_the_same(path: Path) -> None:
     require_all(level("forward"))
     # With a million parameters and more, drawing them takes longer than all else.
-    is_large = TOTALS[gallery_spec.stem] > 1_000_000
-    report = rnnspec.parity(gallery_spec, level="counts" if is_large else "forward")
+    is_large = TOTALS[path.stem] > 1_000_000
+    report = rnnspec.parity(path, level="counts" if is_large else "forward")
     assert report.equal, report.differences
     (spec,) = report.specs
     for account in spec.backends.values():
         assert list(account.layers.values()) == ROWS[spec.name]
         assert account.parameters == spec.parameters
     if is_large:
-        report = rnnspec.parity(rnnspec.loads(in_small(gallery_spec)), level="forward")
+        report = rnnspec.parity(rnnspec.loads(in_small(path)), level="forward")
         assert report.equal, report.differences
         (spec,) = report.specs
     # The toy backend computes as the reference does, to the bit.
@@ -258,7 +264,7 @@ def test_every_backend_has_the_printed_table_and_computes_the_same(gallery_spec:
     assert 0.0 < max(differences) < 1e-12
 
 
-@pytest.mark.parametrize("name", PRINTED)
+@cases("name", list(PRINTED))
 def test_parity_says_what_the_source_printed(name: str, request: pytest.FixtureRequest) -> None:
     path = request.config.rootpath / "specs" / f"{name}.yaml"
     (spec,) = rnnspec.parity(path, ["torch"], level="counts").specs

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cases import cases
 from offered import require, require_source
 
 import rnnspec
@@ -61,7 +62,7 @@ def test_import_is_light() -> None:
     assert not loaded & {*HEAVY, "numpy", "yaml", "pydantic", "jinja2"}
 
 
-@pytest.mark.parametrize(
+@cases(
     "call",
     [
         "load(p)",
@@ -116,7 +117,7 @@ def test_functions_stay_functions_whatever_is_imported() -> None:
         assert inspect.isfunction(getattr(rnnspec, name)), name
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@cases("name", FUNCTIONS)
 def test_every_function_names_its_errors(name: str) -> None:
     function = getattr(rnnspec, name)
     documentation = inspect.getdoc(function)
@@ -175,7 +176,7 @@ To enable the following instructions: AVX2 FMA, rebuild TensorFlow.
 """
 
 
-@pytest.mark.parametrize("level", [None, "0"])
+@cases("level", [None, "0"])
 def test_the_log_lines_of_tensorflow_are_held_back(
     level: str | None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

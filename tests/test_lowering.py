@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cases import cases
 
 import rnnspec
 from rnnspec import pipeline
@@ -62,7 +63,7 @@ def test_a_name_used_twice_is_refused_with_its_place() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("taken", "layer", "place"),
     [
         ("dropout_1", "{type: gru, units: 1, dropout: 0.1, variational: false}", "dropout"),
@@ -92,7 +93,7 @@ def test_a_name_that_grows_too_long_with_its_number_is_refused_with_its_place() 
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("head", "last_returns_sequences", "output"),
     [
         ("", True, (9, 3)),
@@ -195,7 +196,7 @@ def test_a_norm_may_stand_on_a_final_state() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layer", "sizes"),
     [
         ("{type: lstm, units: 3, residual: true}", "received 2 and 3 features [E409]"),
@@ -228,7 +229,7 @@ def test_all_that_is_wrong_is_told_in_file_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("merge", ["sum", "mul", "ave"])
+@cases("merge", ["sum", "mul", "ave"])
 def test_a_merge_that_keeps_the_size_may_have_a_residual(merge: str) -> None:
     words = f"bidirectional: true, merge: {merge}, residual: true"
     found = lower(f"rnn: {{type: lstm, units: 2, {words}}}")
@@ -239,7 +240,7 @@ def test_a_merge_that_keeps_the_size_may_have_a_residual(merge: str) -> None:
 LIMITS = "the maximum is 2,147,483,647 per axis and 1,152,921,504,606,846,975 per array [E417]"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rest", "expected"),
     [
         (
@@ -282,7 +283,7 @@ def test_no_array_is_larger_than_any_can_be(rest: str, expected: str) -> None:
     assert told(rest) == [f"{expected}; {LIMITS}"]
 
 
-@pytest.mark.parametrize(
+@cases(
     "rest",
     ["rnn: {type: lstm, units: 268435455}", "rnn: {type: simple, units: 1000000000}"],
 )

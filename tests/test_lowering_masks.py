@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from cases import cases
 
 import rnnspec
 from rnnspec import pipeline
@@ -81,7 +81,7 @@ def test_a_mask_reaches_the_pooling() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("value", "expected"), [("0", 0.0), ("-1.5", -1.5)])
+@cases(("value", "expected"), [("0", 0.0), ("-1.5", -1.5)])
 def test_numbers_are_masked_by_a_value(value: str, expected: float) -> None:
     found = lower(f"input: {{features: 2, mask_value: {value}}}", STACK)
     assert found.input == nodes.NumericInput(steps=None, features=2, mask_value=expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from cases import cases
 from test_lowering import lower, names, told
 
 from rnnspec import pipeline
@@ -62,7 +62,7 @@ def test_every_default_of_a_layer_is_in_its_node() -> None:
     assert (dense.activation, dense.bias) == (nodes.ClippedRelu(limit=6.0), False)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("keys", "steps"),
     [
         ("kernel_size: 3", 7),
@@ -100,7 +100,7 @@ def test_a_list_of_poolings_takes_one_sequence() -> None:
     assert (last.backward, network.layers[-2].output) == (4, (24,))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("pooling", "shape"),
     [("flatten", (36,)), ("sum", (4,)), ("{last_steps: 2}", (2, 4)), ("{attention: {}}", (4,))],
 )

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from cases import cases
 
 from rnnspec import building, pipeline
 from rnnspec.errors import ModelError, SpecError
@@ -67,7 +68,7 @@ def test_every_code_has_a_page_and_every_page_a_code() -> None:
     assert len(ERRORS) > 60
 
 
-@pytest.mark.parametrize("code", ERRORS)
+@cases("code", ERRORS)
 def test_a_page_is_of_its_code_and_short(code: str) -> None:
     match = read(code)
     assert match[1] == code
@@ -75,19 +76,19 @@ def test_a_page_is_of_its_code_and_short(code: str) -> None:
     assert max(map(len, page(code).splitlines())) <= 120
 
 
-@pytest.mark.parametrize("code", ERRORS)
+@cases("code", ERRORS)
 def test_wrong_is_wrong_in_this_way_alone(
     code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert set(said(read(code)[3], tmp_path, monkeypatch)) == {code}
 
 
-@pytest.mark.parametrize("code", ERRORS)
+@cases("code", ERRORS)
 def test_right_is_right(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not said(read(code)[4], tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("code", [code for code in ERRORS if read(code)[5]])
+@cases("code", [code for code in ERRORS if read(code)[5]])
 def test_pytorch_too(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, group, wanted in (("wrong", 5, {code}), ("right", 6, set[str]())):
         (tmp_path / name).mkdir()
@@ -101,7 +102,7 @@ def test_models_of_pytorch_have_examples() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("code", "limit"),
     [("E106", MAX_BYTES), ("E108", MAX_NODES), ("E308", MAX_SIZE), ("E412", MAX_LAYERS)],
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cases import cases
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, specs
@@ -35,7 +36,7 @@ def network(text: str) -> nodes.Network:
     return pipeline.reads(text).network
 
 
-@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
+@cases("path", GALLERY)
 def test_the_gallery(path: Path) -> None:
     wanted = network(path.read_text("utf-8"))
     assert network(dump(raise_spec(wanted))) == wanted
@@ -60,7 +61,7 @@ def altered(number: int, **fields: object) -> nodes.Network:
     return replace(made, layers=tuple(layers))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("wrong", "message"),
     [
         (altered(3, start="lstm_1"), "add_2: adds the input of lstm_1, expected that of"),

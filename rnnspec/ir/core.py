@@ -6,11 +6,11 @@ An expression is made of arrays (batch, steps, features) or (batch, features), a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rnnspec.ir.nodes import Activation, Recurrent, Window
 
@@ -276,3 +276,17 @@ class Result:
     name: str
     value: Expression
     about: str = ""
+
+
+def inline(value: Any, results: Mapping[str, Expression]) -> Any:
+    """Return an expression with the values of results in place of their names."""
+    match value:
+        case Name(name):
+            return results.get(name, value)
+        case tuple():
+            return tuple(inline(part, results) for part in value)
+        case _ if isinstance(value, Verb) and is_dataclass(value):
+            names = (part.name for part in fields(value))
+            return replace(value, **{name: inline(getattr(value, name), results) for name in names})
+        case _:
+            return value

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
+    from rnnspec.words import Merge
 
 FIELDS = Fields("Node.source Pooling.backward Dropout.variational Dense.tied")
 """The fields that the recipes are written from; what a layer takes is decided before it."""
@@ -224,19 +225,22 @@ def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
     ahead, back = (Scan(layer, way, "h", X, mask) for way in (*directions(layer), "")[:2])
     # A state stays as it is at padding, so the last one is at an end.
     last, first = (ahead, back) if layer.return_sequences else (Take(ahead, -1), Take(back, 0))
-    match layer.merge:
-        case None:
-            yield Result("x", last)
+    yield Result("x", merged(last, first, layer.merge) if layer.merge else last)
+
+
+def merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
+    """Return the outputs of both directions in one."""
+    match merge:
         case "concat":
-            yield Result("x", Join((last, first)))
+            return Join((ahead, back))
         case "sum":
-            yield Result("x", last + first)
+            return Combine("add", ahead, back)
         case "mul":
-            yield Result("x", last * first)
+            return Combine("multiply", ahead, back)
         case "ave":
-            yield Result("x", (last + first) / 2.0)
+            return Combine("add", ahead, back) / 2.0
         case _:
-            assert_never(layer.merge)
+            assert_never(merge)
 
 
 def _conv(layer: nodes.Conv, form: Form) -> Iterator[Result]:
@@ -288,4 +292,4 @@ def _dense(layer: nodes.Dense) -> Iterator[Result]:
 
 def _activated(layer: nodes.Conv | nodes.Dense, total: Conv | MatMul) -> Iterator[Result]:
     biased = total + Param(layer.name, "bias") if layer.bias else total
-    yield Result("x", Apply(layer.activation, biased))
+    yield Result("x", biased if layer.activation == "linear" else Apply(layer.activation, biased))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from abc import ABC
+from dataclasses import dataclass, field
 from math import isinf
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
+from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import STATES, running
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.ir import nodes
 
@@ -23,9 +24,10 @@ _SIGNS = {"add": "+", "multiply": "*", "divide": "/", "greater": ">"}
 class Verbs(ABC):
     """A framework whose arrays have operators and methods.
 
-    ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis`` the keyword
-    for an axis, ``keep`` the argument that keeps an axis which is reduced, and ``highest`` the
-    method that returns the maximum.
+    ``variables`` has the names of a recipe that stand for other expressions until they are
+    assigned. ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis``
+    the keyword for an axis, ``keep`` the argument that keeps an axis which is reduced, and
+    ``highest`` the method that returns the maximum.
     """
 
     array: ClassVar[str]
@@ -34,11 +36,14 @@ class Verbs(ABC):
     keep: ClassVar[str]
     highest: ClassVar[str]
 
+    variables: dict[str, Code] = field(default_factory=dict, kw_only=True)
+
     def statements(self, results: Iterable[core.Result]) -> Iterator[Code]:
         """Yield the statements of a recipe."""
         for result in results:
             yield self._comment(result)
             yield from self.assign(result.name, result.value)
+            self.variables.pop(result.name, None)
 
     def _comment(self, result: core.Result) -> Code:
         return code("# {}", Code(result.about)) if result.about else Code()
@@ -53,14 +58,15 @@ class Verbs(ABC):
             case float():
                 return self._number(value)
             case core.Name(name):
-                return code("{}", name)
+                return self.variables.get(name) or code("{}", name)
             case core.Combine("maximum", left, right):
-                return self.maximum(left, right)
+                operands = map(self.write, (left, right))
+                return code("{}.maximum({})", self.space, listed(*operands))
             case core.Combine(how, left, right):
                 operands = map(self._operand, (left, right))
                 return code("{} {} {}", next(operands), Code(_SIGNS[how]), next(operands))
             case core.Column(mask):
-                return self.column(self.write(mask))
+                return code("{}.expand_dims({}, -1)", self.space, self.write(mask))
             case core.Fill(condition, x, otherwise):
                 parts = map(self.write, (condition, x, otherwise))
                 return code("{}.where({})", self.space, listed(*parts))
@@ -71,6 +77,11 @@ class Verbs(ABC):
                 )
             case core.CountSteps(x):
                 return code("{}.shape[1]", self.write(x))
+            case core.Join(parts, axis):
+                joined, number = listed(*map(self.write, parts)), 1 if axis == "steps" else -1
+                return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
+            case core.Take(x, steps, features):
+                return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
                 core.Output()
                 | core.Param()
@@ -84,13 +95,12 @@ class Verbs(ABC):
                 | core.Norm()
                 | core.Length()
                 | core.Softmax()
-                | core.Join()
-                | core.Take()
                 | core.Pick()
                 | core.Flatten()
                 | core.Repeat()
             ):
-                raise AssertionError(f"{type(value).__name__} is in the source of whole layers")
+                verb = type(value).__name__
+                raise GenerationError(f"the verb {verb} is not supported here in {self.space}")
             case _:
                 assert_never(value)
 
@@ -112,42 +122,51 @@ class Verbs(ABC):
                 yield self._running(layer)
 
     def _running(self, layer: nodes.Pooling) -> Code:
-        *results, result = running(layer)
-        states = STATES[layer.statistic]
+        return self.pooling(
+            f"running_{layer.statistic}",
+            running(layer),
+            STATES[layer.statistic],
+            masked=layer.masked,
+            about=running_docstring(layer.statistic, masked=layer.masked),
+        )
+
+    def pooling(
+        self,
+        name: str,
+        recipe: Iterable[core.Result],
+        states: Sequence[str] = (),
+        *,
+        masked: bool,
+        about: Code,
+    ) -> Code:
+        """Return the function of a statistic, which returns its states too."""
+        *results, result = recipe
         returned = [] if isinstance(result.value, core.Name) else [self.write(result.value)]
         # A state that no other result is computed from has no statement of its own.
         last = results.pop() if returned == [] else None
         returned += [
-            self.write(last.value) if last and name == last.name else code("{}", name)
-            for name in states
+            self.write(last.value) if last and state == last.name else code("{}", state)
+            for state in states
         ]
-        parameters = ("x", "mask", *states) if layer.masked else ("x", *states)
+        parameters = ("x", "mask", *states) if masked else ("x", *states)
         arrays = [code("{}", self.array)] * len(returned)
         return code(
             """
-            def running_{statistic}({parameters}) -> {arrays}:
+            def {name}({parameters}) -> {arrays}:
                 {docstring}
                 {body}
                 return {returned}
             """,
-            statistic=layer.statistic,
-            parameters=listed(*(code("{}: {}", name, self.array) for name in parameters)),
+            name=name,
+            parameters=listed(*(code("{}: {}", key, self.array) for key in parameters)),
             arrays=arrays[0] if len(arrays) == 1 else code("tuple[{}]", listed(*arrays)),
-            docstring=running_docstring(layer.statistic, masked=layer.masked),
+            docstring=about,
             body=lines(
                 lines(self._comment(each), code("{} = {}", each.name, self.write(each.value)))
                 for each in results
             ),
             returned=listed(*returned),
         )
-
-    @abstractmethod
-    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
-        """Return the greater of two arrays, element by element."""
-
-    @abstractmethod
-    def column(self, mask: Code) -> Code:
-        """Return a mask as (batch, steps, 1)."""
 
 
 def running_docstring(statistic: str, *, masked: bool) -> Code:
@@ -158,3 +177,16 @@ def running_docstring(statistic: str, *, masked: bool) -> Code:
     if statistic == "mean":
         return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
     return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])
+
+
+def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:
+    """Return the index of some steps and features."""
+    if isinstance(steps, int):
+        along = code("{!r}", steps)
+    else:
+        first, stride = steps
+        along = Code(f"{first or ''}:{f':{stride}' if stride > 1 else ''}")
+    start, end = features
+    if features == (0, None):
+        return along
+    return code("{}, {}", along, Code(f"{start or ''}:{'' if end is None else end}"))

@@ -8,12 +8,12 @@ next layer, ``mask`` is true at real steps, and ``skip`` is the input of the nex
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import FIELDS, REAL, expand, window_mask
+from rnnspec.ir.expand import FIELDS, REAL, expand, merged, window_mask
 from rnnspec.ir.forms import states, states_of
 from rnnspec.source.code import Code, code, function, lines, listed
 from rnnspec.source.verbs import Verbs
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 
-_BY_RECIPE = nodes.Repeat | nodes.Residual | nodes.Concat | nodes.Flatten | nodes.LastSteps
+_BY_RECIPE = (
+    nodes.Repeat | nodes.Residual | nodes.Concat | nodes.Flatten | nodes.LastSteps | nodes.Normalize
+)
 
 
 def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
@@ -73,9 +75,7 @@ class Walk(Verbs):
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
 
-    def _write(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> tuple[Code, Code]:
+    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
         call = code("x = self.{}(x)", layer.name)
         match layer:
@@ -102,8 +102,6 @@ class Walk(Verbs):
                 return self.recurrent(layer), lines(run(layer))
             case nodes.Dense():
                 return self.dense(layer), lines(self._project(layer), self.activated(layer))
-            case nodes.Normalize():
-                return Code(), code("x = {}", self.normalize())
             case nodes.Pooling():
                 return Code(), lines(self._pool(layer))
             case _:
@@ -146,14 +144,6 @@ class Walk(Verbs):
                 return self.output(layer)
             case core.Softmax(x):
                 return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
-            case core.Join(parts, axis):
-                return self.concatenate(*map(self.write, parts), axis=1 if axis == "steps" else -1)
-            case core.Take(x, steps, features):
-                return code("{}[:, {}]", self.write(x), _index(steps, features))
-            case core.Flatten(x):
-                return self.flatten(self.write(x))
-            case core.Repeat(x, steps):
-                return self.repeat(self.write(x), steps)
             case _:
                 return super().write(value)
 
@@ -360,17 +350,8 @@ class Walk(Verbs):
 
     def merge(self, ahead: Code, back: Code, merge: Merge) -> Code:
         """Return the outputs of both directions in one."""
-        match merge:
-            case "concat":
-                return self.concatenate(ahead, back)
-            case "sum":
-                return code("{} + {}", ahead, back)
-            case "mul":
-                return code("{} * {}", ahead, back)
-            case "ave":
-                return code("({} + {}) / 2", ahead, back)
-            case _:
-                assert_never(merge)
+        both = replace(self, variables={"ahead": ahead, "back": back})
+        return both.write(merged(core.Name("ahead"), core.Name("back"), merge))
 
     # What a backend writes: the modules first, then what computes them.
 
@@ -411,10 +392,6 @@ class Walk(Verbs):
         """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
 
     @abstractmethod
-    def normalize(self) -> Code:
-        """Return ``x`` divided by its Euclidean norm."""
-
-    @abstractmethod
     def conv(self, layer: nodes.Conv) -> Code:
         """Return the statement that creates a convolution, without its activation."""
 
@@ -451,18 +428,6 @@ class Walk(Verbs):
         """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
 
     @abstractmethod
-    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
-        """Return arrays joined, by default along the features."""
-
-    @abstractmethod
-    def flatten(self, x: Code) -> Code:
-        """Return an array with the features of all steps on one axis."""
-
-    @abstractmethod
-    def repeat(self, x: Code, steps: int) -> Code:
-        """Return vectors repeated as sequences."""
-
-    @abstractmethod
     def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation, which is not linear."""
 
@@ -483,16 +448,3 @@ class Walk(Verbs):
 def _entries(entries: Mapping[str, Code]) -> Code:
     items = (code("{!r}: {}", key, value) for key, value in entries.items())
     return code("{{{}}}", listed(*items))
-
-
-def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:
-    """Return the index of some steps and features."""
-    if isinstance(steps, int):
-        along = code("{!r}", steps)
-    else:
-        first, stride = steps
-        along = Code(f"{first or ''}:{f':{stride}' if stride > 1 else ''}")
-    start, end = features
-    if features == (0, None):
-        return along
-    return code("{}, {}", along, Code(f"{start or ''}:{'' if end is None else end}"))

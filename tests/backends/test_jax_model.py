@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +9,7 @@ import pytest
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline, saving
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.source.execute import execute
 
@@ -122,26 +118,6 @@ rnn: {type: simple, units: 3, layer_norm: true}
 head: {pooling: max}
 """
     assert rnnspec.parity(rnnspec.loads(text), ["jax"], level="gradients").equal
-
-
-def test_a_folder_loads_without_rnnspec(model: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "made"
-    generated = pipeline.generate(pipeline.reads(TEXT), get("jax"))
-    saving.save(folder, generated, TEXT, model, force=False)
-    code = "\n".join(
-        [
-            *saving.loading(folder, generated),
-            "assert 'rnnspec' not in sys.modules",
-            "import numpy",
-            "model.eval()",
-            f"print(model(numpy.array({TOKENS.tolist()})).ravel().tolist())",
-        ]
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    expected = np.ravel(in_inference(model)(TOKENS))
-    np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-6)
 
 
 def test_a_model_whose_arrays_are_replaced_draws_masks_of_its_own() -> None:

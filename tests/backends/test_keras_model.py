@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -101,24 +99,6 @@ def strings(value: object, key: str) -> list[Any]:
     return []
 
 
-def test_the_file_opens_where_rnnspec_is_not_loaded(tmp_path: Path) -> None:
-    model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
-    batch = batch_for(model)
-    model.save(tmp_path / "all_kinds.keras")
-    np.save(tmp_path / "batch.npy", batch)
-    script = """\
-import sys
-import keras, numpy as np
-model = keras.saving.load_model("all_kinds.keras", safe_mode=True)
-np.save("found.npy", keras.ops.convert_to_numpy(model(np.load("batch.npy"), training=False)))
-assert not any(name.startswith("rnnspec") for name in sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
-    np.testing.assert_allclose(
-        np.load(tmp_path / "found.npy"), outputs(model, batch, training=False), rtol=0, atol=1e-6
-    )
-
-
 def test_the_model_is_a_plain_functional_model() -> None:
     model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
     assert type(model) is keras.Model or type(model).__name__ == "Functional"
@@ -169,18 +149,6 @@ input: {features: 3}
 rnn: {type: lstm, units: 4, bidirectional: true, recurrent_activation: legacy_hard_sigmoid}
 head: {units: 2, activation: legacy_hard_sigmoid}
 """
-LOAD_ALONE = """
-import keras, sys
-model = keras.saving.load_model(sys.argv[1])
-model.predict(keras.ops.ones((2, 5, 3)), verbose=0)
-assert "rnnspec" not in sys.modules
-"""
-
-
-def test_a_legacy_hard_sigmoid_is_loaded_by_keras_alone(tmp_path: Path) -> None:
-    rnnspec.build(rnnspec.loads(LEGACY), "keras").save(tmp_path / "net.keras")
-    subprocess.run([sys.executable, "-c", LOAD_ALONE, tmp_path / "net.keras"], check=True)
-
 
 UNIT = """\
 version: 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from backends.test_keras_model import ALL_KINDS, LEGACY
 from offered import import_later
 from pydantic_core import PydanticCustomError
 
@@ -190,43 +191,49 @@ def test_padding_alone_trains(name: str) -> None:
         assert all(np.isfinite(array).all() for array in model.get_weights())
 
 
+ALONE = {
+    "all_kinds": ALL_KINDS,
+    "legacy": LEGACY,
+    "pools": text("padded_tokens", NETWORKS["pools"]),
+    "tied": text("padded_tokens", f"{TIED} pooling: none, activation: softmax}}"),
+}
 LOAD = """\
 import sys, keras, numpy as np
-model = keras.saving.load_model("net.keras", safe_mode=True)
-batch = np.load("batch.npy")
-np.save("output.npy", model.predict_on_batch(batch))
-model.compile("sgd", "mse")
-model.train_on_batch(batch, np.load("output.npy") + 1)
+for name in sys.argv[1:]:
+    model = keras.saving.load_model(f"{name}.keras", safe_mode=True)
+    batch = np.load(f"{name}.batch.npy")
+    np.save(f"{name}.output.npy", model.predict_on_batch(batch))
+    model.compile("sgd", "mse")
+    model.train_on_batch(batch, np.load(f"{name}.output.npy") + 1)
 assert not any(name.startswith("rnnspec") for name in sys.modules)
 """
 
 
-@pytest.mark.parametrize(
-    ("entrance", "rest"),
-    [
-        ("padded_tokens", NETWORKS["pools"]),
-        ("padded_tokens", f"{TIED} pooling: none, activation: softmax}}"),
-    ],
-)
-def test_a_file_needs_only_keras(entrance: str, rest: str, tmp_path: Path) -> None:
-    model = rnnspec.build(rnnspec.loads(text(entrance, rest)), "keras", seed=1)
-    model.save(tmp_path / "net.keras")
-    batch = batch_for(model)
-    np.save(tmp_path / "batch.npy", batch)
-    subprocess.run([sys.executable, "-c", LOAD], cwd=tmp_path, check=True, capture_output=True)
-    output = np.load(tmp_path / "output.npy")
-    np.testing.assert_allclose(output, model.predict_on_batch(batch), atol=1e-6)
-    with zipfile.ZipFile(tmp_path / "net.keras") as saved:
-        config = saved.read("config.json").decode()
-    assert json.loads(config)["module"].startswith("keras")
-    assert '"registered_name": "net' not in config
+def test_files_need_only_keras(tmp_path: Path) -> None:
+    expected = {}
+    for name, spec in ALONE.items():
+        model = rnnspec.build(rnnspec.loads(spec), "keras", seed=1)
+        model.save(tmp_path / f"{name}.keras")
+        batch = batch_for(model)
+        np.save(tmp_path / f"{name}.batch.npy", batch)
+        expected[name] = model.predict_on_batch(batch)
+        with zipfile.ZipFile(tmp_path / f"{name}.keras") as saved:
+            config = saved.read("config.json").decode()
+        assert json.loads(config)["module"].startswith("keras")
+        assert '"registered_name": "net' not in config
+    command = [sys.executable, "-c", LOAD, *ALONE]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    for name, output in expected.items():
+        found = np.load(tmp_path / f"{name}.output.npy")
+        np.testing.assert_allclose(found, output, atol=1e-6, err_msg=name)
 
 
 def batch_for(model: Any) -> Array:
     rng = np.random.default_rng(3)
+    _, *shape = (12 if size is None else size for size in model.inputs[0].shape)
     if model.inputs[0].dtype == "int32":
-        return rng.integers(0, 9, (4, 12), dtype=np.int32)
-    return rng.standard_normal((4, 12, 3)).astype(np.float32)
+        return rng.integers(0, 9, (4, *shape), dtype=np.int32)
+    return rng.standard_normal((4, *shape)).astype(np.float32)
 
 
 def test_a_tied_kernel_is_one_array_in_a_loaded_model_too(tmp_path: Path) -> None:

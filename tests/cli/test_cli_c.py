@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 from offered import require, shipped
 
 from rnnspec.backends import BACKENDS, choose, needs, option_needs
@@ -34,7 +35,7 @@ def _compiler() -> None:
     require("c")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("value", "message"),
     [
         ("/nosuch/cc", "no C compiler: '/nosuch/cc' was not found; install one, or set CC to its"),
@@ -111,7 +112,7 @@ def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "message"),
     [
         (["-b", "c", "--single-header"], "--single-header needs -o: the path of the header"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 from offered import require_source
 
 from rnnspec import pipeline
@@ -74,7 +75,7 @@ EDITS: dict[str, Callable[[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@cases("edit", EDITS.values())
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_stale_source_is_told_by_a_patch_that_applies(
     run: Run, entries: Run, spec: str, edit: Callable[[str], str]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 
 from docs.generate.examples import ROOT, File, examples
 from rnnspec_conformance.cases import CASES
@@ -171,7 +172,7 @@ def test_with_a_baseline_only_what_is_worse_counts(run: Run, suite: Path, tool: 
     assert "1 result: 1 equal" in merged.out
 
 
-@pytest.mark.parametrize(
+@cases(
     ("arguments", "message"),
     [
         ((), "expected --tool NAMES, or --command 'mytool {model} {inputs} {outputs}'"),

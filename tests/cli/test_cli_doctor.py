@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 from offered import require_all
 
 import rnnspec
@@ -104,7 +105,7 @@ def test_a_failed_test_of_itself_is_one(run: Run, monkeypatch: pytest.MonkeyPatc
     assert ran.err == "rnnspec: error: self-test failed: rnnspec: error: it is broken\n"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("variable", "settings", "found"),
     [
         ("jax", '{"backend": "torch"}', "jax"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 from conftest import GALLERY, ROOT
 
 import rnnspec
@@ -26,7 +27,7 @@ def kept() -> Iterator[dict[str, bytes]]:
     assert {str(path): path.read_bytes() for path in Path().rglob("*")} == before
 
 
-@pytest.mark.parametrize(
+@cases(
     ("ending", "begin"),
     [
         ("svg", b"<svg "),
@@ -50,7 +51,7 @@ def test_the_ending_decides_the_format(run: Run, spec: str, ending: str, begin: 
     assert Path(f"a.{ending}").read_bytes() == first
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "message"),
     [
         (["-o", "a.gif"], "a.gif: error: expected a file that ends in {}, received '.gif'"),

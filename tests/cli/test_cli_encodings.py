@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 from typer.main import get_command
 
 from rnnspec.cli.app import app
@@ -71,7 +72,7 @@ def run(folder: Path, encoding: str, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@cases("command", list(COMMANDS))
 def test_a_console_that_lacks_characters_gets_escapes(folder: Path, command: str) -> None:
     pytest.importorskip("onnxruntime")
     code, out, err = run(folder, "cp1252", command, *COMMANDS[command])

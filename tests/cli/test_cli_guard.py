@@ -7,11 +7,13 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from cases import cases
 from offered import require_source
 
 from rnnspec import pipeline
@@ -52,8 +54,7 @@ def obeys(run: Run) -> Callable[..., Any]:
     return obeys
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("format_", ["full", "concise", "json", "sarif", "junit"])
+@cases("name, format_", product(NAMES, ["full", "concise", "json", "sarif", "junit"]))
 def test_the_name_of_a_file(obeys: Run, name: str, format_: str) -> None:
     path = f"{name}.yaml"
     Path(path).write_text(GOOD.replace("units", "'##[x]'"))
@@ -80,7 +81,7 @@ def test_a_text_in_a_spec(obeys: Run) -> None:
     assert r"#\#[error]v.txt" in obeys("build", "a.yaml", "-b", "torch").err
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_the_title_of_a_diff(obeys: Run, name: str) -> None:
     Path(name).write_text(GOOD)
     Path("b.yaml").write_text(GOOD.replace("4", "5"))
@@ -88,7 +89,7 @@ def test_the_title_of_a_diff(obeys: Run, name: str) -> None:
     assert obeys("diff", "b.yaml", name).code == 0
 
 
-@pytest.mark.parametrize("arguments", [
+@cases("arguments", [
     ("explain", "::error::x"), ("explain", "##[error]"), ("nosuch\n::error::x",), ("##[error]",),
     ("summary", "a", "b\r::error::x"), ("validate", "--format", "\n::error::"), ("init", "##[x]"),
     ("validate", "--no\n::error::x"), ("lint", "x", "--select", "##[error]x"), ("build", "##[x]"),
@@ -139,7 +140,7 @@ def test_annotations_are_commands_of_ours(run: Run) -> None:
     assert [each.partition(": ")[0] for each in others] == ["1 spec"]
 
 
-@pytest.mark.parametrize(("name", "value"), VARIABLES)
+@cases(("name", "value"), VARIABLES)
 def test_each_service_is_known(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from cases import cases
 
 SPEC = Path(__file__).parents[2] / "specs" / "stacked_lstm.yaml"
 CODE = """\
@@ -32,20 +32,24 @@ def loaded(*arguments: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.rsplit("loaded:", 1)[1].split()}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("arguments", "absent", "present"),
     [
         (["--help"], FRAMEWORKS | READING | SHOWING, set()),
         (["--version"], FRAMEWORKS | SHOWING | {"yaml"}, set()),
         (["validate", str(SPEC)], FRAMEWORKS | SHOWING, READING),
-        (["codegen", str(SPEC), "-b", "torch"], FRAMEWORKS | SHOWING - {"jinja2", "json"}, READING),
+        *(
+            (["codegen", str(SPEC), "-b", name], FRAMEWORKS | SHOWING - {"jinja2", "json"}, READING)
+            for name in ("keras", "torch")
+        ),
+        (["draw", str(SPEC), "-o", "a.svg"], FRAMEWORKS | {"jinja2", "rich", "cairosvg"}, READING),
         (["summary", str(SPEC)], FRAMEWORKS | {"jinja2", "hypothesis"}, {"rich"}),
+        (["summary", str(SPEC), "--json"], FRAMEWORKS | {"jinja2"}, {"json"}),
         (["lint", str(SPEC)], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, READING),
         (["schema"], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, {"json"}),
         (["doctor"], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, READING),
         (["explain", "E301"], FRAMEWORKS | {"jinja2", "rich", "yaml"}, set()),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else None,
 )
 def test_a_command_loads_what_it_needs(
     arguments: list[str], absent: set[str], present: set[str]

@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from cases import cases
 
 import rnnspec
 from rnnspec.backends import reserved_names
@@ -38,9 +39,9 @@ def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) 
     ]
 
 
-@pytest.mark.parametrize("network", network_names())
+@cases("network", network_names())
 def test_every_network_is_a_good_spec(run: Run, network: str) -> None:
-    assert run("init", "mine", "--network", network).code == 0
+    assert run("init", "mine", "--network", network, "--force").code == 0
     text = Path("mine.yaml").read_text()
     spec = rnnspec.loads(text)
     assert spec.name == "mine"
@@ -54,7 +55,7 @@ def test_every_network_is_a_good_spec(run: Run, network: str) -> None:
         assert rnnspec.codegen(spec, backend)
 
 
-@pytest.mark.parametrize("network", network_names())
+@cases("network", network_names())
 def test_what_is_commented_out_can_be_written(run: Run, network: str) -> None:
     run("init", "--network", network)
     text = Path(f"{network}.yaml").read_text()
@@ -69,7 +70,7 @@ def test_what_is_commented_out_can_be_written(run: Run, network: str) -> None:
         rnnspec.loads("\n".join(written[key]))
 
 
-@pytest.mark.parametrize("name", network_names())
+@cases("name", network_names())
 def test_a_description_says_the_task_not_the_layers(name: str) -> None:
     # It would be stale as soon as somebody edits the layers, and source repeats it.
     description = rnnspec.load(TEMPLATES / "init" / f"{name}.yaml").description
@@ -112,9 +113,7 @@ def test_no_spec_is_replaced_unasked(run: Run, entries: Run) -> None:
     assert rnnspec.load("net.yaml").name == "net"
 
 
-@pytest.mark.parametrize(
-    "name", ["Net", "", "a/b", "../x", "class", "json", "net.yaml", "x\n", "é"]
-)
+@cases("name", ["Net", "", "a/b", "../x", "class", "json", "net.yaml", "x\n", "é"])
 def test_a_bad_name_is_refused_in_the_words_of_a_spec(run: Run, entries: Run, name: str) -> None:
     with pytest.raises(SpecError) as caught:
         rnnspec.loads(
@@ -128,7 +127,7 @@ def test_a_bad_name_is_refused_in_the_words_of_a_spec(run: Run, entries: Run, na
     assert entries() == set()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("network", "hint"),
     [("tager", "did you mean 'tagger'?"), ("xyz", "expected classifier, ")],
 )
@@ -218,14 +217,25 @@ def test_a_schema_that_appears_meanwhile_is_compared(
     assert Path("rnnspec.schema.json").read_text() == "{}"
 
 
-@pytest.mark.parametrize("target", ["rnnspec.schema.json", "x/../rnnspec.schema.json", "link"])
-@pytest.mark.parametrize("there", [True, False])
-@pytest.mark.parametrize("force", [["--force"], []])
+@cases(
+    "target, there, force",
+    [
+        ("rnnspec.schema.json", False, []),
+        ("rnnspec.schema.json", False, ["--force"]),
+        ("x/../rnnspec.schema.json", False, ["--force"]),
+        ("link", False, ["--force"]),
+        ("rnnspec.schema.json", True, []),
+        ("rnnspec.schema.json", True, ["--force"]),
+        ("x/../rnnspec.schema.json", True, ["--force"]),
+        ("link", True, ["--force"]),
+    ],
+)
 def test_no_spec_goes_where_the_schema_belongs(
     run: Run, entries: Run, *, target: str, there: bool, force: list[str]
 ) -> None:
-    Path("x").mkdir()
-    Path("link").symlink_to("rnnspec.schema.json")
+    if not Path("x").exists():
+        Path("x").mkdir()
+        Path("link").symlink_to("rnnspec.schema.json")
     if there:
         Path("rnnspec.schema.json").write_text("{}")
     before = entries()
@@ -236,7 +246,7 @@ def test_no_spec_goes_where_the_schema_belongs(
     assert not there or Path("rnnspec.schema.json").read_text() == "{}"
 
 
-@pytest.mark.parametrize("target", [".", "..", "/"])
+@cases("target", [".", "..", "/"])
 def test_a_folder_is_no_spec(run: Run, entries: Run, target: str) -> None:
     ran = run("init", "-o", target)
     assert (ran.code, ran.out) == (2, "")

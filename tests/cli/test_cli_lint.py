@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 
 from rnnspec import pages
-from rnnspec.lint.rules import CODES
 
 Run = Callable[..., Any]
 
@@ -43,7 +43,7 @@ def codes(out: str) -> list[str]:
     return [line.rpartition("[")[2].rstrip("]") for line in out.splitlines()]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "options", "code"),
     [
         (CLEAN, [], 0),
@@ -83,7 +83,7 @@ def test_a_wrong_spec_has_its_errors_and_no_advice(run: Run) -> None:
     assert "unknown type 'simpel'" in ran.out
 
 
-@pytest.mark.parametrize(
+@cases(
     ("options", "expected"),
     [
         ([], ["L101", "L301"]),
@@ -101,7 +101,7 @@ def test_codes_and_their_beginnings_choose(
     assert codes(run("lint", "net.yaml", "--format", "concise", *options).out) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("options", "message"),
     [
         (["--select", "L999"], "--select: unknown code 'L999'; expected a code from L101 to L902"),
@@ -155,11 +155,10 @@ def test_standard_input_is_linted(run: Run) -> None:
     assert done.stdout.startswith("<stdin>:4:13: note: ")
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_explain_prints_the_page(run: Run, code: str) -> None:
-    for spelled in (code, code.lower()):
-        ran = run("explain", spelled)
-        assert (ran.code, ran.out, ran.err) == (0, pages.page(code), "")
+def test_explain_prints_the_page(run: Run) -> None:
+    for code in ("L101", "l101", "E301"):
+        ran = run("explain", code)
+        assert (ran.code, ran.out, ran.err) == (0, pages.page(code.upper()), "")
 
 
 def test_explain_lists_every_code_with_its_title(run: Run) -> None:
@@ -169,7 +168,7 @@ def test_explain_lists_every_code_with_its_title(run: Run) -> None:
     assert "L301: softmax over one unit" in lines
 
 
-@pytest.mark.parametrize(
+@cases(
     ("code", "hint"),
     [
         ("L3O1", "did you mean 'L301'?"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from cases import cases
 
 from rnnspec.cli.messages import tell
 
@@ -25,7 +26,7 @@ def test_lines_and_their_parts(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-@pytest.mark.parametrize("path", [" " * 100_000, "  1" + " " * 100_000, ": " * 50_000], ids=len)
+@cases("path", [" " * 100_000, "  1" + " " * 100_000, ": " * 50_000])
 def test_a_long_path_is_looked_through_once(capsys: pytest.CaptureFixture[str], path: str) -> None:
     tell(f"{path}x: error: y")
     same = capsys.readouterr().err == f"{BOLD}{path}x{END}: \x1b[1;31merror{END}: y\n"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from mutation import source_edited
 from offered import require, require_all
 
@@ -281,7 +282,7 @@ def test_a_random_spec_that_differs(run: Run) -> None:
     assert "parameters: expected " in ran.err.splitlines()[0]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "message"),
     [
         ([], "expected either specs or --random N"),

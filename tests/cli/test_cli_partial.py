@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 from offered import able, registered, require_all, shipped, taking
 from toy.backend import TOY
 
@@ -37,7 +38,7 @@ def simple() -> str:
     return "simple.yaml"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "sentence"),
     [
         (

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from offered import import_later
 
 onnx = import_later("onnx")
@@ -105,7 +106,7 @@ NEITHER = (
 TINY = "input: {features: 2}\nrnn: {type: lstm, units: 2}"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "options", "message"),
     [
         (

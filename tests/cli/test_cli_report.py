@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -16,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
+from cases import cases
 
 from rnnspec import pages
 from rnnspec.cli.report import FORMATS, check_format, print_report
@@ -77,8 +79,7 @@ def sarif_schema() -> Any:
     return json.JSONDecoder().raw_decode(text)[0]
 
 
-@pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("tool", ["validate", "lint"])
+@cases("format_, tool", product(FORMATS, ["validate", "lint"]))
 def test_the_exit_code_is_the_worst(show: Show, format_: str, tool: str) -> None:
     good, wrong, advised, other, none = MIXED
     for results, code in (
@@ -238,7 +239,7 @@ def test_sarif_has_the_page_of_each_rule(show: Show) -> None:
     assert pages.page(code).startswith(f"# {code}: {known['shortDescription']['text']}\n")
 
 
-@pytest.mark.parametrize("results", [MIXED, MIXED[:1], ()], ids=["mixed", "good", "none"])
+@cases("results", [MIXED, MIXED[:1], ()])
 def test_sarif_is_valid_against_the_published_schema(
     show: Show, results: tuple[Checked, ...]
 ) -> None:
@@ -326,7 +327,7 @@ def test_a_leading_dash(run: Run) -> None:
     assert run("validate", "--format", "concise", "--", "-x.yaml").out.startswith("-x.yaml:4:")
 
 
-@pytest.mark.parametrize("format_", FORMATS)
+@cases("format_", FORMATS)
 def test_what_a_real_run_prints_is_read(run: Run, format_: str) -> None:
     Path("good.yaml").write_text(GOOD)
     Path("wrong.yaml").write_text(WRONG)

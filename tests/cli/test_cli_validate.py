@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
 
 Run = Callable[..., Any]
 
@@ -71,7 +72,7 @@ def test_a_pattern_is_expanded_where_the_shell_did_not(run: Run) -> None:
     assert places(run("validate", "[x].yaml", "--format", "concise").out) == ["[x].yaml"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "message"),
     [
         ("none.yaml", "no such file"),
@@ -81,7 +82,7 @@ def test_a_pattern_is_expanded_where_the_shell_did_not(run: Run) -> None:
     ],
 )
 def test_a_path_that_stands_for_nothing(run: Run, path: str, message: str) -> None:
-    Path("empty").mkdir()
+    Path("empty").mkdir(exist_ok=True)
     write("a.yaml")
     ran = run("validate", "a.yaml", path)
     assert (ran.code, ran.err) == (2, f"{path or repr(path)}: error: {message}\n")
@@ -108,7 +109,7 @@ def test_a_file_is_checked_once(run: Run) -> None:
     assert set(places(run("validate", "d", "d/b.yaml").err)) == {"d/a.yaml", "d/b.yaml"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "line"),
     [(GOOD, "<stdin>: valid"), (WRONG, "<stdin>:4:26: error: rnn.units: ")],
 )
@@ -157,7 +158,7 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize("text", FOREIGN.values(), ids=FOREIGN)
+@cases("text", FOREIGN)
 def test_a_file_that_is_no_spec_is_told_from_a_wrong_one(run: Run, text: str) -> None:
     write("d/net.yaml")
     write("d/other.yaml", text)
@@ -170,7 +171,7 @@ def test_a_file_that_is_no_spec_is_told_from_a_wrong_one(run: Run, text: str) ->
     assert set(places(ran.err)) == {"d/other.yaml"}
 
 
-@pytest.mark.parametrize("text", MEANT.values(), ids=MEANT)
+@cases("text", MEANT)
 def test_a_wrong_spec_is_told_from_a_file_that_is_none(run: Run, text: str) -> None:
     write("d/net.yaml")
     write("d/other.yaml", text)
@@ -218,7 +219,7 @@ def test_at_most_fifty_problems_of_a_file_are_printed(run: Run) -> None:
     assert ran.out == "2 specs: 2 wrong (111 problems)\n"
 
 
-@pytest.mark.parametrize("jobs", ["1", "2", "3", "0"])
+@cases("jobs", ["1", "2", "3", "0"])
 def test_the_order_of_files_is_kept_whatever_the_jobs(run: Run, jobs: str) -> None:
     for number in range(40):
         write(f"d/{number:02}.yaml", WRONG if number % 3 else GOOD)
@@ -236,7 +237,7 @@ def test_many_files_are_shared_out_unasked(run: Run) -> None:
     assert places(ran.err) == ["d/345.yaml"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "message"),
     [
         (["--format", "xml"], "unknown format 'xml'; expected full, concise, json, github"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from offered import require
 
 from rnnspec import pipeline
@@ -141,7 +142,7 @@ def outside(spec: str) -> str:
     return spec
 
 
-@pytest.mark.parametrize("command", OUTSIDE, ids=lambda command: command[0])
+@cases("command", OUTSIDE)
 def test_a_file_outside_the_folder_of_the_spec_is_asked_for(
     run: Run, outside: str, command: tuple[str, ...]
 ) -> None:

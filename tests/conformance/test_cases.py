@@ -43,7 +43,6 @@ SLOW = (
     "dropout-in-inference",
 )
 """Cases of every form, of padding and of several outputs: all backends compute all of them."""
-WRITTEN_TWICE = ("state-carried", "padding-inside", "two-outputs")
 MOST_BYTES = 10_000_000
 
 
@@ -165,9 +164,15 @@ def test_the_runner_of_onnx_takes_the_suite_as_its_readme_says(folder: Path) -> 
     assert result.testsRun - len(result.skipped) == len(CASES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_onnx_runtime_computes_the_outputs(name: str, cases: dict[str, Case]) -> None:
-    case = cases[name]
+def test_onnx_runtime_computes_the_outputs(
+    cases: dict[str, Case], subtests: pytest.Subtests
+) -> None:
+    for case in cases.values():
+        with subtests.test(case.name):
+            check_in_onnx_runtime(case)
+
+
+def check_in_onnx_runtime(case: Case) -> None:
     session = onnxruntime.InferenceSession(case.model("onnx"))
     for at, call in enumerate(case.calls):
         named = zip(session.get_inputs(), call.inputs, strict=True)
@@ -183,31 +188,6 @@ def test_onnx_runtime_computes_the_outputs(name: str, cases: dict[str, Case]) ->
 def tree(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def test_two_processes_write_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    # In the other order, and without what this process has built before.
-    code = (
-        "import sys; from pathlib import Path; from rnnspec_conformance import suite\n"
-        "from rnnspec_conformance.cases import CASES\n"
-        "cases = {case.name: case for case in CASES}\n"
-        "folder, formats, *names = sys.argv[1:]\n"
-        "suite.write(Path(folder), [cases[name] for name in names], formats.split(','))\n"
-    )
-    names = [name for name in reversed(NAMES) if name in WRITTEN_TWICE]
-    formats = ",".join(backend.name for backend in having(needs.FILES))
-    command = [sys.executable, "-c", code, str(tmp_path / "other"), formats, *names]
-    environment = {**os.environ, "PYTHONHASHSEED": "7"}
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-    one, other = tree(whole), tree(tmp_path / "other")
-    # These list the cases.
-    for file in ("suite.json", "README.md"):
-        del other[file]
-    assert {name.partition("/")[0] for name in other} == {*names, "LICENSE"}
-    one = {name: content for name, content in one.items() if name.partition("/")[0] in names}
-    assert one.keys() == {name for name in other if name != "LICENSE"}
-    assert [name for name in one if one[name] != other[name]] == []
-    assert not any(str(tmp_path).encode() in content for content in other.values())
 
 
 def test_both_biases_of_an_lstm_are_written(whole: Path) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from html import unescape
 
-import pytest
+from cases import cases
 
 from docs.generate.conformance import (
     FOLDER,
@@ -28,6 +28,9 @@ from rnnspec_conformance.tools import GROUPS, TOOLS
 
 RESULTS = read_all_results()
 FAILURES = read_failures()
+EXPLANATIONS = {
+    (case, tool): explanation(case, tool, FAILURES) for case, tool, _ in RESULTS.failures
+}
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -47,18 +50,14 @@ def test_every_result_that_is_not_equal_is_explained() -> None:
     unexplained = [
         f"{tool}: {case}: {cell}"
         for case, tool, cell in RESULTS.failures
-        if explanation(case, tool, FAILURES) is None
+        if EXPLANATIONS[case, tool] is None
     ]
     assert not unexplained, "\n".join(unexplained)
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.anchor)
+@cases("failure", {failure.anchor: failure for failure in FAILURES})
 def test_every_part_of_an_explanation_is_used(failure: Failure) -> None:
-    cells = [
-        (case, tool)
-        for case, tool, _ in RESULTS.failures
-        if explanation(case, tool, FAILURES) == failure
-    ]
+    cells = [cell for cell, explained in EXPLANATIONS.items() if explained == failure]
     for pattern in failure.cases:
         assert any(fnmatchcase(case, pattern) for case, _ in cells), pattern
     for pattern in failure.tools:
@@ -120,7 +119,7 @@ def test_results_say_nothing_of_the_machine() -> None:
         assert not re.search(r"(?<![\w.-])/(work|home|root|tmp|usr|opt)\b", text)
 
 
-@pytest.mark.parametrize("note", read_notes(), ids=lambda note: note.tools[0])
+@cases("note", read_notes())
 def test_a_note_is_about_columns_and_counts_every_case(note: Note) -> None:
     assert set(note.tools) <= set(RESULTS.tools)
     if note.instead:

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
+from cases import cases
 
 from rnnspec_conformance import run, suite
 from rnnspec_conformance.tools import GROUPS, TOOLS, Tool
@@ -15,7 +15,7 @@ FOLDER = Path(run.__file__).with_name("adapters")
 ADAPTERS = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.py")}
 
 
-@pytest.mark.parametrize("tool", TOOLS.values(), ids=list(TOOLS))
+@cases("tool", TOOLS)
 def test_a_tool_has_an_adapter_a_group_and_a_format(tool: Tool) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", tool.name)
     assert tool.group in GROUPS
@@ -34,9 +34,9 @@ def test_every_adapter_has_a_tool() -> None:
         assert (name in used) == ({"version", "load"} <= functions(module)), name
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
-def test_adapters_import_nothing_of_rnnspec(name: str) -> None:
-    for node in ast.walk(ADAPTERS[name]):
+@cases("module", ADAPTERS)
+def test_adapters_import_nothing_of_rnnspec(module: ast.Module) -> None:
+    for node in ast.walk(module):
         match node:
             case ast.Import():
                 modules = [alias.name for alias in node.names]

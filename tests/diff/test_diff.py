@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
+from cases import cases
+from conftest import GALLERY
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -49,7 +50,7 @@ def told(before: list[str], after: list[str]) -> str:
     return " ".join(words)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("before", "after", "expected"),
     [
         ([L], [L], "lstm_1"),
@@ -96,7 +97,7 @@ def times(layer: str, number: int) -> str:
     return f"{layer[:-1]}, layers: {number}}}"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("before", "after", "states"),
     [
         ([times(G, 2_000)], [times(M, 2_000)], {"changed": 2_000}),
@@ -117,7 +118,6 @@ def times(layer: str, number: int) -> str:
             {"same": 600, "changed": 400, "added": 1},
         ),
     ],
-    ids=["all", "repeats", "fresh", "moved", "one"],
 )
 def test_long_networks_are_aligned(
     before: list[str], after: list[str], states: dict[str, int]
@@ -145,7 +145,7 @@ head: {pooling: mean, hidden: [{units: 4}], units: 1}
 """
 
 
-@pytest.mark.parametrize(
+@cases(
     ("old", "new", "changed"),
     [
         ("name: net", "name: other", {"name"}),
@@ -226,6 +226,7 @@ def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
     assert tuple(x.after for x in layers if x.after) == after.network.layers
 
 
+@cases("gallery_spec", GALLERY)
 def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> None:
     layers = pipeline.read(gallery_spec).network.layers
     given = [layer.name for layer in layers if has_given_name(layer)]
@@ -248,7 +249,7 @@ head: {pooling: [mean, {attention: {units: 4}}], units: 5}
 """
 
 
-@pytest.mark.parametrize(
+@cases(
     ("old", "new", "layer", "changes"),
     [
         (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
+from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 from conftest import GALLERY
 from covering import covering
 
@@ -228,9 +230,10 @@ def base(node: str) -> str:
     return node.partition("@")[0].partition(".")[0]
 
 
-def read(network: Network, given: Options | None = None) -> Read:
-    """Return what the SVG of a network says, read as XML."""
-    root = ET.fromstring(str(Picture(network, given or Options())))
+@cache
+def read(name: str) -> Read:
+    """Return what the SVG of one of the networks says, read as XML."""
+    root = ET.fromstring(str(Picture(networks()[name], Options())))
     parts = [part for part in root if part.tag == f"{SVG}g"]
     edges = [_edge(part) for part in parts if "data-from" in part.attrib]
     nodes = [part.attrib["data-node"] for part in parts if "data-node" in part.attrib]
@@ -263,11 +266,6 @@ def _edge(part: ET.Element) -> Edge:
     return Edge(found["data-from"], found["data-to"], kind, state, dropout, dashed)
 
 
-def meet(one: Area, other: Area) -> bool:
-    """Return whether two areas have a point in common."""
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
 def inside(one: Area, other: Area) -> bool:
     """Return whether the first area lies inside the second."""
     return other[0] <= one[0] and one[2] <= other[2] and other[1] <= one[1] and one[3] <= other[3]
@@ -286,6 +284,7 @@ def nodes(scene: Scene) -> dict[str, Area]:
 
 
 Segment = tuple[Point, Point]
+Boxes = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def segments(line: Line) -> Iterator[Segment]:
@@ -309,22 +308,53 @@ def runs_over(segment: Segment, area: Area, room: float = 0.7) -> bool:
 
 
 def overlaps(scene: Scene) -> Iterator[str]:
-    """Yield every text that leaves the picture, or meets a text, a line or an edge of a node."""
+    """Yield every text that leaves the picture, or meets a text, a line or an edge of a node.
+
+    And every arrow that runs over a node at none of its ends.
+    """
     canvas = (scene.x, scene.y, scene.x + scene.width, scene.y + scene.height)
     shapes = [shape for part in scene.parts for shape in part.shapes]
     texts = [shape for shape in shapes if isinstance(shape, Text)]
-    lines = [piece for shape in shapes if isinstance(shape, Line) for piece in segments(shape)]
+    pieces = [piece for shape in shapes if isinstance(shape, Line) for piece in segments(shape)]
+    text_boxes, boxes = boxes_of(text.area for text in texts), boxes_of(map(box, pieces))
     areas = nodes(scene)
+    node_names, node_boxes = list(areas), boxes_of(areas.values())
     for number, text in enumerate(texts):
         area = text.area
         if not inside(area, canvas):
             yield f"{text.content} leaves the picture"
-        for other in texts[number + 1 :]:
+        for index in meeting(text_boxes, area):
             # An index meets its variable on purpose.
-            if meet(area, other.area) and not (text.variable and other.variable):
-                yield f"{text.content} meets {other.content}"
-        if any(runs_over(line, area) for line in lines):
+            if index > number and not (text.variable and texts[index].variable):
+                yield f"{text.content} meets {texts[index].content}"
+        if any(runs_over(pieces[index], area) for index in meeting(boxes, area, room=1)):
             yield f"{text.content} meets a line"
-        for name, node in areas.items():
-            if meet(area, node) and not inside(area, node):
-                yield f"{text.content} leaves {name}"
+        for index in meeting(node_boxes, area):
+            if not inside(area, areas[node_names[index]]):
+                yield f"{text.content} leaves {node_names[index]}"
+    for part in scene.parts:
+        data = dict(part.data)
+        lines = [shape for shape in part.shapes if isinstance(shape, Line)]
+        for piece in chain.from_iterable(map(segments, lines if "data-to" in data else ())):
+            for name in (node_names[index] for index in meeting(node_boxes, box(piece), room=1)):
+                ends = (data["data-from"], data["data-to"])
+                if name not in ends and runs_over(piece, areas[name], -1):
+                    yield f"the arrow from {ends[0]} to {ends[1]} runs over {name}"
+
+
+def box(piece: Segment) -> Area:
+    """Return the smallest area around a straight line."""
+    (x, y), (to_x, to_y) = piece
+    return min(x, to_x), min(y, to_y), max(x, to_x), max(y, to_y)
+
+
+def boxes_of(areas: Iterable[Area]) -> Boxes:
+    return np.array(list(areas), float).reshape(-1, 4)
+
+
+def meeting(boxes: Boxes, area: Area, room: float = 0) -> list[int]:
+    """Return the numbers of the boxes that have a point in common with an area and its room."""
+    left, top, right, low = area
+    found = (boxes[:, 0] < right + room) & (left - room < boxes[:, 2])
+    found &= (boxes[:, 1] < low + room) & (top - room < boxes[:, 3])
+    return [int(index) for index in np.flatnonzero(found)]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from io import BytesIO
+from itertools import product
 from xml.etree import ElementTree as ET
 
 import pytest
+from cases import cases
 from drawing.drawn import SVG, networks, options, overlaps
 
 import rnnspec
 from rnnspec.drawing.layout.build import scene
-from rnnspec.drawing.options import Options
+from rnnspec.drawing.options import Form, Options
 from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.scene import PALETTES, Text
 from rnnspec.drawing.writers.svg import png
@@ -26,10 +28,9 @@ ATTRIBUTES = {
 NAMES = list(networks())
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("form", ["unrolled", "folded"])
-def test_a_picture_is_of_plain_svg(name: str, form: str) -> None:
-    picture = Picture(networks()[name], Options(form="folded" if form == "folded" else "unrolled"))
+@cases("name, form", product(NAMES, ["unrolled", "folded"]))
+def test_a_picture_is_of_plain_svg(name: str, form: Form) -> None:
+    picture = Picture(networks()[name], Options(form=form))
     text = str(picture)
     assert text == str(picture)
     root = ET.fromstring(text)
@@ -47,7 +48,7 @@ def test_a_picture_is_of_plain_svg(name: str, form: str) -> None:
     assert len(text) < 100_000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_nothing_overlaps_and_nothing_is_cut(name: str) -> None:
     network = networks()[name]
     for given in options(network):

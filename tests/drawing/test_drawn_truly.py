@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
-from drawing.drawn import Edge, Read, base, networks, nodes, options, read, runs_over, segments
+from cases import cases
+from drawing.drawn import Edge, Read, base, networks, nodes, read
 
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.layout.grid import split_heads
@@ -37,9 +37,9 @@ NAMES = list(networks())
 UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_the_margin_is_the_summary(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     names = lengths(network)
     heads = {layer.name: head.name for head in split_heads(network)[1] for layer in head.layers}
     for layer in summarize(network).layers:
@@ -53,9 +53,9 @@ def test_the_margin_is_the_summary(name: str) -> None:
     assert found.margin[f"{total:,}"][0].startswith("parameter")
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_every_layer_stands_at_every_step(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     forked = forks(network)
     for layer in network.layers:
         below = found.into(layer.name)
@@ -105,9 +105,9 @@ def columns_below(network: Network, found: Read, layer: Layer) -> list[str]:
     return found.columns("input")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_each_output_has_its_name_and_its_results(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for output, layer in network.results.items():
         node = f"output.{output}" if output else "output"
         ends = [edge for edge in found.edges if edge.target.partition("@")[0] == node]
@@ -120,9 +120,9 @@ def test_each_output_has_its_name_and_its_results(name: str) -> None:
         assert not output or [output] in found.notes
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_a_window_gathers_its_steps(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for layer in network.layers:
         if not isinstance(layer, Conv | WindowPooling):
             continue
@@ -169,9 +169,9 @@ def step_of(node: str) -> str:
     return node.partition("@")[2]
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_a_join_takes_the_layers_that_it_names(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for layer in network.layers:
         if isinstance(layer, Concat):
             edges = [*found.into(layer.name), *joins(found, layer.name)]
@@ -193,7 +193,7 @@ def drawn_as(network: Network, name: str) -> str:
     return name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_shared_vectors_have_a_line_in_the_margin(name: str) -> None:
     network = networks()[name]
     tied = [layer for layer in network.layers if isinstance(layer, Dense) and layer.tied]
@@ -214,7 +214,7 @@ def test_shared_vectors_have_a_line_in_the_margin(name: str) -> None:
             assert text.area[1] < end[1] < text.area[3]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_both_directions_have_a_legend_and_the_same_words_in_both_forms(name: str) -> None:
     network = networks()[name]
     unrolled, folded = (scene(network, given) for given in (Options(), Options(form="folded")))
@@ -247,9 +247,9 @@ def recurrent(network: Network) -> list[Recurrent]:
     return [layer for layer in network.layers if isinstance(layer, Recurrent)]
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_the_state_runs_through_every_step(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for layer in recurrent(network):
         for direction in ("forward", "backward") if layer.merge else ("",):
             cell = f"{layer.name}.{direction}" if direction else layer.name
@@ -280,9 +280,9 @@ def after(network: Network, layer: Layer) -> tuple[Layer, ...]:
     return network.layers[network.layers.index(layer) + 1 :]
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_only_what_is_used_goes_up(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for layer in recurrent(network):
         ups = [edge for edge in found.out_of(layer.name) if edge.kind != "residual"]
         if layer.return_sequences:
@@ -313,9 +313,9 @@ def test_only_what_is_used_goes_up(name: str) -> None:
             assert first in ("1", last)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_nothing_padded_or_unused_is_pooled(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for layer in network.layers:
         if not isinstance(layer, Pooling | Attention | Flatten | LastSteps):
             continue
@@ -340,9 +340,9 @@ def test_nothing_padded_or_unused_is_pooled(name: str) -> None:
         assert pooled == real
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_dropout_dashes_the_arrows_that_it_acts_on(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     for layer in network.layers:
         rates = rates_into(network, layer)
         if isinstance(layer, Recurrent):
@@ -370,7 +370,7 @@ def rates_into(network: Network, layer: Layer) -> list[float]:
 
 
 def test_dropout_before_layers_that_are_left_out() -> None:
-    found = read(networks()["deep"])
+    found = read("deep")
     hidden = {base(node) for node in found.nodes if ".." in node}
     assert hidden == {"bidirectional_2", "dropout_2"}
     for layer in hidden:
@@ -385,9 +385,9 @@ def _check_recurrent_dropout(found: Read, layer: Recurrent) -> None:
         assert edge.dashed == (not free), edge
 
 
-@pytest.mark.parametrize("name", UNFOLDED)
+@cases("name", UNFOLDED)
 def test_a_residual_begins_at_the_input_of_its_layer(name: str) -> None:
-    network, found = networks()[name], read(networks()[name])
+    network, found = networks()[name], read(name)
     layers = {layer.name: layer for layer in network.layers}
     for layer in network.layers:
         if not isinstance(layer, Residual):
@@ -407,7 +407,7 @@ def step(edge: Edge) -> str:
     return edge.target.partition("@")[2]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_an_arrow_touches_the_nodes_that_it_names(name: str) -> None:
     network = networks()[name]
     for given in (Options(), Options(form="folded")):
@@ -430,23 +430,3 @@ def touches(point: tuple[float, float], area: Area | None, right: float, up: flo
         return True
     x, y = point
     return area[0] - 3 <= x <= area[2] + right and area[1] - up <= y <= area[3] + 3
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_line_runs_over_a_node_of_another(name: str) -> None:
-    network = networks()[name]
-    for given in options(network):
-        picture = scene(network, given)
-        areas = nodes(picture)
-        for part in picture.parts:
-            data = dict(part.data)
-            if "data-to" not in data:
-                continue
-            others = {
-                key: area for key, area in areas.items()
-                if key not in (data["data-from"], data["data-to"])
-            }  # fmt: skip
-            for line in part.shapes:
-                for piece in segments(line) if isinstance(line, Line) else ():
-                    over = [key for key, area in others.items() if runs_over(piece, area, -1)]
-                    assert not over, (data, over)

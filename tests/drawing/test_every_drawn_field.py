@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import get_args
 
-import pytest
+from cases import cases
 from test_every_field import CORPUS, FIELDS, SEEN, parts, with_value
 
 from rnnspec.drawing.formats import plain_text
@@ -38,6 +39,7 @@ UNDRAWN = {
 """Fields that no picture shows, and why."""
 
 
+@cache
 def drawn(network: Network) -> str | None:
     """Return the picture of a network, or None if it is no network."""
     try:
@@ -47,19 +49,19 @@ def drawn(network: Network) -> str | None:
 
 
 def changes(kind: str, field: str) -> Iterator[bool]:
-    """Yield, for other values of a field, whether the picture changes."""
+    """Yield for each node of a kind if another value of a field changes the picture."""
     for program in CORPUS:
-        before = drawn(program.network)
         for place, node in parts(program.network):
             if type(node).__name__ == kind:
-                for value in SEEN[kind, field]:
-                    if value != getattr(node, field):
-                        after = drawn(with_value(program.network, (*place, field), value))
-                        if after is not None:
-                            yield after != before
+                others = (value for value in SEEN[kind, field] if value != getattr(node, field))
+                pictures = (
+                    drawn(with_value(program.network, (*place, field), value)) for value in others
+                )
+                if after := next(filter(None, pictures), None):
+                    yield after != drawn(program.network)
 
 
-@pytest.mark.parametrize(("kind", "field"), FIELDS, ids=[".".join(each) for each in FIELDS])
+@cases(("kind", "field"), FIELDS)
 def test_a_field_changes_the_picture(kind: str, field: str) -> None:
     changed = any(changes(kind, field))
     assert changed or (kind, field) in UNDRAWN, f"no picture shows {kind}.{field}"
@@ -72,7 +74,7 @@ def test_every_kind_of_node_is_in_some_picture() -> None:
     assert set(UNDRAWN) <= set(FIELDS)
 
 
-@pytest.mark.parametrize("kind", get_args(Layer), ids=lambda kind: kind.__name__)
+@cases("kind", get_args(Layer))
 def test_a_kind_of_layer_has_one_look_in_all_pictures(kind: type[Layer]) -> None:
     network, layer = min(
         (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import pytest
+from cases import cases
 from drawing.drawn import networks
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -71,7 +71,7 @@ def _tex(text: str) -> str:
     return formats.writer(Path("a.tex"))(described(text), Options()).decode()
 
 
-@pytest.mark.parametrize("text", ["\\input{x}", "a_b^c", "100% & #1", "~{}$", "<->"])
+@cases("text", ["\\input{x}", "a_b^c", "100% & #1", "~{}$", "<->"])
 def test_tex_prints_every_character(text: str) -> None:
     made = escape(text)
     for command in re.findall(r"\\[a-z]+", made):

@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
+from cases import cases
+from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
@@ -79,6 +80,7 @@ def check_sources(network: Network, edges: list[tuple[str, str, str, str]]) -> N
     assert mermaid(network) == mermaid(network)
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_gallery(gallery_spec: Path) -> None:
     check(pipeline.read(gallery_spec).network)
 
@@ -123,7 +125,7 @@ head: {units: 1, name: click, dropout: 0.5}
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     ['"]; click l0 call x()', "a<script>alert(1)</script>", "%%{init: {}}%%", "#quot;\n end"],
 )

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-import pytest
+from cases import cases
+from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
@@ -53,6 +54,7 @@ def row(of: Network, name: str) -> str:
     return found
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_gallery_fits_a_terminal_and_names_each_layer(gallery_spec: Path) -> None:
     of = pipeline.read(gallery_spec).network
     for picture in (text(of), text(of, form="folded"), text(of, unicode=False)):
@@ -128,7 +130,7 @@ input  T tokens                     x₁      x₂      x₃    ···      xT
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("head", "arrows"),
     [("{pooling: last}", 1), ("{pooling: mean}", 4), ("{pooling: none}", 4)],
 )
@@ -245,7 +247,7 @@ def test_several_poolings_are_one_box() -> None:
     assert row(of, "concat_1").endswith("[concat]")
 
 
-@pytest.mark.parametrize(("steps", "cells"), [(2, 2), (4, 4), (10, 10), (500, 500)])
+@cases(("steps", "cells"), [(2, 2), (4, 4), (10, 10), (500, 500)])
 def test_as_many_steps_as_wanted(steps: int, cells: int) -> None:
     of = network(NUMBERS, "rnn: {type: simple, units: 3}", "head: {units: 1}")
     shown = text(of, steps=steps)

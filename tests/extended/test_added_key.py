@@ -123,7 +123,7 @@ def test_an_added_key_is_noticed(tmp_path: Path) -> None:
         "test_every_field.py::test_a_change_is_shown_or_refused[torch-step]",
         "test_every_field.py::test_a_change_is_shown_or_refused[c-step]",
         "comparison/test_added.py",
-        "comparison/test_random_specs.py::test_the_sample_holds_every_word_of_the_language",
+        "extended/comparison/test_random_specs.py::test_the_sample_holds_every_word_of_the_language",
     ]
     command = [sys.executable, "-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", "--tb=line"]
     ran = subprocess.run(

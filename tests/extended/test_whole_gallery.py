@@ -13,6 +13,7 @@ from importing.test_live import is_taken_over
 from small_networks import write_small
 from steps.models import STEP
 from steps.test_equal import is_equal_or_refused
+from test_gallery import has_the_printed_table_and_computes_the_same
 
 from rnnspec import pipeline
 
@@ -23,8 +24,13 @@ REST = sorted({*GALLERY} - {*covering(GALLERY)})
 
 @pytest.fixture(params=REST, ids=lambda path: path.stem)
 def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The file of a network, in small: as it is, tests/test_gallery.py has it."""
+    """The file of a network, in small."""
     return write_small(request.param, tmp_path)
+
+
+@pytest.mark.parametrize("path", REST, ids=lambda path: path.stem)
+def test_every_backend_has_the_printed_table_and_computes_the_same(path: Path) -> None:
+    has_the_printed_table_and_computes_the_same(path)
 
 
 @pytest.mark.needs(*BOTH)

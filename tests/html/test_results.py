@@ -10,6 +10,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from cases import cases
+from conftest import GALLERY
+from covering import covering
 from offered import require_all
 
 import rnnspec
@@ -56,6 +59,7 @@ def words(root: ET.Element) -> str:
     return "|".join(root.itertext())
 
 
+@cases("gallery_spec", covering(GALLERY))
 def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
     given = rnnspec.load(gallery_spec)
     root = shown(given)
@@ -125,7 +129,7 @@ def test_a_model_of_onnx_has_a_short_name() -> None:
     assert repr(model) == "OnnxModel(narrowing_gru, 12 arrays)"
 
 
-@pytest.mark.parametrize("name", ["NO_COLOR", "FORCE_COLOR"])
+@cases("name", ["NO_COLOR", "FORCE_COLOR"])
 def test_a_summary_is_plain_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
     assert str(rnnspec.summary(SPECS / "standard_rnn.yaml")).isascii()

@@ -260,7 +260,7 @@ def test_all_reasons_are_given_at_once() -> None:
     assert received == [
         ("conv", "has a hook, whose code is not read"),
         ("module", "PyTorch has a hook for all modules, whic"),
-        ("conv", "the language lacks nn.Conv2d"),
+        ("conv", "rnnspec does not support nn.Conv2d"),
         ("back", "proj_size: expected 0, received 2"),
         ("forward", "cannot be traced: expected no condition "),
     ]

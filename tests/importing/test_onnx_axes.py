@@ -180,7 +180,7 @@ def test_windows_that_see_padding(tmp_path: Path, way: str) -> None:
         "a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\ny = Squeeze (h, ZERO)"
     )
     (problem,) = problems(write(tmp_path, body, TOKENS, **TABLE, **LSTM, F=(3, 3, 3)))
-    assert "at d: counts padding, where the network of the language leaves it out" in problem
+    assert "at d: counts padding, where the network of rnnspec leaves it out" in problem
 
 
 def test_a_sum_beside_its_mean(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ EDITS = {
         "plain",
         "x",
         "m_ = ReduceMax <keepdims = 1> (w, ZERO)\nw_ = Div (w, m_)",
-        "no Div",
+        "does not support Div",
     ),
     "if it is small": (
         "plain",

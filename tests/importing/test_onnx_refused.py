@@ -47,10 +47,10 @@ def test_every_reason_at_once_and_none_twice(tmp_path: Path) -> None:
     path.write_bytes(proto.SerializeToString())
     # The second layer and what is behind it take what nothing is known of.
     assert problems(path) == [
-        "first: clip: the language has no limit for what enters a gate",
+        "first: clip: rnnspec does not support a limit for what enters a gate",
         "LSTM at j: input_forget: expected 0, received 1",
-        "Det at p: the language lacks the operator Det",
-        "Op at y: the language lacks Op of the domain other",
+        "Det at p: rnnspec does not support the operator Det",
+        "Op at y: rnnspec does not support Op of the domain other",
     ]
 
 
@@ -89,7 +89,7 @@ REFUSED = {
             f"{OUT}"
         ),
         FEATURES,
-        "LSTM at a: activations: a cell of the language has no ThresholdedRelu with alpha 1",
+        "LSTM at a: activations: rnnspec does not support a cell with ThresholdedRelu with alpha 1",
     ),
     "cell state": (
         f"{AHEAD}a, g, h = LSTM <hidden_size = 4> (t, W, R, B)\n{OUT}",
@@ -123,7 +123,7 @@ REFUSED = {
     "function": (
         f"{STATE}s = Squeeze (h, ZERO)\np = Erf (s)\ny = Gemm (p, K, b)",
         FEATURES,
-        "Gemm at y: the language has no function of features like Erf",
+        "Gemm at y: rnnspec does not support a function of features like Erf",
     ),
     "another mask": (
         (
@@ -161,7 +161,7 @@ REFUSED = {
     "a part of features": (
         f"{STATE}s = Squeeze (h, ZERO)\ny = Slice (s, ZERO, TWO, ONE)",
         FEATURES,
-        "takes a part of the features, which the language has no word for",
+        "takes a part of the features, which rnnspec does not support",
     ),
     "grouped": (
         f"{TURN}d = Conv <group = 3> (c, F)\n{AFTER}{OUT}",

@@ -1,4 +1,4 @@
-"""Modules with layers around the recurrent ones that the language cannot express, with the reason.
+"""Modules with layers around the recurrent ones that rnnspec cannot express, with the reason.
 
 Each is given with the code that is named.
 """
@@ -102,7 +102,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "not cut": (
         behind(nn.Conv1d(3, 4, 3, padding=2)), FIRST,
-        "transpose: takes 2 steps more than the language has; expected padding='same', or a causal",
+        "transpose: takes 2 steps more than rnnspec supports; expected padding='same', or a causal",
     ),
     "dilated pool": (
         behind(nn.MaxPool1d(2, dilation=2)), FIRST, "first: dilation: expected 1, received 2 [E703",
@@ -116,7 +116,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "average of padding": (
         behind(nn.AvgPool1d(3, stride=1, padding=1)), FIRST,
-        "first: count_include_pad: expected 0, received 1: in the language, steps outside the seq",
+        "first: count_include_pad: expected 0, received 1: in rnnspec, steps outside the seq",
     ),
     "padded pool": (
         behind(nn.MaxPool1d(3, padding=1)), FIRST,
@@ -128,7 +128,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     ),
     "momentum": (
         behind(nn.BatchNorm1d(3, momentum=None)), FIRST,
-        "first: momentum: expected a number, received None: the language has no mean over all bat",
+        "first: momentum: expected a number, received None: rnnspec does not support a",
     ),
     "statistics": (
         behind(nn.BatchNorm1d(3, track_running_stats=False)), FIRST,
@@ -187,7 +187,7 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         "clamp: expected limits 0 and a positive number, received -1 and 1 [E703]",
     ),
     "convolution of padding": (
-        PackedConv, "self.conv(x.transpose(1, 2))", "conv: sees what padded steps hold, which the",
+        PackedConv, "self.conv(x.transpose(1, 2))", "conv: sees what padded steps hold, which",
     ),
     "maximum of padding": (
         lambda: Packed(lambda output: output.amax(1)), "output.amax(1)",

@@ -1,4 +1,4 @@
-"""Modules that the language cannot express, each with the code that is named and the reason."""
+"""Modules that rnnspec cannot express, each with the code that is named and the reason."""
 
 from __future__ import annotations
 
@@ -365,12 +365,12 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
             rnn=lstm(),
         ),
         "m.conv(x.transpose(1, 2))",
-        "conv: the language lacks nn.ConvTranspose1d; take it out of the module [E701]",
+        "conv: rnnspec does not support nn.ConvTranspose1d; take it out of the module [E701]",
     ),
     (
         lambda: Written(attention, rnn=lstm()),
         "torch.bmm(output, ",
-        "bmm: the language lacks the operation 'bmm'; take it out of the module [E701]",
+        "bmm: rnnspec does not support the operation 'bmm'; take it out of the module [E701]",
     ),
     (
         lambda: Written(branch, rnn=lstm()),
@@ -385,7 +385,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(twice, rnn=nn.GRU(3, 3, batch_first=True)),
         "m.rnn(x)",
-        "rnn: called again, with the same weights; the language shares none [E704]",
+        "rnn: called again, with the same weights; rnnspec does not support that [E704]",
     ),
     (
         lambda: Written(used_both, rnn=lstm(), fc=nn.Linear(4, 4), fc2=nn.Linear(4, 4)),
@@ -402,7 +402,11 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "m.rnn(x)",
         "rnn: proj_size: expected 0, received 2 [E703]",
     ),
-    (shared, "", "fc.weight: is the same array as one.weight; the language shares no weights, but"),
+    (
+        shared,
+        "",
+        "fc.weight: is the same array as one.weight; rnnspec does not support shared weights, but",
+    ),
     (hooked, "", "rnn: has a hook, whose code is not read [E701]"),
     (nan, "", "rnn.bias_hh_l0: expected finite numbers, received others [E708]"),
     (
@@ -464,12 +468,12 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(state_and_cell, rnn=both(), fc=nn.Linear(8, 2)),
         "torch.cat((h[-2], c[-1]), 1)",
-        "cat: expected h[-2] and h[-1] of one bidirectional module, received h[-2] and c[-1]; the",
+        "cat: expected h[-2] and h[-1] of one bidirectional module, received h[-2] and c[-1];",
     ),
     (
         lambda: Written(cell_and_state, rnn=both()),
         "c[-2] + h[-1]",
-        "add: expected h[-2] and h[-1] of one bidirectional module, received c[-2] and h[-1]; the",
+        "add: expected h[-2] and h[-1] of one bidirectional module, received c[-2] and h[-1];",
     ),
     (
         lambda: Written(
@@ -522,7 +526,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(lambda m, x: tanh(m.fc(m.rnn(x)[0])), rnn=lstm(), fc=nn.Linear(4, 2)),
         "tanh(m.fc(",
-        "the language lacks the operation 'torch.of_somebody_else.tanh'; take it out",
+        "rnnspec does not support the operation 'torch.of_somebody_else.tanh'; take it out",
     ),
     (
         OfPair,
@@ -542,12 +546,12 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(over_cells, cell=nn.GRUCell(3, 4)),
         "x[:, step]",
-        "cell: the language lacks nn.GRUCell; nn.GRU has the same arrays and runs all steps [E701]",
+        "cell: rnnspec does not support nn.GRUCell; nn.GRU has the same arrays",
     ),
     (
         lambda: Written(looped_cells, cell=nn.GRUCell(3, 4)),
         "range(x.size(1))",
-        "cell: the language lacks nn.GRUCell; nn.GRU has the same arrays and runs all steps [E701]",
+        "cell: rnnspec does not support nn.GRUCell; nn.GRU has the same arrays",
     ),
     (
         lambda: Written(lambda m, x: m.rnn(x)[0][:, 0], rnn=lstm()),
@@ -557,7 +561,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(lambda m, x: F.gelu(m.fc(m.rnn(x)[0])), rnn=lstm(), fc=nn.Linear(4, 2)),
         "F.gelu(m.fc(",
-        "gelu: the language lacks the operation 'gelu'; take it out of the module [E701]",
+        "gelu: rnnspec does not support the operation 'gelu'; take it out of the module [E701]",
     ),
     (
         lambda: Written(lambda m, x: m.two(m.one(x)[0])[0], one=lstm(), two=nn.GRU(4, 4)),
@@ -577,7 +581,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(lambda m, x: m.rnn(x)[1][1][-1], rnn=lstm()),
         "",
-        "output: uses the cell state c; the language passes on the hidden state h [E704]",
+        "output: uses the cell state c; rnnspec passes on the hidden state h [E704]",
     ),
     (
         lambda: over_time(lambda y, _: F.max_pool1d(y, y.size(0))),
@@ -632,17 +636,17 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Features(lambda m, y: (y * y.sigmoid() + m.gain) - m.gain),
         "y * y.sigmoid()",
-        "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
+        "mul: rnnspec does not support the operation 'mul'; take it out of the module [E701]",
     ),
     (
         lambda: Features(lambda _, y: y * torch.rsqrt((y * y).mean(-1, keepdim=True) + 1e-6)),
         "y * y",
-        "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
+        "mul: rnnspec does not support the operation 'mul'; take it out of the module [E701]",
     ),
     (
         lambda: Features(lambda m, y: y * torch.sigmoid(m.out(y).sum(-1, keepdim=True))),
         "y * torch.sigmoid(",
-        "mul: the language lacks the operation 'mul'; take it out of the module [E701]",
+        "mul: rnnspec does not support the operation 'mul'; take it out of the module [E701]",
     ),
     (
         lambda: Written(

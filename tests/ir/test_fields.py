@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
 from typing import Any
@@ -14,9 +15,12 @@ from rnnspec.backends.jax import emit as jax
 from rnnspec.backends.keras import emit as keras
 from rnnspec.backends.onnx import emit as onnx
 from rnnspec.backends.onnx import slots as onnx_slots
+from rnnspec.backends.onnx import verbs as onnx_verbs
 from rnnspec.backends.torch import emit as torch
 from rnnspec.backends.torch import plan
-from rnnspec.ir import initializers, nodes
+from rnnspec.errors import GenerationError
+from rnnspec.ir import core, initializers, nodes
+from rnnspec.ir import expand as recipes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
 from rnnspec.source import walk
@@ -192,21 +196,47 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
     monkeypatch.setattr(keras, "_SEQUENTIAL", listed)
     assert "keras.Sequential" in source("keras")
 
-    monkeypatch.setitem(onnx._FIELDS, "inference", listed)
     monkeypatch.setattr(onnx, "_SCAN", listed)
     assert "Scan" in source("onnx")
     monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert "Scan" not in source("onnx")
 
 
-def test_a_field_that_a_recipe_is_written_from_is_in_the_source_of_a_walk(
+def test_a_field_that_a_recipe_is_written_from_is_in_the_source_that_is_written_from_recipes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(walk, "FIELDS", Fields("Node.source Repeat.gain"))
+    for module in (walk, onnx):
+        monkeypatch.setattr(module, "FIELDS", Fields("Node.source Repeat.gain"))
     network = grow(pipeline.reads(OTHERS).network, nodes.Repeat, 0.5)
     refused = [name for name in BACKENDS if refusals(BACKENDS[name], network)]
-    assert not {"torch", "jax"} & set(refused)
-    assert {"keras", "onnx", "c"} <= set(refused)
+    assert not {"torch", "jax", "onnx"} & set(refused)
+    assert {"keras", "c"} <= set(refused)
+
+
+PICK = core.Pick("last", recipes.X, recipes.MASK)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "value"),
+    [
+        ("torch", nodes.Repeat, PICK),
+        ("jax", nodes.Repeat, PICK),
+        ("onnx", nodes.Repeat, PICK),
+        ("onnx", nodes.Conv, recipes.X * core.Param("conv_1", "bias")),
+    ],
+)
+def test_an_expression_of_a_recipe_without_source_is_one_error(
+    name: str, kind: type, value: core.Expression, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def expand(layer: nodes.Layer, form: Form) -> Iterator[core.Result]:
+        own = iter([core.Result("x", value)])
+        return own if isinstance(layer, kind) else recipes.expand(layer, form)
+
+    monkeypatch.setattr(walk, "expand", expand)
+    monkeypatch.setattr(onnx_verbs, "expand", expand)
+    program = pipeline.reads(OTHERS if kind is nodes.Repeat else WHOLE)
+    with pytest.raises(GenerationError, match=f"the verb {type(value).__name__} is not supported"):
+        pipeline.generate(program, BACKENDS[name], "inference")
 
 
 @pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)
@@ -237,7 +267,6 @@ def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(
     program = pipeline.reads(f"{text}head: {{pooling: [last, mean]}}\n")
     network = grow(program.network, nodes.Recurrent, 0.5)
     listed = Fields("Recurrent.gain Node.source")
-    monkeypatch.setitem(onnx._FIELDS, "inference", listed)
     monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert [refusal.key for refusal in refusals(BACKENDS["onnx"], network)] == ["gain"]
     monkeypatch.setattr(onnx, "_FINAL_STATE", listed)

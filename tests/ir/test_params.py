@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+from cases import cases
 
 import rnnspec
 from rnnspec import pipeline
@@ -18,7 +18,7 @@ def network(rnn: str, rest: str = "", entrance: str = "input: {features: 7}") ->
     return pipeline.program(rnnspec.loads(text)).network
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rnn", "expected"),
     [
         ("{type: simple, units: 5}", 7 * 5 + 5 * 5 + 5),
@@ -53,7 +53,7 @@ def test_a_mask_holds_nothing() -> None:
     assert [count(layer) for layer in found.layers] == [11 * 7, 65, 0]
 
 
-@pytest.mark.parametrize(("merge", "width"), [("concat", 10), ("sum", 5), ("mul", 5), ("ave", 5)])
+@cases(("merge", "width"), [("concat", 10), ("sum", 5), ("mul", 5), ("ave", 5)])
 def test_the_next_layer_is_as_wide_as_the_merge_leaves_it(merge: str, width: int) -> None:
     both = f"{{type: lstm, units: 5, bidirectional: true, merge: {merge}}}"
     found = network(both, "head: {units: 3}")
@@ -97,7 +97,7 @@ def test_a_frozen_embedding_is_counted_apart() -> None:
     assert found.as_dict() == {"total": 45, "trainable": 12, "non_trainable": 33}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("axes", "groups", "shape"),
     [
         ("in (gate out)", (("in",), ("gate", "out")), (2, 12)),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cases import cases
 
 import rnnspec
 from rnnspec import pipeline
@@ -32,7 +33,7 @@ def test_a_sound_network_passes_unchanged(network: Network) -> None:
     assert [type(layer) for layer in network.layers] == [Recurrent, Dense]
 
 
-@pytest.mark.parametrize("name", ["x'); import os", "class", "Näme", "a" * 65, "", "a.b", "1a"])
+@cases("name", ["x'); import os", "class", "Näme", "a" * 65, "", "a.b", "1a"])
 def test_a_hostile_name_goes_no_further(network: Network, name: str) -> None:
     with pytest.raises(GenerationError, match="is not a valid name"):
         verify(replace(network, name=name))
@@ -50,7 +51,7 @@ def test_names_must_differ(network: Network) -> None:
         verify(change(network, 1, name="lstm_1"))
 
 
-@pytest.mark.parametrize("start", ["lstm_1", "add_1", "dense_1", ""])
+@cases("start", ["lstm_1", "add_1", "dense_1", ""])
 def test_a_residual_must_look_back_at_what_has_its_shape(start: str) -> None:
     text = "version: 1\nname: net\ninput: {features: 2}\nrnn: [{type: lstm, units: 3}, "
     text += "{type: lstm, units: 3, residual: true, dropout: 0.1, variational: false}]\n"
@@ -61,7 +62,7 @@ def test_a_residual_must_look_back_at_what_has_its_shape(start: str) -> None:
         verify(change(network, 3, start=start))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@cases("value", [float("nan"), float("inf")])
 def test_numbers_must_be_finite(network: Network, value: float) -> None:
     with pytest.raises(GenerationError, match="lstm_1 contains a non-finite number"):
         verify(change(network, 0, dropout=value))

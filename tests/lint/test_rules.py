@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.mark.structures import ParameterSet
+from cases import cases
+from conftest import GALLERY
 
 import rnnspec
 from rnnspec import pages, pipeline
@@ -33,19 +34,19 @@ def codes(text: str) -> set[str]:
     return {problem.code for problem in advice(text)}
 
 
-def _cases() -> Iterator[ParameterSet]:
+def _near_and_far() -> Iterator[tuple[str, tuple[str, bool, str]]]:
     text = Path(__file__).with_name("cases.txt").read_text("utf-8")
     for block in text.rstrip("\n").split("\n\n"):
         title, _, body = re.sub(r"\A# .*\n", "", block).partition("\n")
         code, verdict, reason = title.split(" | ")
         assert verdict in ("found", "not")
-        yield pytest.param(code, verdict == "found", HEAD + body + "\n", id=f"{code} {reason}")
+        yield f"{code} {reason}", (code, verdict == "found", HEAD + body + "\n")
 
 
-CASES = list(_cases())
+CASES = dict(_near_and_far())
 
 
-@pytest.mark.parametrize(("code", "found", "text"), CASES)
+@cases(("code", "found", "text"), CASES)
 def test_a_rule_finds_what_it_is_for_and_not_what_comes_near(
     code: str, found: bool, text: str
 ) -> None:
@@ -53,10 +54,10 @@ def test_a_rule_finds_what_it_is_for_and_not_what_comes_near(
 
 
 def test_every_rule_has_something_near_it() -> None:
-    assert {case.values[0] for case in CASES if not case.values[1]} == set(CODES)
+    assert {code for code, found, _ in CASES.values() if not found} == set(CODES)
 
 
-@pytest.mark.parametrize("code", CODES)
+@cases("code", CODES)
 def test_a_page_shows_what_the_rule_finds_and_what_is_clean(code: str) -> None:
     wrong, right = re.findall(r"```yaml\n(.*?)```", pages.page(code), re.DOTALL)
     assert codes(wrong) == {code}
@@ -67,7 +68,7 @@ def test_every_page_of_advice_has_a_rule() -> None:
     assert tuple(code for code in pages.codes() if code.startswith("L")) == CODES
 
 
-@pytest.mark.parametrize("code", CODES)
+@cases("code", CODES)
 def test_a_page_has_the_form_of_a_page(code: str) -> None:
     title, *rest = pages.page(code).split("\n")
     assert re.fullmatch(rf"# {code}: [a-z].*[^.]", title)
@@ -103,7 +104,7 @@ def test_a_value_that_is_not_written_is_placed_at_what_lacks_it() -> None:
     assert (found.where, found.span and found.span.line) == ("head.hidden[0].activation", 7)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("units", "message"),
     [
         (1, "in 50% of cases the only value is dropped, and nothing is left"),
@@ -116,7 +117,7 @@ def test_how_often_nothing_is_left(units: int, message: str) -> None:
     assert found.message == message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "head", "effect"),
     [
         (ONE, "pooling: last", "if it is on the right, the last state comes after it"),
@@ -136,9 +137,7 @@ def test_what_padding_does_is_said_of_what_reads_it(layers: str, head: str, effe
     assert found.message == f"without 'mask_zero', padding is read like any other token: {effect}"
 
 
-@pytest.mark.parametrize(
-    ("dropout", "but"), [("", ""), (", dropout: 0.1", "except for the dropout, ")]
-)
+@cases(("dropout", "but"), [("", ""), (", dropout: 0.1", "except for the dropout, ")])
 def test_two_linear_maps_are_one_but_for_what_is_dropped(dropout: str, but: str) -> None:
     net = "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
     head = f"head: {{hidden: [{{units: 4{dropout}}}], units: 1}}\n"
@@ -170,7 +169,7 @@ def test_a_wrong_comment_is_placed_at_its_code() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("code", "message"),
     [
         ("E301", "errors cannot be ignored (E301); expected a code from L101 to L902"),
@@ -194,12 +193,13 @@ def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
         assert lint(pipeline.program(spec), select_codes(["L1"], [])) == ()
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
     found = lint(pipeline.read(gallery_spec), select_codes([], []))
     assert [problem for problem in found if problem.severity != "note"] == []
 
 
-@pytest.mark.parametrize("network", network_names())
+@cases("network", network_names())
 def test_a_network_to_start_from_is_clean(
     network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

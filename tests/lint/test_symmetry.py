@@ -6,7 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
+from cases import cases
 from offered import import_later
 
 import rnnspec
@@ -53,7 +53,7 @@ INITIALIZERS = [
 ]
 
 
-@pytest.mark.parametrize(("network", "initializers"), list(product(NETWORKS, INITIALIZERS)))
+@cases(("network", "initializers"), list(product(NETWORKS, INITIALIZERS)))
 def test_advice_is_given_where_units_stay_alike(network: str, initializers: str) -> None:
     text = f"version: 1\nname: net\ninput: {{length: {STEPS}, features: 3}}\n{network}\n"
     spec = rnnspec.loads(f"{text}initializers: {{{initializers}}}\n")

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import cases
+from conftest import GALLERY
+from covering import covering
 from hypothesis import given
 from hypothesis import strategies as st
 from rnnspec_playground import answer, answers
@@ -23,6 +26,7 @@ EXAMPLES = sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("templates/init/*.yaml
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 
 
+@cases("gallery_spec", covering(GALLERY))
 def test_a_spec_of_the_gallery_has_its_summary_pictures_and_sources(gallery_spec: Path) -> None:
     spec = rnnspec.load(gallery_spec)
     found = answer(gallery_spec.read_text("utf-8"))
@@ -47,7 +51,7 @@ def _source(spec: Path, backend: str, form: Form) -> str:
         return ""
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@cases("example", EXAMPLES)
 def test_an_example_has_a_description_and_opens_without_notes(example: Path) -> None:
     assert rnnspec.load(example).description
     found = answer(example.read_text("utf-8"), [])
@@ -151,7 +155,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@cases("text", HOSTILE)
 def test_text_that_is_no_spec_is_wrong(text: str) -> None:
     found = answer(text)
     assert found["state"] == "wrong"

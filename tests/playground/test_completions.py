@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-import pytest
+from cases import cases
 from hypothesis import given
 from hypothesis import strategies as st
 from rnnspec_playground import complete, describe, explain
@@ -27,7 +27,7 @@ def offered(text: str) -> list[str]:
     return [option["label"] for option in complete(*at(text))["options"]]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "labels"),
     [
         ("|", list(Spec.model_fields)),

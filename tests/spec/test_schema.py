@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 import yaml
+from cases import cases
+from conftest import GALLERY
 
 from rnnspec.backends import reserved_names
 from rnnspec.spec import json_schema
@@ -87,9 +88,8 @@ def test_no_mapping_takes_unknown_keys() -> None:
             assert node.get("additionalProperties") is False or kinds, path
 
 
-@pytest.mark.parametrize("path", KEY_SCHEMAS, ids=lambda path: "/".join(map(str, path[1::2])))
-def test_a_key_is_explained(path: tuple[Step, ...]) -> None:
-    node = KEY_SCHEMAS[path]
+@cases("node", {"/".join(map(str, path[1::2])): node for path, node in KEY_SCHEMAS.items()})
+def test_a_key_is_explained(node: dict[str, Any]) -> None:
     assert node["title"]
     assert re.fullmatch(r"[A-Z].*\.", node["description"])
     assert node["examples"]
@@ -120,6 +120,7 @@ def test_it_is_always_the_same_text() -> None:
     assert json.loads(json_schema.text(reserved_names())) == SCHEMA
 
 
+@cases("gallery_spec", GALLERY)
 def test_the_gallery_is_valid(gallery_spec: Path) -> None:
     jsonschema.Draft7Validator(SCHEMA).validate(yaml.safe_load(gallery_spec.read_text("utf-8")))
 
@@ -130,7 +131,7 @@ UNITS = "$.head.pooling.attention.units"
 SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": "gru", "units": 4}}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "where", "message"),
     [
         ({"rnn": {"type": "gru", "unit": 4}}, "$.rnn", "'unit' was unexpected"),

@@ -10,11 +10,11 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 import yaml
+from cases import cases
 from spec.test_spec_faults import CASES
 
 import rnnspec
@@ -201,16 +201,14 @@ def _is_about(problem: Problem, path: Steps) -> bool:
     )
 
 
-def _advising() -> Iterator[Any]:
-    for case in CASES:
-        for line in case.values[1]:  # type: ignore[union-attr]
-            code = line[-5:-1]
-            if _ADVICE.search(line) and not _ABOUT_TEXT.match(code):
-                yield case
-                break
+ADVISING = {
+    name: case
+    for name, case in CASES.items()
+    if any(_ADVICE.search(line) and not _ABOUT_TEXT.match(line[-5:-1]) for line in case[1])
+}
 
 
-@pytest.mark.parametrize(("text", "expected"), list(_advising()))
+@cases(("text", "expected"), ADVISING)
 def test_advice_leads_to_no_other_error_at_the_key(text: str | bytes, expected: list[str]) -> None:
     before = _problems(text)
     advised = [p for p in before if _ADVICE.search(p.message) and not _ABOUT_TEXT.match(p.code)]
@@ -228,8 +226,9 @@ def test_advice_leads_to_no_other_error_at_the_key(text: str | bytes, expected: 
     assert [str(p) for p in after if any(_is_about(p, path) for path in new)] == []
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [case for case in CASES if "use another pooling" in str(case.values[1])]
+@cases(
+    ("text", "expected"),
+    {name: case for name, case in CASES.items() if "use another pooling" in str(case[1])},
 )
 def test_each_pooling_that_a_message_names_fits(text: str | bytes, expected: list[str]) -> None:
     before = _problems(text)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cases import cases
 
 from rnnspec import load, loads
 from rnnspec.errors import SpecError, UsageError
@@ -113,7 +114,7 @@ def test_defaults() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@cases(
     "more",
     [
         "head: {}", "head: {pooling: none}", "head: {units: 1}", "head: {hidden: [{units: 1}]}",
@@ -125,7 +126,7 @@ def test_accepts(more: str) -> None:
     assert loads(SMALL + more).document.text == SMALL + more
 
 
-@pytest.mark.parametrize(
+@cases(
     "layer",
     ["layers: 1", "dropout: 0", "dropout: 0.5, variational: true", "bidirectional: false",
      "bidirectional: true, merge: concat", "layers: 2000", "units: 1000000",
@@ -138,7 +139,7 @@ def test_accepts_layers(layer: str) -> None:
     assert loads(SMALL.replace("units: 4", units + layer)).rnn[0].type == "lstm"
 
 
-@pytest.mark.parametrize(
+@cases(
     "rnn",
     [
         "{type: gru, units: 4, reset_after: true}",
@@ -152,13 +153,13 @@ def test_accepts_stacks(rnn: str) -> None:
     assert loads(SMALL.replace("{type: lstm, units: 4}", rnn)).rnn
 
 
-@pytest.mark.parametrize("value", ["0", "0.0", "-999", "0.5", "0.10000000149011612"])
+@cases("value", ["0", "0.0", "-999", "0.5", "0.10000000149011612"])
 def test_accepts_numbers_that_mask(value: str) -> None:
     given = loads(SMALL.replace("features: 3", f"features: 3, mask_value: {value}"))
     assert given.input.mask_value == float(value)
 
 
-@pytest.mark.parametrize(
+@cases(
     "more",
     [
         "mask_zero: false", "mask_zero: true", "trainable: true",
@@ -179,7 +180,7 @@ def test_one_token_may_be_read_without_a_mask() -> None:
     assert loads(text.replace("dim: 3", "dim: 3, mask_zero: false")).embedding is not None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rest", "expected"),
     [
         ("", [True, False, False]),
@@ -230,7 +231,7 @@ def test_loads_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load("b.yaml")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "message"),
     [
         ("nosuch.yaml", "nosuch.yaml: error: no such file"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from cases import cases
 from fuzz.of_growth import FRAMES, PIECES, PLACES, answer, around, places, with_text
 
 from rnnspec.spec import models
@@ -18,13 +18,13 @@ def test_every_field_is_met() -> None:
     assert put("x") == {"heads": {"one": {"hidden": [layer]}}}
 
 
-@pytest.mark.parametrize("piece", PIECES)
+@cases("piece", PIECES)
 def test_a_long_text_in_any_field(piece: str) -> None:
     for _, put in PLACES.values():
         answer(with_text(put, piece, 1))
 
 
-@pytest.mark.parametrize("piece", PIECES)
+@cases("piece", PIECES)
 def test_a_long_text_anywhere_else(piece: str) -> None:
     for frame in FRAMES:
         answer(around(frame, piece, 1))

@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
+from cases import cases
 from offered import shipped
 from pydantic_core import PydanticCustomError
 
@@ -38,15 +39,14 @@ HOSTILE = [
 KEYWORDS = [word for word in keyword.kwlist if word.islower()] + ["match", "case", "type"]
 
 
-@pytest.mark.parametrize("check", [check_network_name, check_layer_name])
-@pytest.mark.parametrize("name", [*HOSTILE, *KEYWORDS])
-def test_hostile_names_and_keywords_are_refused(check: object, name: str) -> None:
-    assert callable(check)
-    with pytest.raises(PydanticCustomError):
-        check(name)
+@cases("name", [*HOSTILE, *KEYWORDS])
+def test_hostile_names_and_keywords_are_refused(name: str) -> None:
+    for check in (check_network_name, check_layer_name):
+        with pytest.raises(PydanticCustomError):
+            check(name)
 
 
-@pytest.mark.parametrize("name", [*HOSTILE, "class", "open"])
+@cases("name", [*HOSTILE, "class", "open"])
 def test_a_refused_name_is_an_error_with_a_place(name: str) -> None:
     text = (
         f"version: 1\nname: {_quoted(name)}\ninput: {{features: 1}}\nrnn: {{type: gru, units: 1}}"
@@ -64,13 +64,13 @@ def _quoted(name: str) -> str:
     return '"' + "".join(f"\\U{ord(c):08x}" for c in name) + '"'
 
 
-@pytest.mark.parametrize("name", ["a", "net", "stacked_lstm", "x1_", "a" * 64, "lstm", "sentiment"])
+@cases("name", ["a", "net", "stacked_lstm", "x1_", "a" * 64, "lstm", "sentiment"])
 def test_good_names(name: str) -> None:
     assert check_network_name(name) == name
     assert check_layer_name(name) == name
 
 
-@pytest.mark.parametrize(
+@cases(
     "name",
     ["json", "print", "value_error", "torch", "keras", "numpy", "nn", "layers", "build_model",
      "single_bias_lstm", "single_bias_rnn", "variational_dropout", "masked", "safetensors"],
@@ -92,7 +92,7 @@ def test_the_lists_hold_all_that_the_running_python_has() -> None:
     assert possible(each.lower() for each in dir(builtins)) <= names.BUILTINS
 
 
-@pytest.mark.parametrize("name", ["asynchat", "imp", "distutils", "compression", "annotationlib"])
+@cases("name", ["asynchat", "imp", "distutils", "compression", "annotationlib"])
 def test_a_module_of_another_python_is_taken_on_this_one_too(name: str) -> None:
     with pytest.raises(PydanticCustomError, match="standard library"):
         check_network_name(name)
@@ -129,7 +129,7 @@ def test_networks_shadow_no_package_that_a_framework_requires() -> None:
     assert possible(needed) <= names.PACKAGES
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "what"),
     [
         ("typing_extensions", "is the name of a package"),
@@ -200,22 +200,18 @@ def test_the_sources_have_many_definitions() -> None:
     assert len(set().union(*map(definitions, python))) >= 75
 
 
-@pytest.mark.parametrize(
-    "name", ["where", "max_1", "cast_12", "not_equal", "true_divide_3", "get_item_2"]
-)
+@cases("name", ["where", "max_1", "cast_12", "not_equal", "true_divide_3", "get_item_2"])
 def test_layers_are_not_called_what_keras_calls_its_operations(name: str) -> None:
     with pytest.raises(PydanticCustomError, match="Keras"):
         check_layer_name(name)
 
 
-@pytest.mark.parametrize("name", ["self", "mask", "forward", "reset_parameters", "train", "half"])
+@cases("name", ["self", "mask", "forward", "reset_parameters", "train", "half"])
 def test_layers_hide_nothing(name: str) -> None:
     with pytest.raises(PydanticCustomError):
         check_layer_name(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["json", "print", "torch", "dense_1", "encoder", "max_pooling_1", "logits", "add_1"]
-)
+@cases("name", ["json", "print", "torch", "dense_1", "encoder", "max_pooling_1", "logits", "add_1"])
 def test_layers_may_be_called_what_modules_may_not(name: str) -> None:
     assert check_layer_name(name) == name

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import yaml
+from cases import cases
 
 from rnnspec import loads
 from rnnspec.errors import Span, SpecError
@@ -35,7 +38,7 @@ EMPTY = (
 )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "expected"),
     [
         (GOOD + "# a\u2028b", f"5:4: error: character U+2028 {NOT_ALLOWED}"),
@@ -78,9 +81,12 @@ def test_refuses(text: str | bytes, expected: str) -> None:
     assert _told(text) == [expected]
 
 
-@pytest.mark.parametrize("loader", [yaml.SafeLoader, tree.LOADER])
-@pytest.mark.parametrize(
-    "text", ["%YAML " + "9" * 5000 + ".1\n---\na", r'"\UFFFFFFFF"', "!<%zz> a"]
+LOADERS = [yaml.SafeLoader, tree.LOADER]
+
+
+@cases(
+    "loader, text",
+    product(LOADERS, ["%YAML " + "9" * 5000 + ".1\n---\na", r'"\UFFFFFFFF"', "!<%zz> a"]),
 )
 def test_survives_what_breaks_the_parser(
     monkeypatch: pytest.MonkeyPatch, loader: type, text: str
@@ -89,12 +95,13 @@ def test_survives_what_breaks_the_parser(
     assert len(_told(text)) == 1
 
 
-@pytest.mark.parametrize("loader", [yaml.SafeLoader, tree.LOADER])
-@pytest.mark.parametrize(
-    "head",
-    ["\ufeff", "---\n", "# c\n\n", "%YAML 1.2\n---\n", "%YAML 1.2 \n \n---\n", "%YAML 1.2\r---\r",
-     "\ufeff# c\r\n\r\n%YAML  1.2 # c\r\n\r\n # c?\r\n--- # c\r\n"],
-)  # fmt: skip
+HEADS = [
+    "\ufeff", "---\n", "# c\n\n", "%YAML 1.2\n---\n", "%YAML 1.2 \n \n---\n", "%YAML 1.2\r---\r",
+    "\ufeff# c\r\n\r\n%YAML  1.2 # c\r\n\r\n # c?\r\n--- # c\r\n",
+]  # fmt: skip
+
+
+@cases("loader, head", product(LOADERS, HEADS))
 def test_accepts(monkeypatch: pytest.MonkeyPatch, loader: type, head: str) -> None:
     monkeypatch.setattr(tree, "LOADER", loader)
     text = head + GOOD + "...\n"
@@ -102,7 +109,7 @@ def test_accepts(monkeypatch: pytest.MonkeyPatch, loader: type, head: str) -> No
     assert loads(text.encode()).rnn == loads(GOOD).rnn
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "value"),
     [
         ("", None), ("~", None), ("null", None), ("NULL", None), ("Null", None), ("nULL", "nULL"),
@@ -119,7 +126,7 @@ def test_plain_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None
     assert (type(resolve(text)), resolve(text)) == (type(value), value)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     ["010", "00", "-01", "0o7", "0x1f", ".inf", "-.INF", "+.Inf", ".nan", ".NaN", "1e400", "-1e400",
      "1e-400", "9" * 20, "9" * 10_000],
@@ -137,7 +144,7 @@ def test_quoted_and_block_scalars_are_text() -> None:
 DOCUMENT = read("# c\na: [1, {b: two}]\nrnn: {type: x}\nempty:\n", "s")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "key", "place"),
     [
         ((), False, (2, 1, 17)),

@@ -148,7 +148,7 @@ FAULTS = {
         ("Where (Any_Real, lstm_1_Y_c_Found, lstm_1_c)", "Identity (lstm_1_Y_c_Found)"),
         ("lstm_2_Given_c = Unsqueeze (lstm_2_c", "lstm_2_Given_c = Unsqueeze (lstm_2_h"),
         ("gru_1_h_next = Where (Any_Real, gru_1_Y_h_Found, ", "gru_1_h_next = Add (gru_1_h, "),
-        ("max_pooling_1_Begun, max_pooling_1_max", "max_pooling_1_Begun, Lowest"),
+        ("_Begun, max_pooling_1_Highest", "_Begun, max_pooling_1_Chunk"),
         ("Add (max_pooling_1_count, Length_2)", "Identity (max_pooling_1_count)"),
     ],
     "jax": [

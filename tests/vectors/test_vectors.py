@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from offered import require, require_source
 from safetensors.numpy import save_file
 
@@ -86,25 +87,25 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
-    [
-        pytest.param(TEXT, id="as GloVe writes it"),
-        pytest.param("4 3\n" + TEXT, id="with a header"),
-        pytest.param(TEXT.removesuffix("\n"), id="no last line feed"),
-        pytest.param(TEXT + "\n", id="a blank last line"),
-        pytest.param(TEXT.replace("\n", "\r\n"), id="CRLF"),
-        pytest.param(("4 3\n" + TEXT).replace("\n", " \r\n"), id="as fastText writes it"),
-        pytest.param("\ufeff" + TEXT, id="byte order mark"),
-        pytest.param("\ufeff4 3\n" + TEXT, id="byte order mark and header"),
-        pytest.param(TEXT.replace(" ", "\t"), id="tabs"),
-        pytest.param(TEXT + "the 4 5 6\n", id="the first of two"),
-        pytest.param(" 5 6 7\n" + TEXT, id="an empty word"),
-        pytest.param(TEXT.replace("of", " of"), id="a line that is indented"),
-        pytest.param("of the 1 2 3\n" + TEXT, id="a word that begins with another"),
-        pytest.param("the_ 1 2 3\nthe\xa0 1 2 3\n" + TEXT, id="a word that only looks alike"),
-        pytest.param("never 1 x\n" + TEXT, id="a line that nobody wants"),
-    ],
+    {
+        "as GloVe writes it": TEXT,
+        "with a header": "4 3\n" + TEXT,
+        "no last line feed": TEXT.removesuffix("\n"),
+        "a blank last line": TEXT + "\n",
+        "CRLF": TEXT.replace("\n", "\r\n"),
+        "as fastText writes it": ("4 3\n" + TEXT).replace("\n", " \r\n"),
+        "byte order mark": "\ufeff" + TEXT,
+        "byte order mark and header": "\ufeff4 3\n" + TEXT,
+        "tabs": TEXT.replace(" ", "\t"),
+        "the first of two": TEXT + "the 4 5 6\n",
+        "an empty word": " 5 6 7\n" + TEXT,
+        "a line that is indented": TEXT.replace("of", " of"),
+        "a word that begins with another": "of the 1 2 3\n" + TEXT,
+        "a word that only looks alike": "the_ 1 2 3\nthe\xa0 1 2 3\n" + TEXT,
+        "a line that nobody wants": "never 1 x\n" + TEXT,
+    },
 )
 def test_text_is_read(case: Case, text: str) -> None:
     assert found(case.spec(text)) == ROWS
@@ -139,7 +140,7 @@ def arrays(folder: Path, rows: Any, dtype: str = "f4") -> list[str]:
     return ["v.npy", "fortran.npy", "BIG.NPY.npy", "v.safetensors", "named.safetensors"]
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@cases("dtype", ["f2", "f4", "f8"])
 def test_arrays_are_read(case: Case, dtype: str) -> None:
     rows = np.arange(12).reshape(4, 3) / 4
     rows[1] = np.nan  # the vector of the token without a word is never read
@@ -163,7 +164,7 @@ def test_says_how_many_have_none(case: Case) -> None:
     assert read(case.spec("the 1 2 3\n")).report() == (f"Read 1 vector from {path}",)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "expected"),
     [
         ("of 1 2 3\nthe 1 2\n", "2:1: error: expected 4 fields, a word and 3 numbers, received 3"),
@@ -215,7 +216,7 @@ def test_a_line_without_end(case: Case) -> None:
     )
 
 
-@pytest.mark.parametrize(
+@cases(
     ("words", "expected"),
     [
         ("a\nb\n\na\nb\n", ["4:1: error: duplicate word; the first one is on line 1",
@@ -242,7 +243,7 @@ def test_not_more_problems_than_a_person_reads(case: Case) -> None:
     assert len(raised.value.problems) == 20
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rows", "expected"),
     [
         (np.ones((4, 2)), "expected the shape (5, 3), received (4, 2) [E625]"),
@@ -289,7 +290,7 @@ def test_bfloat16_is_refused(case: Case) -> None:
     assert message(spec).endswith("expected F16, F32, F64 numbers, received BF16 [E626]")
 
 
-@pytest.mark.parametrize("name", ["v.npy", "v.safetensors"])
+@cases("name", ["v.npy", "v.safetensors"])
 def test_arrays_cut_short_or_broken(case: Case, name: str) -> None:
     arrays(case.folder, np.ones((4, 3)))
     spec = case.written(name)
@@ -319,8 +320,9 @@ def test_nothing_is_unpickled(case: Case) -> None:
         message(case.spec(pickle.dumps(Bomb()), name))
 
 
-@pytest.mark.parametrize("name", ["v.txt", "v.npy", "v.safetensors"])
+@cases("name", ["v.txt", "v.npy", "v.safetensors"])
 def test_files_that_cannot_be_read(case: Case, name: str) -> None:
+    case.words(WORDS)
     spec = case.written(name)
     with pytest.raises(UsageError, match=f"{name}: error: no such file$"):
         read(spec)
@@ -346,13 +348,13 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
                 building.pretrained_vectors(pipeline.program(loaded))
 
 
-@pytest.mark.parametrize("read_path", [lines.resolve, lambda path: next(lines.blocks(path))])
+@cases("read_path", [lines.resolve, lambda path: next(lines.blocks(path))])
 def test_a_path_that_is_none(read_path: Callable[[Path], object]) -> None:
     with pytest.raises(UsageError, match=r"error: cannot be read: "):
         read_path(Path("a\0b"))
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@cases("version", [1, 2])
 def test_a_header_that_is_too_long_brings_no_advice_to_trust_it(case: Case, version: int) -> None:
     text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }" + b" " * 20_000 + b"\n"
     size = len(text).to_bytes(2 * version, "little")
@@ -387,7 +389,7 @@ def test_only_what_is_wanted_is_held(case: Case) -> None:
     assert told[-1] == (size, size)
 
 
-@pytest.mark.parametrize("name", ["v.npy", "v.safetensors"])
+@cases("name", ["v.npy", "v.safetensors"])
 def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
     rows = np.random.default_rng(0).normal(size=(70_000, 40)).astype("f4")
     arrays(case.folder, rows)
@@ -494,7 +496,7 @@ def test_a_spec_without_them_reads_nothing() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the file that is open keeps its folders in place")
-@pytest.mark.parametrize("name", ["v.txt", "v.npy", "v.safetensors"])
+@cases("name", ["v.txt", "v.npy", "v.safetensors"])
 def test_a_folder_that_becomes_a_link_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

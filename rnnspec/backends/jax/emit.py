@@ -213,6 +213,15 @@ class JaxWalk(Walk):
     def write(self, value: core.Expression) -> Code:
         """Return an expression, also of windows."""
         match value:
+            case core.Combine("divide", x, core.Combine("maximum", core.Length(vector), 1e-12)) if (
+                x == vector
+            ):
+                return code("l2_normalized({})", self.write(x))
+            case core.Flatten(x):
+                return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
+            case core.Repeat(x, number):
+                step = code("jnp.expand_dims({}, 1)", self.write(x))
+                return code("jnp.repeat({}, {!r}, axis=1)", step, number)
             case core.PoolWindows(how, x, window, adds):
                 arguments = code(
                     "({!r},), strides=({!r},), padding={!r}",
@@ -275,10 +284,6 @@ class JaxWalk(Walk):
         """Yield the call of the module."""
         yield code("x = self.{}({})", layer.name, listed("x", "mask" if layer.masked else ""))
 
-    def flatten(self, x: Code) -> Code:
-        """Return an array with the features of all steps on one axis."""
-        return code("{}.reshape({}.shape[0], -1)", x, x)
-
     @cached_property
     def cell_classes(self) -> dict[str, CellClass]:
         """The generated classes by name."""
@@ -315,14 +320,6 @@ class JaxWalk(Walk):
         path = direction_path(directions(first)[0])
         return code("jnp.result_type(x, self.{}.{}kernel.dtype)", first.name, Code(path))
 
-    def column(self, mask: Code) -> Code:
-        """Return a mask with an axis for the features."""
-        return code("jnp.expand_dims({}, -1)", mask)
-
-    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
-        """Return the greater of two arrays."""
-        return code("jnp.maximum({}, {})", self.write(left), self.write(right))
-
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
         arguments = listed("x", "mask" if layer.masked else "")
@@ -349,14 +346,6 @@ class JaxWalk(Walk):
         )
         if not layer.return_sequences:
             yield code("x = {}", names[0])
-
-    def repeat(self, x: Code, steps: int) -> Code:
-        """Return vectors repeated as sequences."""
-        return code("jnp.repeat(jnp.expand_dims({}, 1), {!r}, axis=1)", x, steps)
-
-    def normalize(self) -> Code:
-        """Return ``x`` divided by its Euclidean norm."""
-        return code("l2_normalized(x)")
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, which are several for a maximum over the steps."""
@@ -390,10 +379,6 @@ class JaxWalk(Walk):
                 return code("jnp.clip(x, 0, {!r})", limit)
             case _:
                 return code("{}(x)", ACTIVATIONS[activation])
-
-    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
-        """Return arrays joined along an axis."""
-        return code("jnp.concatenate([{}], axis={!r})", listed(*arrays), axis)
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""

@@ -21,14 +21,15 @@ from rnnspec.backends.keras.layers import (
     make_scorer,
     parts_of,
 )
-from rnnspec.backends.keras.parts import parts
+from rnnspec.backends.keras.parts import BodyVerbs, parts
 from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir.expand import expand, running
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states, states_of
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
-from rnnspec.source.code import Code, Module, call, code, function, lines, listed
+from rnnspec.source.code import Code, Module, code, function, lines, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -265,7 +266,7 @@ class _Graph:
             case nodes.Pooling() if self.form == "step" and states_of(layer):
                 yield from _step_pooling(layer, x)
             case nodes.Pooling() if not is_layer(layer):
-                yield code("x = {}", _pool(layer, x))
+                yield from _pool(layer, x)
             case nodes.Attention():
                 yield from _attend(layer, x)
             case nodes.LastSteps():
@@ -330,18 +331,13 @@ class _Graph:
             yield code("x = {}", names[0])
 
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
-        conv = layer
-        if layer.masked:
-            yield code("x = fill_padding({}, mask, 0)", x)
-            x = code("x")
+        conv, variables, *before = layer, {"x": x}, *expand(layer, self.form)
         if self.form == "step" and (states := states_of(layer)):
-            name, reach = states[0].name, layer.window.reach
-            yield code("x = keras.ops.concatenate([states[{!r}], {}], axis=1)", name, x)
-            yield code("{} = x[:, -{!r}:]", name, reach)
-            x = code("x")
+            variables |= {state.name: code("states[{!r}]", state.name) for state in states}
             # The steps before are there already.
             conv = replace(layer, window=replace(layer.window, padding="valid"))
-        yield code("x = {}({})", make_layer(conv), x)
+        yield from BodyVerbs(variables=variables).statements(before[:-1])
+        yield code("x = {}({})", make_layer(conv), variables.get("x") or code("x"))
         yield from self._pass_window(layer)
 
     def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
@@ -445,31 +441,14 @@ def _given_states(layer: nodes.Layer) -> list[Code]:
     return [code("states[{!r}]", state.name) for state in states_of(layer)]
 
 
-def _pool(layer: nodes.Pooling, x: Code) -> Code:
-    """Return a statistic of all steps that no layer of Keras computes."""
-    match layer:
-        case nodes.Pooling(statistic="last_step"):
-            return code("{}[:, -1]", x)
-        case nodes.Pooling(statistic="last"):
-            return _pool_last(layer, x)
-        case nodes.Pooling(statistic="sum", masked=True):
-            return code("keras.ops.sum(fill_padding({}, mask, 0), axis=1)", x)
-        case nodes.Pooling(statistic="sum"):
-            return code("keras.ops.sum({}, axis=1)", x)
-        case _:
-            return code("masked_{}({}, mask)", layer.statistic, x)
-
-
-def _pool_last(layer: nodes.Pooling, x: Code) -> Code:
-    """Return the final state of each direction."""
-    last, first = ("{}[:, -1]", "{}[:, 0]")
-    if layer.masked:
-        last, first = ("masked_last({}, mask)", "masked_first({}, mask)")
-    if not layer.backward:
-        return code(last, x)
-    ahead = code(last, code("{}[:, :, :-{!r}]", x, layer.backward))
-    back = code(first, code("{}[:, :, -{!r}:]", x, layer.backward))
-    return code("keras.ops.concatenate([{}, {}], axis=-1)", ahead, back)
+def _pool(layer: nodes.Pooling, x: Code) -> Iterator[Code]:
+    """Yield the statements of a statistic of all steps that no layer of Keras computes."""
+    if layer.masked and layer.statistic in ("mean", "max"):
+        yield code("x = masked_{}({}, mask)", layer.statistic, x)
+        return
+    result, *_ = expand(layer, "inference")
+    # The functions of final states return zeros themselves if no step is real.
+    yield from BodyVerbs(variables={"x": x}).statements([result])
 
 
 def _attend(layer: nodes.Attention, x: Code) -> Iterator[Code]:
@@ -479,13 +458,9 @@ def _attend(layer: nodes.Attention, x: Code) -> Iterator[Code]:
         yield code("scores = {}({})", make_scorer(layer, layer.units), x)
         scores = code("scores")
     yield code("scores = {}({})", make_query(layer), scores)
-    if layer.masked:
-        yield code("scores = fill_padding(scores, mask, -3e38)")
-    softmax = call("keras.layers.Softmax", axis=1, name=parts_of(layer)["weights"])
-    yield code("weights = {}(scores)", softmax)
-    if layer.masked:
-        yield code("weights = fill_padding(weights, mask, 0)")
-    yield code('x = keras.ops.einsum("bti,btf->bf", weights, {})', x)
+    _, *results = expand(layer, "inference")
+    body = BodyVerbs(variables={"x": x}, softmax=parts_of(layer)["weights"])
+    yield from body.statements(result for result in results if result.name != "real")
 
 
 def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
@@ -509,8 +484,9 @@ def _step_pooling(layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
     names = [state.name for state in states_of(layer)]
     states = _given_states(layer)
     if layer.statistic == "sum":
-        x = code("fill_padding({}, mask, 0)", variable) if layer.masked else variable
-        yield code("{} = running_sum({}, {})", names[0], states[0], x)
+        total, _ = running(layer)
+        body = BodyVerbs(variables={"x": variable, "total": states[0]})
+        yield code("{} = {}", names[0], body.write(total.value))
         yield code("x = {}", names[0])
         return
     pooled = code(

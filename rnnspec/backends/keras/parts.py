@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.ir import core
+from rnnspec.ir.expand import pool
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
@@ -16,7 +18,7 @@ from rnnspec.ir.nodes import (
     layer_activations,
     width,
 )
-from rnnspec.source.code import Code, code, docstring
+from rnnspec.source.code import Code, call, code, docstring, listed
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -42,15 +44,16 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
 def _parts(layer: Layer, form: Form) -> Iterator[Code]:
     match layer:
         case Pooling(statistic="mean" | "max") if form == "step":
-            yield from (_RUNNING_SUM, *_KerasVerbs().running([layer]))
+            yield from (_RUNNING_SUM, *KerasVerbs().running([layer]))
         case Pooling(statistic="sum") if form == "step":
             if layer.masked:
                 yield _FILL_PADDING
             yield _RUNNING_SUM
-        case Pooling(statistic="mean", masked=True):
-            yield _MASKED_MEAN
-        case Pooling(statistic="max", masked=True):
-            yield _MASKED_MAX
+        case Pooling(statistic="mean" | "max", masked=True):
+            what = "mean" if layer.statistic == "mean" else "maximum"
+            about = f"Return the {what} over the real steps, (batch, features); zeros if there are "
+            about, name = docstring([f"{about}none."]), f"masked_{layer.statistic}"
+            yield KerasVerbs().pooling(name, pool(layer), masked=True, about=about)
         case Pooling(statistic="last", masked=True):
             if layer.backward < width(layer.input):
                 yield _MASKED_LAST
@@ -100,20 +103,6 @@ _L2_NORMALIZED = code('''
         square = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
         return x / keras.ops.sqrt(keras.ops.maximum(square, 1e-24))
 ''')
-_MASKED_MEAN = code('''
-    def masked_mean(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
-        """Return the mean over the real steps, (batch, features); zeros if there are none."""
-        real = keras.ops.expand_dims(keras.ops.cast(mask, x.dtype), -1)
-        steps = keras.ops.maximum(keras.ops.sum(real, axis=1), 1)
-        return keras.ops.sum(keras.ops.where(real > 0, x, 0), axis=1) / steps
-''')
-_MASKED_MAX = code('''
-    def masked_max(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
-        """Return the maximum over the real steps, (batch, features); zeros if there are none."""
-        real = keras.ops.expand_dims(mask, -1)
-        highest = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
-        return keras.ops.where(keras.ops.any(real, axis=1), highest, 0)
-''')
 _FILL_PADDING = code('''
     def fill_padding(
         x: keras.KerasTensor, mask: keras.KerasTensor, value: float
@@ -154,7 +143,7 @@ _RUNNING_SUM = code('''
 ''')
 
 
-class _KerasVerbs(Verbs):
+class KerasVerbs(Verbs):
     """The functions of Keras, in which a state goes on by ``running_sum``."""
 
     array = "keras.KerasTensor"
@@ -173,15 +162,40 @@ class _KerasVerbs(Verbs):
             case core.Combine("add", state, core.CountSteps()):
                 steps = code("keras.ops.ones_like(x[:, :, :1])")
                 return code("running_sum({}, {})", self.write(state), steps)
-            case core.Reduce(how, x):
-                return code("keras.ops.{}({}, axis=1)", how, self.write(x))
+            case core.Reduce(how, x, keep):
+                along = listed(self.write(x), code("axis=1"), Code(self.keep if keep else ""))
+                return code("keras.ops.{}({})", how, along)
             case _:
                 return super().write(value)
 
-    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
-        """Return the greater of two arrays."""
-        return code("keras.ops.maximum({}, {})", self.write(left), self.write(right))
 
-    def column(self, mask: Code) -> Code:
-        """Return a mask with an axis for the features."""
-        return code("keras.ops.expand_dims({}, -1)", mask)
+@dataclass(frozen=True)
+class BodyVerbs(KerasVerbs):
+    """The functions above the model, and layers of Keras, of which ``softmax`` names one."""
+
+    softmax: str = ""
+
+    def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
+        """Yield the statements of a value; a layer has one of its own."""
+        match value:
+            case core.Fill(mask, core.Softmax() as weights, number):
+                yield from super().assign(name, weights)
+                value = core.Fill(mask, core.Name(name), number)
+            case _:
+                pass
+        yield from super().assign(name, value)
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression."""
+        match value:
+            case core.Fill(core.Column(core.Name("mask")) | core.Name("real"), x, number):
+                return code("fill_padding({}, mask, {})", self.write(x), self.write(number))
+            case core.Softmax(x):
+                softmax = call("keras.layers.Softmax", axis=1, name=self.softmax)
+                return code("{}({})", softmax, self.write(x))
+            case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
+                return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
+            case core.Pick(end, x, core.Name("mask")):
+                return code("masked_{}({}, mask)", end, self.write(x))
+            case _:
+                return super().write(value)

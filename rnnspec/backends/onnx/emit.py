@@ -14,7 +14,7 @@ from rnnspec.backends.onnx.graph import (
     write_body,
     write_signature,
 )
-from rnnspec.backends.onnx.layers import Layers, depends_on_length, with_final_state
+from rnnspec.backends.onnx.layers import Layers, with_final_state
 from rnnspec.backends.onnx.slots import (
     FORM,
     INPUT,
@@ -24,8 +24,10 @@ from rnnspec.backends.onnx.slots import (
     stepwise_reason,
     weights,
 )
+from rnnspec.backends.onnx.verbs import depends_on_length
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
+from rnnspec.ir.expand import FIELDS
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count
@@ -50,25 +52,27 @@ _STEP_SUMMARY = (
 """The documentation in a file in step form."""
 
 
-_FIELDS: dict[Form, Fields] = {
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-}
-"""The fields that the source of each form is written from."""
 _SCAN = Fields("Node.source")
-_FINAL_STATE = Fields("Node.source")
+_FINAL_STATE = Fields("Node.source Pooling.backward")
 
 
 def source_fields(
     network: nodes.Network, node: nodes.Layer | nodes.Network, form: Form
 ) -> Iterator[Fields]:
     """Yield the tables of the fields that the source of a node is written from."""
-    yield _FIELDS[form]
-    if isinstance(node, nodes.Recurrent):
-        if stepwise_reason(node):
-            yield _SCAN
-        if form != "step" and node.name in with_final_state(network):
+    match node:
+        case nodes.Network():
+            yield Fields("Network.outputs")
+        case nodes.Recurrent():
+            # A fused operator is written only if it stands for all fields.
+            if stepwise_reason(node):
+                yield _SCAN
+            if form != "step" and node.name in with_final_state(network):
+                yield _FINAL_STATE
+        case nodes.Pooling(statistic="last") if form != "step":
             yield _FINAL_STATE
+        case _:
+            yield FIELDS
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSource:

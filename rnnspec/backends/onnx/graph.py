@@ -146,7 +146,7 @@ class Builder:
             case LeakyRelu(slope=slope):
                 return self.add(name, "LeakyRelu", x, alpha=slope)
             case ClippedRelu(limit=limit):
-                most = self.scalar(f"Limit_{re.sub(r'[^0-9a-z]', '_', repr(limit))}", limit)
+                most = self.number("Limit", limit)
                 return self.add(name, "Clip", x, self.scalar("Zero", 0.0), most)
             case "silu":
                 # An operator since version 24, which few runtimes have.
@@ -176,6 +176,10 @@ class Builder:
         type_ = "int64" if isinstance(value, int) else "float"
         self.constants[name] = f"{type_} {check_name(name)} = {{{_literal(value)}}}"
         return name
+
+    def number(self, about: str, value: float) -> str:
+        """Return the name of a constant number, which is in the name."""
+        return self.scalar(f"{about}_{re.sub(r'[^0-9a-z]', '_', repr(value))}", value)
 
     def finish(self) -> tuple[Block, ...]:
         """Return the groups of nodes."""

@@ -166,19 +166,10 @@ def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: b
     ``real`` is a value that is true at real steps, empty if all are.
     """
     both = [_add_scan(into, layer, x, real, each, stepped=stepped) for each in directions(layer)]
-    match layer.merge:
-        case None:
-            return into.add(layer.name, "Identity", *both)
-        case "concat":
-            return into.add(layer.name, "Concat", *both, axis=-1)
-        case "sum":
-            return into.add(layer.name, "Add", *both)
-        case "ave":
-            return into.add(layer.name, "Mean", *both)
-        case "mul":
-            return into.add(layer.name, "Mul", *both)
-        case _:
-            assert_never(layer.merge)
+    if layer.merge == "concat":
+        return into.add(layer.name, "Concat", *both, axis=-1)
+    operators = {None: "Identity", "sum": "Add", "ave": "Mean", "mul": "Mul"}
+    return into.add(layer.name, operators[layer.merge], *both)
 
 
 def _add_scan(  # noqa: PLR0913

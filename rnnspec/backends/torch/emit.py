@@ -347,10 +347,6 @@ class TorchWalk(Walk):
         _, *results = expand(layer, self.form)
         yield from self.statements(results)
 
-    def flatten(self, x: Code) -> Code:
-        """Return an array with one axis for steps and features."""
-        return code("torch.flatten({}, 1)", x)
-
     @cached_property
     def _recurrent_modules(self) -> dict[str, nodes.Recurrent]:
         return {layer.name: layer for layer in recurrent_modules(self.network)}
@@ -408,15 +404,6 @@ class TorchWalk(Walk):
         # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
         # module has no weight of this name.
         return code("x = x if x.is_floating_point() else x.float()")
-
-    def column(self, mask: Code) -> Code:
-        """Return a mask with an axis for the features."""
-        return code("{}.unsqueeze(-1)", mask)
-
-    def maximum(self, left: core.Expression, right: core.Expression) -> Code:
-        """Return the greater of two arrays, or of an array and a number."""
-        call = "{}.clamp(min={})" if isinstance(right, float) else "torch.maximum({}, {})"
-        return code(call, self.write(left), self.write(right))
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements of a layer that is one module, part of one, or two modules."""
@@ -514,13 +501,27 @@ class TorchWalk(Walk):
         if not layer.return_sequences:
             yield code("x = {}[-1]", h)
 
-    def repeat(self, x: Code, steps: int) -> Code:
-        """Return vectors as a view with steps."""
-        return code("{}.unsqueeze(1).expand(-1, {!r}, -1)", x, steps)
-
-    def normalize(self) -> Code:
-        """Return ``x`` divided by its Euclidean norm."""
-        return code("nn.functional.normalize(x, dim=-1, eps=1e-12)")
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression, with the names that PyTorch has."""
+        match value:
+            case core.Combine(
+                "divide", x, core.Combine("maximum", core.Length(vector), float(least))
+            ) if x == vector:
+                normalize = "nn.functional.normalize({}, dim=-1, eps={!r})"
+                return code(normalize, self.write(x), least)
+            case core.Combine("maximum", left, float() as right):
+                return code("{}.clamp(min={})", self.write(left), self.write(right))
+            case core.Column(mask):
+                return code("{}.unsqueeze(-1)", self.write(mask))
+            case core.Join(parts, axis):
+                number = 1 if axis == "steps" else -1
+                return code("torch.cat([{}], dim={!r})", listed(*map(self.write, parts)), number)
+            case core.Flatten(x):
+                return code("torch.flatten({}, 1)", self.write(x))
+            case core.Repeat(x, steps):
+                return code("{}.unsqueeze(1).expand(-1, {!r}, -1)", self.write(x), steps)
+            case _:
+                return super().write(value)
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
@@ -555,10 +556,6 @@ class TorchWalk(Walk):
         if layer.name in self._runs and layer.activation in ("softmax", "log_softmax"):
             return code("x = torch.{}(x, dim=1)", layer.activation)
         return super().activated(layer)
-
-    def concatenate(self, *arrays: Code, axis: int = -1) -> Code:
-        """Return arrays joined along an axis."""
-        return code("torch.cat([{}], dim={!r})", listed(*arrays), axis)
 
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""

@@ -173,7 +173,7 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
         width: the number of features.
 
     Raises:
-        RefusedError: the language lacks it.
+        RefusedError: it is not supported.
     """
     pieces = _split(formula, width)
     if pieces is None:
@@ -189,7 +189,7 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
             origin = next(each.origin for each in _walk(formula) if each.op in _LIMITED)
             message = f"rnnspec does not support {ops} with {' and '.join(limits)} of features"
             raise RefusedError(message, "E701", origin)
-        raise RefusedError(f"the language has no function of features like {ops}", "E701")
+        raise RefusedError(f"rnnspec does not support a function of features like {ops}", "E701")
     return pieces
 
 

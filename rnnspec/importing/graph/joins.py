@@ -37,7 +37,7 @@ def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the result of a function that computes each number from those at the same place.
 
     Raises:
-        RefusedError: the language lacks it.
+        RefusedError: it is not supported.
     """
     tensors = [each for each in inputs if isinstance(each, Tensor)]
     known = [each for each in inputs if isinstance(each, Known)]
@@ -69,7 +69,7 @@ def _apply_to_features(
         moved = not are_equal(first.rows, other.rows) or not are_equal(first.steps, other.steps)
         if mine != same or moved:
             raise RefusedError(
-                f"the language has no {node.op} of the outputs of two layers", "E701"
+                f"rnnspec does not support {node.op} of the outputs of two layers", "E701"
             )
     rank = max(len(each.axes) for each in tensors)
     axes = _broadcast([("",) * (rank - len(each.axes)) + each.axes for each in tensors])
@@ -220,7 +220,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return a statistic over the steps, over both directions, or over the features.
 
     Raises:
-        RefusedError: the language lacks it.
+        RefusedError: it is not supported.
     """
     x = inputs[0]
     if not isinstance(x, Tensor):
@@ -250,7 +250,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             result = reduce_features(scope, node, x, functions.REDUCTIONS[node.op])
         case other:
             words = " and ".join(describe(Tensor(0, (letter,)))[1:-1] for letter in other)
-            raise RefusedError(f"the language has no {node.op} over the {words}", "E701")
+            raise RefusedError(f"rnnspec does not support {node.op} over the {words}", "E701")
     return replace(
         result, axes=tuple(axis for i, axis in enumerate(result.axes) if i not in removed)
     )

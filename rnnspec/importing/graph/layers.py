@@ -127,7 +127,7 @@ def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             raise RefusedError("expected a matrix, received an array of other axes", "E707")
         return _dense(scope, value, -2, kernel.T)
     del node
-    message = f"the language has no product of {describe(x)} and {describe(y)}"
+    message = f"rnnspec does not support a product of {describe(x)} and {describe(y)}"
     raise RefusedError(message, "E701")
 
 

@@ -45,7 +45,9 @@ def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
         x, y, chosen = y, x, tuple(~each for each in chosen)
     number = y.constant if isinstance(y, Known) else None
     if not isinstance(x, Tensor) or number is None or (number != number.flat[0]).any():
-        raise RefusedError(f"the language has no choice of {describe(x)} and {describe(y)}", "E701")
+        raise RefusedError(
+            f"rnnspec does not support a choice of {describe(x)} and {describe(y)}", "E701"
+        )
     return _fill(scope, x, chosen, float(number.flat[0]))
 
 
@@ -119,7 +121,7 @@ def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         x, y = y, x
     if not isinstance(x, Tensor) or not isinstance(y, Known):
         raise RefusedError(
-            f"the language has no {node.op} of {describe(x)} and {describe(y)}", "E701"
+            f"rnnspec does not support {node.op} of {describe(x)} and {describe(y)}", "E701"
         )
     step = scope.steps.get(x.at)
     layer = step.layer if step else None
@@ -130,7 +132,7 @@ def apply_mask(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if node.op == "Mul" and all(np.isin(array, (0, 1)).all() for array in y.arrays):
         return _fill(scope, x, tuple(array.astype(bool) for array in y.arrays), 0.0)
     raise RefusedError(
-        f"the language has no {node.op} of {describe(x)} and numbers of each sequence", "E701"
+        f"rnnspec does not support {node.op} of {describe(x)} and numbers of each sequence", "E701"
     )
 
 

@@ -51,7 +51,7 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     """
     function = _FUNCTIONS.get(node.op) if not node.domain else None
     if function is None:
-        raise RefusedError(f"the language lacks the operator {node.op}", "E701")
+        raise RefusedError(f"rnnspec does not support the operator {node.op}", "E701")
     # An array that is taken many times explains no large result.
     distinct = {id(each): each.size for each in inputs if each is not None}
     largest = max(_MOST_NUMBERS, 2 * sum(distinct.values()))

@@ -71,7 +71,7 @@ def part_of_stack(scope: Scope, node: Node, x: Stack, inputs: Sequence[Value]) -
                 raise RefusedError("expected a part of the layers, received another")
             index = np.arange(number)[next(iter(slices.values()))]
         case _:
-            raise RefusedError(f"the language has no {node.op} of {describe(x)}", "E701")
+            raise RefusedError(f"rnnspec does not support {node.op} of {describe(x)}", "E701")
     owners = [(i, j) for i, size in enumerate(x.sizes) for j in range(size)]
     chosen = [owners[int(i)] for i in np.ravel(index)]
     if len({i for i, _ in chosen}) != 1:
@@ -93,7 +93,7 @@ def take(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
     """Return the elements of an axis at some indices; a single index removes the axis.
 
     Raises:
-        RefusedError: the language has no word for this part.
+        RefusedError: this part is not supported.
     """
     letters = x.axes[axis]
     sizes = [shape[axis] for shape in scope.shape(x)]
@@ -124,18 +124,18 @@ def take(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
         case "BT":
             return _take_rows(scope, x, axis, indices)
         case _:
-            raise RefusedError(f"takes a part of {describe(x)} that the language has no word for")
+            raise RefusedError(f"takes a part of {describe(x)} that rnnspec does not support")
 
 
 def _reorder_batch(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
     """Return the sequences of a batch in another order."""
     rows: list[Array] = []
     if indices[0].ndim != 1:
-        raise RefusedError("takes a part of the batch, which the language has no word for")
+        raise RefusedError("takes a part of the batch, which rnnspec does not support")
     for i, index in enumerate(indices):
         before = np.arange(scope.probes.rows[i]) if x.rows is None else x.rows[i]
         if not np.array_equal(np.sort(index), np.arange(len(before))):
-            raise RefusedError("takes a part of the batch, which the language has no word for")
+            raise RefusedError("takes a part of the batch, which rnnspec does not support")
         rows.append(before[index])
     plain = all(np.array_equal(each, np.arange(len(each))) for each in rows)
     steps = x.steps and tuple(a[index] for a, index in zip(x.steps, indices, strict=True))
@@ -169,7 +169,7 @@ def _take_direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tens
 
 
 _PART = (
-    "takes a part of the features, which the language has no word for; expected each recurrent "
+    "takes a part of the features, which rnnspec does not support; expected each recurrent "
     "layer as one node LSTM, GRU or RNN"
 )
 

@@ -314,7 +314,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     """Return the outputs of a node.
 
     Raises:
-        RefusedError: the language lacks it, or it in this place.
+        RefusedError: it is not supported, or not in this place.
     """
     x = inputs[0] if inputs else None
     if node.op in _SAME:
@@ -333,7 +333,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
         return (shape(scope, node, x, inputs),)
     if (join := _JOINS.get(node.op)) is not None:
         return (join(scope, node, inputs),)
-    raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
+    raise RefusedError(f"rnnspec does not support the operator {brief(node.op)}", "E701")
 
 
 def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:

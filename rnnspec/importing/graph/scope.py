@@ -228,7 +228,7 @@ class Scope(LayerGraph):
             in_any_row: whether the sequences may be in another order.
 
         Raises:
-            RefusedError: the language has no such layer.
+            RefusedError: rnnspec does not support such a layer.
         """
         tensor = self.as_tensor(value)
         one_step = tensor.steps is not None and tensor.axis("T") < 0
@@ -303,7 +303,7 @@ class Scope(LayerGraph):
         sequences = self.sequences(tensor.at)
         for steps, real in zip(tensor.steps, sequences.real, strict=True):
             if steps.shape != real.shape:
-                raise RefusedError("takes a part of the steps, which the language has no word for")
+                raise RefusedError("takes a part of the steps, which rnnspec does not support")
             if not np.array_equal(
                 steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
             ):

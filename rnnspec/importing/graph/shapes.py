@@ -123,7 +123,7 @@ def reshape(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Ten
         _look_for_length(scope, x, shapes)
         few = ", ".join(map(str, shapes[0]))
         message = f"from {describe(x)}, received ({few}) where that is {scope.shape(x)[0]}"
-        raise RefusedError(f"expected a shape that the language has a word for, {message}", "E704")
+        raise RefusedError(f"expected a shape that rnnspec supports, {message}", "E704")
     return with_axes(scope, x, axes)
 
 

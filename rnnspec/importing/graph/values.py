@@ -163,7 +163,7 @@ class Tensor:
             RefusedError: it has others.
         """
         if self.surplus:
-            message = f"takes {self.surplus} steps more than the language has; expected"
+            message = f"takes {self.surplus} steps more than rnnspec supports; expected"
             raise RefusedError(f"{message} {advice}")
         if any(self.pad) and not with_pad:
             raise RefusedError("expected a convolution or a pool behind steps that are added")

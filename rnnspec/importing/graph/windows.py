@@ -127,7 +127,7 @@ def _padding(
     """Return the padding of a convolution, and by how many steps its output is too long.
 
     Raises:
-        RefusedError: the language has no such padding.
+        RefusedError: rnnspec does not support such a padding.
     """
     reach = valid.reach
     if auto in ("SAME_UPPER", "SAME_LOWER"):
@@ -203,7 +203,7 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             raise RefusedError(f"ceil_mode: {message}; received 1", "E703")
         padding = "same"
     if padding == "same" and counts:
-        message = "count_include_pad: expected 0, received 1: in the language, steps outside the "
+        message = "count_include_pad: expected 0, received 1: in rnnspec, steps outside the "
         raise RefusedError(f"{message}sequence never count", "E703")
     window = replace(valid, padding=padding)
     layer = nodes.WindowPooling(

@@ -54,7 +54,7 @@ def read_file(path: Path, name: str) -> Imported:
 
     Raises:
         BackendError: the package ``onnx`` is not installed.
-        ModelError: the language cannot express the model.
+        ModelError: rnnspec cannot express the model.
         UsageError: the file cannot be read.
     """
     graph = read_graph(path)
@@ -270,7 +270,7 @@ def _check_masks(
             if seen != node.masked and getattr(node, "statistic", "") not in ("last", "last_step"):
                 what = "counts padding" if node.masked else "leaves out padding"
                 other = "leaves it out" if node.masked else "does not"
-                message = f"{what}, where the network of the language {other}"
+                message = f"{what}, where the network of rnnspec {other}"
                 account.refuse(step.op.where, message, "E704")
 
 

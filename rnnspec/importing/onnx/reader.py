@@ -185,7 +185,7 @@ class Reader:
         if node.domain:
             domain = brief(node.domain)
             raise RefusedError(
-                f"the language lacks {brief(node.op)} of the domain {domain}", "E701"
+                f"rnnspec does not support {brief(node.op)} of the domain {domain}", "E701"
             )
         if node.op == "Scan" and scans.cell_of(node) is not None:
             if any(isinstance(each, Unknown) for each in inputs):
@@ -197,11 +197,13 @@ class Reader:
             message = "expected exact arrays; import the model that the file was quantized from"
             raise RefusedError(f"{node.op} is of a quantized model: {message}", "E701")
         if any(isinstance(each, Unknown) for each in inputs):
-            # What the language lacks whatever it is given is refused all the same.
+            # What rnnspec does not support whatever it is given is refused all the same.
             if node.op in _RECURRENT:
                 check_settings(node)
             if node.op not in OPERATORS and not numbers.is_known(node):
-                raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
+                raise RefusedError(
+                    f"rnnspec does not support the operator {brief(node.op)}", "E701"
+                )
             return (Unknown(),) * len(node.outputs)
         return self._operators.read(node, inputs)
 

@@ -66,7 +66,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     """Return the outputs of a recurrent node: all states, the final ones, and those of cells.
 
     Raises:
-        RefusedError: the language lacks a setting, or its inputs are others than it can have.
+        RefusedError: rnnspec does not support a setting, or its inputs are others than it can have.
     """
     x, kernel, recurrent_kernel, bias, lengths, *more = [*inputs, *[None] * 8][:8]
     cell, way, layout = check_settings(node)
@@ -122,7 +122,7 @@ def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
     """Return the cell of a node, its direction and its layout.
 
     Raises:
-        RefusedError: the language lacks a setting of it.
+        RefusedError: rnnspec does not support a setting of it.
     """
     layout = node.attributes.get("layout", 0)
     if layout not in (0, 1):
@@ -273,18 +273,18 @@ def _check_state(scope: Scope, value: Value, shape: tuple[int, ...]) -> None:
             raise RefusedError(f"its initial states are the input '{brief(name)}'; {NO_STATES}")
         case _:
             message = f"expected initial states of zeros, received {describe(value)}"
-            raise RefusedError(f"{message}; the language passes on none")
+            raise RefusedError(f"{message}; rnnspec passes on none")
 
 
 def _cell(node: Node, directions: int) -> nodes.Cell:
     """Return the cell of a node.
 
     Raises:
-        RefusedError: the language lacks a setting of it.
+        RefusedError: rnnspec does not support a setting of it.
     """
     attributes = node.attributes
     if "clip" in attributes:
-        raise RefusedError("clip: the language has no limit for what enters a gate", "E703")
+        raise RefusedError("clip: rnnspec does not support a limit for what enters a gate", "E703")
     if attributes.get("input_forget", 0):
         raise RefusedError("input_forget: expected 0, received 1", "E703")
     functions = list(_activations(node, directions))
@@ -350,7 +350,7 @@ def _activation(key: str, name: str, alpha: float | None, beta: float | None) ->
                 if number is not None
             ]
             words = " with ".join([brief(name), *([", ".join(settings)] if settings else [])])
-            raise RefusedError(f"activations: a cell of the language has no {words}", "E703")
+            raise RefusedError(f"activations: rnnspec does not support a cell with {words}", "E703")
 
 
 def _arrays(layer: nodes.Recurrent, w: Array, r: Array, b: Array | None) -> Mapping[str, Array]:

@@ -35,7 +35,7 @@ def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Netwo
     """Return a network with the modules in their order.
 
     Raises:
-        ModelError: the modules are in an order, or have sizes, that the language cannot express.
+        ModelError: the modules are in an order, or have sizes, that rnnspec cannot express.
     """
     chain = _Chain(modules, account)
     first = next((each for each in modules if isinstance(each, Stack)), None)

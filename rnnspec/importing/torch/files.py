@@ -40,7 +40,7 @@ def read(
         ignore: patterns of the arrays that are left out.
 
     Raises:
-        ModelError: the language cannot express the model, or ``known`` is another one.
+        ModelError: rnnspec cannot express the model, or ``known`` is another one.
         UsageError: the file cannot be read, or has none of the arrays of a pattern.
     """
     account = Account(str(path), ignore)

@@ -70,7 +70,7 @@ def call_module(m: Operators, op: Op, given: Given) -> Value:
     """Return the result of a module; ``given`` is None if its arguments were refused.
 
     Raises:
-        RefusedError: the language lacks the module, a setting of it, or it in this place.
+        RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
     kind = _check_class(op)
     if given is None:
@@ -84,7 +84,7 @@ def call_module(m: Operators, op: Op, given: Given) -> Value:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
     if any(op.module is each for each in scope.modules.values()):
-        raise RefusedError("called again, with the same weights; the language shares none")
+        raise RefusedError("called again, with the same weights; rnnspec does not support that")
     scope.modules[op.target] = op.module
     if kind in CELLS:
         return _recurrent(scope, op, *args, **kwargs)
@@ -151,11 +151,13 @@ def _check_class(op: Op) -> str:
 
 
 def lacks(kind: str) -> str:
-    """Return that the language lacks a class of PyTorch, and what to do."""
+    """Return that rnnspec does not support a class of PyTorch, and what to do."""
     if kind.endswith("Cell"):
         whole = kind.removesuffix("Cell")
-        return f"the language lacks nn.{kind}; nn.{whole} has the same arrays and runs all steps"
-    return f"the language lacks nn.{kind}; take it out of the module"
+        return (
+            f"rnnspec does not support nn.{kind}; nn.{whole} has the same arrays and runs all steps"
+        )
+    return f"rnnspec does not support nn.{kind}; take it out of the module"
 
 
 def has_own_forward(module: Any) -> bool:
@@ -271,7 +273,9 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
     if module.running_mean is None or module.running_var is None:
         raise RefusedError("track_running_stats: expected True, received False", "E703")
     if module.momentum is None:
-        message = "expected a number, received None: the language has no mean over all batches"
+        message = (
+            "expected a number, received None: rnnspec does not support a mean over all batches"
+        )
         raise RefusedError(f"momentum: {message}", "E703")
     # In PyTorch, it is the share of the new value.
     kept = round(1.0 - float(module.momentum), 12)
@@ -295,7 +299,7 @@ def activation_between(low: Any, high: Any) -> nodes.Activation:
     """Return the activation between two limits.
 
     Raises:
-        RefusedError: the language has none.
+        RefusedError: it is not supported.
     """
     if high is None and low == 0:
         return "relu"

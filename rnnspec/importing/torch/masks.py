@@ -155,7 +155,7 @@ def attribute(m: Operators, x: Any, name: str) -> Value:
             raise RefusedError(f"expected shapes.transpose(0, 1), received .{name}")
         case _:
             raise RefusedError(
-                f"the language lacks the attribute '{name}' of {describe(x)}", "E701"
+                f"rnnspec does not support the attribute '{name}' of {describe(x)}", "E701"
             )
 
 

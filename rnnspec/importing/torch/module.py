@@ -38,7 +38,7 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
         example: inputs of ``forward``; without them, they are the arguments without a default.
 
     Raises:
-        ModelError: the language lacks something in it.
+        ModelError: rnnspec does not support something in it.
         UsageError: it cannot be copied.
     """
     account, given = Account("module"), len(example) or None
@@ -256,7 +256,7 @@ def _account_for(account: Account, scope: ModuleScope, module: Any, given: int |
             continue
         other = owners.setdefault(id(tensor), key)
         if other != key:
-            message = f"is the same array as {other}; the language shares no weights"
+            message = f"is the same array as {other}; rnnspec does not support shared weights"
             account.refuse(key, f"{message}, but those of an embedding and an output", "E704")
         elif tensor.is_meta:
             message = "expected numbers, received a tensor of the device 'meta', which has none"
@@ -305,7 +305,7 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
     layer = step.layer
     if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not scope.masked.get(at):
         way = "pack_padded_sequence" if packs else "masks"
-        message = "sees what padded steps hold, which the language leaves out; expected it without"
+        message = "sees what padded steps hold, which rnnspec leaves out; expected it without"
         return f"{message} {way}"
     if packs or scope.masked.get(at) or not _has_padded_steps(scope, step.sources[0]):
         return ""

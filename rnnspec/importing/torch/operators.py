@@ -36,7 +36,7 @@ _BOOL, _INT, _DOUBLE = 9, 7, 11
 def lacks_operation(name: str) -> RefusedError:
     """Return the refusal of an operation that rnnspec does not support."""
     return RefusedError(
-        f"the language lacks the operation '{name}'; take it out of the module", "E701"
+        f"rnnspec does not support the operation '{name}'; take it out of the module", "E701"
     )
 
 

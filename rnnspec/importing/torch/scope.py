@@ -144,7 +144,7 @@ class ModuleScope(Scope):
         """
         states = value.states if isinstance(value, State) else value
         if states.is_cell:
-            raise RefusedError("uses the cell state c; the language passes on the hidden state h")
+            raise RefusedError("uses the cell state c; rnnspec passes on the hidden state h")
         if states.directions == 2 and isinstance(value, State):
             way = "backward" if value.index % 2 else "forward"
             raise RefusedError(

@@ -171,7 +171,7 @@ def flatten(m: Operators, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Valu
     return reshape(m, x, 0, -1 if joins else 0)
 
 
-_OTHER_SHAPE = "expected no change of shapes, received one; the language has none"
+_OTHER_SHAPE = "expected no change of shapes, received one; rnnspec supports none"
 
 
 def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
@@ -209,7 +209,7 @@ def _reshape_tensor(m: Operators, x: Tensor, sizes: tuple[Any, ...]) -> Value:
         if value.axes != ("B", "T", "F") and not is_size(sizes[1]):
             axes = " before ".join(NAMES_OF_AXES[axis] for axis in value.axes)
             message = f"expected the batch before the steps before the features, received {axes}"
-            raise RefusedError(f"{message}; the language flattens step after step")
+            raise RefusedError(f"{message}; rnnspec flattens step after step")
         if type(sizes[1]) is int and sizes[1] > 0:
             return scope.flatten(value, sizes[1])
     try:
@@ -444,7 +444,7 @@ def both(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
         message = (
             f"expected h[-2] and h[-1] of one bidirectional module, received {listed(received)}"
         )
-        cells = "; the language passes on no cell state, c"
+        cells = "; rnnspec passes on no cell state, c"
         raise RefusedError(message + cells * any(each.states.is_cell for each in states))
     value = scope.whole(replace(first, number=1))
     layer = scope.steps[first.at].layer

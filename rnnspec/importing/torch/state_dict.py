@@ -370,7 +370,7 @@ def _problems(stack: Stack) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with the arrays of a stack, each with its code."""
     first = stack.layers[0][0]
     if any("weight_hr" in arrays for layer in stack.layers for arrays in layer):
-        yield "proj_size: the language has no projection of the state", "E703"
+        yield "proj_size: rnnspec does not support a projection of the state", "E703"
         return
     if missing := [own for own in ("weight_ih", "weight_hh") if own not in first]:
         yield f"expected {missing[0]}_l0, which is missing", "E705"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from comparison.test_random_specs import compare_many
+from extended.comparison.test_random_specs import compare_many
 from offered import require_all
 
 from rnnspec import pipeline

@@ -38,7 +38,7 @@ def _calls() -> list[tuple[str, list[Any]]]:
     """Return a call for each spec there is, valid or wrong, and for each line of some."""
     files = [*ROOT.glob("specs/*.yaml"), *ROOT.glob("templates/init/*.yaml")]
     good = [path.read_text("utf-8") for path in sorted(files)]
-    wrong = [case.values[0] for case in SHORT]
+    wrong = [text for text, _ in SHORT.values()]
     texts = [text for text in (*good, *wrong) if isinstance(text, str)]
     places = [[good[0], number + 1, 3] for number in range(good[0].count("\n"))]
     cursors = [(name, place) for name in ("complete", "describe") for place in places]

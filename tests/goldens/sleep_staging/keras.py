@@ -15,9 +15,10 @@ def fill_padding(
 
 def masked_max(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
     """Return the maximum over the real steps, (batch, features); zeros if there are none."""
-    real = keras.ops.expand_dims(mask, -1)
-    highest = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
-    return keras.ops.where(keras.ops.any(real, axis=1), highest, 0)
+    x = keras.ops.max(
+        keras.ops.where(keras.ops.expand_dims(mask, -1), x, -3e38), axis=1
+    )
+    return keras.ops.where(keras.ops.any(mask, axis=1, keepdims=True), x, 0)
 
 
 def build_model() -> keras.Model:

@@ -177,7 +177,6 @@ def literals_of(annotation: Any) -> Iterator[object]:
 
 
 def test_the_sample_holds_every_word_of_the_language() -> None:
-    # Hypothesis prefers small integers that occur in the loaded code, so some choices are rare.
     drawn = defaultdict[tuple[str, str], set[str]](set)
     for text in map(spec_text, sample(specs(), 1000)):
         for model in models_in(rnnspec.loads(text)):

@@ -1,0 +1,298 @@
+"""The verbs of the core as nodes of a graph: the recipe of one layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.onnx.graph import FLOAT
+from rnnspec.backends.onnx.sequences import TO_END
+from rnnspec.backends.onnx.slots import after, array
+from rnnspec.errors import GenerationError
+from rnnspec.ir import core, nodes
+from rnnspec.ir.core import inline
+from rnnspec.ir.expand import MASK, STATES, expand
+from rnnspec.ir.forms import states_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rnnspec.backends.onnx.graph import Attribute, Builder
+    from rnnspec.backends.onnx.sequences import Axes, Padding
+
+_OverSteps = core.Column | core.Fill | core.Reduce | core.CountSteps | core.Softmax | core.Take
+_LOWEST = -3.4028234663852886e38
+"""The lowest number of float32, which is no maximum over real steps; infinity has no literal."""
+_NUMBERS = {
+    0.0: ("Zero", 0.0),
+    1.0: ("Least", 1.0),
+    1e-12: ("Least_Norm", 1e-12),
+    core.LOWEST: ("Lowest", _LOWEST),
+    -inf: ("Lowest", _LOWEST),
+}
+_OPERATORS = {
+    "add": "Add",
+    "multiply": "Mul",
+    "divide": "Div",
+    "maximum": "Max",
+    "greater": "Greater",
+    "sum": "ReduceSum",
+    "mean": "ReduceMean",
+    "max": "ReduceMax",
+}
+_RESULTS = {
+    "steps": ("Steps",),
+    "scores": ("Score", "Real_Score"),
+    "share": ("Share",),
+    "found": ("Chunk", "So_Far"),
+}
+"""How the names of results end, each time that a recipe has one of them."""
+_ENDS: dict[type, str] = {
+    core.MatMul: "Product",
+    core.Apply: "Hidden",
+    core.Fill: "Kept",
+    core.CountSteps: "Steps",
+    core.Length: "Norm",
+    core.Softmax: "Weight",
+    core.Join: "Joined",
+}
+"""How the names of other values end."""
+
+
+@dataclass(slots=True)
+class Recipe:
+    """The nodes of one layer, each expression of its recipe once.
+
+    ``axes`` are those of its input, and ``output_axes`` those of its output. ``padding`` is what it
+    skips, and ``padding_after`` that of its windows. ``values`` has its input, and what it takes of
+    other layers.
+    """
+
+    into: Builder
+    layer: nodes.Layer
+    values: dict[core.Expression, str]
+    arrays: Mapping[core.Param, str]
+    axes: Axes
+    output_axes: Axes
+    padding: Padding | None
+    padding_after: Padding | None
+    stepped: bool
+    names: dict[core.Expression, str] = field(default_factory=dict)
+
+    def add(self, output: str) -> None:
+        """Add all nodes; the last one is named ``output``."""
+        layer, results = self.layer, dict[str, core.Expression]()
+        states = [state.name for state in states_of(layer)] if self.stepped else []
+        own_names: Sequence[str] = states
+        if states and isinstance(layer, nodes.Pooling):
+            own_names = STATES[layer.statistic]
+        self.values.update(zip(map(core.Name, own_names), states, strict=True))
+        ends = {name: iter(names) for name, names in _RESULTS.items()}
+        for result in expand(layer, "step" if self.stepped else "inference"):
+            value = results[result.name] = inline(result.value, results)
+            if result.name in ends:
+                self.names[value] = next(ends[result.name])
+        for own, state in zip(own_names, states, strict=True):
+            self._put(results[own], after(state))
+        self._put(results["x"], output)
+
+    def _put(self, value: core.Expression, output: str) -> None:
+        if (name := self._write(value, output)) != output:
+            self.into.add(output, "Identity", name)
+
+    def _write(self, value: core.Expression, name: str = "") -> str:
+        """Add the nodes of an expression, unless they are there, and return its value."""
+        if value not in self.values:
+            end = self.names.get(value) or _end(value, stepped=self.stepped)
+            name = name or array(self.layer.name, end)
+            while name in self.values.values():
+                name += "_Again"
+            self.values[value] = self._add(value, name)
+        return self.values[value]
+
+    def _add(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression, name: str
+    ) -> str:
+        into, axes, write = self.into, self.axes, self._write
+        match value:
+            case float():
+                name, number = _NUMBERS.get(value, ("", value))
+                return into.scalar(name, number) if name else into.number("Number", number)
+            case core.Param():
+                return self.arrays[value]
+            case core.Combine("divide", 1.0, float(size)):
+                return into.scalar(f"Least_{size:.0f}", 1 / size)
+            case core.Combine("add", core.Conv() as conv, core.Param() as bias):
+                return self._conv(conv, name, bias)
+            case core.Combine("add", core.MatMul() as product, core.Param() as bias) if (
+                axes == "bf"
+            ):
+                return self._gemm(product, name, bias)
+            case core.Combine(_, _, core.Param()) if self.output_axes == "bfs":
+                raise self._error(value)
+            case core.Combine(how, left, right):
+                operands = write(left), write(right)
+                return into.add(name, _OPERATORS[how], *operands)
+            case core.Embed(x, table):
+                return into.add(name, "Gather", write(table), write(x))
+            case core.MatMul(transposed=True) if axes == "bf":
+                return self._gemm(value, name)
+            case core.MatMul(x, kernel, transposed):
+                factors = [write(x), write(kernel)]
+                if transposed:
+                    # The vectors of the embedding are the columns of the kernel.
+                    about = array(self.layer.name, "Kernel")
+                    factors[1] = into.add(about, "Transpose", factors[1], perm=(1, 0))
+                return into.add(name, "MatMul", *factors)
+            case core.Conv():
+                return self._conv(value, name)
+            case core.PoolWindows():
+                return self._pool(value, name)
+            case core.Apply(function, x):
+                axis = self.output_axes.index("f") - len(self.output_axes)
+                total = write(x, array(self.layer.name, "Sum"))
+                return into.activate(name, total, function, axis)
+            case core.Norm(over="given" | "features"):
+                return self._norm(value, name)
+            case core.Length(x):
+                return into.add(name, "ReduceL2", write(x), into.integers("Axis_last", -1))
+            case core.Join(parts, axis):
+                last = axes.index("s") if axis == "steps" else axes.index("f") - len(axes)
+                return into.add(name, "Concat", *map(write, parts), axis=last)
+            case core.Flatten(x):
+                return into.add(name, "Flatten", write(x), axis=1)
+            case core.Repeat(x, steps):
+                once, first = array(self.layer.name, "Once"), into.integers("Axis_0", 0)
+                into.add(once, "Unsqueeze", write(x), first)
+                return into.add(name, "Expand", once, into.integers(f"Repeat_{steps}", steps, 1, 1))
+            case (
+                core.Name() | core.Output() | core.Norm() | core.Scan() | core.Drop() | core.Pick()
+            ):
+                raise self._error(value)
+            case _:
+                return self._add_over_steps(value, name)
+
+    def _error(self, value: core.Expression) -> GenerationError:
+        verb = type(value).__name__
+        return GenerationError(f"{self.layer.name}: the verb {verb} is not supported here in ONNX")
+
+    def _add_over_steps(self, value: _OverSteps, name: str) -> str:
+        into, write, axis = self.into, self._write, self.axes.find("s")
+        along, padding = f"Axis_{axis}", self.padding
+        match value:
+            case core.Column() if padding:
+                return padding.is_real(self.axes)
+            case core.Fill(core.Combine("greater", highest, limit), x, zero) if (
+                highest,
+                limit,
+            ) == (x, -inf) and self.padding_after:
+                # Windows of padding alone are padding, and others that are may be zeros too.
+                parts = write(x), write(zero)
+                return into.add(name, "Where", self.padding_after.is_real("bfs"), *parts)
+            case core.Fill(condition, x, otherwise):
+                parts = write(x), write(otherwise)
+                return into.add(name, "Where", write(condition), *parts)
+            case core.Reduce("sum", mask) if _is_mask(mask) and padding:
+                return padding.count()
+            case core.Reduce("any", mask) if _is_mask(mask) and padding:
+                return padding.exists()
+            case core.Reduce(("sum" | "mean" | "max") as how, x, keep):
+                operands = write(x), into.integers(along, axis)
+                return into.add(name, _OPERATORS[how], *operands, keepdims=int(keep))
+            case core.CountSteps(x):
+                number = into.add(name, "Shape", write(x), start=axis, end=axis + 1)
+                return into.add(f"{name}_Float", "Cast", number, to=FLOAT)
+            case core.Softmax(x):
+                return into.add(name, "Softmax", write(x), axis=axis)
+            case core.Take(x, -1, (0, None)):
+                return into.add(name, "Gather", write(x), into.scalar("Last", -1), axis=axis)
+            case core.Take(x, (start, 1), (0, None)) if isinstance(self.layer, nodes.LastSteps):
+                # Unlike a Slice, it refuses a sequence that is shorter.
+                limits = into.scalar(f"Last_{-start}", start), into.scalar("First", 0)
+                places = array(self.layer.name, "Places")
+                into.add(places, "Range", *limits, into.scalar("One", 1))
+                return into.add(name, "Gather", write(x), places, axis=axis)
+            case core.Take(x, (start, 1), (0, None)) if start < 0:
+                first, end = into.integers(f"Last_{-start}", start), into.integers("To_End", TO_END)
+                return into.add(name, "Slice", write(x), first, end, into.integers(along, axis))
+            case _:
+                raise self._error(value)
+
+    def _pool(self, pool: core.PoolWindows, name: str) -> str:
+        # A share has as many steps in each window as the mean that is divided by it, so the steps
+        # that a window adds are left out of both.
+        steps = self.padding.share() if _is_mask(pool.x) and self.padding else self._write(pool.x)
+        operator = "MaxPool" if pool.how == "max" else "AveragePool"
+        options: dict[str, Attribute] = {"kernel_shape": (pool.window.size,)}
+        return self.into.add(name, operator, steps, **options, **self._window_options(pool.window))
+
+    def _conv(self, conv: core.Conv, name: str, *bias: core.Param) -> str:
+        x, into = self._write(conv.x), self.into
+        if self.axes == "bsf":
+            x = into.add(array(self.layer.name, "Windows"), "Transpose", x, perm=(0, 2, 1))
+        arrays = map(self._write, (conv.kernel, *bias))
+        return into.add(name, "Conv", x, *arrays, **self._window_options(conv.window))
+
+    def _gemm(self, product: core.MatMul, name: str, *bias: core.Param) -> str:
+        operands = map(self._write, (product.x, product.kernel, *bias))
+        options: dict[str, Attribute] = {"transB": 1} if product.transposed else {}
+        return self.into.add(name, "Gemm", *operands, **options)
+
+    def _norm(self, norm: core.Norm, name: str) -> str:
+        into, x, epsilon = self.into, self._write(norm.x), norm.epsilon
+        scale, bias, *given = (array(norm.layer, path) for path in ("Scale", "B", "Mean", "Var"))
+        if norm.over == "features":
+            return into.add(name, "LayerNormalization", x, scale, bias, epsilon=epsilon)
+        arrays = (scale, bias, *given)
+        if self.axes in ("bf", "bfs"):
+            return into.add(name, "BatchNormalization", x, *arrays, epsilon=epsilon)
+        # The operator takes features as the second axis.
+        width = nodes.width(self.layer.input)
+        flat = into.integers(f"Rows_{width}", -1, width)
+        rows = into.add(array(norm.layer, "Rows"), "Reshape", x, flat)
+        normal = array(norm.layer, "Normal")
+        rows = into.add(normal, "BatchNormalization", rows, *arrays, epsilon=epsilon)
+        return into.add(name, "Reshape", rows, into.add(array(norm.layer, "Shape"), "Shape", x))
+
+    def _window_options(self, window: nodes.Window) -> dict[str, Attribute]:
+        """Return the attributes of windows that are not the default."""
+        options: dict[str, Attribute] = {}
+        steps = self.layer.input[0]
+        if window.stride > 1:
+            options["strides"] = (window.stride,)
+        if window.dilation > 1:
+            options["dilations"] = (window.dilation,)
+        if depends_on_length(window, steps):
+            options["auto_pad"] = "SAME_UPPER"
+        elif any(added := window.added(steps or 1)):
+            options["pads"] = added
+        return options
+
+
+def depends_on_length(window: nodes.Window, steps: int | None) -> bool:
+    """Return whether the number of steps to add is only known when the graph runs."""
+    return steps is None and window.padding == "same" and window.stride > 1 and window.reach > 0
+
+
+def _is_mask(value: core.Expression) -> bool:
+    return value in (MASK, core.Column(MASK))
+
+
+def _end(value: core.Expression, *, stepped: bool) -> str:
+    """Return the end of the name of a value that is no result of a recipe."""
+    match value:
+        case core.Combine("maximum", core.Name()):
+            return "Highest"
+        case core.Combine("maximum", _, limit):
+            return "Least" if limit == 1.0 else "Limited"
+        case core.Combine("greater"):
+            return "Begun"
+        case core.Combine(how):
+            return "Weighted" if how == "multiply" else how.capitalize()
+        case core.Reduce() if stepped:
+            return "Chunk"
+        case core.Reduce(how) | core.PoolWindows(how):
+            return "Highest" if how == "max" else "Total"
+        case _:
+            return _ENDS.get(type(value), type(value).__name__)
