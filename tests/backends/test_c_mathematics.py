@@ -58,7 +58,7 @@ pytestmark = pytest.mark.skipif(
 def laid_out(functions: Sequence[str], prefix: str = "net") -> str:
     template = environment(TEMPLATES / "c").get_template("kernels.c.j2")
     includes = "#include <stddef.h>\n#include <stdint.h>\n"
-    return includes + template.render(p=prefix, functions=functions)
+    return includes + template.render(p=prefix, functions=functions, stepped=False)
 
 
 def compiled(functions: Sequence[str], folder: Path, *flags: str) -> ctypes.CDLL:

@@ -25,7 +25,7 @@ extern "C" {
 #define EVERYTHING_VOCABULARY 50 /* tokens are from 0 to one less */
 #define EVERYTHING_MIN_STEPS 1   /* steps of the shortest sequence */
 #define EVERYTHING_MAX_STEPS 12  /* steps of the longest sequence */
-#define EVERYTHING_WORKSPACE 716 /* floats that a call computes with */
+#define EVERYTHING_WORKSPACE 684 /* floats that a call computes with */
 #define EVERYTHING_OUTPUTS 3     /* numbers of an output */
 
 /*
@@ -147,25 +147,25 @@ static inline float everything_sigmoid(float x) {
     return inverse / (inverse + (1.0f + m));
 }
 
-EVERYTHING_VERSIONS static void everything_tanhs(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = everything_tanh(x[j]);
     }
 }
 
-EVERYTHING_VERSIONS static void everything_sigmoids(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = everything_sigmoid(x[j]);
     }
 }
 
-EVERYTHING_VERSIONS static void everything_relus(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_relus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = x[j] > 0.0f ? x[j] : 0.0f;
     }
 }
 
-EVERYTHING_VERSIONS static void everything_softpluses(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_softpluses(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         const float positive = x[j] > 0.0f ? x[j] : 0.0f;
         const float negative = x[j] > 0.0f ? -x[j] : x[j];
@@ -190,146 +190,150 @@ EVERYTHING_VERSIONS static void everything_softmax(float *x, size_t n) {
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS static void everything_product_1x8(const float *w,
-        const float *EVERYTHING_RESTRICT bias, const float *x, size_t rows, size_t inputs,
-        size_t padded, float *EVERYTHING_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_1x8(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * inputs;
-            float a0[8] = {0.0f};
-            float a1[8] = {0.0f};
-            float a2[8] = {0.0f};
-            float a3[8] = {0.0f};
+            const float *v = w + unit * inputs;
+            float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
+            memcpy(a0, start + unit, sizeof a0);
             size_t k = 0;
-            for (; k < inputs - inputs % 4; k += 4) {
+            for (; k < inputs - inputs % 4; k += 4, v += 32) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[8 * k + j], a0[j]);
-                    a1[j] = EVERYTHING_MADD(x[k + 1], v[8 * k + 8 + j], a1[j]);
-                    a2[j] = EVERYTHING_MADD(x[k + 2], v[8 * k + 16 + j], a2[j]);
-                    a3[j] = EVERYTHING_MADD(x[k + 3], v[8 * k + 24 + j], a3[j]);
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[8 + j], a1[j]);
+                    a2[j] = EVERYTHING_MADD(x[k + 2], v[16 + j], a2[j]);
+                    a3[j] = EVERYTHING_MADD(x[k + 3], v[24 + j], a3[j]);
                 }
             }
-            for (; k < inputs; ++k) {
+            for (; k < inputs; ++k, v += 8) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[8 * k + j], a0[j]);
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t j = 0; j < 8; ++j) {
-                z[unit + j] = (bias ? bias[unit + j] : 0.0f) + a0[j] + a1[j] + a2[j] + a3[j];
+                z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
-   w[unit][k][gate]. */
-EVERYTHING_VERSIONS static void everything_product_1x1(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_1x1(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; ++unit) {
-            const float *const v = w + unit * inputs;
-            float a0 = 0.0f;
-            for (size_t k = 0; k < inputs; ++k) {
-                a0 = EVERYTHING_MADD(x[k], v[k], a0);
+            const float *v = w + unit * inputs;
+            float a0 = start[unit];
+            for (size_t k = 0; k < inputs; ++k, v += 1) {
+                a0 = EVERYTHING_MADD(x[k], v[0], a0);
             }
-            z[unit] = a0 + (bias ? bias[unit] : 0.0f);
+            z[unit] = a0;
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS static void everything_product_3x8(const float *w,
-        const float *EVERYTHING_RESTRICT bias, const float *x, size_t rows, size_t inputs,
-        size_t padded, float *EVERYTHING_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_3x8(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 3 * inputs;
-            float a0[24] = {0.0f};
-            float a1[24] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[24 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 24; ++j) {
-                    a1[j] = EVERYTHING_MADD(x[k + 1], v[24 * k + 24 + j], a1[j]);
+            const float *v = w + unit * 3 * inputs;
+            float a0[24], a1[24] = {0.0f};
+            for (size_t gate = 0; gate < 3; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
                 }
             }
-            for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 48) {
                 for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[24 * k + j], a0[j]);
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 24; ++j) {
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[24 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 24) {
+                for (size_t j = 0; j < 24; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t gate = 0; gate < 3; ++gate) {
                 for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = (bias ? bias[to] : 0.0f) + a0[at] + a1[at];
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
                 }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS static void everything_product_4x8(const float *w,
-        const float *EVERYTHING_RESTRICT bias, const float *x, size_t rows, size_t inputs,
-        size_t padded, float *EVERYTHING_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_4x8(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 4 * inputs;
-            float a0[32] = {0.0f};
-            float a1[32] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[32 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = EVERYTHING_MADD(x[k + 1], v[32 * k + 32 + j], a1[j]);
+            const float *v = w + unit * 4 * inputs;
+            float a0[32], a1[32] = {0.0f};
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
                 }
             }
-            for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 64) {
                 for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[32 * k + j], a0[j]);
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 32; ++j) {
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[32 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 32) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t gate = 0; gate < 4; ++gate) {
                 for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = (bias ? bias[to] : 0.0f) + a0[at] + a1[at];
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
                 }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], 0 without a bias, + the sum over k of x[row][k] *
-   w[unit][k][gate]. */
-EVERYTHING_VERSIONS static void everything_product_4x1(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_4x1(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; ++unit) {
-            const float *const v = w + unit * 4 * inputs;
-            float a0 = 0.0f;
-            float a1 = 0.0f;
-            float a2 = 0.0f;
-            float a3 = 0.0f;
-            for (size_t k = 0; k < inputs; ++k) {
-                a0 = EVERYTHING_MADD(x[k], v[4 * k], a0);
-                a1 = EVERYTHING_MADD(x[k], v[4 * k + 1], a1);
-                a2 = EVERYTHING_MADD(x[k], v[4 * k + 2], a2);
-                a3 = EVERYTHING_MADD(x[k], v[4 * k + 3], a3);
+            const float *v = w + unit * 4 * inputs;
+            float a0 = start[unit];
+            float a1 = start[padded + unit];
+            float a2 = start[2 * padded + unit];
+            float a3 = start[3 * padded + unit];
+            for (size_t k = 0; k < inputs; ++k, v += 4) {
+                a0 = EVERYTHING_MADD(x[k], v[0], a0);
+                a1 = EVERYTHING_MADD(x[k], v[1], a1);
+                a2 = EVERYTHING_MADD(x[k], v[2], a2);
+                a3 = EVERYTHING_MADD(x[k], v[3], a3);
             }
-            z[unit] = a0 + (bias ? bias[unit] : 0.0f);
-            z[padded + unit] = a1 + (bias ? bias[padded + unit] : 0.0f);
-            z[2 * padded + unit] = a2 + (bias ? bias[2 * padded + unit] : 0.0f);
-            z[3 * padded + unit] = a3 + (bias ? bias[3 * padded + unit] : 0.0f);
+            z[unit] = a0;
+            z[padded + unit] = a1;
+            z[2 * padded + unit] = a2;
+            z[3 * padded + unit] = a3;
         }
     }
 }
@@ -428,14 +432,13 @@ static void everything_embedding(const float *table, const int32_t *tokens, size
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-EVERYTHING_VERSIONS static void everything_lstm_8(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, size_t steps, size_t inputs, size_t units,
-        size_t backward, float *y, size_t width, char merge, float *work) {
+EVERYTHING_VERSIONS static inline void everything_lstm_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        size_t units, size_t backward, float *y, size_t width, char merge, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
-    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -447,13 +450,13 @@ EVERYTHING_VERSIONS static void everything_lstm_8(const float *kernel, const flo
             const size_t at = backward ? count - 1 - i : i;
             float *const z = chunk + at * 4 * padded;
 
-            everything_product_4x8(recurrent, z, h, 1, units, padded, g);
-            everything_sigmoids(g, 2 * padded);
-            everything_sigmoids(g + 3 * padded, padded);
-            everything_tanhs(g + 2 * padded, padded);
+            everything_product_4x8(recurrent, z, h, 1, units, padded, z);
+            everything_sigmoids(z, 2 * padded);
+            everything_tanhs(z + 2 * padded, padded);
+            everything_sigmoids(z + 3 * padded, padded);
             for (size_t u = 0; u < padded; ++u) {
-                c[u] = EVERYTHING_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
-                h[u] = g[3 * padded + u] * everything_tanh(c[u]);
+                c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                h[u] = z[3 * padded + u] * everything_tanh(c[u]);
             }
             if (width > 0 || done + i + 1 == steps) {
                 everything_merge(y + (first + at) * width, h, units, merge);
@@ -462,9 +465,27 @@ EVERYTHING_VERSIONS static void everything_lstm_8(const float *kernel, const flo
     }
 }
 
+/* The new h of a GRU, from the products of the gates with the input, z, and with h, r. */
+EVERYTHING_VERSIONS static inline void everything_gru_8_cell(float *EVERYTHING_RESTRICT z,
+        const float *EVERYTHING_RESTRICT r, size_t padded, float *EVERYTHING_RESTRICT h) {
+    float *const n = z + 2 * padded;
+
+    for (size_t u = 0; u < 2 * padded; ++u) {
+        z[u] += r[u];
+    }
+    everything_sigmoids(z, 2 * padded);
+    for (size_t u = 0; u < padded; ++u) {
+        n[u] = EVERYTHING_MADD(z[padded + u], r[2 * padded + u], n[u]);
+    }
+    everything_tanhs(n, padded);
+    for (size_t u = 0; u < padded; ++u) {
+        h[u] = EVERYTHING_MADD(z[u], h[u] - n[u], n[u]);
+    }
+}
+
 /* A GRU that resets after the product over a sequence: y has `width` numbers for each step, or the
    last state if it is 0. */
-EVERYTHING_VERSIONS static void everything_gru_8(const float *kernel, const float *recurrent,
+EVERYTHING_VERSIONS static inline void everything_gru_8(const float *kernel, const float *recurrent,
         const float *bias, const float *recurrent_bias, const float *x, size_t steps, size_t inputs,
         size_t units, size_t backward, float *y, size_t width, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
@@ -481,22 +502,13 @@ EVERYTHING_VERSIONS static void everything_gru_8(const float *kernel, const floa
         for (size_t i = 0; i < count; ++i) {
             const size_t at = backward ? count - 1 - i : i;
             float *const z = chunk + at * 3 * padded;
-            float *const n = z + 2 * padded;
 
             everything_product_3x8(recurrent, recurrent_bias, h, 1, units, padded, r);
-            for (size_t u = 0; u < 2 * padded; ++u) {
-                z[u] += r[u];
-            }
-            everything_sigmoids(z, 2 * padded);
-            for (size_t u = 0; u < padded; ++u) {
-                n[u] = EVERYTHING_MADD(z[padded + u], r[2 * padded + u], n[u]);
-            }
-            everything_tanhs(n, padded);
-            for (size_t u = 0; u < padded; ++u) {
-                h[u] = EVERYTHING_MADD(z[u], h[u] - n[u], n[u]);
-            }
+            everything_gru_8_cell(z, r, padded, h);
             if (width > 0 || done + i + 1 == steps) {
-                memcpy(y + (first + at) * width, h, units * sizeof(float));
+                for (size_t u = 0; u < units; ++u) {
+                    y[(first + at) * width + u] = h[u];
+                }
             }
         }
     }
@@ -504,27 +516,31 @@ EVERYTHING_VERSIONS static void everything_gru_8(const float *kernel, const floa
 
 /* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
    if it is 0. */
-EVERYTHING_VERSIONS static void everything_simple_8(const float *kernel, const float *recurrent,
-        const float *x, size_t steps, size_t inputs, size_t units, size_t backward, float *y,
-        size_t width, char merge, float *work) {
+EVERYTHING_VERSIONS static inline void everything_simple_8(const float *kernel,
+        const float *recurrent, const float *x, size_t steps, size_t inputs, size_t units,
+        size_t backward, float *y, size_t width, char merge, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const chunk = h + padded;
-    float *const g = chunk + 16 * padded;
 
     memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        everything_product_1x8(kernel, NULL, x + first * inputs, count, inputs, padded, chunk);
+        memset(chunk, 0, count * padded * sizeof(float));
+        for (size_t i = 0; i < count; ++i) {
+            float *const z = chunk + i * padded;
+
+            everything_product_1x8(kernel, z, x + (first + i) * inputs, 1, inputs, padded, z);
+        }
         for (size_t i = 0; i < count; ++i) {
             const size_t at = backward ? count - 1 - i : i;
             float *const z = chunk + at * padded;
 
-            everything_product_1x8(recurrent, z, h, 1, units, padded, g);
-            everything_tanhs(g, padded);
-            memcpy(h, g, padded * sizeof(float));
+            everything_product_1x8(recurrent, z, h, 1, units, padded, z);
+            everything_tanhs(z, padded);
+            memcpy(h, z, padded * sizeof(float));
             if (width > 0 || done + i + 1 == steps) {
                 everything_merge(y + (first + at) * width, h, units, merge);
             }
@@ -533,9 +549,9 @@ EVERYTHING_VERSIONS static void everything_simple_8(const float *kernel, const f
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-EVERYTHING_VERSIONS static void everything_lstm_1(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, size_t steps, size_t inputs, size_t units,
-        size_t backward, float *y, size_t width, char merge, float *work) {
+EVERYTHING_VERSIONS static inline void everything_lstm_1(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        size_t units, size_t backward, float *y, size_t width, char merge, float *work) {
     const size_t padded = units;
     float *const h = work;
     float *const c = h + padded;
@@ -553,8 +569,8 @@ EVERYTHING_VERSIONS static void everything_lstm_1(const float *kernel, const flo
 
             everything_product_4x1(recurrent, z, h, 1, units, padded, z);
             everything_sigmoids(z, 2 * padded);
-            everything_sigmoids(z + 3 * padded, padded);
             everything_tanhs(z + 2 * padded, padded);
+            everything_sigmoids(z + 3 * padded, padded);
             for (size_t u = 0; u < padded; ++u) {
                 c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
                 h[u] = z[3 * padded + u] * everything_tanh(c[u]);
@@ -661,7 +677,8 @@ int everything_run(const int32_t *x, size_t steps, float *y, float *workspace) {
     memcpy(dense_2_out, work, 6 * sizeof(float));
     everything_softpluses(dense_2_out, 6);
     /* verdict: (6) -> (3) */
-    everything_product_1x1(everything_verdict_kernel, NULL, dense_2_out, 1, 6, 3, y);
+    memset(y, 0, 3 * sizeof(float));
+    everything_product_1x1(everything_verdict_kernel, y, dense_2_out, 1, 6, 3, y);
     everything_softmax(y, 3);
     return EVERYTHING_OK;
 }

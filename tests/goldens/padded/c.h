@@ -22,7 +22,7 @@ extern "C" {
 #define PADDED_FEATURES 3    /* numbers of a step */
 #define PADDED_MIN_STEPS 1   /* steps of the shortest sequence */
 #define PADDED_MAX_STEPS 9   /* steps of the longest sequence */
-#define PADDED_WORKSPACE 779 /* floats that a call computes with */
+#define PADDED_WORKSPACE 747 /* floats that a call computes with */
 #define PADDED_OUTPUTS 2     /* numbers of an output */
 
 /*
@@ -142,174 +142,178 @@ static inline float padded_sigmoid(float x) {
     return inverse / (inverse + (1.0f + m));
 }
 
-PADDED_VERSIONS static void padded_tanhs(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = padded_tanh(x[j]);
     }
 }
 
-PADDED_VERSIONS static void padded_sigmoids(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = padded_sigmoid(x[j]);
     }
 }
 
-PADDED_VERSIONS static void padded_relus(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_relus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = x[j] > 0.0f ? x[j] : 0.0f;
     }
 }
 
-PADDED_VERSIONS static void padded_elus(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_elus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = padded_by_sign(x[j], padded_negative_expm1(x[j]), x[j]);
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_1x8(const float *w, const float *PADDED_RESTRICT bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_1x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * inputs;
-            float a0[8] = {0.0f};
-            float a1[8] = {0.0f};
-            float a2[8] = {0.0f};
-            float a3[8] = {0.0f};
+            const float *v = w + unit * inputs;
+            float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
+            memcpy(a0, start + unit, sizeof a0);
             size_t k = 0;
-            for (; k < inputs - inputs % 4; k += 4) {
+            for (; k < inputs - inputs % 4; k += 4, v += 32) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[8 * k + j], a0[j]);
-                    a1[j] = PADDED_MADD(x[k + 1], v[8 * k + 8 + j], a1[j]);
-                    a2[j] = PADDED_MADD(x[k + 2], v[8 * k + 16 + j], a2[j]);
-                    a3[j] = PADDED_MADD(x[k + 3], v[8 * k + 24 + j], a3[j]);
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                    a1[j] = PADDED_MADD(x[k + 1], v[8 + j], a1[j]);
+                    a2[j] = PADDED_MADD(x[k + 2], v[16 + j], a2[j]);
+                    a3[j] = PADDED_MADD(x[k + 3], v[24 + j], a3[j]);
                 }
             }
-            for (; k < inputs; ++k) {
+            for (; k < inputs; ++k, v += 8) {
                 for (size_t j = 0; j < 8; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[8 * k + j], a0[j]);
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t j = 0; j < 8; ++j) {
-                z[unit + j] = bias[unit + j] + a0[j] + a1[j] + a2[j] + a3[j];
+                z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit][k][gate]. */
-PADDED_VERSIONS static void padded_product_1x1(const float *w, const float *bias, const float *x,
-        size_t rows, size_t inputs, size_t padded, float *z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+PADDED_VERSIONS static void padded_product_1x1(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; ++unit) {
-            const float *const v = w + unit * inputs;
-            float a0 = 0.0f;
-            for (size_t k = 0; k < inputs; ++k) {
-                a0 = PADDED_MADD(x[k], v[k], a0);
+            const float *v = w + unit * inputs;
+            float a0 = start[unit];
+            for (size_t k = 0; k < inputs; ++k, v += 1) {
+                a0 = PADDED_MADD(x[k], v[0], a0);
             }
-            z[unit] = a0 + bias[unit];
+            z[unit] = a0;
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_2x8(const float *w, const float *PADDED_RESTRICT bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_2x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 2 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 2 * inputs;
-            float a0[16] = {0.0f};
-            float a1[16] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 16; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[16 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 16; ++j) {
-                    a1[j] = PADDED_MADD(x[k + 1], v[16 * k + 16 + j], a1[j]);
+            const float *v = w + unit * 2 * inputs;
+            float a0[16], a1[16] = {0.0f};
+            for (size_t gate = 0; gate < 2; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
                 }
             }
-            for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 32) {
                 for (size_t j = 0; j < 16; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[16 * k + j], a0[j]);
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 16; ++j) {
+                    a1[j] = PADDED_MADD(x[k + 1], v[16 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 16) {
+                for (size_t j = 0; j < 16; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t gate = 0; gate < 2; ++gate) {
                 for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = bias[to] + a0[at] + a1[at];
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
                 }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_3x8(const float *w, const float *PADDED_RESTRICT bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_3x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 3 * inputs;
-            float a0[24] = {0.0f};
-            float a1[24] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[24 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 24; ++j) {
-                    a1[j] = PADDED_MADD(x[k + 1], v[24 * k + 24 + j], a1[j]);
+            const float *v = w + unit * 3 * inputs;
+            float a0[24], a1[24] = {0.0f};
+            for (size_t gate = 0; gate < 3; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
                 }
             }
-            for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 48) {
                 for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[24 * k + j], a0[j]);
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 24; ++j) {
+                    a1[j] = PADDED_MADD(x[k + 1], v[24 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 24) {
+                for (size_t j = 0; j < 24; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t gate = 0; gate < 3; ++gate) {
                 for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = bias[to] + a0[at] + a1[at];
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
                 }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS static void padded_product_4x8(const float *w, const float *PADDED_RESTRICT bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_4x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 4 * inputs;
-            float a0[32] = {0.0f};
-            float a1[32] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[32 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = PADDED_MADD(x[k + 1], v[32 * k + 32 + j], a1[j]);
+            const float *v = w + unit * 4 * inputs;
+            float a0[32], a1[32] = {0.0f};
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
                 }
             }
-            for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 64) {
                 for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[32 * k + j], a0[j]);
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 32; ++j) {
+                    a1[j] = PADDED_MADD(x[k + 1], v[32 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 32) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t gate = 0; gate < 4; ++gate) {
                 for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = bias[to] + a0[at] + a1[at];
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
                 }
             }
         }
@@ -360,14 +364,13 @@ static const float padded_test_x[24] = {0};
 static const float padded_test_y[4] = {0};
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-PADDED_VERSIONS static void padded_lstm_8(const float *kernel, const float *recurrent,
+PADDED_VERSIONS static inline void padded_lstm_8(const float *kernel, const float *recurrent,
         const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
         size_t units, size_t backward, float *y, size_t width, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
-    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -380,17 +383,19 @@ PADDED_VERSIONS static void padded_lstm_8(const float *kernel, const float *recu
             float *const z = chunk + at * 4 * padded;
 
             if (!mask || mask[first + at]) {
-                padded_product_4x8(recurrent, z, h, 1, units, padded, g);
-                padded_sigmoids(g, 2 * padded);
-                padded_sigmoids(g + 3 * padded, padded);
-                padded_tanhs(g + 2 * padded, padded);
+                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
+                padded_sigmoids(z, 2 * padded);
+                padded_tanhs(z + 2 * padded, padded);
+                padded_sigmoids(z + 3 * padded, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    c[u] = PADDED_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
-                    h[u] = g[3 * padded + u] * padded_tanh(c[u]);
+                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                    h[u] = z[3 * padded + u] * padded_tanh(c[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
-                memcpy(y + (first + at) * width, h, units * sizeof(float));
+                for (size_t u = 0; u < units; ++u) {
+                    y[(first + at) * width + u] = h[u];
+                }
             }
         }
     }
@@ -398,14 +403,13 @@ PADDED_VERSIONS static void padded_lstm_8(const float *kernel, const float *recu
 
 /* A GRU that resets before the product over a sequence: y has `width` numbers for each step, or the
    last state if it is 0. */
-PADDED_VERSIONS static void padded_gru_reset_first_8(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
-        size_t units, float *y, size_t width, float *work) {
+PADDED_VERSIONS static inline void padded_gru_reset_first_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, const unsigned char *mask,
+        size_t steps, size_t inputs, size_t units, float *y, size_t width, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const r = h + padded;
     float *const chunk = h + 2 * padded;
-    float *const g = chunk + 48 * padded;
 
     memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -414,24 +418,25 @@ PADDED_VERSIONS static void padded_gru_reset_first_8(const float *kernel, const 
         padded_product_3x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
             float *const z = chunk + i * 3 * padded;
-            float *const n = g + 2 * padded;
+            float *const n = z + 2 * padded;
 
             if (!mask || mask[done + i]) {
-                padded_product_2x8(recurrent, z, h, 1, units, padded, g);
-                padded_sigmoids(g, 2 * padded);
+                padded_product_2x8(recurrent, z, h, 1, units, padded, z);
+                padded_sigmoids(z, 2 * padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    r[u] = g[padded + u] * h[u];
+                    r[u] = z[padded + u] * h[u];
                 }
                 /* The weights of the candidate are behind those of the gates. */
-                padded_product_1x8(recurrent + 2 * padded * units, z + 2 * padded, r, 1, units,
-                        padded, n);
+                padded_product_1x8(recurrent + 2 * padded * units, n, r, 1, units, padded, n);
                 padded_tanhs(n, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    h[u] = PADDED_MADD(g[u], h[u] - n[u], n[u]);
+                    h[u] = PADDED_MADD(z[u], h[u] - n[u], n[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
-                memcpy(y + (done + i) * width, h, units * sizeof(float));
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
             }
         }
     }
@@ -464,14 +469,13 @@ static void padded_layer_norm(const float *gamma, const float *beta, float epsil
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-PADDED_VERSIONS static void padded_lstm_8_2(const float *kernel, const float *recurrent,
+PADDED_VERSIONS static inline void padded_lstm_8_2(const float *kernel, const float *recurrent,
         const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
         size_t units, float *y, size_t width, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
-    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -482,21 +486,23 @@ PADDED_VERSIONS static void padded_lstm_8_2(const float *kernel, const float *re
             float *const z = chunk + i * 4 * padded;
 
             if (!mask || mask[done + i]) {
-                padded_product_4x8(recurrent, z, h, 1, units, padded, g);
-                padded_sigmoids(g, 2 * padded);
-                padded_sigmoids(g + 3 * padded, padded);
-                padded_relus(g + 2 * padded, padded);
+                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
+                padded_sigmoids(z, 2 * padded);
+                padded_relus(z + 2 * padded, padded);
+                padded_sigmoids(z + 3 * padded, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    c[u] = PADDED_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
+                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
                     h[u] = c[u];
                 }
                 padded_relus(h, padded);
                 for (size_t u = 0; u < padded; ++u) {
-                    h[u] *= g[3 * padded + u];
+                    h[u] *= z[3 * padded + u];
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
-                memcpy(y + (done + i) * width, h, units * sizeof(float));
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
             }
         }
     }
@@ -504,13 +510,12 @@ PADDED_VERSIONS static void padded_lstm_8_2(const float *kernel, const float *re
 
 /* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
    if it is 0. */
-PADDED_VERSIONS static void padded_simple_8(const float *kernel, const float *recurrent,
+PADDED_VERSIONS static inline void padded_simple_8(const float *kernel, const float *recurrent,
         const float *bias, const float *x, size_t steps, size_t inputs, size_t units, float *y,
         size_t width, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const chunk = h + padded;
-    float *const g = chunk + 16 * padded;
 
     memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -520,11 +525,13 @@ PADDED_VERSIONS static void padded_simple_8(const float *kernel, const float *re
         for (size_t i = 0; i < count; ++i) {
             float *const z = chunk + i * padded;
 
-            padded_product_1x8(recurrent, z, h, 1, units, padded, g);
-            padded_elus(g, padded);
-            memcpy(h, g, padded * sizeof(float));
+            padded_product_1x8(recurrent, z, h, 1, units, padded, z);
+            padded_elus(z, padded);
+            memcpy(h, z, padded * sizeof(float));
             if (width > 0 || done + i + 1 == steps) {
-                memcpy(y + (done + i) * width, h, units * sizeof(float));
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
             }
         }
     }
@@ -546,7 +553,7 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
     float *const repeat_vector_1_out = workspace + 4;
     float *const simple_rnn_1_out = workspace + 12;
     float *const work = workspace + 216;
-    unsigned char *const mask = (unsigned char *)(workspace + 776);
+    unsigned char *const mask = (unsigned char *)(workspace + 744);
 
     if (steps < PADDED_MIN_STEPS || steps > PADDED_MAX_STEPS) {
         return PADDED_BAD_LENGTH;
@@ -586,7 +593,10 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
     padded_simple_8(padded_simple_rnn_1_kernel, padded_simple_rnn_1_recurrent_kernel,
             padded_simple_rnn_1_bias, repeat_vector_1_out, 2, 4, 5, simple_rnn_1_out, 5, work);
     /* dense_1: (2, 5) -> (2, 2) */
-    padded_product_1x1(padded_dense_1_kernel, padded_dense_1_bias, simple_rnn_1_out, 2, 5, 2, y);
+    for (size_t t = 0; t < 2; ++t) {
+        padded_product_1x1(padded_dense_1_kernel, padded_dense_1_bias, simple_rnn_1_out + t * 5, 1,
+                5, 2, y + t * 2);
+    }
     padded_sigmoids(y, 4);
     return PADDED_OK;
 }

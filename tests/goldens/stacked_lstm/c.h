@@ -24,7 +24,7 @@ extern "C" {
 #define STACKED_LSTM_VOCABULARY 10000 /* tokens are from 0 to one less */
 #define STACKED_LSTM_MIN_STEPS 1      /* steps of the shortest sequence */
 #define STACKED_LSTM_MAX_STEPS 500    /* steps of the longest sequence */
-#define STACKED_LSTM_WORKSPACE 34240  /* floats that a call computes with */
+#define STACKED_LSTM_WORKSPACE 34112  /* floats that a call computes with */
 #define STACKED_LSTM_OUTPUTS 1        /* numbers of an output */
 
 /*
@@ -135,63 +135,66 @@ static inline float stacked_lstm_sigmoid(float x) {
     return inverse / (inverse + (1.0f + m));
 }
 
-STACKED_LSTM_VERSIONS static void stacked_lstm_tanhs(float *x, size_t n) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = stacked_lstm_tanh(x[j]);
     }
 }
 
-STACKED_LSTM_VERSIONS static void stacked_lstm_sigmoids(float *x, size_t n) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = stacked_lstm_sigmoid(x[j]);
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit][k][gate]. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
         for (size_t unit = 0; unit < padded; ++unit) {
-            const float *const v = w + unit * inputs;
-            float a0 = 0.0f;
-            for (size_t k = 0; k < inputs; ++k) {
-                a0 = STACKED_LSTM_MADD(x[k], v[k], a0);
+            const float *v = w + unit * inputs;
+            float a0 = start[unit];
+            for (size_t k = 0; k < inputs; ++k, v += 1) {
+                a0 = STACKED_LSTM_MADD(x[k], v[0], a0);
             }
-            z[unit] = a0 + bias[unit];
+            z[unit] = a0;
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w,
-        const float *STACKED_LSTM_RESTRICT bias, const float *x, size_t rows, size_t inputs,
-        size_t padded, float *STACKED_LSTM_RESTRICT z) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
     for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
         for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 4 * inputs;
-            float a0[32] = {0.0f};
-            float a1[32] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = STACKED_LSTM_MADD(x[k], v[32 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[32 * k + 32 + j], a1[j]);
+            const float *v = w + unit * 4 * inputs;
+            float a0[32], a1[32] = {0.0f};
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
                 }
             }
-            for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 64) {
                 for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = STACKED_LSTM_MADD(x[k], v[32 * k + j], a0[j]);
+                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 32; ++j) {
+                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[32 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 32) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
                 }
             }
             for (size_t gate = 0; gate < 4; ++gate) {
                 for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = bias[to] + a0[at] + a1[at];
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
                 }
             }
         }
@@ -236,14 +239,13 @@ static void stacked_lstm_embedding(const float *table, const int32_t *tokens, si
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_lstm_8(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, size_t steps, size_t inputs, size_t units, float *y,
-        size_t width, float *work) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        size_t units, float *y, size_t width, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
     float *const c = h + padded;
     float *const chunk = h + 2 * padded;
-    float *const g = chunk + 64 * padded;
 
     memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
@@ -253,16 +255,18 @@ STACKED_LSTM_VERSIONS static void stacked_lstm_lstm_8(const float *kernel, const
         for (size_t i = 0; i < count; ++i) {
             float *const z = chunk + i * 4 * padded;
 
-            stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, g);
-            stacked_lstm_sigmoids(g, 2 * padded);
-            stacked_lstm_sigmoids(g + 3 * padded, padded);
-            stacked_lstm_tanhs(g + 2 * padded, padded);
+            stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, z);
+            stacked_lstm_sigmoids(z, 2 * padded);
+            stacked_lstm_tanhs(z + 2 * padded, padded);
+            stacked_lstm_sigmoids(z + 3 * padded, padded);
             for (size_t u = 0; u < padded; ++u) {
-                c[u] = STACKED_LSTM_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
-                h[u] = g[3 * padded + u] * stacked_lstm_tanh(c[u]);
+                c[u] = STACKED_LSTM_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                h[u] = z[3 * padded + u] * stacked_lstm_tanh(c[u]);
             }
             if (width > 0 || done + i + 1 == steps) {
-                memcpy(y + (done + i) * width, h, units * sizeof(float));
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
             }
         }
     }

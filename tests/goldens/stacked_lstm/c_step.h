@@ -144,64 +144,62 @@ static inline float stacked_lstm_sigmoid(float x) {
     return inverse / (inverse + (1.0f + m));
 }
 
-STACKED_LSTM_VERSIONS static void stacked_lstm_tanhs(float *x, size_t n) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = stacked_lstm_tanh(x[j]);
     }
 }
 
-STACKED_LSTM_VERSIONS static void stacked_lstm_sigmoids(float *x, size_t n) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = stacked_lstm_sigmoid(x[j]);
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit][k][gate]. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *w, const float *bias,
-        const float *x, size_t rows, size_t inputs, size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
-        for (size_t unit = 0; unit < padded; ++unit) {
-            const float *const v = w + unit * inputs;
-            float a0 = 0.0f;
-            for (size_t k = 0; k < inputs; ++k) {
-                a0 = STACKED_LSTM_MADD(x[k], v[k], a0);
-            }
-            z[unit] = a0 + bias[unit];
+/* z[gate][unit] = start[gate][unit] + the sum over k of x[k] * w[unit][k][gate]. start may be z. */
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t inputs, size_t padded,
+        float *z) {
+    for (size_t unit = 0; unit < padded; ++unit) {
+        const float *v = w + unit * inputs;
+        float a0 = start[unit];
+        for (size_t k = 0; k < inputs; ++k, v += 1) {
+            a0 = STACKED_LSTM_MADD(x[k], v[0], a0);
         }
+        z[unit] = a0;
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit] + the sum over k of x[row][k] *
-   w[unit / 8][k][gate][unit % 8]. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *w,
-        const float *STACKED_LSTM_RESTRICT bias, const float *x, size_t rows, size_t inputs,
-        size_t padded, float *STACKED_LSTM_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *const v = w + unit * 4 * inputs;
-            float a0[32] = {0.0f};
-            float a1[32] = {0.0f};
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = STACKED_LSTM_MADD(x[k], v[32 * k + j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[32 * k + 32 + j], a1[j]);
-                }
+/* z[gate][unit] = start[gate][unit] + the sum over k of x[k] * w[unit / 8][k][gate][unit % 8].
+   start may be z. */
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t inputs, size_t padded,
+        float *z) {
+    for (size_t unit = 0; unit < padded; unit += 8) {
+        const float *v = w + unit * 4 * inputs;
+        float a0[32], a1[32] = {0.0f};
+        for (size_t gate = 0; gate < 4; ++gate) {
+            for (size_t j = 0; j < 8; ++j) {
+                a0[gate * 8 + j] = start[gate * padded + unit + j];
             }
-            for (; k < inputs; ++k) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = STACKED_LSTM_MADD(x[k], v[32 * k + j], a0[j]);
-                }
+        }
+        size_t k = 0;
+        for (; k < inputs - inputs % 2; k += 2, v += 64) {
+            for (size_t j = 0; j < 32; ++j) {
+                a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
             }
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    const size_t at = gate * 8 + j;
-                    const size_t to = gate * padded + unit + j;
-                    z[to] = bias[to] + a0[at] + a1[at];
-                }
+            for (size_t j = 0; j < 32; ++j) {
+                a1[j] = STACKED_LSTM_MADD(x[k + 1], v[32 + j], a1[j]);
+            }
+        }
+        for (; k < inputs; ++k, v += 32) {
+            for (size_t j = 0; j < 32; ++j) {
+                a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+            }
+        }
+        for (size_t gate = 0; gate < 4; ++gate) {
+            for (size_t j = 0; j < 8; ++j) {
+                z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
             }
         }
     }
@@ -245,21 +243,20 @@ static void stacked_lstm_embedding(const float *table, const int32_t *tokens, si
 }
 
 /* One step of an LSTM: h and c from the input x. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_lstm_8(const float *kernel, const float *recurrent,
-        const float *bias, const float *x, size_t inputs, size_t units, float *h, float *c,
-        float *work) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t inputs, size_t units,
+        float *h, float *c, float *work) {
     const size_t padded = (units + 7) / 8 * 8;
     float *const z = work;
-    float *const g = z + 4 * padded;
 
-    stacked_lstm_product_4x8(kernel, bias, x, 1, inputs, padded, z);
-    stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, g);
-    stacked_lstm_sigmoids(g, 2 * padded);
-    stacked_lstm_sigmoids(g + 3 * padded, padded);
-    stacked_lstm_tanhs(g + 2 * padded, padded);
+    stacked_lstm_product_4x8(kernel, bias, x, inputs, padded, z);
+    stacked_lstm_product_4x8(recurrent, z, h, units, padded, z);
+    stacked_lstm_sigmoids(z, 2 * padded);
+    stacked_lstm_tanhs(z + 2 * padded, padded);
+    stacked_lstm_sigmoids(z + 3 * padded, padded);
     for (size_t u = 0; u < padded; ++u) {
-        c[u] = STACKED_LSTM_MADD(g[padded + u], c[u], g[u] * g[2 * padded + u]);
-        h[u] = g[3 * padded + u] * stacked_lstm_tanh(c[u]);
+        c[u] = STACKED_LSTM_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+        h[u] = z[3 * padded + u] * stacked_lstm_tanh(c[u]);
     }
 }
 
@@ -279,7 +276,7 @@ int stacked_lstm_step(stacked_lstm_state *state, const int32_t *x, float *y) {
         return STACKED_LSTM_BAD_TOKEN;
     }
 
-    float workspace[288];
+    float workspace[160];
     float *const embedding_1_out = workspace;
     float *const work = workspace + 32;
     /* embedding_1: (steps) -> (32) */
@@ -298,7 +295,7 @@ int stacked_lstm_step(stacked_lstm_state *state, const int32_t *x, float *y) {
             work);
     /* dense_1: (32) -> (1) */
     stacked_lstm_product_1x1(stacked_lstm_dense_1_kernel, stacked_lstm_dense_1_bias,
-            state->lstm_3_h, 1, 32, 1, y);
+            state->lstm_3_h, 32, 1, y);
     stacked_lstm_sigmoids(y, 1);
     return STACKED_LSTM_OK;
 }
@@ -310,11 +307,7 @@ int stacked_lstm_chunk(stacked_lstm_state *state, const int32_t *x, size_t steps
         }
     }
     for (size_t t = 0; t < steps; ++t) {
-        const int status = stacked_lstm_step(state, x + t, y);
-
-        if (status != STACKED_LSTM_OK) {
-            return status;
-        }
+        stacked_lstm_step(state, x + t, y);
     }
     return steps > 0 ? STACKED_LSTM_OK : STACKED_LSTM_BAD_LENGTH;
 }
@@ -323,10 +316,8 @@ float stacked_lstm_self_test(stacked_lstm_state *state, float *y) {
     float largest = 0.0f;
 
     stacked_lstm_reset(state);
-    for (size_t t = 0; t < 8; ++t) {
-        if (stacked_lstm_step(state, stacked_lstm_test_x + t, y) != STACKED_LSTM_OK) {
-            return 3.4e38f;
-        }
+    if (stacked_lstm_chunk(state, stacked_lstm_test_x, 8, y) != STACKED_LSTM_OK) {
+        return 3.4e38f;
     }
     for (size_t i = 0; i < STACKED_LSTM_OUTPUTS; ++i) {
         largest = stacked_lstm_farther(largest, y[i] - stacked_lstm_test_y[i]);
