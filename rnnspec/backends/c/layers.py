@@ -260,7 +260,8 @@ class Layers:
         row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
         z = to if units == padded else "work"
         self._needs(products=f"product_1x{product}", floats=0 if z == to else padded)
-        call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {self._one}{inputs}, {padded}, {z});"
+        sizes = f"{self._one}{inputs}, {padded}"
+        call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {sizes}, {z});"
         lines = [call] if bias else [f"memset({z}, 0, {_bytes(str(padded))});", call]
         if z != to:
             lines.append(_copied(to, z, str(units)))
