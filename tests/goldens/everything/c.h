@@ -199,7 +199,9 @@ EVERYTHING_VERSIONS static void everything_product_1x8(const float *EVERYTHING_R
         for (size_t unit = 0; unit < padded; unit += 8) {
             const float *v = w + unit * inputs;
             float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
-            memcpy(a0, start + unit, sizeof a0);
+            for (size_t j = 0; j < 8; ++j) {
+                a0[j] = start[unit + j];
+            }
             size_t k = 0;
             for (; k < inputs - inputs % 4; k += 4, v += 32) {
                 for (size_t j = 0; j < 8; ++j) {
