@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
+    from rnnspec.source import code
     from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
@@ -72,22 +73,31 @@ class Program:
 class Generated:
     """The generated source of a network for one backend.
 
-    ``entry`` is the class or function to call. ``network`` is arranged as in the source, with its
-    stacks marked. ``before_loading`` are lines of Python to run before a saved model is loaded.
+    ``text`` is the ``source``, laid out by its template. ``network`` is arranged as in the source,
+    with its stacks marked.
     """
 
     backend: Backend
     form: Form
     network: Network
     text: str
-    entry: str
-    before_loading: tuple[str, ...]
+    source: code.Source
     options: SourceOptions = field(default_factory=dict)
 
     @property
     def longest(self) -> int | None:
         """The number of steps that the options limit a sequence to."""
         return self.backend.emitter.longest(self.options)
+
+    @property
+    def entry(self) -> str:
+        """The class or function to call."""
+        return self.source.entry
+
+    @property
+    def before_loading(self) -> tuple[str, ...]:
+        """Lines of Python to run before a saved model is loaded."""
+        return self.source.before_loading
 
     @property
     def store(self) -> Store:
@@ -215,7 +225,7 @@ def generate(
     form = backend.form(form)
     source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
-    return Generated(backend, form, network, text, source.entry, source.before_loading, options)
+    return Generated(backend, form, network, text, source, options)
 
 
 def arrange(
@@ -268,7 +278,7 @@ def instantiate(generated: Generated, dtype: str = "float32", *, drawn: bool = T
     # First, because the source imports the framework too, with whatever that logs.
     runtime = generated.backend.runtime
     module = execute(generated.text, generated.network.name, generated.backend.ending)
-    model = runtime.instantiate(module, generated.entry, dtype, drawn=drawn)
+    model = runtime.instantiate(module, generated.source, dtype, drawn=drawn)
     # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)
     return model

@@ -532,4 +532,4 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     if backend.files and not nested and form == backend.forms[0]:
         # A constant may be equal in memory, and in a file an array that no layer has.
         backend.runtime.save(model, tmp_path, network.name, generated.text, text)
-        generated.store.read(backend.runtime.reload(tmp_path, network.name, generated.entry))
+        generated.store.read(backend.runtime.reload(tmp_path, network.name, generated.source))

@@ -112,7 +112,7 @@ def _halve_biases(generated: Generated, model: Any) -> None:
 def _check(generated: Generated, folder: Path, scenario: Scenario, drawn: Drawn) -> None:
     """Compare the model in written files with the arrays and the outputs of its case."""
     backend = generated.backend
-    model = backend.runtime.reload(folder, generated.network.name, generated.entry)
+    model = backend.runtime.reload(folder, generated.network.name, generated.source)
     # A second bias is no array of a canonical network.
     arrays = {} if scenario.halved else generated.store.read(model)
     for name, array in arrays.items():

@@ -192,8 +192,8 @@ class Runtime(ABC):
         """Return the framework's version, with the engine if it has several."""
 
     @abstractmethod
-    def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> Any:
-        """Return a model from executed source, in one of the dtypes of the record.
+    def instantiate(self, module: ModuleType, source: Source, dtype: str, *, drawn: bool) -> Any:
+        """Return a model from the executed text of a source, in one of the dtypes of the record.
 
         Unless its initial weights have to be ``drawn``, the caller replaces every array of it.
         Source that is not Python is the attribute ``TEXT`` of the module.
@@ -286,10 +286,10 @@ class Runtime(ABC):
         """Put the files that ``save`` wrote into the one that an option asks for, in place."""
         raise NotImplementedError
 
-    def reload(self, folder: Path, name: str, entry: str) -> Any:
+    def reload(self, folder: Path, name: str, source: Source) -> Any:
         """Return the model in files that ``save`` wrote, loaded as a user would load them.
 
-        Nothing is added to the folder. ``entry`` is the class or function of generated source.
+        Nothing is added to the folder.
         """
         raise NotImplementedError
 

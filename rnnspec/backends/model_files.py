@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import Runtime
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 
 class FrameworkArrays(Protocol):
@@ -120,7 +121,7 @@ class Saved(Protocol):
     def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
 
-    def written(self, text: str) -> str:
+    def written(self, text: str, source: Source) -> str:  # noqa: ARG002
         """Return source of the spec, with the numbers of the files if they have them in source."""
         return text
 

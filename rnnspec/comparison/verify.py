@@ -62,7 +62,7 @@ class Proof:
         """
         generated = self.generated
         saving = generated.backend.runtime
-        again = saving.reload(folder, generated.network.name, generated.entry)
+        again = saving.reload(folder, generated.network.name, generated.source)
         _check_arrays(generated, again, self.arrays)
         for batch in batches(self.program.network, generated.longest):
             far, bound = self._compare(again, case_of(self.program, self.arrays, batch))

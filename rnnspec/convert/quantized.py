@@ -99,7 +99,7 @@ class Quantization:
     def _compare(self, folder: Path) -> None:
         proof = self.proof
         generated, program = proof.generated, proof.program
-        model = generated.backend.runtime.reload(folder, generated.network.name, generated.entry)
+        model = generated.backend.runtime.reload(folder, generated.network.name, generated.source)
         for batch in batches(program.network, generated.longest):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)

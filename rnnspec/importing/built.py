@@ -132,7 +132,7 @@ def _of_form(
         return pipeline.instantiate(generated, drawn=False)
 
     arrays = saved.gather(generated.store.gather)
-    text = saved.written(generated.text)
+    text = saved.written(generated.text, generated.source)
     if problem := saved.problem(text, fresh):
         raise UsageError(problem)
     return Imported(

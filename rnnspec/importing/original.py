@@ -291,7 +291,7 @@ def _load(path: Path, generated: Generated, text: str) -> Any:
         if path.suffix == SUFFIX:
             with opened(path) as (stream, _), source.with_suffix(SUFFIX).open("wb") as copy:
                 shutil.copyfileobj(stream, copy)
-        return backend.runtime.reload(Path(folder), name, generated.entry)
+        return backend.runtime.reload(Path(folder), name, generated.source)
 
 
 def _padded_at_end(network: Network, batch: Array) -> Array:

@@ -25,7 +25,6 @@ FORMS = ("inference", "step")
 DRIVER = Path(__file__).with_name("hostile.c").read_text()
 SAMPLE = 80
 """Random specs, of which the few are taken that together have all that any of them has."""
-STYLE = "{BasedOnStyle: LLVM, IndentWidth: 4, ColumnLimit: 100}"
 PAIR = """
 version: 1
 name: NAME
@@ -224,16 +223,6 @@ def test_nothing_is_included_but_what_is_promised(networks: dict[str, str]) -> N
         header for text in networks.values() for header in re.findall("#include <(.*)>", text)
     }
     assert included == {"stddef.h", "stdint.h", "string.h", "math.h"}
-
-
-def test_the_style_is_that_of_clang_format(networks: dict[str, str], tmp_path: Path) -> None:
-    require("clang-format")
-    path = tmp_path / "networks.h"
-    path.write_text("".join(networks.values()))
-    done = subprocess.run(
-        ["clang-format", f"--style={STYLE}", path], capture_output=True, check=True, text=True
-    )
-    assert done.stdout == path.read_text()
 
 
 SMALL = """

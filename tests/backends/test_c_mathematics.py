@@ -38,8 +38,7 @@ LANGUAGES = {
     "C++11": ["g++", "-x", "c++", "-std=c++11"],
 }
 PRODUCTS = [
-    f"{name}_{gates}x{block}{suffix}"
-    for name in ("multiply", "project")
+    f"product_{gates}x{block}{suffix}"
     for gates in (1, 3, 4)
     for block in (16, 8, 4, 2, 1)
     for suffix in ("", "_int8")
@@ -58,13 +57,14 @@ pytestmark = pytest.mark.skipif(
 
 def laid_out(functions: Sequence[str], prefix: str = "net") -> str:
     template = environment(TEMPLATES / "c").get_template("kernels.c.j2")
-    return template.render(p=prefix, functions=functions)
+    includes = "#include <stddef.h>\n#include <stdint.h>\n"
+    return includes + template.render(p=prefix, functions=functions, stepped=False)
 
 
 def compiled(functions: Sequence[str], folder: Path, *flags: str) -> ctypes.CDLL:
     """Return a library in which the functions, which are static in a network, are not."""
     source, library = folder / "kernels.c", folder / "kernels.so"
-    source.write_text(laid_out(functions).replace("static void ", "void "))
+    source.write_text(re.sub("static (inline )?void ", "void ", laid_out(functions)))
     command = [*COMPILER, "-std=c99", "-O3", *flags, "-shared", "-fPIC", str(source), "-lm", "-o"]
     subprocess.run([*command, str(library)], check=True)
     return ctypes.CDLL(str(library))
@@ -88,7 +88,7 @@ def library(
         pytest.skip("only gcc 12 on x86-64 Linux has functions in several versions")
     functions = [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus", *PRODUCTS]
     folder = tmp_path_factory.mktemp("kernels")
-    return compiled([*functions, "lstm_cell", "gru_cell"], folder, *flags[request.param])
+    return compiled(functions, folder, *flags[request.param])
 
 
 def call(function: Callable[..., object], *arguments: Array | float | None) -> None:
@@ -111,9 +111,7 @@ def uses(functions: Sequence[str]) -> str:
     arguments = {"leaky_relus": "a, 1, 0.1f", "clipped_relus": "a, 1, 6.0f"}
     for name in PRODUCTS:
         weights = "q, b" if name.endswith("int8") else "b"
-        rows = "c, 1, 1" if name.startswith("project") else "1"
-        arguments[name] = f"{weights}, a, {rows}, 16, z"
-    arguments |= {"lstm_cell": "z, 16, 16, a, b", "gru_cell": "z, c, 16, 16, a"}
+        arguments[name] = f"{weights}, c, a, 1, 1, 16, z"
     calls = [
         f"a[0] = net_{name}(a[0]);"
         if name in SINGLE
@@ -132,7 +130,7 @@ def test_nothing_warns(language: str, tmp_path: Path) -> None:
         pytest.skip(f"{command[0]} is not found")
     families = [
         [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus"],
-        *([name] for name in (*SINGLE, "lstm_cell", "gru_cell", "relus", "multiply_4x1")),
+        *([name] for name in (*SINGLE, "relus", "product_4x1")),
         PRODUCTS,
     ]
     for functions in families:
@@ -284,7 +282,7 @@ def blocks(kernel: Array, gates: int, block: int) -> Array:
 
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_products(library: ctypes.CDLL, product: str) -> None:
-    name, size, *int8 = product.split("_")
+    _, size, *int8 = product.split("_")
     gates, block = map(int, size.split("x"))
     random = np.random.default_rng(gates * block)
     function = library[f"net_{product}"]
@@ -301,39 +299,12 @@ def test_products(library: ctypes.CDLL, product: str) -> None:
         exact = exact.reshape(7, gates, padded) * scale
         first = random.normal(size=(gates, padded)).astype(np.float32)
         weights = [blocks(kernel, gates, block), *([scale] if int8 else [])]
-        if name == "multiply":
-            z = first.copy()
-            call(function, *weights, x, inputs, padded, z)
-            assert_close(z, exact[0] + first, 2e-6 * inputs)
-            continue
-        for bias in (first, None):
-            rows = np.full((7, gates, padded), np.nan, np.float32)
-            call(function, *weights, bias, x, 7, inputs, padded, rows)
-            assert_close(rows, exact + (0.0 if bias is None else bias), 2e-6 * inputs)
-
-
-@pytest.mark.parametrize("units", [1, 16, 40])
-def test_cells(library: ctypes.CDLL, units: int) -> None:
-    padded = units + 3
-    random = np.random.default_rng(units)
-    h, c = random.normal(size=(2, units)).astype(np.float32)
-    z, recurrent = random.normal(0.0, 2.0, (2, 4, padded)).astype(np.float32)
-
-    def gate(x: Array) -> Array:
-        return activate(x.astype(np.float64), "sigmoid")
-
-    i, f, candidate, o = z[:, :units]
-    new_c = gate(f) * c + gate(i) * np.tanh(candidate.astype(np.float64))
-    update = gate(z[0] + recurrent[0])[:units]
-    reset = gate(z[1] + recurrent[1])
-    candidate = np.tanh((z[2] + reset * recurrent[2])[:units])
-    new_h = update * h + (1.0 - update) * candidate
-    of_gru = h.copy()
-    call(library.net_gru_cell, z.copy(), recurrent, padded, units, of_gru)
-    assert_close(of_gru, new_h, 1e-6)
-    call(library.net_lstm_cell, z.copy(), padded, units, h, c)
-    assert_close(c, new_c, 1e-6)
-    assert_close(h, gate(o) * np.tanh(new_c), 1e-6)
+        z = first.copy()  # the start may be in the place of the result
+        call(function, *weights, z, x, 1, inputs, padded, z)
+        assert_close(z, exact[0] + first, 2e-6 * inputs)
+        rows = np.full((7, gates, padded), np.nan, np.float32)
+        call(function, *weights, first, x, 7, inputs, padded, rows)
+        assert_close(rows, exact + first, 2e-6 * inputs)
 
 
 def test_loops_are_vectorized(tmp_path: Path) -> None:
@@ -344,7 +315,7 @@ def test_loops_are_vectorized(tmp_path: Path) -> None:
     functions = [name for name in ACTIVATIONS.values() if name not in scalar]
     functions += ["leaky_relus", "clipped_relus"]
     source = tmp_path / "kernels.c"
-    source.write_text(laid_out(functions).replace("static void ", "void "))
+    source.write_text(re.sub("static (inline )?void ", "void ", laid_out(functions)))
     options = ["-std=c99", "-O3", "-fopt-info-vec-optimized", "-c", str(source), "-o"]
     command = [*COMPILER, *options, str(tmp_path / "kernels.o")]
     report = subprocess.run(command, check=True, capture_output=True, text=True).stderr

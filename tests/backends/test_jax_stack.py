@@ -82,7 +82,7 @@ def test_a_tied_kernel_is_the_embedding_itself(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-6)
     generated = pipeline.generate(pipeline.reads(text), get("jax"))
     saving.save(tmp_path / "made", generated, text, model, force=False)
-    again = get("jax").runtime.reload(tmp_path / "made", "net", generated.entry)
+    again = get("jax").runtime.reload(tmp_path / "made", "net", generated.source)
     np.testing.assert_array_equal(again(tokens), model(tokens))
 
 

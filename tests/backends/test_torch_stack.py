@@ -253,7 +253,7 @@ def test_moving_arrays_are_counted_saved_and_read(form: str, tmp_path: Any) -> N
     assert runtime.counts(model).non_trainable == counts(program.network).non_trainable == 16
     assert runtime.layer_count(model, generated.network.layers[0]) == 16
     runtime.save(model, tmp_path, "net", generated.text, "")
-    again = runtime.reload(tmp_path, "net", generated.entry)
+    again = runtime.reload(tmp_path, "net", generated.source)
     for name, array in generated.store.read(again).items():
         np.testing.assert_array_equal(array, arrays[name].astype(np.float32), err_msg=name)
     # The counter of a stock layer is not an array of the network.

@@ -11,6 +11,7 @@ import pytest
 from cases import cases
 from offered import require
 
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
 from rnnspec.cli import progress
@@ -23,7 +24,8 @@ LOAD = {
     "keras": "keras.saving.load_model('made.keras').get_layer('embedding_1').get_weights()[0]",
     "torch": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.weight']",
     "jax": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.embedding']",
-    "c": "rnnspec.backends.get('c').runtime.reload(Path('made'), 'small', 'small')"
+    "c": "rnnspec.backends.get('c').runtime.reload(Path('made'), 'small', "
+    "pipeline.generate(pipeline.read('specs/small.yaml'), rnnspec.backends.get('c')).source)"
     ".arrays['embedding_1', 'embeddings']",
     "onnx": "onnx.numpy_helper.to_array(onnx.load('made.onnx').graph.initializer[0])",
 }
@@ -49,7 +51,7 @@ def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) ->
         "Read 2 vectors from specs/vectors.txt\n"
         "1 of 3 words has no vector in specs/vectors.txt; it keeps its random initial row\n"
     ) in ran.out
-    namespace: dict[str, Any] = {"Path": Path}
+    namespace: dict[str, Any] = {"Path": Path, "pipeline": pipeline}
     module = LOAD[backend].partition(".load" if backend in ("torch", "jax") else ".")[0]
     exec(f"import {module}\nrows = {LOAD[backend]}", namespace)
     np.testing.assert_array_equal(namespace["rows"][:2], [[1, 2], [0.5, 0.25]])

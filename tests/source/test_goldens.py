@@ -108,10 +108,10 @@ def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     text = golden(name, file_of(backend)).read_text(encoding="utf-8")
     ending = BACKENDS[backend].ending
     module = execute(text, name, ending)
-    entry = pipeline.generate(program, BACKENDS[backend]).entry
-    model = BACKENDS[backend].runtime.instantiate(module, entry, "float32", drawn=False)
+    source = pipeline.generate(program, BACKENDS[backend]).source
+    model = BACKENDS[backend].runtime.instantiate(module, source, "float32", drawn=False)
     assert BACKENDS[backend].runtime.counts(model) == counts(program.network)
-    assert ending != ".py" or inspect.getdoc(getattr(module, entry))
+    assert ending != ".py" or inspect.getdoc(getattr(module, source.entry))
 
 
 def test_there_is_no_golden_without_a_test() -> None:

@@ -36,8 +36,8 @@ def test_build_proves_what_it_writes(run: Run, chunked: str, backend: str) -> No
     assert (ran.code, ran.err) == (0, "")
     assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     folder = Path() if chosen.suffix else Path(output)
-    entry = pipeline.generate(pipeline.read(chunked), chosen, "step").entry
-    model = chosen.runtime.reload(folder, "net", entry)
+    source = pipeline.generate(pipeline.read(chunked), chosen, "step").source
+    model = chosen.runtime.reload(folder, "net", source)
     made = stepped(backend, TEXT)
     arrays = rnnspec.read_weights(model, chunked)
     rnnspec.write_weights(made.model, arrays)

@@ -15,8 +15,8 @@ class ToyRuntime(Runtime):
     def version(self) -> str:
         return f"Toy on NumPy {np.__version__}"
 
-    def instantiate(self, module: Any, entry: str, dtype: str, *, drawn: bool) -> Any:  # noqa: ARG002
-        model = getattr(module, entry)()
+    def instantiate(self, module: Any, source: Any, dtype: str, *, drawn: bool) -> Any:  # noqa: ARG002
+        model = getattr(module, source.entry)()
         for arrays in vars(model).values():
             arrays.update({path: array.astype(dtype) for path, array in arrays.items()})
         return model

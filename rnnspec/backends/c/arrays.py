@@ -7,7 +7,6 @@ is filled up with zeros. Whoever fills in the numbers reads the layout from the 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -66,6 +65,11 @@ class Stored:
     def scale(self) -> str:
         """The symbol of the scales of an array that is rounded."""
         return f"{self.symbol}_scale"
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of elements by symbol: of the array, and of its scales if it has any."""
+        return {self.symbol: self.size} | ({self.scale: self.scales} if self.rounded else {})
 
     @property
     def scales(self) -> int:
@@ -232,34 +236,3 @@ def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
 def resets_first(layer: Recurrent) -> bool:
     """Return whether the reset gate is applied before the recurrent product."""
     return isinstance(layer.cell, GRU) and not layer.cell.reset_after
-
-
-_DECLARED = re.compile(
-    r"/\* (?P<layer>\w+)\.(?P<path>[\w.]+) \((?P<shape>[\d, ]+)\)(?P<frozen>, not trainable)?"
-    r"(?:, as (?P<parts>[^*,]+))?(?P<scaled>, times the scale of its [a-z ]+)? \*/\n"
-    r"static const \w+ (?P<symbol>\w+)\[\d+\] =\s*\{",
-    re.ASCII,
-)
-
-
-def declared_arrays(text: str) -> dict[str, Stored]:
-    """Return the arrays that a text declares, by the names of their symbols."""
-    found = (_declared(match) for match in _DECLARED.finditer(text))
-    return {stored.symbol: stored for stored in found}
-
-
-def _declared(match: re.Match[str]) -> Stored:
-    parts = match["parts"].split(" then ") if match["parts"] else []
-    return Stored(
-        match["symbol"],
-        match["layer"],
-        match["path"],
-        _numbers(match["shape"]),
-        not match["frozen"],
-        tuple(map(_numbers, parts)),
-        bool(match["scaled"]),
-    )
-
-
-def _numbers(text: str) -> Dims:
-    return tuple(map(int, re.findall(r"\d+", text)))

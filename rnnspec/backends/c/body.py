@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.c.layers import Call, Place, each, loop, steps_before, window_count
 from rnnspec.backends.c.names import number, pointers
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from rnnspec.backends.c.layers import Function
+    from rnnspec.backends.c.layers import Layers
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The input of a layer, where a comment stands in the function.
+
+    ``sizes`` are expressions in C.
+    """
+
+    layer: str
+    comment: str
+    pointer: str
+    sizes: tuple[str, ...]
 
 
 class Body:
@@ -23,13 +38,10 @@ class Body:
         self,
         network: nodes.Network,
         names: Mapping[str, str],
-        functions: Mapping[str, Sequence[Function]],
-        most: int,
-        *,
-        stepped: bool,
+        layers: Layers,
     ) -> None:
-        self.network, self.names, self.functions = network, names, functions
-        self.stepped = stepped
+        self.network, self.names, self.shared = network, names, layers
+        self.stepped, self.most = layers.stepped, layers.most
         self.layers = {layer.name: layer for layer in network.layers}
         self.sources = nodes.sources(network)
         self.outputs = pointers(network)
@@ -41,8 +53,7 @@ class Body:
         self.masks: dict[int, str] = {}
         self.mask_windows: dict[int, nodes.Window] = {}
         self.mask_numbers = self._mask_numbers()
-        self.mask_places: dict[str, int] = {}
-        self.most = most
+        self.seen: list[Seen] = []
         self.floats = 0
         self.places = self._places()
 
@@ -103,43 +114,37 @@ class Body:
             self.floats = max(self.floats, at + size)
         return places
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of the function."""
-        work = max(
-            (function.work for each in self.functions.values() for function in each), default=0
-        )
+    def lines(self) -> list[str]:
+        """Return the lines of the function, after which ``floats`` has all of its memory."""
         self.work = self.floats
-        self.floats += work
-        calls = _without_unused(list(self._calls()))
-        # gcc splits a function behind early returns, unless what it declares is used above them:
-        # faster in step form, slower for whole sequences, as it then has all layers in line.
-        if self.stepped:
-            yield from self._checks()
-            yield ""
-        yield from self._memory(work)
+        calls = list(self._calls())
+        self.floats += self.shared.work
+        masks = [self._memory_of_mask(mask) for mask in self.masks.values()]
+        start = [*self._checks(), "", *self._memory(), *masks]
         if not self.stepped:
-            yield ""
-            yield from self._checks()
-        yield from calls
-        for pointer, layer in self.outputs.items():
-            first = self.results[layer.name]
-            if pointer != first:
-                rows = f"{self.steps[layer.name]} * " if len(layer.output) > 1 else ""
-                size = f"{rows}{nodes.width(layer.output)} * sizeof(float)"
-                yield f"memcpy({pointer}, {first}, {size});"
+            # gcc splits a function behind early returns, unless what it declares is used above
+            # them: faster in step form, slower for whole sequences, as it then has all layers in
+            # line.
+            start = [*self._memory(), *masks, "", *self._checks()]
+        statement = self.shared.statement
+        statements = [statement(call) if isinstance(call, Call) else call for call in calls]
+        return [*start, *_without_unused(statements)]
 
-    def _memory(self, work: int) -> Iterator[str]:
+    def _memory(self) -> Iterator[str]:
         """Yield the declarations of what the layers compute with."""
         if self.stepped and self.floats:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
             at = f" + {place}" if place else ""
             yield f"float *const {self.names[name]}_out = workspace{at};"
-        if work:
+        if self.shared.work:
             at = f" + {self.work}" if self.work else ""
             yield f"float *const work = workspace{at};"
-        for mask, place in self.mask_places.items():
-            yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
+
+    def _memory_of_mask(self, mask: str) -> str:
+        place = self.floats
+        self.floats += -(-self.most // 4)
+        return f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
 
     def _checks(self) -> Iterator[str]:
         upper = self.network.name.upper()
@@ -147,24 +152,25 @@ class Body:
             yield f"if (steps < {upper}_MIN_STEPS || steps > {upper}_MAX_STEPS) {{"
             yield f"    return {upper}_BAD_LENGTH;"
             yield "}"
-        if not isinstance(self.network.input, nodes.TokenInput):
-            return
-        if self.stepped:
-            yield f"if (x[0] < 0 || x[0] >= {upper}_VOCABULARY) {{"
-            yield f"    return {upper}_BAD_TOKEN;"
-            yield "}"
-            return
-        yield "for (size_t t = 0; t < steps; ++t) {"
-        yield f"    if (x[t] < 0 || x[t] >= {upper}_VOCABULARY) {{"
-        yield f"        return {upper}_BAD_TOKEN;"
-        yield "    }"
-        yield "}"
+        if isinstance(self.network.input, nodes.TokenInput):
+            check = f"if (x[t] < 0 || x[t] >= {upper}_VOCABULARY) {{"
+            lines = [check, f"    return {upper}_BAD_TOKEN;", "}"]
+            if self.stepped:
+                lines[0] = check.replace("[t]", "[0]")
+            yield from each("1" if self.stepped else "steps", lines)
 
-    def _calls(self) -> Iterator[str]:
+    def _calls(self) -> Iterator[str | Call]:
+        """Yield the statements of all layers, each with what it takes and gives above it."""
         if self.stepped and any(getattr(layer, "masked", False) for layer in self.network.layers):
             yield from self._real()
         for layer in self.network.layers:
-            yield from self._call(layer)
+            yield from self._layer(layer)
+        for pointer, layer in self.outputs.items():
+            first = self.results[layer.name]
+            if pointer != first:
+                rows = f"{self.steps[layer.name]} * " if len(layer.output) > 1 else ""
+                size = f"{rows}{nodes.width(layer.output)} * sizeof(float)"
+                yield f"memcpy({pointer}, {first}, {size});"
 
     def _real(self) -> Iterator[str]:
         match self.network.input:
@@ -173,73 +179,64 @@ class Body:
             case nodes.NumericInput(features=features, mask_value=float() as value):
                 yield "int real = 0;"
                 yield ""
-                yield f"for (size_t i = 0; i < {features}; ++i) {{"
-                yield f"    real = real || x[i] != {number(value)};"
-                yield "}"
+                lines = [f"real = real || x[i] != {number(value)};"]
+                yield from loop("i", str(features), lines)
             case _:
                 return
 
-    def _call(self, layer: nodes.Layer) -> Iterator[str]:
-        (first, *others) = self.sources[layer.name]
-        source, steps = self._pointer(first), self.steps.get(first, "1")
-        self.steps[layer.name] = self._steps_after(layer, steps)
-        before = self.expressions.get(first, f"(({steps}))")
-        if self.steps[layer.name].endswith("_steps"):
-            self.expressions[layer.name] = before
-        if self.steps[layer.name] == f"{self.names[layer.name]}_steps":
-            windows = self.functions[layer.name][0].layer["windows"]
-            self.expressions[layer.name] = f"({windows.replace('steps', before)})"
-            yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
-        taken = "(steps)" if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
-        if isinstance(layer, nodes.Flatten):
-            taken = _dims(layer.input, str(layer.input[0]))
-        shapes = f"{taken} -> {_dims(layer.output, self.steps[layer.name])}"
-        if self.stepped:
-            shapes = shapes.replace("(steps, ", "(")
-        if self._is_state(layer) and layer.name not in self.results:
-            self.pointers[layer.name] = f"state->{layer.name}_h"
+    def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
+        first, *others = self.sources[layer.name]
+        steps, name = self.steps.get(first, "1"), self.names[layer.name]
+        self.steps[layer.name] = after = self._steps_after(layer, steps)
+        window: nodes.Window | None = getattr(layer, "window", None)
+        before = ""
+        expression = self.expressions.get(first, "((steps))")
+        if window and after == f"{name}_steps":
+            expression = f"({window_count(window, expression)})"
+            yield f"const size_t {after} = {window_count(window, steps)};"
+        if after.endswith("_steps"):
+            self.expressions[layer.name] = expression
+        if window and window.padding == "same" and window.reach and not self.stepped:
+            before = steps_before(window, steps, after)
+            if not before.isdigit():
+                yield f"const size_t {name}_before = {before};"
+                before = f"{name}_before"
         mask = ""
-        if self._takes_mask(layer):
-            if self._mask_number(first) not in self.masks:
-                yield from self._mask(first)
+        if not self.stepped and _skips_padding(layer):
+            yield from self._mask(first)
             mask = self.masks[self._mask_number(first)]
-        yield ""
-        yield f"/* {layer.name}: {shapes} */"
-        if isinstance(layer, nodes.Flatten):
-            yield self._flattened(layer, source)
         if isinstance(layer, nodes.Residual):
             others = [self.sources[layer.start][0]]
-        inputs = [source, *map(self._pointer, others)]
-        for function in self.functions[layer.name]:
-            signature = function.signature
-            arguments = [
-                *(["state"] if "STATE" in signature else []),
-                *(["real"] if "int real" in signature else []),
-                *inputs,
-                *(["1" if self.stepped else steps] if "size_t steps" in signature else []),
-                *([mask] if mask else []),
-                *([] if self._is_state(layer) else [self._pointer(layer.name)]),
-                *(["work"] if function.work else []),
-            ]
-            yield f"{self.network.name}_{function.name}({', '.join(arguments)});"
-        if self._is_state(layer) and layer.name in self.results:
-            size = f"{self._size(layer.output)} * sizeof(float)"
-            yield f"memcpy({self.results[layer.name]}, state->{layer.name}_h, {size});"
+        inputs = tuple(map(self._pointer, (first, *others)))
+        yield from self._shapes(layer, inputs[0], steps, after)
+        output = self.results.get(layer.name, "")
+        if self._is_state(layer):
+            self.pointers.setdefault(layer.name, f"state->{layer.name}_h")
+        elif isinstance(layer, nodes.Flatten):
+            self.pointers.setdefault(layer.name, inputs[0])
+        else:
+            output = self._pointer(layer.name)
+        yield from self.shared.lines(layer, Place(inputs, steps, output, after, before, mask))
+        if self._is_state(layer) and output:
+            size = f"{nodes.width(layer.output)} * sizeof(float)"
+            yield f"memcpy({output}, state->{layer.name}_h, {size});"
+
+    def _shapes(self, layer: nodes.Layer, x: str, steps: str, after: str) -> Iterator[str]:
+        """Yield the comment above the statements of a layer."""
+        taken = ("steps",) if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
+        if isinstance(layer, nodes.Flatten):
+            taken = _dims(layer.input, str(layer.input[0]))
+        shapes = [taken, _dims(layer.output, after)]
+        if self.stepped:
+            shapes = [shape[1:] if shape[0] == "steps" and shape[1:] else shape for shape in shapes]
+        text = " -> ".join(f"({', '.join(shape)})" for shape in shapes)
+        comment = f"/* {layer.name}: {text} */"
+        self.seen.append(Seen(layer.name, comment, x, taken))
+        yield comment
 
     def _is_state(self, layer: nodes.Layer) -> bool:
         """Return whether the output of a layer is in the structure of states."""
         return self.stepped and isinstance(layer, nodes.Recurrent)
-
-    def _flattened(self, layer: nodes.Flatten, source: str) -> str:
-        """Return the line after which the output of a layer is another name for its input."""
-        if layer.name in self.results:
-            size = f"{self._size(layer.output)} * sizeof(float)"
-            return f"memcpy({self.results[layer.name]}, {source}, {size});"
-        self.pointers[layer.name] = f"{self.names[layer.name]}_out"
-        return f"const float *const {self.pointers[layer.name]} = {source};"
-
-    def _takes_mask(self, layer: nodes.Layer) -> bool:
-        return any("mask" in each.signature for each in self.functions[layer.name])
 
     def _pointer(self, name: str) -> str:
         return self.pointers.get(name) or f"{self.names[name]}_out"
@@ -247,11 +244,8 @@ class Body:
     def _steps_after(self, layer: nodes.Layer, steps: str) -> str:
         match layer:
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                return (
-                    steps
-                    if window.keeps_steps or self.stepped
-                    else f"{self.names[layer.name]}_steps"
-                )
+                keeps = window.keeps_steps or self.stepped
+                return steps if keeps else f"{self.names[layer.name]}_steps"
             case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
                 return str(count)
             case _:
@@ -261,40 +255,29 @@ class Body:
         return self.mask_numbers.get(name, 0)
 
     def _mask(self, name: str) -> Iterator[str]:
-        """Yield the lines that make the mask of the output of a layer."""
+        """Yield the lines that make the mask of the output of a layer, unless it is made."""
         key, steps = self._mask_number(name), self.steps[name]
-        made = "mask"
-        size = -(-self.most // 4)
+        if key in self.masks:
+            return
         if key:
             before = self._before(name)
-            if self._mask_number(before) not in self.masks:
-                yield from self._mask(before)
-            made = f"mask_{len(self.masks)}"
-            window, old = self.mask_windows[key], self.masks[self._mask_number(before)]
+            yield from self._mask(before)
+            mask, old = f"mask_{len(self.masks)}", self.masks[self._mask_number(before)]
+            window = self.mask_windows[key]
             at = f"t * {window.stride}" if window.stride > 1 else "t"
             at = f"{window.anchor} + {at}" if window.anchor else at
-            yield ""
-            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
-            yield f"    {made}[t] = {old}[{at}];"
-            yield "}"
+            lines = [f"{mask}[t] = {old}[{at}];"]
         else:
-            yield ""
+            mask = "mask"
             yield "/* Steps that are not padding. */"
-            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
             match self.network.input:
-                case nodes.TokenInput():
-                    yield f"    {made}[t] = x[t] != 0;"
                 case nodes.NumericInput(features=features, mask_value=float() as value):
-                    yield f"    {made}[t] = 0;"
-                    yield f"    for (size_t i = 0; i < {features}; ++i) {{"
-                    yield f"        {made}[t] |= x[t * {features} + i] != {number(value)};"
-                    yield "    }"
+                    differs = f"{mask}[t] |= x[t * {features} + i] != {number(value)};"
+                    lines = [f"{mask}[t] = 0;", *loop("i", str(features), [differs])]
                 case _:
-                    pass
-            yield "}"
-        self.masks[key] = made
-        self.mask_places[made] = self.floats
-        self.floats += size
+                    lines = [f"{mask}[t] = x[t] != 0;"]
+        yield from loop("t", steps, lines)
+        self.masks[key] = mask
 
     def _before(self, name: str) -> str:
         """Return the output whose mask has one window less than that of a layer."""
@@ -312,9 +295,18 @@ def _without_unused(lines: list[str]) -> list[str]:
     return [line for line in lines if not (match := declared.match(line)) or names[match[1]] > 1]
 
 
-def _dims(shape: nodes.Shape, steps: str) -> str:
+def _dims(shape: nodes.Shape, steps: str) -> tuple[str, ...]:
     """Return a shape as it is when the function runs."""
-    sizes = [str(size) for size in shape]
-    if len(shape) > 1:
-        sizes[0] = steps
-    return f"({', '.join(sizes)})"
+    sizes = tuple(map(str, shape))
+    return (steps, *sizes[1:]) if len(shape) > 1 else sizes
+
+
+def _skips_padding(layer: nodes.Layer) -> bool:
+    """Return whether a layer looks at the mask; a normalization needs it in training only."""
+    match layer:
+        case nodes.Recurrent() | nodes.Conv() | nodes.WindowPooling() | nodes.Attention():
+            return layer.masked
+        case nodes.Pooling(statistic=statistic):
+            return layer.masked and statistic != "last_step"
+        case _:
+            return False

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.body import Body
-from rnnspec.backends.c.layers import Function, Layers
-from rnnspec.backends.c.linebreaks import break_lines
+from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
@@ -22,9 +20,11 @@ from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from rnnspec.backends.c.arrays import Stored
+    from rnnspec.backends.c.body import Seen
+    from rnnspec.backends.c.layers import Function
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
@@ -36,6 +36,9 @@ _TEST_STEPS = 8
 """The steps of the self-test, unless the network takes fewer or more."""
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
+_COLUMNS = 100
+_LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
+_BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 
 
 _FIELDS: dict[Form, Fields] = {
@@ -65,11 +68,20 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An array of the self-test: the input of a number of steps first, then the outputs."""
+    """An array of the self-test: the input first, then what each pointer gets."""
 
-    name: str
+    pointer: str
+    symbol: str
+    number: str
     size: int
-    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An output of a whole sequence: its pointer, and its sizes as expressions in C."""
+
+    pointer: str
+    sizes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,32 +95,46 @@ class CSource:
     constants: tuple[Constant, ...]
     target: str
     rounded: bool
+    test_steps: int
     tests: tuple[Recorded, ...]
     states: tuple[Field, ...]
     number: str
     step_input: str
     step_output: str
     chunk_input: str
-    output: tuple[str, ...]
+    outputs: tuple[Result, ...]
     output_steps: str
-    outputs: str
-    pointers: str
     stride: str
     output_stride: str
     functions: tuple[Function, ...]
     arrays: tuple[Stored, ...]
     body: tuple[str, ...]
+    seen: tuple[Seen, ...]
     kernels: tuple[str, ...]
     before_loading: tuple[str, ...] = ()
 
     @property
-    def mathematics(self) -> bool:
-        """True if the source needs the library of mathematical functions."""
-        return "sqrtf" in self.kernels
+    def stepped(self) -> bool:
+        """True if the source is in step form."""
+        return bool(self.states)
+
+    @property
+    def merges(self) -> bool:
+        """True if a backward direction is merged into the output of the forward one."""
+        return any("merge" in function.parameters for function in self.functions)
+
+    @property
+    def width(self) -> int:
+        """The width of the longest definition of a constant, without its comment."""
+        return max(
+            len(f"#define {self.entry}_{constant.name} {constant.value}")
+            for constant in self.constants
+        )
 
     def lay_out(self, text: str) -> str:
-        """Return the text of the source with lines that are not too long."""
-        return break_lines(text)
+        """Return the text of the source: long lines go on after a comma or a word of a comment."""
+        text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
+        return _LONG.sub(lambda match: "\n".join(_broken(match[0])), text)
 
 
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
@@ -120,12 +146,11 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
     by_path = {(stored.layer, stored.path): stored for stored in arrays}
-    layers = Layers(network, names, by_path, stepped, most)
-    functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
-    body = Body(network, names, functions, most, stepped=stepped)
+    layers = Layers(network, by_path, stepped, most)
+    body = Body(network, names, layers)
     lines = tuple(body.lines())
-    every = tuple(chain.from_iterable(functions.values()))
     fields = tuple(_fields(network, target)) if stepped else ()
+    test_steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
     tokens = isinstance(network.input, nodes.TokenInput)
     width = nodes.width(network.layers[-1].output)
     sequence = len(network.layers[-1].output) > 1
@@ -136,34 +161,47 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         constants=tuple(_constants(network, most, body.floats, stepped=stepped)),
         target=target,
         rounded=rounded,
-        tests=tuple(_tests(network, body, most, stepped=stepped)),
+        test_steps=test_steps,
+        tests=tuple(_tests(network, body, test_steps)),
         states=fields,
-        number="int32_t" if tokens else "float",
+        number=_number(network),
         step_input="a token" if tokens else _numbers(_features(network)),
         step_output=_numbers(width),
         chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
-        output=tuple(_output_lines(network, body)),
+        outputs=tuple(_results(network, body)),
         output_steps=_output_steps(network, body),
-        pointers=", ".join(body.outputs),
-        outputs=", ".join(f"float *{pointer}" for pointer in body.outputs),
         stride=_times(_features(network)),
         output_stride=f" + t{_times(width)}" if sequence else "",
-        functions=tuple(_signed(function, network.name) for function in every),
+        functions=layers.finished(),
         arrays=arrays,
         body=lines,
-        kernels=tuple(sorted(_kernels(every))),
+        seen=tuple(body.seen),
+        kernels=tuple(sorted(layers.kernels)),
     )
 
 
-def _kernels(functions: Sequence[Function]) -> set[str]:
-    """Return the names of the shared functions that those of layers call."""
-    products = {product for function in functions for product in function.products}
-    names = {name for function in functions for name in function.kernels}
-    return names | {f"{how}_{gates}x{block}" for how, gates, block in products}
+def _broken(line: str) -> list[str]:
+    """Return the lines of one that is too long."""
+    code = line.lstrip(" ")
+    margin = " " * (len(line) - len(code))
+    if code.startswith("/*"):
+        pieces, indent = code.replace(" */", "\0*/").split(" "), margin + "   "
+    else:
+        place = r"(?<=,) " if "," in code else r" (?=\+ )"
+        pieces, indent = re.split(place, code), margin + " " * 8
+    lines = [margin + pieces[0]]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + 1 + len(piece) <= _COLUMNS:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(indent + piece)
+    lines[-1] = lines[-1].replace("\0", " ")
+    return lines
 
 
-def _signed(function: Function, entry: str) -> Function:
-    return replace(function, signature=function.signature.replace("STATE", f"{entry}_state *state"))
+def _number(network: nodes.Network) -> str:
+    """Return the type of an input."""
+    return "int32_t" if isinstance(network.input, nodes.TokenInput) else "float"
 
 
 def _features(network: nodes.Network) -> int:
@@ -214,14 +252,15 @@ def _constants(
         yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
 
 
-def _tests(network: nodes.Network, body: Body, most: int, *, stepped: bool) -> Iterator[Recorded]:
+def _tests(network: nodes.Network, body: Body, steps: int) -> Iterator[Recorded]:
     """Yield the arrays of the self-test."""
-    steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
-    yield Recorded("x", steps * _features(network), steps)
+    start = f"{network.name}_test_"
+    yield Recorded("x", f"{start}x", _number(network), steps * _features(network))
     steps_of = _steps_of(network, steps)
     for pointer, layer in body.outputs.items():
         rows = steps_of[layer.name] if len(layer.output) > 1 else 1
-        yield Recorded(pointer, rows * nodes.width(layer.output), steps if stepped else rows)
+        size = rows * nodes.width(layer.output)
+        yield Recorded(pointer, f"{start}{pointer}", "float", size)
 
 
 def _steps_of(network: nodes.Network, steps: int) -> dict[str, int]:
@@ -244,15 +283,14 @@ def _fewest_steps(network: nodes.Network) -> int:
     return network.input.steps if exact and network.input.steps else nodes.least_steps(network)
 
 
-def _output_lines(network: nodes.Network, body: Body) -> Iterator[str]:
-    for name, layer in network.results.items():
-        pointer, width = f"y_{name}" if name else "y", nodes.width(layer.output)
-        sizes = [str(width)]
+def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
+    for pointer, layer in body.outputs.items():
+        sizes = [str(nodes.width(layer.output))]
         if len(layer.output) > 1:
             steps = body.steps[layer.name]
             known = steps.isdigit() or steps == "steps"
             sizes.insert(0, steps if known else f"{network.name.upper()}_OUTPUT_STEPS(steps)")
-        yield f"{pointer} is {' x '.join(sizes)} number{'' if sizes == ['1'] else 's'}."
+        yield Result(pointer, tuple(sizes))
 
 
 def _output_steps(network: nodes.Network, body: Body) -> str:
@@ -302,16 +340,14 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     names = layer_names(network)
     arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
-    layers = Layers(network, names, arrays, stepped=True, most=1)
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
         for layer in network.layers
     )
     if refused:
         return
-    functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
-    body = Body(network, names, functions, 1, stepped=True)
-    list(body.lines())
+    body = Body(network, names, Layers(network, arrays, stepped=True, most=1))
+    body.lines()
     if 4 * body.floats > _MOST_STACK:
         largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))
         reason = (

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.c.arrays import declared_arrays
 from rnnspec.errors import brief, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rnnspec.backends.c.arrays import Stored
+    from rnnspec.backends.c.emit import CSource
     from rnnspec.slots import Array
 
     Arrays = Mapping[tuple[str, str], Array]
+    Recordings = Mapping[str, Array]
 
 _EMPTY = " * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.\n"
 _ZEROS = re.compile(
@@ -25,18 +26,20 @@ _ZEROS = re.compile(
     re.MULTILINE | re.ASCII,
 )
 _DECLARED = re.compile(r"\nstatic const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
+_SIZED = re.compile(r"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE | re.ASCII)
 _LONGEST_NUMBER = 32
+_TYPES: dict[str, type[np.number[Any]]] = {"float": np.float32, "int32_t": np.int32}
 _SPEC, _END = "/* The spec:\n", "\n */\n\n"
 _ON_A_LINE = 8
 
 
-def fill(text: str, arrays: Arrays, recorded: Mapping[str, Array], spec: str) -> str:
-    """Return a text with numbers in its arrays, and with the spec unless it is empty.
+def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec: str) -> str:
+    """Return the text of a source with numbers in its arrays, and the spec unless it is empty.
 
-    ``recorded`` are the arrays of the self-test by their names in the text.
+    ``recorded`` are the arrays of the self-test by their symbols.
     """
     packed: dict[str, Array] = {}
-    for stored in declared_arrays(text).values():
+    for stored in source.arrays:
         packed |= stored.stored(arrays[stored.layer, stored.path])
     numbers = {**packed, **recorded}
     digest = hashlib.sha256(b"".join(array.tobytes() for array in packed.values())).hexdigest()
@@ -70,33 +73,27 @@ def arrays_in(filled: str, layout: Iterable[Stored]) -> dict[tuple[str, str], Ar
         ValueError: an array is missing, or has something else.
     """
     layout = tuple(layout)
-    sizes = {
-        symbol: size
-        for stored in layout
-        for symbol, size in ((stored.symbol, stored.size), (stored.scale, stored.scales))
-        if size
-    }
+    sizes = {symbol: size for stored in layout for symbol, size in stored.sizes.items()}
     numbers = {
         symbol: _cast(array, np.float32) for symbol, array in _numbers_in(filled, sizes).items()
     }
     return {(stored.layer, stored.path): stored.restored(numbers) for stored in layout}
 
 
-def recorded_in(filled: str, text: str) -> dict[str, Array]:
-    """Return the arrays of the self-test in ``text``, with their numbers in a text that has them.
+def recorded_in(filled: str, source: CSource) -> dict[str, Array]:
+    """Return the arrays of the self-test of a source in a text with numbers.
 
     Raises:
         ValueError: an array is missing, or has something else.
     """
-    arrays = declared_arrays(text).values()
-    known = {symbol for stored in arrays for symbol in (stored.symbol, stored.scale)}
-    sizes, types = dict[str, int](), dict[str, type[np.number[Any]]]()
-    for match in _ZEROS.finditer(text):
-        if (symbol := match["symbol"]) not in known:
-            sizes[symbol] = int(match["size"])
-            types[symbol] = np.int32 if " int32_t " in match[0] else np.float32
-    numbers = _numbers_in(filled, sizes)
-    return {symbol: _cast(numbers[symbol], type_) for symbol, type_ in types.items()}
+    numbers = _numbers_in(filled, {each.symbol: each.size for each in source.tests})
+    return {each.symbol: _cast(numbers[each.symbol], _TYPES[each.number]) for each in source.tests}
+
+
+def array_bytes(filled: str) -> int:
+    """Return the bytes of the arrays in a text, without those of the self-test."""
+    declared = _SIZED.findall(filled.partition("\n/* The self-test: ")[0])
+    return sum(int(size) * (1 if number == "int8_t" else 4) for number, size in declared)
 
 
 def _numbers_in(filled: str, sizes: Mapping[str, int]) -> dict[str, Array]:

@@ -1,11 +1,15 @@
-"""The functions of a network's layers: what the templates lay out of each."""
+"""The calls that compute a layer, and the functions that they call.
+
+A function is shared by all layers of the same kind, which pass their arrays and sizes. The text
+of each is in the templates.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, assert_never
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.c.arrays import resets_first
 from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates
@@ -16,398 +20,456 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.c.arrays import Stored
 
-CHUNK = 16
-"""The number of steps for which the products with the inputs are made at once."""
+_CHUNK = 16
+"""The number of steps for which a recurrent layer multiplies its inputs at once."""
+
+_TYPES = {
+    **dict.fromkeys(("table", "kernel", "recurrent"), "const {weight} *"),
+    **dict.fromkeys(("table_scale", "kernel_scale", "recurrent_scale"), "const float *"),
+    **dict.fromkeys(("bias", "recurrent_bias"), "const float *"),
+    **dict.fromkeys(("gamma", "beta", "mean", "variance", "query"), "const float *"),
+    "epsilon": "float ",
+    "tokens": "const int32_t *",
+    "x": "const float *",
+    "mask": "const unsigned char *",
+    "real": "int ",
+    **dict.fromkeys(("steps", "windows", "before", "size", "stride", "dilation"), "size_t "),
+    **dict.fromkeys(("features", "inputs", "units", "hidden", "backward"), "size_t "),
+    **dict.fromkeys(("h", "c", "inputs_before", "kept", "steps_before", "y"), "float *"),
+    "width": "size_t ",
+    "merge": "char ",
+    "work": "float *",
+}
+"""The parameters of functions in their order, each with its type."""
+
+_DEFAULTS = {
+    "mask": "NULL",
+    **dict.fromkeys(("before", "backward"), "0"),
+    "real": "1",
+    "merge": "'='",
+}
+"""What a call passes for a parameter that only other calls need."""
+
+_MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_LINEAR = Activation("linear")
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
-    """A function: the macro that lays it out, and what it is given.
-
-    ``work`` is the number of floats that it computes with. ``kernels`` are the shared functions
-    that it calls, of which ``products`` have a number of gates and a block.
-    """
+    """A function: the macro that lays it out, and what its text depends on."""
 
     name: str
     kind: str
-    comment: str
-    layer: dict[str, Any]
-    signature: str
-    work: int = 0
-    kernels: frozenset[str] = frozenset()
-    products: frozenset[tuple[str, int, str]] = frozenset()
+    product: str = ""
+    block: int = 1
+    activation: Activation = _LINEAR
+    gate: Activation = _LINEAR
+    biases: tuple[str, ...] = ()
+    one: str = ""
+    """What a product of one row is told of that, nothing in step form."""
+    parameters: tuple[str, ...] = ()
+
+    @property
+    def signature(self) -> str:
+        """The declarations of the parameters."""
+        weight = "int8_t" if self.is_rounded else "float"
+        return ", ".join(_TYPES[name].format(weight=weight) + name for name in self.parameters)
+
+    @property
+    def is_rounded(self) -> bool:
+        """True if the weights are int8."""
+        return any(name.endswith("_scale") for name in self.parameters)
+
+    def weights(self, name: str) -> str:
+        """Return the arguments of a product that are a parameter's weights."""
+        return f"{name}, {name}_scale" if self.is_rounded else name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a function, with its arguments by the names of the parameters."""
+
+    function: str
+    arguments: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a layer finds its input and puts its output, as expressions in C."""
+
+    inputs: tuple[str, ...]
+    steps: str
+    output: str
+    windows: str
+    before: str = ""
+    mask: str = ""
 
 
 @dataclass(slots=True)
 class Layers:
-    """Makes the functions of layers, given where their arrays are."""
+    """Makes the calls of layers, and collects what they need.
+
+    ``work`` is the number of floats that the layers compute with, ``functions`` are those that they
+    share, and ``kernels`` the names of the mathematical functions.
+    """
 
     network: nodes.Network
-    names: Mapping[str, str]
-    """The names of the layers in C."""
-    arrays: dict[tuple[str, str], Stored]
+    arrays: Mapping[tuple[str, str], Stored]
     stepped: bool
     most: int
     """The largest number of steps of an input."""
-    rows: str = field(init=False)
+    work: int = 0
+    functions: dict[str, Function] = field(default_factory=dict)
+    needed: dict[str, set[str]] = field(default_factory=dict)
+    kernels: set[str] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.rows = "1" if self.stepped else "steps"
-
-    def functions(self, layer: nodes.Layer) -> Iterator[Function]:
-        """Yield the functions of a layer: one, or one for each direction."""
-        match layer:
-            case nodes.Recurrent():
-                for prefix in directions(layer):
-                    yield self._recurrent(layer, prefix)
-            case nodes.Flatten():
-                # The same numbers in the same order.
-                return
-            case _:
-                yield self._function(layer)
-
-    def _function(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> Function:
-        sequence = len(layer.input) > 1
-        rows = "1" if self.stepped or not sequence else "steps"
-        masked = bool(getattr(layer, "masked", False)) and not isinstance(layer, nodes.Embedding)
+    def lines(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
+        self, layer: nodes.Layer, place: Place
+    ) -> Iterator[str | Call]:
+        """Yield the statements that compute a layer."""
+        x, y = place.inputs[0], place.output
+        tokens = isinstance(layer, nodes.Embedding)
+        rows = "1" if self.stepped or (len(layer.input) == 1 and not tokens) else place.steps
+        units = 1 if tokens else nodes.width(layer.input)
         match layer:
             case nodes.Embedding(dim=dim):
-                table = self.arrays[layer.name, "embeddings"]
-                values = {"units": dim, "table": table.symbol}
-                values["scale"] = table.scale if table.rounded else ""
-                return self._made(layer, "embedding", values, "const int32_t *x, size_t steps")
+                weights = self._weights(layer, "embeddings", "table")
+                values = {**weights, "tokens": x, "steps": rows, "units": str(dim), "y": y}
+                name = "embedding_int8" if "table_scale" in weights else "embedding"
+                yield self._call(Function(name, "embedding"), values)
+            case nodes.Recurrent():
+                for prefix in directions(layer):
+                    yield self._recurrent(layer, prefix, place)
+            case nodes.Dense(tied=tied) if tied:
+                yield from self._tied(layer, place, rows)
             case nodes.Dense():
-                return self._dense(layer, rows)
+                yield from self._products(layer, place, rows, layer.features, layer.features)
+                yield from self._activation(layer.activation, y, rows, layer.units)
             case nodes.Conv():
-                return self._conv(layer, masked=masked)
-            case nodes.WindowPooling():
-                return self._window_pooling(layer, masked=masked)
-            case nodes.BatchNorm():
-                names = {"gamma": "gamma", "beta": "beta", "mean": "moving_mean"}
-                names["variance"] = "moving_variance"
-                return self._by_row(layer, "batch_norm", rows, names, epsilon=layer.epsilon)
-            case nodes.LayerNorm():
-                names = {"gamma": "gamma", "beta": "beta"}
-                return self._by_row(layer, "layer_norm", rows, names, epsilon=layer.epsilon)
-            case nodes.Normalize():
-                return self._by_row(layer, "normalize", rows, {}, kernels={"dot"})
+                yield from self._conv(layer, place)
+                windows = "1" if self.stepped else place.windows
+                yield from self._activation(layer.activation, y, windows, layer.filters)
+            case nodes.WindowPooling(window=window):
+                values = self._windows(window, place) | {"x": x, "units": str(units), "y": y}
+                del values["dilation"]
+                yield self._call(Function(f"{layer.statistic}_windows", "window_pooling"), values)
+            case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
+                yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Activate():
-                made = activation(layer.activation)
-                return self._by_row(
-                    layer, "activate", rows, {}, kernels=_kernels(made), activation=made
-                )
+                yield _copied(y, x, _times(rows, units))
+                yield from self._activation(layer.activation, y, rows, units)
             case nodes.Residual():
-                return self._by_row(layer, "residual", rows, {}, more="const float *start")
+                sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
+                yield from loop("i", _times(rows, units), [sum_])
             case nodes.Concat():
-                return self._concat(layer, rows)
-            case nodes.Repeat():
-                values = {"units": nodes.width(layer.input), "steps": layer.steps}
-                return self._made(layer, "repeat", values, "const float *x")
-            case nodes.LastSteps():
-                values = {"units": nodes.width(layer.input), "count": layer.count}
-                return self._made(layer, "last_steps", values, "const float *x, size_t steps")
+                yield from self._concat(layer, place, rows)
+            case nodes.Repeat(steps=steps):
+                lines = [_copied(_row(y, str(steps), units), x, str(units))]
+                yield from each(str(steps), lines)
+            case nodes.LastSteps(count=last):
+                start = f"{x} + ({place.steps} - {last}) * {units}"
+                yield _copied(y, start, str(last * units))
+            case nodes.Flatten():
+                # The same numbers in the same order, in place unless they are a result.
+                if y:
+                    yield _copied(y, x, str(nodes.width(layer.output)))
             case nodes.Pooling():
-                return self._pooling(layer, masked=masked)
+                yield from self._pooling(layer, place)
             case nodes.Attention():
-                return self._attention(layer, masked=masked)
-            case nodes.Dropout() | nodes.Flatten() | nodes.Recurrent():
-                raise AssertionError(f"{layer.name} has no function of its own")
+                yield self._attention(layer, place)
+            case nodes.Dropout():
+                raise AssertionError(f"{layer.name} is only in training")
             case _:
                 assert_never(layer)
 
-    def _made(  # noqa: PLR0913 - the parts of a function
-        self,
-        layer: nodes.Layer,
-        kind: str,
-        values: dict[str, Any],
-        inputs: str,
-        *,
-        direction: str = "",
-        work: int = 0,
-        kernels: frozenset[str] | set[str] = frozenset(),
-        products: frozenset[tuple[str, int, str]] | set[tuple[str, int, str]] = frozenset(),
-    ) -> Function:
-        # In step form, a recurrent layer has its output in the state.
-        output = "" if kind == "recurrent_step" else ", float *y"
-        signature = f"{inputs}{output}" + (", float *work" if work else "")
-        return Function(
-            name=self.names[layer.name] + direction,
-            kind=kind,
-            comment=f"{layer.name}{direction}: {self._shapes(layer)}.",
-            layer={"name": layer.name, **values},
-            signature=signature,
-            work=work,
-            kernels=frozenset(kernels),
-            products=frozenset(products),
+    def finished(self) -> tuple[Function, ...]:
+        """Return the functions, each with the parameters that any call needs."""
+        return tuple(
+            replace(function, parameters=self._parameters(name))
+            for name, function in self.functions.items()
         )
 
-    def _shapes(self, layer: nodes.Layer) -> str:
-        """Return the shapes of the input and the output: of a step, or of a whole sequence."""
-        shapes = [layer.input, layer.output]
-        if self.stepped:
-            shapes = [shape[1:] if len(shape) > 1 else shape for shape in shapes]
-        if isinstance(layer, nodes.Embedding):
-            shapes[0] = (1,) if self.stepped else (None,)
-        return " -> ".join(map(shape_text, shapes))
+    def statement(self, call: Call) -> str:
+        """Return a call as it is written once all calls are known."""
+        names = self._parameters(call.function)
+        arguments = (call.arguments.get(name) or _DEFAULTS[name] for name in names)
+        return f"{self.network.name}_{call.function}({', '.join(arguments)});"
 
-    def _symbol(self, layer: nodes.Layer, path: str) -> str:
+    def _parameters(self, function: str) -> tuple[str, ...]:
+        return tuple(name for name in _TYPES if name in self.needed[function])
+
+    def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
+        """Return a call of a function, which gets a number if its name is that of another one."""
+        biases = tuple(name for name in arguments if name.endswith("bias"))
+        function = replace(function, biases=biases, one=self._one)
+        names = chain([function.name], (f"{function.name}_{n}" for n in count(2)))
+        name = next(
+            name
+            for name in names
+            if self.functions.setdefault(name, named := replace(function, name=name)) == named
+        )
+        self.needed.setdefault(name, set()).update(arguments)
+        return Call(name, arguments)
+
+    @property
+    def _one(self) -> str:
+        return "" if self.stepped else "1, "
+
+    def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
+        """Collect what a function needs."""
+        self.kernels |= {each.function for each in activations if each.name != "linear"}
+        self.kernels |= set(products.split())
+        self.work = max(self.work, floats)
+
+    def _weights(self, layer: nodes.Layer, path: str, parameter: str) -> dict[str, str]:
+        """Return the arguments that are an array, none if the layer does not have it."""
         stored = self.arrays.get((layer.name, path))
-        return stored.symbol if stored else "NULL"
+        if stored is None:
+            return {}
+        scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
+        return {parameter: stored.symbol, **scale}
 
-    def _weights(self, layer: nodes.Layer, path: str) -> str:
-        """Return the arguments of a product that are its weights."""
-        stored = self.arrays[layer.name, path]
-        return f"{stored.symbol}, {stored.scale}" if stored.rounded else stored.symbol
-
-    def _block(self, layer: nodes.Layer, path: str) -> tuple[str, int]:
-        """Return the block of a kernel in the names of products, and its units in whole blocks."""
+    def _block(self, layer: nodes.Layer, path: str) -> tuple[str, int, int]:
+        """Return the block of a kernel: as products are named, its size, and units in blocks."""
         stored = self.arrays[layer.name, path]
         blocks, _, _, block = stored.parts[0]
-        return f"{block}{'_int8' if stored.rounded else ''}", blocks * block
+        return f"{block}{'_int8' if stored.rounded else ''}", block, blocks * block
 
-    def _kernel(self, layer: nodes.Layer, units: int, inputs: int) -> dict[str, Any]:
-        """Return the values of a product with one gate."""
-        block, padded = self._block(layer, "kernel")
-        return {
-            "units": units,
-            "inputs": inputs,
-            "block": block,
-            "padded": padded,
-            "kernel": self._weights(layer, "kernel"),
-            "bias": self._symbol(layer, "bias"),
-        }
+    def _activation(self, value: nodes.Activation, y: str, rows: str, units: int) -> Iterator[str]:
+        """Yield the statements of an activation in place, over each row if it is a softmax."""
+        made = activation(value)
+        if made.name == "linear":
+            return
+        self._needs(made)
+        start = f"{self.network.name}_{made.function}("
+        if made.over_features:
+            yield from each(rows, [f"{start}{_row(y, rows, units)}, {units});"])
+        else:
+            yield f"{start}{y}, {_times(rows, units)}{made.more});"
 
-    def _inputs(self, rows: str, *, masked: bool = False) -> str:
-        if self.stepped and masked:
-            return "int real, const float *x"
-        mask = ", const unsigned char *mask" if masked else ""
-        return f"const float *x{', size_t steps' if rows != '1' else ''}{mask}"
+    def _products(
+        self, layer: nodes.Dense | nodes.Conv, place: Place, rows: str, stride: int, inputs: int
+    ) -> Iterator[str]:
+        """Yield the product of rows, which begin every ``stride`` numbers, and the bias."""
+        product, _, padded = self._block(layer, "kernel")
+        units, name = nodes.width(layer.output), self.network.name
+        weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
+        bias = self._weights(layer, "bias", "bias").get("bias")
+        row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
+        z = to if units == padded else "work"
+        self._needs(products=f"product_1x{product}", floats=0 if z == to else padded)
+        sizes = f"{self._one}{inputs}, {padded}"
+        call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {sizes}, {z});"
+        lines = [call] if bias else [f"memset({z}, 0, {_bytes(str(padded))});", call]
+        if z != to:
+            lines.append(_copied(to, z, str(units)))
+        yield from each(rows, lines)
 
-    def _dense(self, layer: nodes.Dense, rows: str) -> Function:
-        made = activation(layer.activation)
-        values: dict[str, Any] = {"rows": rows, "activation": made, "tied": ""}
-        if layer.tied:
-            bias = self._symbol(layer, "bias")
-            values |= {"units": layer.units, "inputs": layer.features}
-            table = self.arrays[layer.tied, "embeddings"]
-            values |= {"tied": table.symbol, "scale": table.scale if table.rounded else ""}
-            values |= {"bias": "" if bias == "NULL" else bias}
-            kernels = {"dot_int8" if table.rounded else "dot"} | _kernels(made)
-            return self._made(layer, "dense", values, self._inputs(rows), kernels=kernels)
-        values |= self._kernel(layer, layer.units, layer.features)
-        work = 0 if values["units"] == values["padded"] else values["padded"]
-        return self._made(
-            layer,
-            "dense",
-            values,
-            self._inputs(rows),
-            work=work,
-            kernels=_kernels(made),
-            products={("project", 1, values["block"])},
-        )
+    def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
+        table = self.arrays[layer.tied or "", "embeddings"]
+        values = {"table": table.symbol} | self._weights(layer, "bias", "bias")
+        values |= {"x": place.inputs[0], "steps": rows, "inputs": str(layer.features)}
+        values |= {"units": str(layer.units), "y": place.output}
+        suffix = "_int8" if table.rounded else ""
+        values |= {"table_scale": table.scale} if table.rounded else {}
+        self._needs(products=f"dot{suffix}")
+        yield self._call(Function(f"tied{suffix}", "tied"), values)
+        yield from self._activation(layer.activation, place.output, rows, layer.units)
 
-    def _by_row(  # noqa: PLR0913 - what a layer of rows may have
-        self,
-        layer: nodes.Layer,
-        kind: str,
-        rows: str,
-        names: dict[str, str],
-        *,
-        epsilon: float | None = None,
-        kernels: frozenset[str] | set[str] = frozenset(),
-        activation: Activation | None = None,
-        more: str = "",
-    ) -> Function:
-        """Return the function of a layer that computes each row by itself."""
-        units = nodes.width(layer.input)
-        values: dict[str, Any] = {key: self._symbol(layer, path) for key, path in names.items()}
-        values |= {"units": units, "rows": rows}
-        values["count"] = units if rows == "1" else f"steps * {units}"
-        if epsilon is not None:
-            values["epsilon"] = number(epsilon)
-        if activation is not None:
-            values["activation"] = activation
-        inputs = self._inputs(rows)
-        if more:
-            inputs = inputs.replace("const float *x", f"const float *x, {more}")
-        mathematics = {"sqrtf"} if kind in ("batch_norm", "layer_norm", "normalize") else set()
-        return self._made(layer, kind, values, inputs, kernels={*kernels, *mathematics})
+    def _by_row(
+        self, layer: nodes.BatchNorm | nodes.LayerNorm | nodes.Normalize, values: dict[str, str]
+    ) -> Call:
+        """Return the call of a layer that computes each row by itself."""
+        self._needs(products="sqrtf")
+        arrays = {"gamma": "gamma", "beta": "beta"}
+        match layer:
+            case nodes.BatchNorm():
+                arrays |= {"moving_mean": "mean", "moving_variance": "variance"}
+                kind = "batch_norm"
+            case nodes.LayerNorm():
+                kind = "layer_norm"
+            case nodes.Normalize():
+                self._needs(products="dot")
+                return self._call(Function("normalize", "normalize"), values)
+        for path, parameter in arrays.items():
+            values |= self._weights(layer, path, parameter)
+        return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
 
-    def _concat(self, layer: nodes.Concat, rows: str) -> Function:
-        parts, at = list[dict[str, Any]](), 0
-        for index, shape in enumerate(layer.inputs):
+    def _concat(self, layer: nodes.Concat, place: Place, rows: str) -> Iterator[str]:
+        units, at, lines = nodes.width(layer.output), 0, list[str]()
+        for x, shape in zip(place.inputs, layer.inputs, strict=True):
             width = nodes.width(shape)
-            parts.append({"name": f"x{index}", "width": width, "at": at})
+            to = _row(place.output, rows, units) + (f" + {at}" if at else "")
+            lines.append(_copied(to, _row(x, rows, width), str(width)))
             at += width
-        pointers = ", ".join(f"const float *{part['name']}" for part in parts)
-        inputs = pointers if rows == "1" else f"{pointers}, size_t steps"
-        return self._made(layer, "concat", {"units": at, "rows": rows, "parts": parts}, inputs)
+        yield from each(rows, lines)
 
-    def _recurrent(self, layer: nodes.Recurrent, prefix: str) -> Function:
-        block, padded = self._block(layer, f"{prefix}kernel")
-        count, backward = len(gates(layer.cell)), prefix == "backward."
-        cell = _cell(layer)
-        gate = getattr(layer.cell, "recurrent_activation", layer.cell.activation)
-        made, of_gates = activation(layer.cell.activation), activation(gate)
-        fused = made.name == "tanh" and of_gates.name == "sigmoid" and cell in ("lstm", "gru")
+    def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
+        product, block, padded = self._block(layer, f"{prefix}kernel")
+        cell, own = _cell(layer), layer.cell
+        made = activation(own.activation)
+        gate = activation(getattr(own, "recurrent_activation", own.activation))
+        values = {"x": place.inputs[0], "inputs": str(layer.features), "units": str(layer.units)}
+        paths = ["kernel", "recurrent_kernel", "bias"]
+        for path in [*paths, "recurrent_bias"] if _cell(layer) == "gru" else paths:
+            values |= self._weights(layer, f"{prefix}{path}", path.replace("t_kernel", "t"))
         beside = {"simple": 0, "lstm": 1, "gru": 3, "gru_reset_first": 1}[cell]
-        kept = padded * (1 + beside)
-        values: dict[str, Any] = {
-            "cell": cell,
-            "units": layer.units,
-            "inputs": layer.features,
-            "block": block,
-            "padded": padded,
-            "gates": count,
-            "chunk": CHUNK,
-            "kept": kept,
-            "masked": layer.masked,
-            "sequences": layer.return_sequences,
-            "width": nodes.width(layer.output),
-            "activation": made,
-            "gate": of_gates,
-            "fused": fused,
-            "backward": backward,
-            "kernel": self._weights(layer, f"{prefix}kernel"),
-            "bias": self._symbol(layer, f"{prefix}bias"),
-            "recurrent": self._weights(layer, f"{prefix}recurrent_kernel"),
-            "recurrent_bias": self._symbol(layer, f"{prefix}recurrent_bias"),
-            "candidate": self._candidate(layer, prefix),
-            "at": layer.units if backward and layer.merge == "concat" else 0,
-            "combine": _COMBINED.get(layer.merge or "", "") if backward else "",
-        }
-        products = {("project", count, block)}
-        own = (2, 1) if cell == "gru_reset_first" else (count,)
-        how = "project" if cell == "gru" else "multiply"
-        products |= {(how, size, block) for size in own}
+        of_gates = padded * len(gates(own))
         if self.stepped:
-            kind, work = "recurrent_step", padded * (count + (0 if cell == "lstm" else beside))
+            values["h"] = f"state->{layer.name}_h"
+            values |= {"c": f"state->{layer.name}_c"} if cell == "lstm" else {}
+            values |= {"real": "real"} if layer.masked else {}
+            floats = of_gates + (0 if cell == "lstm" else beside * padded)
         else:
-            kind, work = "direction", kept + CHUNK * count * padded
-        return self._made(
-            layer,
-            kind,
-            values,
-            ("STATE, " if self.stepped else "") + self._inputs(self.rows, masked=layer.masked),
-            direction=f"_{prefix[:-1]}" if prefix else "",
-            work=work,
-            kernels={f"{cell}_cell"} if fused else _kernels(made) | _kernels(of_gates),
-            products=products,
-        )
+            backward = prefix == "backward."
+            side_by_side = backward and layer.merge == "concat"
+            values |= {"steps": place.steps}
+            values["y"] = place.output + (f" + {layer.units}" if side_by_side else "")
+            values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
+            values |= {"mask": place.mask} if layer.masked else {}
+            values |= {"backward": "1"} if backward else {}
+            if backward and layer.merge in _MERGES:
+                values["merge"] = _MERGES[layer.merge]
+            floats = padded * (1 + beside) + _CHUNK * of_gates
+        self._needs(made, gate, floats=floats)
+        sizes = {"simple": "1", "lstm": "4", "gru": "3", "gru_reset_first": "1 2 3"}[cell]
+        self._needs(products=" ".join(f"product_{size}x{product}" for size in sizes.split()))
+        function = Function(f"{cell}_{product}", cell, product, block, made, gate)
+        return self._call(function, values | {"work": "work"})
 
-    def _candidate(self, layer: nodes.Recurrent, prefix: str) -> str:
-        """Return the arguments that are the second part of a recurrent kernel."""
-        stored = self.arrays[layer.name, f"{prefix}recurrent_kernel"]
-        weights = f"{stored.symbol} + {2 * stored.size // 3}"
-        scale = f", {stored.scale} + {2 * stored.scales // 3}" if stored.rounded else ""
-        return weights + scale if resets_first(layer) else ""
+    def _windows(self, window: nodes.Window, place: Place) -> dict[str, str]:
+        """Return the arguments that say which steps are in each window."""
+        before = {"causal": str(window.reach), "same": place.before}.get(window.padding)
+        sizes = {"size": window.size, "stride": window.stride, "dilation": window.dilation}
+        values = {"steps": place.steps, "windows": place.windows}
+        values |= {"before": before} if before and window.reach else {}
+        values |= {"mask": place.mask} if place.mask else {}
+        return values | {name: str(size) for name, size in sizes.items()}
 
-    def _windows(self, window: nodes.Window) -> dict[str, Any]:
-        """Return the number of windows, and that of the steps before the first, in C."""
-        stride = window.stride
-        more = stride - 1 - window.anchor
-        count = f"steps {'-' if more < 0 else '+'} {abs(more)}" if more else "steps"
-        if stride > 1:
-            count = f"({count}) / {stride}" if more else f"steps / {stride}"
-        before: str | int = ""
-        if window.padding == "causal":
-            before = window.reach
-        elif window.padding == "same" and stride == 1:
-            before = window.reach // 2
-        elif window.padding == "same" and window.reach:
-            # Half of what the last window needs beyond the last step.
-            end = f"(windows - 1) * {stride} + {window.reach + 1}"
-            before = f"{end} > steps ? ({end} - steps) / 2 : 0"
-        return {
-            "windows": count,
-            "before": before or "",
-            "size": window.size,
-            "stride": stride,
-            "dilation": window.dilation,
-            "reach": window.reach,
-        }
-
-    def _conv(self, layer: nodes.Conv, *, masked: bool) -> Function:
-        window, made = layer.window, activation(layer.activation)
-        values = self._kernel(layer, layer.filters, window.size * layer.features)
-        values |= self._windows(window)
-        values |= {"features": layer.features, "masked": masked, "activation": made}
+    def _conv(self, layer: nodes.Conv, place: Place) -> Iterator[str | Call]:
+        window, (x, *_) = layer.window, place.inputs
+        inputs = window.size * layer.features
         inside = window.padding == "valid" or not window.reach
-        values["whole"] = not masked and inside and (window.dilation == 1 or not window.reach)
-        padded, padding = values["padded"], values["padded"] != layer.filters
+        if self.stepped and not window.reach:
+            yield from self._products(layer, place, "1", inputs, inputs)
+            return
+        if (
+            not self.stepped
+            and not layer.masked
+            and inside
+            and window.dilation in (1, window.reach + 1)
+        ):
+            stride = window.stride * layer.features
+            yield from self._products(layer, place, place.windows, stride, inputs)
+            return
+        product, block, padded = self._block(layer, "kernel")
+        self._needs(floats=inputs + padded, products=f"product_1x{product}")
+        values = self._weights(layer, "kernel", "kernel") | self._weights(layer, "bias", "bias")
+        values |= {"x": x, "features": str(layer.features), "units": str(layer.filters)}
+        values |= {"y": place.output, "work": "work"}
         if self.stepped:
-            kind, gathered = "conv_step", bool(window.reach)
+            values |= {"size": str(window.size), "dilation": str(window.dilation)}
+            values |= {"inputs_before": f"state->{layer.name}_inputs"}
+            values |= {"real": "real"} if layer.masked else {}
         else:
-            kind, gathered = "conv", not values["whole"]
-            padding = padding or (values["whole"] and window.stride > 1)
-        work = values["inputs"] + padded if gathered else padded if padding else 0
-        inputs = self._inputs(self.rows, masked=masked and (not self.stepped or bool(window.reach)))
-        return self._made(
-            layer,
-            kind,
-            values,
-            ("STATE, " if self.stepped and window.reach else "") + inputs,
-            work=work,
-            kernels=_kernels(made),
-            products={("project", 1, values["block"])},
-        )
+            values |= self._windows(window, place)
+        yield self._call(Function(f"conv_{product}", "conv", product, block), values)
 
-    def _window_pooling(self, layer: nodes.WindowPooling, *, masked: bool) -> Function:
-        values = {"units": nodes.width(layer.input), "statistic": layer.statistic, "masked": masked}
-        values |= self._windows(layer.window)
-        return self._made(layer, "window_pooling", values, self._inputs(self.rows, masked=masked))
+    def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
+        (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
+        last = layer.statistic in ("last", "last_step")
+        if self.stepped and last:
+            yield _copied(y, x, str(units))
+        elif last and not (place.mask and layer.statistic == "last"):
+            # The last step of the layer before it; of its backward direction the first one.
+            backward = layer.backward if layer.statistic == "last" else 0
+            ahead = units - backward
+            if ahead:
+                yield _copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
+            if backward:
+                at = f" + {ahead}" if ahead else ""
+                yield _copied(f"{y}{at}", f"{x}{at}", str(backward))
+        else:
+            values = {"x": x, "units": str(units), "y": y}
+            if self.stepped:
+                of_max = layer.statistic == "max"
+                values["kept"] = f"state->{layer.name}_{'max' if of_max else 'sum'}"
+                if layer.statistic != "sum":
+                    values["steps_before"] = f"state->{layer.name}_count"
+                values |= {"real": "real"} if layer.masked else {}
+            else:
+                values |= {"steps": place.steps} | ({"mask": place.mask} if place.mask else {})
+                values |= {"backward": str(layer.backward)} if last else {}
+            yield self._call(
+                Function(f"{layer.statistic}_pooling", f"{layer.statistic}_pooling"), values
+            )
 
-    def _pooling(self, layer: nodes.Pooling, *, masked: bool) -> Function:
-        units = nodes.width(layer.input)
-        values = {
-            "units": units,
-            "statistic": layer.statistic,
-            "masked": masked,
-            "backward": layer.backward,
-            "ahead": units - layer.backward,
-        }
-        if not self.stepped:
-            return self._made(layer, "pooling", values, self._inputs("steps", masked=masked))
-        has_state = layer.statistic not in ("last", "last_step")
-        inputs = self._inputs("1", masked=masked and has_state)
-        inputs = f"STATE, {inputs}" if has_state else inputs
-        return self._made(layer, "pooling_step", values, inputs)
-
-    def _attention(self, layer: nodes.Attention, *, masked: bool) -> Function:
-        made = activation(layer.activation)
-        values: dict[str, Any] = {
-            "units": layer.features,
-            "hidden": layer.units or 0,
-            "query": self._symbol(layer, "query"),
-            "masked": masked,
-            "activation": made,
-        }
-        kernels, products, work = {"dot", "exp"}, set[tuple[str, int, str]](), 0
+    def _attention(self, layer: nodes.Attention, place: Place) -> Call:
+        values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
+        values |= {"mask": place.mask} if place.mask else {}
+        values |= self._weights(layer, "query", "query") | {"y": place.output, "work": "work"}
+        function, padded = Function("attention", "attention"), 0
         if layer.units is not None:
-            kernel = self._kernel(layer, layer.units, layer.features)
-            values |= {key: kernel[key] for key in ("block", "padded", "kernel", "bias")}
-            kernels |= _kernels(made)
-            products, work = {("project", 1, kernel["block"])}, kernel["padded"]
+            product, block, padded = self._block(layer, "kernel")
+            made = activation(layer.activation)
+            values |= self._weights(layer, "kernel", "kernel") | self._weights(
+                layer, "bias", "bias"
+            )
+            values["hidden"] = str(layer.units)
+            self._needs(made, products=f"product_1x{product}")
+            function = Function(f"attention_{product}", "attention", product, block, made)
         steps = self.most if layer.input[0] is None else layer.input[0]
-        return self._made(
-            layer,
-            "attention",
-            values,
-            self._inputs("steps", masked=masked),
-            work=work + steps,
-            kernels=kernels,
-            products=products,
-        )
+        self._needs(floats=steps + padded, products="dot exp")
+        return self._call(function, values)
 
 
-_COMBINED = {"sum": "*merged + h[u]", "mul": "*merged * h[u]", "ave": "(*merged + h[u]) * 0.5f"}
-"""What the backward direction leaves of both, for every merge but ``concat``."""
+def _copied(to: str, start: str, size: str) -> str:
+    return f"memcpy({to}, {start}, {_bytes(size)});"
 
 
-def _kernels(made: Activation) -> set[str]:
-    return set() if made.name == "linear" else {made.function}
+def _bytes(size: str) -> str:
+    return "sizeof(float)" if size == "1" else f"{size} * sizeof(float)"
+
+
+def _times(rows: str, units: int) -> str:
+    """Return the product of a number of rows and of units, without a factor of 1."""
+    return str(int(rows) * units) if rows.isdigit() else f"{rows} * {units}" if units > 1 else rows
+
+
+def _row(pointer: str, rows: str, size: int) -> str:
+    """Return the row ``t`` of rows, or the only one."""
+    return pointer if rows == "1" else f"{pointer} + {_times('t', size)}"
+
+
+def each(rows: str, lines: list[str]) -> Iterator[str]:
+    """Yield lines for each row ``t``, as they are if there is only one."""
+    yield from lines if rows == "1" else loop("t", rows, lines)
+
+
+def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
+    """Yield lines for each value of an index."""
+    yield f"for (size_t {index} = 0; {index} < {number}; ++{index}) {{"
+    yield from (f"    {line}" for line in lines)
+    yield "}"
+
+
+def window_count(window: nodes.Window, steps: str) -> str:
+    """Return the number of windows over a number of steps, in C."""
+    more = window.stride - 1 - window.anchor
+    total = f"{steps} {'-' if more < 0 else '+'} {abs(more)}" if more else steps
+    if window.stride == 1:
+        return total
+    return f"({total}) / {window.stride}" if more else f"{steps} / {window.stride}"
+
+
+def steps_before(window: nodes.Window, steps: str, windows: str) -> str:
+    """Return the number of steps that are added before a sequence, half of all, in C."""
+    if window.stride == 1:
+        return str(window.reach // 2)
+    end = f"({windows} - 1) * {window.stride} + {window.reach + 1}"
+    return f"{end} > {steps} ? ({end} - {steps}) / 2 : 0"
 
 
 def _cell(layer: nodes.Recurrent) -> str:
@@ -420,8 +482,3 @@ def _cell(layer: nodes.Recurrent) -> str:
             return "gru" if reset_after else "gru_reset_first"
         case _:
             assert_never(layer.cell)
-
-
-def shape_text(shape: nodes.Shape) -> str:
-    """Return a shape, in which ``steps`` stands for any number of steps."""
-    return "(" + ", ".join("steps" if size is None else str(size) for size in shape) + ")"

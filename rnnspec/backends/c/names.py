@@ -1,16 +1,17 @@
-"""Names and literals in C, where parameters, variables, functions and arrays share a name space."""
+"""Names and literals in C, where parameters, variables, functions and arrays share a name space.
+
+No function has the name of an array, which ends with that of a parameter.
+"""
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from itertools import chain, count
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
-from rnnspec.ir.params import directions, params
-from rnnspec.words import Activation as Word
+from rnnspec.ir.params import params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,11 @@ class Activation:
         if self.over_features:
             return self.name
         return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
+
+    @property
+    def more(self) -> str:
+        """What follows the number of elements in a call."""
+        return f", {self.argument}" if self.argument else ""
 
     @property
     def over_features(self) -> bool:
@@ -55,15 +61,6 @@ def activation(value: nodes.Activation) -> Activation:
             return Activation(value)
 
 
-SHARED = re.compile(
-    r"run|step|chunk|reset|state|self_test|farther|dot(?:_int8)?|bits|float|by_sign|limit"
-    r"|short_expm1|negative_expm1|exp|tanh|sigmoid|lstm_cell|gru_cell"
-    r"|(?:multiply|project)_\dx\d+(?:_int8)?"
-    rf"|{'|'.join(activation(name).function for name in get_args(Word) if name != 'linear')}"
-    r"|leaky_relus|clipped_relus"
-)
-"""The functions, without the name of the network, that a source may have beside its layers'."""
-
 HEADERS = frozenset(
     {"alloca", "assert", "complex", "ctype", "endian", "errno", "features", "fenv", "float"}
     | {"inttypes", "iso646", "limits", "locale", "malloc", "math", "memory", "newlib", "setjmp"}
@@ -72,12 +69,6 @@ HEADERS = frozenset(
     | {"time", "uchar", "unistd", "wchar", "wctype", "xlocale"}
 )
 """Headers of C and of its libraries, which ``#include`` would not find behind one of ours."""
-
-# Words of C and C++ that can be two names of ours; those that end in _t are reserved by POSIX.
-_WORDS = re.compile(
-    r"\w+_t|(?:static|const|dynamic|reinterpret)_cast|static_assert|thread_local"
-    r"|(?:and|or|xor|not)_eq|co_(?:await|return|yield)"
-)
 
 
 def pointers(network: nodes.Network) -> dict[str, nodes.Layer]:
@@ -90,16 +81,11 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
     names, start = dict[str, str](), f"{network.name}_"
     taken = {*pointers(network), *(f"{start}test_{name}" for name in ("x", *pointers(network)))}
 
-    def is_taken(name: str) -> bool:
-        own = name.removeprefix(start)
-        shared = own != name and SHARED.fullmatch(own)
-        return bool(name in taken or shared or _WORDS.fullmatch(name))
-
     for layer in network.layers:
         own = layer.name
         for candidate in chain([own], (f"{own}_{number}" for number in count(2))):
             symbols = set(_symbols(layer, candidate, start))
-            if not any(map(is_taken, symbols)):
+            if taken.isdisjoint(symbols):
                 break
         names[own] = candidate
         taken |= symbols
@@ -107,10 +93,8 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
 
 
 def _symbols(layer: nodes.Layer, name: str, start: str) -> Iterator[str]:
-    """Yield the variables, the functions and the arrays of a layer that is called ``name``."""
-    yield from (f"{name}_out", f"{name}_steps")
-    prefixes = directions(layer) if isinstance(layer, nodes.Recurrent) else ("",)
-    yield from (f"{start}{name}_{prefix[:-1]}" if prefix else start + name for prefix in prefixes)
+    """Yield the variables and the arrays of a layer that is called ``name``."""
+    yield from (f"{name}_out", f"{name}_steps", f"{name}_before")
     for param in params(layer):
         array = f"{start}{name}_{param.name.replace('.', '_')}"
         yield from (array, f"{array}_scale")

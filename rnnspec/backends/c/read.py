@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
+from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.model_files import FileReader, NamedArrays
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.model_files import Gather
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 Key = TypeVar("Key")
 
@@ -69,14 +71,15 @@ class SavedSource:
         except ValueError as error:
             raise UsageError(f"expected the numbers of its arrays: {error}", str(path)) from None
 
-    def written(self, text: str) -> str:
+    def written(self, text: str, source: Source) -> str:
         """Return source with the numbers and the spec of the files.
 
         Raises:
             UsageError: the files have no such arrays.
         """
-        recorded = self._numbers(lambda filled: recorded_in(filled, text))
-        return fill(text, self._arrays, recorded, spec_in(list(self.texts.values())[-1]))
+        assert isinstance(source, CSource)
+        recorded = self._numbers(lambda filled: recorded_in(filled, source))
+        return fill(text, source, self._arrays, recorded, spec_in(list(self.texts.values())[-1]))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return the first line in which the files differ from what is written, if there is one.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.c import compiler
-from rnnspec.backends.c.arrays import declared_arrays
-from rnnspec.backends.c.filled import arrays_in, fill, join, split
+from rnnspec.backends.c.emit import CSource
+from rnnspec.backends.c.filled import array_bytes, arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.ir.params import Counts, params
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from rnnspec.backends.c.arrays import Stored
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 _SEE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 
@@ -40,15 +40,22 @@ class CRuntime(Runtime):
         """Return the version of the compiler."""
         return f"C compiler {compiler.version()}"
 
-    def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> CModel:  # noqa: ARG002
+    def instantiate(
+        self,
+        module: ModuleType,
+        source: Source,
+        dtype: str,
+        *,
+        drawn: bool,  # noqa: ARG002
+    ) -> CModel:
         """Return the model of a text, with arrays that are all zero."""
         assert dtype == "float32"
-        text = module.TEXT
+        assert isinstance(source, CSource)
         arrays = {
             (stored.layer, stored.path): np.zeros(stored.shape, np.float32)
-            for stored in declared_arrays(text).values()
+            for stored in source.arrays
         }
-        return CModel(module.__name__, entry, text, arrays)
+        return CModel(module.__name__, source, module.TEXT, arrays)
 
     def layer_count(self, model: CModel, layer: Layer) -> int:
         """Return the size of the arrays of a layer."""
@@ -57,7 +64,7 @@ class CRuntime(Runtime):
     def counts(self, model: CModel) -> Counts:
         """Return the size of all arrays."""
         sizes = {True: 0, False: 0}
-        for stored in declared_arrays(model.text).values():
+        for stored in model.source.arrays:
             sizes[stored.trainable] += prod(stored.shape)
         return Counts(trainable=sizes[True], non_trainable=sizes[False])
 
@@ -106,7 +113,7 @@ class CRuntime(Runtime):
 
     def save(self, model: CModel, folder: Path, name: str, source: str, spec: str) -> None:
         """Write ``NAME.h`` and ``NAME.c``."""
-        text = fill(source, model.arrays, model.recorded(), spec)
+        text = fill(source, model.source, model.arrays, model.recorded(), spec)
         for suffix, part in zip((".h", ".c"), split(text, name), strict=True):
             (folder / f"{name}{suffix}").write_text(part, encoding="utf-8", newline="\n")
 
@@ -118,10 +125,7 @@ class CRuntime(Runtime):
 
     def size(self, folder: Path, name: str) -> int:
         """Return the bytes of the arrays, which a program has in its read-only memory."""
-        stored = declared_arrays(_text_in(folder, name)).values()
-        return sum(
-            each.size + 4 * each.scales if each.rounded else 4 * each.size for each in stored
-        )
+        return array_bytes(_text_in(folder, name))
 
     def unite(self, folder: Path, name: str) -> None:
         """Put ``NAME.c`` into ``NAME.h``."""
@@ -129,11 +133,11 @@ class CRuntime(Runtime):
         (folder / f"{name}.c").unlink()
         (folder / f"{name}.h").write_text(text, encoding="utf-8", newline="\n")
 
-    def reload(self, folder: Path, name: str, entry: str) -> CModel:
+    def reload(self, folder: Path, name: str, source: Source) -> CModel:
         """Return the model in files of ``save``, with the numbers in their text."""
+        assert isinstance(source, CSource)
         text = _text_in(folder, name)
-        arrays = arrays_in(text, declared_arrays(text).values())
-        return CModel("", entry, text, arrays, changed=False)
+        return CModel("", source, text, arrays_in(text, source.arrays), changed=False)
 
 
 def _text_in(folder: Path, name: str) -> str:
@@ -143,15 +147,6 @@ def _text_in(folder: Path, name: str) -> str:
     return join(text, body.read_text("utf-8"), name) if body.exists() else text
 
 
-_CONSTANT = re.compile(r"^#define (\w+) (\d+)\b", re.MULTILINE)
-_STATE = re.compile(r"^    float (\w+)\[(\d+)\]; +/\* \(([\d, ]+)\) \*/$", re.MULTILINE)
-_OUTPUT = re.compile(r"^ \* (y\w*) is ([\w() x]+) numbers?\.$", re.MULTILINE)
-_SHAPES = r"^    /\* (?P<layer>\w+): \((?P<shape>[^)]*)\) -> [^*]* \*/\n"
-_CALL = re.compile(
-    rf"{_SHAPES}    (?:memcpy\(\w+,\s+|\w+\(\s*(?:state,\s+)?(?:real,\s+)?"
-    r"|const float \*const \w+ = )(?P<input>\w+)",
-    re.MULTILINE,
-)
 _OF_LIBRARY = ("rnnspec_array", "rnnspec_output_steps", "rnnspec_watch")
 """The functions that a library has beside those of the network."""
 _PRELUDE = """\
@@ -172,11 +167,11 @@ static void rnnspec_see(int index, const void *x, size_t count) {
 class CModel:
     """C source with its arrays. Call it with a batch: it returns the output.
 
-    ``text`` has zeros in place of the arrays, or the numbers of a file.
+    ``text`` is that of the source, with zeros in place of the arrays, or the numbers of a file.
     """
 
     module: str
-    entry: str
+    source: CSource
     text: str
     arrays: dict[tuple[str, str], Array]
     changed: bool = True
@@ -184,7 +179,7 @@ class CModel:
     def __reduce__(self) -> tuple[Any, ...]:
         # A library can be neither pickled nor copied.
         arrays = {place: array.copy() for place, array in self.arrays.items()}
-        return CModel, (self.module, self.entry, self.text, arrays)
+        return CModel, (self.module, self.source, self.text, arrays)
 
     def __call__(self, inputs: ArrayLike) -> Array | dict[str, Array]:
         """Return the output for tokens (batch, steps) or values (batch, steps, features).
@@ -194,7 +189,7 @@ class CModel:
         Raises:
             UsageError: the batch does not fit the network, or the model is in step form.
         """
-        if self.stepped:
+        if self.source.stepped:
             raise UsageError(
                 "a model in step form takes chunks: output, states = model.step(chunk, states)"
             )
@@ -216,16 +211,18 @@ class CModel:
             self._refuse(constants["BAD_LENGTH"], steps)
         windows = int(library.rnnspec_output_steps(steps)) if steps else 0
         outputs = {
-            name: np.zeros(
-                (len(batch), *(int(size) if size.isdigit() else windows for size in shape)),
+            result.pointer: np.full(
+                (len(batch), *(int(size) if size.isdigit() else windows for size in result.sizes)),
+                np.nan,
                 np.float32,
             )
-            for name, shape in self.outputs.items()
+            for result in self.source.outputs
         }
-        workspace = np.empty(max(self.constants["WORKSPACE"], 1), np.float32)
+        # Whatever reads memory before it is written becomes NaN.
+        workspace = np.full(max(self.constants["WORKSPACE"], 1), np.nan, np.float32)
         watch = _SEE(partial(self._see, seen)) if seen is not None else _SEE()
         library.rnnspec_watch(watch)
-        run = library[f"{self.entry}_run"]
+        run = library[f"{self.source.entry}_run"]
         try:
             for index, row in enumerate(batch):
                 pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
@@ -254,10 +251,10 @@ class CModel:
         steps, width = batch.shape[1], self.constants["OUTPUTS"]
         if not steps:
             self._refuse(self.constants["BAD_LENGTH"], steps)
-        shape = (len(batch), steps, width) if self.by_step else (len(batch), width)
+        shape = (len(batch), steps, width) if self.source.output_stride else (len(batch), width)
         output = np.zeros(shape, np.float32)
         for index, row in enumerate(batch):
-            status = library[f"{self.entry}_chunk"](
+            status = library[f"{self.source.entry}_chunk"](
                 _pointer(kept[index : index + 1]),
                 _pointer(row),
                 ctypes.c_size_t(steps),
@@ -268,89 +265,44 @@ class CModel:
 
     def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> Array:
         """Return the structure of states of each row."""
-        kept = np.zeros((rows, sum(size for size, _ in self.states.values())), np.float32)
+        kept = np.zeros((rows, sum(state.size for state in self.source.states)), np.float32)
         if not states:
             return kept
-        if set(states) != set(self.states):
+        names = [state.name for state in self.source.states]
+        if set(states) != set(names):
             raise UsageError(
-                f"states: expected {', '.join(self.states)}, received {brief(', '.join(states))}"
+                f"states: expected {', '.join(names)}, received {brief(', '.join(states))}"
             )
         at = 0
-        for name, (size, shape) in self.states.items():
-            array = np.asarray(states[name], np.float32)
-            if array.shape != (rows, *shape):
+        for state in self.source.states:
+            array, shape = np.asarray(states[state.name], np.float32), (rows, *state.shape)
+            if array.shape != shape:
                 raise UsageError(
-                    f"{name}: expected the shape {(rows, *shape)}, received {array.shape}"
+                    f"{state.name}: expected the shape {shape}, received {array.shape}"
                 )
-            kept[:, at : at + prod(shape)] = array.reshape(rows, -1)
-            at += size
+            kept[:, at : at + prod(state.shape)] = array.reshape(rows, -1)
+            at += state.size
         return kept
 
     def _states_after(self, kept: Array) -> dict[str, Array]:
         states, at = {}, 0
-        for name, (size, shape) in self.states.items():
-            states[name] = kept[:, at : at + prod(shape)].reshape(-1, *shape).copy()
-            at += size
+        for state in self.source.states:
+            part = kept[:, at : at + prod(state.shape)]
+            states[state.name] = part.reshape(-1, *state.shape).copy()
+            at += state.size
         return states
-
-    @cached_property
-    def stored(self) -> list[Stored]:
-        """How each array is stored."""
-        return list(declared_arrays(self.text).values())
 
     @cached_property
     def constants(self) -> dict[str, int]:
         """The constants of the interface."""
-        start = f"{self.entry.upper()}_"
-        found = _CONSTANT.findall(self.text)
-        return {name.removeprefix(start): int(value) for name, value in found}
-
-    @cached_property
-    def _interface(self) -> str:
-        # A description may have any text, but no line that begins with a directive.
-        upper = self.entry.upper()
-        interface = self.text.partition(f"\n#ifndef {upper}_H\n")[2]
-        return interface.partition(f"\n#ifdef {upper}_IMPLEMENTATION\n")[0]
-
-    @cached_property
-    def states(self) -> dict[str, tuple[int, tuple[int, ...]]]:
-        """The size in floats and the shape of each state, none if it is not in step form."""
-        return {
-            name: (int(size), tuple(map(int, shape.split(","))))
-            for name, size, shape in _STATE.findall(self._interface)
-        }
-
-    @cached_property
-    def stepped(self) -> bool:
-        """True if the model is in step form."""
-        return f"}} {self.entry}_state;" in self._interface
-
-    @cached_property
-    def by_step(self) -> bool:
-        """True if a model in step form has an output at each step."""
-        return "y steps x" in self._interface
-
-    @cached_property
-    def outputs(self) -> dict[str, tuple[str, ...]]:
-        """The shape of each output of whole sequences by the name of its pointer."""
-        return {name: tuple(shape.split(" x ")) for name, shape in _OUTPUT.findall(self._interface)}
-
-    @cached_property
-    def _calls(self) -> list[tuple[str, tuple[int, ...]]]:
-        """Each layer with the shape of its input, in which a number of steps is -1."""
-        calls = []
-        for call in _CALL.finditer(self.text):
-            sizes = call["shape"].split(", ")
-            calls.append(
-                (call["layer"], tuple(int(size) if size.isdigit() else -1 for size in sizes))
-            )
-        return calls
+        return {constant.name: constant.value for constant in self.source.constants}
 
     def _see(self, seen: dict[str, list[Array]], index: int, pointer: int, count: int) -> None:
-        layer, shape = self._calls[index]
+        layer = self.source.seen[index]
         floats = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float))
         array = np.ctypeslib.as_array(floats, (count,)).copy()
-        seen.setdefault(layer, []).append(array.reshape(shape))
+        shape = [int(size) if size.isdigit() else -1 for size in layer.sizes]
+        seen.setdefault(layer.layer, []).append(array.reshape(shape))
 
     @cached_property
     def _loaded(self) -> ctypes.CDLL:
@@ -365,7 +317,11 @@ class CModel:
                 raise BackendError(
                     f"what {compiler.command()} compiles cannot be loaded here: {error}"
                 ) from None
-        calls = (f"{self.entry}_chunk",) if self.stepped else (f"{self.entry}_run",)
+        calls = (
+            (f"{self.source.entry}_chunk",)
+            if self.source.stepped
+            else (f"{self.source.entry}_run",)
+        )
         for name in (*_OF_LIBRARY, *calls):
             if not hasattr(library, name):  # as with -fvisibility=hidden
                 raise BackendError(
@@ -387,7 +343,7 @@ class CModel:
         """The compiled library, with the arrays of the model."""
         if self.changed:
             index = 0
-            for stored in self.stored:
+            for stored in self.source.arrays:
                 for array in stored.stored(self.arrays[stored.layer, stored.path]).values():
                     self._put(index, np.ascontiguousarray(array))
                     index += 1
@@ -425,20 +381,16 @@ class CModel:
 
     def recorded(self) -> dict[str, Array]:
         """Return the arrays of the self-test: a random input, and what the model gives for it."""
-        prefix = f"{self.entry}_test_"
-        sizes = {
-            name: int(size) for name, size in re.findall(rf"{prefix}(\w+)\[(\d+)\]", self.text)
-        }
         rng, features = np.random.default_rng(0), self.constants.get("FEATURES")
+        steps = self.source.test_steps
         x: Array
         if features is None:
-            x = rng.integers(0, self.constants["VOCABULARY"], (1, sizes["x"]), dtype=np.int32)
+            x = rng.integers(0, self.constants["VOCABULARY"], (1, steps), dtype=np.int32)
         else:
-            shape = (1, sizes["x"] // features, features)
-            x = rng.standard_normal(shape).round(3).astype(np.float32)
-        outputs = {"y": self.step(x)[0]} if self.stepped else self.run(x)
-        arrays = {name: output.reshape(-1) for name, output in outputs.items()}
-        return {f"{prefix}{name}": array for name, array in {"x": x.reshape(-1), **arrays}.items()}
+            x = rng.standard_normal((1, steps, features)).round(3).astype(np.float32)
+        outputs = {"y": self.step(x)[0]} if self.source.stepped else self.run(x)
+        arrays = {"x": x, **outputs}
+        return {each.symbol: arrays[each.pointer].reshape(-1) for each in self.source.tests}
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:
@@ -447,22 +399,15 @@ def _pointer(array: Array) -> ctypes.c_void_p:
 
 def _watched(model: CModel) -> str:
     """Return the text of a model, whose arrays can be written, and which shows what layers get."""
-    text, stored, upper = model.text, model.stored, model.entry.upper()
+    source, upper, parts, at = model.source, model.source.entry.upper(), list[str](), 0
     # In step form, no input of a layer is asked for.
-    calls = [] if model.stepped else list(_CALL.finditer(text))
-    parts, end = [], 0
-    for index, call in enumerate(calls):
-        count = " * ".join(f"(size_t)({size})" for size in call["shape"].split(", "))
-        parts.append(text[end : call.start()])
-        parts.append(f"    rnnspec_see({index}, {call['input']}, {count});\n")
-        end = call.start()
-    parts.append(text[end:])
-    watched = "".join(parts)
-    symbols = [
-        name
-        for each in stored
-        for name in ([each.symbol, each.scale] if each.rounded else [each.symbol])
-    ]
+    for index, layer in enumerate(() if source.stepped else source.seen):
+        end = model.text.index(f"\n    {layer.comment}\n", at) + 1
+        count = " * ".join(f"(size_t)({size})" for size in layer.sizes)
+        parts += [model.text[at:end], f"    rnnspec_see({index}, {layer.pointer}, {count});\n"]
+        at = end
+    watched = "".join((*parts, model.text[at:]))
+    symbols = [symbol for stored in source.arrays for symbol in stored.sizes]
     arrays = set(symbols)
     watched = re.sub(
         r"^static const (\w+ (\w+)\[)",
@@ -473,7 +418,7 @@ def _watched(model: CModel) -> str:
     cases = "".join(
         f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
     )
-    steps = f"{upper}_OUTPUT_STEPS(steps)" if f"{upper}_OUTPUT_STEPS(" in text else "steps"
+    steps = f"{upper}_OUTPUT_STEPS(steps)" if source.output_steps else "steps"
     return f"""\
 #define {upper}_IMPLEMENTATION
 {_PRELUDE}{watched}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 
 class JaxRuntime(Runtime):
@@ -41,12 +42,15 @@ class JaxRuntime(Runtime):
         """Return the versions of JAX and Flax."""
         return f"JAX {jax.__version__} with Flax {flax.__version__}"
 
-    def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> nnx.Module:
-        """Return an instance of the generated class ``entry``, in ``dtype``.
+    def instantiate(
+        self, module: ModuleType, source: Source, dtype: str, *, drawn: bool
+    ) -> nnx.Module:
+        """Return an instance of the generated class, in ``dtype``.
 
         Its arrays are 0 unless they have to be ``drawn``.
         """
-        model = _make(getattr(module, entry)) if drawn else _make_zeros(getattr(module, entry))
+        made = getattr(module, source.entry)
+        model = _make(made) if drawn else _make_zeros(made)
         if dtype != "float32":
             with _enable_x64():
                 for variable in _variables(model).values():
@@ -212,9 +216,9 @@ class JaxRuntime(Runtime):
         }
         write_by_name(folder, name, source, spec, "jax", partial(save_file, arrays))
 
-    def reload(self, folder: Path, name: str, entry: str) -> nnx.Module:
-        """Return an instance of ``entry`` with the arrays in ``NAME.safetensors``."""
-        model = _make_zeros(load_entry(folder, name, entry))
+    def reload(self, folder: Path, name: str, source: Source) -> nnx.Module:
+        """Return an instance of the generated class with the arrays in ``NAME.safetensors``."""
+        model = _make_zeros(load_entry(folder, name, source.entry))
         arrays = load_file(folder / f"{name}.safetensors")
         nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))
         return model

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 
 _ONE_AT_A_TIME = RLock()
@@ -50,16 +51,16 @@ class KerasRuntime(Runtime):
     def instantiate(
         self,
         module: ModuleType,
-        entry: str,
+        source: Source,
         dtype: str,
         *,
         drawn: bool,  # noqa: ARG002 - drawing takes little
     ) -> keras.Model:
-        """Return the model that the generated function ``entry`` makes, in ``dtype``."""
+        """Return the model that the generated function makes, in ``dtype``."""
         if dtype == "float64":
             _keep_float64()
         with _ONE_AT_A_TIME, _dtype(dtype):
-            return getattr(module, entry)()
+            return getattr(module, source.entry)()
 
     def forget(self) -> None:
         """Forget the names of layers and operations, which Keras numbers in the whole process."""
@@ -226,7 +227,7 @@ class KerasRuntime(Runtime):
                         shutil.copyfileobj(read, written, 2**20)
         bare.unlink()
 
-    def reload(self, folder: Path, name: str, entry: str) -> keras.Model:  # noqa: ARG002
+    def reload(self, folder: Path, name: str, source: Source) -> keras.Model:  # noqa: ARG002
         """Return the model in ``NAME.keras``, which ``save`` wrote."""
         return keras.saving.load_model(folder / f"{name}.keras")
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 
 class OnnxRuntime(Runtime):
@@ -55,7 +56,7 @@ class OnnxRuntime(Runtime):
     def instantiate(
         self,
         module: ModuleType,
-        entry: str,  # noqa: ARG002
+        source: Source,  # noqa: ARG002
         dtype: str,
         *,
         drawn: bool,  # noqa: ARG002
@@ -178,7 +179,7 @@ class OnnxRuntime(Runtime):
             raise GenerationError(f"ONNX refuses the model: {error}") from error
         (folder / f"{name}.onnx").write_bytes(whole.SerializeToString(deterministic=True))
 
-    def reload(self, folder: Path, name: str, entry: str) -> OnnxModel:  # noqa: ARG002
+    def reload(self, folder: Path, name: str, source: Source) -> OnnxModel:  # noqa: ARG002
         """Return the model in ``NAME.onnx``."""
         return self.open_original(folder / f"{name}.onnx")
 

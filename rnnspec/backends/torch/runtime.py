@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
+    from rnnspec.source.code import Source
 
 
 class TorchRuntime(Runtime):
@@ -38,15 +39,15 @@ class TorchRuntime(Runtime):
     def instantiate(
         self,
         module: ModuleType,
-        entry: str,
+        source: Source,
         dtype: str,
         *,
         drawn: bool,  # noqa: ARG002 - drawing takes little
     ) -> nn.Module:
-        """Return an instance of the generated class ``entry``, in ``dtype``."""
+        """Return an instance of the generated class, in ``dtype``."""
         # Otherwise a model that is built in inference mode could never be trained or compared.
         with torch.inference_mode(mode=False):
-            model: nn.Module = getattr(module, entry)()
+            model: nn.Module = getattr(module, source.entry)()
             return model.to(getattr(torch, dtype))
 
     def layer_count(self, model: nn.Module, layer: Layer) -> int:
@@ -210,9 +211,9 @@ class TorchRuntime(Runtime):
         state = {key: array.detach().contiguous() for key, array in _state(model).items()}
         write_by_name(folder, name, source, spec, "torch", partial(save_file, state))
 
-    def reload(self, folder: Path, name: str, entry: str) -> nn.Module:
-        """Return an instance of ``entry`` with the state dict in ``NAME.safetensors``."""
-        model: nn.Module = load_entry(folder, name, entry)()
+    def reload(self, folder: Path, name: str, source: Source) -> nn.Module:
+        """Return an instance of the generated class with the state dict in ``NAME.safetensors``."""
+        model: nn.Module = load_entry(folder, name, source.entry)()
         model.load_state_dict(load_file(folder / f"{name}.safetensors"))
         return model
 

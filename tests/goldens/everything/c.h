@@ -46,11 +46,9 @@ float everything_self_test(float *y, float *workspace);
 
 #ifdef EVERYTHING_IMPLEMENTATION
 
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <math.h> /* log1pf and logf, of libm */
+#include <math.h> /* log1pf, logf and sqrtf, of libm */
 
 #ifdef __cplusplus
 #define EVERYTHING_RESTRICT __restrict
@@ -97,9 +95,15 @@ static inline float everything_limit(float x, float largest) {
     return everything_float(bits + (excess & (0u - (chosen >> 31))));
 }
 
-/* exp(r) - 1 for |r| <= log(2) / 2. The coefficients minimize the largest relative error, 1.4e-8:
-   a linear program over 4,001 Chebyshev nodes, then a search among the neighbouring floats. */
-static inline float everything_short_expm1(float r) {
+/* exp(r) - 1 and n of exp(x) = 2^n exp(r), with the integer n nearest to x / log(2). The sum with
+   1.5 * 2^23 is rounded to n and has it in its lowest bits. The
+   coefficients minimize the largest relative error, 1.4e-8: a linear program over 4,001 Chebyshev
+   nodes, then a search among the neighbouring floats. */
+static inline float everything_split_exp(float x, uint32_t *n) {
+    *n = everything_bits(EVERYTHING_MADD(x, 1.44269504f, 12582912.0f)) - 0x4b400000u;
+    const float whole = (float)(int32_t)*n;
+    float r = EVERYTHING_MADD(whole, -0.693145751953125f, x); /* exact: 15 bits */
+    r = EVERYTHING_MADD(whole, -1.42860677e-6f, r);
     float q = 0.00138829683f;
     q = EVERYTHING_MADD(q, r, 0.00836664345f);
     q = EVERYTHING_MADD(q, r, 0.0416673422f);
@@ -108,33 +112,22 @@ static inline float everything_short_expm1(float r) {
     return EVERYTHING_MADD(q, r * r, r);
 }
 
-/* exp(x) = 2^n exp(x - n log(2)), with the integer n nearest to x / log(2): the sum with
-   1.5 * 2^23 is rounded to it and has it in its lowest bits. 2^n is made of two factors, since n
-   can be from -150 to 150. */
+/* exp(x) with 2^n made of two factors, since n can be from -150 to 150. */
 static inline float everything_exp(float x) {
-    const float limited = everything_limit(x, 104.0f);
-    const float shifted = EVERYTHING_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = everything_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = EVERYTHING_MADD(whole, -0.693145751953125f, limited); /* exact: 15 bits */
-    r = EVERYTHING_MADD(whole, -1.42860677e-6f, r);
+    uint32_t n;
+    const float y = 1.0f + everything_split_exp(everything_limit(x, 104.0f), &n);
     const uint32_t exponents = n + 254u;
     const uint32_t half = exponents >> 1;
-    const float y = 1.0f + everything_short_expm1(r);
     return y * everything_float(half << 23) * everything_float((exponents - half) << 23);
 }
 
 /* exp(-|x|) - 1, without cancellation where x is small. */
 static inline float everything_negative_expm1(float x) {
+    uint32_t n;
     const float negative = everything_float(everything_bits(x) | 0x80000000u);
-    const float limited = everything_limit(negative, 20.0f);
-    const float shifted = EVERYTHING_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = everything_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = EVERYTHING_MADD(whole, -0.693145751953125f, limited); /* exact: 15 bits */
-    r = EVERYTHING_MADD(whole, -1.42860677e-6f, r);
+    const float m = everything_split_exp(everything_limit(negative, 20.0f), &n);
     const float power = everything_float((n + 127u) << 23);
-    return EVERYTHING_MADD(power, everything_short_expm1(r), power - 1.0f);
+    return EVERYTHING_MADD(power, m, power - 1.0f);
 }
 
 /* tanh(|x|) = -m / (2 + m) with m = exp(-2 |x|) - 1. */
@@ -145,42 +138,34 @@ static inline float everything_tanh(float x) {
     return everything_float((everything_bits(y) & 0x7fffffffu) | sign);
 }
 
-/* 2^n / (2^n + exp(n log(2) - x)), with the integer n nearest to x / log(2), rounded as in exp. At
-   the limit of -88 the power becomes 0: below 2^-126, results need not be accurate. */
+/* 1 / (1 + exp(-x)). At the limit of 88, 2^-n becomes 0: below 2^-126, results need not be
+   accurate. */
 static inline float everything_sigmoid(float x) {
-    const float limited = everything_limit(x, 88.0f);
-    const float shifted = EVERYTHING_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = everything_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = EVERYTHING_MADD(whole, 0.693145751953125f, -limited);
-    r = EVERYTHING_MADD(whole, 1.42860677e-6f, r);
-    const float power = everything_float((n + 127u) << 23);
-    return power / (power + (1.0f + everything_short_expm1(r)));
+    uint32_t n;
+    const float m = everything_split_exp(everything_limit(-x, 88.0f), &n);
+    const float inverse = everything_float((127u - n) << 23);
+    return inverse / (inverse + (1.0f + m));
 }
 
-EVERYTHING_VERSIONS
-static void everything_tanhs(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = everything_tanh(x[j]);
     }
 }
 
-EVERYTHING_VERSIONS
-static void everything_sigmoids(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = everything_sigmoid(x[j]);
     }
 }
 
-EVERYTHING_VERSIONS
-static void everything_relus(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_relus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = x[j] > 0.0f ? x[j] : 0.0f;
     }
 }
 
-EVERYTHING_VERSIONS
-static void everything_softpluses(float *x, size_t n) {
+EVERYTHING_VERSIONS static inline void everything_softpluses(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         const float positive = x[j] > 0.0f ? x[j] : 0.0f;
         const float negative = x[j] > 0.0f ? -x[j] : x[j];
@@ -188,8 +173,7 @@ static void everything_softpluses(float *x, size_t n) {
     }
 }
 
-EVERYTHING_VERSIONS
-static void everything_softmax(float *x, size_t n) {
+EVERYTHING_VERSIONS static void everything_softmax(float *x, size_t n) {
     float largest = x[0];
     for (size_t j = 1; j < n; ++j) {
         largest = x[j] > largest ? x[j] : largest;
@@ -206,716 +190,410 @@ static void everything_softmax(float *x, size_t n) {
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS
-static void everything_multiply_1x8(const float *EVERYTHING_RESTRICT w,
-                                    const float *EVERYTHING_RESTRICT x, size_t inputs,
-                                    size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[8];
-        float a1[8];
-        float a2[8];
-        float a3[8];
-        for (size_t j = 0; j < 8; ++j) {
-            a0[j] = z[unit + j];
-            a1[j] = 0.0f;
-            a2[j] = 0.0f;
-            a3[j] = 0.0f;
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 4; k += 4) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_1x8(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * inputs;
+            float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
-                a1[j] = EVERYTHING_MADD(x[k + 1], w[8 + j], a1[j]);
-                a2[j] = EVERYTHING_MADD(x[k + 2], w[16 + j], a2[j]);
-                a3[j] = EVERYTHING_MADD(x[k + 3], w[24 + j], a3[j]);
+                a0[j] = start[unit + j];
             }
-            w += 32;
-        }
-        for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 4; k += 4, v += 32) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[8 + j], a1[j]);
+                    a2[j] = EVERYTHING_MADD(x[k + 2], v[16 + j], a2[j]);
+                    a3[j] = EVERYTHING_MADD(x[k + 3], v[24 + j], a3[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 8) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
+            }
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
-            }
-            w += 8;
-        }
-        for (size_t j = 0; j < 8; ++j) {
-            z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
-        }
-    }
-}
-
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-EVERYTHING_VERSIONS
-static void everything_project_1x8(const float *EVERYTHING_RESTRICT w,
-                                   const float *EVERYTHING_RESTRICT bias,
-                                   const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-                                   size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        everything_multiply_1x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += padded;
-    }
-}
-
-/* z[gate][unit] += the sum over k of x[k] * w[unit][k][gate]. */
-EVERYTHING_VERSIONS
-static void everything_multiply_1x1(const float *EVERYTHING_RESTRICT w,
-                                    const float *EVERYTHING_RESTRICT x, size_t inputs,
-                                    size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; ++unit) {
-        float a0 = 0.0f;
-        for (size_t k = 0; k < inputs; ++k) {
-            a0 = EVERYTHING_MADD(x[k], w[0], a0);
-            w += 1;
-        }
-        z[unit] += a0;
-    }
-}
-
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-EVERYTHING_VERSIONS
-static void everything_project_1x1(const float *EVERYTHING_RESTRICT w,
-                                   const float *EVERYTHING_RESTRICT bias,
-                                   const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-                                   size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        everything_multiply_1x1(w, x, inputs, padded, z);
-        x += inputs;
-        z += padded;
-    }
-}
-
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS
-static void everything_multiply_3x8(const float *EVERYTHING_RESTRICT w,
-                                    const float *EVERYTHING_RESTRICT x, size_t inputs,
-                                    size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[24];
-        float a1[24];
-        for (size_t gate = 0; gate < 3; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                a0[at] = z[to];
-                a1[at] = 0.0f;
-            }
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 2; k += 2) {
-            for (size_t j = 0; j < 24; ++j) {
-                a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
-            }
-            for (size_t j = 0; j < 24; ++j) {
-                a1[j] = EVERYTHING_MADD(x[k + 1], w[24 + j], a1[j]);
-            }
-            w += 48;
-        }
-        for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 24; ++j) {
-                a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
-            }
-            w += 24;
-        }
-        for (size_t gate = 0; gate < 3; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                z[to] = a0[at] + a1[at];
+                z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-EVERYTHING_VERSIONS
-static void everything_project_3x8(const float *EVERYTHING_RESTRICT w,
-                                   const float *EVERYTHING_RESTRICT bias,
-                                   const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-                                   size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < 3 * padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_1x1(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
+        for (size_t unit = 0; unit < padded; ++unit) {
+            const float *v = w + unit * inputs;
+            float a0 = start[unit];
+            for (size_t k = 0; k < inputs; ++k, v += 1) {
+                a0 = EVERYTHING_MADD(x[k], v[0], a0);
+            }
+            z[unit] = a0;
         }
-        everything_multiply_3x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += 3 * padded;
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-EVERYTHING_VERSIONS
-static void everything_multiply_4x8(const float *EVERYTHING_RESTRICT w,
-                                    const float *EVERYTHING_RESTRICT x, size_t inputs,
-                                    size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[32];
-        float a1[32];
-        for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                a0[at] = z[to];
-                a1[at] = 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_3x8(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * 3 * inputs;
+            float a0[24], a1[24] = {0.0f};
+            for (size_t gate = 0; gate < 3; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
+                }
             }
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 2; k += 2) {
-            for (size_t j = 0; j < 32; ++j) {
-                a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 48) {
+                for (size_t j = 0; j < 24; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 24; ++j) {
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[24 + j], a1[j]);
+                }
             }
-            for (size_t j = 0; j < 32; ++j) {
-                a1[j] = EVERYTHING_MADD(x[k + 1], w[32 + j], a1[j]);
+            for (; k < inputs; ++k, v += 24) {
+                for (size_t j = 0; j < 24; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
             }
-            w += 64;
-        }
-        for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 32; ++j) {
-                a0[j] = EVERYTHING_MADD(x[k], w[j], a0[j]);
-            }
-            w += 32;
-        }
-        for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                z[to] = a0[at] + a1[at];
+            for (size_t gate = 0; gate < 3; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
+                }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-EVERYTHING_VERSIONS
-static void everything_project_4x8(const float *EVERYTHING_RESTRICT w,
-                                   const float *EVERYTHING_RESTRICT bias,
-                                   const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-                                   size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < 4 * padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_4x8(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * 4 * inputs;
+            float a0[32], a1[32] = {0.0f};
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
+                }
+            }
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 64) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 32; ++j) {
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[32 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 32) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                }
+            }
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
+                }
+            }
         }
-        everything_multiply_4x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += 4 * padded;
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit][k][gate]. */
-EVERYTHING_VERSIONS
-static void everything_multiply_4x1(const float *EVERYTHING_RESTRICT w,
-                                    const float *EVERYTHING_RESTRICT x, size_t inputs,
-                                    size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; ++unit) {
-        float a0 = 0.0f;
-        float a1 = 0.0f;
-        float a2 = 0.0f;
-        float a3 = 0.0f;
-        for (size_t k = 0; k < inputs; ++k) {
-            a0 = EVERYTHING_MADD(x[k], w[0], a0);
-            a1 = EVERYTHING_MADD(x[k], w[1], a1);
-            a2 = EVERYTHING_MADD(x[k], w[2], a2);
-            a3 = EVERYTHING_MADD(x[k], w[3], a3);
-            w += 4;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+EVERYTHING_VERSIONS static void everything_product_4x1(const float *EVERYTHING_RESTRICT w,
+        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
+        for (size_t unit = 0; unit < padded; ++unit) {
+            const float *v = w + unit * 4 * inputs;
+            float a0 = start[unit];
+            float a1 = start[padded + unit];
+            float a2 = start[2 * padded + unit];
+            float a3 = start[3 * padded + unit];
+            for (size_t k = 0; k < inputs; ++k, v += 4) {
+                a0 = EVERYTHING_MADD(x[k], v[0], a0);
+                a1 = EVERYTHING_MADD(x[k], v[1], a1);
+                a2 = EVERYTHING_MADD(x[k], v[2], a2);
+                a3 = EVERYTHING_MADD(x[k], v[3], a3);
+            }
+            z[unit] = a0;
+            z[padded + unit] = a1;
+            z[2 * padded + unit] = a2;
+            z[3 * padded + unit] = a3;
         }
-        z[unit] += a0;
-        z[padded + unit] += a1;
-        z[2 * padded + unit] += a2;
-        z[3 * padded + unit] += a3;
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-EVERYTHING_VERSIONS
-static void everything_project_4x1(const float *EVERYTHING_RESTRICT w,
-                                   const float *EVERYTHING_RESTRICT bias,
-                                   const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-                                   size_t padded, float *EVERYTHING_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < 4 * padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        everything_multiply_4x1(w, x, inputs, padded, z);
-        x += inputs;
-        z += 4 * padded;
-    }
-}
-
-/* One step of an LSTM with tanh and sigmoid: h and c (units) from z, the gates i f c o, which are
-   overwritten. */
-EVERYTHING_VERSIONS
-static void everything_lstm_cell(float *EVERYTHING_RESTRICT z, size_t padded, size_t units,
-                                 float *EVERYTHING_RESTRICT h, float *EVERYTHING_RESTRICT c) {
-    const float *i = z;
-    const float *f = z + padded;
-    const float *candidate = z + 2 * padded;
-    const float *o = z + 3 * padded;
-    everything_sigmoids(z, 2 * padded);
-    everything_tanhs(z + 2 * padded, padded);
-    everything_sigmoids(z + 3 * padded, padded);
-    for (size_t j = 0; j < units; ++j) {
-        c[j] = EVERYTHING_MADD(f[j], c[j], i[j] * candidate[j]);
-        h[j] = o[j] * everything_tanh(c[j]);
-    }
-}
-
-/* One step of a GRU with tanh and sigmoid: h (units) from the gates z r n. z holds the products
-   with the input and is overwritten, recurrent those with h, to which the reset gate is applied. */
-EVERYTHING_VERSIONS
-static void everything_gru_cell(float *EVERYTHING_RESTRICT z,
-                                const float *EVERYTHING_RESTRICT recurrent, size_t padded,
-                                size_t units, float *EVERYTHING_RESTRICT h) {
-    const float *reset = z + padded;
-    float *candidate = z + 2 * padded;
-    for (size_t j = 0; j < 2 * padded; ++j) {
-        z[j] += recurrent[j];
-    }
-    everything_sigmoids(z, 2 * padded);
-    for (size_t j = 0; j < padded; ++j) {
-        candidate[j] = EVERYTHING_MADD(reset[j], recurrent[2 * padded + j], candidate[j]);
-    }
-    everything_tanhs(candidate, padded);
-    for (size_t j = 0; j < units; ++j) {
-        h[j] = EVERYTHING_MADD(z[j], h[j] - candidate[j], candidate[j]);
-    }
-}
-
-/* clang-format off */
 /* words.embeddings (50, 6), not trainable */
 static const float everything_words_embeddings[300] = {0};
-
 /* reader_1.forward.kernel (6, 20), as [1][6][4][8] */
 static const float everything_reader_1_forward_kernel[192] = {0};
-
 /* reader_1.forward.recurrent_kernel (5, 20), as [1][5][4][8] */
 static const float everything_reader_1_forward_recurrent_kernel[160] = {0};
-
 /* reader_1.forward.bias (20), as [4][8] */
 static const float everything_reader_1_forward_bias[32] = {0};
-
 /* reader_1.backward.kernel (6, 20), as [1][6][4][8] */
 static const float everything_reader_1_backward_kernel[192] = {0};
-
 /* reader_1.backward.recurrent_kernel (5, 20), as [1][5][4][8] */
 static const float everything_reader_1_backward_recurrent_kernel[160] = {0};
-
 /* reader_1.backward.bias (20), as [4][8] */
 static const float everything_reader_1_backward_bias[32] = {0};
-
 /* reader_2.forward.kernel (5, 20), as [1][5][4][8] */
 static const float everything_reader_2_forward_kernel[160] = {0};
-
 /* reader_2.forward.recurrent_kernel (5, 20), as [1][5][4][8] */
 static const float everything_reader_2_forward_recurrent_kernel[160] = {0};
-
 /* reader_2.forward.bias (20), as [4][8] */
 static const float everything_reader_2_forward_bias[32] = {0};
-
 /* reader_2.backward.kernel (5, 20), as [1][5][4][8] */
 static const float everything_reader_2_backward_kernel[160] = {0};
-
 /* reader_2.backward.recurrent_kernel (5, 20), as [1][5][4][8] */
 static const float everything_reader_2_backward_recurrent_kernel[160] = {0};
-
 /* reader_2.backward.bias (20), as [4][8] */
 static const float everything_reader_2_backward_bias[32] = {0};
-
 /* bidirectional_3.forward.kernel (5, 12), as [1][5][3][8] */
 static const float everything_bidirectional_3_forward_kernel[120] = {0};
-
 /* bidirectional_3.forward.recurrent_kernel (4, 12), as [1][4][3][8] */
 static const float everything_bidirectional_3_forward_recurrent_kernel[96] = {0};
-
 /* bidirectional_3.forward.bias (12), as [3][8] */
 static const float everything_bidirectional_3_forward_bias[24] = {0};
-
 /* bidirectional_3.forward.recurrent_bias (12), as [3][8] */
 static const float everything_bidirectional_3_forward_recurrent_bias[24] = {0};
-
 /* bidirectional_3.backward.kernel (5, 12), as [1][5][3][8] */
 static const float everything_bidirectional_3_backward_kernel[120] = {0};
-
 /* bidirectional_3.backward.recurrent_kernel (4, 12), as [1][4][3][8] */
 static const float everything_bidirectional_3_backward_recurrent_kernel[96] = {0};
-
 /* bidirectional_3.backward.bias (12), as [3][8] */
 static const float everything_bidirectional_3_backward_bias[24] = {0};
-
 /* bidirectional_3.backward.recurrent_bias (12), as [3][8] */
 static const float everything_bidirectional_3_backward_recurrent_bias[24] = {0};
-
 /* bidirectional_4.forward.kernel (8, 4), as [1][8][1][8] */
 static const float everything_bidirectional_4_forward_kernel[64] = {0};
-
 /* bidirectional_4.forward.recurrent_kernel (4, 4), as [1][4][1][8] */
 static const float everything_bidirectional_4_forward_recurrent_kernel[32] = {0};
-
 /* bidirectional_4.backward.kernel (8, 4), as [1][8][1][8] */
 static const float everything_bidirectional_4_backward_kernel[64] = {0};
-
 /* bidirectional_4.backward.recurrent_kernel (4, 4), as [1][4][1][8] */
 static const float everything_bidirectional_4_backward_recurrent_kernel[32] = {0};
-
 /* bidirectional_5.forward.kernel (4, 12), as [3][4][4][1] */
 static const float everything_bidirectional_5_forward_kernel[48] = {0};
-
 /* bidirectional_5.forward.recurrent_kernel (3, 12), as [3][3][4][1] */
 static const float everything_bidirectional_5_forward_recurrent_kernel[36] = {0};
-
 /* bidirectional_5.forward.bias (12), as [4][3] */
 static const float everything_bidirectional_5_forward_bias[12] = {0};
-
 /* bidirectional_5.backward.kernel (4, 12), as [3][4][4][1] */
 static const float everything_bidirectional_5_backward_kernel[48] = {0};
-
 /* bidirectional_5.backward.recurrent_kernel (3, 12), as [3][3][4][1] */
 static const float everything_bidirectional_5_backward_recurrent_kernel[36] = {0};
-
 /* bidirectional_5.backward.bias (12), as [4][3] */
 static const float everything_bidirectional_5_backward_bias[12] = {0};
-
 /* first.kernel (3, 8), as [1][3][1][8] */
 static const float everything_first_kernel[24] = {0};
-
 /* first.bias (8), as [1][8] */
 static const float everything_first_bias[8] = {0};
-
 /* dense_2.kernel (8, 6), as [1][8][1][8] */
 static const float everything_dense_2_kernel[64] = {0};
-
 /* dense_2.bias (6), as [1][8] */
 static const float everything_dense_2_bias[8] = {0};
-
 /* verdict.kernel (6, 3), as [3][6][1][1] */
 static const float everything_verdict_kernel[18] = {0};
 
 /* The self-test: an input of 8 steps, and its output. */
 static const int32_t everything_test_x[8] = {0};
 static const float everything_test_y[3] = {0};
-/* clang-format on */
 
-/* words: (steps) -> (12, 6). */
-static void everything_words(const int32_t *x, size_t steps, float *y) {
+/* y, with h beside it: copied, added, multiplied or averaged. */
+static void everything_merge(float *y, const float *h, size_t units, char merge) {
+    for (size_t u = 0; u < units; ++u) {
+        y[u] = merge == '=' ? h[u] : merge == '*' ? y[u] * h[u] : y[u] + h[u];
+        y[u] *= merge == '/' ? 0.5f : 1.0f;
+    }
+}
+
+/* y[t] = table[tokens[t]]. */
+static void everything_embedding(const float *table, const int32_t *tokens, size_t steps,
+        size_t units, float *y) {
     for (size_t t = 0; t < steps; ++t) {
-        memcpy(y + t * 6, everything_words_embeddings + (size_t)x[t] * 6, 6 * sizeof(float));
+        memcpy(y + t * units, table + (size_t)tokens[t] * units, units * sizeof(float));
     }
 }
 
-/* reader_1_forward: (12, 6) -> (12, 5). */
-static void everything_reader_1_forward(const float *x, size_t steps, float *y, float *work) {
+/* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
+EVERYTHING_VERSIONS static inline void everything_lstm_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        size_t units, size_t backward, float *y, size_t width, char merge, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
+    float *const c = h + padded;
+    float *const chunk = h + 2 * padded;
 
-    memset(work, 0, 16 * sizeof(float));
+    memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
+        const size_t first = backward ? steps - done - count : done;
 
-        everything_project_4x8(everything_reader_1_forward_kernel, everything_reader_1_forward_bias,
-                               x + first * 6, count, 6, 8, chunk);
+        everything_product_4x8(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 32;
+            const size_t at = backward ? count - 1 - i : i;
+            float *const z = chunk + at * 4 * padded;
 
-            everything_multiply_4x8(everything_reader_1_forward_recurrent_kernel, h, 5, 8, z);
-            everything_lstm_cell(z, 8, 5, h, c);
-            memcpy(y + (first + at) * 5, h, 5 * sizeof(float));
-        }
-    }
-}
-
-/* reader_1_backward: (12, 6) -> (12, 5). */
-static void everything_reader_1_backward(const float *x, size_t steps, float *y, float *work) {
-    float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
-
-    memset(work, 0, 16 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = steps - done - count;
-
-        everything_project_4x8(everything_reader_1_backward_kernel,
-                               everything_reader_1_backward_bias, x + first * 6, count, 6, 8,
-                               chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = count - 1 - i;
-            float *const z = chunk + at * 32;
-
-            everything_multiply_4x8(everything_reader_1_backward_recurrent_kernel, h, 5, 8, z);
-            everything_lstm_cell(z, 8, 5, h, c);
-            for (size_t u = 0; u < 5; ++u) {
-                float *const merged = y + (first + at) * 5 + u;
-
-                *merged = *merged + h[u];
+            everything_product_4x8(recurrent, z, h, 1, units, padded, z);
+            everything_sigmoids(z, 2 * padded);
+            everything_tanhs(z + 2 * padded, padded);
+            everything_sigmoids(z + 3 * padded, padded);
+            for (size_t u = 0; u < padded; ++u) {
+                c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                h[u] = z[3 * padded + u] * everything_tanh(c[u]);
+            }
+            if (width > 0 || done + i + 1 == steps) {
+                everything_merge(y + (first + at) * width, h, units, merge);
             }
         }
     }
 }
 
-/* reader_2_forward: (12, 5) -> (12, 5). */
-static void everything_reader_2_forward(const float *x, size_t steps, float *y, float *work) {
-    float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
+/* The new h of a GRU, from the products of the gates with the input, z, and with h, r. */
+EVERYTHING_VERSIONS static inline void everything_gru_8_cell(float *EVERYTHING_RESTRICT z,
+        const float *EVERYTHING_RESTRICT r, size_t padded, float *EVERYTHING_RESTRICT h) {
+    float *const n = z + 2 * padded;
 
-    memset(work, 0, 16 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
-
-        everything_project_4x8(everything_reader_2_forward_kernel, everything_reader_2_forward_bias,
-                               x + first * 5, count, 5, 8, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 32;
-
-            everything_multiply_4x8(everything_reader_2_forward_recurrent_kernel, h, 5, 8, z);
-            everything_lstm_cell(z, 8, 5, h, c);
-            memcpy(y + (first + at) * 5, h, 5 * sizeof(float));
-        }
+    for (size_t u = 0; u < 2 * padded; ++u) {
+        z[u] += r[u];
+    }
+    everything_sigmoids(z, 2 * padded);
+    for (size_t u = 0; u < padded; ++u) {
+        n[u] = EVERYTHING_MADD(z[padded + u], r[2 * padded + u], n[u]);
+    }
+    everything_tanhs(n, padded);
+    for (size_t u = 0; u < padded; ++u) {
+        h[u] = EVERYTHING_MADD(z[u], h[u] - n[u], n[u]);
     }
 }
 
-/* reader_2_backward: (12, 5) -> (12, 5). */
-static void everything_reader_2_backward(const float *x, size_t steps, float *y, float *work) {
+/* A GRU that resets after the product over a sequence: y has `width` numbers for each step, or the
+   last state if it is 0. */
+EVERYTHING_VERSIONS static inline void everything_gru_8(const float *kernel, const float *recurrent,
+        const float *bias, const float *recurrent_bias, const float *x, size_t steps, size_t inputs,
+        size_t units, size_t backward, float *y, size_t width, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
+    float *const r = h + padded;
+    float *const chunk = h + 4 * padded;
 
-    memset(work, 0, 16 * sizeof(float));
+    memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = steps - done - count;
+        const size_t first = backward ? steps - done - count : done;
 
-        everything_project_4x8(everything_reader_2_backward_kernel,
-                               everything_reader_2_backward_bias, x + first * 5, count, 5, 8,
-                               chunk);
+        everything_product_3x8(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = count - 1 - i;
-            float *const z = chunk + at * 32;
+            const size_t at = backward ? count - 1 - i : i;
+            float *const z = chunk + at * 3 * padded;
 
-            everything_multiply_4x8(everything_reader_2_backward_recurrent_kernel, h, 5, 8, z);
-            everything_lstm_cell(z, 8, 5, h, c);
-            for (size_t u = 0; u < 5; ++u) {
-                float *const merged = y + (first + at) * 5 + u;
-
-                *merged = *merged + h[u];
+            everything_product_3x8(recurrent, recurrent_bias, h, 1, units, padded, r);
+            everything_gru_8_cell(z, r, padded, h);
+            if (width > 0 || done + i + 1 == steps) {
+                for (size_t u = 0; u < units; ++u) {
+                    y[(first + at) * width + u] = h[u];
+                }
             }
         }
     }
 }
 
-/* bidirectional_3_forward: (12, 5) -> (12, 8). */
-static void everything_bidirectional_3_forward(const float *x, size_t steps, float *y,
-                                               float *work) {
+/* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
+   if it is 0. */
+EVERYTHING_VERSIONS static inline void everything_simple_8(const float *kernel,
+        const float *recurrent, const float *x, size_t steps, size_t inputs, size_t units,
+        size_t backward, float *y, size_t width, char merge, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const r = h + 8;
-    float *const chunk = h + 32;
+    float *const chunk = h + padded;
 
-    memset(work, 0, 32 * sizeof(float));
+    memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
+        const size_t first = backward ? steps - done - count : done;
 
-        everything_project_3x8(everything_bidirectional_3_forward_kernel,
-                               everything_bidirectional_3_forward_bias, x + first * 5, count, 5, 8,
-                               chunk);
+        memset(chunk, 0, count * padded * sizeof(float));
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 24;
+            float *const z = chunk + i * padded;
 
-            everything_project_3x8(everything_bidirectional_3_forward_recurrent_kernel,
-                                   everything_bidirectional_3_forward_recurrent_bias, h, 1, 4, 8,
-                                   r);
-            everything_gru_cell(z, r, 8, 4, h);
-
-            memcpy(y + (first + at) * 8, h, 4 * sizeof(float));
+            everything_product_1x8(kernel, z, x + (first + i) * inputs, 1, inputs, padded, z);
         }
-    }
-}
-
-/* bidirectional_3_backward: (12, 5) -> (12, 8). */
-static void everything_bidirectional_3_backward(const float *x, size_t steps, float *y,
-                                                float *work) {
-    float *const h = work;
-    float *const r = h + 8;
-    float *const chunk = h + 32;
-
-    memset(work, 0, 32 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = steps - done - count;
-
-        everything_project_3x8(everything_bidirectional_3_backward_kernel,
-                               everything_bidirectional_3_backward_bias, x + first * 5, count, 5, 8,
-                               chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = count - 1 - i;
-            float *const z = chunk + at * 24;
+            const size_t at = backward ? count - 1 - i : i;
+            float *const z = chunk + at * padded;
 
-            everything_project_3x8(everything_bidirectional_3_backward_recurrent_kernel,
-                                   everything_bidirectional_3_backward_recurrent_bias, h, 1, 4, 8,
-                                   r);
-            everything_gru_cell(z, r, 8, 4, h);
-
-            memcpy(y + (first + at) * 8 + 4, h, 4 * sizeof(float));
-        }
-    }
-}
-
-/* bidirectional_4_forward: (12, 8) -> (12, 4). */
-static void everything_bidirectional_4_forward(const float *x, size_t steps, float *y,
-                                               float *work) {
-    float *const h = work;
-    float *const chunk = h + 8;
-
-    memset(work, 0, 8 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
-
-        everything_project_1x8(everything_bidirectional_4_forward_kernel, NULL, x + first * 8,
-                               count, 8, 8, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 8;
-
-            everything_multiply_1x8(everything_bidirectional_4_forward_recurrent_kernel, h, 4, 8,
-                                    z);
-            everything_tanhs(z, 8);
-            memcpy(h, z, 8 * sizeof(float));
-            memcpy(y + (first + at) * 4, h, 4 * sizeof(float));
-        }
-    }
-}
-
-/* bidirectional_4_backward: (12, 8) -> (12, 4). */
-static void everything_bidirectional_4_backward(const float *x, size_t steps, float *y,
-                                                float *work) {
-    float *const h = work;
-    float *const chunk = h + 8;
-
-    memset(work, 0, 8 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = steps - done - count;
-
-        everything_project_1x8(everything_bidirectional_4_backward_kernel, NULL, x + first * 8,
-                               count, 8, 8, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = count - 1 - i;
-            float *const z = chunk + at * 8;
-
-            everything_multiply_1x8(everything_bidirectional_4_backward_recurrent_kernel, h, 4, 8,
-                                    z);
-            everything_tanhs(z, 8);
-            memcpy(h, z, 8 * sizeof(float));
-            for (size_t u = 0; u < 4; ++u) {
-                float *const merged = y + (first + at) * 4 + u;
-
-                *merged = *merged * h[u];
+            everything_product_1x8(recurrent, z, h, 1, units, padded, z);
+            everything_tanhs(z, padded);
+            memcpy(h, z, padded * sizeof(float));
+            if (width > 0 || done + i + 1 == steps) {
+                everything_merge(y + (first + at) * width, h, units, merge);
             }
         }
     }
 }
 
-/* bidirectional_5_forward: (12, 4) -> (12, 3). */
-static void everything_bidirectional_5_forward(const float *x, size_t steps, float *y,
-                                               float *work) {
+/* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
+EVERYTHING_VERSIONS static inline void everything_lstm_1(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        size_t units, size_t backward, float *y, size_t width, char merge, float *work) {
+    const size_t padded = units;
     float *const h = work;
-    float *const c = h + 3;
-    float *const chunk = h + 6;
+    float *const c = h + padded;
+    float *const chunk = h + 2 * padded;
 
-    memset(work, 0, 6 * sizeof(float));
+    memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
+        const size_t first = backward ? steps - done - count : done;
 
-        everything_project_4x1(everything_bidirectional_5_forward_kernel,
-                               everything_bidirectional_5_forward_bias, x + first * 4, count, 4, 3,
-                               chunk);
+        everything_product_4x1(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 12;
+            const size_t at = backward ? count - 1 - i : i;
+            float *const z = chunk + at * 4 * padded;
 
-            everything_multiply_4x1(everything_bidirectional_5_forward_recurrent_kernel, h, 3, 3,
-                                    z);
-            everything_lstm_cell(z, 3, 3, h, c);
-            memcpy(y + (first + at) * 3, h, 3 * sizeof(float));
-        }
-    }
-}
-
-/* bidirectional_5_backward: (12, 4) -> (12, 3). */
-static void everything_bidirectional_5_backward(const float *x, size_t steps, float *y,
-                                                float *work) {
-    float *const h = work;
-    float *const c = h + 3;
-    float *const chunk = h + 6;
-
-    memset(work, 0, 6 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = steps - done - count;
-
-        everything_project_4x1(everything_bidirectional_5_backward_kernel,
-                               everything_bidirectional_5_backward_bias, x + first * 4, count, 4, 3,
-                               chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = count - 1 - i;
-            float *const z = chunk + at * 12;
-
-            everything_multiply_4x1(everything_bidirectional_5_backward_recurrent_kernel, h, 3, 3,
-                                    z);
-            everything_lstm_cell(z, 3, 3, h, c);
-            for (size_t u = 0; u < 3; ++u) {
-                float *const merged = y + (first + at) * 3 + u;
-
-                *merged = (*merged + h[u]) * 0.5f;
+            everything_product_4x1(recurrent, z, h, 1, units, padded, z);
+            everything_sigmoids(z, 2 * padded);
+            everything_tanhs(z + 2 * padded, padded);
+            everything_sigmoids(z + 3 * padded, padded);
+            for (size_t u = 0; u < padded; ++u) {
+                c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                h[u] = z[3 * padded + u] * everything_tanh(c[u]);
+            }
+            if (width > 0 || done + i + 1 == steps) {
+                everything_merge(y + (first + at) * width, h, units, merge);
             }
         }
     }
 }
 
-/* max_pooling_1: (12, 3) -> (3). */
-static void everything_max_pooling_1(const float *x, size_t steps, float *y) {
+/* The maximum of the steps. */
+static void everything_max_pooling(const float *x, size_t steps, size_t units, float *y) {
     size_t count = 0;
 
-    memset(y, 0, 3 * sizeof(float));
+    memset(y, 0, units * sizeof(float));
     for (size_t t = 0; t < steps; ++t) {
-        for (size_t u = 0; u < 3; ++u) {
-            y[u] = count == 0 || x[t * 3 + u] > y[u] ? x[t * 3 + u] : y[u];
+        for (size_t u = 0; u < units; ++u) {
+            y[u] = count == 0 || x[t * units + u] > y[u] ? x[t * units + u] : y[u];
         }
         ++count;
-    }
-}
-
-/* first: (3) -> (8). */
-static void everything_first(const float *x, float *y) {
-    everything_project_1x8(everything_first_kernel, everything_first_bias, x, 1, 3, 8, y);
-    everything_relus(y, 8);
-}
-
-/* dense_2: (8) -> (6). */
-static void everything_dense_2(const float *x, float *y, float *work) {
-    everything_project_1x8(everything_dense_2_kernel, everything_dense_2_bias, x, 1, 8, 8, work);
-    memcpy(y, work, 6 * sizeof(float));
-    everything_softpluses(y, 6);
-}
-
-/* verdict: (6) -> (3). */
-static void everything_verdict(const float *x, float *y) {
-    everything_project_1x1(everything_verdict_kernel, NULL, x, 1, 6, 3, y);
-    for (size_t t = 0; t < 1; ++t) {
-        everything_softmax(y + t * 3, 3);
     }
 }
 
@@ -946,41 +624,64 @@ int everything_run(const int32_t *x, size_t steps, float *y, float *workspace) {
             return EVERYTHING_BAD_TOKEN;
         }
     }
-
     /* words: (steps) -> (steps, 6) */
-    everything_words(x, steps, words_out);
-
+    everything_embedding(everything_words_embeddings, x, steps, 6, words_out);
     /* reader_1: (steps, 6) -> (steps, 5) */
-    everything_reader_1_forward(words_out, steps, reader_1_out, work);
-    everything_reader_1_backward(words_out, steps, reader_1_out, work);
-
+    everything_lstm_8(everything_reader_1_forward_kernel,
+            everything_reader_1_forward_recurrent_kernel, everything_reader_1_forward_bias,
+            words_out, steps, 6, 5, 0, reader_1_out, 5, '=', work);
+    everything_lstm_8(everything_reader_1_backward_kernel,
+            everything_reader_1_backward_recurrent_kernel, everything_reader_1_backward_bias,
+            words_out, steps, 6, 5, 1, reader_1_out, 5, '+', work);
     /* reader_2: (steps, 5) -> (steps, 5) */
-    everything_reader_2_forward(reader_1_out, steps, reader_2_out, work);
-    everything_reader_2_backward(reader_1_out, steps, reader_2_out, work);
-
+    everything_lstm_8(everything_reader_2_forward_kernel,
+            everything_reader_2_forward_recurrent_kernel, everything_reader_2_forward_bias,
+            reader_1_out, steps, 5, 5, 0, reader_2_out, 5, '=', work);
+    everything_lstm_8(everything_reader_2_backward_kernel,
+            everything_reader_2_backward_recurrent_kernel, everything_reader_2_backward_bias,
+            reader_1_out, steps, 5, 5, 1, reader_2_out, 5, '+', work);
     /* bidirectional_3: (steps, 5) -> (steps, 8) */
-    everything_bidirectional_3_forward(reader_2_out, steps, bidirectional_3_out, work);
-    everything_bidirectional_3_backward(reader_2_out, steps, bidirectional_3_out, work);
-
+    everything_gru_8(everything_bidirectional_3_forward_kernel,
+            everything_bidirectional_3_forward_recurrent_kernel,
+            everything_bidirectional_3_forward_bias,
+            everything_bidirectional_3_forward_recurrent_bias, reader_2_out, steps, 5, 4, 0,
+            bidirectional_3_out, 8, work);
+    everything_gru_8(everything_bidirectional_3_backward_kernel,
+            everything_bidirectional_3_backward_recurrent_kernel,
+            everything_bidirectional_3_backward_bias,
+            everything_bidirectional_3_backward_recurrent_bias, reader_2_out, steps, 5, 4, 1,
+            bidirectional_3_out + 4, 8, work);
     /* bidirectional_4: (steps, 8) -> (steps, 4) */
-    everything_bidirectional_4_forward(bidirectional_3_out, steps, bidirectional_4_out, work);
-    everything_bidirectional_4_backward(bidirectional_3_out, steps, bidirectional_4_out, work);
-
+    everything_simple_8(everything_bidirectional_4_forward_kernel,
+            everything_bidirectional_4_forward_recurrent_kernel, bidirectional_3_out, steps, 8, 4,
+            0, bidirectional_4_out, 4, '=', work);
+    everything_simple_8(everything_bidirectional_4_backward_kernel,
+            everything_bidirectional_4_backward_recurrent_kernel, bidirectional_3_out, steps, 8, 4,
+            1, bidirectional_4_out, 4, '*', work);
     /* bidirectional_5: (steps, 4) -> (steps, 3) */
-    everything_bidirectional_5_forward(bidirectional_4_out, steps, bidirectional_5_out, work);
-    everything_bidirectional_5_backward(bidirectional_4_out, steps, bidirectional_5_out, work);
-
+    everything_lstm_1(everything_bidirectional_5_forward_kernel,
+            everything_bidirectional_5_forward_recurrent_kernel,
+            everything_bidirectional_5_forward_bias, bidirectional_4_out, steps, 4, 3, 0,
+            bidirectional_5_out, 3, '=', work);
+    everything_lstm_1(everything_bidirectional_5_backward_kernel,
+            everything_bidirectional_5_backward_recurrent_kernel,
+            everything_bidirectional_5_backward_bias, bidirectional_4_out, steps, 4, 3, 1,
+            bidirectional_5_out, 3, '/', work);
     /* max_pooling_1: (steps, 3) -> (3) */
-    everything_max_pooling_1(bidirectional_5_out, steps, max_pooling_1_out);
-
+    everything_max_pooling(bidirectional_5_out, steps, 3, max_pooling_1_out);
     /* first: (3) -> (8) */
-    everything_first(max_pooling_1_out, first_out);
-
+    everything_product_1x8(everything_first_kernel, everything_first_bias, max_pooling_1_out, 1, 3,
+            8, first_out);
+    everything_relus(first_out, 8);
     /* dense_2: (8) -> (6) */
-    everything_dense_2(first_out, dense_2_out, work);
-
+    everything_product_1x8(everything_dense_2_kernel, everything_dense_2_bias, first_out, 1, 8, 8,
+            work);
+    memcpy(dense_2_out, work, 6 * sizeof(float));
+    everything_softpluses(dense_2_out, 6);
     /* verdict: (6) -> (3) */
-    everything_verdict(dense_2_out, y);
+    memset(y, 0, 3 * sizeof(float));
+    everything_product_1x1(everything_verdict_kernel, y, dense_2_out, 1, 6, 3, y);
+    everything_softmax(y, 3);
     return EVERYTHING_OK;
 }
 

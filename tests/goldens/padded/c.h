@@ -43,10 +43,9 @@ float padded_self_test(float *y, float *workspace);
 
 #ifdef PADDED_IMPLEMENTATION
 
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
+
+#include <math.h> /* log1pf, logf and sqrtf, of libm */
 
 #ifdef __cplusplus
 #define PADDED_RESTRICT __restrict
@@ -100,9 +99,15 @@ static inline float padded_limit(float x, float largest) {
     return padded_float(bits + (excess & (0u - (chosen >> 31))));
 }
 
-/* exp(r) - 1 for |r| <= log(2) / 2. The coefficients minimize the largest relative error, 1.4e-8:
-   a linear program over 4,001 Chebyshev nodes, then a search among the neighbouring floats. */
-static inline float padded_short_expm1(float r) {
+/* exp(r) - 1 and n of exp(x) = 2^n exp(r), with the integer n nearest to x / log(2). The sum with
+   1.5 * 2^23 is rounded to n and has it in its lowest bits. The
+   coefficients minimize the largest relative error, 1.4e-8: a linear program over 4,001 Chebyshev
+   nodes, then a search among the neighbouring floats. */
+static inline float padded_split_exp(float x, uint32_t *n) {
+    *n = padded_bits(PADDED_MADD(x, 1.44269504f, 12582912.0f)) - 0x4b400000u;
+    const float whole = (float)(int32_t)*n;
+    float r = PADDED_MADD(whole, -0.693145751953125f, x); /* exact: 15 bits */
+    r = PADDED_MADD(whole, -1.42860677e-6f, r);
     float q = 0.00138829683f;
     q = PADDED_MADD(q, r, 0.00836664345f);
     q = PADDED_MADD(q, r, 0.0416673422f);
@@ -113,15 +118,11 @@ static inline float padded_short_expm1(float r) {
 
 /* exp(-|x|) - 1, without cancellation where x is small. */
 static inline float padded_negative_expm1(float x) {
+    uint32_t n;
     const float negative = padded_float(padded_bits(x) | 0x80000000u);
-    const float limited = padded_limit(negative, 20.0f);
-    const float shifted = PADDED_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = padded_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = PADDED_MADD(whole, -0.693145751953125f, limited); /* exact: 15 bits */
-    r = PADDED_MADD(whole, -1.42860677e-6f, r);
+    const float m = padded_split_exp(padded_limit(negative, 20.0f), &n);
     const float power = padded_float((n + 127u) << 23);
-    return PADDED_MADD(power, padded_short_expm1(r), power - 1.0f);
+    return PADDED_MADD(power, m, power - 1.0f);
 }
 
 /* tanh(|x|) = -m / (2 + m) with m = exp(-2 |x|) - 1. */
@@ -132,558 +133,410 @@ static inline float padded_tanh(float x) {
     return padded_float((padded_bits(y) & 0x7fffffffu) | sign);
 }
 
-/* 2^n / (2^n + exp(n log(2) - x)), with the integer n nearest to x / log(2), rounded as in exp. At
-   the limit of -88 the power becomes 0: below 2^-126, results need not be accurate. */
+/* 1 / (1 + exp(-x)). At the limit of 88, 2^-n becomes 0: below 2^-126, results need not be
+   accurate. */
 static inline float padded_sigmoid(float x) {
-    const float limited = padded_limit(x, 88.0f);
-    const float shifted = PADDED_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = padded_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = PADDED_MADD(whole, 0.693145751953125f, -limited);
-    r = PADDED_MADD(whole, 1.42860677e-6f, r);
-    const float power = padded_float((n + 127u) << 23);
-    return power / (power + (1.0f + padded_short_expm1(r)));
+    uint32_t n;
+    const float m = padded_split_exp(padded_limit(-x, 88.0f), &n);
+    const float inverse = padded_float((127u - n) << 23);
+    return inverse / (inverse + (1.0f + m));
 }
 
-PADDED_VERSIONS
-static void padded_tanhs(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = padded_tanh(x[j]);
     }
 }
 
-PADDED_VERSIONS
-static void padded_sigmoids(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = padded_sigmoid(x[j]);
     }
 }
 
-PADDED_VERSIONS
-static void padded_relus(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_relus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = x[j] > 0.0f ? x[j] : 0.0f;
     }
 }
 
-PADDED_VERSIONS
-static void padded_elus(float *x, size_t n) {
+PADDED_VERSIONS static inline void padded_elus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = padded_by_sign(x[j], padded_negative_expm1(x[j]), x[j]);
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS
-static void padded_multiply_1x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT x,
-                                size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[8];
-        float a1[8];
-        float a2[8];
-        float a3[8];
-        for (size_t j = 0; j < 8; ++j) {
-            a0[j] = z[unit + j];
-            a1[j] = 0.0f;
-            a2[j] = 0.0f;
-            a3[j] = 0.0f;
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 4; k += 4) {
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_1x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * inputs;
+            float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
-                a1[j] = PADDED_MADD(x[k + 1], w[8 + j], a1[j]);
-                a2[j] = PADDED_MADD(x[k + 2], w[16 + j], a2[j]);
-                a3[j] = PADDED_MADD(x[k + 3], w[24 + j], a3[j]);
+                a0[j] = start[unit + j];
             }
-            w += 32;
-        }
-        for (; k < inputs; ++k) {
+            size_t k = 0;
+            for (; k < inputs - inputs % 4; k += 4, v += 32) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                    a1[j] = PADDED_MADD(x[k + 1], v[8 + j], a1[j]);
+                    a2[j] = PADDED_MADD(x[k + 2], v[16 + j], a2[j]);
+                    a3[j] = PADDED_MADD(x[k + 3], v[24 + j], a3[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 8) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+            }
             for (size_t j = 0; j < 8; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
-            }
-            w += 8;
-        }
-        for (size_t j = 0; j < 8; ++j) {
-            z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
-        }
-    }
-}
-
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-PADDED_VERSIONS
-static void padded_project_1x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT bias,
-                               const float *PADDED_RESTRICT x, size_t rows, size_t inputs,
-                               size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        padded_multiply_1x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += padded;
-    }
-}
-
-/* z[gate][unit] += the sum over k of x[k] * w[unit][k][gate]. */
-PADDED_VERSIONS
-static void padded_multiply_1x1(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT x,
-                                size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; ++unit) {
-        float a0 = 0.0f;
-        for (size_t k = 0; k < inputs; ++k) {
-            a0 = PADDED_MADD(x[k], w[0], a0);
-            w += 1;
-        }
-        z[unit] += a0;
-    }
-}
-
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-PADDED_VERSIONS
-static void padded_project_1x1(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT bias,
-                               const float *PADDED_RESTRICT x, size_t rows, size_t inputs,
-                               size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        padded_multiply_1x1(w, x, inputs, padded, z);
-        x += inputs;
-        z += padded;
-    }
-}
-
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS
-static void padded_multiply_2x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT x,
-                                size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[16];
-        float a1[16];
-        for (size_t gate = 0; gate < 2; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                a0[at] = z[to];
-                a1[at] = 0.0f;
-            }
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 2; k += 2) {
-            for (size_t j = 0; j < 16; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
-            }
-            for (size_t j = 0; j < 16; ++j) {
-                a1[j] = PADDED_MADD(x[k + 1], w[16 + j], a1[j]);
-            }
-            w += 32;
-        }
-        for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 16; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
-            }
-            w += 16;
-        }
-        for (size_t gate = 0; gate < 2; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                z[to] = a0[at] + a1[at];
+                z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
             }
         }
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS
-static void padded_multiply_3x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT x,
-                                size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[24];
-        float a1[24];
-        for (size_t gate = 0; gate < 3; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                a0[at] = z[to];
-                a1[at] = 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+PADDED_VERSIONS static void padded_product_1x1(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
+        for (size_t unit = 0; unit < padded; ++unit) {
+            const float *v = w + unit * inputs;
+            float a0 = start[unit];
+            for (size_t k = 0; k < inputs; ++k, v += 1) {
+                a0 = PADDED_MADD(x[k], v[0], a0);
             }
+            z[unit] = a0;
         }
-        size_t k = 0;
-        for (; k < inputs - inputs % 2; k += 2) {
-            for (size_t j = 0; j < 24; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
+    }
+}
+
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_2x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 2 * padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * 2 * inputs;
+            float a0[16], a1[16] = {0.0f};
+            for (size_t gate = 0; gate < 2; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
+                }
             }
-            for (size_t j = 0; j < 24; ++j) {
-                a1[j] = PADDED_MADD(x[k + 1], w[24 + j], a1[j]);
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 32) {
+                for (size_t j = 0; j < 16; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 16; ++j) {
+                    a1[j] = PADDED_MADD(x[k + 1], v[16 + j], a1[j]);
+                }
             }
-            w += 48;
-        }
-        for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 24; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
+            for (; k < inputs; ++k, v += 16) {
+                for (size_t j = 0; j < 16; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
             }
-            w += 24;
-        }
-        for (size_t gate = 0; gate < 3; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                z[to] = a0[at] + a1[at];
+            for (size_t gate = 0; gate < 2; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
+                }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-PADDED_VERSIONS
-static void padded_project_3x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT bias,
-                               const float *PADDED_RESTRICT x, size_t rows, size_t inputs,
-                               size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < 3 * padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        padded_multiply_3x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += 3 * padded;
-    }
-}
-
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-PADDED_VERSIONS
-static void padded_multiply_4x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT x,
-                                size_t inputs, size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[32];
-        float a1[32];
-        for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                a0[at] = z[to];
-                a1[at] = 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_3x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * 3 * inputs;
+            float a0[24], a1[24] = {0.0f};
+            for (size_t gate = 0; gate < 3; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
+                }
             }
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 2; k += 2) {
-            for (size_t j = 0; j < 32; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 48) {
+                for (size_t j = 0; j < 24; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 24; ++j) {
+                    a1[j] = PADDED_MADD(x[k + 1], v[24 + j], a1[j]);
+                }
             }
-            for (size_t j = 0; j < 32; ++j) {
-                a1[j] = PADDED_MADD(x[k + 1], w[32 + j], a1[j]);
+            for (; k < inputs; ++k, v += 24) {
+                for (size_t j = 0; j < 24; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
             }
-            w += 64;
-        }
-        for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 32; ++j) {
-                a0[j] = PADDED_MADD(x[k], w[j], a0[j]);
-            }
-            w += 32;
-        }
-        for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                z[to] = a0[at] + a1[at];
+            for (size_t gate = 0; gate < 3; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
+                }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-PADDED_VERSIONS
-static void padded_project_4x8(const float *PADDED_RESTRICT w, const float *PADDED_RESTRICT bias,
-                               const float *PADDED_RESTRICT x, size_t rows, size_t inputs,
-                               size_t padded, float *PADDED_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < 4 * padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+PADDED_VERSIONS static void padded_product_4x8(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * 4 * inputs;
+            float a0[32], a1[32] = {0.0f};
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
+                }
+            }
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 64) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 32; ++j) {
+                    a1[j] = PADDED_MADD(x[k + 1], v[32 + j], a1[j]);
+                }
+            }
+            for (; k < inputs; ++k, v += 32) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                }
+            }
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
+                }
+            }
         }
-        padded_multiply_4x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += 4 * padded;
     }
 }
 
-/* One step of an LSTM with tanh and sigmoid: h and c (units) from z, the gates i f c o, which are
-   overwritten. */
-PADDED_VERSIONS
-static void padded_lstm_cell(float *PADDED_RESTRICT z, size_t padded, size_t units,
-                             float *PADDED_RESTRICT h, float *PADDED_RESTRICT c) {
-    const float *i = z;
-    const float *f = z + padded;
-    const float *candidate = z + 2 * padded;
-    const float *o = z + 3 * padded;
-    padded_sigmoids(z, 2 * padded);
-    padded_tanhs(z + 2 * padded, padded);
-    padded_sigmoids(z + 3 * padded, padded);
-    for (size_t j = 0; j < units; ++j) {
-        c[j] = PADDED_MADD(f[j], c[j], i[j] * candidate[j]);
-        h[j] = o[j] * padded_tanh(c[j]);
-    }
-}
-
-/* clang-format off */
 /* bidirectional_1.forward.kernel (3, 16), as [1][3][4][8] */
 static const float padded_bidirectional_1_forward_kernel[96] = {0};
-
 /* bidirectional_1.forward.recurrent_kernel (4, 16), as [1][4][4][8] */
 static const float padded_bidirectional_1_forward_recurrent_kernel[128] = {0};
-
 /* bidirectional_1.forward.bias (16), as [4][8] */
 static const float padded_bidirectional_1_forward_bias[32] = {0};
-
 /* bidirectional_1.backward.kernel (3, 16), as [1][3][4][8] */
 static const float padded_bidirectional_1_backward_kernel[96] = {0};
-
 /* bidirectional_1.backward.recurrent_kernel (4, 16), as [1][4][4][8] */
 static const float padded_bidirectional_1_backward_recurrent_kernel[128] = {0};
-
 /* bidirectional_1.backward.bias (16), as [4][8] */
 static const float padded_bidirectional_1_backward_bias[32] = {0};
-
 /* gru_1.kernel (8, 24), as [1][8][3][8] */
 static const float padded_gru_1_kernel[192] = {0};
-
 /* gru_1.recurrent_kernel (8, 24), as [1][8][2][8] then [1][8][1][8] */
 static const float padded_gru_1_recurrent_kernel[192] = {0};
-
 /* gru_1.bias (24), as [3][8] */
 static const float padded_gru_1_bias[24] = {0};
-
 /* layer_normalization_1.gamma (8) */
 static const float padded_layer_normalization_1_gamma[8] = {0};
-
 /* layer_normalization_1.beta (8) */
 static const float padded_layer_normalization_1_beta[8] = {0};
-
 /* lstm_1.kernel (8, 16), as [1][8][4][8] */
 static const float padded_lstm_1_kernel[256] = {0};
-
 /* lstm_1.recurrent_kernel (4, 16), as [1][4][4][8] */
 static const float padded_lstm_1_recurrent_kernel[128] = {0};
-
 /* lstm_1.bias (16), as [4][8] */
 static const float padded_lstm_1_bias[32] = {0};
-
 /* simple_rnn_1.kernel (4, 5), as [1][4][1][8] */
 static const float padded_simple_rnn_1_kernel[32] = {0};
-
 /* simple_rnn_1.recurrent_kernel (5, 5), as [1][5][1][8] */
 static const float padded_simple_rnn_1_recurrent_kernel[40] = {0};
-
 /* simple_rnn_1.bias (5), as [1][8] */
 static const float padded_simple_rnn_1_bias[8] = {0};
-
 /* dense_1.kernel (5, 2), as [2][5][1][1] */
 static const float padded_dense_1_kernel[10] = {0};
-
 /* dense_1.bias (2), as [1][2] */
 static const float padded_dense_1_bias[2] = {0};
 
 /* The self-test: an input of 8 steps, and its output. */
 static const float padded_test_x[24] = {0};
 static const float padded_test_y[4] = {0};
-/* clang-format on */
 
-/* bidirectional_1_forward: (9, 3) -> (9, 8). */
-static void padded_bidirectional_1_forward(const float *x, size_t steps, const unsigned char *mask,
-                                           float *y, float *work) {
+/* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
+PADDED_VERSIONS static inline void padded_lstm_8(const float *kernel, const float *recurrent,
+        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
+        size_t units, size_t backward, float *y, size_t width, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
+    float *const c = h + padded;
+    float *const chunk = h + 2 * padded;
 
-    memset(work, 0, 16 * sizeof(float));
+    memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
+        const size_t first = backward ? steps - done - count : done;
 
-        padded_project_4x8(padded_bidirectional_1_forward_kernel,
-                           padded_bidirectional_1_forward_bias, x + first * 3, count, 3, 8, chunk);
+        padded_product_4x8(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 32;
+            const size_t at = backward ? count - 1 - i : i;
+            float *const z = chunk + at * 4 * padded;
 
-            if (mask[first + at]) {
-                padded_multiply_4x8(padded_bidirectional_1_forward_recurrent_kernel, h, 4, 8, z);
-                padded_lstm_cell(z, 8, 4, h, c);
-            }
-            memcpy(y + (first + at) * 8, h, 4 * sizeof(float));
-        }
-    }
-}
-
-/* bidirectional_1_backward: (9, 3) -> (9, 8). */
-static void padded_bidirectional_1_backward(const float *x, size_t steps, const unsigned char *mask,
-                                            float *y, float *work) {
-    float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
-
-    memset(work, 0, 16 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = steps - done - count;
-
-        padded_project_4x8(padded_bidirectional_1_backward_kernel,
-                           padded_bidirectional_1_backward_bias, x + first * 3, count, 3, 8, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = count - 1 - i;
-            float *const z = chunk + at * 32;
-
-            if (mask[first + at]) {
-                padded_multiply_4x8(padded_bidirectional_1_backward_recurrent_kernel, h, 4, 8, z);
-                padded_lstm_cell(z, 8, 4, h, c);
-            }
-            memcpy(y + (first + at) * 8 + 4, h, 4 * sizeof(float));
-        }
-    }
-}
-
-/* gru_1: (9, 8) -> (9, 8). */
-static void padded_gru_1(const float *x, size_t steps, const unsigned char *mask, float *y,
-                         float *work) {
-    float *const h = work;
-    float *const r = h + 8;
-    float *const chunk = h + 16;
-
-    memset(work, 0, 16 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
-
-        padded_project_3x8(padded_gru_1_kernel, padded_gru_1_bias, x + first * 8, count, 8, 8,
-                           chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 24;
-
-            if (mask[first + at]) {
-                padded_multiply_2x8(padded_gru_1_recurrent_kernel, h, 8, 8, z);
-                padded_sigmoids(z, 16);
-                for (size_t u = 0; u < 8; ++u) {
-                    r[u] = z[8 + u] * h[u];
-                }
-                padded_multiply_1x8(padded_gru_1_recurrent_kernel + 128, r, 8, 8, z + 16);
-                padded_tanhs(z + 16, 8);
-                for (size_t u = 0; u < 8; ++u) {
-                    h[u] = z[u] * h[u] + (1.0f - z[u]) * z[16 + u];
+            if (!mask || mask[first + at]) {
+                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
+                padded_sigmoids(z, 2 * padded);
+                padded_tanhs(z + 2 * padded, padded);
+                padded_sigmoids(z + 3 * padded, padded);
+                for (size_t u = 0; u < padded; ++u) {
+                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                    h[u] = z[3 * padded + u] * padded_tanh(c[u]);
                 }
             }
-            memcpy(y + (first + at) * 8, h, 8 * sizeof(float));
+            if (width > 0 || done + i + 1 == steps) {
+                for (size_t u = 0; u < units; ++u) {
+                    y[(first + at) * width + u] = h[u];
+                }
+            }
         }
     }
 }
 
-/* layer_normalization_1: (9, 8) -> (9, 8). */
-static void padded_layer_normalization_1(const float *x, size_t steps, float *y) {
-    for (size_t t = 0; t < steps; ++t) {
-        const float *const from = x + t * 8;
-        float *const to = y + t * 8;
+/* A GRU that resets before the product over a sequence: y has `width` numbers for each step, or the
+   last state if it is 0. */
+PADDED_VERSIONS static inline void padded_gru_reset_first_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, const unsigned char *mask,
+        size_t steps, size_t inputs, size_t units, float *y, size_t width, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
+    float *const h = work;
+    float *const r = h + padded;
+    float *const chunk = h + 2 * padded;
+
+    memset(work, 0, padded * sizeof(float));
+    for (size_t done = 0; done < steps; done += 16) {
+        const size_t count = steps - done < 16 ? steps - done : 16;
+
+        padded_product_3x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
+        for (size_t i = 0; i < count; ++i) {
+            float *const z = chunk + i * 3 * padded;
+            float *const n = z + 2 * padded;
+
+            if (!mask || mask[done + i]) {
+                padded_product_2x8(recurrent, z, h, 1, units, padded, z);
+                padded_sigmoids(z, 2 * padded);
+                for (size_t u = 0; u < padded; ++u) {
+                    r[u] = z[padded + u] * h[u];
+                }
+                /* The weights of the candidate are behind those of the gates. */
+                padded_product_1x8(recurrent + 2 * padded * units, n, r, 1, units, padded, n);
+                padded_tanhs(n, padded);
+                for (size_t u = 0; u < padded; ++u) {
+                    h[u] = PADDED_MADD(z[u], h[u] - n[u], n[u]);
+                }
+            }
+            if (width > 0 || done + i + 1 == steps) {
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
+            }
+        }
+    }
+}
+
+/* A layer norm of each row. */
+static void padded_layer_norm(const float *gamma, const float *beta, float epsilon, const float *x,
+        size_t steps, size_t units, float *y) {
+    for (size_t t = 0; t < steps; ++t, x += units, y += units) {
         float mean = 0.0f, error = 0.0f, variance = 0.0f;
 
-        for (size_t u = 0; u < 8; ++u) {
-            mean += from[u];
+        for (size_t u = 0; u < units; ++u) {
+            mean += x[u];
         }
-        mean /= 8.0f;
+        mean /= (float)units;
         /* Equal features must be their mean: a small epsilon would make much of a rounded sum. */
-        for (size_t u = 0; u < 8; ++u) {
-            error += from[u] - mean;
+        for (size_t u = 0; u < units; ++u) {
+            error += x[u] - mean;
         }
-        mean += error / 8.0f;
-        for (size_t u = 0; u < 8; ++u) {
-            to[u] = from[u] - mean;
-            variance += to[u] * to[u];
+        mean += error / (float)units;
+        for (size_t u = 0; u < units; ++u) {
+            y[u] = x[u] - mean;
+            variance += y[u] * y[u];
         }
-        variance = sqrtf(variance / 8.0f + 0.001f);
-        for (size_t u = 0; u < 8; ++u) {
-            to[u] = padded_layer_normalization_1_gamma[u] * to[u] / variance +
-                    padded_layer_normalization_1_beta[u];
+        variance = sqrtf(variance / (float)units + epsilon);
+        for (size_t u = 0; u < units; ++u) {
+            y[u] = gamma[u] * y[u] / variance + beta[u];
         }
     }
 }
 
-/* add_1: (9, 8) -> (9, 8). */
-static void padded_add_1(const float *x, const float *start, size_t steps, float *y) {
-    for (size_t i = 0; i < steps * 8; ++i) {
-        y[i] = x[i] + start[i];
-    }
-}
-
-/* lstm_1: (9, 8) -> (4). */
-static void padded_lstm_1(const float *x, size_t steps, const unsigned char *mask, float *y,
-                          float *work) {
+/* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
+PADDED_VERSIONS static inline void padded_lstm_8_2(const float *kernel, const float *recurrent,
+        const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
+        size_t units, float *y, size_t width, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + 8;
-    float *const chunk = h + 16;
+    float *const c = h + padded;
+    float *const chunk = h + 2 * padded;
 
-    memset(work, 0, 16 * sizeof(float));
+    memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
 
-        padded_project_4x8(padded_lstm_1_kernel, padded_lstm_1_bias, x + first * 8, count, 8, 8,
-                           chunk);
+        padded_product_4x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 32;
+            float *const z = chunk + i * 4 * padded;
 
-            if (mask[first + at]) {
-                padded_multiply_4x8(padded_lstm_1_recurrent_kernel, h, 4, 8, z);
-                padded_sigmoids(z, 16);
-                padded_sigmoids(z + 24, 8);
-                padded_relus(z + 16, 8);
-                for (size_t u = 0; u < 8; ++u) {
-                    c[u] = z[8 + u] * c[u] + z[u] * z[16 + u];
+            if (!mask || mask[done + i]) {
+                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
+                padded_sigmoids(z, 2 * padded);
+                padded_relus(z + 2 * padded, padded);
+                padded_sigmoids(z + 3 * padded, padded);
+                for (size_t u = 0; u < padded; ++u) {
+                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
                     h[u] = c[u];
                 }
-                padded_relus(h, 8);
-                for (size_t u = 0; u < 8; ++u) {
-                    h[u] *= z[24 + u];
+                padded_relus(h, padded);
+                for (size_t u = 0; u < padded; ++u) {
+                    h[u] *= z[3 * padded + u];
+                }
+            }
+            if (width > 0 || done + i + 1 == steps) {
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
                 }
             }
         }
     }
-    memcpy(y, h, 4 * sizeof(float));
 }
 
-/* repeat_vector_1: (4) -> (2, 4). */
-static void padded_repeat_vector_1(const float *x, float *y) {
-    for (size_t t = 0; t < 2; ++t) {
-        memcpy(y + t * 4, x, 4 * sizeof(float));
-    }
-}
-
-/* simple_rnn_1: (2, 4) -> (2, 5). */
-static void padded_simple_rnn_1(const float *x, size_t steps, float *y, float *work) {
+/* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
+   if it is 0. */
+PADDED_VERSIONS static inline void padded_simple_8(const float *kernel, const float *recurrent,
+        const float *bias, const float *x, size_t steps, size_t inputs, size_t units, float *y,
+        size_t width, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const chunk = h + 8;
+    float *const chunk = h + padded;
 
-    memset(work, 0, 8 * sizeof(float));
+    memset(work, 0, padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
 
-        padded_project_1x8(padded_simple_rnn_1_kernel, padded_simple_rnn_1_bias, x + first * 4,
-                           count, 4, 8, chunk);
+        padded_product_1x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 8;
+            float *const z = chunk + i * padded;
 
-            padded_multiply_1x8(padded_simple_rnn_1_recurrent_kernel, h, 5, 8, z);
-            padded_elus(z, 8);
-            memcpy(h, z, 8 * sizeof(float));
-            memcpy(y + (first + at) * 5, h, 5 * sizeof(float));
+            padded_product_1x8(recurrent, z, h, 1, units, padded, z);
+            padded_elus(z, padded);
+            memcpy(h, z, padded * sizeof(float));
+            if (width > 0 || done + i + 1 == steps) {
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
+            }
         }
     }
-}
-
-/* dense_1: (2, 5) -> (2, 2). */
-static void padded_dense_1(const float *x, size_t steps, float *y) {
-    padded_project_1x1(padded_dense_1_kernel, padded_dense_1_bias, x, steps, 5, 2, y);
-    padded_sigmoids(y, steps * 2);
 }
 
 /* The larger of a number and the magnitude of another; not a number stays that. */
@@ -707,7 +560,6 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
     if (steps < PADDED_MIN_STEPS || steps > PADDED_MAX_STEPS) {
         return PADDED_BAD_LENGTH;
     }
-
     /* Steps that are not padding. */
     for (size_t t = 0; t < steps; ++t) {
         mask[t] = 0;
@@ -715,31 +567,39 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
             mask[t] |= x[t * 3 + i] != -1.0f;
         }
     }
-
     /* bidirectional_1: (steps, 3) -> (steps, 8) */
-    padded_bidirectional_1_forward(x, steps, mask, bidirectional_1_out, work);
-    padded_bidirectional_1_backward(x, steps, mask, bidirectional_1_out, work);
-
+    padded_lstm_8(padded_bidirectional_1_forward_kernel,
+            padded_bidirectional_1_forward_recurrent_kernel, padded_bidirectional_1_forward_bias, x,
+            mask, steps, 3, 4, 0, bidirectional_1_out, 8, work);
+    padded_lstm_8(padded_bidirectional_1_backward_kernel,
+            padded_bidirectional_1_backward_recurrent_kernel, padded_bidirectional_1_backward_bias,
+            x, mask, steps, 3, 4, 1, bidirectional_1_out + 4, 8, work);
     /* gru_1: (steps, 8) -> (steps, 8) */
-    padded_gru_1(bidirectional_1_out, steps, mask, gru_1_out, work);
-
+    padded_gru_reset_first_8(padded_gru_1_kernel, padded_gru_1_recurrent_kernel, padded_gru_1_bias,
+            bidirectional_1_out, mask, steps, 8, 8, gru_1_out, 8, work);
     /* layer_normalization_1: (steps, 8) -> (steps, 8) */
-    padded_layer_normalization_1(gru_1_out, steps, layer_normalization_1_out);
-
+    padded_layer_norm(padded_layer_normalization_1_gamma, padded_layer_normalization_1_beta, 0.001f,
+            gru_1_out, steps, 8, layer_normalization_1_out);
     /* add_1: (steps, 8) -> (steps, 8) */
-    padded_add_1(layer_normalization_1_out, bidirectional_1_out, steps, add_1_out);
-
+    for (size_t i = 0; i < steps * 8; ++i) {
+        add_1_out[i] = layer_normalization_1_out[i] + bidirectional_1_out[i];
+    }
     /* lstm_1: (steps, 8) -> (4) */
-    padded_lstm_1(add_1_out, steps, mask, lstm_1_out, work);
-
+    padded_lstm_8_2(padded_lstm_1_kernel, padded_lstm_1_recurrent_kernel, padded_lstm_1_bias,
+            add_1_out, mask, steps, 8, 4, lstm_1_out, 0, work);
     /* repeat_vector_1: (4) -> (2, 4) */
-    padded_repeat_vector_1(lstm_1_out, repeat_vector_1_out);
-
+    for (size_t t = 0; t < 2; ++t) {
+        memcpy(repeat_vector_1_out + t * 4, lstm_1_out, 4 * sizeof(float));
+    }
     /* simple_rnn_1: (2, 4) -> (2, 5) */
-    padded_simple_rnn_1(repeat_vector_1_out, 2, simple_rnn_1_out, work);
-
+    padded_simple_8(padded_simple_rnn_1_kernel, padded_simple_rnn_1_recurrent_kernel,
+            padded_simple_rnn_1_bias, repeat_vector_1_out, 2, 4, 5, simple_rnn_1_out, 5, work);
     /* dense_1: (2, 5) -> (2, 2) */
-    padded_dense_1(simple_rnn_1_out, 2, y);
+    for (size_t t = 0; t < 2; ++t) {
+        padded_product_1x1(padded_dense_1_kernel, padded_dense_1_bias, simple_rnn_1_out + t * 5, 1,
+                5, 2, y + t * 2);
+    }
+    padded_sigmoids(y, 4);
     return PADDED_OK;
 }
 

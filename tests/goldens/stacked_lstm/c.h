@@ -45,8 +45,6 @@ float stacked_lstm_self_test(float *y, float *workspace);
 
 #ifdef STACKED_LSTM_IMPLEMENTATION
 
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -94,9 +92,15 @@ static inline float stacked_lstm_limit(float x, float largest) {
     return stacked_lstm_float(bits + (excess & (0u - (chosen >> 31))));
 }
 
-/* exp(r) - 1 for |r| <= log(2) / 2. The coefficients minimize the largest relative error, 1.4e-8:
-   a linear program over 4,001 Chebyshev nodes, then a search among the neighbouring floats. */
-static inline float stacked_lstm_short_expm1(float r) {
+/* exp(r) - 1 and n of exp(x) = 2^n exp(r), with the integer n nearest to x / log(2). The sum with
+   1.5 * 2^23 is rounded to n and has it in its lowest bits. The
+   coefficients minimize the largest relative error, 1.4e-8: a linear program over 4,001 Chebyshev
+   nodes, then a search among the neighbouring floats. */
+static inline float stacked_lstm_split_exp(float x, uint32_t *n) {
+    *n = stacked_lstm_bits(STACKED_LSTM_MADD(x, 1.44269504f, 12582912.0f)) - 0x4b400000u;
+    const float whole = (float)(int32_t)*n;
+    float r = STACKED_LSTM_MADD(whole, -0.693145751953125f, x); /* exact: 15 bits */
+    r = STACKED_LSTM_MADD(whole, -1.42860677e-6f, r);
     float q = 0.00138829683f;
     q = STACKED_LSTM_MADD(q, r, 0.00836664345f);
     q = STACKED_LSTM_MADD(q, r, 0.0416673422f);
@@ -107,15 +111,11 @@ static inline float stacked_lstm_short_expm1(float r) {
 
 /* exp(-|x|) - 1, without cancellation where x is small. */
 static inline float stacked_lstm_negative_expm1(float x) {
+    uint32_t n;
     const float negative = stacked_lstm_float(stacked_lstm_bits(x) | 0x80000000u);
-    const float limited = stacked_lstm_limit(negative, 20.0f);
-    const float shifted = STACKED_LSTM_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = stacked_lstm_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = STACKED_LSTM_MADD(whole, -0.693145751953125f, limited); /* exact: 15 bits */
-    r = STACKED_LSTM_MADD(whole, -1.42860677e-6f, r);
+    const float m = stacked_lstm_split_exp(stacked_lstm_limit(negative, 20.0f), &n);
     const float power = stacked_lstm_float((n + 127u) << 23);
-    return STACKED_LSTM_MADD(power, stacked_lstm_short_expm1(r), power - 1.0f);
+    return STACKED_LSTM_MADD(power, m, power - 1.0f);
 }
 
 /* tanh(|x|) = -m / (2 + m) with m = exp(-2 |x|) - 1. */
@@ -126,267 +126,150 @@ static inline float stacked_lstm_tanh(float x) {
     return stacked_lstm_float((stacked_lstm_bits(y) & 0x7fffffffu) | sign);
 }
 
-/* 2^n / (2^n + exp(n log(2) - x)), with the integer n nearest to x / log(2), rounded as in exp. At
-   the limit of -88 the power becomes 0: below 2^-126, results need not be accurate. */
+/* 1 / (1 + exp(-x)). At the limit of 88, 2^-n becomes 0: below 2^-126, results need not be
+   accurate. */
 static inline float stacked_lstm_sigmoid(float x) {
-    const float limited = stacked_lstm_limit(x, 88.0f);
-    const float shifted = STACKED_LSTM_MADD(limited, 1.44269504f, 12582912.0f);
-    const uint32_t n = stacked_lstm_bits(shifted) - 0x4b400000u;
-    const float whole = (float)(int32_t)n;
-    float r = STACKED_LSTM_MADD(whole, 0.693145751953125f, -limited);
-    r = STACKED_LSTM_MADD(whole, 1.42860677e-6f, r);
-    const float power = stacked_lstm_float((n + 127u) << 23);
-    return power / (power + (1.0f + stacked_lstm_short_expm1(r)));
+    uint32_t n;
+    const float m = stacked_lstm_split_exp(stacked_lstm_limit(-x, 88.0f), &n);
+    const float inverse = stacked_lstm_float((127u - n) << 23);
+    return inverse / (inverse + (1.0f + m));
 }
 
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_tanhs(float *x, size_t n) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_tanhs(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = stacked_lstm_tanh(x[j]);
     }
 }
 
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_sigmoids(float *x, size_t n) {
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_sigmoids(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = stacked_lstm_sigmoid(x[j]);
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit][k][gate]. */
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_multiply_1x1(const float *STACKED_LSTM_RESTRICT w,
-                                      const float *STACKED_LSTM_RESTRICT x, size_t inputs,
-                                      size_t padded, float *STACKED_LSTM_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; ++unit) {
-        float a0 = 0.0f;
-        for (size_t k = 0; k < inputs; ++k) {
-            a0 = STACKED_LSTM_MADD(x[k], w[0], a0);
-            w += 1;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
+   row, start may be z. */
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
+        for (size_t unit = 0; unit < padded; ++unit) {
+            const float *v = w + unit * inputs;
+            float a0 = start[unit];
+            for (size_t k = 0; k < inputs; ++k, v += 1) {
+                a0 = STACKED_LSTM_MADD(x[k], v[0], a0);
+            }
+            z[unit] = a0;
         }
-        z[unit] += a0;
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_project_1x1(const float *STACKED_LSTM_RESTRICT w,
-                                     const float *STACKED_LSTM_RESTRICT bias,
-                                     const float *STACKED_LSTM_RESTRICT x, size_t rows,
-                                     size_t inputs, size_t padded, float *STACKED_LSTM_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        stacked_lstm_multiply_1x1(w, x, inputs, padded, z);
-        x += inputs;
-        z += padded;
-    }
-}
-
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_multiply_4x8(const float *STACKED_LSTM_RESTRICT w,
-                                      const float *STACKED_LSTM_RESTRICT x, size_t inputs,
-                                      size_t padded, float *STACKED_LSTM_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 8) {
-        float a0[32];
-        float a1[32];
-        for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                a0[at] = z[to];
-                a1[at] = 0.0f;
+/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
+   % 8]. Of one row, start may be z. */
+STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
+        size_t padded, float *z) {
+    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
+        for (size_t unit = 0; unit < padded; unit += 8) {
+            const float *v = w + unit * 4 * inputs;
+            float a0[32], a1[32] = {0.0f};
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    a0[gate * 8 + j] = start[gate * padded + unit + j];
+                }
             }
-        }
-        size_t k = 0;
-        for (; k < inputs - inputs % 2; k += 2) {
-            for (size_t j = 0; j < 32; ++j) {
-                a0[j] = STACKED_LSTM_MADD(x[k], w[j], a0[j]);
+            size_t k = 0;
+            for (; k < inputs - inputs % 2; k += 2, v += 64) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+                }
+                for (size_t j = 0; j < 32; ++j) {
+                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[32 + j], a1[j]);
+                }
             }
-            for (size_t j = 0; j < 32; ++j) {
-                a1[j] = STACKED_LSTM_MADD(x[k + 1], w[32 + j], a1[j]);
+            for (; k < inputs; ++k, v += 32) {
+                for (size_t j = 0; j < 32; ++j) {
+                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+                }
             }
-            w += 64;
-        }
-        for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 32; ++j) {
-                a0[j] = STACKED_LSTM_MADD(x[k], w[j], a0[j]);
-            }
-            w += 32;
-        }
-        for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 8; ++j) {
-                const size_t at = gate * 8 + j;
-                const size_t to = gate * padded + unit + j;
-                z[to] = a0[at] + a1[at];
+            for (size_t gate = 0; gate < 4; ++gate) {
+                for (size_t j = 0; j < 8; ++j) {
+                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
+                }
             }
         }
     }
 }
 
-/* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_project_4x8(const float *STACKED_LSTM_RESTRICT w,
-                                     const float *STACKED_LSTM_RESTRICT bias,
-                                     const float *STACKED_LSTM_RESTRICT x, size_t rows,
-                                     size_t inputs, size_t padded, float *STACKED_LSTM_RESTRICT z) {
-    for (size_t row = 0; row < rows; ++row) {
-        for (size_t j = 0; j < 4 * padded; ++j) {
-            z[j] = bias ? bias[j] : 0.0f;
-        }
-        stacked_lstm_multiply_4x8(w, x, inputs, padded, z);
-        x += inputs;
-        z += 4 * padded;
-    }
-}
-
-/* One step of an LSTM with tanh and sigmoid: h and c (units) from z, the gates i f c o, which are
-   overwritten. */
-STACKED_LSTM_VERSIONS
-static void stacked_lstm_lstm_cell(float *STACKED_LSTM_RESTRICT z, size_t padded, size_t units,
-                                   float *STACKED_LSTM_RESTRICT h, float *STACKED_LSTM_RESTRICT c) {
-    const float *i = z;
-    const float *f = z + padded;
-    const float *candidate = z + 2 * padded;
-    const float *o = z + 3 * padded;
-    stacked_lstm_sigmoids(z, 2 * padded);
-    stacked_lstm_tanhs(z + 2 * padded, padded);
-    stacked_lstm_sigmoids(z + 3 * padded, padded);
-    for (size_t j = 0; j < units; ++j) {
-        c[j] = STACKED_LSTM_MADD(f[j], c[j], i[j] * candidate[j]);
-        h[j] = o[j] * stacked_lstm_tanh(c[j]);
-    }
-}
-
-/* clang-format off */
 /* embedding_1.embeddings (10000, 32) */
 static const float stacked_lstm_embedding_1_embeddings[320000] = {0};
-
 /* lstm_1.kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_1_kernel[4096] = {0};
-
 /* lstm_1.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_1_recurrent_kernel[4096] = {0};
-
 /* lstm_1.bias (128), as [4][32] */
 static const float stacked_lstm_lstm_1_bias[128] = {0};
-
 /* lstm_2.kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_2_kernel[4096] = {0};
-
 /* lstm_2.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_2_recurrent_kernel[4096] = {0};
-
 /* lstm_2.bias (128), as [4][32] */
 static const float stacked_lstm_lstm_2_bias[128] = {0};
-
 /* lstm_3.kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_3_kernel[4096] = {0};
-
 /* lstm_3.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_3_recurrent_kernel[4096] = {0};
-
 /* lstm_3.bias (128), as [4][32] */
 static const float stacked_lstm_lstm_3_bias[128] = {0};
-
 /* dense_1.kernel (32, 1), as [1][32][1][1] */
 static const float stacked_lstm_dense_1_kernel[32] = {0};
-
 /* dense_1.bias (1), as [1][1] */
 static const float stacked_lstm_dense_1_bias[1] = {0};
 
 /* The self-test: an input of 8 steps, and its output. */
 static const int32_t stacked_lstm_test_x[8] = {0};
 static const float stacked_lstm_test_y[1] = {0};
-/* clang-format on */
 
-/* embedding_1: (steps) -> (500, 32). */
-static void stacked_lstm_embedding_1(const int32_t *x, size_t steps, float *y) {
+/* y[t] = table[tokens[t]]. */
+static void stacked_lstm_embedding(const float *table, const int32_t *tokens, size_t steps,
+        size_t units, float *y) {
     for (size_t t = 0; t < steps; ++t) {
-        memcpy(y + t * 32, stacked_lstm_embedding_1_embeddings + (size_t)x[t] * 32,
-               32 * sizeof(float));
+        memcpy(y + t * units, table + (size_t)tokens[t] * units, units * sizeof(float));
     }
 }
 
-/* lstm_1: (500, 32) -> (500, 32). */
-static void stacked_lstm_lstm_1(const float *x, size_t steps, float *y, float *work) {
+/* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_8(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
+        size_t units, float *y, size_t width, float *work) {
+    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + 32;
-    float *const chunk = h + 64;
+    float *const c = h + padded;
+    float *const chunk = h + 2 * padded;
 
-    memset(work, 0, 64 * sizeof(float));
+    memset(work, 0, 2 * padded * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
 
-        stacked_lstm_project_4x8(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_bias,
-                                 x + first * 32, count, 32, 32, chunk);
+        stacked_lstm_product_4x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
         for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 128;
+            float *const z = chunk + i * 4 * padded;
 
-            stacked_lstm_multiply_4x8(stacked_lstm_lstm_1_recurrent_kernel, h, 32, 32, z);
-            stacked_lstm_lstm_cell(z, 32, 32, h, c);
-            memcpy(y + (first + at) * 32, h, 32 * sizeof(float));
+            stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, z);
+            stacked_lstm_sigmoids(z, 2 * padded);
+            stacked_lstm_tanhs(z + 2 * padded, padded);
+            stacked_lstm_sigmoids(z + 3 * padded, padded);
+            for (size_t u = 0; u < padded; ++u) {
+                c[u] = STACKED_LSTM_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
+                h[u] = z[3 * padded + u] * stacked_lstm_tanh(c[u]);
+            }
+            if (width > 0 || done + i + 1 == steps) {
+                for (size_t u = 0; u < units; ++u) {
+                    y[(done + i) * width + u] = h[u];
+                }
+            }
         }
     }
-}
-
-/* lstm_2: (500, 32) -> (500, 32). */
-static void stacked_lstm_lstm_2(const float *x, size_t steps, float *y, float *work) {
-    float *const h = work;
-    float *const c = h + 32;
-    float *const chunk = h + 64;
-
-    memset(work, 0, 64 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
-
-        stacked_lstm_project_4x8(stacked_lstm_lstm_2_kernel, stacked_lstm_lstm_2_bias,
-                                 x + first * 32, count, 32, 32, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 128;
-
-            stacked_lstm_multiply_4x8(stacked_lstm_lstm_2_recurrent_kernel, h, 32, 32, z);
-            stacked_lstm_lstm_cell(z, 32, 32, h, c);
-            memcpy(y + (first + at) * 32, h, 32 * sizeof(float));
-        }
-    }
-}
-
-/* lstm_3: (500, 32) -> (32). */
-static void stacked_lstm_lstm_3(const float *x, size_t steps, float *y, float *work) {
-    float *const h = work;
-    float *const c = h + 32;
-    float *const chunk = h + 64;
-
-    memset(work, 0, 64 * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = done;
-
-        stacked_lstm_project_4x8(stacked_lstm_lstm_3_kernel, stacked_lstm_lstm_3_bias,
-                                 x + first * 32, count, 32, 32, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = i;
-            float *const z = chunk + at * 128;
-
-            stacked_lstm_multiply_4x8(stacked_lstm_lstm_3_recurrent_kernel, h, 32, 32, z);
-            stacked_lstm_lstm_cell(z, 32, 32, h, c);
-        }
-    }
-    memcpy(y, h, 32 * sizeof(float));
-}
-
-/* dense_1: (32) -> (1). */
-static void stacked_lstm_dense_1(const float *x, float *y) {
-    stacked_lstm_project_1x1(stacked_lstm_dense_1_kernel, stacked_lstm_dense_1_bias, x, 1, 32, 1,
-                             y);
-    stacked_lstm_sigmoids(y, 1);
 }
 
 /* The larger of a number and the magnitude of another; not a number stays that. */
@@ -411,21 +294,21 @@ int stacked_lstm_run(const int32_t *x, size_t steps, float *y, float *workspace)
             return STACKED_LSTM_BAD_TOKEN;
         }
     }
-
     /* embedding_1: (steps) -> (steps, 32) */
-    stacked_lstm_embedding_1(x, steps, embedding_1_out);
-
+    stacked_lstm_embedding(stacked_lstm_embedding_1_embeddings, x, steps, 32, embedding_1_out);
     /* lstm_1: (steps, 32) -> (steps, 32) */
-    stacked_lstm_lstm_1(embedding_1_out, steps, lstm_1_out, work);
-
+    stacked_lstm_lstm_8(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_recurrent_kernel,
+            stacked_lstm_lstm_1_bias, embedding_1_out, steps, 32, 32, lstm_1_out, 32, work);
     /* lstm_2: (steps, 32) -> (steps, 32) */
-    stacked_lstm_lstm_2(lstm_1_out, steps, lstm_2_out, work);
-
+    stacked_lstm_lstm_8(stacked_lstm_lstm_2_kernel, stacked_lstm_lstm_2_recurrent_kernel,
+            stacked_lstm_lstm_2_bias, lstm_1_out, steps, 32, 32, lstm_2_out, 32, work);
     /* lstm_3: (steps, 32) -> (32) */
-    stacked_lstm_lstm_3(lstm_2_out, steps, lstm_3_out, work);
-
+    stacked_lstm_lstm_8(stacked_lstm_lstm_3_kernel, stacked_lstm_lstm_3_recurrent_kernel,
+            stacked_lstm_lstm_3_bias, lstm_2_out, steps, 32, 32, lstm_3_out, 0, work);
     /* dense_1: (32) -> (1) */
-    stacked_lstm_dense_1(lstm_3_out, y);
+    stacked_lstm_product_1x1(stacked_lstm_dense_1_kernel, stacked_lstm_dense_1_bias, lstm_3_out, 1,
+            32, 1, y);
+    stacked_lstm_sigmoids(y, 1);
     return STACKED_LSTM_OK;
 }
 
