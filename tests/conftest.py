@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from covering import covering
-from hypothesis import settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_networks import write_small
 from xdist.scheduler import LoadScopeScheduling
 
@@ -88,10 +89,23 @@ def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None)
         jax.clear_caches()
     if keras := sys.modules.get("keras"):
         keras.utils.clear_session(free_memory=False)
+    _start_hypothesis()
     gc.collect()
     # What is left are frameworks, which stay: to look for cycles among their objects again takes a
     # second each time.
     gc.freeze()
+
+
+@cache
+def _start_hypothesis() -> None:
+    """Let Hypothesis make its generator: it looks for what refers to one that is new."""
+
+    @settings(max_examples=1)
+    @given(st.none())
+    def run(_: None) -> None:
+        pass
+
+    run()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:

@@ -73,7 +73,9 @@ def test_adds_the_colon_that_is_not_there() -> None:
 def test_a_value_is_explained() -> None:
     found = complete(*at(f"{HEAD}rnn: {{type: g|}}"))["options"]
     descriptions = {option["label"]: option["description"] for option in found}
-    assert descriptions["gru"] == "The gated recurrent unit."
+    assert (
+        descriptions["gru"] == "The gated recurrent unit: one state, with update and reset gates."
+    )
 
 
 def test_describes_a_key() -> None:
