@@ -27,6 +27,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, needs
 from rnnspec.backends.base import LEVELS
+from rnnspec.backends.c import arrays as c_arrays
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import TOLERANCES
@@ -306,7 +307,22 @@ def of_the_writing() -> Iterator[Mutant]:
             yield Mutant("an array not written back", "lstm", backend, "training", losses, once)
 
 
-MUTANTS = [*of_the_source(), *of_the_slots(), *of_the_writing()]
+@contextmanager
+def arrays_of_c_are_trained() -> Iterator[None]:
+    """Make the records of C say that every array is trained."""
+    stored = c_arrays.Stored
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(c_arrays, "Stored", lambda *record: replace(stored(*record), trainable=True))
+        yield
+
+
+def of_the_records() -> Iterator[Mutant]:
+    """Yield the mutant of what C counts, which is no text."""
+    broken = "a frozen embedding is trained"
+    yield Mutant(broken, "frozen", "c", "counts", "total", arrays_of_c_are_trained)
+
+
+MUTANTS = [*of_the_source(), *of_the_slots(), *of_the_writing(), *of_the_records()]
 
 
 def report_of(spec: str, backends: list[str] | None, level: str) -> ParityReport:
