@@ -219,7 +219,7 @@ def test_no_array_has_the_name_of_a_function() -> None:
     names = re.findall(r"macro (\w+)\(", layers)
     names += re.findall(r"net_(\w+)\(", text + rnnspec.codegen(rnnspec.loads(SAME), "c"))
     ends = ("embeddings", "kernel", "bias", "gamma", "beta", "mean", "variance", "query", "scale")
-    assert {"lstm", "tanh", "run", "self_test"} <= set(names)
+    assert {"recurrent", "tanh", "run", "self_test"} <= set(names)
     assert not [name for name in names if name.endswith(ends)]
 
 

@@ -12,7 +12,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.names import layer_names
-from rnnspec.ir.nodes import GRU, Attention, Conv, Dense, Layer, Network, Recurrent
+from rnnspec.ir.cells import compile_step
+from rnnspec.ir.nodes import Attention, Conv, Dense, Layer, Network, Recurrent
 from rnnspec.ir.params import Param, params
 
 if TYPE_CHECKING:
@@ -227,12 +228,7 @@ def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
     if name.endswith("bias"):
         return ((gates, blocks * block),)
     inputs = prod(param.shape) // (gates * units)
-    if name == "recurrent_kernel" and isinstance(layer, Recurrent) and resets_first(layer):
-        # The candidate has its product after the gates have theirs.
-        return ((blocks, inputs, 2, block), (blocks, inputs, 1, block))
+    if name == "recurrent_kernel" and isinstance(layer, Recurrent):
+        products = compile_step(layer.cell, bias=True).products
+        return tuple((blocks, inputs, len(product.gates), block) for product in products)
     return ((blocks, inputs, gates, block),)
-
-
-def resets_first(layer: Recurrent) -> bool:
-    """Return whether the reset gate is applied before the recurrent product."""
-    return isinstance(layer.cell, GRU) and not layer.cell.reset_after

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.c.layers import Call, Place, each, loop, steps_before, window_count
-from rnnspec.backends.c.names import number, pointers
+from rnnspec.backends.c.layers import Call, Place, each, steps_before, window_count
+from rnnspec.backends.c.names import loop, number, pointers
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.c.names import Activation, activation, number
+from rnnspec.backends.c.cells import CellText, cell_text, name_cell
+from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.ir import nodes
-from rnnspec.ir.cells import gates
-from rnnspec.ir.params import directions
+from rnnspec.ir.params import directions, params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +65,7 @@ class Function:
     product: str = ""
     block: int = 1
     activation: Activation = _LINEAR
-    gate: Activation = _LINEAR
+    cell: CellText | None = None
     biases: tuple[str, ...] = ()
     one: str = ""
     """What a product of one row is told of that, nothing in step form."""
@@ -308,20 +308,23 @@ class Layers:
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
         product, block, padded = self._block(layer, f"{prefix}kernel")
-        cell, own = _cell(layer), layer.cell
-        made = activation(own.activation)
-        gate = activation(getattr(own, "recurrent_activation", own.activation))
         values = {"x": place.inputs[0], "inputs": str(layer.features), "units": str(layer.units)}
-        paths = ["kernel", "recurrent_kernel", "bias"]
-        for path in [*paths, "recurrent_bias"] if _cell(layer) == "gru" else paths:
-            values |= self._weights(layer, f"{prefix}{path}", path.replace("t_kernel", "t"))
-        beside = {"simple": 0, "lstm": 1, "gru": 3, "gru_reset_first": 1}[cell]
-        of_gates = padded * len(gates(own))
+        for param in params(layer):
+            path = param.name.removeprefix(prefix)
+            if param.name == f"{prefix}{path}":
+                values |= self._weights(layer, param.name, path.replace("t_kernel", "t"))
+        cell = cell_text(
+            layer.cell,
+            self.network.name,
+            product,
+            biased="recurrent_bias" in values,
+            one=self._one,
+        )
+        of_gates = cell.gates * padded
         if self.stepped:
-            values["h"] = f"state->{layer.name}_h"
-            values |= {"c": f"state->{layer.name}_c"} if cell == "lstm" else {}
+            values |= {state: f"state->{layer.name}_{state}" for state in cell.states}
             values |= {"real": "real"} if layer.masked else {}
-            floats = of_gates + (0 if cell == "lstm" else beside * padded)
+            floats = of_gates + cell.scratch * padded
         else:
             backward = prefix == "backward."
             side_by_side = backward and layer.merge == "concat"
@@ -332,11 +335,11 @@ class Layers:
             values |= {"backward": "1"} if backward else {}
             if backward and layer.merge in _MERGES:
                 values["merge"] = _MERGES[layer.merge]
-            floats = padded * (1 + beside) + _CHUNK * of_gates
-        self._needs(made, gate, floats=floats)
-        sizes = {"simple": "1", "lstm": "4", "gru": "3", "gru_reset_first": "1 2 3"}[cell]
-        self._needs(products=" ".join(f"product_{size}x{product}" for size in sizes.split()))
-        function = Function(f"{cell}_{product}", cell, product, block, made, gate)
+            floats = cell.memory["chunk"] * padded + _CHUNK * of_gates
+        self._needs(floats=floats)
+        self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
+        name = f"{name_cell(layer.cell)}_{product}"
+        function = Function(name, "recurrent", product, block, cell=cell)
         return self._call(function, values | {"work": "work"})
 
     def _windows(self, window: nodes.Window, place: Place) -> dict[str, str]:
@@ -448,13 +451,6 @@ def each(rows: str, lines: list[str]) -> Iterator[str]:
     yield from lines if rows == "1" else loop("t", rows, lines)
 
 
-def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
-    """Yield lines for each value of an index."""
-    yield f"for (size_t {index} = 0; {index} < {number}; ++{index}) {{"
-    yield from (f"    {line}" for line in lines)
-    yield "}"
-
-
 def window_count(window: nodes.Window, steps: str) -> str:
     """Return the number of windows over a number of steps, in C."""
     more = window.stride - 1 - window.anchor
@@ -470,15 +466,3 @@ def steps_before(window: nodes.Window, steps: str, windows: str) -> str:
         return str(window.reach // 2)
     end = f"({windows} - 1) * {window.stride} + {window.reach + 1}"
     return f"{end} > {steps} ? ({end} - {steps}) / 2 : 0"
-
-
-def _cell(layer: nodes.Recurrent) -> str:
-    match layer.cell:
-        case nodes.SimpleRNN():
-            return "simple"
-        case nodes.LSTM():
-            return "lstm"
-        case nodes.GRU(reset_after=reset_after):
-            return "gru" if reset_after else "gru_reset_first"
-        case _:
-            assert_never(layer.cell)

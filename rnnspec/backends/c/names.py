@@ -61,6 +61,13 @@ def activation(value: nodes.Activation) -> Activation:
             return Activation(value)
 
 
+def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
+    """Yield lines for each value of an index."""
+    yield f"for (size_t {index} = 0; {index} < {number}; ++{index}) {{"
+    yield from (f"    {line}" for line in lines)
+    yield "}"
+
+
 HEADERS = frozenset(
     {"alloca", "assert", "complex", "ctype", "endian", "errno", "features", "fenv", "float"}
     | {"inttypes", "iso646", "limits", "locale", "malloc", "math", "memory", "newlib", "setjmp"}
