@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.ir.equations import Apply, Elementwise, Expression, Name, Number, Product
+from rnnspec.ir.equations import (
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Expression,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+)
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
@@ -49,6 +61,8 @@ class ExpressionWriter:
                 return self._write_sides(left, operator, right, binding)
             case Product(matrix=matrix, vector=vector):
                 return self._write_sides(matrix, "@", vector, binding)
+            case Transpose() | Choose() | ApplyToVector() | Concat() | Part():
+                raise NotImplementedError
             case _:
                 assert_never(expression)
 
