@@ -20,6 +20,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
+    EquationCell,
     Flatten,
     LastSteps,
     Layer,
@@ -147,8 +148,11 @@ def _embedding(layer: Embedding) -> str:
 
 def _recurrent(layer: Recurrent) -> str:
     cell, ways = layer.cell, "" if layer.merge is None else " each way"
+    units = f"{count_words(layer.units, 'unit')}{ways}"
     gates, order = "", ""
     match cell:
+        case EquationCell(name=name):
+            return _join(name, units)
         case SimpleRNN():
             pass
         case LSTM(recurrent_activation=activation):
@@ -159,7 +163,7 @@ def _recurrent(layer: Recurrent) -> str:
             assert_never(cell)
     return _join(
         type(cell).__name__,
-        f"{count_words(layer.units, 'unit')}{ways}",
+        units,
         "" if cell.activation == "tanh" else cell.activation,
         f"gates {gates}" if gates not in ("", "sigmoid") else "",
         order,

@@ -25,7 +25,10 @@ MAX_LENGTH = 400
 """The most lines, nested operations of one, and characters of one."""
 _LARGEST = 3e38
 
-Shape = tuple[str, ...]
+Size = str
+"""A number, or the name of one (``units``, ``features``), or a sum: ``2 * units + features``."""
+
+Shape = tuple[Size, ...]
 """No size for a scalar, that of a vector, or those of the result and the input of a matrix."""
 
 Kind = Literal["input", "state", "line", "parameter", "gate"]
@@ -35,7 +38,10 @@ Kind = Literal["input", "state", "line", "parameter", "gate"]
 for several gates, which no text has.
 """
 
-Operator = Literal["+", "-", "*", "/"]
+Operator = Literal["+", "-", "*", "/", "minimum", "maximum"]
+Comparison = Literal["<", "<=", ">", ">="]
+VectorFunction = Literal["softmax", "standardize"]
+"""Functions of a vector as a whole; ``standardize`` is (v - mean) / sqrt(variance + epsilon)."""
 
 
 class EquationError(Exception):
@@ -83,26 +89,91 @@ class Elementwise:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
-    """A matrix, which is a parameter, times a vector."""
+class Transpose:
+    """The transpose of a matrix, which is a parameter."""
 
     matrix: Name
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A matrix, which is made of parameters only, times a vector."""
+
+    matrix: Expression
     vector: Expression
     column: int = field(default=0, compare=False)
 
 
-Expression = Number | Name | Apply | Elementwise | Product
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """``where(left > right, chosen, otherwise)``, by element."""
+
+    comparison: Comparison
+    left: Expression
+    right: Expression
+    chosen: Expression
+    otherwise: Expression
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyToVector:
+    """A function of a vector as a whole."""
+
+    function: VectorFunction
+    operand: Expression
+    epsilon: float = 0.0
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Vectors, one after the other."""
+
+    parts: tuple[Expression, ...]
+    column: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of ``count`` equal parts of a vector, the first at ``index`` 0."""
+
+    operand: Expression
+    index: int
+    count: int
+    column: int = field(default=0, compare=False)
+
+
+Expression = (
+    Number
+    | Name
+    | Apply
+    | Elementwise
+    | Transpose
+    | Product
+    | Choose
+    | ApplyToVector
+    | Concat
+    | Part
+)
 
 
 def operands(expression: Expression) -> tuple[Expression, ...]:
     """Return the expressions that an operation takes."""
     match expression:
-        case Apply(operand=operand):
+        case Apply(operand=operand) | ApplyToVector(operand=operand) | Part(operand=operand):
             return (operand,)
         case Elementwise(left=left, right=right):
             return left, right
+        case Transpose(matrix=matrix):
+            return (matrix,)
         case Product(matrix=matrix, vector=vector):
             return matrix, vector
+        case Choose():
+            return expression.left, expression.right, expression.chosen, expression.otherwise
+        case Concat(parts=parts):
+            return parts
         case Number() | Name():
             return ()
         case _:
@@ -124,14 +195,21 @@ def rewrite(
     if changed is not None:
         return changed
     match expression:
-        case Apply(operand=operand):
+        case Apply(operand=operand) | ApplyToVector(operand=operand) | Part(operand=operand):
             return replace(expression, operand=rewrite(operand, change))
         case Elementwise(left=left, right=right):
             left, right = rewrite(left, change), rewrite(right, change)
             return replace(expression, left=left, right=right)
         case Product(vector=vector):
             return replace(expression, vector=rewrite(vector, change))
-        case Number() | Name():
+        case Choose():
+            left, right, chosen, otherwise = (
+                rewrite(part, change) for part in operands(expression)
+            )
+            return replace(expression, left=left, right=right, chosen=chosen, otherwise=otherwise)
+        case Concat(parts=vectors):
+            return replace(expression, parts=tuple(rewrite(part, change) for part in vectors))
+        case Number() | Name() | Transpose():
             return expression
         case _:
             assert_never(expression)
@@ -158,11 +236,42 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Equations:
-    """The lines of a cell in their order, its states, the output first, and its parameters."""
+    """The lines of a cell in their order, its states, the output first, and its parameters.
+
+    Each name is assigned once. ``shapes`` are those of the states and of all lines.
+    """
 
     states: tuple[str, ...]
     lines: tuple[Line, ...]
     parameters: tuple[tuple[str, Shape], ...]
+    shapes: tuple[tuple[str, Shape], ...]
+
+
+def evaluate_size(size: Size, values: Mapping[str, int]) -> int:
+    """Return a size as a number, given those of its names."""
+    total = 0
+    for term in size.split(" + "):
+        *factor, name = term.split(" * ")
+        total += int(factor[0] if factor else 1) * (int(name) if name.isdigit() else values[name])
+    return total
+
+
+def divide_size(size: Size, count: int) -> Size:
+    """Return one of ``count`` equal parts of a size.
+
+    Raises:
+        ValueError: there are no such parts.
+    """
+    totals = dict[str, int]()
+    for term in size.split(" + "):
+        *factor, name = term.split(" * ")
+        number, name = (int(name), "") if name.isdigit() else (1, name)
+        totals[name] = totals.get(name, 0) + number * int(factor[0] if factor else 1)
+    if any(number % count for number in totals.values()):
+        raise ValueError(f"{size} has no {count} equal parts")
+    parts = ((number // count, name) for name, number in totals.items())
+    texts = (f"{n} * {name}" if n > 1 and name else name or str(n) for n, name in parts)
+    return " + ".join(texts)
 
 
 def parse(
@@ -189,7 +298,7 @@ def parse(
     parser = _Parser(rows, states, functions)
     lines = [parser.read_line(row) for row in rows]
     parser.check_uses(lines)
-    return Equations(tuple(states), tuple(lines), infer_shapes(lines, states, shapes or {}))
+    return Equations(tuple(states), tuple(lines), *infer_shapes(lines, states, shapes or {}))
 
 
 _OPERATORS: dict[type[ast.operator], Operator] = {
@@ -304,8 +413,8 @@ class _Parser:
 
 def infer_shapes(
     lines: Sequence[Line], states: Sequence[str], shapes: Mapping[str, Shape]
-) -> tuple[tuple[str, Shape], ...]:
-    """Return the shape of each parameter, in the order in which they stand.
+) -> tuple[tuple[tuple[str, Shape], ...], tuple[tuple[str, Shape], ...]]:
+    """Return the shape of each parameter, in the order in which they stand, and of each line.
 
     Raises:
         EquationError: two shapes do not fit, or a shape does not follow.
@@ -324,7 +433,8 @@ def infer_shapes(
                     message = f"the shape of {part.name} does not follow from the equations"
                     raise EquationError(line.name, part.column, message)
                 parameters[part.name] = inference.shapes[part.name]
-    return tuple(parameters.items())
+    values = {line.name: inference.shapes.get(line.name, ()) for line in lines}
+    return tuple(parameters.items()), tuple(values.items())
 
 
 class _Inference:
@@ -355,7 +465,8 @@ class _Inference:
             case Apply(operand=operand):
                 return self._infer(operand)
             case Product(matrix=matrix, vector=vector):
-                rows, size = self.shapes.get(matrix.name, ("units",))[:1], self._infer(vector)
+                known = self._infer(matrix)
+                rows, size = (known or ("units",))[:1], self._infer(vector)
                 if size is not None:
                     if len(size) != 1:
                         raise self._misfit(vector, "a vector", size)
@@ -372,6 +483,8 @@ class _Inference:
                     raise EquationError(self.line, expression.column, message)
                 # Beside a scalar, nothing decides the shape of another value.
                 return one or other or (None if None in (one, other) else ())
+            case Transpose() | Choose() | ApplyToVector() | Concat() | Part():
+                raise NotImplementedError
             case _:
                 assert_never(expression)
 

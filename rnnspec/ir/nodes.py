@@ -7,9 +7,10 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import assert_never
 
 from rnnspec import words
+from rnnspec.ir.equations import Equations, evaluate_size
 from rnnspec.ir.initializers import Initializer
 from rnnspec.words import CellActivation, Merge, Statistic, WindowPadding, WindowStatistic
 
@@ -162,12 +163,30 @@ class GRU:
     reset_after: bool
 
 
-Cell = SimpleRNN | LSTM | GRU
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquationCell:
+    """A cell that a spec gives by its equations.
+
+    Its parameters are the canonical arrays of a layer, one by one, in the layout of the equations;
+    ``initializers`` has theirs. ``sizes`` are those that the equations name beside ``units`` and
+    ``features``.
+    """
+
+    name: str
+    equations: Equations
+    initializers: tuple[tuple[str, Initializer], ...]
+    sizes: tuple[tuple[str, int], ...]
 
 
-def cell_type(cell: Cell) -> Literal["simple", "lstm", "gru"]:
+StandardCell = SimpleRNN | LSTM | GRU
+Cell = StandardCell | EquationCell
+
+
+def cell_type(cell: Cell) -> str:
     """Return the ``type`` of a cell in the language."""
     match cell:
+        case EquationCell(name=name):
+            return name
         case SimpleRNN():
             return "simple"
         case LSTM():
@@ -205,9 +224,33 @@ class Recurrent(Node):
         return width(self.input)
 
     @property
+    def standard_cell(self) -> StandardCell:
+        """The cell of a layer that is known to have none by equations."""
+        assert not isinstance(self.cell, EquationCell)
+        return self.cell
+
+    @property
+    def states(self) -> tuple[tuple[str, int], ...]:
+        """The name and the size of each state of a direction; the first is the output."""
+        match self.cell:
+            case EquationCell(equations=equations, sizes=sizes):
+                known = {"units": self.units, "features": self.features, **dict(sizes)}
+                shapes = dict(equations.shapes)
+                return tuple(
+                    (name, evaluate_size(shapes[name][0], known)) for name in equations.states
+                )
+            case LSTM():
+                return (("h", self.units), ("c", self.units))
+            case SimpleRNN() | GRU():
+                return (("h", self.units),)
+            case _:
+                assert_never(self.cell)
+
+    @property
     def output(self) -> Shape:
         """The output shape of one sample."""
-        size = 2 * self.units if self.merge == "concat" else self.units
+        size = self.states[0][1]
+        size = 2 * size if self.merge == "concat" else size
         return (self.input[0], size) if self.return_sequences else (size,)
 
 
@@ -612,7 +655,7 @@ def width(shape: Shape) -> int:
     return size
 
 
-def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
+def cell_activations(cell: StandardCell) -> tuple[CellActivation, ...]:
     """Return the activations of a cell: of its candidate, and of its gates if it has any."""
     if isinstance(cell, SimpleRNN):
         return (cell.activation,)
@@ -622,8 +665,10 @@ def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
 def layer_activations(layer: Layer) -> tuple[Activation, ...]:
     """Return the activations of a layer."""
     match layer:
-        case Recurrent(cell=cell):
-            return cell_activations(cell)
+        case Recurrent(cell=EquationCell()):
+            return ()
+        case Recurrent():
+            return cell_activations(layer.standard_cell)
         case Dense() | Conv() | Activate() | Attention(units=int()):
             return (layer.activation,)
         case _:

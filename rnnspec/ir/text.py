@@ -16,6 +16,7 @@ from rnnspec.ir.nodes import (
     ClippedRelu,
     Dense,
     Embedding,
+    EquationCell,
     Input,
     Layer,
     LayerNorm,
@@ -160,6 +161,8 @@ def cell_name(cell: Cell) -> str:
             return "LSTM"
         case GRU(reset_after=reset_after):
             return "GRU" if reset_after else "ResetFirstGRU"
+        case EquationCell(name=name):
+            return "".join(map(str.capitalize, name.split("_")))
         case _:
             assert_never(cell)
 
@@ -174,7 +177,10 @@ def type_name(layer: Layer) -> str:
     match layer:
         case Recurrent():
             # A wrapper in Keras, which hides the class of the layer inside.
-            return type(layer.cell).__name__ if layer.merge is None else "Bidirectional"
+            if layer.merge is not None:
+                return "Bidirectional"
+            is_standard = not isinstance(layer.cell, EquationCell)
+            return type(layer.cell).__name__ if is_standard else cell_name(layer.cell)
         case Pooling():
             return f"{layer.statistic.title().replace('_', '')}Pooling"
         case WindowPooling():

@@ -203,7 +203,9 @@ def equal_units(context: Context) -> Iterator[Finding]:
         # of their own, which make them differ.
         if after is None or not isinstance(layer, Recurrent | Dense | Conv):
             continue
-        activation = layer.cell.activation if isinstance(layer, Recurrent) else layer.activation
+        activation = (
+            layer.standard_cell.activation if isinstance(layer, Recurrent) else layer.activation
+        )
         at_zero = activation in _ZERO_AT_ZERO or isinstance(activation, LeakyRelu | ClippedRelu)
         silent = layer.kernel_initializer == _ZERO and at_zero
         if silent and (not layer.bias or layer.bias_initializer == _ZERO):

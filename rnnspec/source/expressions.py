@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.ir.equations import Apply, Elementwise, Expression, Name, Number, Product
+from rnnspec.ir.equations import (
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Expression,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+)
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
@@ -30,6 +42,12 @@ class ExpressionWriter:
         del expression
         return None
 
+    def call(
+        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
+    ) -> Code:
+        """Return what a framework has a function for, and Python no operator."""
+        raise AssertionError(f"no standard cell has {expression!r}")
+
     def write(self, expression: Expression, binding: int = 0) -> Code:
         """Return an expression, in parentheses if its operator binds less."""
         match expression:
@@ -41,12 +59,18 @@ class ExpressionWriter:
                 if not self.functions[function]:
                     return self.write(operand, binding)
                 return self.activate(function, self.write(operand))
+            case Elementwise(operator="minimum" | "maximum"):
+                return self.call(expression)
+            case Elementwise(operator="-", left=Number(value=0.0), right=right):
+                return code("-{}", self.write(right, 3))
             case Elementwise(operator=operator, left=left, right=right):
                 if call := self.idiom(expression):
                     return call
                 return self._write_sides(left, operator, right, binding)
             case Product(matrix=matrix, vector=vector):
                 return self._write_sides(matrix, "@", vector, binding)
+            case Transpose() | Choose() | ApplyToVector() | Concat() | Part():
+                return self.call(expression)
             case _:
                 assert_never(expression)
 

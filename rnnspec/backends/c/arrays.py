@@ -229,6 +229,6 @@ def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
         return ((gates, blocks * block),)
     inputs = prod(param.shape) // (gates * units)
     if name == "recurrent_kernel" and isinstance(layer, Recurrent):
-        products = compile_step(layer.cell, bias=True).products
+        products = compile_step(layer.standard_cell, bias=True).products
         return tuple((blocks, inputs, len(product.gates), block) for product in products)
     return ((blocks, inputs, gates, block),)

@@ -20,7 +20,7 @@ from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
     from rnnspec.ir.cells import Step
-    from rnnspec.ir.nodes import Cell
+    from rnnspec.ir.nodes import StandardCell
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +281,7 @@ def _gate(expression: Expression) -> bool:
     return isinstance(expression, Name) and expression.kind == "gate"
 
 
-def cell_text(cell: Cell, prefix: str, product: str, *, biased: bool, one: str) -> CellText:
+def cell_text(cell: StandardCell, prefix: str, product: str, *, biased: bool, one: str) -> CellText:
     """Return the text of a step, whose products are of the kind ``product``.
 
     ``biased`` is true if the recurrent product has a bias of its own. ``one`` is what a product of
@@ -327,7 +327,7 @@ _TITLES = {
 }
 
 
-def name_cell(cell: Cell) -> str:
+def name_cell(cell: StandardCell) -> str:
     """Return what the function of a cell is called."""
     match cell:
         case SimpleRNN():

@@ -314,7 +314,7 @@ class Layers:
             if param.name == f"{prefix}{path}":
                 values |= self._weights(layer, param.name, path.replace("t_kernel", "t"))
         cell = cell_text(
-            layer.cell,
+            layer.standard_cell,
             self.network.name,
             product,
             biased="recurrent_bias" in values,
@@ -338,7 +338,7 @@ class Layers:
             floats = cell.memory["chunk"] * padded + _CHUNK * of_gates
         self._needs(floats=floats)
         self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
-        name = f"{name_cell(layer.cell)}_{product}"
+        name = f"{name_cell(layer.standard_cell)}_{product}"
         function = Function(name, "recurrent", product, block, cell=cell)
         return self._call(function, values | {"work": "work"})
 

@@ -42,7 +42,7 @@ def class_name(layer: Recurrent) -> str:
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"
     dropped = "RecurrentDropout" if layer.recurrent_dropout else ""
-    return f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}Layer"
+    return f"{masked}{unbiased}{dropped}{cell_name(layer.standard_cell)}Layer"
 
 
 def direction_path(direction: str) -> str:
@@ -117,7 +117,7 @@ def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
 
 def _settings(layer: Recurrent) -> dict[str, Code | Literal]:
     """Return the settings that layers of a class may differ in, in the order of arguments."""
-    cell = layer.cell
+    cell = layer.standard_cell
     functions = {"activation": cell.activation}
     if not isinstance(cell, SimpleRNN):
         functions["recurrent_activation"] = cell.recurrent_activation

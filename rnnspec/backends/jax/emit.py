@@ -335,7 +335,7 @@ class JaxWalk(Walk):
         """Yield the call of a layer with its states."""
         names = [state.name for state in states_of(layer)]
         state = listed(*names)
-        if isinstance(layer.cell, nodes.LSTM):
+        if isinstance(layer.standard_cell, nodes.LSTM):
             state = code("({})", state)
         yield code(
             "{}, {} = self.{}({})",

@@ -45,7 +45,7 @@ _TYPES = {
 def recurrent_class(class_: CellClass, form: Form) -> Code:
     """Return the source of a class that runs a recurrent layer as a scan over the steps."""
     layer = class_.first
-    summary = _SUMMARIES[cell_name(layer.cell)]
+    summary = _SUMMARIES[cell_name(layer.standard_cell)]
     return code(
         """
         class {}(nnx.Module):
@@ -80,7 +80,7 @@ def _init(class_: CellClass, form: Form) -> Code:
     attributes = {
         # Of the initial state, and of the split of a kernel.
         "units": class_.sequences != "with_state"
-        or len(compile_step(class_.first.cell, bias=class_.first.bias).products) > 1,
+        or len(compile_step(class_.first.standard_cell, bias=class_.first.bias).products) > 1,
         "activation": "activation" in class_.options,
         "recurrent_activation": "recurrent_activation" in class_.options,
         "return_sequences": "return_sequences" in class_.options,
@@ -132,8 +132,8 @@ def _drawn_arrays(class_: CellClass) -> Code:
         if option not in class_.options
     ]
     bias = code("bias")
-    if isinstance(layer.cell, LSTM):
-        forget_bias = code("{!r}", layer.cell.forget_bias)
+    if isinstance(layer.standard_cell, LSTM):
+        forget_bias = code("{!r}", layer.standard_cell.forget_bias)
         bias = code(
             "bias.at[units : 2 * units].set({})",
             "forget_bias" if "forget_bias" in class_.options else forget_bias,
@@ -182,14 +182,14 @@ def _zero_arrays(layer: Recurrent) -> Code:
 
 
 def _columns(layer: Recurrent) -> Code:
-    count = len(gates(layer.cell))
+    count = len(gates(layer.standard_cell))
     return code("units") if count == 1 else code("{!r} * units", count)
 
 
 def _biases(layer: Recurrent) -> tuple[str, ...]:
     if not layer.bias:
         return ()
-    return ("bias", "recurrent_bias") if has_recurrent_bias(layer.cell) else ("bias",)
+    return ("bias", "recurrent_bias") if has_recurrent_bias(layer.standard_cell) else ("bias",)
 
 
 def _call(class_: CellClass) -> Code:
@@ -236,11 +236,11 @@ _PAIR = code("tuple[jax.Array, jax.Array]")
 
 def _state(class_: CellClass) -> tuple[str, Code]:
     """Return the name and the type of the state."""
-    return ("state", _PAIR) if isinstance(class_.first.cell, LSTM) else ("h", _ARRAY)
+    return ("state", _PAIR) if isinstance(class_.first.standard_cell, LSTM) else ("h", _ARRAY)
 
 
 def _masks(class_: CellClass) -> Code:
-    count = len(gates(class_.first.cell))
+    count = len(gates(class_.first.standard_cell))
     if _drops_input(class_):
         return code(
             """
@@ -258,7 +258,7 @@ def _masks(class_: CellClass) -> Code:
 def _step(class_: CellClass, body: Code) -> Code:
     """Return the function that the scan calls for each step."""
     state, type_ = _state(class_)
-    is_lstm, masked = isinstance(class_.first.cell, LSTM), class_.first.masked
+    is_lstm, masked = isinstance(class_.first.standard_cell, LSTM), class_.first.masked
     return code(
         """
         def step({state}: {type}, {inputs}) -> tuple[{type}, {output_type}]:
@@ -295,7 +295,7 @@ def _scan(class_: CellClass) -> Code:
             inputs=inputs,
         )
     start, last = code("zeros"), code("h")
-    if isinstance(class_.first.cell, LSTM):
+    if isinstance(class_.first.standard_cell, LSTM):
         start, last = code("(zeros, zeros)"), code("(h, _)")
     reverse = code("reverse=self.reverse") if class_.turns else Code()
     scan = code("jax.lax.scan({})", listed("step", start, inputs, reverse))
@@ -348,7 +348,7 @@ class _Cell:
     @classmethod
     def of(cls, class_: CellClass) -> _Cell:
         """Return the writer of the cell of a class."""
-        cell = class_.first.cell
+        cell = class_.first.standard_cell
         functions = {
             key: f"self.{key}" if key in class_.options else ACTIVATIONS[activation]
             for key, activation in activations(cell).items()

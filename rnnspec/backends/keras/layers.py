@@ -150,7 +150,7 @@ def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
 
 def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> Code:
     """Return the call that makes a recurrent layer."""
-    type_, settings = _cell(layer.cell, bias=layer.bias)
+    type_, settings = _cell(layer.standard_cell, bias=layer.bias)
     named: Arguments = {"name": layer.name} if layer.merge is None else {}
     one_way = _make(
         type_,
@@ -210,7 +210,7 @@ def _make(type_: str, *sizes: Code | Literal, **arguments: Code | Literal) -> Co
     return call(f"keras.layers.{type_}", *sizes, defaults=DEFAULTS.get(type_, {}), **arguments)
 
 
-def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
+def _cell(cell: nodes.StandardCell, *, bias: bool) -> tuple[str, Arguments]:
     activation = _activation(cell.activation)
     match cell:
         case nodes.SimpleRNN():

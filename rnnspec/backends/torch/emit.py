@@ -152,8 +152,9 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
     return tuple(
         Stock(
             layer=layer.name,
-            type=f"nn.{text.cell_name(layer.cell)}",
-            parameters=count(layer) + len(gates(layer.cell)) * layer.units * len(directions(layer)),
+            type=f"nn.{text.cell_name(layer.standard_cell)}",
+            parameters=count(layer)
+            + len(gates(layer.standard_cell)) * layer.units * len(directions(layer)),
             adds="a second bias (bias_hh)",
             reason="which is redundant: only the sum of both matters",
         )
@@ -384,8 +385,8 @@ class TorchWalk(Walk):
             return _make(plan.class_, layer.features, layer.units, **arguments)
         if plan.stack:
             arguments = {"num_layers": plan.stack.size, "dropout": plan.stack.dropout}
-        if isinstance(layer.cell, nodes.SimpleRNN):
-            arguments["nonlinearity"] = layer.cell.activation
+        if isinstance(layer.standard_cell, nodes.SimpleRNN):
+            arguments["nonlinearity"] = layer.standard_cell.activation
         return _make(
             plan.class_,
             layer.features,
@@ -475,7 +476,9 @@ class TorchWalk(Walk):
         if not stack.is_top:
             return
         h, c = (f"{stack.name}_{kind}" for kind in ("h", "c"))
-        state = code("({}, {})", h, c) if isinstance(layer.cell, nodes.LSTM) else code("{}", h)
+        state = (
+            code("({}, {})", h, c) if isinstance(layer.standard_cell, nodes.LSTM) else code("{}", h)
+        )
         result = code("{}, {}", "x" if layer.return_sequences else "_", state)
         arguments = listed("x", "mask" if layer.masked else "", state)
         run = code("{} = self.{}({})", result, stack.name, arguments)
@@ -609,7 +612,7 @@ def _result(name: str, layer: nodes.Recurrent) -> Code:
     if layer.return_sequences:
         return code("{}, _", name)
     # The final states of an LSTM are the pair (h, c).
-    return code("_, ({}, _)" if isinstance(layer.cell, nodes.LSTM) else "_, {}", name)
+    return code("_, ({}, _)" if isinstance(layer.standard_cell, nodes.LSTM) else "_, {}", name)
 
 
 def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:

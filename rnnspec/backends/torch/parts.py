@@ -47,7 +47,7 @@ def _activations(network: nodes.Network) -> Iterator[Code]:
         activation
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent)
-        for activation in cell_activations(layer.cell)
+        for activation in cell_activations(layer.standard_cell)
     }
     everywhere = {name for layer in network.layers for name in layer_activations(layer)}
     if "hard_sigmoid" in everywhere:
