@@ -8,7 +8,7 @@ loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.names import Activation, activation, loop, number
@@ -25,24 +25,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """A vector of numbers: one of several that are side by side behind a pointer."""
+    """A vector of numbers: one of several that are side by side behind a pointer.
+
+    ``size`` is the number of elements, ``padded`` that with what fills up whole blocks, both as
+    they are called in C. ``offset`` is that of a part of another vector.
+    """
 
     pointer: str
     place: int = 0
+    size: str = "units"
+    padded: str = "padded"
+    offset: str = ""
 
     @property
     def text(self) -> str:
         """The pointer to its first number."""
-        return f"{self.pointer} + {_times(self.place)}" if self.place else self.pointer
+        offset = self._offset(self.place)
+        return f"{self.pointer} + {offset}" if offset else self.pointer
 
     def element(self, before: int = 0) -> Code:
         """Return its element ``u``, or that of the vector some places before it."""
-        place = self.place - before
-        return Code(f"{self.pointer}[{_times(place)} + u]" if place else f"{self.pointer}[u]")
+        offset = self._offset(self.place - before)
+        return Code(f"{self.pointer}[{offset} + u]" if offset else f"{self.pointer}[u]")
+
+    def _offset(self, place: int) -> str:
+        return times(place, self.padded) if place else self.offset
 
 
-def _times(count: int) -> str:
-    return "padded" if count == 1 else f"{count} * padded"
+def times(count: int, size: str = "padded") -> str:
+    """Return a number of sizes in C."""
+    return size if count == 1 else f"{count} * {size}"
 
 
 _LINEAR = Activation("linear")
@@ -76,7 +88,7 @@ class CellText:
 
 
 @dataclass(slots=True)
-class _Writer(ExpressionWriter):
+class Elements(ExpressionWriter):
     """Expressions of the elements ``u``, of vectors some places before those that are named."""
 
     prefix: str = ""
@@ -89,6 +101,10 @@ class _Writer(ExpressionWriter):
     def find(self, name: Name) -> Vector:
         """Return the vector that has the value of a name."""
         return (self.gates if name.kind == "gate" else self.vectors)[name.name]
+
+    def vectors_in(self, expression: Expression) -> set[Vector]:
+        """Return the vectors that have the values in an expression."""
+        return {self.find(part) for part in walk(expression) if isinstance(part, Name)}
 
     def write_number(self, value: float) -> Code:
         """Return the literal of a number."""
@@ -123,28 +139,100 @@ class _Writer(ExpressionWriter):
 
 @dataclass(slots=True)
 class _Run:
-    """Neighbouring vectors that one loop assigns, one function changes, or both."""
+    """Neighbouring vectors that one loop assigns, one function changes, or both.
+
+    If they are all assigned the same way, there is one statement for all of them.
+    """
 
     target: Vector
-    value: str
     function: str
+    bound: str
+    statements: list[str]
+    last: Vector
     count: int = 1
 
 
-@dataclass(slots=True)
-class _Steps:
-    """The lines of a step so far; ``waiting`` are the statements of a loop over all units."""
+@dataclass(slots=True, kw_only=True)
+class Lines:
+    """The lines of a step so far; ``waiting`` are the statements of a loop up to ``bound``."""
+
+    writer: Elements
+    lines: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    bound: str = ""
+    run: _Run | None = None
+
+    def assign(self, target: Vector, value: Expression | None, function: str = "") -> None:
+        """Assign a value to a vector, and apply a function to it in place.
+
+        If the value is None, it is there already.
+        """
+        run, writer = self.run, self.writer
+        bound = self.bound_of(target, value)
+        text = "" if value is None else _assignment(target, writer.write(value))
+        if run and self.is_next(run, target) and (run.function, run.bound) == (function, bound):
+            writer.before = run.count
+            shifted = _assignment(target, writer.write(value), run.count) if value else ""
+            writer.before = 0
+            if [shifted] == (run.statements or [""]):
+                run.count, run.last = run.count + 1, target
+                return
+        self._close()
+        self.run = _Run(target, function, bound, [text] if text else [], target)
+
+    def is_next(self, run: _Run, target: Vector) -> bool:
+        """Return whether a vector is behind those of a run."""
+        return target == replace(run.target, place=run.target.place + run.count)
+
+    def bound_of(self, target: Vector, value: Expression | None) -> str:  # noqa: ARG002
+        """Return the number of elements that a loop goes through, or a function."""
+        return target.padded
+
+    def _close(self) -> None:
+        run, self.run = self.run, None
+        if run is None:
+            return
+        count = times(run.count, run.bound)
+        if run.statements:
+            if self.bound != count:
+                self._end_loop()
+            self.bound = count
+            self.waiting += run.statements
+        own = self.writer.activations.get(run.function, _LINEAR)
+        if own.name != "linear":
+            self._end_loop()
+            self.writer.called.add(own.function)
+            call = f"{self.writer.prefix}_{own.function}"
+            self.lines.append(f"{call}({run.target.text}, {count}{own.more});")
+
+    def _end_loop(self) -> None:
+        if self.waiting:
+            self.lines += loop("u", self.bound, self.waiting)
+        self.waiting = []
+
+    def finish(self) -> None:
+        """Add the lines of what is left."""
+        self._close()
+        self._end_loop()
+
+
+def _assignment(target: Vector, value: str, before: int = 0) -> str:
+    element = target.element(before)
+    if value.startswith(f"{element} + "):
+        return f"{element} += {value.removeprefix(f'{element} + ')};"
+    return f"{element} = {value};"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Steps(Lines):
+    """The lines of a step of a standard cell."""
 
     cell: Step
-    writer: _Writer
     product: str
     biased: bool
     """True if the recurrent product has a bias of its own."""
     one: str
-    lines: list[str] = field(default_factory=list)
     apart: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    run: _Run | None = None
     scratch: int = 0
 
     def add(self, statement: GateProduct | Line) -> None:
@@ -163,15 +251,15 @@ class _Steps:
             x = self.writer.find(product.vector).text
         else:
             x, self.scratch = "r", 1
-            self._assign(Vector("r"), product.vector)
+            self.assign(Vector("r"), product.vector)
         self.finish()
         count, before = len(product.gates), self.cell.gates.index(product.gates[0])
-        weights, padded, rounded = ["recurrent"], _times(count), self.product.endswith("_int8")
+        weights, padded, rounded = ["recurrent"], times(count), self.product.endswith("_int8")
         if rounded:
             weights.append("recurrent_scale")
         if before:
             self.lines.append("/* The weights of the candidate are behind those of the gates. */")
-            places = (f"{_times(before)} * units", _times(before))
+            places = (f"{times(before)} * units", times(before))
             weights = [f"{name} + {place}" for name, place in zip(weights, places, strict=False)]
         z = start = self.writer.gates[product.gates[0]].text if product.joined else "r"
         if not product.joined:
@@ -209,72 +297,19 @@ class _Steps:
             function, operand = operand.function, operand.operand
         if _gate(operand) and isinstance(operand, Name):
             target = self.writer.find(operand)
-            self._extend(target, "", function)
+            self.assign(target, None, function)
         elif state:
-            self._assign(state, operand)
+            self.assign(state, operand)
             return
         else:
             parts = (part for part in walk(operand) if isinstance(part, Name))
             target = next(self.writer.find(part) for part in parts if part.kind == "gate")
-            self._assign(target, operand, function)
+            self.assign(target, operand, function)
         if state:
             self.finish()
             self.lines.append(f"memcpy({state.text}, {target.text}, padded * sizeof(float));")
         else:
             self.writer.vectors[line.name] = target
-
-    def _assign(self, target: Vector, value: Expression, function: str = "") -> None:
-        self.writer.before = self.run.count if self.run else 0
-        shifted = self.writer.write(value)
-        if self.run and shifted == self.run.value and self._extend(target, shifted, function):
-            return
-        self.writer.before = 0
-        self._extend(target, self.writer.write(value), function)
-
-    def _extend(self, target: Vector, value: str, function: str) -> bool:
-        """Add a vector to the run, or begin another one."""
-        run = self.run
-        if (
-            run
-            and (run.function, run.value) == (function, value)
-            and target == Vector(run.target.pointer, run.target.place + run.count)
-        ):
-            run.count += 1
-            return True
-        self._close()
-        self.run = _Run(target, value, function)
-        return False
-
-    def _close(self) -> None:
-        run, self.run = self.run, None
-        if run is None:
-            return
-        count, element = _times(run.count), run.target.element()
-        if run.value:
-            is_sum = run.value.startswith(f"{element} + ")
-            value = run.value.removeprefix(f"{element} + ") if is_sum else run.value
-            statement = f"{element} {'+' if is_sum else ''}= {value};"
-            if run.count == 1:
-                self.waiting.append(statement)
-            else:
-                self._end_loop()
-                self.lines += loop("u", count, [statement])
-        own = self.writer.activations.get(run.function, _LINEAR)
-        if own.name != "linear":
-            self._end_loop()
-            self.writer.called.add(own.function)
-            call = f"{self.writer.prefix}_{own.function}"
-            self.lines.append(f"{call}({run.target.text}, {count}{own.more});")
-
-    def _end_loop(self) -> None:
-        if self.waiting:
-            self.lines += loop("u", "padded", self.waiting)
-        self.waiting = []
-
-    def finish(self) -> None:
-        """Add the lines of what is left."""
-        self._close()
-        self._end_loop()
 
 
 def _gate(expression: Expression) -> bool:
@@ -290,7 +325,7 @@ def cell_text(cell: StandardCell, prefix: str, product: str, *, biased: bool, on
     step = compile_step(cell, bias=True)
     functions = {key: activation(value) for key, value in activations(cell).items()}
     texts = {key: "" if own.name == "linear" else own.name for key, own in functions.items()}
-    writer = _Writer(texts, prefix=prefix, activations=functions)
+    writer = Elements(texts, prefix=prefix, activations=functions)
     writer.vectors = {state: Vector(state) for state in step.states}
     alias = ""
     for place, gate in enumerate(step.gates):
@@ -299,7 +334,7 @@ def cell_text(cell: StandardCell, prefix: str, product: str, *, biased: bool, on
             alias = f"float *const n = {vector.text};"
             vector = Vector("n")
         writer.gates |= {gate: vector, f"x_{gate}": vector, f"h_{gate}": Vector("r", place)}
-    steps = _Steps(step, writer, product, biased, one)
+    steps = _Steps(writer=writer, cell=step, product=product, biased=biased, one=one)
     for statement in step.statements:
         steps.add(statement)
     steps.finish()
