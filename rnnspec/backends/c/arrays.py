@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.names import layer_names
 from rnnspec.ir.cells import compile_step
-from rnnspec.ir.nodes import Attention, Conv, Dense, Layer, Network, Recurrent
+from rnnspec.ir.equations import Name, Product, walk
+from rnnspec.ir.nodes import Attention, Conv, Dense, EquationCell, Layer, Network, Recurrent
 from rnnspec.ir.params import Param, params
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Stored:
     trainable: bool = True
     parts: tuple[Dims, ...] = ()
     rounded: bool = False
+    transposed: bool = False
+    """True if the canonical array has the units on its first axis."""
 
     @property
     def size(self) -> int:
@@ -132,7 +135,7 @@ class Stored:
 
         if not self.parts:
             return array.reshape(-1)
-        columns, first, packed = self._columns(array), 0, []
+        columns, first, packed = self._columns(array.T if self.transposed else array), 0, []
         for dims in self.parts:
             gates = _gates(dims)
             part = columns[:, first : first + gates]
@@ -152,14 +155,16 @@ class Stored:
         if not self.parts:
             return stored.reshape(self.shape)
         first, columns = 0, []
-        units = self._columns(np.empty(self.shape)).shape[2]
+        shape = self.shape[::-1] if self.transposed else self.shape
+        units = self._columns(np.empty(shape)).shape[2]
         for dims in self.parts:
             part = stored[first : first + prod(dims)].reshape(dims)
             first += prod(dims)
             if len(dims) > 2:
                 part = part.transpose(1, 2, 0, 3)
             columns.append(part.reshape(-1, _gates(dims), _padded(dims))[..., :units])
-        return np.concatenate(columns, axis=1).reshape(self.shape)
+        array = np.concatenate(columns, axis=1)
+        return array.reshape(-1, units).T if self.transposed else array.reshape(self.shape)
 
     def _columns(self, array: Array) -> Array:
         """Return a canonical array as (inputs, gates, units)."""
@@ -207,13 +212,16 @@ def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> It
                 param.shape,
                 param.trainable,
                 parts,
-                rounded
+                rounded=rounded
                 and (param.name == "embeddings" or (len(parts[:1]) == 1 and len(parts[0]) > 2)),
+                transposed=param.axes == "out in",
             )
 
 
 def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
     match layer:
+        case Recurrent(cell=EquationCell() as cell):
+            return _parts_of_parameter(cell, param, target)
         case Recurrent(units=units):
             gates = len(param.gates)
         case Dense(units=units) | Conv(filters=units) | Attention(units=int(units)):
@@ -232,3 +240,20 @@ def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
         products = compile_step(layer.standard_cell, bias=True).products
         return tuple((blocks, inputs, len(product.gates), block) for product in products)
     return ((blocks, inputs, gates, block),)
+
+
+def _parts_of_parameter(cell: EquationCell, param: Param, target: str) -> tuple[Dims, ...]:
+    """Return the parts of a parameter in equations: whole blocks if only products read it."""
+    if not param.shape:
+        return ()
+    block = block_of(param.shape[0], target)
+    blocks = -(-param.shape[0] // block)
+    if len(param.shape) == 1:
+        return ((1, blocks * block),)
+    name = param.name.rpartition(".")[2]
+    parts = [part for line in cell.equations.lines for part in walk(line.value)]
+    factors = [part.matrix for part in parts if isinstance(part, Product)]
+    uses = [part for part in parts if isinstance(part, Name) and part.name == name]
+    # Anything else, such as a transpose, takes a matrix as it is.
+    is_factor = len(uses) == sum(factor in uses for factor in factors)
+    return ((blocks, param.shape[1], 1, block),) if is_factor else ()

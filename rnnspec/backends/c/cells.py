@@ -138,18 +138,27 @@ class Elements(ExpressionWriter):
 
 
 @dataclass(slots=True)
-class _Run:
+class Run:
     """Neighbouring vectors that one loop assigns, one function changes, or both.
 
-    If they are all assigned the same way, there is one statement for all of them.
+    If it is ``repeated``, the only statement is that of all of them.
     """
 
-    target: Vector
     function: str
     bound: str
     statements: list[str]
-    last: Vector
-    count: int = 1
+    targets: list[Vector]
+    repeated: bool = False
+
+    @property
+    def count(self) -> int:
+        """The number of vectors."""
+        return len(self.targets)
+
+    def add(self, target: Vector, *, repeated: bool = False) -> None:
+        """Add a vector, to which the same statement applies if it is ``repeated``."""
+        self.targets.append(target)
+        self.repeated = repeated
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,7 +169,7 @@ class Lines:
     lines: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     bound: str = ""
-    run: _Run | None = None
+    run: Run | None = None
 
     def assign(self, target: Vector, value: Expression | None, function: str = "") -> None:
         """Assign a value to a vector, and apply a function to it in place.
@@ -174,15 +183,20 @@ class Lines:
             writer.before = run.count
             shifted = _assignment(target, writer.write(value), run.count) if value else ""
             writer.before = 0
-            if [shifted] == (run.statements or [""]):
-                run.count, run.last = run.count + 1, target
+            if [shifted] == run.statements and run.repeated == (run.count > 1):
+                run.add(target, repeated=True)
+                return
+            reads = writer.vectors_in(value) if value else set()
+            if function and not run.repeated and not reads & set(run.targets):
+                run.statements += [text] if text else []
+                run.add(target)
                 return
         self._close()
-        self.run = _Run(target, function, bound, [text] if text else [], target)
+        self.run = Run(function, bound, [text] if text else [], [target])
 
-    def is_next(self, run: _Run, target: Vector) -> bool:
+    def is_next(self, run: Run, target: Vector) -> bool:
         """Return whether a vector is behind those of a run."""
-        return target == replace(run.target, place=run.target.place + run.count)
+        return target == replace(run.targets[0], place=run.targets[0].place + run.count)
 
     def bound_of(self, target: Vector, value: Expression | None) -> str:  # noqa: ARG002
         """Return the number of elements that a loop goes through, or a function."""
@@ -194,16 +208,17 @@ class Lines:
             return
         count = times(run.count, run.bound)
         if run.statements:
-            if self.bound != count:
+            bound = count if run.repeated else run.bound
+            if self.bound != bound:
                 self._end_loop()
-            self.bound = count
+            self.bound = bound
             self.waiting += run.statements
         own = self.writer.activations.get(run.function, _LINEAR)
         if own.name != "linear":
             self._end_loop()
             self.writer.called.add(own.function)
             call = f"{self.writer.prefix}_{own.function}"
-            self.lines.append(f"{call}({run.target.text}, {count}{own.more});")
+            self.lines.append(f"{call}({run.targets[0].text}, {count}{own.more});")
 
     def _end_loop(self) -> None:
         if self.waiting:

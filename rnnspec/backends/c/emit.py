@@ -146,7 +146,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
     by_path = {(stored.layer, stored.path): stored for stored in arrays}
-    layers = Layers(network, by_path, stepped, most)
+    layers = Layers(network, by_path, stepped, target, most)
     body = Body(network, names, layers)
     lines = tuple(body.lines())
     fields = tuple(_fields(network, target)) if stepped else ()
@@ -310,8 +310,9 @@ def _fields(network: nodes.Network, target: str) -> Iterator[Field]:
 def _padded(state: State, layer: nodes.Layer, target: str) -> int:
     if not isinstance(layer, nodes.Recurrent):
         return prod(state.shape)
-    block = block_of(layer.units, target)
-    return -(-layer.units // block) * block
+    (size,) = state.shape
+    block = block_of(size, target)
+    return -(-size // block) * block
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
@@ -346,7 +347,7 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     )
     if refused:
         return
-    body = Body(network, names, Layers(network, arrays, stepped=True, most=1))
+    body = Body(network, names, Layers(network, arrays, stepped=True, target=TARGETS[0], most=1))
     body.lines()
     if 4 * body.floats > _MOST_STACK:
         largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))

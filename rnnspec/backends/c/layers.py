@@ -11,6 +11,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.cells import CellText, cell_text, name_cell
+from rnnspec.backends.c.equations import EquationLines, EquationText
 from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
@@ -65,7 +66,7 @@ class Function:
     product: str = ""
     block: int = 1
     activation: Activation = _LINEAR
-    cell: CellText | None = None
+    cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
     one: str = ""
     """What a product of one row is told of that, nothing in step form."""
@@ -75,7 +76,13 @@ class Function:
     def signature(self) -> str:
         """The declarations of the parameters."""
         weight = "int8_t" if self.is_rounded else "float"
-        return ", ".join(_TYPES[name].format(weight=weight) + name for name in self.parameters)
+        types = _TYPES | self.own
+        return ", ".join(types[name].format(weight=weight) + name for name in self.parameters)
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The types of the parameters that only this function has."""
+        return dict(self.cell.own) if isinstance(self.cell, EquationText) else {}
 
     @property
     def is_rounded(self) -> bool:
@@ -118,6 +125,7 @@ class Layers:
     network: nodes.Network
     arrays: Mapping[tuple[str, str], Stored]
     stepped: bool
+    target: str
     most: int
     """The largest number of steps of an input."""
     work: int = 0
@@ -198,7 +206,8 @@ class Layers:
         return f"{self.network.name}_{call.function}({', '.join(arguments)});"
 
     def _parameters(self, function: str) -> tuple[str, ...]:
-        return tuple(name for name in _TYPES if name in self.needed[function])
+        names = (*self.functions[function].own, *_TYPES)
+        return tuple(name for name in names if name in self.needed[function])
 
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
@@ -307,8 +316,10 @@ class Layers:
         yield from each(rows, lines)
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
+        if isinstance(layer.cell, nodes.EquationCell):
+            return self._cell_by_equations(layer, layer.cell, prefix, place)
         product, block, padded = self._block(layer, f"{prefix}kernel")
-        values = {"x": place.inputs[0], "inputs": str(layer.features), "units": str(layer.units)}
+        values = {"inputs": str(layer.features), "units": str(layer.units)}
         for param in params(layer):
             path = param.name.removeprefix(prefix)
             if param.name == f"{prefix}{path}":
@@ -323,24 +334,43 @@ class Layers:
         of_gates = cell.gates * padded
         if self.stepped:
             values |= {state: f"state->{layer.name}_{state}" for state in cell.states}
-            values |= {"real": "real"} if layer.masked else {}
             floats = of_gates + cell.scratch * padded
         else:
-            backward = prefix == "backward."
-            side_by_side = backward and layer.merge == "concat"
-            values |= {"steps": place.steps}
-            values["y"] = place.output + (f" + {layer.units}" if side_by_side else "")
-            values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
-            values |= {"mask": place.mask} if layer.masked else {}
-            values |= {"backward": "1"} if backward else {}
-            if backward and layer.merge in _MERGES:
-                values["merge"] = _MERGES[layer.merge]
             floats = cell.memory["chunk"] * padded + _CHUNK * of_gates
         self._needs(floats=floats)
         self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
         name = f"{name_cell(layer.standard_cell)}_{product}"
         function = Function(name, "recurrent", product, block, cell=cell)
-        return self._call(function, values | {"work": "work"})
+        return self._call(function, values | self._sequence(layer, prefix, place))
+
+    def _cell_by_equations(
+        self, layer: nodes.Recurrent, cell: nodes.EquationCell, prefix: str, place: Place
+    ) -> Call:
+        stored = {
+            name: self.arrays[layer.name, f"{prefix}{name}"]
+            for name, _ in cell.equations.parameters
+        }
+        lines = EquationLines.of(layer, cell, self.network.name, stored, self.target, self.stepped)
+        function = Function(f"{cell.name}_layer", "cell_by_equations", cell=lines.write_layer())
+        self._needs(floats=lines.floats)
+        self.kernels |= lines.kernels
+        return self._call(function, lines.arguments | self._sequence(layer, prefix, place))
+
+    def _sequence(self, layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
+        """Return the arguments of a recurrent layer that are not those of its cell."""
+        values = {"x": place.inputs[0], "work": "work"}
+        if self.stepped:
+            return values | ({"real": "real"} if layer.masked else {})
+        backward, size = prefix == "backward.", layer.states[0][1]
+        side_by_side = backward and layer.merge == "concat"
+        values |= {"steps": place.steps}
+        values["y"] = place.output + (f" + {size}" if side_by_side else "")
+        values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
+        values |= {"mask": place.mask} if layer.masked else {}
+        values |= {"backward": "1"} if backward else {}
+        if backward and layer.merge in _MERGES:
+            values["merge"] = _MERGES[layer.merge]
+        return values
 
     def _windows(self, window: nodes.Window, place: Place) -> dict[str, str]:
         """Return the arguments that say which steps are in each window."""

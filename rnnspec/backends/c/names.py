@@ -68,6 +68,29 @@ def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
     yield "}"
 
 
+_KEYWORDS = frozenset(
+    {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else"}
+    | {"enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register"}
+    | {"restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef"}
+    | {"union", "unsigned", "void", "volatile", "while", "alignas", "alignof", "and", "asm"}
+    | {"bitand", "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "decltype"}
+    | {"delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new", "noexcept"}
+    | {"not", "nullptr", "operator", "or", "private", "protected", "public", "requires", "template"}
+    | {"this", "thread_local", "throw", "true", "try", "typeid", "typename", "using", "virtual"}
+    | {"wchar_t", "xor", "linux", "unix", "i386"}
+    | {"k", "r", "t", "u", "at", "x", "x_t", "size_t", "int8_t", "logf", "sqrtf", "fabsf", "fmaf"}
+    | {"memcpy", "memset"}
+)
+"""Words of C and C++, macros of gcc, and what functions with equations call their variables."""
+
+
+def own_name(name: str) -> str:
+    """Return the name of a variable in equations as it is in C."""
+    # Capitals may be a macro.
+    is_macro = name.isupper() and len(name) > 1
+    return f"{name}_" if name in _KEYWORDS or name.startswith("_") or is_macro else name
+
+
 HEADERS = frozenset(
     {"alloca", "assert", "complex", "ctype", "endian", "errno", "features", "fenv", "float"}
     | {"inttypes", "iso646", "limits", "locale", "malloc", "math", "memory", "newlib", "setjmp"}
