@@ -528,7 +528,7 @@ class EquationLines(Lines):
 
     def _add_line(self, line: Line, later: tuple[Statement, ...]) -> None:
         name, value, writer = line.name, line.value, self.writer
-        size = self.shapes[name]
+        size = self.shapes.setdefault(name, ())
         if len(size) == 2:
             self._fill_matrix(name, value, (size[0], size[1]))
             return

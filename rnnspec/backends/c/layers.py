@@ -206,7 +206,7 @@ class Layers:
         return f"{self.network.name}_{call.function}({', '.join(arguments)});"
 
     def _parameters(self, function: str) -> tuple[str, ...]:
-        names = (*self.functions[function].own, *_TYPES)
+        names = self.functions[function].own | _TYPES
         return tuple(name for name in names if name in self.needed[function])
 
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
