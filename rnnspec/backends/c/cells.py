@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.ir.cells import GateProduct, activations, compile_step
-from rnnspec.ir.equations import Apply, Elementwise, Expression, Line, Name, interpolation, walk
+from rnnspec.ir.equations import (
+    Apply,
+    Elementwise,
+    Expression,
+    Line,
+    Name,
+    Number,
+    interpolation,
+    walk,
+)
 from rnnspec.ir.nodes import GRU, LSTM, SimpleRNN
 from rnnspec.source.code import Code
 from rnnspec.source.expressions import ExpressionWriter
@@ -130,6 +139,8 @@ class Elements(ExpressionWriter):
                 "+", added, Elementwise("*", one, other)
             ):
                 return self._madd(one, other, added)
+            case Elementwise("-", added, Elementwise("*", one, other)):
+                return self._madd(negative(one), other, added)
             case _:
                 return None
 
@@ -229,6 +240,13 @@ class Lines:
         """Add the lines of what is left."""
         self._close()
         self._end_loop()
+
+
+def negative(value: Expression) -> Expression:
+    """Return a value with the other sign."""
+    if isinstance(value, Number):
+        return Number(-value.value)
+    return Elementwise("-", Number(0.0), value)
 
 
 def _assignment(target: Vector, value: str, before: int = 0) -> str:

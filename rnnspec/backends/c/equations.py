@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never, get_args
 
@@ -33,7 +35,7 @@ from rnnspec.source.code import Code
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.cells import Run
@@ -51,19 +53,18 @@ _OF_LIBRARY = {"log": "logf", "sqrt": "sqrtf", "abs": "fabsf"}
 class EquationText:
     """The text of a layer whose cell is given by equations.
 
-    ``own`` are the parameters that only this function has, with their types. ``output`` is the
-    first state, and ``zeros`` has
-    the sizes of all of them. ``features`` is the size of the input.
+    ``own`` are the parameters that only this function has, with their types. ``constants`` are the
+    lines before the first step, ``lines`` those of each. The first of the ``states`` is the output,
+    which has ``size`` numbers. ``features`` is the size of the input.
     """
 
     title: str
     own: tuple[tuple[str, str], ...]
-    states: tuple[str, ...]
     declarations: tuple[str, ...]
     constants: tuple[str, ...]
     lines: tuple[str, ...]
-    output: Vector
-    zeros: tuple[tuple[str, str], ...]
+    states: tuple[str, ...]
+    size: str
     features: str
 
 
@@ -161,20 +162,23 @@ class EquationLines(Lines):
     """The sum of each part of a joined product."""
     labels: dict[str, str] = field(default_factory=dict)
     """The line that each sum is part of."""
+    temporary: set[str] = field(default_factory=set)
+    """Names of vectors that nothing else reads."""
     filled: set[str] = field(default_factory=set)
     """The sums that have the value of a product already."""
 
     @classmethod
-    def of(  # noqa: PLR0913 - a layer, where its arrays are, and the kind of source
+    def of(  # noqa: PLR0913 - a layer, its arrays, and the kind of source
         cls,
         layer: Recurrent,
         cell: EquationCell,
-        network: str,
         stored: Mapping[str, Stored],
+        *,
+        network: str,
         target: str,
-        stepped: bool,  # noqa: FBT001
+        stepped: bool,
     ) -> EquationLines:
-        """Return the writer of a layer, in one direction."""
+        """Return the writer of a layer, with the arrays of one direction."""
         functions = {name: "" if name == "linear" else name for name in (*_FUNCTIONS, *_OF_LIBRARY)}
         writer = _Elements(functions, prefix=network, activations=_FUNCTIONS)
         lines = cls(
@@ -199,7 +203,7 @@ class EquationLines(Lines):
         for line in plan.constants:
             self._add_line(line, ())
         self.finish()
-        constants, self.lines = self.lines, []
+        lines, self.lines = self.lines, []
         for index, statement in enumerate(statements):
             self._add(statement, statements[index + 1 :])
         self.finish()
@@ -209,17 +213,38 @@ class EquationLines(Lines):
                 size = f"{new.size} * sizeof(float)"
                 self.lines.append(f"memcpy({old.text}, {new.text}, {size});")
         self.kernels |= self.writer.called
+        zeros = tuple(
+            f"memset({state.text}, 0, {state.padded} * sizeof(float));"
+            for state in ([] if self.stepped else states)
+        )
+        constants = (*lines, *self.matrix_lines)
+        text = (*self.memory_lines, *constants, *zeros, *self.lines)
+        # The output and the input of a step have sizes too.
+        sizes = self._use_sizes(text if self.stepped else (*text, states[0].size, x.size))
         return EquationText(
             title=f"the cell {self.cell.name}",
             own=tuple(self.own.items()),
-            states=tuple(vector.pointer for vector in states),
-            declarations=(*self.size_lines, *self.memory_lines),
-            constants=(*constants, *self.matrix_lines),
+            declarations=(*sizes, *self.memory_lines),
+            constants=(*constants, *zeros),
             lines=tuple(self.lines),
-            output=states[0],
-            zeros=tuple((vector.pointer, vector.padded) for vector in states),
+            states=tuple(state.pointer for state in states),
+            size=states[0].size,
             features=x.size,
         )
+
+    def _use_sizes(self, lines: tuple[str, ...]) -> list[str]:
+        """Return the declarations of the sizes in lines, and forget the other sizes."""
+        used, declared = set(re.findall(r"\w+", "\n".join(lines))), list[str]()
+        for line in reversed(self.size_lines):
+            words = re.findall(r"\w+", line)
+            if words[2] in used:
+                declared.insert(0, line)
+                used.update(words)
+        for name in self.counts.values():
+            if name not in used:
+                self.arguments.pop(name, None)
+                self.own.pop(name, None)
+        return declared
 
     def _find_sums(self, statements: tuple[Statement, ...]) -> None:
         for statement in statements:
@@ -245,10 +270,10 @@ class EquationLines(Lines):
     def _name(self, name: str) -> str:
         """Return a name of C that is not taken."""
         name = own_name(name)
-        while name in self.names:
-            name += "_"
-        self.names.add(name)
-        return name
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        free = next(text for text in itertools.chain([name], numbered) if text not in self.names)
+        self.names.add(free)
+        return free
 
     def _number(self, size: Size) -> int:
         values = {"units": self.layer.units, "features": self.layer.features}
@@ -405,11 +430,13 @@ class EquationLines(Lines):
     def _matrix(self, matrix: Expression) -> str:
         """Return where a matrix is in memory, one row after the other."""
         if not isinstance(matrix, Name):
-            rows, columns = self._matrix_shape(matrix)
-            matrix = self._fill_matrix(f"matrix {len(self.shapes)}", matrix, (rows, columns))
+            text = f"matrix {self.writer.write(matrix)}"
+            if text not in self.writer.matrices:
+                self._fill_matrix(text, matrix, self._matrix_shape(matrix))
+            return self.writer.matrices[text][0]
         return self.writer.matrices[matrix.name][0]
 
-    def _fill_matrix(self, name: str, matrix: Expression, shape: tuple[Size, Size]) -> Name:
+    def _fill_matrix(self, name: str, matrix: Expression, shape: tuple[Size, Size]) -> None:
         """Add the lines of a matrix that is computed from parameters."""
         rows, columns = map(self._count, shape)
         pointer = self._name(name.partition(" ")[0])
@@ -419,7 +446,6 @@ class EquationLines(Lines):
         element = f"{pointer}[r * {columns} + k] = {self.writer.write(matrix)};"
         self.matrix_lines += loop("r", rows, list(loop("k", columns, [element])))
         self.writer.matrices[name], self.shapes[name] = (pointer, rows, columns), shape
-        return Name(name, "line")
 
     def _matrix_shape(self, matrix: Expression) -> tuple[Size, Size]:
         for part in walk(matrix):
@@ -457,6 +483,7 @@ class EquationLines(Lines):
     def _keep(self, label: str, size: Size, vector: Vector) -> Name:
         """Return a name for a vector that has none in the equations."""
         name = f"{label} {len(self.shapes)}"
+        self.temporary |= set() if vector.offset or not vector.padded else {name}
         self.shapes[name], self.writer.vectors[name] = (size,), vector
         return Name(name, "line")
 
@@ -468,8 +495,11 @@ class EquationLines(Lines):
         self.assign(vector, value)
         return vector
 
-    def _value(self, expression: Expression) -> Expression:
-        """Return a value by elements, with names for the vectors that it is computed from."""
+    def _value(self, expression: Expression, label: str = "") -> Expression:
+        """Return a value by elements, with names for the vectors that it is computed from.
+
+        If the value is such a vector itself, it is called ``label``.
+        """
 
         def change(part: Expression) -> Expression | None:
             match part:
@@ -485,9 +515,9 @@ class EquationLines(Lines):
                     self._multiply(matrix, factor, total, "")
                     return self._keep("product", self._size(part), total)
                 case ApplyToVector():
-                    return self._apply_to_vector(part)
+                    return self._apply_to_vector(part, label if part is expression else "")
                 case Concat(parts=parts):
-                    return self._concatenate(parts, self._size(part))
+                    return self._concatenate(parts, label if part is expression else "")
                 case Part(operand=operand, index=index):
                     value, size = self._value(operand), self._size(part)
                     whole = self._vector(value, "whole")
@@ -501,12 +531,12 @@ class EquationLines(Lines):
 
         return rewrite(expression, change)
 
-    def _apply_to_vector(self, expression: ApplyToVector) -> Name:
+    def _apply_to_vector(self, expression: ApplyToVector, label: str) -> Name:
         value, size = self._value(expression.operand), self._size(expression)
         if isinstance(value, Name) and value.name in self.sums:
             vector = self.writer.find(value)
         else:
-            vector = self._allocate(expression.function, size)
+            vector = self._allocate(label or expression.function, size)
             self.assign(vector, value)
         self.finish()
         function = expression.function
@@ -516,9 +546,10 @@ class EquationLines(Lines):
         self.lines.append(f"{call}({vector.text}, {vector.size}{more});")
         return self._keep(function, size, vector)
 
-    def _concatenate(self, parts: tuple[Expression, ...], size: Size) -> Name:
+    def _concatenate(self, parts: tuple[Expression, ...], label: str) -> Name:
+        size = self._size(Concat(parts))
         values = [(self._value(part), self._count(self._size(part))) for part in parts]
-        whole, offset = self._allocate("joined", size), ""
+        whole, offset = self._allocate(label or "joined", size), ""
         for value, count in values:
             self.assign(Vector(whole.pointer, 0, count, "", offset), value)
             offset = f"{offset} + {count}" if offset else count
@@ -541,7 +572,7 @@ class EquationLines(Lines):
         function = ""
         if isinstance(value, Apply) and (value.function in _FUNCTIONS):
             function, value = value.function, value.operand
-        value = self._value(value)
+        value = self._value(value, "" if name in writer.old else name)
         totals = [
             part.name
             for part in walk(value)
@@ -561,11 +592,15 @@ class EquationLines(Lines):
             is_there = isinstance(value, Name)
             self.assign(vector, None if is_there else value, function)
             writer.vectors[name] = vector
+        elif isinstance(value, Name) and value.name in self.temporary:
+            writer.vectors[name] = vector = writer.find(value)
+            self.assign(vector, None, function)
         else:
             writer.vectors[name] = vector = self._allocate(name, size[0])
             self.assign(vector, value, function)
 
     def bound_of(self, target: Vector, value: Expression | None) -> str:
+        """Return the padded size if nothing is read or written that has none."""
         vectors = {target} if value is None else self.writer.vectors_in(value)
         if target.padded and all(v.padded and v not in self.exact for v in vectors):
             self.exact.discard(target)
@@ -575,6 +610,7 @@ class EquationLines(Lines):
         return target.size
 
     def is_next(self, run: Run, target: Vector) -> bool:
+        """Return whether a vector is behind those of a run, padding included."""
         return self.following.get(run.targets[-1]) == target and run.bound == target.padded
 
 

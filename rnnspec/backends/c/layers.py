@@ -350,7 +350,14 @@ class Layers:
             name: self.arrays[layer.name, f"{prefix}{name}"]
             for name, _ in cell.equations.parameters
         }
-        lines = EquationLines.of(layer, cell, self.network.name, stored, self.target, self.stepped)
+        lines = EquationLines.of(
+            layer,
+            cell,
+            stored,
+            network=self.network.name,
+            target=self.target,
+            stepped=self.stepped,
+        )
         function = Function(f"{cell.name}_layer", "cell_by_equations", cell=lines.write_layer())
         self._needs(floats=lines.floats)
         self.kernels |= lines.kernels
