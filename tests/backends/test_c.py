@@ -60,11 +60,12 @@ def test_every_array_is_stored_as_its_comment_says(
     stored = tuple(stored_arrays(program.network, target))
     for array in stored:
         numbers = np.arange(1.0, 1 + np.prod(array.shape)).reshape(array.shape)
-        packed = array.pack(numbers)
+        packed = array.stored({array.places[0]: numbers})[array.symbol]
         assert packed.shape == (array.size,)
         declared = f"static const float {array.symbol}[{array.size}] = {{0}};"
         assert f"/* {array.comment} */\n{declared}\n" in text
-        np.testing.assert_array_equal(array.unpack(packed), numbers)
+        (restored,) = array.restored({array.symbol: packed}).values()
+        np.testing.assert_array_equal(restored, numbers)
         # All that is there beside them are zeros.
         assert sorted(packed[packed != 0]) == list(numbers.ravel())
         if array.path.endswith("recurrent_kernel"):
@@ -260,7 +261,8 @@ def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str)
     generated.store.write(rounded, arrays)
     for stored in stored_arrays(program.network, target, rounded=True):
         name = f"{stored.layer}.{stored.path}"
-        restored = stored.restored(kept := stored.stored(arrays[name]))
+        kept = stored.stored({stored.places[0]: arrays[name]})
+        (restored,) = stored.restored(kept).values()
         if stored.rounded:
             # The largest number of each scale is as far as a byte goes, and none is off by more
             # than half of one.

@@ -145,7 +145,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     rounded = "quantize" in options
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
-    by_path = {(stored.layer, stored.path): stored for stored in arrays}
+    by_path = {place: stored for stored in arrays for place in stored.places}
     layers = Layers(network, by_path, stepped, target, most)
     body = Body(network, names, layers)
     lines = tuple(body.lines())
@@ -340,7 +340,8 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     names = layer_names(network)
-    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
+    stored_as = stored_arrays(network, TARGETS[0])
+    arrays = {place: stored for stored in stored_as for place in stored.places}
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
         for layer in network.layers

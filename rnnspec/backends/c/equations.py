@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never, get_args
 
-from rnnspec.backends.c.arrays import block_of
+from rnnspec.backends.c.arrays import block_of, join_parameters, place_sums
 from rnnspec.backends.c.cells import Elements, Lines, Vector, times
 from rnnspec.backends.c.names import Activation, activation, loop, number, own_name
 from rnnspec.ir.equations import (
@@ -157,9 +157,9 @@ class EquationLines(Lines):
     following: dict[Vector, Vector] = field(default_factory=dict)
     exact: set[Vector] = field(default_factory=set)
     """The vectors of which only the elements are written, not what fills up blocks."""
-    sums: dict[str, JoinedSum] = field(default_factory=dict)
-    places: dict[tuple[str, int], str] = field(default_factory=dict)
-    """The sum of each part of a joined product."""
+    sums: set[str] = field(default_factory=set)
+    places: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
+    """The sum of each part of a joined product, and its place."""
     labels: dict[str, str] = field(default_factory=dict)
     """The line that each sum is part of."""
     temporary: set[str] = field(default_factory=set)
@@ -193,11 +193,16 @@ class EquationLines(Lines):
         equations, plan = self.cell.equations, schedule(self.cell.equations)
         self.shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
         self.shapes |= {name: (size,) for name, size in plan.sizes.items()}
+        joined = {name: names for names in join_parameters(equations) for name in names}
         for name, shape in equations.parameters:
-            self._add_parameter(name, shape)
+            names = joined.get(name, (name,))
+            if name == names[0]:
+                self._add_parameters(names, shape)
         states = [self._add_state(name) for name in equations.states]
         statements = (*plan.before, *plan.step)
-        self._find_sums(statements)
+        self.places = place_sums(plan)
+        self.sums = {name for name, _ in self.places.values()}
+        self._label_sums(statements)
         x = Vector("x" if self.stepped else "x_t", size=self._count("features"), padded="")
         self.writer.vectors[INPUT] = x
         for line in plan.constants:
@@ -246,26 +251,14 @@ class EquationLines(Lines):
                 self.own.pop(name, None)
         return declared
 
-    def _find_sums(self, statements: tuple[Statement, ...]) -> None:
+    def _label_sums(self, statements: tuple[Statement, ...]) -> None:
+        """Call the first sum of a line as the line, which replaces it there."""
         for statement in statements:
-            match statement:
-                case JoinedSum(names=names, slices=slices):
-                    self.sums |= dict.fromkeys(names, statement)
-                    for part in slices:
-                        numbers = range(part.start, part.stop)
-                        self.places |= {
-                            (part.product, number): name
-                            for number, name in zip(numbers, names, strict=True)
-                        }
-                case Line(name=name, value=value):
-                    names_in = [part.name for part in walk(value) if isinstance(part, Name)]
-                    totals = [part for part in names_in if part in self.sums]
-                    if totals and name not in self.writer.old:
-                        self.labels.setdefault(totals[0], name)
-                case JoinedProduct():
-                    pass
-                case _:
-                    assert_never(statement)
+            if isinstance(statement, Line) and statement.name not in self.writer.old:
+                parts = walk(statement.value)
+                names = (part.name for part in parts if isinstance(part, Name))
+                total = next((name for name in names if name in self.sums), statement.name)
+                self.labels.setdefault(total, statement.name)
 
     def _name(self, name: str) -> str:
         """Return a name of C that is not taken."""
@@ -325,8 +318,10 @@ class EquationLines(Lines):
         self.floats += self._padded(size)
         return vector
 
-    def _add_parameter(self, name: str, shape: Shape) -> None:
-        stored, pointer = self.stored[name], self._name(name)
+    def _add_parameters(self, names: tuple[str, ...], shape: Shape) -> None:
+        """Add a parameter, or several that are stored as one."""
+        first = names[0]
+        stored, pointer = self.stored[first], self._name(_label(names))
         self.own[pointer] = f"const {stored.number} *"
         self.arguments[pointer] = stored.symbol
         if stored.rounded:
@@ -335,13 +330,15 @@ class EquationLines(Lines):
             self.names.add(f"{pointer}_scale")
         match shape:
             case ():
-                self.writer.scalars[name] = f"{pointer}[0]"
+                self.writer.scalars[first] = f"{pointer}[0]"
             case (size,):
-                vector = Vector(pointer, size=self._count(size), padded=self._blocks(size))
-                self.writer.vectors[name] = vector
+                count, padded = self._count(size), self._blocks(size)
+                for place, name in enumerate(names):
+                    self.writer.vectors[name] = Vector(pointer, place, count, padded)
             case rows, columns:
-                self.packed |= {name} if stored.parts else set()
-                self.writer.matrices[name] = pointer, self._count(rows), self._count(columns)
+                matrix = pointer, self._count(rows), self._count(columns)
+                self.packed |= set(names) if stored.parts else set()
+                self.writer.matrices |= dict.fromkeys(names, matrix)
             case _:
                 raise AssertionError(shape)
 
@@ -371,52 +368,78 @@ class EquationLines(Lines):
     def _add_product(self, product: JoinedProduct) -> None:
         vector = self._vector(self._value(product.vector), product.name)
         self.finish()
+        self._allocate_sums(product)
         biases = product.biases or (None,) * len(product.matrices)
-        for index, (matrix, bias) in enumerate(zip(product.matrices, biases, strict=True)):
-            name = self.places[product.name, index]
-            total = self._sum(name)
-            start = total.text if name in self.filled else ""
-            if bias is not None and isinstance(bias, Name) and not start:
-                own = self.writer.find(bias)
-                start = "" if own in self.exact else own.text
-            if bias is not None and not start:
-                self.assign(total, self._value(bias))
-                self.finish()
-                start = total.text
-            elif bias is not None and name in self.filled:
-                self.assign(total, Elementwise("+", Name(name, "line"), self._value(bias)))
-                self.finish()
-            self.filled.add(name)
-            self._multiply(matrix, vector, total, start)
+        numbers = range(len(product.matrices))
+        for _, group in itertools.groupby(numbers, key=lambda n: self._weights_of(product, n)):
+            own = list(group)
+            names = [self.places[product.name, number][0] for number in own]
+            totals = [self.writer.vectors[name] for name in names]
+            start = self._start(names, [biases[number] for number in own])
+            self._multiply([product.matrices[number] for number in own], vector, totals, start)
+            self.filled.update(names)
 
-    def _sum(self, name: str) -> Vector:
-        """Return the vector of a sum, which is beside those of the same products."""
-        if name not in self.writer.vectors:
-            before: Vector | None = None
-            joined = self.sums[name]
-            for part, size in zip(joined.names, joined.sizes, strict=True):
-                vector = self._allocate(self.labels.get(part, part), size)
+    def _allocate_sums(self, product: JoinedProduct) -> None:
+        """Take memory for the sums that no product was added to yet, side by side."""
+        before: Vector | None = None
+        for index, size in enumerate(product.sizes):
+            name, _ = self.places[product.name, index]
+            if name not in self.writer.vectors:
+                vector = self._allocate(self.labels.get(name, name), size)
                 if before and before.padded == vector.padded:
                     self.following[before] = vector
-                self.writer.vectors[part] = before = vector
-        return self.writer.vectors[name]
+                self.writer.vectors[name] = before = vector
 
-    def _multiply(self, matrix: Expression, vector: Vector, total: Vector, start: str) -> None:
-        """Add the lines of a product, which is added to ``start`` if it is not empty."""
+    def _weights_of(self, product: JoinedProduct, number: int) -> str | int:
+        """Return the array that a matrix is in, or its number if it is in none."""
+        matrix = product.matrices[number]
+        if isinstance(matrix, Name) and matrix.name in self.packed:
+            return self.stored[matrix.name].symbol
+        return number
+
+    def _start(self, names: list[str], biases: list[Expression | None]) -> str:
+        """Return where the numbers are that a product is added to, empty if they are zeros."""
+        first = self.writer.vectors[names[0]]
+        if names[0] in self.filled:
+            for name, bias in zip(names, biases, strict=True):
+                if bias is not None:
+                    value = Elementwise("+", Name(name, "line"), self._value(bias))
+                    self.assign(self.writer.vectors[name], value)
+            self.finish()
+            return first.text
+        if not any(biases):
+            return ""
+        vectors = [self.writer.vectors[b.name] for b in biases if isinstance(b, Name)]
+        pointers = {vector.pointer for vector in vectors}
+        if len(vectors) == len(names) and len(pointers) == 1 and not self.exact & set(vectors):
+            return vectors[0].text
+        for name, bias in zip(names, biases, strict=True):
+            self.assign(
+                self.writer.vectors[name], Number(0.0) if bias is None else self._value(bias)
+            )
+        self.finish()
+        return first.text
+
+    def _multiply(
+        self, matrices: list[Expression], vector: Vector, totals: list[Vector], start: str
+    ) -> None:
+        """Add the lines of products, which are added to ``start`` if it is not empty."""
         prefix, one = self.writer.prefix, "" if self.stepped else "1, "
+        matrix, total = matrices[0], totals[0]
         if isinstance(matrix, Name) and matrix.name in self.packed:
             pointer, stored = self.writer.matrices[matrix.name][0], self.stored[matrix.name]
-            kind = f"1x{stored.parts[0][3]}{'_int8' if stored.rounded else ''}"
+            _, _, gates, block = stored.parts[0]
+            kind = f"{gates}x{block}{'_int8' if stored.rounded else ''}"
             weights = f"{pointer}, {pointer}_scale" if stored.rounded else pointer
             if not start:
-                start = total.text
-                self.lines.append(f"memset({total.text}, 0, {total.padded} * sizeof(float));")
+                start, padded = total.text, times(gates, total.padded)
+                self.lines.append(f"memset({total.text}, 0, {padded} * sizeof(float));")
             self.kernels.add(f"product_{kind}")
             self.lines.append(
                 f"{prefix}_product_{kind}({weights}, {start}, {vector.text}, {one}{vector.size}, "
                 f"{total.padded}, {total.text});"
             )
-            self.exact.discard(total)
+            self.exact -= set(totals)
             return
         pointer = self._matrix(matrix)
         product = f"{prefix}_dot({pointer} + u * {vector.size}, {vector.text}, {vector.size})"
@@ -512,7 +535,7 @@ class EquationLines(Lines):
                     factor = self._vector(self._value(vector), "factor")
                     total = self._allocate("product", self._size(part))
                     self.finish()
-                    self._multiply(matrix, factor, total, "")
+                    self._multiply([matrix], factor, [total], "")
                     return self._keep("product", self._size(part), total)
                 case ApplyToVector():
                     return self._apply_to_vector(part, label if part is expression else "")
@@ -612,6 +635,12 @@ class EquationLines(Lines):
     def is_next(self, run: Run, target: Vector) -> bool:
         """Return whether a vector is behind those of a run, padding included."""
         return self.following.get(run.targets[-1]) == target and run.bound == target.padded
+
+
+def _label(names: tuple[str, ...]) -> str:
+    """Return what arrays that are one are called: as they all begin."""
+    labels = {name.partition("_")[0] for name in names}
+    return labels.pop() if len(names) > 1 == len(labels) else names[0]
 
 
 def _reads_state(statement: Statement, state: str) -> bool:

@@ -52,8 +52,9 @@ class CRuntime(Runtime):
         assert dtype == "float32"
         assert isinstance(source, CSource)
         arrays = {
-            (stored.layer, stored.path): np.zeros(stored.shape, np.float32)
+            place: np.zeros(stored.shape, np.float32)
             for stored in source.arrays
+            for place in stored.places
         }
         return CModel(module.__name__, source, module.TEXT, arrays)
 
@@ -65,7 +66,7 @@ class CRuntime(Runtime):
         """Return the size of all arrays."""
         sizes = {True: 0, False: 0}
         for stored in model.source.arrays:
-            sizes[stored.trainable] += prod(stored.shape)
+            sizes[stored.trainable] += len(stored.places) * prod(stored.shape)
         return Counts(trainable=sizes[True], non_trainable=sizes[False])
 
     def unwrap(self, model: Any) -> CModel | None:
@@ -344,7 +345,7 @@ class CModel:
         if self.changed:
             index = 0
             for stored in self.source.arrays:
-                for array in stored.stored(self.arrays[stored.layer, stored.path]).values():
+                for array in stored.stored(self.arrays).values():
                     self._put(index, np.ascontiguousarray(array))
                     index += 1
             self.changed = False
