@@ -144,7 +144,7 @@ class EquationLines(Lines):
     own: dict[str, str] = field(default_factory=dict)
     size_lines: list[str] = field(default_factory=list)
     memory_lines: list[str] = field(default_factory=list)
-    matrix_lines: list[str] = field(default_factory=list)
+    constants: list[str] = field(default_factory=list)
     floats: int = 0
     kernels: set[str] = field(default_factory=set)
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -205,10 +205,12 @@ class EquationLines(Lines):
         self._label_sums(statements)
         x = Vector("x" if self.stepped else "x_t", size=self._count("features"), padded="")
         self.writer.vectors[INPUT] = x
+        # What is constant may need a matrix, whose lines are there before its own.
+        self.lines = self.constants
         for line in plan.constants:
             self._add_line(line, ())
-        self.finish()
-        lines, self.lines = self.lines, []
+            self.finish()
+        self.lines = []
         for index, statement in enumerate(statements):
             self._add(statement, statements[index + 1 :])
         self.finish()
@@ -222,15 +224,14 @@ class EquationLines(Lines):
             f"memset({state.text}, 0, {state.padded} * sizeof(float));"
             for state in ([] if self.stepped else states)
         )
-        constants = (*lines, *self.matrix_lines)
-        text = (*self.memory_lines, *constants, *zeros, *self.lines)
+        text = (*self.memory_lines, *self.constants, *zeros, *self.lines)
         # The output and the input of a step have sizes too.
         sizes = self._use_sizes(text if self.stepped else (*text, states[0].size, x.size))
         return EquationText(
             title=f"the cell {self.cell.name}",
             own=tuple(self.own.items()),
             declarations=(*sizes, *self.memory_lines),
-            constants=(*constants, *zeros),
+            constants=(*self.constants, *zeros),
             lines=tuple(self.lines),
             states=tuple(state.pointer for state in states),
             size=states[0].size,
@@ -391,11 +392,10 @@ class EquationLines(Lines):
                 self.writer.vectors[name] = before = vector
 
     def _weights_of(self, product: JoinedProduct, number: int) -> str | int:
-        """Return the array that a matrix is in, or its number if it is in none."""
+        """Return the array that a matrix shares with others, or its number."""
         matrix = product.matrices[number]
-        if isinstance(matrix, Name) and matrix.name in self.packed:
-            return self.stored[matrix.name].symbol
-        return number
+        stored = self.stored.get(matrix.name) if isinstance(matrix, Name) else None
+        return stored.symbol if stored and stored.beside else number
 
     def _start(self, names: list[str], biases: list[Expression | None]) -> str:
         """Return where the numbers are that a product is added to, empty if they are zeros."""
@@ -467,7 +467,7 @@ class EquationLines(Lines):
         self.place = f"{pointer} + {rows} * {columns}"
         self.floats += self._number(shape[0]) * self._number(shape[1])
         element = f"{pointer}[r * {columns} + k] = {self.writer.write(matrix)};"
-        self.matrix_lines += loop("r", rows, list(loop("k", columns, [element])))
+        self.constants += loop("r", rows, list(loop("k", columns, [element])))
         self.writer.matrices[name], self.shapes[name] = (pointer, rows, columns), shape
 
     def _matrix_shape(self, matrix: Expression) -> tuple[Size, Size]:

@@ -5,6 +5,7 @@ No function has the name of an array, which ends with that of a parameter.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from itertools import chain, count
@@ -87,7 +88,7 @@ _KEYWORDS = frozenset(
 def own_name(name: str) -> str:
     """Return the name of a variable in equations as it is in C."""
     # Capitals may be a macro.
-    is_macro = name.isupper() and len(name) > 1
+    is_macro = name.isupper() and re.search("[A-Z]{2}", name)
     return f"{name}_" if name in _KEYWORDS or name.startswith("_") or is_macro else name
 
 
