@@ -6,8 +6,10 @@ A framework is imported only when its runtime is needed.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never, cast
+from inspect import Parameter, cleandoc, signature
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
@@ -23,12 +25,14 @@ from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.backends.contract import Option, SourceOptions
     from rnnspec.ir.nodes import Network
     from rnnspec.reserved_names import ReservedNames
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 __all__ = [
     "BACKENDS",
@@ -36,6 +40,8 @@ __all__ = [
     "Need",
     "choose",
     "declared_options",
+    "describe_option",
+    "document_options",
     "form_named",
     "forms",
     "get",
@@ -150,6 +156,32 @@ def source_options(function: str, keywords: Mapping[str, object]) -> SourceOptio
         if name not in known:
             raise TypeError(f"{function}() got an unexpected keyword argument '{name}'")
     return {name: value for name, value in keywords.items() if value is not None}
+
+
+def describe_option(option: Option) -> str:
+    """Return the help of an option after the backends that have it: ``Of c: ...``."""
+    able = [backend.name for backend in BACKENDS.values() if backend.option(option.name)]
+    return f"Of {listed(able)}: {option.help}."
+
+
+def document_options(function: _Function) -> _Function:
+    """Document each option of source of a public function, for ``help`` and completion.
+
+    They stand in place of ``options`` in its signature and its docstring.
+    """
+    options, written = declared_options("codegen").values(), signature(function)
+    parameters = [p for p in written.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    for option in options:
+        kind = f"{option.kind.__name__} | None"
+        parameter = Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        parameters.append(parameter)
+        function.__annotations__[option.name] = kind
+    function.__annotations__.pop("options")
+    function.__signature__ = written.replace(parameters=parameters)  # type: ignore[attr-defined]
+    lines = "".join(f"    {option.name}: {describe_option(option)}\n" for option in options)
+    entry = re.compile(r"^    options: .*\n(?: {8}.*\n)*", re.MULTILINE)
+    function.__doc__ = entry.sub(lambda _: lines, cleandoc(function.__doc__ or ""))
+    return function
 
 
 def option_needs(options: SourceOptions) -> tuple[Need, ...]:

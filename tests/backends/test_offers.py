@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,23 @@ from toy.backend import TOY
 import rnnspec
 import rnnspec_conformance
 from rnnspec import backends, pipeline
-from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
+from rnnspec.backends import (
+    BACKENDS,
+    choose,
+    declared_options,
+    describe_option,
+    get,
+    honouring,
+    lack,
+    needs,
+    refusals,
+)
 from rnnspec.backends.contract import Option, Runtime, SourceOptions
 from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.options import takes_source_options
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
+from rnnspec.foreign import Model
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend, Need
@@ -275,6 +287,17 @@ def test_an_option_needs_only_the_record_that_declares_it(
         rnnspec.codegen(spec, "toy", tint_shade="red")
     with pytest.raises(TypeError, match=r"^codegen\(\) got an unexpected keyword .* 'shade'$"):
         rnnspec.codegen(spec, "toy", shade="light")
+
+
+def test_help_of_the_library_has_each_option_of_source() -> None:
+    options = declared_options("codegen")
+    assert {"target", "max_steps"} <= options.keys()
+    for function in (rnnspec.codegen, rnnspec.build, Model.save):
+        parameters = signature(function).parameters
+        assert "options" not in parameters
+        for name, option in options.items():
+            assert parameters[name].default is None
+            assert f"\n    {name}: {describe_option(option)}\n" in (function.__doc__ or "")
 
 
 NAMES = {each.name for each in shipped()}
