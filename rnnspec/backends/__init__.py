@@ -250,19 +250,12 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
     own = _own_refusals(backend, network, backend.form(form))
     if not own:
         return ()
-    # By layer, not by key: a backend that refuses another key of the layer is no alternative.
-    refused = {
-        other.name: {refusal.layer for refusal in _own_refusals(other, network, other.form(form))}
+    able = tuple(
+        other.name
         for other in having(SOURCE if form is None else writing(form))
-        if other is not backend
-    }
-    return tuple(
-        replace(
-            refusal,
-            alternatives=tuple(n for n, layers in refused.items() if refusal.layer not in layers),
-        )
-        for refusal in own
+        if other is not backend and not _own_refusals(other, network, other.form(form))
     )
+    return tuple(replace(refusal, alternatives=able) for refusal in own)
 
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
