@@ -196,7 +196,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
         if path is not None and _OUTSIDE.match(path):
             message = (
                 f"expected a path inside the folder of the spec, received {quoted(path)}; "
-                "--allow-outside allows paths outside it"
+                "--allow-outside or allow_outside=True allows paths outside it"
             )
             yield (("embedding", key), "E602", message)
 

@@ -321,7 +321,8 @@ def read_vectors(
                 base = resolve(folder)
                 outside = [p for p in (path, listed) if not resolve(p).is_relative_to(base)]
                 if outside:
-                    message = "is outside the folder of the spec; --allow-outside permits this"
+                    way_out = "--allow-outside or allow_outside=True permits this"
+                    message = f"is outside the folder of the spec; {way_out}"
                     raise SpecError(tuple(Problem(str(p), message, code="E603") for p in outside))
             words = read_words(listed, layer.vocabulary, inside)
             vectors = Vectors(

@@ -131,7 +131,7 @@ def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend:
     before = entries()
     ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"{old}: error: already exists; use --force to replace it\n"
+    assert ran.err == f"{old}: error: already exists; use --force or force=True to replace it\n"
     assert old.read_text() == "old"
     assert entries() == before
     assert run("build", spec, "-b", backend, "-o", OUTPUT[backend], "--force").code == 0

@@ -121,7 +121,9 @@ _ANYWHERE = {
     "both directions belong to one layer; write 'bidirectional: true'": (
         "backward_layer forward_layer"
     ),
-    "a spec contains no seed; use --seed, or seed the framework": "random_seed random_state seed",
+    "a spec contains no seed; pass one to build, or seed the framework": (
+        "random_seed random_state seed"
+    ),
     "the output at padded time steps is undefined": "zero_output_for_mask",
     ENCODER: "decoder encoder encoder_decoder seq2seq",
     CRF: "crf use_crf",
