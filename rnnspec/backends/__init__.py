@@ -204,8 +204,8 @@ def options_in(output: Path) -> SourceOptions:
     """Return the options that the ending of an output asks for, unless it is a folder."""
     if os.path.isdir(output):  # noqa: PTH112 - Path.is_dir raises if a name is too long
         return DEFAULTS
-    options = declared_options().values()
-    return {each.name: True for each in options if each.suffix and each.suffix == output.suffix}
+    suffixes = {name: option.suffix for name, option in declared_options().items()}
+    return {name: True for name, suffix in suffixes.items() if suffix and suffix == output.suffix}
 
 
 def having(*needs: Need) -> list[Backend]:

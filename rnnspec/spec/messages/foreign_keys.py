@@ -507,7 +507,7 @@ def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tupl
 
 
 def is_answered(key: str, section: str, part: str, allowed: tuple[str, ...]) -> bool:
-    """Return whether the foreign ``key`` has an equivalent in ``part``, or a reason of its own."""
+    """True if the foreign ``key`` has an equivalent in ``part``, or a reason of its own."""
     known = key_for(key, section, part, allowed)
     return bool(known and known[1]) or squeeze(key) in _REASONS_IN.get(part, ())
 
