@@ -84,11 +84,11 @@ class Document:
         return Lines(self.text)
 
     def contains(self, path: Path) -> bool:
-        """Return whether there is a value at ``path``; it may be null."""
+        """True if there is a value at ``path``; it may be null."""
         return self.steps(path) in self.values
 
     def has_value(self, path: Path) -> bool:
-        """Return whether there is a value at ``path`` that is not null."""
+        """True if there is a value at ``path`` that is not null."""
         node = self.data
         for step in self.steps(path):
             node = _child(node, step)
@@ -187,12 +187,12 @@ def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     If a line has a forbidden character, its other problems are omitted: they may be consequences.
     """
     flawed = {p.span.line for p in problems if p.span and _is_flaw(p)}
-    shown = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
-    return tuple(sorted(shown, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+    certain = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
+    return tuple(sorted(certain, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 
 def _is_flaw(problem: Problem) -> bool:
-    """Return whether ``problem`` is a forbidden character in the text, not an escape sequence."""
+    """True if ``problem`` is a forbidden character in the text, not an escape sequence."""
     span = problem.span
     if problem.code not in ("E102", "E103") or span is None:
         return False
