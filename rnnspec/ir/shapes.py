@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 from functools import reduce
-from math import gcd
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.equations import (
@@ -21,6 +20,7 @@ from rnnspec.ir.equations import (
     Part,
     Product,
     Transpose,
+    divide_size,
     operands,
     walk,
 )
@@ -252,12 +252,12 @@ class _Inference:
                 whole = (self._infer_vector(operand) or (None,))[0]
                 if whole is None:
                     return (None,)
-                terms = _terms(whole)
-                if gcd(*terms.values()) % count:
+                try:
+                    return (divide_size(whole, count),)
+                except ValueError:
                     received = _text((whole,))
                     message = f"expected a vector of {count} equal parts, received {received}"
-                    raise self._error(operand, message)
-                return (size_text({name: times // count for name, times in terms.items()}),)
+                    raise self._error(operand, message) from None
             case _:
                 assert_never(expression)
 
