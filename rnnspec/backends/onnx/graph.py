@@ -179,7 +179,8 @@ class Builder:
 
     def number(self, about: str, value: float) -> str:
         """Return the name of a constant number, which is in the name."""
-        return self.scalar(f"{about}_{re.sub(r'[^0-9a-z]', '_', repr(value))}", value)
+        digits = repr(value).replace("+", "")
+        return self.scalar(f"{about}_{re.sub(r'[^0-9a-z]', '_', digits)}", value)
 
     def finish(self) -> tuple[Block, ...]:
         """Return the groups of nodes."""

@@ -1,0 +1,444 @@
+"""The equations of a cell as nodes: once, for all steps before a ``Scan``, and in its body.
+
+A matrix is stored transposed, (in, out), so that it is the right factor of a product. The name of a
+value begins with a word, and ends as the equations have it: ``Now_c`` is the new value of c in a
+step, ``Old_c`` the one before. No other value of a graph begins with one of these words, so the
+names in a spec may be any.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never, cast
+
+from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
+from rnnspec.backends.onnx.slots import parameter_path
+from rnnspec.ir.equations import (
+    INPUT,
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Line,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+    evaluate_size,
+    interpolation,
+    operands,
+    walk,
+)
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.ir.equations import Expression, Size
+    from rnnspec.ir.nodes import EquationCell, Recurrent
+    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.words import CellActivation
+
+_OPERATORS = {
+    "+": ("Add", "Sum"),
+    "-": ("Sub", "Difference"),
+    "*": ("Mul", "Product"),
+    "/": ("Div", "Quotient"),
+    "minimum": ("Min", "Minimum"),
+    "maximum": ("Max", "Maximum"),
+}
+"""The operator of an operation, and the word that begins the name of its result."""
+_COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual"}
+_FUNCTIONS = {"exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs"}
+"""The operators of functions that are no activations."""
+
+
+class EquationSteps:
+    """The steps of one direction of a layer over ``x``, (steps, batch, features).
+
+    What is computed before the loop is added at once. ``sequences`` are the values that the loop
+    takes of it, each with its name in the body and its size.
+    """
+
+    def __init__(
+        self, into: Builder, layer: Recurrent, cell: EquationCell, prefix: str, x: str
+    ) -> None:
+        self.into, self.layer, self.prefix, self.x = into, layer, prefix, x
+        self.equations, self.plan = cell.equations, schedule(cell.equations)
+        self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+        names = set[str]()
+        self.once = _Values(self, into, prefix, "Once", names)
+        for name, _ in self.equations.parameters:
+            self.once.known[Name(name, "parameter")] = f"{prefix}{parameter_path(name)}"
+        for line in self.plan.constants:
+            self.once.add(line)
+        self.before = _Values(self, into, prefix, "All", names)
+        self.before.known |= {**self.once.known, Name(INPUT, "input"): x}
+        for statement in self.plan.before:
+            self.before.add(statement)
+        self.sequences: list[tuple[str, str, int]] = []
+        self.step = _Values(self, Builder(constants=into.constants), "", "Now", set())
+        self.step.known |= self.once.known
+        for name in self.plan.inputs:
+            self._take(name)
+
+    def size(self, *sizes: Size) -> int:
+        """Return the sum of sizes as a number."""
+        return sum(evaluate_size(size, self.known_sizes) for size in sizes)
+
+    def size_of(self, vector: Expression) -> int:
+        """Return the size of a vector, 1 if it is a scalar."""
+        match vector:
+            case Name(name=name) if name in self.plan.sizes:
+                return self.size(self.plan.sizes[name])
+            case Product(matrix=matrix):
+                return self._rows(matrix)
+            case Concat(parts=parts):
+                return sum(map(self.size_of, parts))
+            case Part(operand=operand, count=count):
+                return self.size_of(operand) // count
+            case _:
+                return max(map(self.size_of, operands(vector)), default=1)
+
+    def _rows(self, matrix: Expression) -> int:
+        shapes = {**dict(self.equations.parameters), **dict(self.equations.shapes)}
+        match matrix:
+            case Transpose(matrix=Name(name=name)):
+                return self.size(shapes[name][1])
+            case Name(name=name):
+                return self.size(*shapes[name][:1])
+            case _:
+                return max(map(self._rows, operands(matrix)), default=0)
+
+    def is_constant(self, value: Expression) -> bool:
+        """True if a value follows from parameters alone, so that it is the same in each sequence."""
+        constants = {line.name for line in self.plan.constants}
+        names = (part for part in walk(value) if isinstance(part, Name))
+        return all(name.kind == "parameter" or name.name in constants for name in names)
+
+    def spread(self, value: str, size: int, about: str, *, steps: bool) -> str:
+        """Return a vector of parameters once for each sequence, and for each step of it."""
+        new, into = self.once.name, self.into
+        batch = into.add(new("Batch", about), "Shape", self.x, start=0 if steps else 1, end=2)
+        width = into.integers(f"Units_{size}", size)
+        shape = into.add(new("Shape", about), "Concat", batch, width, axis=0)
+        return into.add(new("Spread", about), "Expand", value, shape)
+
+    def ones(self, size: int) -> str:
+        """Return a vector of ones."""
+        key = Name(f"ones {size}", "parameter")
+        if key not in self.once.known:
+            shape = self.into.integers(f"Units_{size}", size)
+            name = self.once.name("Ones", str(size))
+            self.once.known[key] = self.into.add(
+                name, "Expand", self.into.number("Number", 1.0), shape
+            )
+        return self.once.known[key]
+
+    def slices_of(self, product: str, statements: Sequence[Statement]) -> list[Slice]:
+        """Return the slices of a product that the sums in statements take, each once."""
+        sums = (statement for statement in statements if isinstance(statement, JoinedSum))
+        slices = {part: None for total in sums for part in total.slices if part.product == product}
+        return sorted(slices, key=lambda part: part.start)
+
+    def _take(self, name: str) -> None:
+        """Let the loop take a value of all steps."""
+        if slices := self.slices_of(name, self.plan.step):
+            for part in slices:
+                inside = self.step.name("Now" if len(slices) == 1 else "Part", name)
+                self.step.slices[part] = inside
+                sizes = self.before.parts[name][part.start : part.stop]
+                self.sequences.append((self.before.slices[part], inside, self.size(*sizes)))
+            return
+        key = Name(name, "input" if name == INPUT else "line")
+        inside = self.step.known[key] = self.step.name("Now", name)
+        self.sequences.append((self.before.known[key], inside, self.size(self.plan.sizes[name])))
+
+    def body(self, *, masked: bool, with_output: bool) -> Graph:
+        """Return the body, which takes the states and a step of each sequence."""
+        into, step = self.step.into, self.step
+        for name, _ in self.layer.states:
+            step.known[Name(name, "state")] = f"Old_{name}"
+        for statement in self.plan.step:
+            step.add(statement)
+        results = [self._new_state(name, size) for name, size in self.layer.states]
+        if masked:
+            results = [
+                into.add(f"Held_{name}", "Where", "Real_Now", new, f"Old_{name}")
+                for (name, _), new in zip(self.layer.states, results, strict=True)
+            ]
+        sizes = [size for _, size in self.layer.states]
+        inputs = [_vector(f"Old_{name}", size) for name, size in self.layer.states]
+        inputs += [_vector(inside, size) for _, inside, size in self.sequences]
+        inputs += [Value("bool", ("batch", 1), "Real_Now")] if masked else []
+        outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
+        if with_output:
+            outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
+        return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
+
+    def _new_state(self, name: str, size: int) -> str:
+        """Return the new value of a state, which is that of a node of its own."""
+        value, result = self.step.known[Name(name, "line")], f"Now_{name}"
+        line = next(line for line in self.equations.lines if line.name == name)
+        if self.is_constant(line.value):
+            value = self.spread(value, size, name, steps=False)
+        return value if value == result else self.step.into.add(result, "Identity", value)
+
+
+def _vector(name: str, size: int) -> Value:
+    return Value("float", ("batch", size), name)
+
+
+class _Values:
+    """The values of one part of a graph, each expression once.
+
+    ``known`` has the names of values, and ``slices`` those of the parts of joined products, which
+    are made of as many ``parts``. The names of lines begin with ``word``. Products that are
+    ``waiting`` are added together with the sum that they are the last term of.
+    """
+
+    def __init__(
+        self, steps: EquationSteps, into: Builder, prefix: str, word: str, names: set[str]
+    ) -> None:
+        self.steps, self.into, self.prefix, self.word, self.names = steps, into, prefix, word, names
+        self.known: dict[Expression, str] = {}
+        self.slices: dict[Slice, str] = {}
+        self.parts: dict[str, tuple[Size, ...]] = {}
+        self.waiting: dict[Slice, tuple[str, str]] = {}
+        self.about = ""
+
+    def name(self, word: str, about: str) -> str:
+        """Return a name that no other value has."""
+        name, number = f"{self.prefix}{word}_{about}", 1
+        while name in self.names:
+            number += 1
+            name = f"{self.prefix}{word}_{about}_{number}"
+        self.names.add(name)
+        return name
+
+    def add(self, statement: Statement) -> None:
+        """Add the nodes of a statement."""
+        match statement:
+            case Line(name=name, value=value):
+                self.about = name
+                self.known[Name(name, "line")] = self.write(value, self.word)
+            case JoinedProduct():
+                self.about = statement.name
+                self._add_product(statement)
+            case JoinedSum():
+                self.about = statement.names[0]
+                self._add_sum(statement)
+            case _:
+                assert_never(statement)
+
+    def _add_product(self, product: JoinedProduct) -> None:
+        steps, name = self.steps, product.name
+        vector = self.write(product.vector)
+        matrix = self._join(product.matrices, "Matrix", name)
+        sizes = self.parts[name] = product.sizes
+        slices = steps.slices_of(name, (*steps.plan.before, *steps.plan.step))
+        if self is steps.step and len(slices) == 1:
+            self.waiting[slices[0]] = vector, matrix
+            return
+        word = "Times" if product.biases else self.word
+        value = self.into.add(self.name(word, name), "MatMul", vector, matrix)
+        if product.biases:
+            biases = (
+                Number(float(steps.size(size))) if bias is None else bias
+                for bias, size in zip(product.biases, sizes, strict=True)
+            )
+            bias = self._join(tuple(biases), "Bias", name)
+            value = self.into.add(self.name(self.word, name), "Add", value, bias)
+        widths = [steps.size(*sizes[part.start : part.stop]) for part in slices]
+        names = [self.name("Part", name) for _ in slices] if len(slices) > 1 else [value]
+        self._split(value, names, widths)
+        self.slices |= zip(slices, names, strict=True)
+
+    def _join(self, parts: Sequence[Expression], word: str, about: str) -> str:
+        """Return matrices or biases beside each other; a number is that of zeros."""
+        once, into = self.steps.once, self.steps.into
+        once.about = about
+        values = [
+            into.add(
+                once.name("Zeros", about),
+                "ConstantOfShape",
+                into.integers(f"Units_{part.value:.0f}", int(part.value)),
+            )
+            if isinstance(part, Number)
+            else once.write(part)
+            for part in parts
+        ]
+        if len(values) == 1:
+            return values[0]
+        return into.add(once.name(word, about), "Concat", *values, axis=-1)
+
+    def _add_sum(self, total: JoinedSum) -> None:
+        into, count = self.into, len(total.names)
+        ready = [self.slices[part] for part in total.slices if part in self.slices]
+        products = [self.waiting[part] for part in total.slices if part in self.waiting]
+        function = self._function_of_all(total.names) if count > 1 else ""
+        word = "Sums" if count > 1 else self.word
+        value, *ready = ready or [""]
+        for other in ready:
+            value = into.add(self.name(word, self.about), "Add", value, other)
+        for factors in products:
+            operator, term = ("Gemm", (value,)) if value else ("MatMul", ())
+            value = into.add(self.name(word, self.about), operator, *factors, *term)
+        results = [Name(name, "line") for name in total.names]
+        if count == 1:
+            self.known[results[0]] = value
+            return
+        if function:
+            value = self._apply(function, value, self.about)
+        word = function.title() or self.word
+        names = [self.name(word, name) for name in total.names]
+        self._split(value, names, [self.steps.size(size) for size in total.sizes])
+        keys = (Apply(function, result) if function else result for result in results)
+        self.known |= zip(keys, names, strict=True)
+
+    def _function_of_all(self, names: Sequence[str]) -> str:
+        """Return the function that is all that is taken of some values, empty if there is none."""
+        plan, values = self.steps.plan, {Name(name, "line") for name in names}
+        functions = set[str]()
+        for statement in (*plan.before, *plan.step):
+            if isinstance(statement, JoinedSum):
+                continue
+            whole = statement.value if isinstance(statement, Line) else statement.vector
+            # As if each whole were the operand of something.
+            for part in walk(Concat((whole,))):
+                if values & set(operands(part)):
+                    functions.add(part.function if isinstance(part, Apply) else "")
+        return functions.pop() if len(functions) == 1 else ""
+
+    def _split(self, value: str, names: Sequence[str], sizes: Sequence[int]) -> None:
+        if len(names) == 1:
+            return
+        if len(set(sizes)) == 1:
+            operands_, count = (value,), (("num_outputs", len(names)),)
+        else:
+            about = f"Sizes_{'_'.join(map(str, sizes))}"
+            operands_, count = (value, self.into.integers(about, *sizes)), ()
+        self.into.node(Node(tuple(names), "Split", operands_, (("axis", -1), *count)))
+
+    def write(self, expression: Expression, word: str = "") -> str:
+        """Add the nodes of an expression, unless they are there, and return its value.
+
+        ``word`` begins the name of the last one.
+        """
+        if expression not in self.known:
+            self.known[expression] = self._add(expression, word)
+        return self.known[expression]
+
+    def _add(self, expression: Expression, word: str) -> str:
+        into, write = self.into, self.write
+
+        def new(default: str) -> str:
+            return self.name(word or default, self.about)
+
+        match expression:
+            case Number(value=value):
+                return into.number("Number", value)
+            case Transpose(matrix=matrix):
+                return into.add(new("Transposed"), "Transpose", write(matrix), perm=(1, 0))
+            case Apply(function="linear", operand=operand):
+                return write(operand, word)
+            case Apply(function=function, operand=operand):
+                return self._apply(function, write(operand), self.about, word)
+            case Elementwise(operator="-", left=Number(value=0.0), right=right):
+                return into.add(new("Negative"), "Neg", write(right))
+            case Elementwise(operator=operator, left=left, right=right):
+                if known := self._idiom(expression, word):
+                    return known
+                operands_ = write(left), write(right)
+                name, default = _OPERATORS[operator]
+                return into.add(new(default), name, *operands_)
+            case Product(matrix=matrix, vector=vector):
+                return into.add(new("Times"), "MatMul", write(vector), write(matrix))
+            case Choose():
+                left, right, chosen, otherwise = map(write, operands(expression))
+                comparison = _COMPARISONS[expression.comparison]
+                condition = into.add(self.name("Compared", self.about), comparison, left, right)
+                return into.add(new("Chosen"), "Where", condition, chosen, otherwise)
+            case ApplyToVector(function="softmax", operand=operand):
+                return into.add(new("Softmax"), "Softmax", write(operand), axis=-1)
+            case ApplyToVector():
+                return self._standardize(expression, word)
+            case Concat(parts=parts):
+                values = [self._write_spread(part, expression) for part in parts]
+                return into.add(new("Concat"), "Concat", *values, axis=-1)
+            case Part(operand=operand, index=index, count=count):
+                return self._part(operand, index, count)
+            case Name():
+                raise AssertionError(f"nothing gives {expression.name}")
+            case _:
+                assert_never(expression)
+
+    def _apply(self, function: str, x: str, about: str, word: str = "") -> str:
+        name = self.name(word or function.title(), about)
+        if function in _FUNCTIONS:
+            return self.into.add(name, _FUNCTIONS[function], x)
+        if function == "silu":
+            sigmoid = self.into.add(self.name("Sigmoid", about), "Sigmoid", x)
+            return self.into.add(name, "Mul", x, sigmoid)
+        return self.into.activate(name, x, cast("CellActivation", function))
+
+    def _idiom(self, expression: Elementwise, word: str) -> str:
+        """Add fewer nodes than the operations of an expression, if there are such."""
+        into, write = self.into, self.write
+        swapped = Elementwise(expression.operator, expression.right, expression.left)
+        if mixed := interpolation(expression) or interpolation(swapped):
+            # n + z (h - n): one product instead of two.
+            start, end, share = map(write, mixed)
+            away = into.add(self.name("Difference", self.about), "Sub", end, start)
+            far = into.add(self.name("Product", self.about), "Mul", share, away)
+            return into.add(self.name(word or "Sum", self.about), "Add", start, far)
+        for one in (expression, swapped):
+            match one:
+                case Elementwise("*", ApplyToVector("standardize") as vector, Name() as scale) if (
+                    self._is_vector(scale)
+                ):
+                    return self._standardize(vector, word, scale)
+                case Elementwise(
+                    "+",
+                    Elementwise("*", ApplyToVector("standardize") as vector, scale),
+                    Name() as b,
+                ) | Elementwise(
+                    "+",
+                    Elementwise("*", scale, ApplyToVector("standardize") as vector),
+                    Name() as b,
+                ) if self._is_vector(scale) and self._is_vector(b):
+                    return self._standardize(vector, word, scale, b)
+                case _:
+                    pass
+        return ""
+
+    def _is_vector(self, expression: Expression) -> bool:
+        """True if an expression is a parameter, and a vector."""
+        match expression:
+            case Name(name=name, kind="parameter"):
+                return name in self.steps.plan.sizes
+            case _:
+                return False
+
+    def _standardize(self, vector: ApplyToVector, word: str, *arrays: Expression) -> str:
+        x = self.write(vector.operand)
+        values = [*map(self.write, arrays)] or [self.steps.ones(self.steps.size_of(vector))]
+        name = self.name(word or "Standard", self.about)
+        return self.into.add(name, "LayerNormalization", x, *values, epsilon=vector.epsilon)
+
+    def _write_spread(self, part: Expression, whole: Concat) -> str:
+        """Return the value of a part of a vector, with as many axes as the others."""
+        steps, value = self.steps, self.write(part)
+        if not steps.is_constant(part) or steps.is_constant(whole):
+            return value
+        size = steps.size_of(part)
+        return steps.spread(value, size, self.about, steps=self is steps.before)
+
+    def _part(self, operand: Expression, index: int, count: int) -> str:
+        """Return a part of a vector, and remember the others."""
+        whole = self.write(operand)
+        names = [self.name("Part", self.about) for _ in range(count)]
+        self._split(whole, names, [1] * count)
+        self.known |= {Part(operand, at, count): name for at, name in enumerate(names)}
+        return names[index]
