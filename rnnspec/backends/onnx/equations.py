@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
-from rnnspec.backends.onnx.slots import parameter_path
+from rnnspec.backends.onnx.slots import after, parameter_path
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -30,6 +30,7 @@ from rnnspec.ir.equations import (
     operands,
     walk,
 )
+from rnnspec.ir.forms import states_of
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class EquationSteps:
         self.into, self.layer, self.prefix, self.x = into, layer, prefix, x
         self.equations, self.plan = cell.equations, schedule(cell.equations)
         self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
-        names = set[str]()
+        # In step form, states are named after the layer, too.
+        names = {name for state in states_of(layer) for name in (state.name, after(state.name))}
         self.once = _Values(self, into, prefix, "Once", names)
         for name, _ in self.equations.parameters:
             self.once.known[Name(name, "parameter")] = f"{prefix}{parameter_path(name)}"
@@ -112,7 +114,7 @@ class EquationSteps:
                 return max(map(self._rows, operands(matrix)), default=0)
 
     def is_constant(self, value: Expression) -> bool:
-        """True if a value follows from parameters alone, so that it is the same in each sequence."""
+        """True if a value follows from parameters only, so that it has no batch."""
         constants = {line.name for line in self.plan.constants}
         names = (part for part in walk(value) if isinstance(part, Name))
         return all(name.kind == "parameter" or name.name in constants for name in names)
@@ -238,37 +240,33 @@ class _Values:
         matrix = self._join(product.matrices, "Matrix", name)
         sizes = self.parts[name] = product.sizes
         slices = steps.slices_of(name, (*steps.plan.before, *steps.plan.step))
-        if self is steps.step and len(slices) == 1:
+        if self.word == "Now" and len(slices) == 1:
             self.waiting[slices[0]] = vector, matrix
             return
         word = "Times" if product.biases else self.word
         value = self.into.add(self.name(word, name), "MatMul", vector, matrix)
         if product.biases:
-            biases = (
-                Number(float(steps.size(size))) if bias is None else bias
+            biases = [
+                steps.size(size) if bias is None else bias
                 for bias, size in zip(product.biases, sizes, strict=True)
-            )
-            bias = self._join(tuple(biases), "Bias", name)
+            ]
+            bias = self._join(biases, "Bias", name)
             value = self.into.add(self.name(self.word, name), "Add", value, bias)
         widths = [steps.size(*sizes[part.start : part.stop]) for part in slices]
         names = [self.name("Part", name) for _ in slices] if len(slices) > 1 else [value]
         self._split(value, names, widths)
         self.slices |= zip(slices, names, strict=True)
 
-    def _join(self, parts: Sequence[Expression], word: str, about: str) -> str:
+    def _join(self, parts: Sequence[Expression | int], word: str, about: str) -> str:
         """Return matrices or biases beside each other; a number is that of zeros."""
         once, into = self.steps.once, self.steps.into
-        once.about = about
-        values = [
-            into.add(
-                once.name("Zeros", about),
-                "ConstantOfShape",
-                into.integers(f"Units_{part.value:.0f}", int(part.value)),
-            )
-            if isinstance(part, Number)
-            else once.write(part)
-            for part in parts
-        ]
+        once.about, values = about, list[str]()
+        for part in parts:
+            if isinstance(part, int):
+                size = into.integers(f"Units_{part}", part)
+                values.append(into.add(once.name("Zeros", about), "ConstantOfShape", size))
+            else:
+                values.append(once.write(part))
         if len(values) == 1:
             return values[0]
         return into.add(once.name(word, about), "Concat", *values, axis=-1)
@@ -314,12 +312,13 @@ class _Values:
     def _split(self, value: str, names: Sequence[str], sizes: Sequence[int]) -> None:
         if len(names) == 1:
             return
+        inputs, options = [value], {"axis": -1}
         if len(set(sizes)) == 1:
-            operands_, count = (value,), (("num_outputs", len(names)),)
+            options["num_outputs"] = len(names)
         else:
             about = f"Sizes_{'_'.join(map(str, sizes))}"
-            operands_, count = (value, self.into.integers(about, *sizes)), ()
-        self.into.node(Node(tuple(names), "Split", operands_, (("axis", -1), *count)))
+            inputs.append(self.into.integers(about, *sizes))
+        self.into.node(Node(tuple(names), "Split", tuple(inputs), tuple(options.items())))
 
     def write(self, expression: Expression, word: str = "") -> str:
         """Add the nodes of an expression, unless they are there, and return its value.
@@ -330,15 +329,17 @@ class _Values:
             self.known[expression] = self._add(expression, word)
         return self.known[expression]
 
-    def _add(self, expression: Expression, word: str) -> str:
+    def _add(  # noqa: PLR0912 - a branch for each kind of expression
+        self, expression: Expression, word: str
+    ) -> str:
         into, write = self.into, self.write
 
         def new(default: str) -> str:
             return self.name(word or default, self.about)
 
         match expression:
-            case Number(value=value):
-                return into.number("Number", value)
+            case Number(value=number):
+                return into.number("Number", number)
             case Transpose(matrix=matrix):
                 return into.add(new("Transposed"), "Transpose", write(matrix), perm=(1, 0))
             case Apply(function="linear", operand=operand):
@@ -347,18 +348,18 @@ class _Values:
                 return self._apply(function, write(operand), self.about, word)
             case Elementwise(operator="-", left=Number(value=0.0), right=right):
                 return into.add(new("Negative"), "Neg", write(right))
-            case Elementwise(operator=operator, left=left, right=right):
-                if known := self._idiom(expression, word):
-                    return known
-                operands_ = write(left), write(right)
-                name, default = _OPERATORS[operator]
-                return into.add(new(default), name, *operands_)
+            case Elementwise(operator=operation, left=left, right=right):
+                if value := self._idiom(expression, word):
+                    return value
+                sides = write(left), write(right)
+                operator, default = _OPERATORS[operation]
+                return into.add(new(default), operator, *sides)
             case Product(matrix=matrix, vector=vector):
                 return into.add(new("Times"), "MatMul", write(vector), write(matrix))
-            case Choose():
-                left, right, chosen, otherwise = map(write, operands(expression))
-                comparison = _COMPARISONS[expression.comparison]
-                condition = into.add(self.name("Compared", self.about), comparison, left, right)
+            case Choose(comparison=comparison):
+                one, other, chosen, otherwise = map(write, operands(expression))
+                compare = _COMPARISONS[comparison]
+                condition = into.add(self.name("Compared", self.about), compare, one, other)
                 return into.add(new("Chosen"), "Where", condition, chosen, otherwise)
             case ApplyToVector(function="softmax", operand=operand):
                 return into.add(new("Softmax"), "Softmax", write(operand), axis=-1)
@@ -389,9 +390,9 @@ class _Values:
         swapped = Elementwise(expression.operator, expression.right, expression.left)
         if mixed := interpolation(expression) or interpolation(swapped):
             # n + z (h - n): one product instead of two.
-            start, end, share = map(write, mixed)
+            start, end, by = map(write, mixed)
             away = into.add(self.name("Difference", self.about), "Sub", end, start)
-            far = into.add(self.name("Product", self.about), "Mul", share, away)
+            far = into.add(self.name("Product", self.about), "Mul", by, away)
             return into.add(self.name(word or "Sum", self.about), "Add", start, far)
         for one in (expression, swapped):
             match one:
@@ -433,7 +434,7 @@ class _Values:
         if not steps.is_constant(part) or steps.is_constant(whole):
             return value
         size = steps.size_of(part)
-        return steps.spread(value, size, self.about, steps=self is steps.before)
+        return steps.spread(value, size, self.about, steps=self.word == "All")
 
     def _part(self, operand: Expression, index: int, count: int) -> str:
         """Return a part of a vector, and remember the others."""

@@ -194,11 +194,13 @@ def _add_scan(  # noqa: PLR0913
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
     prefix = array(layer.name, direction_prefix(direction))
+    every = f"{prefix}Y"
     if isinstance(layer.cell, EquationCell):
         into.block("A Scan, because no fused operator has these equations.")
         steps = EquationSteps(into, layer, layer.cell, prefix, x)
         sequences = [name for name, *_ in steps.sequences]
         body = steps.body(masked=bool(real), with_output=with_output)
+        every = steps.once.name("Every", layer.states[0][0])
     else:
         into.block("A Scan, because no fused operator has these activations.")
         sequences = [_project(into, layer, prefix, x)]
@@ -214,9 +216,9 @@ def _add_scan(  # noqa: PLR0913
     if direction == "backward.":
         flags["scan_input_directions"] = (1,) * len(sequences)
         flags |= {"scan_output_directions": (1,)} if with_output else {}
-    outputs = (*last, f"{prefix}Y") if with_output else last
+    outputs = (*last, every) if with_output else last
     into.node(Node(outputs, "Scan", (*first, *sequences), tuple(flags.items()), body))
-    return f"{prefix}Y" if layer.return_sequences else last[0]
+    return every if layer.return_sequences else last[0]
 
 
 def _project(into: Builder, layer: Recurrent, prefix: str, x: str) -> str:
