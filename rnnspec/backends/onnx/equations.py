@@ -164,7 +164,7 @@ class EquationSteps:
             step.known[Name(name, "state")] = f"Old_{name}"
         for statement in self.plan.step:
             step.add(statement)
-        results = [self._new_state(name, size) for name, size in self.layer.states]
+        results = [self._new_state(name) for name, _ in self.layer.states]
         if masked:
             results = [
                 into.add(f"Held_{name}", "Where", "Real_Now", new, f"Old_{name}")
@@ -179,12 +179,9 @@ class EquationSteps:
             outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
         return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
-    def _new_state(self, name: str, size: int) -> str:
+    def _new_state(self, name: str) -> str:
         """Return the new value of a state, which is that of a node of its own."""
         value, result = self.step.known[Name(name, "line")], f"Now_{name}"
-        line = next(line for line in self.equations.lines if line.name == name)
-        if self.is_constant(line.value):
-            value = self.spread(value, size, name, steps=False)
         return value if value == result else self.step.into.add(result, "Identity", value)
 
 
@@ -224,7 +221,11 @@ class _Values:
         match statement:
             case Line(name=name, value=value):
                 self.about = name
-                self.known[Name(name, "line")] = self.write(value, self.word)
+                result = self.write(value, self.word)
+                if name in self.steps.equations.states and self.steps.is_constant(value):
+                    size = self.steps.size_of(value)
+                    result = self.steps.spread(result, size, name, steps=False)
+                self.known[Name(name, "line")] = result
             case JoinedProduct():
                 self.about = statement.name
                 self._add_product(statement)
