@@ -65,23 +65,26 @@ class EquationSteps:
     def __init__(
         self, into: Builder, layer: Recurrent, cell: EquationCell, prefix: str, x: str
     ) -> None:
-        self.into, self.layer, self.prefix, self.x = into, layer, prefix, x
+        self.layer = layer
         self.equations, self.plan = cell.equations, schedule(cell.equations)
         self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+        self.constants = {line.name: line.value for line in self.plan.constants}
+        arrays: dict[Expression, str] = {
+            Name(name, "parameter"): f"{prefix}{parameter_path(name)}"
+            for name, _ in self.equations.parameters
+        }
         # In step form, states are named after the layer, too.
         names = {name for state in states_of(layer) for name in (state.name, after(state.name))}
-        self.once = _Values(self, into, prefix, "Once", names)
-        for name, _ in self.equations.parameters:
-            self.once.known[Name(name, "parameter")] = f"{prefix}{parameter_path(name)}"
-        for line in self.plan.constants:
-            self.once.add(line)
-        self.before = _Values(self, into, prefix, "All", names)
-        self.before.known |= {**self.once.known, Name(INPUT, "input"): x}
+        self.before = _Values(self, into, prefix, "All", x, names)
+        self.before.known |= {**arrays, Name(INPUT, "input"): x}
         for statement in self.plan.before:
             self.before.add(statement)
         self.sequences: list[tuple[str, str, int]] = []
-        self.step = _Values(self, Builder(constants=into.constants), "", "Now", set())
-        self.step.known |= self.once.known
+        # What follows from parameters is computed inside, where runtimes fold it as well: OpenVINO
+        # refuses a body that takes values of other nodes from outside.
+        body = Builder(constants=into.constants)
+        self.step = _Values(self, body, "", "Now", f"Old_{layer.states[0][0]}", set())
+        self.step.known |= arrays
         for name in self.plan.inputs:
             self._take(name)
 
@@ -115,28 +118,8 @@ class EquationSteps:
 
     def is_constant(self, value: Expression) -> bool:
         """True if a value follows from parameters only, so that it has no batch."""
-        constants = {line.name for line in self.plan.constants}
         names = (part for part in walk(value) if isinstance(part, Name))
-        return all(name.kind == "parameter" or name.name in constants for name in names)
-
-    def spread(self, value: str, size: int, about: str, *, steps: bool) -> str:
-        """Return a vector of parameters once for each sequence, and for each step of it."""
-        new, into = self.once.name, self.into
-        batch = into.add(new("Batch", about), "Shape", self.x, start=0 if steps else 1, end=2)
-        width = into.integers(f"Units_{size}", size)
-        shape = into.add(new("Shape", about), "Concat", batch, width, axis=0)
-        return into.add(new("Spread", about), "Expand", value, shape)
-
-    def ones(self, size: int) -> str:
-        """Return a vector of ones."""
-        key = Name(f"ones {size}", "parameter")
-        if key not in self.once.known:
-            shape = self.into.integers(f"Units_{size}", size)
-            name = self.once.name("Ones", str(size))
-            self.once.known[key] = self.into.add(
-                name, "Expand", self.into.number("Number", 1.0), shape
-            )
-        return self.once.known[key]
+        return all(name.kind == "parameter" or name.name in self.constants for name in names)
 
     def slices_of(self, product: str, statements: Sequence[Statement]) -> list[Slice]:
         """Return the slices of a product that the sums in statements take, each once."""
@@ -193,14 +176,22 @@ class _Values:
     """The values of one part of a graph, each expression once.
 
     ``known`` has the names of values, and ``slices`` those of the parts of joined products, which
-    are made of as many ``parts``. The names of lines begin with ``word``. Products that are
+    are made of as many ``parts``. The names of lines begin with ``word``. ``like`` is a vector of
+    each sequence. Products that are
     ``waiting`` are added together with the sum that they are the last term of.
     """
 
-    def __init__(
-        self, steps: EquationSteps, into: Builder, prefix: str, word: str, names: set[str]
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        steps: EquationSteps,
+        into: Builder,
+        prefix: str,
+        word: str,
+        like: str,
+        names: set[str],
     ) -> None:
-        self.steps, self.into, self.prefix, self.word, self.names = steps, into, prefix, word, names
+        self.steps, self.into, self.prefix, self.word = steps, into, prefix, word
+        self.like, self.names = like, names
         self.known: dict[Expression, str] = {}
         self.slices: dict[Slice, str] = {}
         self.parts: dict[str, tuple[Size, ...]] = {}
@@ -221,10 +212,10 @@ class _Values:
         match statement:
             case Line(name=name, value=value):
                 self.about = name
-                result = self.write(value, self.word)
                 if name in self.steps.equations.states and self.steps.is_constant(value):
-                    size = self.steps.size_of(value)
-                    result = self.steps.spread(result, size, name, steps=False)
+                    result = self._spread(value)
+                else:
+                    result = self.write(value, self.word)
                 self.known[Name(name, "line")] = result
             case JoinedProduct():
                 self.about = statement.name
@@ -260,17 +251,18 @@ class _Values:
 
     def _join(self, parts: Sequence[Expression | int], word: str, about: str) -> str:
         """Return matrices or biases beside each other; a number is that of zeros."""
-        once, into = self.steps.once, self.steps.into
-        once.about, values = about, list[str]()
-        for part in parts:
-            if isinstance(part, int):
-                size = into.integers(f"Units_{part}", part)
-                values.append(into.add(once.name("Zeros", about), "ConstantOfShape", size))
-            else:
-                values.append(once.write(part))
+        values = [
+            self._fill(0.0, part) if isinstance(part, int) else self.write(part) for part in parts
+        ]
         if len(values) == 1:
             return values[0]
-        return into.add(once.name(word, about), "Concat", *values, axis=-1)
+        return self.into.add(self.name(word, about), "Concat", *values, axis=-1)
+
+    def _fill(self, number: float, size: int) -> str:
+        """Return a vector of equal numbers."""
+        shape = self.into.integers(f"Units_{size}", size)
+        value = self.into.number("Number", number)
+        return self.into.add(self.name("Filled", str(size)), "Expand", value, shape)
 
     def _add_sum(self, total: JoinedSum) -> None:
         into, count = self.into, len(total.names)
@@ -350,8 +342,8 @@ class _Values:
             case Elementwise(operator="-", left=Number(value=0.0), right=right):
                 return into.add(new("Negative"), "Neg", write(right))
             case Elementwise(operator=operation, left=left, right=right):
-                if value := self._idiom(expression, word):
-                    return value
+                if idiom := self._idiom(expression, word):
+                    return idiom
                 sides = write(left), write(right)
                 operator, default = _OPERATORS[operation]
                 return into.add(new(default), operator, *sides)
@@ -371,8 +363,12 @@ class _Values:
                 return into.add(new("Concat"), "Concat", *values, axis=-1)
             case Part(operand=operand, index=index, count=count):
                 return self._part(operand, index, count)
-            case Name():
-                raise AssertionError(f"nothing gives {expression.name}")
+            case Name(name=name):
+                # A constant, when it is first needed.
+                about, self.about = self.about, name
+                value = write(self.steps.constants[name], "Once")
+                self.about = about
+                return value
             case _:
                 assert_never(expression)
 
@@ -425,17 +421,22 @@ class _Values:
 
     def _standardize(self, vector: ApplyToVector, word: str, *arrays: Expression) -> str:
         x = self.write(vector.operand)
-        values = [*map(self.write, arrays)] or [self.steps.ones(self.steps.size_of(vector))]
+        values = [*map(self.write, arrays)] or [self._fill(1.0, self.steps.size_of(vector))]
         name = self.name(word or "Standard", self.about)
         return self.into.add(name, "LayerNormalization", x, *values, epsilon=vector.epsilon)
 
     def _write_spread(self, part: Expression, whole: Concat) -> str:
         """Return the value of a part of a vector, with as many axes as the others."""
-        steps, value = self.steps, self.write(part)
-        if not steps.is_constant(part) or steps.is_constant(whole):
-            return value
-        size = steps.size_of(part)
-        return steps.spread(value, size, self.about, steps=self.word == "All")
+        is_alone = self.steps.is_constant(part) and not self.steps.is_constant(whole)
+        return self._spread(part) if is_alone else self.write(part)
+
+    def _spread(self, vector: Expression) -> str:
+        """Return a vector of parameters once for each sequence, and for each step of it."""
+        value, size = self.write(vector), self.steps.size_of(vector)
+        batch = self.into.add(self.name("Batch", self.about), "Shape", self.like, start=0, end=-1)
+        width = self.into.integers(f"Units_{size}", size)
+        shape = self.into.add(self.name("Shape", self.about), "Concat", batch, width, axis=0)
+        return self.into.add(self.name("Spread", self.about), "Expand", value, shape)
 
     def _part(self, operand: Expression, index: int, count: int) -> str:
         """Return a part of a vector, and remember the others."""

@@ -200,7 +200,7 @@ def _add_scan(  # noqa: PLR0913
         steps = EquationSteps(into, layer, layer.cell, prefix, x)
         sequences = [name for name, *_ in steps.sequences]
         body = steps.body(masked=bool(real), with_output=with_output)
-        every = steps.once.name("Every", layer.states[0][0])
+        every = steps.before.name("Every", layer.states[0][0])
     else:
         into.block("A Scan, because no fused operator has these activations.")
         sequences = [_project(into, layer, prefix, x)]
@@ -234,11 +234,17 @@ def _add_zeros(into: Builder, layer: Recurrent, prefix: str, sequence: str) -> t
     batch = into.add(f"{prefix}Zero_Batch", "Shape", sequence, start=1, end=2)
     zeros = dict[int, str]()
     for _, size in layer.states:
-        if size not in zeros:
-            end = "" if size == layer.units else f"_{size}"
-            units = into.integers(f"Units_{size}", size)
-            shape = into.add(f"{prefix}Zero_Shape{end}", "Concat", batch, units, axis=0)
-            zeros[size] = into.add(f"{prefix}Zero{end}", "ConstantOfShape", shape)
+        if size in zeros:
+            continue
+        end = "" if size == layer.units else f"_{size}"
+        units = into.integers(f"Units_{size}", size)
+        shape = into.add(f"{prefix}Zero_Shape{end}", "Concat", batch, units, axis=0)
+        name = f"{prefix}Zero{end}"
+        if isinstance(layer.cell, EquationCell):
+            # tract takes the zeros of ConstantOfShape for float64.
+            zeros[size] = into.add(name, "Expand", into.scalar("Zero", 0.0), shape)
+        else:
+            zeros[size] = into.add(name, "ConstantOfShape", shape)
     return tuple(zeros[size] for _, size in layer.states)
 
 
