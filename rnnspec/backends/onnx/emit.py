@@ -174,7 +174,7 @@ def _describe_cells(network: nodes.Network) -> Iterator[str]:
             layers_of.setdefault(layer.cell.equations, []).append(layer.name)
     for equations, names in layers_of.items():
         yield f"Equations of {listed(names)}:"
-        yield from (f"    {line}" for line in describe(equations, _WIDTH))
+        yield from (f"- {line}" if line[0] != " " else line for line in describe(equations, _WIDTH))
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
