@@ -90,10 +90,9 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
         attributes["direction"] = "bidirectional"
     if isinstance(layer.standard_cell, GRU) and layer.standard_cell.reset_after:
         attributes["linear_before_reset"] = 1
-    if activations(layer.standard_cell) != defaults:
-        functions = [FUSED[each] for each in activations(layer.standard_cell)] * len(
-            directions(layer)
-        )
+    cell_functions = activations(layer.standard_cell)
+    if cell_functions != defaults:
+        functions = [FUSED[name] for name in cell_functions] * len(directions(layer))
         attributes["activations"] = tuple(name for name, _ in functions)
         # Each function takes the next value, if it takes one at all.
         if alphas := tuple(values[0] for _, values in functions if values):
@@ -110,7 +109,7 @@ def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
         last = replace(layer, name=name, return_sequences=False)
         return _merge_directions(into, last, array(layer.name, "Y_h"), array(name, "Y_h"))
     (state, _), *_ = layer.states
-    ends = (_last(layer, direction, state) for direction in directions(layer))
+    ends = (_last(layer, way, state) for way in directions(layer))
     return into.add(name, "Concat", *ends, axis=-1)
 
 
@@ -161,8 +160,8 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
         into.add(after(state.name), "Squeeze", result, first)
         return
     # After a sequence of length 0, ONNX Runtime returns zeros instead of the initial state.
-    found = into.add(f"{result}_Found", "Squeeze", result, first)
-    into.add(after(state.name), "Where", padding.exists(), found, state.name)
+    computed = into.add(f"{result}_Found", "Squeeze", result, first)
+    into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
 def _add_scans(  # noqa: PLR0913
@@ -173,8 +172,8 @@ def _add_scans(  # noqa: PLR0913
     ``real`` is a value that is true at real steps, empty if all are.
     """
     both = [
-        _add_scan(into, layer, x, real, each, stepped=stepped, with_output=with_output)
-        for each in directions(layer)
+        _add_scan(into, layer, x, real, way, stepped=stepped, with_output=with_output)
+        for way in directions(layer)
     ]
     if layer.merge == "concat":
         return into.add(layer.name, "Concat", *both, axis=-1)
@@ -269,11 +268,11 @@ def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
         )
     into.add("Output", "Identity", new_states[0])
     width = len(gates(layer.standard_cell)) * layer.units
-    inputs = [*(Value("float", ("batch", layer.units), each) for each in states)]
+    inputs = [Value("float", ("batch", layer.units), state) for state in states]
     inputs.append(Value("float", ("batch", width), "Now"))
     if masked:
         inputs.append(Value("bool", ("batch", 1), "Real_Now"))
-    outputs = [Value("float", ("batch", layer.units), each) for each in (*new_states, "Output")]
+    outputs = [Value("float", ("batch", layer.units), name) for name in (*new_states, "Output")]
     return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 
