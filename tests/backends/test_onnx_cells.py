@@ -65,9 +65,9 @@ VARIED = """\
       k: where(n > 0.1, minimum(n, k), maximum(-k, 0.5 * n)) / (1 + abs(n))
       s: P @ concat(softmax(m), k)
       h: split(s, 1, 2) * log(1 + exp(split(s, 2, 2)))
-    sizes: {m: 5, a: 5, r: units, n: 5, k: 5, s: 2 * units}
+    sizes: {h: 3, m: 5, a: 5, r: 3, n: 5, k: 5, s: 6}
     initialize: {alpha: 0.5}
-    parameters: {alpha: scalar, A: [units, units]}
+    parameters: {alpha: scalar, A: [3, 3]}
 """
 CELLS = {
     "peepholes": PEEPHOLES,
@@ -79,12 +79,12 @@ CELLS = {
 
 @cache
 def program(cell: str, *, one_way: bool = False) -> pipeline.Program:
-    ways = "" if one_way else ", bidirectional: true"
+    ways, pooling = ("", "mean") if one_way else (", bidirectional: true", "[last, mean]")
     return pipeline.reads(
         "version: 1\nname: net\ninput: {features: 3, mask_value: 0}\n"
         f"cells:\n  own:\n{CELLS[cell]}"
         f"rnn: {{type: own, units: 4, layers: 2{ways}, name: layer}}\n"
-        "head: {pooling: mean, units: 2}\n"
+        f"head: {{pooling: {pooling}, units: 2}}\n"
     )
 
 
