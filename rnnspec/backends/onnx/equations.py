@@ -8,6 +8,7 @@ names in a spec may be any.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
@@ -83,7 +84,7 @@ class EquationSteps:
         # What follows from parameters is computed inside, where runtimes fold it as well: OpenVINO
         # refuses a body that takes values of other nodes from outside.
         body = Builder(constants=into.constants)
-        self.step = _Values(self, body, "", "Now", f"Old_{layer.states[0][0]}", set())
+        self.step = _Values(self, body, "", "Now", f"Old_{layer.states[0][0]}")
         self.step.known |= arrays
         for name in self.plan.inputs:
             self._take(name)
@@ -172,31 +173,27 @@ def _vector(name: str, size: int) -> Value:
     return Value("float", ("batch", size), name)
 
 
+@dataclass(slots=True)
 class _Values:
     """The values of one part of a graph, each expression once.
 
-    ``known`` has the names of values, and ``slices`` those of the parts of joined products, which
-    are made of as many ``parts``. The names of lines begin with ``word``. ``like`` is a vector of
-    each sequence. Products that are
-    ``waiting`` are added together with the sum that they are the last term of.
+    The names of lines begin with ``word``, and all names with ``prefix``. ``like`` is a vector of
+    each sequence. ``known`` has the names of values, and ``slices`` those of the parts of joined
+    products, whose sizes are in ``parts``. A product that is ``waiting`` is one node with the sum
+    that it is a term of.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917
-        self,
-        steps: EquationSteps,
-        into: Builder,
-        prefix: str,
-        word: str,
-        like: str,
-        names: set[str],
-    ) -> None:
-        self.steps, self.into, self.prefix, self.word = steps, into, prefix, word
-        self.like, self.names = like, names
-        self.known: dict[Expression, str] = {}
-        self.slices: dict[Slice, str] = {}
-        self.parts: dict[str, tuple[Size, ...]] = {}
-        self.waiting: dict[Slice, tuple[str, str]] = {}
-        self.about = ""
+    steps: EquationSteps
+    into: Builder
+    prefix: str
+    word: str
+    like: str
+    names: set[str] = field(default_factory=set)
+    known: dict[Expression, str] = field(default_factory=dict)
+    slices: dict[Slice, str] = field(default_factory=dict)
+    parts: dict[str, tuple[Size, ...]] = field(default_factory=dict)
+    waiting: dict[Slice, tuple[str, str]] = field(default_factory=dict)
+    about: str = ""
 
     def name(self, word: str, about: str) -> str:
         """Return a name that no other value has."""
