@@ -247,6 +247,18 @@ ROUNDED = {
             ("original", "gru", ", reset_after: false", "true"),
         )
     },
+    "equations": """\
+version: 1
+name: net
+embedding: {vocabulary: 7, dim: 5}
+cells:
+  mgu:
+    states: [h]
+    equations:
+      f: sigmoid(W_f @ x + U_f @ h + b_f)
+      h: f * h + (1 - f) * tanh(W_h @ x + U_h @ (f * h) + b_h)
+rnn: {type: mgu, units: 9, bidirectional: true}
+""",
 }
 
 
@@ -260,17 +272,17 @@ def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str)
     arrays, rounded = generated.store.read(exact), pipeline.instantiate(generated, drawn=False)
     generated.store.write(rounded, arrays)
     for stored in stored_arrays(program.network, target, rounded=True):
-        name = f"{stored.layer}.{stored.path}"
-        kept = stored.stored({stored.places[0]: arrays[name]})
-        (restored,) = stored.restored(kept).values()
-        if stored.rounded:
-            # The largest number of each scale is as far as a byte goes, and none is off by more
-            # than half of one.
-            scale = np.repeat(kept[stored.scale].max(), arrays[name].size).reshape(stored.shape)
-            assert np.abs(kept[stored.symbol]).max() == 127
-            assert (np.abs(restored - arrays[name]) <= 0.5001 * scale).all()
-            assert not np.array_equal(restored, arrays[name])
-        arrays[name] = restored
+        names = {place: ".".join(place) for place in stored.places}
+        kept = stored.stored({place: arrays[name] for place, name in names.items()})
+        for place, restored in stored.restored(kept).items():
+            array = arrays[names[place]]
+            if stored.rounded:
+                # The largest number of each scale is as far as a byte goes, and none is off by more
+                # than half of one.
+                assert np.abs(kept[stored.symbol]).max() == 127
+                assert (np.abs(restored - array) <= 0.5001 * kept[stored.scale].max()).all()
+                assert not np.array_equal(restored, array)
+            arrays[names[place]] = restored
     generated.store.write(exact, arrays)
     batch = np.random.default_rng(0).integers(0, 3, (4, 21))
     np.testing.assert_allclose(rounded(batch), exact(batch), rtol=0, atol=1e-5)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.c.names import layer_names
+from rnnspec.backends.c.names import array_symbol, layer_names
 from rnnspec.ir.cells import compile_step
 from rnnspec.ir.equations import Name, Product, walk
 from rnnspec.ir.nodes import Attention, Conv, Dense, EquationCell, Layer, Network, Recurrent
@@ -230,9 +230,8 @@ def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> It
             if param.name != paths[0]:
                 continue
             parts = _parts(layer, param, target, len(paths))
-            name = param.name.replace(".", "_")
             yield Stored(
-                f"{network.name}_{names[layer.name]}_{name}",
+                array_symbol(f"{network.name}_", names[layer.name], param),
                 layer.name,
                 param.name,
                 param.shape,

@@ -208,17 +208,21 @@ class EquationLines(Lines):
         # What is constant may need a matrix, whose lines are there before its own.
         self.lines = self.constants
         for line in plan.constants:
-            self._add_line(line, ())
+            self._add_line(line)
             self.finish()
         self.lines = []
-        for index, statement in enumerate(statements):
-            self._add(statement, statements[index + 1 :])
+        for statement in statements:
+            match statement:
+                case JoinedProduct():
+                    self._add_product(statement)
+                case JoinedSum():
+                    # Each product is added to those before it.
+                    pass
+                case Line():
+                    self._add_line(statement)
+                case _:
+                    assert_never(statement)
         self.finish()
-        for state in equations.states:
-            new, old = self.writer.vectors[state], self.writer.old[state]
-            if new != old:
-                size = f"{new.size} * sizeof(float)"
-                self.lines.append(f"memcpy({old.text}, {new.text}, {size});")
         self.kernels |= self.writer.called
         zeros = tuple(
             f"memset({state.text}, 0, {state.padded} * sizeof(float));"
@@ -354,17 +358,6 @@ class EquationLines(Lines):
             vector = self._allocate(name, size)
         self.writer.old[name] = vector
         return vector
-
-    def _add(self, statement: Statement, later: tuple[Statement, ...]) -> None:
-        match statement:
-            case JoinedProduct():
-                self._add_product(statement)
-            case JoinedSum():
-                pass
-            case Line():
-                self._add_line(statement, later)
-            case _:
-                assert_never(statement)
 
     def _add_product(self, product: JoinedProduct) -> None:
         vector = self._vector(self._value(product.vector), product.name)
@@ -580,7 +573,7 @@ class EquationLines(Lines):
         self.exact.add(whole)
         return self._keep("joined", size, whole)
 
-    def _add_line(self, line: Line, later: tuple[Statement, ...]) -> None:
+    def _add_line(self, line: Line) -> None:
         name, value, writer = line.name, line.value, self.writer
         size = self.shapes.setdefault(name, ())
         if len(size) == 2:
@@ -606,8 +599,6 @@ class EquationLines(Lines):
                 self.assign(writer.find(value), None, function)
                 function = ""
             state = writer.old[name]
-            if any(_reads_state(statement, name) for statement in later):
-                state = self._allocate(f"new_{name}", size[0])
             self.assign(state, value, function)
             writer.vectors[name] = state
         elif totals:
@@ -626,7 +617,6 @@ class EquationLines(Lines):
         """Return the padded size if nothing is read or written that has none."""
         vectors = {target} if value is None else self.writer.vectors_in(value)
         if target.padded and all(v.padded and v not in self.exact for v in vectors):
-            self.exact.discard(target)
             return target.padded
         if target not in self.writer.old.values():
             self.exact.add(target)
@@ -641,16 +631,3 @@ def _label(names: tuple[str, ...]) -> str:
     """Return what arrays that are one are called: as they all begin."""
     labels = {name.partition("_")[0] for name in names}
     return labels.pop() if len(names) > 1 == len(labels) else names[0]
-
-
-def _reads_state(statement: Statement, state: str) -> bool:
-    match statement:
-        case JoinedSum():
-            return False
-        case JoinedProduct(vector=value) | Line(value=value):
-            return any(
-                isinstance(part, Name) and (part.name, part.kind) == (state, "state")
-                for part in walk(value)
-            )
-        case _:
-            assert_never(statement)

@@ -213,10 +213,12 @@ class Layers:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
         function = replace(function, biases=biases, one=self._one)
+        arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         names = chain([function.name], (f"{function.name}_{n}" for n in count(2)))
         name = next(
             name
             for name in names
+            if arrays.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
             if self.functions.setdefault(name, named := replace(function, name=name)) == named
         )
         self.needed.setdefault(name, set()).update(arguments)
