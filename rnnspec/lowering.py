@@ -8,9 +8,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.cells import declared_cell, equation_cell, read_initializer
+from rnnspec.cells import declared_cell, equation_cell, read_initializer, standard_cell
 from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
 from rnnspec.ir.text import default_kind
@@ -285,9 +286,24 @@ def _block(
     # A residual starts before the dropout: it adds the input as it was.
     if layer.dropout and not layer.variational:
         _dropout(chain, layer.dropout, (*path, "dropout"))
-    name = chain.name(_kind(layer), (*path, "name"), declared)
-    cell = _cell(chain, path, layer)
-    recurrent = _recurrent(chain, layer, name, cell, return_sequences=return_sequences)
+    cell, bias = _cell(chain, path, layer)
+    name = chain.name(_kind(layer, cell), (*path, "name"), declared)
+    recurrent = nodes.Recurrent(
+        name=name,
+        input=chain.shape,
+        cell=cell,
+        units=layer.units,
+        merge=layer.merge if layer.bidirectional else None,
+        bias=bias,
+        # Otherwise it is a layer of its own.
+        dropout=float(layer.dropout) if layer.variational else 0.0,
+        recurrent_dropout=float(layer.recurrent_dropout),
+        masked=chain.masked,
+        return_sequences=return_sequences,
+        kernel_initializer=chain.defaults["kernel"],
+        recurrent_initializer=chain.defaults["recurrent"],
+        bias_initializer=chain.defaults["bias"],
+    )
     chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
@@ -311,47 +327,17 @@ def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
     chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))
 
 
-def _recurrent(
-    chain: _Chain,
-    layer: models.RecurrentLayer,
-    name: str,
-    cell: nodes.Cell,
-    *,
-    return_sequences: bool,
-) -> nodes.Recurrent:
-    return nodes.Recurrent(
-        name=name,
-        input=chain.shape,
-        cell=cell,
-        units=layer.units,
-        merge=layer.merge if layer.bidirectional else None,
-        bias=getattr(layer, "bias", True),
-        # Otherwise it is a layer of its own; see _block.
-        dropout=float(layer.dropout) if layer.variational else 0.0,
-        recurrent_dropout=float(layer.recurrent_dropout),
-        masked=chain.masked,
-        return_sequences=return_sequences,
-        kernel_initializer=read_initializer(chain.spec.initializers.kernel),
-        recurrent_initializer=read_initializer(chain.spec.initializers.recurrent),
-        bias_initializer=read_initializer(chain.spec.initializers.bias),
-    )
-
-
-def _kind(layer: models.RecurrentLayer) -> str:
+def _kind(layer: models.RecurrentLayer, cell: nodes.Cell) -> str:
     # The kinds are those of Keras's default names, so that summaries look alike.
     if layer.bidirectional:
         return "bidirectional"
-    match layer:
-        case models.SimpleRNN():
+    match cell:
+        case nodes.SimpleRNN():
             return "simple_rnn"
-        case models.LSTM():
-            return "lstm"
-        case models.GRU():
-            return "gru"
-        case models.CellLayer():
-            return layer.type
+        case nodes.EquationCell() | nodes.LSTM() | nodes.GRU():
+            return nodes.cell_type(cell)
         case _:
-            assert_never(layer)
+            assert_never(cell)
 
 
 _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingProxyType(
@@ -359,20 +345,23 @@ _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingP
 )
 
 
-def _cell(chain: _Chain, path: Path, layer: models.RecurrentLayer) -> nodes.Cell:
-    """Return a cell, whose fields are keys of the layer, or of the initializers."""
+def _cell(chain: _Chain, path: Path, layer: models.RecurrentLayer) -> tuple[nodes.Cell, bool]:
+    """Return a cell, whose fields are keys of the layer or of the initializers, and its bias."""
     if isinstance(layer, models.CellLayer):
-        return _equation_cell(chain, path, layer)
+        equations = _equation_cell(chain, path, layer)
+        known = standard_cell(equations, chain.defaults)
+        # What the language has anyway is a layer of that type.
+        return (known.cell, known.bias) if isinstance(known, Recognition) else (equations, True)
     cell = _CELLS[type(layer)]
     values = dict[str, Any]()
     for field in fields(cell):
         is_drawn = field.name == "forget_bias"
         forget_bias = float(chain.spec.initializers.forget_bias)
         values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
-    return cell(**values)
+    return cell(**values), layer.bias
 
 
-def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.Cell:
+def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.EquationCell:
     """Return a cell of the spec with the settings of a layer."""
     cell = declared_cell((chain.spec.cells or {})[layer.type])
     try:
