@@ -159,6 +159,25 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
     return network, chain.places
 
 
+def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]]]:
+    """Return the parameters of each layer with a cell of the spec that is one of the language.
+
+    By name, each has its canonical array and the gate whose part, transposed, it is.
+    """
+    if not spec.cells:
+        return {}
+    chain, (network, places) = _Chain(spec, _input(spec)), lower_with_places(spec)
+    found: dict[str, Mapping[str, tuple[str, str]]] = {}
+    for layer in network.layers:
+        section, *rest = places[layer.name]
+        declared = spec.rnn[int(rest[0])] if section == "rnn" else None
+        if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
+            cell = _equation_cell(chain, places[layer.name], declared)
+            known = standard_cell(cell, chain.defaults)
+            found |= {layer.name: known.places} if isinstance(known, Recognition) else {}
+    return found
+
+
 def _check_cells(chain: _Chain) -> None:
     """Check each cell, with the defaults of its settings.
 
