@@ -8,9 +8,15 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.cells import declared_cell, equation_cell, read_initializer, standard_cell
+from rnnspec.cells import (
+    declared_cell,
+    default_initializers,
+    equation_cell,
+    read_initializer,
+    standard_cell,
+)
 from rnnspec.errors import Problem, SpecError, listed
-from rnnspec.ir import initializers, nodes
+from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
@@ -23,7 +29,6 @@ from rnnspec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.cells import Role
     from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
@@ -61,12 +66,7 @@ class _Chain:
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
             self.outputs[nodes.INPUT] = _LayerOutput(self.shape, self.steps)
-        drawn = spec.initializers
-        self.defaults: Mapping[Role, initializers.Initializer] = {
-            "kernel": read_initializer(drawn.kernel),
-            "recurrent": read_initializer(drawn.recurrent),
-            "bias": read_initializer(drawn.bias),
-        }
+        self.defaults = default_initializers(spec)
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
