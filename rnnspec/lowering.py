@@ -227,7 +227,7 @@ def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
         case models.Concat():
             _concat(chain, ("rnn", index), layer)
         case _:
-            _pointwise(chain, ("rnn", index), layer)
+            _add_declared(chain, ("rnn", index), layer)
 
 
 def _copies(chain: _Chain, index: int, layer: models.RecurrentLayer) -> None:
@@ -339,8 +339,8 @@ def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
     return cell(**values)
 
 
-def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
-    """Add a layer that computes each step, or a vector, by itself."""
+def _add_declared(chain: _Chain, path: Path, layer: models.AnyLayer) -> None:
+    """Add a layer whose fields are its keys."""
     # At a rate of 0, spec.rules has refused the key.
     if (
         isinstance(layer, models.Dropout)
@@ -360,6 +360,7 @@ BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
         models.Dense: nodes.Dense,
         models.BatchNorm: nodes.BatchNorm,
         models.LayerNormLayer: nodes.LayerNorm,
+        models.InstanceNorm: nodes.InstanceNorm,
         models.Dropout: nodes.Dropout,
         models.ActivationLayer: nodes.Activate,
     }
@@ -516,7 +517,7 @@ def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> N
         _dropout(chain, head.dropout, (*path, "dropout"))
     for index, hidden in enumerate(head.hidden):
         inner = chain.place = (*path, "hidden", index)
-        _pointwise(chain, inner, hidden)
+        _add_declared(chain, inner, hidden)
         if isinstance(hidden, models.Hidden) and hidden.dropout:
             _dropout(chain, hidden.dropout, (*inner, "dropout"))
     chain.place = path

@@ -16,7 +16,7 @@ from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import FIELDS, REAL, expand, merged, window_mask
 from rnnspec.ir.forms import states, states_of
 from rnnspec.source.code import Code, code, function, lines, listed
-from rnnspec.source.verbs import Verbs
+from rnnspec.source.composed import ComposedLayers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -48,21 +48,16 @@ def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
 
 
 @dataclass(frozen=True)
-class Walk(Verbs):
+class Walk(ComposedLayers):
     """A walk over the layers of a network, which writes the methods of its class.
 
-    ``softmax`` is the function of this name, and ``method`` the method that computes. In
-    ``checked_forms``, it refuses a batch of another shape, and unless it computes chunks, the class
-    serves a loss too: with a mask, and with each output before its activation if one of the
-    ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole for
-    the loss.
+    ``softmax`` is the function of this name. In ``checked_forms``, it refuses a batch of another
+    shape, and unless it computes chunks, the class serves a loss too: with a mask, and with each
+    output before its activation if one of the ``losses`` takes it. ``about_logits`` then describes
+    the method of one output, with a hole for the loss.
     """
 
-    network: nodes.Network
-    form: Form
-
     softmax: ClassVar[str]
-    method: ClassVar[str]
     checked_forms: ClassVar[tuple[Form, ...]]
     losses: ClassVar[Mapping[nodes.Activation, str]]
     about_logits: ClassVar[str]
@@ -90,6 +85,8 @@ class Walk(Verbs):
         self, layer: nodes.Layer
     ) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
+        if isinstance(layer, nodes.Composed):
+            return self.make_composed(layer), self.run_composed(layer)
         if not isinstance(layer, _IDIOMS):
             return Code(), lines(self.statements(expand(layer, self.form)))
         call = code("x = self.{}(x)", layer.name)

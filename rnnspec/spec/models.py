@@ -445,6 +445,18 @@ class LayerNormLayer(Model):
     )
 
 
+class InstanceNorm(Model):
+    """Normalizes each feature of a sequence over its time steps, leaving out padding."""
+
+    type: Literal["instance_norm"]
+    name: OptionalName = _key(
+        "The name of the layer; by default instance_norm_1 and so on.", "normalized", default=None
+    )
+    epsilon: Epsilon = _key(
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
+    )
+
+
 class Dropout(Model):
     """Sets a fraction of its input to zero in training."""
 
@@ -497,6 +509,7 @@ AnyLayer = (
     | AveragePool
     | BatchNorm
     | LayerNormLayer
+    | InstanceNorm
     | Dropout
     | ActivationLayer
     | Concat

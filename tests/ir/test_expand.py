@@ -37,6 +37,10 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
             return names[layer]
         case core.Param(layer, name):
             return arrays[f"{layer}.{name}"]
+        case core.Setting(_, number):
+            return number
+        case core.SquareRoot(x):
+            return np.sqrt(value(x))
         case core.Combine(how, left, right):
             return getattr(np, how)(value(left), value(right))
         case core.Embed(x, table):

@@ -33,6 +33,7 @@ rnn:
   - {type: conv, filters: 4, kernel_size: 2, padding: causal, activation: {leaky_relu: 0.1}}
   - {type: max_pool, size: 2}
   - {type: batch_norm}
+  - {type: instance_norm}
   - {type: dropout, rate: 0.5}
   - {type: activation, activation: {clipped_relu: 2}}
   - {type: gru, units: 4, residual: true, layer_norm: true, layers: 2, name: two}
@@ -48,7 +49,11 @@ OTHERS = """\
 version: 1
 name: others
 embedding: {vocabulary: 6, dim: 2, trainable: false, weights: v.txt, words: w.txt}
-rnn: [{type: lstm, units: 2}, {type: repeat, steps: 3}, {type: lstm, units: 2}]
+rnn:
+  - {type: lstm, units: 2}
+  - {type: repeat, steps: 3}
+  - {type: instance_norm}
+  - {type: lstm, units: 2}
 heads: {flat: {pooling: flatten, units: 2}, steps: {pooling: {last_steps: 2}}}
 initializers: {kernel: he_uniform, recurrent: lecun_uniform}
 """
@@ -145,6 +150,7 @@ Activate: activation
 Concat: of inputs
 Repeat: steps
 LayerNorm: epsilon
+InstanceNorm: epsilon masked
 Residual: start
 Network: name description input layers
 Uniform: limit
@@ -249,7 +255,7 @@ def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(
     monkeypatch.setattr(onnx_verbs, "expand", expand)
     source = pipeline.generate(pipeline.reads(WHOLE), BACKENDS["onnx"], "inference").text
     names = re.findall(r"^  (\w+) = Div", source, re.MULTILINE)
-    assert len(names) == len(set(names)) == 8
+    assert len(names) == len(set(names)) == 11
 
 
 @pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.jax.cells import CellClass
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
 
 # Some defaults are missing on purpose, because those of other frameworks differ: the padding of a
@@ -83,7 +84,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
                 *walk.describe_states(),
             )
         ),
-        parts=(*parts(network, form, walk), *walk.running_parts),
+        parts=(*parts(network, form, walk), *walk.layer_classes, *walk.running_parts),
         imports=tuple(imports),
         functions=walk.functions(),
     )
@@ -99,6 +100,7 @@ class JaxWalk(Walk):
     highest = "max"
     softmax = "jax.nn.softmax"
     method = "__call__"
+    module = "nnx.Module"
     # Shapes are known while JAX traces, so the check costs nothing when the model runs.
     checked_forms = ("training", "inference", "step")
     losses = MappingProxyType(
@@ -117,6 +119,20 @@ class JaxWalk(Walk):
             # Modules of Flax cannot be made without, and what they draw is replaced.
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
+
+    def hold(self, param: Param, *sizes: str) -> Code:
+        """Return a variable, which is zeros but for training."""
+        shape = code("({},)" if len(sizes) == 1 else "({})", listed(*sizes))
+        make, arguments = code("jnp.zeros"), listed(shape, "jnp.float32")
+        if self.form == "training":
+            make = make_initializer(param.initializer)
+            arguments = listed(code("rngs.params()"), arguments)
+        class_ = "nnx.Param" if param.trainable else "nnx.Variable"
+        return code("self.{} = {}({}({}))", param.name, class_, make, arguments)
+
+    def generator(self) -> Code:
+        """Return the generators of a composed layer, which only source for training draws from."""
+        return code("rngs: nnx.Rngs") if self.form == "training" else Code()
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding; the class of a frozen one draws nothing but for training."""
@@ -217,6 +233,8 @@ class JaxWalk(Walk):
                 x == vector
             ):
                 return code("l2_normalized({})", self.write(x))
+            case core.Param(_, name):
+                return code("self.{}[...]", name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
             case core.Repeat(x, number):

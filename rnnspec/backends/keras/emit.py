@@ -17,13 +17,14 @@ from rnnspec.backends.keras.layers import (
     make_masking,
     make_query,
     make_recurrent,
+    make_scale,
     make_scaling,
     make_scorer,
     parts_of,
 )
 from rnnspec.backends.keras.parts import BodyVerbs, parts
 from rnnspec.errors import Refusal
-from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir import core, initializers, nodes, text
 from rnnspec.ir.expand import expand, running
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states, states_of
@@ -45,7 +46,7 @@ _PURPOSES: dict[Form, str] = {
 _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 _MOST_OPERATIONS = 4
-"""The most operations, one after the other, beside a layer of Keras with a mask."""
+"""The most operations, one after the other, beside a layer of Keras with a mask or in a result."""
 _SEQUENTIAL = Fields("Dropout.variational")
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(
@@ -137,7 +138,12 @@ def recursion(network: nodes.Network) -> int:
     Keras walks a model from its output to its input by recursion, one call for each layer or
     operation. Source: https://github.com/keras-team/keras/issues/15596.
     """
-    calls = len(network.layers) + _MOST_OPERATIONS * sum(map(_needs_mask, network.layers))
+    calls = len(network.layers)
+    for layer in network.layers:
+        if isinstance(layer, nodes.Composed):
+            calls += _MOST_OPERATIONS * len(tuple(expand(layer, "inference")))
+        elif _needs_mask(layer):
+            calls += _MOST_OPERATIONS
     return calls if calls > SHALLOW else 0
 
 
@@ -285,6 +291,10 @@ class _Graph:
                 yield code("x = {}(x)", hard_sigmoid)
             case nodes.Normalize():
                 yield code("x = l2_normalized({})", x)
+            case nodes.Composed():
+                yield from _compose(layer, x)
+                # Functions pass no mask on.
+                self.says_mask |= layer.masked
             case nodes.Residual():
                 yield code("x = {}([{}, skip])", make_layer(layer), x)
             case nodes.Concat():
@@ -461,6 +471,13 @@ def _attend(layer: nodes.Attention, x: Code) -> Iterator[Code]:
     _, *results = expand(layer, "inference")
     body = BodyVerbs(variables={"x": x}, softmax=parts_of(layer)["weights"])
     yield from body.statements(result for result in results if result.name != "real")
+
+
+def _compose(layer: nodes.Composed, x: Code) -> Iterator[Code]:
+    """Yield the statements of a recipe that ends in a product with an array, plus another one."""
+    scale, offset = params(layer)
+    scales = {core.Param(layer.name, scale.name): make_scale(layer, scale, offset)}
+    yield from BodyVerbs(variables={"x": x}, scales=scales).statements(expand(layer, "inference"))
 
 
 def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
 
 _RECURRENT: Mapping[str, Literal] = {
@@ -132,7 +133,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         comment=text.comment(network),
         entry=text.class_name(network),
         docstring=docstring(description),
-        parts=(*parts(network, form), *walk.running_parts),
+        parts=(*parts(network, form), *walk.layer_classes, *walk.running_parts),
         imports=("from collections.abc import Callable",) if takes_functions else (),
         functions=walk.functions(),
     )
@@ -172,6 +173,8 @@ class TorchWalk(Walk):
     highest = "amax"
     softmax = "torch.softmax"
     method = "forward"
+    module = "nn.Module"
+    before_arrays = code("super().__init__()")
     checked_forms = ("training",)
     losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
     about_logits = "Return the output, or with ``logits`` what ``{}`` takes."
@@ -209,6 +212,13 @@ class TorchWalk(Walk):
         """The run of each layer that gets (batch, features, steps)."""
         runs = channels.channel_runs(self.network)
         return {layer.name: run for run in runs for layer in run}
+
+    def hold(self, param: Param, *sizes: str) -> Code:
+        """Return a parameter, or a buffer if it is not trained."""
+        array = code("torch.empty({})", listed(*sizes))
+        if param.trainable:
+            return code("self.{} = nn.Parameter({})", param.name, array)
+        return code("self.register_buffer({!r}, {})", param.name, array)
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
