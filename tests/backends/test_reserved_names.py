@@ -34,11 +34,14 @@ def test_no_layer_can_hide_an_attribute_of_a_module_of_flax() -> None:
 def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, pooling: str) -> None:
     pytest.importorskip("keras")
     rnn = "{type: lstm, units: 4, layers: 2, residual: true, layer_norm: true}"
-    spec = rnnspec.loads(
-        f"version: 1\nname: net\n{entrance}\nrnn: {rnn}\nhead: {{pooling: {pooling}, units: 1}}"
+    start, end = (
+        f"version: 1\nname: net\n{entrance}\nrnn: [",
+        f"{rnn}]\nhead: {{pooling: {pooling}}}",
     )
-    layers = {layer.name for layer in rnnspec.summary(spec).layers}
-    models = [rnnspec.build(spec, "keras", form=form) for form in ("training", "step")]
+    spec = rnnspec.loads(start + end)
+    whole = rnnspec.loads(f"{start}{{type: instance_norm}}, {end}")
+    layers = {layer.name for layer in rnnspec.summary(whole).layers}
+    models = [rnnspec.build(whole, "keras"), rnnspec.build(spec, "keras", form="step")]
     states = {state.name for state in forms.states(program(spec).network)}
     there = {each.name for model in models for each in model.operations} - layers - states
     assert there

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
@@ -70,6 +72,25 @@ def test_a_network_for_inference_is_the_same_without_dropout() -> None:
                 reference.run(each, arrays, batch) for each in (whole, for_inference(whole))
             )
         assert np.array_equal(one.output, other.output, equal_nan=True)
+
+
+@cases(("mask_value", "real"), [(None, [0, 1, 2, 3, 4]), (2.0, [0, 2, 3]), (2.0, [])])
+def test_an_instance_norm_is_over_the_real_steps(mask_value: float | None, real: list[int]) -> None:
+    layers = [{"type": "instance_norm", "epsilon": 0.5}, {"type": "gru", "units": 2}]
+    plain = network(layers)
+    norm = replace(plain.layers[0], masked=mask_value is not None)
+    normed = replace(
+        plain,
+        input=replace(plain.input, mask_value=mask_value),
+        layers=(norm, replace(plain.layers[1], masked=mask_value is not None)),
+    )
+    arrays, x = draw_scaled(normed, 0), np.random.default_rng(0).normal(size=(1, 5, 3))
+    x[:, [step for step in range(5) if step not in real]] = 2.0
+    steps = x[0, real] if real else np.zeros((1, 3))
+    expected = (x[0] - steps.mean(axis=0)) / np.sqrt(steps.var(axis=0) + 0.5)
+    expected = arrays["instance_norm_1.gamma"] * expected + arrays["instance_norm_1.beta"]
+    output = reference.run(normed, arrays, x).outputs["instance_norm_1"][0]
+    assert np.allclose(output, expected, atol=1e-14)
 
 
 WINDOWS = [

@@ -151,9 +151,15 @@ input: {{features: 3{mask_value}}}
 rnn: {{type: gru, units: 4}}
 head: {{pooling: {statistic}}}
 """
+NORMED = """\
+version: 1
+name: normed
+input: {features: 3, mask_value: 2.0}
+rnn: [{type: instance_norm}, {type: gru, units: 4}]
+"""
 TEXTS = [
     *map(in_small, covering(GALLERY)),
-    *(WHOLE, OTHERS, CHUNKS),
+    *(WHOLE, OTHERS, CHUNKS, NORMED),
     *(
         POOLED.format(statistic=statistic, mask=mask, mask_value=value)
         for statistic in ("mean", "max", "sum")

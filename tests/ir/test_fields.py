@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from rnnspec.ir import cells, core, initializers, nodes
 from rnnspec.ir import expand as recipes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
-from rnnspec.source import walk
+from rnnspec.source import composed, walk
 
 WHOLE = """\
 version: 1
@@ -242,6 +243,30 @@ def test_an_expression_of_a_recipe_without_source_is_one_error(
     program = pipeline.reads(OTHERS if kind is nodes.Repeat else WHOLE)
     with pytest.raises(GenerationError, match=f"the verb {type(value).__name__} is not supported"):
         pipeline.generate(program, BACKENDS[name], "inference")
+
+
+def test_layers_that_differ_in_more_than_arguments_are_of_no_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(composed, "composed_class", lambda _: "Norm")
+    text = """\
+    version: 1
+    name: net
+    input: {features: 2, mask_value: 0}
+    rnn:
+    - {type: instance_norm}
+    - {type: gru, units: 2}
+    - {type: repeat, steps: 2}
+    - {type: %s, units: 2}
+    - {type: lstm, units: 2}
+    """
+
+    def source(text: str) -> str:
+        return pipeline.generate(pipeline.reads(dedent(text)), BACKENDS["torch"]).text
+
+    assert "class Norm(" in source(text % "lstm")
+    with pytest.raises(GenerationError, match="instance_norm_2: Norm has no argument"):
+        source(text.replace("%s, units: 2", "instance_norm"))
 
 
 def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(

@@ -46,7 +46,9 @@ _PURPOSES: dict[Form, str] = {
 _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 _MOST_OPERATIONS = 4
-"""The most operations, one after the other, beside a layer of Keras with a mask or in a result."""
+"""The most operations, one after the other, beside a layer of Keras with a mask."""
+_OF_RESULT = 2
+"""The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields("Dropout.variational")
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(
@@ -141,7 +143,7 @@ def recursion(network: nodes.Network) -> int:
     calls = len(network.layers)
     for layer in network.layers:
         if isinstance(layer, nodes.Composed):
-            calls += _MOST_OPERATIONS * len(tuple(expand(layer, "inference")))
+            calls += _OF_RESULT * len(tuple(expand(layer, "inference")))
         elif _needs_mask(layer):
             calls += _MOST_OPERATIONS
     return calls if calls > SHALLOW else 0
