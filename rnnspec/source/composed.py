@@ -11,7 +11,7 @@ from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand
 from rnnspec.ir.params import axis_groups, params
 from rnnspec.ir.text import composed_class
-from rnnspec.source.code import Code, code, docstring, lines, listed
+from rnnspec.source.code import Code, code, define_class, function, listed
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
@@ -51,44 +51,34 @@ class ComposedLayers(Verbs):
         names = dict.fromkeys(setting.name for setting in core.settings((*results, result)))
         keywords = [*(code("{}: float", name) for name in names), self.generator()]
         sizes = _sizes(layer)
-        return code(
-            """
-            class {name}({module}):
-                {docstring}
-
-                def __init__({arguments}) -> None:
-                    {before}
-                    {settings}
-                    {arrays}
-
-                def {method}({inputs}) -> {array}:
-                    {statements}
-                    return {output}
-            """,
-            name=composed_class(layer),
-            module=self.module,
-            docstring=docstring([layer.about]),
-            arguments=listed(
-                "self",
-                *(code("{}: int", name) for name in sizes.values()),
-                code("*") if any(keywords) else "",
-                *keywords,
+        arrays = (
+            self.hold(param, *(sizes[axis] for (axis,) in axis_groups(param.axes)))
+            for param in params(layer)
+        )
+        arguments = listed(
+            "self",
+            *(code("{}: int", name) for name in sizes.values()),
+            code("*") if any(keywords) else "",
+            *keywords,
+        )
+        inputs = listed(
+            code("x: {}", self.array), code("mask: {}", self.array) if layer.masked else ""
+        )
+        return define_class(
+            composed_class(layer),
+            self.module,
+            [layer.about],
+            function(
+                code("__init__({}) -> None", arguments),
+                self.before_arrays,
+                (code("self.{} = {}", name, name) for name in names),
+                arrays,
             ),
-            before=self.before_arrays,
-            settings=lines(code("self.{} = {}", name, name) for name in names),
-            arrays=lines(
-                self.hold(param, *(sizes[axis] for (axis,) in axis_groups(param.axes)))
-                for param in params(layer)
+            function(
+                code("{}(self, {}) -> {}", self.method, inputs, self.array),
+                self.statements(results),
+                code("return {}", self.write(result.value)),
             ),
-            method=self.method,
-            inputs=listed(
-                "self",
-                code("x: {}", self.array),
-                code("mask: {}", self.array) if layer.masked else "",
-            ),
-            array=self.array,
-            statements=lines(self.statements(results)),
-            output=self.write(result.value),
         )
 
     def make_composed(self, layer: nodes.Composed) -> Code:

@@ -20,13 +20,13 @@ from rnnspec.backends.jax.cells import (
 )
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.needs import purpose
-from rnnspec.ir import cells, core, nodes, text
+from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
-from rnnspec.source.code import Code, Module, call, code, docstring, function, listed
+from rnnspec.source.code import Code, Module, call, code, function, listed
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -71,28 +71,17 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         imports.append("from collections.abc import Callable")
     if form == "training" and draws_uniformly(network):
         imports.append("from functools import partial")
-    return Module(
-        template="jax/model.py.j2",
-        title=text.title(network),
-        comment=text.comment(network),
-        entry=text.class_name(network),
-        docstring=docstring(
-            (
-                f"The network {network.name}{purpose(form)}.",
-                "",
-                *text.signature(network, chunks=form == "step"),
-                *walk.describe_states(),
-            )
-        ),
-        parts=(*parts(network, form, walk), *walk.layer_classes, *walk.running_parts),
-        imports=tuple(imports),
-        functions=walk.functions(),
+    return walk.write_module(
+        f"The network {network.name}{purpose(form)}.",
+        parts=parts(network, form, walk),
+        imports=imports,
     )
 
 
 class JaxWalk(Walk):
     """The walk that writes Flax."""
 
+    imports = ("import jax", "import jax.numpy as jnp", "from flax import nnx")
     array = "jax.Array"
     space = "jnp"
     axis = "axis"

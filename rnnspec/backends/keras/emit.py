@@ -76,21 +76,19 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         *(_describe_states(network) if form == "step" else ()),
     )
     return Module(
-        template="keras/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
         entry="build_model",
-        docstring=Code(),
-        parts=tuple(parts(network, form, sets_forget_bias=bool(forget_biases))),
-        imports=tuple(_imports(network, is_deep=deep > 0)),
-        before_loading=("import sys", limit) if deep else (),
-        functions=(
+        parts=(
+            *parts(network, form, sets_forget_bias=bool(forget_biases)),
             function(
                 code("build_model() -> keras.Model"),
                 _make_model(network, form, forget_biases),
                 describes=described,
             ),
         ),
+        imports=tuple(_imports(network, is_deep=deep > 0)),
+        before_loading=("import sys", limit) if deep else (),
     )
 
 
