@@ -29,7 +29,7 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     if form == "training" and draws_uniformly(network):
         yield _SYMMETRIC_UNIFORM
     if any(isinstance(layer, nodes.Embedding) and not layer.trainable for layer in network.layers):
-        yield _frozen_embed(form)
+        yield _FROZEN_EMBED if form == "training" else _FROZEN_EMBED_TO_LOAD
     activations = {name for layer in network.layers for name in layer_activations(layer)}
     if "hard_sigmoid" in activations:
         yield _HARD_SIGMOID
@@ -62,33 +62,38 @@ _SYMMETRIC_UNIFORM = code('''
         """Return an initializer that draws from U(-limit, limit)."""
         return partial(jax.random.uniform, minval=-limit, maxval=limit)
 ''')
+_FROZEN_EMBED = code('''
+    class FrozenEmbed(nnx.Module):
+        """``nnx.Embed`` with vectors that are not trained."""
 
+        def __init__(
+            self,
+            num_embeddings: int,
+            features: int,
+            *,
+            embedding_init: nnx.Initializer,
+            rngs: nnx.Rngs,
+        ) -> None:
+            shape = (num_embeddings, features)
+            # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
+            vectors = embedding_init(rngs.params(), shape, jnp.float32)
+            self.embedding = nnx.Variable(vectors)
 
-def _frozen_embed(form: Form) -> Code:
-    arguments, shape = code("num_embeddings: int, features: int"), Code()
-    vectors = code("vectors = jnp.zeros((num_embeddings, features), jnp.float32)")
-    if form == "training":
-        drawn = code("*, embedding_init: nnx.Initializer, rngs: nnx.Rngs")
-        arguments, shape = listed(arguments, drawn), code("shape = (num_embeddings, features)")
-        vectors = code("vectors = embedding_init(rngs.params(), shape, jnp.float32)")
-    return code(
-        '''
-        class FrozenEmbed(nnx.Module):
-            """``nnx.Embed`` with vectors that are not trained."""
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return jnp.take(self.embedding[...], x, axis=0)
+''')
+_FROZEN_EMBED_TO_LOAD = code('''
+    class FrozenEmbed(nnx.Module):
+        """``nnx.Embed`` with vectors that are not trained."""
 
-            def __init__(self, {}) -> None:
-                {}
-                # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
-                {}
-                self.embedding = nnx.Variable(vectors)
+        def __init__(self, num_embeddings: int, features: int) -> None:
+            # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
+            vectors = jnp.zeros((num_embeddings, features), jnp.float32)
+            self.embedding = nnx.Variable(vectors)
 
-            def __call__(self, x: jax.Array) -> jax.Array:
-                return jnp.take(self.embedding[...], x, axis=0)
-        ''',
-        arguments,
-        shape,
-        vectors,
-    )
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return jnp.take(self.embedding[...], x, axis=0)
+''')
 
 
 def attend(embedding: str, layer: nodes.Embedding) -> Code:
