@@ -197,6 +197,11 @@ class BodyVerbs(KerasVerbs):
             case core.Fill(mask, core.Softmax() as weights, number):
                 yield from super().assign(name, weights)
                 value = core.Fill(mask, core.Name(name), number)
+            case core.Reduce("mean", x, keep=True):
+                # Not keras.ops.mean: a head may have its name.
+                ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(core.Name("x")))
+                yield code("steps = keras.ops.sum({}, axis=1, keepdims=True)", ones)
+                value = core.Reduce("sum", x, keep=True) / core.Name("steps")
             case _:
                 pass
         yield from super().assign(name, value)
