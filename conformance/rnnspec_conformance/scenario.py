@@ -265,7 +265,7 @@ def _run(
         before = {name: last.get(name, first) for name, first in zeros.items()}
         entering = mistake.states(before)
         if handed:
-            first = _layers_states(entering)
+            first = entering
         else:
             first = _states_that_fit(last, numbers) if mistake.keeps_state else {}
         with np.errstate(over="ignore", invalid="ignore"):
@@ -294,11 +294,9 @@ def _run(
 def _state_after(result: FullTrace, state: State) -> Array:
     if state.kind == "sum":
         return result.outputs[state.layer]
-    place = "hc".find(state.kind)
-    if place < 0:
+    if state.name not in result.states:
         raise GenerationError(f"no case can have the state {state.name}")
-    value: Array = result.states[state.layer][place]
-    return value
+    return result.states[state.name]
 
 
 def _change_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
@@ -319,18 +317,9 @@ def _change_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it
     return replace(other, states=result.states)
 
 
-def _layers_states(by_name: Arrays) -> dict[str, Array]:
-    """Return states by layer, (2, batch, units), from those by name."""
-    layers = {name.removesuffix("_h"): name for name in by_name if name.endswith("_h")}
-    return {
-        layer: np.stack([by_name[name], by_name.get(f"{layer}_c", np.zeros_like(by_name[name]))])
-        for layer, name in layers.items()
-    }
-
-
 def _states_that_fit(last: Arrays, numbers: Array) -> dict[str, Array]:
     """Return the states that another batch has left, if it had as many sequences."""
-    return {name: state for name, state in last.items() if state.shape[1] == len(numbers)}
+    return {name: state for name, state in last.items() if len(state) == len(numbers)}
 
 
 def _tolerance(

@@ -29,7 +29,7 @@ def recurrent_docstring(summary: str, layer: Recurrent, *, drops_input: bool) ->
     """Return the docstring of a class that runs a layer: a summary, and its masks in training."""
     if not layer.recurrent_dropout:
         return docstring([summary])
-    if len(gates(layer.cell)) == 1:
+    if len(gates(layer.standard_cell)) == 1:
         masks = "a sequence has one mask on the state"
         masks += " and one on the input" if drops_input else ""
     elif drops_input:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import takewhile
 from math import prod
-from operator import add, itemgetter, mul, sub, truediv
+from operator import add, ge, gt, itemgetter, le, lt, mul, sub, truediv
 from typing import TYPE_CHECKING, Literal, assert_never, cast
 
 import numpy as np
@@ -14,16 +14,31 @@ import numpy as np
 from rnnspec.backends.contract import Trace
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import activations, equations, gates, place
-from rnnspec.ir.equations import INPUT, Apply, Elementwise, Name, Number, Product, rewrite, walk
+from rnnspec.ir.equations import (
+    INPUT,
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+    operands,
+    rewrite,
+    walk,
+)
 from rnnspec.ir.params import directions, params
 from rnnspec.memory import check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.ir.equations import Expression
+    from rnnspec.ir.equations import Comparison, Expression, Operator
     from rnnspec.slots import Array
-    from rnnspec.words import Merge
+    from rnnspec.words import CellActivation, Merge
 
     Arrays = Mapping[str, Array]
     _Named = tuple[str, Callable[[Arrays], Array]]
@@ -38,8 +53,8 @@ def _exact(state: Array) -> Array:
 class FullTrace(Trace):
     """A trace with the output of each layer, and the moving arrays after a batch of training.
 
-    ``states`` has the last state of each recurrent layer of one direction, (2, batch, units): h,
-    and the c of an LSTM.
+    ``states`` has the last states of each recurrent layer of one direction, (batch, size), by the
+    names that they have in step form.
     """
 
     outputs: Mapping[str, Array]
@@ -164,10 +179,8 @@ class _Run:
             case nodes.BatchNorm():
                 return self._batch_norm(layer, arrays, x)
             case nodes.LayerNorm():
-                centred = x - x.mean(axis=-1, keepdims=True)
-                variance = (centred * centred).mean(axis=-1, keepdims=True)
-                norm: Array = arrays["gamma"] * centred / np.sqrt(variance + layer.epsilon)
-                return norm + arrays["beta"]
+                scaled: Array = arrays["gamma"] * _standardize(x, layer.epsilon)
+                return scaled + arrays["beta"]
             case nodes.InstanceNorm():
                 return _instance_norm(layer, arrays, x, self._mask(layer, x))
             case nodes.Activate():
@@ -212,12 +225,13 @@ class _Run:
             }
             # Each direction ends in its own last state: the backward one at the first time step.
             order = -1 if prefix == "backward." else 1
-            first = self.states.get(layer.name)
+            first = [self.states.get(f"{layer.name}_{name}") for name, _ in layer.states]
             outputs, state = _scan(
                 layer, of_direction, x[:, ::order], mask[:, ::order], noise=self.noise, first=first
             )
             if layer.merge is None:
-                self.states[layer.name] = state
+                names = (f"{layer.name}_{name}" for name, _ in layer.states)
+                self.states.update(zip(names, state, strict=True))
             results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
         return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
 
@@ -411,31 +425,36 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     mask: Array,
     *,
     noise: Callable[[Array], Array],
-    first: Array | None,
-) -> tuple[Array, Array]:
-    """Return h at each time step, (batch, steps, units), and the last h and c, kept at padding."""
+    first: Sequence[Array | None],
+) -> tuple[Array, list[Array]]:
+    """Return h at each time step, (batch, steps, units), and the last states, kept at padding."""
     ahead, changes = _bind_cell(layer.cell, bias=layer.bias)
     values = _name_parameters(layer, arrays) | {INPUT: x}
     projected = [(name, compute(values)) for name, compute in ahead]
     dtype = np.result_type(x, *arrays.values())
-    state = np.zeros((2, len(x), layer.units), dtype=dtype) if first is None else first
-    outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
+    # All states of a step lie in one array, beside each other.
+    names, sizes = zip(*layer.states, strict=True)
+    ends = np.cumsum(sizes)
+    zeros = (np.zeros((len(x), size), dtype=dtype) for size in sizes)
+    state = _join([z if s is None else s for z, s in zip(zeros, first, strict=True)])
+    outputs = np.empty((*x.shape[:2], ends[0]), dtype=dtype)
     padded = not mask.all()
     for t in range(x.shape[1]):
         for name, steps in projected:
             values[name] = steps[:, t]
-        # A cell of one state leaves the other as it is.
-        values["h"], values["c"] = state
+        values |= zip(names, np.split(state, ends[:-1], axis=-1), strict=True)
         for name, compute in changes:
             values[name] = compute(values)
-        moved = noise(np.stack([values["h"], values["c"]]))
+        moved = noise(_join([values[name] for name in names]))
         state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
-        outputs[:, t] = state[0]
-    return outputs, state
+        outputs[:, t] = state[:, : ends[0]]
+    return outputs, np.split(state, ends[:-1], axis=-1)
 
 
 def _name_parameters(layer: nodes.Recurrent, arrays: Arrays) -> dict[str, Array]:
-    """Return the part of a canonical array that each parameter is, matrices transposed."""
+    """Return the value of each parameter: an array, or a part of one, with matrices transposed."""
+    if isinstance(layer.cell, nodes.EquationCell):
+        return {name: arrays[name].T for name, _ in layer.cell.equations.parameters}
     order, units = gates(layer.cell), layer.units
     parts = {}
     for name, _ in equations(layer.cell, bias=layer.bias).parameters:
@@ -476,16 +495,88 @@ def _bind(expression: Expression, cell: nodes.Cell) -> Callable[[Arrays], Array]
             factor, weights = _bind(vector, cell), _bind(matrix, cell)
             return lambda values: factor(values) @ weights(values)
         case Apply(function=function, operand=operand):
-            total, activation = _bind(operand, cell), activations(cell)[function]
-            return lambda values: activate(total(values), activation)
+            total, compute_elements = _bind(operand, cell), _function(function, cell)
+            return lambda values: compute_elements(total(values))
         case Number(value=value):
             # Not an array, which would widen float32.
             return lambda _: cast("Array", value)
+        case Transpose(matrix=matrix):
+            weights = _bind(matrix, cell)
+            return lambda values: weights(values).T
+        case Choose(comparison=comparison):
+            compare = _COMPARISONS[comparison]
+            lower, upper, yes, no = (_bind(part, cell) for part in operands(expression))
+            # Chosen by the real parts, as in ``activate``.
+            return lambda values: np.where(
+                compare(lower(values).real, upper(values).real), yes(values), no(values)
+            )
+        case ApplyToVector(function="softmax", operand=operand):
+            scores = _bind(operand, cell)
+            return lambda values: activate(scores(values), "softmax")
+        case ApplyToVector(operand=operand, epsilon=epsilon):
+            scores = _bind(operand, cell)
+            return lambda values: _standardize(scores(values), epsilon)
+        case Concat(parts=parts):
+            vectors = [_bind(part, cell) for part in parts]
+            return lambda values: _join([part(values) for part in vectors])
+        case Part(operand=operand, index=index, count=count):
+            whole = _bind(operand, cell)
+            return lambda values: np.split(whole(values), count, axis=-1)[index]
         case _:
             assert_never(expression)
 
 
-_OPERATORS = {"+": add, "-": sub, "*": mul, "/": truediv}
+_FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "abs": lambda x: np.where(np.real(x) < 0.0, -x, x),
+}
+
+
+def _function(name: str, cell: nodes.Cell) -> Callable[[Array], Array]:
+    """Return a function of each element: an activation, by its name or by a key of the cell."""
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name]
+    activation = name if isinstance(cell, nodes.EquationCell) else activations(cell)[name]
+    return lambda x: activate(x, cast("CellActivation", activation))
+
+
+def _join(vectors: Sequence[Array]) -> Array:
+    """Return vectors behind each other, (batch, all); one of parameters is the same for all."""
+    shape = np.broadcast_shapes(*(vector.shape[:-1] for vector in vectors))
+    return np.concatenate([np.broadcast_to(v, (*shape, v.shape[-1])) for v in vectors], axis=-1)
+
+
+def _standardize(x: Array, epsilon: float) -> Array:
+    """Return x over its last axis with a mean of 0, and a variance of 1 but for ``epsilon``."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    standard: Array = centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + epsilon)
+    return standard
+
+
+def _minimum(one: Array, other: Array) -> Array:
+    return np.where(np.real(one) <= np.real(other), one, other)
+
+
+def _maximum(one: Array, other: Array) -> Array:
+    return np.where(np.real(one) >= np.real(other), one, other)
+
+
+_OPERATORS: Mapping[Operator, Callable[[Array, Array], Array]] = {
+    "+": add,
+    "-": sub,
+    "*": mul,
+    "/": truediv,
+    "minimum": _minimum,
+    "maximum": _maximum,
+}
+_COMPARISONS: Mapping[Comparison, Callable[[Array, Array], Array]] = {
+    "<": lt,
+    "<=": le,
+    ">": gt,
+    ">=": ge,
+}
 
 
 def _merge(forward: Array, backward: Array, merge: Merge) -> Array:

@@ -20,6 +20,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
+    EquationCell,
     Flatten,
     InstanceNorm,
     LastSteps,
@@ -66,7 +67,8 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
         case Embedding():
             return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
         case Recurrent(cell=cell):
-            name = type(cell).__name__
+            # The name of a cell by equations may have no room; its details have it.
+            name = "cell" if isinstance(cell, EquationCell) else type(cell).__name__
             return Look(name, name.removeprefix("Simple"), "forward", "cell", _recurrent(layer))
         case Conv():
             return Look("Conv", "conv", "convolution", "box", _conv(layer))
@@ -157,8 +159,11 @@ def _embedding(layer: Embedding) -> str:
 
 def _recurrent(layer: Recurrent) -> str:
     cell, ways = layer.cell, "" if layer.merge is None else " each way"
+    units = f"{count_words(layer.units, 'unit')}{ways}"
     gates, order = "", ""
     match cell:
+        case EquationCell(name=name):
+            return _join(name, units)
         case SimpleRNN():
             pass
         case LSTM(recurrent_activation=activation):
@@ -169,7 +174,7 @@ def _recurrent(layer: Recurrent) -> str:
             assert_never(cell)
     return _join(
         type(cell).__name__,
-        f"{count_words(layer.units, 'unit')}{ways}",
+        units,
         "" if cell.activation == "tanh" else cell.activation,
         f"gates {gates}" if gates not in ("", "sigmoid") else "",
         order,

@@ -20,12 +20,12 @@ from rnnspec.ir.equations import (
     Name,
     Product,
     leave_out,
-    parse,
     rewrite,
     walk,
 )
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.nodes import GRU, LSTM, Cell, SimpleRNN
+from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, SimpleRNN, StandardCell
+from rnnspec.ir.parser import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +71,12 @@ h: z * h + (1 - z) * n
 
 @lru_cache
 def equations(cell: Cell, *, bias: bool = True) -> Equations:
-    """Return the equations of a cell, whose functions are its settings, with or without a bias."""
+    """Return the equations of a cell.
+
+    The functions of a standard one are its settings, and it may have no bias.
+    """
+    if isinstance(cell, EquationCell):
+        return cell.equations
     text, states = _state(cell)
     whole = parse(text, states, ("activation", "recurrent_activation"))
     if bias:
@@ -79,7 +84,7 @@ def equations(cell: Cell, *, bias: bool = True) -> Equations:
     return leave_out(whole, {name for name, shape in whole.parameters if len(shape) == 1})
 
 
-def _state(cell: Cell) -> tuple[str, tuple[str, ...]]:
+def _state(cell: StandardCell) -> tuple[str, tuple[str, ...]]:
     match cell:
         case SimpleRNN():
             return _SIMPLE, ("h",)
@@ -93,7 +98,7 @@ def _state(cell: Cell) -> tuple[str, tuple[str, ...]]:
             assert_never(cell)
 
 
-def activations(cell: Cell) -> Mapping[str, CellActivation]:
+def activations(cell: StandardCell) -> Mapping[str, CellActivation]:
     """Return the activation that each function of the equations is."""
     if isinstance(cell, SimpleRNN):
         return {"activation": cell.activation}
@@ -110,14 +115,14 @@ def place(parameter: str) -> tuple[str, str]:
 
 
 @lru_cache
-def gates(cell: Cell) -> str:
+def gates(cell: StandardCell) -> str:
     """Return the canonical order of a cell's gates, one letter per gate."""
     places = (place(name) for name, _ in equations(cell).parameters)
     return "".join(gate for array, gate in places if array == "kernel")
 
 
 @lru_cache
-def has_recurrent_bias(cell: Cell) -> bool:
+def has_recurrent_bias(cell: StandardCell) -> bool:
     """Return true if the recurrent product has a bias of its own."""
     parameters = (name for name, _ in equations(cell).parameters)
     return any(place(name)[0] == "recurrent_bias" for name in parameters)
@@ -160,7 +165,7 @@ class Step:
 
 
 @lru_cache
-def compile_step(cell: Cell, *, bias: bool, order: str = "") -> Step:
+def compile_step(cell: StandardCell, *, bias: bool, order: str = "") -> Step:
     """Return the step of a cell: matrices that multiply the same vector are one product.
 
     ``order`` is that of the gates in the arrays, by default the canonical one; the lines of gates

@@ -92,7 +92,7 @@ class Embed(Verb):
 class Scan(Verb):
     """A state after each step, (batch, steps, units), of a layer in one ``direction``.
 
-    ``kind`` is h, or the c of an LSTM. The first states are ``states``, or zeros. A state stays as
+    ``kind`` is the name of the state. The first states are ``states``, or zeros. A state stays as
     it is where ``mask`` is false. The backward direction begins at the last step.
     """
 

@@ -247,7 +247,8 @@ def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
         name = states[0].name
         yield Result("x", Name(f"{name}_steps" if layer.return_sequences else name))
         return
-    ahead, back = (Scan(layer, way, "h", X, mask) for way in (*directions(layer), "")[:2])
+    output = layer.states[0][0]
+    ahead, back = (Scan(layer, way, output, X, mask) for way in (*directions(layer), "")[:2])
     # A state stays as it is at padding, so the last one is at an end.
     last, first = (ahead, back) if layer.return_sequences else (Take(ahead, -1), Take(back, 0))
     yield Result("x", merged(last, first, layer.merge) if layer.merge else last)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, get_args
 from rnnspec.errors import Refusal
 from rnnspec.ir.nodes import (
     INPUT,
-    LSTM,
     Attention,
     BatchNorm,
     Concat,
@@ -128,10 +127,8 @@ def states_of(layer: Layer) -> tuple[State, ...]:
     and with it what is computed from that state.
     """
     match layer:
-        case Recurrent(cell=LSTM()):
-            return (State(layer.name, "h", layer.units), State(layer.name, "c", layer.units))
         case Recurrent():
-            return (State(layer.name, "h", layer.units),)
+            return tuple(State(layer.name, name, size) for name, size in layer.states)
         case Pooling(statistic="mean" | "max" as statistic):
             kind = "sum" if statistic == "mean" else "max"
             count = State(layer.name, "count", 1)

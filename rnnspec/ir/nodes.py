@@ -7,11 +7,15 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, assert_never
+from typing import TYPE_CHECKING, ClassVar, assert_never, get_args
 
 from rnnspec import words
+from rnnspec.ir.equations import Apply, Equations, Expression, evaluate_size, walk
 from rnnspec.ir.initializers import Initializer
 from rnnspec.words import CellActivation, Merge, Statistic, WindowPadding, WindowStatistic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -162,12 +166,30 @@ class GRU:
     reset_after: bool
 
 
-Cell = SimpleRNN | LSTM | GRU
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EquationCell:
+    """A cell that a spec gives by its equations.
+
+    Its parameters are the canonical arrays of a layer, one by one, in the layout of the equations;
+    ``initializers`` has theirs. ``sizes`` are those that the equations name beside ``units`` and
+    ``features``.
+    """
+
+    name: str
+    equations: Equations
+    initializers: tuple[tuple[str, Initializer], ...]
+    sizes: tuple[tuple[str, int], ...]
 
 
-def cell_type(cell: Cell) -> Literal["simple", "lstm", "gru"]:
+StandardCell = SimpleRNN | LSTM | GRU
+Cell = StandardCell | EquationCell
+
+
+def cell_type(cell: Cell) -> str:
     """Return the ``type`` of a cell in the language."""
     match cell:
+        case EquationCell(name=name):
+            return name
         case SimpleRNN():
             return "simple"
         case LSTM():
@@ -205,9 +227,33 @@ class Recurrent(Node):
         return width(self.input)
 
     @property
+    def standard_cell(self) -> StandardCell:
+        """The cell of a layer that is known to have none by equations."""
+        assert not isinstance(self.cell, EquationCell)
+        return self.cell
+
+    @property
+    def states(self) -> tuple[tuple[str, int], ...]:
+        """The name and the size of each state of a direction; the first is the output."""
+        match self.cell:
+            case EquationCell(equations=equations, sizes=sizes):
+                known = {"units": self.units, "features": self.features, **dict(sizes)}
+                shapes = dict(equations.shapes)
+                return tuple(
+                    (name, evaluate_size(shapes[name][0], known)) for name in equations.states
+                )
+            case LSTM():
+                return (("h", self.units), ("c", self.units))
+            case SimpleRNN() | GRU():
+                return (("h", self.units),)
+            case _:
+                assert_never(self.cell)
+
+    @property
     def output(self) -> Shape:
         """The output shape of one sample."""
-        size = 2 * self.units if self.merge == "concat" else self.units
+        size = self.states[0][1]
+        size = 2 * size if self.merge == "concat" else size
         return (self.input[0], size) if self.return_sequences else (size,)
 
 
@@ -612,6 +658,12 @@ def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
     return after
 
 
+def tied_layers(network: Network) -> list[Dense]:
+    """Return the layers with the vectors of an embedding and a bias of their own."""
+    dense = (layer for layer in network.layers if isinstance(layer, Dense))
+    return [layer for layer in dense if layer.tied and layer.bias]
+
+
 def least_steps(network: Network) -> int:
     """Return the smallest number of steps of an input that leaves each layer one, or more."""
     least = 1
@@ -640,18 +692,33 @@ def width(shape: Shape) -> int:
     return size
 
 
-def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
+def cell_activations(cell: StandardCell) -> tuple[CellActivation, ...]:
     """Return the activations of a cell: of its candidate, and of its gates if it has any."""
     if isinstance(cell, SimpleRNN):
         return (cell.activation,)
     return (cell.activation, cell.recurrent_activation)
 
 
+_CELL_ACTIVATIONS: tuple[CellActivation, ...] = get_args(CellActivation)
+
+
+def cell_expressions(network: Network) -> Iterator[Expression]:
+    """Yield all expressions of the cells by equation, and those inside them."""
+    for layer in network.layers:
+        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell):
+            for line in layer.cell.equations.lines:
+                yield from walk(line.value)
+
+
 def layer_activations(layer: Layer) -> tuple[Activation, ...]:
     """Return the activations of a layer."""
     match layer:
-        case Recurrent(cell=cell):
-            return cell_activations(cell)
+        case Recurrent(cell=EquationCell(equations=equations)):
+            parts = (part for line in equations.lines for part in walk(line.value))
+            used = {part.function for part in parts if isinstance(part, Apply)}
+            return tuple(name for name in _CELL_ACTIVATIONS if name in used)
+        case Recurrent():
+            return cell_activations(layer.standard_cell)
         case Dense() | Conv() | Activate() | Attention(units=int()):
             return (layer.activation,)
         case _:

@@ -7,7 +7,21 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, assert_never
 
-from rnnspec.ir.equations import Apply, Elementwise, Equations, Expression, Name, Number, Product
+from rnnspec.ir.equations import (
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Equations,
+    Expression,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+    operands,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +92,7 @@ def _digest_terms(terms: _Terms) -> str:
     return _digest(*sorted(f"{factors} {factor:.12g}" for factors, factor in terms.items()))
 
 
-def _expand(
+def _expand(  # noqa: PLR0912 - a branch for each kind of expression
     expression: Expression, values: Mapping[str, _Terms], colours: Mapping[str, str]
 ) -> _Terms:
     """Return an expression as a sum, with the values of lines in place of their names."""
@@ -96,7 +110,27 @@ def _expand(
         case Apply(function=function, operand=operand):
             return atom(function, _digest_terms(_expand(operand, values, colours)))
         case Product(matrix=matrix, vector=vector):
-            return atom("@", colours[matrix.name], _digest_terms(_expand(vector, values, colours)))
+            sides = (_digest_terms(_expand(part, values, colours)) for part in (matrix, vector))
+            return atom("@", *sides)
+        case Transpose(matrix=matrix):
+            return atom("T", colours[matrix.name])
+        case Elementwise(operator="minimum" | "maximum" as operator, left=left, right=right):
+            sides = (_digest_terms(_expand(part, values, colours)) for part in (left, right))
+            return atom(operator, *sorted(sides))
+        case Choose(comparison=comparison):
+            parts = operands(expression)
+            digests = (_digest_terms(_expand(part, values, colours)) for part in parts)
+            return atom(comparison, *digests)
+        case ApplyToVector(function=function, operand=operand, epsilon=epsilon):
+            terms = _digest_terms(_expand(operand, values, colours))
+            return atom(function, repr(epsilon), terms)
+        case Concat(parts=parts):
+            return atom(
+                "concat", *(_digest_terms(_expand(part, values, colours)) for part in parts)
+            )
+        case Part(operand=operand, index=index, count=count):
+            terms = _digest_terms(_expand(operand, values, colours))
+            return atom(f"part {index} of {count}", terms)
         case Elementwise(operator=operator, left=left, right=right):
             one, other = _expand(left, values, colours), _expand(right, values, colours)
             if operator in "+-":

@@ -13,6 +13,7 @@ from math import prod
 from typing import Literal, assert_never
 
 from rnnspec.ir.cells import gates, has_recurrent_bias
+from rnnspec.ir.equations import evaluate_size
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     LSTM,
@@ -23,6 +24,7 @@ from rnnspec.ir.nodes import (
     Conv,
     Dense,
     Embedding,
+    EquationCell,
     InstanceNorm,
     Layer,
     LayerNorm,
@@ -196,8 +198,26 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
     return ("",) if layer.merge is None else ("forward.", "backward.")
 
 
+def _parameters(layer: Recurrent, cell: EquationCell, prefix: str) -> Iterator[Param]:
+    """Yield the parameters of a cell in the layout of its equations."""
+    sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+    initializers = dict(cell.initializers)
+    axes = ("", "out", "out in")
+    for name, shape in cell.equations.parameters:
+        ends = (evaluate_size(size, sizes) for size in shape)
+        yield Param(
+            f"{prefix}{name}",
+            axes[len(shape)],
+            tuple(zip(("out", "in"), ends, strict=False)),
+            initializers[name],
+        )
+
+
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
-    order = gates(layer.cell)
+    if isinstance(layer.cell, EquationCell):
+        yield from _parameters(layer, layer.cell, prefix)
+        return
+    order = gates(layer.standard_cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))
     # The input of the recurrent kernel is the state.
     state = (("in", layer.units), *sizes[1:])
@@ -209,9 +229,9 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     yield Param(f"{prefix}kernel", "in (gate out)", sizes, kernel, order)
     yield Param(f"{prefix}recurrent_kernel", "in (gate out)", state, recurrent, order)
     if layer.bias:
-        values = gate_values(layer.cell)
+        values = gate_values(layer.standard_cell)
         yield Param(f"{prefix}bias", "(gate out)", sizes, bias, order, values)
-        if has_recurrent_bias(layer.cell):
+        if has_recurrent_bias(layer.standard_cell):
             # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
             # in two.
             yield Param(f"{prefix}recurrent_bias", "(gate out)", sizes, bias, order)

@@ -17,6 +17,7 @@ from rnnspec.ir.nodes import (
     Composed,
     Dense,
     Embedding,
+    EquationCell,
     Input,
     Layer,
     LayerNorm,
@@ -161,6 +162,8 @@ def cell_name(cell: Cell) -> str:
             return "LSTM"
         case GRU(reset_after=reset_after):
             return "GRU" if reset_after else "ResetFirstGRU"
+        case EquationCell(name=name):
+            return "".join(map(str.capitalize, name.split("_")))
         case _:
             assert_never(cell)
 
@@ -179,6 +182,12 @@ def composed_names() -> frozenset[str]:
 
 def default_kind(layer: Layer) -> str:
     """Return the default name of a layer without its number: ``simple_rnn``."""
+    if (
+        isinstance(layer, Recurrent)
+        and layer.merge is None
+        and isinstance(layer.cell, EquationCell)
+    ):
+        return layer.cell.name
     return _snake_case(type_name(layer))
 
 
@@ -191,7 +200,10 @@ def type_name(layer: Layer) -> str:
     match layer:
         case Recurrent():
             # A wrapper in Keras, which hides the class of the layer inside.
-            return type(layer.cell).__name__ if layer.merge is None else "Bidirectional"
+            if layer.merge is not None:
+                return "Bidirectional"
+            is_standard = not isinstance(layer.cell, EquationCell)
+            return type(layer.cell).__name__ if is_standard else cell_name(layer.cell)
         case Pooling():
             return f"{layer.statistic.title().replace('_', '')}Pooling"
         case WindowPooling():

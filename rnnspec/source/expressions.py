@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.ir.equations import Apply, Elementwise, Expression, Name, Number, Product
+from rnnspec.ir.equations import (
+    INPUT,
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Expression,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+)
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+    from rnnspec.ir.equations import Equations
 
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
+
+
+def local_names(equations: Equations, reserved: Collection[str]) -> dict[str, str]:
+    """Return a name in source for each name of equations, with a number where it is reserved.
+
+    A name that schedules make has a word more than these, and never a number at its end alone.
+    """
+    names = dict.fromkeys((INPUT, *dict(equations.shapes), *dict(equations.parameters)))
+    taken = {*reserved, *keyword.kwlist, *names}
+    result = dict[str, str]()
+    for name in names:
+        is_free = name not in reserved and not keyword.iskeyword(name)
+        numbered = (f"{name}_{number}" for number in count(1))
+        result[name] = name if is_free else next(text for text in numbered if text not in taken)
+        taken.add(result[name])
+    return result
 
 
 @dataclass(slots=True)
@@ -30,6 +63,12 @@ class ExpressionWriter:
         del expression
         return None
 
+    def call(
+        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
+    ) -> Code:
+        """Return what a framework has a function for, and Python no operator."""
+        raise AssertionError(f"no standard cell has {expression!r}")
+
     def write(self, expression: Expression, binding: int = 0) -> Code:
         """Return an expression, in parentheses if its operator binds less."""
         match expression:
@@ -43,12 +82,18 @@ class ExpressionWriter:
                 if not self.functions[function]:
                     return self.write(operand, binding)
                 return self.activate(function, self.write(operand))
+            case Elementwise(operator="minimum" | "maximum"):
+                return self.call(expression)
+            case Elementwise(operator="-", left=Number(value=0.0), right=right):
+                return code("-{}", self.write(right, 3))
             case Elementwise(operator=operator, left=left, right=right):
                 if call := self.idiom(expression):
                     return call
                 return self._write_sides(left, operator, right, binding)
             case Product(matrix=matrix, vector=vector):
                 return self._write_sides(matrix, "@", vector, binding)
+            case Transpose() | Choose() | ApplyToVector() | Concat() | Part():
+                return self.call(expression)
             case _:
                 assert_never(expression)
 

@@ -95,10 +95,13 @@ def test_a_recurrent_node(  # noqa: PLR0917 - all of a node
     (layer,) = layers(imported(write(tmp_path, body, **shapes, SHAPE=shape)))
     assert isinstance(layer, nodes.Recurrent)
     assert (layer.bias, layer.merge) == (biased, "concat" if number == 2 else None)
-    own, gates = layer.cell.activation, getattr(layer.cell, "recurrent_activation", "")
+    own, gates = (
+        layer.standard_cell.activation,
+        getattr(layer.standard_cell, "recurrent_activation", ""),
+    )
     assert (own, gates) == expected
-    if isinstance(layer.cell, nodes.GRU):
-        assert layer.cell.reset_after is ("linear_before_reset" in more)
+    if isinstance(layer.standard_cell, nodes.GRU):
+        assert layer.standard_cell.reset_after is ("linear_before_reset" in more)
 
 
 ZEROS = {

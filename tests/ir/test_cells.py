@@ -33,7 +33,7 @@ FEATURES, UNITS = 3, 4
 FUNCTIONS = ("activation", "recurrent_activation")
 
 
-def draw(cell: nodes.Cell, *, bias: bool) -> tuple[nodes.Network, dict[str, Array], Array]:
+def draw(cell: nodes.StandardCell, *, bias: bool) -> tuple[nodes.Network, dict[str, Array], Array]:
     zeros = Constant(0.0)
     layer = nodes.Recurrent(
         name="r",
@@ -69,7 +69,7 @@ def draw(cell: nodes.Cell, *, bias: bool) -> tuple[nodes.Network, dict[str, Arra
     return network, arrays, random.standard_normal((2, 6, FEATURES))
 
 
-def run_keras(cell: nodes.Cell, arrays: dict[str, Array], x: Array) -> Array:
+def run_keras(cell: nodes.StandardCell, arrays: dict[str, Array], x: Array) -> Array:
     settings = {"activation": cell.activation, "use_bias": "r.bias" in arrays, "dtype": "float64"}
     match cell:
         case nodes.SimpleRNN():
@@ -89,7 +89,7 @@ def run_keras(cell: nodes.Cell, arrays: dict[str, Array], x: Array) -> Array:
     return output
 
 
-def run_torch(cell: nodes.Cell, arrays: dict[str, Array], x: Array) -> Array:
+def run_torch(cell: nodes.StandardCell, arrays: dict[str, Array], x: Array) -> Array:
     type_ = {nodes.SimpleRNN: torch.nn.RNN, nodes.LSTM: torch.nn.LSTM, nodes.GRU: torch.nn.GRU}
     bias = "r.bias" in arrays
     layer = type_[type(cell)](FEATURES, UNITS, bias=bias, batch_first=True, dtype=torch.float64)
@@ -122,7 +122,9 @@ CASES = [
     ("framework", "cell", "bias"),
     [(*case, bias) for case, bias in product(CASES, (True, False))],
 )
-def test_equations_are_the_framework_s(framework: str, cell: nodes.Cell, *, bias: bool) -> None:
+def test_equations_are_the_framework_s(
+    framework: str, cell: nodes.StandardCell, *, bias: bool
+) -> None:
     network, arrays, x = draw(cell, bias=bias)
     output = RUNS[framework](cell, arrays, x)
     assert np.max(np.abs(reference.run(network, arrays, x).output - output)) < 1e-9
@@ -155,7 +157,7 @@ def _forgotten() -> Iterator[None]:
     ],
 )
 def test_the_reference_computes_the_equations(
-    name: str, cell: nodes.Cell, old: str, new: str, monkeypatch: pytest.MonkeyPatch
+    name: str, cell: nodes.StandardCell, old: str, new: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, arrays, x = draw(cell, bias=True)
     output = reference.run(network, arrays, x).output
@@ -235,7 +237,7 @@ h: k + c
     ],
 )
 def test_no_line_is_before_another_that_it_needs(
-    cell: nodes.Cell, order: str, statements: list[str], monkeypatch: pytest.MonkeyPatch
+    cell: nodes.StandardCell, order: str, statements: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cells, "_RESET_FIRST_GRU", RESET)
     monkeypatch.setattr(cells, "_LSTM", OLD_STATE)

@@ -110,9 +110,10 @@ def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -
     if verb.mask is not None:
         mask = evaluate(verb.mask, names, arrays)[:, ::order]
     before = [evaluate(state, names, arrays) for state in verb.states]
-    first = np.stack([before[0], before[-1]]) if before else None
-    outputs, (_, c) = reference._scan(verb.layer, own, x, mask, noise=reference._exact, first=first)
-    return outputs[:, ::order] if verb.kind == "h" else c[:, np.newaxis]
+    first = before or [None] * len(verb.layer.states)
+    outputs, last = reference._scan(verb.layer, own, x, mask, noise=reference._exact, first=first)
+    place = [name for name, _ in verb.layer.states].index(verb.kind)
+    return last[place][:, np.newaxis] if place else outputs[:, ::order]
 
 
 def run(network: nodes.Network, form: Form, arrays: Any, inputs: Any, before: Any) -> Any:

@@ -331,7 +331,7 @@ class Layers:
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
         product, block, padded = self._block(layer, f"{prefix}kernel")
-        cell, own = _cell(layer), layer.cell
+        cell, own = _cell(layer), layer.standard_cell
         made = activation(own.activation)
         gate = activation(getattr(own, "recurrent_activation", own.activation))
         values = {"x": place.inputs[0], "inputs": str(layer.features), "units": str(layer.units)}
@@ -496,7 +496,7 @@ def steps_before(window: nodes.Window, steps: str, windows: str) -> str:
 
 
 def _cell(layer: nodes.Recurrent) -> str:
-    match layer.cell:
+    match layer.standard_cell:
         case nodes.SimpleRNN():
             return "simple"
         case nodes.LSTM():
@@ -504,4 +504,4 @@ def _cell(layer: nodes.Recurrent) -> str:
         case nodes.GRU(reset_after=reset_after):
             return "gru" if reset_after else "gru_reset_first"
         case _:
-            assert_never(layer.cell)
+            assert_never(layer.standard_cell)

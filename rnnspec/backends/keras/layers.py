@@ -37,7 +37,7 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
 
 
 def is_layer(layer: nodes.Layer) -> bool:
-    """Return whether one layer of Keras, called with its input alone, computes a layer.
+    """True if one layer of Keras, called with its input alone, computes a layer.
 
     A mask that is passed on by Keras is no obstacle. But no layer of Keras pools only real steps:
     ``GlobalAveragePooling1D`` returns NaN for a sequence of padding only, because it divides by the
@@ -154,7 +154,7 @@ def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
 
 def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> Code:
     """Return the call that makes a recurrent layer."""
-    type_, settings = _cell(layer.cell, bias=layer.bias)
+    type_, settings = _cell(layer.standard_cell, bias=layer.bias)
     named: Arguments = {"name": layer.name} if layer.merge is None else {}
     one_way = _make(
         type_,
@@ -228,7 +228,7 @@ def _make(type_: str, *sizes: Code | Literal, **arguments: Code | Literal) -> Co
     return call(f"keras.layers.{type_}", *sizes, defaults=DEFAULTS.get(type_, {}), **arguments)
 
 
-def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
+def _cell(cell: nodes.StandardCell, *, bias: bool) -> tuple[str, Arguments]:
     activation = _activation(cell.activation)
     match cell:
         case nodes.SimpleRNN():
@@ -272,7 +272,7 @@ def make_activation(activation: nodes.Activation, name: str | None) -> Code:
 
 
 def is_rounded(activation: nodes.Activation) -> bool:
-    """Return whether TensorFlow, which rounds a number to float32, would change the limit."""
+    """True if TensorFlow, which rounds a number to float32, would change the limit."""
     match activation:
         case nodes.ClippedRelu(limit=limit):
             return bool(struct.unpack("f", struct.pack("f", limit)) != (limit,))

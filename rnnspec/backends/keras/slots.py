@@ -34,7 +34,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
     # The canonical order is Keras's, so no gate is moved.
-    order = gates(layer.cell)
+    order = gates(layer.standard_cell)
 
     def slot(name: str, path: str, axes: str, row: int | None = None) -> Slot:
         return Slot(param=prefix + name, path=cell + path, axes=axes, gates=order, row=row)
@@ -45,7 +45,7 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         return
     # With reset_after, Keras stacks the biases of input and state: (2, gates * units).
     # Source: https://keras.io/api/layers/recurrent_layers/gru/.
-    if has_recurrent_bias(layer.cell):
+    if has_recurrent_bias(layer.standard_cell):
         yield slot("bias", "bias", "(gate out)", 0)
         yield slot("recurrent_bias", "bias", "(gate out)", 1)
     else:

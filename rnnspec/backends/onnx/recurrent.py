@@ -22,7 +22,7 @@ from rnnspec.backends.onnx.slots import (
 )
 from rnnspec.ir import cells
 from rnnspec.ir.cells import GateProduct, compile_step, gates
-from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Number, Product, interpolation
+from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Product, interpolation
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions
@@ -71,7 +71,7 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
     ``optional`` are the number of real steps and the initial states; those left out are empty.
     """
     defaults: tuple[CellActivation, ...]
-    match layer.cell:
+    match layer.standard_cell:
         case SimpleRNN():
             operator, defaults = "RNN", ("tanh",)
         case LSTM():
@@ -79,17 +79,18 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
         case GRU():
             operator, defaults = "GRU", ("sigmoid", "tanh")
         case _:
-            assert_never(layer.cell)
+            assert_never(layer.standard_cell)
     further = [array(layer.name, BIAS) if layer.bias else "", *optional]
     while further and not further[-1]:
         further.pop()
     attributes: dict[str, Attribute] = {"hidden_size": layer.units}
     if layer.merge is not None:
         attributes["direction"] = "bidirectional"
-    if isinstance(layer.cell, GRU) and layer.cell.reset_after:
+    if isinstance(layer.standard_cell, GRU) and layer.standard_cell.reset_after:
         attributes["linear_before_reset"] = 1
-    if activations(layer.cell) != defaults:
-        functions = [FUSED[each] for each in activations(layer.cell)] * len(directions(layer))
+    cell_functions = activations(layer.standard_cell)
+    if cell_functions != defaults:
+        functions = [FUSED[name] for name in cell_functions] * len(directions(layer))
         attributes["activations"] = tuple(name for name, _ in functions)
         # Each function takes the next value, if it takes one at all.
         if alphas := tuple(values[0] for _, values in functions if values):
@@ -105,7 +106,7 @@ def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
     if not stepwise_reason(layer):
         last = replace(layer, name=name, return_sequences=False)
         return _merge_directions(into, last, array(layer.name, "Y_h"), array(name, "Y_h"))
-    prefixes = (array(layer.name, direction_prefix(each)) for each in directions(layer))
+    prefixes = (array(layer.name, direction_prefix(way)) for way in directions(layer))
     return into.add(name, "Concat", *(f"{prefix}Last_H" for prefix in prefixes), axis=-1)
 
 
@@ -156,8 +157,8 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
         into.add(after(state.name), "Squeeze", result, first)
         return
     # After a sequence of length 0, ONNX Runtime returns zeros instead of the initial state.
-    found = into.add(f"{result}_Found", "Squeeze", result, first)
-    into.add(after(state.name), "Where", padding.exists(), found, state.name)
+    computed = into.add(f"{result}_Found", "Squeeze", result, first)
+    into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
 def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool) -> str:
@@ -165,7 +166,7 @@ def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: b
 
     ``real`` is a value that is true at real steps, empty if all are.
     """
-    both = [_add_scan(into, layer, x, real, each, stepped=stepped) for each in directions(layer)]
+    both = [_add_scan(into, layer, x, real, way, stepped=stepped) for way in directions(layer)]
     if layer.merge == "concat":
         return into.add(layer.name, "Concat", *both, axis=-1)
     operators = {None: "Identity", "sum": "Add", "ave": "Mean", "mul": "Mul"}
@@ -203,7 +204,7 @@ def _add_scan(  # noqa: PLR0913
 
 
 def _state_names(layer: Recurrent) -> list[str]:
-    return [state.upper() for state in cells.equations(layer.cell).states]
+    return [state.upper() for state in cells.equations(layer.standard_cell).states]
 
 
 def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
@@ -216,12 +217,12 @@ def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
             for old, new in zip(states, new_states, strict=True)
         )
     into.add("Output", "Identity", new_states[0])
-    width = len(gates(layer.cell)) * layer.units
-    inputs = [*(Value("float", ("batch", layer.units), each) for each in states)]
+    width = len(gates(layer.standard_cell)) * layer.units
+    inputs = [Value("float", ("batch", layer.units), state) for state in states]
     inputs.append(Value("float", ("batch", width), "Now"))
     if masked:
         inputs.append(Value("bool", ("batch", 1), "Real_Now"))
-    outputs = [Value("float", ("batch", layer.units), each) for each in (*new_states, "Output")]
+    outputs = [Value("float", ("batch", layer.units), name) for name in (*new_states, "Output")]
     return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 
@@ -245,8 +246,8 @@ class _Step:
 
     def __init__(self, into: Builder, layer: Recurrent, prefix: str) -> None:
         self.into, self.layer, self.prefix = into, layer, prefix
-        self.functions = cells.activations(layer.cell)
-        self.step = compile_step(layer.cell, bias=layer.bias)
+        self.functions = cells.activations(layer.standard_cell)
+        self.step = compile_step(layer.standard_cell, bias=layer.bias)
         self.is_split = len(self.step.products) > 1
         self.values: dict[str, str] = {}
         self.sums: dict[str, Expression] = {}
@@ -313,7 +314,7 @@ class _Step:
             case Apply(function=function, operand=operand):
                 total = self._add_value(operand, f"{name}_Sum")
                 return into.activate(name, total, self.functions[function])
-            case Product(matrix=matrix, vector=vector):
+            case Product(matrix=Name() as matrix, vector=vector):
                 factor = self._add_value(vector, _NAMES.get(_TEXT.write(vector), f"{about}_Vector"))
                 return into.add(f"{matrix.name[0]}_H", "MatMul", factor, matrix.name)
             case Elementwise(operator=operator, left=left, right=right):
@@ -329,10 +330,8 @@ class _Step:
                     for part, side in ((left, "Left"), (right, "Right"))
                 )
                 return into.add(name, _OPERATORS[operator], one, other)
-            case Number():
-                raise AssertionError("no cell has a number beside a vector, except in a mixture")
             case _:
-                assert_never(expression)
+                raise AssertionError(f"no standard cell has {expression!r}")
 
 
 _OPERATORS = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div"}

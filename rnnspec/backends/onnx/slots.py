@@ -17,11 +17,11 @@ from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Cell,
     Layer,
     Network,
     Recurrent,
     SimpleRNN,
+    StandardCell,
 )
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, shape_in, slots_by_name
@@ -99,7 +99,7 @@ FUSED: dict[CellActivation, tuple[str, tuple[float, ...]]] = {
 """Activations of the fused operators, each with its alpha and beta."""
 
 
-def activations(cell: Cell) -> tuple[CellActivation, ...]:
+def activations(cell: StandardCell) -> tuple[CellActivation, ...]:
     """Return the activations of a cell in the order of its operator."""
     match cell:
         case SimpleRNN(activation=activation):
@@ -120,9 +120,9 @@ def stepwise_reason(layer: Recurrent) -> str:
     """Return the key that no fused operator can honour, empty if one can honour all."""
     for field in _OPERATOR.missing(layer):
         return field
-    if layer.cell.activation not in FUSED:
+    if layer.standard_cell.activation not in FUSED:
         return "activation"
-    fused = all(activation in FUSED for activation in activations(layer.cell))
+    fused = all(activation in FUSED for activation in activations(layer.standard_cell))
     return "" if fused else "recurrent_activation"
 
 
@@ -159,7 +159,7 @@ def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
 
 def fused_slots(layer: Recurrent) -> Iterator[Slot]:
     """Yield the slots of a layer that is one node; ``row`` is its direction."""
-    match layer.cell:
+    match layer.standard_cell:
         case SimpleRNN():
             order = "h"
         case LSTM():
@@ -167,11 +167,11 @@ def fused_slots(layer: Recurrent) -> Iterator[Slot]:
         case GRU():
             order = "zrn"
         case _:
-            assert_never(layer.cell)
+            assert_never(layer.standard_cell)
     places = [("kernel", "W", "(gate out) in"), ("recurrent_kernel", "R", "(gate out) in")]
     if layer.bias:
         places.append(("bias", "Wb", "(gate out)"))
-        if has_recurrent_bias(layer.cell):
+        if has_recurrent_bias(layer.standard_cell):
             places.append(("recurrent_bias", "Rb", "(gate out)"))
     for row, prefix in enumerate(directions(layer)):
         for name, path, axes in places:

@@ -112,9 +112,9 @@ _KEYS = ("activation", "recurrent_activation")
 
 
 def _activation(layer: nodes.Recurrent, key: str) -> CellActivation:
-    if key == "activation" or isinstance(layer.cell, nodes.SimpleRNN):
-        return layer.cell.activation
-    return layer.cell.recurrent_activation
+    if key == "activation" or isinstance(layer.standard_cell, nodes.SimpleRNN):
+        return layer.standard_cell.activation
+    return layer.standard_cell.recurrent_activation
 
 
 def _value(layer: nodes.Recurrent, key: str) -> Code | Literal:

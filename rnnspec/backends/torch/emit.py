@@ -84,7 +84,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation"
+    " GRU.recurrent_activation Dense.units Dense.activation Dense.kernel_initializer"
+    " Dense.bias_initializer"
 )
 """The fields in which layers of a generated class may differ: arguments, and initial weights."""
 
@@ -105,7 +106,8 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
     ]
-    return tuple(shared_refusals(classes, _ARGUMENTS))
+    tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
+    return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -144,8 +146,9 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
     return tuple(
         Stock(
             layer=layer.name,
-            type=f"nn.{text.cell_name(layer.cell)}",
-            parameters=count(layer) + len(gates(layer.cell)) * layer.units * len(directions(layer)),
+            type=f"nn.{text.cell_name(layer.standard_cell)}",
+            parameters=count(layer)
+            + len(gates(layer.standard_cell)) * layer.units * len(directions(layer)),
             adds="a second bias (bias_hh)",
             reason="which is redundant: only the sum of both matters",
         )
@@ -386,8 +389,8 @@ class TorchWalk(Walk):
             return _make(plan.class_, layer.features, layer.units, **arguments)
         if plan.stack:
             arguments = {"num_layers": plan.stack.size, "dropout": plan.stack.dropout}
-        if isinstance(layer.cell, nodes.SimpleRNN):
-            arguments["nonlinearity"] = layer.cell.activation
+        if isinstance(layer.standard_cell, nodes.SimpleRNN):
+            arguments["nonlinearity"] = layer.standard_cell.activation
         return _make(
             plan.class_,
             layer.features,
@@ -477,7 +480,9 @@ class TorchWalk(Walk):
         if not stack.is_top:
             return
         h, c = (f"{stack.name}_{kind}" for kind in ("h", "c"))
-        state = code("({}, {})", h, c) if isinstance(layer.cell, nodes.LSTM) else code("{}", h)
+        state = (
+            code("({}, {})", h, c) if isinstance(layer.standard_cell, nodes.LSTM) else code("{}", h)
+        )
         result = code("{}, {}", "x" if layer.return_sequences else "_", state)
         arguments = listed("x", "mask" if layer.masked else "", state)
         run = code("{} = self.{}({})", result, stack.name, arguments)
@@ -611,7 +616,7 @@ def _result(name: str, layer: nodes.Recurrent) -> Code:
     if layer.return_sequences:
         return code("{}, _", name)
     # The final states of an LSTM are the pair (h, c).
-    return code("_, ({}, _)" if isinstance(layer.cell, nodes.LSTM) else "_, {}", name)
+    return code("_, ({}, _)" if isinstance(layer.standard_cell, nodes.LSTM) else "_, {}", name)
 
 
 def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:

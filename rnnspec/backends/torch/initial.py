@@ -169,7 +169,7 @@ def _body(kind: _Kind) -> Code:
             )
         return lines(draws.values())
     variables = list(draws)
-    if isinstance(layer.cell, nodes.GRU) and "bias" in draws:
+    if isinstance(layer.standard_cell, nodes.GRU) and "bias" in draws:
         # A GRU has two biases with the same initializer, or none.
         del draws["recurrent_bias"]
         variables = [name for name in draws if name != "bias"] + ["biases"]

@@ -35,9 +35,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     norms = [layer for layer in network.layers if isinstance(layer, nodes.BatchNorm)]
     if norms and form == "training":
         yield batch_norm_class(norms)
-    if any(
-        isinstance(layer, nodes.Dense) and layer.tied and layer.bias for layer in network.layers
-    ):
+    if nodes.tied_layers(network):
         yield _TIED_LINEAR
 
 
@@ -47,7 +45,7 @@ def _activations(network: nodes.Network) -> Iterator[Code]:
         activation
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent)
-        for activation in cell_activations(layer.cell)
+        for activation in cell_activations(layer.standard_cell)
     }
     everywhere = {name for layer in network.layers for name in layer_activations(layer)}
     if "hard_sigmoid" in everywhere:

@@ -83,10 +83,10 @@ class Plan:
     def of(cls, layer: Recurrent, form: Form, stack: Stack | None = None) -> Plan:
         """Return the plan of a layer, which is the only place where these are decided."""
         fused, stepped = not stepwise_reason(layer), form == "step"
-        is_lstm = isinstance(layer.cell, LSTM)
+        is_lstm = isinstance(layer.standard_cell, LSTM)
         # PyTorch has a second bias in every cell because cuDNN has. A GRU's reset gate stands
         # between the two, so it needs both. Source: https://github.com/pytorch/pytorch/issues/750.
-        redundant = fused and layer.bias and not isinstance(layer.cell, GRU)
+        redundant = fused and layer.bias and not isinstance(layer.standard_cell, GRU)
         apart = layer.dropout > 0 or layer.masked or not fused
         return cls(
             form=form,
@@ -157,7 +157,7 @@ def stepwise_reason(layer: Recurrent) -> str:
         return field
     if layer.recurrent_dropout:
         return "recurrent_dropout"
-    match layer.cell:
+    match layer.standard_cell:
         # The fused layer runs over padding too, where an unbounded state can overflow.
         case SimpleRNN(activation="relu") if layer.masked:
             return "activation"
@@ -170,7 +170,7 @@ def stepwise_reason(layer: Recurrent) -> str:
         case GRU(activation=activation, recurrent_activation=recurrent):
             return _unlike_stock(activation, recurrent)
         case _:
-            assert_never(layer.cell)
+            assert_never(layer.standard_cell)
 
 
 def _unlike_stock(activation: str, recurrent_activation: str) -> str:
@@ -181,7 +181,7 @@ def _unlike_stock(activation: str, recurrent_activation: str) -> str:
 
 def _class(layer: Recurrent, *, fused: bool, single: bool) -> str:
     """Return the class that runs the cell of a layer: a stock class or a generated one."""
-    name = cell_name(layer.cell)
+    name = cell_name(layer.standard_cell)
     if fused:
         return f"SingleBias{name}" if single else f"nn.{name}"
     masked = "Masked" if layer.masked else ""
@@ -280,7 +280,9 @@ _INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "
 def _alike(upper: Recurrent, lower: Recurrent) -> bool:
     """True if the two layers have the same settings, except for their initial weights."""
     cells = [
-        replace(layer.cell, forget_bias=0.0) if isinstance(layer.cell, LSTM) else layer.cell
+        replace(layer.standard_cell, forget_bias=0.0)
+        if isinstance(layer.standard_cell, LSTM)
+        else layer.standard_cell
         for layer in (upper, lower)
     ]
     return cells[0] == cells[1] and _equal_but(_OWN + _INITIAL, upper, lower)

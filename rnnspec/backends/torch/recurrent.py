@@ -45,7 +45,7 @@ _TYPES = {
 def stepwise_class(class_: CellClass) -> Code:
     """Return the source of a class that runs a recurrent layer as a loop over the steps."""
     layer = class_.first
-    summary = _SUMMARIES[cell_name(layer.cell)]
+    summary = _SUMMARIES[cell_name(layer.standard_cell)]
     return code(
         """
         class {}(nn.Module):
@@ -78,9 +78,11 @@ def _init(class_: CellClass) -> Code:
             """,
             lines(code("{}: {},", option, _TYPES[option]) for option in class_.options),
         )
-    count = len(gates(layer.cell))
+    count = len(gates(layer.standard_cell))
     rows = code("hidden_size") if count == 1 else code("{!r} * hidden_size", count)
-    biases = ("bias_ih_l0", "bias_hh_l0") if has_recurrent_bias(layer.cell) else ("bias_ih_l0",)
+    biases = (
+        ("bias_ih_l0", "bias_hh_l0") if has_recurrent_bias(layer.standard_cell) else ("bias_ih_l0",)
+    )
     return code(
         """
         {signature}
@@ -144,13 +146,13 @@ def _is_stepped(class_: CellClass) -> bool:
 
 def _is_by_gate(class_: CellClass) -> bool:
     """True if in training each gate has its own mask on the state, so its own product."""
-    return class_.first.recurrent_dropout > 0 and len(gates(class_.first.cell)) > 1
+    return class_.first.recurrent_dropout > 0 and len(gates(class_.first.standard_cell)) > 1
 
 
 def _signature(class_: CellClass) -> Code:
     if _is_stepped(class_):
         name, type_ = "h", code("torch.Tensor")
-        if isinstance(class_.first.cell, LSTM):
+        if isinstance(class_.first.standard_cell, LSTM):
             name, type_ = "state", code("tuple[torch.Tensor, torch.Tensor]")
         return code(
             """
@@ -177,7 +179,7 @@ def _inputs(class_: CellClass) -> Code:
     if not _is_by_gate(class_):
         dropped = code("x = variational_dropout(x, self.dropout, self.training)")
         return lines(dropped, product) if class_.drops_input else product
-    count = len(gates(class_.first.cell))
+    count = len(gates(class_.first.standard_cell))
     if not class_.drops_input:
         shares = code("steps = x.view(*x.shape[:2], {!r}, units).permute(1, 2, 0, 3)", count)
     elif class_.first.bias:
@@ -227,7 +229,7 @@ def _inputs(class_: CellClass) -> Code:
 
 def _result(class_: CellClass) -> Code:
     if _is_stepped(class_):
-        states = equations(class_.first.cell).states
+        states = equations(class_.first.standard_cell).states
         return code(
             """
             state = {}
@@ -274,7 +276,7 @@ class _Loop:
     """The loop of a cell: what precedes it, its first line, and a step, which updates ``h``."""
 
     def __init__(self, class_: CellClass) -> None:
-        cell, self.layer = class_.first.cell, class_.first
+        cell, self.layer = class_.first.standard_cell, class_.first
         self.cell = compile_step(cell, bias=self.layer.bias, order=gate_order(cell))
         self.writer = _Writer({key: class_.activation(key) for key in activations(cell)})
         self.parts = [product.gates for product in self.cell.products]

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.cells import has_recurrent_bias
-from rnnspec.ir.nodes import GRU, LSTM, Attention, Cell, Composed, Layer, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Attention,
+    Composed,
+    Layer,
+    Recurrent,
+    SimpleRNN,
+    StandardCell,
+)
 from rnnspec.ir.params import directions
 from rnnspec.slots import Slot, slots_by_name
 
@@ -51,7 +60,7 @@ def module(layer: Layer) -> str:
 
 def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
     """Yield the slots of a direction, whose paths are the names of an ``nn.RNNBase`` in general."""
-    order = gate_order(layer.cell)
+    order = gate_order(layer.standard_cell)
 
     def slot(name: str, path: str, axes: str, addend: str | None = None) -> Slot:
         return Slot(param=prefix + name, path=path, axes=axes, gates=order, addend=addend)
@@ -59,7 +68,7 @@ def direction_slots(layer: Recurrent, prefix: str = "") -> Iterator[Slot]:
     yield slot("kernel", "weight_ih", "(gate out) in")
     yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
     if layer.bias:
-        apart = has_recurrent_bias(layer.cell)
+        apart = has_recurrent_bias(layer.standard_cell)
         yield slot("bias", "bias_ih", "(gate out)", None if apart else "bias_hh")
         if apart:
             yield slot("recurrent_bias", "bias_hh", "(gate out)")
@@ -76,7 +85,7 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         yield replace(slot, path=f"{inner}{slot.path}{ending}", addend=addend)
 
 
-def gate_order(cell: Cell) -> str:
+def gate_order(cell: StandardCell) -> str:
     """Return the order of the gates in PyTorch, in the letters of the canonical one."""
     match cell:
         case SimpleRNN():

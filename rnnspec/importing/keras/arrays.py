@@ -260,7 +260,7 @@ def _kind(node: nodes.Layer) -> str:
     """Return the class of Keras for a node."""
     match node:
         case nodes.Recurrent(merge=None):
-            return type(node.cell).__name__
+            return type(node.standard_cell).__name__
         case nodes.Recurrent():
             return "Bidirectional"
         case nodes.LayerNorm():
@@ -359,9 +359,9 @@ def _direction(
 ) -> Iterator[Plan]:
     node = placed.node
     assert isinstance(node, nodes.Recurrent)
-    number, units = len(gates(node.cell)), node.units
+    number, units = len(gates(node.standard_cell)), node.units
     wide = number * units
-    biases = _bias_shapes(node.cell, wide)
+    biases = _bias_shapes(node.standard_cell, wide)
     shapes = [((node.features, wide),), ((units, wide),), *([biases] if node.bias else [])]
     name = placed.layer.name
     fit = [_fits(account, name, *pair) for pair in zip(stored, shapes, strict=True)]
@@ -379,7 +379,7 @@ def _direction(
     if not node.bias:
         return
     bias = stored[2].read
-    if has_recurrent_bias(node.cell):
+    if has_recurrent_bias(node.standard_cell):
         yield f"{prefix}bias", lambda: bias().reshape(2, wide)[0]
         yield f"{prefix}recurrent_bias", lambda: bias().reshape(2, wide)[1]
     else:
@@ -387,7 +387,7 @@ def _direction(
         yield f"{prefix}bias", lambda: bias().reshape(2, wide).sum(axis=0) if fused else bias()
 
 
-def _bias_shapes(cell: nodes.Cell, wide: int) -> tuple[tuple[int, ...], ...]:
+def _bias_shapes(cell: nodes.StandardCell, wide: int) -> tuple[tuple[int, ...], ...]:
     """Return the shape of the bias in Keras, and that of cuDNN's if it can be taken over."""
     match cell:
         case nodes.SimpleRNN():
