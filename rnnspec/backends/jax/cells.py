@@ -18,6 +18,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
 )
 from rnnspec.ir.params import named_params
+from rnnspec.ir.schedule import JoinedProduct, schedule
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code
 from rnnspec.source.expressions import local_names
@@ -58,9 +59,23 @@ _LOCALS = frozenset(
 """Names in a class for a cell by equations, and of every module of Flax."""
 
 
+def joined_label(product: JoinedProduct) -> str:
+    """Return the beginning of the names of a product's kernel, bias and masks."""
+    return product.name.removesuffix("_product")
+
+
 def variables(cell: Cell) -> dict[str, str]:
     """Return the variable or attribute for each name of a cell's equations."""
-    return local_names(cell.equations, _LOCALS) if isinstance(cell, EquationCell) else {}
+    if not isinstance(cell, EquationCell):
+        return {}
+    plan = schedule(cell.equations)
+    reserved = {f"zeros_{state}" for state in cell.equations.states}
+    for statement in (*plan.before, *plan.step):
+        if isinstance(statement, JoinedProduct):
+            label = joined_label(statement)
+            reserved |= {f"{label}_kernel", f"{label}_bias", f"{label}_masks"}
+    reserved |= {f"init_{number + 1}" for number in range(len(cell.equations.parameters))}
+    return local_names(cell.equations, _LOCALS | reserved)
 
 
 def class_name(layer: Recurrent) -> str:

@@ -18,6 +18,7 @@ from rnnspec.backends.jax.cells import (
     draws_uniformly,
     make_initializer,
 )
+from rnnspec.backends.jax.equations import mask_refusals
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
@@ -412,7 +413,7 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent | nodes.Attention)
     ]
-    return tuple(shared_refusals(classes, _ARGUMENTS))
+    return (*shared_refusals(classes, _ARGUMENTS), *mask_refusals(network))
 
 
 EMITTER = Emitter(
