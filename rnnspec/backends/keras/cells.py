@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.initial import make_initializer
+from rnnspec.ir.definition import define
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -22,10 +24,9 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.nodes import EquationCell, Network, Recurrent, cell_expressions
-from rnnspec.ir.notation import describe
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 from rnnspec.ir.text import cell_name
-from rnnspec.source.code import Code, call, code, docstring, function, lines, listed
+from rnnspec.source.code import Code, call, code, docstring, function, lines, listed, literal
 from rnnspec.source.expressions import ExpressionWriter, local_names
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from rnnspec.ir.schedule import Slice, Statement
     from rnnspec.source.code import Literal
 
+_WIDTH = 68
+"""The most characters of an equation in a line."""
 _FUNCTIONS: Mapping[str, str] = {
     **{
         name: f"keras.ops.{name}"
@@ -72,8 +75,8 @@ ATTRIBUTES = frozenset(
 """The attributes of every layer of Keras, on any engine."""
 _RESERVED = ATTRIBUTES | frozenset(
     """
-    batch begin dropout features input_shape keras kwargs masked_products recurrent_dropout
-    seed_generator self sequences shared standardized state_size states units
+    batch begin cls config definition dropout features input_shape keras kwargs masked_products
+    recurrent_dropout seed_generator self sequences shared standardized state_size states units
     """.split()  # noqa: SIM905
 )
 """Names in a class for a cell."""
@@ -322,16 +325,26 @@ class _CellClass:
                 {}
 
                 {}
+
+                {}
+
+                {}
             """,
             self.package,
             cell_class(self.cell),
-            docstring([f"The cell {self.cell.name}.", "", *describe(self.cell.equations, 80)]),
+            docstring([f"The cell {self.cell.name}; its equations are in ``definition``."]),
+            self._definition(),
             self._init(),
             self._build(),
             self._begin(),
             self._call(),
-            self._config(),
+            *self._config(),
         )
+
+    def _definition(self) -> Code:
+        """Return the attribute with all that a cell is read back from, without running code."""
+        definition = define(self.cell, initialized=self.form == "training")
+        return Code("\n".join(["definition = {", *_entries(definition, "    "), "}"]))
 
     def _options(self) -> Iterator[str]:
         if self.drops_input:
@@ -612,19 +625,51 @@ class _CellClass:
         ends = (Code(" + ".join(sizes[:at])) for at in range(1, len(sizes)))
         return code("keras.ops.split({}, [{}], axis=-1)", total, listed(*ends))
 
-    def _config(self) -> Code:
+    def _config(self) -> tuple[Code, Code]:
+        """Return the methods by which Keras saves a cell, and makes the same again."""
         keys = ("units", *map(size_argument, self.sizes), *self._options())
-        items = listed(*(code("{!r}: self.{}", key, key) for key in keys))
+        items = (code("{!r}: self.{}", key, key) for key in (*keys, "definition"))
         return function(
             code("get_config(self) -> dict[str, object]"),
-            code("config = {{{}}}", items),
+            code("config = {{{}}}", listed(*items)),
             code("return super().get_config() | config"),
-            describes=["Return the arguments that make the cell."],
+            describes=["Return what makes the cell, and its definition."],
+        ), function(
+            code("from_config(cls, config: dict[str, object]) -> keras.layers.Layer"),
+            code(
+                """
+                if config.pop("definition") != cls.definition:
+                    raise ValueError("saved with other equations of {}")
+                return cls(**config)
+                """,
+                self.cell.name,
+            ),
+            describes=["Return a cell that was saved, unless its equations were others."],
+            decorators=[code("classmethod")],
         )
 
 
 def _targets(statement: Statement) -> tuple[str, ...]:
     return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
+
+
+def _entries(values: Mapping[str, Any], margin: str) -> Iterator[str]:
+    """Yield the lines of the entries of a dict."""
+    for key, value in values.items():
+        match value:
+            case dict():
+                yield f"{margin}{literal(key)}: {{"
+                yield from _entries(value, f"{margin}    ")
+                yield f"{margin}}},"
+            case list() | tuple():
+                yield f"{margin}{literal(key)}: [{', '.join(map(literal, value))}],"
+            case str() if len(value) > _WIDTH:
+                yield f"{margin}{literal(key)}: ("
+                for part in re.findall(rf".{{1,{_WIDTH}}}(?:(?= )|$)", value):
+                    yield f"{margin}    {literal(part)}"
+                yield f"{margin}),"
+            case _:
+                yield f"{margin}{literal(key)}: {literal(value)},"
 
 
 def _tuple(names: Sequence[str]) -> Code:
