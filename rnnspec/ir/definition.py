@@ -81,6 +81,15 @@ def read_definition(definition: Any, sizes: Mapping[str, int]) -> EquationCell:
     )
 
 
+def named_sizes(cell: EquationCell) -> tuple[str, ...]:
+    """Return the names of sizes in a cell, beside ``units`` and ``features``."""
+    equations = cell.equations
+    shapes = (*equations.shapes, *equations.parameters)
+    words = {word for _, shape in shapes for size in shape for word in size.split()}
+    return tuple(sorted(word for word in words if _NAME.fullmatch(word) and word not in _SIZES))
+
+
+_SIZES = ("units", "features")
 _NAME = re.compile("[a-z][a-z0-9_]{0,63}")
 
 

@@ -560,4 +560,9 @@ def _repeats_last(layer: nodes.WindowPooling) -> bool:
     return before != after and layer.window.size > 1
 
 
-EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals)
+def needs_source(network: nodes.Network) -> bool:
+    """True if the model has classes of its source."""
+    return any(map(is_by_equation, network.layers))
+
+
+EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, needs_source=needs_source)
