@@ -1,139 +1,141 @@
-"""A cell by equation as data, from which it is made again: strings, lists and dicts of them."""
+"""A cell by equation as plain data, as a spec has it, and the cell that such data defines."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.ir.equations import EquationError
-from rnnspec.ir.initializers import (
-    NAMED,
-    Constant,
-    GlorotUniform,
-    Normal,
-    Uniform,
-    in_words,
-)
+from rnnspec.ir.initializers import NAMED, Constant, GlorotUniform, Normal, Uniform, in_words
 from rnnspec.ir.nodes import EquationCell
 from rnnspec.ir.notation import write_expression
 from rnnspec.ir.parser import Block, Notation, Row, read_cell
+from rnnspec.ir.shapes import NAMED_SIZES, read_size, size_names, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.ir.equations import Equations, Shape
+    from rnnspec.ir.equations import Equations, Shape, Size
     from rnnspec.ir.initializers import Initializer
 
 
-def define(cell: EquationCell, *, initialized: bool) -> dict[str, Any]:
-    """Return the definition of a cell, with the initializers of its parameters or without."""
+def define(cell: EquationCell, initial: Mapping[str, Initializer]) -> dict[str, Any]:
+    """Return the definition of a cell, with the initializers that are not ``initial``."""
     equations = cell.equations
     definition: dict[str, Any] = {
-        "name": cell.name,
         "states": list(equations.states),
         "equations": {line.name: write_expression(line.value) for line in equations.lines},
     }
-    usual: dict[str, Shape] = dict.fromkeys(equations.states, ("units",))
-    # Where a shape that is not the usual one does not follow, all of them are there.
-    for every in (False, True):
-        shapes = {
-            name: list(shape)
-            for name, shape in (*equations.shapes, *equations.parameters)
-            if every or len(shape) == 0 or (name in usual and shape != usual[name])
-        }
-        found = definition | ({"shapes": shapes} if shapes else {})
+    # Scalars never follow. What else does not is seen by reading the cell again.
+    sizes = {name: shape[0] for name, shape in equations.shapes if shape}
+    states = {name: sizes[name] for name in equations.states if sizes[name] != "units"}
+    shapes = {name: list(shape) or "scalar" for name, shape in equations.parameters}
+    scalars = {name: shape for name, shape in shapes.items() if shape == "scalar"}
+    for said in ({"sizes": states, "parameters": scalars}, {"sizes": sizes, "parameters": shapes}):
+        whole = definition | {section: names for section, names in said.items() if names}
         try:
-            if _read_equations(found) == equations:
+            if _read_equations(whole) == equations:
                 break
         except EquationError:
-            pass
-    values = {
-        name: in_words(initializer)
-        for name, initializer in cell.initializers
-        if initialized and initializer != _default(dict(equations.parameters)[name])
+            continue
+    initialize = {
+        name: value.value
+        if isinstance(value, Constant) and value.value not in (0.0, 1.0)
+        else in_words(value)
+        for name, value in cell.initializers
+        if repr(value) != repr(initial[name])
     }
-    return found | ({"initialize": values} if values else {})
+    return whole | ({"initialize": initialize} if initialize else {})
 
 
-def read_definition(definition: Any, sizes: Mapping[str, int]) -> EquationCell:
-    """Return the cell with a definition, whatever that is; ``sizes`` are those that it names.
+def usual_initializers(equations: Equations) -> dict[str, Initializer]:
+    """Return the initializers of parameters of which a definition without a spec says nothing."""
+    return {
+        name: GlorotUniform() if len(shape) == 2 else Constant(0.0)
+        for name, shape in equations.parameters
+    }
+
+
+def read_definition(name: str, definition: Any) -> EquationCell:
+    """Return the cell that data of any kind defines, without numbers for the sizes that it names.
 
     Raises:
         EquationError: this is no definition of a cell.
     """
-    match definition:
-        case {"name": str(name), "states": [*_], "equations": dict()} if _NAME.fullmatch(name):
-            equations = _read_equations(definition)
-        case _:
-            raise EquationError((), 0, "expected a name, states and equations")
+    if not isinstance(definition, dict):
+        raise EquationError((), 0, "expected a definition")
+    equations = _read_equations(definition)
     values = definition.get("initialize", {})
-    parameters = dict(equations.parameters)
-    if not isinstance(values, dict) or not values.keys() <= parameters.keys():
+    drawn = usual_initializers(equations)
+    if not isinstance(values, dict) or not values.keys() <= drawn.keys():
         raise EquationError(("initialize",), 0, "expected initializers by the names of parameters")
-    return EquationCell(
-        name=name,
-        equations=equations,
-        initializers=tuple(
-            (name, _initializer(name, values[name]) if name in values else _default(shape))
-            for name, shape in parameters.items()
-        ),
-        sizes=tuple(sizes.items()),
-    )
+    drawn |= {name: _read_initializer(name, value) for name, value in values.items()}
+    return EquationCell(name=name, equations=equations, initializers=tuple(drawn.items()), sizes=())
 
 
-def named_sizes(cell: EquationCell) -> tuple[str, ...]:
-    """Return the names of sizes in a cell, beside ``units`` and ``features``."""
-    equations = cell.equations
-    shapes = (*equations.shapes, *equations.parameters)
-    words = {word for _, shape in shapes for size in shape for word in size.split()}
-    return tuple(sorted(word for word in words if _NAME.fullmatch(word) and word not in _SIZES))
-
-
-_SIZES = ("units", "features")
-_NAME = re.compile("[a-z][a-z0-9_]{0,63}")
+def named_sizes(equations: Equations) -> list[str]:
+    """Return the names of sizes in the shapes of equations, beside ``units`` and ``features``."""
+    shapes = (*equations.parameters, *equations.shapes)
+    names = {name for _, shape in shapes for size in shape for name in size_names(size)}
+    return sorted(names - {*NAMED_SIZES})
 
 
 def _read_equations(definition: Mapping[str, Any]) -> Equations:
-    texts, shapes = definition["equations"], definition.get("shapes", {})
-    sized = shapes.values() if isinstance(shapes, dict) else [None]
-    lists = [definition["states"], *sized]
-    strings = [
-        *texts.values(),
-        *(text for values in lists if isinstance(values, list) for text in values),
-    ]
-    if not all(isinstance(values, list) for values in lists) or not all(
-        isinstance(text, str) for text in strings
-    ):
-        raise EquationError((), 0, "expected strings, received others")
-    states = tuple(definition["states"])
-    rows = tuple(Row(name, text, ("equations", name)) for name, text in texts.items())
-    of_lines = {*states, *texts}
+    lines: dict[str, str]
+    match definition:
+        case {"states": [*states], "equations": dict(lines)} if _are_texts(
+            *states, *lines.values()
+        ):
+            pass
+        case _:
+            raise EquationError((), 0, "expected states and equations")
+    sizes, parameters = definition.get("sizes", {}), definition.get("parameters", {})
+    if not isinstance(sizes, dict) or not isinstance(parameters, dict):
+        raise EquationError((), 0, "expected sizes and parameters by their names")
+    rows = tuple(Row(name, text, ("equations", name)) for name, text in lines.items())
     notation = Notation(
-        states=states,
+        states=tuple(states),
         blocks=(Block(rows, ("equations",)),),
-        sizes={name: shape[0] for name, shape in shapes.items() if name in of_lines and shape},
-        parameters={name: tuple(shape) for name, shape in shapes.items() if name not in of_lines},
+        sizes={name: _read_size(name, size) for name, size in sizes.items()},
+        parameters={name: _read_shape(name, shape) for name, shape in parameters.items()},
     )
-    return read_cell(notation)[0]
+    return read_cell(notation).equations
 
 
-def _default(shape: Shape) -> Initializer:
-    return GlorotUniform() if len(shape) == 2 else Constant(0.0)
+def _are_texts(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
-def _initializer(name: str, words: object) -> Initializer:
-    kinds: dict[str, type[Uniform | Normal | Constant]] = {
-        "uniform": Uniform,
-        "normal": Normal,
-        "constant": Constant,
-    }
-    match words:
-        case str() if words in NAMED:
-            return NAMED[words]
-        case {**one} if len(one) == 1:
-            ((kind, value),) = one.items()
-            if kind in kinds and isinstance(value, float):
-                return kinds[kind](value)
+def _read_shape(name: str, shape: object) -> Shape:
+    match shape:
+        case "scalar":
+            return ()
+        case [_] | [_, _]:
+            return tuple(_read_size(name, size) for size in shape)
+        case _:
+            raise EquationError(("parameters", name), 0, "expected a shape")
+
+
+def _read_size(name: str, size: object) -> Size:
+    """Return a size, whose names are those that it has."""
+    if isinstance(size, str):
+        with suppress(ValueError):
+            return size_text(read_size(size, re.findall(r"[A-Za-z]\w*", size, re.ASCII)))
+    raise EquationError(("sizes", name), 0, "expected a size")
+
+
+def _read_initializer(name: str, value: object) -> Initializer:
+    kinds: dict[str, type[Uniform | Normal]] = {"uniform": Uniform, "normal": Normal}
+    match value:
+        case str() if value in NAMED:
+            return NAMED[value]
+        case float():
+            return Constant(value)
+        case {**words} if len(words) == 1:
+            ((kind, number),) = words.items()
+            if kind in kinds and isinstance(number, float):
+                return kinds[kind](number)
         case _:
             pass
-    raise EquationError(("initialize", name), 0, "expected an initializer, received another value")
+    raise EquationError(("initialize", name), 0, "expected an initializer")

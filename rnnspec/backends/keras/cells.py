@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.initial import make_initializer
-from rnnspec.ir.definition import define
+from rnnspec.ir.definition import define, usual_initializers
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -343,7 +343,10 @@ class _CellClass:
 
     def _definition(self) -> Code:
         """Return the attribute with all that a cell is read back from, without running code."""
-        definition = define(self.cell, initialized=self.form == "training")
+        usual = usual_initializers(self.cell.equations)
+        drawn = dict(self.cell.initializers) if self.form == "training" else usual
+        cell = replace(self.cell, initializers=tuple(drawn.items()))
+        definition = {"name": cell.name, **define(cell, usual)}
         return Code("\n".join(["definition = {", *_entries(definition, "    "), "}"]))
 
     def _options(self) -> Iterator[str]:

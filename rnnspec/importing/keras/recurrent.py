@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from rnnspec.backends.keras.cells import size_argument
 from rnnspec.importing import unplaced
+from rnnspec.importing.assemble import is_layer_name
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
@@ -161,12 +162,17 @@ def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Rec
     units, definition = settings.size("units"), settings.take(DEFINITION, None)
     settings.drop("features")
     try:
-        cell = read_definition(definition, {})
-        sizes = {name: settings.size(size_argument(name)) for name in named_sizes(cell)}
+        name = definition.pop("name", None) if isinstance(definition, dict) else None
+        if not isinstance(name, str) or not is_layer_name(name):
+            settings.refuse(DEFINITION, f"expected the name of a cell, received {show_value(name)}")
+            return None
+        cell = read_definition(name, definition)
     except EquationError as error:
-        settings.refuse(DEFINITION, f"{error.message}")
+        settings.refuse(DEFINITION, str(error))
         return None
-    cell = replace(cell, sizes=tuple(sizes.items()))
+    names = named_sizes(cell.equations)
+    sizes = tuple((name, settings.size(size_argument(name))) for name in names)
+    cell = replace(cell, sizes=sizes)
     node = replace(
         unplaced.recurrent(
             layer.name,
