@@ -18,7 +18,7 @@ class _Dumper(yaml.SafeDumper):
     """
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Return whether to write a value again that occurs twice."""
+        """True if a value that occurs twice is written again."""
         return True
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: Any = None) -> yaml.MappingNode:
