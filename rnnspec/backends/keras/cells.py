@@ -75,8 +75,9 @@ ATTRIBUTES = frozenset(
 """The attributes of every layer of Keras, on any engine."""
 _RESERVED = ATTRIBUTES | frozenset(
     """
-    batch begin cls config definition dropout features input_shape keras kwargs masked_products
-    recurrent_dropout seed_generator self sequences shared standardized state_size states units
+    batch begin cls config definition draw_masks dropout features input_shape keras kwargs
+    masked_products recurrent_dropout seed_generator self sequences shared standardized state_size
+    states units
     """.split()  # noqa: SIM905
 )
 """Names in a class for a cell."""
@@ -162,7 +163,7 @@ def parts_of_cells(network: Network, form: Form) -> Iterator[Code]:
     if any(isinstance(e, ApplyToVector) and e.function == "standardize" for e in expressions):
         yield _STANDARDIZED
     if any(layer.recurrent_dropout for layers in groups.values() for layer in layers):
-        yield _MASKED_PRODUCTS
+        yield from (_DRAW_MASKS, _MASKED_PRODUCTS)
     yield code(_SHARING_RNN, package=network.name)
     for layers in groups.values():
         yield _CellClass(network.name, layers, form).write()
@@ -192,6 +193,14 @@ _STANDARDIZED = code('''
         centred = x - keras.ops.mean(x, axis=-1, keepdims=True)
         variance = keras.ops.mean(centred * centred, axis=-1, keepdims=True)
         return centred / keras.ops.sqrt(variance + epsilon)
+''')
+_DRAW_MASKS = code('''
+    def draw_masks(
+        cell: keras.layers.Layer, count: int, batch: int, size: int
+    ) -> keras.KerasTensor:
+        """Return masks of recurrent dropout for vectors of a size, (count, batch, size)."""
+        ones = keras.ops.ones((count, batch, size), cell.compute_dtype)
+        return keras.random.dropout(ones, cell.recurrent_dropout, seed=cell.seed_generator)
 ''')
 _MASKED_PRODUCTS = code('''
     def masked_products(
@@ -293,18 +302,17 @@ class _CellClass:
         cell = layers[0].cell
         assert isinstance(cell, EquationCell)
         self.cell, self.schedule = cell, schedule(cell.equations)
+        self.parameters = cell.equations.parameters
         self.step = (*self.schedule.before, *self.schedule.step)
         self.products = {s.name: s for s in self.step if isinstance(s, JoinedProduct)}
         self.names = attributes(cell)
         self.sizes = cell_sizes(layers[0], cell)
-        parameters = dict(cell.equations.parameters)
-        variables = {
-            name: code("self.{}" if name in parameters else "{}", text)
-            for name, text in self.names.items()
-        }
         batched = {INPUT, *cell.equations.states}
         batched |= {name for statement in self.step for name in _targets(statement)}
+        variables = {name: code("{}", text) for name, text in self.names.items()}
         self.writer = _Writer(variables, frozenset(batched))
+        weights = {name: code("self.{}", self.names[name]) for name, _ in self.parameters}
+        self.before = _Writer(variables | weights, frozenset(batched))
         self.drops_input = any(layer.dropout for layer in layers)
         self.drops_states = any(layer.recurrent_dropout for layer in layers)
 
@@ -433,21 +441,32 @@ class _CellClass:
             code("begin(self, sequences: keras.KerasTensor, training: bool) -> keras.KerasTensor"),
             drop if self.drops_input else Code(),
             (
-                code("{} = {}", self._variable(line.name), self.writer.write(line.value))
+                code("{} = {}", self._variable(line.name), self.before.write(line.value))
                 for line in self.schedule.constants
             ),
             *map(self._joined, self.products.values()),
+            # As tensors, which TensorFlow does not read from their variables in each step.
+            (code("{n} = self.{n}.value", n=name) for name in self._read_weights()),
             lines(self._masks()),
-            code("self.shared = {}", _tuple(shared)) if shared else Code(),
+            _assign_tuple("self.shared", shared) if shared else Code(),
             code("return sequences"),
             describes=["Compute once what all steps share, and return the sequences."],
         )
 
+    def _used(self) -> set[str]:
+        return {name for statement in self.step for name in self._names_in(statement)}
+
+    def _read_weights(self) -> list[str]:
+        """Return the weights that a step uses by themselves."""
+        used = self._used()
+        return [self.names[name] for name, _ in self.parameters if name in used]
+
     def _shared(self) -> list[str]:
         """Return the variables that ``begin`` computes and a step uses."""
-        used = {name for statement in self.step for name in self._names_in(statement)}
+        used = self._used()
         names = [line.name for line in self.schedule.constants if line.name in used]
         shared = [self._variable(name) for name in names]
+        shared += self._read_weights()
         for product in self.products.values():
             label = _label(product)
             shared += [f"{label}_kernel"] if self._is_joined(product) else []
@@ -455,21 +474,22 @@ class _CellClass:
             shared += [f"{label}_masks"] if self._drops(product) else []
         return shared
 
-    @staticmethod
-    def _names_in(statement: Statement) -> Iterator[str]:
+    def _names_in(self, statement: Statement) -> Iterator[str]:
         """Yield the names in a statement but those in arrays that are joined before."""
-        values: tuple[Expression, ...]
+        values: tuple[Expression | None, ...]
         match statement:
             case JoinedSum():
                 values = ()
-            case JoinedProduct(vector=value, biases=(Name() as bias,)):
-                values = (value, bias)
-            case JoinedProduct(vector=value) | Line(value=value):
+            case Line(value=value):
                 values = (value,)
+            case JoinedProduct(vector=vector, biases=biases):
+                matrices = () if self._is_joined(statement) else statement.matrices
+                values = (vector, *matrices, *(biases if len(biases) == 1 else ()))
             case _:
                 assert_never(statement)
-        for value in values:
-            yield from (part.name for part in walk(value) if isinstance(part, Name))
+        for whole in values:
+            if whole is not None:
+                yield from (part.name for part in walk(whole) if isinstance(part, Name))
 
     @staticmethod
     def _is_joined(product: JoinedProduct) -> bool:
@@ -482,7 +502,7 @@ class _CellClass:
 
     def _joined(self, product: JoinedProduct) -> Code:
         """Return the statements that join the arrays of a product."""
-        label, write = _label(product), self.writer.write
+        label, write = _label(product), self.before.write
         kernels = [write(matrix) for matrix in product.matrices]
         biases = [
             code("keras.ops.zeros(({},), self.compute_dtype)", self._size(size))
@@ -501,30 +521,36 @@ class _CellClass:
         drawn = [product for product in self.products.values() if self._drops(product)]
         if not drawn:
             return
-        for product in drawn:
-            yield code("{}_masks = None", _label(product))
+        draw = code("draw_masks(self, {{!r}}, keras.ops.shape(sequences)[0], {{}})")
+        yield lines(code("{}_masks = None", _label(product)) for product in drawn)
         yield code(
             """
             if training:
-                batch = keras.ops.shape(sequences)[0]
                 {}
             """,
             lines(
                 code(
-                    """
-                    {n}_masks = keras.random.dropout(
-                        keras.ops.ones(({count!r}, batch, {size}), self.compute_dtype),
-                        self.recurrent_dropout,
-                        seed=self.seed_generator,
-                    )
-                    """,
-                    n=_label(product),
-                    count=len(product.matrices),
-                    size=code("{}.shape[0]", self.writer.write(product.matrices[0], 3)),
+                    f"{{}}_masks = {draw}",
+                    _label(product),
+                    len(product.matrices),
+                    self._size(self._columns(product.matrices[0])),
                 )
                 for product in drawn
             ),
         )
+
+    def _columns(self, matrix: Expression) -> Size:
+        """Return the size of the vectors that a matrix multiplies."""
+        shapes = dict(self.parameters)
+        for part in walk(matrix):
+            match part:
+                case Transpose(matrix=Name(name=name)):
+                    return shapes[name][0]
+                case Name(name=name) if len(shapes[name]) == 2:
+                    return shapes[name][1]
+                case _:
+                    pass
+        raise AssertionError("a matrix is made of others")
 
     def _call(self) -> Code:
         equations = self.cell.equations
@@ -585,7 +611,7 @@ class _CellClass:
                 name=product.name,
                 total=total,
                 vector=vector,
-                kernels=listed(*map(write, product.matrices)),
+                kernels=listed(*map(self.before.write, product.matrices)),
             )
             total = code("{}", product.name)
         match product.biases:
@@ -678,6 +704,21 @@ def _entries(values: Mapping[str, Any], margin: str) -> Iterator[str]:
 def _tuple(names: Sequence[str]) -> Code:
     """Return names as the items of a tuple, without its parentheses if it has several."""
     return code("({},)", names[0]) if len(names) == 1 else listed(*names)
+
+
+def _assign_tuple(target: str, names: Sequence[str]) -> Code:
+    whole = code("{} = {}", target, _tuple(names))
+    if len(whole) <= _WIDTH:
+        return whole
+    return code(
+        """
+        {} = (
+            {}
+        )
+        """,
+        target,
+        lines(code("{},", name) for name in names),
+    )
 
 
 def _concatenate(arrays: Sequence[Code]) -> Code:
