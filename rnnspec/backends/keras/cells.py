@@ -309,10 +309,12 @@ class _CellClass:
         self.sizes = cell_sizes(layers[0], cell)
         batched = {INPUT, *cell.equations.states}
         batched |= {name for statement in self.step for name in _targets(statement)}
-        variables = {name: code("{}", text) for name, text in self.names.items()}
+        weights = dict(self.parameters)
+        variables = {
+            name: code("self.{}" if name in weights else "{}", text)
+            for name, text in self.names.items()
+        }
         self.writer = _Writer(variables, frozenset(batched))
-        weights = {name: code("self.{}", self.names[name]) for name, _ in self.parameters}
-        self.before = _Writer(variables | weights, frozenset(batched))
         self.drops_input = any(layer.dropout for layer in layers)
         self.drops_states = any(layer.recurrent_dropout for layer in layers)
 
@@ -441,32 +443,21 @@ class _CellClass:
             code("begin(self, sequences: keras.KerasTensor, training: bool) -> keras.KerasTensor"),
             drop if self.drops_input else Code(),
             (
-                code("{} = {}", self._variable(line.name), self.before.write(line.value))
+                code("{} = {}", self._variable(line.name), self.writer.write(line.value))
                 for line in self.schedule.constants
             ),
             *map(self._joined, self.products.values()),
-            # As tensors, which TensorFlow does not read from their variables in each step.
-            (code("{n} = self.{n}.value", n=name) for name in self._read_weights()),
             lines(self._masks()),
             _assign_tuple("self.shared", shared) if shared else Code(),
             code("return sequences"),
             describes=["Compute once what all steps share, and return the sequences."],
         )
 
-    def _used(self) -> set[str]:
-        return {name for statement in self.step for name in self._names_in(statement)}
-
-    def _read_weights(self) -> list[str]:
-        """Return the weights that a step uses by themselves."""
-        used = self._used()
-        return [self.names[name] for name, _ in self.parameters if name in used]
-
     def _shared(self) -> list[str]:
         """Return the variables that ``begin`` computes and a step uses."""
-        used = self._used()
+        used = {name for statement in self.step for name in self._names_in(statement)}
         names = [line.name for line in self.schedule.constants if line.name in used]
         shared = [self._variable(name) for name in names]
-        shared += self._read_weights()
         for product in self.products.values():
             label = _label(product)
             shared += [f"{label}_kernel"] if self._is_joined(product) else []
@@ -474,7 +465,8 @@ class _CellClass:
             shared += [f"{label}_masks"] if self._drops(product) else []
         return shared
 
-    def _names_in(self, statement: Statement) -> Iterator[str]:
+    @staticmethod
+    def _names_in(statement: Statement) -> Iterator[str]:
         """Yield the names in a statement but those in arrays that are joined before."""
         values: tuple[Expression | None, ...]
         match statement:
@@ -483,8 +475,7 @@ class _CellClass:
             case Line(value=value):
                 values = (value,)
             case JoinedProduct(vector=vector, biases=biases):
-                matrices = () if self._is_joined(statement) else statement.matrices
-                values = (vector, *matrices, *(biases if len(biases) == 1 else ()))
+                values = (vector, *(biases if len(biases) == 1 else ()))
             case _:
                 assert_never(statement)
         for whole in values:
@@ -502,7 +493,7 @@ class _CellClass:
 
     def _joined(self, product: JoinedProduct) -> Code:
         """Return the statements that join the arrays of a product."""
-        label, write = _label(product), self.before.write
+        label, write = _label(product), self.writer.write
         kernels = [write(matrix) for matrix in product.matrices]
         biases = [
             code("keras.ops.zeros(({},), self.compute_dtype)", self._size(size))
@@ -611,7 +602,7 @@ class _CellClass:
                 name=product.name,
                 total=total,
                 vector=vector,
-                kernels=listed(*map(self.before.write, product.matrices)),
+                kernels=listed(*map(self.writer.write, product.matrices)),
             )
             total = code("{}", product.name)
         match product.biases:
