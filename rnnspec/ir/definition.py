@@ -64,7 +64,7 @@ def read_definition(name: str, definition: Any) -> EquationCell:
         EquationError: this is no definition of a cell.
     """
     if not isinstance(definition, dict):
-        raise EquationError((), 0, "expected a definition")
+        raise EquationError(("definition",), 0, "expected one")
     equations = _read_equations(definition)
     values = definition.get("initialize", {})
     drawn = usual_initializers(equations)
@@ -89,10 +89,10 @@ def _read_equations(definition: Mapping[str, Any]) -> Equations:
         ):
             pass
         case _:
-            raise EquationError((), 0, "expected states and equations")
+            raise EquationError(("equations",), 0, "expected states and equations")
     sizes, parameters = definition.get("sizes", {}), definition.get("parameters", {})
     if not isinstance(sizes, dict) or not isinstance(parameters, dict):
-        raise EquationError((), 0, "expected sizes and parameters by their names")
+        raise EquationError(("sizes",), 0, "expected sizes and parameters by their names")
     rows = tuple(Row(name, text, ("equations", name)) for name, text in lines.items())
     notation = Notation(
         states=tuple(states),

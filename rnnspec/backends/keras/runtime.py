@@ -60,9 +60,7 @@ class KerasRuntime(Runtime):
         """Return the model that the generated function makes, in ``dtype``."""
         if dtype == "float64":
             _keep_float64()
-        # Bidirectional looks up the class of the layer in it, which another model may have too.
-        scope = keras.saving.custom_object_scope(_registered(vars(module)))
-        with _ONE_AT_A_TIME, _dtype(dtype), scope:
+        with _using(_registered(vars(module))), _dtype(dtype):
             return getattr(module, source.entry)()
 
     def forget(self) -> None:
@@ -234,7 +232,7 @@ class KerasRuntime(Runtime):
         """Return the model in ``NAME.keras``, with the classes of a source beside it."""
         beside = (folder / f"{name}.py").exists()
         space = load_entry(folder, name, source.entry).__globals__ if beside else {}
-        with keras.saving.custom_object_scope(_registered(space)):
+        with _using(_registered(space)):
             return keras.saving.load_model(folder / f"{name}.keras")
 
     def open_original(self, path: Path, classes: Mapping[str, type] = NO_CLASSES) -> keras.Model:
@@ -247,8 +245,7 @@ class KerasRuntime(Runtime):
             BackendError: Keras does not open it.
         """
         try:
-            scope = keras.saving.custom_object_scope(dict(classes))
-            with _no_advice(), warnings.catch_warnings(), scope:
+            with _no_advice(), warnings.catch_warnings(), _using(classes):
                 # Keras has other habits now than when the file was written.
                 warnings.simplefilter("ignore")
                 return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -304,6 +301,24 @@ def _registered(space: Mapping[str, Any]) -> dict[str, type]:
     """Return the classes among the names of a module, by the names that Keras has for them."""
     classes = [value for value in space.values() if isinstance(value, type)]
     return {keras.saving.get_registered_name(class_): class_ for class_ in classes}
+
+
+@contextmanager
+def _using(classes: Mapping[str, type]) -> Iterator[None]:
+    """Let Keras find these classes by their names, which others of the process may have too.
+
+    ``Bidirectional`` and ``load_model`` look up the class of a layer. ``custom_object_scope`` does
+    not hold inside a layer: there the registered class of a name comes first.
+    """
+    registry = keras.saving.get_custom_objects()
+    with _ONE_AT_A_TIME:
+        before = dict(registry)
+        registry.update(classes)
+        try:
+            yield
+        finally:
+            registry.clear()
+            registry.update(before)
 
 
 @contextmanager
