@@ -175,7 +175,7 @@ class Cells(keras.Model):  # type: ignore[misc]
         return self.head(x), after
 
 
-class PeepholeLSTMCell(layers.Layer):  # type: ignore[misc] - Keras has no types
+class PeepholeLSTMCell(layers.Layer):  # type: ignore[misc]
     """An LSTM with peepholes, whose gates are one product."""
 
     def __init__(self, units: int) -> None:
@@ -214,7 +214,7 @@ class PeepholeLSTMCell(layers.Layer):  # type: ignore[misc] - Keras has no types
         return [*parts, *(arrays[f"p_{gate}"] for gate in "ifo")]
 
 
-class MGUCell(layers.Layer):  # type: ignore[misc] - Keras has no types
+class MGUCell(layers.Layer):  # type: ignore[misc]
     """A minimal gated unit."""
 
     def __init__(self, units: int) -> None:
@@ -245,7 +245,7 @@ class MGUCell(layers.Layer):  # type: ignore[misc] - Keras has no types
         return [kernel, arrays["U_f"], arrays["U_n"], bias]
 
 
-class CoRNNCell(layers.Layer):  # type: ignore[misc] - Keras has no types
+class CoRNNCell(layers.Layer):  # type: ignore[misc]
     """Coupled oscillators."""
 
     def __init__(self, units: int) -> None:
