@@ -124,15 +124,40 @@ def test_a_file_without_a_spec_comes_back_with_its_cell(varied: tuple[Any, Path]
     ] == cells
 
 
+def test_a_trained_model_loads_with_the_source_for_inference(varied: tuple[Any, Path]) -> None:
+    model, path = varied
+    execute(rnnspec.codegen(rnnspec.loads(VARIED), "keras", form="inference"), "varied")
+    other, batch = keras.saving.load_model(path), np.ones((2, 3, 3), np.float32)
+    np.testing.assert_array_equal(other(batch), model(batch))
+
+
 @cases(
     "place, value, message",
     {
-        "no equation": (("equations", "m"), "__import__('os')", "m, column 1: "),
-        "no text": (("equations", "m"), 3, "expected states and equations"),
-        "no states": (("states",), None, "expected states and equations"),
-        "no size": (("sizes", "m"), "units * units", "expected a size"),
-        "no shape": (("parameters", "training"), ["units", "units", "units"], "expected a shape"),
-        "no name": (("name",), "a>b", "expected the name of a cell"),
+        "no equation": (("definition", "equations", "m"), "__import__('os')", "m, column 1: "),
+        "no text": (("definition", "equations", "m"), 3, "expected states and equations"),
+        "no states": (
+            (
+                "definition",
+                "states",
+            ),
+            None,
+            "expected states and equations",
+        ),
+        "no size": (("definition", "sizes", "m"), "units * units", "expected a size"),
+        "no shape": (
+            ("definition", "parameters", "training"),
+            ["units", "units", "units"],
+            "expected a shape",
+        ),
+        "no name": (
+            (
+                "definition",
+                "name",
+            ),
+            "a>b",
+            "expected the name of a cell",
+        ),
         "no initializer": (("initialize", "b"), {"uniform": "x"}, "expected an initializer"),
         "of no parameter": (("initialize", "other"), "zeros", "expected initializers"),
     },
@@ -162,7 +187,7 @@ def _change(config: Any, place: tuple[str, ...], value: Any) -> None:
             _change(item, place, value)
     elif isinstance(config, dict):
         if "definition" in config:
-            inner = config["definition"]
+            inner = config
             for key in place[:-1]:
                 inner = inner[key]
             inner[place[-1]] = value

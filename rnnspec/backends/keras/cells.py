@@ -75,9 +75,9 @@ ATTRIBUTES = frozenset(
 """The attributes of every layer of Keras, on any engine."""
 _RESERVED = ATTRIBUTES | frozenset(
     """
-    batch begin cls config definition draw_masks dropout features input_shape keras kwargs
-    masked_products recurrent_dropout seed_generator self sequences shared standardized state_size
-    states units
+    batch begin cls config definition draw_masks dropout features initialize input_shape keras
+    kwargs masked_products recurrent_dropout seed_generator self sequences shared standardized
+    state_size states units
     """.split()  # noqa: SIM905
 )
 """Names in a class for a cell."""
@@ -353,11 +353,16 @@ class _CellClass:
 
     def _definition(self) -> Code:
         """Return the attribute with all that a cell is read back from, without running code."""
-        usual = usual_initializers(self.cell.equations)
-        drawn = dict(self.cell.initializers) if self.form == "training" else usual
-        cell = replace(self.cell, initializers=tuple(drawn.items()))
-        definition = {"name": cell.name, **define(cell, usual)}
-        return Code("\n".join(["definition = {", *_entries(definition, "    "), "}"]))
+        definition = define(self.cell, usual_initializers(self.cell.equations))
+        initialize = definition.pop("initialize", {})
+        texts = [
+            "definition = {",
+            *_entries({"name": self.cell.name, **definition}, "    "),
+            "}",
+        ]
+        if initialize and self.form == "training":
+            texts += ["initialize = {", *_entries(initialize, "    "), "}"]
+        return Code("\n".join(texts))
 
     def _options(self) -> Iterator[str]:
         if self.drops_input:
@@ -647,8 +652,13 @@ class _CellClass:
 
     def _config(self) -> tuple[Code, Code]:
         """Return the methods by which Keras saves a cell, and makes the same again."""
-        keys = ("units", *map(size_argument, self.sizes), *self._options())
-        items = (code("{!r}: self.{}", key, key) for key in (*keys, "definition"))
+        drawn = define(self.cell, usual_initializers(self.cell.equations)).get("initialize")
+        is_training = self.form == "training"
+        saved = ["definition", *(["initialize"] if drawn and is_training else [])]
+        keys = ("units", *map(size_argument, self.sizes), *self._options(), *saved)
+        items = (code("{!r}: self.{}", key, key) for key in keys)
+        # A model that was trained may be loaded for inference.
+        left = ["initialize", *([] if is_training else ["dropout", "recurrent_dropout"])]
         return function(
             code("get_config(self) -> dict[str, object]"),
             code("config = {{{}}}", listed(*items)),
@@ -660,10 +670,11 @@ class _CellClass:
                 """
                 if config.pop("definition") != cls.definition:
                     raise ValueError("saved with other equations of {}")
-                return cls(**config)
                 """,
                 self.cell.name,
             ),
+            (code("config.pop({!r}, None)", key) for key in left),
+            code("return cls(**config)"),
             describes=["Return a cell that was saved, unless its equations were others."],
             decorators=[code("classmethod")],
         )

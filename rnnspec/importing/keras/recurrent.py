@@ -160,13 +160,14 @@ def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurren
 def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Recurrent | None:
     """Return a layer in one direction whose cell the file defines by its equations."""
     units, definition = settings.size("units"), settings.take(DEFINITION, None)
+    initialize = settings.take("initialize", {})
     settings.drop("features")
     try:
         name = definition.pop("name", None) if isinstance(definition, dict) else None
         if not isinstance(name, str) or not is_layer_name(name):
             settings.refuse(DEFINITION, f"expected the name of a cell, received {show_value(name)}")
             return None
-        cell = read_definition(name, definition)
+        cell = read_definition(name, definition | {"initialize": initialize})
     except EquationError as error:
         settings.refuse(DEFINITION, str(error))
         return None
