@@ -134,6 +134,44 @@ def _open_session(proto: Any) -> Any:
     return onnxruntime.InferenceSession(proto.SerializeToString(), options)
 
 
+def keras() -> Iterator[Ratio]:
+    """Compare in Keras, on the engine that it is set to run on."""
+    import keras
+
+    from benchmarks.handwritten.keras import CELLS_BY_EQUATION
+
+    _use_one_thread(keras.backend.backend())
+    for cell, by_hand in CELLS_BY_EQUATION.items():
+        model = rnnspec.build(spec(cell), "keras", seed=0)
+        arrays = {
+            name.removeprefix("layer."): array.T
+            for name, array in rnnspec.read_weights(model).items()
+        }
+        written = keras.Sequential([keras.Input((None, FEATURES)), by_hand(UNITS)])
+        layer = written.layers[0]
+        layer.cell.set_weights(layer.cell.joined(arrays))
+        models = (model, written)
+        for one in models:
+            # Nothing is learned, so that all outputs stay the same.
+            one.compile(keras.optimizers.SGD(0.0), "mse")
+        for size in (1, 32):
+            batch, target = batch_of(size), np.zeros((size, UNITS), np.float32)
+            title = f"Keras on {keras.backend.backend()}, {cell}, batch {size}"
+            ours, theirs = (partial(one.predict_on_batch, batch) for one in models)
+            np.testing.assert_allclose(ours(), theirs(), atol=1e-5)
+            yield from compare(f"{title}, inference", ours, {"a cell by hand": theirs})
+            ours, theirs = (partial(one.train_on_batch, batch, target) for one in models)
+            yield from compare(f"{title}, training", ours, {"a cell by hand": theirs})
+
+
+def _use_one_thread(engine: str) -> None:
+    if engine == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def join(arrays: Arrays, *names: str) -> Array:
     """Return arrays beside each other."""
     return np.concatenate([arrays[name] for name in names], axis=-1)
@@ -270,7 +308,7 @@ cornn (float[batch, steps, 32] inputs) => (float[batch, 64] last_y)
 }
 """For each cell the arrays of a graph by hand, made of the parameters, and its text."""
 
-BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {"onnx": onnx}
+BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {"keras": keras, "onnx": onnx}
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from live import outputs, seed
 from offered import require
 from recurrent_masks import (
     CELLS,
@@ -78,6 +79,42 @@ def test_each_direction_has_masks_of_its_own(name: str, entrance: str, backend: 
     cell = CELLS[name]
     model = built(cell, ", bidirectional: true", entrance, backend)
     assert check_both(cell, run(model, entrance)) == []
+
+
+BY_EQUATION = """\
+version: 1
+name: masks
+input: {features: 4}
+cells:
+  shown:
+    states: [s]
+    equations: {p: P @ s, q: Q @ s, s: 1 + 0 * (W @ x)}
+    output: concat(p, q, V @ x)
+rnn: {type: shown, units: 4, bidirectional: true, dropout: 0.25, recurrent_dropout: 0.5}
+head: {pooling: none}
+"""
+
+
+def test_each_product_of_a_cell_by_equation_has_a_mask(backend: str) -> None:
+    spec = rnnspec.loads(BY_EQUATION)
+    require(backend, spec)
+    model = rnnspec.build(spec, backend)
+    arrays = rnnspec.read_weights(model)
+    rnnspec.write_weights(model, {name: np.eye(*array.shape) for name, array in arrays.items()})
+    seed(1)
+    batch = np.ones((400, 3, 4), np.float32)
+    # Of each sequence and direction: the masks of P, of Q and of the input, at the middle step.
+    first, middle, last = np.moveaxis(outputs(model, batch, training=True), 1, 0)
+    masks = middle.reshape(400, 2, 3, 4)
+    np.testing.assert_array_equal(first[:, 12:], middle[:, 12:])
+    np.testing.assert_array_equal(middle[:, :12], last[:, :12])
+    for mask, rate in zip(np.moveaxis(masks, 2, 0), (0.5, 0.5, 0.25), strict=True):
+        np.testing.assert_allclose(np.unique(mask), [0.0, 1 / (1 - rate)], rtol=1e-6)
+        assert abs((mask == 0).mean() - rate) < 0.05
+    columns = masks.reshape(400, -1)
+    apart = np.corrcoef(columns.T) - np.eye(24)
+    assert np.abs(apart).max() < 0.25
+    assert (outputs(model, batch, training=False)[:, 1] == 1).all()
 
 
 # Ways in which the PyTorch cells could be wrong, each with the reason why it is rejected.
