@@ -1,16 +1,17 @@
-"""The source of classes that run a cell by its equations, step by step."""
+"""The source of classes that run a cell of a spec's own equations step by step."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, reduce
+from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.torch.backend import TORCH
-from rnnspec.backends.torch.classes import ACTIVATIONS, choose_result
+from rnnspec.backends.torch.classes import ACTIVATIONS
 from rnnspec.backends.torch.plan import plan_of
+from rnnspec.backends.torch.recurrent import choose_result
+from rnnspec.backends.torch.slots import RESERVED, attributes
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -18,90 +19,49 @@ from rnnspec.ir.equations import (
     Choose,
     Concat,
     Elementwise,
-    Expression,
     Line,
     Name,
     Number,
     Part,
     Product,
-    Shape,
     Size,
     Transpose,
     interpolation,
-    rewrite,
     walk,
 )
-from rnnspec.ir.nodes import EquationCell
+from rnnspec.ir.notation import describe
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, Slice, schedule
 from rnnspec.source.code import Code, code, docstring, lines, listed
-from rnnspec.source.expressions import ExpressionWriter, describe_equations, fold_numbers
+from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rnnspec.backends.torch.classes import CellClass
+    from rnnspec.ir.equations import Expression
+    from rnnspec.ir.nodes import EquationCell
     from rnnspec.ir.schedule import Statement
 
-_FUNCTIONS = {
-    **ACTIVATIONS,
+_FUNCTIONS: Mapping[str, str] = {
+    **{str(name): function for name, function in ACTIVATIONS.items()},
     **{name: f"torch.{name}" for name in ("exp", "log", "sqrt", "abs")},
 }
-_ATTRIBUTES = TORCH.reserved_names.in_framework | {"training", "T_destination"}
-"""What every module has, and so no parameter can be."""
-_VARIABLES = frozenset(
-    """
-    hard_sigmoid legacy_hard_sigmoid mask nn outputs real real_steps self softplus standardize torch
-    zip
-    """.split()  # noqa: SIM905 - names side by side are easier to check
-)
-"""What a method uses beside the variables of the equations."""
-
-
-class _Names:
-    """Names in Python, each for one meaning: the same, or with underscores behind it."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = set(taken)
-        self.by_meaning: dict[str, str] = {}
-
-    def add(self, meaning: str) -> str:
-        """Return the name of a meaning."""
-        if meaning not in self.by_meaning:
-            self.by_meaning[meaning] = self.new(meaning)
-        return self.by_meaning[meaning]
-
-    def new(self, name: str) -> str:
-        """Return a name that nothing else has."""
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
-
-
-@lru_cache
-def attributes(cell: EquationCell) -> Mapping[str, str]:
-    """Return the attribute of each parameter, each size, and each setting of a layer."""
-    names = _Names(_ATTRIBUTES)
-    settings = ("recurrent_dropout", "return_sequences")
-    for name in ("units", "features", *settings, *dict(cell.sizes), *dict(cell.equations.parameters)):
-        names.add(name)
-    return names.by_meaning
+_TYPES = {"recurrent_dropout": "float", "return_sequences": "bool"}
 
 
 def equation_class(class_: CellClass) -> Code:
-    """Return the source of a class that runs the cell of a layer as a loop over the steps."""
-    layer, cell = class_.first, class_.first.equation_cell
-    method = _Forward(class_)
-    forward = method.write()
-    description = [f"The cell {cell.name}, run step by step.", "", *describe_equations(cell.equations)]
-    if layer.recurrent_dropout:
-        description += ["", "In training each matrix has a mask a sequence on its vector of states."]
-    names, sizes = attributes(cell), ("features", "units", *dict(cell.sizes))
-    arguments = {"features": "int", "units": "int"}
-    keywords = {names[size]: "int" for size in dict(cell.sizes)}
-    keywords |= {key: _TYPES[key] for key in class_.options if key in _TYPES}
-    stored = [names[size] for size in sizes if size in method.sizes_in_use]
-    stored += [key for key in keywords if key in _TYPES]
+    """Return the source of a class that runs a cell as a loop over the steps."""
+    cell, method = class_.cell, _Forward(class_)
+    forward, names = method.write(), attributes(class_.cell)
+    description = [f"The cell {cell.name}, run step by step.", "", *describe(cell.equations, 80)]
+    if class_.first.recurrent_dropout:
+        description += ["", "In training, a sequence has one mask for each matrix of a state."]
+    sizes = ["features", "units", *(names[name] for name, _ in cell.sizes)]
+    arguments = [code("{}: int", size) for size in sizes]
+    options = [code("{}: {}", option, _TYPES[option]) for option in class_.options]
+    if options:
+        arguments += [Code("*"), *options]
+    stored = [size for size in sizes if size in method.sizes_in_use]
     return code(
         """
         class {name}(nn.Module):
@@ -116,17 +76,15 @@ def equation_class(class_: CellClass) -> Code:
         """,
         name=class_.name,
         docstring=docstring(description),
-        arguments=listed(
-            *(code("{}: {}", *item) for item in arguments.items()),
-            Code("*" if keywords else ""),
-            *(code("{}: {}", *item) for item in keywords.items()),
+        arguments=listed(*arguments),
+        stored=lines(
+            code("self.{name} = {name}", name=name) for name in (*stored, *class_.options)
         ),
-        stored=lines(code("self.{name} = {name}", name=name) for name in stored),
         parameters=lines(
             code(
                 "self.{} = nn.Parameter(torch.empty({}))",
                 names[name],
-                listed(*(_write_size([size], names) for size in shape)) or Code("()"),
+                listed(*(_write_sizes([size], names) for size in shape)) or Code("()"),
             )
             for name, shape in cell.equations.parameters
         ),
@@ -134,42 +92,48 @@ def equation_class(class_: CellClass) -> Code:
     )
 
 
-_TYPES = {"recurrent_dropout": "float", "return_sequences": "bool"}
-
-
-def _write_size(sizes: Sequence[Size], names: Mapping[str, str], of: str = "") -> Code:
+def _write_sizes(sizes: Sequence[Size], names: Mapping[str, str], owner: str = "") -> Code:
     """Return the sum of sizes as Python: ``2 * units + features``."""
     counts = Counter[str]()
     for term in " + ".join(sizes).split(" + "):
         *factor, name = term.split(" * ")
-        counts[name] += int(factor[0]) if factor else 1
-    number = sum(int(name) * count for name, count in counts.items() if name.isdigit())
+        number = int(factor[0]) if factor else 1
+        counts["" if name.isdigit() else name] += number * (int(name) if name.isdigit() else 1)
     terms = [
-        code("{}{}{}", code("{!r} * ", count) if count > 1 else Code(), Code(of), names[name])
+        code("{}{}{}", Code(f"{count} * " if count > 1 else ""), Code(owner), names[name])
         for name, count in counts.items()
-        if not name.isdigit()
+        if name
     ]
-    return Code(" + ".join([*terms, *([code("{!r}", number)] if number or not terms else [])]))
+    return Code(" + ".join([*terms, *([code("{!r}", counts[""])] if counts[""] else [])]))
 
 
 class _Writer(ExpressionWriter):
     """Expressions of tensors, with the calls of PyTorch that compute several operations at once.
 
-    ``inlined`` are expressions that stand in the place of their names, and ``constants`` names
-    whose values follow from parameters. In a step, a value of all steps has the name of its part,
-    and a parameter that of a variable: attributes of a module are slow.
+    ``inlined`` are expressions that stand in the place of their names, ``constants`` names whose
+    values follow from parameters, and ``before`` those of values of all steps. In a step, these
+    have the names in ``steps`` instead, and a parameter that of a variable, not of an attribute,
+    which is slower.
     """
 
-    def __init__(self, names: _Names, cell: EquationCell) -> None:
+    def __init__(self, cell: EquationCell, scheduled: Iterable[str]) -> None:
         super().__init__(_FUNCTIONS)
-        self.names, self.shapes = names, dict(cell.equations.parameters)
-        self.attributes = attributes(cell)
+        self.names = {**{name: name for name in scheduled}, **attributes(cell)}
+        self.shapes = dict(cell.equations.parameters)
         self.inlined: dict[str, Expression] = {}
-        self.constants = set(self.shapes)
-        self.before = {INPUT}
+        self.constants, self.before = set(self.shapes), {INPUT}
         self.is_step = False
-        self.parts_of_steps: dict[str, str] = {}
-        self.variables: dict[str, str] = {}
+        self.steps: dict[str, str] = {}
+        self.variables: dict[str, None] = {}
+
+    def new(self, name: str) -> str:
+        """Return a variable that nothing else has: the name, or with a number."""
+        taken, number, variable = {*self.names.values(), *RESERVED}, 0, name
+        while variable in taken:
+            number += 1
+            variable = f"{name}_{number}"
+        self.names[variable] = variable
+        return variable
 
     def write(self, expression: Expression, binding: int = 0) -> Code:
         """Return an expression, in parentheses if its operator binds less."""
@@ -185,19 +149,16 @@ class _Writer(ExpressionWriter):
                 return super().write(expression, binding)
 
     def _name(self, name: str) -> str:
+        variable = self.names[name]
+        if name in self.shapes and not self.is_step:
+            return f"self.{variable}"
         if name in self.shapes:
-            attribute = f"self.{self.attributes[name]}"
-            if not self.is_step:
-                return attribute
-            variable = self.names.add(name)
-            self.variables[variable] = attribute
+            self.variables[variable] = None
+        if not self.is_step or name not in self.before:
             return variable
-        variable = self.names.add(name)
-        if self.is_step and name in self.before:
-            if variable not in self.parts_of_steps:
-                self.parts_of_steps[variable] = self.names.new(f"{variable}_t")
-            return self.parts_of_steps[variable]
-        return variable
+        if variable not in self.steps:
+            self.steps[variable] = self.new(f"{variable}_t")
+        return self.steps[variable]
 
     def is_constant(self, expression: Expression) -> bool:
         """True if a value has no axis of the batch."""
@@ -287,7 +248,9 @@ class _Writer(ExpressionWriter):
                 write = self.write if self.is_constant(expression) else self.batched
                 return code("torch.cat([{}], dim=-1)", listed(*map(write, parts)))
             case Part(operand=operand, index=index, count=count):
-                return code("torch.chunk({}, {!r}, dim=-1)[{!r}]", self.write(operand), count, index)
+                return code(
+                    "torch.chunk({}, {!r}, dim=-1)[{!r}]", self.write(operand), count, index
+                )
             case _:
                 assert_never(expression)
 
@@ -299,50 +262,317 @@ def _is_product(expression: Expression) -> bool:
 class _Forward:
     """The method that runs the cell over all steps: what precedes the loop, and a step.
 
-    ``pieces`` are the parts of joined products that sums take, and ``sizes_in_use`` the sizes that
-    the method reads from the module.
+    ``slices`` are the parts of each joined product that sums take, ``pieces`` their values, and
+    ``sizes_in_use`` the sizes that the method reads from the module.
     """
 
     def __init__(self, class_: CellClass) -> None:
-        self.class_, self.layer, self.cell = class_, class_.first, class_.first.equation_cell
-        self.plan = fold_numbers(schedule(self.cell.equations))
-        self.is_stepped = plan_of(self.layer).form == "step"
-        self.drops = self.layer.recurrent_dropout > 0
-        self.names = _Names(_VARIABLES)
-        for name in (*self.cell.equations.states, *dict(self.cell.equations.shapes)):
-            self.names.add(name)
-        self.writer = _Writer(self.names, self.cell)
+        self.class_, self.layer, self.cell = class_, class_.first, class_.cell
+        self.plan, self.drops = schedule(self.cell.equations), self.layer.recurrent_dropout > 0
+        self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
+        statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
+        self.writer = _Writer(self.cell, [n for s in statements for n in _targets(s)])
+        self.writer.constants |= {line.name for line in self.plan.constants}
+        self.slices: dict[str, list[Slice]] = {}
+        for statement in statements:
+            for part in statement.slices if isinstance(statement, JoinedSum) else ():
+                self.slices.setdefault(part.product, []).append(part)
         self.pieces: dict[Slice, Expression] = {}
+        self.products: dict[str, Product] = {}
+        self.masked: dict[str, tuple[str, str, str]] = {}
         self.sizes_in_use: set[str] = set()
-        slices = Counter(
-            part
-            for statement in self.plan.step
-            if isinstance(statement, JoinedSum)
-            for part in statement.slices
-        )
-        self.slices = sorted(slices, key=lambda part: part.start)
+        self.activated: set[str] = set()
 
     def write(self) -> Code:
         """Return the method."""
-        shapes, states = dict(self.cell.equations.shapes), self.cell.equations.states
-        constants = lines(self._constants())
-        before = lines(self._statements(self.plan.before))
-        self.writer.before |= {name for s in self.plan.before for name in targets(s)}
-        self.writer.is_step = True
-        weights = lines(
-            self._weight(statement)
-            for statement in self.plan.step
-            if isinstance(statement, JoinedProduct)
-        )
-        split = lines(self._split_inputs())
-        step = lines(self._statements(self.plan.step))
-        loop = dict(self.writer.parts_of_steps)
-        by_step = {part: code("{}.unbind(1)", whole) for whole, part in loop.items()}
-        real_steps = outputs = append = Code()
+        writer = self.writer
+        before = lines(map(self._statement, (*self.plan.constants, *self.plan.before)))
+        products = [s for s in self.plan.step if isinstance(s, JoinedProduct)]
+        weights = lines(map(self._prepare_product, products))
+        writer.before |= {name for s in self.plan.before for name in _targets(s)}
+        writer.is_step = True
+        step = lines(map(self._statement, self.plan.step))
+        parts = {part: code("{}.unbind(1)", whole) for whole, part in writer.steps.items()}
+        real_steps = Code()
         if self.layer.masked:
-            by_step["real"] = code("real_steps")
+            parts["real"] = code("real_steps")
             real_steps = code("""
                 # Padded steps are computed and discarded; the state does not depend on them.
                 real_steps = mask.unsqueeze(-1).unbind(1)
             """)
-        return Code()
+        steps = listed(*parts.values())
+        keeps_outputs = self.class_.sequences != "none"
+        append = code("outputs.append({})", self.states[0])
+        return code(
+            """
+            {signature}
+                {docstring}
+                {before}
+                {weights}
+                {variables}
+                {start}
+                {real_steps}
+                {outputs}
+                for {parts} in {steps}:
+                    {step}
+                    {append}
+                {result}
+            """,
+            signature=self._signature(),
+            docstring=self._docstring(),
+            before=before,
+            weights=weights,
+            variables=lines(code("{name} = self.{name}", name=name) for name in writer.variables),
+            start=Code() if self._is_stepped else self._start(),
+            real_steps=real_steps,
+            outputs=code("outputs = []") if keeps_outputs else Code(),
+            parts=listed(*parts),
+            steps=code("zip({})", steps) if len(parts) > 1 else steps,
+            step=step,
+            append=append if keeps_outputs else Code(),
+            result=self._result(),
+        )
+
+    @property
+    def _is_stepped(self) -> bool:
+        """True if the class takes the states before a chunk, and returns those after it."""
+        return plan_of(self.layer).form == "step"
+
+    def _signature(self) -> Code:
+        arguments, result = ["x", *(["mask"] if self.layer.masked else [])], code("torch.Tensor")
+        if self._is_stepped:
+            arguments += self.states
+            result = code("tuple[{}]", listed(*[result] * (1 + len(self.states))))
+        typed = listed(*(code("{}: torch.Tensor", name) for name in arguments))
+        return code("def forward(self, {}) -> {}:", typed, result)
+
+    def _docstring(self) -> Code:
+        size, sequences = (
+            dict(self.cell.equations.shapes)[self.cell.equations.states[0]][0],
+            self.class_.sequences,
+        )
+        outputs, last = f"the outputs, (batch, steps, {size})", f"the last state, (batch, {size})"
+        if self._is_stepped:
+            return docstring([f"Return {outputs}, and each state after them."])
+        results = {"all": outputs, "some": f"{outputs}, or {last}", "none": last}
+        return docstring([f"Return {results[sequences]}."])
+
+    def _start(self) -> Code:
+        """Return the first states, which are zeros."""
+        shapes, by_size = dict(self.cell.equations.shapes), dict[Size, list[str]]()
+        for state, variable in zip(self.cell.equations.states, self.states, strict=True):
+            by_size.setdefault(shapes[state][0], []).append(variable)
+        return lines(
+            code(f"{' = '.join(states)} = x.new_zeros(x.shape[0], {{}})", self._size([size]))
+            for size, states in by_size.items()
+        )
+
+    def _size(self, sizes: Sequence[Size]) -> Code:
+        """Return a sum of sizes, which are attributes."""
+        names = attributes(self.cell)
+        for name in re.findall(r"[A-Za-z]\w*", " ".join(sizes)):
+            self.sizes_in_use.add(names[name])
+        return _write_sizes(sizes, names, "self.")
+
+    def _result(self) -> Code:
+        outputs = code("torch.stack(outputs).transpose(0, 1)")
+        if self._is_stepped:
+            return code("return {}", listed(outputs, *self.states))
+        last = code("return {}", self.states[0])
+        return choose_result(self.class_.sequences, code("return {}", outputs), last)
+
+    def _statement(self, statement: Statement) -> Code:
+        match statement:
+            case JoinedProduct() if self.writer.is_step:
+                return self._multiply_state(statement)
+            case JoinedProduct():
+                return self._multiply_steps(statement)
+            case JoinedSum():
+                return self._add(statement)
+            case Line():
+                return self._assign(statement)
+            case _:
+                assert_never(statement)
+
+    def _assign(self, line: Line) -> Code:
+        name, is_state = self.writer.names[line.name], line.name in self.cell.equations.states
+        if line.name in self.activated:
+            return Code()
+        if is_state and self.layer.masked:
+            # At padding, a state stays.
+            value = self.writer.write(line.value)
+            return code("{name} = torch.where(real, {}, {name})", value, name=name)
+        value = self.writer.batched(line.value) if is_state else self.writer.write(line.value)
+        return code("{} = {}", name, value) if value != name else Code()
+
+    def _multiply_steps(self, product: JoinedProduct) -> Code:
+        """Return the product with the vectors of all steps, and the parts of it that sums take."""
+        bias = Code()
+        if product.biases:
+            bias = _join(
+                code("x.new_zeros({})", self._size([size]))
+                if part is None
+                else self.writer.write(part)
+                for part, size in zip(product.biases, product.sizes, strict=True)
+            )
+        weight = _join(map(self.writer.write, product.matrices))
+        arguments = listed(self.writer.write(product.vector), weight, bias)
+        total = code("{} = nn.functional.linear({})", product.name, arguments)
+        return lines(total, self._split(product))
+
+    def _split(self, product: JoinedProduct) -> Code:
+        """Return the statement that splits a product into the parts that sums take, if any does."""
+        slices = sorted(self.slices[product.name], key=lambda part: part.start)
+        if len(slices) == 1:
+            self.pieces[slices[0]] = Name(product.name, "line")
+            return Code()
+        label = _label(product)
+        names = [self.writer.new(f"{label}_{number}") for number, _ in enumerate(slices, 1)]
+        if not self.writer.is_step:
+            self.writer.before.update(names)
+        self.pieces |= {part: Name(name, "line") for name, part in zip(names, slices, strict=True)}
+        sizes = [product.sizes[part.start : part.stop] for part in slices]
+        return code("{} = {}", listed(*names), self._chunk(code("{}", product.name), sizes))
+
+    def _chunk(self, value: Code, sizes: Sequence[Sequence[Size]]) -> Code:
+        """Return the parts of a value, which have these sizes."""
+        # Not chunk in the loop: autograd would watch each part for changes in place.
+        kind, axis = ("unsafe_", "1") if self.writer.is_step else ("", "-1")
+        if len(set(map(tuple, sizes))) == 1:
+            return code(f"{{}}.{kind}chunk({{!r}}, {axis})", value, len(sizes))
+        widths = listed(*map(self._size, sizes))
+        return code(f"{{}}.{kind}split_with_sizes([{{}}], {axis})", value, widths)
+
+    def _prepare_product(self, product: JoinedProduct) -> Code:
+        """Return the weight of a product in the loop, transposed, and in training its masks."""
+        label, count = _label(product), len(product.matrices)
+        weight, keep = self.writer.new(f"{label}_weight"), Name("", "line")
+        arrays = _join(map(self.writer.write, product.matrices))
+        is_simple = count > 1 or isinstance(product.matrices[0], Name)
+        made = code("{} = {}.T" if is_simple else "{} = ({}).T", weight, arrays)
+        if self.drops:
+            keep = Name(self.writer.new(f"{label}_keep"), "line")
+            made = code(
+                """
+                {made}
+                {keep} = x.new_ones({count}x.shape[0], {weight}.shape[0])
+                {keep} = nn.functional.dropout({keep}, self.recurrent_dropout, self.training)
+                """,
+                made=made,
+                keep=keep.name,
+                count=code("{!r}, ", count) if count > 1 else Code(),
+                weight=weight,
+            )
+        if self.drops and count > 1:
+            weights = self.writer.new(f"{label}_weights")
+            self.masked[product.name] = weight, weights, keep.name
+            return lines(
+                made,
+                code(
+                    "{} = {}",
+                    weights,
+                    self._chunk(code("{}", weight), [[s] for s in product.sizes]),
+                ),
+            )
+        vector = Elementwise("*", product.vector, keep) if self.drops else product.vector
+        # Vectors are rows.
+        self.products[product.name] = Product(vector, Name(weight, "line"))
+        return made
+
+    def _multiply_state(self, product: JoinedProduct) -> Code:
+        """Return the product with a vector of the step, if it is a statement of its own."""
+        whole = Slice(product.name, 0, len(product.matrices))
+        if product.name in self.products:
+            value = self.products[product.name]
+            if self.slices[product.name] == [whole]:
+                self.pieces[whole] = value
+                return Code()
+            text = code("{} = {}", product.name, self.writer.write(value))
+        else:
+            weight, weights, keep = self.masked[product.name]
+            vector = product.vector
+            text = code(
+                """
+                if self.training:
+                    kept = ({masked}).unbind()
+                    {name} = torch.cat([v @ w for v, w in zip(kept, {weights})], 1)
+                else:
+                    {name} = {plain}
+                """,
+                masked=self.writer.write(Elementwise("*", vector, Name(keep, "line"))),
+                name=product.name,
+                weights=weights,
+                plain=self.writer.write(Product(vector, Name(weight, "line"))),
+            )
+        return lines(text, self._split(product))
+
+    def _add(self, total: JoinedSum) -> Code:
+        """Return the sum of products, split into its parts, unless it stands where it is used."""
+        pieces = [self.pieces[part] for part in total.slices]
+        # Products last, because a call adds one to what is there.
+        pieces.sort(key=lambda piece: isinstance(piece, Product))
+        value = reduce(lambda one, other: Elementwise("+", one, other), pieces)
+        if len(total.names) > 1:
+            return self._add_several(total, self.writer.write(value))
+        (name,) = total.names
+        if self.writer.is_step or isinstance(value, Name) or name not in self.plan.inputs:
+            self.writer.inlined[name] = value
+            return Code()
+        return code("{} = {}", name, self.writer.write(value))
+
+    def _add_several(self, total: JoinedSum, value: Code) -> Code:
+        """Return a sum split into its parts, under the function that most of them have."""
+        names, sizes = list(total.names), [[size] for size in total.sizes]
+        applied = self._functions_of(total)
+        ((function, count),) = Counter(f for _, f in applied.values()).most_common(1) or [("", 0)]
+        rest = [name for name in names if applied.get(name, ("", ""))[1] != function]
+        if count < 2 or len(rest) > 1 or (rest and len(set(total.sizes)) > 1):
+            return code("{} = {}", listed(*names), self._chunk(value, sizes))
+        results = ["_" if name in rest else applied[name][0] for name in names]
+        self.activated.update(name for name in results if name != "_")
+        variables = listed(*(self.writer.names.get(name, name) for name in results))
+        if not rest:
+            together = self._chunk(self.writer.activate(function, value), sizes)
+            return code("{} = {}", variables, together)
+        gates = code("{}", self.writer.new("gates"))
+        return code(
+            """
+            {gates} = {value}
+            # One call is faster than several; one part is not used.
+            {variables} = {together}
+            {name} = {parts}[{place!r}]
+            """,
+            gates=gates,
+            value=value,
+            variables=variables,
+            together=self._chunk(self.writer.activate(function, gates), sizes),
+            name=rest[0],
+            parts=self._chunk(gates, sizes),
+            place=names.index(rest[0]),
+        )
+
+    def _functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
+        """Return the lines that are a function of one of the sums, each with the function."""
+        applied = dict[str, tuple[str, str]]()
+        for line in self.plan.step if self.writer.is_step else self.plan.before:
+            match line:
+                case Line(
+                    name=name, value=Apply(function=function, operand=Name(name=operand))
+                ) if name not in self.cell.equations.states and _FUNCTIONS[function]:
+                    applied[operand] = name, function
+                case _:
+                    pass
+        return {name: applied[name] for name in total.names if name in applied}
+
+
+def _join(arrays: Iterable[Code]) -> Code:
+    first, *others = arrays
+    return code("torch.cat([{}])", listed(first, *others)) if others else first
+
+
+def _label(product: JoinedProduct) -> str:
+    return product.name.replace("_product", "")
+
+
+def _targets(statement: Statement) -> tuple[str, ...]:
+    return statement.names if isinstance(statement, JoinedSum) else (statement.name,)
