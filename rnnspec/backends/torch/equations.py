@@ -194,7 +194,8 @@ class _Writer(ExpressionWriter):
             case Product(matrix=vector, vector=weight):
                 return self._call("addmm", left, vector, weight)
             case Elementwise("*", Number(value), tensor) | Elementwise("*", tensor, Number(value)):
-                return self._call("add" if is_sum else "sub", left, tensor, alpha=value)
+                scale = {} if value == 1.0 else {"alpha": value}
+                return self._call("add" if is_sum else "sub", left, tensor, **scale)
             case Elementwise("*", one, other):
                 negative = {} if is_sum else {"value": -1.0}
                 return self._call("addcmul", left, one, other, **negative)
@@ -513,43 +514,36 @@ class _Forward:
         pieces.sort(key=lambda piece: isinstance(piece, Product))
         value = reduce(lambda one, other: Elementwise("+", one, other), pieces)
         if len(total.names) > 1:
-            return self._add_several(total, self.writer.write(value))
+            return self._add_several(total, value)
         (name,) = total.names
         if self.writer.is_step or isinstance(value, Name) or name not in self.plan.inputs:
             self.writer.inlined[name] = value
             return Code()
         return code("{} = {}", name, self.writer.write(value))
 
-    def _add_several(self, total: JoinedSum, value: Code) -> Code:
+    def _add_several(self, total: JoinedSum, value: Expression) -> Code:
         """Return a sum split into its parts, under the function that most of them have."""
         names, sizes = list(total.names), [[size] for size in total.sizes]
         applied = self._functions_of(total)
         ((function, count),) = Counter(f for _, f in applied.values()).most_common(1) or [("", 0)]
         rest = [name for name in names if applied.get(name, ("", ""))[1] != function]
+        is_named = isinstance(value, Name)
+        gates = self.writer.write(value) if is_named else code("{}", self.writer.new("gates"))
+        start = Code() if is_named else code("{} = {}", gates, self.writer.write(value))
         if count < 2 or len(rest) > 1 or (rest and len(set(total.sizes)) > 1):
-            return code("{} = {}", listed(*names), self._chunk(value, sizes))
+            return lines(start, code("{} = {}", listed(*names), self._chunk(gates, sizes)))
         results = ["_" if name in rest else applied[name][0] for name in names]
         self.activated.update(name for name in results if name != "_")
-        variables = listed(*(self.writer.names.get(name, name) for name in results))
-        if not rest:
-            together = self._chunk(self.writer.activate(function, value), sizes)
-            return code("{} = {}", variables, together)
-        gates = code("{}", self.writer.new("gates"))
-        return code(
-            """
-            {gates} = {value}
-            # One call is faster than several; one part is not used.
-            {variables} = {together}
-            {name} = {parts}[{place!r}]
-            """,
-            gates=gates,
-            value=value,
-            variables=variables,
-            together=self._chunk(self.writer.activate(function, gates), sizes),
-            name=rest[0],
-            parts=self._chunk(gates, sizes),
-            place=names.index(rest[0]),
+        together = code(
+            "{} = {}",
+            listed(*(self.writer.names.get(name, name) for name in results)),
+            self._chunk(self.writer.activate(function, gates), sizes),
         )
+        if not rest:
+            return lines(start, together)
+        why = code("# One call is faster than several; one part is not used.")
+        part = code("{}[{!r}]", self._chunk(gates, sizes), names.index(rest[0]))
+        return lines(start, why, together, code("{} = {}", rest[0], part))
 
     def _functions_of(self, total: JoinedSum) -> dict[str, tuple[str, str]]:
         """Return the lines that are a function of one of the sums, each with the function."""
