@@ -7,6 +7,7 @@ multiply the same vector. What depends on parameters only is computed once.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,9 +36,9 @@ from rnnspec.ir.equations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.ir.equations import Equations
+    from rnnspec.ir.equations import Equations, Operator
 
 When = Literal["constant", "before", "step"]
 """When a value is known: it follows from parameters, from these and the input, or from a state."""
@@ -99,7 +100,45 @@ class Schedule:
 @lru_cache
 def schedule(equations: Equations) -> Schedule:
     """Return the schedule of equations."""
-    return _Scheduler(equations).run()
+    return _Scheduler(_fold_numbers(equations)).run()
+
+
+_ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "minimum": min,
+    "maximum": max,
+}
+
+
+def _fold_numbers(equations: Equations) -> Equations:
+    """Return equations in which a number stands for arithmetic of numbers."""
+    numbers = dict[str, Number]()
+
+    def change(expression: Expression) -> Expression | None:
+        match expression:
+            case Name(name=name):
+                return numbers.get(name)
+            case Elementwise(operator=operator, left=left, right=right):
+                one, other = rewrite(left, change), rewrite(right, change)
+                if not (isinstance(one, Number) and isinstance(other, Number)):
+                    return replace(expression, left=one, right=other)
+                if operator == "/" and other.value == 0.0:
+                    return None
+                return Number(_ARITHMETIC[operator](one.value, other.value))
+            case _:
+                return None
+
+    lines = list[Line]()
+    for line in equations.lines:
+        value = rewrite(line.value, change)
+        if isinstance(value, Number):
+            numbers[line.name] = value
+        else:
+            lines.append(replace(line, value=value))
+    return replace(equations, lines=tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ LINE_LENGTH = 88
 
 _INDENT = "    "
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert) ")
+_KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert|for [\w, ]+ in) ")
 _KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 

@@ -35,7 +35,7 @@ from rnnspec.source.code import Code, code, docstring, lines, listed
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.torch.classes import CellClass
     from rnnspec.ir.equations import Expression
@@ -113,7 +113,8 @@ class _Writer(ExpressionWriter):
     ``inlined`` are expressions that stand in the place of their names, ``constants`` names whose
     values follow from parameters, and ``before`` those of values of all steps. In a step, these
     have the names in ``steps`` instead, and a parameter that of a variable, not of an attribute,
-    which is slower.
+    which is slower. ``new_states`` are variables for the states after a step, if that may be
+    padding.
     """
 
     def __init__(self, cell: EquationCell, scheduled: Iterable[str]) -> None:
@@ -123,6 +124,7 @@ class _Writer(ExpressionWriter):
         self.inlined: dict[str, Expression] = {}
         self.constants, self.before = set(self.shapes), {INPUT}
         self.is_step = False
+        self.new_states: dict[str, str] = {}
         self.steps: dict[str, str] = {}
         self.variables: dict[str, None] = {}
 
@@ -140,6 +142,8 @@ class _Writer(ExpressionWriter):
         match expression:
             case Name(name=name) if name in self.inlined:
                 return self.write(self.inlined[name], binding)
+            case Name(name=name, kind="line") if name in self.new_states:
+                return code("{}", self.new_states[name])
             case Name(name=name):
                 return code("{}", self._name(name))
             case Apply(function=function, operand=Number() as number):
@@ -292,6 +296,9 @@ class _Forward:
         weights = lines(map(self._prepare_product, products))
         writer.before |= {name for s in self.plan.before for name in _targets(s)}
         writer.is_step = True
+        if self.layer.masked:
+            for state, name in zip(self.cell.equations.states, self.states, strict=True):
+                writer.new_states[state] = writer.new(f"new_{name}")
         step = lines(map(self._statement, self.plan.step))
         parts = {part: code("{}.unbind(1)", whole) for whole, part in writer.steps.items()}
         real_steps = Code()
@@ -316,6 +323,7 @@ class _Forward:
                 {outputs}
                 for {parts} in {steps}:
                     {step}
+                    {keep}
                     {append}
                 {result}
             """,
@@ -330,6 +338,7 @@ class _Forward:
             parts=listed(*parts),
             steps=code("zip({})", steps) if len(parts) > 1 else steps,
             step=step,
+            keep=lines(self._keep_states()),
             append=append if keeps_outputs else Code(),
             result=self._result(),
         )
@@ -396,15 +405,20 @@ class _Forward:
                 assert_never(statement)
 
     def _assign(self, line: Line) -> Code:
-        name, is_state = self.writer.names[line.name], line.name in self.cell.equations.states
         if line.name in self.activated:
             return Code()
-        if is_state and self.layer.masked:
-            # At padding, a state stays.
-            value = self.writer.write(line.value)
-            return code("{name} = torch.where(real, {}, {name})", value, name=name)
-        value = self.writer.batched(line.value) if is_state else self.writer.write(line.value)
+        name, value = self.writer.names[line.name], self.writer.write(line.value)
+        if line.name in self.cell.equations.states:
+            name = self.writer.new_states.get(line.name, name)
+            value = self.writer.batched(line.value)
         return code("{} = {}", name, value) if value != name else Code()
+
+    def _keep_states(self) -> Iterator[Code]:
+        """Yield the statements that keep each state at padding."""
+        # At the end of the step: a new state may follow from another new one only.
+        for state, new in self.writer.new_states.items():
+            name = self.writer.names[state]
+            yield code("{name} = torch.where(real, {}, {name})", new, name=name)
 
     def _multiply_steps(self, product: JoinedProduct) -> Code:
         """Return the product with the vectors of all steps, and the parts of it that sums take."""
