@@ -1,7 +1,8 @@
 """Long lines of Python, broken as ``ruff format`` breaks them.
 
 Only lines that are too long change, so code that is written on several lines stays as it is. Lines
-are broken at the last brackets of a value, then at earlier ones, and not at operators.
+are broken at the last brackets of a value, then at earlier ones, and at the operators that bind
+least, inside of brackets.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _INDENT = "    "
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert|for [\w, ]+ in) ")
 _KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
+_OPERATORS = (("<", "<=", ">", ">="), ("+", "-"), ("*", "/", "@"))
+"""Operators between values, those that bind least first."""
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -46,6 +49,10 @@ def _break_statement(line: str) -> list[str]:
             f"{margin}{text[: opening + 1]}",
             text[closing:] + after,
         )
+        if len(lines[-1]) > LINE_LENGTH:
+            # What it returns is a tuple.
+            start, _, types = lines.pop().partition("[")
+            lines += _spread(types.removesuffix("]:"), margin, f"{start}[", "]:")
     elif match := _KEYWORD.match(text):
         lines = _parenthesize(text[match.end() :], margin, margin + match[0], after)
     else:
@@ -63,17 +70,27 @@ def _break_statement(line: str) -> list[str]:
 
 def _parenthesize(value: str, margin: str, before: str, after: str) -> list[str]:
     """Break a value, in parentheses if its first line fits only inside them."""
-    lines = _break(value, margin, before, after)
+    lines = _break(value, margin, before, after, bare=True)
     inside = _break(value, margin + _INDENT, margin + _INDENT, "")
     if len(lines[0]) <= LINE_LENGTH or len(inside[0]) > LINE_LENGTH:
         return lines
     return [f"{before}(", *inside, f"{margin}){after}"]
 
 
-def _break(value: str, margin: str, before: str, after: str) -> list[str]:
+def _break(value: str, margin: str, before: str, after: str, *, bare: bool = False) -> list[str]:
+    """Break a value; one that is ``bare``, in no brackets, cannot be broken at an operator."""
     line = before + value + after
-    if len(line) <= LINE_LENGTH or " " in _outside(value):
+    if len(line) <= LINE_LENGTH:
         return [line]
+    first, *others = _operands(value)
+    if " " in _outside(first) or (bare and len(others) > 1):
+        return [line]
+    if others and not bare:
+        lines, ends = _break(first, margin, before, ""), ["" for _ in others[1:]] + [after]
+        for other, end in zip(others, ends, strict=True):
+            operator, _, operand = other.partition(" ")
+            lines += _break(operand, margin, f"{margin}{operator} ", end)
+        return lines
     if match := re.search(r"(?:\.\w+|\(\))+$", value):
         value, after = value[: match.start()], match[0] + after
     if not value.endswith((")", "]", "}")):
@@ -81,6 +98,8 @@ def _break(value: str, margin: str, before: str, after: str) -> list[str]:
     opening = _outside(value).rindex(_PAIRS[value[-1]])
     head, inside, bracket = value[:opening], value[opening + 1 : -1], value[-1]
     start = before + value[: opening + 1]
+    if others and len(start) > LINE_LENGTH:
+        return _break(first, margin, before, value[len(first) :] + after)
     if len(start) > LINE_LENGTH and any(bracket in head for bracket in _PAIRS):
         lines = _break(head, margin, before, value[opening:] + after)
         if len(lines[-1]) <= LINE_LENGTH:
@@ -109,6 +128,23 @@ def _one_per_line(items: list[str], margin: str, opening: str, closing: str) -> 
         key = match[0] if (match := _KEY.match(item)) else ""
         lines += _break(item.removeprefix(key), inner, inner + key, comma)
     return [*lines, margin + closing]
+
+
+def _operands(value: str) -> list[str]:
+    """Split a value before the operators that bind least, if it consists of such."""
+    outside = _outside(value)
+    words = outside.split(" ")
+    known = [operator for operators in _OPERATORS for operator in operators]
+    if len(words) < 3 or len(words) % 2 == 0 or not all(word in known for word in words[1::2]):
+        return [value]
+    least = next(operators for operators in _OPERATORS if set(operators) & set(words[1::2]))
+    operands, start, end = list[str](), 0, -1
+    for index, word in enumerate(words):
+        if index % 2 and word in least:
+            operands.append(value[start:end])
+            start = end + 1
+        end += len(word) + 1
+    return [*operands, value[start:]]
 
 
 def _outside(text: str) -> str:

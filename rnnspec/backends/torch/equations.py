@@ -278,13 +278,14 @@ class _Forward:
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
         self.writer = _Writer(self.cell, [n for s in statements for n in _targets(s)])
         self.writer.constants |= {line.name for line in self.plan.constants}
-        self.slices: dict[str, list[Slice]] = {}
+        self.slices: dict[str, dict[Slice, None]] = {}
         for statement in statements:
             for part in statement.slices if isinstance(statement, JoinedSum) else ():
-                self.slices.setdefault(part.product, []).append(part)
+                self.slices.setdefault(part.product, {})[part] = None
         self.pieces: dict[Slice, Expression] = {}
         self.products: dict[str, Product] = {}
-        self.masked: dict[str, tuple[str, str, str]] = {}
+        self.weights: dict[tuple[Expression, ...], str] = {}
+        self.weights_of_masks: dict[str, str] = {}
         self.sizes_in_use: set[str] = set()
         self.activated: set[str] = set()
 
@@ -424,16 +425,22 @@ class _Forward:
         """Return the product with the vectors of all steps, and the parts of it that sums take."""
         bias = Code()
         if product.biases:
-            bias = _join(
-                code("x.new_zeros({})", self._size([size]))
-                if part is None
-                else self.writer.write(part)
-                for part, size in zip(product.biases, product.sizes, strict=True)
-            )
-        weight = _join(map(self.writer.write, product.matrices))
-        arguments = listed(self.writer.write(product.vector), weight, bias)
+            sizes = zip(product.biases, product.sizes, strict=True)
+            bias = self._join(part or size for part, size in sizes)
+        vector, weight = self.writer.write(product.vector), self._join(product.matrices)
+        arguments = listed(vector, weight, bias)
         total = code("{} = nn.functional.linear({})", product.name, arguments)
         return lines(total, self._split(product))
+
+    def _join(self, arrays: Iterable[Expression | Size]) -> Code:
+        """Return arrays one after the other, zeros where only a size is there."""
+        texts = [
+            code("x.new_zeros({})", self._size([array]))
+            if isinstance(array, str)
+            else self.writer.write(array)
+            for array in arrays
+        ]
+        return code("torch.cat([{}])", listed(*texts)) if len(texts) > 1 else texts[0]
 
     def _split(self, product: JoinedProduct) -> Code:
         """Return the statement that splits a product into the parts that sums take, if any does."""
@@ -461,51 +468,41 @@ class _Forward:
     def _prepare_product(self, product: JoinedProduct) -> Code:
         """Return the weight of a product in the loop, transposed, and in training its masks."""
         label, count = _label(product), len(product.matrices)
-        weight, keep = self.writer.new(f"{label}_weight"), Name("", "line")
-        arrays = _join(map(self.writer.write, product.matrices))
-        is_simple = count > 1 or isinstance(product.matrices[0], Name)
-        made = code("{} = {}.T" if is_simple else "{} = ({}).T", weight, arrays)
+        weight, made = self.weights.get(product.matrices), Code()
+        if weight is None:
+            weight = self.weights[product.matrices] = self.writer.new(f"{label}_weight")
+            is_simple = count > 1 or isinstance(product.matrices[0], Name)
+            array = code("{}" if is_simple else "({})", self._join(product.matrices))
+            made = code("{} = {}.T", weight, array)
+        vector = product.vector
         if self.drops:
-            keep = Name(self.writer.new(f"{label}_keep"), "line")
+            keep, rows = self.writer.new(f"{label}_keep"), code("{}.shape[0]", weight)
+            number = code("{!r}", count) if count > 1 else Code()
             made = code(
                 """
                 {made}
-                {keep} = x.new_ones({count}x.shape[0], {weight}.shape[0])
+                {keep} = x.new_ones({shape})
                 {keep} = nn.functional.dropout({keep}, self.recurrent_dropout, self.training)
                 """,
                 made=made,
-                keep=keep.name,
-                count=code("{!r}, ", count) if count > 1 else Code(),
-                weight=weight,
+                keep=keep,
+                shape=listed(number, code("x.shape[0]"), rows),
             )
-        if self.drops and count > 1:
-            weights = self.writer.new(f"{label}_weights")
-            self.masked[product.name] = weight, weights, keep.name
-            return lines(
-                made,
-                code(
-                    "{} = {}",
-                    weights,
-                    self._chunk(code("{}", weight), [[s] for s in product.sizes]),
-                ),
-            )
-        vector = Elementwise("*", product.vector, keep) if self.drops else product.vector
+            vector = Elementwise("*", vector, Name(keep, "line"))
         # Vectors are rows.
         self.products[product.name] = Product(vector, Name(weight, "line"))
-        return made
+        if not self.drops or count == 1:
+            return made
+        weights = self.writer.new(f"{label}_weights")
+        self.weights_of_masks[product.name] = weights
+        parts = self._chunk(code("{}", weight), [[size] for size in product.sizes])
+        return lines(made, code("{} = {}", weights, parts))
 
     def _multiply_state(self, product: JoinedProduct) -> Code:
         """Return the product with a vector of the step, if it is a statement of its own."""
-        whole = Slice(product.name, 0, len(product.matrices))
-        if product.name in self.products:
-            value = self.products[product.name]
-            if self.slices[product.name] == [whole]:
-                self.pieces[whole] = value
-                return Code()
-            text = code("{} = {}", product.name, self.writer.write(value))
-        else:
-            weight, weights, keep = self.masked[product.name]
-            vector = product.vector
+        value, whole = self.products[product.name], Slice(product.name, 0, len(product.matrices))
+        if weights := self.weights_of_masks.get(product.name):
+            # One mask for each matrix needs one product for each.
             text = code(
                 """
                 if self.training:
@@ -514,11 +511,16 @@ class _Forward:
                 else:
                     {name} = {plain}
                 """,
-                masked=self.writer.write(Elementwise("*", vector, Name(keep, "line"))),
+                masked=self.writer.write(value.matrix),
                 name=product.name,
                 weights=weights,
-                plain=self.writer.write(Product(vector, Name(weight, "line"))),
+                plain=self.writer.write(replace(value, matrix=product.vector)),
             )
+        elif [*self.slices[product.name]] == [whole]:
+            self.pieces[whole] = value
+            return Code()
+        else:
+            text = code("{} = {}", product.name, self.writer.write(value))
         return lines(text, self._split(product))
 
     def _add(self, total: JoinedSum) -> Code:
@@ -571,11 +573,6 @@ class _Forward:
                 case _:
                     pass
         return {name: applied[name] for name in total.names if name in applied}
-
-
-def _join(arrays: Iterable[Code]) -> Code:
-    first, *others = arrays
-    return code("torch.cat([{}])", listed(first, *others)) if others else first
 
 
 def _label(product: JoinedProduct) -> str:
