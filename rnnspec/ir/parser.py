@@ -104,7 +104,8 @@ class Notation:
     """A cell as it is written.
 
     ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
-    they are declared; ``initialized`` has the names of the parameters with an initializer.
+    they are declared; ``initialized`` has the names of the parameters with an initializer, and
+    ``sized`` the names that stand in sizes.
     """
 
     states: tuple[str, ...]
@@ -114,6 +115,7 @@ class Notation:
     sizes: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Shape] = field(default_factory=dict)
     initialized: tuple[str, ...] = ()
+    sized: frozenset[str] = frozenset()
     functions: tuple[str, ...] = FUNCTIONS
 
 
@@ -146,15 +148,27 @@ def parse(
         parameters=shapes or {},
         functions=tuple(functions),
     )
-    return read_cell(notation)[0]
+    return read_cell(notation).equations
 
 
 OUTPUT = "output"
 """The state of a cell whose output is an expression."""
 
 
-def read_cell(notation: Notation) -> tuple[Equations, Mapping[str, str]]:
-    """Return the equations of a cell, and the name as written of each parameter.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The equations of a cell, and the name as written of each parameter.
+
+    ``norms`` has the initial values of the parameters of layer norms, by their names as written.
+    """
+
+    equations: Equations
+    written: Mapping[str, str]
+    norms: Mapping[str, float]
+
+
+def read_cell(notation: Notation) -> Reading:
+    """Return the equations of a cell.
 
     Raises:
         EquationError: as ``parse``.
@@ -170,6 +184,9 @@ def read_cell(notation: Notation) -> tuple[Equations, Mapping[str, str]]:
     lines = reader.read()
     reader.check_declared()
     sizes = dict.fromkeys(notation.states, "units") | dict(notation.sizes)
+    if notation.output is not None and OUTPUT not in notation.sizes:
+        # No expression has its value before the step, so that of its own decides.
+        del sizes[OUTPUT]
     # A state or a line that a block assigns several times has one size.
     written = reader.names_of_lines | dict(zip(sizes, sizes, strict=True))
     shapes: dict[str, Shape] = {
@@ -181,7 +198,10 @@ def read_cell(notation: Notation) -> tuple[Equations, Mapping[str, str]]:
         if parameter in notation.parameters
     }
     parameters, of_lines = infer_shapes(lines, reader.paths, shapes)
-    return Equations(notation.states, tuple(lines), parameters, of_lines), reader.parameters
+    norms = {name: initial for name, (_, initial) in reader.norms.items()}
+    return Reading(
+        Equations(notation.states, tuple(lines), parameters, of_lines), reader.parameters, norms
+    )
 
 
 class _Reader:
@@ -200,7 +220,7 @@ class _Reader:
         self.paths: dict[str, Path] = {}
         self.settings = set[str]()
         """The settings that the lines use."""
-        self.norms: dict[str, Path] = {}
+        self.norms: dict[str, tuple[Path, float]] = {}
         self.written = set[str]()
         self.block = Block((), ())
         self.row, self.repetition, self.norms_of_row = Row("", "", ()), 1, 0
@@ -357,7 +377,23 @@ class _Reader:
             for part in walk(matrix)
         ):
             raise self._refuse(left, "expected a parameter, a matrix, before @")
+        for part in walk(matrix):
+            if isinstance(part, Elementwise) and part.operator in "*/":
+                self._check_factors(part)
         return Product(matrix, self._read(right, depth + 1), self._column(tree))
+
+    def _check_factors(self, product: Elementwise) -> None:
+        """Refuse a product before @ of parameters that could be matrices or vectors."""
+        sides = (product.left, product.right)
+        names = [[p for p in walk(side) if isinstance(p, Name)] for side in sides]
+        unknown = [n for n in (*names[0], *names[1]) if n.name not in self.notation.parameters]
+        if names[0] and names[1] and len(unknown) > 1:
+            name = unknown[0].name
+            message = (
+                f"{name} could be a matrix or not: write {name} * (W @ x) for the product with a "
+                "vector, or its shape under 'parameters'"
+            )
+            raise EquationError(self.row.path, product.column, message)
 
     def _read_call(
         self, tree: ast.Call, function: str, arguments: Sequence[ast.expr], depth: int
@@ -412,8 +448,8 @@ class _Reader:
         self.norms_of_row += 1
         suffix = f"_{self.norms_of_row}" if self.norms_of_row > 1 else ""
         gamma, beta = (f"{self.row.name}_{name}{suffix}" for name in ("gamma", "beta"))
-        for name in (gamma, beta):
-            if self.norms.setdefault(name, self.row.path) != self.row.path:
+        for name, initial in ((gamma, 1.0), (beta, 0.0)):
+            if self.norms.setdefault(name, (self.row.path, initial))[0] != self.row.path:
                 message = f"another line has a layer_norm with the parameter {name}"
                 raise EquationError(self.row.path, standard.column, message)
         gain, shift = (self._parameter(name, standard.column) for name in (gamma, beta))
@@ -432,7 +468,7 @@ class _Reader:
             self.settings.add(name)
             return Number(float(self.notation.settings[name]), column)
         if name == OUTPUT and self.notation.output is not None:
-            raise self._refuse(tree, "no expression can use the output")
+            raise self._refuse(tree, "the output can stand in no expression")
         if name in self.current:
             return Name(self.current[name], "line", column)
         if name in self.notation.states:
@@ -449,7 +485,9 @@ class _Reader:
         if name in self.block.own:
             own = f"{name}_{self.repetition}"
         elif any(name in block.own for block in self.notation.blocks):
-            message = f"{name} belongs to each repetition of a block, and this line is outside it"
+            message = (
+                f"{name} is a parameter of each repetition of a block, and this line is outside it"
+            )
             raise EquationError(self.row.path, column, message)
         else:
             own = name
@@ -471,7 +509,7 @@ class _Reader:
                 block = next(block for block in notation.blocks if written in block.own)
                 message = f"expected another name than {name}, a repetition of {written}"
                 raise EquationError(block.path, 0, message)
-        for name, path in self.norms.items():
+        for name, (path, _) in self.norms.items():
             if name in taken or name in self.written:
                 message = f"expected another name than {name}, a parameter of layer_norm"
                 raise EquationError(path, 0, message)
@@ -503,6 +541,10 @@ class _Reader:
 
     def check_declared(self) -> None:
         """Check that what is said beside the lines is about a name of theirs."""
+        for name in self.notation.settings:
+            if name not in self.settings | self.notation.sized:
+                message = f"the setting {name} is never used"
+                raise EquationError(("settings", name), 0, message, key=True)
         parameters = set(self.parameters.values())
         for section, names, known, what in (
             ("sizes", self.notation.sizes, {*self.notation.states, *self.targets}, "state or line"),

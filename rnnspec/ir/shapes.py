@@ -106,6 +106,11 @@ def _terms(size: Size) -> Terms:
     return terms
 
 
+def size_names(size: Size) -> set[str]:
+    """Return the names in a size."""
+    return _terms(size).keys() - {""}
+
+
 Partial = tuple["Size | None", ...]
 """A shape with None for the sizes that nothing has decided yet."""
 

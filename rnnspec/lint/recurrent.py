@@ -19,7 +19,7 @@ from rnnspec.ir.nodes import (
     width,
 )
 from rnnspec.lint.context import Context, Finding, RecurrentEntry
-from rnnspec.spec.models import Concat, RepeatVector, SimpleRNN
+from rnnspec.spec.models import CellLayer, Concat, RepeatVector, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 
 # The most time steps that a simple RNN learns well: Bengio et al., 1994.
@@ -79,6 +79,8 @@ def one_layer(context: Context) -> Iterator[Finding]:
 def unbounded_state(context: Context) -> Iterator[Finding]:
     """A state that may grow at each time step."""
     for entry in context.entries:
+        if isinstance(entry.declared, CellLayer):
+            continue
         if entry.declared.activation in _UNBOUNDED:
             message = (
                 f"{entry.declared.activation!r} is unbounded, so the state may grow at each time "
@@ -90,7 +92,7 @@ def unbounded_state(context: Context) -> Iterator[Finding]:
 def odd_gate(context: Context) -> Iterator[Finding]:
     """A gate whose activation leaves the range from 0 to 1."""
     for entry in context.entries:
-        if isinstance(entry.declared, SimpleRNN):
+        if isinstance(entry.declared, SimpleRNN | CellLayer):
             continue
         activation = entry.declared.recurrent_activation
         if activation not in _GATES:

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnspec.ir.equations import EquationError
-from rnnspec.ir.parser import parse
+from rnnspec.ir.equations import EquationError, Equations
 from rnnspec.ir.normal_form import normal_form
+from rnnspec.ir.notation import write_expression
+from rnnspec.ir.parser import Block, Notation, Row, parse, read_cell
 
 FUNCTIONS = ("sigmoid", "tanh")
 LSTM = """
@@ -63,6 +64,7 @@ h: o * tanh(c)
         ("h: W @ x + 1or 2", "h, column 4: expected a number, a name"),
         ("h: W @ x + \N{GREEK SMALL LETTER ALPHA}", "h, column 12: expected printable ASCII"),
         ("x: W @ x", "x: expected another name: x has a meaning in expressions"),
+        ("h: W @ x" + " + b" * 9999, "h, column 404: expected at most 400 characters"),
         ("h: " + "-" * 40 + "x", "h, column 36: expected at most 32 operations"),
         ("h: W @ x" + " + b" * 100, "h, column 404: expected at most 400 characters"),
         ("z: W @ x\n" * 65, "z: expected at most 64 lines, received 65"),
@@ -95,6 +97,81 @@ def test_shapes_follow_from_where_parameters_stand() -> None:
 def test_a_number_decides_no_shape() -> None:
     cell = parse("y: p * 2\nh: W @ x + y", ("h",), ())
     assert dict(cell.parameters) == {"p": ("units",), "W": ("units", "features")}
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "shapes"),
+    [
+        # Each kind of expression decides what stands in it, forwards and backwards.
+        ("h: (A - A.T) @ h + W @ x", "A: units units, W: units features", "h: units"),
+        ("h: 0.5 * A.T @ x + h", "A: features units", "h: units"),
+        ("h: where(W @ x > p, q, h)", "W: units features, p: units, q: units", "h: units"),
+        ("h: softmax(minimum(W @ x, p))", "W: units features, p: units", "h: units"),
+        ("h: split(W @ x + b, 2, 3)", "W: 3 * units features, b: 3 * units", "h: units"),
+        (
+            "z: concat(x, h, 2 * x)\nh: W @ z",
+            "W: units units + 2 * features",
+            "z: units + 2 * features, h: units",
+        ),
+        ("z: concat(h, p)\nh: W @ x + split(z, 1, 2)", "p: units, W: units features", "h: units"),
+        (
+            "h: layer_norm(W @ x) + layer_norm(U @ h, 1e-5)",
+            (
+                "h_gamma: units, W: units features, h_beta: units, "
+                "h_gamma_2: units, U: units units, h_beta_2: units"
+            ),
+            "h: units",
+        ),
+        ("z: V @ (W @ x)\nh: z", "V: units units, W: units features", "z: units, h: units"),
+    ],
+)
+def test_shapes_of_each_expression(text: str, parameters: str, shapes: str) -> None:
+    cell = parse(text, ("h",))
+    said = ", ".join(f"{name}: {' '.join(shape)}" for name, shape in cell.parameters)
+    assert said == parameters
+    sizes = dict(cell.shapes)
+    assert all(sizes[row[0]] == (row[3:],) for row in shapes.split(", "))
+
+
+def test_an_expression_is_read_as_it_is_written() -> None:
+    """The writer's text of every kind of expression gives the same expression again."""
+    text = (
+        "z: -tanh(W @ x) * -2 + minimum(U.T @ h, abs(b)) / (1 - 0.5 * maximum(h, z_0))\n"
+        "c: where(concat(z - h, z) <= 1, softmax(concat(z, h)), standardize(concat(h, z), 1e-05))\n"
+        "h: split((A - 2 * A.T) @ c, 2, 2)"
+    )
+    sizes = {"c": "2 * units"}
+    cell = read_cell(Notation(states=("h", "c"), blocks=(Block(_rows(text), ()),), sizes=sizes))
+    lines = [f"{line.name}: {write_expression(line.value)}" for line in cell.equations.lines]
+    again = Block(_rows("\n".join(lines)), ())
+    assert read_cell(Notation(states=("h", "c"), blocks=(again,), sizes=sizes)) == cell
+
+
+def _blocks(*blocks: Block, states: tuple[str, ...] = ("h",)) -> Equations:
+    return read_cell(Notation(states=states, blocks=blocks)).equations
+
+
+def _rows(text: str) -> tuple[Row, ...]:
+    return tuple(Row(line[0], line[3:], ("lines", line)) for line in text.split("\n"))
+
+
+def test_a_block_is_written_out() -> None:
+    """Each repetition uses what the one before it assigned, and parameters of its own."""
+    first = Block(_rows("y: W @ x"), ())
+    repeated = Block(_rows("k: tanh(R @ h + y)\nh: h + b * k"), (), 3, ("R",))
+    cell = _blocks(first, repeated)
+    assert [f"{line.name}: {write_expression(line.value)}" for line in cell.lines] == [
+        "y: W @ x",
+        *("k_1: tanh(R_1 @ h + y)", "h_1: h + b * k_1"),
+        *("k_2: tanh(R_2 @ h_1 + y)", "h_2: h_1 + b * k_2"),
+        *("k: tanh(R_3 @ h_2 + y)", "h: h_2 + b * k"),
+    ]
+    assert [name for name, _ in cell.parameters] == ["W", "R_1", "b", "R_2", "R_3"]
+
+
+def test_the_last_value_of_a_block_may_be_of_no_use() -> None:
+    cell = _blocks(Block(_rows("z: W @ x"), ()), Block(_rows("h: h + z\nz: tanh(z)"), (), 2))
+    assert [line.name for line in cell.lines] == ["z_1", "h_1", "z_2", "h"]
 
 
 def _rename(text: str, names: dict[str, str]) -> str:

@@ -64,14 +64,27 @@ rnn:
 head: {pooling: mean, units: 2}
 """
 PLAIN = "version: 1\nname: plain\ninput: {features: 2}\nrnn: {type: simple, units: 2}\nhead: {}\n"
+CELL = """\
+version: 1
+name: cell
+input: {features: 2}
+cells:
+  mine:
+    states: [h, c]
+    equations:
+      z: where(W @ x + b > 0, tanh(U.T @ h), 0.5 * h)
+      h: softmax(split(concat(z, c), 1, 2))
+      c: z * c
+rnn: {type: mine, units: 2}
+"""
 STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 3}\n"
-PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN)]
+PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL)]
 
 KINDS: list[Any] = [
     kind
     for module in (nodes, initializers)
     for kind in vars(module).values()
-    if is_dataclass(kind) and kind is not nodes.Node
+    if is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not nodes.Node
 ]
 GROWN: dict[Any, Any] = {
     kind: make_dataclass(
@@ -130,6 +143,7 @@ Embedding: vocabulary dim masked trainable initializer pretrained
 SimpleRNN: activation
 LSTM: activation recurrent_activation forget_bias
 GRU: activation recurrent_activation reset_after
+EquationCell: name equations initializers sizes
 Recurrent: cell units merge bias dropout recurrent_dropout masked return_sequences
 Recurrent: kernel_initializer recurrent_initializer bias_initializer
 Dropout: rate
