@@ -500,11 +500,12 @@ class PeepholeLSTM(nn.Module):
         weight, recurrent, bias = (
             torch.cat([arrays[f"{letter}_{gate}"] for gate in "ifgo"]) for letter in "WUb"
         )
+        self.units = recurrent.shape[1]
         self.input, self.recurrent = _linear(weight, bias), _linear(recurrent)
         self.p_i, self.p_f, self.p_o = (nn.Parameter(arrays[f"p_{gate}"]) for gate in "ifo")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = c = x.new_zeros(x.shape[0], UNITS)
+        h = c = x.new_zeros(x.shape[0], self.units)
         for step in self.input(x).unbind(1):
             i, f, g, o = (step + self.recurrent(h)).chunk(4, dim=-1)
             i = torch.sigmoid(i + self.p_i * c)
@@ -519,12 +520,13 @@ class MGU(nn.Module):
 
     def __init__(self, arrays: dict[str, torch.Tensor]) -> None:
         super().__init__()
+        self.units = len(arrays["b_f"])
         weight = torch.cat([arrays["W_f"], arrays["W_n"]])
         self.input = _linear(weight, torch.cat([arrays["b_f"], arrays["b_n"]]))
         self.forget, self.candidate = _linear(arrays["U_f"]), _linear(arrays["U_n"])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = x.new_zeros(x.shape[0], UNITS)
+        h = x.new_zeros(x.shape[0], self.units)
         f_steps, n_steps = self.input(x).chunk(2, dim=-1)
         for f_step, n_step in zip(f_steps.unbind(1), n_steps.unbind(1), strict=True):
             f = torch.sigmoid(f_step + self.forget(h))
@@ -538,11 +540,12 @@ class CoRNN(nn.Module):
 
     def __init__(self, arrays: dict[str, torch.Tensor]) -> None:
         super().__init__()
+        self.units = len(arrays["b"])
         self.input = _linear(arrays["V"], arrays["b"])
         self.position, self.velocity = _linear(arrays["W"]), _linear(arrays["U"])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = z = x.new_zeros(x.shape[0], UNITS)
+        y = z = x.new_zeros(x.shape[0], self.units)
         for step in self.input(x).unbind(1):
             force = torch.tanh(self.position(y) + self.velocity(z) + step)
             z = z + 0.042 * (force - 2.7 * y - 4.7 * z)
