@@ -54,7 +54,7 @@ class Number:
     """A constant."""
 
     value: float
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Name:
 
     name: str
     kind: Kind
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Apply:
 
     function: str
     operand: Expression
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Elementwise:
     operator: Operator
     left: Expression
     right: Expression
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Transpose:
     """The transpose of a matrix, which is a parameter."""
 
     matrix: Name
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Product:
 
     matrix: Expression
     vector: Expression
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Choose:
     right: Expression
     chosen: Expression
     otherwise: Expression
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class ApplyToVector:
     function: VectorFunction
     operand: Expression
     epsilon: float = 0.0
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Concat:
     """Vectors, one after the other."""
 
     parts: tuple[Expression, ...]
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Part:
     operand: Expression
     index: int
     count: int
-    column: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False, repr=False)
 
 
 Expression = (

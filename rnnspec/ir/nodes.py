@@ -630,6 +630,12 @@ def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
     return after
 
 
+def tied_layers(network: Network) -> list[Dense]:
+    """Return the layers with the vectors of an embedding and a bias of their own."""
+    dense = (layer for layer in network.layers if isinstance(layer, Dense))
+    return [layer for layer in dense if layer.tied and layer.bias]
+
+
 def least_steps(network: Network) -> int:
     """Return the smallest number of steps of an input that leaves each layer one, or more."""
     least = 1

@@ -42,11 +42,10 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.equations import Comparison, Expression, Operator, Path, Shape
 
-MAX_LINES = 64
-MAX_STEPS = 256
+MAX_LINES = 256
 MAX_DEPTH = 32
-MAX_LENGTH = 400
-"""The most lines, lines after repetition, nested operations of one, and characters of one."""
+MAX_LENGTH = 1000
+"""The most lines with repetitions written out, nested operations of one, and characters of one."""
 _LARGEST = 3e38
 
 FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
@@ -261,11 +260,10 @@ class _Reader:
                 message = f"{name} is {what} too; choose another name"
                 raise EquationError(("settings", name), 0, message, key=True)
         total = sum(len(block.rows) * (block.repeat or 1) for block in notation.blocks)
-        if len(self.rows) > MAX_LINES or total > MAX_STEPS:
+        if total > MAX_LINES:
             row = self.rows[min(MAX_LINES, len(self.rows) - 1)]
-            message = f"expected at most {MAX_LINES} lines, received {len(self.rows)}"
-            if total > MAX_STEPS:
-                message = f"expected at most {MAX_STEPS} lines after repetition, received {total}"
+            what = "lines" if total == len(self.rows) else "lines with all repetitions"
+            message = f"expected at most {MAX_LINES} {what}, received {total}"
             raise EquationError(row.path, 0, message, key=True)
         assigned = set[str]()
         for block in notation.blocks:

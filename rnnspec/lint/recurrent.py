@@ -8,11 +8,13 @@ from itertools import accumulate, groupby
 from rnnspec.backends import honouring
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import (
+    Activation,
     ClippedRelu,
     Conv,
     Dense,
     Dropout,
     Embedding,
+    EquationCell,
     LeakyRelu,
     Recurrent,
     Residual,
@@ -205,9 +207,13 @@ def equal_units(context: Context) -> Iterator[Finding]:
         # of their own, which make them differ.
         if after is None or not isinstance(layer, Recurrent | Dense | Conv):
             continue
-        activation = (
-            layer.standard_cell.activation if isinstance(layer, Recurrent) else layer.activation
-        )
+        if isinstance(layer, Recurrent):
+            # What a cell by equation gives for zeros is not known here.
+            if isinstance(layer.cell, EquationCell):
+                continue
+            activation: Activation = layer.cell.activation
+        else:
+            activation = layer.activation
         at_zero = activation in _ZERO_AT_ZERO or isinstance(activation, LeakyRelu | ClippedRelu)
         silent = layer.kernel_initializer == _ZERO and at_zero
         if silent and (not layer.bias or layer.bias_initializer == _ZERO):
@@ -256,7 +262,7 @@ def high_dropout(context: Context) -> Iterator[Finding]:
 def ignored_by_stock(context: Context) -> Iterator[Finding]:
     """Dropout that a one-layer module of PyTorch would ignore."""
     (first, *_) = context.entries
-    if context.depth == 1 and first.declared.dropout:
+    if context.depth == 1 and first.declared.dropout and not isinstance(first.declared, CellLayer):
         # nn.LSTM applies 'dropout' to the output of each layer but the last:
         # https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
         message = (

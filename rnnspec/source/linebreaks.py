@@ -1,8 +1,7 @@
 """Long lines of Python, broken as ``ruff format`` breaks them.
 
 Only lines that are too long change, so code that is written on several lines stays as it is. Lines
-are broken at the last brackets of a value, then at earlier ones, and at the operators that bind
-least, inside of brackets.
+are broken at the last brackets of a value, then at earlier ones, or at arithmetic operators.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ _INDENT = "    "
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert|for [\w, ]+ in) ")
 _KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
-_OPERATORS = (("<", "<=", ">", ">="), ("+", "-"), ("*", "/", "@"))
-"""Operators between values, those that bind least first."""
 _PAIRS = {")": "(", "]": "[", "}": "{"}
+_WORDS = re.compile(",| (?:if|else|for|in|is|not|and|or) ")
+_OPERATORS = tuple(map(re.compile, (" (?:[<>]=?|[!=]=) ", " [+-] ", " [*/@%] ")))
+"""The operators before which an expression can be broken, the weakest first."""
 
 
 def break_lines(text: str) -> str:
@@ -70,27 +70,48 @@ def _break_statement(line: str) -> list[str]:
 
 def _parenthesize(value: str, margin: str, before: str, after: str) -> list[str]:
     """Break a value, in parentheses if its first line fits only inside them."""
-    lines = _break(value, margin, before, after, bare=True)
+    is_arithmetic = len(_operands(value)) > 1
+    breaking = _break_end if is_arithmetic else _break
+    lines = breaking(value, margin, before, after)
     inside = _break(value, margin + _INDENT, margin + _INDENT, "")
-    if len(lines[0]) <= LINE_LENGTH or len(inside[0]) > LINE_LENGTH:
+    if len(lines[0]) <= LINE_LENGTH or (len(inside[0]) > LINE_LENGTH and not is_arithmetic):
         return lines
     return [f"{before}(", *inside, f"{margin}){after}"]
 
 
-def _break(value: str, margin: str, before: str, after: str, *, bare: bool = False) -> list[str]:
-    """Break a value; one that is ``bare``, in no brackets, cannot be broken at an operator."""
+def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
+    """Break arithmetic at the brackets at its end or start, if it has a single weakest operator."""
+    line = before + value + after
+    if len(line) <= LINE_LENGTH or len(operands := _operands(value)) > 2:
+        return [line]
+    (_, first), (sign, last) = operands
+    while len(parts := _operands(last)) > 1:
+        last = parts[-1][1]
+    if value.endswith(tuple(_PAIRS)):
+        lines = _break(last, margin, before + value.removesuffix(last), after)
+        calls = len(_operands(first)) == 1 and first.endswith(")") and last.endswith(")")
+        if len(lines[0]) > LINE_LENGTH and calls and value == f"{first} {sign}{last}":
+            *lines, start = _break(first, margin, before, f" {sign}")
+            lines += _break(last, margin, start, after)
+        return lines
+    if value.startswith("("):
+        end = _outside(value).index(")")
+        return _spread(value[1:end], margin, f"{before}(", value[end:] + after)
+    return [line]
+
+
+def _break(value: str, margin: str, before: str, after: str) -> list[str]:
     line = before + value + after
     if len(line) <= LINE_LENGTH:
         return [line]
-    first, *others = _operands(value)
-    if " " in _outside(first) or (bare and len(others) > 1):
-        return [line]
-    if others and not bare:
-        lines, ends = _break(first, margin, before, ""), ["" for _ in others[1:]] + [after]
-        for other, end in zip(others, ends, strict=True):
-            operator, _, operand = other.partition(" ")
-            lines += _break(operand, margin, f"{margin}{operator} ", end)
+    if len(operands := _operands(value)) > 1:
+        lines = list[str]()
+        for at, (sign, operand) in enumerate(operands, 1):
+            end = after if at == len(operands) else ""
+            lines += _break(operand, margin, margin + sign if lines else before, end)
         return lines
+    if " " in _outside(value):
+        return [line]
     if match := re.search(r"(?:\.\w+|\(\))+$", value):
         value, after = value[: match.start()], match[0] + after
     if not value.endswith((")", "]", "}")):
@@ -98,8 +119,6 @@ def _break(value: str, margin: str, before: str, after: str, *, bare: bool = Fal
     opening = _outside(value).rindex(_PAIRS[value[-1]])
     head, inside, bracket = value[:opening], value[opening + 1 : -1], value[-1]
     start = before + value[: opening + 1]
-    if others and len(start) > LINE_LENGTH:
-        return _break(first, margin, before, value[len(first) :] + after)
     if len(start) > LINE_LENGTH and any(bracket in head for bracket in _PAIRS):
         lines = _break(head, margin, before, value[opening:] + after)
         if len(lines[-1]) <= LINE_LENGTH:
@@ -130,21 +149,20 @@ def _one_per_line(items: list[str], margin: str, opening: str, closing: str) -> 
     return [*lines, margin + closing]
 
 
-def _operands(value: str) -> list[str]:
-    """Split a value before the operators that bind least, if it consists of such."""
+def _operands(value: str) -> list[tuple[str, str]]:
+    """Split an expression at its weakest operators, and return each operand after its operator.
+
+    An expression with a comma, or with a word such as ``if``, is one operand.
+    """
     outside = _outside(value)
-    words = outside.split(" ")
-    known = [operator for operators in _OPERATORS for operator in operators]
-    if len(words) < 3 or len(words) % 2 == 0 or not all(word in known for word in words[1::2]):
-        return [value]
-    least = next(operators for operators in _OPERATORS if set(operators) & set(words[1::2]))
-    operands, start, end = list[str](), 0, -1
-    for index, word in enumerate(words):
-        if index % 2 and word in least:
-            operands.append(value[start:end])
-            start = end + 1
-        end += len(word) + 1
-    return [*operands, value[start:]]
+    if not _WORDS.search(outside):
+        for operator in _OPERATORS:
+            if signs := list(operator.finditer(outside)):
+                starts = [0, *(sign.end() for sign in signs)]
+                ends = [*(sign.start() for sign in signs), len(value)]
+                operands = [value[start:end] for start, end in zip(starts, ends, strict=True)]
+                return list(zip(["", *(sign[0][1:] for sign in signs)], operands, strict=True))
+    return [("", value)]
 
 
 def _outside(text: str) -> str:

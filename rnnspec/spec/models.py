@@ -79,7 +79,7 @@ class Model(BaseModel):
     )
 
     def writes(self, key: str) -> bool:
-        """Return whether ``key`` is written in the spec, not left at its default."""
+        """True if ``key`` is written in the spec, not left at its default."""
         return key in self.model_fields_set
 
 
@@ -832,7 +832,7 @@ class Head(Model):
 
     @property
     def gives_steps(self) -> bool:
-        """Return whether the result has time steps."""
+        """True if the result has time steps."""
         return self.pooling == "none" or isinstance(self.pooling, LastSteps)
 
 
@@ -1000,13 +1000,13 @@ class Spec(Model):
 
     @property
     def is_padded(self) -> bool:
-        """Return whether the steps that the heads read may be padding."""
+        """True if the steps that the heads read may be padding."""
         masked = self.embedding.mask_zero if self.embedding else self.input.mask_value is not None
         # Every step of a repeat is real.
         return masked and not any(isinstance(layer, RepeatVector) for layer in self.rnn)
 
     def gives_state(self, index: int) -> bool:
-        """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence.
+        """True if item ``index`` of ``rnn`` passes on its final state, not a sequence.
 
         Layers that compute each step by itself take the state as it is.
         """

@@ -50,7 +50,7 @@ def broken_rules(spec: Spec) -> tuple[Problem, ...]:
 
 
 def _is_about_key(path: Path, code: str) -> bool:
-    """Return whether a broken rule is about a key: not the document, an item or a value."""
+    """True if a broken rule is about a key: not the document, an item or a value."""
     return bool(path) and isinstance(path[-1], str) and code not in ("E419", "E433", "E602")
 
 
@@ -168,7 +168,7 @@ def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
 
 
 def _may_give_state(spec: Spec) -> bool:
-    """Return whether the heads can take the final state, not the sequence, of the last layer."""
+    """True if the heads can take the final state, not the sequence, of the last layer."""
     for layer in reversed(spec.rnn):
         if not isinstance(layer, PointwiseLayer):
             return isinstance(layer, RecurrentLayer) and not layer.residual
@@ -216,7 +216,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
         if path is not None and _OUTSIDE.match(path):
             message = (
                 f"expected a path inside the folder of the spec, received {quoted(path)}; "
-                "--allow-outside allows paths outside it"
+                "--allow-outside or allow_outside=True allows paths outside it"
             )
             yield (("embedding", key), "E602", message)
 
@@ -257,7 +257,7 @@ def _heads(spec: Spec) -> Iterator[Broken]:
 
 
 def _is_without_layer(pooling: object) -> bool:
-    """Return whether an attention states the activation of a hidden layer that it has not."""
+    """True if an attention states the activation of a hidden layer that it has not."""
     if not isinstance(pooling, Attention):
         return False
     return pooling.attention.units is None and pooling.attention.writes("activation")

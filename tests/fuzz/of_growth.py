@@ -50,7 +50,7 @@ def inner_models(annotation: Any) -> Iterator[type[models.Model]]:
 
 
 def holds(kind: type, annotation: Any) -> bool:
-    """Return whether a list or a mapping of names is in the annotation of a field."""
+    """True if a list or a mapping of names is in the annotation of a field."""
     inside = get_args(annotation)
     return get_origin(annotation) is kind or any(holds(kind, part) for part in inside)
 

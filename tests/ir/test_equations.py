@@ -64,10 +64,10 @@ h: o * tanh(c)
         ("h: W @ x + 1or 2", "h, column 4: expected a number, a name"),
         ("h: W @ x + \N{GREEK SMALL LETTER ALPHA}", "h, column 12: expected printable ASCII"),
         ("x: W @ x", "x: expected another name: x has a meaning in expressions"),
-        ("h: W @ x" + " + b" * 9999, "h, column 404: expected at most 400 characters"),
+        ("h: W @ x" + " + b" * 9999, "h, column 1004: expected at most 1000 characters"),
         ("h: " + "-" * 40 + "x", "h, column 36: expected at most 32 operations"),
-        ("h: W @ x" + " + b" * 100, "h, column 404: expected at most 400 characters"),
-        ("z: W @ x\n" * 65, "z: expected at most 64 lines, received 65"),
+        ("h: W @ x" + " + b" * 300, "h, column 1004: expected at most 1000 characters"),
+        ("z: W @ x\n" * 257, "z: expected at most 256 lines, received 257"),
     ],
 )
 def test_an_error_has_its_column(text: str, message: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
+from rnnspec.backends.jax import emit as jax
 from rnnspec.backends.keras import emit as keras
 from rnnspec.backends.onnx import emit as onnx
 from rnnspec.backends.onnx import slots as onnx_slots
@@ -282,6 +283,30 @@ def test_layers_that_differ_in_a_field_do_not_share_a_class(
 
     assert refused(0.5, 0.5, 0.5) == set()
     assert refused(0.5, 0.5, 0.25) == {"lstm_3"}
+
+
+HEAD = "{pooling: none, units: 6, tied: true}"
+
+
+def test_tied_layers_that_differ_do_not_share_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "version: 1\nname: net\nembedding: {vocabulary: 6, dim: 2}\nrnn: {type: gru, units: 2}\n"
+    program = pipeline.reads(f"{text}heads: {{one: {HEAD}, two: {HEAD}}}\n")
+    *others, one, two = program.network.layers
+    assert isinstance(two, nodes.Dense)
+    for module in (torch, jax):
+        names = module._FIELDS["training"].names
+        monkeypatch.setitem(module._FIELDS, "training", Fields(f"{names} Dense.gain"))
+
+    def refused(one: nodes.Layer, two: nodes.Layer) -> list[list[str]]:
+        network = replace(program.network, layers=(*others, one, two))
+        found = [refusals(BACKENDS[name], network, "training") for name in ("torch", "jax")]
+        return [[f"{refusal.layer}.{refusal.key}" for refusal in each] for each in found]
+
+    assert refused(one, two) == [[], []]
+    other = replace(two, bias_initializer=initializers.Constant(2.0))
+    assert refused(one, other) == [[], ["dense_2.bias_initializer.value"]]
+    grown = [grow(one, nodes.Dense, 0.5), grow(two, nodes.Dense, 0.25)]
+    assert refused(*grown) == [["dense_2.gain"], ["dense_2.gain"]]
 
 
 def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(

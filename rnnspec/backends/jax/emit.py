@@ -401,7 +401,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Attention.units Attention.activation"
+    " GRU.recurrent_activation Attention.units Attention.activation Dense.units Dense.activation"
+    " Dense.kernel_initializer"
 )
 """The fields that the generated classes take as arguments where their layers differ."""
 
@@ -413,7 +414,8 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent | nodes.Attention)
     ]
-    return (*shared_refusals(classes, _ARGUMENTS), *mask_refusals(network))
+    tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
+    return (*shared_refusals([*classes, *tied], _ARGUMENTS), *mask_refusals(network))
 
 
 EMITTER = Emitter(

@@ -44,9 +44,8 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     classes = cell_classes(network, form).values()
     if any(class_.first.recurrent_dropout for class_ in classes):
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
-    tied = (layer for layer in network.layers if isinstance(layer, nodes.Dense) and layer.tied)
-    if biased := [layer for layer in tied if layer.bias]:
-        yield _tied_linear(biased[0], embedding_of(network), form)
+    if tied := nodes.tied_layers(network):
+        yield _tied_linear(tied[0], embedding_of(network), form)
     attentions = [layer for layer in network.layers if isinstance(layer, nodes.Attention)]
     for attention in {attention_class(layer): layer for layer in attentions}.values():
         yield _attention_pooling(attention, form, verbs)

@@ -108,11 +108,11 @@ class Document:
         return Lines(self.text)
 
     def contains(self, path: Path) -> bool:
-        """Return whether there is a value at ``path``; it may be null."""
+        """True if there is a value at ``path``; it may be null."""
         return self.steps(path) in self.values
 
     def has_value(self, path: Path) -> bool:
-        """Return whether there is a value at ``path`` that is not null."""
+        """True if there is a value at ``path`` that is not null."""
         return self.value(path) is not None
 
     def value(self, path: Path) -> Any:
@@ -215,12 +215,12 @@ def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     If a line has a forbidden character, its other problems are omitted: they may be consequences.
     """
     flawed = {p.span.line for p in problems if p.span and _is_flaw(p)}
-    shown = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
-    return tuple(sorted(shown, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+    certain = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
+    return tuple(sorted(certain, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 
 def _is_flaw(problem: Problem) -> bool:
-    """Return whether ``problem`` is a forbidden character in the text, not an escape sequence."""
+    """True if ``problem`` is a forbidden character in the text, not an escape sequence."""
     span = problem.span
     if problem.code not in ("E102", "E103") or span is None:
         return False
