@@ -91,6 +91,9 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
         lines = _break(last, margin, before + value.removesuffix(last), after)
         calls = len(_operands(first)) == 1 and first.endswith(")") and last.endswith(")")
         if len(lines[0]) > LINE_LENGTH and calls and value == f"{first} {sign}{last}":
+            whole = _break(first, margin, before, f" {sign}{last}{after}")
+            if len(whole[-1]) <= LINE_LENGTH:
+                return whole
             *lines, start = _break(first, margin, before, f" {sign}")
             lines += _break(last, margin, start, after)
         return lines
