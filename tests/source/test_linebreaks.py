@@ -55,8 +55,8 @@ def step(x, h):
 def test_loops_quotients_of_calls_and_tuples_are_broken_as_ruff_breaks_them() -> None:
     source = """\
     for x_1_step, x_2_step, real in zip(x_1_of_all.unbind(1), x_2_of_all.unbind(1), real_steps):
-        total = torch.addcmul(torch.exp(m - q) * n, torch.exp(u + k - q), v) / torch.addcmul(u, m, d)
-    def forward(self, x: Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, B]:
+        output = torch.addcmul(torch.exp(m - q) * n, torch.exp(k - q), v) / torch.addcmul(u, m, d)
+    def f(x) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD]:
 """
     # The output of ruff format 0.17.
     assert (
@@ -65,13 +65,13 @@ def test_loops_quotients_of_calls_and_tuples_are_broken_as_ruff_breaks_them() ->
     for x_1_step, x_2_step, real in zip(
         x_1_of_all.unbind(1), x_2_of_all.unbind(1), real_steps
     ):
-        total = torch.addcmul(
-            torch.exp(m - q) * n, torch.exp(u + k - q), v
+        output = torch.addcmul(
+            torch.exp(m - q) * n, torch.exp(k - q), v
         ) / torch.addcmul(u, m, d)
-    def forward(
-        self, x: Tensor
+    def f(
+        x
     ) -> tuple[
-        torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, B
+        torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD
     ]:
 """
     )
