@@ -56,7 +56,7 @@ def test_loops_quotients_of_calls_and_tuples_are_broken_as_ruff_breaks_them() ->
     source = """\
     for x_1_step, x_2_step, real in zip(x_1_of_all.unbind(1), x_2_of_all.unbind(1), real_steps):
         output = torch.addcmul(torch.exp(m - q) * n, torch.exp(k - q), v) / torch.addcmul(u, m, d)
-    def f(x) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD]:
+    def f(a, b) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD]:
 """
     # The output of ruff format 0.17.
     assert (
@@ -69,7 +69,7 @@ def test_loops_quotients_of_calls_and_tuples_are_broken_as_ruff_breaks_them() ->
             torch.exp(m - q) * n, torch.exp(k - q), v
         ) / torch.addcmul(u, m, d)
     def f(
-        x
+        a, b
     ) -> tuple[
         torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD
     ]:
