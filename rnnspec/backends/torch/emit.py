@@ -97,12 +97,13 @@ def source_fields(
     return (walked_fields(node, _FIELDS[form]),)
 
 
-def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
+    planned = plan_layers(network, form).layers
     classes = [
-        (plan_of(layer).class_, layer)
-        for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
+        (plan_of(plan).class_, layer)
+        for plan, layer in zip(planned, network.layers, strict=True)
+        if isinstance(plan, nodes.Recurrent) and stepwise_reason(plan)
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))

@@ -43,8 +43,9 @@ _AXES = {"in out": "out in", "step in out": "out in step"}
 
 RESERVED = TORCH.reserved_names.in_framework | frozenset(
     """
-    I O features hard_sigmoid kept l legacy_hard_sigmoid mask nn outputs real real_steps
-    recurrent_dropout return_sequences self softplus standardize super torch training units zip
+    I O T_destination features hard_sigmoid kept l legacy_hard_sigmoid mask nn outputs real
+    real_steps recurrent_dropout return_sequences self softplus standardize super torch training
+    units zip
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """Names in a class for a cell by equations, and of every module."""
