@@ -47,7 +47,7 @@ VARIED = """\
       m: a * m + (1 - a) * tanh(W_m @ x + U_m @ ((A - A.T) @ (r * h)))
       n: layer_norm(W_n @ x) - standardize(m, 1e-3)
       k: where(n > 0.1, minimum(n, k), maximum(-k, 0.5 * n)) / (1 + abs(n) - exp(-3 * p))
-      s: P @ concat(softmax(m), where(k > n, 0.1, 0.7) * k)
+      s: P @ concat(softmax(m), where(k > n, 3.1, 7.7) * k)
       h: split(s, 1, 2) * log(1 + exp(split(s, 2, 2)))
     settings: {p: 5}
     sizes: {m: p, a: p, r: units, n: p, k: p, s: 2 * units}
@@ -124,6 +124,7 @@ rnn:
     assert both["forward_layer"].K.shape == (3, 5)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_tools_take_a_step_and_the_states_go_on_from_chunk_to_chunk() -> None:
     source = generated(text_of(VARIED), "step")
     model = pipeline.instantiate(source, "float64").eval()
@@ -132,7 +133,7 @@ def test_tools_take_a_step_and_the_states_go_on_from_chunk_to_chunk() -> None:
     assert [tuple(state.shape) for state in states.values()] == [(2, 4), (2, 5), (2, 5)] * 2
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.3)
-    with torch.no_grad(), pytest.warns(DeprecationWarning):
+    with torch.no_grad():
         scripted = torch.jit.script(model)
         whole, _ = model(batch)
         for chunk in batch.split(2, 1):
