@@ -61,7 +61,7 @@ NORMALIZED = """\
       i: exp(W_i @ x + U_i @ h)
       c: c + i * tanh(W_c @ x)
       n: n + i
-      h: c / n
+      h: sigmoid(W_o @ x + U_o @ h) * (c / n)
 """
 CELLS = {
     "names": NAMES,
