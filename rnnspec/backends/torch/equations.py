@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from functools import reduce
+from textwrap import wrap
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.torch.classes import ACTIVATIONS
@@ -53,7 +54,14 @@ def equation_class(class_: CellClass) -> Code:
     """Return the source of a class that runs a cell as a loop over the steps."""
     cell, method = class_.cell, _Forward(class_)
     forward, names = method.write(), attributes(class_.cell)
-    description = [f"The cell {cell.name}, run step by step.", "", *describe(cell.equations, 80)]
+    states = (f"{name} ({dict(cell.equations.shapes)[name][0]})" for name in cell.equations.states)
+    description = [
+        f"The cell {cell.name}, run step by step.",
+        "",
+        *describe(cell.equations, 80),
+        "",
+        *wrap(f"States: {', '.join(states)}.", 80, subsequent_indent="    "),
+    ]
     if class_.first.recurrent_dropout:
         description += ["", "In training, a sequence has one mask for each matrix of a state."]
     sizes = ["features", "units", *(names[name] for name, _ in cell.sizes)]

@@ -66,7 +66,7 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
 
 def _slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
-    if isinstance(layer, nodes.Recurrent):
+    if isinstance(layer, nodes.Recurrent) and not isinstance(layer.cell, nodes.EquationCell):
         for prefix in directions(layer):
             for slot in direction_slots(layer, prefix):
                 addend = slot.addend and prefix + slot.addend

@@ -11,6 +11,7 @@ from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
 from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
 from rnnspec.importing.torch import windows
+from rnnspec.importing.torch.cells import OwnCell, is_own_cell, read_own_cell
 from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
@@ -72,7 +73,8 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
-    kind = _check_class(op)
+    own = read_own_cell(op.module) if is_own_cell(op.module) else None
+    kind = "" if own else _check_class(op)
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
@@ -86,6 +88,8 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     if any(op.module is module for module in scope.modules.values()):
         raise RefusedError("called again, with the same weights; rnnspec does not support that")
     scope.modules[op.target] = op.module
+    if own:
+        return _run_own_cell(scope, op, own, args[0])
     if kind in CELLS:
         return _recurrent(scope, op, *args, **kwargs)
     match kind:
@@ -375,6 +379,20 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
             states if type(module).__name__ == "LSTM" else hidden,
         )
     )
+
+
+def _run_own_cell(scope: ModuleScope, op: Op, own: OwnCell, x: Any) -> Tensor:
+    """Return the outputs or the last state of a cell by equations, in one direction."""
+    value = scope.sequence(x)
+    lay_out_recurrent(scope, value, batch_first=True)
+    scope.fit_features(value.at, own.features)
+    scope.packed[op.target] = False
+    layer = recurrent(op.target, own.cell, own.units, merge=None, bias=True, return_sequences=True)
+    at = scope.add(layer, value.at, modules=(op.target,))
+    scope.masked[at] = False
+    if own.returns_sequences:
+        return scope.result(value, at)
+    return Tensor(scope.final(at), ("B", "F"))
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

@@ -13,7 +13,7 @@ from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
-from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
+from rnnspec.importing.torch.state_dict import Entry, Norm, RecurrentModule, Tied, modules
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -136,6 +136,9 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
             return [Norm(step.layer.name, weight, bias)]
+        case nodes.Recurrent(cell=nodes.EquationCell()):
+            arrays = {key.rpartition(".")[2]: e for key, e in _entries(scope, step).items()}
+            return [RecurrentModule(step.layer.name, ((arrays,),))]
         case _:
             return modules(_entries(scope, step), account)
 
