@@ -10,6 +10,7 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.cells import equation_cell
@@ -56,6 +57,7 @@ def read_own_cell(module: Any) -> OwnCell:
     received = {name: tuple(array.shape) for name, array in module.named_parameters()}
     shapes = dict(_read_shapes(init))
     values = _solve(shapes, received)
+    features, units = (values.pop(name) for name in ("features", "units"))
     sized = dict(re.findall(r"(\w+) \(([^)]*)\)", states))
     words = {
         "states": [*sized],
@@ -67,7 +69,7 @@ def read_own_cell(module: Any) -> OwnCell:
             )
             for name, shape in shapes.items()
         },
-        "settings": {k: v for k, v in values.items() if k not in ("units", "features")},
+        "settings": values,
     }
     match = _TITLE.match(title)
     assert match is not None, "is_own_cell looked for it"
@@ -76,18 +78,14 @@ def read_own_cell(module: Any) -> OwnCell:
         cell = equation_cell(match[1], declared, values, INITIALIZERS)
     except (EquationError, ValueError) as error:
         raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
-    return OwnCell(
-        cell,
-        values["features"],
-        values["units"],
-        getattr(module, "return_sequences", "torch.stack(outputs)" in forward),
-    )
+    returns_sequences = getattr(module, "return_sequences", "torch.stack(outputs)" in forward)
+    return OwnCell(cell, features, units, returns_sequences)
 
 
 def _read_shapes(init: str) -> dict[str, tuple[str, ...]]:
     """Return the sizes of each parameter that ``__init__`` makes by ``torch.empty``."""
     shapes = {}
-    for node in ast.walk(ast.parse(inspect.cleandoc(init))):
+    for node in ast.walk(ast.parse(dedent(init))):
         match node:
             case ast.Assign(
                 targets=[ast.Attribute(attr=name)],
@@ -109,12 +107,18 @@ def _solve(
         RefusedError: the parameters have other shapes.
     """
     values = dict[str, int]()
-    for name, shape in shapes.items():
-        values |= {
-            size: number
-            for size, number in zip(shape, received.get(name, ()), strict=False)
-            if size.isidentifier()
-        }
+    sizes = [
+        (size, number)
+        for name, shape in shapes.items()
+        for size, number in zip(shape, received.get(name, ()), strict=False)
+    ]
+    # Those with the fewest terms first, so that the others have at most one that is unknown.
+    for size, number in sorted(sizes, key=lambda pair: pair[0].count("+")):
+        unknown = {name for name in re.findall(r"[A-Za-z]\w*", size) if name not in values}
+        if len(unknown) == 1:
+            (name,) = unknown
+            none, one = (evaluate_size(size, values | {name: times}) for times in (0, 1))
+            values[name] = (number - none) // (one - none)
     try:
         expected = {
             name: tuple(evaluate_size(size, values) for size in shape)
