@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -73,8 +74,9 @@ def _slots(layer: Layer) -> Iterator[Slot]:
                 yield replace(slot, path=prefix + slot.path, addend=addend)
         return
     for slot in torch_slots(layer):
-        # Of an attention, the query has a module of its own.
+        # Of an attention, the query has a module of its own, and so has each direction of a cell.
         path = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
+        path = re.sub(r"^(forward|backward)_layer\.", r"\1.", path)
         yield replace(slot, path=path)
 
 

@@ -27,12 +27,13 @@ _TITLE = re.compile(r"The cell (\w+), run step by step\.")
 
 @dataclass(frozen=True, slots=True)
 class OwnCell:
-    """A cell with the sizes of a layer, and whether its ``forward`` returns all outputs."""
+    """A cell with the settings of a layer, and whether its ``forward`` returns all outputs."""
 
     cell: EquationCell
     features: int
     units: int
     returns_sequences: bool
+    recurrent_dropout: float
 
 
 def is_own_cell(module: Any) -> bool:
@@ -79,7 +80,8 @@ def read_own_cell(module: Any) -> OwnCell:
     except (EquationError, ValueError) as error:
         raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
     returns_sequences = getattr(module, "return_sequences", "torch.stack(outputs)" in forward)
-    return OwnCell(cell, features, units, returns_sequences)
+    rate = float(getattr(module, "recurrent_dropout", 0.0))
+    return OwnCell(cell, features, units, returns_sequences, rate)
 
 
 def _read_shapes(init: str) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.backends.torch.plan import direction_key
 from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
@@ -20,6 +21,7 @@ from rnnspec.importing.torch.values import (
     Packed,
     Several,
     States,
+    Turned,
     Zeros,
     describe,
 )
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Arguments, Op, Value
-    from rnnspec.words import Activation
+    from rnnspec.words import Activation, Merge
 
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -54,6 +56,10 @@ SETTINGS: dict[str, dict[str, object]] = {
     "Flatten": {"start_dim": 1, "end_dim": -1},
 }  # fmt: skip
 """The values of settings that the language has."""
+
+
+DIRECTIONS = direction_key("forward."), direction_key("backward.")
+"""The keys of the modules of both directions in a model of rnnspec."""
 
 
 _PLAIN = (
@@ -381,18 +387,47 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
     )
 
 
-def _run_own_cell(scope: ModuleScope, op: Op, own: OwnCell, x: Any) -> Tensor:
-    """Return the outputs or the last state of a cell by equations, in one direction."""
-    value = scope.sequence(x)
+def _run_own_cell(scope: ModuleScope, op: Op, own: OwnCell, x: Any) -> Value:
+    """Return the outputs or the last state of a cell by equations, of one direction or of two."""
+    name, _, key = op.target.rpartition(".")
+    backward = isinstance(x, Turned)
+    value = scope.sequence(x.steps if isinstance(x, Turned) else x)
     lay_out_recurrent(scope, value, batch_first=True)
-    scope.fit_features(value.at, own.features)
-    scope.packed[op.target] = False
-    layer = recurrent(op.target, own.cell, own.units, merge=None, bias=True, return_sequences=True)
-    at = scope.add(layer, value.at, modules=(op.target,))
-    scope.masked[at] = False
-    if own.returns_sequences:
-        return scope.result(value, at)
-    return Tensor(scope.final(at), ("B", "F"))
+    if key not in DIRECTIONS or not name:
+        if backward:
+            raise RefusedError("expected a sequence, received one with its last step first")
+        at, half = _add_own_cell(scope, value.at, op.target, own, (op.target,)), None
+    else:
+        half = DIRECTIONS.index(key)
+        if half != backward:
+            raise RefusedError("expected the last step first in the backward direction only")
+        modules = tuple(f"{name}.{each}" for each in DIRECTIONS)
+        places = [at for at, step in scope.steps.items() if step.modules == modules]
+        at = places[0] if places else _add_own_cell(scope, value.at, name, own, modules)
+        layer = scope.steps[at].layer
+        same = isinstance(layer, nodes.Recurrent) and (layer.cell, layer.units) == (
+            own.cell,
+            own.units,
+        )
+        if not same or scope.steps[at].sources != (value.at,):
+            raise RefusedError("expected two equal cells with one input, received others")
+    if not own.returns_sequences:
+        return Tensor(at, ("B", "F"), half=half, is_final=True)
+    result = scope.result(value, at, half=half)
+    return Turned(result) if backward else result
+
+
+def _add_own_cell(
+    scope: ModuleScope, source: int, name: str, own: OwnCell, modules: tuple[str, ...]
+) -> int:
+    """Add a layer, and return its place."""
+    scope.fit_features(source, own.features)
+    merge: Merge | None = "concat" if len(modules) == 2 else None
+    layer = recurrent(name, own.cell, own.units, merge=merge, bias=True, return_sequences=True)
+    layer = replace(layer, recurrent_dropout=own.recurrent_dropout)
+    at = scope.add(layer, source, modules=modules)
+    scope.masked[at] = scope.packed[modules[0]] = False
+    return at
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

@@ -137,8 +137,12 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
             )
             return [Norm(step.layer.name, weight, bias)]
         case nodes.Recurrent(cell=nodes.EquationCell()):
-            arrays = {key.rpartition(".")[2]: e for key, e in _entries(scope, step).items()}
-            return [RecurrentModule(step.layer.name, ((arrays,),))]
+            entries = _entries(scope, step)
+            directions = tuple(
+                {k.rpartition(".")[2]: entry for k, entry in entries.items() if _owner(k) == path}
+                for path in step.modules
+            )
+            return [RecurrentModule(step.layer.name, (directions,))]
         case _:
             return modules(_entries(scope, step), account)
 
