@@ -10,6 +10,8 @@ from offered import import_later
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.errors import ModelError
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
@@ -139,3 +141,37 @@ def test_tools_take_a_step_and_the_states_go_on_from_chunk_to_chunk() -> None:
         for chunk in batch.split(2, 1):
             output, states = scripted(chunk, states)
     torch.testing.assert_close(output, whole, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("cell", "more"),
+    [*((cell, "") for cell in CELLS), ("varied", ", bidirectional: true, merge: sum")],
+)
+def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str) -> None:
+    text = text_of(CELLS[cell], more=more)
+    program, module = pipeline.reads(text), pipeline.instantiate(generated(text), "float32")
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.3)
+    model = rnnspec.from_torch(module)
+    assert "equal on random inputs" in model.compared
+    recurrent = [
+        [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+        for network in (program.network, pipeline.program(model.spec).network)
+    ]
+    for written, read in zip(*recurrent, strict=True):
+        assert isinstance(written.cell, nodes.EquationCell)
+        assert isinstance(read.cell, nodes.EquationCell)
+        assert read.cell.equations == written.cell.equations
+        assert read.cell.sizes == written.cell.sizes
+        assert (read.units, read.merge) == (written.units, written.merge)
+
+
+def test_a_docstring_is_no_proof() -> None:
+    module = pipeline.instantiate(generated(text_of(NORMALIZED)), "float32")
+    kind = type(module.mgu_1)
+    kind.__doc__ = str(kind.__doc__).replace("i * tanh(W_c @ x)", "i * sigmoid(W_c @ x)")
+    with pytest.raises(ModelError, match="E709"):
+        rnnspec.from_torch(module)
+    kind.__doc__ = str(kind.__doc__).replace("n = n + i", "n = n + i @ i")
+    with pytest.raises(ModelError, match=r"expected the equations of a cell .* \[E704\]"):
+        rnnspec.from_torch(module)
