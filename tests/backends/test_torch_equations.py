@@ -143,12 +143,19 @@ def test_tools_take_a_step_and_the_states_go_on_from_chunk_to_chunk() -> None:
     torch.testing.assert_close(output, whole, rtol=0.0, atol=1e-12)
 
 
+TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
+
+
 @pytest.mark.parametrize(
-    ("cell", "more"),
-    [*((cell, "") for cell in CELLS), ("varied", ", bidirectional: true, merge: sum")],
+    ("cell", "more", "entrance"),
+    [
+        *((cell, "", "input: {features: 3}") for cell in CELLS),
+        ("varied", ", bidirectional: true, merge: sum", "input: {features: 3}"),
+        ("normalized", ", bidirectional: true", TOKENS),
+    ],
 )
-def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str) -> None:
-    text = text_of(CELLS[cell], more=more)
+def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str, entrance: str) -> None:
+    text = text_of(CELLS[cell], more=more).replace("input: {features: 3}", entrance)
     program, module = pipeline.reads(text), pipeline.instantiate(generated(text), "float32")
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.3)
@@ -163,7 +170,8 @@ def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str) -> None:
         assert isinstance(read.cell, nodes.EquationCell)
         assert read.cell.equations == written.cell.equations
         assert read.cell.sizes == written.cell.sizes
-        assert (read.units, read.merge) == (written.units, written.merge)
+        settings = [(layer.units, layer.merge, layer.masked) for layer in (read, written)]
+        assert settings[0] == settings[1]
 
 
 def test_a_docstring_is_no_proof() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from rnnspec.backends.torch.plan import direction_key
 from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
@@ -58,6 +60,7 @@ SETTINGS: dict[str, dict[str, object]] = {
 """The values of settings that the language has."""
 
 
+_CALLED_AGAIN = "called again, with the same weights; rnnspec does not support that"
 DIRECTIONS = direction_key("forward."), direction_key("backward.")
 """The keys of the modules of both directions in a model of rnnspec."""
 
@@ -79,8 +82,11 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
-    own = read_own_cell(op.module) if is_own_cell(op.module) else None
-    kind = "" if own else _check_class(op)
+    if is_own_cell(op.module):
+        if arguments and arguments[1]:
+            raise RefusedError("expected a sequence and its mask by position, received names")
+        return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments[0])
+    kind = _check_class(op)
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
@@ -92,10 +98,8 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
     if any(op.module is module for module in scope.modules.values()):
-        raise RefusedError("called again, with the same weights; rnnspec does not support that")
+        raise RefusedError(_CALLED_AGAIN)
     scope.modules[op.target] = op.module
-    if own:
-        return _run_own_cell(scope, op, own, args[0])
     if kind in CELLS:
         return _recurrent(scope, op, *args, **kwargs)
     match kind:
@@ -387,8 +391,32 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
     )
 
 
-def _run_own_cell(scope: ModuleScope, op: Op, own: OwnCell, x: Any) -> Value:
+def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
+    """Check that a mask is that of the tokens, in the order of the steps beside it.
+
+    Raises:
+        RefusedError: it is another mask.
+    """
+    turned = isinstance(x, Turned)
+    steps = mask.steps if isinstance(mask, Turned) else mask
+    real = [values != 0 for values in scope.probes.inputs] if scope.tokens else []
+    known = [values.astype(bool) for values in steps.samples] if isinstance(steps, Known) else []
+    same = len(real) == len(known) and all(map(np.array_equal, real, known))
+    if not known or not same or turned != isinstance(mask, Turned):
+        raise RefusedError("expected the mask of the tokens that are not 0, received another")
+    scope.masks = True
+
+
+def _run_own_cell(scope: ModuleScope, op: Op, x: Any, *mask: Any) -> Value:
     """Return the outputs or the last state of a cell by equations, of one direction or of two."""
+    if any(op.module is module for module in scope.modules.values()):
+        raise RefusedError(_CALLED_AGAIN)
+    own = read_own_cell(op.module)
+    scope.modules[op.target] = op.module
+    if len(mask) > 1:
+        raise RefusedError("expected a sequence and its mask, received states too")
+    if mask:
+        _check_mask(scope, x, *mask)
     name, _, key = op.target.rpartition(".")
     backward = isinstance(x, Turned)
     value = scope.sequence(x.steps if isinstance(x, Turned) else x)
@@ -426,7 +454,7 @@ def _add_own_cell(
     layer = recurrent(name, own.cell, own.units, merge=merge, bias=True, return_sequences=True)
     layer = replace(layer, recurrent_dropout=own.recurrent_dropout)
     at = scope.add(layer, source, modules=modules)
-    scope.masked[at] = scope.packed[modules[0]] = False
+    scope.masked[at] = scope.masks
     return at
 
 

@@ -119,9 +119,9 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """A sequence with its last step first."""
+    """A sequence, or a mask of one, with its last step first."""
 
-    steps: Tensor
+    steps: Tensor | Known
 
 
 @dataclass(frozen=True, slots=True)
