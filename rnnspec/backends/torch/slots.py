@@ -18,6 +18,7 @@ from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Attention,
+    Composed,
     EquationCell,
     Layer,
     Recurrent,
@@ -79,6 +80,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Attention(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
+        case Composed():
+            return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS, _AXES)
 

@@ -83,9 +83,7 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
     if is_own_cell(op.module):
-        if arguments and arguments[1]:
-            raise RefusedError("expected a sequence and its mask by position, received names")
-        return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments[0])
+        return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments)
     kind = _check_class(op)
     if arguments is None:
         return Unknown()
@@ -407,14 +405,17 @@ def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
     scope.masks = True
 
 
-def _run_own_cell(scope: ModuleScope, op: Op, x: Any, *mask: Any) -> Value:
+def _run_own_cell(
+    scope: ModuleScope, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
     """Return the outputs or the last state of a cell by equations, of one direction or of two."""
+    if kwargs or not 1 <= len(args) <= 2:
+        raise RefusedError("expected a sequence and perhaps its mask, by position, received others")
+    x, *mask = args
     if any(op.module is module for module in scope.modules.values()):
         raise RefusedError(_CALLED_AGAIN)
     own = read_own_cell(op.module)
     scope.modules[op.target] = op.module
-    if len(mask) > 1:
-        raise RefusedError("expected a sequence and its mask, received states too")
     if mask:
         _check_mask(scope, x, *mask)
     name, _, key = op.target.rpartition(".")
