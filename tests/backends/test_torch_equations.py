@@ -106,7 +106,7 @@ cells:
     equations: {m: K @ h, h: h + rate * (tanh(W @ x + U @ m) - h)}
     settings: {rate: 0.5, size: 2}
     sizes: {m: size}
-  masked: {states: [h], equations: {h: tanh(W @ x + U @ h)}}
+  masked: {states: [h], equations: {h: p * tanh(W @ x + U @ h)}}
 rnn:
   - {type: leaky, units: 4}
   - {type: leaky, units: 5, size: 3, bidirectional: true}
