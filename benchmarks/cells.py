@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,6 +173,56 @@ def _use_one_thread(engine: str) -> None:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
+def torch() -> Iterator[Ratio]:
+    """Compare in PyTorch, also with ``torchrecurrent`` if it is installed."""
+    import torch
+
+    from benchmarks.handwritten.torch import CELLS_BY_EQUATION
+
+    torch.set_num_threads(1)
+    for cell, by_hand in CELLS_BY_EQUATION.items():
+        model = rnnspec.build(spec(cell), "torch", seed=0)
+        arrays = {
+            name.removeprefix("layer."): torch.from_numpy(array.copy())
+            for name, array in rnnspec.read_weights(model).items()
+        }
+        written = by_hand(arrays)
+        models: dict[str, Any] = {"a loop by hand": written, **_torchrecurrent(cell)}
+        for size in (1, 32):
+            batch = torch.from_numpy(batch_of(size))
+            with torch.no_grad():
+                torch.testing.assert_close(model(batch), written(batch), atol=1e-5, rtol=0.0)
+            for training in (False, True):
+                task = _train if training else _infer
+                title = f"PyTorch, {cell}, batch {size}, {'training' if training else 'inference'}"
+                runs: dict[str, Run] = {
+                    name: partial(task, other, batch) for name, other in models.items()
+                }
+                yield from compare(title, partial(task, model, batch), runs)
+
+
+def _infer(model: Any, batch: Any) -> None:
+    import torch
+
+    with torch.no_grad():
+        model(batch)
+
+
+def _train(model: Any, batch: Any) -> None:
+    model(batch).square().sum().backward()
+
+
+def _torchrecurrent(cell: str) -> dict[str, Any]:
+    """Return the layer of ``torchrecurrent``, which has the same sizes, and other weights."""
+    try:
+        layers = import_module("torchrecurrent")
+    except ImportError:
+        return {}
+    name = {"peephole_lstm": "PeepholeLSTM", "mgu": "MGU", "cornn": "coRNN"}[cell]
+    layer = getattr(layers, name)(FEATURES, UNITS, batch_first=True)
+    return {f"torchrecurrent.{name}": lambda x: layer(x)[0][:, -1]}
+
+
 def join(arrays: Arrays, *names: str) -> Array:
     """Return arrays beside each other."""
     return np.concatenate([arrays[name] for name in names], axis=-1)
@@ -308,7 +359,11 @@ cornn (float[batch, steps, 32] inputs) => (float[batch, 64] last_y)
 }
 """For each cell the arrays of a graph by hand, made of the parameters, and its text."""
 
-BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {"keras": keras, "onnx": onnx}
+BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {
+    "keras": keras,
+    "onnx": onnx,
+    "torch": torch,
+}
 
 if __name__ == "__main__":
     main()

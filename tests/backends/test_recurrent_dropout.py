@@ -6,6 +6,7 @@ The dropout of the input then has one mask per gate too, and each direction has 
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,43 @@ def test_masks_shared_by_both_directions_are_found(entrance: str) -> None:
     model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true", entrance)
     found = check_both(CELLS["lstm"], run(model, entrance))
     assert any("both directions" in each for each in found), found
+
+
+# y shows the masks on the state s, which is always 1, of A and B, and that on the input of V and W.
+SHOWN = """\
+version: 1
+name: shows_its_masks
+input: {features: 3}
+cells:
+  shown:
+    states: [y, s]
+    equations:
+      y: concat(A @ s, B @ s, V @ x, W @ x)
+      s: 1 + 0 * s
+    sizes: {y: 4 * units}
+rnn: {type: shown, units: 3, bidirectional: true, dropout: 0.25, recurrent_dropout: 0.4}
+"""
+
+
+def test_in_a_cell_by_equations_each_matrix_of_a_state_has_its_mask(backend: str) -> None:
+    spec = rnnspec.loads(SHOWN)
+    require(backend, spec)
+    model = rnnspec.build(spec, backend)
+    rnnspec.write_weights(model, dict.fromkeys(rnnspec.read_weights(model), np.eye(3)))
+    seed(7)
+    batch = np.ones((1500, 4, 3), dtype=np.float32)
+    shown = outputs(model, batch, training=True).reshape(1500, 4, 2, 4, 3)
+    ahead, back = shown[:, 1:, 0], shown[:, :-1, 1]
+    for direction in (ahead, back):
+        assert (direction == direction[:, :1]).all()
+        np.testing.assert_array_equal(direction[:, :, 2], direction[:, :, 3])
+        for part, rate in ((0, 0.4), (1, 0.4), (2, 0.25)):
+            values = direction[:, 0, part]
+            np.testing.assert_allclose(values[values > 0.0], 1.0 / (1.0 - rate), rtol=1e-6)
+            assert abs((values == 0.0).mean() - rate) < 6.0 * (rate * (1.0 - rate) / 4500) ** 0.5
+    masks_of_parts = [
+        direction[:, 0, part, 0] > 0.0 for direction in (ahead, back) for part in range(3)
+    ]
+    for one, other in combinations(masks_of_parts, 2):
+        assert not correlated(one, other)
+    assert not any(correlated(mask[::2], mask[1::2]) for mask in masks_of_parts)
