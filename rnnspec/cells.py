@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.cells import recognize
+from rnnspec.ir.definition import define
 from rnnspec.ir.equations import EquationError, Name, Product, walk
-from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.parser import RESERVED, Block, Notation, Row, read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, add_terms, read_size, size_names, size_text
@@ -16,6 +18,7 @@ from rnnspec.spec.zoo import zoo_cell
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from rnnspec.ir.cells import Recognition
     from rnnspec.ir.equations import Equations, Expression, Path, Shape
     from rnnspec.ir.parser import Reading
     from rnnspec.ir.shapes import Terms
@@ -142,6 +145,7 @@ def roles(equations: Equations) -> Mapping[str, Role]:
     ``kernel``, and the rest is a ``bias``.
     """
     found: dict[str, Role] = {name: "bias" for name, _ in equations.parameters}
+    matrices = {name for name, shape in equations.parameters if len(shape) == 2}
     moving = set[str]()
 
     def moves(expression: Expression) -> bool:
@@ -152,7 +156,7 @@ def roles(equations: Equations) -> Mapping[str, Role]:
         for part in walk(line.value):
             if isinstance(part, Product):
                 role: Role = "recurrent" if moves(part.vector) else "kernel"
-                for name in _names(walk(part.matrix)):
+                for name in matrices & _names(walk(part.matrix)):
                     found[name] = "recurrent" if found[name] == "recurrent" else role
         if moves(line.value):
             moving.add(line.name)
@@ -161,6 +165,16 @@ def roles(equations: Equations) -> Mapping[str, Role]:
 
 def _names(parts: Iterable[Expression]) -> set[str]:
     return {part.name for part in parts if isinstance(part, Name)}
+
+
+def default_initializers(spec: models.Spec) -> Mapping[Role, initializers.Initializer]:
+    """Return the initializer of each role in a spec."""
+    drawn = spec.initializers
+    return {
+        "kernel": read_initializer(drawn.kernel),
+        "recurrent": read_initializer(drawn.recurrent),
+        "bias": read_initializer(drawn.bias),
+    }
 
 
 def initial_values(
@@ -229,35 +243,42 @@ def equation_cell(
     )
 
 
+def standard_cell(
+    cell: nodes.EquationCell, defaults: Mapping[Role, initializers.Initializer]
+) -> Recognition | str | None:
+    """Return the standard cell that a cell by equations is, or None.
+
+    If its equations are those of one, but its arrays do not begin as those of a layer of the
+    language, return why.
+    """
+    known = recognize(cell.equations)
+    if known is None:
+        return None
+    if known.swapped:
+        return "z and 1 - z have changed places, so that its arrays for z have the other sign"
+    roles_of_arrays: Mapping[str, Role] = {"kernel": "kernel", "recurrent_kernel": "recurrent"}
+    of_forget = None
+    for name, value in cell.initializers:
+        array, gate = known.places[name]
+        role = roles_of_arrays.get(array, "bias")
+        if isinstance(known.cell, nodes.LSTM) and (array, gate) == ("bias", "f"):
+            if not isinstance(value, initializers.Constant):
+                return f"{name}, the bias of its forget gate, does not begin as a number"
+            of_forget = value.value
+        elif repr(value) != repr(defaults[role]):
+            return f"{name} does not begin as 'initializers.{role}'"
+    if of_forget is not None and isinstance(known.cell, nodes.LSTM):
+        return replace(known, cell=replace(known.cell, forget_bias=of_forget))
+    return known
+
+
 def write_cell(
     cell: nodes.EquationCell, defaults: Mapping[Role, initializers.Initializer]
 ) -> dict[str, Any]:
     """Return a cell as plain data of a spec; its sizes are the defaults of its settings."""
-    equations, settings = cell.equations, dict(cell.sizes)
-    words: dict[str, Any] = {
-        "states": list(equations.states),
-        "equations": {line.name: write_expression(line.value) for line in equations.lines},
-    }
-    if settings:
-        words["settings"] = settings
-    # Scalars never follow. What else does not is found by reading the cell again.
-    sizes = {name: shape[0] for name, shape in equations.shapes if shape}
-    states = {name: sizes[name] for name in equations.states if sizes[name] != "units"}
-    shapes = {name: list(shape) or "scalar" for name, shape in equations.parameters}
-    scalars = {name: shape for name, shape in shapes.items() if shape == "scalar"}
-    for said in ({"sizes": states, "parameters": scalars}, {"sizes": sizes, "parameters": shapes}):
-        whole = words | {section: names for section, names in said.items() if names}
-        try:
-            if read(models.Cell.model_validate(whole), settings).equations == equations:
-                break
-        except EquationError:
-            continue
-    role_of = roles(equations)
-    initialize = {
-        name: value.value
-        if isinstance(value, initializers.Constant) and value.value not in (0.0, 1.0)
-        else initializers.in_words(value)
-        for name, value in cell.initializers
-        if repr(value) != repr(defaults[role_of[name]])
-    }
-    return whole | ({"initialize": initialize} if initialize else {})
+    role_of = roles(cell.equations)
+    definition = define(cell, {name: defaults[role] for name, role in role_of.items()})
+    settings = {"settings": dict(cell.sizes)} if cell.sizes else {}
+    # In the order in which a person would write them.
+    first = {section: definition.pop(section) for section in ("states", "equations")}
+    return first | settings | definition

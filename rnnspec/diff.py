@@ -132,18 +132,23 @@ def _activation(activation: Activation) -> str:
 
 def _plain(node: Any) -> Settings:
     """Return the fields of a node inside a layer, without initial values that all layers share."""
+    elsewhere = {"forget_bias", "name", "equations", "initializers", "sizes"}
+    settings: Settings = {
+        field.name: getattr(node, field.name)
+        for field in fields(node)
+        if field.name not in elsewhere
+    }
     if isinstance(node, EquationCell):
         lines = {line.name: write_expression(line.value) for line in node.equations.lines}
         shapes = {name: shape or "scalar" for name, shape in node.equations.parameters}
-        return {
+        settings |= {
             "states": node.equations.states,
             **{f"equations.{name}": text for name, text in lines.items()},
             **{f"parameters.{name}": shape for name, shape in shapes.items()},
-            **{f"initialize.{name}": in_words(value) for name, value in node.initializers},
+            **{f"initialize.{name}": str(in_words(value)) for name, value in node.initializers},
             **dict(node.sizes),
         }
-    names = [field.name for field in fields(node) if field.name != "forget_bias"]
-    return {name: getattr(node, name) for name in names}
+    return settings
 
 
 def network_settings(network: Network) -> Settings:

@@ -8,9 +8,16 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.cells import declared_cell, equation_cell, read_initializer
+from rnnspec.cells import (
+    declared_cell,
+    default_initializers,
+    equation_cell,
+    read_initializer,
+    standard_cell,
+)
 from rnnspec.errors import Problem, SpecError, listed
-from rnnspec.ir import initializers, nodes
+from rnnspec.ir import nodes
+from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
 from rnnspec.ir.text import default_kind
@@ -22,7 +29,6 @@ from rnnspec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.cells import Role
     from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
@@ -60,12 +66,7 @@ class _Chain:
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
             self.outputs[nodes.INPUT] = _LayerOutput(self.shape, self.steps)
-        drawn = spec.initializers
-        self.defaults: Mapping[Role, initializers.Initializer] = {
-            "kernel": read_initializer(drawn.kernel),
-            "recurrent": read_initializer(drawn.recurrent),
-            "bias": read_initializer(drawn.bias),
-        }
+        self.defaults = default_initializers(spec)
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
@@ -156,6 +157,25 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
     if chain.problems:
         raise SpecError(in_file_order(tuple(chain.problems)))
     return network, chain.places
+
+
+def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]]]:
+    """Return the parameters of each layer with a cell of the spec that is one of the language.
+
+    By name, each has its canonical array and the gate whose part, transposed, it is.
+    """
+    if not spec.cells:
+        return {}
+    chain, (network, places) = _Chain(spec, _input(spec)), lower_with_places(spec)
+    found: dict[str, Mapping[str, tuple[str, str]]] = {}
+    for layer in network.layers:
+        section, *rest = places[layer.name]
+        declared = spec.rnn[int(rest[0])] if section == "rnn" else None
+        if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
+            cell = _equation_cell(chain, places[layer.name], declared)
+            known = standard_cell(cell, chain.defaults)
+            found |= {layer.name: known.places} if isinstance(known, Recognition) else {}
+    return found
 
 
 def _check_cells(chain: _Chain) -> None:
@@ -249,7 +269,7 @@ def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
         case models.Concat():
             _concat(chain, ("rnn", index), layer)
         case _:
-            _pointwise(chain, ("rnn", index), layer)
+            _add_declared(chain, ("rnn", index), layer)
 
 
 def _copies(chain: _Chain, index: int, layer: models.RecurrentLayer) -> None:
@@ -285,9 +305,24 @@ def _block(
     # A residual starts before the dropout: it adds the input as it was.
     if layer.dropout and not layer.variational:
         _dropout(chain, layer.dropout, (*path, "dropout"))
-    name = chain.name(_kind(layer), (*path, "name"), declared)
-    cell = _cell(chain, path, layer)
-    recurrent = _recurrent(chain, layer, name, cell, return_sequences=return_sequences)
+    cell, bias = _cell(chain, path, layer)
+    name = chain.name(_kind(layer, cell), (*path, "name"), declared)
+    recurrent = nodes.Recurrent(
+        name=name,
+        input=chain.shape,
+        cell=cell,
+        units=layer.units,
+        merge=layer.merge if layer.bidirectional else None,
+        bias=bias,
+        # Otherwise it is a layer of its own.
+        dropout=float(layer.dropout) if layer.variational else 0.0,
+        recurrent_dropout=float(layer.recurrent_dropout),
+        masked=chain.masked,
+        return_sequences=return_sequences,
+        kernel_initializer=chain.defaults["kernel"],
+        recurrent_initializer=chain.defaults["recurrent"],
+        bias_initializer=chain.defaults["bias"],
+    )
     chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
@@ -311,47 +346,17 @@ def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
     chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))
 
 
-def _recurrent(
-    chain: _Chain,
-    layer: models.RecurrentLayer,
-    name: str,
-    cell: nodes.Cell,
-    *,
-    return_sequences: bool,
-) -> nodes.Recurrent:
-    return nodes.Recurrent(
-        name=name,
-        input=chain.shape,
-        cell=cell,
-        units=layer.units,
-        merge=layer.merge if layer.bidirectional else None,
-        bias=getattr(layer, "bias", True),
-        # Otherwise it is a layer of its own; see _block.
-        dropout=float(layer.dropout) if layer.variational else 0.0,
-        recurrent_dropout=float(layer.recurrent_dropout),
-        masked=chain.masked,
-        return_sequences=return_sequences,
-        kernel_initializer=read_initializer(chain.spec.initializers.kernel),
-        recurrent_initializer=read_initializer(chain.spec.initializers.recurrent),
-        bias_initializer=read_initializer(chain.spec.initializers.bias),
-    )
-
-
-def _kind(layer: models.RecurrentLayer) -> str:
+def _kind(layer: models.RecurrentLayer, cell: nodes.Cell) -> str:
     # The kinds are those of Keras's default names, so that summaries look alike.
     if layer.bidirectional:
         return "bidirectional"
-    match layer:
-        case models.SimpleRNN():
+    match cell:
+        case nodes.SimpleRNN():
             return "simple_rnn"
-        case models.LSTM():
-            return "lstm"
-        case models.GRU():
-            return "gru"
-        case models.CellLayer():
-            return layer.type
+        case nodes.EquationCell() | nodes.LSTM() | nodes.GRU():
+            return nodes.cell_type(cell)
         case _:
-            assert_never(layer)
+            assert_never(cell)
 
 
 _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingProxyType(
@@ -359,20 +364,23 @@ _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingP
 )
 
 
-def _cell(chain: _Chain, path: Path, layer: models.RecurrentLayer) -> nodes.Cell:
-    """Return a cell, whose fields are keys of the layer, or of the initializers."""
+def _cell(chain: _Chain, path: Path, layer: models.RecurrentLayer) -> tuple[nodes.Cell, bool]:
+    """Return a cell, whose fields are keys of the layer or of the initializers, and its bias."""
     if isinstance(layer, models.CellLayer):
-        return _equation_cell(chain, path, layer)
+        equations = _equation_cell(chain, path, layer)
+        known = standard_cell(equations, chain.defaults)
+        # What the language has anyway is a layer of that type.
+        return (known.cell, known.bias) if isinstance(known, Recognition) else (equations, True)
     cell = _CELLS[type(layer)]
     values = dict[str, Any]()
     for field in fields(cell):
         is_drawn = field.name == "forget_bias"
         forget_bias = float(chain.spec.initializers.forget_bias)
         values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
-    return cell(**values)
+    return cell(**values), layer.bias
 
 
-def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.Cell:
+def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.EquationCell:
     """Return a cell of the spec with the settings of a layer."""
     cell = declared_cell((chain.spec.cells or {})[layer.type])
     try:
@@ -386,8 +394,8 @@ def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.
     return equation_cell(layer.type, cell, cell.settings, chain.defaults)
 
 
-def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
-    """Add a layer that computes each step, or a vector, by itself."""
+def _add_declared(chain: _Chain, path: Path, layer: models.AnyLayer) -> None:
+    """Add a layer whose fields are its keys."""
     # At a rate of 0, spec.rules has refused the key.
     if (
         isinstance(layer, models.Dropout)
@@ -407,6 +415,7 @@ BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
         models.Dense: nodes.Dense,
         models.BatchNorm: nodes.BatchNorm,
         models.LayerNormLayer: nodes.LayerNorm,
+        models.InstanceNorm: nodes.InstanceNorm,
         models.Dropout: nodes.Dropout,
         models.ActivationLayer: nodes.Activate,
     }
@@ -563,7 +572,7 @@ def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> N
         _dropout(chain, head.dropout, (*path, "dropout"))
     for index, hidden in enumerate(head.hidden):
         inner = chain.place = (*path, "hidden", index)
-        _pointwise(chain, inner, hidden)
+        _add_declared(chain, inner, hidden)
         if isinstance(hidden, models.Hidden) and hidden.dropout:
             _dropout(chain, hidden.dropout, (*inner, "dropout"))
     chain.place = path

@@ -28,7 +28,7 @@ from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
-from rnnspec.lowering import lower
+from rnnspec.lowering import array_places, lower
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
@@ -173,7 +173,8 @@ def summary(spec: Source) -> Summary:
         SpecError: the spec is invalid.
         UsageError: ``spec`` is not a spec, or the file cannot be read.
     """
-    return summarize(program(spec).network)
+    known = program(spec)
+    return summarize(known.network, array_places(known.spec))
 
 
 @document_options

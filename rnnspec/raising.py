@@ -455,7 +455,7 @@ def _with_copies(layers: Sequence[Words], cells: Collection[str]) -> list[Words]
     merged = list[Words]()
     for words, group in groupby(layers):
         number = len(list(group))
-        recurrent = words["type"] in (*models.RECURRENT, *cells)
+        recurrent = words.get("type") in (*models.RECURRENT, *cells)
         if number == 1 or not recurrent or "name" in words:
             merged += [words] * number
         else:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends import BACKENDS, honouring
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
-from rnnspec.ir.nodes import INPUT, Dense, sources
-from rnnspec.ir.params import Counts, count, counts
+from rnnspec.ir.nodes import INPUT, Dense, EquationCell, Recurrent, SimpleRNN, sources
+from rnnspec.ir.params import Counts, count, counts, directions, params
 from rnnspec.ir.text import type_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rnnspec.backends.contract import Stock
-    from rnnspec.ir.nodes import Network
+    from rnnspec.ir.nodes import Layer, Network
 
 
 TITLES = ("Layer (type)", "Output shape", "Parameters")
@@ -22,11 +26,33 @@ TITLES = ("Layer (type)", "Output shape", "Parameters")
 
 
 @dataclass(frozen=True, slots=True)
+class ArraySummary:
+    """A parameter of a cell by equations, as the equations have it, in each of ``directions``.
+
+    ``place`` is the array of which it is a part, transposed, if the cell is one of the language.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    directions: int
+    place: str = ""
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """The row as text."""
+        times = f"{self.directions} x " if self.directions > 1 else ""
+        place = f" = {self.place}" if self.place else ""
+        count = f"{self.directions * prod(self.shape):,}"
+        return f"  {self.name}{place}", f"{times}{self.shape}", count
+
+
+@dataclass(frozen=True, slots=True)
 class LayerSummary:
     """One row of a summary; the first axis of the output shape, the batch, is ``None``.
 
     ``takes`` names the layers whose output the layer takes, unless it is that of the layer before
-    it. ``shares`` is the embedding whose vectors are its kernel.
+    it. ``shares`` is the embedding whose vectors are its kernel. ``arrays`` are the parameters of a
+    cell of the spec.
     """
 
     name: str
@@ -35,11 +61,13 @@ class LayerSummary:
     parameters: int
     takes: tuple[str, ...] = ()
     shares: str | None = None
+    arrays: tuple[ArraySummary, ...] = ()
 
     @property
-    def cells(self) -> tuple[str, str, str]:
-        """The row as text."""
-        return f"{self.name} ({self.type})", str(self.output_shape), f"{self.parameters:,}"
+    def cells(self) -> tuple[tuple[str, str, str], ...]:
+        """The row as text, and one for each array."""
+        row = f"{self.name} ({self.type})", str(self.output_shape), f"{self.parameters:,}"
+        return (row, *(array.cells for array in self.arrays))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +130,15 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as printed by ``rnnspec summary --json``.
 
-        ``stepwise``, ``stock``, ``outputs``, and the ``takes`` and ``shares`` of a layer are
-        present if they are not empty.
+        ``stepwise``, ``stock``, ``outputs``, and the ``takes``, ``shares`` and ``arrays`` of a
+        layer are present if they are not empty.
         """
         rows = []
         for layer in self.layers:
             row = {**asdict(layer), "output_shape": list(layer.output_shape)}
-            takes, shares = row.pop("takes"), row.pop("shares")
+            takes, shares, arrays = row.pop("takes"), row.pop("shares"), row.pop("arrays")
             row |= {"takes": list(takes)} if takes else {}
+            row |= {"arrays": [{**a, "shape": list(a["shape"])} for a in arrays]} if arrays else {}
             rows.append(row | ({"shares": shares} if shares else {}))
         return {
             "name": self.name,
@@ -125,19 +154,40 @@ class Summary:
         }
 
 
+Places = Mapping[str, Mapping[str, tuple[str, str]]]
+
+
+def _arrays(layer: Layer, places: Mapping[str, tuple[str, str]]) -> Iterator[ArraySummary]:
+    """Yield the parameters of a cell of the spec."""
+    if not isinstance(layer, Recurrent):
+        return
+    ways = directions(layer)
+    if isinstance(layer.cell, EquationCell):
+        for param in params(layer):
+            if param.name.startswith(ways[0]):
+                yield ArraySummary(param.name.removeprefix(ways[0]), param.shape, len(ways))
+        return
+    sizes = {"kernel": (layer.units, layer.features), "recurrent_kernel": (layer.units,) * 2}
+    for name, (array, gate) in places.items():
+        place = array if isinstance(layer.cell, SimpleRNN) else f"{array}, gate {gate}"
+        yield ArraySummary(name, sizes.get(array, (layer.units,)), len(ways), place)
+
+
 def totals(parameters: Counts) -> str:
     """Return the parameter counts of a network as a sentence."""
     return f"{parameters.total:,} parameters, {parameters.trainable:,} of them trainable"
 
 
-def summarize(network: Network) -> Summary:
-    """Return the summary of a network."""
+def summarize(network: Network, places: Places | None = None) -> Summary:
+    """Return the summary of a network; ``places`` are those of ``lowering.array_places``."""
     sources_of, before, rows = sources(network), INPUT, list[LayerSummary]()
     for layer in network.layers:
         takes = sources_of[layer.name] if sources_of[layer.name] != (before,) else ()
         shares = layer.tied if isinstance(layer, Dense) else None
         shape = (None, *layer.output)
-        rows.append(LayerSummary(layer.name, type_name(layer), shape, count(layer), takes, shares))
+        arrays = tuple(_arrays(layer, (places or {}).get(layer.name, {})))
+        kind, number = type_name(layer), count(layer)
+        rows.append(LayerSummary(layer.name, kind, shape, number, takes, shares, arrays))
         before = layer.name
     # A backend that refuses the network does not run its layers in any way.
     able = honouring(network)

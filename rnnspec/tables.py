@@ -144,7 +144,8 @@ def _summary(summary: Summary) -> Iterator[str | Grid]:
     yield f'Model: "{summary.name}"'
     table = Grid(*TITLES)
     for layer in summary.layers:
-        table.add_row(*layer.cells)
+        for row in layer.cells:
+            table.add_row(*row)
     yield table
     counts = summary.parameters
     yield f"Total parameters: {counts.total:,}"

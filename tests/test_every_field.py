@@ -25,9 +25,10 @@ from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.equations import Equations
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network
-from rnnspec.ir.params import params
+from rnnspec.ir.params import counts, params
 from rnnspec.ir.verify import verify
 from rnnspec.source.render import render
 from rnnspec.weights.initial import draw_fresh, draw_scaled
@@ -93,6 +94,8 @@ rnn:
   - {type: average_pool, size: 3, stride: 1, padding: same}
   - {type: batch_norm}
   - {type: batch_norm, epsilon: 0.1, momentum: 0.5}
+  - {type: instance_norm}
+  - {type: instance_norm, epsilon: 0.1}
   - {type: dropout, rate: 0.5, variational: true}
   - {type: dropout, rate: 0.25}
   - {type: activation, activation: tanh}
@@ -125,6 +128,7 @@ input: {length: 6, features: 3}
 rnn:
   - {type: conv, filters: 3, kernel_size: 2, stride: 2, padding: same}
   - {type: average_pool, size: 1}
+  - {type: instance_norm, name: own}
   - {type: gru, units: 3, bidirectional: true}
   - {type: batch_norm}
   - {type: activation, activation: tanh}
@@ -202,7 +206,44 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
 """Further values of fields that have the same value in every network of the corpus."""
 
 
-TEXTS = (MORE, REPEATED, PLAIN, VECTORS, STACK, JOINED, FLAT, TIED, FUSED, CHAIN, TWINS, STEPWISE)
+# Cells of the same parameters, so that one can have the equations of the other.
+CELLS = """\
+version: 1
+name: cells
+input: {length: 5, features: 3, mask_value: 2.0}
+cells:
+  one:
+    states: [h, m]
+    equations:
+      z: sigmoid(W @ x + U @ h + b)
+      m: where(x > m, m, P @ (z * h) + x)
+      h: z * h + (1 - z) * tanh(Q @ m)
+    sizes: {m: features}
+  two:
+    states: [h, m]
+    equations:
+      z: softmax(W @ x + U @ h + b)
+      m: standardize(x + m, 0.01) + P @ h
+      h: z * minimum(h, Q @ m)
+    sizes: {m: features}
+    initialize: {b: ones, W: 0.125}
+  sized:
+    states: [h, m]
+    equations: {m: tanh(V @ x), h: "R @ concat(h, m)"}
+    sizes: {m: memory}
+    settings: {memory: 2}
+rnn:
+  - {type: one, units: 3}
+  - {type: two, units: 3, bidirectional: true, merge: sum, recurrent_dropout: 0.5}
+  - {type: sized, units: 3, memory: 4}
+  - {type: sized, units: 3}
+head: {pooling: mean, units: 2}
+initializers: {kernel: {normal: 0.5}, recurrent: {uniform: 0.25}, bias: {constant: 1}}
+"""
+TEXTS = (
+    *(MORE, REPEATED, PLAIN, VECTORS, STACK, JOINED, FLAT, TIED),
+    *(FUSED, CHAIN, TWINS, STEPWISE, CELLS),
+)
 
 
 def programs() -> Iterator[pipeline.Program]:
@@ -215,8 +256,11 @@ CORPUS = list(programs())
 
 
 def parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """Yield every dataclass inside a network, including the network, with its place."""
-    if is_dataclass(value):
+    """Yield every dataclass inside a network, including the network, with its place.
+
+    The equations of a cell are one value: their writers match every kind of expression.
+    """
+    if is_dataclass(value) and not isinstance(value, Equations):
         yield place, value
         for field in fields(value):
             yield from parts(getattr(value, field.name), (*place, field.name))
@@ -255,9 +299,13 @@ SEEN = seen_values()
 
 def node_types() -> list[type]:
     """Return the dataclasses that make up a network."""
-    found = [*vars(nodes).values(), *vars(initializers).values()]
-    kinds = [each for each in found if isinstance(each, type) and is_dataclass(each)]
-    return [kind for kind in kinds if kind is not nodes.Node]
+    return [
+        kind
+        for module in (nodes, initializers)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
+        if kind is not nodes.Node
+    ]
 
 
 # A layer's input is the output of the layer before it, as the verification of the network ensures.
@@ -381,9 +429,12 @@ def with_other(
         for place in places:
             changed = with_value(changed, (*place, field), value)
         try:
-            yield value, refit(changed)
+            fitting = refit(changed)
+            # Equations whose parameters have no initial values.
+            counts(fitting)
         except INVALID:
             continue
+        yield value, fitting
 
 
 @cache

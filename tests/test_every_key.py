@@ -57,6 +57,7 @@ STACK: Data = {
         {"type": "average_pool", "size": 4, "stride": 1},
         {"type": "batch_norm"},
         {"type": "layer_norm"},
+        {"type": "instance_norm"},
         {"type": "dropout", "rate": 0.125},
         {"type": "activation", "activation": {"clipped_relu": 4}},
         {"type": "dense", "units": 4, "activation": {"leaky_relu": 0.125}},
@@ -81,9 +82,35 @@ TIED: Data = {
     "rnn": {"type": "gru", "units": 4},
     "head": {"units": 9},
 }
+CELLS: Data = {
+    "version": 1,
+    "name": "net",
+    "input": {"length": 5, "features": 4},
+    "cells": {
+        "mine": {
+            "states": ["h", "m"],
+            "equations": [
+                {"m": "dt * alpha * (W @ x + b)"},
+                {"repeat": 2, "equations": {"h": "tanh(U @ h + V @ m)"}},
+            ],
+            "output": "h * 0.5",
+            "settings": {"dt": 2, "size": 4},
+            "sizes": {"m": "size"},
+            "parameters": {"alpha": "scalar"},
+            "initialize": {"b": "ones"},
+        },
+        "known": {"from": "peephole_lstm"},
+    },
+    "rnn": [
+        {"type": "mine", **CELL, "merge": "sum", "dt": 0.5},
+        {"type": "mine", **CELL, "merge": "sum"},
+        {"type": "known", **CELL, "merge": "sum"},
+        {"type": "known", "units": 4, "dropout": 0.5},
+    ],
+}
 BASES = [
     {key: value for key, value in base.items() if value is not None}
-    for base in (TOKENS, NUMBERS, STACK, TIED)
+    for base in (TOKENS, NUMBERS, STACK, TIED, CELLS)
 ]
 
 CANDIDATES: list[Any] = [
@@ -105,6 +132,8 @@ CANDIDATES: list[Any] = [
     *({"uniform": 0.25}, {"normal": 0.25}, {"constant": 0.25}),
     *("same", "causal", "max_pool", "average_pool", "batch_norm", "layer_norm"),
     *(["one", "two"], ["two", "one", "one"], {"six": {"units": 3}}, {"attention": {}}, {}),
+    *("mgu", ["m", "h"], ["U"], "h + h", {"h": "tanh(U @ h) + V @ m"}, {"dt": 3, "size": 4}),
+    *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
 
@@ -127,7 +156,8 @@ def mappings(data: Any, model: Any, place: Place = ()) -> Iterator[tuple[Place, 
     if isinstance(model, BaseModel):
         yield place, type(model)
         for key in data:
-            yield from mappings(data[key], getattr(model, key), (*place, key))
+            # The settings of a cell are no keys of its layer, and have no mappings.
+            yield from mappings(data[key], getattr(model, key, None), (*place, key))
     elif isinstance(data, list):
         for index, value in enumerate(data):
             yield from mappings(value, model[index], (*place, index))
@@ -171,7 +201,10 @@ PLACES = {
 }
 KEYS = {
     name: [
-        key for key in model.model_fields if not (name in ("Spec", "Head") and holds_mappings(key))
+        field.alias or key
+        for key, field in model.model_fields.items()
+        if not (name in ("Spec", "Head", "Cell") and holds_mappings(key))
+        and field.alias != models.SETTINGS
     ]
     for name, model in vars(models).items()
     if isinstance(model, type) and issubclass(model, models.Model) and not name.startswith("_")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from test_every_field import (
+    CELLS,
     CORPUS,
     FIELDS,
     FLAT,
@@ -100,13 +101,13 @@ heads: {one: {pooling: none, units: 4}, two: {pooling: none, units: 4}}
 """
 PROGRAMS = [
     *map(pipeline.reads, (MORE, REPEATED, PLAIN, VECTORS, MASKED, STACK, JOINED)),
-    *map(pipeline.reads, (FLAT, TIED, CONV, ALIKE)),
+    *map(pipeline.reads, (FLAT, TIED, CONV, ALIKE, CELLS)),
 ]
 
 UNTOLD = {
     # It is given arrays and a batch, and does not train.
     "reference": r"""(?x) .*\.(name|description|trainable|pretrained|rate) | .*dropout
-        | .*initializer | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
+        | .*initializers? | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
         | Concat\.inputs""",

@@ -15,6 +15,7 @@ from rnnspec.foreign import Model
 from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
+from rnnspec.lowering import array_places
 from rnnspec.pipeline import program
 from rnnspec.spec.models import Spec
 from rnnspec.summaries import TITLES, Summary, summarize, totals
@@ -53,7 +54,7 @@ def _spec(spec: Spec) -> Iterator[Element]:
     network = program(spec).network
     yield paragraph(strong(network.name))
     yield from description(network.description)
-    yield from _layers(summarize(network))
+    yield from _layers(summarize(network, array_places(spec)))
     yield from picture(spec)
 
 
@@ -80,7 +81,7 @@ def picture(spec: Spec) -> Iterator[Element]:
 
 def _layers(summary: Summary) -> Iterator[Element]:
     """Yield a table with a row for each layer, then the totals."""
-    yield table(TITLES, (layer.cells for layer in summary.layers))
+    yield table(TITLES, (row for layer in summary.layers for row in layer.cells))
     yield from map(paragraph, (totals(summary.parameters), *summary.remarks))
 
 

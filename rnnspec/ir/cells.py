@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
-from typing import TYPE_CHECKING, assert_never
+from itertools import product
+from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from rnnspec.ir.equations import (
     Apply,
@@ -18,19 +19,22 @@ from rnnspec.ir.equations import (
     Expression,
     Line,
     Name,
+    Number,
     Product,
+    interpolation,
     leave_out,
     rewrite,
     walk,
 )
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, SimpleRNN, StandardCell
+from rnnspec.ir.normal_form import normal_form
 from rnnspec.ir.parser import parse
+from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rnnspec.words import CellActivation
 
 FIELDS = Fields("Node.source")
 """The fields that a layer is written from if its cell is written from its equations."""
@@ -82,6 +86,97 @@ def equations(cell: Cell, *, bias: bool = True) -> Equations:
     if bias:
         return whole
     return leave_out(whole, {name for name, shape in whole.parameters if len(shape) == 1})
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """A standard cell that equations are those of, and the place of each of their parameters.
+
+    A place is a canonical array and the gate whose part, transposed, is the parameter. In a GRU
+    that is ``swapped``, z and 1 - z have changed places: its arrays for z have the other sign.
+    """
+
+    cell: StandardCell
+    bias: bool
+    places: Mapping[str, tuple[str, str]]
+    swapped: bool = False
+
+
+def recognize(equations_of_cell: Equations) -> Recognition | None:
+    """Return the standard cell whose equations these are, in any order, names and grouping."""
+    used = _count_functions(equations_of_cell)
+    shapes = Counter(shape for _, shape in equations_of_cell.parameters)
+    for cell, bias, swapped in product(_STANDARD, (True, False), (False, True)):
+        if swapped and not isinstance(cell, GRU):
+            continue
+        template = equations(cell, bias=bias)
+        template = _swap(template) if swapped else template
+        if len(template.states) != len(equations_of_cell.states):
+            continue
+        if Counter(shape for _, shape in template.parameters) != shapes:
+            continue
+        for functions in _functions_like(_count_functions(template), used):
+            other = _with_functions(template, functions)
+            form, own = normal_form(other), normal_form(equations_of_cell)
+            if form != own:
+                continue
+            named = dict(zip(own.names, form.names, strict=True))
+            places = {name: place(named[name]) for name, _ in equations_of_cell.parameters}
+            values: dict[str, Any] = {key: functions[key] for key in activations(cell)}
+            return Recognition(replace(cell, **values), bias, places, swapped)
+    return None
+
+
+_STANDARD: tuple[StandardCell, ...] = (
+    SimpleRNN(activation="tanh"),
+    LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0),
+    *(
+        GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=after)
+        for after in (True, False)
+    ),
+)
+
+
+@lru_cache
+def _swap(of: Equations) -> Equations:
+    """Return the equations of a GRU in which z is the share of what is new."""
+    *gates, last = of.lines
+    parts = interpolation(last.value)
+    assert parts is not None, "the last line of a GRU is z * h + (1 - z) * n"
+    start, end, share = parts
+    rest = Elementwise("-", Number(1.0), share)
+    value = Elementwise("+", Elementwise("*", share, start), Elementwise("*", rest, end))
+    return replace(of, lines=(*gates, Line(last.name, value)))
+
+
+def _count_functions(of: Equations) -> Counter[str]:
+    parts = (part for line in of.lines for part in walk(line.value))
+    functions = (part.function for part in parts if isinstance(part, Apply))
+    # What is linear may be left out.
+    return Counter(function for function in functions if function != "linear")
+
+
+def _functions_like(places: Counter[str], used: Counter[str]) -> Iterator[dict[str, str]]:
+    """Yield each choice of activations by which a cell has as many functions as another."""
+    choices = [name for name in (*used, "linear") if name in get_args(CellActivation)]
+    for functions in product(choices, repeat=len(places)):
+        counts = Counter[str]()
+        for function, number in zip(functions, places.values(), strict=True):
+            counts[function] += number if function != "linear" else 0
+        if +counts == used:
+            yield dict(zip(places, functions, strict=True))
+
+
+def _with_functions(of: Equations, functions: Mapping[str, str]) -> Equations:
+    def change(expression: Expression) -> Expression | None:
+        match expression:
+            case Apply(function=function, operand=operand):
+                return Apply(functions[function], rewrite(operand, change))
+            case _:
+                return None
+
+    lines = tuple(replace(line, value=rewrite(line.value, change)) for line in of.lines)
+    return replace(of, lines=lines)
 
 
 def _state(cell: StandardCell) -> tuple[str, tuple[str, ...]]:

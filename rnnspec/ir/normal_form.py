@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.equations import (
     Apply,
@@ -38,6 +39,7 @@ class NormalForm:
     names: tuple[str, ...] = field(compare=False)
 
 
+@lru_cache(maxsize=256)
 def normal_form(equations: Equations) -> NormalForm:
     """Return the normal form of equations.
 
@@ -107,6 +109,8 @@ def _expand(  # noqa: PLR0912 - a branch for each kind of expression
             return values[name]
         case Name(name=name, kind=kind):
             return atom(kind, colours.get(name, ""))
+        case Apply(function="linear", operand=operand):
+            return _expand(operand, values, colours)
         case Apply(function=function, operand=operand):
             return atom(function, _digest_terms(_expand(operand, values, colours)))
         case Product(matrix=matrix, vector=vector):
@@ -118,9 +122,14 @@ def _expand(  # noqa: PLR0912 - a branch for each kind of expression
             sides = (_digest_terms(_expand(part, values, colours)) for part in (left, right))
             return atom(operator, *sorted(sides))
         case Choose(comparison=comparison):
-            parts = operands(expression)
-            digests = (_digest_terms(_expand(part, values, colours)) for part in parts)
-            return atom(comparison, *digests)
+            lower, upper, *results = (
+                _digest_terms(_expand(part, values, colours)) for part in operands(expression)
+            )
+            if comparison in (">", "<="):
+                lower, upper = upper, lower
+            if comparison in ("<=", ">="):
+                results.reverse()
+            return atom("<", lower, upper, *results)
         case ApplyToVector(function=function, operand=operand, epsilon=epsilon):
             terms = _digest_terms(_expand(operand, values, colours))
             return atom(function, repr(epsilon), terms)
@@ -131,28 +140,41 @@ def _expand(  # noqa: PLR0912 - a branch for each kind of expression
         case Part(operand=operand, index=index, count=count):
             terms = _digest_terms(_expand(operand, values, colours))
             return atom(f"part {index} of {count}", terms)
-        case Elementwise(operator=operator, left=left, right=right):
-            one, other = _expand(left, values, colours), _expand(right, values, colours)
+        case Elementwise(operator=operator, left=one_side, right=other_side):
+            one, other = (_expand(side, values, colours) for side in (one_side, other_side))
             if operator in "+-":
                 sign = 1.0 if operator == "+" else -1.0
                 total = dict(one)
                 for factors, coefficient in other.items():
                     total[factors] = total.get(factors, 0.0) + sign * coefficient
                 return {factors: value for factors, value in total.items() if value}
-            return _multiply(one, other, 1 if operator == "*" else -1)
+            return _multiply(one, other if operator == "*" else _invert(other))
         case _:
             assert_never(expression)
 
 
-def _multiply(one: _Terms, other: _Terms, exponent: Literal[1, -1]) -> _Terms:
-    """Return a product or a quotient, in which a sum of several terms is one factor."""
-    powers, coefficient = Counter[str](), 1.0
-    for terms, sign in ((one, 1), (other, exponent)):
-        if len(terms) != 1 or (sign < 0 and 0.0 in terms.values()):
-            powers[_digest_terms(terms)] += sign
-            continue
-        ((factors, number),) = terms.items()
-        coefficient = coefficient * number if sign > 0 else coefficient / number
-        for digest, power in factors:
-            powers[digest] += sign * power
-    return {tuple(sorted(item for item in powers.items() if item[1])): coefficient}
+def _invert(terms: _Terms) -> _Terms:
+    """Return 1 / a sum, in which a sum of several terms is one factor."""
+    if len(terms) != 1 or 0.0 in terms.values():
+        return {((_digest_terms(terms), -1),): 1.0}
+    ((factors, number),) = terms.items()
+    inverse: tuple[tuple[str, int], ...] = tuple((digest, -power) for digest, power in factors)
+    return {inverse: 1.0 / number}
+
+
+def _multiply(one: _Terms, other: _Terms) -> _Terms:
+    """Return the sum of the products of all terms; of very many, each side is one factor."""
+    if len(one) * len(other) > _MOST_TERMS:
+        one, other = {((_digest_terms(one), 1),): 1.0}, {((_digest_terms(other), 1),): 1.0}
+    total = _Terms()
+    for left, coefficient in one.items():
+        for right, factor in other.items():
+            powers = Counter(dict(left))
+            for digest, power in right:
+                powers[digest] += power
+            key = tuple(sorted(item for item in powers.items() if item[1]))
+            total[key] = total.get(key, 0.0) + coefficient * factor
+    return {factors: value for factors, value in total.items() if value}
+
+
+_MOST_TERMS = 64

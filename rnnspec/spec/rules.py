@@ -92,7 +92,7 @@ def _cells(spec: Spec) -> Iterator[Broken]:
             yield (path, "E430", f"no layer has the type {name!r}; use the cell or remove it")
         if isinstance(cell, ZooCell) and cell.zoo not in zoo_names():
             near = nearest(cell.zoo, zoo_names())
-            hint = f"did you mean {near!r}?" if near else f"there are {listed(zoo_names())}"
+            hint = f"did you mean {near!r}?" if near else "expected one such as 'peephole_lstm'"
             message = f"unknown cell {quoted(cell.zoo)}; {hint}"
             yield ((*path, "from"), "E433", message)
 

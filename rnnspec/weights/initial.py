@@ -38,19 +38,26 @@ def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
     arrays = {}
     for name, _, param in named_params(network):
         # Each output is a sum over the inputs of a kernel; a bias or an embedding is used as it is.
-        fan_in = prod(param.shape[:-1]) if "in" in dict(param.sizes) else 1
+        fan_in = prod(_inputs_first(param)[:-1]) if "in" in dict(param.sizes) else 1
         array = rng.normal(0.0, fan_in**-0.5, param.shape)
         arrays[name] = np.abs(array) + 0.5 if param.positive else array
     return arrays
 
 
 def _draw_param(param: Param, rng: np.random.Generator) -> Array:
-    drawn = _draw(param.initializer, param.shape, rng)
-    size = dict(param.sizes)["out"]
+    shape = _inputs_first(param)
+    # A scalar is drawn as a vector of one.
+    drawn = _draw(param.initializer, shape or (1,), rng).reshape(shape)
     for gate, value in param.gate_values:
+        size = dict(param.sizes)["out"]
         start = param.gates.index(gate) * size
         drawn[start : start + size] = value
-    return drawn
+    return drawn if shape == param.shape else np.ascontiguousarray(drawn.T)
+
+
+def _inputs_first(param: Param) -> tuple[int, ...]:
+    """Return the shape of an array with the inputs of a matrix first, also of one of equations."""
+    return param.shape[::-1] if param.axes == "out in" else param.shape
 
 
 def _draw(
@@ -58,7 +65,7 @@ def _draw(
 ) -> Array:
     # The gates of a kernel are drawn together: as in Keras, its fan out is that of all gates. In a
     # convolution, each tap adds its inputs and its outputs.
-    fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * shape[-1]
+    fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * prod(shape[-1:])
     match initializer:
         case initializers.GlorotUniform():
             return _uniform(rng, np.sqrt(6.0 / (fan_in + fan_out)), shape)

@@ -130,7 +130,7 @@ def _answer(text: str, titles: Sequence[str] | None) -> Answer:
         *_notes(lint(program, frozenset(CODES))),
         Table(
             TITLES,
-            tuple(layer.cells for layer in summary.layers),
+            tuple(row for layer in summary.layers for row in layer.cells),
             (totals(summary.parameters), *summary.remarks),
         ),
         tuple(_drawings(program, titles)),

@@ -21,7 +21,6 @@ from rnnspec.backends.torch.classes import (
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.parts import parts
 from rnnspec.backends.torch.plan import (
-    Plan,
     StackedDropout,
     direction_key,
     plan_layers,
@@ -37,7 +36,7 @@ from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions
-from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
+from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
 
 _RECURRENT: Mapping[str, Literal] = {
@@ -83,8 +83,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Dense.units Dense.activation Dense.kernel_initializer"
-    " Dense.bias_initializer"
+    " GRU.recurrent_activation EquationCell.initializers EquationCell.sizes Dense.units"
+    " Dense.activation Dense.kernel_initializer Dense.bias_initializer"
 )
 """The fields in which layers of a generated class may differ: arguments, and initial weights."""
 
@@ -100,10 +100,11 @@ def source_fields(
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
+    planned = plan_layers(network, form).layers
     classes = [
-        (Plan.of(layer, form).class_, layer)
-        for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
+        (plan_of(plan).class_, layer)
+        for plan, layer in zip(planned, network.layers, strict=True)
+        if isinstance(plan, nodes.Recurrent) and stepwise_reason(plan)
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))
@@ -112,12 +113,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: an ``nn.Module`` named after it."""
     walk = TorchWalk(network, form)
-    description = [
-        f"The network {network.name}{purpose(form)}.",
-        "",
-        *text.signature(network, chunks=form == "step"),
-        *walk.describe_states(),
-    ]
+    notes = list[str]()
     if form != "training" and (redundant := stock(network)):
         classes = listed_words(sorted({layer.type for layer in redundant}))
         about = (
@@ -125,18 +121,14 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         )
         parameters_of = {layer.name: count(layer) for layer in network.layers}
         zeros = sum(layer.parameters - parameters_of[layer.layer] for layer in redundant)
-        description += [about, f"Parameters with it: {counts(network).total + zeros:,}."]
+        notes = [about, f"Parameters with it: {counts(network).total + zeros:,}."]
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
     takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))
-    return Module(
-        template="torch/model.py.j2",
-        title=text.title(network),
-        comment=text.comment(network),
-        entry=text.class_name(network),
-        docstring=docstring(description),
-        parts=(*parts(network, form), *walk.running_parts),
-        imports=("from collections.abc import Callable",) if takes_functions else (),
-        functions=walk.functions(),
+    return walk.write_module(
+        f"The network {network.name}{purpose(form)}.",
+        *notes,
+        parts=parts(network, form),
+        imports=["from collections.abc import Callable"] if takes_functions else [],
     )
 
 
@@ -168,6 +160,7 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
 class TorchWalk(Walk):
     """The walk that writes PyTorch."""
 
+    imports = ("import torch", "from torch import nn")
     array = "torch.Tensor"
     space = "torch"
     axis = "dim"
@@ -175,6 +168,8 @@ class TorchWalk(Walk):
     highest = "amax"
     softmax = "torch.softmax"
     method = "forward"
+    module = "nn.Module"
+    before_arrays = code("super().__init__()")
     checked_forms = ("training",)
     losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
     about_logits = "Return the output, or with ``logits`` what ``{}`` takes."
@@ -212,6 +207,13 @@ class TorchWalk(Walk):
         """The run of each layer that gets (batch, features, steps)."""
         runs = channels.channel_runs(self.network)
         return {layer.name: run for run in runs for layer in run}
+
+    def hold(self, param: Param, *sizes: str) -> Code:
+        """Return a parameter, or a buffer if it is not trained."""
+        array = code("torch.empty({})", listed(*sizes))
+        if param.trainable:
+            return code("self.{} = nn.Parameter({})", param.name, array)
+        return code("self.register_buffer({!r}, {})", param.name, array)
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
@@ -410,8 +412,7 @@ class TorchWalk(Walk):
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements of a layer that is one module, part of one, or two modules."""
         plan, stack, dropped = plan_of(layer), stack_of(layer), Code()
-        # With recurrent dropout, the generated class drops its input itself.
-        if layer.dropout and not layer.recurrent_dropout:
+        if layer.dropout and not plan.drops_input:
             dropped = code("variational_dropout(x, {!r}, self.training)", layer.dropout)
         if plan.is_split:
             yield from self._run_both_ways(layer, dropped)
@@ -474,6 +475,14 @@ class TorchWalk(Walk):
     def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a module with its states, which is that of its top layer."""
         stack = stack_of(layer)
+        if isinstance(layer.cell, nodes.EquationCell):
+            states = [state.name for state in states_of(layer)]
+            results = listed("x" if layer.return_sequences else "_", *states)
+            arguments = listed("x", "mask" if layer.masked else "", *states)
+            yield code("{} = self.{}({})", results, layer.name, arguments)
+            if not layer.return_sequences:
+                yield code("x = {}", states[0])
+            return
         assert stack is not None, "in step form, every recurrent layer is in a stack"
         if not stack.is_top:
             return

@@ -23,12 +23,14 @@ def summary(
     from rnnspec import pipeline, tables
     from rnnspec.cli.commands.draw import shows_unicode
     from rnnspec.cli.guard import print_json
+    from rnnspec.lowering import array_places
     from rnnspec.summaries import summarize
 
     if json and draw:
         raise UsageError("--json prints data alone; it cannot honour --draw")
-    network = pipeline.read(spec, allow_outside=allow_outside).network
-    result = summarize(network)
+    program = pipeline.read(spec, allow_outside=allow_outside)
+    network = program.network
+    result = summarize(network, array_places(program.spec))
     if json:
         print_json(result.as_dict())
         return

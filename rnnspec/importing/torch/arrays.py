@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -66,15 +67,16 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
 
 def _slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
-    if isinstance(layer, nodes.Recurrent):
+    if isinstance(layer, nodes.Recurrent) and not isinstance(layer.cell, nodes.EquationCell):
         for prefix in directions(layer):
             for slot in direction_slots(layer, prefix):
                 addend = slot.addend and prefix + slot.addend
                 yield replace(slot, path=prefix + slot.path, addend=addend)
         return
     for slot in torch_slots(layer):
-        # Of an attention, the query has a module of its own.
+        # Of an attention, the query has a module of its own, and so has each direction of a cell.
         path = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
+        path = re.sub(r"^(forward|backward)_layer\.", r"\1.", path)
         yield replace(slot, path=path)
 
 

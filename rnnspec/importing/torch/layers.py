@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rnnspec.backends.torch.plan import direction_key
 from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
 from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
 from rnnspec.importing.torch import windows
+from rnnspec.importing.torch.cells import OwnCell, is_own_cell, read_own_cell
 from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
@@ -19,6 +23,7 @@ from rnnspec.importing.torch.values import (
     Packed,
     Several,
     States,
+    Turned,
     Zeros,
     describe,
 )
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Arguments, Op, Value
-    from rnnspec.words import Activation
+    from rnnspec.words import Activation, Merge
 
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -55,6 +60,11 @@ SETTINGS: dict[str, dict[str, object]] = {
 """The values of settings that the language has."""
 
 
+_CALLED_AGAIN = "called again, with the same weights; rnnspec does not support that"
+DIRECTIONS = direction_key("forward."), direction_key("backward.")
+"""The keys of the modules of both directions in a model of rnnspec."""
+
+
 _PLAIN = (
     "Dropout", "Dropout1d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
     "AdaptiveMaxPool1d", "AdaptiveAvgPool1d", "ZeroPad1d", "ConstantPad1d", "Flatten",
@@ -72,6 +82,8 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
+    if is_own_cell(op.module):
+        return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments)
     kind = _check_class(op)
     if arguments is None:
         return Unknown()
@@ -84,7 +96,7 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
     if any(op.module is module for module in scope.modules.values()):
-        raise RefusedError("called again, with the same weights; rnnspec does not support that")
+        raise RefusedError(_CALLED_AGAIN)
     scope.modules[op.target] = op.module
     if kind in CELLS:
         return _recurrent(scope, op, *args, **kwargs)
@@ -375,6 +387,76 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
             states if type(module).__name__ == "LSTM" else hidden,
         )
     )
+
+
+def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
+    """Check that a mask is that of the tokens, in the order of the steps beside it.
+
+    Raises:
+        RefusedError: it is another mask.
+    """
+    turned = isinstance(x, Turned)
+    steps = mask.steps if isinstance(mask, Turned) else mask
+    real = [values != 0 for values in scope.probes.inputs] if scope.tokens else []
+    known = [values.astype(bool) for values in steps.samples] if isinstance(steps, Known) else []
+    same = len(real) == len(known) and all(map(np.array_equal, real, known))
+    if not known or not same or turned != isinstance(mask, Turned):
+        raise RefusedError("expected the mask of the tokens that are not 0, received another")
+    scope.masks = True
+
+
+def _run_own_cell(
+    scope: ModuleScope, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
+    """Return the outputs or the last state of a cell by equations, of one direction or of two."""
+    if kwargs or not 1 <= len(args) <= 2:
+        raise RefusedError("expected a sequence and perhaps its mask, by position, received others")
+    x, *mask = args
+    if any(op.module is module for module in scope.modules.values()):
+        raise RefusedError(_CALLED_AGAIN)
+    own = read_own_cell(op.module)
+    scope.modules[op.target] = op.module
+    if mask:
+        _check_mask(scope, x, *mask)
+    name, _, key = op.target.rpartition(".")
+    backward = isinstance(x, Turned)
+    value = scope.sequence(x.steps if isinstance(x, Turned) else x)
+    lay_out_recurrent(scope, value, batch_first=True)
+    if key not in DIRECTIONS or not name:
+        if backward:
+            raise RefusedError("expected a sequence, received one with its last step first")
+        at, half = _add_own_cell(scope, value.at, op.target, own, (op.target,)), None
+    else:
+        half = DIRECTIONS.index(key)
+        if half != backward:
+            raise RefusedError("expected the last step first in the backward direction only")
+        modules = tuple(f"{name}.{each}" for each in DIRECTIONS)
+        places = [at for at, step in scope.steps.items() if step.modules == modules]
+        at = places[0] if places else _add_own_cell(scope, value.at, name, own, modules)
+        layer = scope.steps[at].layer
+        same = isinstance(layer, nodes.Recurrent) and (layer.cell, layer.units) == (
+            own.cell,
+            own.units,
+        )
+        if not same or scope.steps[at].sources != (value.at,):
+            raise RefusedError("expected two equal cells with one input, received others")
+    if not own.returns_sequences:
+        return Tensor(at, ("B", "F"), half=half, is_final=True)
+    result = scope.result(value, at, half=half)
+    return Turned(result) if backward else result
+
+
+def _add_own_cell(
+    scope: ModuleScope, source: int, name: str, own: OwnCell, modules: tuple[str, ...]
+) -> int:
+    """Add a layer, and return its place."""
+    scope.fit_features(source, own.features)
+    merge: Merge | None = "concat" if len(modules) == 2 else None
+    layer = recurrent(name, own.cell, own.units, merge=merge, bias=True, return_sequences=True)
+    layer = replace(layer, recurrent_dropout=own.recurrent_dropout)
+    at = scope.add(layer, source, modules=modules)
+    scope.masked[at] = scope.masks
+    return at
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

@@ -13,7 +13,7 @@ from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
-from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
+from rnnspec.importing.torch.state_dict import Entry, Norm, RecurrentModule, Tied, modules
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -136,6 +136,13 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
             return [Norm(step.layer.name, weight, bias)]
+        case nodes.Recurrent(cell=nodes.EquationCell()):
+            entries = _entries(scope, step)
+            directions = tuple(
+                {k.rpartition(".")[2]: entry for k, entry in entries.items() if _owner(k) == path}
+                for path in step.modules
+            )
+            return [RecurrentModule(step.layer.name, (directions,))]
         case _:
             return modules(_entries(scope, step), account)
 

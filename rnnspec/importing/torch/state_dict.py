@@ -177,7 +177,10 @@ _DIRECTIONS = ("", "_reverse")
 
 @dataclass(frozen=True, slots=True)
 class RecurrentModule:
-    """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name."""
+    """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name.
+
+    A module for a cell by equations has others.
+    """
 
     name: str
     layers: tuple[tuple[Mapping[str, Entry], ...], ...]
@@ -205,6 +208,8 @@ class RecurrentModule:
     @property
     def kind(self) -> str:
         """Its class."""
+        if "weight_hh" not in self.layers[0][0]:
+            return "Module"
         return {1: "RNN", 3: "GRU", 4: "LSTM"}[self.gates]
 
     @property
