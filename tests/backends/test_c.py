@@ -343,3 +343,12 @@ def test_files_are_compared_within_the_longest_sequence(
     assert built.equal
     with pytest.raises(UsageError, match=f"expected {dilation + 1} to {most or 2404} steps"):
         built.model(np.zeros((1, (most or 2404) + 1, 1)))
+
+
+def test_windows_after_a_repeat_are_counted_from_its_steps() -> None:
+    layers = (
+        "[{type: lstm, units: 2}, {type: repeat, steps: 2}, {type: max_pool, size: 2, stride: 1}]"
+    )
+    text = f"version: 1\nname: net\ninput: {{features: 3}}\nrnn: {layers}\nhead: {{pooling: none}}"
+    source = rnnspec.codegen(rnnspec.loads(text), "c")
+    assert "#define NET_OUTPUT_STEPS(steps) (2 - 1)\n" in source

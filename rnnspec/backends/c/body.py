@@ -190,7 +190,7 @@ class Body:
         self.steps[layer.name] = after = self._steps_after(layer, steps)
         window: nodes.Window | None = getattr(layer, "window", None)
         before = ""
-        expression = self.expressions.get(first, "((steps))")
+        expression = self.expressions.get(first, steps if steps.isdigit() else "((steps))")
         if window and after == f"{name}_steps":
             expression = f"({window_count(window, expression)})"
             yield f"const size_t {after} = {window_count(window, steps)};"
