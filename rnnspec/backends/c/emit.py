@@ -14,7 +14,7 @@ from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
-from rnnspec.ir import nodes, text
+from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count, counts
@@ -361,7 +361,9 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
 
 EMITTER = Emitter(
     emit=emit,
-    fields=lambda _network, _node, form: (_FIELDS[form],),
+    fields=lambda _network, node, form: (
+        cells.FIELDS if isinstance(node, nodes.Recurrent) else _FIELDS[form],
+    ),
     refusals=refusals,
     longest=lambda options: options.get("max_steps"),
 )
