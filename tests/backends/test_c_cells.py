@@ -112,6 +112,12 @@ def test_no_compiler_warns_of_them(form: Form, standard: str, tmp_path: Path) ->
     subprocess.run([command(), *standard.split(), *flags, str(tmp_path / "net.c")], check=True)
 
 
+def test_matrices_that_only_products_read_are_quantized() -> None:
+    network = pipeline.program(spec_of("step")).network
+    layers = {layer.name: layer for layer in network.layers}
+    assert get("c").runtime.quantizes(layers["peephole_1"])
+
+
 def test_products_of_one_vector_are_one() -> None:
     text = rnnspec.codegen(spec_of("step"), "c", form="step")
     step = text[text.index("One step of the cell peephole") :].partition("\n}\n")[0]

@@ -237,11 +237,16 @@ def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> It
                 param.shape,
                 param.trainable,
                 parts,
-                rounded=rounded
-                and (param.name == "embeddings" or (len(parts[:1]) == 1 and len(parts[0]) > 2)),
+                rounded=rounded and takes_int8(layer, param, target),
                 transposed=param.axes == "out in",
                 beside=paths[1:],
             )
+
+
+def takes_int8(layer: Layer, param: Param, target: str = "portable") -> bool:
+    """Return whether an array can be rounded: it is a table, or only products read it."""
+    parts = _parts(layer, param, target, 1)
+    return param.name == "embeddings" or (len(parts) > 0 and len(parts[0]) > 2)
 
 
 def _joined(layer: Layer) -> dict[str, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.c import compiler
+from rnnspec.backends.c.arrays import takes_int8
 from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import array_bytes, arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
@@ -120,9 +121,7 @@ class CRuntime(Runtime):
 
     def quantizes(self, layer: Layer) -> bool:
         """True if a layer has a kernel of its own, or a table."""
-        return any(
-            param.name.endswith("kernel") or param.name == "embeddings" for param in params(layer)
-        )
+        return any(takes_int8(layer, param) for param in params(layer))
 
     def size(self, folder: Path, name: str) -> int:
         """Return the bytes of the arrays, which a program has in its read-only memory."""
