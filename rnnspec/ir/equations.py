@@ -256,6 +256,24 @@ def evaluate_size(size: Size, values: Mapping[str, int]) -> int:
     return total
 
 
+def divide_size(size: Size, count: int) -> Size:
+    """Return one of ``count`` equal parts of a size.
+
+    Raises:
+        ValueError: there are no such parts.
+    """
+    totals = dict[str, int]()
+    for term in size.split(" + "):
+        *factor, name = term.split(" * ")
+        number, name = (int(name), "") if name.isdigit() else (1, name)
+        totals[name] = totals.get(name, 0) + number * int(factor[0] if factor else 1)
+    if any(number % count for number in totals.values()):
+        raise ValueError(f"{size} has no {count} equal parts")
+    parts = ((number // count, name) for name, number in totals.items())
+    texts = (f"{n} * {name}" if n > 1 and name else name or str(n) for n, name in parts)
+    return " + ".join(texts)
+
+
 def parse(
     text: str,
     states: Sequence[str],

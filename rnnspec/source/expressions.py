@@ -42,6 +42,12 @@ class ExpressionWriter:
         del expression
         return None
 
+    def call(
+        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
+    ) -> Code:
+        """Return what a framework has a function for, and Python no operator."""
+        raise AssertionError(f"no standard cell has {expression!r}")
+
     def write(self, expression: Expression, binding: int = 0) -> Code:
         """Return an expression, in parentheses if its operator binds less."""
         match expression:
@@ -55,6 +61,10 @@ class ExpressionWriter:
                 if not self.functions[function]:
                     return self.write(operand, binding)
                 return self.activate(function, self.write(operand))
+            case Elementwise(operator="minimum" | "maximum"):
+                return self.call(expression)
+            case Elementwise(operator="-", left=Number(value=0.0), right=right):
+                return code("-{}", self.write(right, 3))
             case Elementwise(operator=operator, left=left, right=right):
                 if call := self.idiom(expression):
                     return call
@@ -62,7 +72,7 @@ class ExpressionWriter:
             case Product(matrix=matrix, vector=vector):
                 return self._write_sides(matrix, "@", vector, binding)
             case Transpose() | Choose() | ApplyToVector() | Concat() | Part():
-                raise NotImplementedError
+                return self.call(expression)
             case _:
                 assert_never(expression)
 

@@ -1,0 +1,358 @@
+"""The order in which code computes the equations of a cell: once, for all steps, or in each step.
+
+It is what a person would do by hand. What depends on no state is computed for all steps before the
+loop, with all matrices that multiply the input as one, and so are in the loop the matrices that
+multiply the same vector. What depends on parameters only is computed once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, assert_never
+
+from rnnspec.ir.equations import (
+    INPUT,
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Expression,
+    Line,
+    Name,
+    Number,
+    Part,
+    Product,
+    Shape,
+    Size,
+    Transpose,
+    divide_size,
+    operands,
+    rewrite,
+    walk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.ir.equations import Equations
+
+When = Literal["constant", "before", "step"]
+"""When a value is known: it follows from parameters, from these and the input, or from a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedProduct:
+    """Matrices, one above the other, times the same vector, and biases.
+
+    The value is a vector of the parts in order, of these ``sizes``. A matrix, like a bias, is an
+    expression of parameters. There are as many biases as matrices, with None for a part that has
+    none, or there are none at all.
+    """
+
+    name: str
+    matrices: tuple[Expression, ...]
+    sizes: tuple[Size, ...]
+    vector: Expression
+    biases: tuple[Expression | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The parts of a joined product from one on to before another."""
+
+    product: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedSum:
+    """The sum of slices of joined products, whose parts are the values of ``names``."""
+
+    names: tuple[str, ...]
+    sizes: tuple[Size, ...]
+    slices: tuple[Slice, ...]
+
+
+Statement = JoinedProduct | JoinedSum | Line
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The statements of a cell; each name is assigned once.
+
+    ``constants`` are computed once, ``before`` for all steps at once, and ``step`` in each step.
+    ``inputs`` are the values of ``before`` that a step uses, and the input itself if it does.
+    ``sizes`` are those of all values that are vectors, joined products included.
+    """
+
+    constants: tuple[Line, ...]
+    before: tuple[Statement, ...]
+    step: tuple[Statement, ...]
+    inputs: tuple[str, ...]
+    sizes: Mapping[str, Size]
+
+
+@lru_cache
+def schedule(equations: Equations) -> Schedule:
+    """Return the schedule of equations."""
+    return _Scheduler(equations).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """The products of a sum, and its bias."""
+
+    name: str
+    size: Size
+    products: tuple[Product, ...]
+    bias: Expression | None
+
+    @property
+    def vectors(self) -> tuple[Expression, ...]:
+        """The vectors of the products, which are equal for sums that can be one."""
+        return tuple(product.vector for product in self.products)
+
+
+class _Scheduler:
+    """The values so far, when each is known, and the sums of products, which are yet to join."""
+
+    def __init__(self, equations: Equations) -> None:
+        self.equations = equations
+        self.shapes: dict[str, Shape] = {
+            INPUT: ("features",),
+            **dict(equations.parameters),
+            **dict(equations.shapes),
+        }
+        self.when: dict[str, When] = {INPUT: "before"}
+        self.constants: list[Line] = []
+        self.lines: list[Line] = []
+        self.sums: dict[str, _Sum] = {}
+        # A number behind a name that is there already.
+        self.numbers: Counter[str] = Counter(dict.fromkeys(self.shapes, 1))
+
+    def run(self) -> Schedule:
+        for line in self.equations.lines:
+            self.when[line.name] = self._when(line.value)
+            # A state has its value in the loop, even if it follows from the input alone.
+            if line.name in self.equations.states:
+                self.when[line.name] = "step"
+            self._add(line)
+        statements = list(self._statements())
+        step = tuple(s for s in statements if self._when_of(s) == "step")
+        before = tuple(s for s in statements if self._when_of(s) == "before")
+        used = {name for statement in step for name in _names_in(statement)}
+        given = [INPUT, *(name for statement in before for name in _targets(statement))]
+        return Schedule(
+            constants=tuple(self.constants),
+            before=before,
+            step=step,
+            inputs=tuple(name for name in given if name in used),
+            sizes={name: shape[0] for name, shape in self.shapes.items() if len(shape) == 1},
+        )
+
+    def _new(self, name: str, shape: Shape, when: When) -> Name:
+        """Return a name that is not taken: the same, or with a number."""
+        self.numbers[name] += 1
+        if self.numbers[name] > 1:
+            return self._new(f"{name}_{self.numbers[name]}", shape, when)
+        self.shapes[name], self.when[name] = shape, when
+        return Name(name, "line")
+
+    def _when(self, expression: Expression) -> When:
+        kinds = {
+            "step" if part.kind == "state" else self.when.get(part.name, "constant")
+            for part in walk(expression)
+            if isinstance(part, Name)
+        }
+        return "step" if "step" in kinds else "before" if "before" in kinds else "constant"
+
+    def _add(self, line: Line) -> None:
+        """Add a line, in which names stand for its sums and for what is known before the loop."""
+        value = self._take_out(line.value, line.name, self.when[line.name])
+        if self.when[line.name] == "constant":
+            self.constants.append(replace(line, value=value))
+        else:
+            self.lines.append(replace(line, value=value))
+
+    def _take_out(self, expression: Expression, about: str, when: When) -> Expression:
+        """Return an expression with a name for each part that is known before ``when``.
+
+        ``about`` is the name of the line, whose value is known then.
+        """
+
+        def change(part: Expression) -> Expression | None:
+            if isinstance(part, Number | Name | Transpose):
+                return None
+            earlier = self._when(part)
+            if earlier == when:
+                return self._take_out_sum(part, about) if when != "constant" else None
+            if earlier == "constant":
+                name = self._new(f"{about}_constant", self._shape(part), "constant")
+                self.constants.append(Line(name.name, part))
+                return name
+            name = self._new(f"{about}_x", self._shape(part), "before")
+            self.lines.append(Line(name.name, self._take_out(part, about, "before")))
+            return name
+
+        return rewrite(expression, change)
+
+    def _take_out_sum(self, expression: Expression, about: str) -> Expression | None:
+        """Return a sum with one name for all its products, or None if it has none."""
+        terms = list(_terms(expression))
+        vectors = dict[Expression, Product]()
+        rest = list[tuple[bool, Expression]]()
+        for negative, term in terms:
+            is_first = isinstance(term, Product) and not negative and term.vector not in vectors
+            if isinstance(term, Product) and is_first and self._when(term) != "constant":
+                vector = self._take_out(term.vector, about, self._when(term.vector))
+                vectors[term.vector] = replace(term, vector=vector)
+            else:
+                rest.append((negative, term))
+        if not vectors:
+            return None
+        products = tuple(vectors.values())
+        size = self._shape(products[0])[0]
+        with_input = any(self._when(product) == "before" for product in products)
+        bias = None
+        for index, (negative, term) in enumerate(rest):
+            if with_input and not negative and self._is_bias(term, size):
+                bias = self._take_out(term, about, "constant")
+                del rest[index]
+                break
+        when: When = "step" if any(self._when(p) == "step" for p in products) else "before"
+        name = self._new(f"{about}_sum", (size,), when)
+        self.sums[name.name] = _Sum(name.name, size, products, bias)
+        when_rest = self._when(expression)
+
+        result: Expression = name
+        for negative, term in rest:
+            value = self._take_out(term, about, when_rest)
+            result = Elementwise("-" if negative else "+", result, value)
+        return result
+
+    def _is_bias(self, term: Expression, size: Size) -> bool:
+        return self._when(term) == "constant" and self._shape(term) == (size,)
+
+    def _shape(self, expression: Expression) -> Shape:
+        match expression:
+            case Number():
+                return ()
+            case Name(name=name):
+                return self.shapes[name]
+            case Transpose(matrix=matrix):
+                return self.shapes[matrix.name][::-1]
+            case Product(matrix=matrix):
+                return self._shape(matrix)[:1]
+            case Concat(parts=parts):
+                return (" + ".join(self._shape(part)[0] for part in parts),)
+            case Part(operand=operand, count=count):
+                return (divide_size(self._shape(operand)[0], count),)
+            case Apply() | ApplyToVector() | Elementwise() | Choose():
+                # A scalar goes with all elements of the others.
+                return max(map(self._shape, operands(expression)), key=len)
+            case _:
+                assert_never(expression)
+
+    def _statements(self) -> Iterator[Statement]:
+        """Yield the lines, each after the joined products and sums that it needs."""
+        groups = dict[tuple[Expression, ...], list[_Sum]]()
+        for total in self.sums.values():
+            groups.setdefault(total.vectors, []).append(total)
+        joined, slices = self._join(list(groups.values()))
+        group_of = {total.name: totals for totals in groups.values() for total in totals}
+        done = set[str]()
+
+        def need(expressions: Sequence[Expression]) -> Iterator[Statement]:
+            for expression in expressions:
+                for part in walk(expression):
+                    if isinstance(part, Name) and part.name in group_of and part.name not in done:
+                        yield from give(group_of[part.name])
+
+        def give(totals: list[_Sum]) -> Iterator[Statement]:
+            done.update(total.name for total in totals)
+            parts = slices[totals[0].name]
+            for part in parts:
+                if part.product not in done:
+                    done.add(part.product)
+                    product = joined[part.product]
+                    yield from need([product.vector])
+                    yield product
+            names = tuple(total.name for total in totals)
+            yield JoinedSum(names, tuple(total.size for total in totals), parts)
+
+        for line in self.lines:
+            yield from need([line.value])
+            yield line
+
+    def _join(
+        self, groups: Sequence[Sequence[_Sum]]
+    ) -> tuple[dict[str, JoinedProduct], dict[str, tuple[Slice, ...]]]:
+        """Return the joined products, and the slices that each sum is made of."""
+        members = dict[Expression, list[tuple[Product, _Sum]]]()
+        places = dict[str, list[tuple[Expression, int, int]]]()
+        for totals in groups:
+            for index, vector in enumerate(totals[0].vectors):
+                parts = members.setdefault(vector, [])
+                start = len(parts)
+                parts += [(total.products[index], total) for total in totals]
+                for total in totals:
+                    places.setdefault(total.name, []).append((vector, start, len(parts)))
+        products = dict[Expression, JoinedProduct]()
+        for vector, parts in members.items():
+            sizes = tuple(total.size for _, total in parts)
+            label = vector.name if isinstance(vector, Name) else "vector"
+            name = self._new(f"{label}_product", (" + ".join(sizes),), self._when(vector))
+            # A bias goes with the first product that is known before the loop.
+            biases = tuple(
+                total.bias if product is self._first_before(total) else None
+                for product, total in parts
+            )
+            products[vector] = JoinedProduct(
+                name.name,
+                tuple(product.matrix for product, _ in parts),
+                sizes,
+                vector,
+                biases if any(biases) else (),
+            )
+        slices = {
+            total: tuple(Slice(products[vector].name, *span) for vector, *span in spans)
+            for total, spans in places.items()
+        }
+        return {product.name: product for product in products.values()}, slices
+
+    def _first_before(self, total: _Sum) -> Product | None:
+        return next((p for p in total.products if self._when(p) == "before"), None)
+
+    def _when_of(self, statement: Statement) -> When:
+        return self.when[next(_targets(statement))]
+
+
+def _terms(expression: Expression, *, negative: bool = False) -> Iterator[tuple[bool, Expression]]:
+    """Yield the terms of a sum, each with true if it is subtracted."""
+    match expression:
+        case Elementwise(operator="+" | "-" as operator, left=left, right=right):
+            yield from _terms(left, negative=negative)
+            yield from _terms(right, negative=negative != (operator == "-"))
+        case _:
+            yield negative, expression
+
+
+def _targets(statement: Statement) -> Iterator[str]:
+    if isinstance(statement, JoinedSum):
+        yield from statement.names
+    else:
+        yield statement.name
+
+
+def _names_in(statement: Statement) -> Iterator[str]:
+    match statement:
+        case JoinedSum(slices=slices):
+            yield from (part.product for part in slices)
+        case JoinedProduct(vector=value) | Line(value=value):
+            yield from (
+                part.name for part in walk(value) if isinstance(part, Name) and part.kind != "state"
+            )

@@ -1,0 +1,113 @@
+"""The schedule of a cell: what is computed once, for all steps at once, and in each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rnnspec.ir.equations import Line, parse
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+from rnnspec.source.expressions import ExpressionWriter
+
+if TYPE_CHECKING:
+    from rnnspec.ir.schedule import Statement
+
+FUNCTIONS = ("sigmoid", "tanh")
+WRITER = ExpressionWriter({name: name for name in FUNCTIONS})
+
+
+def text(statement: Statement) -> str:
+    match statement:
+        case Line(name=name, value=value):
+            return f"{name} = {WRITER.write(value)}"
+        case JoinedProduct(biases=biases):
+            matrices = " ".join(WRITER.write(matrix) for matrix in statement.matrices)
+            bias = " ".join("0" if part is None else WRITER.write(part) for part in biases)
+            added = f" + [{bias}]" if bias else ""
+            return f"{statement.name} = [{matrices}] @ {WRITER.write(statement.vector, 3)}{added}"
+        case JoinedSum(names=names, slices=slices):
+            parts = " + ".join(f"{part.product}[{part.start}:{part.stop}]" for part in slices)
+            return f"{' '.join(names)} = {parts}"
+
+
+@pytest.mark.parametrize(
+    ("equations", "states", "constants", "before", "step", "inputs"),
+    [
+        pytest.param(
+            """
+            i: sigmoid(W_i @ x + U_i @ h + p_i * c + b_i)
+            f: sigmoid(W_f @ x + U_f @ h + p_f * c + b_f)
+            g: tanh(W_g @ x + U_g @ h)
+            c: f * c + i * g
+            h: tanh(c)
+            """,
+            ("h", "c"),
+            [],
+            ["x_product = [W_i W_f W_g] @ x + [b_i b_f 0]"],
+            [
+                "h_product = [U_i U_f U_g] @ h",
+                "i_sum f_sum g_sum = x_product[0:3] + h_product[0:3]",
+                "i = sigmoid(i_sum + p_i * c)",
+                "f = sigmoid(f_sum + p_f * c)",
+                "g = tanh(g_sum)",
+                "c = f * c + i * g",
+                "h = tanh(c)",
+            ],
+            ("x_product",),
+            id="gates_are_one_product",
+        ),
+        pytest.param(
+            """
+            f: sigmoid(W_f @ x + U_f @ h + b_f)
+            n: tanh(W_n @ x + U_n @ (f * h) + b_n)
+            h: (1 - f) * h + f * n
+            """,
+            ("h",),
+            [],
+            ["x_product = [W_f W_n] @ x + [b_f b_n]"],
+            [
+                "h_product = [U_f] @ h",
+                "f_sum = x_product[0:1] + h_product[0:1]",
+                "f = sigmoid(f_sum)",
+                "vector_product = [U_n] @ (f * h)",
+                "n_sum = x_product[1:2] + vector_product[0:1]",
+                "n = tanh(n_sum)",
+                "h = (1 - f) * h + f * n",
+            ],
+            ("x_product",),
+            id="a_product_waits_for_its_vector",
+        ),
+        pytest.param(
+            """
+            z: sigmoid(W_z @ x + b_z)
+            h: (1 - z) * h + sigmoid(a) * z * (W_n @ x)
+            """,
+            ("h",),
+            ["h_constant = sigmoid(a)"],
+            [
+                "x_product = [W_z W_n] @ x + [b_z 0]",
+                "z_sum h_sum = x_product[0:2]",
+                "z = sigmoid(z_sum)",
+                "h_x = 1 - z",
+                "h_x_2 = h_constant * z * h_sum",
+            ],
+            ["h = h_x * h + h_x_2"],
+            ("h_x", "h_x_2"),
+            id="what_no_state_decides_is_before_the_loop",
+        ),
+    ],
+)
+def test_a_schedule_is_what_a_person_would_write(  # noqa: PLR0917
+    equations: str,
+    states: tuple[str, ...],
+    constants: list[str],
+    before: list[str],
+    step: list[str],
+    inputs: tuple[str, ...],
+) -> None:
+    plan = schedule(parse(equations, states, FUNCTIONS))
+    assert [text(line) for line in plan.constants] == constants
+    assert [text(statement) for statement in plan.before] == before
+    assert [text(statement) for statement in plan.step] == step
+    assert plan.inputs == inputs
