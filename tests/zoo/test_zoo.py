@@ -1,0 +1,51 @@
+"""The published cells of ``specs/cells``: each is a spec of its own, with its paper."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+from cases import cases
+
+from rnnspec import pipeline
+from rnnspec.importing.torch.zoo import zoo_layers
+from rnnspec.ir import nodes
+from rnnspec.ir.params import params
+
+CELLS = {
+    path.stem: path.read_text("utf-8")
+    for path in sorted((Path(__file__).parents[2] / "specs" / "cells").glob("*.yaml"))
+}
+BUILT_IN = ("lstm_np",)
+"""Cells that are built-in ones, in the names of their papers."""
+
+
+def recurrent(name: str) -> nodes.Recurrent:
+    layer = pipeline.reads(CELLS[name], name).network.layers[0]
+    assert isinstance(layer, nodes.Recurrent)
+    return layer
+
+
+def comment(name: str) -> str:
+    return " ".join(CELLS[name].partition("version:")[0].replace("#", "").split())
+
+
+@cases("name", list(CELLS))
+def test_each_file_is_one_cell_with_its_paper(name: str) -> None:
+    assert list(yaml.safe_load(CELLS[name])["cells"]) == [name]
+    cell = recurrent(name).cell
+    assert isinstance(cell, nodes.LSTM) if name in BUILT_IN else nodes.cell_type(cell) == name
+    assert re.search(
+        r"\b(19|20)\d\d\b.*https://\S+\. (Equal to|Checked against|Written from)", comment(name)
+    )
+
+
+@cases("kind", list(zoo_layers()))
+def test_the_arrays_of_torchrecurrent_are_all_parameters_of_their_cells(kind: str) -> None:
+    layer = zoo_layers()[kind]
+    parameters = {param.name for param in params(recurrent(layer.cell))}
+    assert set(" ".join(layer.arrays.values()).split()) == parameters
+    settings = yaml.safe_load(CELLS[layer.cell])["cells"][layer.cell].get("settings", {})
+    assert set(layer.settings) == set(settings)
+    assert f"Equal to {kind} of torchrecurrent" in comment(layer.cell)
