@@ -23,11 +23,12 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     RecurrentModule,
     Tied,
+    ZooCell,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import type_name
-from rnnspec.slots import Slot, is_finite, packed, shape_in, unpack
+from rnnspec.slots import Slot, is_finite, packed, shape_in, slots_by_name, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -60,12 +61,17 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
             case Attention(name, hidden, query):
                 arrays = dict(next(parts([hidden]))[2]) if hidden else {}
                 yield name, module, {**arrays, "query": query.weight}
+            case ZooCell(name=name, parameters=parameters):
+                yield name, module, parameters
             case _:
                 assert_never(module)
 
 
 def _slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
+    if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
+        yield from slots_by_name(layer)
+        return
     if isinstance(layer, nodes.Recurrent):
         for prefix in directions(layer):
             for slot in direction_slots(layer, prefix):
@@ -230,6 +236,8 @@ def class_of(module: Module) -> str:
             return "nn.BatchNorm1d"
         case Attention():
             return "nn.Linear and a softmax"
+        case ZooCell(kind=kind):
+            return f"torchrecurrent.{kind}"
         case Tied():
             return "nn.Linear with the weight of nn.Embedding"
         case _:

@@ -22,6 +22,7 @@ from rnnspec.importing.torch.values import (
     Zeros,
     describe,
 )
+from rnnspec.importing.torch.zoo import zoo_layer
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Arguments, Op, Value
+    from rnnspec.importing.torch.zoo import ZooLayer
     from rnnspec.words import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -72,12 +74,13 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
-    kind = _check_class(op)
+    of_zoo = zoo_layer(op.module)
+    kind = type(op.module).__name__ if of_zoo else _check_class(op)
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
-    if "input" in kwargs:  # the first argument of every layer
-        args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
+    for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
+        args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
@@ -86,6 +89,8 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     if any(op.module is module for module in scope.modules.values()):
         raise RefusedError("called again, with the same weights; rnnspec does not support that")
     scope.modules[op.target] = op.module
+    if of_zoo:
+        return _zoo(scope, op, of_zoo, *args, **kwargs)
     if kind in CELLS:
         return _recurrent(scope, op, *args, **kwargs)
     match kind:
@@ -375,6 +380,38 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
             states if type(module).__name__ == "LSTM" else hidden,
         )
     )
+
+
+def _zoo(scope: ModuleScope, op: Op, kind: ZooLayer, inp: Any, state: Any = None) -> Several:
+    """Return the output and the final states of a layer of torchrecurrent."""
+    value, module = scope.sequence(inp), op.module
+    _check_states(scope, state)
+    lay_out_recurrent(scope, value, batch_first=module.batch_first)
+    scope.fit_features(value.at, module.input_size)
+    at, features = value.at, module.input_size
+    for index, cell in enumerate(module.cells):
+        if message := kind.difference(module, cell):
+            raise RefusedError(message, "E703")
+        if index and module.dropout:
+            rate = float(module.dropout)
+            at = scope.add(nodes.Dropout(name="dropout", input=(), rate=rate), at)
+        path = f"{op.target}.cells.{index}"
+        scope.modules[path], scope.packed[path] = cell, False
+        equations = kind.equations(cell, features, module.hidden_size)
+        layer = recurrent(
+            op.target if module.num_layers == 1 else f"{op.target}[{index}]",
+            equations,
+            module.hidden_size,
+            merge=None,
+            bias=True,
+            return_sequences=True,
+        )
+        at, features = scope.add(layer, at, modules=(path,)), module.hidden_size
+    hidden = States(op.target, at, module.num_layers, 1)
+    cell_states = replace(hidden, is_cell=True)
+    first = cell_states if equations.equations.states[0] == "output" else hidden
+    states = Several((first, cell_states)) if cell.uses_double_state() else first
+    return Several((scope.result(value, at), states))
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

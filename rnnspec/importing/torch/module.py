@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
-from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
+from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, ZooCell, modules
+from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -136,8 +138,22 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
             return [Norm(step.layer.name, weight, bias)]
+        case nodes.Recurrent(cell=nodes.EquationCell()):
+            (path,) = step.modules
+            cell = scope.modules[path]
+            return [ZooCell(path, type(cell).__name__, _parameters(cell))]
         case _:
             return modules(_entries(scope, step), account)
+
+
+def _parameters(cell: Any) -> dict[str, Entry]:
+    """Return the parameters that a cell of torchrecurrent has in the zoo."""
+    kind = zoo_layers()[type(cell).__name__.removesuffix("Cell")]
+    arrays = {array: graph.array(getattr(cell, array)) for array in kind.arrays}
+    return {
+        name: Entry(array.shape, floating=True, read=partial(np.copy, array))
+        for name, array in kind.parameters(arrays).items()
+    }
 
 
 def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
