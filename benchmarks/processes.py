@@ -47,7 +47,7 @@ def output(*command: str, **environment: str) -> bytes:
 
 
 def is_installed(package: str) -> bool:
-    """Return whether a package can be imported, and log if it cannot."""
+    """True if a package can be imported, and log if it cannot."""
     if find_spec(package) is None:
         log(f"{package} is not installed: skipped")
         return False

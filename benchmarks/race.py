@@ -39,7 +39,7 @@ class Effort:
     most: int
 
     def is_spent(self, rounds: int, began: float) -> bool:
-        """Return whether a race is over: after ``most`` rounds, or after a pair when time is up."""
+        """True if a race is over: after ``most`` rounds, or after a pair when time is up."""
         if rounds >= self.most:
             return True
         if rounds < 2 or rounds % 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline, saving
 from rnnspec.arguments import seed_from
-from rnnspec.backends import Backend, form_named, get, needs, source_options
+from rnnspec.backends import Backend, document_options, form_named, get, needs, source_options
 from rnnspec.backends.contract import DEFAULTS, QUANTIZE, SourceOptions
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rnnspec.vectors.read import Vectors
 
 
+@document_options
 def build(
     spec: Source,
     backend: str,

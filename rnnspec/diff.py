@@ -19,6 +19,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
+    EquationCell,
     Flatten,
     Input,
     Layer,
@@ -30,6 +31,7 @@ from rnnspec.ir.nodes import (
     WindowPooling,
     cell_type,
 )
+from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import activation_text, type_name
 
@@ -129,7 +131,17 @@ def _activation(activation: Activation) -> str:
 
 
 def _plain(node: Any) -> Settings:
-    """Return the fields of a node inside a layer, without initial values."""
+    """Return the fields of a node inside a layer, without initial values that all layers share."""
+    if isinstance(node, EquationCell):
+        lines = {line.name: write_expression(line.value) for line in node.equations.lines}
+        shapes = {name: shape or "scalar" for name, shape in node.equations.parameters}
+        return {
+            "states": node.equations.states,
+            **{f"equations.{name}": text for name, text in lines.items()},
+            **{f"parameters.{name}": shape for name, shape in shapes.items()},
+            **{f"initialize.{name}": in_words(value) for name, value in node.initializers},
+            **dict(node.sizes),
+        }
     names = [field.name for field in fields(node) if field.name != "forget_bias"]
     return {name: getattr(node, name) for name in names}
 

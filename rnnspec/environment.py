@@ -15,6 +15,7 @@ from rnnspec.backends import BACKENDS, Backend
 from rnnspec.errors import BackendError, printable
 from rnnspec.version import __version__
 
+_CONFORMANCE = "rnnspec-conformance"
 _ABSENT = "not installed"
 _UNKNOWN = "unknown version"
 
@@ -53,7 +54,7 @@ class Environment:
 
 
 def environment() -> Environment:
-    """Return the versions of rnnspec, Python, its dependencies and the backends."""
+    """Return the versions of rnnspec, its conformance suite, Python, dependencies and backends."""
     # Imported here: PyYAML takes time.
     from rnnspec.spec.yaml.tree import LOADER
 
@@ -67,7 +68,7 @@ def environment() -> Environment:
         python=f"{platform.python_version()} ({platform.python_implementation()})",
         platform=platform.platform(),
         yaml="libyaml" if LOADER.__name__ == "CSafeLoader" else "pure Python",
-        packages={name: _version(name) for name in _dependencies()},
+        packages={name: _version(name) for name in (*_dependencies(), _CONFORMANCE)},
         backends={name: _backend_version(backend) for name, backend in BACKENDS.items()},
         engines=engines,
         problems=tuple(_problems()),

@@ -58,8 +58,8 @@ class Problem:
 class Refusal:
     """A key that a backend does not support.
 
-    ``alternatives`` are the backends that refuse nothing of the layer. The registry fills them in,
-    because no backend knows another.
+    ``alternatives`` are the backends that refuse nothing of the network. The registry fills them
+    in, because no backend knows another.
     """
 
     layer: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
-from rnnspec.backends import source_options
+from rnnspec.backends import document_options, source_options
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
@@ -41,6 +41,7 @@ class Model:
     inferred: tuple[str, ...]
     compared: str
 
+    @document_options
     def save(
         self,
         path: str | os.PathLike[str],

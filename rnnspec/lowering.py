@@ -8,8 +8,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never
 
+from rnnspec.cells import declared_cell, equation_cell, read_initializer
 from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
 from rnnspec.ir.text import default_kind
 from rnnspec.spec import models
@@ -20,6 +22,7 @@ from rnnspec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rnnspec.cells import Role
     from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
@@ -57,6 +60,12 @@ class _Chain:
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
             self.outputs[nodes.INPUT] = _LayerOutput(self.shape, self.steps)
+        drawn = spec.initializers
+        self.defaults: Mapping[Role, initializers.Initializer] = {
+            "kernel": read_initializer(drawn.kernel),
+            "recurrent": read_initializer(drawn.recurrent),
+            "bias": read_initializer(drawn.bias),
+        }
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
@@ -116,6 +125,7 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
             sizes, or an array is too large to address.
     """
     chain = _Chain(spec, _input(spec))
+    _check_cells(chain)
     if message := too_large_shape("one input sequence", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
@@ -148,6 +158,34 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
     return network, chain.places
 
 
+def _check_cells(chain: _Chain) -> None:
+    """Check each cell, with the defaults of its settings.
+
+    Raises:
+        SpecError: the equations of a cell are wrong.
+    """
+    for name, declared in (chain.spec.cells or {}).items():
+        cell = declared_cell(declared)
+        try:
+            equation_cell(name, cell, cell.settings, chain.defaults)
+        except EquationError as error:
+            code = _CODES.get(str(error.path[0]), "E429")
+            problem = chain.spec.document.problem(
+                ("cells", name, *error.path),
+                error.message,
+                code=code,
+                key=error.key,
+                column=error.column,
+            )
+            chain.problems.append(problem)
+    if chain.problems:
+        raise SpecError(in_file_order(tuple(chain.problems)))
+
+
+_CODES = {"settings": "E431", "sizes": "E432", "parameters": "E432", "initialize": "E432"}
+"""The codes of what is wrong in the sections of a cell, but its equations."""
+
+
 def _check_used(chain: _Chain, network: nodes.Network) -> None:
     """Check that a join names the layer before it, or that another one does."""
     used = {name for names in nodes.sources(network).values() for name in names}
@@ -158,22 +196,6 @@ def _check_used(chain: _Chain, network: nodes.Network) -> None:
             names = [chain.spec.rnn[index].name for index in joins]
             index = joins[names.index(after.name)] if after.name in names else joins[0]
             chain.refuse(("rnn", index, "of"), message, code="E425")
-
-
-def _initializer(
-    declared: str | models.Uniform | models.Normal | models.Constant,
-) -> initializers.Initializer:
-    match declared:
-        case str():
-            return initializers.NAMED[declared]
-        case models.Uniform():
-            return initializers.Uniform(float(declared.uniform))
-        case models.Normal():
-            return initializers.Normal(float(declared.normal))
-        case models.Constant():
-            return initializers.Constant(float(declared.constant))
-        case _:
-            assert_never(declared)
 
 
 def _input(spec: models.Spec) -> nodes.Input:
@@ -207,7 +229,7 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
             dim=embedding.dim,
             masked=embedding.mask_zero,
             trainable=embedding.trainable,
-            initializer=_initializer(chain.spec.initializers.embedding),
+            initializer=read_initializer(chain.spec.initializers.embedding),
             pretrained=pretrained,
         ),
         ("embedding", "dim"),
@@ -220,7 +242,7 @@ def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
             # Every step of a repeat is real, even if the sequence before it was padded.
             chain.masked, chain.steps = False, (index,)
             _add_keys(chain, ("rnn", index), nodes.Repeat, layer, size="steps")
-        case models.SimpleRNN() | models.LSTM() | models.GRU():
+        case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
             _copies(chain, index, layer)
         case models.Conv() | models.MaxPool() | models.AveragePool():
             _windowed(chain, ("rnn", index), layer)
@@ -264,7 +286,8 @@ def _block(
     if layer.dropout and not layer.variational:
         _dropout(chain, layer.dropout, (*path, "dropout"))
     name = chain.name(_kind(layer), (*path, "name"), declared)
-    recurrent = _recurrent(chain, layer, name, return_sequences=return_sequences)
+    cell = _cell(chain, path, layer)
+    recurrent = _recurrent(chain, layer, name, cell, return_sequences=return_sequences)
     chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
@@ -289,23 +312,28 @@ def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
 
 
 def _recurrent(
-    chain: _Chain, layer: models.RecurrentLayer, name: str, *, return_sequences: bool
+    chain: _Chain,
+    layer: models.RecurrentLayer,
+    name: str,
+    cell: nodes.Cell,
+    *,
+    return_sequences: bool,
 ) -> nodes.Recurrent:
     return nodes.Recurrent(
         name=name,
         input=chain.shape,
-        cell=_cell(layer, float(chain.spec.initializers.forget_bias)),
+        cell=cell,
         units=layer.units,
         merge=layer.merge if layer.bidirectional else None,
-        bias=layer.bias,
+        bias=getattr(layer, "bias", True),
         # Otherwise it is a layer of its own; see _block.
         dropout=float(layer.dropout) if layer.variational else 0.0,
         recurrent_dropout=float(layer.recurrent_dropout),
         masked=chain.masked,
         return_sequences=return_sequences,
-        kernel_initializer=_initializer(chain.spec.initializers.kernel),
-        recurrent_initializer=_initializer(chain.spec.initializers.recurrent),
-        bias_initializer=_initializer(chain.spec.initializers.bias),
+        kernel_initializer=read_initializer(chain.spec.initializers.kernel),
+        recurrent_initializer=read_initializer(chain.spec.initializers.recurrent),
+        bias_initializer=read_initializer(chain.spec.initializers.bias),
     )
 
 
@@ -320,23 +348,42 @@ def _kind(layer: models.RecurrentLayer) -> str:
             return "lstm"
         case models.GRU():
             return "gru"
+        case models.CellLayer():
+            return layer.type
         case _:
             assert_never(layer)
 
 
-_CELLS: Mapping[type[models.RecurrentLayer], type[nodes.Cell]] = MappingProxyType(
+_CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingProxyType(
     {models.SimpleRNN: nodes.SimpleRNN, models.LSTM: nodes.LSTM, models.GRU: nodes.GRU}
 )
 
 
-def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
+def _cell(chain: _Chain, path: Path, layer: models.RecurrentLayer) -> nodes.Cell:
     """Return a cell, whose fields are keys of the layer, or of the initializers."""
+    if isinstance(layer, models.CellLayer):
+        return _equation_cell(chain, path, layer)
     cell = _CELLS[type(layer)]
     values = dict[str, Any]()
     for field in fields(cell):
         is_drawn = field.name == "forget_bias"
+        forget_bias = float(chain.spec.initializers.forget_bias)
         values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
     return cell(**values)
+
+
+def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.Cell:
+    """Return a cell of the spec with the settings of a layer."""
+    cell = declared_cell((chain.spec.cells or {})[layer.type])
+    try:
+        return equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, chain.defaults)
+    except EquationError as error:
+        at, message = path, f"with these settings, {error}"
+        if error.path[0] == "settings":
+            at, message = (*path, error.path[-1]), error.message
+        chain.refuse(at, message, code="E431")
+    # As it is with the defaults, so that problems behind it are found too.
+    return equation_cell(layer.type, cell, cell.settings, chain.defaults)
 
 
 def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
@@ -381,8 +428,8 @@ def _add_keys(
     values: dict[str, Any] = {
         "input": chain.shape,
         "masked": chain.masked and len(chain.shape) > 1,
-        "kernel_initializer": _initializer(drawn.kernel),
-        "bias_initializer": _initializer(drawn.bias),
+        "kernel_initializer": read_initializer(drawn.kernel),
+        "bias_initializer": read_initializer(drawn.bias),
         **others,
     }
     for field in fields(node):
@@ -428,8 +475,8 @@ def _windowed(
                 activation=_activation(layer.activation),
                 bias=layer.bias,
                 masked=chain.masked,
-                kernel_initializer=_initializer(chain.spec.initializers.kernel),
-                bias_initializer=_initializer(chain.spec.initializers.bias),
+                kernel_initializer=read_initializer(chain.spec.initializers.kernel),
+                bias_initializer=read_initializer(chain.spec.initializers.bias),
             )
         case _:
             window = nodes.Window(
@@ -598,8 +645,8 @@ def _pool(
             units=settings.units,
             activation=_activation(settings.activation),
             masked=chain.masked,
-            kernel_initializer=_initializer(chain.spec.initializers.kernel),
-            bias_initializer=_initializer(chain.spec.initializers.bias),
+            kernel_initializer=read_initializer(chain.spec.initializers.kernel),
+            bias_initializer=read_initializer(chain.spec.initializers.bias),
         )
     backward = trunk.units if isinstance(trunk, nodes.Recurrent) and trunk.merge else 0
     return nodes.Pooling(

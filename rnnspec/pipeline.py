@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, path_from, received
 from rnnspec.backends import (
+    document_options,
     form_named,
     get,
     in_form,
@@ -175,6 +176,7 @@ def summary(spec: Source) -> Summary:
     return summarize(program(spec).network)
 
 
+@document_options
 def codegen(
     spec: Source,
     backend: str,

@@ -10,6 +10,7 @@ from dataclasses import fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
+from rnnspec.cells import write_cell
 from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import counts
@@ -18,7 +19,7 @@ from rnnspec.lowering import BY_KEYS
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 Words = dict[str, Any]
 Drawn = initializers.Initializer | float
@@ -48,7 +49,9 @@ def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True)
         words["input"] = section
     if isinstance(network.input, nodes.TokenInput):
         words["embedding"] = reader.embedding(network.input)
-    layers = _with_copies(reader.stack())
+    layers = _with_copies(reader.stack(), reader.cells)
+    if reader.cells:
+        words["cells"] = reader.cells
     words["rnn"] = layers[0] if len(layers) == 1 else layers
     if network.outputs:
         words["heads"] = reader.heads()
@@ -94,10 +97,13 @@ class _Reader:
         self._end = len(network.layers)
         """The index behind the last layer of the stack, or of the head that is read."""
         self._joined = nodes.kept_outputs(network)
+        self._types, self.cells = _name_cells(network)
         numbers: Counter[str] = Counter()
         self._defaults: dict[str, str] = {}
         for layer in network.layers:
             kind = default_kind(layer)
+            if isinstance(layer, nodes.Recurrent) and layer.merge is None:
+                kind = self._types.get(layer.name, kind)
             numbers[kind] += 1
             self._defaults[layer.name] = f"{kind}_{numbers[kind]}"
 
@@ -147,7 +153,8 @@ class _Reader:
         layers = list[Words]()
         while self._at < end:
             layers.append(self._item())
-        if not any(words.get("type") in ("simple", "lstm", "gru") for words in layers):
+        recurrent = (*models.RECURRENT, *self.cells)
+        if not any(words.get("type") in recurrent for words in layers):
             first = self._next()
             name = first.name if first else self._layers[-1].name
             self.refuse(name, "expected a recurrent layer first, received none")
@@ -272,11 +279,14 @@ class _Reader:
 
     def _cell(self, layer: nodes.Recurrent) -> Words:
         cell = layer.cell
-        kind = nodes.cell_type(cell)
-        model = models.KINDS[kind]
+        kind = self._types.get(layer.name) or nodes.cell_type(cell)
+        model = models.KINDS.get(kind, models.CellLayer)
         words: Words = {"type": kind, **self.name(layer), "units": layer.units}
         if layer.merge is not None:
             words |= {"bidirectional": True, **_without_defaults(model, merge=layer.merge)}
+        if isinstance(cell, nodes.EquationCell):
+            defaults = self.cells[kind].get("settings", {})
+            return words | {name: size for name, size in cell.sizes if size != defaults[name]}
         names = [field.name for field in fields(cell) if field.name in model.model_fields]
         return words | _without_defaults(
             model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
@@ -411,12 +421,42 @@ def _activation(activation: Any) -> Any:
             return activation
 
 
-def _with_copies(layers: Sequence[Words]) -> list[Words]:
+def _name_cells(network: nodes.Network) -> tuple[dict[str, str], dict[str, Words]]:
+    """Return the type of each layer with a cell by equations, and the cells under these names.
+
+    Cells that differ in more than sizes have different names.
+    """
+    types, cells = dict[str, str](), dict[str, Words]()
+    named = dict[str, tuple[object, ...]]()
+    for layer in network.layers:
+        if not isinstance(layer, nodes.Recurrent) or not isinstance(layer.cell, nodes.EquationCell):
+            continue
+        cell = layer.cell
+        drawn = (layer.kernel_initializer, layer.recurrent_initializer, layer.bias_initializer)
+        content = (cell.equations, repr(cell.initializers), repr(drawn))
+        suffixes = ("", *(f"_{number}" for number in range(2, len(network.layers) + 2)))
+        candidates = (cell.name + suffix for suffix in suffixes)
+        name = next(each for each in candidates if named.setdefault(each, content) == content)
+        types[layer.name] = name
+        if name not in cells:
+            cells[name] = write_cell(
+                cell,
+                {
+                    "kernel": layer.kernel_initializer,
+                    "recurrent": layer.recurrent_initializer,
+                    "bias": layer.bias_initializer,
+                },
+            )
+    return types, cells
+
+
+def _with_copies(layers: Sequence[Words], cells: Collection[str]) -> list[Words]:
     """Return layers with equal ones that follow each other as one, with ``layers``."""
     merged = list[Words]()
     for words, group in groupby(layers):
         number = len(list(group))
-        if number == 1 or words["type"] not in ("simple", "lstm", "gru") or "name" in words:
+        recurrent = words["type"] in (*models.RECURRENT, *cells)
+        if number == 1 or not recurrent or "name" in words:
             merged += [words] * number
         else:
             kind, units, rest = words["type"], words["units"], dict(words)

@@ -169,9 +169,8 @@ class CanonicalFile:
 
     def with_source(self, form: Form | None, options: SourceOptions) -> NoReturn:
         """Raise UsageError: it has no source."""
-        flags = [f"--{name.replace('_', '-')}" for name in options]
-        what = f"--form {form}" if form is not None else listed(flags)
-        raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {what}")
+        asked = f"the form {form}" if form is not None else listed([*options])
+        raise UsageError(f"a .safetensors file of rnnspec has no source; it cannot honour {asked}")
 
     def check(
         self,

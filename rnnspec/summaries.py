@@ -70,7 +70,7 @@ class Summary:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the rows do not show: joins, shared vectors, outputs, slow layers, other counts."""
+        """Joins, shared vectors, outputs, slow layers and other counts: all that no row shows."""
         takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
         shares = (
             f"{row.name} shares the vectors of {row.shares}" for row in self.layers if row.shares

@@ -211,7 +211,7 @@ def _dependent(cell: Cell, there: Array, known: Array) -> Iterator[str]:
 
 
 def correlated(one: Array, other: Array) -> bool:
-    """Return whether two masks, with one number per sequence, depend on each other."""
+    """True if two masks, with one number per sequence, depend on each other."""
     if one.std() == 0.0 or other.std() == 0.0:
         return True
     found = np.corrcoef(one.astype(np.float64), other.astype(np.float64))[0, 1]

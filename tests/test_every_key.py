@@ -162,7 +162,7 @@ def networks(model: str, key: str) -> Iterator[bool]:
 
 
 def holds_mappings(key: str) -> bool:
-    """Return whether the value of a key consists of mappings, whose own keys are tried."""
+    """True if the value of a key consists of mappings, whose own keys are tried."""
     return any(place and key in place[-2:] for place in PLACES)
 
 

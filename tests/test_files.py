@@ -37,7 +37,7 @@ def test_writes_utf_8_with_line_feeds(tmp_path: Path) -> None:
 
 
 def test_replaces_only_when_told_to(tmp_path: Path, old: Path) -> None:
-    with pytest.raises(UsageError, match="already exists; use --force to replace it"):
+    with pytest.raises(UsageError, match="already exists; use --force or force=True to replace it"):
         files.write_file(old, "new", force=False)
     assert old.read_text() == "old"
     files.write_file(old, "new", force=True)

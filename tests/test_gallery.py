@@ -23,6 +23,7 @@ from rnnspec.ir.params import counts
 # Rows and totals as in the sources that the specs cite. If these used PyTorch's own layers, which
 # have a second bias, the numbers are without it. Dropout has a row of 0.
 ROWS = {
+    "peephole_tagger": [250_000, 59_264, 2_193],
     "standard_rnn": [320_000, 2_080, 33],
     "stacked_lstm": [320_000, 8_320, 8_320, 8_320, 33],
     "bidirectional_lstm": [320_000, 16_640, 65],

@@ -115,7 +115,7 @@ def _check_folder(folder: Path, *, force: bool, besides: Path | None = None) -> 
     if INDEX not in present:
         raise UsageError("expected a new or empty folder; this one has other files", str(folder))
     if not force:
-        raise UsageError("already exists; use --force to replace it", str(folder))
+        raise UsageError("already exists; use --force or force=True to replace it", str(folder))
     of_suite = {INDEX, *(text.name for text in _TEXTS.iterdir())}
     # An index can name any folder beside it.
     of_suite.update(name for name in read_index(folder).cases if (folder / name / CASE).is_file())

@@ -39,9 +39,10 @@ def from_wheels(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def from_checkout() -> Iterator[tuple[str, bytes]]:
     """Yield the names and contents of the files of rnnspec, as in its wheel, and of the page."""
-    # The wheel of rnnspec has the templates inside the package.
+    # The wheel of rnnspec has the templates and the cells inside the package.
     own = "playground/python/rnnspec_playground"
-    places = (("rnnspec",) * 2, ("templates", "rnnspec/templates"), (own, "rnnspec_playground"))
+    beside = (("templates", "rnnspec/templates"), ("specs/cells", "rnnspec/zoo"))
+    places = (("rnnspec",) * 2, *beside, (own, "rnnspec_playground"))
     for folder, inside in places:
         for path in sorted((ROOT / folder).rglob("*")):
             name = Path(inside, path.relative_to(ROOT / folder))

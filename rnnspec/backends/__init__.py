@@ -6,8 +6,10 @@ A framework is imported only when its runtime is needed.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, assert_never, cast
+from inspect import Parameter, cleandoc, signature
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
@@ -24,12 +26,14 @@ from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusal
 from rnnspec.ir.nodes import EquationCell, Recurrent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.backends.contract import Option, SourceOptions
     from rnnspec.ir.nodes import Network
     from rnnspec.reserved_names import ReservedNames
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 __all__ = [
     "BACKENDS",
@@ -37,6 +41,8 @@ __all__ = [
     "Need",
     "choose",
     "declared_options",
+    "describe_option",
+    "document_options",
     "form_named",
     "forms",
     "get",
@@ -153,6 +159,32 @@ def source_options(function: str, keywords: Mapping[str, object]) -> SourceOptio
     return {name: value for name, value in keywords.items() if value is not None}
 
 
+def describe_option(option: Option) -> str:
+    """Return the help of an option after the backends that have it: ``Of c: ...``."""
+    able = [backend.name for backend in BACKENDS.values() if backend.option(option.name)]
+    return f"Of {listed(able)}: {option.help}."
+
+
+def document_options(function: _Function) -> _Function:
+    """Document each option of source of a public function, for ``help`` and completion.
+
+    They stand in place of ``options`` in its signature and its docstring.
+    """
+    options, written = declared_options("codegen").values(), signature(function)
+    parameters = [p for p in written.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    for option in options:
+        kind = f"{option.kind.__name__} | None"
+        parameter = Parameter(option.name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        parameters.append(parameter)
+        function.__annotations__[option.name] = kind
+    function.__annotations__.pop("options")
+    function.__signature__ = written.replace(parameters=parameters)  # type: ignore[attr-defined]
+    lines = "".join(f"    {option.name}: {describe_option(option)}\n" for option in options)
+    entry = re.compile(r"^    options: .*\n(?: {8}.*\n)*", re.MULTILINE)
+    function.__doc__ = entry.sub(lambda _: lines, cleandoc(function.__doc__ or ""))
+    return function
+
+
 def option_needs(options: SourceOptions) -> tuple[Need, ...]:
     """Return the needs of options that any backend declares.
 
@@ -173,8 +205,8 @@ def options_in(output: Path) -> SourceOptions:
     """Return the options that the ending of an output asks for, unless it is a folder."""
     if os.path.isdir(output):  # noqa: PTH112 - Path.is_dir raises if a name is too long
         return DEFAULTS
-    options = declared_options().values()
-    return {each.name: True for each in options if each.suffix and each.suffix == output.suffix}
+    suffixes = {name: option.suffix for name, option in declared_options().items()}
+    return {name: True for name, suffix in suffixes.items() if suffix and suffix == output.suffix}
 
 
 def having(*needs: Need) -> list[Backend]:
@@ -219,19 +251,12 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
     own = _own_refusals(backend, network, backend.form(form))
     if not own:
         return ()
-    # By layer, not by key: a backend that refuses another key of the layer is no alternative.
-    refused = {
-        other.name: {refusal.layer for refusal in _own_refusals(other, network, other.form(form))}
+    able = tuple(
+        other.name
         for other in having(SOURCE if form is None else writing(form))
-        if other is not backend
-    }
-    return tuple(
-        replace(
-            refusal,
-            alternatives=tuple(n for n, layers in refused.items() if refusal.layer not in layers),
-        )
-        for refusal in own
+        if other is not backend and not _own_refusals(other, network, other.form(form))
     )
+    return tuple(replace(refusal, alternatives=able) for refusal in own)
 
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
@@ -256,4 +281,4 @@ def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refus
     return (*shared, *ignored, *emitter.refusals(arranged, form))
 
 
-_TAKING_EQUATIONS: frozenset[str] = frozenset()
+_TAKING_EQUATIONS = frozenset({"jax"})

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnspec.backends import BACKENDS, declared_options, forms, having, names
+from rnnspec.backends import declared_options, describe_option, forms, having, names
 from rnnspec.backends.contract import Option
 from rnnspec.backends.needs import FILES, SOURCE
 from rnnspec.cli import completers
@@ -119,13 +119,12 @@ def takes_source_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _parameter(option: Option) -> Parameter:
     """Return the parameter of a command that typer reads as an option."""
-    backends = [backend.name for backend in BACKENDS.values() if backend.option(option.name)]
     is_flag = option.kind is bool
     declaration = typer.Option(
         option.flag,
         metavar=option.metavar or None,
         min=1 if option.kind is int else None,
-        help=f"Of {listed(backends)}: {option.help}.",
+        help=describe_option(option),
         show_default=False,
         autocompletion=completers.complete_with(lambda: option.values) if option.values else None,
     )

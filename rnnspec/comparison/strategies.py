@@ -54,6 +54,16 @@ LETTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
 DESCRIPTIONS = st.text(LETTERS, max_size=120).filter(lambda text: first_forbidden(text) is None)
 
 
+MASKED_MAXIMUM: Words = {
+    "version": 1,
+    "name": "small_net",
+    "input": {"features": 2, "mask_value": 0.5},
+    "rnn": {"type": "gru", "units": 3},
+    "head": {"pooling": "max"},
+}
+"""A maximum over the real steps alone, which one drawn spec in a hundred has."""
+
+
 def spec_text(spec: Mapping[str, Any]) -> str:
     """Return a spec as text for ``rnnspec.loads``."""
     return json.dumps(spec)

@@ -75,7 +75,7 @@ class Quantization:
         saving.write(rounded, model, folder, proof.program.spec.document.text)
 
     def report(self) -> Iterator[str]:
-        """Yield what was quantized, how far outputs move, and what the size became."""
+        """Yield lines about the quantized layers, the change of outputs, and the new size."""
         rounded = quantized_layers(self.proof.generated)
         layers = self.proof.generated.network.layers
         names = [layer.name for layer in layers if count(layer)]

@@ -66,7 +66,8 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
         case Embedding():
             return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
         case Recurrent(cell=cell):
-            name = type(cell).__name__
+            # The name of a cell by equations may have no room; its details have it.
+            name = "cell" if isinstance(cell, EquationCell) else type(cell).__name__
             return Look(name, name.removeprefix("Simple"), "forward", "cell", _recurrent(layer))
         case Conv():
             return Look("Conv", "conv", "convolution", "box", _conv(layer))

@@ -109,7 +109,7 @@ def _check_replaceable(target: Path, real: Path, *, force: bool) -> None:
         raise UsageError("not a regular file; not replaced", str(target))
     # lexists: a dangling link counts as existing.
     if os.path.lexists(target) and not force:
-        raise UsageError("already exists; use --force to replace it", str(target))
+        raise UsageError("already exists; use --force or force=True to replace it", str(target))
 
 
 def _mode(path: Path) -> int | None:

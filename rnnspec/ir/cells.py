@@ -20,12 +20,12 @@ from rnnspec.ir.equations import (
     Name,
     Product,
     leave_out,
-    parse,
     rewrite,
     walk,
 )
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, SimpleRNN, StandardCell
+from rnnspec.ir.parser import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -7,12 +7,15 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec import words
-from rnnspec.ir.equations import Equations, evaluate_size
+from rnnspec.ir.equations import Apply, Equations, Expression, evaluate_size, walk
 from rnnspec.ir.initializers import Initializer
 from rnnspec.words import CellActivation, Merge, Statistic, WindowPadding, WindowStatistic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -627,6 +630,12 @@ def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
     return after
 
 
+def tied_layers(network: Network) -> list[Dense]:
+    """Return the layers with the vectors of an embedding and a bias of their own."""
+    dense = (layer for layer in network.layers if isinstance(layer, Dense))
+    return [layer for layer in dense if layer.tied and layer.bias]
+
+
 def least_steps(network: Network) -> int:
     """Return the smallest number of steps of an input that leaves each layer one, or more."""
     least = 1
@@ -662,11 +671,24 @@ def cell_activations(cell: StandardCell) -> tuple[CellActivation, ...]:
     return (cell.activation, cell.recurrent_activation)
 
 
+_CELL_ACTIVATIONS: tuple[CellActivation, ...] = get_args(CellActivation)
+
+
+def cell_expressions(network: Network) -> Iterator[Expression]:
+    """Yield all expressions of the cells by equation, and those inside them."""
+    for layer in network.layers:
+        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell):
+            for line in layer.cell.equations.lines:
+                yield from walk(line.value)
+
+
 def layer_activations(layer: Layer) -> tuple[Activation, ...]:
     """Return the activations of a layer."""
     match layer:
-        case Recurrent(cell=EquationCell()):
-            return ()
+        case Recurrent(cell=EquationCell(equations=equations)):
+            parts = (part for line in equations.lines for part in walk(line.value))
+            used = {part.function for part in parts if isinstance(part, Apply)}
+            return tuple(name for name in _CELL_ACTIVATIONS if name in used)
         case Recurrent():
             return cell_activations(layer.standard_cell)
         case Dense() | Conv() | Activate() | Attention(units=int()):

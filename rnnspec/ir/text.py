@@ -169,6 +169,12 @@ def cell_name(cell: Cell) -> str:
 
 def default_kind(layer: Layer) -> str:
     """Return the default name of a layer without its number: ``simple_rnn``."""
+    if (
+        isinstance(layer, Recurrent)
+        and layer.merge is None
+        and isinstance(layer.cell, EquationCell)
+    ):
+        return layer.cell.name
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type_name(layer)).lower()
 
 

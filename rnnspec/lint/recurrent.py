@@ -8,18 +8,20 @@ from itertools import accumulate, groupby
 from rnnspec.backends import honouring
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import (
+    Activation,
     ClippedRelu,
     Conv,
     Dense,
     Dropout,
     Embedding,
+    EquationCell,
     LeakyRelu,
     Recurrent,
     Residual,
     width,
 )
 from rnnspec.lint.context import Context, Finding, RecurrentEntry
-from rnnspec.spec.models import Concat, RepeatVector, SimpleRNN
+from rnnspec.spec.models import CellLayer, Concat, RepeatVector, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 
 # The most time steps that a simple RNN learns well: Bengio et al., 1994.
@@ -79,6 +81,8 @@ def one_layer(context: Context) -> Iterator[Finding]:
 def unbounded_state(context: Context) -> Iterator[Finding]:
     """A state that may grow at each time step."""
     for entry in context.entries:
+        if isinstance(entry.declared, CellLayer):
+            continue
         if entry.declared.activation in _UNBOUNDED:
             message = (
                 f"{entry.declared.activation!r} is unbounded, so the state may grow at each time "
@@ -90,7 +94,7 @@ def unbounded_state(context: Context) -> Iterator[Finding]:
 def odd_gate(context: Context) -> Iterator[Finding]:
     """A gate whose activation leaves the range from 0 to 1."""
     for entry in context.entries:
-        if isinstance(entry.declared, SimpleRNN):
+        if isinstance(entry.declared, SimpleRNN | CellLayer):
             continue
         activation = entry.declared.recurrent_activation
         if activation not in _GATES:
@@ -203,9 +207,13 @@ def equal_units(context: Context) -> Iterator[Finding]:
         # of their own, which make them differ.
         if after is None or not isinstance(layer, Recurrent | Dense | Conv):
             continue
-        activation = (
-            layer.standard_cell.activation if isinstance(layer, Recurrent) else layer.activation
-        )
+        if isinstance(layer, Recurrent):
+            # What a cell by equation gives for zeros is not known here.
+            if isinstance(layer.cell, EquationCell):
+                continue
+            activation: Activation = layer.cell.activation
+        else:
+            activation = layer.activation
         at_zero = activation in _ZERO_AT_ZERO or isinstance(activation, LeakyRelu | ClippedRelu)
         silent = layer.kernel_initializer == _ZERO and at_zero
         if silent and (not layer.bias or layer.bias_initializer == _ZERO):
@@ -254,7 +262,7 @@ def high_dropout(context: Context) -> Iterator[Finding]:
 def ignored_by_stock(context: Context) -> Iterator[Finding]:
     """Dropout that a one-layer module of PyTorch would ignore."""
     (first, *_) = context.entries
-    if context.depth == 1 and first.declared.dropout:
+    if context.depth == 1 and first.declared.dropout and not isinstance(first.declared, CellLayer):
         # nn.LSTM applies 'dropout' to the output of each layer but the last:
         # https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
         message = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.equations import (
+    INPUT,
     Apply,
     ApplyToVector,
     Choose,
@@ -21,9 +24,27 @@ from rnnspec.ir.equations import (
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+
+    from rnnspec.ir.equations import Equations
 
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
+
+
+def local_names(equations: Equations, reserved: Collection[str]) -> dict[str, str]:
+    """Return a name in source for each name of equations, with a number where it is reserved.
+
+    A name that schedules make has a word more than these, and never a number at its end alone.
+    """
+    names = dict.fromkeys((INPUT, *dict(equations.shapes), *dict(equations.parameters)))
+    taken = {*reserved, *keyword.kwlist, *names}
+    result = dict[str, str]()
+    for name in names:
+        is_free = name not in reserved and not keyword.iskeyword(name)
+        numbered = (f"{name}_{number}" for number in count(1))
+        result[name] = name if is_free else next(text for text in numbered if text not in taken)
+        taken.add(result[name])
+    return result
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Long lines of Python, broken as ``ruff format`` breaks them.
 
 Only lines that are too long change, so code that is written on several lines stays as it is. Lines
-are broken at the last brackets of a value, then at earlier ones, and not at operators.
+are broken at the last brackets of a value, then at earlier ones, or at arithmetic operators.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert) ")
 _KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
 _PAIRS = {")": "(", "]": "[", "}": "{"}
+_WORDS = re.compile(",| (?:if|else|for|in|is|not|and|or) ")
+_OPERATORS = tuple(map(re.compile, (" (?:[<>]=?|[!=]=) ", " [+-] ", " [*/@%] ")))
+"""The operators before which an expression can be broken, the weakest first."""
 
 
 def break_lines(text: str) -> str:
@@ -63,16 +66,47 @@ def _break_statement(line: str) -> list[str]:
 
 def _parenthesize(value: str, margin: str, before: str, after: str) -> list[str]:
     """Break a value, in parentheses if its first line fits only inside them."""
-    lines = _break(value, margin, before, after)
+    is_arithmetic = len(_operands(value)) > 1
+    breaking = _break_end if is_arithmetic else _break
+    lines = breaking(value, margin, before, after)
     inside = _break(value, margin + _INDENT, margin + _INDENT, "")
-    if len(lines[0]) <= LINE_LENGTH or len(inside[0]) > LINE_LENGTH:
+    if len(lines[0]) <= LINE_LENGTH or (len(inside[0]) > LINE_LENGTH and not is_arithmetic):
         return lines
     return [f"{before}(", *inside, f"{margin}){after}"]
 
 
+def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
+    """Break arithmetic at the brackets at its end or start, if it has a single weakest operator."""
+    line = before + value + after
+    if len(line) <= LINE_LENGTH or len(operands := _operands(value)) > 2:
+        return [line]
+    (_, first), (sign, last) = operands
+    while len(parts := _operands(last)) > 1:
+        last = parts[-1][1]
+    if value.endswith(tuple(_PAIRS)):
+        lines = _break(last, margin, before + value.removesuffix(last), after)
+        calls = len(_operands(first)) == 1 and first.endswith(")") and last.endswith(")")
+        if len(lines[0]) > LINE_LENGTH and calls and value == f"{first} {sign}{last}":
+            *lines, start = _break(first, margin, before, f" {sign}")
+            lines += _break(last, margin, start, after)
+        return lines
+    if value.startswith("("):
+        end = _outside(value).index(")")
+        return _spread(value[1:end], margin, f"{before}(", value[end:] + after)
+    return [line]
+
+
 def _break(value: str, margin: str, before: str, after: str) -> list[str]:
     line = before + value + after
-    if len(line) <= LINE_LENGTH or " " in _outside(value):
+    if len(line) <= LINE_LENGTH:
+        return [line]
+    if len(operands := _operands(value)) > 1:
+        lines = list[str]()
+        for at, (sign, operand) in enumerate(operands, 1):
+            end = after if at == len(operands) else ""
+            lines += _break(operand, margin, margin + sign if lines else before, end)
+        return lines
+    if " " in _outside(value):
         return [line]
     if match := re.search(r"(?:\.\w+|\(\))+$", value):
         value, after = value[: match.start()], match[0] + after
@@ -109,6 +143,22 @@ def _one_per_line(items: list[str], margin: str, opening: str, closing: str) -> 
         key = match[0] if (match := _KEY.match(item)) else ""
         lines += _break(item.removeprefix(key), inner, inner + key, comma)
     return [*lines, margin + closing]
+
+
+def _operands(value: str) -> list[tuple[str, str]]:
+    """Split an expression at its weakest operators, and return each operand after its operator.
+
+    An expression with a comma, or with a word such as ``if``, is one operand.
+    """
+    outside = _outside(value)
+    if not _WORDS.search(outside):
+        for operator in _OPERATORS:
+            if signs := list(operator.finditer(outside)):
+                starts = [0, *(sign.end() for sign in signs)]
+                ends = [*(sign.start() for sign in signs), len(value)]
+                operands = [value[start:end] for start, end in zip(starts, ends, strict=True)]
+                return list(zip(["", *(sign[0][1:] for sign in signs)], operands, strict=True))
+    return [("", value)]
 
 
 def _outside(text: str) -> str:

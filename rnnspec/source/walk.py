@@ -193,19 +193,19 @@ class Walk(Verbs):
             if layer.name in starts:
                 yield code("skip = x")
             yield self._write(layer)[1]
-            if layer.name in self._kept:
+            if layer.name in self._reused:
                 yield code("{} = x", self.output(layer.name))
             if isinstance(layer, nodes.Conv | nodes.WindowPooling) and self._masks_after(layer):
                 yield from self._window_mask(layer.window)
 
     @cached_property
-    def _kept(self) -> frozenset[str]:
+    def _reused(self) -> frozenset[str]:
         """The layers whose output is used again, and so has a variable of its own."""
         return nodes.kept_outputs(self.network)
 
     def output(self, layer: str) -> Code:
         """Return the variable with the output of an earlier layer."""
-        return code("{}_out", code("{}", layer)) if layer in self._kept else code("x")
+        return code("{}_out", code("{}", layer)) if layer in self._reused else code("x")
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
         """True if a layer behind one uses the mask."""
@@ -326,7 +326,7 @@ class Walk(Verbs):
             if isinstance(self.network.input, nodes.NumericInput):
                 # As in Masking of Keras: the padding value must not enter a product.
                 fill = code("x = {}", self.write(REAL))
-        keep = code("{} = x", self.output(nodes.INPUT)) if nodes.INPUT in self._kept else Code()
+        keep = code("{} = x", self.output(nodes.INPUT)) if nodes.INPUT in self._reused else Code()
         return lines(check, self.convert_input(), states, mask, fill, keep)
 
     def _check_batch(self) -> Code:

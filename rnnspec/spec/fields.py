@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
@@ -12,8 +13,12 @@ from rnnspec.spec.names import NAME_PATTERN, check_layer_name, check_network_nam
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
+
+    from rnnspec.reserved_names import ReservedNames
 
 MAX_SIZE = 2**31 - 1
 """The largest size of an axis: a 32-bit index can address it on every backend."""
@@ -53,13 +58,20 @@ Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
 Repeat = Annotated[int, Field(ge=1, le=2_000)]
 
 
-# The context of a validation are the names that the backends use, a tuple of ReservedNames.
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a validation knows: names that backends use, and the settings of each cell."""
+
+    taken: tuple[ReservedNames, ...]
+    settings: Mapping[str, frozenset[str]]
+
+
 def _check_layer_name(name: str, info: ValidationInfo) -> str:
-    return check_layer_name(name, info.context or ())
+    return check_layer_name(name, info.context.taken if info.context else ())
 
 
 def _check_network_name(name: str, info: ValidationInfo) -> str:
-    return check_network_name(name, info.context or ())
+    return check_network_name(name, info.context.taken if info.context else ())
 
 
 _NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})

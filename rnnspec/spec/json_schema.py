@@ -74,6 +74,10 @@ def _apply(key: str, schema: Schema | bool) -> Schema:
     return {"properties": {key: schema}}
 
 
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/definitions/{name}"}
+
+
 _FALSE: Schema = {"const": False}
 
 # Only the dependency would accept `merge` beside `bidirectional: false`.
@@ -97,6 +101,11 @@ WITHIN: dict[str, Schema] = {
     "SimpleRNN": _RECURRENT,
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
+    # The settings of its cell, which are in another section.
+    "CellLayer": {
+        **_RECURRENT,
+        "additionalProperties": {"type": "number", "minimum": -1e30, "maximum": 1e30},
+    },
     "Head": {
         "dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")},
         "if": _require("pooling", _KEEPS_STEPS),
@@ -116,11 +125,21 @@ WITHIN: dict[str, Schema] = {
 """Conditions between the keys of a mapping, by the name of its model."""
 
 
-def _some_layer(*types: str, **values: Schema) -> Schema:
-    """Require that ``rnn`` has a layer of one of ``types``, with ``values`` by key."""
-    schema = {"required": ["type"], "properties": {"type": {"enum": list(types)}, **values}}
+def _some_layer(*types: str, cells: bool = False, **values: Schema) -> Schema:
+    """Require that ``rnn`` has a layer of one of ``types``, or with a cell of the spec.
+
+    The layer has ``values`` by key.
+    """
+    others = [kind for kind in models.KINDS if kind not in types]
+    kinds: Schema = {"not": {"enum": others}} if cells else {"enum": list(types)}
+    schema = {"required": ["type"], "properties": {"type": kinds, **values}}
     # A single layer may be written without a list.
     return _apply("rnn", {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema})
+
+
+def _each_layer(schema: Schema) -> Schema:
+    """Apply ``schema`` to each layer of ``rnn``."""
+    return _apply("rnn", {"if": {"type": "array"}, "then": {"items": schema}, "else": schema})
 
 
 def _each_head(schema: Schema) -> Schema:
@@ -150,7 +169,7 @@ _BIASED_PARTS: list[Schema] = [
 ]
 _HAS_BIAS: Schema = {
     "anyOf": [
-        _some_layer(*models.RECURRENT, "dense", "conv", bias=_KEEPS_BIAS),
+        _some_layer(*models.RECURRENT, "dense", "conv", cells=True, bias=_KEEPS_BIAS),
         _some_head({"anyOf": _BIASED_PARTS}),
     ]
 }
@@ -181,10 +200,19 @@ BETWEEN_SECTIONS: list[Schema] = [
     {"if": _NO_EMBEDDING, "then": _apply("initializers", _apply("embedding", False))},
     {"if": {"not": _HAS_BIAS}, "then": _apply("initializers", _apply("bias", False))},
     {
-        "if": {"not": _some_layer("lstm", bias=_KEEPS_BIAS)},
+        "if": {"not": _some_layer("lstm", cells=True, bias=_KEEPS_BIAS)},
         "then": _apply("initializers", _apply("forget_bias", False)),
     },
-    _some_layer(*models.RECURRENT),
+    # Each cell of a spec has a layer, and each type of layer that is none of the language a cell.
+    {
+        "if": {"required": ["cells"]},
+        "else": {
+            "allOf": [
+                _some_layer(*models.RECURRENT),
+                _each_layer(_apply("type", {"enum": list(models.KINDS)})),
+            ]
+        },
+    },
     {"if": {"required": ["head"]}, "then": _apply("heads", False)},
     {"if": _NO_EMBEDDING, "then": _each_head(_apply("tied", _FALSE))},
     {
@@ -211,7 +239,14 @@ NOT_REPEAT: Schema = {
 
 ID = "https://json.schemastore.org/rnnspec.json"
 
-_DEFINED: tuple[type[models.Model], ...] = (*models.KINDS.values(), models.Hidden)
+_DEFINED: tuple[type[models.Model], ...] = (
+    *models.KINDS.values(),
+    models.CellLayer,
+    models.Hidden,
+    models.Cell,
+    models.ZooCell,
+    models.EquationBlock,
+)
 """Models with a separate definition; sections are inlined, because each is used once."""
 
 _FORMS: dict[str, tuple[dict[str, type[models.Model]], str]] = {
@@ -280,7 +315,9 @@ def _mapping(model: type[models.Model], plain: Schema, parts: dict[str, Schema])
     # A section is described by its key.
     about = {"title": name, "description": model.__doc__} if model in _DEFINED else {}
     properties = {
-        key: _property(model, key, schema, parts) for key, schema in plain["properties"].items()
+        key: _property(model, key, schema, parts)
+        for key, schema in plain["properties"].items()
+        if key != models.SETTINGS
     }
     required = {"required": plain["required"]} if "required" in plain else {}
     return {
@@ -296,12 +333,12 @@ def _mapping(model: type[models.Model], plain: Schema, parts: dict[str, Schema])
 def _property(
     model: type[models.Model], key: str, plain: Schema, parts: dict[str, Schema]
 ) -> Schema:
-    field = model.model_fields[key]
+    field = next(f for name, f in model.model_fields.items() if key in (name, f.alias))
     # The type of a layer is described by the model that it selects.
     description = model.__doc__ if key == "type" else field.description
     assert description, f"{model.__name__}.{key} has no description"
     # Some defaults mean that the key is absent.
-    absent = "$ref" in plain or "const" in plain or plain.get("default") in (None, [])
+    absent = "$ref" in plain or "const" in plain or plain.get("default") in (None, [], {})
     default = {} if absent else {"default": plain["default"]}
     if default and (value := plain["default"]) != "":
         # Also as a sentence: yaml-language-server does not show the keyword.
@@ -310,7 +347,7 @@ def _property(
         "title": key.replace("_", " ").capitalize(),
         "description": description,
         **default,
-        "examples": [plain["const"]] if key == "type" else field.examples,
+        "examples": [plain["const"]] if "const" in plain and key == "type" else field.examples,
         **_value(model, key, plain, parts),
     }
 
@@ -319,6 +356,10 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
     """Return the schema of the value of a key."""
     # The patterns are the forms in which pydantic writes sections, layers and initializers.
     match plain:
+        case _ if key in _OF_CELLS and model in (models.Spec, models.Cell):
+            return _OF_CELLS[key]
+        case {"additionalProperties": {"oneOf": [{"enum": _}, *_]} as values}:
+            return {"type": "object", "additionalProperties": _name_or_more(key, values)}
         case {"$ref": str() as reference}:
             section = reference.rpartition("/")[2]
             return _mapping(getattr(models, section), parts[section], parts)
@@ -347,8 +388,57 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             return _keywords(key, plain)
 
 
+_LINES: Schema = {
+    "type": "object",
+    "minProperties": 1,
+    "additionalProperties": {"type": "string"},
+}
+_OF_CELLS: dict[str, Schema] = {
+    "cells": {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {
+            "pattern": f"^{names.NAME_PATTERN}$",
+            "not": {"anyOf": [{"enum": list(models.KINDS)}, _reference("TakenLayerName")]},
+        },
+        "additionalProperties": {
+            "type": "object",
+            "if": {"required": ["from"]},
+            "then": _reference("ZooCell"),
+            "else": _reference("Cell"),
+        },
+    },
+    "equations": {
+        "type": ["object", "array"],
+        "if": {"type": "array"},
+        "then": {
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "if": {"required": ["repeat"]},
+                "then": _reference("EquationBlock"),
+                "else": _LINES,
+            },
+        },
+        "else": _LINES,
+    },
+    "parameters": {
+        "type": "object",
+        "additionalProperties": {
+            "if": {"type": "array"},
+            "then": {
+                "minItems": 1,
+                "maxItems": 2,
+                "items": {"type": ["string", "integer"], "minimum": 1},
+            },
+            "else": {"const": "scalar"},
+        },
+    },
+}
+"""The schemas of keys of cells that have several forms."""
+
 _VALUES_OF = {"recurrent_activation": "activation"} | dict.fromkeys(
-    ("kernel", "recurrent", "bias", "embedding"), "initializer"
+    ("kernel", "recurrent", "bias", "embedding", "initialize"), "initializer"
 )
 
 
@@ -380,6 +470,9 @@ def _name_or_more(key: str, plain: Schema) -> Schema:
     named: Schema = {"enum": names["enum"]}
     several: list[Schema] = []
     for other in others:
+        if other.get("type") == "number":
+            several = [other]
+            named = {"if": {"type": "number"}, "then": other, "else": named}
         if other.get("type") == "array":
             items = _name_or_more(key, other["items"])
             several = [{**other, "items": items, "uniqueItems": True}]
@@ -423,6 +516,19 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
     description = "The type of layer, which determines the other keys."
     if default:
         description += f" By default {default}."
+    known: Schema = {
+        "enum": list(kinds),
+        "enumDescriptions": [model.__doc__ for model in kinds.values()],
+    }
+    # A layer of `rnn` may have a cell of the spec.
+    cell: Schema = {
+        "if": {
+            "type": "object",
+            "required": ["type"],
+            "properties": {"type": {"not": {"enum": list(kinds)}}},
+        },
+        "then": _reference("CellLayer"),
+    }
     return {
         "title": "Hidden layer" if default else "Layer",
         "description": "A layer before the output layer." if default else "A layer of `rnn`.",
@@ -434,8 +540,7 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
                 "description": description,
                 **({"default": default} if default else {}),
                 "examples": list(kinds)[:1],
-                "enum": list(kinds),
-                "enumDescriptions": [model.__doc__ for model in kinds.values()],
+                **(known if default else {"anyOf": [known, {"type": "string"}]}),
             }
         },
         "allOf": [
@@ -448,9 +553,6 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
                 "then": _reference(model.__name__),
             }
             for kind, model in kinds.items()
-        ],
+        ]
+        + ([] if default else [cell]),
     }
-
-
-def _reference(name: str) -> Schema:
-    return {"$ref": f"#/definitions/{name}"}

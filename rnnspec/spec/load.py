@@ -12,10 +12,12 @@ from pydantic import ValidationError
 from rnnspec.errors import Problem
 from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.files.regular import opened
+from rnnspec.spec.fields import Context
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
 from rnnspec.spec.yaml.text import MAX_BYTES
+from rnnspec.spec.zoo import settings_of_cells
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ def _validate(
     problems: tuple[Problem, ...] = ()
     for number in range(_PASSES):
         try:
-            spec = Spec.model_validate(document.data, context=taken)
+            settings = settings_of_cells(document.data)
+            spec = Spec.model_validate(document.data, context=Context(taken, settings))
         except ValidationError as error:
             # Imported here because a valid spec does not need it.
             from rnnspec.spec.messages.problems import find_problems

@@ -17,6 +17,9 @@ from pydantic import (
     Field,
     PrivateAttr,
     Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -75,8 +78,8 @@ class Model(BaseModel):
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
     )
 
-    def states(self, key: str) -> bool:
-        """Return whether ``key`` is written in the spec, not left at its default."""
+    def writes(self, key: str) -> bool:
+        """True if ``key`` is written in the spec, not left at its default."""
         return key in self.model_fields_set
 
 
@@ -116,8 +119,10 @@ class Constant(Model):
     constant: Finite = _key("This value everywhere.", 0.5)
 
 
-def _select(forms: dict[str, type[Model]], *, lists: bool = False) -> Discriminator:
-    """Select one of ``forms`` by its only key, with ``lists`` the tag ``list``, or ``name``."""
+def _select(
+    forms: dict[str, type[Model]], *, lists: bool = False, numbers: bool = False
+) -> Discriminator:
+    """Select one of ``forms`` by its only key, or the tag ``list``, ``number`` or ``name``."""
 
     # Validation calls this with plain data, serialization with models.
     def tag(value: Any) -> str | None:
@@ -128,6 +133,10 @@ def _select(forms: dict[str, type[Model]], *, lists: bool = False) -> Discrimina
                 return next(key for key, model in forms.items() if isinstance(value, model))
             case list() | tuple() if lists:
                 return "list"
+            case bool():
+                return "name"
+            case int() | float() if numbers:
+                return "number"
             case _:
                 return "name"
 
@@ -187,6 +196,139 @@ class Initializers(Model):
         {"normal": 0.01},
         default=Uniform.model_construct(uniform=0.05),
     )
+
+
+# An integer stays one, because a setting may be a size.
+Setting = Annotated[Finite, WrapValidator(lambda value, check: (check(value), value)[1])]
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Lines = Annotated[dict[str, str], Field(min_length=1)]
+SizeText = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if type(value) is int else value),
+    WithJsonSchema({"type": ["string", "integer"], "minimum": 1}),
+]
+ParameterShape = Annotated[
+    Annotated[Literal["scalar"], Tag("name")]
+    | Annotated[
+        tuple[SizeText, ...],
+        Field(min_length=1, max_length=2),
+        BeforeValidator(_as_tuple),
+        Tag("list"),
+    ],
+    _select({}, lists=True),
+]
+ParameterInitializer = Annotated[
+    Annotated[MatrixName, Tag("name")] | Annotated[Finite, Tag("number")] | _Drawn,
+    _select(FORMS, numbers=True),
+]
+
+
+class EquationBlock(Model):
+    """Lines that are computed several times, one after the other."""
+
+    repeat: Repeat = _key("The number of times.", 6)
+    own: Names = _key(
+        "The names of the parameters that each repetition has for itself; the others are shared.",
+        ["R", "b"],
+        default=(),
+    )
+    equations: Lines = _key("The lines, as in a cell.", {"h": "h + tanh(R @ h + b)"})
+
+
+class ZooCell(Model):
+    """A cell that rnnspec has, by its name."""
+
+    zoo: str = Field(
+        alias="from",
+        description="The name of a cell that rnnspec has.",
+        examples=["peephole_lstm"],
+    )
+
+
+class Cell(Model):
+    """A recurrent cell by its equations."""
+
+    states: Annotated[Names, Field(min_length=1)] = _key(
+        "The names of the states, which begin as zeros. The first one is the output of the "
+        "layer, unless `output` says more.",
+        ["h", "c"],
+    )
+    equations: Annotated[
+        Annotated[Lines, Tag("mapping")]
+        | Annotated[
+            tuple[
+                Annotated[
+                    Annotated[Lines, Tag("mapping")] | Annotated[EquationBlock, Tag("repeat")],
+                    Discriminator(
+                        lambda item: (
+                            "repeat"
+                            if isinstance(item, EquationBlock)
+                            or (isinstance(item, dict) and "repeat" in item)
+                            else "mapping"
+                        )
+                    ),
+                ],
+                ...,
+            ],
+            Field(min_length=1),
+            BeforeValidator(_as_tuple),
+            Tag("list"),
+        ],
+        Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "mapping"),
+    ] = _key(
+        "The lines of a step in order, each a name with an expression: the new value of a "
+        "state, or an intermediate one. Names that no line assigns are parameters. A list has "
+        "lines and blocks of lines that are repeated.",
+        {"z": "sigmoid(W_z @ x + U_z @ h + b_z)", "h": "z * h + (1 - z) * tanh(W_n @ x)"},
+        [{"y": "W @ x"}, {"repeat": 3, "equations": {"h": "h + tanh(U @ h + y) / 3"}}],
+    )
+    output: Annotated[str | None, Absent()] = _key(
+        "The output of the layer, an expression, if it is not the first state.",
+        "o * tanh(c)",
+        default=None,
+    )
+    settings: dict[str, Setting] = _key(
+        "Numbers in the equations that a layer can set by keys of its own, with their defaults.",
+        {"dt": 0.1, "projection": 32},
+        default={},
+    )
+    sizes: dict[str, SizeText] = _key(
+        "The sizes of states and lines, where they are not `units` and do not follow: sums of "
+        "numbers, `units`, `features`, settings and other names of this section.",
+        {"h": "projection", "m": "2 * units"},
+        default={},
+    )
+    parameters: dict[str, ParameterShape] = _key(
+        "The shapes of parameters, where they do not follow: `scalar`, the size of a vector in a "
+        "list, or the numbers of rows and columns of a matrix.",
+        {"alpha": "scalar", "p": ["2 * units"], "W": ["units", "features"]},
+        default={},
+    )
+    initialize: dict[str, ParameterInitializer] = _key(
+        "The initial values of parameters. By default, that of `initializers.kernel` for a "
+        "matrix that multiplies the input, that of `recurrent` for one that multiplies a state, "
+        "and that of `bias` for the others.",
+        {"b_f": "ones", "alpha": 3.0, "U": {"normal": 0.01}},
+        default={},
+    )
+
+
+Cells = Annotated[
+    dict[
+        LayerName,
+        Annotated[
+            Annotated[Cell, Tag("cell")] | Annotated[ZooCell, Tag("from")],
+            Discriminator(
+                lambda value: (
+                    "from"
+                    if isinstance(value, ZooCell) or (isinstance(value, dict) and "from" in value)
+                    else "cell"
+                )
+            ),
+        ],
+    ],
+    Field(min_length=1),
+]
 
 
 class Embedding(Model):
@@ -270,13 +412,6 @@ class _Recurrent(Model):
         0.1,
         default=0.0,
     )
-    activation: CellActivation = _key(
-        "The activation of the state. PyTorch's fused layers support only tanh (and"
-        " relu for type simple); others run in a slower loop over the time steps.",
-        "relu",
-        default="tanh",
-    )
-    bias: bool = _key("Gives the layer a bias.", False, default=True)
     layer_norm: LayerNormForm = _key(
         "Normalizes the features of the output at each time step, with epsilon 1e-3"
         " or another one.",
@@ -296,7 +431,17 @@ class _Recurrent(Model):
         return bool(self.layer_norm) or self.residual
 
 
-class _Gated(_Recurrent):
+class _Standard(_Recurrent):
+    activation: CellActivation = _key(
+        "The activation of the state. PyTorch's fused layers support only tanh (and"
+        " relu for type simple); others run in a slower loop over the time steps.",
+        "relu",
+        default="tanh",
+    )
+    bias: bool = _key("Gives the layer a bias.", False, default=True)
+
+
+class _Gated(_Standard):
     recurrent_activation: CellActivation = _key(
         "The activation of the gates. PyTorch's fused layers support only sigmoid; "
         "others run in a slower loop over the time steps.",
@@ -305,7 +450,7 @@ class _Gated(_Recurrent):
     )
 
 
-class SimpleRNN(_Recurrent):
+class SimpleRNN(_Standard):
     """The simple (Elman) recurrent layer: one state, no gates."""
 
     type: Literal["simple"]
@@ -327,6 +472,17 @@ class GRU(_Gated):
         False,
         default=True,
     )
+
+
+SETTINGS = "[settings]"
+"""The key under which the settings of its cell stand in the plain data of a layer."""
+
+
+class CellLayer(_Recurrent):
+    """A recurrent layer with a cell of `cells`, whose settings are keys of the layer."""
+
+    type: str = _key("The name of a cell of `cells`.", "peephole_lstm")
+    settings: dict[str, Setting] = Field(default_factory=dict, alias="[settings]")
 
 
 class RepeatVector(Model):
@@ -485,11 +641,12 @@ class Concat(Model):
     )
 
 
-RecurrentLayer = SimpleRNN | LSTM | GRU
+StandardLayer = SimpleRNN | LSTM | GRU
+RecurrentLayer = StandardLayer | CellLayer
 PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer
 """Layers that compute each time step by itself, and so a state as well as a sequence."""
-AnyLayer = (
-    RecurrentLayer
+_TypedLayer = (
+    StandardLayer
     | RepeatVector
     | Dense
     | Conv
@@ -501,13 +658,45 @@ AnyLayer = (
     | ActivationLayer
     | Concat
 )
-RnnLayer = Annotated[AnyLayer, Field(discriminator="type")]
+AnyLayer = _TypedLayer | CellLayer
+
+
+def _layer_tag(value: Any) -> str | None:
+    if isinstance(value, CellLayer):
+        return "cell"
+    if not isinstance(value, dict):
+        return getattr(value, "type", "simple")
+    if SETTINGS in value:
+        return "cell"
+    # A type that is no string is not one that is missing, and no cell is named by the tag of all.
+    kind = value.get("type")
+    is_name = (isinstance(kind, str) and kind != "cell") or "type" not in value
+    return kind if is_name else "?"
+
+
+RnnLayer = Annotated[
+    Annotated[SimpleRNN, Tag("simple")]
+    | Annotated[LSTM, Tag("lstm")]
+    | Annotated[GRU, Tag("gru")]
+    | Annotated[RepeatVector, Tag("repeat")]
+    | Annotated[Dense, Tag("dense")]
+    | Annotated[Conv, Tag("conv")]
+    | Annotated[MaxPool, Tag("max_pool")]
+    | Annotated[AveragePool, Tag("average_pool")]
+    | Annotated[BatchNorm, Tag("batch_norm")]
+    | Annotated[LayerNormLayer, Tag("layer_norm")]
+    | Annotated[Dropout, Tag("dropout")]
+    | Annotated[ActivationLayer, Tag("activation")]
+    | Annotated[Concat, Tag("concat")]
+    | Annotated[CellLayer, Tag("cell")],
+    Discriminator(_layer_tag),
+]
 KINDS: dict[str, type[Model]] = {
-    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(AnyLayer)
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(_TypedLayer)
 }
-"""The model of each ``type`` of layer in ``rnn``."""
-RECURRENT = tuple(kind for kind, model in KINDS.items() if model in get_args(RecurrentLayer))
-"""The types of recurrent layers."""
+"""The model of each ``type`` of layer in ``rnn`` that is no cell of the spec."""
+RECURRENT = tuple(kind for kind, model in KINDS.items() if model in get_args(StandardLayer))
+"""The types of recurrent layers of the language."""
 
 
 class Hidden(Dense):
@@ -643,7 +832,7 @@ class Head(Model):
 
     @property
     def gives_steps(self) -> bool:
-        """Return whether the result has time steps."""
+        """True if the result has time steps."""
         return self.pooling == "none" or isinstance(self.pooling, LastSteps)
 
 
@@ -666,14 +855,28 @@ class Expect(Model):
 
 
 _Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
+
+
+def _as_layers(value: Any, info: ValidationInfo) -> Any:
+    """Return the layers as a tuple, with the settings of cells under a key of their own."""
+    layers = [value] if isinstance(value, dict) else value
+    cells = info.context.settings if info.context else {}
+    if not isinstance(layers, list) or not cells:
+        return _as_tuple(layers)
+
+    def gather(layer: Any) -> Any:
+        kind = layer.get("type") if isinstance(layer, dict) else None
+        if not isinstance(kind, str) or kind in KINDS or kind not in cells:
+            return layer
+        settings = {key: layer[key] for key in layer if key in cells[kind]}
+        rest = {key: layer[key] for key in layer if key not in settings}
+        return {**rest, SETTINGS: settings}
+
+    return tuple(gather(layer) for layer in layers)
+
+
 # Without the input type, the JSON Schema would lack the form without a list.
-Layers = Annotated[
-    _Layers,
-    BeforeValidator(
-        lambda value: (value,) if isinstance(value, dict) else _as_tuple(value),
-        json_schema_input_type=RnnLayer | _Layers,
-    ),
-]
+Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=RnnLayer | _Layers)]
 
 
 class Spec(Model):
@@ -704,6 +907,19 @@ class Spec(Model):
     embedding: Annotated[Embedding | None, Absent()] = _key(
         "Turns each token into a vector. Without it, the input is numbers.",
         {"vocabulary": 10000, "dim": 32},
+        default=None,
+    )
+    cells: Annotated[Cells | None, Absent()] = _key(
+        "Recurrent cells by their equations; each name is a type of layer in `rnn`.",
+        {
+            "minimal": {
+                "states": ["h"],
+                "equations": {
+                    "f": "sigmoid(W_f @ x + U_f @ h + b_f)",
+                    "h": "(1 - f) * h + f * tanh(W_h @ x + U_h @ (f * h) + b_h)",
+                },
+            }
+        },
         default=None,
     )
     rnn: Layers = _key(
@@ -784,13 +1000,13 @@ class Spec(Model):
 
     @property
     def is_padded(self) -> bool:
-        """Return whether the steps that the heads read may be padding."""
+        """True if the steps that the heads read may be padding."""
         masked = self.embedding.mask_zero if self.embedding else self.input.mask_value is not None
         # Every step of a repeat is real.
         return masked and not any(isinstance(layer, RepeatVector) for layer in self.rnn)
 
     def gives_state(self, index: int) -> bool:
-        """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence.
+        """True if item ``index`` of ``rnn`` passes on its final state, not a sequence.
 
         Layers that compute each step by itself take the state as it is.
         """

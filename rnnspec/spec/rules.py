@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
 from rnnspec.spec.models import (
+    KINDS,
     LSTM,
     Attention,
+    CellLayer,
     Conv,
     Dropout,
     Head,
@@ -17,9 +19,11 @@ from rnnspec.spec.models import (
     RecurrentLayer,
     RepeatVector,
     Spec,
+    ZooCell,
 )
 from rnnspec.spec.yaml.text import Path
-from rnnspec.wording import quoted
+from rnnspec.spec.zoo import zoo_names
+from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 2_000
 
-UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412"})
+UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412", "E433"})
 """Codes of the rules without which the layers and their shapes are unknown."""
 
 Broken = tuple[Path, str, str]
@@ -46,8 +50,8 @@ def broken_rules(spec: Spec) -> tuple[Problem, ...]:
 
 
 def _is_about_key(path: Path, code: str) -> bool:
-    """Return whether a broken rule is about a key: not the document, an item or a value."""
-    return bool(path) and isinstance(path[-1], str) and code not in ("E419", "E602")
+    """True if a broken rule is about a key: not the document, an item or a value."""
+    return bool(path) and isinstance(path[-1], str) and code not in ("E419", "E433", "E602")
 
 
 def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
@@ -71,19 +75,35 @@ def _masks(spec: Spec) -> Iterator[Broken]:
 def _empty_sections(spec: Spec) -> Iterator[Broken]:
     for name in ("input", "initializers", "data", "expect"):
         section = getattr(spec, name)
-        if spec.states(name) and not section.model_fields_set:
+        if spec.writes(name) and not section.model_fields_set:
             keys = listed(tuple(type(section).model_fields))
             message = f"empty section {name!r} has no effect; its keys are {keys}"
             yield ((name,), "E405", message)
 
 
+def _cells(spec: Spec) -> Iterator[Broken]:
+    used = {layer.type for layer in spec.rnn if isinstance(layer, CellLayer)}
+    for name, cell in (spec.cells or {}).items():
+        path = ("cells", name)
+        if name in KINDS:
+            message = f"{name!r} is a type of layer; choose another name for the cell"
+            yield (path, "E430", message)
+        elif name not in used:
+            yield (path, "E430", f"no layer has the type {name!r}; use the cell or remove it")
+        if isinstance(cell, ZooCell) and cell.zoo not in zoo_names():
+            near = nearest(cell.zoo, zoo_names())
+            hint = f"did you mean {near!r}?" if near else f"there are {listed(zoo_names())}"
+            message = f"unknown cell {quoted(cell.zoo)}; {hint}"
+            yield ((*path, "from"), "E433", message)
+
+
 def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
     for index, layer in _recurrent(spec):
         path = ("rnn", index)
-        if layer.states("merge") and not layer.bidirectional:
+        if layer.writes("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
         # A written 'dropout: 0' drops nothing either.
-        if layer.states("variational") and layer.dropout == 0.0:
+        if layer.writes("variational") and layer.dropout == 0.0:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
         if layer.residual and spec.gives_state(index):
             message = (
@@ -148,7 +168,7 @@ def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
 
 
 def _may_give_state(spec: Spec) -> bool:
-    """Return whether the heads can take the final state, not the sequence, of the last layer."""
+    """True if the heads can take the final state, not the sequence, of the last layer."""
     for layer in reversed(spec.rnn):
         if not isinstance(layer, PointwiseLayer):
             return isinstance(layer, RecurrentLayer) and not layer.residual
@@ -164,7 +184,7 @@ def _final_state(spec: Spec) -> Iterator[Broken]:
     for path, head in spec.all_heads:
         if head.pooling == "last":
             written = (
-                "'pooling: last'" if head.states("pooling") else "'pooling: last', the default,"
+                "'pooling: last'" if head.writes("pooling") else "'pooling: last', the default,"
             )
             message = (
                 f"{written} is the final state of a recurrent layer, but a "
@@ -196,7 +216,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
         if path is not None and _OUTSIDE.match(path):
             message = (
                 f"expected a path inside the folder of the spec, received {quoted(path)}; "
-                "--allow-outside allows paths outside it"
+                "--allow-outside or allow_outside=True allows paths outside it"
             )
             yield (("embedding", key), "E602", message)
 
@@ -237,15 +257,15 @@ def _heads(spec: Spec) -> Iterator[Broken]:
 
 
 def _is_without_layer(pooling: object) -> bool:
-    """Return whether an attention states the activation of a hidden layer that it has not."""
+    """True if an attention states the activation of a hidden layer that it has not."""
     if not isinstance(pooling, Attention):
         return False
-    return pooling.attention.units is None and pooling.attention.states("activation")
+    return pooling.attention.units is None and pooling.attention.writes("activation")
 
 
 def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
     for key in ("name", "activation", "bias", "tied"):
-        if head.units is None and head.states(key):
+        if head.units is None and head.writes(key):
             yield ((*path, key), "E413", f"{key!r} has no effect without 'units'")
     if head.normalize != "none" and head.gives_steps:
         message = "'normalize' is for one vector, not for one at every time step"
@@ -302,11 +322,15 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
         layers += [head] if head.units is not None else []
         attentions = [part for part in head.poolings if isinstance(part, Attention)]
         scored = scored or any(part.attention.units for part in attentions)
-    biased = scored or any(getattr(layer, "bias", False) for layer in layers)
+    # A cell by equation may have a parameter that is a bias.
+    biased = scored or any(
+        isinstance(layer, CellLayer) or getattr(layer, "bias", False) for layer in layers
+    )
     if "bias" in written and not biased:
         yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
     if "forget_bias" in written and not any(
-        isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
+        isinstance(layer, CellLayer) or (isinstance(layer, LSTM) and layer.bias)
+        for _, layer in _recurrent(spec)
     ):
         message = "'forget_bias' has no effect without an LSTM with a bias"
         yield (("initializers", "forget_bias"), "E414", message)
@@ -322,6 +346,7 @@ def _recurrent(spec: Spec) -> Iterator[tuple[int, RecurrentLayer]]:
 _RULES = (
     _one_kind_of_input,
     _masks,
+    _cells,
     _empty_sections,
     _recurrent_layers,
     _idle_settings,

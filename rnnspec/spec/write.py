@@ -18,8 +18,19 @@ class _Dumper(yaml.SafeDumper):
     """
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Return whether to write a value again that occurs twice."""
+        """True if a value that occurs twice is written again."""
         return True
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: Any = None) -> yaml.MappingNode:
+        """Return a mapping; the equations of a cell are below each other, most without quotes."""
+        node = super().represent_mapping(tag, mapping, flow_style)
+        for key, value in node.value:
+            if key.value == "equations":
+                value.flow_style = False
+                for _, expression in value.value:
+                    if expression.value[:1].isalpha():
+                        expression.style = None
+        return node
 
 
 def _represent_string(dumper: _Dumper, text: str) -> yaml.ScalarNode:

@@ -40,15 +40,15 @@ class Vectors:
     """The rows of one embedding, some of which are read from a file.
 
     ``array`` is the canonical name of the embedding. ``rows`` has the shape (vocabulary, dim), and
-    ``found`` (vocabulary,) is true for each row that is in the file. If ``inside`` is a folder, the
-    file must be in it.
+    ``in_file`` (vocabulary,) is true for each row that is in the file. If ``inside`` is a folder,
+    the file must be in it.
     """
 
     array: str
     path: Path
     words: Words
     rows: NDArray[np.float32] = field(repr=False)
-    found: NDArray[np.bool_] = field(repr=False)
+    in_file: NDArray[np.bool_] = field(repr=False)
     inside: Path | None = None
 
     @property
@@ -59,7 +59,7 @@ class Vectors:
     @property
     def number_found(self) -> int:
         """The number of words that have a vector."""
-        return int(self.found.sum())
+        return int(self.in_file.sum())
 
     def report(self) -> tuple[str, ...]:
         """Return messages with the number of words that have a vector and that have none."""
@@ -129,10 +129,10 @@ def _take(vectors: Vectors, number: int, line: bytes) -> bool:
     if row is None or len(numbers) != vectors.dim:
         _check_width(vectors, number, line)
         return False
-    if vectors.found[row]:
+    if vectors.in_file[row]:
         return False
     vectors.rows[row] = _numbers(vectors, number, line, numbers)
-    vectors.found[row] = True
+    vectors.in_file[row] = True
     return True
 
 
@@ -251,7 +251,7 @@ def _fill(vectors: Vectors, source: Array, progress: Progress) -> None:
     shape = source.shape
     _check_shape(vectors, shape)
     for row in vectors.words.rows.values():
-        vectors.found[row] = row < shape[0]
+        vectors.in_file[row] = row < shape[0]
     size = 4 * vectors.dim
     step = max(1, _BLOCK // size)
     for start in range(0, shape[0], step):
@@ -259,7 +259,7 @@ def _fill(vectors: Vectors, source: Array, progress: Progress) -> None:
         vectors.rows[start:stop] = source[start:stop]
         # After the conversion to float32, in which a float64 may overflow.
         finite = np.isfinite(vectors.rows[start:stop]).all(axis=1)
-        wrong = vectors.found[start:stop] & ~finite
+        wrong = vectors.in_file[start:stop] & ~finite
         if wrong.any():
             row = start + int(wrong.argmax())
             message = "expected finite numbers that float32 can hold, received others"
@@ -321,7 +321,8 @@ def read_vectors(
                 base = resolve(folder)
                 outside = [p for p in (path, listed) if not resolve(p).is_relative_to(base)]
                 if outside:
-                    message = "is outside the folder of the spec; --allow-outside permits this"
+                    way_out = "--allow-outside or allow_outside=True permits this"
+                    message = f"is outside the folder of the spec; {way_out}"
                     raise SpecError(tuple(Problem(str(p), message, code="E603") for p in outside))
             words = read_words(listed, layer.vocabulary, inside)
             vectors = Vectors(
@@ -346,7 +347,7 @@ def _read(vectors: Vectors, progress: Progress) -> None:
             _read_safetensors(vectors, progress)
         case _:
             _read_text(vectors, progress)
-    if not vectors.found.any():
+    if not vectors.in_file.any():
         message = f"contains none of the {len(vectors.words.rows):,} words of {vectors.words.path}"
         raise SpecError((Problem(str(vectors.path), message, code="E628"),))
 
@@ -354,5 +355,5 @@ def _read(vectors: Vectors, progress: Progress) -> None:
 def write_vectors(store: Store, model: Any, vectors: Vectors) -> None:
     """Replace the rows of an embedding for which there are vectors; keep the others."""
     rows = store.read_one(model, vectors.array)
-    np.copyto(rows, vectors.rows, where=vectors.found[:, None])
+    np.copyto(rows, vectors.rows, where=vectors.in_file[:, None])
     store.write_one(model, vectors.array, rows)

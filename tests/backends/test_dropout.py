@@ -117,7 +117,7 @@ def kept(mask: Array) -> Array:
 
 
 def independent(one: Array, other: Array) -> bool:
-    """Return whether two masks, with one number per sequence, are uncorrelated."""
+    """True if two masks, with one number per sequence, are uncorrelated."""
     return bool(abs(np.corrcoef(one, other)[0, 1]) < SIX_ERRORS)
 
 

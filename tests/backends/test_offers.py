@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,23 @@ from toy.backend import TOY
 import rnnspec
 import rnnspec_conformance
 from rnnspec import backends, pipeline
-from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
+from rnnspec.backends import (
+    BACKENDS,
+    choose,
+    declared_options,
+    describe_option,
+    get,
+    honouring,
+    lack,
+    needs,
+    refusals,
+)
 from rnnspec.backends.contract import Option, Runtime, SourceOptions
 from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.options import takes_source_options
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
+from rnnspec.foreign import Model
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend, Need
@@ -135,10 +147,13 @@ def test_a_refusal_names_the_others_that_take_the_layer() -> None:
     assert str(caught.value) == f"<string>: error: {sentence}"
 
 
-def test_one_that_refuses_the_layer_too_is_no_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, "twin", replace(TOY, name="twin"))
-    (found,) = refusals(TOY, pipeline.reads(REFUSED).network)
-    assert {"keras", "torch"} <= {*found.alternatives} <= {*able(needs.SOURCE)}
+def test_one_that_refuses_another_layer_is_no_alternative() -> None:
+    head = "head: {units: 2, activation: {leaky_relu: -0.5}}"
+    network = pipeline.reads(REFUSED.replace("head: {units: 2}", head)).network
+    assert [refusal.layer for refusal in refusals(get("keras"), network)] == ["dense_1"]
+    for refusal in refusals(TOY, network):
+        assert "torch" in refusal.alternatives
+        assert "keras" not in refusal.alternatives
 
 
 def test_parity_takes_the_backends_that_reach_the_level_and_take_the_spec() -> None:
@@ -275,6 +290,17 @@ def test_an_option_needs_only_the_record_that_declares_it(
         rnnspec.codegen(spec, "toy", tint_shade="red")
     with pytest.raises(TypeError, match=r"^codegen\(\) got an unexpected keyword .* 'shade'$"):
         rnnspec.codegen(spec, "toy", shade="light")
+
+
+def test_help_of_the_library_has_each_option_of_source() -> None:
+    options = declared_options("codegen")
+    assert {"target", "max_steps"} <= options.keys()
+    for function in (rnnspec.codegen, rnnspec.build, Model.save):
+        parameters = signature(function).parameters
+        assert "options" not in parameters
+        for name, option in options.items():
+            assert parameters[name].default is None
+            assert f"\n    {name}: {describe_option(option)}\n" in (function.__doc__ or "")
 
 
 NAMES = {each.name for each in shipped()}

@@ -76,6 +76,15 @@ def test_prints_the_frameworks_own_counts(run: Run, spec: str, backend: str) -> 
     assert "lstm_1 (LSTM)" in ran.out
 
 
+def test_says_which_layers_its_own_backend_runs_step_by_step(run: Run, spec: str) -> None:
+    path = Path(spec)
+    path.write_text(path.read_text().replace("type: lstm", "type: lstm, activation: hard_sigmoid"))
+    for name, is_stepwise in (("torch", True), ("c", False)):
+        require(name, needs.FILES, spec)
+        ran = run("build", spec, "--backend", name)
+        assert ("Run step by step on torch, not fused: lstm_1" in ran.out) == is_stepwise
+
+
 def test_what_is_written_loads_without_rnnspec(run: Run, spec: str, backend: str) -> None:
     ran = run("build", spec, "-b", backend, "--seed", 7, "-o", OUTPUT[backend])
     assert ran.code == 0
@@ -122,7 +131,7 @@ def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend:
     before = entries()
     ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"{old}: error: already exists; use --force to replace it\n"
+    assert ran.err == f"{old}: error: already exists; use --force or force=True to replace it\n"
     assert old.read_text() == "old"
     assert entries() == before
     assert run("build", spec, "-b", backend, "-o", OUTPUT[backend], "--force").code == 0

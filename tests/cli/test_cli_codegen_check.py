@@ -53,7 +53,9 @@ def test_none_is_written_where_one_may_not_be(run: Run, entries: Run, specs: lis
     Path("made/large.py").write_text("mine")
     ran = run("codegen", *specs, "-b", "torch", "-o", "made")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "made/large.py: error: already exists; use --force to replace it\n"
+    assert (
+        ran.err == "made/large.py: error: already exists; use --force or force=True to replace it\n"
+    )
     assert entries() == {*specs, "made", "made/large.py"}
     assert run("codegen", *specs, "-b", "torch", "-o", "made", "--force").code == 0
 

@@ -103,7 +103,7 @@ def test_the_suite_is_written_in_some_formats(run: Run) -> None:
     again = run("conformance", "write", "made", "--format", "onnx")
     assert (again.code, again.err) == (
         2,
-        "made: error: already exists; use --force to replace it\n",
+        "made: error: already exists; use --force or force=True to replace it\n",
     )
 
 

@@ -43,7 +43,7 @@ def test_nothing_is_replaced_and_no_input_ever(run: Run, spec: str) -> None:
     Path("page.html").write_text("mine")
     asked = ("parity", spec, "--level", "counts")
     for words, message in (
-        (("page.html",), "already exists; use --force to replace it"),
+        (("page.html",), "already exists; use --force or force=True to replace it"),
         ((spec, "--force"), f"this is the input {spec}; expected another path"),
         (("batch.npy", "--batch", "batch.npy", "--force"), "this is the batch; expected another"),
         (("nosuch/page.html",), "no such folder"),

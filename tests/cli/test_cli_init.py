@@ -106,7 +106,7 @@ def test_no_spec_is_replaced_unasked(run: Run, entries: Run) -> None:
     Path("net.yaml").write_text("mine")
     ran = run("init", "net")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "net.yaml: error: already exists; use --force to replace it\n"
+    assert ran.err == "net.yaml: error: already exists; use --force or force=True to replace it\n"
     assert entries() == {"net.yaml"}
     assert Path("net.yaml").read_text() == "mine"
     assert run("init", "net", "--force").code == 0

@@ -36,7 +36,7 @@ def test_it_writes_a_file_and_replaces_none_unasked(run: Run, entries: Run) -> N
     Path("x.json").write_text("mine")
     ran = run("schema", "-o", "x.json")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "x.json: error: already exists; use --force to replace it\n"
+    assert ran.err == "x.json: error: already exists; use --force or force=True to replace it\n"
     assert Path("x.json").read_text() == "mine"
     assert run("schema", "-o", "x.json", "--force").code == 0
     assert Path("x.json").read_text() == json_schema.text(reserved_names())

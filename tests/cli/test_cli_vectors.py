@@ -171,7 +171,7 @@ def test_a_link_out_of_the_folder_is_not_followed_unasked(run: Run, spec: str) -
     assert refused.code == 1
     assert refused.err == (
         "specs/words.txt: error: is outside the folder of the spec; "
-        "--allow-outside permits this [E603]\n"
+        "--allow-outside or allow_outside=True permits this [E603]\n"
     )
     assert run("build", spec, "-b", "torch", "--allow-outside").code == 0
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from mutation import source_edited
 from offered import require
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import needs, refusals
+from rnnspec.comparison.random import Texts, passes
 from rnnspec.ir.forms import Form
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -125,3 +127,12 @@ def test_a_stack_in_inference(backend: str, text: str) -> None:
 @pytest.mark.parametrize("text", STEPS.values(), ids=STEPS)
 def test_a_stack_in_step_form(backend: str, text: str) -> None:
     is_equal(backend, "step", text)
+
+
+def test_ten_random_specs_have_a_maximum_of_negative_numbers_beside_padding() -> None:
+    require("torch", needs.level("forward"))
+    text = Texts(10, 0).all()[-1]
+    (comparison,) = passes(["torch"], "forward", None)
+    assert comparison.compare(text).equal
+    with source_edited("torch", [("-3e38", "0.0")]):
+        assert not comparison.compare(text).equal

@@ -149,7 +149,7 @@ def test_the_command_writes_into_a_folder_and_replaces_only_with_force(run: Run)
     assert run("convert", "in.safetensors", "out").code == 0
     again = run("convert", "in.safetensors", "out")
     assert (again.code, again.out) == (2, "")
-    assert "already exists; use --force to replace it" in again.err
+    assert "already exists; use --force or force=True to replace it" in again.err
     assert run("convert", "in.safetensors", "out", "--force").code == 0
     assert Path("out/other.txt").read_text() == "kept"
 

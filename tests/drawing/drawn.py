@@ -267,7 +267,7 @@ def _edge(part: ET.Element) -> Edge:
 
 
 def inside(one: Area, other: Area) -> bool:
-    """Return whether the first area lies inside the second."""
+    """True if the first area lies inside the second."""
     return other[0] <= one[0] and one[2] <= other[2] and other[1] <= one[1] and one[3] <= other[3]
 
 
@@ -293,7 +293,7 @@ def segments(line: Line) -> Iterator[Segment]:
 
 
 def runs_over(segment: Segment, area: Area, room: float = 0.7) -> bool:
-    """Return whether a straight line has a point inside an area, or nearer to it than ``room``."""
+    """True if a straight line has a point inside an area, or nearer to it than ``room``."""
     (x, y), (to_x, to_y) = segment
     enters, leaves = 0.0, 1.0
     for begin, end, low, high in ((x, to_x, area[0], area[2]), (y, to_y, area[1], area[3])):

@@ -425,7 +425,7 @@ def test_an_arrow_touches_the_nodes_that_it_names(name: str) -> None:
 
 
 def touches(point: tuple[float, float], area: Area | None, right: float, up: float) -> bool:
-    """Return whether an arrow ends at a node; a held state passes, a residual begins at a dot."""
+    """True if an arrow ends at a node; a held state passes, a residual begins at a dot."""
     if area is None:  # a zero, or the dots for steps that are not drawn
         return True
     x, y = point

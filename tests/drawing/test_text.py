@@ -11,7 +11,7 @@ from cases import cases
 from conftest import GALLERY
 
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import LONGEST, sample, spec_text, specs
+from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.writers.text import text
 from rnnspec.ir.nodes import (
     Attention,
@@ -70,10 +70,8 @@ def test_any_network_fits_names_each_layer_and_is_drawn_the_same_again() -> None
         picture, folded = text(of), text(of, form="folded")
         assert (picture, folded) == (text(of), text(of, form="folded"))
         assert text(of, unicode=False).isascii()
-        # With the longest names, an attention and a residual side by side need one more.
-        longest = max(len(layer.name) for layer in of.layers)
         for rows in (picture.splitlines(), folded.splitlines()):
-            assert max(map(len, rows)) <= (81 if longest == LONGEST else 80)
+            assert max(map(len, rows)) <= 80
             starts = [line.split()[0] for line in rows if line and not line.startswith(" ")]
             assert starts[-2::-1] == ["input", *(layer.name for layer in of.layers), of.name]
 

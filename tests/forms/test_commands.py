@@ -152,5 +152,5 @@ def test_a_canonical_file_has_no_form(run: Run) -> None:
     ran = run("convert", "x.safetensors", "y.safetensors", "--form", "inference")
     assert ran.code == 2
     assert ran.err.endswith(
-        "a .safetensors file of rnnspec has no source; it cannot honour --form inference\n"
+        "a .safetensors file of rnnspec has no source; it cannot honour the form inference\n"
     )

@@ -50,7 +50,7 @@ def inner_models(annotation: Any) -> Iterator[type[models.Model]]:
 
 
 def holds(kind: type, annotation: Any) -> bool:
-    """Return whether a list or a mapping of names is in the annotation of a field."""
+    """True if a list or a mapping of names is in the annotation of a field."""
     inside = get_args(annotation)
     return get_origin(annotation) is kind or any(holds(kind, part) for part in inside)
 
@@ -59,7 +59,7 @@ def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
     """Yield the path of each field, its type, and a function that puts a text there."""
     for name, field in model.model_fields.items():
         yield name, f"{field.annotation} {field.metadata}", partial(tagged, model, name)
-        listed, by_name = holds(tuple, field.annotation), name == "heads"
+        listed, by_name = holds(tuple, field.annotation), name in ("heads", "cells")
         for inner in inner_models(field.annotation):
             for path, kind, put in places(inner):
                 put_inside = partial(nested, "one", put, listed=False) if by_name else put
@@ -70,7 +70,9 @@ def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
 def tagged(model: type[models.Model], name: str, text: str) -> dict[str, Any]:
     """Return a mapping with a text, and with the type if the mapping is a layer."""
     kind = model.model_fields.get("type")
-    return {**({"type": get_args(kind.annotation)[0]} if kind else {}), name: text}
+    # The type of a layer with a cell is any other name.
+    (tag, *_) = (kind and get_args(kind.annotation)) or ("mine",)
+    return {**({"type": tag} if kind else {}), name: text}
 
 
 def nested(name: str, put: Put, text: str, *, listed: bool) -> dict[str, Any]:

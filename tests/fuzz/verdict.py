@@ -27,7 +27,7 @@ MEBIBYTES = 200
 
 
 def judge(raw: bytes) -> bool:
-    """Return whether ``raw`` is a spec; raise AssertionError if the answer is not as required.
+    """True if ``raw`` is a spec; raise AssertionError if the answer is not as required.
 
     The answer must be quick, the same when repeated, the same with both of PyYAML's parsers, and
     have a position for each problem. For an accepted spec, every backend must quickly generate

@@ -323,7 +323,7 @@ def test_what_is_printed(run: Any) -> None:
     )
     again = run("import", "model.h5", "-o", "judge.yaml")
     assert (again.code, again.out) == (2, "")
-    assert "already exists; use --force to replace it" in again.err
+    assert "already exists; use --force or force=True to replace it" in again.err
     assert run("import", "model.h5", "--spec", "judge.yaml", "--weights", "w.safetensors").code == 0
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
+from rnnspec.backends.jax import emit as jax
 from rnnspec.backends.keras import emit as keras
 from rnnspec.backends.onnx import emit as onnx
 from rnnspec.backends.onnx import slots as onnx_slots
@@ -64,14 +65,27 @@ rnn:
 head: {pooling: mean, units: 2}
 """
 PLAIN = "version: 1\nname: plain\ninput: {features: 2}\nrnn: {type: simple, units: 2}\nhead: {}\n"
+CELL = """\
+version: 1
+name: cell
+input: {features: 2}
+cells:
+  mine:
+    states: [h, c]
+    equations:
+      z: where(W @ x + b > 0, tanh(U.T @ h), 0.5 * h)
+      h: softmax(split(concat(z, c), 1, 2))
+      c: z * c
+rnn: {type: mine, units: 2}
+"""
 STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 3}\n"
-PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN)]
+PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL)]
 
 KINDS: list[Any] = [
     kind
     for module in (nodes, initializers)
     for kind in vars(module).values()
-    if is_dataclass(kind) and kind is not nodes.Node
+    if is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not nodes.Node
 ]
 GROWN: dict[Any, Any] = {
     kind: make_dataclass(
@@ -130,6 +144,7 @@ Embedding: vocabulary dim masked trainable initializer pretrained
 SimpleRNN: activation
 LSTM: activation recurrent_activation forget_bias
 GRU: activation recurrent_activation reset_after
+EquationCell: name equations initializers sizes
 Recurrent: cell units merge bias dropout recurrent_dropout masked return_sequences
 Recurrent: kernel_initializer recurrent_initializer bias_initializer
 Dropout: rate
@@ -268,6 +283,30 @@ def test_layers_that_differ_in_a_field_do_not_share_a_class(
 
     assert refused(0.5, 0.5, 0.5) == set()
     assert refused(0.5, 0.5, 0.25) == {"lstm_3"}
+
+
+HEAD = "{pooling: none, units: 6, tied: true}"
+
+
+def test_tied_layers_that_differ_do_not_share_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "version: 1\nname: net\nembedding: {vocabulary: 6, dim: 2}\nrnn: {type: gru, units: 2}\n"
+    program = pipeline.reads(f"{text}heads: {{one: {HEAD}, two: {HEAD}}}\n")
+    *others, one, two = program.network.layers
+    assert isinstance(two, nodes.Dense)
+    for module in (torch, jax):
+        names = module._FIELDS["training"].names
+        monkeypatch.setitem(module._FIELDS, "training", Fields(f"{names} Dense.gain"))
+
+    def refused(one: nodes.Layer, two: nodes.Layer) -> list[list[str]]:
+        network = replace(program.network, layers=(*others, one, two))
+        found = [refusals(BACKENDS[name], network, "training") for name in ("torch", "jax")]
+        return [[f"{refusal.layer}.{refusal.key}" for refusal in each] for each in found]
+
+    assert refused(one, two) == [[], []]
+    other = replace(two, bias_initializer=initializers.Constant(2.0))
+    assert refused(one, other) == [[], ["dense_2.bias_initializer.value"]]
+    grown = [grow(one, nodes.Dense, 0.5), grow(two, nodes.Dense, 0.25)]
+    assert refused(*grown) == [["dense_2.gain"], ["dense_2.gain"]]
 
 
 def test_a_final_state_is_not_taken_from_an_operator_with_a_field_that_it_lacks(

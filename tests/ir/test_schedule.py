@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rnnspec.ir.equations import Line, parse
+from rnnspec.ir.equations import Line
+from rnnspec.ir.parser import parse
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 from rnnspec.source.expressions import ExpressionWriter
 

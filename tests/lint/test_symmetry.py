@@ -62,7 +62,7 @@ def test_advice_is_given_where_units_stay_alike(network: str, initializers: str)
 
 
 def _stays(spec: rnnspec.Spec) -> bool:
-    """Return whether the units of a layer stay equal, or its kernel 0, when it is trained."""
+    """True if the units of a layer stay equal, or its kernel 0, when it is trained."""
     arrays = rnnspec.read_weights(_trained(spec))
     layers = pipeline.program(spec).network.layers
     learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense | Conv)]

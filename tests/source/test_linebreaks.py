@@ -10,3 +10,43 @@ def test_as_many_items_as_a_deep_network_has_states() -> None:
     entries = [f'"{name}": {name}' for name in names]
     lines = break_lines(f"    return {{{', '.join(entries)}}}").split("\n")
     assert lines == ["    return {", *(f"        {entry}," for entry in entries), "    }"]
+
+
+def test_arithmetic_is_broken_as_ruff_breaks_it() -> None:
+    source = """\
+def step(x, h):
+    h = forget_gate * hidden_state + input_gate * candidate_state + output_gate * hidden_state
+    h = candidate_state_of_the_cell + jnp.where(mask_of_the_step, hidden_state - candidate, hidden)
+    h = (hidden_state_before_the_step - candidate_state_of_the_cell) * update_gate + candidate
+    h = jax.nn.sigmoid(x @ kernel_of_the_gate + bias) * jnp.tanh(hidden_state @ kernel + bias_of_it)
+    h = jnp.where(hidden_state_before_the_step @ recurrent_kernel + bias > x @ kernel + bias, x, h)
+    return keras.ops.sum(keras.ops.where(keras.ops.expand_dims(mask, -1), x, 0), axis=1) / steps
+"""
+    # The output of ruff format 0.17.
+    assert (
+        break_lines(source)
+        == """\
+def step(x, h):
+    h = (
+        forget_gate * hidden_state
+        + input_gate * candidate_state
+        + output_gate * hidden_state
+    )
+    h = candidate_state_of_the_cell + jnp.where(
+        mask_of_the_step, hidden_state - candidate, hidden
+    )
+    h = (
+        hidden_state_before_the_step - candidate_state_of_the_cell
+    ) * update_gate + candidate
+    h = jax.nn.sigmoid(x @ kernel_of_the_gate + bias) * jnp.tanh(
+        hidden_state @ kernel + bias_of_it
+    )
+    h = jnp.where(
+        hidden_state_before_the_step @ recurrent_kernel + bias > x @ kernel + bias, x, h
+    )
+    return (
+        keras.ops.sum(keras.ops.where(keras.ops.expand_dims(mask, -1), x, 0), axis=1)
+        / steps
+    )
+"""
+    )

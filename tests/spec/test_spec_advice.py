@@ -148,6 +148,14 @@ _RULES: dict[str, Rule] = {
     r"^unknown .*; (?:did you mean|use) '(\w+)'": lambda d, p, m: _put(d, p, m[1]),
     r"^unknown .*; use ({.*})": lambda d, p, m: _put(d, p, _parse(m[1])),
     r"the key '(.*)' \((?:use|did you mean) '(\w+)'": lambda d, p, m: _rename(d, p, m[1], m[2]),
+    r"^unknown function '(\w+)'; did you mean (\w+)": lambda d, p, m: _put(
+        d, p, _at(d, p).replace(m[1], m[2])
+    ),
+    r"^the equations have no .* '(\w+)'; did you mean (\w+)": lambda d, p, m: _rename(
+        d, p, m[1], m[2]
+    ),
+    r"^no layer has the type '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
+    r"write \w+ [@*] \(W @ x\) for": lambda d, p, m: None,
     r"\(write 'n\d+'": lambda d, p, m: _put(d, p, "n1"),
     r"\(write it without the list\)$": lambda d, p, m: _put(d, p, _at(d, p)[0]),
     r"\(write a layer for each\)$": lambda d, p, m: None,

@@ -36,6 +36,12 @@ TEMPLATES = {
     "LAYER": f"{HEAD}{INPUT}rnn:\n  - type: lstm\n    units: 4\n    TEXT\n",
     "REST": f"{HEAD}{INPUT}{RNN}TEXT\n",
     "STACK": f"{HEAD}input: {{features: 3, length: 6}}\nrnn: TEXT\n",
+    "CELLS": f"{HEAD}{INPUT}cells: TEXT\nrnn: {{type: mine, units: 4}}\n",
+    "CELL": f"{HEAD}{INPUT}cells:\n  mine:\n    TEXT\nrnn: {{type: mine, units: 4}}\n",
+    "LINE": (
+        f"{HEAD}{INPUT}cells:\n  mine:\n    states: [h]\n    equations:\n      h: TEXT\n"
+        "rnn: {type: mine, units: 4}\n"
+    ),
     "HEAD": f"{HEAD}input: {{features: 3, length: 6}}\n{RNN}head: TEXT\n",
 }
 

@@ -208,8 +208,8 @@ def test_a_spec_is_a_value() -> None:
     assert copy.deepcopy(spec) == spec
     assert pickle.loads(pickle.dumps(spec)) == spec
     assert type(spec).model_validate(spec.document.data) is not None
-    assert spec.states("input")
-    assert not loads(SMALL).states("head")
+    assert spec.writes("input")
+    assert not loads(SMALL).writes("head")
 
 
 def test_the_schema_says_what_validation_does() -> None:

@@ -70,7 +70,7 @@ def read(spec: str) -> Any:
 
 def found(spec: str) -> dict[int, list[float]]:
     vectors = read(spec)
-    return {int(row): vectors.rows[row].tolist() for row in np.flatnonzero(vectors.found)}
+    return {int(row): vectors.rows[row].tolist() for row in np.flatnonzero(vectors.in_file)}
 
 
 def message(spec: str) -> str:

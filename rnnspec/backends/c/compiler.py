@@ -41,14 +41,14 @@ def _words() -> list[str]:
 
 
 def version() -> str:
-    """Return the first line of what the compiler says of its version."""
+    """Return the first line that the compiler prints about its version."""
     try:
-        shown = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
+        result = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
             [*_words(), "--version"], capture_output=True, check=False, text=True, timeout=10.0
         )
     except (OSError, subprocess.TimeoutExpired):
         return command()
-    return next(iter(shown.stdout.splitlines()), command())
+    return next(iter(result.stdout.splitlines()), command())
 
 
 def compile_library(text: str, *, folder: Path | None = None) -> bytes:

@@ -86,8 +86,8 @@ def recorded_in(filled: str, source: CSource) -> dict[str, Array]:
     Raises:
         ValueError: an array is missing, or has something else.
     """
-    numbers = _numbers_in(filled, {each.symbol: each.size for each in source.tests})
-    return {each.symbol: _cast(numbers[each.symbol], _TYPES[each.number]) for each in source.tests}
+    numbers = _numbers_in(filled, {test.symbol: test.size for test in source.tests})
+    return {test.symbol: _cast(numbers[test.symbol], _TYPES[test.number]) for test in source.tests}
 
 
 def array_bytes(filled: str) -> int:

@@ -104,15 +104,15 @@ def _first_difference(expected: str, received: str) -> str:
     number, (one, other) = next(
         (number, pair) for number, pair in enumerate(lines, 1) if pair[0] != pair[1]
     )
-    shown = (repr(brief(line)) if line else "no text" for line in (one, other))
+    texts = [repr(brief(line)) if line else "no text" for line in (one, other)]
     return (
-        f"line {number}: expected {next(shown)}, received {next(shown)}: it is not the source of "
+        f"line {number}: expected {texts[0]}, received {texts[1]}: it is not the source of "
         "the spec in it; it was changed, or another version of rnnspec wrote it"
     )
 
 
 def recognises(path: Path) -> bool:
-    """Return whether a path is a header, or a folder with one."""
+    """True if a path is a header, or a folder with one."""
     return any(path.glob("*.h")) if path.is_dir() else path.suffix == ".h"
 
 

@@ -102,8 +102,8 @@ class CRuntime(Runtime):
         outputs = model.run(inputs, seen)
         named = [array.reshape(len(array), -1) for array in outputs.values()]
         output = outputs["y"] if "y" in outputs else np.concatenate(named, axis=1)
-        kept = {name: np.stack(rows) for name, rows in seen.items() if name in layers}
-        return Trace(kept, output)
+        layer_inputs = {name: np.stack(rows) for name, rows in seen.items() if name in layers}
+        return Trace(layer_inputs, output)
 
     def step(
         self, model: CModel, chunk: Array, states: Mapping[str, Array] | None
@@ -118,7 +118,7 @@ class CRuntime(Runtime):
             (folder / f"{name}{suffix}").write_text(part, encoding="utf-8", newline="\n")
 
     def quantizes(self, layer: Layer) -> bool:
-        """Return whether a layer has a kernel of its own, or a table."""
+        """True if a layer has a kernel of its own, or a table."""
         return any(
             param.name.endswith("kernel") or param.name == "embeddings" for param in params(layer)
         )
@@ -247,7 +247,7 @@ class CModel:
             UsageError: the chunk or the states do not fit the network.
         """
         batch, library = self._checked(np.asarray(chunk)), self.library
-        kept = self._states_before(states, len(batch))
+        structure = self._states_before(states, len(batch))
         steps, width = batch.shape[1], self.constants["OUTPUTS"]
         if not steps:
             self._refuse(self.constants["BAD_LENGTH"], steps)
@@ -255,19 +255,19 @@ class CModel:
         output = np.zeros(shape, np.float32)
         for index, row in enumerate(batch):
             status = library[f"{self.source.entry}_chunk"](
-                _pointer(kept[index : index + 1]),
+                _pointer(structure[index : index + 1]),
                 _pointer(row),
                 ctypes.c_size_t(steps),
                 _pointer(output[index : index + 1]),
             )
             self._refuse(status, steps)
-        return output, self._states_after(kept)
+        return output, self._states_after(structure)
 
     def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> Array:
         """Return the structure of states of each row."""
-        kept = np.zeros((rows, sum(state.size for state in self.source.states)), np.float32)
+        structure = np.zeros((rows, sum(state.size for state in self.source.states)), np.float32)
         if not states:
-            return kept
+            return structure
         names = [state.name for state in self.source.states]
         if set(states) != set(names):
             raise UsageError(
@@ -280,14 +280,14 @@ class CModel:
                 raise UsageError(
                     f"{state.name}: expected the shape {shape}, received {array.shape}"
                 )
-            kept[:, at : at + prod(state.shape)] = array.reshape(rows, -1)
+            structure[:, at : at + prod(state.shape)] = array.reshape(rows, -1)
             at += state.size
-        return kept
+        return structure
 
-    def _states_after(self, kept: Array) -> dict[str, Array]:
+    def _states_after(self, structure: Array) -> dict[str, Array]:
         states, at = {}, 0
         for state in self.source.states:
-            part = kept[:, at : at + prod(state.shape)]
+            part = structure[:, at : at + prod(state.shape)]
             states[state.name] = part.reshape(-1, *state.shape).copy()
             at += state.size
         return states
@@ -390,7 +390,7 @@ class CModel:
             x = rng.standard_normal((1, steps, features)).round(3).astype(np.float32)
         outputs = {"y": self.step(x)[0]} if self.source.stepped else self.run(x)
         arrays = {"x": x, **outputs}
-        return {each.symbol: arrays[each.pointer].reshape(-1) for each in self.source.tests}
+        return {test.symbol: arrays[test.pointer].reshape(-1) for test in self.source.tests}
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

@@ -6,13 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import initializers
-from rnnspec.ir.nodes import LSTM, Attention, Conv, Dense, Network, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import (
+    LSTM,
+    Attention,
+    Cell,
+    Conv,
+    Dense,
+    EquationCell,
+    Network,
+    Recurrent,
+    SimpleRNN,
+)
 from rnnspec.ir.params import named_params
+from rnnspec.ir.schedule import JoinedProduct, schedule
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code
+from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
@@ -37,12 +49,41 @@ ACTIVATIONS: dict[Activation, str] = {
 """The function of each activation, empty for the identity."""
 
 
+_LOCALS = frozenset(
+    """
+    dropout eval gate_masks gate_products hard_sigmoid inputs iter_children iter_modules jax jnp
+    joined legacy_hard_sigmoid mask nnx outputs perturb real recurrent_dropout return_sequences
+    reverse self set_attributes softplus sow standardized state step train units zeros
+    """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+"""Names in a class for a cell by equations, and of every module of Flax."""
+
+
+def joined_label(product: JoinedProduct) -> str:
+    """Return the beginning of the names of a product's kernel, bias and masks."""
+    return product.name.removesuffix("_product")
+
+
+def variables(cell: Cell) -> dict[str, str]:
+    """Return the variable or attribute for each name of a cell's equations."""
+    if not isinstance(cell, EquationCell):
+        return {}
+    plan = schedule(cell.equations)
+    reserved = {f"zeros_{state}" for state in cell.equations.states}
+    for statement in (*plan.before, *plan.step):
+        if isinstance(statement, JoinedProduct):
+            label = joined_label(statement)
+            reserved |= {f"{label}_kernel", f"{label}_bias", f"{label}_masks"}
+    reserved |= {f"init_{number + 1}" for number in range(len(cell.equations.parameters))}
+    return local_names(cell.equations, _LOCALS | reserved)
+
+
 def class_name(layer: Recurrent) -> str:
     """Return the name of the generated class that runs a layer."""
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"
     dropped = "RecurrentDropout" if layer.recurrent_dropout else ""
-    return f"{masked}{unbiased}{dropped}{cell_name(layer.standard_cell)}Layer"
+    return f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}Layer"
 
 
 def direction_path(direction: str) -> str:
@@ -57,6 +98,7 @@ class CellClass:
     ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
     ``all``, ``some`` or ``none`` of the layers return their whole sequence, or in step form all of
     them return it ``with_state``. ``turns`` tells whether one has a backward direction.
+    ``variables`` are the names of a cell's equations in the source, where these are others.
     """
 
     name: str
@@ -64,6 +106,7 @@ class CellClass:
     options: tuple[str, ...]
     sequences: str
     turns: bool
+    variables: Mapping[str, str]
 
     @property
     def first(self) -> Recurrent:
@@ -91,6 +134,7 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
             options=tuple(_options(layers, form)),
             sequences="with_state" if form == "step" else sequences,
             turns=any(layer.merge is not None for layer in layers),
+            variables=variables(layers[0].cell),
         )
     return classes
 
@@ -117,7 +161,10 @@ def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
 
 def _settings(layer: Recurrent) -> dict[str, Code | Literal]:
     """Return the settings that layers of a class may differ in, in the order of arguments."""
-    cell = layer.standard_cell
+    cell = layer.cell
+    if isinstance(cell, EquationCell):
+        keys = ("dropout", "recurrent_dropout", "return_sequences")
+        return {key: getattr(layer, key) for key in keys}
     functions = {"activation": cell.activation}
     if not isinstance(cell, SimpleRNN):
         functions["recurrent_activation"] = cell.recurrent_activation
@@ -136,16 +183,17 @@ def _settings(layer: Recurrent) -> dict[str, Code | Literal]:
     return settings
 
 
-def make_initializer(source: initializers.Initializer) -> Code:
-    """Return the initializer as an expression."""
+def make_initializer(source: initializers.Initializer, *, rows_first: bool = False) -> Code:
+    """Return the initializer as an expression, also of a matrix (outputs, inputs)."""
     # Flax reads the fans from the last two axes, times the steps of a convolution, as Keras does.
+    axes = code("in_axis=1, out_axis=0") if rows_first else Code()
     match source:
         case initializers.GlorotUniform():
             return code("nnx.initializers.glorot_uniform()")
         case initializers.HeUniform():
-            return code("nnx.initializers.he_uniform()")
+            return code("nnx.initializers.he_uniform({})", axes)
         case initializers.LecunUniform():
-            return code("nnx.initializers.lecun_uniform()")
+            return code("nnx.initializers.lecun_uniform({})", axes)
         case initializers.Orthogonal():
             return code("nnx.initializers.orthogonal()")
         case initializers.Uniform(limit):

@@ -18,7 +18,9 @@ from rnnspec.backends.jax.cells import (
     draws_uniformly,
     make_initializer,
 )
+from rnnspec.backends.jax.equations import mask_refusals
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
+from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.expand import X, expand
@@ -317,8 +319,8 @@ class JaxWalk(Walk):
     def _dtype(self) -> Code:
         """Return the dtype of ``x`` after a layer with arrays."""
         first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
-        path = direction_path(directions(first)[0])
-        return code("jnp.result_type(x, self.{}.{}kernel.dtype)", first.name, Code(path))
+        slot, *_ = slots(first)
+        return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slot.path))
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
@@ -335,7 +337,7 @@ class JaxWalk(Walk):
         """Yield the call of a layer with its states."""
         names = [state.name for state in states_of(layer)]
         state = listed(*names)
-        if isinstance(layer.standard_cell, nodes.LSTM):
+        if len(names) > 1:
             state = code("({})", state)
         yield code(
             "{}, {} = self.{}({})",
@@ -399,7 +401,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Attention.units Attention.activation"
+    " GRU.recurrent_activation Attention.units Attention.activation Dense.units Dense.activation"
+    " Dense.kernel_initializer"
 )
 """The fields that the generated classes take as arguments where their layers differ."""
 
@@ -411,7 +414,8 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent | nodes.Attention)
     ]
-    return tuple(shared_refusals(classes, _ARGUMENTS))
+    tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
+    return (*shared_refusals([*classes, *tied], _ARGUMENTS), *mask_refusals(network))
 
 
 EMITTER = Emitter(

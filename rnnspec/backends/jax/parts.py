@@ -11,6 +11,7 @@ from rnnspec.backends.jax.cells import (
     draws_uniformly,
     make_initializer,
 )
+from rnnspec.backends.jax.equations import EquationClass, functions_of_cells
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
 from rnnspec.ir.expand import expand
@@ -30,6 +31,7 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
         yield _SYMMETRIC_UNIFORM
     if any(isinstance(layer, nodes.Embedding) and not layer.trainable for layer in network.layers):
         yield _FROZEN_EMBED if form == "training" else _FROZEN_EMBED_TO_LOAD
+    yield from functions_of_cells(network)
     activations = {name for layer in network.layers for name in layer_activations(layer)}
     if "hard_sigmoid" in activations:
         yield _HARD_SIGMOID
@@ -42,14 +44,16 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     classes = cell_classes(network, form).values()
     if any(class_.first.recurrent_dropout for class_ in classes):
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
-    tied = (layer for layer in network.layers if isinstance(layer, nodes.Dense) and layer.tied)
-    if biased := [layer for layer in tied if layer.bias]:
-        yield _tied_linear(biased[0], embedding_of(network), form)
+    if tied := nodes.tied_layers(network):
+        yield _tied_linear(tied[0], embedding_of(network), form)
     attentions = [layer for layer in network.layers if isinstance(layer, nodes.Attention)]
     for attention in {attention_class(layer): layer for layer in attentions}.values():
         yield _attention_pooling(attention, form, verbs)
     about = _NOT_STOCK
     for class_ in classes:
+        if isinstance(class_.first.cell, nodes.EquationCell):
+            yield EquationClass(class_, form).write()
+            continue
         yield lines(about, recurrent_class(class_, form))
         about = Code()
 

@@ -43,7 +43,7 @@ _TYPES = {
 
 
 def recurrent_class(class_: CellClass, form: Form) -> Code:
-    """Return the source of a class that runs a recurrent layer as a scan over the steps."""
+    """Return the source of a class that runs a standard cell as a scan over the steps."""
     layer = class_.first
     summary = _SUMMARIES[cell_name(layer.standard_cell)]
     return code(
@@ -197,7 +197,7 @@ def _call(class_: CellClass) -> Code:
     arguments = [code("x: jax.Array"), code("mask: jax.Array") if layer.masked else Code()]
     returned = _ARRAY
     if class_.sequences == "with_state":
-        state, type_ = _state(class_)
+        state, type_ = state_type(class_)
         arguments.append(code("{}: {}", state, type_))
         returned = code("tuple[jax.Array, {}]", type_)
     drops_here = _drops_input(class_) and not _is_dropped(class_)
@@ -216,6 +216,7 @@ def _call(class_: CellClass) -> Code:
 
             {step}
 
+            {zeros}
             {scan}
         """,
         arguments=listed("self", *arguments),
@@ -225,18 +226,30 @@ def _call(class_: CellClass) -> Code:
         masks=_masks(class_) if _is_dropped(class_) else Code(),
         bias=code("bias = self.bias[...]") if layer.bias else Code(),
         before=cell.before(),
-        step=_step(class_, cell.statements()),
-        scan=_scan(class_),
+        step=write_step(class_, ["x"], cell.statements()),
+        zeros=Code() if class_.sequences == "with_state" else _ZEROS,
+        scan=write_scan(class_, ["x"], [code("zeros")] * len(layer.states)),
     )
 
 
 _ARRAY = code("jax.Array")
-_PAIR = code("tuple[jax.Array, jax.Array]")
+_ZEROS = code("zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))")
 
 
-def _state(class_: CellClass) -> tuple[str, Code]:
+def state_variables(class_: CellClass) -> list[str]:
+    """Return the name of the variable of each state."""
+    return [class_.variables.get(name, name) for name, _ in class_.first.states]
+
+
+def _arrays_type(names: Sequence[str]) -> Code:
+    """Return the type of an array, or of several in a tuple."""
+    return _ARRAY if len(names) == 1 else code("tuple[{}]", listed(*[_ARRAY] * len(names)))
+
+
+def state_type(class_: CellClass) -> tuple[str, Code]:
     """Return the name and the type of the state."""
-    return ("state", _PAIR) if isinstance(class_.first.standard_cell, LSTM) else ("h", _ARRAY)
+    names = state_variables(class_)
+    return names[0] if len(names) == 1 else "state", _arrays_type(names)
 
 
 def _masks(class_: CellClass) -> Code:
@@ -255,10 +268,12 @@ def _masks(class_: CellClass) -> Code:
     )
 
 
-def _step(class_: CellClass, body: Code) -> Code:
+def write_step(class_: CellClass, inputs: Sequence[str], body: Code) -> Code:
     """Return the function that the scan calls for each step."""
-    state, type_ = _state(class_)
-    is_lstm, masked = isinstance(class_.first.standard_cell, LSTM), class_.first.masked
+    state, type_ = state_type(class_)
+    states = state_variables(class_)
+    inputs = [*inputs, *(["real"] if class_.first.masked else [])]
+    one_input, one_state = len(inputs) == 1, len(states) == 1
     return code(
         """
         def step({state}: {type}, {inputs}) -> tuple[{type}, {output_type}]:
@@ -269,20 +284,25 @@ def _step(class_: CellClass, body: Code) -> Code:
         """,
         state=state,
         type=type_,
-        inputs=code("inputs: {}", _PAIR) if masked else code("x: jax.Array"),
+        inputs=code("{}: {}", inputs[0] if one_input else "inputs", _arrays_type(inputs)),
         output_type="None" if class_.sequences == "none" else _ARRAY,
-        unpack_state=code("h, c = state") if is_lstm else Code(),
-        unpack_inputs=code("x, real = inputs") if masked else Code(),
+        unpack_state=Code() if one_state else code("{} = state", listed(*states)),
+        unpack_inputs=Code() if one_input else code("{} = inputs", listed(*inputs)),
         body=body,
-        new_state=code("(h, c)") if is_lstm else "h",
-        output="None" if class_.sequences == "none" else "h",
+        new_state=states[0] if one_state else code("({})", listed(*states)),
+        output="None" if class_.sequences == "none" else states[0],
     )
 
 
-def _scan(class_: CellClass) -> Code:
-    inputs, transposed = "x", Code()
-    if class_.first.masked:
-        inputs, transposed = "inputs", code("inputs = x, jnp.expand_dims(mask.T, -1)")
+def write_scan(class_: CellClass, given: Sequence[str], zeros: Sequence[Code]) -> Code:
+    """Return the scan over the steps of what is given, and what the method returns.
+
+    ``zeros`` are the first states, for those that are not given.
+    """
+    inputs, transposed = code("{}", given[0]), Code()
+    if class_.first.masked or len(given) > 1:
+        mask = code("jnp.expand_dims(mask.T, -1)") if class_.first.masked else Code()
+        inputs, transposed = code("inputs"), code("inputs = {}", listed(*map(code, given), mask))
     if class_.sequences == "with_state":
         return code(
             """
@@ -291,12 +311,14 @@ def _scan(class_: CellClass) -> Code:
             return outputs.swapaxes(0, 1), {state}
             """,
             transposed=transposed,
-            state=_state(class_)[0],
+            state=state_type(class_)[0],
             inputs=inputs,
         )
-    start, last = code("zeros"), code("h")
-    if isinstance(class_.first.standard_cell, LSTM):
-        start, last = code("(zeros, zeros)"), code("(h, _)")
+    output, *others = state_variables(class_)
+    start, last = zeros[0], code("{}", output)
+    if others:
+        start = code("({})", listed(*zeros))
+        last = code("({})", listed(output, *["_"] * len(others)))
     reverse = code("reverse=self.reverse") if class_.turns else Code()
     scan = code("jax.lax.scan({})", listed("step", start, inputs, reverse))
     match class_.sequences:
@@ -312,29 +334,23 @@ def _scan(class_: CellClass) -> Code:
             result = code(
                 """
                 {}, _ = {}
-                return h
+                return {}
                 """,
                 last,
                 scan,
+                output,
             )
         case _:
             result = code(
                 """
                 {}, outputs = {}
-                return outputs.swapaxes(0, 1) if self.return_sequences else h
+                return outputs.swapaxes(0, 1) if self.return_sequences else {}
                 """,
                 last,
                 scan,
+                output,
             )
-    return code(
-        """
-        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
-        {}
-        {}
-        """,
-        transposed,
-        result,
-    )
+    return lines(transposed, result)
 
 
 @dataclass(slots=True)

@@ -49,8 +49,8 @@ class JaxRuntime(Runtime):
 
         Its arrays are 0 unless they have to be ``drawn``.
         """
-        made = getattr(module, source.entry)
-        model = _make(made) if drawn else _make_zeros(made)
+        class_ = getattr(module, source.entry)
+        model = _make(class_) if drawn else _make_zeros(class_)
         if dtype != "float32":
             with _enable_x64():
                 for variable in _variables(model).values():

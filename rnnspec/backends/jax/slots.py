@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
-from rnnspec.backends.jax.cells import direction_path
+from rnnspec.backends.jax.cells import direction_path, variables
 from rnnspec.ir.nodes import Attention, Layer, Recurrent
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
@@ -38,10 +38,12 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 def _recurrent(layer: Recurrent) -> Iterator[Slot]:
     # The generated classes hold the canonical arrays themselves, under their own names.
     by_name = {param.name: param for param in params(layer)}
+    attributes = variables(layer.cell)
     for prefix in directions(layer):
         for name, param in by_name.items():
             if name.startswith(prefix):
-                path = direction_path(prefix) + name.removeprefix(prefix)
+                own = name.removeprefix(prefix)
+                path = direction_path(prefix) + attributes.get(own, own)
                 yield Slot(param=name, path=path, axes=param.axes, gates=param.gates)
 
 

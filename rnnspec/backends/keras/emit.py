@@ -157,7 +157,7 @@ def _raise_limit(calls: int, statement: Code) -> Code:
 
 
 def _is_sequential(network: nodes.Network) -> bool:
-    """Return whether the source is a ``Sequential``: a chain of Keras's layers of any length.
+    """True if the source is a ``Sequential``: a chain of Keras's layers of any length.
 
     The summary of a functional model also lists the operations that compute a mask (``NotEqual``,
     ``Any``). But only a functional model refuses another number of time steps, so a spec with
@@ -182,7 +182,7 @@ def source_fields(
 
 
 def _chain(network: nodes.Network) -> Iterator[Code]:
-    """Yield what a ``Sequential`` is made of."""
+    """Yield the layers of a ``Sequential``."""
     yield _make_input(network.input)
     if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
         yield make_masking(network.input.mask_value)
@@ -369,12 +369,12 @@ class _Graph:
 
 
 def _needs_fill(layer: nodes.Layer) -> bool:
-    """Return whether a layer gives padded steps a value that no later layer may compute with."""
+    """True if a layer gives padded steps a value that no later layer may compute with."""
     return isinstance(layer, nodes.WindowPooling) and layer.masked and layer.statistic == "max"
 
 
 def _needs_mask(layer: nodes.Layer) -> bool:
-    """Return whether a layer is computed with the mask in a variable."""
+    """True if a layer is computed with the mask in a variable."""
     alone = nodes.Recurrent | nodes.BatchNorm
     return getattr(layer, "masked", False) and not isinstance(layer, alone | nodes.Embedding)
 
@@ -546,7 +546,7 @@ def _refusals(network: nodes.Network) -> Iterator[Refusal]:
 
 
 def _repeats_last(layer: nodes.WindowPooling) -> bool:
-    """Return whether the engine may take the last step for one that a window adds."""
+    """True if the engine may take the last step for one that a window adds."""
     steps = layer.input[0]
     if engine() != "torch" or layer.window.padding != "same":
         return False

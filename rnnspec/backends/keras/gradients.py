@@ -43,7 +43,7 @@ def loss_and_gradients(
         case "jax":
             compute = _jax(model, variables, training)
         case engine:
-            raise BackendError(f"no gradients for Keras on {engine}; compare with --level forward")
+            raise BackendError(f"no gradients for Keras on {engine}; compare up to level 'forward'")
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         # Keras adds its epsilon, 1e-7, to the number of real steps of a batch norm with a mask: no

@@ -34,7 +34,7 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
 
 
 def is_layer(layer: nodes.Layer) -> bool:
-    """Return whether one layer of Keras, called with its input alone, computes a layer.
+    """True if one layer of Keras, called with its input alone, computes a layer.
 
     A mask that is passed on by Keras is no obstacle. But no layer of Keras pools only real steps:
     ``GlobalAveragePooling1D`` returns NaN for a sequence of padding only, because it divides by the
@@ -254,7 +254,7 @@ def make_activation(activation: nodes.Activation, name: str | None) -> Code:
 
 
 def is_rounded(activation: nodes.Activation) -> bool:
-    """Return whether TensorFlow, which rounds a number to float32, would change the limit."""
+    """True if TensorFlow, which rounds a number to float32, would change the limit."""
     match activation:
         case nodes.ClippedRelu(limit=limit):
             return bool(struct.unpack("f", struct.pack("f", limit)) != (limit,))

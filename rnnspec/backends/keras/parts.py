@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
@@ -53,12 +53,7 @@ def _parts(layer: Layer, form: Form) -> Iterator[Code]:
             what = "mean" if layer.statistic == "mean" else "maximum"
             about = f"Return the {what} over the real steps, (batch, features); zeros if there are "
             about, name = docstring([f"{about}none."]), f"masked_{layer.statistic}"
-            *before, last = pool(layer)
-            if isinstance(last.value, core.Combine):  # a mean, too long for a line
-                total = core.Result("total", last.value.left)
-                quotient = replace(last.value, left=core.Name("total"))
-                before, last = [*before, total], core.Result("x", quotient)
-            yield KerasVerbs().pooling(name, [*before, last], masked=True, about=about)
+            yield KerasVerbs().pooling(name, pool(layer), masked=True, about=about)
         case Pooling(statistic="last", masked=True):
             if layer.backward < width(layer.input):
                 yield _MASKED_LAST

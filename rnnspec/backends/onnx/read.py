@@ -126,7 +126,7 @@ def read_own_file(path: Path) -> OwnFile:
 
 
 def is_own(path: Path) -> bool:
-    """Return whether rnnspec wrote a file, with its spec in it.
+    """True if rnnspec wrote a file, with its spec in it.
 
     Raises:
         BackendError: the package ``onnx`` is not installed.
@@ -136,7 +136,7 @@ def is_own(path: Path) -> bool:
 
 
 def is_quantized(path: Path) -> bool:
-    """Return whether a file of rnnspec says that its arrays are rounded.
+    """True if a file of rnnspec says that its arrays are rounded.
 
     Raises:
         BackendError: the package ``onnx`` is not installed.
@@ -146,7 +146,7 @@ def is_quantized(path: Path) -> bool:
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the path has the ending of ONNX files."""
+    """True if the path has the ending of ONNX files."""
     return path.suffix.lower() == ".onnx" and not path.is_dir()
 
 

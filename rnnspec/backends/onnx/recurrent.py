@@ -88,10 +88,9 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
         attributes["direction"] = "bidirectional"
     if isinstance(layer.standard_cell, GRU) and layer.standard_cell.reset_after:
         attributes["linear_before_reset"] = 1
-    if activations(layer.standard_cell) != defaults:
-        functions = [FUSED[each] for each in activations(layer.standard_cell)] * len(
-            directions(layer)
-        )
+    cell_functions = activations(layer.standard_cell)
+    if cell_functions != defaults:
+        functions = [FUSED[name] for name in cell_functions] * len(directions(layer))
         attributes["activations"] = tuple(name for name, _ in functions)
         # Each function takes the next value, if it takes one at all.
         if alphas := tuple(values[0] for _, values in functions if values):
@@ -107,7 +106,7 @@ def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
     if not stepwise_reason(layer):
         last = replace(layer, name=name, return_sequences=False)
         return _merge_directions(into, last, array(layer.name, "Y_h"), array(name, "Y_h"))
-    prefixes = (array(layer.name, direction_prefix(each)) for each in directions(layer))
+    prefixes = (array(layer.name, direction_prefix(way)) for way in directions(layer))
     return into.add(name, "Concat", *(f"{prefix}Last_H" for prefix in prefixes), axis=-1)
 
 
@@ -158,8 +157,8 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
         into.add(after(state.name), "Squeeze", result, first)
         return
     # After a sequence of length 0, ONNX Runtime returns zeros instead of the initial state.
-    found = into.add(f"{result}_Found", "Squeeze", result, first)
-    into.add(after(state.name), "Where", padding.exists(), found, state.name)
+    computed = into.add(f"{result}_Found", "Squeeze", result, first)
+    into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
 def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool) -> str:
@@ -167,7 +166,7 @@ def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: b
 
     ``real`` is a value that is true at real steps, empty if all are.
     """
-    both = [_add_scan(into, layer, x, real, each, stepped=stepped) for each in directions(layer)]
+    both = [_add_scan(into, layer, x, real, way, stepped=stepped) for way in directions(layer)]
     if layer.merge == "concat":
         return into.add(layer.name, "Concat", *both, axis=-1)
     operators = {None: "Identity", "sum": "Add", "ave": "Mean", "mul": "Mul"}
@@ -219,11 +218,11 @@ def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
         )
     into.add("Output", "Identity", new_states[0])
     width = len(gates(layer.standard_cell)) * layer.units
-    inputs = [*(Value("float", ("batch", layer.units), each) for each in states)]
+    inputs = [Value("float", ("batch", layer.units), state) for state in states]
     inputs.append(Value("float", ("batch", width), "Now"))
     if masked:
         inputs.append(Value("bool", ("batch", 1), "Real_Now"))
-    outputs = [Value("float", ("batch", layer.units), each) for each in (*new_states, "Output")]
+    outputs = [Value("float", ("batch", layer.units), name) for name in (*new_states, "Output")]
     return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 

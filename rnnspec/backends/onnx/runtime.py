@@ -131,8 +131,8 @@ class OnnxRuntime(Runtime):
     def trace(self, model: OnnxModel, layers: Sequence[str], inputs: Array) -> Trace:
         """Run a batch, and record the input of each layer."""
         graph = _Layers(model.proto.graph, layers)
-        shown = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
-        names = tuple(dict.fromkeys((*shown.values(), *graph.places.values())))
+        value_names = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
+        names = tuple(dict.fromkeys((*value_names.values(), *graph.places.values())))
         values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
         outputs: dict[str, Array] = {}
@@ -141,16 +141,16 @@ class OnnxRuntime(Runtime):
         for layer in layers:
             source = graph.source(layer)
             inputs_of[layer] = outputs.get(source, inputs)
-            if layer not in shown:
+            if layer not in value_names:
                 continue
-            x, place = value_of[shown[layer]], place_of[source]
+            x, place = value_of[value_names[layer]], place_of[source]
             if layer in graph.places:
                 place = value_of[graph.places[layer]]
             if x.ndim == 2:
                 # Only sequences in the order of the input have padding.
                 place_of[layer], outputs[layer] = None, x
                 continue
-            axes = output_names(layer)[shown[layer]]
+            axes = output_names(layer)[value_names[layer]]
             if place is not None and axes[0] == 1:
                 x = np.take_along_axis(x, place[..., np.newaxis], axis=0)
             # As (batch, steps, features), with each step in its place.
@@ -204,7 +204,7 @@ class OnnxRuntime(Runtime):
         model.forget()
 
     def quantizes(self, layer: Layer) -> bool:
-        """Return whether there is an int8 operator for a layer: an embedding or an ``LSTM``."""
+        """True if there is an int8 operator for a layer: an embedding or an ``LSTM``."""
         match layer:
             case Embedding():
                 return True

@@ -249,10 +249,10 @@ class Recipe:
 
     def _norm(self, norm: core.Norm, name: str) -> str:
         into, x, epsilon = self.into, self._write(norm.x), norm.epsilon
-        scale, bias, *given = (array(norm.layer, path) for path in ("Scale", "B", "Mean", "Var"))
+        scale, bias, *averages = (array(norm.layer, path) for path in ("Scale", "B", "Mean", "Var"))
         if norm.over == "features":
             return into.add(name, "LayerNormalization", x, scale, bias, epsilon=epsilon)
-        arrays = (scale, bias, *given)
+        arrays = (scale, bias, *averages)
         if self.axes in ("bf", "bfs"):
             return into.add(name, "BatchNormalization", x, *arrays, epsilon=epsilon)
         # The operator takes features as the second axis.
@@ -279,7 +279,7 @@ class Recipe:
 
 
 def depends_on_length(window: nodes.Window, steps: int | None) -> bool:
-    """Return whether the number of steps to add is only known when the graph runs."""
+    """True if the number of steps to add is only known when the graph runs."""
     return steps is None and window.padding == "same" and window.stride > 1 and window.reach > 0
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
 from rnnspec.source.code import Code, code, lines
-from rnnspec.source.linebreaks import LINE_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,16 +52,11 @@ def _trim(run: list[nodes.Layer]) -> Iterator[tuple[nodes.Layer, ...]]:
         yield tuple(run[places[0] : places[-1] + 1])
 
 
-_SHORT = LINE_LENGTH - len(8 * " ")
-
-
 def transpose_around(compute: Code, *, first: bool, last: bool) -> Code:
     """Return the statements of a layer of a run, with the transposes before and after the run."""
     transpose = code("x = x.transpose(1, 2)")
     if first and last and compute.startswith("x = self.") and "\n" not in compute:
-        line = f"{compute.replace('(x', '(x.transpose(1, 2)')}.transpose(1, 2)"
-        if len(line) <= _SHORT:
-            return Code(line)
+        return Code(f"{compute.replace('(x', '(x.transpose(1, 2)')}.transpose(1, 2)")
     return lines(transpose if first else Code(), compute, transpose if last else Code())
 
 

@@ -83,7 +83,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation"
+    " GRU.recurrent_activation Dense.units Dense.activation Dense.kernel_initializer"
+    " Dense.bias_initializer"
 )
 """The fields in which layers of a generated class may differ: arguments, and initial weights."""
 
@@ -104,7 +105,8 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
     ]
-    return tuple(shared_refusals(classes, _ARGUMENTS))
+    tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
+    return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:

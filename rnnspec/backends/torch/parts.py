@@ -35,9 +35,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     norms = [layer for layer in network.layers if isinstance(layer, nodes.BatchNorm)]
     if norms and form == "training":
         yield batch_norm_class(norms)
-    if any(
-        isinstance(layer, nodes.Dense) and layer.tied and layer.bias for layer in network.layers
-    ):
+    if nodes.tied_layers(network):
         yield _TIED_LINEAR
 
 

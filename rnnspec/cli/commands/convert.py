@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from rnnspec.cli.options import (
 )
 from rnnspec.errors import listed, printable
 from rnnspec.files.model import SUFFIX
+
+if TYPE_CHECKING:
+    from rnnspec.convert.run import Converted
 
 _FOLDERS = listed([backend.title for backend in BACKENDS_OF_FOLDERS], "or")
 _MODELS = listed(
@@ -80,7 +83,6 @@ def convert(
     with single_threaded():
         # NumPy reads the number of threads when it is imported.
         from rnnspec.cli.frameworks import import_required
-        from rnnspec.comparison.verify import DTYPE
         from rnnspec.convert.run import convert as convert_file
 
         converted = convert_file(
@@ -96,18 +98,25 @@ def convert(
             allow_outside=allow_outside,
             importing=import_required,
         )
-        model, written = converted.model, converted.written
-        print(printable(f"read {len(model.arrays)} arrays from {source}"))
-        for sentence in model.imported.inferred:
-            print(printable(f"inferred: {sentence}"))
-        for part in model.imported.left_out:
-            print(printable(f"not carried over: {part}"))
-        if written.rounded:
-            print(f"rounded to {DTYPE}, the dtype of the model")
-        for path in written.paths:
-            print(printable(f"wrote {path}"))
-        print(f"equal to {written.equal}")
-        print(printable(str(converted.compared)))
-        print("To load it, without rnnspec:")
-        for line in written.loading:
-            print(f"  {line}")
+        _print_converted(source, converted)
+
+
+def _print_converted(source: Path, converted: Converted) -> None:
+    """Print what was read and written, with what it was compared, and how to load it."""
+    from rnnspec.comparison.verify import DTYPE
+
+    model, written = converted.model, converted.written
+    print(printable(f"read {len(model.arrays)} arrays from {source}"))
+    for sentence in model.imported.inferred:
+        print(printable(f"inferred: {sentence}"))
+    for part in model.imported.left_out:
+        print(printable(f"not carried over: {part}"))
+    if written.rounded:
+        print(f"rounded to {DTYPE}, the dtype of the model")
+    for path in written.paths:
+        print(printable(f"wrote {path}"))
+    print(f"equal to {written.equal}")
+    print(printable(str(converted.compared)))
+    print("To load it, without rnnspec:")
+    for line in written.loading:
+        print(f"  {line}")

@@ -79,7 +79,7 @@ def import_(
 
 
 def _account(source: Path, result: ImportedFile) -> Iterator[str]:
-    """Yield what was read, what became of it, and what was written."""
+    """Yield lines about the input, its layers and arrays, and the written files."""
     from rnnspec.summaries import summarize
 
     imported = result.model.imported

@@ -471,7 +471,7 @@ class _Picture:
     def _offset(self, end: Residual) -> int:
         """Return how far right of a step the line of a residual goes up."""
         if self.grid.is_folded:
-            return 7
+            return 6
         names = list(self._layers)
         block = names[names.index(end.start) : names.index(end.name)]
         return 6 if any(_is_bidirectional(self._layers[name]) for name in block) else 3

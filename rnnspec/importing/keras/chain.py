@@ -80,40 +80,13 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
         (0, None),
     )
     masking = rest[0] if isinstance(rest[0], pieces.Masking) else None
-    certain = True
     if embedding and all(isinstance(piece, pieces.Identity) for piece in rest[:at]):
-        certain = shape is None or len(shape) == 1
-        steps = embedding.input[0] if shape is None or not certain else shape[0]
-        if not certain:
-            received = f"received {(None, *(shape or ()))}"
-            message = f"expected tokens of shape (batch, steps), {received}"
-            draft.account.refuse(embedding.name, message, "E704")
-        uses_mask = _uses_mask(draft, embedding.name, masked=embedding.masked)
-        draft.padding = 0.0 if uses_mask else None
-        masked = draft.padding is not None
-        draft.input = nodes.TokenInput(
-            steps=steps, vocabulary=embedding.vocabulary, mask_zero=masked
-        )
+        certain = _take_tokens(draft, embedding, shape)
     else:
         if masking is not None:
             rest = rest[1:]
-            used = _uses_mask(draft, masking.layer.name, masked=True)
-            draft.padding = masking.value if used else None
-            became = "input.mask_value" if used else "nothing"
-            draft.became.append((masking.layer, None, became))
-            if not used and masking.value != 0.0:
-                message = "sets padding to zero, for layers that have no mask; expected the "
-                draft.refuse(masking.layer, f"{message}mask_value 0.0")
-        numbers = _find_numbers(draft, rest, shape, features)
-        # Before a layer that was refused the input may be anything.
-        known = shape is not None or features is not None
-        if numbers is None and known and not isinstance(next(iter(rest), None), pieces.Lacking):
-            received = "no shape" if shape is None else f"the shape {(None, *shape)}"
-            message = "expected an input of shape (batch, steps, features)"
-            draft.account.refuse(first.layer.name, f"{message}, received {received}", "E704")
-        steps, width = numbers or (None, 1)
-        draft.input = nodes.NumericInput(steps=steps, features=width, mask_value=draft.padding)
-        certain = numbers is not None
+            _take_masking(draft, masking)
+        certain = _take_numbers(draft, first, rest, shape, features)
     draft.now = LayerOutput(
         nodes.INPUT,
         draft.input.shape,
@@ -126,6 +99,51 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     if masking is not None:
         draft.outputs[masking.layer.name] = draft.now
     return rest
+
+
+def _take_tokens(draft: Draft, embedding: nodes.Embedding, shape: nodes.Shape | None) -> bool:
+    """Take tokens as the input, and return true if their shape is known."""
+    certain = shape is None or len(shape) == 1
+    steps = embedding.input[0] if shape is None or not certain else shape[0]
+    if not certain:
+        message = f"expected tokens of shape (batch, steps), received {(None, *(shape or ()))}"
+        draft.account.refuse(embedding.name, message, "E704")
+    uses_mask = _uses_mask(draft, embedding.name, masked=embedding.masked)
+    draft.padding = 0.0 if uses_mask else None
+    draft.input = nodes.TokenInput(
+        steps=steps, vocabulary=embedding.vocabulary, mask_zero=uses_mask
+    )
+    return certain
+
+
+def _take_masking(draft: Draft, masking: pieces.Masking) -> None:
+    """Take the value of padding from a layer that makes a mask, if a layer uses it."""
+    used = _uses_mask(draft, masking.layer.name, masked=True)
+    draft.padding = masking.value if used else None
+    draft.became.append((masking.layer, None, "input.mask_value" if used else "nothing"))
+    if not used and masking.value != 0.0:
+        message = "sets padding to zero, for layers that have no mask; expected the "
+        draft.refuse(masking.layer, f"{message}mask_value 0.0")
+
+
+def _take_numbers(
+    draft: Draft,
+    first: Piece,
+    rest: list[Piece],
+    shape: nodes.Shape | None,
+    features: Features,
+) -> bool:
+    """Take numbers as the input, and return true if their shape is known."""
+    numbers = _find_numbers(draft, rest, shape, features)
+    # Before a layer that was refused the input may be anything.
+    known = shape is not None or features is not None
+    if numbers is None and known and not isinstance(next(iter(rest), None), pieces.Lacking):
+        received = "no shape" if shape is None else f"the shape {(None, *shape)}"
+        message = "expected an input of shape (batch, steps, features)"
+        draft.account.refuse(first.layer.name, f"{message}, received {received}", "E704")
+    steps, width = numbers or (None, 1)
+    draft.input = nodes.NumericInput(steps=steps, features=width, mask_value=draft.padding)
+    return numbers is not None
 
 
 def _uses_mask(draft: Draft, layer: str, *, masked: bool) -> bool:

@@ -77,7 +77,7 @@ class StoredModel:
 
 @contextmanager
 def open_model(path: Path) -> Iterator[StoredModel]:
-    """Yield what is in a file, whose arrays are read when they are used.
+    """Yield the contents of a file, whose arrays are read when they are used.
 
     Raises:
         BackendError: pyfive is not installed.

@@ -27,7 +27,7 @@ _CLASSES: dict[str, type[Any]] = {
 
 
 def find_problems(node: Node, opset: int) -> Iterator[tuple[str, str, str]]:
-    """Yield what is wrong with a node of an operator: where, a message, and its code.
+    """Yield each fault of a node of an operator: its place, a message, and its code.
 
     Operators that ONNX does not have fit: whoever reads the graph knows which ones it needs.
     """

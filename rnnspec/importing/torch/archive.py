@@ -205,7 +205,7 @@ class Archive:
 
 @contextmanager
 def archive(path: Path) -> Iterator[Archive]:
-    """Yield what ``torch.save`` wrote to a file; its storages are read when they are used.
+    """Yield the archive of ``torch.save`` in a file; its storages are read when they are used.
 
     Raises:
         UsageError: the file cannot be read, or is none of PyTorch's formats.

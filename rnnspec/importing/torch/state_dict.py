@@ -376,7 +376,7 @@ def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Recurren
 
 
 def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the arrays of a stack, each with its code."""
+    """Yield each fault of the arrays of a stack, with its code."""
     first = stack.layers[0][0]
     if any("weight_hr" in arrays for layer in stack.layers for arrays in layer):
         yield "proj_size: rnnspec does not support a projection of the state", "E703"

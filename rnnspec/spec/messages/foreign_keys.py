@@ -121,7 +121,9 @@ _ANYWHERE = {
     "both directions belong to one layer; write 'bidirectional: true'": (
         "backward_layer forward_layer"
     ),
-    "a spec contains no seed; use --seed, or seed the framework": "random_seed random_state seed",
+    "a spec contains no seed; pass one to build, or seed the framework": (
+        "random_seed random_state seed"
+    ),
     "the output at padded time steps is undefined": "zero_output_for_mask",
     ENCODER: "decoder encoder encoder_decoder seq2seq",
     CRF: "crf use_crf",
@@ -505,7 +507,7 @@ def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tupl
 
 
 def is_answered(key: str, section: str, part: str, allowed: tuple[str, ...]) -> bool:
-    """Return whether the foreign ``key`` has an equivalent in ``part``, or a reason of its own."""
+    """True if the foreign ``key`` has an equivalent in ``part``, or a reason of its own."""
     known = key_for(key, section, part, allowed)
     return bool(known and known[1]) or squeeze(key) in _REASONS_IN.get(part, ())
 

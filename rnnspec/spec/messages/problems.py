@@ -19,6 +19,7 @@ from rnnspec.spec.messages.values import (
     unknown_value,
     without_space,
 )
+from rnnspec.spec.zoo import settings_of_cells
 from rnnspec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
     path = _path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown_key(detail["loc"], path, guess)
+            return _unknown_key(detail["loc"], path, document, guess)
         case "missing":
             key = str(path[-1])
             return _Flaw(path[:-1], "E304", f"missing key {key!r}", missing=key)
@@ -126,8 +127,10 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
         case "union_tag_invalid" | "union_tag_not_found" if path[-2:-1] in (("rnn",), ("hidden",)):
             value = detail["input"]["type"]
             kinds = tuple(models.KINDS if path[0] == "rnn" else models.HIDDEN)
+            if path[0] == "rnn":
+                kinds += tuple(settings_of_cells(document.data))
             meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
-            if layer := meant and _layer_instead(meant, path, detail["input"]):
+            if layer := meant in models.KINDS and _layer_instead(meant, path, detail["input"]):
                 place = " after a recurrent layer" if meant == "repeat" else ""
                 message = f"unknown type {quoted(value)}; write {layer}{place}"
                 return _Flaw((*path, "type"), "E307", message)
@@ -166,7 +169,10 @@ def _path(loc: Path) -> Path:
     path: Path = ()
     tagged = False
     for step in loc:
-        path = path if tagged else (*path, step)
+        if step == models.SETTINGS:
+            continue
+        # An error about a key has no tag.
+        path = path if tagged and step != "[key]" else (*path, step)
         tagged = not tagged and _is_union(path)
     return path
 
@@ -177,17 +183,31 @@ def _is_union(path: Path) -> bool:
             return False
         case ("rnn" | "initializers", _) | ("rnn", _, "layer_norm") | (*_, "hidden", int()):
             return True
+        case ("cells", _) | ("cells", _, "equations") | ("cells", _, "equations", int()):
+            return True
+        case ("cells", _, "parameters" | "initialize", _):
+            return True
+        case ("cells", *_):
+            return False
         case (*_, "activation" | "pooling") | (*_, "pooling", int()):
             return True
         case _:
             return False
 
 
-def _model(loc: Path) -> type[models.Model]:
+def _model(loc: Path) -> type[models.Model]:  # noqa: PLR0912 - a branch for each mapping
     """Return the model of the mapping at ``loc``, which includes pydantic's tags."""
     match loc:
         case ("rnn", _, str() as kind):
-            return models.KINDS[kind]
+            return models.KINDS.get(kind, models.CellLayer)
+        case ("cells", _, "from"):
+            return models.ZooCell
+        case ("cells", _, "cell"):
+            return models.Cell
+        case ("cells", _, "cell", "equations", "list", _, "repeat"):
+            return models.EquationBlock
+        case ("cells", _, "cell", "initialize", _, str() as form):
+            return models.FORMS[form]
         case ("rnn", _, _, "layer_norm", _):
             return models.LayerNorm
         case ("initializers", _, str() as form):
@@ -208,16 +228,22 @@ def _model(loc: Path) -> type[models.Model]:
             return models.Spec
 
 
-def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
+def _unknown_key(loc: Path, path: Path, document: Document, guess: Guess) -> _Flaw:
     key, part = str(loc[-1]), _part(loc[:-1])
-    allowed = tuple(_model(loc[:-1]).model_fields)
+    model = _model(loc[:-1])
+    allowed = tuple(field.alias or name for name, field in model.model_fields.items())
+    kind = str(loc[-2]) if len(loc) > 1 else ""
+    if model is models.CellLayer:
+        # The settings of its cell are keys of a layer.
+        cells = settings_of_cells(document.data)
+        kind = str(document.value((*path[:-1], "type")))
+        allowed = (*(name for name in allowed if name != models.SETTINGS), *sorted(cells[kind]))
     if (name := without_space(key)) in allowed:
         return _without_space(path, name)
     # Before the search for similar keys: this one is spelled correctly, but belongs to another
     # type.
     if "type" in allowed and not is_answered(key, _section(loc), part, allowed):
         kinds = models.KINDS if loc[0] == "rnn" else models.HIDDEN
-        kind = str(loc[-2])
         if others := [kind for kind, model in kinds.items() if key in model.model_fields]:
             gates = (kind, key) == ("simple", "recurrent_activation")
             reason = ", which has no gates" if gates else ""
@@ -248,7 +274,7 @@ def _part(loc: Path) -> str:
     """Return the name of the mapping at ``loc``: a section, a type of layer, or a part of one."""
     match loc:
         case ("rnn", _, str() as kind):
-            return "rnn" if kind in models.RECURRENT else kind
+            return "rnn" if kind in (*models.RECURRENT, "cell") else kind
         case (*_, "hidden", int(), str() as kind):
             return "hidden" if kind == "dense" else kind
         case ("initializers", _, _):

@@ -113,6 +113,10 @@ def _alternative(path: Path, allowed: tuple[str, ...]) -> tuple[str, tuple[str, 
     match path:
         case ("initializers", _):
             return "initializer", ("a mapping like {uniform: 0.05}",)
+        case ("cells", _, "initialize", _):
+            return "initializer", ("a number", "a mapping like {uniform: 0.05}")
+        case ("cells", _, "parameters", _):
+            return "shape", ("a list of one or two sizes like [units, features]",)
         case (*_, "activation") if "softmax" in allowed:
             return "activation", ("a mapping like {leaky_relu: 0.01}",)
         case (*_, "pooling"):
@@ -127,7 +131,9 @@ def _unknown_form(value: dict[str, Any], path: Path) -> str:
     """Return the message for a mapping that must have one of some keys, and has none of them."""
     forms: tuple[str, ...]
     match path:
-        case ("initializers", _):
+        case ("cells", _, "parameters", _):
+            return f"expected scalar or a list like [units, features], received {received(value)}"
+        case ("initializers", _) | ("cells", *_):
             forms = tuple(models.FORMS)
         case (*_, "activation"):
             forms = tuple(models.ACTIVATION_FORMS)
@@ -145,7 +151,7 @@ def _unknown_form(value: dict[str, Any], path: Path) -> str:
     # A name as a key, or as the value of one, as in {type: relu}.
     names = {item for pair in list(value.items())[:_KEYS_CHECKED] for item in map(str, pair)}
     match path:
-        case ("initializers", "kernel" | "recurrent"):
+        case ("initializers", "kernel" | "recurrent") | ("cells", *_):
             names &= set(get_args(models.MatrixName))
         case ("initializers", _):
             names &= set(get_args(models.VectorName))
@@ -346,6 +352,8 @@ def _expected_layers(kind: str, path: Path, value: Any) -> str:
         example = example_layer(called)
     if path[0] == "heads" and len(path) <= len(("heads", "name")):
         return "at least one head" if kind == "too_short" else "a head like {units: 5}, by its name"
+    if path[0] == "cells":
+        return "" if kind in _SCALARS else _EXPECTED_IN_CELLS.get(path[2:3], "a mapping")
     if path[-1] == "of":
         names = "at least two names of layers" if kind == "too_short" else "a list of names"
         return f"{names} like [embedding_1, lstm_1]"
@@ -363,6 +371,12 @@ def _expected_layers(kind: str, path: Path, value: Any) -> str:
     return ""
 
 
+_EXPECTED_IN_CELLS: dict[Path, str] = {
+    (): "a cell with the keys states and equations, by its name",
+    ("states",): "at least one name in a list like [h, c]",
+    ("equations",): "lines like {h: tanh(W @ x + U @ h + b)}",
+    ("parameters",): "scalar or a list like [units, features], by the name of a parameter",
+}
 _BOUNDS = {
     "greater_than_equal": ("of at least", "ge"),
     "less_than_equal": ("of at most", "le"),
@@ -376,6 +390,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a string",
     "string_pattern_mismatch": "the path of a file without control characters",
+    "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
 }

@@ -56,7 +56,7 @@ class Document:
             steps = steps[:-1]
         return self.lines.span(first or self.values.get(steps, (0, 0)))
 
-    def problem(
+    def problem(  # noqa: PLR0913 - a problem, and where it is
         self,
         path: Path,
         message: str,
@@ -64,14 +64,38 @@ class Document:
         code: str,
         key: bool = False,
         severity: Severity = "error",
+        column: int = 0,
     ) -> Problem:
-        """Return a problem with the value at ``path``.
+        """Return a problem with the value at ``path``, or with its character at ``column``.
 
         With ``key``, the problem is about the key, and ``where`` is the mapping that contains it.
         """
         where = render_path(self.steps(path[:-1] if key else path))
-        span = self.span(path, key=key)
+        span = self._span_inside(path, column) if column else self.span(path, key=key)
         return Problem(self.source, message, where, span, code, severity)
+
+    def _span_inside(self, path: Path, column: int) -> Span:
+        """Return the position of a character of a string, the first at ``column`` 1."""
+        start, end = self.values.get(self.steps(path), (0, 0))
+        raw = self.text[start:end]
+        at = 0
+        if raw[:1] in ("|", ">"):
+            # The text of a block begins on the line below.
+            at = raw.find("\n") + 1
+        elif raw[:1] in ("'", '"'):
+            at = 1
+        # Line breaks and indentation may be one space of the value.
+        for character in str(self.value(path))[: column - 1]:
+            blank = len(raw[at:]) - len(raw[at:].lstrip())
+            if character.isspace():
+                at += blank
+            elif raw[at + blank : at + blank + 1] == character:
+                at += blank + 1
+            else:
+                return self.span(path)
+        at += len(raw[at:]) - len(raw[at:].lstrip())
+        at = min(at, max(end - start - 1, 0))
+        return self.lines.span((start + at, end))
 
     def text_of(self, path: Path) -> str:
         """Return the text of the value at ``path``, up to the end of its line."""
@@ -84,15 +108,19 @@ class Document:
         return Lines(self.text)
 
     def contains(self, path: Path) -> bool:
-        """Return whether there is a value at ``path``; it may be null."""
+        """True if there is a value at ``path``; it may be null."""
         return self.steps(path) in self.values
 
     def has_value(self, path: Path) -> bool:
-        """Return whether there is a value at ``path`` that is not null."""
+        """True if there is a value at ``path`` that is not null."""
+        return self.value(path) is not None
+
+    def value(self, path: Path) -> Any:
+        """Return the value at ``path``, or None."""
         node = self.data
         for step in self.steps(path):
             node = _child(node, step)
-        return node is not None
+        return node
 
     def correct(self, keys: Mapping[Path, str], values: Mapping[Path, str]) -> Document:
         """Return the document with ``keys`` and ``values`` replaced at their paths.
@@ -187,12 +215,12 @@ def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     If a line has a forbidden character, its other problems are omitted: they may be consequences.
     """
     flawed = {p.span.line for p in problems if p.span and _is_flaw(p)}
-    shown = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
-    return tuple(sorted(shown, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+    certain = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
+    return tuple(sorted(certain, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 
 def _is_flaw(problem: Problem) -> bool:
-    """Return whether ``problem`` is a forbidden character in the text, not an escape sequence."""
+    """True if ``problem`` is a forbidden character in the text, not an escape sequence."""
     span = problem.span
     if problem.code not in ("E102", "E103") or span is None:
         return False

@@ -126,12 +126,12 @@ def _other_encoding(raw: bytes) -> str | None:
 
 
 def _seems_utf_32(lowest: bytes, _: bytes, high: bytes, highest: bytes) -> bool:
-    """Return whether the bytes look like UTF-32, in which no code point exceeds U+10FFFF."""
+    """True if the bytes look like UTF-32, in which no code point exceeds U+10FFFF."""
     return len(highest) > 1 and any(lowest) and not any(highest) and max(high) <= 16
 
 
 def _seems_utf_16(low: bytes, high: bytes) -> bool:
-    """Return whether the bytes look like UTF-16: at least keys and spaces are ASCII."""
+    """True if the bytes look like UTF-16: at least keys and spaces are ASCII."""
     return 0 not in low and high.count(0) * 4 >= len(high)
 
 

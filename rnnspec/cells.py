@@ -1,0 +1,263 @@
+"""Cells by equation: from the section ``cells`` of a spec to the cell of a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.equations import EquationError, Name, Product, walk
+from rnnspec.ir.notation import write_expression
+from rnnspec.ir.params import MAX_AXIS
+from rnnspec.ir.parser import RESERVED, Block, Notation, Row, read_cell
+from rnnspec.ir.shapes import NAMED_SIZES, add_terms, read_size, size_names, size_text
+from rnnspec.spec import models
+from rnnspec.spec.zoo import zoo_cell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rnnspec.ir.equations import Equations, Expression, Path, Shape
+    from rnnspec.ir.parser import Reading
+    from rnnspec.ir.shapes import Terms
+
+Role = Literal["kernel", "recurrent", "bias"]
+"""The key of ``initializers`` that a parameter begins with by default."""
+
+
+def declared_cell(cell: models.Cell | models.ZooCell) -> models.Cell:
+    """Return a cell of a spec with its equations, which it may have from the zoo."""
+    return zoo_cell(cell.zoo) if isinstance(cell, models.ZooCell) else cell
+
+
+def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
+    """Return the equations of a cell with the values of its settings.
+
+    Raises:
+        EquationError: a text of the cell is wrong, or does not fit the others.
+    """
+    blocks = tuple(_blocks(cell))
+    lines = {row.name for block in blocks for row in block.rows}
+    sizes = _Sizes(cell, settings)
+    parameters: dict[str, Shape] = {}
+    for name, shape in cell.parameters.items():
+        path: Path = ("parameters", name)
+        parameters[name] = (
+            ()
+            if shape == "scalar"
+            else tuple(size_text(sizes.read(text, (*path, at))) for at, text in enumerate(shape))
+        )
+    resolved = {name: size_text(sizes.resolve(name)) for name in cell.sizes}
+    names = {"output", *cell.states, *lines}
+    return read_cell(
+        Notation(
+            states=cell.states,
+            blocks=blocks,
+            output=None if cell.output is None else _row("output", cell.output, ("output",)),
+            settings=settings,
+            # A name that only other sizes have says nothing about a line.
+            sizes={
+                name: size
+                for name, size in resolved.items()
+                if name in names or name not in sizes.used
+            },
+            parameters=parameters,
+            initialized=tuple(cell.initialize),
+            sized=frozenset(sizes.used),
+        )
+    )
+
+
+def _row(name: str, text: str, path: Path) -> Row:
+    return Row(name, text.strip(), path, 1 + len(text) - len(text.lstrip()))
+
+
+def _blocks(cell: models.Cell) -> Iterator[Block]:
+    declared = cell.equations
+    for index, item in enumerate(declared if isinstance(declared, tuple) else (declared,)):
+        path: Path = ("equations", index) if isinstance(declared, tuple) else ("equations",)
+        if isinstance(item, models.EquationBlock):
+            of_lines = (*path, "equations")
+            rows = tuple(
+                _row(name, text, (*of_lines, name)) for name, text in item.equations.items()
+            )
+            yield Block(rows, path, item.repeat, item.own)
+        else:
+            yield Block(tuple(_row(name, text, (*path, name)) for name, text in item.items()), path)
+
+
+class _Sizes:
+    """The sizes that a cell declares, in terms of ``units``, ``features`` and settings.
+
+    ``used`` are the other names that they have.
+    """
+
+    def __init__(self, cell: models.Cell, settings: Mapping[str, float]) -> None:
+        self.cell, self.settings = cell, settings
+        self.names = (*NAMED_SIZES, *settings, *cell.sizes)
+        self.used = set[str]()
+        for name in cell.sizes:
+            if name in RESERVED or name in settings:
+                what = "a setting" if name in settings else "a name of the language"
+                message = f"expected another name: {name} is {what}"
+                raise EquationError(("sizes", name), 0, message, key=True)
+
+    def read(self, text: str, path: Path, trail: tuple[str, ...] = ()) -> Terms:
+        """Return a size with the values of the names in it."""
+        try:
+            terms = read_size(text, self.names)
+        except ValueError as error:
+            raise EquationError(path, 0, f"{error}, received {text!r}") from None
+        self.used |= terms.keys() - {"", *NAMED_SIZES}
+        for name in terms.keys() & self.settings.keys():
+            value = self.settings[name]
+            if not isinstance(value, int) or not 1 <= value <= MAX_AXIS:
+                message = f"{name} is a size: expected an integer of at least 1, received {value}"
+                raise EquationError(("settings", name), 0, message)
+        parts: list[Terms] = []
+        for name, times in terms.items():
+            known = self.resolve(name, trail) if name in self.cell.sizes else {name: 1}
+            parts.append({term: times * factor for term, factor in known.items()})
+        return add_terms(parts)
+
+    def resolve(self, name: str, trail: tuple[str, ...] = ()) -> Terms:
+        """Return the size of a name of the section."""
+        if name in trail:
+            circle = " -> ".join((*trail[trail.index(name) :], name))
+            message = f"the sizes are in a circle: {circle}"
+            raise EquationError(("sizes", name), 0, message)
+        return self.read(self.cell.sizes[name], ("sizes", name), (*trail, name))
+
+
+def cell_sizes(equations: Equations, settings: Mapping[str, float]) -> tuple[tuple[str, int], ...]:
+    """Return the settings that are sizes in the shapes of equations, with their values."""
+    shapes = (*equations.parameters, *equations.shapes)
+    names = {name for _, shape in shapes for size in shape for name in size_names(size)}
+    return tuple((name, int(settings[name])) for name in sorted(names - {*NAMED_SIZES}))
+
+
+def roles(equations: Equations) -> Mapping[str, Role]:
+    """Return the role of each parameter.
+
+    A matrix that multiplies something with a state in it is ``recurrent``, any other matrix a
+    ``kernel``, and the rest is a ``bias``.
+    """
+    found: dict[str, Role] = {name: "bias" for name, _ in equations.parameters}
+    moving = set[str]()
+
+    def moves(expression: Expression) -> bool:
+        parts = (part for part in walk(expression) if isinstance(part, Name))
+        return any(part.kind == "state" or part.name in moving for part in parts)
+
+    for line in equations.lines:
+        for part in walk(line.value):
+            if isinstance(part, Product):
+                role: Role = "recurrent" if moves(part.vector) else "kernel"
+                for name in _names(walk(part.matrix)):
+                    found[name] = "recurrent" if found[name] == "recurrent" else role
+        if moves(line.value):
+            moving.add(line.name)
+    return found
+
+
+def _names(parts: Iterable[Expression]) -> set[str]:
+    return {part.name for part in parts if isinstance(part, Name)}
+
+
+def initial_values(
+    cell: models.Cell, reading: Reading, defaults: Mapping[Role, initializers.Initializer]
+) -> tuple[tuple[str, initializers.Initializer], ...]:
+    """Return the initializer of each parameter.
+
+    Raises:
+        EquationError: that of a scalar or a vector is one of a matrix.
+    """
+    values = []
+    role_of = roles(reading.equations)
+    for name, shape in reading.equations.parameters:
+        written = reading.written[name]
+        declared = cell.initialize.get(written)
+        if declared is None:
+            norm = reading.norms.get(written)
+            value = defaults[role_of[name]] if norm is None else initializers.Constant(norm)
+        else:
+            value = read_initializer(declared)
+            if len(shape) < 2 and declared in _OF_MATRICES:
+                what = "vector" if shape else "scalar"
+                message = f"expected the initial values of a {what}, received {declared!r}"
+                raise EquationError(("initialize", written), 0, message)
+        values.append((name, value))
+    return tuple(values)
+
+
+_OF_MATRICES = ("glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal")
+
+
+def read_initializer(
+    declared: str | float | models.Uniform | models.Normal | models.Constant,
+) -> initializers.Initializer:
+    """Return an initializer of a spec."""
+    match declared:
+        case str():
+            return initializers.NAMED[declared]
+        case models.Uniform():
+            return initializers.Uniform(float(declared.uniform))
+        case models.Normal():
+            return initializers.Normal(float(declared.normal))
+        case models.Constant():
+            return initializers.Constant(float(declared.constant))
+        case _:
+            return initializers.Constant(float(declared))
+
+
+def equation_cell(
+    name: str,
+    cell: models.Cell,
+    settings: Mapping[str, float],
+    defaults: Mapping[Role, initializers.Initializer],
+) -> nodes.EquationCell:
+    """Return a cell of a spec with the settings of a layer.
+
+    Raises:
+        EquationError: as ``read`` and ``initial_values``.
+    """
+    reading = read(cell, settings)
+    return nodes.EquationCell(
+        name=name,
+        equations=reading.equations,
+        initializers=initial_values(cell, reading, defaults),
+        sizes=cell_sizes(reading.equations, settings),
+    )
+
+
+def write_cell(
+    cell: nodes.EquationCell, defaults: Mapping[Role, initializers.Initializer]
+) -> dict[str, Any]:
+    """Return a cell as plain data of a spec; its sizes are the defaults of its settings."""
+    equations, settings = cell.equations, dict(cell.sizes)
+    words: dict[str, Any] = {
+        "states": list(equations.states),
+        "equations": {line.name: write_expression(line.value) for line in equations.lines},
+    }
+    if settings:
+        words["settings"] = settings
+    # Scalars never follow. What else does not is found by reading the cell again.
+    sizes = {name: shape[0] for name, shape in equations.shapes if shape}
+    states = {name: sizes[name] for name in equations.states if sizes[name] != "units"}
+    shapes = {name: list(shape) or "scalar" for name, shape in equations.parameters}
+    scalars = {name: shape for name, shape in shapes.items() if shape == "scalar"}
+    for said in ({"sizes": states, "parameters": scalars}, {"sizes": sizes, "parameters": shapes}):
+        whole = words | {section: names for section, names in said.items() if names}
+        try:
+            if read(models.Cell.model_validate(whole), settings).equations == equations:
+                break
+        except EquationError:
+            continue
+    role_of = roles(equations)
+    initialize = {
+        name: value.value
+        if isinstance(value, initializers.Constant) and value.value not in (0.0, 1.0)
+        else initializers.in_words(value)
+        for name, value in cell.initializers
+        if repr(value) != repr(defaults[role_of[name]])
+    }
+    return whole | ({"initialize": initialize} if initialize else {})

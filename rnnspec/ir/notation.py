@@ -1,0 +1,79 @@
+"""Equations as text, in the notation in which a spec writes them."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.ir.equations import (
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Expression,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnspec.ir.equations import Equations
+
+_BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
+
+
+def write_expression(  # noqa: PLR0912 - a branch for each kind of expression
+    expression: Expression, binding: int = 0
+) -> str:
+    """Return the text of an expression, in parentheses if its operator binds less than another."""
+    match expression:
+        case Number(value=value):
+            text = repr(int(value) if value.is_integer() and abs(value) < 1e16 else value)
+            return f"({text})" if value < 0.0 and binding else text
+        case Name(name=name):
+            return name
+        case Apply(function=function, operand=operand):
+            return f"{function}({write_expression(operand)})"
+        case Elementwise(operator="minimum" | "maximum" as function, left=left, right=right):
+            return f"{function}({write_expression(left)}, {write_expression(right)})"
+        case Elementwise(operator="-", left=Number(value=0.0), right=right):
+            text = f"-{write_expression(right, 3)}"
+            return f"({text})" if binding > 1 else text
+        case Elementwise(operator=operator, left=left, right=right):
+            return _write_sides(left, operator, right, binding)
+        case Transpose(matrix=matrix):
+            return f"{matrix.name}.T"
+        case Product(matrix=matrix, vector=vector):
+            return _write_sides(matrix, "@", vector, binding)
+        case Choose(comparison=comparison, left=left, right=right):
+            sides = f"{write_expression(left, 1)} {comparison} {write_expression(right, 1)}"
+            chosen, rest = map(write_expression, (expression.chosen, expression.otherwise))
+            return f"where({sides}, {chosen}, {rest})"
+        case ApplyToVector(function="softmax", operand=operand):
+            return f"softmax({write_expression(operand)})"
+        case ApplyToVector(function=function, operand=operand, epsilon=epsilon):
+            return f"{function}({write_expression(operand)}, {epsilon!r})"
+        case Concat(parts=parts):
+            return f"concat({', '.join(map(write_expression, parts))})"
+        case Part(operand=operand, index=index, count=count):
+            return f"split({write_expression(operand)}, {index + 1}, {count})"
+        case _:
+            assert_never(expression)
+
+
+def _write_sides(left: Expression, operator: str, right: Expression, binding: int) -> str:
+    rank = _BINDING[operator]
+    text = f"{write_expression(left, rank)} {operator} {write_expression(right, rank + 1)}"
+    return f"({text})" if rank < binding else text
+
+
+def describe(equations: Equations, width: int) -> Iterator[str]:
+    """Yield the lines of equations for a docstring, none longer than a width."""
+    for line in equations.lines:
+        text = f"{line.name} = {write_expression(line.value)}"
+        yield from wrap(text, width, subsequent_indent="    ", break_long_words=False)

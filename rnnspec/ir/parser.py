@@ -1,0 +1,575 @@
+"""The notation of cells: their lines, read from text, with what they name.
+
+A line is ``name: expression``. ``@`` is the product of a matrix and a vector, the other operators
+are by element. A name that no line assigns, and that is no state, is a parameter, whose shape
+follows from where it stands. Nothing is evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+import re
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, get_args
+
+from rnnspec.ir.equations import (
+    INPUT,
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    EquationError,
+    Equations,
+    Line,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+    walk,
+)
+from rnnspec.ir.nodes import LAYER_NORM_EPSILON
+from rnnspec.ir.shapes import NAMED_SIZES, infer_shapes
+from rnnspec.wording import nearest, quoted
+from rnnspec.words import CellActivation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rnnspec.ir.equations import Comparison, Expression, Operator, Path, Shape
+
+MAX_LINES = 256
+MAX_DEPTH = 32
+MAX_LENGTH = 1000
+"""The most lines with repetitions written out, nested operations of one, and characters of one."""
+_LARGEST = 3e38
+
+FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
+"""The functions of each element."""
+_OTHER_FUNCTIONS = {
+    "minimum": "minimum(a, b)",
+    "maximum": "maximum(a, b)",
+    "where": "where(a > b, c, d)",
+    "softmax": "softmax(v)",
+    "standardize": "standardize(v) or standardize(v, epsilon)",
+    "layer_norm": "layer_norm(v) or layer_norm(v, epsilon)",
+    "concat": "concat(a, b)",
+    "split": "split(v, i, n), part i of n, with numbers 1 <= i <= n",
+}
+"""The other functions, each with how it is called."""
+RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *_OTHER_FUNCTIONS})
+"""Names that no state, line, parameter or setting can have."""
+
+_OPERATORS: dict[type[ast.operator], Operator] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+}
+_COMPARISONS: dict[type[ast.cmpop], Comparison] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line as it is written; its text has the expression from column ``start`` on."""
+
+    name: str
+    text: str
+    path: Path
+    start: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that are repeated; each repetition has parameters of its own."""
+
+    rows: tuple[Row, ...]
+    path: Path
+    repeat: int | None = None
+    own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notation:
+    """A cell as it is written.
+
+    ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
+    they are declared; ``initialized`` has the names of the parameters with an initializer, and
+    ``sized`` the names that stand in sizes.
+    """
+
+    states: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    output: Row | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Shape] = field(default_factory=dict)
+    initialized: tuple[str, ...] = ()
+    sized: frozenset[str] = frozenset()
+    functions: tuple[str, ...] = FUNCTIONS
+
+
+def parse(
+    text: str,
+    states: Sequence[str],
+    functions: Sequence[str] = FUNCTIONS,
+    shapes: Mapping[str, Shape] | None = None,
+) -> Equations:
+    """Return the equations of a text.
+
+    Args:
+        text: the lines, ``name: expression``.
+        states: the names of the states, vectors of size ``units``; the first is the output.
+        functions: the names of the functions of each element.
+        shapes: those of parameters that do not follow.
+
+    Raises:
+        EquationError: a line is no equation, a name is wrong, or two shapes do not fit.
+    """
+    rows = []
+    for line in text.splitlines():
+        name, _, expression = line.strip().partition(":")
+        start = len(name) + 2 + len(expression) - len(expression.lstrip())
+        if name:
+            rows.append(Row(name.strip(), expression.strip(), (name.strip(),), start))
+    notation = Notation(
+        states=tuple(states),
+        blocks=(Block(tuple(rows), ()),),
+        parameters=shapes or {},
+        functions=tuple(functions),
+    )
+    return read_cell(notation).equations
+
+
+OUTPUT = "output"
+"""The state of a cell whose output is an expression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The equations of a cell, and the name as written of each parameter.
+
+    ``norms`` has the initial values of the parameters of layer norms, by their names as written.
+    """
+
+    equations: Equations
+    written: Mapping[str, str]
+    norms: Mapping[str, float]
+
+
+def read_cell(notation: Notation) -> Reading:
+    """Return the equations of a cell.
+
+    Raises:
+        EquationError: as ``parse``.
+    """
+    if notation.output is not None:
+        if OUTPUT in notation.states:
+            message = "expected no state 'output' beside the key 'output'"
+            raise EquationError(("states", notation.states.index(OUTPUT)), 0, message)
+        end = Block((notation.output,), ())
+        states = (OUTPUT, *notation.states)
+        notation = replace(notation, states=states, blocks=(*notation.blocks, end))
+    reader = _Reader(notation)
+    lines = reader.read()
+    reader.check_declared()
+    sizes = dict.fromkeys(notation.states, "units") | dict(notation.sizes)
+    if notation.output is not None and OUTPUT not in notation.sizes:
+        # No expression has its value before the step, so that of its own decides.
+        del sizes[OUTPUT]
+    # A state or a line that a block assigns several times has one size.
+    written = reader.names_of_lines | dict(zip(sizes, sizes, strict=True))
+    shapes: dict[str, Shape] = {
+        name: (sizes[line],) for name, line in written.items() if line in sizes
+    }
+    shapes |= {
+        name: notation.parameters[parameter]
+        for name, parameter in reader.parameters.items()
+        if parameter in notation.parameters
+    }
+    parameters, of_lines = infer_shapes(lines, reader.paths, shapes)
+    norms = {name: initial for name, (_, initial) in reader.norms.items()}
+    return Reading(
+        Equations(notation.states, tuple(lines), parameters, of_lines), reader.parameters, norms
+    )
+
+
+class _Reader:
+    """The names that lines have assigned so far, and those that any line assigns.
+
+    ``names_of_lines`` has the name as written of each line, and ``paths`` the place of its text.
+    """
+
+    def __init__(self, notation: Notation) -> None:
+        self.notation = notation
+        self.rows = [row for block in notation.blocks for row in block.rows]
+        self.targets = {row.name for row in self.rows}
+        self.current = dict[str, str]()
+        self.parameters = dict[str, str]()
+        self.names_of_lines = dict[str, str]()
+        self.paths: dict[str, Path] = {}
+        self.settings = set[str]()
+        """The settings that the lines use."""
+        self.norms: dict[str, tuple[Path, float]] = {}
+        self.written = set[str]()
+        self.block = Block((), ())
+        self.row, self.repetition, self.norms_of_row = Row("", "", ()), 1, 0
+
+    def read(self) -> list[Line]:
+        """Return all lines with repetitions written out, without those that nothing uses."""
+        self._check_rows()
+        trees = {row.path: self._parse(row) for row in self.rows}
+        times = Counter(
+            row.name for block in self.notation.blocks for row in block.rows * (block.repeat or 1)
+        )
+        seen, lines = Counter[str](), list[Line]()
+        for block in self.notation.blocks:
+            self.block = block
+            for self.repetition in range(1, (block.repeat or 1) + 1):
+                for row in block.rows:
+                    self.row, self.norms_of_row = row, 0
+                    value = self._read(trees[row.path], 1)
+                    seen[row.name] += 1
+                    last = seen[row.name] == times[row.name]
+                    name = row.name if last else f"{row.name}_{seen[row.name]}"
+                    self.current[row.name] = name
+                    self.names_of_lines[name], self.paths[name] = row.name, row.path
+                    lines.append(Line(name, value))
+        self._check_names(lines)
+        return self._without_unused(lines)
+
+    def _check_rows(self) -> None:
+        notation = self.notation
+        for index, name in enumerate(notation.states):
+            self._check_name(name, ("states", index))
+            if name in notation.states[:index]:
+                raise EquationError(("states", index), 0, f"the state {name} is there twice")
+        for name in notation.settings:
+            self._check_name(name, ("settings", name), key=True)
+            if name in self.targets or name in notation.states:
+                what = "a state" if name in notation.states else "a line"
+                message = f"{name} is {what} too; choose another name"
+                raise EquationError(("settings", name), 0, message, key=True)
+        total = sum(len(block.rows) * (block.repeat or 1) for block in notation.blocks)
+        if total > MAX_LINES:
+            row = self.rows[min(MAX_LINES, len(self.rows) - 1)]
+            what = "lines" if total == len(self.rows) else "lines with all repetitions"
+            message = f"expected at most {MAX_LINES} {what}, received {total}"
+            raise EquationError(row.path, 0, message, key=True)
+        assigned = set[str]()
+        for block in notation.blocks:
+            for row in block.rows:
+                self._check_name(row.name, row.path, key=True)
+                if row.name in assigned and block.repeat is None:
+                    raise EquationError(row.path, 0, f"{row.name} is assigned twice", key=True)
+                assigned.add(row.name)
+
+    def _check_name(self, name: str, path: Path, *, key: bool = False) -> None:
+        if (message := self._flaw(name)) is not None:
+            raise EquationError(path, 0, message, key=key)
+
+    def _flaw(self, name: str) -> str | None:
+        """Return why a state, line, parameter or setting cannot have this name, or None."""
+        if len(name) > 64 or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
+            return (
+                "expected a name of at most 64 letters a-z, A-Z, digits and underscores that "
+                f"starts with a letter, received {quoted(name)}"
+            )
+        if name in RESERVED or name in self.notation.functions:
+            return f"expected another name: {name} has a meaning in expressions"
+        if keyword.iskeyword(name):
+            return f"expected another name: {name} is a Python keyword"
+        return None
+
+    def _parse(self, row: Row) -> ast.expr:
+        self.row = row
+        if len(row.text) > MAX_LENGTH:
+            message = f"expected at most {MAX_LENGTH} characters, received {len(row.text)}"
+            raise self._error(MAX_LENGTH, message)
+        for offset, character in enumerate(row.text):
+            if not (character.isascii() and (character.isprintable() or character == "\n")):
+                raise self._error(offset, f"expected printable ASCII, received {character!r}")
+            if character in "#\\":
+                raise self._error(offset, f"expected an expression, received {character!r}")
+        try:
+            with warnings.catch_warnings():
+                # Python warns of what is refused below: 1or 2.
+                warnings.simplefilter("ignore")
+                return ast.parse(row.text.replace("\n", " "), mode="eval").body
+        except (SyntaxError, MemoryError, RecursionError) as error:
+            for word in re.finditer("[A-Za-z_]+", row.text):
+                if keyword.iskeyword(word[0]):
+                    message = f"{word[0]} is a Python keyword, which no name can be"
+                    raise self._error(word.start(), message) from None
+            offset = (getattr(error, "offset", 1) or len(row.text) + 1) - 1
+            raise self._error(offset, "expected an expression") from None
+
+    def _column(self, tree: ast.expr) -> int:
+        return self.row.start + tree.col_offset
+
+    def _error(self, offset: int, message: str) -> EquationError:
+        return EquationError(self.row.path, self.row.start + offset, message)
+
+    def _refuse(self, tree: ast.expr, message: str) -> EquationError:
+        return EquationError(self.row.path, self._column(tree), message)
+
+    def _read(self, tree: ast.expr, depth: int) -> Expression:  # noqa: PLR0912 - a branch each
+        column = self._column(tree)
+        if depth > MAX_DEPTH:
+            message = f"expected at most {MAX_DEPTH} operations inside each other"
+            raise self._refuse(tree, message)
+        match tree:
+            case ast.Constant(value=float() | int() as value) if not isinstance(value, bool):
+                if not -_LARGEST <= value <= _LARGEST:
+                    raise self._refuse(tree, "expected a number that a float32 can hold")
+                return Number(float(value), column)
+            case ast.Name():
+                return self._read_name(tree)
+            case ast.Attribute(attr="T", value=matrix):
+                name_of_matrix = self._read(matrix, depth + 1)
+                if not isinstance(name_of_matrix, Name) or name_of_matrix.kind != "parameter":
+                    raise self._refuse(tree, "expected a parameter, a matrix, before .T")
+                return Transpose(name_of_matrix, column)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                value_of_operand = self._read(operand, depth + 1)
+                if isinstance(value_of_operand, Number):
+                    return Number(-value_of_operand.value, column)
+                return Elementwise("-", Number(0.0, column), value_of_operand, column)
+            case ast.BinOp(op=ast.MatMult(), left=left, right=right):
+                return self._read_product(tree, left, right, depth)
+            case ast.BinOp(op=op, left=left, right=right) if type(op) in _OPERATORS:
+                sides = self._read(left, depth + 1), self._read(right, depth + 1)
+                if isinstance(op, ast.Div) and _constant(sides[1]) == 0.0:
+                    raise self._refuse(right, "expected another divisor than 0")
+                return Elementwise(_OPERATORS[type(op)], *sides, column)
+            case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
+                return self._read_call(tree, function, arguments, depth)
+            case ast.Compare():
+                message = "expected a comparison only in where(a > b, c, d), of two values"
+                raise self._refuse(tree, message)
+            case ast.BinOp(op=ast.Pow()):
+                raise self._refuse(tree, "expected + - * / @; a power is a product, or exp and log")
+            case _:
+                message = "expected a number, a name, + - * / @, .T or a function"
+                raise self._refuse(tree, message)
+
+    def _read_product(
+        self, tree: ast.expr, left: ast.expr, right: ast.expr, depth: int
+    ) -> Expression:
+        if isinstance(left, ast.BinOp) and isinstance(left.op, ast.MatMult):
+            message = "expected a matrix and a vector around @; write W @ (W @ x) for W @ W @ x"
+            raise self._refuse(left, message)
+        matrix = self._read(left, depth + 1)
+        if any(
+            (isinstance(part, Name) and part.kind != "parameter")
+            or isinstance(part, Product | ApplyToVector | Concat | Part | Choose)
+            for part in walk(matrix)
+        ):
+            raise self._refuse(left, "expected a parameter, a matrix, before @")
+        for part in walk(matrix):
+            if isinstance(part, Elementwise) and part.operator in "*/":
+                self._check_factors(part)
+        return Product(matrix, self._read(right, depth + 1), self._column(tree))
+
+    def _check_factors(self, product: Elementwise) -> None:
+        """Refuse a product before @ of parameters that could be matrices or vectors."""
+        sides = (product.left, product.right)
+        names = [[p for p in walk(side) if isinstance(p, Name)] for side in sides]
+        unknown = [n for n in (*names[0], *names[1]) if n.name not in self.notation.parameters]
+        if names[0] and names[1] and len(unknown) > 1:
+            name = unknown[0].name
+            message = (
+                f"{name} could be a matrix or not: write {name} * (W @ x) for the product with a "
+                "vector, or its shape under 'parameters'"
+            )
+            raise EquationError(self.row.path, product.column, message)
+
+    def _read_call(
+        self, tree: ast.Call, function: str, arguments: Sequence[ast.expr], depth: int
+    ) -> Expression:
+        column = self._column(tree)
+        match function, arguments:
+            case _, [operand] if function in self.notation.functions:
+                return Apply(function, self._read(operand, depth + 1), column)
+            case "minimum" | "maximum", [left, right]:
+                sides = self._read(left, depth + 1), self._read(right, depth + 1)
+                return Elementwise(function, *sides, column)
+            case "where", [ast.Compare(left=left, ops=[op], comparators=[right]), *results] if (
+                len(results) == 2 and type(op) in _COMPARISONS
+            ):
+                one, other, chosen, otherwise = (
+                    self._read(part, depth + 1) for part in (left, right, *results)
+                )
+                return Choose(_COMPARISONS[type(op)], one, other, chosen, otherwise, column)
+            case "softmax", [vector]:
+                return ApplyToVector("softmax", self._read(vector, depth + 1), column=column)
+            case "standardize" | "layer_norm", [vector, *rest] if len(rest) < 2:
+                epsilon = self._read_epsilon(rest[0]) if rest else LAYER_NORM_EPSILON
+                operand_of_norm = self._read(vector, depth + 1)
+                standard = ApplyToVector("standardize", operand_of_norm, epsilon, column)
+                return standard if function == "standardize" else self._scale(standard)
+            case "concat", [_, _, *_]:
+                return Concat(tuple(self._read(part, depth + 1) for part in arguments), column)
+            case "split", [vector, index, count]:
+                part, parts = (
+                    _constant(self._read(number, depth + 1)) for number in (index, count)
+                )
+                if part and parts and part % 1 == parts % 1 == 0 and 1 <= part <= parts:
+                    operand_of_part = self._read(vector, depth + 1)
+                    return Part(operand_of_part, int(part) - 1, int(parts), column)
+            case _:
+                pass
+        known = (*self.notation.functions, *_OTHER_FUNCTIONS)
+        if function in known:
+            raise self._refuse(tree, f"expected {_call(function)}")
+        near = nearest(function, known)
+        hint = f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
+        raise self._refuse(tree, f"unknown function {quoted(function)}; {hint}")
+
+    def _read_epsilon(self, tree: ast.expr) -> float:
+        epsilon = _constant(self._read(tree, 1))
+        if epsilon is None or not 1e-12 <= epsilon <= 1:
+            raise self._refuse(tree, "expected an epsilon, a number from 1e-12 to 1")
+        return epsilon
+
+    def _scale(self, standard: ApplyToVector) -> Expression:
+        """Return a layer norm: a standardized vector with parameters of its own."""
+        self.norms_of_row += 1
+        suffix = f"_{self.norms_of_row}" if self.norms_of_row > 1 else ""
+        gamma, beta = (f"{self.row.name}_{name}{suffix}" for name in ("gamma", "beta"))
+        for name, initial in ((gamma, 1.0), (beta, 0.0)):
+            if self.norms.setdefault(name, (self.row.path, initial))[0] != self.row.path:
+                message = f"another line has a layer_norm with the parameter {name}"
+                raise EquationError(self.row.path, standard.column, message)
+        gain, shift = (self._parameter(name, standard.column) for name in (gamma, beta))
+        scaled = Elementwise("*", gain, standard, standard.column)
+        return Elementwise("+", scaled, shift, standard.column)
+
+    def _read_name(self, tree: ast.Name) -> Expression:
+        name, column = tree.id, self._column(tree)
+        if name in self.notation.functions or name in _OTHER_FUNCTIONS:
+            raise self._refuse(tree, f"{name} is a function: expected {_call(name)}")
+        if name in NAMED_SIZES:
+            raise self._refuse(tree, f"{name} is a size, which has no place in an expression")
+        if name == INPUT:
+            return Name(name, "input", column)
+        if name in self.notation.settings:
+            self.settings.add(name)
+            return Number(float(self.notation.settings[name]), column)
+        if name == OUTPUT and self.notation.output is not None:
+            raise self._refuse(tree, "the output can stand in no expression")
+        if name in self.current:
+            return Name(self.current[name], "line", column)
+        if name in self.notation.states:
+            return Name(name, "state", column)
+        if name in self.targets:
+            raise self._refuse(tree, f"{name} is used before it is assigned")
+        if (message := self._flaw(name)) is not None:
+            raise self._refuse(tree, message)
+        self.written.add(name)
+        return self._parameter(name, column)
+
+    def _parameter(self, name: str, column: int) -> Name:
+        """Return a parameter: that of this repetition, if each has its own."""
+        if name in self.block.own:
+            own = f"{name}_{self.repetition}"
+        elif any(name in block.own for block in self.notation.blocks):
+            message = (
+                f"{name} is a parameter of each repetition of a block, and this line is outside it"
+            )
+            raise EquationError(self.row.path, column, message)
+        else:
+            own = name
+        if self.parameters.setdefault(own, name) != name:
+            message = f"another parameter is named {own}, as a repetition of {name} is"
+            raise EquationError(self.row.path, column, message)
+        return Name(own, "parameter", column)
+
+    def _check_names(self, lines: Sequence[Line]) -> None:
+        """Check the names that repetition and layer norms add, and that all others are used."""
+        notation = self.notation
+        taken = {*notation.states, *self.targets, *notation.settings}
+        for name, written in self.names_of_lines.items():
+            if name != written and (name in taken or name in self.parameters):
+                message = f"expected another name than {name}, the value of {written} in a block"
+                raise EquationError(self.paths[name], 0, message, key=True)
+        for name, written in self.parameters.items():
+            if name != written and (name in taken or name in self.names_of_lines):
+                block = next(block for block in notation.blocks if written in block.own)
+                message = f"expected another name than {name}, a repetition of {written}"
+                raise EquationError(block.path, 0, message)
+        for name, (path, _) in self.norms.items():
+            if name in taken or name in self.written:
+                message = f"expected another name than {name}, a parameter of layer_norm"
+                raise EquationError(path, 0, message)
+        assigned = {line.name for line in lines}
+        for index, state in enumerate(notation.states):
+            if state not in assigned:
+                raise EquationError(("states", index), 0, f"the state {state} is never assigned")
+        for block in notation.blocks:
+            for name in block.own:
+                if name not in self.parameters.values():
+                    message = f"no line of the block has a parameter {name}"
+                    raise EquationError((*block.path, "own"), 0, message)
+
+    def _without_unused(self, lines: Sequence[Line]) -> list[Line]:
+        """Return the lines that the states need; every row must have one."""
+        needed, kept = set(self.notation.states), list[Line]()
+        for line in reversed(lines):
+            if line.name in needed:
+                needed |= {part.name for part in walk(line.value) if isinstance(part, Name)}
+                kept.append(line)
+        rows = {self.paths[line.name] for line in kept}
+        for row in reversed(self.rows):
+            if row.path not in rows:
+                raise EquationError(row.path, 0, f"{row.name} is never used", key=True)
+        if INPUT not in needed:
+            message = f"the input {INPUT} is never used"
+            raise EquationError(self.rows[0].path, 0, message, key=True)
+        return kept[::-1]
+
+    def check_declared(self) -> None:
+        """Check that what is said beside the lines is about a name of theirs."""
+        for name in self.notation.settings:
+            if name not in self.settings | self.notation.sized:
+                message = f"the setting {name} is never used"
+                raise EquationError(("settings", name), 0, message, key=True)
+        parameters = set(self.parameters.values())
+        for section, names, known, what in (
+            ("sizes", self.notation.sizes, {*self.notation.states, *self.targets}, "state or line"),
+            ("parameters", self.notation.parameters, parameters, "parameter"),
+            ("initialize", self.notation.initialized, parameters, "parameter"),
+        ):
+            for name in names:
+                if name not in known:
+                    near = nearest(name, sorted(known))
+                    hint = f"; did you mean {near}?" if near else ""
+                    message = f"the equations have no {what} {quoted(name)}{hint}"
+                    raise EquationError((section, name), 0, message, key=True)
+
+
+def _call(function: str) -> str:
+    return _OTHER_FUNCTIONS.get(function, f"{function}(value)")
+
+
+def _constant(expression: Expression) -> float | None:
+    """Return the value of an expression of numbers, or None."""
+    match expression:
+        case Number(value=value):
+            return value
+        case Elementwise(operator="+" | "-" | "*" as operator, left=left, right=right):
+            one, other = _constant(left), _constant(right)
+            if one is None or other is None:
+                return None
+            return {"+": one + other, "-": one - other, "*": one * other}[operator]
+        case _:
+            return None
