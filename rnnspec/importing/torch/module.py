@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout
+    from rnnspec.ir.equations import Equations
     from rnnspec.slots import Array
 
 
@@ -138,21 +139,25 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
             return [Norm(step.layer.name, weight, bias)]
-        case nodes.Recurrent(cell=nodes.EquationCell()):
+        case nodes.Recurrent(cell=nodes.EquationCell(equations=equations)):
             (path,) = step.modules
             cell = scope.modules[path]
-            return [ZooCell(path, type(cell).__name__, _parameters(cell))]
+            return [ZooCell(path, type(cell).__name__, _parameters(cell, equations))]
         case _:
             return modules(_entries(scope, step), account)
 
 
-def _parameters(cell: Any) -> dict[str, Entry]:
+def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
     """Return the parameters that a cell of torchrecurrent has in the zoo."""
+    scalars = {name for name, shape in equations.parameters if shape == ()}
     kind = zoo_layers()[type(cell).__name__.removesuffix("Cell")]
     arrays = {array: graph.array(getattr(cell, array)) for array in kind.arrays}
+    parameters = kind.parameters(arrays)
+    # A scalar is an array of one number there, and so is a vector of one unit.
+    values = {name: v.reshape(()) if name in scalars else v for name, v in parameters.items()}
     return {
-        name: Entry(array.shape, floating=True, read=partial(np.copy, array))
-        for name, array in kind.parameters(arrays).items()
+        name: Entry(value.shape, floating=True, read=partial(np.copy, value))
+        for name, value in values.items()
     }
 
 

@@ -48,7 +48,9 @@ class ZooLayer:
 
     def equations(self, cell: Any, features: int, units: int) -> EquationCell:
         """Return the cell of the zoo with the settings of a cell of torchrecurrent."""
-        keys = {key: float(getattr(cell, attribute)) for key, attribute in self.settings.items()}
+        values = {key: getattr(cell, attribute) for key, attribute in self.settings.items()}
+        # torchrecurrent trains some of them.
+        keys = {key: v if isinstance(v, int | float) else v.item() for key, v in values.items()}
         spec = {
             "version": 1,
             "name": "net",
