@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
@@ -89,10 +90,9 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     if any(op.module is module for module in scope.modules.values()):
         raise RefusedError("called again, with the same weights; rnnspec does not support that")
     scope.modules[op.target] = op.module
-    if of_zoo:
-        return _zoo(scope, op, of_zoo, *args, **kwargs)
-    if kind in CELLS:
-        return _recurrent(scope, op, *args, **kwargs)
+    if of_zoo or kind in CELLS:
+        run = partial(_zoo, kind=of_zoo) if of_zoo else _recurrent
+        return run(scope, op, *args, **kwargs)
     match kind:
         case "Embedding":
             return _embedding(scope, op, args[0])
@@ -382,7 +382,7 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
     )
 
 
-def _zoo(scope: ModuleScope, op: Op, kind: ZooLayer, inp: Any, state: Any = None) -> Several:
+def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:
     """Return the output and the final states of a layer of torchrecurrent."""
     value, module = scope.sequence(inp), op.module
     _check_states(scope, state)
