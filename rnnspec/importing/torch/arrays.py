@@ -24,6 +24,7 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     RecurrentModule,
     Tied,
+    ZooCell,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
@@ -61,6 +62,8 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
             case Attention(name, hidden, query):
                 arrays = dict(next(parts([hidden]))[2]) if hidden else {}
                 yield name, module, {**arrays, "query": query.weight}
+            case ZooCell(name=name, parameters=parameters):
+                yield name, module, parameters
             case _:
                 assert_never(module)
 
@@ -232,6 +235,8 @@ def class_of(module: Module) -> str:
             return "nn.BatchNorm1d"
         case Attention():
             return "nn.Linear and a softmax"
+        case ZooCell(kind=kind):
+            return f"torchrecurrent.{kind}"
         case Tied():
             return "nn.Linear with the weight of nn.Embedding"
         case _:

@@ -22,6 +22,7 @@ from rnnspec.errors import Span, UsageError, brief
 from rnnspec.importing.graph.layer_graph import Place
 from rnnspec.importing.torch.cells import is_own_cell
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
+from rnnspec.importing.torch.zoo import zoo_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -253,7 +254,9 @@ class _Tracer(fx.Tracer):
         self._outside = self._modes()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """True if a module is one operation: a layer of PyTorch, or a subclass of one."""
+        """True if a module is one operation: a layer of PyTorch or of the zoo, or a subclass."""
+        if zoo_layer(m) is not None:
+            return True
         bases = (base for base in type(m).__mro__ if base not in _CONTAINERS)
         stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
         return stock or is_own_cell(m) or bool(super().is_leaf_module(m, module_qualified_name))

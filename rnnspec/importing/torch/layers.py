@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from rnnspec.importing.torch.values import (
     Zeros,
     describe,
 )
+from rnnspec.importing.torch.zoo import zoo_layer
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Arguments, Op, Value
+    from rnnspec.importing.torch.zoo import ZooLayer
     from rnnspec.words import Activation, Merge
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -84,12 +87,13 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     """
     if is_own_cell(op.module):
         return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments)
-    kind = _check_class(op)
+    of_zoo = zoo_layer(op.module)
+    kind = type(op.module).__name__ if of_zoo else _check_class(op)
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
-    if "input" in kwargs:  # the first argument of every layer
-        args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
+    for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
+        args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
@@ -98,8 +102,9 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     if any(op.module is module for module in scope.modules.values()):
         raise RefusedError(_CALLED_AGAIN)
     scope.modules[op.target] = op.module
-    if kind in CELLS:
-        return _recurrent(scope, op, *args, **kwargs)
+    if of_zoo or kind in CELLS:
+        run = partial(_zoo, kind=of_zoo) if of_zoo else _recurrent
+        return run(scope, op, *args, **kwargs)
     match kind:
         case "Embedding":
             return _embedding(scope, op, args[0])
@@ -457,6 +462,38 @@ def _add_own_cell(
     at = scope.add(layer, source, modules=modules)
     scope.masked[at] = scope.masks
     return at
+
+
+def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:
+    """Return the output and the final states of a layer of torchrecurrent."""
+    value, module = scope.sequence(inp), op.module
+    _check_states(scope, state)
+    lay_out_recurrent(scope, value, batch_first=module.batch_first)
+    scope.fit_features(value.at, module.input_size)
+    at, features = value.at, module.input_size
+    for index, cell in enumerate(module.cells):
+        if message := kind.difference(module, cell):
+            raise RefusedError(message, "E703")
+        if index and module.dropout:
+            rate = float(module.dropout)
+            at = scope.add(nodes.Dropout(name="dropout", input=(), rate=rate), at)
+        path = f"{op.target}.cells.{index}"
+        scope.modules[path], scope.packed[path] = cell, False
+        equations = kind.equations(cell, features, module.hidden_size)
+        layer = recurrent(
+            op.target if module.num_layers == 1 else f"{op.target}[{index}]",
+            equations,
+            module.hidden_size,
+            merge=None,
+            bias=True,
+            return_sequences=True,
+        )
+        at, features = scope.add(layer, at, modules=(path,)), module.hidden_size
+    hidden = States(op.target, at, module.num_layers, 1)
+    cell_states = replace(hidden, is_cell=True)
+    first = cell_states if equations.equations.states[0] == "output" else hidden
+    states = Several((first, cell_states)) if cell.uses_double_state() else first
+    return Several((scope.result(value, at), states))
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

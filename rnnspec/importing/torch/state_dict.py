@@ -273,7 +273,16 @@ class Tied:
     bias: Entry | None
 
 
-Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Attention | Tied
+@dataclass(frozen=True, slots=True)
+class ZooCell:
+    """A cell of torchrecurrent, with the parameters of the cell of the zoo that it is."""
+
+    name: str
+    kind: str
+    parameters: Mapping[str, Entry]
+
+
+Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Attention | Tied | ZooCell
 
 
 def modules(
