@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from cases import cases
+from offered import require
 
 import rnnspec
 from rnnspec import pipeline
@@ -205,6 +206,11 @@ def test_the_places_of_parameters_are_right(cell: str) -> None:
         of_gates = {gate: name for name, (array, gate) in places.items() if array == param.name}
         parts = [arrays[f"{layer.name}.{of_gates[gate]}"].T for gate in param.gates]
         joined[f"{layer.name}.{param.name}"] = np.concatenate(parts, axis=-1)
+    require("onnx", program.spec)
+    model = rnnspec.build(program.spec, "onnx")
+    rnnspec.write_weights(model, arrays)
+    for name, array in rnnspec.read_weights(model).items():
+        np.testing.assert_array_equal(array, joined[name].astype(array.dtype))
     expected = reference.run(own, arrays, batch).output
     assert np.abs(reference.run(program.network, joined, batch).output - expected).max() < 1e-12
 
