@@ -101,6 +101,18 @@ settings: {dt: 0.5, memory: 2}
     assert usual.cell.equations != other.cell.equations
 
 
+def test_the_backward_part_of_a_final_state_is_as_wide_as_the_output() -> None:
+    cell = "{states: [h], equations: {h: tanh(W @ x + U @ h)}, sizes: {h: 3}}"
+    layer = "{type: mine, units: 8, bidirectional: true}"
+    text = f"{HEAD}cells: {{mine: {cell}}}\nrnn: {layer}\nhead: {{pooling: [last, mean]}}\n"
+    (pooling,) = (
+        layer
+        for layer in pipeline.reads(text).network.layers
+        if isinstance(layer, nodes.Pooling) and layer.statistic == "last"
+    )
+    assert pooling.backward == 3
+
+
 def test_the_output_is_a_state_in_front() -> None:
     cell = "states: [h]\nequations: {h: tanh(U @ h)}\noutput: P @ h + "
     assert lower(f"{cell}V @ x").states == (("output", 4), ("h", 4))
