@@ -153,7 +153,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     (r"\[E433\]$", {**NUMBERS, "cells": {"mine": {"from": "no_cell"}}, "rnn": OWN}),
     (
         r"^(unknown )?key .* \[E30[123]\]$",
-        {**NUMBERS, "cells": {"mine": MINE}, "rnn": {**OWN, "rate": 1}},
+        {**NUMBERS, "cells": {"mine": MINE}, "rnn": {**OWN, "dt": 1}},
     ),
     (
         r"^unknown type .* \[E30[67]\]$",
