@@ -23,7 +23,6 @@ from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
-from rnnspec.ir.nodes import EquationCell, Recurrent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -269,16 +268,4 @@ def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refus
         for table in emitter.fields(arranged, node, form)
         for field in table.missing(node)
     )
-    cells = (
-        Refusal(layer.name, "type", f"{layer.cell.name} is a cell by equations: {reason}")
-        for layer in arranged.layers
-        if backend.name not in _TAKING_EQUATIONS
-        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
-    )
-    # What refuses the cell cannot look at the rest of the layer.
-    if refused := tuple(cells):
-        return (*shared, *refused)
     return (*shared, *ignored, *emitter.refusals(arranged, form))
-
-
-_TAKING_EQUATIONS = frozenset({"c", "jax", "keras", "onnx", "torch"})
