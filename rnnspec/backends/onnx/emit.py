@@ -168,12 +168,13 @@ def _describe_states(network: nodes.Network) -> Iterator[str]:
 
 def _describe_cells(network: nodes.Network) -> Iterator[str]:
     """Yield comment lines with the equations of cells, each with the layers that have it."""
-    layers_of = dict[Equations, list[str]]()
+    layers_of = dict[tuple[str, Equations], list[str]]()
     for layer in network.layers:
         if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
-            layers_of.setdefault(layer.cell.equations, []).append(layer.name)
-    for equations, names in layers_of.items():
-        yield f"Equations of {listed(names)}:"
+            cell = layer.cell.name, layer.cell.equations
+            layers_of.setdefault(cell, []).append(layer.name)
+    for (name, equations), names in layers_of.items():
+        yield f"Equations of {name}, the cell of {listed(names)}:"
         yield from (f"- {line}" if line[0] != " " else line for line in describe(equations, _WIDTH))
 
 
