@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
@@ -13,6 +14,7 @@ from rnnspec.drawing.picture import draw
 from rnnspec.errors import UsageError, render_difference
 from rnnspec.foreign import Model
 from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
+from rnnspec.html.mathml import equations_of
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.lowering import array_places
@@ -55,6 +57,7 @@ def _spec(spec: Spec) -> Iterator[Element]:
     yield paragraph(strong(network.name))
     yield from description(network.description)
     yield from _layers(summarize(network, array_places(spec)))
+    yield from equations_of(network)
     yield from picture(spec)
 
 
@@ -71,9 +74,11 @@ def picture(spec: Spec) -> Iterator[Element]:
     dark on dark pages, as the page around it.
     """
     try:
-        svg = str(draw(spec, theme="auto"))
+        drawn = draw(spec, theme="auto")
     except UsageError:
         return
+    # The page has the equations itself.
+    svg = str(replace(drawn, options=replace(drawn.options, equations=False)))
     data = base64.b64encode(svg.encode()).decode()
     source = f"data:image/svg+xml;base64,{data}"
     yield element("img", src=source, alt=f"Picture of {spec.name}", style="max-width: 100%")

@@ -124,7 +124,9 @@ def scene(network: Network, options: Options) -> Scene:
     bottom = drawing.canvas.bounds()[3] + 24
     if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
         drawing.write_legend(bottom + 19)
-    drawing.write_margin(words.total(network), bottom)
+    margin = drawing.write_margin(words.total(network), bottom)
+    if options.equations:
+        drawing.write_equations(margin)
     left, top, right, low = drawing.canvas.bounds()
     form = "one column for all time steps" if folded else "unrolled over time"
     return Scene(

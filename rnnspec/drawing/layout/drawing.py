@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads
-from rnnspec.drawing.looks import dropout
+from rnnspec.drawing.looks import count_words, dropout
 from rnnspec.drawing.scene import (
     Anchor,
     Area,
     Box,
     Disc,
+    Formula,
     Line,
     Part,
     Point,
@@ -22,7 +23,8 @@ from rnnspec.drawing.scene import (
     Text,
     text_width,
 )
-from rnnspec.drawing.words import Entry, entry, lengths
+from rnnspec.drawing.typeset import break_lines
+from rnnspec.drawing.words import Entry, cell_words, entry, equation_cells, lengths
 from rnnspec.ir.nodes import (
     INPUT,
     Dense,
@@ -52,6 +54,8 @@ _LANES = {
 """How far left of a column lane 0 is: with cells of both directions or not, folded or not."""
 _WIDEST, _WIDEST_NOTE = 330.0, 130.0
 """The width from which an entry in the left margin, or a note at the right, has more lines."""
+_FORMULA_WIDTH, _MOST_ROWS = 480.0, 40
+"""The least width at which equations are broken, and the rows of equations in a picture."""
 _LEGEND: dict[Role, str] = {"forward": "forward direction", "backward": "backward direction"}
 
 
@@ -353,10 +357,14 @@ class Drawing:
             self.canvas.note(layer, *note.texts(x + BESIDE, top))
             top += note.height
 
-    def write_margin(self, total: tuple[str, str], y: float) -> None:
-        """Write the left margin: the rows of the summary, and the total below a rule at ``y``."""
+    def write_margin(self, total: tuple[str, str], y: float) -> float:
+        """Write the left margin: the rows of the summary, and the total below a rule at ``y``.
+
+        Returns:
+            where its texts begin.
+        """
         if not self.canvas.labels:
-            return
+            return 0.0
         last = Text(x=0, y=y + 19, content=total[0], size=_NAME_SIZE, weight=600, more=total[1])
         width = max(last.width, *(text.width for _, texts in self._margin for text in texts))
         right = self.canvas.bounds()[0] - _MARGIN_GAP
@@ -368,6 +376,7 @@ class Drawing:
                 self._tie(tied.name, tied.tied, x)
         rule = Line(points=((x, y), (right, y)), role="rule", width=1, head=False)
         self.canvas.note("", rule, replace(last, x=x))
+        return x
 
     def _tie(self, layer: str, embedding: str, x: float) -> None:
         """Draw a dotted line down the margin, from a layer to the embedding that it shares."""
@@ -376,6 +385,30 @@ class Drawing:
         points = ((x - 4, start), (x - 18, start), (x - 18, end), (x - 4, end))
         line = Line(points=points, role="grey", dashed=True)
         self.canvas.note(layer, line)
+
+    def write_equations(self, left: float) -> None:
+        """Write the equations of the cells that have some, below everything else."""
+        width = max(_FORMULA_WIDTH, self.canvas.bounds()[2] - left)
+        most = _MOST_ROWS
+        for (name, equations), layers in equation_cells(self.network).items():
+            y = self.canvas.bounds()[3] + 34
+            about = _wrap(cell_words(equations.states, layers), _DETAIL_SIZE, width)
+            texts: list[Shape] = [
+                Text(x=left, y=y, content=name, size=_NAME_SIZE, weight=600),
+                *(
+                    Text(x=left, y=y + 17 * row, content=line, size=_DETAIL_SIZE, role="grey")
+                    for row, line in enumerate(about, 1)
+                ),
+            ]
+            rows = list(break_lines(equations, width))
+            shown, most = rows[: max(most, 0)], most - len(rows)
+            if shown:
+                texts.append(Formula(x=left, y=texts[-1].area[3] + 4, rows=tuple(shown)))
+            if hidden := len(rows) - len(shown):
+                y = texts[-1].area[3] + 16
+                content = f"and {count_words(hidden, 'more line')}"
+                texts.append(Text(x=left, y=y, content=content, size=_DETAIL_SIZE, role="grey"))
+            self.canvas.note("", *texts)
 
     def write_legend(self, y: float) -> None:
         """Write which direction has which colour, below the network."""
@@ -500,7 +533,28 @@ def box(
     """Return a node with weights; one at a padded step is hollow and dashed."""
     hollow = role == "padding"
     frame = Box(x=x, y=y, width=size[0], height=size[1], radius=7, role=role, dashed=hollow)
-    return (frame, label(x, y, content, "grey" if hollow else role)) if content else (frame,)
+    lines = _fit(content, size[0] - 6) if content else ()
+    ink, letters = ("grey" if hollow else role), 12 if len(lines) == 1 else 11
+    first = y - 6.5 * (len(lines) - 1)
+    return frame, *(label(x, first + 13 * at, line, ink, letters) for at, line in enumerate(lines))
+
+
+def _fit(content: str, width: float) -> tuple[str, ...]:
+    """Return the text of a node in one line or, broken after underscores, in two."""
+    if text_width(content, 12) <= width:
+        return (content,)
+    pieces = content.split("_")
+    ways = (("_".join(pieces[:at]), "_".join(pieces[at:])) for at in range(1, len(pieces)))
+    lines = min(ways, key=lambda way: max(map(len, way)), default=(content,))
+    return tuple(_cut(line, width) for line in lines if line)
+
+
+def _cut(line: str, width: float) -> str:
+    """Return a line that is no wider than a width, with dots for the rest."""
+    shown = line
+    while text_width(shown, 11) > width:
+        shown = f"{shown.removesuffix('…')[:-1]}…"
+    return shown
 
 
 def fits(content: str, room: float, size: float = 12) -> bool:
