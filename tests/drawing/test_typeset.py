@@ -83,8 +83,10 @@ EXPRESSIONS = [
     (
         "where(u >= h, u, h)",
         "(uₜ if uₜ ≥ hₜ₋₁, otherwise hₜ₋₁)",
-        r"\left\{\begin{smallmatrix} u_{t} & \text{if } u_{t} \ge h_{t-1} \\ "
-        r"h_{t-1} & \text{otherwise} \end{smallmatrix}\right.",
+        (
+            r"\left\{\begin{smallmatrix} u_{t} & \text{if } u_{t} \ge h_{t-1} \\ "
+            r"h_{t-1} & \text{otherwise} \end{smallmatrix}\right."
+        ),
     ),
     (
         "u * omega2 + W_hat2 @ h",

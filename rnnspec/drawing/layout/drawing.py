@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads
-from rnnspec.drawing.looks import count_words, dropout
+from rnnspec.drawing.looks import dropout
 from rnnspec.drawing.scene import (
     Anchor,
     Area,
     Box,
     Disc,
-    Formula,
     Line,
     Part,
     Point,
@@ -23,8 +22,7 @@ from rnnspec.drawing.scene import (
     Text,
     text_width,
 )
-from rnnspec.drawing.typeset import break_lines
-from rnnspec.drawing.words import Entry, cell_words, entry, equation_cells, lengths
+from rnnspec.drawing.words import Entry, entry, lengths
 from rnnspec.ir.nodes import (
     INPUT,
     Dense,
@@ -43,8 +41,8 @@ BESIDE = 12.0
 """The distance of a remark from the line that it is about."""
 _MARGIN_GAP = 24.0
 """The distance of the network from the text in the left margin."""
-_LINE_HEIGHT = 17.0
-_TITLE_SIZE, _NAME_SIZE, _DETAIL_SIZE = 16.0, 13.0, 11.5
+LINE_HEIGHT = 17.0
+_TITLE_SIZE, NAME_SIZE, DETAIL_SIZE = 16.0, 13.0, 11.5
 _LANES = {
     (False, False): 54.0,
     (True, False): 71.0,
@@ -54,8 +52,6 @@ _LANES = {
 """How far left of a column lane 0 is: with cells of both directions or not, folded or not."""
 _WIDEST, _WIDEST_NOTE = 330.0, 130.0
 """The width from which an entry in the left margin, or a note at the right, has more lines."""
-_FORMULA_WIDTH, _MOST_ROWS = 480.0, 40
-"""The least width at which equations are broken, and the rows of equations in a picture."""
 _LEGEND: dict[Role, str] = {"forward": "forward direction", "backward": "backward direction"}
 
 
@@ -146,7 +142,7 @@ class Note:
 
     @property
     def _lines(self) -> list[str]:
-        return _wrap(self.text, 11, _WIDEST_NOTE)
+        return wrap(self.text, 11, _WIDEST_NOTE)
 
     def texts(self, x: float, top: float) -> tuple[Text, ...]:
         """Return the note as texts that begin at ``x``."""
@@ -228,14 +224,14 @@ class Drawing:
             centre = min(centre, self.top - room - half)
         if self.canvas.labels:
             blocks = [(entry.name, _entry_texts(entry)) for entry in entries]
-            high = sum(_LINE_HEIGHT * len(texts) for _, texts in blocks) + 8 * (len(blocks) - 1)
+            high = sum(LINE_HEIGHT * len(texts) for _, texts in blocks) + 8 * (len(blocks) - 1)
             room = (high + self._high) / 2 + 8
             centre = min(centre, self._centre - room + lift)
             self._high, self._centre = high, centre - lift
             low = self._centre + high / 2
             for name, texts in blocks:  # the first of them lowest, as in the rows of a picture
-                low -= _LINE_HEIGHT * len(texts)
-                at = low + _LINE_HEIGHT / 2 + 4.5
+                low -= LINE_HEIGHT * len(texts)
+                at = low + LINE_HEIGHT / 2 + 4.5
                 self._margin.append((name, [replace(text, y=at + text.y) for text in texts]))
                 low -= 8
         return centre
@@ -365,7 +361,7 @@ class Drawing:
         """
         if not self.canvas.labels:
             return 0.0
-        last = Text(x=0, y=y + 19, content=total[0], size=_NAME_SIZE, weight=600, more=total[1])
+        last = Text(x=0, y=y + 19, content=total[0], size=NAME_SIZE, weight=600, more=total[1])
         width = max(last.width, *(text.width for _, texts in self._margin for text in texts))
         right = self.canvas.bounds()[0] - _MARGIN_GAP
         x = right - width
@@ -386,55 +382,31 @@ class Drawing:
         line = Line(points=points, role="grey", dashed=True)
         self.canvas.note(layer, line)
 
-    def write_equations(self, left: float) -> None:
-        """Write the equations of the cells that have some, below everything else."""
-        width = max(_FORMULA_WIDTH, self.canvas.bounds()[2] - left)
-        most = _MOST_ROWS
-        for (name, equations), layers in equation_cells(self.network).items():
-            y = self.canvas.bounds()[3] + 34
-            about = _wrap(cell_words(equations.states, layers), _DETAIL_SIZE, width)
-            texts: list[Shape] = [
-                Text(x=left, y=y, content=name, size=_NAME_SIZE, weight=600),
-                *(
-                    Text(x=left, y=y + 17 * row, content=line, size=_DETAIL_SIZE, role="grey")
-                    for row, line in enumerate(about, 1)
-                ),
-            ]
-            rows = list(break_lines(equations, width))
-            shown, most = rows[: max(most, 0)], most - len(rows)
-            if shown:
-                texts.append(Formula(x=left, y=texts[-1].area[3] + 4, rows=tuple(shown)))
-            if hidden := len(rows) - len(shown):
-                y = texts[-1].area[3] + 16
-                content = f"and {count_words(hidden, 'more line')}"
-                texts.append(Text(x=left, y=y, content=content, size=_DETAIL_SIZE, role="grey"))
-            self.canvas.note("", *texts)
-
     def write_legend(self, y: float) -> None:
         """Write which direction has which colour, below the network."""
         x = self.canvas.bounds()[0]
         for role, content in _LEGEND.items():
             frame = Box(x=x + 10, y=y - 4, width=20, height=13, radius=4, role=role)
-            text = Text(x=x + 27, y=y, content=content, size=_DETAIL_SIZE, role=role)
+            text = Text(x=x + 27, y=y, content=content, size=DETAIL_SIZE, role=role)
             self.canvas.note("", frame, text)
             x = text.area[2] + 24
 
 
 def _entry_texts(entry: Entry) -> list[Text]:
     """Return the lines of an entry, the first of them at 0; that of the network is its name."""
-    size = _NAME_SIZE if entry.kind else _TITLE_SIZE
+    size = NAME_SIZE if entry.kind else _TITLE_SIZE
     wide = text_width(entry.name, size, bold=True) + text_width(entry.kind, size) > _WIDEST
     more = "" if wide else entry.kind
     texts = [Text(x=0, y=0, content=entry.name, size=size, weight=600, more=more)]
-    for content in _wrap(entry.kind, size, _WIDEST) if wide and entry.kind else ():
-        texts.append(Text(x=0, y=len(texts) * _LINE_HEIGHT, content=content, size=size))
+    for content in wrap(entry.kind, size, _WIDEST) if wide and entry.kind else ():
+        texts.append(Text(x=0, y=len(texts) * LINE_HEIGHT, content=content, size=size))
     if entry.detail:
-        y = len(texts) * _LINE_HEIGHT
-        texts.append(Text(x=0, y=y, content=entry.detail, size=_DETAIL_SIZE, role="grey"))
+        y = len(texts) * LINE_HEIGHT
+        texts.append(Text(x=0, y=y, content=entry.detail, size=DETAIL_SIZE, role="grey"))
     return texts
 
 
-def _wrap(content: str, size: float, widest: float) -> list[str]:
+def wrap(content: str, size: float, widest: float) -> list[str]:
     """Return a text in lines, broken after commas and colons."""
     lines = [""]
     for piece in re.split(r"(?<=[,:]) ", content):
