@@ -2,7 +2,7 @@
 // shown is made; the rest is asked for when it is chosen.
 
 import { coloured } from "../editor/code.js";
-import { element, find } from "./dom.js";
+import { element, find, formula } from "./dom.js";
 import { asImage, button, copyButton, save, savePng } from "./files.js";
 
 const PICTURE = "Picture";
@@ -96,9 +96,9 @@ export class Results {
   }
 
   #content() {
-    const { pictures, summary, sources } = this.#answer;
+    const { pictures, summary, equations, sources } = this.#answer;
     if (this.#tab === PICTURE) return this.#variant(pictures, "title", picture);
-    if (this.#tab === SUMMARY) return table(summary);
+    if (this.#tab === SUMMARY) return [...table(summary), ...equations.flatMap(cell)];
     return this.#variant(
       sources.filter((each) => each.title === this.#tab),
       "form",
@@ -158,6 +158,13 @@ function table({ titles, rows, remarks }) {
   return [
     element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": SUMMARY }, made),
     ...remarks.map((remark) => element("p", {}, remark)),
+  ];
+}
+
+function cell({ name, words, formula: lines }) {
+  return [
+    element("p", {}, element("strong", {}, name), `, ${words}`),
+    element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Equations of ${name}` }, formula(lines)),
   ];
 }
 

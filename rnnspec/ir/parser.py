@@ -50,7 +50,7 @@ _LARGEST = 3e38
 
 FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
 """The functions of each element."""
-_OTHER_FUNCTIONS = {
+CALLS = {
     "minimum": "minimum(a, b)",
     "maximum": "maximum(a, b)",
     "where": "where(a > b, c, d)",
@@ -61,7 +61,7 @@ _OTHER_FUNCTIONS = {
     "split": "split(v, i, n), part i of n, with numbers 1 <= i <= n",
 }
 """The other functions, each with how it is called."""
-RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *_OTHER_FUNCTIONS})
+RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *CALLS})
 """Names that no state, line, parameter or setting can have."""
 
 _OPERATORS: dict[type[ast.operator], Operator] = {
@@ -428,7 +428,7 @@ class _Reader:
                     return Part(operand_of_part, int(part) - 1, int(parts), column)
             case _:
                 pass
-        known = (*self.notation.functions, *_OTHER_FUNCTIONS)
+        known = (*self.notation.functions, *CALLS)
         if function in known:
             raise self._refuse(tree, f"expected {_call(function)}")
         near = nearest(function, known)
@@ -456,7 +456,7 @@ class _Reader:
 
     def _read_name(self, tree: ast.Name) -> Expression:
         name, column = tree.id, self._column(tree)
-        if name in self.notation.functions or name in _OTHER_FUNCTIONS:
+        if name in self.notation.functions or name in CALLS:
             raise self._refuse(tree, f"{name} is a function: expected {_call(name)}")
         if name in NAMED_SIZES:
             raise self._refuse(tree, f"{name} is a size, which has no place in an expression")
@@ -558,7 +558,7 @@ class _Reader:
 
 
 def _call(function: str) -> str:
-    return _OTHER_FUNCTIONS.get(function, f"{function}(value)")
+    return CALLS.get(function, f"{function}(value)")
 
 
 def _constant(expression: Expression) -> float | None:

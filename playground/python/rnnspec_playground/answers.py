@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from xml.etree.ElementTree import Element
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.drawing.options import FORMS, Form
 from rnnspec.drawing.picture import picture
-from rnnspec.drawing.words import description
+from rnnspec.drawing.words import cell_words, description, equation_cells
 from rnnspec.errors import (
     Problem,
     SpecError,
@@ -21,6 +22,7 @@ from rnnspec.errors import (
     printable,
     render_refusal,
 )
+from rnnspec.html.mathml import formula
 from rnnspec.ir.forms import Form as SourceForm
 from rnnspec.lint.rules import CODES
 from rnnspec.lint.run import lint
@@ -53,6 +55,24 @@ class Table:
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Markup:
+    """An element of MathML; its content is a text or elements."""
+
+    tag: str
+    attributes: dict[str, str]
+    content: str | tuple[Markup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CellEquations:
+    """The equations of a cell, and the layers and states that it has in words."""
+
+    name: str
+    words: str
+    formula: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +117,7 @@ class Answer:
     notes: tuple[Note, ...] = ()
     omitted: int = 0
     summary: Table | None = None
+    equations: tuple[CellEquations, ...] = ()
     pictures: tuple[Drawing, ...] = ()
     sources: tuple[Code, ...] = ()
 
@@ -133,9 +154,21 @@ def _answer(text: str, titles: Sequence[str] | None) -> Answer:
             tuple(row for layer in summary.layers for row in layer.cells),
             (totals(summary.parameters), *summary.remarks),
         ),
+        tuple(_equations(program)),
         tuple(_drawings(program, titles)),
         tuple(_codes(program, titles)),
     )
+
+
+def _equations(program: Program) -> Iterator[CellEquations]:
+    for (name, equations), layers in equation_cells(program.network).items():
+        words = cell_words(equations.states, layers)
+        yield CellEquations(name, words, _markup(formula(equations)))
+
+
+def _markup(element: Element) -> Markup:
+    content = tuple(map(_markup, element)) if len(element) else element.text or ""
+    return Markup(element.tag, dict(element.attrib), content)
 
 
 def _drawings(program: Program, titles: Sequence[str] | None) -> Iterator[Drawing]:

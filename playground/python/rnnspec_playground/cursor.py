@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rnnspec.spec.yaml.text import Path, blank_forbidden, decode
 from rnnspec.spec.yaml.tree import Tree, grow_once
+from rnnspec_playground.equations import is_equation
 
 _WORD = re.compile(r"[\w.+-]*")
 _WORD_BEFORE = re.compile(r"[\w.+-]*\Z")
@@ -19,17 +20,26 @@ _STAND_IN = "x"
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word in a text, from offset ``start`` to ``end``; ``column`` is that of its start."""
+    """A word in a text, from offset ``start`` to ``end``; ``column`` is that of its start.
+
+    ``cursor`` is the offset of the cursor in it.
+    """
 
     text: str
     start: int
     end: int
     column: int
+    cursor: int
 
     @property
     def end_column(self) -> int:
         """The column after its last character."""
         return self.column + self.end - self.start
+
+    @property
+    def has_parenthesis(self) -> bool:
+        """True if a parenthesis follows."""
+        return self.text.startswith("(", self.end)
 
     @property
     def has_colon(self) -> bool:
@@ -60,9 +70,21 @@ def find(text: str, line: int, column: int) -> Cursor | None:
     for tree in _readings(word):
         for places, is_key in ((tree.keys, True), (tree.values, False)):
             for path, place in places.items():
-                if place == extent:
+                if place == extent and not (is_equation(path) and not is_key):
                     return Cursor(word, path, is_key, tree.data)
+        for path, place in tree.values.items():
+            if place[0] <= extent[0] and extent[1] <= place[1] and is_equation(path):
+                return Cursor(_name(word), path, is_key=False, data=tree.data)
     return None
+
+
+def _name(word: Word) -> Word:
+    """Return the name at the end of a word of an expression, whose operators are no letters."""
+    before = max(word.text.rfind(sign, word.start, word.cursor) for sign in ".+-") + 1
+    start = max(word.start, before)
+    end = re.compile(r"\w*").match(word.text, word.cursor)
+    assert end is not None
+    return replace(word, start=start, end=end.end(), column=word.column + start - word.start)
 
 
 def _word(text: str, line: int, column: int) -> Word:
@@ -72,7 +94,7 @@ def _word(text: str, line: int, column: int) -> Word:
     match = _WORD_BEFORE.search(before)
     start = begin + (match.start() if match else len(before))
     word = _WORD.match(text, start)
-    return Word(text, start, word.end() if word else start, start - begin + 1)
+    return Word(text, start, word.end() if word else start, start - begin + 1, begin + len(before))
 
 
 def _readings(word: Word) -> Iterator[Tree]:

@@ -45,7 +45,11 @@ def _child_schemas(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
     """Yield the schemas of a child of ``node``, which ``schema`` describes."""
     for part in _schemas_of(schema, node):
         if isinstance(step, str):
-            yield from (part["properties"][step],) if step in part.get("properties", {}) else ()
+            named = part.get("properties", {})
+            if step in named:
+                yield named[step]
+            elif isinstance(part.get("additionalProperties"), dict):
+                yield part["additionalProperties"]
         else:
             yield from _items(part, step)
 
