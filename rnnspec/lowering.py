@@ -656,7 +656,7 @@ def _pool(
             kernel_initializer=read_initializer(chain.spec.initializers.kernel),
             bias_initializer=read_initializer(chain.spec.initializers.bias),
         )
-    backward = trunk.units if isinstance(trunk, nodes.Recurrent) and trunk.merge else 0
+    backward = trunk.states[0][1] if isinstance(trunk, nodes.Recurrent) and trunk.merge else 0
     return nodes.Pooling(
         name=chain.name(f"{pooling}_pooling", path),
         input=chain.shape,

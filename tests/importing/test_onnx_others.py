@@ -20,10 +20,12 @@ from importing.onnx_graphs import (
     TABLE,
     TOKENS,
     TURN,
+    check_reading,
     imported,
     kinds,
     layers,
     onnx,
+    problems,
     write,
 )
 from offered import import_later
@@ -102,6 +104,33 @@ def test_a_recurrent_node(  # noqa: PLR0917 - all of a node
     assert (own, gates) == expected
     if isinstance(layer.standard_cell, nodes.GRU):
         assert layer.standard_cell.reset_after is ("linear_before_reset" in more)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_peepholes_are_a_cell_by_equations(tmp_path: Path, direction: str, biased: bool) -> None:
+    number = 2 if direction == "bidirectional" else 1
+    shapes: dict[str, Any] = {"W": (number, 16, 3), "R": (number, 16, 4), "P": (number, 12)}
+    shapes |= {"B": (number, 32)} if biased else {}
+    functions = ", ".join(['"HardSigmoid", "Tanh", "Tanh"'] * number)
+    attributes = f'<hidden_size = 4, direction = "{direction}", activations = [{functions}]>'
+    body = (
+        f"{AHEAD}a = LSTM {attributes} (t, W, R, {'B' * biased}, , , , P)\n"
+        "o = Transpose <perm = [2, 0, 1, 3]> (a)\ny = Reshape (o, SHAPE)"
+    )
+    path = write(tmp_path, body, **shapes, SHAPE=np.array([0, 0, -1]))
+    (layer,) = check_reading(path).program.network.layers
+    assert isinstance(layer, nodes.Recurrent)
+    assert isinstance(layer.cell, nodes.EquationCell)
+    assert layer.cell.name == "peephole_lstm"
+    assert nodes.layer_activations(layer) == ("tanh", "legacy_hard_sigmoid")
+
+
+def test_peepholes_of_another_size_are_refused(tmp_path: Path) -> None:
+    body = f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, , , , P)\n{OUT}"
+    assert problems(write(tmp_path, body, **LSTM, **HEAD, P=(1, 8))) == [
+        "LSTM at a: P: expected (1, 12), received (1, 8)"
+    ]
 
 
 ZEROS = {

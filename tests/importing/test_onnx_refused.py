@@ -77,11 +77,6 @@ REFUSED = {
         "float[1, steps, 3] x",
         "LSTM at a: expected initial states of zeros, received others",
     ),
-    "peepholes": (
-        f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, , , , P)\n{OUT}",
-        FEATURES,
-        "LSTM at a: P: expected no peepholes, received some",
-    ),
     "activation": (
         (
             f'{AHEAD}a, h = LSTM <activations = ["Sigmoid", "ThresholdedRelu", "Tanh"]>'
@@ -184,7 +179,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_refusal_names_the_node(tmp_path: Path, what: str) -> None:
     body, inputs, message = REFUSED[what]
-    arrays = {"N": np.ones((1, 1, 4), np.float32), "F": (3, 1, 3), "K3": (3, 2), "P": (1, 12)}
+    arrays = {"N": np.ones((1, 1, 4), np.float32), "F": (3, 1, 3), "K3": (3, 2)}
     arrays |= {"V": (2, 16, 3), "S": (2, 16, 4), "C": (2, 32)}
     ones = np.array([1], np.int32)
     path = write(tmp_path, body, inputs, **TABLE, **LSTM, **HEAD, **arrays, ONES=ones)

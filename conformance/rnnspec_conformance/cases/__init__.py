@@ -1,6 +1,6 @@
 """The catalogue of cases, by subject."""
 
-from rnnspec_conformance.cases import calls, numbers, padding, recurrent, stack
+from rnnspec_conformance.cases import calls, cells, numbers, padding, recurrent, stack
 from rnnspec_conformance.scenario import Scenario
 
 CASES: tuple[Scenario, ...] = (
@@ -9,5 +9,6 @@ CASES: tuple[Scenario, ...] = (
     *padding.CASES,
     *stack.CASES,
     *numbers.CASES,
+    *cells.CASES,
 )
 """All cases in the order of a suite."""

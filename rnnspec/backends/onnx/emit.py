@@ -25,11 +25,13 @@ from rnnspec.backends.onnx.slots import (
     weights,
 )
 from rnnspec.backends.onnx.verbs import depends_on_length
-from rnnspec.errors import Refusal
+from rnnspec.errors import Refusal, listed
 from rnnspec.ir import cells, nodes, text
+from rnnspec.ir.equations import Equations
 from rnnspec.ir.expand import FIELDS
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
+from rnnspec.ir.notation import describe
 from rnnspec.ir.params import count
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ OPSET, IR_VERSION = 18, 8
 
 _MOST_BYTES = 2**31 - 2**24
 """A protocol buffer holds less than 2 GiB; a part is left for the graph, of up to 2,000 layers."""
+
+_WIDTH = 80
+"""The most characters of a line of equations."""
 
 _STEP_SUMMARY = (
     "A chunk of steps. The states before the first chunk are zeros, and each NAME_next is given as "
@@ -99,6 +104,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
         docstring=(
             *text.signature(network, chunks=stepped),
             *(_describe_states(network) if stepped else ()),
+            *_describe_cells(network),
         ),
         entry=network.name,
         signature=write_signature(graph),
@@ -160,6 +166,17 @@ def _describe_states(network: nodes.Network) -> Iterator[str]:
         yield f"- {state.name}: ({', '.join(map(str, ('batch', *state.shape)))})"
 
 
+def _describe_cells(network: nodes.Network) -> Iterator[str]:
+    """Yield comment lines with the equations of cells, each with the layers that have it."""
+    layers_of = dict[Equations, list[str]]()
+    for layer in network.layers:
+        if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
+            layers_of.setdefault(layer.cell.equations, []).append(layer.name)
+    for equations, names in layers_of.items():
+        yield f"Equations of {listed(names)}:"
+        yield from (f"- {line}" if line[0] != " " else line for line in describe(equations, _WIDTH))
+
+
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return a refusal if the arrays are too large for one file, and of some windows.
 
@@ -202,12 +219,17 @@ def _too_large(network: nodes.Network) -> Iterator[Refusal]:
 
 
 def _taken_names(network: nodes.Network) -> Iterator[Refusal]:
-    """Yield a refusal of each layer whose output would have the name of a new state."""
+    """Yield a refusal of each name that something else has in step form."""
     owners = {after(state.name): state.layer for state in states(network)}
+    arrays = {name for name, *_ in weights(network)}
     for layer in network.layers:
         if owner := owners.get(layer.name):
             reason = f"in step form, the next state of {owner} has this name"
             yield Refusal(layer.name, "name", reason)
+    for state in states(network):
+        if state.name in owners or {state.name, after(state.name)} & arrays:
+            reason = f"in step form, no other value can have the name of its state {state.name}"
+            yield Refusal(state.layer, "type", reason)
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:

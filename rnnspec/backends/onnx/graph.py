@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import GenerationError
@@ -12,12 +13,17 @@ from rnnspec.ir.nodes import ClippedRelu, LeakyRelu
 from rnnspec.source.linebreaks import LINE_LENGTH
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rnnspec.ir.nodes import Activation
 
 FLOAT, INT32, INT64, BOOL = 1, 6, 7, 9
 """Element types. Source: https://onnx.ai/onnx/api/helper.html#onnx.TensorProto.DataType."""
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+_LONGEST = 100
+"""The most characters of a line that is not broken into one of each name."""
 
 Dim = int | str
 Dims = tuple[Dim, ...]
@@ -179,27 +185,32 @@ class Builder:
 
     def number(self, about: str, value: float) -> str:
         """Return the name of a constant number, which is in the name."""
-        return self.scalar(f"{about}_{re.sub(r'[^0-9a-z]', '_', repr(value))}", value)
+        digits = repr(value).replace("+", "")
+        return self.scalar(f"{about}_{re.sub(r'[^0-9a-z]', '_', digits)}", value)
 
     def finish(self) -> tuple[Block, ...]:
         """Return the groups of nodes."""
         return tuple(map(tuple, self.blocks))
 
 
-def write_signature(graph: Graph, indent: int = 0) -> str:
-    """Return the inputs and outputs of a graph, on one line, two or one each if they are long."""
+def write_signature(graph: Graph, start: str = "", indent: int = 0) -> str:
+    """Return the inputs and outputs of a graph, on one line, two or one each if they are long.
+
+    The first line begins with ``start``.
+    """
     inputs, outputs = (", ".join(map(str, values)) for values in (graph.inputs, graph.outputs))
+    first, margin = f"{start}{graph.name} ", " " * indent
     line = f"{graph.name} ({inputs}) => ({outputs})"
-    margin = " " * indent
     if indent + len(line) <= LINE_LENGTH:
-        return line
-    if max(len(inputs), len(outputs)) + indent <= LINE_LENGTH + 8:
-        return f"{graph.name} ({inputs})\n{margin}=> ({outputs})"
+        return f"{start}{line}"
+    second = f"{margin}=> ({outputs})"
+    if max(len(f"{first}({inputs})"), len(second)) <= _LONGEST:
+        return f"{first}({inputs})\n{second}"
     inputs, outputs = (
         ",\n".join(f"{margin}  {value}" for value in values)
         for values in (graph.inputs, graph.outputs)
     )
-    return f"{graph.name} (\n{inputs}\n{margin}) => (\n{outputs}\n{margin})"
+    return f"{first}(\n{inputs}\n{margin}) => (\n{outputs}\n{margin})"
 
 
 def write_body(graph: Graph, indent: int = 2) -> str:
@@ -216,26 +227,37 @@ def write_body(graph: Graph, indent: int = 2) -> str:
 
 def _write_node(node: Node, indent: int) -> str:
     margin = " " * indent
-    results, arguments = (
-        ", ".join(map(_name_text, names)) for names in (node.outputs, node.inputs)
-    )
+    arguments = ", ".join(map(_name_text, node.inputs))
     options = [f"{check_name(name)} = {_literal(value)}" for name, value in node.attributes]
-    start = f"{margin}{results} = {node.operator} "
+    end = f" = {node.operator} "
+    start = f"{_fill(node.outputs, indent, len(end))}{end}"
     flat = f"<{', '.join(options)}> " if options else ""
     line = f"{start}{flat}({arguments})"
     if not node.body and len(line) <= LINE_LENGTH:
         return line
     if not node.body and not options:
-        return f"{start}(\n{margin}  {arguments}\n{margin})"
+        return f"{start}(\n{_fill(node.inputs, indent + 2)}\n{margin})"
     if node.body:
-        signature = write_signature(node.body, indent + 4)
+        signature = write_signature(node.body, f"{margin}  body = ", indent + 4).lstrip()
         body = write_body(node.body, indent + 4)
-        options.append(f"body = {signature}\n{margin}  {{\n{body}\n{margin}  }}")
+        options.append(f"{signature}\n{margin}  {{\n{body}\n{margin}  }}")
     inside = ",\n".join(f"{margin}  {option}" for option in options)
     end = f"{margin}> ({arguments})"
     if len(end) > LINE_LENGTH:
-        end = f"{margin}> (\n{margin}  {arguments}\n{margin})"
+        end = f"{margin}> (\n{_fill(node.inputs, indent + 2)}\n{margin})"
     return f"{start}<\n{inside}\n{end}"
+
+
+def _fill(names: Iterable[str], indent: int, room: int = 0) -> str:
+    """Return names on one line, or several if they are long, with room behind each."""
+    margin = " " * indent
+    return fill(
+        ", ".join(map(_name_text, names)),
+        _LONGEST - room,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+    )
 
 
 def check_name(name: str) -> str:

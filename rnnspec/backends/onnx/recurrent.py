@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.onnx.equations import EquationSteps
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
 from rnnspec.backends.onnx.slots import (
     BIAS,
@@ -24,7 +25,7 @@ from rnnspec.ir import cells
 from rnnspec.ir.cells import GateProduct, compile_step, gates
 from rnnspec.ir.equations import Apply, Elementwise, Line, Name, Product, interpolation
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import GRU, LSTM, EquationCell, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions
 from rnnspec.source.expressions import ExpressionWriter
 
@@ -54,7 +55,8 @@ def add_recurrent(  # noqa: PLR0913
     """
     if stepwise_reason(layer):
         real = "" if padding is None else padding.is_real("sbf")
-        return _add_scans(into, layer, x, real, stepped=stepped)
+        with_output = both or stepped or layer.return_sequences
+        return _add_scans(into, layer, x, real, stepped=stepped, with_output=with_output)
     if stepped:
         return _add_fused_chunk(into, layer, x, padding)
     result = array(layer.name, "Y" if layer.return_sequences else "Y_h")
@@ -106,8 +108,9 @@ def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
     if not stepwise_reason(layer):
         last = replace(layer, name=name, return_sequences=False)
         return _merge_directions(into, last, array(layer.name, "Y_h"), array(name, "Y_h"))
-    prefixes = (array(layer.name, direction_prefix(way)) for way in directions(layer))
-    return into.add(name, "Concat", *(f"{prefix}Last_H" for prefix in prefixes), axis=-1)
+    (state, _), *_ = layer.states
+    ends = (_last(layer, way, state) for way in directions(layer))
+    return into.add(name, "Concat", *ends, axis=-1)
 
 
 def _merge_directions(into: Builder, layer: Recurrent, result: str, about: str = "") -> str:
@@ -161,12 +164,17 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
     into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
-def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool) -> str:
+def _add_scans(  # noqa: PLR0913
+    into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool, with_output: bool
+) -> str:
     """Add a layer that runs step by step over ``x``, and return its output or final state.
 
     ``real`` is a value that is true at real steps, empty if all are.
     """
-    both = [_add_scan(into, layer, x, real, way, stepped=stepped) for way in directions(layer)]
+    both = [
+        _add_scan(into, layer, x, real, way, stepped=stepped, with_output=with_output)
+        for way in directions(layer)
+    ]
     if layer.merge == "concat":
         return into.add(layer.name, "Concat", *both, axis=-1)
     operators = {None: "Identity", "sum": "Add", "ave": "Mean", "mul": "Mul"}
@@ -174,37 +182,79 @@ def _add_scans(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: b
 
 
 def _add_scan(  # noqa: PLR0913
-    into: Builder, layer: Recurrent, x: str, real: str, direction: str, *, stepped: bool
+    into: Builder,
+    layer: Recurrent,
+    x: str,
+    real: str,
+    direction: str,
+    *,
+    stepped: bool,
+    with_output: bool,
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
     prefix = array(layer.name, direction_prefix(direction))
-    into.block("A Scan, because no fused operator has these activations.")
-    projected = into.add(f"{prefix}Projected", "MatMul", x, f"{prefix}Kernel")
-    if layer.bias:
-        projected = into.add(f"{prefix}Biased", "Add", projected, f"{prefix}Bias")
+    every = f"{prefix}Y"
+    if isinstance(layer.cell, EquationCell):
+        into.block("A Scan, because no fused operator has these equations.")
+        steps = EquationSteps(into, layer, layer.cell, prefix, x)
+        sequences = [name for name, *_ in steps.sequences]
+        body = steps.body(masked=bool(real), with_output=with_output)
+        every = steps.before.name("Every", layer.states[0][0])
+    else:
+        into.block("A Scan, because no fused operator has these activations.")
+        sequences = [_project(into, layer, prefix, x)]
+        body, with_output = step_body(layer, prefix, masked=bool(real)), True
+    last = tuple(_last(layer, direction, name) for name, _ in layer.states)
     if stepped:
         first = tuple(state.name for state in states_of(layer))
         last = tuple(map(after, first))
     else:
-        # The initial state, (batch, units).
-        batch = into.add(f"{prefix}Zero_Batch", "Shape", projected, start=1, end=2)
-        size = into.integers(f"Units_{layer.units}", layer.units)
-        shape = into.add(f"{prefix}Zero_Shape", "Concat", batch, size, axis=0)
-        zeros = into.add(f"{prefix}Zero", "ConstantOfShape", shape)
-        last = tuple(f"{prefix}Last_{state}" for state in _state_names(layer))
-        first = (zeros,) * len(last)
-    sequences = (projected, real) if real else (projected,)
+        first = _add_zeros(into, layer, prefix, sequences[0])
+    sequences += [real] if real else []
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
     if direction == "backward.":
-        flags |= {"scan_input_directions": (1,) * len(sequences), "scan_output_directions": (1,)}
-    body = step_body(layer, prefix, masked=bool(real))
-    outputs, inputs = (*last, f"{prefix}Y"), (*first, *sequences)
-    into.node(Node(outputs, "Scan", inputs, tuple(flags.items()), body))
-    return f"{prefix}Y" if layer.return_sequences else last[0]
+        flags["scan_input_directions"] = (1,) * len(sequences)
+        flags |= {"scan_output_directions": (1,)} if with_output else {}
+    outputs = (*last, every) if with_output else last
+    into.node(Node(outputs, "Scan", (*first, *sequences), tuple(flags.items()), body))
+    return every if layer.return_sequences else last[0]
+
+
+def _project(into: Builder, layer: Recurrent, prefix: str, x: str) -> str:
+    """Return the product of the kernel and all steps, with the bias."""
+    projected = into.add(f"{prefix}Projected", "MatMul", x, f"{prefix}Kernel")
+    if not layer.bias:
+        return projected
+    return into.add(f"{prefix}Biased", "Add", projected, f"{prefix}Bias")
+
+
+def _add_zeros(into: Builder, layer: Recurrent, prefix: str, sequence: str) -> tuple[str, ...]:
+    """Add the initial states, (batch, size), and return one for each state."""
+    batch = into.add(f"{prefix}Zero_Batch", "Shape", sequence, start=1, end=2)
+    zeros = dict[int, str]()
+    for _, size in layer.states:
+        if size in zeros:
+            continue
+        end = "" if size == layer.units else f"_{size}"
+        units = into.integers(f"Units_{size}", size)
+        shape = into.add(f"{prefix}Zero_Shape{end}", "Concat", batch, units, axis=0)
+        name = f"{prefix}Zero{end}"
+        if isinstance(layer.cell, EquationCell):
+            # tract takes the zeros of ConstantOfShape for float64.
+            zeros[size] = into.add(name, "Expand", into.scalar("Zero", 0.0), shape)
+        else:
+            zeros[size] = into.add(name, "ConstantOfShape", shape)
+    return tuple(zeros[size] for _, size in layer.states)
+
+
+def _last(layer: Recurrent, direction: str, state: str) -> str:
+    """Return the name of a state of a ``Scan`` after its last step."""
+    name = state if isinstance(layer.cell, EquationCell) else state.upper()
+    return array(layer.name, f"{direction_prefix(direction)}Last_{name}")
 
 
 def _state_names(layer: Recurrent) -> list[str]:
-    return [state.upper() for state in cells.equations(layer.standard_cell).states]
+    return [name.upper() for name, _ in layer.states]
 
 
 def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:

@@ -17,6 +17,7 @@ from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    EquationCell,
     Layer,
     Network,
     Recurrent,
@@ -50,7 +51,7 @@ HALVES = {"Wb": 0, "Rb": 1}
 """The halves of the bias of a fused layer, as the documentation of ONNX's operators names them."""
 
 # No name in a spec has a capital letter.
-_ARRAY = re.compile("([a-z][a-z0-9_]*)_([A-Z][A-Za-z_]*)", re.ASCII)
+_ARRAY = re.compile("([a-z][a-z0-9_]*)_([A-Z][A-Za-z0-9_]*)", re.ASCII)
 
 
 def array(layer: str, path: str) -> str:
@@ -118,6 +119,8 @@ _OPERATOR = Fields("Node.source")
 
 def stepwise_reason(layer: Recurrent) -> str:
     """Return the key that no fused operator can honour, empty if one can honour all."""
+    if isinstance(layer.cell, EquationCell):
+        return "type"
     for field in _OPERATOR.missing(layer):
         return field
     if layer.standard_cell.activation not in FUSED:
@@ -152,9 +155,16 @@ _PATHS = {
 def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
     for param in params(layer):
         direction, dot, name = param.name.rpartition(".")
-        words = "_".join(map(str.capitalize, name.split("_")))
+        words, axes = "_".join(map(str.capitalize, name.split("_"))), param.axes
+        if isinstance(layer.cell, EquationCell):
+            words, axes = parameter_path(name), {"out in": "in out"}.get(axes, axes)
         path = direction_prefix(direction + dot) + words
-        yield Slot(param=param.name, path=path, axes=param.axes, gates=param.gates)
+        yield Slot(param=param.name, path=path, axes=axes, gates=param.gates)
+
+
+def parameter_path(name: str) -> str:
+    """Return the path of a parameter of a cell by equations, without that of its direction."""
+    return f"Cell_{name}"
 
 
 def fused_slots(layer: Recurrent) -> Iterator[Slot]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnspec.backends.onnx.slots import fused_slots, half
+from rnnspec.cells import equation_cell
 from rnnspec.errors import brief
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import NO_STATES
@@ -24,18 +27,23 @@ from rnnspec.importing.graph.values import (
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.params import params
+from rnnspec.ir.initializers import Constant, GlorotUniform, Initializer, Orthogonal
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import unpack
+from rnnspec.spec.zoo import zoo_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from rnnspec.cells import Role
     from rnnspec.importing.graph.graph import Node
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
     from rnnspec.words import CellActivation
 
+_PEEPHOLES = "peephole_lstm"
+"""The cell of an LSTM with peepholes."""
 _NEAR = 1e-6
 """The error of the slopes of activations, which a file has in float32."""
 _DEFAULTS = {
@@ -81,7 +89,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         )
     )
     if p is not None and p.any():
-        raise RefusedError("P: expected no peepholes, received some", "E703")
+        cell = _with_peepholes(cell)
     if w is None or r is None or w.ndim != 3 or r.ndim != 3 or len(w) != number:
         raise RefusedError(f"W and R: expected arrays of {number} directions", "E707")
     units = int(r.shape[2])
@@ -105,10 +113,14 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         cell,
         units,
         merge="concat" if number == 2 else None,
-        bias=b is not None,
+        bias=b is not None or isinstance(cell, nodes.EquationCell),
         return_sequences=True,
     )
-    arrays = _arrays(replace(layer, input=(None, w.shape[2])), w, r, b)
+    if isinstance(cell, nodes.EquationCell):
+        assert p is not None
+        arrays = _peephole_arrays(layer, w, r, b, p)
+    else:
+        arrays = _arrays(replace(layer, input=(None, w.shape[2])), w, r, b)
     at = scope.add(layer, value.at, arrays=arrays)
     scope.masked[at] = seen.masked
     if backward:
@@ -351,6 +363,61 @@ def _activation(key: str, name: str, alpha: float | None, beta: float | None) ->
             ]
             words = " with ".join([brief(name), *([", ".join(settings)] if settings else [])])
             raise RefusedError(f"activations: rnnspec does not support a cell with {words}", "E703")
+
+
+def _with_peepholes(cell: nodes.Cell) -> nodes.EquationCell:
+    """Return an LSTM whose gates see the cell state, in the equations that rnnspec has for it."""
+    assert isinstance(cell, nodes.LSTM)
+    declared = zoo_cell(_PEEPHOLES)
+    assert isinstance(declared.equations, Mapping)
+    functions = {"sigmoid": cell.recurrent_activation, "tanh": cell.activation}
+    equations = {
+        name: re.sub(r"\b(sigmoid|tanh)\b", lambda word: functions[word[0]], text)
+        for name, text in declared.equations.items()
+    }
+    defaults: Mapping[Role, Initializer] = {
+        "kernel": GlorotUniform(),
+        "recurrent": Orthogonal(),
+        "bias": Constant(0.0),
+    }
+    changed = declared.model_copy(update={"equations": equations})
+    return equation_cell(_PEEPHOLES, changed, {}, defaults)
+
+
+def _peephole_arrays(
+    layer: nodes.Recurrent, w: Array, r: Array, b: Array | None, p: Array
+) -> Mapping[str, Array]:
+    """Return the canonical arrays of a layer with peepholes; those of the operator are i, o, f, c.
+
+    Raises:
+        RefusedError: they have other shapes.
+    """
+    size, number = 4 * layer.units, len(w)
+    bias = np.zeros((number, 2 * size), w.dtype) if b is None else b
+    expected = (
+        ("W", w, (number, size, w.shape[2])),
+        ("R", r, (number, size, layer.units)),
+        ("B", bias, (number, 2 * size)),
+        ("P", p, (number, 3 * layer.units)),
+    )
+    for name, array, shape in expected:
+        if array.shape != shape:
+            raise RefusedError(f"{name}: expected {shape}, received {array.shape}", "E707")
+    # The two act as their sum. In float64, so that it is rounded once.
+    total = half(bias, "Wb").astype("f8") + half(bias, "Rb").astype("f8")
+    result: dict[str, Array] = {}
+    for row, prefix in enumerate(directions(layer)):
+        for letter, array, gates_of in (
+            ("W", w, "iofg"),
+            ("U", r, "iofg"),
+            ("b", total, "iofg"),
+            ("p", p, "iof"),
+        ):
+            parts = np.split(array[row], len(gates_of))
+            result |= {
+                f"{prefix}{letter}_{gate}": part for gate, part in zip(gates_of, parts, strict=True)
+            }
+    return result
 
 
 def _arrays(layer: nodes.Recurrent, w: Array, r: Array, b: Array | None) -> Mapping[str, Array]:

@@ -1,0 +1,444 @@
+"""The equations of a cell as nodes: once, for all steps before a ``Scan``, and in its body.
+
+A matrix is stored transposed, (in, out), so that it is the right factor of a product. The name of a
+value begins with a word, and ends as the equations have it: ``Now_c`` is the new value of c in a
+step, ``Old_c`` the one before. No other value of a graph begins with one of these words, so the
+names in a spec may be any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, assert_never, cast
+
+from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
+from rnnspec.backends.onnx.slots import after, parameter_path
+from rnnspec.ir.equations import (
+    INPUT,
+    Apply,
+    ApplyToVector,
+    Choose,
+    Concat,
+    Elementwise,
+    Line,
+    Name,
+    Number,
+    Part,
+    Product,
+    Transpose,
+    evaluate_size,
+    interpolation,
+    operands,
+    walk,
+)
+from rnnspec.ir.forms import states_of
+from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.ir.equations import Expression, Size
+    from rnnspec.ir.nodes import EquationCell, Recurrent
+    from rnnspec.ir.schedule import Slice, Statement
+    from rnnspec.words import CellActivation
+
+_OPERATORS = {
+    "+": ("Add", "Sum"),
+    "-": ("Sub", "Difference"),
+    "*": ("Mul", "Product"),
+    "/": ("Div", "Quotient"),
+    "minimum": ("Min", "Minimum"),
+    "maximum": ("Max", "Maximum"),
+}
+"""The operator of an operation, and the word that begins the name of its result."""
+_COMPARISONS = {"<": "Less", "<=": "LessOrEqual", ">": "Greater", ">=": "GreaterOrEqual"}
+_FUNCTIONS = {"exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs"}
+"""The operators of functions that are no activations."""
+
+
+class EquationSteps:
+    """The steps of one direction of a layer over ``x``, (steps, batch, features).
+
+    What is computed before the loop is added at once. ``sequences`` are the values that the loop
+    takes of it, each with its name in the body and its size.
+    """
+
+    def __init__(
+        self, into: Builder, layer: Recurrent, cell: EquationCell, prefix: str, x: str
+    ) -> None:
+        self.layer = layer
+        self.equations, self.plan = cell.equations, schedule(cell.equations)
+        self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
+        self.constants = {line.name: line.value for line in self.plan.constants}
+        arrays: dict[Expression, str] = {
+            Name(name, "parameter"): f"{prefix}{parameter_path(name)}"
+            for name, _ in self.equations.parameters
+        }
+        # In step form, states are named after the layer, too.
+        names = {name for state in states_of(layer) for name in (state.name, after(state.name))}
+        self.before = _Values(self, into, prefix, "All", x, names)
+        self.before.known |= {**arrays, Name(INPUT, "input"): x}
+        for statement in self.plan.before:
+            self.before.add(statement)
+        self.sequences: list[tuple[str, str, int]] = []
+        # What follows from parameters is computed inside, where runtimes fold it as well: OpenVINO
+        # refuses a body that takes values of other nodes from outside.
+        body = Builder(constants=into.constants)
+        self.step = _Values(self, body, "", "Now", f"Old_{layer.states[0][0]}")
+        self.step.known |= arrays
+        for name in self.plan.inputs:
+            self._take(name)
+
+    def size(self, *sizes: Size) -> int:
+        """Return the sum of sizes as a number."""
+        return sum(evaluate_size(size, self.known_sizes) for size in sizes)
+
+    def size_of(self, vector: Expression) -> int:
+        """Return the size of a vector, 1 if it is a scalar."""
+        match vector:
+            case Name(name=name) if name in self.plan.sizes:
+                return self.size(self.plan.sizes[name])
+            case Product(matrix=matrix):
+                return self._rows(matrix)
+            case Concat(parts=parts):
+                return sum(map(self.size_of, parts))
+            case Part(operand=operand, count=count):
+                return self.size_of(operand) // count
+            case _:
+                return max(map(self.size_of, operands(vector)), default=1)
+
+    def _rows(self, matrix: Expression) -> int:
+        shapes = {**dict(self.equations.parameters), **dict(self.equations.shapes)}
+        match matrix:
+            case Transpose(matrix=Name(name=name)):
+                return self.size(shapes[name][1])
+            case Name(name=name):
+                return self.size(*shapes[name][:1])
+            case _:
+                return max(map(self._rows, operands(matrix)), default=0)
+
+    def is_constant(self, value: Expression) -> bool:
+        """True if a value follows from parameters only, so that it has no batch."""
+        names = (part for part in walk(value) if isinstance(part, Name))
+        return all(name.kind == "parameter" or name.name in self.constants for name in names)
+
+    def slices_of(self, product: str, statements: Sequence[Statement]) -> list[Slice]:
+        """Return the slices of a product that the sums in statements take, each once."""
+        sums = (statement for statement in statements if isinstance(statement, JoinedSum))
+        slices = {part: None for total in sums for part in total.slices if part.product == product}
+        return sorted(slices, key=lambda part: part.start)
+
+    def _take(self, name: str) -> None:
+        """Let the loop take a value of all steps."""
+        if slices := self.slices_of(name, self.plan.step):
+            for part in slices:
+                inside = self.step.name("Now" if len(slices) == 1 else "Part", name)
+                self.step.slices[part] = inside
+                sizes = self.before.parts[name][part.start : part.stop]
+                self.sequences.append((self.before.slices[part], inside, self.size(*sizes)))
+            return
+        key = Name(name, "input" if name == INPUT else "line")
+        inside = self.step.known[key] = self.step.name("Now", name)
+        self.sequences.append((self.before.known[key], inside, self.size(self.plan.sizes[name])))
+
+    def body(self, *, masked: bool, with_output: bool) -> Graph:
+        """Return the body, which takes the states and a step of each sequence."""
+        into, step = self.step.into, self.step
+        for name, _ in self.layer.states:
+            step.known[Name(name, "state")] = f"Old_{name}"
+        for statement in self.plan.step:
+            step.add(statement)
+        results = [self._new_state(name) for name, _ in self.layer.states]
+        if masked:
+            results = [
+                into.add(f"Held_{name}", "Where", "Real_Now", new, f"Old_{name}")
+                for (name, _), new in zip(self.layer.states, results, strict=True)
+            ]
+        sizes = [size for _, size in self.layer.states]
+        inputs = [_vector(f"Old_{name}", size) for name, size in self.layer.states]
+        inputs += [_vector(inside, size) for _, inside, size in self.sequences]
+        inputs += [Value("bool", ("batch", 1), "Real_Now")] if masked else []
+        outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
+        if with_output:
+            outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
+        return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
+
+    def _new_state(self, name: str) -> str:
+        """Return the new value of a state, which is that of a node of its own."""
+        value, result = self.step.known[Name(name, "line")], f"Now_{name}"
+        return value if value == result else self.step.into.add(result, "Identity", value)
+
+
+def _vector(name: str, size: int) -> Value:
+    return Value("float", ("batch", size), name)
+
+
+@dataclass(slots=True)
+class _Values:
+    """The values of one part of a graph, each expression once.
+
+    The names of lines begin with ``word``, and all names with ``prefix``. ``like`` is a vector of
+    each sequence. ``known`` has the names of values, and ``slices`` those of the parts of joined
+    products, whose sizes are in ``parts``. A product that is ``waiting`` is one node with the sum
+    that it is a term of.
+    """
+
+    steps: EquationSteps
+    into: Builder
+    prefix: str
+    word: str
+    like: str
+    names: set[str] = field(default_factory=set)
+    known: dict[Expression, str] = field(default_factory=dict)
+    slices: dict[Slice, str] = field(default_factory=dict)
+    parts: dict[str, tuple[Size, ...]] = field(default_factory=dict)
+    waiting: dict[Slice, tuple[str, str]] = field(default_factory=dict)
+    about: str = ""
+
+    def name(self, word: str, about: str) -> str:
+        """Return a name that no other value has."""
+        name, number = f"{self.prefix}{word}_{about}", 1
+        while name in self.names:
+            number += 1
+            name = f"{self.prefix}{word}_{about}_{number}"
+        self.names.add(name)
+        return name
+
+    def add(self, statement: Statement) -> None:
+        """Add the nodes of a statement."""
+        match statement:
+            case Line(name=name, value=value):
+                self.about = name
+                if name in self.steps.equations.states and self.steps.is_constant(value):
+                    result = self._spread(value)
+                else:
+                    result = self.write(value, self.word)
+                self.known[Name(name, "line")] = result
+            case JoinedProduct():
+                self.about = statement.name
+                self._add_product(statement)
+            case JoinedSum():
+                self.about = statement.names[0]
+                self._add_sum(statement)
+            case _:
+                assert_never(statement)
+
+    def _add_product(self, product: JoinedProduct) -> None:
+        steps, name = self.steps, product.name
+        vector = self.write(product.vector)
+        matrix = self._join(product.matrices, "Matrix", name)
+        sizes = self.parts[name] = product.sizes
+        slices = steps.slices_of(name, (*steps.plan.before, *steps.plan.step))
+        if self.word == "Now" and len(slices) == 1:
+            self.waiting[slices[0]] = vector, matrix
+            return
+        word = "Times" if product.biases else self.word
+        value = self.into.add(self.name(word, name), "MatMul", vector, matrix)
+        if product.biases:
+            biases = [
+                steps.size(size) if bias is None else bias
+                for bias, size in zip(product.biases, sizes, strict=True)
+            ]
+            bias = self._join(biases, "Bias", name)
+            value = self.into.add(self.name(self.word, name), "Add", value, bias)
+        widths = [steps.size(*sizes[part.start : part.stop]) for part in slices]
+        names = [self.name("Part", name) for _ in slices] if len(slices) > 1 else [value]
+        self._split(value, names, widths)
+        self.slices |= zip(slices, names, strict=True)
+
+    def _join(self, parts: Sequence[Expression | int], word: str, about: str) -> str:
+        """Return matrices or biases beside each other; a number is that of zeros."""
+        values = [
+            self._fill(0.0, part) if isinstance(part, int) else self.write(part) for part in parts
+        ]
+        if len(values) == 1:
+            return values[0]
+        return self.into.add(self.name(word, about), "Concat", *values, axis=-1)
+
+    def _fill(self, number: float, size: int) -> str:
+        """Return a vector of equal numbers."""
+        shape = self.into.integers(f"Units_{size}", size)
+        value = self.into.number("Number", number)
+        return self.into.add(self.name("Filled", str(size)), "Expand", value, shape)
+
+    def _add_sum(self, total: JoinedSum) -> None:
+        into, count = self.into, len(total.names)
+        ready = [self.slices[part] for part in total.slices if part in self.slices]
+        products = [self.waiting[part] for part in total.slices if part in self.waiting]
+        function = self._function_of_all(total.names) if count > 1 else ""
+        word = "Sums" if count > 1 else self.word
+        value, *ready = ready or [""]
+        for other in ready:
+            value = into.add(self.name(word, self.about), "Add", value, other)
+        for factors in products:
+            operator, term = ("Gemm", (value,)) if value else ("MatMul", ())
+            value = into.add(self.name(word, self.about), operator, *factors, *term)
+        results = [Name(name, "line") for name in total.names]
+        if count == 1:
+            self.known[results[0]] = value
+            return
+        if function:
+            value = self._apply(function, value, self.about)
+        word = function.title() or self.word
+        names = [self.name(word, name) for name in total.names]
+        self._split(value, names, [self.steps.size(size) for size in total.sizes])
+        keys = (Apply(function, result) if function else result for result in results)
+        self.known |= zip(keys, names, strict=True)
+
+    def _function_of_all(self, names: Sequence[str]) -> str:
+        """Return the function that is all that is taken of some values, empty if there is none."""
+        plan, values = self.steps.plan, {Name(name, "line") for name in names}
+        functions = set[str]()
+        for statement in (*plan.before, *plan.step):
+            if isinstance(statement, JoinedSum):
+                continue
+            whole = statement.value if isinstance(statement, Line) else statement.vector
+            # As if each whole were the operand of something.
+            for part in walk(Concat((whole,))):
+                if values & set(operands(part)):
+                    functions.add(part.function if isinstance(part, Apply) else "")
+        return functions.pop() if len(functions) == 1 else ""
+
+    def _split(self, value: str, names: Sequence[str], sizes: Sequence[int]) -> None:
+        if len(names) == 1:
+            return
+        inputs, options = [value], {"axis": -1}
+        if len(set(sizes)) == 1:
+            options["num_outputs"] = len(names)
+        else:
+            about = f"Sizes_{'_'.join(map(str, sizes))}"
+            inputs.append(self.into.integers(about, *sizes))
+        self.into.node(Node(tuple(names), "Split", tuple(inputs), tuple(options.items())))
+
+    def write(self, expression: Expression, word: str = "") -> str:
+        """Add the nodes of an expression, unless they are there, and return its value.
+
+        ``word`` begins the name of the last one.
+        """
+        if expression not in self.known:
+            self.known[expression] = self._add(expression, word)
+        return self.known[expression]
+
+    def _add(  # noqa: PLR0912 - a branch for each kind of expression
+        self, expression: Expression, word: str
+    ) -> str:
+        into, write = self.into, self.write
+
+        def new(default: str) -> str:
+            return self.name(word or default, self.about)
+
+        match expression:
+            case Number(value=number):
+                return into.number("Number", number)
+            case Transpose(matrix=matrix):
+                return into.add(new("Transposed"), "Transpose", write(matrix), perm=(1, 0))
+            case Apply(function="linear", operand=operand):
+                return write(operand, word)
+            case Apply(function=function, operand=operand):
+                return self._apply(function, write(operand), self.about, word)
+            case Elementwise(operator="-", left=Number(value=0.0), right=right):
+                return into.add(new("Negative"), "Neg", write(right))
+            case Elementwise(operator=operation, left=left, right=right):
+                if idiom := self._idiom(expression, word):
+                    return idiom
+                sides = write(left), write(right)
+                operator, default = _OPERATORS[operation]
+                return into.add(new(default), operator, *sides)
+            case Product(matrix=matrix, vector=vector):
+                return into.add(new("Times"), "MatMul", write(vector), write(matrix))
+            case Choose(comparison=comparison):
+                one, other, chosen, otherwise = map(write, operands(expression))
+                compare = _COMPARISONS[comparison]
+                condition = into.add(self.name("Compared", self.about), compare, one, other)
+                return into.add(new("Chosen"), "Where", condition, chosen, otherwise)
+            case ApplyToVector(function="softmax", operand=operand):
+                return into.add(new("Softmax"), "Softmax", write(operand), axis=-1)
+            case ApplyToVector():
+                return self._standardize(expression, word)
+            case Concat(parts=parts):
+                values = [self._write_spread(part, expression) for part in parts]
+                return into.add(new("Concat"), "Concat", *values, axis=-1)
+            case Part(operand=operand, index=index, count=count):
+                return self._part(operand, index, count)
+            case Name(name=name):
+                # A constant, when it is first needed.
+                about, self.about = self.about, name
+                value = write(self.steps.constants[name], "Once")
+                self.about = about
+                return value
+            case _:
+                assert_never(expression)
+
+    def _apply(self, function: str, x: str, about: str, word: str = "") -> str:
+        name = self.name(word or function.title(), about)
+        if function in _FUNCTIONS:
+            return self.into.add(name, _FUNCTIONS[function], x)
+        if function == "silu":
+            sigmoid = self.into.add(self.name("Sigmoid", about), "Sigmoid", x)
+            return self.into.add(name, "Mul", x, sigmoid)
+        return self.into.activate(name, x, cast("CellActivation", function))
+
+    def _idiom(self, expression: Elementwise, word: str) -> str:
+        """Add fewer nodes than the operations of an expression, if there are such."""
+        into, write = self.into, self.write
+        swapped = Elementwise(expression.operator, expression.right, expression.left)
+        if mixed := interpolation(expression) or interpolation(swapped):
+            # n + z (h - n): one product instead of two.
+            start, end, by = map(write, mixed)
+            away = into.add(self.name("Difference", self.about), "Sub", end, start)
+            far = into.add(self.name("Product", self.about), "Mul", by, away)
+            return into.add(self.name(word or "Sum", self.about), "Add", start, far)
+        for one in (expression, swapped):
+            match one:
+                case Elementwise("*", ApplyToVector("standardize") as vector, Name() as scale) if (
+                    self._is_vector(scale)
+                ):
+                    return self._standardize(vector, word, scale)
+                case Elementwise(
+                    "+",
+                    Elementwise("*", ApplyToVector("standardize") as vector, scale),
+                    Name() as b,
+                ) | Elementwise(
+                    "+",
+                    Elementwise("*", scale, ApplyToVector("standardize") as vector),
+                    Name() as b,
+                ) if self._is_vector(scale) and self._is_vector(b):
+                    return self._standardize(vector, word, scale, b)
+                case _:
+                    pass
+        return ""
+
+    def _is_vector(self, expression: Expression) -> bool:
+        """True if an expression is a parameter, and a vector."""
+        match expression:
+            case Name(name=name, kind="parameter"):
+                return name in self.steps.plan.sizes
+            case _:
+                return False
+
+    def _standardize(self, vector: ApplyToVector, word: str, *arrays: Expression) -> str:
+        x = self.write(vector.operand)
+        values = [*map(self.write, arrays)] or [self._fill(1.0, self.steps.size_of(vector))]
+        name = self.name(word or "Standard", self.about)
+        return self.into.add(name, "LayerNormalization", x, *values, epsilon=vector.epsilon)
+
+    def _write_spread(self, part: Expression, whole: Concat) -> str:
+        """Return the value of a part of a vector, with as many axes as the others."""
+        is_alone = self.steps.is_constant(part) and not self.steps.is_constant(whole)
+        return self._spread(part) if is_alone else self.write(part)
+
+    def _spread(self, vector: Expression) -> str:
+        """Return a vector of parameters once for each sequence, and for each step of it."""
+        value, size = self.write(vector), self.steps.size_of(vector)
+        batch = self.into.add(self.name("Batch", self.about), "Shape", self.like, start=0, end=-1)
+        width = self.into.integers(f"Units_{size}", size)
+        shape = self.into.add(self.name("Shape", self.about), "Concat", batch, width, axis=0)
+        return self.into.add(self.name("Spread", self.about), "Expand", value, shape)
+
+    def _part(self, operand: Expression, index: int, count: int) -> str:
+        """Return a part of a vector, and remember the others."""
+        whole = self.write(operand)
+        names = [self.name("Part", self.about) for _ in range(count)]
+        self._split(whole, names, [1] * count)
+        self.known |= {Part(operand, at, count): name for at, name in enumerate(names)}
+        return names[index]
