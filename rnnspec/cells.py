@@ -145,6 +145,7 @@ def roles(equations: Equations) -> Mapping[str, Role]:
     ``kernel``, and the rest is a ``bias``.
     """
     found: dict[str, Role] = {name: "bias" for name, _ in equations.parameters}
+    matrices = {name for name, shape in equations.parameters if len(shape) == 2}
     moving = set[str]()
 
     def moves(expression: Expression) -> bool:
@@ -155,7 +156,7 @@ def roles(equations: Equations) -> Mapping[str, Role]:
         for part in walk(line.value):
             if isinstance(part, Product):
                 role: Role = "recurrent" if moves(part.vector) else "kernel"
-                for name in _names(walk(part.matrix)):
+                for name in matrices & _names(walk(part.matrix)):
                     found[name] = "recurrent" if found[name] == "recurrent" else role
         if moves(line.value):
             moving.add(line.name)

@@ -64,14 +64,104 @@ MASKED_MAXIMUM: Words = {
 """A maximum over the real steps alone, which one drawn spec in a hundred has."""
 
 
+CELLS: dict[str, Words] = {
+    "peephole": {
+        "states": ["h", "c"],
+        "equations": {
+            "i": "sigmoid(W_i @ x + U_i @ h + p_i * c + b_i)",
+            "c": "(1 - i) * c + i * tanh(W_c @ x + U_c @ h + b_c)",
+            "h": "sigmoid(W_o @ x + U_o @ h + p_o * c + b_o) * tanh(c)",
+        },
+        "initialize": {"b_i": "ones", "p_o": 0.25, "U_i": {"normal": 0.3}},
+    },
+    "minimal": {
+        "states": ["h"],
+        "equations": {
+            "f": "sigmoid(W_f @ x + U_f @ h + b_f)",
+            "h": "(1 - dt * f) * h + dt * f * tanh(W_n @ x + U_n @ (f * h) + b_n)",
+        },
+        "settings": {"dt": 0.5},
+    },
+    "three_states": {
+        "states": ["h", "m", "n"],
+        "equations": {
+            "z": "hard_sigmoid(W @ concat(x, h, m) + b)",
+            "n": "n / 2 + abs(V @ x)",
+            "m": "0.5 * m + Q @ (z * h) + x / (1 + abs(Q @ n))",
+            "h": "z * tanh(P @ m) + (1 - z) * softsign(h)",
+        },
+        "sizes": {"m": "features"},
+        "output": "alpha * h + R @ m",
+        "parameters": {"alpha": "scalar", "Q": ["features", "units"]},
+        "initialize": {"alpha": 2},
+    },
+    "chosen": {
+        "states": ["h"],
+        "equations": {
+            "s": "softmax(W @ x + layer_norm(U @ h, 0.1))",
+            "h": "where(s > 0.25, tanh((A - A.T) @ h + V @ x), minimum(0.5 * h, s))",
+        },
+    },
+    "joined": {
+        "states": ["h"],
+        "equations": {
+            "g": "W @ x + U @ h + b",
+            "z": "sigmoid(split(g, 1, 2))",
+            "h": "z * h + (1 - z) * standardize(split(g, 2, 2), 0.1)",
+        },
+    },
+    "highway": {
+        "states": ["h"],
+        "equations": [
+            {"y": "W @ x"},
+            {
+                "repeat": 2,
+                "own": ["R", "b"],
+                "equations": {"t": "sigmoid(T @ h + b)", "h": "(1 - t) * h + t * tanh(R @ h + y)"},
+            },
+        ],
+    },
+    "projected": {
+        "states": ["h", "c"],
+        "equations": {
+            "c": "0.5 * c + tanh(W @ x + U @ h + b)",
+            "h": "P @ elu(c)",
+        },
+        "settings": {"projection": 2},
+        "sizes": {"h": "projection"},
+    },
+    # Those of an LSTM, in other words.
+    "memory": {
+        "states": ["y", "c"],
+        "equations": {
+            "k": "tanh(W_k @ x + (b_k + U_k @ y))",
+            "keep": "sigmoid(U_f @ y + W_f @ x + b_f)",
+            "c": "sigmoid(W_i @ x + U_i @ y + b_i) * k + c * keep",
+            "y": "tanh(c) * sigmoid(W_o @ x + U_o @ y + b_o)",
+        },
+        "initialize": {"b_f": 0.5},
+    },
+}
+"""Cells for random specs; those of other sizes than ``units`` are in ``_width``."""
+
+
+def _width(layer: Words) -> int:
+    """Return the number of features that a recurrent layer gives in a direction."""
+    width: int = layer["units"]
+    return layer.get("projection", 2) if layer["type"] == "projected" else width
+
+
 def spec_text(spec: Mapping[str, Any]) -> str:
     """Return a spec as text for ``rnnspec.loads``."""
     return json.dumps(spec)
 
 
 @st.composite
-def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
-    """Draw a valid spec as plain data, with a few names, or with long ones up to the maximum."""
+def specs(draw: st.DrawFn, *, long_names: bool = False, cells: bool = True) -> Words:
+    """Draw a valid spec as plain data, with a few names, or with long ones up to the maximum.
+
+    Without ``cells``, all recurrent layers are of the types of the language.
+    """
     names = _Names(draw(st.just(LONGEST) | st.integers(30, LONGEST)) if long_names else None)
     embedding = draw(_embeddings(names)) if draw(st.booleans()) else None
     spec: Words = {"version": 1, "name": names.network()}
@@ -96,7 +186,9 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
         (spec["embedding"].get("name", "embedding_1") if embedding else "input", flow.width)
     )
     gives_state = head is not None and head.get("pooling", "last") == "last"
-    layers = draw(_rnn(names, flow, gives_state=gives_state))
+    layers = draw(_rnn(names, flow, gives_state=gives_state, cells=cells))
+    used = sorted({layer["type"] for layer in layers} & CELLS.keys())
+    spec |= {"cells": {name: CELLS[name] for name in used}} if used else {}
     spec["rnn"] = layers[0] if len(layers) == 1 and draw(st.booleans()) else layers
     heads = [head] if head is not None else []
     if head is not None and draw(st.integers(0, 5)) == 0:
@@ -202,7 +294,9 @@ class _Flow:
 
 
 @st.composite
-def _rnn(draw: st.DrawFn, names: _Names, flow: _Flow, *, gives_state: bool) -> list[Words]:
+def _rnn(
+    draw: st.DrawFn, names: _Names, flow: _Flow, *, gives_state: bool, cells: bool
+) -> list[Words]:
     """Draw the layers of ``rnn``: recurrent ones, and others before, between and after them."""
     number = draw(st.integers(1, 3))
     layers: list[Words] = []
@@ -213,10 +307,10 @@ def _rnn(draw: st.DrawFn, names: _Names, flow: _Flow, *, gives_state: bool) -> l
         # Something has to follow a repeat.
         repeats = not last and draw(st.integers(0, 5)) == 0
         sequence = not (repeats or (last and gives_state))
-        layer = draw(_layers(names, flow.width, sequence=sequence))
+        layer = draw(_layers(names, flow.width, sequence=sequence, cells=cells))
         layers.append(layer)
         joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
-        flow.width = 2 * layer["units"] if joined else layer["units"]
+        flow.width = 2 * _width(layer) if joined else _width(layer)
         if sequence and layer.get("layers", 1) == 1 and "name" in layer:
             flow.outputs.append((layer["name"], flow.width))
         while draw(st.integers(0, 3)) == 3:
@@ -337,15 +431,17 @@ def _fit_pooling(head: Words, flow: _Flow, last: Words, *, beside: bool) -> None
             head["pooling"] = {"last_steps": min(pooling["last_steps"], flow.steps)}
     if "last" in _poolings(head) and (beside or isinstance(pooling, list)):
         apart = not last.get("bidirectional") or last.get("merge", "concat") == "concat"
-        recurrent = last["type"] in ("simple", "lstm", "gru")
+        recurrent = last["type"] in (*models.RECURRENT, *CELLS)
         if not (recurrent and apart) or last.get("layer_norm") or last.get("residual"):
             others = [part for part in _poolings(head) if part not in ("last", "sum")]
             head["pooling"] = ["sum", *others] if others else "sum"
 
 
 @st.composite
-def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool) -> Words:
-    type_ = draw(st.sampled_from(["simple", "lstm", "gru"]))
+def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool, cells: bool) -> Words:
+    type_ = draw(st.sampled_from(models.RECURRENT))
+    if cells and draw(st.integers(0, 4)) == 0:
+        type_ = draw(st.sampled_from(sorted(CELLS)))
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))
@@ -356,12 +452,12 @@ def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool) -> Wo
         layer["bidirectional"] = True
         if draw(st.integers(0, 3)):
             layer["merge"] = draw(st.sampled_from(["concat", "sum", "mul", "ave"]))
-    if draw(st.booleans()):
+    if type_ not in CELLS and draw(st.booleans()):
         layer["bias"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
         layer["layer_norm"] = draw(st.booleans() | st.just({"epsilon": 1e-05}))
     layer |= draw(_cells(type_))
-    if sequence and draw(st.integers(0, 3)) == 0:
+    if sequence and type_ != "projected" and draw(st.integers(0, 3)) == 0:
         joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
         # The output must be as wide as the input, and two directions cannot have an odd sum.
         if not (joined and width % 2):
@@ -385,6 +481,9 @@ def _dropouts(draw: st.DrawFn) -> Words:
 @st.composite
 def _cells(draw: st.DrawFn, type_: str) -> Words:
     drawn: Words = {}
+    if type_ in CELLS:
+        settings = CELLS[type_].get("settings", {})
+        return {key: draw(st.just(value) | SIZES) for key, value in settings.items()}
     if draw(st.integers(0, 2)) == 0:
         drawn["activation"] = draw(CELL_ACTIVATIONS)
     if type_ != "simple" and draw(st.integers(0, 2)) == 0:
@@ -458,7 +557,7 @@ _BY_KEY: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-_BIASED = ("simple", "lstm", "gru", "dense", "conv")
+_BIASED = (*models.RECURRENT, *CELLS, "dense", "conv")
 
 
 @st.composite

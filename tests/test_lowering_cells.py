@@ -1,0 +1,222 @@
+"""Cells by equation on their way to the network, and those that are cells of the language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import cases
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.cells import equation_cell, standard_cell
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import draw_batch
+from rnnspec.ir import nodes
+from rnnspec.ir.cells import Recognition
+from rnnspec.ir.initializers import Constant, GlorotUniform, HeUniform, Orthogonal
+from rnnspec.ir.params import params
+from rnnspec.lowering import array_places
+from rnnspec.spec import models
+from rnnspec.weights.initial import draw_fresh, draw_scaled
+
+HEAD = "version: 1\nname: net\ninput: {features: 3}\n"
+
+
+def lower(cell: str, layer: str = "", rest: str = "") -> nodes.Recurrent:
+    """Return the first layer of a network that has the cell ``mine``."""
+    lines = "".join(f"    {line}\n" for line in cell.strip().splitlines())
+    text = f"{HEAD}cells:\n  mine:\n{lines}rnn: {{type: mine, units: 4{layer}}}\n{rest}"
+    (first, *_) = pipeline.reads(text).network.layers
+    assert isinstance(first, nodes.Recurrent)
+    return first
+
+
+def built_in(keys: str, rest: str = "") -> nodes.Recurrent:
+    (first, *_) = pipeline.reads(f"{HEAD}rnn: {{units: 4, {keys}}}\n{rest}").network.layers
+    assert isinstance(first, nodes.Recurrent)
+    return first
+
+
+def test_each_parameter_begins_by_its_role() -> None:
+    layer = lower(
+        """
+states: [h]
+equations:
+  z: layer_norm(W @ x + b)
+  h: s * tanh(U @ (z * h) + V @ z) + (A - A.T) @ h + p
+parameters: {s: scalar}
+initialize: {p: 3, A: {constant: 0.5}}
+""",
+        rest="initializers: {kernel: he_uniform, bias: ones}\n",
+    )
+    assert isinstance(layer.cell, nodes.EquationCell)
+    assert dict(layer.cell.initializers) == {
+        "W": HeUniform(),
+        "V": HeUniform(),
+        "U": Orthogonal(),
+        "A": Constant(0.5),
+        "b": Constant(1.0),
+        "s": Constant(1.0),
+        "p": Constant(3.0),
+        "z_gamma": Constant(1.0),
+        "z_beta": Constant(0.0),
+    }
+    assert layer.name == "mine_1"
+
+
+def test_a_matrix_is_drawn_for_its_columns() -> None:
+    """Its first axis is that of the result, where a kernel's is that of the input."""
+    cell = "states: [h]\nequations: {h: s * W @ x}\nparameters: {s: scalar}"
+    layer = lower(f"{cell}\ninitialize: {{W: lecun_uniform, s: 2}}")
+    network = nodes.Network(
+        name="net",
+        description="",
+        input=nodes.NumericInput(steps=1, features=300, mask_value=None),
+        layers=(replace(layer, input=(1, 300)),),
+    )
+    drawn = draw_fresh(network, 0)
+    assert drawn["mine_1.W"].shape == (4, 300)
+    assert 0.09 < np.abs(drawn["mine_1.W"]).max() < 0.1
+    assert drawn["mine_1.s"] == 2.0
+    assert 0.05 < draw_scaled(network, 0)["mine_1.W"].std() < 0.07
+
+
+def test_settings_are_numbers_and_sizes() -> None:
+    cell = """
+states: [h, m]
+equations: {m: dt * tanh(V @ x), h: R @ m}
+sizes: {m: 2 * memory + features, h: memory}
+settings: {dt: 0.5, memory: 2}
+"""
+    usual, other = lower(cell), lower(cell, ", memory: 3, dt: 2")
+    assert usual.states == (("h", 2), ("m", 7))
+    assert other.states == (("h", 3), ("m", 9))
+    assert other.output == (None, 3)
+    assert [param.shape for param in params(other)] == [(9, 3), (3, 9)]
+    assert isinstance(usual.cell, nodes.EquationCell)
+    assert isinstance(other.cell, nodes.EquationCell)
+    assert usual.cell.equations != other.cell.equations
+
+
+def test_the_output_is_a_state_in_front() -> None:
+    cell = "states: [h]\nequations: {h: tanh(U @ h)}\noutput: P @ h + "
+    assert lower(f"{cell}V @ x").states == (("output", 4), ("h", 4))
+    # Its size is that of the expression.
+    assert lower(f"{cell}x").states == (("output", 3), ("h", 4))
+
+
+def test_a_cell_may_be_one_of_the_zoo() -> None:
+    layer = lower("from: peephole_lstm")
+    assert isinstance(layer.cell, nodes.EquationCell)
+    assert [name for name, _ in layer.states] == ["h", "c"]
+
+
+LSTM = """
+states: [y, c]
+equations:
+  k: tanh(W_k @ x + (b_k + U_k @ y))
+  keep: sigmoid(U_f @ y + W_f @ x + b_f)
+  c: sigmoid(b_i + W_i @ x + U_i @ y) * k + c * keep
+  y: tanh(c) * sigmoid(W_o @ x + U_o @ y + b_o)
+initialize: {b_f: ones}
+"""
+GRU = """
+states: [h]
+equations:
+  z: sigmoid(W_z @ x + b_z + U_z @ h + d_z)
+  r: sigmoid(W_r @ x + b_r + U_r @ h + d_r)
+  h: z * h + (1 - z) * tanh(W_n @ x + b_n + (U_n @ h + d_n) * r)
+"""
+SIMPLE = "states: [h]\nequations: {h: W @ x + U @ h}"
+
+
+@cases(
+    ("cell", "keys"),
+    {
+        "lstm": (LSTM, "type: lstm"),
+        "its forget bias": (LSTM.replace("ones", "0.25"), "type: lstm"),
+        "other activations": (
+            LSTM.replace("tanh(", "relu(").replace("sigmoid", "hard_sigmoid"),
+            "type: lstm, activation: relu, recurrent_activation: hard_sigmoid",
+        ),
+        "one activation": (
+            LSTM.replace("sigmoid", "tanh"),
+            "type: lstm, recurrent_activation: tanh",
+        ),
+        "gru": (GRU, "type: gru"),
+        "grouped": (GRU.replace("z * h + (1 - z) * tanh(", "n + z * (h - n)\n  n: tanh("), ""),
+        "reset first": (
+            GRU.replace(" + d_z", "")
+            .replace(" + d_r", "")
+            .replace("(U_n @ h + d_n) * r", "U_n @ (h * r)"),
+            "type: gru, reset_after: false",
+        ),
+        "simple": (SIMPLE, "type: simple, activation: linear, bias: false"),
+    },
+)
+def test_equations_of_the_language_are_its_layer(cell: str, keys: str) -> None:
+    if not keys:
+        lines = cell.splitlines()
+        cell, keys = "\n".join([*lines[:-2], lines[-1], lines[-2]]), "type: gru"
+    rest = "initializers: {forget_bias: 0.25}\n" if "0.25" in cell else ""
+    assert lower(cell) == built_in(keys, rest)
+    both = ", bidirectional: true, dropout: 0.5"
+    assert lower(cell, both) == built_in(f"{keys}{both}", rest)
+
+
+@cases(
+    "cell",
+    [
+        # Other equations.
+        LSTM.replace("tanh(c)", "tanh(k)"),
+        LSTM.replace("states: [y, c]", "states: [c, y]"),
+        GRU.replace("z * h + (1 - z) * tanh", "(1 - z) * h + z * tanh"),
+        GRU.replace(" + d_z", ""),
+        # Other initial values than a layer of the language has.
+        LSTM.replace("{b_f: ones}", "{b_f: {uniform: 0.5}}"),
+        LSTM.replace("{b_f: ones}", "{b_f: ones, b_i: ones}"),
+        LSTM.replace("{b_f: ones}", "{b_f: ones, W_i: he_uniform}"),
+    ],
+)
+def test_other_cells_stay_by_equations(cell: str) -> None:
+    assert isinstance(lower(cell).cell, nodes.EquationCell)
+
+
+@cases("cell", {"lstm": LSTM, "gru": GRU, "simple": SIMPLE})
+def test_the_places_of_parameters_are_right(cell: str) -> None:
+    """The layer of the language with its arrays put together computes what the equations say."""
+    lines = "".join(f"    {line}\n" for line in cell.strip().splitlines())
+    text = f"{HEAD}cells:\n  mine:\n{lines}rnn: {{type: mine, units: 4}}\n"
+    program = pipeline.reads(text)
+    (layer,) = program.network.layers
+    (places,) = array_places(program.spec).values()
+    declared = (program.spec.cells or {})["mine"]
+    assert isinstance(declared, models.Cell)
+    assert isinstance(layer, nodes.Recurrent)
+    defaults: Any = {"kernel": GlorotUniform(), "recurrent": Orthogonal(), "bias": Constant(0.0)}
+    equations = equation_cell("mine", declared, {}, defaults)
+    assert isinstance(standard_cell(equations, defaults), Recognition)
+    own = replace(program.network, layers=(replace(layer, cell=equations),))
+    arrays, batch = draw_scaled(own, 0), draw_batch(own.input, np.random.default_rng(0))
+    joined = {}
+    for param in params(layer):
+        of_gates = {gate: name for name, (array, gate) in places.items() if array == param.name}
+        parts = [arrays[f"{layer.name}.{of_gates[gate]}"].T for gate in param.gates]
+        joined[f"{layer.name}.{param.name}"] = np.concatenate(parts, axis=-1)
+    expected = reference.run(own, arrays, batch).output
+    assert np.abs(reference.run(program.network, joined, batch).output - expected).max() < 1e-12
+
+
+def test_a_summary_has_the_arrays_of_cells() -> None:
+    spec = rnnspec.loads(f"{HEAD}cells: {{mine: {{from: mgu}}}}\nrnn: {{type: mine, units: 4}}\n")
+    (row,) = rnnspec.summary(spec).layers
+    assert row.cells[1:3] == (("  W_f", "(4, 3)", "12"), ("  U_f", "(4, 4)", "16"))
+    lines = "".join(f"    {line}\n" for line in LSTM.strip().splitlines())
+    text = f"{HEAD}cells:\n  mine:\n{lines}"
+    spec = rnnspec.loads(f"{text}rnn: {{type: mine, units: 4, bidirectional: true}}\n")
+    (row,) = rnnspec.summary(spec).layers
+    assert row.cells[3] == ("  U_k = recurrent_kernel, gate c", "2 x (4, 4)", "32")
+    assert sum(array.directions * np.prod(array.shape) for array in row.arrays) == row.parameters
