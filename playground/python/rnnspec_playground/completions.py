@@ -89,7 +89,7 @@ def _own_keys(path: Path, data: Any) -> Iterator[tuple[str, str]]:
     """Yield the keys that a spec defines itself: names of its cells, and what they are."""
     cells = declared_cells(data)
     match path:
-        case ("cells", name) if len(cells.get(name, ())) == 1:  # the key at the cursor
+        case ("cells", str() as name) if len(cells.get(name, ())) == 1:  # the key at the cursor
             yield "from", "a cell that rnnspec has"
         case ("cells", name, "equations", *_) if name in cells:
             yield from ((state, "state") for state in state_names(cells[name]))

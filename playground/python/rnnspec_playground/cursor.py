@@ -67,12 +67,12 @@ def find(text: str, line: int, column: int) -> Cursor | None:
     """
     word = _word(blank_forbidden(decode(text, "")), line, column)
     extent = word.start, word.start + len(_STAND_IN)
-    for tree in _readings(word):
+    for tree, form in _readings(word):
         for places, is_key in ((tree.keys, True), (tree.values, False)):
             for path, place in places.items():
-                if place == extent and not (is_equation(path) and not is_key):
+                if place == extent and (is_key or not is_equation(path)):
                     return Cursor(word, path, is_key, tree.data)
-        for path, place in tree.values.items():
+        for path, place in tree.values.items() if form == _STAND_IN else ():
             if place[0] <= extent[0] and extent[1] <= place[1] and is_equation(path):
                 return Cursor(_name(word), path, is_key=False, data=tree.data)
     return None
@@ -97,10 +97,10 @@ def _word(text: str, line: int, column: int) -> Word:
     return Word(text, start, word.end() if word else start, start - begin + 1, begin + len(before))
 
 
-def _readings(word: Word) -> Iterator[Tree]:
-    """Yield the trees of the text with the stand-in as a key, then as a value."""
+def _readings(word: Word) -> Iterator[tuple[Tree, str]]:
+    """Yield the trees of the text with the stand-in as a key, then as a value, and its form."""
     forms = (_STAND_IN,) if word.has_colon else (f"{_STAND_IN}: ", _STAND_IN)
     # The text behind the cursor may be broken because of what is not typed yet.
     for ending in (word.text[word.end :], ""):
         for form in forms:
-            yield grow_once(word.text[: word.start] + form + ending)
+            yield grow_once(word.text[: word.start] + form + ending), form
