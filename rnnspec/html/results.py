@@ -11,10 +11,11 @@ from xml.etree.ElementTree import Element
 from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
 from rnnspec.diff import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
+from rnnspec.drawing.words import cell_words, equation_cells
+from rnnspec.drawing.writers.mathml import Markup, mathml
 from rnnspec.errors import UsageError, render_difference
 from rnnspec.foreign import Model
 from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
-from rnnspec.html.mathml import equations_of
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.lowering import array_places
@@ -23,7 +24,7 @@ from rnnspec.spec.models import Spec
 from rnnspec.summaries import TITLES, Summary, summarize, totals
 
 if TYPE_CHECKING:
-    from rnnspec.ir.nodes import Layer
+    from rnnspec.ir.nodes import Layer, Network
 
 Result = Spec | Model | Summary | ParityReport | Diff
 
@@ -65,6 +66,20 @@ def description(text: str) -> Iterator[Element]:
     """Yield the description of a spec, if it has one."""
     if text:
         yield paragraph(text)
+
+
+def equations_of(network: Network) -> Iterator[Element]:
+    """Yield the equations of each cell that has some, below its name and its states."""
+    for (name, equations), layers in equation_cells(network).items():
+        yield paragraph(strong(name), f", {cell_words(equations.states, layers)}")
+        # A browser breaks no formula into lines.
+        yield element("div", _markup(mathml(equations)), style="overflow-x: auto")
+
+
+def _markup(markup: Markup) -> Element:
+    content = markup.content
+    inside = (content,) if isinstance(content, str) else map(_markup, content)
+    return element(markup.tag, *inside, **markup.attributes)
 
 
 def picture(spec: Spec) -> Iterator[Element]:

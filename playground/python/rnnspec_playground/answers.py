@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
-from xml.etree.ElementTree import Element
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, having
@@ -13,6 +12,7 @@ from rnnspec.backends.needs import SOURCE
 from rnnspec.drawing.options import FORMS, Form
 from rnnspec.drawing.picture import picture
 from rnnspec.drawing.words import cell_words, description, equation_cells
+from rnnspec.drawing.writers.mathml import Markup, mathml
 from rnnspec.errors import (
     Problem,
     SpecError,
@@ -22,7 +22,6 @@ from rnnspec.errors import (
     printable,
     render_refusal,
 )
-from rnnspec.html.mathml import formula
 from rnnspec.ir.forms import Form as SourceForm
 from rnnspec.lint.rules import CODES
 from rnnspec.lint.run import lint
@@ -55,15 +54,6 @@ class Table:
     titles: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     remarks: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Markup:
-    """An element of MathML; its content is a text or elements."""
-
-    tag: str
-    attributes: dict[str, str]
-    content: str | tuple[Markup, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +153,7 @@ def _answer(text: str, titles: Sequence[str] | None) -> Answer:
 def _equations(program: Program) -> Iterator[CellEquations]:
     for (name, equations), layers in equation_cells(program.network).items():
         words = cell_words(equations.states, layers)
-        yield CellEquations(name, words, _markup(formula(equations)))
-
-
-def _markup(element: Element) -> Markup:
-    content = tuple(map(_markup, element)) if len(element) else element.text or ""
-    return Markup(element.tag, dict(element.attrib), content)
+        yield CellEquations(name, words, mathml(equations))
 
 
 def _drawings(program: Program, titles: Sequence[str] | None) -> Iterator[Drawing]:
