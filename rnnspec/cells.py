@@ -167,6 +167,16 @@ def _names(parts: Iterable[Expression]) -> set[str]:
     return {part.name for part in parts if isinstance(part, Name)}
 
 
+def default_initializers(spec: models.Spec) -> Mapping[Role, initializers.Initializer]:
+    """Return the initializer of each role in a spec."""
+    drawn = spec.initializers
+    return {
+        "kernel": read_initializer(drawn.kernel),
+        "recurrent": read_initializer(drawn.recurrent),
+        "bias": read_initializer(drawn.bias),
+    }
+
+
 def initial_values(
     cell: models.Cell, reading: Reading, defaults: Mapping[Role, initializers.Initializer]
 ) -> tuple[tuple[str, initializers.Initializer], ...]:
@@ -244,6 +254,8 @@ def standard_cell(
     known = recognize(cell.equations)
     if known is None:
         return None
+    if known.swapped:
+        return "z and 1 - z have changed places, so that its arrays for z have the other sign"
     roles_of_arrays: Mapping[str, Role] = {"kernel": "kernel", "recurrent_kernel": "recurrent"}
     of_forget = None
     for name, value in cell.initializers:

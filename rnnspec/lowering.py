@@ -8,9 +8,15 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.cells import declared_cell, equation_cell, read_initializer, standard_cell
+from rnnspec.cells import (
+    declared_cell,
+    default_initializers,
+    equation_cell,
+    read_initializer,
+    standard_cell,
+)
 from rnnspec.errors import Problem, SpecError, listed
-from rnnspec.ir import initializers, nodes
+from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
@@ -23,7 +29,6 @@ from rnnspec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.cells import Role
     from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
@@ -61,12 +66,7 @@ class _Chain:
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
             self.outputs[nodes.INPUT] = _LayerOutput(self.shape, self.steps)
-        drawn = spec.initializers
-        self.defaults: Mapping[Role, initializers.Initializer] = {
-            "kernel": read_initializer(drawn.kernel),
-            "recurrent": read_initializer(drawn.recurrent),
-            "bias": read_initializer(drawn.bias),
-        }
+        self.defaults = default_initializers(spec)
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
@@ -269,7 +269,7 @@ def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
         case models.Concat():
             _concat(chain, ("rnn", index), layer)
         case _:
-            _pointwise(chain, ("rnn", index), layer)
+            _add_declared(chain, ("rnn", index), layer)
 
 
 def _copies(chain: _Chain, index: int, layer: models.RecurrentLayer) -> None:
@@ -394,8 +394,8 @@ def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.
     return equation_cell(layer.type, cell, cell.settings, chain.defaults)
 
 
-def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
-    """Add a layer that computes each step, or a vector, by itself."""
+def _add_declared(chain: _Chain, path: Path, layer: models.AnyLayer) -> None:
+    """Add a layer whose fields are its keys."""
     # At a rate of 0, spec.rules has refused the key.
     if (
         isinstance(layer, models.Dropout)
@@ -415,6 +415,7 @@ BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
         models.Dense: nodes.Dense,
         models.BatchNorm: nodes.BatchNorm,
         models.LayerNormLayer: nodes.LayerNorm,
+        models.InstanceNorm: nodes.InstanceNorm,
         models.Dropout: nodes.Dropout,
         models.ActivationLayer: nodes.Activate,
     }
@@ -571,7 +572,7 @@ def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> N
         _dropout(chain, head.dropout, (*path, "dropout"))
     for index, hidden in enumerate(head.hidden):
         inner = chain.place = (*path, "hidden", index)
-        _pointwise(chain, inner, hidden)
+        _add_declared(chain, inner, hidden)
         if isinstance(hidden, models.Hidden) and hidden.dropout:
             _dropout(chain, hidden.dropout, (*inner, "dropout"))
     chain.place = path

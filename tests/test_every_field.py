@@ -94,6 +94,8 @@ rnn:
   - {type: average_pool, size: 3, stride: 1, padding: same}
   - {type: batch_norm}
   - {type: batch_norm, epsilon: 0.1, momentum: 0.5}
+  - {type: instance_norm}
+  - {type: instance_norm, epsilon: 0.1}
   - {type: dropout, rate: 0.5, variational: true}
   - {type: dropout, rate: 0.25}
   - {type: activation, activation: tanh}
@@ -126,6 +128,7 @@ input: {length: 6, features: 3}
 rnn:
   - {type: conv, filters: 3, kernel_size: 2, stride: 2, padding: same}
   - {type: average_pool, size: 1}
+  - {type: instance_norm, name: own}
   - {type: gru, units: 3, bidirectional: true}
   - {type: batch_norm}
   - {type: activation, activation: tanh}

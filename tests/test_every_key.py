@@ -57,6 +57,7 @@ STACK: Data = {
         {"type": "average_pool", "size": 4, "stride": 1},
         {"type": "batch_norm"},
         {"type": "layer_norm"},
+        {"type": "instance_norm"},
         {"type": "dropout", "rate": 0.125},
         {"type": "activation", "activation": {"clipped_relu": 4}},
         {"type": "dense", "units": 4, "activation": {"leaky_relu": 0.125}},

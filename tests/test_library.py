@@ -93,7 +93,7 @@ def test_a_second_checkout_uses_its_own_templates(tmp_path: Path) -> None:
     for folder in ("rnnspec", "templates"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    template = next((tmp_path / "templates" / "torch").glob("model.py.j2"))
+    template = next((tmp_path / "templates" / "python").glob("model.py.j2"))
     template.write_text(f"# Of the second checkout.\n{template.read_text('utf-8')}", "utf-8")
     command = [sys.executable, "-m", "rnnspec", "codegen", str(SPEC), "--backend", "torch"]
     found = subprocess.run(

@@ -181,6 +181,8 @@ class _Run:
             case nodes.LayerNorm():
                 scaled: Array = arrays["gamma"] * _standardize(x, layer.epsilon)
                 return scaled + arrays["beta"]
+            case nodes.InstanceNorm():
+                return _instance_norm(layer, arrays, x, self._mask(layer, x))
             case nodes.Activate():
                 return activate(x, layer.activation)
             case nodes.Dropout():
@@ -319,9 +321,21 @@ _Masked = (
     | nodes.Conv
     | nodes.WindowPooling
     | nodes.BatchNorm
+    | nodes.InstanceNorm
     | nodes.Pooling
     | nodes.Attention
 )
+
+
+def _instance_norm(layer: nodes.InstanceNorm, arrays: Arrays, x: Array, mask: Array) -> Array:
+    sequences = []
+    for steps, real in zip(x, mask, strict=True):
+        counted = steps[real] if real.any() else np.zeros_like(steps[:1])
+        centred = counted - counted.mean(axis=0)
+        variance = (centred * centred).mean(axis=0)
+        sequences.append((steps - counted.mean(axis=0)) / np.sqrt(variance + layer.epsilon))
+    scaled: Array = arrays["gamma"] * np.stack(sequences)
+    return scaled + arrays["beta"]
 
 
 def _windows(window: nodes.Window, x: Array) -> Iterator[Array]:

@@ -139,7 +139,7 @@ CELLS: dict[str, Words] = {
             "c": "sigmoid(W_i @ x + U_i @ y + b_i) * k + c * keep",
             "y": "tanh(c) * sigmoid(W_o @ x + U_o @ y + b_o)",
         },
-        "initialize": {"b_f": 0.5},
+        "initialize": {"b_f": "ones"},
     },
 }
 """Cells for random specs; those of other sizes than ``units`` are in ``_width``."""
@@ -581,7 +581,9 @@ def _initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
     last = any("units" in head and head.get("bias", True) for head in heads)
     if biased or last or scored or any(layer.get("bias", True) for layer in hidden):
         optional["bias"] = VECTORS
-    if any(layer["type"] == "lstm" for layer in biased):
+    # A network has one value for all its LSTMs, and that of equations is 1.
+    types = {layer["type"] for layer in biased}
+    if "lstm" in types and "memory" not in types:
         optional["forget_bias"] = st.sampled_from([0, 0.5, 1, 1.0, -1e-05, 2.5])
     return draw(st.just({}) | st.fixed_dictionaries({}, optional=optional))
 

@@ -22,6 +22,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     EquationCell,
     Flatten,
+    InstanceNorm,
     LastSteps,
     Layer,
     LayerNorm,
@@ -81,6 +82,15 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
         case LayerNorm(epsilon=epsilon):
             setting = "" if epsilon == LAYER_NORM_EPSILON else f"epsilon {epsilon:g}"
             return Look("norm", "norm", "slab", "slab", _join("layer norm", setting))
+        case InstanceNorm(epsilon=epsilon):
+            setting = f"epsilon {epsilon:g}"
+            return Look(
+                "norm",
+                "norm",
+                "slab",
+                "slab",
+                _join("instance norm", setting, "without padding" if layer.masked else ""),
+            )
         case Activate(activation=activation):
             kind = activation_name(activation)
             short = kind if len(kind) <= _LONGEST_WORD else "f(x)"

@@ -19,7 +19,9 @@ from rnnspec.ir.equations import (
     Expression,
     Line,
     Name,
+    Number,
     Product,
+    interpolation,
     leave_out,
     rewrite,
     walk,
@@ -90,20 +92,25 @@ def equations(cell: Cell, *, bias: bool = True) -> Equations:
 class Recognition:
     """A standard cell that equations are those of, and the place of each of their parameters.
 
-    A place is a canonical array and the gate whose part, transposed, is the parameter.
+    A place is a canonical array and the gate whose part, transposed, is the parameter. In a GRU
+    that is ``swapped``, z and 1 - z have changed places: its arrays for z have the other sign.
     """
 
     cell: StandardCell
     bias: bool
     places: Mapping[str, tuple[str, str]]
+    swapped: bool = False
 
 
 def recognize(equations_of_cell: Equations) -> Recognition | None:
     """Return the standard cell whose equations these are, in any order, names and grouping."""
     used = _count_functions(equations_of_cell)
     shapes = Counter(shape for _, shape in equations_of_cell.parameters)
-    for cell, bias in product(_STANDARD, (True, False)):
+    for cell, bias, swapped in product(_STANDARD, (True, False), (False, True)):
+        if swapped and not isinstance(cell, GRU):
+            continue
         template = equations(cell, bias=bias)
+        template = _swap(template) if swapped else template
         if len(template.states) != len(equations_of_cell.states):
             continue
         if Counter(shape for _, shape in template.parameters) != shapes:
@@ -116,7 +123,7 @@ def recognize(equations_of_cell: Equations) -> Recognition | None:
             named = dict(zip(own.names, form.names, strict=True))
             places = {name: place(named[name]) for name, _ in equations_of_cell.parameters}
             values: dict[str, Any] = {key: functions[key] for key in activations(cell)}
-            return Recognition(replace(cell, **values), bias, places)
+            return Recognition(replace(cell, **values), bias, places, swapped)
     return None
 
 
@@ -128,6 +135,18 @@ _STANDARD: tuple[StandardCell, ...] = (
         for after in (True, False)
     ),
 )
+
+
+@lru_cache
+def _swap(of: Equations) -> Equations:
+    """Return the equations of a GRU in which z is the share of what is new."""
+    *gates, last = of.lines
+    parts = interpolation(last.value)
+    assert parts is not None, "the last line of a GRU is z * h + (1 - z) * n"
+    start, end, share = parts
+    rest = Elementwise("-", Number(1.0), share)
+    value = Elementwise("+", Elementwise("*", share, start), Elementwise("*", rest, end))
+    return replace(of, lines=(*gates, Line(last.name, value)))
 
 
 def _count_functions(of: Equations) -> Counter[str]:

@@ -6,15 +6,16 @@ An expression is made of arrays (batch, steps, features) or (batch, features), a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.ir.nodes import Activation, Recurrent, Window
 
-Arithmetic = Literal["add", "multiply", "divide", "maximum", "greater"]
+Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "greater"]
 
 LOWEST = -3e38
 """Less than any number of float32, and not infinite: of infinity alone there is no softmax."""
@@ -28,8 +29,9 @@ class Verb:
     """The base of all verbs: arithmetic, element by element."""
 
     __slots__ = ()
-    __add__, __mul__ = _arithmetic("add"), _arithmetic("multiply")
-    __truediv__, __gt__ = _arithmetic("divide"), _arithmetic("greater")
+    __add__, __sub__ = _arithmetic("add"), _arithmetic("subtract")
+    __mul__, __truediv__ = _arithmetic("multiply"), _arithmetic("divide")
+    __gt__ = _arithmetic("greater")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,21 @@ class Param(Verb):
 
     layer: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Verb):
+    """A number among the fields of a layer, which a class of such layers takes as an argument."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class SquareRoot(Verb):
+    """The square root of each element."""
+
+    x: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +263,8 @@ Expression = (
     | Name
     | EarlierOutput
     | Param
+    | Setting
+    | SquareRoot
     | Combine
     | Embed
     | Scan
@@ -276,6 +295,20 @@ class Result:
     name: str
     value: Expression
     about: str = ""
+
+
+def settings(value: Any) -> Iterator[Setting]:
+    """Yield the settings in the expressions of results."""
+    match value:
+        case Setting():
+            yield value
+        case Result() | Verb() if is_dataclass(value):
+            yield from settings(getattr(value, part.name) for part in fields(value))
+        case Iterable() if not isinstance(value, str):
+            for part in value:
+                yield from settings(part)
+        case _:
+            pass
 
 
 def inline(value: Any, results: Mapping[str, Expression]) -> Any:

@@ -244,6 +244,59 @@ class Equations:
     shapes: tuple[tuple[str, Shape], ...]
 
 
+def is_linear_recurrence(equations: Equations) -> bool:
+    """True if each state is a * s + b, by element, of its value s before the step.
+
+    a and b are free of it. They may have other states of this kind, whose values of all steps are
+    known by then.
+    """
+    values = {line.name: line.value for line in equations.lines}
+    known = set[str]()
+    while True:
+        found = {
+            state
+            for state in equations.states
+            if state not in known
+            and _degree(Name(state, "line"), state, values, known, {}) is not None
+        }
+        if not found:
+            return known == set(equations.states)
+        known |= found
+
+
+def _degree(
+    expression: Expression,
+    state: str,
+    values: Mapping[str, Expression],
+    known: Collection[str],
+    degrees: dict[str, int | None],
+) -> int | None:
+    """Return 0 for a value free of a state, 1 for a * s + b, and None for anything else."""
+
+    def of(part: Expression) -> int | None:
+        return _degree(part, state, values, known, degrees)
+
+    match expression:
+        case Name(name=name, kind="state"):
+            return 0 if name in known else 1 if name == state else None
+        case Name(name=name, kind="line"):
+            if name in known:
+                return 0
+            if name not in degrees:
+                degrees[name] = of(values[name])
+            return degrees[name]
+        case Elementwise(operator="+" | "-", left=left, right=right):
+            sides = of(left), of(right)
+            return None if None in sides else max(side or 0 for side in sides)
+        case Elementwise(operator="*", left=left, right=right):
+            one, other = of(left), of(right)
+            return None if one is None or other is None or one + other > 1 else one + other
+        case Elementwise(operator="/", left=left, right=right) if of(right) == 0:
+            return of(left)
+        case _:
+            return 0 if all(of(part) == 0 for part in operands(expression)) else None
+
+
 def evaluate_size(size: Size, values: Mapping[str, int]) -> int:
     """Return a size as a number, given those of its names."""
     total = 0

@@ -35,7 +35,9 @@ from rnnspec.ir.core import (
     Repeat,
     Result,
     Scan,
+    Setting,
     Softmax,
+    SquareRoot,
     Take,
 )
 from rnnspec.ir.fields import Fields
@@ -87,6 +89,8 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", replace(norm, over="batch", mask=mask) if training else norm)
         case nodes.LayerNorm():
             yield Result("x", Norm(X, layer.name, layer.epsilon, "features"))
+        case nodes.InstanceNorm():
+            yield from _instance_norm(layer)
         case nodes.Activate():
             yield Result("x", Apply(layer.activation, X))
         case nodes.Residual():
@@ -190,6 +194,27 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
             raise AssertionError("it has no states")
         case _:
             assert_never(layer.statistic)
+
+
+def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
+    """Yield the results of a norm over the real steps."""
+    mean: Expression = Reduce("mean", X, keep=True)
+    variance: Expression = Reduce("mean", X * X, keep=True)
+    if layer.masked:
+        real, steps = Name("real"), Name("steps")
+        yield Result("real", Column(MASK))
+        yield Result("steps", Combine("maximum", Reduce("sum", real, keep=True), 1.0))
+        mean = Reduce("sum", Fill(real, X, 0.0), keep=True) / steps
+        variance = Reduce("sum", Name("square"), keep=True) / steps
+    yield Result("mean", mean)
+    yield Result("x", X - Name("mean"))
+    if layer.masked:
+        yield Result("square", Fill(Name("real"), X * X, 0.0))
+    yield Result("variance", variance)
+    squared = Name("variance") + Setting("epsilon", layer.epsilon)
+    yield Result("deviation", SquareRoot(squared))
+    yield Result("x", X / Name("deviation"))
+    yield Result("x", X * Param(layer.name, "gamma") + Param(layer.name, "beta"))
 
 
 def _attend(layer: nodes.Attention) -> Iterator[Result]:

@@ -19,6 +19,7 @@ from rnnspec.ir.nodes import (
     Conv,
     Dropout,
     Flatten,
+    InstanceNorm,
     LastSteps,
     Layer,
     Network,
@@ -145,6 +146,16 @@ def step_refusals(network: Network) -> tuple[Refusal, ...]:
     return tuple(_refusals(network))
 
 
+_OF_ALL_STEPS: dict[type[Layer], tuple[str, str]] = {
+    Repeat: ("repeat", "a repeat would begin before the last step is known"),
+    Flatten: ("pooling", "the steps of all chunks would be in one vector"),
+    LastSteps: ("pooling", "the last steps would be in other chunks"),
+    InstanceNorm: ("type", "the mean of all steps would change with each chunk"),
+    Attention: ("pooling", "the weights of all steps would change with each chunk"),
+}
+"""The key of each layer that computes with all steps at once, and why it cannot with chunks."""
+
+
 def _refusals(network: Network) -> Iterator[Refusal]:
     if network.outputs:
         reason = "in step form, a network has one output"
@@ -155,9 +166,6 @@ def _refusals(network: Network) -> Iterator[Refusal]:
             case Recurrent(merge=str()):
                 reason = "in step form, a backward direction would begin at steps still to come"
                 yield Refusal(layer.name, "bidirectional", reason)
-            case Repeat():
-                reason = "in step form, a repeat would begin before the last step is known"
-                yield Refusal(layer.name, "repeat", reason)
             case Conv(window=window) if window.padding != "causal" or window.stride > 1:
                 what = "a stride" if window.padding == "causal" else f"padding: {window.padding}"
                 key = "stride" if window.padding == "causal" else "padding"
@@ -166,19 +174,12 @@ def _refusals(network: Network) -> Iterator[Refusal]:
             case WindowPooling():
                 reason = "in step form, a window would need steps of other chunks"
                 yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
-            case Flatten():
-                reason = "in step form, the steps of all chunks would be in one vector"
-                yield Refusal(layer.name, "pooling", reason)
             case Pooling(statistic="last", masked=True):
                 reason = "in step form, the last real step may be in an earlier chunk"
                 yield Refusal(layer.name, "pooling", reason)
-            case LastSteps():
-                reason = "in step form, the last steps would be in other chunks"
-                yield Refusal(layer.name, "pooling", reason)
-            case Attention():
-                reason = "in step form, the weights of all steps would change with each chunk"
-                yield Refusal(layer.name, "pooling", reason)
             case _:
-                pass
+                for kind, (key, reason) in _OF_ALL_STEPS.items():
+                    if isinstance(layer, kind):
+                        yield Refusal(layer.name, key, f"in step form, {reason}")
         if owner := owners.get(layer.name):
             yield Refusal(layer.name, "name", f"in step form, a state of {owner} has this name")

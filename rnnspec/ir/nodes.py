@@ -7,7 +7,7 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never, get_args
+from typing import TYPE_CHECKING, ClassVar, assert_never, get_args
 
 from rnnspec import words
 from rnnspec.ir.equations import Apply, Equations, Expression, evaluate_size, walk
@@ -525,6 +525,22 @@ class LayerNorm(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceNorm(Node):
+    """Each feature of a sequence, as ``about`` says.
+
+    Mean and variance are over the steps, without padding if ``masked``; of no steps, both are 0.
+    Source: https://arxiv.org/abs/1607.08022.
+    """
+
+    about: ClassVar[str] = (
+        "Each feature of a sequence: gamma (x - mean) / sqrt(variance + epsilon) + beta."
+    )
+
+    epsilon: float
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Normalize(Node):
     """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
 
@@ -537,6 +553,8 @@ class Residual(Node):
 
 
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
+Composed = InstanceNorm
+"""The layers with arrays whose source is their recipe: frameworks have none that skips padding."""
 ParameterFree = (
     Repeat
     | WindowPooling
@@ -550,7 +568,17 @@ ParameterFree = (
     | Normalize
 )
 """The layers without arrays."""
-Layer = Embedding | Recurrent | Conv | BatchNorm | LayerNorm | Attention | Dense | ParameterFree
+Layer = (
+    Embedding
+    | Recurrent
+    | Conv
+    | BatchNorm
+    | LayerNorm
+    | Composed
+    | Attention
+    | Dense
+    | ParameterFree
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

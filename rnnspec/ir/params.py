@@ -25,6 +25,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Embedding,
     EquationCell,
+    InstanceNorm,
     Layer,
     LayerNorm,
     Network,
@@ -141,7 +142,7 @@ def params(layer: Layer) -> tuple[Param, ...]:
                 mean,
                 replace(mean, name="moving_variance", initializer=Constant(1.0), positive=True),
             )
-        case LayerNorm():
+        case LayerNorm() | InstanceNorm():
             features = (("out", width(layer.input)),)
             # The initial values of both frameworks, which the language cannot change.
             gamma = Param("gamma", "out", features, Constant(1.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.ir.nodes import (
     GRU,
@@ -14,6 +14,7 @@ from rnnspec.ir.nodes import (
     Attention,
     Cell,
     ClippedRelu,
+    Composed,
     Dense,
     Embedding,
     EquationCell,
@@ -167,6 +168,18 @@ def cell_name(cell: Cell) -> str:
             assert_never(cell)
 
 
+def composed_class(layer: Composed) -> str:
+    """Return the name of the generated class of a layer that is written from its recipe."""
+    return f"{'Masked' if layer.masked else ''}{type(layer).__name__}"
+
+
+def composed_names() -> frozenset[str]:
+    """Return the names of the classes of composed layers, in lower case with underscores."""
+    kinds = get_args(Composed) or (Composed,)
+    names = [_snake_case(kind.__name__) for kind in kinds]
+    return frozenset(names).union(f"masked_{name}" for name in names)
+
+
 def default_kind(layer: Layer) -> str:
     """Return the default name of a layer without its number: ``simple_rnn``."""
     if (
@@ -175,7 +188,11 @@ def default_kind(layer: Layer) -> str:
         and isinstance(layer.cell, EquationCell)
     ):
         return layer.cell.name
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type_name(layer)).lower()
+    return _snake_case(type_name(layer))
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def type_name(layer: Layer) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate, groupby
 
 from rnnspec.backends import honouring
+from rnnspec.cells import default_initializers, standard_cell
+from rnnspec.ir.cells import recognize
+from rnnspec.ir.equations import is_linear_recurrence
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import (
     Activation,
@@ -18,6 +21,7 @@ from rnnspec.ir.nodes import (
     LeakyRelu,
     Recurrent,
     Residual,
+    cell_type,
     width,
 )
 from rnnspec.lint.context import Context, Finding, RecurrentEntry
@@ -103,6 +107,45 @@ def odd_gate(context: Context) -> Iterator[Finding]:
                 "not; use 'sigmoid'"
             )
             yield (*entry.path, "recurrent_activation"), message
+
+
+def _own_cells(context: Context) -> Iterator[tuple[Path, str, EquationCell]]:
+    """Yield the path of the first layer of each cell by equations, with its name and the cell."""
+    seen = set[str]()
+    for entry in context.entries:
+        cell = entry.layers[0].cell
+        if isinstance(cell, EquationCell) and cell.name not in seen:
+            seen.add(cell.name)
+            yield (*entry.path, "type"), cell.name, cell
+
+
+def order_of_steps(context: Context) -> Iterator[Finding]:
+    """A cell by equations, whose steps depend on each other in one way or another."""
+    for path, name, cell in _own_cells(context):
+        if recognize(cell.equations) is not None:
+            continue
+        if is_linear_recurrence(cell.equations):
+            message = (
+                f"{name!r} is a linear recurrence: its states are sums, which can be computed for "
+                "all steps at once"
+            )
+        else:
+            message = (
+                f"{name!r} is sequential: a step has to wait for the one before it, on every "
+                "backend"
+            )
+        yield path, message
+
+
+def almost_built_in(context: Context) -> Iterator[Finding]:
+    """A cell by equations that would be one of the language, but for its initial values."""
+    defaults = default_initializers(context.spec)
+    for path, name, cell in _own_cells(context):
+        known, reason = recognize(cell.equations), standard_cell(cell, defaults)
+        if known is not None and isinstance(reason, str):
+            kind = cell_type(known.cell)
+            message = f"{name!r} has the equations of {kind!r}, but is not that layer: {reason}"
+            yield path, message
 
 
 def bottleneck(context: Context) -> Iterator[Finding]:

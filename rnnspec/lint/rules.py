@@ -10,8 +10,9 @@ from rnnspec.lint import head, inputs, recurrent, stack
 from rnnspec.lint.context import Rule
 from rnnspec.wording import nearest, quoted
 
-# By the first digits: L10 and L11 are for recurrent layers, L12 for dropout, L2 for the input, L3
-# for the head, L4 for speed, L5 for other layers and L9 for suppression comments.
+# By the first digits: L10 and L11 are for recurrent layers, L12 for dropout, L13 for cells by
+# equations, L2 for the input, L3 for the head, L4 for speed, L5 for other layers and L9 for
+# suppression comments.
 RULES = (
     Rule("L101", "note", recurrent.plain_cell),
     Rule("L102", "warning", recurrent.too_far_back),
@@ -26,6 +27,8 @@ RULES = (
     Rule("L121", "note", recurrent.high_dropout),
     Rule("L122", "note", recurrent.ignored_by_stock),
     Rule("L123", "warning", recurrent.nothing_left),
+    Rule("L131", "note", recurrent.order_of_steps),
+    Rule("L132", "note", recurrent.almost_built_in),
     Rule("L201", "note", inputs.pretrain),
     Rule("L202", "warning", inputs.frozen_noise),
     Rule("L203", "note", inputs.wide_embedding),

@@ -57,18 +57,16 @@ class Source(Protocol):
 class Module:
     """A generated file of Python.
 
-    ``imports`` are the lines before those of the template. ``parts`` are the functions and classes
-    above the model, ``docstring`` and ``functions`` those of its class, if it is one.
+    ``imports`` are the lines of its imports. ``parts`` are its functions and classes, the last of
+    them the model.
     """
 
-    template: str
+    template: str = "python/model.py.j2"
     title: str
     comment: str
     entry: str
-    docstring: Code
     parts: tuple[Code, ...]
     imports: tuple[str, ...] = ()
-    functions: tuple[Code, ...]
     before_loading: tuple[str, ...] = ()
 
 
@@ -209,4 +207,20 @@ def function(
         signature=signature,
         docstring=docstring(description) if description else Code(),
         body=lines(*body),
+    )
+
+
+def define_class(name: str, base: str, describes: Iterable[str], *functions: Code) -> Code:
+    """Return a class: ``class name(base):``, its docstring and its methods."""
+    return code(
+        """
+        class {}{}:
+            {}
+
+            {}
+        """,
+        name,
+        code("({})", base) if base else Code(),
+        docstring(describes),
+        Code("\n\n".join(functions)),
     )

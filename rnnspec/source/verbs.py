@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from rnnspec.ir import nodes
 
-_SIGNS = {"add": "+", "multiply": "*", "divide": "/", "greater": ">"}
+SIGNS = {"greater": (">", 0), "add": ("+", 1), "subtract": ("-", 1)} | {
+    "multiply": ("*", 2),
+    "divide": ("/", 2),
+}
+"""The operator of each combination, and how strongly it binds."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class Verbs(ABC):
         """Yield the statements that give a name to the value of an expression."""
         yield code("{} = {}", name, self.write(value))
 
-    def write(self, value: core.Expression) -> Code:
+    def write(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression
+    ) -> Code:
         """Return an expression."""
         match value:
             case float():
@@ -63,8 +69,16 @@ class Verbs(ABC):
                 operands = map(self.write, (left, right))
                 return code("{}.maximum({})", self.space, listed(*operands))
             case core.Combine(how, left, right):
-                operands = map(self._operand, (left, right))
-                return code("{} {} {}", next(operands), Code(_SIGNS[how]), next(operands))
+                sign, rank = SIGNS[how]
+                before, after = self._operand(left, rank), self._operand(right, rank + 1)
+                return code("{} {} {}", before, Code(sign), after)
+            case core.Param(_, name) | core.Setting(name):
+                # In a class of layers, which has its arrays and settings.
+                return code("self.{}", name)
+            case core.SquareRoot(x):
+                return code("{}.sqrt({})", self.space, self.write(x))
+            case core.MatMul(x, kernel, transposed=False):
+                return code("{} @ {}", self._operand(x), self.write(kernel))
             case core.Column(mask):
                 return code("{}.expand_dims({}, -1)", self.space, self.write(mask))
             case core.Fill(condition, x, otherwise):
@@ -84,7 +98,6 @@ class Verbs(ABC):
                 return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
                 core.EarlierOutput()
-                | core.Param()
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()
@@ -109,11 +122,14 @@ class Verbs(ABC):
             return code("{}{}.inf", Code("-" if value < 0 else ""), self.space)
         return code("{!r}", int(value) if value.is_integer() and abs(value) < 1 << 53 else value)
 
-    def _operand(self, value: core.Expression) -> Code:
-        """Return an expression, in parentheses if it is arithmetic."""
+    def _operand(self, value: core.Expression, binding: int = 3) -> Code:
+        """Return an expression, in parentheses if its operator binds less."""
         written = self.write(value)
-        is_arithmetic = isinstance(value, core.Combine) and value.how != "maximum"
-        return code("({})", written) if is_arithmetic else written
+        match value:
+            case core.Combine(how) if how != "maximum" and SIGNS[how][1] < binding:
+                return code("({})", written)
+            case _:
+                return written
 
     def running(self, layers: Iterable[nodes.Pooling]) -> Iterator[Code]:
         """Yield the function of each statistic over the steps of all chunks so far."""

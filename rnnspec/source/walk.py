@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from rnnspec.ir import core, nodes
+from rnnspec.ir import core, nodes, text
 from rnnspec.ir.expand import FIELDS, REAL, expand, merged, window_mask
 from rnnspec.ir.forms import states, states_of
-from rnnspec.source.code import Code, code, function, lines, listed
-from rnnspec.source.verbs import Verbs
+from rnnspec.source.code import Code, Module, code, define_class, function, lines, listed
+from rnnspec.source.composed import ComposedLayers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -48,30 +48,49 @@ def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
 
 
 @dataclass(frozen=True)
-class Walk(Verbs):
+class Walk(ComposedLayers):
     """A walk over the layers of a network, which writes the methods of its class.
 
-    ``softmax`` is the function of this name, and ``method`` the method that computes. In
-    ``checked_forms``, it refuses a batch of another shape, and unless it computes chunks, the class
-    serves a loss too: with a mask, and with each output before its activation if one of the
-    ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole for
-    the loss.
+    ``imports`` are the lines that import the framework, and ``softmax`` is the function of this
+    name. In ``checked_forms``, the class refuses a batch of another shape, and unless it computes
+    chunks, it serves a loss too: with a mask, and with each output before its activation if one of
+    the ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole
+    for the loss.
     """
 
-    network: nodes.Network
-    form: Form
-
+    imports: ClassVar[tuple[str, ...]]
     softmax: ClassVar[str]
-    method: ClassVar[str]
     checked_forms: ClassVar[tuple[Form, ...]]
     losses: ClassVar[Mapping[nodes.Activation, str]]
     about_logits: ClassVar[str]
 
-    def functions(self) -> tuple[Code, ...]:
-        """Return the methods of the class."""
+    def write_module(
+        self, summary: str, *notes: str, parts: Iterable[Code], imports: Iterable[str]
+    ) -> Module:
+        """Return the source: what its class needs, and the class itself, behind more imports."""
         modules = lines(self._write(layer)[0] for layer in self.network.layers)
         compute = self._chunk_methods if self.form == "step" else self._batch_methods
-        return (*self.create(modules), *compute())
+        own_imports = tuple(imports)
+        describes = (
+            summary,
+            "",
+            *text.signature(self.network, chunks=self.form == "step"),
+            *self._describe_states(),
+            *notes,
+        )
+        entry, methods = text.class_name(self.network), (*self.create(modules), *compute())
+        return Module(
+            title=text.title(self.network),
+            comment=text.comment(self.network),
+            entry=entry,
+            imports=(*own_imports, *([""] if own_imports else []), *self.imports),
+            parts=(
+                *parts,
+                *self.layer_classes,
+                *self._running_parts,
+                define_class(entry, self.module, describes, *methods),
+            ),
+        )
 
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name of each state in step form, and the sizes of its axes."""
@@ -79,7 +98,7 @@ class Walk(Verbs):
             sizes = (code("{!r}", size) for size in state.shape)
             yield state.name, listed("batch", *sizes)
 
-    def describe_states(self) -> Iterator[str]:
+    def _describe_states(self) -> Iterator[str]:
         """Yield docstring lines about the states, none if the form has none."""
         if self.form == "step":
             yield "States, by name, zeros before the first chunk:"
@@ -90,6 +109,8 @@ class Walk(Verbs):
         self, layer: nodes.Layer
     ) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
+        if isinstance(layer, nodes.Composed):
+            return self.make_composed(layer), self.run_composed(layer)
         if not isinstance(layer, _IDIOMS):
             return Code(), lines(self.statements(expand(layer, self.form)))
         call = code("x = self.{}(x)", layer.name)
@@ -179,7 +200,7 @@ class Walk(Verbs):
         return self.statements(expand(layer, self.form))
 
     @property
-    def running_parts(self) -> tuple[Code, ...]:
+    def _running_parts(self) -> tuple[Code, ...]:
         """The functions of statistics over all chunks so far, which the class calls."""
         pools = [layer for layer in self.network.layers if isinstance(layer, nodes.Pooling)]
         return tuple(self.running(pools)) if self.form == "step" else ()

@@ -601,6 +601,18 @@ class LayerNormLayer(Model):
     )
 
 
+class InstanceNorm(Model):
+    """Normalizes each feature of a sequence over its time steps, leaving out padding."""
+
+    type: Literal["instance_norm"]
+    name: OptionalName = _key(
+        "The name of the layer; by default instance_norm_1 and so on.", "normalized", default=None
+    )
+    epsilon: Epsilon = _key(
+        "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", 1e-05, default=1e-3
+    )
+
+
 class Dropout(Model):
     """Sets a fraction of its input to zero in training."""
 
@@ -654,6 +666,7 @@ _TypedLayer = (
     | AveragePool
     | BatchNorm
     | LayerNormLayer
+    | InstanceNorm
     | Dropout
     | ActivationLayer
     | Concat
@@ -685,6 +698,7 @@ RnnLayer = Annotated[
     | Annotated[AveragePool, Tag("average_pool")]
     | Annotated[BatchNorm, Tag("batch_norm")]
     | Annotated[LayerNormLayer, Tag("layer_norm")]
+    | Annotated[InstanceNorm, Tag("instance_norm")]
     | Annotated[Dropout, Tag("dropout")]
     | Annotated[ActivationLayer, Tag("activation")]
     | Annotated[Concat, Tag("concat")]

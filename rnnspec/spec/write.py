@@ -26,10 +26,13 @@ class _Dumper(yaml.SafeDumper):
         node = super().represent_mapping(tag, mapping, flow_style)
         for key, value in node.value:
             if key.value == "equations":
-                value.flow_style = False
-                for _, expression in value.value:
-                    if expression.value[:1].isalpha():
-                        expression.style = None
+                items = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for lines in items:
+                    lines.flow_style = False
+                    for _, expression in lines.value:
+                        # A number would be one without quotes.
+                        if str(expression.value)[:1].isalpha():
+                            expression.style = None
         return node
 
 

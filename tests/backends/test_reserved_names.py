@@ -33,13 +33,16 @@ def test_no_layer_can_hide_an_attribute_of_a_module_of_flax() -> None:
 )
 def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, pooling: str) -> None:
     pytest.importorskip("keras")
-    rnn = "{type: lstm, units: 4, layers: 2, residual: true, layer_norm: true}"
-    spec = rnnspec.loads(
-        f"version: 1\nname: net\n{entrance}\nrnn: {rnn}\nhead: {{pooling: {pooling}, units: 1}}"
-    )
-    layers = {layer.name for layer in rnnspec.summary(spec).layers}
-    models = [rnnspec.build(spec, "keras", form=form) for form in ("training", "step")]
-    states = {state.name for state in forms.states(program(spec).network)}
+    start, end = f"version: 1\nname: net\n{entrance}\n", f"head: {{pooling: {pooling}}}"
+    rnn = "rnn: {type: lstm, units: 4, layers: 2, residual: true, layer_norm: true}\n"
+    # With a mask, and without it.
+    norms = "[{type: instance_norm}, {type: gru, units: 4}, {type: repeat, steps: 2}"
+    normed = f"rnn: {norms}, {{type: instance_norm}}, {{type: gru, units: 4}}]\n"
+    specs = [rnnspec.loads(start + text + end) for text in (rnn, normed)]
+    layers = {layer.name for each in specs for layer in rnnspec.summary(each).layers}
+    models = [rnnspec.build(each, "keras") for each in specs]
+    models.append(rnnspec.build(specs[0], "keras", form="step"))
+    states = {state.name for state in forms.states(program(specs[0]).network)}
     there = {each.name for model in models for each in model.operations} - layers - states
     assert there
     for name in there:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
@@ -20,8 +23,12 @@ from rnnspec.ir.params import named_params
 from rnnspec.weights.initial import draw_scaled
 
 
-def network(layers: list[dict[str, Any]], head: dict[str, Any] | None = None) -> nodes.Network:
-    spec: dict[str, Any] = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": layers}
+def network(
+    layers: list[dict[str, Any]],
+    head: dict[str, Any] | None = None,
+    data: Mapping[str, Any] = MappingProxyType({"features": 3}),
+) -> nodes.Network:
+    spec: dict[str, Any] = {"version": 1, "name": "net", "input": dict(data), "rnn": layers}
     return pipeline.reads(json.dumps(spec | ({"head": head} if head else {}))).network
 
 
@@ -70,6 +77,20 @@ def test_a_network_for_inference_is_the_same_without_dropout() -> None:
                 reference.run(each, arrays, batch) for each in (whole, for_inference(whole))
             )
         assert np.array_equal(one.output, other.output, equal_nan=True)
+
+
+@cases(("mask_value", "real"), [(None, [0, 1, 2, 3, 4]), (2.0, [0, 2, 3]), (2.0, [])])
+def test_an_instance_norm_is_over_the_real_steps(mask_value: float | None, real: list[int]) -> None:
+    layers = [{"type": "instance_norm", "epsilon": 0.5}, {"type": "gru", "units": 2}]
+    data = {"features": 3} | ({} if mask_value is None else {"mask_value": mask_value})
+    normed = network(layers, data=data)
+    arrays, x = draw_scaled(normed, 0), np.random.default_rng(0).normal(size=(1, 5, 3))
+    x[:, [step for step in range(5) if step not in real]] = 2.0
+    steps = x[0, real] if real else np.zeros((1, 3))
+    expected = (x[0] - steps.mean(axis=0)) / np.sqrt(steps.var(axis=0) + 0.5)
+    expected = arrays["instance_norm_1.gamma"] * expected + arrays["instance_norm_1.beta"]
+    output = reference.run(normed, arrays, x).outputs["instance_norm_1"][0]
+    assert np.allclose(output, expected, atol=1e-14)
 
 
 WINDOWS = [

@@ -88,6 +88,7 @@ input: {features: 2, length: 5, mask_value: 0}
 rnn:
   - {type: conv, filters: 4, kernel_size: 2}
   - {type: batch_norm, momentum: 0.9}
+  - {type: instance_norm, epsilon: 0.01}
   - {type: activation, activation: {leaky_relu: 0.1}}
   - {type: dropout, rate: 0.5, variational: true}
   - {type: average_pool, size: 2, padding: same}

@@ -58,6 +58,8 @@ STACKS = {
     "  - {type: batch_norm}\n  - {type: max_pool, size: 2}\n  - {type: lstm, units: 3}\n"
     "  - {type: dense, units: 2}\n"
     "head: {pooling: [mean, max], hidden: [{type: batch_norm}], units: 2}\n",
+    "instance norm": TOKENS + "rnn: [{type: gru, units: 4}, {type: instance_norm}, "
+    "{type: lstm, units: 4}]\nhead: {units: 2}\n",
     "attention": TOKENS + "rnn: {type: gru, units: 4}\n"
     "head: {pooling: {attention: {units: 5}}, hidden: [{units: 3}], units: 2}\n",
     "attention without units": TOKENS

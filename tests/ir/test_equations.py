@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnspec.ir.equations import EquationError, Equations
+from rnnspec.ir.equations import EquationError, Equations, is_linear_recurrence
 from rnnspec.ir.normal_form import normal_form
 from rnnspec.ir.notation import write_expression
 from rnnspec.ir.parser import Block, Notation, Row, parse, read_cell
@@ -233,11 +234,79 @@ def test_the_order_of_other_states_does_not_matter() -> None:
     assert normal_form(parse(text, ("c", "m", "h"), ())) != forms[0]
 
 
-@given(st.text("xhWU_b12.+-*/@(): tanhior,=[]\n\N{DEGREE SIGN}", max_size=60))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    with suppress(EquationError):
-        cell = parse(f"h: {text}", ("h",), FUNCTIONS)
-        assert normal_form(cell) == normal_form(cell)
+TOKENS = (
+    *(
+        "x",
+        "h",
+        "W",
+        "U.T",
+        "b",
+        "z",
+        "units",
+        "1",
+        "0.5",
+        "2e9",
+        "1e999",
+        "(",
+        ")",
+        ",",
+        "<",
+        ">=",
+    ),
+    *(
+        "+",
+        "-",
+        "*",
+        "/",
+        "@",
+        "**",
+        "tanh(",
+        "where(",
+        "split(",
+        "concat(",
+        "softmax(",
+        "minimum(",
+    ),
+    *("layer_norm(", "standardize(", " ", "\n", "lambda", "'", "[", "\N{DEGREE SIGN}", "#", "T"),
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.lists(st.sampled_from(TOKENS), max_size=14).map("".join), min_size=1, max_size=3)
+)
+def test_any_text_is_read_or_refused(texts: list[str]) -> None:
+    rows = tuple(Row(name, text, (name,)) for name, text in zip("zyh", texts, strict=False))
+    first = Block((Row("z", "W @ x", ("first",)),), ())
+    for blocks in ((Block(rows, ()),), (first, Block(rows, (), 2, ("b",)))):
+        with suppress(EquationError):
+            cell = _blocks(*blocks, states=("z",))
+            assert normal_form(cell) == normal_form(replace(cell))
+            assert is_linear_recurrence(cell) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "states", "linear"),
+    [
+        ("z: sigmoid(W @ x)\nh: (1 - z) * h + z * tanh(V @ x)", "h", True),
+        ("z: sigmoid(W @ x)\nh: h - (h - V @ x) * z / 2", "h", True),
+        # The c of each step is known when the steps of h are computed.
+        ("f: sigmoid(W @ x)\nc: f * c + V @ x\nh: tanh(c) + f * h", "h c", True),
+        # As is the input of the step before.
+        ("h: exp(-W @ x) * h + V @ p\np: x", "h p", True),
+        ("h: W @ x + U @ h", "h", False),
+        ("z: sigmoid(W @ x + p * h)\nh: z * h", "h", False),
+        ("h: h * h + W @ x", "h", False),
+        ("h: tanh(h) + W @ x", "h", False),
+        ("h: W @ x / h", "h", False),
+        ("c: 0.5 * h + c + W @ x\nh: 0.5 * c + h", "h c", False),
+    ],
+)
+def test_a_linear_recurrence_is_seen(text: str, states: str, linear: bool) -> None:
+    sizes = {"p": "features"} if "p: x" in text else {}
+    blocks = (Block(_rows(text), ()),)
+    cell = read_cell(Notation(states=tuple(states.split()), blocks=blocks, sizes=sizes)).equations
+    assert is_linear_recurrence(cell) == linear
 
 
 def test_coefficients_do_not_overflow() -> None:

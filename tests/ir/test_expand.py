@@ -37,6 +37,10 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
             return names[layer]
         case core.Param(layer, name):
             return arrays[f"{layer}.{name}"]
+        case core.Setting(_, number):
+            return number
+        case core.SquareRoot(x):
+            return np.sqrt(value(x))
         case core.Combine(how, left, right):
             return getattr(np, how)(value(left), value(right))
         case core.Embed(x, table):
@@ -148,9 +152,15 @@ input: {{features: 3{mask_value}}}
 rnn: {{type: gru, units: 4}}
 head: {{pooling: {statistic}}}
 """
+NORMED = """\
+version: 1
+name: normed
+input: {features: 3, mask_value: 2.0}
+rnn: [{type: instance_norm}, {type: gru, units: 4}]
+"""
 TEXTS = [
     *map(in_small, covering(GALLERY)),
-    *(WHOLE, OTHERS, CHUNKS),
+    *(WHOLE, OTHERS, CHUNKS, NORMED),
     *(
         POOLED.format(statistic=statistic, mask=mask, mask_value=value)
         for statistic in ("mean", "max", "sum")

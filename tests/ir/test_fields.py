@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import MISSING, field, fields, is_dataclass, make_dataclass, replace
 from functools import cache
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from rnnspec.ir import cells, core, initializers, nodes
 from rnnspec.ir import expand as recipes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
-from rnnspec.source import walk
+from rnnspec.source import composed, walk
 
 WHOLE = """\
 version: 1
@@ -34,6 +35,7 @@ rnn:
   - {type: conv, filters: 4, kernel_size: 2, padding: causal, activation: {leaky_relu: 0.1}}
   - {type: max_pool, size: 2}
   - {type: batch_norm}
+  - {type: instance_norm}
   - {type: dropout, rate: 0.5}
   - {type: activation, activation: {clipped_relu: 2}}
   - {type: gru, units: 4, residual: true, layer_norm: true, layers: 2, name: two}
@@ -49,7 +51,11 @@ OTHERS = """\
 version: 1
 name: others
 embedding: {vocabulary: 6, dim: 2, trainable: false, weights: v.txt, words: w.txt}
-rnn: [{type: lstm, units: 2}, {type: repeat, steps: 3}, {type: lstm, units: 2}]
+rnn:
+  - {type: lstm, units: 2}
+  - {type: repeat, steps: 3}
+  - {type: instance_norm}
+  - {type: lstm, units: 2}
 heads: {flat: {pooling: flatten, units: 2}, steps: {pooling: {last_steps: 2}}}
 initializers: {kernel: he_uniform, recurrent: lecun_uniform}
 """
@@ -160,6 +166,7 @@ Activate: activation
 Concat: of inputs
 Repeat: steps
 LayerNorm: epsilon
+InstanceNorm: epsilon masked
 Residual: start
 Network: name description input layers
 Uniform: limit
@@ -253,6 +260,30 @@ def test_an_expression_of_a_recipe_without_source_is_one_error(
         pipeline.generate(program, BACKENDS[name], "inference")
 
 
+def test_layers_that_differ_in_more_than_arguments_are_of_no_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(composed, "composed_class", lambda _: "Norm")
+    text = """\
+    version: 1
+    name: net
+    input: {features: 2, mask_value: 0}
+    rnn:
+    - {type: instance_norm}
+    - {type: gru, units: 2}
+    - {type: repeat, steps: 2}
+    - {type: %s, units: 2}
+    - {type: lstm, units: 2}
+    """
+
+    def source(text: str) -> str:
+        return pipeline.generate(pipeline.reads(dedent(text)), BACKENDS["torch"]).text
+
+    assert "class Norm(" in source(text % "lstm")
+    with pytest.raises(GenerationError, match="instance_norm_2: Norm has no argument"):
+        source(text.replace("%s, units: 2", "instance_norm"))
+
+
 def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -264,7 +295,7 @@ def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(
     monkeypatch.setattr(onnx_verbs, "expand", expand)
     source = pipeline.generate(pipeline.reads(WHOLE), BACKENDS["onnx"], "inference").text
     names = re.findall(r"^  (\w+) = Div", source, re.MULTILINE)
-    assert len(names) == len(set(names)) == 8
+    assert len(names) == len(set(names)) == 11
 
 
 @pytest.mark.parametrize("kind", [nodes.Recurrent, nodes.LSTM], ids=lambda kind: kind.__name__)

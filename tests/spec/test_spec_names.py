@@ -160,7 +160,9 @@ def sources(backend: str) -> Iterator[str]:
         for words in ("activation: hard_sigmoid", "recurrent_dropout: 0.1")
         for bias in ("true", "false")
     )
-    rnn = f"[{{type: simple, units: 4}}, {{type: lstm, units: 4}}, {layers}]"
+    rnn = (
+        f"[{{type: instance_norm}}, {{type: simple, units: 4}}, {{type: lstm, units: 4}}, {layers}]"
+    )
     start = "version: 1\nname: net\ninput: {features: 3, mask_value: 0}\n"
     end = "initializers: {forget_bias: 2}"
     texts = [

@@ -9,21 +9,25 @@ from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Dense, Layer, Network, Recurrent, SimpleRNN
 from rnnspec.ir.params import params
-from rnnspec.source.code import Code, Module, code, docstring, function, listed
+from rnnspec.source.code import Code, Module, code, define_class, function, listed
 
 
 def emit(network: Network, _form: Form, _options: SourceOptions) -> Module:
     make, run = map(_arrays, network.layers), map(_call, network.layers)
+    name = network.name.title().replace("_", "")
     return Module(
         template="model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
-        entry=network.name.title().replace("_", ""),
-        docstring=docstring([f"The network {network.name}.", "", *text.signature(network)]),
-        parts=(),
-        functions=(
-            function(code("__init__(self) -> None"), make),
-            function(code("__call__(self, x: Any) -> Any"), run, code("return x")),
+        entry=name,
+        parts=(
+            define_class(
+                name,
+                "",
+                [f"The network {network.name}.", "", *text.signature(network)],
+                function(code("__init__(self) -> None"), make),
+                function(code("__call__(self, x: Any) -> Any"), run, code("return x")),
+            ),
         ),
     )
 

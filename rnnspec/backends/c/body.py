@@ -304,9 +304,7 @@ def _dims(shape: nodes.Shape, steps: str) -> tuple[str, ...]:
 def _skips_padding(layer: nodes.Layer) -> bool:
     """Return whether a layer looks at the mask; a normalization needs it in training only."""
     match layer:
-        case nodes.Recurrent() | nodes.Conv() | nodes.WindowPooling() | nodes.Attention():
-            return layer.masked
-        case nodes.Pooling(statistic=statistic):
-            return layer.masked and statistic != "last_step"
-        case _:
+        case nodes.Embedding() | nodes.BatchNorm() | nodes.Pooling(statistic="last_step"):
             return False
+        case _:
+            return getattr(layer, "masked", False)

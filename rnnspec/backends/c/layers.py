@@ -11,9 +11,12 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.names import Activation, activation, number
-from rnnspec.ir import nodes
+from rnnspec.backends.c.verbs import recipe_lines
+from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import gates
-from rnnspec.ir.params import directions
+from rnnspec.ir.expand import expand
+from rnnspec.ir.params import directions, params
+from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 _CHUNK = 16
 """The number of steps for which a recurrent layer multiplies its inputs at once."""
 
+_ARRAY = "const float *"
 _TYPES = {
     **dict.fromkeys(("table", "kernel", "recurrent"), "const {weight} *"),
     **dict.fromkeys(("table_scale", "kernel_scale", "recurrent_scale"), "const float *"),
@@ -70,12 +74,18 @@ class Function:
     one: str = ""
     """What a product of one row is told of that, nothing in step form."""
     parameters: tuple[str, ...] = ()
+    about: str = ""
+    lines: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    """What it is, its body and the settings among its parameters, if it is from a recipe."""
 
     @property
     def signature(self) -> str:
         """The declarations of the parameters."""
         weight = "int8_t" if self.is_rounded else "float"
-        return ", ".join(_TYPES[name].format(weight=weight) + name for name in self.parameters)
+        others = dict.fromkeys(self.settings, "float ")
+        types = {name: _TYPES.get(name) or others.get(name, _ARRAY) for name in self.parameters}
+        return ", ".join(type_.format(weight=weight) + name for name, type_ in types.items())
 
     @property
     def is_rounded(self) -> bool:
@@ -157,6 +167,18 @@ class Layers:
                 yield self._call(Function(f"{layer.statistic}_windows", "window_pooling"), values)
             case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
                 yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
+            case nodes.Composed():
+                self._needs(products="sqrtf")
+                values = {"x": x, "steps": rows, "units": str(units), "y": y}
+                values |= {"mask": place.mask} if place.mask else {}
+                for param in params(layer):
+                    values |= self._weights(layer, param.name, param.name)
+                results = tuple(expand(layer, "inference"))
+                settings = {each.name: number(each.value) for each in core.settings(results)}
+                kind = f"{'masked_' if layer.masked else ''}{default_kind(layer)}"
+                function = Function(kind, "composed", about=layer.about, settings=tuple(settings))
+                function = replace(function, lines=recipe_lines(results))
+                yield self._call(function, values | settings)
             case nodes.Activate():
                 yield _copied(y, x, _times(rows, units))
                 yield from self._activation(layer.activation, y, rows, units)
@@ -198,7 +220,8 @@ class Layers:
         return f"{self.network.name}_{call.function}({', '.join(arguments)});"
 
     def _parameters(self, function: str) -> tuple[str, ...]:
-        return tuple(name for name in _TYPES if name in self.needed[function])
+        needed = self.needed[function]
+        return (*(name for name in _TYPES if name in needed), *sorted(needed - _TYPES.keys()))
 
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""

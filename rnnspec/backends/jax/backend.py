@@ -3,6 +3,7 @@
 from itertools import product
 
 from rnnspec.backends.base import Backend
+from rnnspec.ir.text import composed_names
 from rnnspec.reserved_names import ReservedNames
 
 _CLASSES = product(
@@ -19,7 +20,7 @@ _RESERVED = ReservedNames(
         l2_normalized layers legacy_hard_sigmoid linear_attention_pooling model nn nnx norm_mask
         partial running_max running_mean running_sum softplus symmetric_uniform tied_linear
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ).union(map("".join, _CLASSES)),
+    ).union(map("".join, _CLASSES), composed_names()),
     in_class=frozenset({"initial_states", "mask", "self"}),
     # Every public attribute of flax.nnx.Module (Flax 0.12), which a test compares likewise.
     in_framework=frozenset(

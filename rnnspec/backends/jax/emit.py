@@ -22,13 +22,13 @@ from rnnspec.backends.jax.equations import mask_refusals
 from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
-from rnnspec.ir import cells, core, nodes, text
+from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
-from rnnspec.source.code import Code, Module, call, code, docstring, function, listed
+from rnnspec.source.code import Code, Module, call, code, function, listed
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.jax.cells import CellClass
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
 
 # Some defaults are missing on purpose, because those of other frameworks differ: the padding of a
@@ -72,28 +73,17 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         imports.append("from collections.abc import Callable")
     if form == "training" and draws_uniformly(network):
         imports.append("from functools import partial")
-    return Module(
-        template="jax/model.py.j2",
-        title=text.title(network),
-        comment=text.comment(network),
-        entry=text.class_name(network),
-        docstring=docstring(
-            (
-                f"The network {network.name}{purpose(form)}.",
-                "",
-                *text.signature(network, chunks=form == "step"),
-                *walk.describe_states(),
-            )
-        ),
-        parts=(*parts(network, form, walk), *walk.running_parts),
-        imports=tuple(imports),
-        functions=walk.functions(),
+    return walk.write_module(
+        f"The network {network.name}{purpose(form)}.",
+        parts=parts(network, form, walk),
+        imports=imports,
     )
 
 
 class JaxWalk(Walk):
     """The walk that writes Flax."""
 
+    imports = ("import jax", "import jax.numpy as jnp", "from flax import nnx")
     array = "jax.Array"
     space = "jnp"
     axis = "axis"
@@ -101,6 +91,7 @@ class JaxWalk(Walk):
     highest = "max"
     softmax = "jax.nn.softmax"
     method = "__call__"
+    module = "nnx.Module"
     # Shapes are known while JAX traces, so the check costs nothing when the model runs.
     checked_forms = ("training", "inference", "step")
     losses = MappingProxyType(
@@ -119,6 +110,20 @@ class JaxWalk(Walk):
             # Modules of Flax cannot be made without, and what they draw is replaced.
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
+
+    def hold(self, param: Param, *sizes: str) -> Code:
+        """Return a variable, which is zeros but for training."""
+        shape = code("({},)" if len(sizes) == 1 else "({})", listed(*sizes))
+        make, arguments = code("jnp.zeros"), listed(shape, "jnp.float32")
+        if self.form == "training":
+            make = make_initializer(param.initializer)
+            arguments = listed(code("rngs.params()"), arguments)
+        class_ = "nnx.Param" if param.trainable else "nnx.Variable"
+        return code("self.{} = {}({}({}))", param.name, class_, make, arguments)
+
+    def generator(self) -> Code:
+        """Return the generators of a composed layer, which only source for training draws from."""
+        return code("rngs: nnx.Rngs") if self.form == "training" else Code()
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding; the class of a frozen one draws nothing but for training."""
@@ -219,6 +224,8 @@ class JaxWalk(Walk):
                 x == vector
             ):
                 return code("l2_normalized({})", self.write(x))
+            case core.Param(_, name):
+                return code("self.{}[...]", name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
             case core.Repeat(x, number):

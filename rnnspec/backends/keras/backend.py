@@ -70,7 +70,8 @@ _RESERVED = ReservedNames(
     # shared by the whole process, and rejects a model if a layer has the name of an operation.
     framework_pattern=(
         "(any|cast|concatenate|cumsum|einsum|equal|expand_dims|get_item|greater|less|logical_and"
-        "|logical_or|max|maximum|not_equal|ones_like|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
+        "|logical_or|max|maximum|not_equal|ones_like|sqrt|square|subtract|sum|true_divide"
+        "|where)(_[0-9]+)?"
     ),
     framework_reason="is a name that Keras gives to an operation",
 )

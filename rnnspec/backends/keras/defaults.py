@@ -49,6 +49,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
         "GRU": {**_GATED, "reset_after": True},
         "Bidirectional": {"merge_mode": "concat"},
         "Dense": _DENSE,
+        "EinsumDense": {name: _DENSE[name] for name in ("kernel_initializer", "bias_initializer")},
         "Conv1D": {**_DENSE, "strides": 1, "padding": "valid", "dilation_rate": 1},
         "MaxPooling1D": _POOLING,
         "AveragePooling1D": _POOLING,

@@ -17,13 +17,14 @@ from rnnspec.backends.keras.layers import (
     make_masking,
     make_query,
     make_recurrent,
+    make_scale,
     make_scaling,
     make_scorer,
     parts_of,
 )
 from rnnspec.backends.keras.parts import BodyVerbs, parts
 from rnnspec.errors import Refusal
-from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir import core, initializers, nodes, text
 from rnnspec.ir.expand import expand, running
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states, states_of
@@ -46,6 +47,8 @@ _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 _MOST_OPERATIONS = 4
 """The most operations, one after the other, beside a layer of Keras with a mask."""
+_OF_RESULT = 2
+"""The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields("Dropout.variational")
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(
@@ -73,21 +76,19 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         *(_describe_states(network) if form == "step" else ()),
     )
     return Module(
-        template="keras/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
         entry="build_model",
-        docstring=Code(),
-        parts=tuple(parts(network, form, sets_forget_bias=bool(forget_biases))),
-        imports=tuple(_imports(network, is_deep=deep > 0)),
-        before_loading=("import sys", limit) if deep else (),
-        functions=(
+        parts=(
+            *parts(network, form, sets_forget_bias=bool(forget_biases)),
             function(
                 code("build_model() -> keras.Model"),
                 _make_model(network, form, forget_biases),
                 describes=described,
             ),
         ),
+        imports=tuple(_imports(network, is_deep=deep > 0)),
+        before_loading=("import sys", limit) if deep else (),
     )
 
 
@@ -137,7 +138,12 @@ def recursion(network: nodes.Network) -> int:
     Keras walks a model from its output to its input by recursion, one call for each layer or
     operation. Source: https://github.com/keras-team/keras/issues/15596.
     """
-    calls = len(network.layers) + _MOST_OPERATIONS * sum(map(_needs_mask, network.layers))
+    calls = len(network.layers)
+    for layer in network.layers:
+        if isinstance(layer, nodes.Composed):
+            calls += _OF_RESULT * len(tuple(expand(layer, "inference")))
+        elif _needs_mask(layer):
+            calls += _MOST_OPERATIONS
     return calls if calls > SHALLOW else 0
 
 
@@ -285,6 +291,10 @@ class _Graph:
                 yield code("x = {}(x)", hard_sigmoid)
             case nodes.Normalize():
                 yield code("x = l2_normalized({})", x)
+            case nodes.Composed():
+                yield from _compose(layer, x)
+                # Functions pass no mask on.
+                self.says_mask |= layer.masked
             case nodes.Residual():
                 yield code("x = {}([{}, skip])", make_layer(layer), x)
             case nodes.Concat():
@@ -461,6 +471,13 @@ def _attend(layer: nodes.Attention, x: Code) -> Iterator[Code]:
     _, *results = expand(layer, "inference")
     body = BodyVerbs(variables={"x": x}, softmax=parts_of(layer)["weights"])
     yield from body.statements(result for result in results if result.name != "real")
+
+
+def _compose(layer: nodes.Composed, x: Code) -> Iterator[Code]:
+    """Yield the statements of a recipe that ends in a product with an array, plus another one."""
+    scale, offset = params(layer)
+    scales = {core.Param(layer.name, scale.name): make_scale(layer, scale, offset)}
+    yield from BodyVerbs(variables={"x": x}, scales=scales).statements(expand(layer, "inference"))
 
 
 def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.ir import initializers, nodes
 from rnnspec.source.code import Code, Literal, call, code
+
+if TYPE_CHECKING:
+    from rnnspec.ir.params import Param
 
 Arguments = dict[str, Code | Literal]
 
@@ -56,6 +59,7 @@ def is_layer(layer: nodes.Layer) -> bool:
             | nodes.Normalize()
             | nodes.Attention()
             | nodes.LastSteps()
+            | nodes.Composed()
         ):
             return False
         case _:
@@ -129,8 +133,8 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 **_bias(layer),
                 name=layer.name,
             )
-        case nodes.Normalize():
-            raise AssertionError("a function computes it, for Keras has no safe layer")
+        case nodes.Normalize() | nodes.Composed():
+            raise AssertionError("functions compute it, for Keras has no such layer")
         case _:
             assert_never(layer)
 
@@ -196,6 +200,20 @@ def make_query(layer: nodes.Attention) -> Code:
         use_bias=False,
         kernel_initializer=_initializer(layer.kernel_initializer),
         name=parts_of(layer).get("query", layer.name),
+    )
+
+
+def make_scale(layer: nodes.Layer, scale: Param, offset: Param) -> Code:
+    """Return the layer that multiplies each feature by a number, and adds another one."""
+    axes = "btf" if len(layer.output) > 1 else "bf"
+    return _make(
+        "EinsumDense",
+        f"{axes},f->{axes}",
+        layer.output,
+        bias_axes="f",
+        kernel_initializer=_initializer(scale.initializer),
+        bias_initializer=_initializer(offset.initializer),
+        name=layer.name,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
@@ -11,6 +11,7 @@ from rnnspec.ir.expand import pool
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
+    Composed,
     Conv,
     Normalize,
     Pooling,
@@ -22,7 +23,7 @@ from rnnspec.source.code import Code, call, code, docstring, listed
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
@@ -65,6 +66,7 @@ def _parts(layer: Layer, form: Form) -> Iterator[Code]:
             Conv(masked=True)
             | WindowPooling(masked=True)
             | Attention(masked=True)
+            | Composed(masked=True)
             | Pooling(statistic="sum", masked=True)
         ):
             yield _FILL_PADDING
@@ -159,6 +161,11 @@ class KerasVerbs(Verbs):
                 return code("running_sum({}, keras.ops.cast(real, x.dtype))", self.write(state))
             case core.Combine("add", state, core.Reduce("sum", x)):
                 return code("running_sum({}, {})", self.write(state), self.write(x))
+            case core.Combine("add", x, core.Setting(_, number)):
+                # Not a sum, for the same reason.
+                return code("{} - {!r}", self.write(x), -number)
+            case core.Combine("multiply", x, factor) if x == factor:
+                return code("keras.ops.square({})", self.write(x))
             case core.Combine("add", state, core.CountSteps()):
                 steps = code("keras.ops.ones_like(x[:, :, :1])")
                 return code("running_sum({}, {})", self.write(state), steps)
@@ -171,9 +178,13 @@ class KerasVerbs(Verbs):
 
 @dataclass(frozen=True)
 class BodyVerbs(KerasVerbs):
-    """The functions above the model, and layers of Keras, of which ``softmax`` names one."""
+    """The functions above the model, and layers of Keras, of which ``softmax`` names one.
+
+    ``scales`` are the layers that scale by an array.
+    """
 
     softmax: str = ""
+    scales: Mapping[core.Param, Code] = field(default_factory=dict)
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value; a layer has one of its own."""
@@ -181,6 +192,11 @@ class BodyVerbs(KerasVerbs):
             case core.Fill(mask, core.Softmax() as weights, number):
                 yield from super().assign(name, weights)
                 value = core.Fill(mask, core.Name(name), number)
+            case core.Reduce("mean", x, keep=True):
+                # Not keras.ops.mean: a head may have its name.
+                ones = code("keras.ops.ones_like({}[:, :, :1])", self.write(core.Name("x")))
+                yield code("steps = keras.ops.sum({}, axis=1, keepdims=True)", ones)
+                value = core.Reduce("sum", x, keep=True) / core.Name("steps")
             case _:
                 pass
         yield from super().assign(name, value)
@@ -190,6 +206,10 @@ class BodyVerbs(KerasVerbs):
         match value:
             case core.Fill(core.Column(core.Name("mask")) | core.Name("real"), x, number):
                 return code("fill_padding({}, mask, {})", self.write(x), self.write(number))
+            case core.Combine(
+                "add", core.Combine("multiply", x, core.Param() as scale), core.Param()
+            ):
+                return code("{}({})", self.scales[scale], self.write(x))
             case core.Softmax(x):
                 softmax = call("keras.layers.Softmax", axis=1, name=self.softmax)
                 return code("{}({})", softmax, self.write(x))

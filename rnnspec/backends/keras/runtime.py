@@ -126,10 +126,10 @@ class KerasRuntime(Runtime):
     def trace(self, model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference, and record the input of each layer of the model."""
         children = _layers(model)
-        # A reshape gets a part of the steps, and a layer that is a bias alone gets no features.
-        known = [
-            name for name in layers if not isinstance(children.get(name), keras.layers.Reshape)
-        ]
+        # A reshape gets a part of the steps, a layer that is a bias alone gets no features, and one
+        # that scales gets what functions have computed.
+        others = (keras.layers.Reshape, keras.layers.EinsumDense)
+        known = [name for name in layers if not isinstance(children.get(name), others)]
         inputs_of = {name: children[name].input for name in known if name in children}
         first = {
             name: tensor[0] if isinstance(tensor, list) else tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.nodes import Attention, Layer, Recurrent
+from rnnspec.ir.nodes import Attention, Composed, Layer, Recurrent
 from rnnspec.ir.params import directions
 from rnnspec.slots import Slot, slots_by_name
 
@@ -25,6 +25,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             # Without a hidden layer, the layer that scores the steps has the name of the attention.
             *hidden, query = slots_by_name(layer, {"query": "kernel"})
             return (*hidden, replace(query, module=parts_of(layer).get("query")))
+        case Composed():
+            return slots_by_name(layer, {"gamma": "kernel", "beta": "bias"})
         case _:
             return slots_by_name(layer)
 

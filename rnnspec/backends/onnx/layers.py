@@ -90,7 +90,9 @@ class Layers:
                 return "bsf"
             case nodes.BatchNorm() if axes != "bf" and ahead == "bfs":
                 return "bfs"
-            case nodes.Dense() | nodes.LayerNorm() | nodes.Attention() if axes == "bfs":
+            case nodes.Dense() | nodes.LayerNorm() | nodes.Attention() | nodes.Composed() if (
+                axes == "bfs"
+            ):
                 return "sbf" if ahead == "sbf" else "bsf"
             case _:
                 return axes

@@ -33,6 +33,7 @@ _NUMBERS = {
 }
 _OPERATORS = {
     "add": "Add",
+    "subtract": "Sub",
     "multiply": "Mul",
     "divide": "Div",
     "maximum": "Max",
@@ -45,6 +46,9 @@ _RESULTS = {
     "steps": ("Steps",),
     "scores": ("Score", "Real_Score"),
     "share": ("Share",),
+    "mean": ("Mean",),
+    "variance": ("Variance",),
+    "deviation": ("Deviation",),
     "found": ("Chunk", "So_Far"),
 }
 """How the names of results end, each time that a recipe has one of them."""
@@ -124,6 +128,10 @@ class Recipe:
                 return into.scalar(name, number) if name else into.number("Number", number)
             case core.Param():
                 return self.arrays[value]
+            case core.Setting(_, number):
+                return write(number)
+            case core.SquareRoot(x):
+                return into.add(name, "Sqrt", write(x))
             case core.Combine("divide", 1.0, float(size)):
                 return into.scalar(f"Least_{size:.0f}", 1 / size)
             case core.Combine("add", core.Conv() as conv, core.Param() as bias):
@@ -185,7 +193,9 @@ class Recipe:
         verb = type(value).__name__
         return GenerationError(f"{self.layer.name}: the verb {verb} is not supported here in ONNX")
 
-    def _add_over_steps(self, value: _OverSteps, name: str) -> str:
+    def _add_over_steps(  # noqa: PLR0912 - a branch for each verb
+        self, value: _OverSteps, name: str
+    ) -> str:
         into, write, axis = self.into, self._write, self.axes.find("s")
         along, padding = f"Axis_{axis}", self.padding
         match value:
@@ -201,6 +211,8 @@ class Recipe:
             case core.Fill(condition, x, otherwise):
                 parts = write(x), write(otherwise)
                 return into.add(name, "Where", write(condition), *parts)
+            case core.Reduce("sum", core.Column() as real, keep=True):
+                return write(core.Reduce("sum", core.Fill(real, 1.0, 0.0), keep=True))
             case core.Reduce("sum", mask) if _is_mask(mask) and padding:
                 return padding.count()
             case core.Reduce("any", mask) if _is_mask(mask) and padding:

@@ -3,6 +3,7 @@
 from itertools import product
 
 from rnnspec.backends.base import Backend
+from rnnspec.ir.text import composed_names
 from rnnspec.reserved_names import ReservedNames
 
 _CLASSES = product(
@@ -18,7 +19,7 @@ _RESERVED = ReservedNames(
         model nn running_max running_mean running_sum single_bias_lstm single_bias_rnn single_step
         softplus tensor tied_linear variational_dropout
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ).union(map("".join, _CLASSES)),
+    ).union(map("".join, _CLASSES), composed_names()),
     in_class=frozenset({"initial_states", "mask", "reset_parameters", "self"}),
     # Every public attribute of torch.nn.Module (PyTorch 2.13) that a layer name could hide; a test
     # compares the list with the installed version.

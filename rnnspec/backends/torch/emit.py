@@ -37,7 +37,7 @@ from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions
-from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
+from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.params import Param
     from rnnspec.source.code import Literal
 
 _RECURRENT: Mapping[str, Literal] = {
@@ -112,12 +113,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: an ``nn.Module`` named after it."""
     walk = TorchWalk(network, form)
-    description = [
-        f"The network {network.name}{purpose(form)}.",
-        "",
-        *text.signature(network, chunks=form == "step"),
-        *walk.describe_states(),
-    ]
+    notes = list[str]()
     if form != "training" and (redundant := stock(network)):
         classes = listed_words(sorted({layer.type for layer in redundant}))
         about = (
@@ -125,18 +121,14 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         )
         parameters_of = {layer.name: count(layer) for layer in network.layers}
         zeros = sum(layer.parameters - parameters_of[layer.layer] for layer in redundant)
-        description += [about, f"Parameters with it: {counts(network).total + zeros:,}."]
+        notes = [about, f"Parameters with it: {counts(network).total + zeros:,}."]
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
     takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))
-    return Module(
-        template="torch/model.py.j2",
-        title=text.title(network),
-        comment=text.comment(network),
-        entry=text.class_name(network),
-        docstring=docstring(description),
-        parts=(*parts(network, form), *walk.running_parts),
-        imports=("from collections.abc import Callable",) if takes_functions else (),
-        functions=walk.functions(),
+    return walk.write_module(
+        f"The network {network.name}{purpose(form)}.",
+        *notes,
+        parts=parts(network, form),
+        imports=["from collections.abc import Callable"] if takes_functions else [],
     )
 
 
@@ -168,6 +160,7 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
 class TorchWalk(Walk):
     """The walk that writes PyTorch."""
 
+    imports = ("import torch", "from torch import nn")
     array = "torch.Tensor"
     space = "torch"
     axis = "dim"
@@ -175,6 +168,8 @@ class TorchWalk(Walk):
     highest = "amax"
     softmax = "torch.softmax"
     method = "forward"
+    module = "nn.Module"
+    before_arrays = code("super().__init__()")
     checked_forms = ("training",)
     losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
     about_logits = "Return the output, or with ``logits`` what ``{}`` takes."
@@ -212,6 +207,13 @@ class TorchWalk(Walk):
         """The run of each layer that gets (batch, features, steps)."""
         runs = channels.channel_runs(self.network)
         return {layer.name: run for run in runs for layer in run}
+
+    def hold(self, param: Param, *sizes: str) -> Code:
+        """Return a parameter, or a buffer if it is not trained."""
+        array = code("torch.empty({})", listed(*sizes))
+        if param.trainable:
+            return code("self.{} = nn.Parameter({})", param.name, array)
+        return code("self.register_buffer({!r}, {})", param.name, array)
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""

@@ -9,6 +9,7 @@ from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.slots import module, slots
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import named_params, params
+from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, code, function, lines, listed
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def _class(layer: nodes.Layer) -> str:
             return "BatchNorm"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
+        case nodes.Composed():
+            return composed_class(layer)
         case _:
             raise AssertionError(f"{layer.name} holds no array")
 

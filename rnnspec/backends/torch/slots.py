@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.cells import has_recurrent_bias
-from rnnspec.ir.nodes import GRU, LSTM, Attention, Layer, Recurrent, SimpleRNN, StandardCell
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Attention,
+    Composed,
+    Layer,
+    Recurrent,
+    SimpleRNN,
+    StandardCell,
+)
 from rnnspec.ir.params import directions
 from rnnspec.slots import Slot, slots_by_name
 
@@ -37,6 +46,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Attention(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
+        case Composed():
+            return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS, _AXES)
 

@@ -271,6 +271,8 @@ def _kind(node: nodes.Layer) -> str:
             return "Conv1D"
         case nodes.Attention():
             return "Dense"
+        case nodes.Composed():
+            return "EinsumDense"
         case _:
             return type(node).__name__
 

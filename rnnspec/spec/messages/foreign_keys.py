@@ -44,11 +44,12 @@ _ENTERS = "the input size follows from the layer before"
 _DRAWN = "only an embedding can have pretrained weights; 'initializers' sets the others"
 _FROZEN = "only an embedding can be frozen"
 _ALL_STEPS = "head.pooling covers all time steps"
-_NORM = "the normalizations are 'layer_norm' and 'batch_norm'"
+_NORM = "the normalizations are 'layer_norm', 'batch_norm' and 'instance_norm'"
 _NORM_AXIS = "each feature is normalized, with a scale and an offset"
 _NORM_START = "a normalization starts with a scale of 1 and an offset of 0"
 _EPSILON = "it is a key of the normalization: layer_norm: {epsilon: 1e-5}"
 _BATCH_NORM = "it is a type of layer: write {type: batch_norm} in rnn or head.hidden"
+_INSTANCE_NORM = "it is a type of layer: write {type: instance_norm} in rnn"
 _CONV = "it is a type of layer: write {type: conv, filters: 64, kernel_size: 3} in rnn"
 _POOL = "it is a type of layer: write {type: max_pool, size: 2} in rnn"
 _DROPOUT = "write {type: dropout, rate: 0.5} as the next layer"
@@ -94,13 +95,14 @@ _ANYWHERE = {
     _ZEROS: "c0 c_0 cx h0 h_0 hx initial_hidden initial_state initial_states stateful",
     _BATCH_AXIS: "batch_first data_format time_major",
     _PADDING + ", not by lengths": "enforce_sorted lengths pack_padded ragged seq_lens",
-    _NORM: "group_norm instance_norm rms_norm weight_norm",
+    _NORM: "group_norm rms_norm weight_norm",
     _BATCH_NORM: "batch_norm batch_normalization batchnorm batchnorm1d bn use_batch_norm",
     _NORM_AXIS: "affine axis center elementwise_affine normalized_shape scale",
     _NORM_START: (
         "beta_initializer gamma_initializer moving_mean_initializer moving_variance_initializer"
     ),
     "the moving averages are always kept, and used in inference": "track_running_stats",
+    _INSTANCE_NORM: "instance_norm instance_normalization instancenorm",
     _EPSILON: "eps epsilon layer_norm_eps layer_norm_epsilon",
     _PEEPHOLES: "peephole peepholes use_peephole use_peepholes",
     _PROJECTION: "num_proj proj_clip proj_dim proj_size projection projection_size",

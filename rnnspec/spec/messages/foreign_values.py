@@ -40,6 +40,7 @@ _TYPES = _CELLS | by_name(
         ),
         "batch_norm": "batch_norm batch_norm1d batch_normalization bn",
         "layer_norm": "layer_norm layer_normalization ln",
+        "instance_norm": "instance_norm instance_norm1d instance_normalization",
         "concat": "concat concatenate cat",
         "activation": "activation",
         "dropout": "dropout",
@@ -56,7 +57,7 @@ _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 _NO_CELL = "this cell is not supported"
 _ACTIVATION = "write 'type: activation' with 'activation: {}', or the key of the layer before"
 _ATTENTION = "write 'pooling: {attention: {units: 64}}' in head, for attention over the time steps"
-_NORM = "the normalizations are 'layer_norm' and 'batch_norm'"
+_NORM = "the normalizations are 'layer_norm', 'batch_norm' and 'instance_norm'"
 _MLP = "write a 'dense' layer for each of them"
 _CHAIN = (
     "'concat' joins the outputs of layers, 'merge' the two directions of one, and 'residual' adds "

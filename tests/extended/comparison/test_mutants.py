@@ -105,6 +105,9 @@ head: {{units: 1, activation: sigmoid}}""",
 - {{type: simple, units: 4}}
 - {{type: gru, units: 4, layer_norm: true, residual: true}}
 head: {{pooling: mean, units: 2}}""",
+    "normed": f"""\
+{PADDED_NUMBERS}rnn: [{{type: instance_norm}}, {{type: gru, units: 4}}]
+head: {{units: 2}}""",
     "repeat": f"""\
 {NUMBERS}rnn: [{{type: lstm, units: 4}}, {{type: repeat, steps: 3}}, {{type: gru, units: 3}}]
 head: {{pooling: none, units: 2}}""",
