@@ -73,12 +73,13 @@ def equations_of(network: Network) -> Iterator[Element]:
     for (name, equations), layers in equation_cells(network).items():
         yield paragraph(strong(name), f", {cell_words(equations.states, layers)}")
         # A browser breaks no formula into lines.
-        yield element("div", _markup(mathml(equations)), style="overflow-x: auto")
+        yield element("div", mathematics(mathml(equations)), style="overflow-x: auto")
 
 
-def _markup(markup: Markup) -> Element:
+def mathematics(markup: Markup) -> Element:
+    """Return mathematics as an element."""
     content = markup.content
-    inside = (content,) if isinstance(content, str) else map(_markup, content)
+    inside = (content,) if isinstance(content, str) else map(mathematics, content)
     return element(markup.tag, *inside, **markup.attributes)
 
 
