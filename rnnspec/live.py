@@ -9,6 +9,7 @@ from rnnspec import pipeline
 from rnnspec.arguments import received
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import UsageError, listed
+from rnnspec.lowering import array_places
 from rnnspec.weights.origins import origin
 from rnnspec.weights.store import Store
 
@@ -50,8 +51,9 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike], spec: Source | No
     Args:
         model: a live model, as for ``read_weights``; its dtype and device do not change.
         arrays: all canonical arrays, with the names and shapes of ``read_weights``: lists, NumPy
-            arrays, or tensors of a framework. Values are rounded to the dtype of the model;
-            infinities and NaN are kept.
+            arrays, or tensors of a framework. A cell whose equations are those of a layer of the
+            language may have its parameters by their own names, as ``summary`` shows them. Values
+            are rounded to the dtype of the model; infinities and NaN are kept.
         spec: a path or the result of ``load``. Optional for models from ``rnnspec.build``.
 
     Raises:
@@ -76,7 +78,10 @@ def _store(model: Any, spec: Source | None) -> Store:
     # The first one: a model can belong to two backends.
     for backend, _ in _owners(model):
         forms = pipeline.forms_of(program, backend)
-        stores = [Store(backend, pipeline.arrange(program, backend, form)) for form in forms]
+        places = array_places(program.spec)
+        stores = [
+            Store(backend, pipeline.arrange(program, backend, form), places) for form in forms
+        ]
         # If the model has the structure of no form, the error is about the first one.
         return next((store for store in stores if store.fits(model)), stores[0])
     titles = listed([backend.title for backend in BACKENDS.values()], "or")

@@ -35,7 +35,7 @@ from rnnspec.spec.yaml.document import in_file_order
 from rnnspec.summaries import Summary, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.backends import Backend
     from rnnspec.ir.forms import Form
@@ -75,7 +75,7 @@ class Generated:
     """The generated source of a network for one backend.
 
     ``text`` is the ``source``, laid out by its template. ``network`` is arranged as in the source,
-    with its stacks marked.
+    with its stacks marked; ``parameters`` are those of ``lowering.array_places``.
     """
 
     backend: Backend
@@ -84,6 +84,7 @@ class Generated:
     text: str
     source: code.Source
     options: SourceOptions = field(default_factory=dict)
+    parameters: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def longest(self) -> int | None:
@@ -105,7 +106,7 @@ class Generated:
         """Access to the canonical arrays of models from this source."""
         from rnnspec.weights.store import Store
 
-        return Store(self.backend, self.network)
+        return Store(self.backend, self.network, self.parameters)
 
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
@@ -228,7 +229,8 @@ def generate(
     form = backend.form(form)
     source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
-    return Generated(backend, form, network, text, source, options)
+    places = array_places(program.spec)
+    return Generated(backend, form, network, text, source, options, places)
 
 
 def arrange(

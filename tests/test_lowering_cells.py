@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from cases import cases
+from offered import require
 
 import rnnspec
 from rnnspec import pipeline
@@ -98,6 +99,18 @@ settings: {dt: 0.5, memory: 2}
     assert isinstance(usual.cell, nodes.EquationCell)
     assert isinstance(other.cell, nodes.EquationCell)
     assert usual.cell.equations != other.cell.equations
+
+
+def test_the_backward_part_of_a_final_state_is_as_wide_as_the_output() -> None:
+    cell = "{states: [h], equations: {h: tanh(W @ x + U @ h)}, sizes: {h: 3}}"
+    layer = "{type: mine, units: 8, bidirectional: true}"
+    text = f"{HEAD}cells: {{mine: {cell}}}\nrnn: {layer}\nhead: {{pooling: [last, mean]}}\n"
+    (pooling,) = (
+        layer
+        for layer in pipeline.reads(text).network.layers
+        if isinstance(layer, nodes.Pooling) and layer.statistic == "last"
+    )
+    assert pooling.backward == 3
 
 
 def test_the_output_is_a_state_in_front() -> None:
@@ -205,6 +218,11 @@ def test_the_places_of_parameters_are_right(cell: str) -> None:
         of_gates = {gate: name for name, (array, gate) in places.items() if array == param.name}
         parts = [arrays[f"{layer.name}.{of_gates[gate]}"].T for gate in param.gates]
         joined[f"{layer.name}.{param.name}"] = np.concatenate(parts, axis=-1)
+    require("onnx", program.spec)
+    model = rnnspec.build(program.spec, "onnx")
+    rnnspec.write_weights(model, arrays)
+    for name, array in rnnspec.read_weights(model).items():
+        np.testing.assert_array_equal(array, joined[name].astype(array.dtype))
     expected = reference.run(own, arrays, batch).output
     assert np.abs(reference.run(program.network, joined, batch).output - expected).max() < 1e-12
 

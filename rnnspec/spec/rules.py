@@ -163,7 +163,9 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
 def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
     # A repeat without a recurrent layer before it is misplaced, which is reported.
     if not any(isinstance(layer, RecurrentLayer | RepeatVector) for layer in spec.rnn):
-        message = "expected at least one recurrent layer (simple, lstm or gru), received none"
+        message = (
+            "expected at least one recurrent layer (simple, lstm, gru or a cell), received none"
+        )
         yield (("rnn",), "E420", message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +39,13 @@ class Store:
     """Access to the canonical arrays of every model with the structure of ``network``.
 
     ``network`` is arranged by the emitter of ``backend``. A model need not come from rnnspec: it
-    may be loaded from a file, copied, or wrapped for training.
+    may be loaded from a file, copied, or wrapped for training. ``parameters`` has, for each layer
+    whose cell is given by equations of the language, the array and the gate of each parameter.
     """
 
     backend: Backend
     network: Network
+    parameters: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -99,14 +101,32 @@ class Store:
     def write(self, model: Any, arrays: Mapping[str, ArrayLike]) -> None:
         """Replace all canonical arrays; the dtype and the device of the model do not change.
 
+        Those of a cell may be given by the names and in the shapes of its equations.
+
         Raises:
             UsageError: the model has another structure, or an array is missing, unknown or does
                 not fit. In this case nothing is written.
         """
         inside, places = self._arrays_of(model), self.places
         types = _check(places, inside)
+        _check_mapping(arrays)
+        arrays = self._join_parameters(arrays)
         _check_names(places, arrays)
         _put(inside, places, arrays, types)
+
+    def _join_parameters(self, arrays: Mapping[str, ArrayLike]) -> Mapping[str, ArrayLike]:
+        """Return arrays in which those of equations are put together, where all of a layer are."""
+        joined = dict(arrays)
+        for layer in self.network.layers:
+            own = self.parameters.get(layer.name, {})
+            names = {place: name for name, place in own.items()}
+            for param in params(layer) if own else ():
+                prefix, _, array = f"{layer.name}.{param.name}".rpartition(".")
+                parts = [f"{prefix}.{names[array, gate]}" for gate in param.gates]
+                if joined.keys() >= set(parts):
+                    values = (np.asarray(joined.pop(part)) for part in parts)
+                    joined[f"{prefix}.{array}"] = np.concatenate([v.T for v in values], axis=-1)
+        return joined
 
     def read_one(self, model: Any, name: str) -> Array:
         """Return a copy of one canonical array.
@@ -231,10 +251,13 @@ def _dtype(place: Place, path: str, arrays: FrameworkArrays) -> str:
     return actual.dtype
 
 
-def _check_names(places: tuple[Place, ...], arrays: object) -> None:
-    """Raise UsageError unless ``arrays`` has each name and no other."""
+def _check_mapping(arrays: object) -> None:
     if not isinstance(arrays, Mapping):
         raise UsageError(f"expected a mapping of arrays by name, received {received(arrays)}")
+
+
+def _check_names(places: tuple[Place, ...], arrays: Mapping[str, ArrayLike]) -> None:
+    """Raise UsageError unless ``arrays`` has each name and no other."""
     names = dict.fromkeys(name for name, *_ in places)
     problems = [f"missing array '{n}'" for n in names if n not in arrays]
     problems += [f"unknown array '{brief(n)}'" for n in arrays if n not in names]

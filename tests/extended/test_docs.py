@@ -174,5 +174,10 @@ def test_the_language_it_shows_is_the_language() -> None:
     (shown,) = re.findall(
         r"```yaml\n(version: 1  .*?)```", PAGES["docs/reference/language.md"], re.DOTALL
     )
+    # A table has the keys of cells, whose other keys are names.
+    rows = re.findall(r"^\| `(\w+)` \|", PAGES["docs/reference/language.md"], re.MULTILINE)
+    assert {*models.Cell.model_fields, "from"} <= set(rows)
+    of_cells = {"cells", "zoo", *models.Cell.model_fields, *models.EquationBlock.model_fields}
     in_comments = {"normal", "constant", "heads", "last_steps"}
-    assert keys(yaml.safe_load(shown)) | in_comments == words(models.Spec)
+    of_network = words(models.Spec) - of_cells | {"parameters"}
+    assert keys(yaml.safe_load(shown)) | in_comments == of_network
