@@ -78,6 +78,16 @@ def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
     assert b"prefers-color-scheme:dark" in base64.b64decode(data)
 
 
+def test_the_equations_of_a_cell_stand_below_its_table_and_not_in_its_picture_too() -> None:
+    root = shown(rnnspec.load(SPECS / "peephole_tagger.yaml"))
+    assert [part.tag for part in root][:5] == ["p", "p", "table", "p", "p"]
+    assert words(root).count("|peephole_lstm|, the cell of bidirectional_1: states h, c|") == 1
+    (formula,) = root.iter(MATH)
+    assert len(list(formula.iter(f"{MATH.removesuffix('math')}mtr"))) == 6
+    data = next(root.iter("img")).get("src", "").partition(",")[2]
+    assert b"the cell of" not in base64.b64decode(data)
+
+
 def test_a_spec_too_large_for_a_picture_is_its_table() -> None:
     text = "version: 1\nname: deep\ninput: {features: 2}\nrnn:\n" + "".join(
         f"  - {{type: gru, units: {n % 2 + 2}, layer_norm: true}}\n" for n in range(80)
