@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from xml.etree import ElementTree as ET
 
 from cases import cases
-from drawing.drawn import overlaps
+from drawing.drawn import SVG, overlaps
 
 from rnnspec import pipeline
 from rnnspec.drawing.layout.build import scene
@@ -139,6 +140,13 @@ def test_an_expression_as_mathml() -> None:
     }
     cells = [words(part) for part in parts(found) if part.tag == "mtd"]
     assert cells[-4:] == ["ut2", "ifut>ht−1", "A1⊤(ht−1·10−5)", "otherwise"]
+    fences = {
+        words(row): row.content[0].attributes["stretchy"]  # type: ignore[union-attr]
+        for value in ("tanh(u / h)", "tanh(u * h)")
+        for row in parts(mathml(equations(value)))
+        if row.tag == "mrow" and words(row).startswith("(")
+    }
+    assert fences == {"(utht−1)": "true", "(ut⊙ht−1)": "false"}
     (power,) = (part for part in parts(found) if part.tag == "msubsup")
     assert list(map(words, power.content)) == ["A", "1", "⊤"]  # type: ignore[arg-type]
 
@@ -178,6 +186,28 @@ def test_a_long_line_is_broken_before_a_sign() -> None:
     assert max(runs_width(row.left) + runs_width(row.right) for row in rows) < 490
     assert all(line_of(row.right).lstrip()[0] in "+=" for row in rows)
     assert all(row.latex.startswith(r"&\qquad") for row in rows[1:])
+    # The signs inside a parenthesis are the only ones here.
+    _, *rows = break_lines(equations(f"tanh({' + '.join(['U @ h * u'] * 9)})"), 300)
+    assert len(rows) > 2
+    assert max(runs_width(row.right) for row in rows) < 300
+
+
+def test_an_index_is_low_an_exponent_high_and_what_follows_on_the_line() -> None:
+    root = ET.fromstring(svg(scene(network("short", "h: A_1.T @ h * 1e-05 + u"), Options())))
+    heights = {}
+    for line in root.iter(f"{SVG}text"):
+        low = 0.0
+        for run in line.iter(f"{SVG}tspan"):
+            low += float(run.get("dy", 0))
+            heights[run.text] = round(low, 2)
+    assert (heights["t"], heights["1"], heights[" "], heights["h"]) == (3.08, 3.08, 0.0, 0.0)
+    assert heights["⊤"] == heights["−5"] == -5.04
+
+
+def test_tex_loads_amsmath_for_equations_only() -> None:
+    drawn = network("short", *LINES[0][1])
+    for options, loads in ((Options(), True), (Options(labels="none"), False)):
+        assert (r"\usepackage{amsmath}" in tikz(scene(drawn, options))) == loads
 
 
 def test_more_lines_than_there_is_room_for_are_counted() -> None:
