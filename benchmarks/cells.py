@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,6 +133,94 @@ def _open_session(proto: Any) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(proto.SerializeToString(), options)
+
+
+def keras() -> Iterator[Ratio]:
+    """Compare in Keras, on the engine that it is set to run on."""
+    import keras
+
+    from benchmarks.handwritten.keras import CELLS_BY_EQUATION
+
+    _use_one_thread(keras.backend.backend())
+    for cell, by_hand in CELLS_BY_EQUATION.items():
+        model = rnnspec.build(spec(cell), "keras", seed=0)
+        arrays = {
+            name.removeprefix("layer."): array.T
+            for name, array in rnnspec.read_weights(model).items()
+        }
+        written = keras.Sequential([keras.Input((None, FEATURES)), by_hand(UNITS)])
+        layer = written.layers[0]
+        layer.cell.set_weights(layer.cell.joined(arrays))
+        models = (model, written)
+        for one in models:
+            # Nothing is learned, so that all outputs stay the same.
+            one.compile(keras.optimizers.SGD(0.0), "mse")
+        for size in (1, 32):
+            batch, target = batch_of(size), np.zeros((size, UNITS), np.float32)
+            title = f"Keras on {keras.backend.backend()}, {cell}, batch {size}"
+            ours, theirs = (partial(one.predict_on_batch, batch) for one in models)
+            np.testing.assert_allclose(ours(), theirs(), atol=1e-5)
+            yield from compare(f"{title}, inference", ours, {"a cell by hand": theirs})
+            ours, theirs = (partial(one.train_on_batch, batch, target) for one in models)
+            yield from compare(f"{title}, training", ours, {"a cell by hand": theirs})
+
+
+def _use_one_thread(engine: str) -> None:
+    if engine == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def torch() -> Iterator[Ratio]:
+    """Compare in PyTorch, also with ``torchrecurrent`` if it is installed."""
+    import torch
+
+    from benchmarks.handwritten.torch import CELLS_BY_EQUATION
+
+    torch.set_num_threads(1)
+    for cell, by_hand in CELLS_BY_EQUATION.items():
+        model = rnnspec.build(spec(cell), "torch", seed=0)
+        arrays = {
+            name.removeprefix("layer."): torch.from_numpy(array.copy())
+            for name, array in rnnspec.read_weights(model).items()
+        }
+        written = by_hand(arrays)
+        models: dict[str, Any] = {"a loop by hand": written, **_torchrecurrent(cell)}
+        for size in (1, 32):
+            batch = torch.from_numpy(batch_of(size))
+            with torch.no_grad():
+                torch.testing.assert_close(model(batch), written(batch), atol=1e-5, rtol=0.0)
+            for training in (False, True):
+                task = _train if training else _infer
+                title = f"PyTorch, {cell}, batch {size}, {'training' if training else 'inference'}"
+                runs: dict[str, Run] = {
+                    name: partial(task, other, batch) for name, other in models.items()
+                }
+                yield from compare(title, partial(task, model, batch), runs)
+
+
+def _infer(model: Any, batch: Any) -> None:
+    import torch
+
+    with torch.no_grad():
+        model(batch)
+
+
+def _train(model: Any, batch: Any) -> None:
+    model(batch).square().sum().backward()
+
+
+def _torchrecurrent(cell: str) -> dict[str, Any]:
+    """Return the layer of ``torchrecurrent``, which has the same sizes, and other weights."""
+    try:
+        layers = import_module("torchrecurrent")
+    except ImportError:
+        return {}
+    name = {"peephole_lstm": "PeepholeLSTM", "mgu": "MGU", "cornn": "coRNN"}[cell]
+    layer = getattr(layers, name)(FEATURES, UNITS, batch_first=True)
+    return {f"torchrecurrent.{name}": lambda x: layer(x)[0][:, -1]}
 
 
 def join(arrays: Arrays, *names: str) -> Array:
@@ -270,7 +359,11 @@ cornn (float[batch, steps, 32] inputs) => (float[batch, 64] last_y)
 }
 """For each cell the arrays of a graph by hand, made of the parameters, and its text."""
 
-BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {"onnx": onnx}
+BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {
+    "keras": keras,
+    "onnx": onnx,
+    "torch": torch,
+}
 
 if __name__ == "__main__":
     main()

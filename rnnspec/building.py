@@ -82,8 +82,8 @@ class Output:
 
     def check(self, program: Program, backend: Backend) -> None:
         """Raise UsageError or OutputError if the files of a model could not be written."""
-        name, inputs = program.spec.name, self.inputs
-        saving.check_output(self.path, backend, name, force=self.force, inputs=inputs)
+        network, inputs = program.network, self.inputs
+        saving.check_output(self.path, backend, network, force=self.force, inputs=inputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
+from rnnspec.ir.definition import define
 from rnnspec.ir.equations import EquationError, Name, Product, walk
-from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.parser import RESERVED, Block, Notation, Row, read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, add_terms, read_size, size_names, size_text
@@ -276,31 +276,9 @@ def write_cell(
     cell: nodes.EquationCell, defaults: Mapping[Role, initializers.Initializer]
 ) -> dict[str, Any]:
     """Return a cell as plain data of a spec; its sizes are the defaults of its settings."""
-    equations, settings = cell.equations, dict(cell.sizes)
-    words: dict[str, Any] = {
-        "states": list(equations.states),
-        "equations": {line.name: write_expression(line.value) for line in equations.lines},
-    }
-    if settings:
-        words["settings"] = settings
-    # Scalars never follow. What else does not is found by reading the cell again.
-    sizes = {name: shape[0] for name, shape in equations.shapes if shape}
-    states = {name: sizes[name] for name in equations.states if sizes[name] != "units"}
-    shapes = {name: list(shape) or "scalar" for name, shape in equations.parameters}
-    scalars = {name: shape for name, shape in shapes.items() if shape == "scalar"}
-    for said in ({"sizes": states, "parameters": scalars}, {"sizes": sizes, "parameters": shapes}):
-        whole = words | {section: names for section, names in said.items() if names}
-        try:
-            if read(models.Cell.model_validate(whole), settings).equations == equations:
-                break
-        except EquationError:
-            continue
-    role_of = roles(equations)
-    initialize = {
-        name: value.value
-        if isinstance(value, initializers.Constant) and value.value not in (0.0, 1.0)
-        else initializers.in_words(value)
-        for name, value in cell.initializers
-        if repr(value) != repr(defaults[role_of[name]])
-    }
-    return whole | ({"initialize": initialize} if initialize else {})
+    role_of = roles(cell.equations)
+    definition = define(cell, {name: defaults[role] for name, role in role_of.items()})
+    settings = {"settings": dict(cell.sizes)} if cell.sizes else {}
+    # In the order in which a person would write them.
+    first = {section: definition.pop(section) for section in ("states", "equations")}
+    return first | settings | definition

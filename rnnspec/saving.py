@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.files import Inputs
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array
 
@@ -37,8 +38,14 @@ def output_paths(output: Path, generated: Generated) -> list[Path]:
     """Return the paths of the files that ``save`` writes."""
     backend = generated.backend
     if backend.suffix:
-        return [output]
+        return [*_source_beside(output, backend, generated.network), output]
     return [output / name for name in file_names(backend, generated.network.name)]
+
+
+def _source_beside(output: Path, backend: Backend, network: Network) -> list[Path]:
+    """Return the path of the source beside a single file, if that names classes of it."""
+    needs_source = backend.emitter.needs_source(network)
+    return [output.with_name(f"{network.name}{backend.ending}")] if needs_source else []
 
 
 def loading(output: Path, generated: Generated) -> list[str]:
@@ -52,13 +59,17 @@ def loading(output: Path, generated: Generated) -> list[str]:
         "file": printable(path.name),
         "arguments": dict(generated.backend.arguments).get(generated.form, ""),
         "path": str(path),
-        "folder": str(output),
+        "folder": str(path.parent),
     }
     lines = (*generated.before_loading, *generated.backend.loading)
+    if generated.backend.suffix and path != output_paths(output, generated)[0]:
+        lines = ("import sys", "sys.path.append({folder!r})", "import {name}", *lines)
     return [line.format_map(words) for line in lines]
 
 
-def check_output(output: Path, backend: Backend, name: str, *, force: bool, inputs: Inputs) -> None:
+def check_output(
+    output: Path, backend: Backend, network: Network, *, force: bool, inputs: Inputs
+) -> None:
     """Raise, before any slow work, if the result could not be written.
 
     Raises:
@@ -67,12 +78,13 @@ def check_output(output: Path, backend: Backend, name: str, *, force: bool, inpu
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
-    names = file_names(backend, name)
+    names = file_names(backend, network.name)
     if backend.suffix:
         if output.suffix != backend.suffix:
             message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
             raise UsageError(message, str(output))
-        check(output)
+        for path in (*_source_beside(output, backend, network), output):
+            check(path)
     elif not is_folder(output) and not os.path.lexists(output):
         hint = _instead(output) or f"; write {str(output.with_suffix(''))!r}"
         message = (
@@ -130,7 +142,10 @@ def save(  # noqa: PLR0913 - each is needed for the files
             raise OutputError(f"cannot be written: {reason}", str(output)) from error
         verify(staged)
         if backend.suffix:
-            files.publish({staged / f"{name}{backend.suffix}": output}, force=force)
+            paths = {
+                staged / f"{name}{path.suffix}": path for path in output_paths(output, generated)
+            }
+            files.publish(paths, force=force)
         else:
             files.publish_folder(staged, output, force=force)
 
@@ -139,6 +154,9 @@ def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
     """Write the files of a model into a folder."""
     backend, name = generated.backend, generated.network.name
     backend.runtime.save(model, folder, name, generated.text, spec)
+    if backend.suffix and backend.emitter.needs_source(generated.network):
+        source = folder / f"{name}{backend.ending}"
+        source.write_text(generated.text, encoding="utf-8", newline="\n")
     if any(option.suffix and option.name in generated.options for option in backend.options):
         backend.runtime.unite(folder, name)
 
@@ -263,7 +281,7 @@ class BackendFiles:
 
         # Before arrays are read, which may be too large for the backend's files.
         pipeline.arrange(program, self.backend, self.form, self.options)
-        check_output(output, self.backend, program.network.name, force=force, inputs=inputs)
+        check_output(output, self.backend, program.network, force=force, inputs=inputs)
 
     def write(
         self,

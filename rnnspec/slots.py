@@ -107,7 +107,7 @@ def packed(array: Array) -> Array:
     import numpy as np  # The tables alone are used without it.
 
     if array.ndim < 2 or array.flags.c_contiguous:
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")  # A scalar stays one.
     copy = np.empty(array.shape, array.dtype)
     # In columns that the processor's cache holds: NumPy alone would take three times as long.
     for at in range(0, array.shape[-1], _BLOCK):

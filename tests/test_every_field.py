@@ -28,7 +28,7 @@ from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network
-from rnnspec.ir.params import params
+from rnnspec.ir.params import counts, params
 from rnnspec.ir.verify import verify
 from rnnspec.source.render import render
 from rnnspec.weights.initial import draw_fresh, draw_scaled
@@ -429,9 +429,12 @@ def with_other(
         for place in places:
             changed = with_value(changed, (*place, field), value)
         try:
-            yield value, refit(changed)
+            fitting = refit(changed)
+            # Equations whose parameters have no initial values.
+            counts(fitting)
         except INVALID:
             continue
+        yield value, fitting
 
 
 @cache

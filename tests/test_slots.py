@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file
 
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import Param
-from rnnspec.slots import Slot, pack, unpack
+from rnnspec.slots import Slot, pack, packed, unpack
+from rnnspec.weights.file import write_arrays
 
 
 def kernel(gates: str = "zrn", rows: int = 2, units: int = 4) -> Param:
@@ -55,3 +59,10 @@ def test_a_wrong_shape_is_refused() -> None:
     slot = Slot(param="kernel", path="w", axes="(gate out) in", gates="zrn")
     with pytest.raises(ValueError, match=r"kernel: expected shape \(2, 12\), received \(12, 2\)"):
         pack(kernel(), slot, np.zeros((12, 2)))
+
+
+def test_a_scalar_stays_one_in_memory_and_in_files(tmp_path: Path) -> None:
+    scalar = np.array(0.5)
+    assert packed(scalar).shape == ()
+    path = write_arrays(tmp_path, "arrays.safetensors", {"rnn.alpha": scalar}, "")
+    assert load_file(path)["rnn.alpha"].shape == ()

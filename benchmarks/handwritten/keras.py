@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from benchmarks.networks import (
     CELLS,
@@ -18,6 +20,8 @@ from benchmarks.networks import (
 )
 
 DEPTH, RATE = 3, 0.2
+Array = NDArray[Any]
+Arrays = dict[str, Array]
 
 
 def stacked_lstm(*, padded: bool) -> keras.Model:
@@ -169,3 +173,112 @@ class Cells(keras.Model):  # type: ignore[misc]
             x, new = cell(x, state)
             after.append(new)
         return self.head(x), after
+
+
+class PeepholeLSTMCell(layers.Layer):  # type: ignore[misc]
+    """An LSTM with peepholes, whose gates are one product."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.units = units
+        self.state_size = [units, units]
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Make the arrays."""
+        self.kernel = self.add_weight(shape=(input_shape[-1], 4 * self.units))
+        self.recurrent_kernel = self.add_weight(shape=(self.units, 4 * self.units))
+        self.bias = self.add_weight(shape=(4 * self.units,))
+        self.p_i = self.add_weight(shape=(self.units,))
+        self.p_f = self.add_weight(shape=(self.units,))
+        self.p_o = self.add_weight(shape=(self.units,))
+
+    def call(self, inputs: Any, states: Any) -> Any:
+        """Return the output and the states after a step."""
+        h, c = states
+        z = ops.matmul(inputs, self.kernel)
+        z = z + ops.matmul(h, self.recurrent_kernel) + self.bias
+        i, f, g, o = ops.split(z, 4, axis=-1)
+        i = ops.sigmoid(i + self.p_i * c)
+        f = ops.sigmoid(f + self.p_f * c)
+        c = f * c + i * ops.tanh(g)
+        o = ops.sigmoid(o + self.p_o * c)
+        h = o * ops.tanh(c)
+        return h, [h, c]
+
+    @staticmethod
+    def joined(arrays: Arrays) -> list[Array]:
+        """Return the arrays of the cell, given the parameters of the equations."""
+        parts = [
+            np.concatenate([arrays[f"{name}_{gate}"] for gate in "ifgo"], -1) for name in "WUb"
+        ]
+        return [*parts, *(arrays[f"p_{gate}"] for gate in "ifo")]
+
+
+class MGUCell(layers.Layer):  # type: ignore[misc]
+    """A minimal gated unit."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.units = units
+        self.state_size = units
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Make the arrays."""
+        self.kernel = self.add_weight(shape=(input_shape[-1], 2 * self.units))
+        self.gate_kernel = self.add_weight(shape=(self.units, self.units))
+        self.candidate_kernel = self.add_weight(shape=(self.units, self.units))
+        self.bias = self.add_weight(shape=(2 * self.units,))
+
+    def call(self, inputs: Any, states: Any) -> Any:
+        """Return the output and the state after a step."""
+        h = states[0]
+        f, n = ops.split(ops.matmul(inputs, self.kernel) + self.bias, 2, axis=-1)
+        f = ops.sigmoid(f + ops.matmul(h, self.gate_kernel))
+        n = ops.tanh(n + ops.matmul(f * h, self.candidate_kernel))
+        h = (1 - f) * h + f * n
+        return h, [h]
+
+    @staticmethod
+    def joined(arrays: Arrays) -> list[Array]:
+        """Return the arrays of the cell, given the parameters of the equations."""
+        kernel, bias = (np.concatenate([arrays[f"{n}_f"], arrays[f"{n}_n"]], -1) for n in "Wb")
+        return [kernel, arrays["U_f"], arrays["U_n"], bias]
+
+
+class CoRNNCell(layers.Layer):  # type: ignore[misc]
+    """Coupled oscillators."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.units = units
+        self.state_size = [units, units]
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Make the arrays."""
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units))
+        self.place_kernel = self.add_weight(shape=(self.units, self.units))
+        self.speed_kernel = self.add_weight(shape=(self.units, self.units))
+        self.bias = self.add_weight(shape=(self.units,))
+
+    def call(self, inputs: Any, states: Any) -> Any:
+        """Return the output and the states after a step."""
+        y, z = states
+        force = ops.matmul(inputs, self.kernel) + self.bias
+        force = force + ops.matmul(y, self.place_kernel)
+        force = ops.tanh(force + ops.matmul(z, self.speed_kernel))
+        z = z + 0.042 * (force - 2.7 * y - 4.7 * z)
+        y = y + 0.042 * z
+        return y, [y, z]
+
+    @staticmethod
+    def joined(arrays: Arrays) -> list[Array]:
+        """Return the arrays of the cell, given the parameters of the equations."""
+        return [arrays[name] for name in ("V", "W", "U", "b")]
+
+
+CELLS_BY_EQUATION: dict[str, Callable[[int], layers.Layer]] = {
+    "peephole_lstm": lambda units: layers.RNN(PeepholeLSTMCell(units)),
+    "mgu": lambda units: layers.RNN(MGUCell(units)),
+    "cornn": lambda units: layers.RNN(CoRNNCell(units)),
+}
+"""The cells of ``benchmarks.cells``, as a person writes them."""

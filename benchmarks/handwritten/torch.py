@@ -481,3 +481,76 @@ AROUND: dict[str, type[Around]] = {
     "concat_join": ConcatJoin,
     "dense_layer_norm": DenseLayerNorm,
 }
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None = None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if bias is not None:
+            layer.bias.copy_(bias)
+    return layer
+
+
+class PeepholeLSTM(nn.Module):
+    """The LSTM of Gers, Schraudolph and Schmidhuber (2002), which returns its last output."""
+
+    def __init__(self, arrays: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        weight, recurrent, bias = (
+            torch.cat([arrays[f"{letter}_{gate}"] for gate in "ifgo"]) for letter in "WUb"
+        )
+        self.units = recurrent.shape[1]
+        self.input, self.recurrent = _linear(weight, bias), _linear(recurrent)
+        self.p_i, self.p_f, self.p_o = (nn.Parameter(arrays[f"p_{gate}"]) for gate in "ifo")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = c = x.new_zeros(x.shape[0], self.units)
+        for step in self.input(x).unbind(1):
+            i, f, g, o = (step + self.recurrent(h)).chunk(4, dim=-1)
+            i = torch.sigmoid(i + self.p_i * c)
+            f = torch.sigmoid(f + self.p_f * c)
+            c = f * c + i * torch.tanh(g)
+            h = torch.sigmoid(o + self.p_o * c) * torch.tanh(c)
+        return h
+
+
+class MGU(nn.Module):
+    """The minimal gated unit of Zhou et al. (2016)."""
+
+    def __init__(self, arrays: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.units = len(arrays["b_f"])
+        weight = torch.cat([arrays["W_f"], arrays["W_n"]])
+        self.input = _linear(weight, torch.cat([arrays["b_f"], arrays["b_n"]]))
+        self.forget, self.candidate = _linear(arrays["U_f"]), _linear(arrays["U_n"])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = x.new_zeros(x.shape[0], self.units)
+        f_steps, n_steps = self.input(x).chunk(2, dim=-1)
+        for f_step, n_step in zip(f_steps.unbind(1), n_steps.unbind(1), strict=True):
+            f = torch.sigmoid(f_step + self.forget(h))
+            n = torch.tanh(n_step + self.candidate(f * h))
+            h = (1 - f) * h + f * n
+        return h
+
+
+class CoRNN(nn.Module):
+    """The coupled oscillators of Rusch and Mishra (2021)."""
+
+    def __init__(self, arrays: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.units = len(arrays["b"])
+        self.input = _linear(arrays["V"], arrays["b"])
+        self.position, self.velocity = _linear(arrays["W"]), _linear(arrays["U"])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = z = x.new_zeros(x.shape[0], self.units)
+        for step in self.input(x).unbind(1):
+            force = torch.tanh(self.position(y) + self.velocity(z) + step)
+            z = z + 0.042 * (force - 2.7 * y - 4.7 * z)
+            y = y + 0.042 * z
+        return y
+
+
+CELLS_BY_EQUATION = {"peephole_lstm": PeepholeLSTM, "mgu": MGU, "cornn": CoRNN}

@@ -281,4 +281,4 @@ def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refus
     return (*shared, *ignored, *emitter.refusals(arranged, form))
 
 
-_TAKING_EQUATIONS = frozenset({"jax", "onnx"})
+_TAKING_EQUATIONS = frozenset({"jax", "keras", "onnx", "torch"})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
 from rnnspec.arguments import check_flag, one_of, received
@@ -34,6 +35,9 @@ SourceOptions = Mapping[str, Any]
 
 DEFAULTS: SourceOptions = {}
 """No option, which is the default."""
+
+NO_CLASSES: Mapping[str, type] = MappingProxyType({})
+"""No class of generated source, as in most files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,7 @@ class Emitter:
     has the same layers, names and arrays; some layers may be marked as parts of a stack.
     ``stepwise`` returns the layers that run step by step, each with the key that rules out fusing.
     ``stock`` returns the layers whose stock counterpart has another number of parameters.
+    ``needs_source`` is true if a single file of a model names classes of its source.
     ``longest`` returns the number of steps that options limit a sequence to, None without a limit.
     """
 
@@ -165,6 +170,7 @@ class Emitter:
     arrange: Callable[[Network, Form], Network] = lambda network, _form: network
     stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}
     stock: Callable[[Network], tuple[Stock, ...]] = lambda _network: ()
+    needs_source: Callable[[Network], bool] = lambda _network: False
     longest: Callable[[SourceOptions], int | None] = lambda _options: None
 
 
@@ -305,10 +311,10 @@ class Runtime(ABC):
         """Quantize a file that ``save`` wrote, in place, to one of the types of the option."""
         raise NotImplementedError
 
-    def open_original(self, path: Path) -> Any:
+    def open_original(self, path: Path, classes: Mapping[str, type] = NO_CLASSES) -> Any:
         """Return the model in a single file whose whole content was checked.
 
-        rnnspec need not have written it.
+        rnnspec need not have written it. ``classes`` are those of generated source that it names.
 
         Raises:
             BackendError: the framework does not open it.

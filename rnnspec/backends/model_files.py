@@ -118,6 +118,11 @@ class Saved(Protocol):
         """Sentences on what is not carried over."""
         return ()
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of generated source that the files name."""
+        return ()
+
     def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
 

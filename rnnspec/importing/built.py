@@ -145,4 +145,5 @@ def _of_form(
         source=generated.form,
         text=text,
         options=saved.options,
+        classes=saved.classes,
     )

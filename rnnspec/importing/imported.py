@@ -49,6 +49,7 @@ class Imported:
     returns what computes the output of the file for a batch of the network, if its own framework
     does not do so by itself; with ``padded_at_end``, it takes batches with padding at the end of
     their sequences alone. ``limits`` are numbers in the file beyond which it may compute otherwise.
+    ``classes`` are those that the file names and that the source of the network has.
     """
 
     network: Network
@@ -68,6 +69,7 @@ class Imported:
     open_file: Callable[[], Callable[[Array], Array]] | None = None
     padded_at_end: bool = False
     limits: tuple[float, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 class Account:

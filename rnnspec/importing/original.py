@@ -32,6 +32,7 @@ from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Pooling, Recurrent, TokenInput, least_steps
 from rnnspec.ir.params import directions, params
+from rnnspec.source.execute import execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -264,7 +265,7 @@ def _runner(
     run: Callable[[Array], Array]
     scale: Callable[[float], None]
     if backend.suffix:
-        model = runtime.open_original(path)
+        model = runtime.open_original(path, _own_classes(origin, backend))
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
         generated = pipeline.generate(origin.program, backend, form, origin.imported.options)
@@ -278,6 +279,22 @@ def _runner(
         rng = np.random.default_rng(0)
         run = lambda x: step_through(backend, model, x, random_split(x.shape[1], rng))  # noqa: E731
     return run, scale
+
+
+def _own_classes(origin: ImportedModel, backend: Backend) -> Mapping[str, type]:
+    """Return the classes that a file names, from the source of what was read from it."""
+    imported, network = origin.imported, origin.program.network
+    if not imported.classes:
+        return {}
+    text = imported.text or pipeline.generate(origin.program, backend).text
+    own = {
+        name: value
+        for name, value in vars(execute(text, network.name)).items()
+        if isinstance(value, type)
+    }
+    # Keras registers a class as PACKAGE>CLASS.
+    pairs = ((name, own.get(name.rpartition(">")[2])) for name in imported.classes)
+    return {name: class_ for name, class_ in pairs if class_ is not None}
 
 
 def _load(path: Path, generated: Generated, text: str) -> Any:

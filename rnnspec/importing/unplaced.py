@@ -8,6 +8,8 @@ from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant, GlorotUniform, Orthogonal, Uniform
 
 if TYPE_CHECKING:
+    from rnnspec.cells import Role
+    from rnnspec.ir.initializers import Initializer
     from rnnspec.words import Merge
 
 
@@ -18,6 +20,14 @@ CELLS: dict[str, nodes.Cell] = {
     "LSTM": nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0),
 }
 """The cells of PyTorch's recurrent modules by their class."""
+
+
+INITIALIZERS: dict[Role, Initializer] = {
+    "kernel": GlorotUniform(),
+    "recurrent": Orthogonal(),
+    "bias": Constant(0.0),
+}
+"""Those of layers without a place."""
 
 
 def embedding(name: str, vocabulary: int, dim: int, *, trainable: bool) -> nodes.Embedding:

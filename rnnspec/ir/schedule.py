@@ -7,6 +7,7 @@ multiply the same vector. What depends on parameters only is computed once.
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,9 +36,9 @@ from rnnspec.ir.equations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.ir.equations import Equations
+    from rnnspec.ir.equations import Equations, Operator
 
 When = Literal["constant", "before", "step"]
 """When a value is known: it follows from parameters, from these and the input, or from a state."""
@@ -99,7 +100,45 @@ class Schedule:
 @lru_cache
 def schedule(equations: Equations) -> Schedule:
     """Return the schedule of equations."""
-    return _Scheduler(equations).run()
+    return _Scheduler(_fold_numbers(equations)).run()
+
+
+_ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "minimum": min,
+    "maximum": max,
+}
+
+
+def _fold_numbers(equations: Equations) -> Equations:
+    """Return equations in which a number stands for arithmetic of numbers."""
+    numbers = dict[str, Number]()
+
+    def change(expression: Expression) -> Expression | None:
+        match expression:
+            case Name(name=name):
+                return numbers.get(name)
+            case Elementwise(operator=operator, left=left, right=right):
+                one, other = rewrite(left, change), rewrite(right, change)
+                if not (isinstance(one, Number) and isinstance(other, Number)):
+                    return replace(expression, left=one, right=other)
+                if operator == "/" and other.value == 0.0:
+                    return None
+                return Number(_ARITHMETIC[operator](one.value, other.value))
+            case _:
+                return None
+
+    lines = list[Line]()
+    for line in equations.lines:
+        value = rewrite(line.value, change)
+        if isinstance(value, Number):
+            numbers[line.name] = value
+        else:
+            lines.append(replace(line, value=value))
+    return replace(equations, lines=tuple(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,10 +333,19 @@ class _Scheduler:
         """Return the joined products, and the slices that each sum is made of."""
         members = dict[Expression, list[tuple[Product, _Sum]]]()
         places = dict[str, list[tuple[Expression, int, int]]]()
+        alone = dict[tuple[Expression, Expression, Expression | None], tuple[int, int]]()
         for totals in groups:
             for index, vector in enumerate(totals[0].vectors):
                 parts = members.setdefault(vector, [])
                 start = len(parts)
+                if len(totals) == 1:
+                    # Repeated lines have the same product of the input.
+                    part = totals[0].products[index], totals[0]
+                    content = vector, part[0].matrix, self._bias_of(*part)
+                    if content in alone:
+                        places.setdefault(totals[0].name, []).append((vector, *alone[content]))
+                        continue
+                    alone[content] = start, start + 1
                 parts += [(total.products[index], total) for total in totals]
                 for total in totals:
                     places.setdefault(total.name, []).append((vector, start, len(parts)))
@@ -306,11 +354,7 @@ class _Scheduler:
             sizes = tuple(total.size for _, total in parts)
             label = vector.name if isinstance(vector, Name) else "vector"
             name = self._new(f"{label}_product", (" + ".join(sizes),), self._when(vector))
-            # A bias goes with the first product that is known before the loop.
-            biases = tuple(
-                total.bias if product is self._first_before(total) else None
-                for product, total in parts
-            )
+            biases = tuple(self._bias_of(*part) for part in parts)
             products[vector] = JoinedProduct(
                 name.name,
                 tuple(product.matrix for product, _ in parts),
@@ -324,8 +368,10 @@ class _Scheduler:
         }
         return {product.name: product for product in products.values()}, slices
 
-    def _first_before(self, total: _Sum) -> Product | None:
-        return next((p for p in total.products if self._when(p) == "before"), None)
+    def _bias_of(self, product: Product, total: _Sum) -> Expression | None:
+        """Return the bias of a sum, if it goes with this product: the first before the loop."""
+        first = next((p for p in total.products if self._when(p) == "before"), None)
+        return total.bias if product is first else None
 
     def _when_of(self, statement: Statement) -> When:
         return self.when[next(_targets(statement))]

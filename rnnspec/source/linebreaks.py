@@ -13,7 +13,7 @@ LINE_LENGTH = 88
 
 _INDENT = "    "
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert) ")
+_KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert|for [\w, ]+ in) ")
 _KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _WORDS = re.compile(",| (?:if|else|for|in|is|not|and|or) ")
@@ -49,6 +49,10 @@ def _break_statement(line: str) -> list[str]:
             f"{margin}{text[: opening + 1]}",
             text[closing:] + after,
         )
+        if len(lines[-1]) > LINE_LENGTH:
+            # What it returns is a tuple.
+            start, _, types = lines.pop().partition("[")
+            lines += _spread(types.removesuffix("]:"), margin, f"{start}[", "]:")
     elif match := _KEYWORD.match(text):
         lines = _parenthesize(text[match.end() :], margin, margin + match[0], after)
     else:
@@ -87,6 +91,9 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
         lines = _break(last, margin, before + value.removesuffix(last), after)
         calls = len(_operands(first)) == 1 and first.endswith(")") and last.endswith(")")
         if len(lines[0]) > LINE_LENGTH and calls and value == f"{first} {sign}{last}":
+            whole = _break(first, margin, before, f" {sign}{last}{after}")
+            if len(whole[-1]) <= LINE_LENGTH:
+                return whole
             *lines, start = _break(first, margin, before, f" {sign}")
             lines += _break(last, margin, start, after)
         return lines

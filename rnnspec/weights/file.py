@@ -59,7 +59,7 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, Array], spec: str
         OutputError: the file cannot be written.
     """
     path = folder / name
-    stored = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    stored = {key: np.asarray(array, order="C") for key, array in arrays.items()}
     try:
         save_file(stored, path, metadata={SPEC_KEY: spec})
     except (OSError, SafetensorError) as error:  # either, if the disk is full

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from rnnspec.ir import initializers, nodes
-from rnnspec.ir.params import Param, axis_groups, named_params
+from rnnspec.ir.params import Param, named_params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,25 +38,26 @@ def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
     arrays = {}
     for name, _, param in named_params(network):
         # Each output is a sum over the inputs of a kernel; a bias or an embedding is used as it is.
-        axes = zip(axis_groups(param.axes), param.shape, strict=True)
-        inputs = (size for names, size in axes if "out" not in names)
-        fan_in = prod(inputs) if "in" in dict(param.sizes) else 1
+        fan_in = prod(_inputs_first(param)[:-1]) if "in" in dict(param.sizes) else 1
         array = rng.normal(0.0, fan_in**-0.5, param.shape)
         arrays[name] = np.abs(array) + 0.5 if param.positive else array
     return arrays
 
 
 def _draw_param(param: Param, rng: np.random.Generator) -> Array:
-    if param.axes == "out in":
-        # The matrix of an equation, of which the first axis is that of the result.
-        return np.ascontiguousarray(_draw(param.initializer, param.shape[::-1], rng).T)
+    shape = _inputs_first(param)
     # A scalar is drawn as a vector of one.
-    drawn = _draw(param.initializer, param.shape or (1,), rng).reshape(param.shape)
+    drawn = _draw(param.initializer, shape or (1,), rng).reshape(shape)
     for gate, value in param.gate_values:
         size = dict(param.sizes)["out"]
         start = param.gates.index(gate) * size
         drawn[start : start + size] = value
-    return drawn
+    return drawn if shape == param.shape else np.ascontiguousarray(drawn.T)
+
+
+def _inputs_first(param: Param) -> tuple[int, ...]:
+    """Return the shape of an array with the inputs of a matrix first, also of one of equations."""
+    return param.shape[::-1] if param.axes == "out in" else param.shape
 
 
 def _draw(
@@ -64,7 +65,7 @@ def _draw(
 ) -> Array:
     # The gates of a kernel are drawn together: as in Keras, its fan out is that of all gates. In a
     # convolution, each tap adds its inputs and its outputs.
-    fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * shape[-1]
+    fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * prod(shape[-1:])
     match initializer:
         case initializers.GlorotUniform():
             return _uniform(rng, np.sqrt(6.0 / (fan_in + fan_out)), shape)

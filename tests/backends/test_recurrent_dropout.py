@@ -6,10 +6,12 @@ The dropout of the input then has one mask per gate too, and each direction has 
 from __future__ import annotations
 
 import re
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
+from live import outputs, seed
 from offered import require
 from recurrent_masks import (
     CELLS,
@@ -78,6 +80,42 @@ def test_each_direction_has_masks_of_its_own(name: str, entrance: str, backend: 
     cell = CELLS[name]
     model = built(cell, ", bidirectional: true", entrance, backend)
     assert check_both(cell, run(model, entrance)) == []
+
+
+BY_EQUATION = """\
+version: 1
+name: masks
+input: {features: 4}
+cells:
+  shown:
+    states: [s]
+    equations: {p: P @ s, q: Q @ s, s: 1 + 0 * (W @ x)}
+    output: concat(p, q, V @ x)
+rnn: {type: shown, units: 4, bidirectional: true, dropout: 0.25, recurrent_dropout: 0.5}
+head: {pooling: none}
+"""
+
+
+def test_each_product_of_a_cell_by_equation_has_a_mask(backend: str) -> None:
+    spec = rnnspec.loads(BY_EQUATION)
+    require(backend, spec)
+    model = rnnspec.build(spec, backend)
+    arrays = rnnspec.read_weights(model)
+    rnnspec.write_weights(model, {name: np.eye(*array.shape) for name, array in arrays.items()})
+    seed(1)
+    batch = np.ones((400, 3, 4), np.float32)
+    # Of each sequence and direction: the masks of P, of Q and of the input, at the middle step.
+    first, middle, last = np.moveaxis(outputs(model, batch, training=True), 1, 0)
+    masks = middle.reshape(400, 2, 3, 4)
+    np.testing.assert_array_equal(first[:, 12:], middle[:, 12:])
+    np.testing.assert_array_equal(middle[:, :12], last[:, :12])
+    for mask, rate in zip(np.moveaxis(masks, 2, 0), (0.5, 0.5, 0.25), strict=True):
+        np.testing.assert_allclose(np.unique(mask), [0.0, 1 / (1 - rate)], rtol=1e-6)
+        assert abs((mask == 0).mean() - rate) < 0.05
+    columns = masks.reshape(400, -1)
+    apart = np.corrcoef(columns.T) - np.eye(24)
+    assert np.abs(apart).max() < 0.25
+    assert (outputs(model, batch, training=False)[:, 1] == 1).all()
 
 
 # Ways in which the PyTorch cells could be wrong, each with the reason why it is rejected.
@@ -165,3 +203,43 @@ def test_masks_shared_by_both_directions_are_found(entrance: str) -> None:
     model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true", entrance)
     found = check_both(CELLS["lstm"], run(model, entrance))
     assert any("both directions" in each for each in found), found
+
+
+# y shows the masks on the state s, which is always 1, of A and B, and that on the input of V and W.
+SHOWN = """\
+version: 1
+name: shows_its_masks
+input: {features: 3}
+cells:
+  shown:
+    states: [y, s]
+    equations:
+      y: concat(A @ s, B @ s, V @ x, W @ x)
+      s: 1 + 0 * s
+    sizes: {y: 4 * units}
+rnn: {type: shown, units: 3, bidirectional: true, dropout: 0.25, recurrent_dropout: 0.4}
+"""
+
+
+def test_in_a_cell_by_equations_each_matrix_of_a_state_has_its_mask(backend: str) -> None:
+    spec = rnnspec.loads(SHOWN)
+    require(backend, spec)
+    model = rnnspec.build(spec, backend)
+    rnnspec.write_weights(model, dict.fromkeys(rnnspec.read_weights(model), np.eye(3)))
+    seed(7)
+    batch = np.ones((1500, 4, 3), dtype=np.float32)
+    shown = outputs(model, batch, training=True).reshape(1500, 4, 2, 4, 3)
+    ahead, back = shown[:, 1:, 0], shown[:, :-1, 1]
+    for direction in (ahead, back):
+        assert (direction == direction[:, :1]).all()
+        np.testing.assert_array_equal(direction[:, :, 2], direction[:, :, 3])
+        for part, rate in ((0, 0.4), (1, 0.4), (2, 0.25)):
+            values = direction[:, 0, part]
+            np.testing.assert_allclose(values[values > 0.0], 1.0 / (1.0 - rate), rtol=1e-6)
+            assert abs((values == 0.0).mean() - rate) < 6.0 * (rate * (1.0 - rate) / 4500) ** 0.5
+    masks_of_parts = [
+        direction[:, 0, part, 0] > 0.0 for direction in (ahead, back) for part in range(3)
+    ]
+    for one, other in combinations(masks_of_parts, 2):
+        assert not correlated(one, other)
+    assert not any(correlated(mask[::2], mask[1::2]) for mask in masks_of_parts)

@@ -48,7 +48,7 @@ class Deployed:
     @property
     def loops(self) -> bool:
         """True if a generated class loops over the steps, whose number tools then fix."""
-        return "Stepwise" in self.text
+        return "Stepwise" in self.text or "run step by step" in self.text
 
     def check(self, made: Callable[[Any], Any], batch: Any) -> None:
         with torch.no_grad():

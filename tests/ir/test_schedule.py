@@ -112,3 +112,29 @@ def test_a_schedule_is_what_a_person_would_write(  # noqa: PLR0917
     assert [text(statement) for statement in plan.before] == before
     assert [text(statement) for statement in plan.step] == step
     assert plan.inputs == inputs
+
+
+def test_numbers_are_folded_and_repeated_lines_share_their_product() -> None:
+    plan = schedule(
+        parse(
+            """
+            k: 2 * 0.25
+            f: tanh(W @ x + U @ h + b)
+            g: tanh(W @ x + U @ f + b) * (1 - k)
+            h: g + minimum(3, k + 1) * f
+            """,
+            ("h",),
+            FUNCTIONS,
+        )
+    )
+    assert plan.constants == ()
+    assert [text(statement) for statement in plan.before] == ["x_product = [W] @ x + [b]"]
+    assert [text(statement) for statement in plan.step] == [
+        "h_product = [U] @ h",
+        "f_sum = x_product[0:1] + h_product[0:1]",
+        "f = tanh(f_sum)",
+        "f_product = [U] @ f",
+        "g_sum = x_product[0:1] + f_product[0:1]",
+        "g = tanh(g_sum) * 0.5",
+        "h = g + 1.5 * f",
+    ]

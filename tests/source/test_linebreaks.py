@@ -50,3 +50,28 @@ def step(x, h):
     )
 """
     )
+
+
+def test_loops_quotients_of_calls_and_tuples_are_broken_as_ruff_breaks_them() -> None:
+    source = """\
+    for x_1_step, x_2_step, real in zip(x_1_of_all.unbind(1), x_2_of_all.unbind(1), real_steps):
+        output = torch.addcmul(torch.exp(m - q) * n, torch.exp(k - q), v) / torch.addcmul(u, m, d)
+    def f(a, b) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD]:
+"""
+    # The output of ruff format 0.17.
+    assert (
+        break_lines(source)
+        == """\
+    for x_1_step, x_2_step, real in zip(
+        x_1_of_all.unbind(1), x_2_of_all.unbind(1), real_steps
+    ):
+        output = torch.addcmul(
+            torch.exp(m - q) * n, torch.exp(k - q), v
+        ) / torch.addcmul(u, m, d)
+    def f(
+        a, b
+    ) -> tuple[
+        torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, BCD
+    ]:
+"""
+    )

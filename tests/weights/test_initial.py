@@ -296,6 +296,29 @@ initializers: {{kernel: {word}, recurrent: {word}{vectors}}}
 
 
 @SOURCES
+@pytest.mark.parametrize("word", ["he_uniform", "lecun_uniform"])
+def test_the_fans_of_a_cell_by_equation_are_by_name(word: str, source: str) -> None:
+    text = f"""\
+version: 1
+name: fresh
+{NUMBERS}
+cells:
+  own:
+    states: [h]
+    equations: {{h: tanh(W @ x + scale * (U @ h))}}
+    parameters: {{scale: scalar}}
+    initialize: {{scale: 0.5}}
+rnn: {{type: own, units: {UNITS}}}
+initializers: {{kernel: {word}}}
+"""
+    arrays = drawn_or_fresh(text, source)
+    # Its inputs are the columns.
+    MATRICES[word](arrays["own_1.W"].T)
+    is_orthogonal(arrays["own_1.U"])
+    is_constant(arrays["own_1.scale"], 0.5)
+
+
+@SOURCES
 def test_what_a_stack_starts_from_by_default(source: str) -> None:
     text = f"""\
 version: 1

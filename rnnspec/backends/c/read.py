@@ -49,6 +49,7 @@ class SavedSource:
     options: SourceOptions
     tool: str = "C source of rnnspec, with the spec in it"
     left_out: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays.

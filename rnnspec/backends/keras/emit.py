@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.backend import engine
+from rnnspec.backends.keras.cells import is_by_equation, with_distinct_cells
+from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
-    initialize_by_default,
     is_layer,
     is_rounded,
     make_activation,
@@ -64,6 +65,7 @@ SHALLOW = 250
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: a function ``build_model``."""
+    network = with_distinct_cells(network)
     if form != "training":
         network = initialize_by_default(network)
     forget_biases = lines(_set_forget_biases(network))
@@ -97,7 +99,10 @@ def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
         yield from ("import sys", "")
     yield "import keras"
     activations = [
-        activation for layer in network.layers for activation in layer_activations(layer)
+        activation
+        for layer in network.layers
+        if not is_by_equation(layer)
+        for activation in layer_activations(layer)
     ]
     if "legacy_hard_sigmoid" in activations or any(map(is_rounded, activations)):
         yield "import numpy as np"
@@ -572,4 +577,9 @@ def _repeats_last(layer: nodes.WindowPooling) -> bool:
     return before != after and layer.window.size > 1
 
 
-EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals)
+def needs_source(network: nodes.Network) -> bool:
+    """True if the model has classes of its source."""
+    return any(map(is_by_equation, network.layers))
+
+
+EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, needs_source=needs_source)

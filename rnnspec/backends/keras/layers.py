@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
 from rnnspec.backends.keras.defaults import DEFAULTS
-from rnnspec.ir import initializers, nodes
+from rnnspec.backends.keras.initial import embedding_initializer, make_initializer
+from rnnspec.ir import nodes
 from rnnspec.source.code import Code, Literal, call, code
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 padding=window.padding,
                 dilation_rate=window.dilation,
                 activation=_activation_argument(layer.activation),
-                kernel_initializer=_initializer(layer.kernel_initializer),
+                kernel_initializer=make_initializer(layer.kernel_initializer),
                 **_bias(layer),
                 name=layer.name,
             )
@@ -129,7 +130,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 "Dense",
                 layer.units,
                 activation=_activation_argument(layer.activation),
-                kernel_initializer=_initializer(layer.kernel_initializer),
+                kernel_initializer=make_initializer(layer.kernel_initializer),
                 **_bias(layer),
                 name=layer.name,
             )
@@ -145,7 +146,7 @@ def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
         "ReversibleEmbedding" if reversible else "Embedding",
         layer.vocabulary,
         layer.dim,
-        embeddings_initializer=_embedding_initializer(layer.initializer),
+        embeddings_initializer=embedding_initializer(layer.initializer),
         mask_zero=layer.masked,
         trainable=layer.trainable,
         name=layer.name,
@@ -154,9 +155,36 @@ def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
 
 def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> Code:
     """Return the call that makes a recurrent layer."""
-    type_, settings = _cell(layer.standard_cell, bias=layer.bias)
     named: Arguments = {"name": layer.name} if layer.merge is None else {}
-    one_way = _make(
+    one_way = _make_direction(layer, named, returns_states=returns_states)
+    if layer.merge is None:
+        return one_way
+    return _make("Bidirectional", one_way, merge_mode=layer.merge, name=layer.name)
+
+
+def _make_direction(layer: nodes.Recurrent, named: Arguments, *, returns_states: bool) -> Code:
+    if isinstance(layer.cell, nodes.EquationCell):
+        cell = call(
+            cell_class(layer.cell),
+            layer.units,
+            *(
+                code("{}={!r}", size_argument(name), size)
+                for name, size in cell_sizes(layer, layer.cell).items()
+            ),
+            dropout=layer.dropout,
+            recurrent_dropout=layer.recurrent_dropout,
+            defaults={"dropout": 0.0, "recurrent_dropout": 0.0},
+        )
+        return call(
+            "SharingRNN",
+            cell,
+            defaults={"return_sequences": False, "return_state": False},
+            return_sequences=layer.return_sequences,
+            return_state=returns_states,
+            **named,
+        )
+    type_, settings = _cell(layer.standard_cell, bias=layer.bias)
+    return _make(
         type_,
         layer.units,
         return_sequences=layer.return_sequences,
@@ -164,14 +192,11 @@ def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> C
         **settings,
         dropout=layer.dropout,
         recurrent_dropout=layer.recurrent_dropout,
-        kernel_initializer=_initializer(layer.kernel_initializer),
-        recurrent_initializer=_initializer(layer.recurrent_initializer),
+        kernel_initializer=make_initializer(layer.kernel_initializer),
+        recurrent_initializer=make_initializer(layer.recurrent_initializer),
         **_bias(layer),
         **named,
     )
-    if layer.merge is None:
-        return one_way
-    return _make("Bidirectional", one_way, merge_mode=layer.merge, name=layer.name)
 
 
 def make_scaling(name: str) -> Code:
@@ -186,8 +211,8 @@ def make_scorer(layer: nodes.Attention, units: int) -> Code:
         "Dense",
         units,
         activation=_activation_argument(layer.activation),
-        kernel_initializer=_initializer(layer.kernel_initializer),
-        bias_initializer=_initializer(layer.bias_initializer),
+        kernel_initializer=make_initializer(layer.kernel_initializer),
+        bias_initializer=make_initializer(layer.bias_initializer),
         name=layer.name,
     )
 
@@ -198,7 +223,7 @@ def make_query(layer: nodes.Attention) -> Code:
         "Dense",
         1,
         use_bias=False,
-        kernel_initializer=_initializer(layer.kernel_initializer),
+        kernel_initializer=make_initializer(layer.kernel_initializer),
         name=parts_of(layer).get("query", layer.name),
     )
 
@@ -211,8 +236,8 @@ def make_scale(layer: nodes.Layer, scale: Param, offset: Param) -> Code:
         f"{axes},f->{axes}",
         layer.output,
         bias_axes="f",
-        kernel_initializer=_initializer(scale.initializer),
-        bias_initializer=_initializer(offset.initializer),
+        kernel_initializer=make_initializer(scale.initializer),
+        bias_initializer=make_initializer(offset.initializer),
         name=layer.name,
     )
 
@@ -283,58 +308,4 @@ def is_rounded(activation: nodes.Activation) -> bool:
 def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv) -> Arguments:
     if not layer.bias:
         return {"use_bias": False}
-    return {"bias_initializer": _initializer(layer.bias_initializer)}
-
-
-_EMBEDDING = initializers.Uniform(0.05)
-_RECURRENT = initializers.Orthogonal()
-_OTHERS: dict[str, Any] = {
-    "kernel_initializer": initializers.GlorotUniform(),
-    "bias_initializer": initializers.Constant(0.0),
-}
-
-
-def initialize_by_default(network: nodes.Network) -> nodes.Network:
-    """Return a network with the initializers that Keras uses if none are named."""
-
-    def initialize_layer(layer: nodes.Layer) -> nodes.Layer:
-        match layer:
-            case nodes.Embedding():
-                return replace(layer, initializer=_EMBEDDING)
-            case nodes.Recurrent(cell=nodes.LSTM() as cell):
-                cell = replace(cell, forget_bias=1.0)
-                return replace(layer, cell=cell, recurrent_initializer=_RECURRENT, **_OTHERS)
-            case nodes.Recurrent():
-                return replace(layer, recurrent_initializer=_RECURRENT, **_OTHERS)
-            case nodes.Dense() | nodes.Conv() | nodes.Attention():
-                return replace(layer, **_OTHERS)
-            case _:
-                return layer
-
-    return replace(network, layers=tuple(map(initialize_layer, network.layers)))
-
-
-def _embedding_initializer(initializer: initializers.Initializer) -> Code | str:
-    # Keras resolves "uniform" to RandomUniform with its default bounds, U(-0.05, 0.05).
-    return "uniform" if initializer == _EMBEDDING else _initializer(initializer)
-
-
-def _initializer(initializer: initializers.Initializer) -> Code | str:
-    match initializer:
-        case initializers.GlorotUniform():
-            return "glorot_uniform"
-        case initializers.HeUniform():
-            return "he_uniform"
-        case initializers.LecunUniform():
-            return "lecun_uniform"
-        case initializers.Orthogonal():
-            return "orthogonal"
-        case initializers.Uniform(limit):
-            return code("keras.initializers.RandomUniform(minval={!r}, maxval={!r})", -limit, limit)
-        case initializers.Normal(stddev):
-            return code("keras.initializers.RandomNormal(mean=0.0, stddev={!r})", stddev)
-        case initializers.Constant(value):
-            constant = code("keras.initializers.Constant(value={!r})", value)
-            return {0.0: "zeros", 1.0: "ones"}.get(value, constant)
-        case _:
-            assert_never(initializer)
+    return {"bias_initializer": make_initializer(layer.bias_initializer)}

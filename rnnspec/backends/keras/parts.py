@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
+from rnnspec.backends.keras.cells import is_by_equation, parts_of_cells
 from rnnspec.ir import core
 from rnnspec.ir.expand import pool
 from rnnspec.ir.nodes import (
@@ -34,12 +35,15 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
     if sets_forget_bias:
         yield _SET_FORGET_BIAS
     if any(
-        "legacy_hard_sigmoid" in layer_activations(layer) and not isinstance(layer, Activate)
+        "legacy_hard_sigmoid" in layer_activations(layer)
+        and not isinstance(layer, Activate)
+        and not is_by_equation(layer)
         for layer in network.layers
     ):
         yield _LEGACY_HARD_SIGMOID
     # Several layers may need the same part.
     yield from dict.fromkeys(part for layer in network.layers for part in _parts(layer, form))
+    yield from parts_of_cells(network, form)
 
 
 def _parts(layer: Layer, form: Form) -> Iterator[Code]:

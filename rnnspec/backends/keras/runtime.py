@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, assert_never
 import keras
 import numpy as np
 
-from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
 from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.backends.keras.outputs import output_of
+from rnnspec.backends.model_files import load_entry
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
@@ -59,7 +60,7 @@ class KerasRuntime(Runtime):
         """Return the model that the generated function makes, in ``dtype``."""
         if dtype == "float64":
             _keep_float64()
-        with _ONE_AT_A_TIME, _dtype(dtype):
+        with _using(_registered(vars(module))), _dtype(dtype):
             return getattr(module, source.entry)()
 
     def forget(self) -> None:
@@ -227,20 +228,24 @@ class KerasRuntime(Runtime):
                         shutil.copyfileobj(read, written, 2**20)
         bare.unlink()
 
-    def reload(self, folder: Path, name: str, source: Source) -> keras.Model:  # noqa: ARG002
-        """Return the model in ``NAME.keras``, which ``save`` wrote."""
-        return keras.saving.load_model(folder / f"{name}.keras")
+    def reload(self, folder: Path, name: str, source: Source) -> keras.Model:
+        """Return the model in ``NAME.keras``, with the classes of a source beside it."""
+        beside = (folder / f"{name}.py").exists()
+        space = load_entry(folder, name, source.entry).__globals__ if beside else {}
+        with _using(_registered(space)):
+            return keras.saving.load_model(folder / f"{name}.keras")
 
-    def open_original(self, path: Path) -> keras.Model:
+    def open_original(self, path: Path, classes: Mapping[str, type] = NO_CLASSES) -> keras.Model:
         """Return the model in a file of any version of Keras, not compiled.
 
         Keras imports the modules that the file names, so its configuration must be checked before.
+        ``classes`` have the names under which Keras registers them.
 
         Raises:
             BackendError: Keras does not open it.
         """
         try:
-            with _no_advice(), warnings.catch_warnings():
+            with _no_advice(), warnings.catch_warnings(), _using(classes):
                 # Keras has other habits now than when the file was written.
                 warnings.simplefilter("ignore")
                 return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -290,6 +295,30 @@ def _keep_float64() -> None:
 
 def _leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
     return keras.ops.where(x > 0, x, negative_slope * x)
+
+
+def _registered(space: Mapping[str, Any]) -> dict[str, type]:
+    """Return the classes among the names of a module, by the names that Keras has for them."""
+    classes = [value for value in space.values() if isinstance(value, type)]
+    return {keras.saving.get_registered_name(class_): class_ for class_ in classes}
+
+
+@contextmanager
+def _using(classes: Mapping[str, type]) -> Iterator[None]:
+    """Let Keras find these classes by their names, which others of the process may have too.
+
+    ``Bidirectional`` and ``load_model`` look up the class of a layer. ``custom_object_scope`` does
+    not hold inside a layer: there the registered class of a name comes first.
+    """
+    registry = keras.saving.get_custom_objects()
+    with _ONE_AT_A_TIME:
+        before = dict(registry)
+        registry.update(classes)
+        try:
+            yield
+        finally:
+            registry.clear()
+            registry.update(before)
 
 
 @contextmanager

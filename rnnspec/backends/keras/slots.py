@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.keras.cells import attributes
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.nodes import Attention, Composed, Layer, Recurrent
-from rnnspec.ir.params import directions
+from rnnspec.ir.nodes import Attention, Composed, EquationCell, Layer, Recurrent
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
 
 if TYPE_CHECKING:
@@ -33,6 +34,15 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
+    if isinstance(layer.cell, EquationCell):
+        # Keras's initializers take the fans of a matrix from (in, out).
+        stored = {"out in": "in out"}
+        names = attributes(layer.cell)
+        for param in params(layer):
+            if param.name.startswith(prefix):
+                path = cell + names[param.name.removeprefix(prefix)]
+                yield Slot(param=param.name, path=path, axes=stored.get(param.axes, param.axes))
+        return
     # The canonical order is Keras's, so no gate is moved.
     order = gates(layer.standard_cell)
 

@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import checker, numpy_helper, parser
 
 from rnnspec.arguments import received
-from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
 from rnnspec.backends.onnx.read import QUANTIZED, SPEC
 from rnnspec.backends.onnx.session import open_session
 from rnnspec.backends.onnx.slots import (
@@ -183,7 +183,11 @@ class OnnxRuntime(Runtime):
         """Return the model in ``NAME.onnx``."""
         return self.open_original(folder / f"{name}.onnx")
 
-    def open_original(self, path: Path) -> OnnxModel:
+    def open_original(
+        self,
+        path: Path,
+        classes: Mapping[str, type] = NO_CLASSES,  # noqa: ARG002 - a file names none
+    ) -> OnnxModel:
         """Return the model in a file that was found to have a graph of rnnspec."""
         proto = onnx.load_model(path, load_external_data=False)
         stored = [tensor for tensor in proto.graph.initializer if array_of(tensor.name)[0]]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.plan import plan_of, stack_of
+from rnnspec.backends.torch.slots import attributes
 from rnnspec.ir import nodes
 from rnnspec.source.code import Code, code
 
@@ -53,16 +54,26 @@ class CellClass:
     def of(cls, name: str, layers: Sequence[nodes.Recurrent]) -> CellClass:
         """Return the class of some layers, which have the same kind of cell."""
         kind, dropped = sequences(layers), any(layer.dropout for layer in layers)
-        differing = {key: len({_activation(layer, key) for layer in layers}) > 1 for key in _KEYS}
+        is_standard = not isinstance(layers[0].cell, nodes.EquationCell)
+        differing = {
+            key: len({_activation(layer, key) for layer in layers}) > 1
+            for key in (_KEYS if is_standard else ())
+        }
         # Recurrent dropout is part of the name of a class, so the first layer stands for all.
         options = {
             **differing,
-            "dropout": dropped and layers[0].recurrent_dropout > 0,
+            "dropout": dropped and plan_of(layers[0]).drops_input,
             "recurrent_dropout": layers[0].recurrent_dropout > 0,
             "return_sequences": kind == "some",
         }
         names = tuple(key for key, is_option in options.items() if is_option)
         return cls(name, layers[0], names, kind, options["dropout"])
+
+    @property
+    def cell(self) -> nodes.EquationCell:
+        """The cell of a class that is written from the equations of a spec."""
+        assert isinstance(self.first.cell, nodes.EquationCell)
+        return self.first.cell
 
     def activation(self, key: str) -> str:
         """Return the name of an activation: a function, or an attribute if layers differ."""
@@ -70,7 +81,10 @@ class CellClass:
 
     def arguments(self, layer: nodes.Recurrent) -> dict[str, Code | Literal]:
         """Return the arguments that make one of the layers."""
-        return {key: _value(layer, key) for key in self.options}
+        sizes: dict[str, Code | Literal] = {}
+        if isinstance(layer.cell, nodes.EquationCell):
+            sizes |= {attributes(layer.cell)[name]: size for name, size in layer.cell.sizes}
+        return sizes | {key: _value(layer, key) for key in self.options}
 
 
 def cell_classes(network: nodes.Network) -> dict[str, CellClass]:

@@ -21,7 +21,6 @@ from rnnspec.backends.torch.classes import (
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.parts import parts
 from rnnspec.backends.torch.plan import (
-    Plan,
     StackedDropout,
     direction_key,
     plan_layers,
@@ -84,8 +83,8 @@ _ARGUMENTS = Fields(
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Dense.units Dense.activation Dense.kernel_initializer"
-    " Dense.bias_initializer"
+    " GRU.recurrent_activation EquationCell.initializers EquationCell.sizes Dense.units"
+    " Dense.activation Dense.kernel_initializer Dense.bias_initializer"
 )
 """The fields in which layers of a generated class may differ: arguments, and initial weights."""
 
@@ -101,10 +100,11 @@ def source_fields(
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
+    planned = plan_layers(network, form).layers
     classes = [
-        (Plan.of(layer, form).class_, layer)
-        for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and stepwise_reason(layer)
+        (plan_of(plan).class_, layer)
+        for plan, layer in zip(planned, network.layers, strict=True)
+        if isinstance(plan, nodes.Recurrent) and stepwise_reason(plan)
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))
@@ -412,8 +412,7 @@ class TorchWalk(Walk):
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements of a layer that is one module, part of one, or two modules."""
         plan, stack, dropped = plan_of(layer), stack_of(layer), Code()
-        # With recurrent dropout, the generated class drops its input itself.
-        if layer.dropout and not layer.recurrent_dropout:
+        if layer.dropout and not plan.drops_input:
             dropped = code("variational_dropout(x, {!r}, self.training)", layer.dropout)
         if plan.is_split:
             yield from self._run_both_ways(layer, dropped)
@@ -476,6 +475,14 @@ class TorchWalk(Walk):
     def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a module with its states, which is that of its top layer."""
         stack = stack_of(layer)
+        if isinstance(layer.cell, nodes.EquationCell):
+            states = [state.name for state in states_of(layer)]
+            results = listed("x" if layer.return_sequences else "_", *states)
+            arguments = listed("x", "mask" if layer.masked else "", *states)
+            yield code("{} = self.{}({})", results, layer.name, arguments)
+            if not layer.return_sequences:
+                yield code("x = {}", states[0])
+            return
         assert stack is not None, "in step form, every recurrent layer is in a stack"
         if not stack.is_top:
             return

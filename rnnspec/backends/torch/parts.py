@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS
 from rnnspec.backends.torch.channels import batch_norm_class
 from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
+from rnnspec.backends.torch.equations import equation_class
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.recurrent import choose_result, stepwise_class
 from rnnspec.ir import nodes
-from rnnspec.ir.nodes import cell_activations, layer_activations
+from rnnspec.ir.equations import ApplyToVector
+from rnnspec.ir.nodes import layer_activations
 from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:
@@ -29,7 +31,12 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
             yield _single_bias(class_.removeprefix("SingleBias"))
     yield from _wrappers(wrapped(network), form)
     yield from _activations(network)
-    yield from map(stepwise_class, cell_classes(network).values())
+    expressions = list(nodes.cell_expressions(network))
+    if any(isinstance(part, ApplyToVector) and part.epsilon for part in expressions):
+        yield _STANDARDIZE
+    for cell in cell_classes(network).values():
+        is_standard = not isinstance(cell.first.cell, nodes.EquationCell)
+        yield stepwise_class(cell) if is_standard else equation_class(cell)
     if any(plan_of(layer).has_single_step for layer in recurrent):
         yield _SINGLE_STEP
     norms = [layer for layer in network.layers if isinstance(layer, nodes.BatchNorm)]
@@ -45,7 +52,7 @@ def _activations(network: nodes.Network) -> Iterator[Code]:
         activation
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent)
-        for activation in cell_activations(layer.standard_cell)
+        for activation in layer_activations(layer)
     }
     everywhere = {name for layer in network.layers for name in layer_activations(layer)}
     if "hard_sigmoid" in everywhere:
@@ -76,6 +83,11 @@ _SOFTPLUS = code('''
     def softplus(x: torch.Tensor) -> torch.Tensor:
         """Return log(1 + exp(x)), at PyTorch's own threshold, 20, off by 2e-9."""
         return nn.functional.softplus(x, threshold=40)
+''')
+_STANDARDIZE = code('''
+    def standardize(x: torch.Tensor, epsilon: float) -> torch.Tensor:
+        """Return vectors with a mean of 0, and a variance of 1 but for epsilon."""
+        return nn.functional.layer_norm(x, x.shape[-1:], eps=epsilon)
 ''')
 _VARIATIONAL_DROPOUT = code('''
     def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, assert_never
 
+from rnnspec.backends.torch.backend import TORCH
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Dropout,
+    EquationCell,
     Layer,
     Network,
     Recurrent,
@@ -23,11 +26,12 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     kept_outputs,
 )
-from rnnspec.ir.text import cell_name
+from rnnspec.ir.text import cell_name, class_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.ir.equations import Equations
     from rnnspec.ir.forms import Form
 
 
@@ -64,7 +68,8 @@ class Plan:
     inside a module that handles padding. ``is_split``: each direction is a module of its own,
     because with dropout each needs its own mask, and with padding its own order of steps.
     ``returns_pair``: the module returns outputs and states, as stock layers do; the generated
-    classes return only the one that is needed. ``has_single_step``: a chunk of one step is computed
+    classes return only the one that is needed. ``drops_input``: the class drops its input itself,
+    with a mask for each gate. ``has_single_step``: a chunk of one step is computed
     by cells. ``class_`` runs the cell, ``wrapper`` handles the padding of a stock layer.
     """
 
@@ -74,6 +79,7 @@ class Plan:
     is_split: bool
     returns_pair: bool
     has_redundant_bias: bool
+    drops_input: bool
     has_single_step: bool
     class_: str
     wrapper: str
@@ -83,10 +89,10 @@ class Plan:
     def of(cls, layer: Recurrent, form: Form, stack: Stack | None = None) -> Plan:
         """Return the plan of a layer, which is the only place where these are decided."""
         fused, stepped = not stepwise_reason(layer), form == "step"
-        is_lstm = isinstance(layer.standard_cell, LSTM)
+        is_lstm = isinstance(layer.cell, LSTM)
         # PyTorch has a second bias in every cell because cuDNN has. A GRU's reset gate stands
         # between the two, so it needs both. Source: https://github.com/pytorch/pytorch/issues/750.
-        redundant = fused and layer.bias and not isinstance(layer.standard_cell, GRU)
+        redundant = fused and layer.bias and not isinstance(layer.cell, GRU)
         apart = layer.dropout > 0 or layer.masked or not fused
         return cls(
             form=form,
@@ -95,6 +101,7 @@ class Plan:
             is_split=layer.merge is not None and apart,
             returns_pair=fused and not layer.masked,
             has_redundant_bias=redundant,
+            drops_input=layer.recurrent_dropout > 0 and not isinstance(layer.cell, EquationCell),
             # On a CPU, PyTorch computes nn.LSTM by oneDNN, which takes twice as long for one step.
             has_single_step=stepped and is_lstm and fused and not layer.masked,
             class_=_class(layer, fused=fused, single=redundant and form == "training"),
@@ -127,7 +134,7 @@ def stack_of(layer: Layer) -> Stack | None:
 
 def plan_layers(network: Network, form: Form) -> Network:
     """Return a lowered network whose recurrent layers have their plans."""
-    layers = list(network.layers)
+    layers, name_class = list(network.layers), _ClassNames(network)
     for run in _runs(network, _drawn_alike if form == "training" else _alike):
         size = sum(isinstance(layers[index], Recurrent) for index in run)
         rates = [
@@ -143,12 +150,34 @@ def plan_layers(network: Network, form: Form) -> Network:
                 name, dropout = network.layers[run[0]].name, max(rates, default=0.0)
                 stack = Stack(name=name, index=place, size=size, dropout=dropout)
                 is_stack = size > 1 or form != "training"
-                plan = Plan.of(layer, form, stack if is_stack else None)
+                if isinstance(layer.cell, EquationCell):
+                    plan = name_class(Plan.of(layer, form), layer.cell)
+                else:
+                    plan = Plan.of(layer, form, stack if is_stack else None)
                 layers[index] = PlannedLayer(**values, plan=plan)
                 place += 1
             else:
                 layers[index] = StackedDropout(**values)
     return replace(network, layers=tuple(layers))
+
+
+class _ClassNames:
+    """The names of the classes for cells by equations, one for layers with equal equations."""
+
+    def __init__(self, network: Network) -> None:
+        self.taken = {name.replace("_", "") for name in TORCH.reserved_names.in_source}
+        self.taken.add(class_name(network).lower())
+        self.names: dict[tuple[str, Equations], str] = {}
+
+    def __call__(self, plan: Plan, cell: EquationCell) -> Plan:
+        """Return a plan with a class that is no other's."""
+        key = plan.class_, cell.equations
+        if key not in self.names:
+            numbered = (f"{plan.class_}Layer{number}" for number in count(2))
+            names = chain((plan.class_, f"{plan.class_}Layer"), numbered)
+            self.names[key] = next(name for name in names if name.lower() not in self.taken)
+            self.taken.add(self.names[key].lower())
+        return replace(plan, class_=self.names[key])
 
 
 def stepwise_reason(layer: Recurrent) -> str:
@@ -157,7 +186,9 @@ def stepwise_reason(layer: Recurrent) -> str:
         return field
     if layer.recurrent_dropout:
         return "recurrent_dropout"
-    match layer.standard_cell:
+    match layer.cell:
+        case EquationCell():
+            return "type"
         # The fused layer runs over padding too, where an unbounded state can overflow.
         case SimpleRNN(activation="relu") if layer.masked:
             return "activation"
@@ -170,7 +201,7 @@ def stepwise_reason(layer: Recurrent) -> str:
         case GRU(activation=activation, recurrent_activation=recurrent):
             return _unlike_stock(activation, recurrent)
         case _:
-            assert_never(layer.standard_cell)
+            assert_never(layer.cell)
 
 
 def _unlike_stock(activation: str, recurrent_activation: str) -> str:
@@ -181,12 +212,13 @@ def _unlike_stock(activation: str, recurrent_activation: str) -> str:
 
 def _class(layer: Recurrent, *, fused: bool, single: bool) -> str:
     """Return the class that runs the cell of a layer: a stock class or a generated one."""
-    name = cell_name(layer.standard_cell)
+    name = cell_name(layer.cell)
     if fused:
         return f"SingleBias{name}" if single else f"nn.{name}"
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"
-    loop = "RecurrentDropout" if layer.recurrent_dropout else "Stepwise"
+    own = isinstance(layer.cell, EquationCell)
+    loop = "RecurrentDropout" if layer.recurrent_dropout else "" if own else "Stepwise"
     return f"{masked}{unbiased}{loop}{name}"
 
 

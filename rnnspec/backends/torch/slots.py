@@ -7,9 +7,11 @@ such as https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.torch.backend import TORCH
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
@@ -17,16 +19,18 @@ from rnnspec.ir.nodes import (
     LSTM,
     Attention,
     Composed,
+    EquationCell,
     Layer,
     Recurrent,
     SimpleRNN,
     StandardCell,
 )
-from rnnspec.ir.params import directions
+from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
+from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 _PATHS = {
@@ -38,9 +42,39 @@ _PATHS = {
 _AXES = {"in out": "out in", "step in out": "out in step"}
 
 
+RESERVED = TORCH.reserved_names.in_framework | frozenset(
+    """
+    I O T_destination features hard_sigmoid kept l legacy_hard_sigmoid mask nn outputs real
+    real_steps recurrent_dropout return_sequences self softplus standardize super torch training
+    units zip
+    """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+"""Names in a class for a cell by equations, and of every module."""
+
+
+@lru_cache
+def attributes(cell: EquationCell) -> Mapping[str, str]:
+    """Return the attribute or variable for each name and each size of a cell's equations."""
+    sizes = {name: f"{name}_size" if name in RESERVED else name for name, _ in cell.sizes}
+    names = local_names(cell.equations, RESERVED | set(sizes.values()))
+    return {**names, **sizes, "units": "units", "features": "features"}
+
+
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
     match layer:
+        case Recurrent(cell=EquationCell() as cell):
+            names = attributes(cell)
+            return tuple(
+                Slot(
+                    param=param.name,
+                    path=f"{module_path(layer, prefix)[0]}{names[param.name.removeprefix(prefix)]}",
+                    axes=param.axes,
+                )
+                for prefix in directions(layer)
+                for param in params(layer)
+                if param.name.startswith(prefix)
+            )
         case Recurrent():
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
         case Attention(units=int()):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.backends.keras.cells import is_by_equation
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
 from rnnspec.importing.imported import Account, Became, Imported
@@ -130,7 +131,7 @@ class Placed:
     @property
     def number(self) -> int:
         """The number of arrays that Keras has for it."""
-        if isinstance(self.node, nodes.Recurrent):
+        if isinstance(self.node, nodes.Recurrent) and not is_by_equation(self.node):
             return (3 if self.node.bias else 2) * len(directions(self.node))
         return len(params(self.node)) - len(self.lacks)
 
@@ -259,6 +260,8 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
 def _kind(node: nodes.Layer) -> str:
     """Return the class of Keras for a node."""
     match node:
+        case nodes.Recurrent(merge=None, cell=nodes.EquationCell()):
+            return "SharingRNN"
         case nodes.Recurrent(merge=None):
             return type(node.standard_cell).__name__
         case nodes.Recurrent():
@@ -334,19 +337,28 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
         account.refuse(name, message + account.way_out([escape(array.name)]), "E706")
     if len(stored) > number:
         return
-    if not isinstance(node, nodes.Recurrent):
+    if not isinstance(node, nodes.Recurrent) or is_by_equation(node):
         left = iter(stored)
         for param in params(node):
             if param.name in placed.lacks:
                 # Keras computes without it what this value of it gives.
                 yield f"{node.name}.{param.name}", partial(_constant, param)
-            elif _fits(account, name, array := next(left), (param.shape,)):
-                yield f"{node.name}.{param.name}", array.read
+            elif _fits(account, name, array := next(left), (_stored_shape(node, param),)):
+                yield f"{node.name}.{param.name}", partial(_read, node, array)
         return
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
         arrays = stored[at * each_way : (at + 1) * each_way]
         yield from _direction(account, placed, f"{node.name}.{prefix}", arrays)
+
+
+def _stored_shape(node: nodes.Layer, param: Param) -> tuple[int, ...]:
+    """Return the shape in which Keras keeps an array: a matrix of a cell is (in, out)."""
+    return param.shape[::-1] if is_by_equation(node) else param.shape
+
+
+def _read(node: nodes.Layer, array: StoredArray) -> Array:
+    return array.read().T.copy() if is_by_equation(node) else array.read()
 
 
 def _constant(param: Param) -> Array:
@@ -556,7 +568,7 @@ def _parts(layer: Foreign) -> tuple[str, ...]:
     match layer.kind:
         case "Bidirectional":
             return ("forward_layer/cell/", "backward_layer/cell/")
-        case "SimpleRNN" | "LSTM" | "GRU":
+        case "SimpleRNN" | "LSTM" | "GRU" | "SharingRNN":
             return ("cell/",)
         case "RNN":
             return cell_folders(layer)

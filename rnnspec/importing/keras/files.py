@@ -23,7 +23,7 @@ from rnnspec.importing.keras.hdf5.file import Hdf5
 from rnnspec.importing.keras.hdf5.stream import RATIO, ROOM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 MODULES = ("keras", "tf_keras", "tensorflow")
 """The packages with Keras's own classes."""
+SHARING = "SharingRNN"
+"""The class of the layer around a cell by equation."""
+DEFINITION = "definition"
+"""The key that the configuration of such a cell has."""
 _LONGEST_CONFIG = 2**23  # as objects, JSON may take 30 times as much
 _BLOCK = 2**20
 _WEIGHTS = "model.weights.h5"
@@ -242,6 +246,11 @@ class SavedFile(Saved):
         """Sentences on what is not carried over."""
         return self.imported.left_out
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of generated source that the file names."""
+        return generated_classes(self.config)
+
     def gather(self, gather: Gather) -> Mapping[str, Array]:  # noqa: ARG002
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
@@ -259,8 +268,9 @@ class SavedFile(Saved):
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return a class that the live model has not: what ``problem`` skips may name code."""
-        live = {str(settings.get("class_name")) for settings in _objects(_config(fresh()))}
-        name = unknown_class(self.config, live)
+        objects = list(_objects(_config(fresh())))
+        live = {str(settings.get("class_name")) for settings in objects}
+        name = unknown_class(self.config, live, generated_classes(objects))
         return (f"the file names {show_value(name)}, which is not opened here",) if name else ()
 
 
@@ -358,12 +368,14 @@ def _unknown_form() -> ConfigError:
 
 def _differences_at(where: str, expected: Any, received: Any) -> Iterator[str]:
     # Keras generates the name of a layer inside a wrapper, and numbers it per process.
-    if where.endswith(("_layer.config.name", ".layer.config.name")):
+    if where.endswith(("_layer.config.name", ".layer.config.name", ".cell.config.name")):
         return
     match expected, received:
         case dict(), dict():
             for key in expected:
-                if key in received and key not in _IGNORED:
+                # The module of a registered class is that of the source, wherever it is.
+                registered = key == "module" and expected.get("registered_name")
+                if key in received and key not in _IGNORED and not registered:
                     yield from _differences_at(f"{where}.{key}", expected[key], received[key])
         case list(), list() if len(expected) == len(received):
             for index, (one, other) in enumerate(zip(expected, received, strict=True)):
@@ -384,14 +396,31 @@ _KNOWN = {
 """Classes of Keras's own that are no layers."""
 
 
-def unknown_class(config: Any, known: Iterable[str]) -> str:
+def is_generated(layer: Mapping[str, Any]) -> bool:
+    """True if an object is of a class that generated source has for cells by equation."""
+    kind, registered = layer.get("class_name"), layer.get("registered_name")
+    if not isinstance(registered, str) or registered.rpartition(">")[2] != kind:
+        return False
+    config = layer.get("config")
+    return isinstance(config, dict) and (kind == SHARING or DEFINITION in config)
+
+
+def generated_classes(config: Any) -> tuple[str, ...]:
+    """Return the classes of generated source in a configuration, by their registered names."""
+    names = (str(value["registered_name"]) for value in _objects(config) if is_generated(value))
+    return tuple(dict.fromkeys(names))
+
+
+def unknown_class(config: Any, known: Iterable[str], own: Collection[str] = ()) -> str:
     """Return a class in a configuration that Keras would look up elsewhere, empty if none is.
 
     The settings that are not carried over, such as regularizers, name classes too. ``known`` are
-    the classes of layers.
+    the classes of layers, and ``own`` those of generated source, by their registered names.
     """
     known = {*_KNOWN, *known}
     for settings in _objects(config):
+        if is_generated(settings) and settings["registered_name"] in own:
+            continue
         name, module = settings.get("class_name"), settings.get("module")
         registered = settings.get("registered_name")
         for text in (name, module, registered):

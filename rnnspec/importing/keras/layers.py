@@ -10,6 +10,7 @@ from rnnspec.importing import unplaced
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Foreign, Version, snake
+from rnnspec.importing.keras.files import SHARING
 from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_cells, read_recurrent
 from rnnspec.importing.keras.settings import (
     ACTIVATIONS,
@@ -319,7 +320,7 @@ CLASSES: dict[str, Reading] = {
     **dict.fromkeys(EMBEDDINGS, _embedding),
     **dict.fromkeys(KINDS, read_recurrent),
     "Bidirectional": read_bidirectional,
-    "RNN": read_cells,
+    **dict.fromkeys(("RNN", SHARING), read_cells),
     "TimeDistributed": _time_distributed,
     "Dense": _dense,
     **{kind: _activation_layer(kind) for kind in ACTIVATIONS},
@@ -357,5 +358,5 @@ OPERATIONS: dict[str, Reading] = {
 }
 """The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""
 
-STATES = (*KINDS, "Bidirectional", "RNN")
+STATES = (*KINDS, "Bidirectional", "RNN", SHARING)
 """The classes of layers that may return their states as well."""

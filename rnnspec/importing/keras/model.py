@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,13 @@ from rnnspec.importing.keras.arrays import (
 )
 from rnnspec.importing.keras.chain import place_pieces
 from rnnspec.importing.keras.draft import Draft
-from rnnspec.importing.keras.files import StoredModel, open_model, read_json, unknown_class
+from rnnspec.importing.keras.files import (
+    StoredModel,
+    generated_classes,
+    open_model,
+    read_json,
+    unknown_class,
+)
 from rnnspec.importing.keras.graph import layers_of
 from rnnspec.importing.keras.hdf5.file import StoredArray
 from rnnspec.importing.keras.layers import CLASSES, OPERATIONS, pieces_of
@@ -186,9 +192,11 @@ def read_file(
         if architecture is not None:
             if stored.compiled:
                 account.leave("optimizer, loss and metrics")
-            _check_opening(account, stored, separate)
+            own = generated_classes(stored.config)
+            _check_opening(account, stored, separate, own)
             description = Description(stored.form, stored.version, architecture, name)
-            return read_model(account, description, stored.match_arrays)
+            read = read_model(account, description, stored.match_arrays)
+            return replace(read, classes=own)
         if not stored.is_of_keras():
             paths = islice(stored.file.arrays(stored.group, ""), 4)
             names = [show_value(path) for path, _ in paths]
@@ -200,13 +208,15 @@ def read_file(
     raise UsageError(f"contains arrays and no architecture; {way_out}", str(path))
 
 
-def _check_opening(account: Account, stored: StoredModel, separate: Any) -> None:
+def _check_opening(
+    account: Account, stored: StoredModel, separate: Any, own: Sequence[str]
+) -> None:
     """Record why Keras shall not open the file, if there is a reason."""
     if separate is not None:
         account.differ("the architecture is in another file")
     elif stored.beside:
         account.differ("the file has more parts than are read here")
-    elif unknown := unknown_class(stored.config, LAYERS):
+    elif unknown := unknown_class(stored.config, LAYERS, own):
         account.differ(f"the file names {show_value(unknown)}, which is not opened here")
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
+from rnnspec.backends.keras.cells import size_argument
 from rnnspec.importing import unplaced
+from rnnspec.importing.assemble import is_layer_name
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
+from rnnspec.importing.keras.files import DEFINITION, SHARING
 from rnnspec.importing.keras.settings import Settings, cell_activation, foreign
 from rnnspec.ir import nodes
+from rnnspec.ir.definition import named_sizes, read_definition
+from rnnspec.ir.equations import EquationError
 from rnnspec.ir.initializers import Constant
 from rnnspec.words import CellActivation, Merge
 
@@ -40,7 +45,7 @@ class _Run:
     zeros: bool
 
 
-def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
+def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
     """Return a recurrent layer in one direction."""
     settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
     return _direction(settings, layer, layer.kind)
@@ -87,6 +92,9 @@ def read_cells(
 def _cell_of(
     settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
 ) -> pieces.Recurrent | None:
+    if layer.kind == SHARING or DEFINITION in cell.config:
+        with settings.inside(path, cell.config) as cell_settings:
+            return _equation_layer(cell_settings, layer, run)
     if cell.custom or cell.kind not in CELLS:
         received = show_value(cell.custom or cell.kind)
         message = f"expected one of {', '.join(CELLS)}, received {received}"
@@ -106,14 +114,16 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
         merge = "concat"
     backward = settings.take("backward_layer", None)
     settings.drop("return_sequences", "return_state", "stateful", "weights")
-    if inner.kind not in KINDS or inner.custom:
+    if inner.kind not in (*KINDS, SHARING) or inner.custom:
         expected = f"expected one of {', '.join(KINDS)}"
         settings.refuse("layer", f"{expected}, received {show_value(inner.custom or inner.kind)}")
         return pieces.Lacking(layer)
     piece = _inner(settings, inner, layer, backwards=False)
+    if isinstance(piece, pieces.Lacking):
+        return piece
     if backward is not None:
         other = foreign(settings.account, backward, f"{settings.name}.backward_layer")
-        if other.kind not in KINDS or other.kind != inner.kind or other.custom:
+        if other.kind != inner.kind or other.custom:
             received = show_value(other.custom or other.kind)
             settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
         elif _inner(settings, other, layer, backwards=True) != piece:
@@ -126,7 +136,7 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
 
 def _inner(
     settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
-) -> pieces.Recurrent:
+) -> pieces.Recurrent | pieces.Lacking:
     name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
     with settings.inside(name, inner.config) as inner_settings:
         inner_settings.drop(
@@ -137,8 +147,46 @@ def _inner(
         return _direction(inner_settings, layer, inner.kind)
 
 
-def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
-    return _recurrent_layer(settings, layer, kind, _running(settings, layer))
+def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent | pieces.Lacking:
+    run = _running(settings, layer)
+    if kind != SHARING:
+        return _recurrent_layer(settings, layer, kind, run)
+    path = f"{settings.name}.cell"
+    cell = foreign(settings.account, settings.take("cell"), path)
+    with settings.inside(path, cell.config) as cell_settings:
+        return _equation_layer(cell_settings, layer, run) or pieces.Lacking(layer)
+
+
+def _equation_layer(settings: Settings, layer: Foreign, run: _Run) -> pieces.Recurrent | None:
+    """Return a layer in one direction whose cell the file defines by its equations."""
+    units, definition = settings.size("units"), settings.take(DEFINITION, None)
+    initialize = settings.take("initialize", {})
+    settings.drop("features")
+    try:
+        name = definition.pop("name", None) if isinstance(definition, dict) else None
+        if not isinstance(name, str) or not is_layer_name(name):
+            settings.refuse(DEFINITION, f"expected the name of a cell, received {show_value(name)}")
+            return None
+        cell = read_definition(name, definition | {"initialize": initialize})
+    except EquationError as error:
+        settings.refuse(DEFINITION, str(error))
+        return None
+    names = named_sizes(cell.equations)
+    sizes = tuple((name, settings.size(size_argument(name))) for name in names)
+    cell = replace(cell, sizes=sizes)
+    node = replace(
+        unplaced.recurrent(
+            layer.name,
+            cell,
+            units,
+            merge=None,
+            bias=True,
+            return_sequences=run.return_sequences,
+        ),
+        dropout=settings.rate("dropout", 0.0),
+        recurrent_dropout=settings.rate("recurrent_dropout", 0.0),
+    )
+    return pieces.Recurrent(layer=layer, node=node, initializers={}, zeros=run.zeros)
 
 
 def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:

@@ -12,7 +12,7 @@ import numpy as np
 from rnnspec.errors import UsageError
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign, Version
-from rnnspec.importing.keras.files import MODULES
+from rnnspec.importing.keras.files import MODULES, is_generated
 from rnnspec.ir import initializers, nodes
 from rnnspec.words import Activation, CellActivation
 
@@ -68,6 +68,8 @@ def _custom(account: Account, layer: Mapping[str, Any], name: str) -> str:
         layer.get("registered_name"),
         layer.get("module"),
     )
+    if is_generated(layer):
+        return ""
     if registered not in (None, kind):
         return str(registered)
     if module is not None and module.partition(".")[0] not in MODULES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, assert_never
 
@@ -23,6 +24,7 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     RecurrentModule,
     Tied,
+    ZooCell,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
@@ -60,21 +62,24 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
             case Attention(name, hidden, query):
                 arrays = dict(next(parts([hidden]))[2]) if hidden else {}
                 yield name, module, {**arrays, "query": query.weight}
+            case ZooCell(name=name, parameters=parameters):
+                yield name, module, parameters
             case _:
                 assert_never(module)
 
 
 def _slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
-    if isinstance(layer, nodes.Recurrent):
+    if isinstance(layer, nodes.Recurrent) and not isinstance(layer.cell, nodes.EquationCell):
         for prefix in directions(layer):
             for slot in direction_slots(layer, prefix):
                 addend = slot.addend and prefix + slot.addend
                 yield replace(slot, path=prefix + slot.path, addend=addend)
         return
     for slot in torch_slots(layer):
-        # Of an attention, the query has a module of its own.
+        # Of an attention, the query has a module of its own, and so has each direction of a cell.
         path = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
+        path = re.sub(r"^(forward|backward)_layer\.", r"\1.", path)
         yield replace(slot, path=path)
 
 
@@ -230,6 +235,8 @@ def class_of(module: Module) -> str:
             return "nn.BatchNorm1d"
         case Attention():
             return "nn.Linear and a softmax"
+        case ZooCell(kind=kind):
+            return f"torchrecurrent.{kind}"
         case Tied():
             return "nn.Linear with the weight of nn.Embedding"
         case _:

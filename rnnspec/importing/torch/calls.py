@@ -294,6 +294,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("floordiv", "ifloordiv"), joins.floor_divide),
     "mod": joins.remainder,
     "chunk": shapes.chunk,
+    "flip": shapes.flip,
     **dict.fromkeys(("bmm", "matmul"), joins.matrix_product),
     "pack_padded_sequence": masks.pack,
     "pad_packed_sequence": masks.pad,

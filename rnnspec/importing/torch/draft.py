@@ -18,6 +18,7 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     RecurrentModule,
     Tied,
+    ZooCell,
 )
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
@@ -92,7 +93,7 @@ class _Chain:
                 self._norm(module)
             case Matrix():
                 self._dense(module)
-            case Convolution() | Attention() | Tied():
+            case Convolution() | Attention() | Tied() | ZooCell():
                 raise AssertionError("refused, or never read, without a spec")
             case _:
                 assert_never(module)
@@ -211,7 +212,7 @@ def _inputs(module: Module) -> int:
             return module.weight.shape[1]
         case Norm() | BatchNorm():
             return module.weight.shape[0]
-        case Attention() | Tied():
+        case Attention() | Tied() | ZooCell():
             raise AssertionError("a state dict does not tell these")
         case _:
             assert_never(module)

@@ -6,6 +6,7 @@ import builtins
 import inspect
 import linecache
 import operator
+import re
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -19,7 +20,9 @@ from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
 from rnnspec.importing.graph.layer_graph import Place
+from rnnspec.importing.torch.cells import is_own_cell
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
+from rnnspec.importing.torch.zoo import zoo_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -251,10 +254,12 @@ class _Tracer(fx.Tracer):
         self._outside = self._modes()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """True if a module is one operation: a layer of PyTorch, or a subclass of one."""
+        """True if a module is one operation: a layer of PyTorch or of the zoo, or a subclass."""
+        if zoo_layer(m) is not None:
+            return True
         bases = (base for base in type(m).__mro__ if base not in _CONTAINERS)
         stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
-        return stock or bool(super().is_leaf_module(m, module_qualified_name))
+        return stock or is_own_cell(m) or bool(super().is_leaf_module(m, module_qualified_name))
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """Return the symbol of a node."""
@@ -267,6 +272,9 @@ class _Tracer(fx.Tracer):
             return True
         if obj.node.target is operator.eq and isinstance(obj.node.args[1], torch.dtype):
             return obj.node.args[1] == torch.float32
+        # Whatever a model of rnnspec refuses, the comparison does not give it.
+        if _is_refusal(_place(inspect.currentframe())):
+            return False
         return bool(super().to_bool(obj))
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
@@ -460,6 +468,19 @@ def _place(frame: FrameType | None) -> Place:
             return _line(frame.f_code, frame.f_lasti, frame.f_lineno)
         frame = frame.f_back
     return Place()
+
+
+def _is_refusal(place: Place) -> bool:
+    """True if a condition, of comparisons and ``or`` only, has an error as its consequence."""
+    if place.span is None:
+        return False
+    lines = (linecache.getline(place.file, place.span.line + at).strip() for at in range(2))
+    condition, consequence = lines
+    return (
+        condition.startswith("if ")
+        and re.search(r"\b(?:not|and|else)\b", condition) is None
+        and consequence.startswith("raise ")
+    )
 
 
 def _place_of(traceback: TracebackType | None) -> Place:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rnnspec.backends.torch.plan import direction_key
 from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
 from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
 from rnnspec.importing.torch import windows
+from rnnspec.importing.torch.cells import OwnCell, is_own_cell, read_own_cell
 from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
@@ -19,9 +24,11 @@ from rnnspec.importing.torch.values import (
     Packed,
     Several,
     States,
+    Turned,
     Zeros,
     describe,
 )
+from rnnspec.importing.torch.zoo import zoo_layer
 from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
@@ -30,7 +37,8 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.values import Arguments, Op, Value
-    from rnnspec.words import Activation
+    from rnnspec.importing.torch.zoo import ZooLayer
+    from rnnspec.words import Activation, Merge
 
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -55,6 +63,11 @@ SETTINGS: dict[str, dict[str, object]] = {
 """The values of settings that the language has."""
 
 
+_CALLED_AGAIN = "called again, with the same weights; rnnspec does not support that"
+DIRECTIONS = direction_key("forward."), direction_key("backward.")
+"""The keys of the modules of both directions in a model of rnnspec."""
+
+
 _PLAIN = (
     "Dropout", "Dropout1d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
     "AdaptiveMaxPool1d", "AdaptiveAvgPool1d", "ZeroPad1d", "ConstantPad1d", "Flatten",
@@ -72,22 +85,26 @@ def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
-    kind = _check_class(op)
+    if is_own_cell(op.module):
+        return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments)
+    of_zoo = zoo_layer(op.module)
+    kind = type(op.module).__name__ if of_zoo else _check_class(op)
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
-    if "input" in kwargs:  # the first argument of every layer
-        args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
+    for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
+        args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
     if any(op.module is module for module in scope.modules.values()):
-        raise RefusedError("called again, with the same weights; rnnspec does not support that")
+        raise RefusedError(_CALLED_AGAIN)
     scope.modules[op.target] = op.module
-    if kind in CELLS:
-        return _recurrent(scope, op, *args, **kwargs)
+    if of_zoo or kind in CELLS:
+        run = partial(_zoo, kind=of_zoo) if of_zoo else _recurrent
+        return run(scope, op, *args, **kwargs)
     match kind:
         case "Embedding":
             return _embedding(scope, op, args[0])
@@ -375,6 +392,108 @@ def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
             states if type(module).__name__ == "LSTM" else hidden,
         )
     )
+
+
+def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
+    """Check that a mask is that of the tokens, in the order of the steps beside it.
+
+    Raises:
+        RefusedError: it is another mask.
+    """
+    turned = isinstance(x, Turned)
+    steps = mask.steps if isinstance(mask, Turned) else mask
+    real = [values != 0 for values in scope.probes.inputs] if scope.tokens else []
+    known = [values.astype(bool) for values in steps.samples] if isinstance(steps, Known) else []
+    same = len(real) == len(known) and all(map(np.array_equal, real, known))
+    if not known or not same or turned != isinstance(mask, Turned):
+        raise RefusedError("expected the mask of the tokens that are not 0, received another")
+    scope.masks = True
+
+
+def _run_own_cell(
+    scope: ModuleScope, op: Op, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
+    """Return the outputs or the last state of a cell by equations, of one direction or of two."""
+    if kwargs or not 1 <= len(args) <= 2:
+        raise RefusedError("expected a sequence and perhaps its mask, by position, received others")
+    x, *mask = args
+    if any(op.module is module for module in scope.modules.values()):
+        raise RefusedError(_CALLED_AGAIN)
+    own = read_own_cell(op.module)
+    scope.modules[op.target] = op.module
+    if mask:
+        _check_mask(scope, x, *mask)
+    name, _, key = op.target.rpartition(".")
+    backward = isinstance(x, Turned)
+    value = scope.sequence(x.steps if isinstance(x, Turned) else x)
+    lay_out_recurrent(scope, value, batch_first=True)
+    if key not in DIRECTIONS or not name:
+        if backward:
+            raise RefusedError("expected a sequence, received one with its last step first")
+        at, half = _add_own_cell(scope, value.at, op.target, own, (op.target,)), None
+    else:
+        half = DIRECTIONS.index(key)
+        if half != backward:
+            raise RefusedError("expected the last step first in the backward direction only")
+        modules = tuple(f"{name}.{each}" for each in DIRECTIONS)
+        places = [at for at, step in scope.steps.items() if step.modules == modules]
+        at = places[0] if places else _add_own_cell(scope, value.at, name, own, modules)
+        layer = scope.steps[at].layer
+        same = isinstance(layer, nodes.Recurrent) and (layer.cell, layer.units) == (
+            own.cell,
+            own.units,
+        )
+        if not same or scope.steps[at].sources != (value.at,):
+            raise RefusedError("expected two equal cells with one input, received others")
+    if not own.returns_sequences:
+        return Tensor(at, ("B", "F"), half=half, is_final=True)
+    result = scope.result(value, at, half=half)
+    return Turned(result) if backward else result
+
+
+def _add_own_cell(
+    scope: ModuleScope, source: int, name: str, own: OwnCell, modules: tuple[str, ...]
+) -> int:
+    """Add a layer, and return its place."""
+    scope.fit_features(source, own.features)
+    merge: Merge | None = "concat" if len(modules) == 2 else None
+    layer = recurrent(name, own.cell, own.units, merge=merge, bias=True, return_sequences=True)
+    layer = replace(layer, recurrent_dropout=own.recurrent_dropout)
+    at = scope.add(layer, source, modules=modules)
+    scope.masked[at] = scope.masks
+    return at
+
+
+def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:
+    """Return the output and the final states of a layer of torchrecurrent."""
+    value, module = scope.sequence(inp), op.module
+    _check_states(scope, state)
+    lay_out_recurrent(scope, value, batch_first=module.batch_first)
+    scope.fit_features(value.at, module.input_size)
+    at, features = value.at, module.input_size
+    for index, cell in enumerate(module.cells):
+        if message := kind.difference(module, cell):
+            raise RefusedError(message, "E703")
+        if index and module.dropout:
+            rate = float(module.dropout)
+            at = scope.add(nodes.Dropout(name="dropout", input=(), rate=rate), at)
+        path = f"{op.target}.cells.{index}"
+        scope.modules[path], scope.packed[path] = cell, False
+        equations = kind.equations(cell, features, module.hidden_size)
+        layer = recurrent(
+            op.target if module.num_layers == 1 else f"{op.target}[{index}]",
+            equations,
+            module.hidden_size,
+            merge=None,
+            bias=True,
+            return_sequences=True,
+        )
+        at, features = scope.add(layer, at, modules=(path,)), module.hidden_size
+    hidden = States(op.target, at, module.num_layers, 1)
+    cell_states = replace(hidden, is_cell=True)
+    first = cell_states if equations.equations.states[0] == "output" else hidden
+    states = Several((first, cell_states)) if cell.uses_double_state() else first
+    return Several((scope.result(value, at), states))
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.backends.torch.slots import attributes
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
+from rnnspec.importing.torch.cells import is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
-from rnnspec.importing.torch.state_dict import Entry, Norm, Tied, modules
+from rnnspec.importing.torch.state_dict import (
+    Entry,
+    Norm,
+    RecurrentModule,
+    Tied,
+    ZooCell,
+    modules,
+)
+from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.torch.scope import ModuleScope
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout
+    from rnnspec.ir.equations import Equations
     from rnnspec.slots import Array
 
 
@@ -136,8 +148,34 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
                 for array in (step.arrays["gamma"], step.arrays["beta"])
             )
             return [Norm(step.layer.name, weight, bias)]
+        case nodes.Recurrent(cell=nodes.EquationCell() as cell):
+            first = scope.modules[step.modules[0]]
+            if not is_own_cell(first):
+                names, values = attributes(cell), _parameters(first, cell.equations)
+                arrays = {names[name]: entry for name, entry in values.items()}
+                return [ZooCell(step.modules[0], type(first).__name__, arrays)]
+            entries = _entries(scope, step)
+            directions = tuple(
+                {k.rpartition(".")[2]: entry for k, entry in entries.items() if _owner(k) == path}
+                for path in step.modules
+            )
+            return [RecurrentModule(step.layer.name, (directions,))]
         case _:
             return modules(_entries(scope, step), account)
+
+
+def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
+    """Return the parameters that a cell of torchrecurrent has in the zoo."""
+    scalars = {name for name, shape in equations.parameters if shape == ()}
+    kind = zoo_layers()[type(cell).__name__.removesuffix("Cell")]
+    arrays = {array: graph.array(getattr(cell, array)) for array in kind.arrays}
+    parameters = kind.parameters(arrays)
+    # A scalar is an array of one number there, and so is a vector of one unit.
+    values = {name: v.reshape(()) if name in scalars else v for name, v in parameters.items()}
+    return {
+        name: Entry(value.shape, floating=True, read=partial(np.copy, value))
+        for name, value in values.items()
+    }
 
 
 def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:

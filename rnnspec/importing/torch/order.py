@@ -21,6 +21,7 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     RecurrentModule,
     Tied,
+    ZooCell,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.text import default_kind
@@ -286,7 +287,7 @@ def _fits(placed: list[Module], module: Module) -> bool:
             return _width(placed) == module.weight.shape[0]
         case Matrix() | Convolution():
             return _width(placed) == module.weight.shape[1]
-        case Attention() | Tied():
+        case Attention() | Tied() | ZooCell():
             return True
         case _:
             assert_never(module)
@@ -304,7 +305,7 @@ def _width(placed: list[Module]) -> int:
             return last.weight.shape[0]
         case Tied():  # an output, whose units no layer takes
             return 0
-        case Attention():
+        case Attention() | ZooCell():
             raise AssertionError("a state dict does not tell it")
         case _:
             assert_never(last)

@@ -19,6 +19,7 @@ from rnnspec.importing.torch.values import (
     Several,
     State,
     States,
+    Turned,
     Zeros,
     describe,
     is_size,
@@ -455,3 +456,15 @@ def chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> Value:
         message = "expected the features of both directions, chunk(2, -1)"
         raise RefusedError(message) from None
     return Several(tuple(parts))
+
+
+def flip(m: Operators, x: Any, *dims: Any) -> Value:
+    """Return a sequence in the reverse order of its steps, or one of these as it was."""
+    value = x.steps if isinstance(x, Turned) else x
+    if isinstance(value, Known) and dims in ((1,), ((1,),)):
+        return value if isinstance(x, Turned) else Turned(value)
+    value = m.scope.operand(value)
+    (dims,) = dims if isinstance(dims[0], tuple) else (dims,)
+    if len(dims) != 1 or value.axes[axis_number(dims[0], len(value.axes))] != "T":
+        raise RefusedError("expected a flip of the steps, received another")
+    return value if isinstance(x, Turned) else Turned(value)

@@ -177,7 +177,10 @@ _DIRECTIONS = ("", "_reverse")
 
 @dataclass(frozen=True, slots=True)
 class RecurrentModule:
-    """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name."""
+    """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name.
+
+    A module for a cell by equations has others.
+    """
 
     name: str
     layers: tuple[tuple[Mapping[str, Entry], ...], ...]
@@ -205,6 +208,8 @@ class RecurrentModule:
     @property
     def kind(self) -> str:
         """Its class."""
+        if "weight_hh" not in self.layers[0][0]:
+            return "Module"
         return {1: "RNN", 3: "GRU", 4: "LSTM"}[self.gates]
 
     @property
@@ -268,7 +273,16 @@ class Tied:
     bias: Entry | None
 
 
-Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Attention | Tied
+@dataclass(frozen=True, slots=True)
+class ZooCell:
+    """A cell of torchrecurrent, with the parameters of the cell of the zoo that it is."""
+
+    name: str
+    kind: str
+    parameters: Mapping[str, Entry]
+
+
+Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Attention | Tied | ZooCell
 
 
 def modules(

@@ -118,6 +118,13 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """A sequence, or a mask of one, with its last step first."""
+
+    steps: Tensor | Known
+
+
+@dataclass(frozen=True, slots=True)
 class Zeros:
     """A tensor of zeros, for a batch of a fixed size if ``batch`` is not 0."""
 
@@ -137,6 +144,7 @@ Value = (
     | States
     | State
     | Several
+    | Turned
     | ModuleArray
     | Zeros
     | Beside

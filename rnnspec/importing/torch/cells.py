@@ -1,0 +1,134 @@
+"""Modules of classes that rnnspec wrote for cells by equations.
+
+The docstring of such a class has its equations, and ``__init__`` the shapes of its parameters. They
+are read as text. That they are what ``forward`` computes is shown by running the module.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.cells import equation_cell
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.unplaced import INITIALIZERS
+from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from rnnspec.ir.nodes import EquationCell
+
+_TITLE = re.compile(r"The cell (\w+), run step by step\.")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCell:
+    """A cell with the settings of a layer, and whether its ``forward`` returns all outputs."""
+
+    cell: EquationCell
+    features: int
+    units: int
+    returns_sequences: bool
+    recurrent_dropout: float
+
+
+def is_own_cell(module: Any) -> bool:
+    """True if a class says that it runs a cell by equations."""
+    return _TITLE.match(type(module).__doc__ or "") is not None
+
+
+def read_own_cell(module: Any) -> OwnCell:
+    """Return the cell that a class describes, with the sizes of the module.
+
+    Raises:
+        RefusedError: it does not describe one, or the module has other parameters.
+    """
+    kind = type(module)
+    text = inspect.cleandoc(kind.__doc__ or "")
+    try:
+        title, equations, states, *_ = re.sub(r"\n    +", " ", text).split("\n\n")
+        init, forward = (inspect.getsource(getattr(kind, name)) for name in ("__init__", "forward"))
+    except (ValueError, OSError) as error:
+        message = f"expected a class with its docstring and source as rnnspec writes them: {error}"
+        raise RefusedError(message, "E701") from None
+    received = {name: tuple(array.shape) for name, array in module.named_parameters()}
+    shapes = dict(_read_shapes(init))
+    values = _solve(shapes, received)
+    features, units = (values.pop(name) for name in ("features", "units"))
+    sized = dict(re.findall(r"(\w+) \(([^)]*)\)", states))
+    words = {
+        "states": [*sized],
+        "equations": dict(re.findall(r"(\w+) = (.*)", equations)),
+        "sizes": {name: size for name, size in sized.items() if size != "units"},
+        "parameters": {
+            name if re.search(rf"\b{name}\b", equations) else re.sub(r"_\d+$", "", name): (
+                list(shape) or "scalar"
+            )
+            for name, shape in shapes.items()
+        },
+        "settings": values,
+    }
+    match = _TITLE.match(title)
+    assert match is not None, "is_own_cell looked for it"
+    try:
+        declared = models.Cell.model_validate({key: value for key, value in words.items() if value})
+        cell = equation_cell(match[1], declared, values, INITIALIZERS)
+    except (EquationError, ValueError) as error:
+        raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
+    returns_sequences = getattr(module, "return_sequences", "torch.stack(outputs)" in forward)
+    rate = float(getattr(module, "recurrent_dropout", 0.0))
+    return OwnCell(cell, features, units, returns_sequences, rate)
+
+
+def _read_shapes(init: str) -> dict[str, tuple[str, ...]]:
+    """Return the sizes of each parameter that ``__init__`` makes by ``torch.empty``."""
+    shapes = {}
+    for node in ast.walk(ast.parse(dedent(init))):
+        match node:
+            case ast.Assign(
+                targets=[ast.Attribute(attr=name)],
+                value=ast.Call(args=[ast.Call(func=ast.Attribute(attr="empty"), args=sizes)]),
+            ):
+                texts = [ast.unparse(size) for size in sizes]
+                shapes[name] = () if texts == ["()"] else tuple(texts)
+            case _:
+                pass
+    return shapes
+
+
+def _solve(
+    shapes: dict[str, tuple[str, ...]], received: dict[str, tuple[int, ...]]
+) -> dict[str, int]:
+    """Return the value of each size in some shapes.
+
+    Raises:
+        RefusedError: the parameters have other shapes.
+    """
+    values = dict[str, int]()
+    sizes = [
+        (size, number)
+        for name, shape in shapes.items()
+        for size, number in zip(shape, received.get(name, ()), strict=False)
+    ]
+    # Those with the fewest terms first, so that the others have at most one that is unknown.
+    for size, number in sorted(sizes, key=lambda pair: pair[0].count("+")):
+        unknown = {name for name in re.findall(r"[A-Za-z]\w*", size) if name not in values}
+        if len(unknown) == 1:
+            (name,) = unknown
+            none, one = (evaluate_size(size, values | {name: times}) for times in (0, 1))
+            values[name] = (number - none) // (one - none)
+    try:
+        expected = {
+            name: tuple(evaluate_size(size, values) for size in shape)
+            for name, shape in shapes.items()
+        }
+    except (KeyError, ValueError):
+        expected = {}
+    if expected != received or not {"units", "features"} <= values.keys():
+        message = f"expected parameters of the shapes {shapes}, received {received}"
+        raise RefusedError(message, "E707")
+    return values

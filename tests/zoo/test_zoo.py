@@ -1,0 +1,50 @@
+"""The published cells of ``specs/cells``: each is a spec of its own, with its paper."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+from cases import cases
+
+from rnnspec import pipeline
+from rnnspec.importing.torch.zoo import zoo_layers
+from rnnspec.ir import nodes
+from rnnspec.ir.params import params
+
+CELLS = {
+    path.stem: path.read_text("utf-8")
+    for path in sorted((Path(__file__).parents[2] / "specs" / "cells").glob("*.yaml"))
+}
+BUILT_IN = {"lstm_np": "lstm"}
+"""Cells that are built-in ones, in the names of their papers, and may be read as such."""
+
+
+def recurrent(name: str) -> nodes.Recurrent:
+    layer = pipeline.reads(CELLS[name], name).network.layers[0]
+    assert isinstance(layer, nodes.Recurrent)
+    return layer
+
+
+def comment(name: str) -> str:
+    return " ".join(CELLS[name].partition("version:")[0].replace("#", "").split())
+
+
+@cases("name", list(CELLS))
+def test_each_file_is_one_cell_with_its_paper(name: str) -> None:
+    assert list(yaml.safe_load(CELLS[name])["cells"]) == [name]
+    assert nodes.cell_type(recurrent(name).cell) in {name, BUILT_IN.get(name, name)}
+    assert re.search(
+        r"\b(19|20)\d\d\b.*https://\S+\. (Equal to|Checked against|Not compared)", comment(name)
+    )
+
+
+@cases("kind", list(zoo_layers()))
+def test_the_arrays_of_torchrecurrent_are_all_parameters_of_their_cells(kind: str) -> None:
+    layer = zoo_layers()[kind]
+    parameters = {param.name for param in params(recurrent(layer.cell))}
+    assert set(" ".join(layer.arrays.values()).split()) == parameters
+    settings = yaml.safe_load(CELLS[layer.cell])["cells"][layer.cell].get("settings", {})
+    assert set(layer.settings) == set(settings)
+    assert f"Equal to {kind} of torchrecurrent" in comment(layer.cell)
