@@ -23,7 +23,7 @@ from rnnspec.ir.params import counts
 # Rows and totals as in the sources that the specs cite. If these used PyTorch's own layers, which
 # have a second bias, the numbers are without it. Dropout has a row of 0.
 ROWS = {
-    "peephole_tagger": [250_000, 59_264, 2_193],
+    "phoneme_peephole_bilstm": [89_838, 11_407],
     "standard_rnn": [320_000, 2_080, 33],
     "stacked_lstm": [320_000, 8_320, 8_320, 8_320, 33],
     "bidirectional_lstm": [320_000, 16_640, 65],
@@ -92,6 +92,7 @@ ROWS = {
     "sketch_conv_lstm": [512, 128, 10_304, 256, 24_704, 512, 131_584, 131_584, 44_505],
 }
 TOTALS = {
+    "phoneme_peephole_bilstm": 101_245,
     "standard_rnn": 322_113,
     "stacked_lstm": 344_993,
     "bidirectional_lstm": 336_705,

@@ -54,6 +54,58 @@ def test_reads_as_if_written_by_hand() -> None:
     assert dump(raise_spec(network(TEXT))) == TEXT
 
 
+CELLS = """\
+version: 1
+name: cells
+input: {features: 3}
+cells:
+  mine:
+    states: [h, m]
+    equations:
+      z: alpha * layer_norm(W @ x + U @ h)
+      m: dt * z + m
+      h: P @ m
+    settings: {dt: 0.5, size: 2}
+    sizes: {h: size}
+    parameters: {alpha: scalar}
+    initialize: {U: {normal: 0.1}, alpha: 3}
+rnn:
+- {type: mine, units: 4}
+- {type: mine, units: 4, size: 3}
+- {type: mine, units: 4, dt: 2}
+"""
+
+
+def test_a_cell_with_other_numbers_is_another_cell() -> None:
+    """Sizes are settings of one cell; other settings are numbers in its equations."""
+    text = dump(raise_spec(network(CELLS)))
+    lines = """\
+  mine:
+    states: [h, m]
+    equations:
+      z: alpha * (z_gamma * standardize(W @ x + U @ h, 0.001) + z_beta)
+      m: 0.5 * z + m
+      h: P @ m
+    settings: {size: 2}
+    sizes: {h: size}
+    parameters: {alpha: scalar}
+    initialize:
+      alpha: 3.0
+      z_gamma: ones
+      U: {normal: 0.1}
+  mine_2:
+"""
+    assert lines in text
+    assert "rnn:\n- {type: mine, units: 4}\n- {type: mine, units: 4, size: 3}\n" in text
+    assert "- {type: mine_2, name: mine_3, units: 4}\n" in text
+    assert "m: 2 * z + m" in text
+    # Only the name of the cell is another one.
+    again = network(text)
+    assert repr(again).replace("EquationCell(name='mine_2'", "EquationCell(name='mine'") == repr(
+        network(CELLS)
+    )
+
+
 def altered(number: int, **fields: object) -> nodes.Network:
     made = network(TEXT)
     layers = list(made.layers)

@@ -14,7 +14,17 @@ from functools import cache, lru_cache
 from typing import Any
 
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import INPUT, Concat, Dense, Network, Residual, Shape, sources
+from rnnspec.ir.nodes import (
+    INPUT,
+    Concat,
+    Dense,
+    EquationCell,
+    Network,
+    Recurrent,
+    Residual,
+    Shape,
+    sources,
+)
 
 # As in the spec. Names become identifiers and paths in generated source, so they are checked again.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -47,6 +57,10 @@ def verify(network: Network) -> Network:
         finite = all(_is_finite(value) for value in values if not isinstance(value, str))
         _require(finite, f"{layer.name} contains a non-finite number")
         match layer:
+            case Recurrent(cell=EquationCell() as cell):
+                parameters = [name for name, _ in cell.equations.parameters]
+                fits = [name for name, _ in cell.initializers] == parameters
+                _require(fits, f"{layer.name} has initial values of other parameters")
             case Residual(start=start):
                 fits = inputs.get(start) == shape
                 _require(fits, f"{layer.name} adds the input of {start} to shape {shape}")

@@ -31,7 +31,7 @@ class _Dumper(yaml.SafeDumper):
                     lines.flow_style = False
                     for _, expression in lines.value:
                         # A number would be one without quotes.
-                        if str(expression.value)[:1].isalpha():
+                        if re.search("[ (]|^[A-Za-z]", str(expression.value)):
                             expression.style = None
         return node
 

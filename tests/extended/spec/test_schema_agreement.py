@@ -33,6 +33,8 @@ CONCAT = {"type": "concat", "of": ["gru_1", "gru_2"]}
 NUMBERS = {"version": 1, "name": "net", "input": {"features": 4}}
 TOKENS = {"version": 1, "name": "net", "embedding": {"vocabulary": 5, "dim": 4}}
 LAST = {"pooling": "last"}
+MINE = {"states": ["h"], "equations": {"h": "tanh(W @ x + b)"}}
+OWN = {"type": "mine", "units": 4}
 
 # Reasons for which only the validator refuses a document, each with an example.
 UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
@@ -137,6 +139,26 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"expected at most 64 characters including the suffixes _1 to _2",
         {**NUMBERS, "rnn": {**GRU, "name": "a" * 64, "layers": 2}},
     ),
+    # What the texts of a cell mean, and which layers have a cell.
+    (r"\[E429\]$", {**NUMBERS, "cells": {"mine": {**MINE, "states": ["h", "c"]}}, "rnn": OWN}),
+    (r"\[E430\]$", {**NUMBERS, "cells": {"mine": MINE}, "rnn": GRU}),
+    (
+        r"\[E431\]$",
+        {**NUMBERS, "cells": {"mine": {**MINE, "settings": {"dt": 1}}}, "rnn": OWN},
+    ),
+    (
+        r"\[E432\]$",
+        {**NUMBERS, "cells": {"mine": {**MINE, "sizes": {"h": "memory"}}}, "rnn": OWN},
+    ),
+    (r"\[E433\]$", {**NUMBERS, "cells": {"mine": {"from": "no_cell"}}, "rnn": OWN}),
+    (
+        r"^(unknown )?key .* \[E30[123]\]$",
+        {**NUMBERS, "cells": {"mine": MINE}, "rnn": {**OWN, "dt": 1}},
+    ),
+    (
+        r"^unknown type .* \[E30[67]\]$",
+        {**NUMBERS, "cells": {"mine": MINE}, "rnn": [OWN, {**OWN, "type": "other"}]},
+    ),
 ]
 REASONS = [re.compile(pattern) for pattern, _ in UNSAYABLE]
 
@@ -146,7 +168,7 @@ def refusals(document: Data) -> list[str]:
     try:
         rnnspec.loads(spec_text(document))
     except SpecError as error:
-        return [problem.message for problem in error.problems]
+        return [f"{problem.message} [{problem.code}]" for problem in error.problems]
     return []
 
 
