@@ -20,9 +20,10 @@ from rnnspec.ir.params import count
 from rnnspec.pipeline import program
 from rnnspec.spec.models import Cell, EquationBlock, Spec
 
-_LINES: dict[str, list[int]] = tomllib.loads(
+LINES: dict[str, list[int]] = tomllib.loads(
     Path(__file__).with_name("torchrecurrent.toml").read_text("utf-8")
 )
+"""The lines of a file of torchrecurrent, and the number of cells in it, by a cell that it has."""
 _HEAD = ("cell", "year", "lines", "parameters", "lines in torchrecurrent")
 
 _ABOUT = """# Cells
@@ -56,7 +57,7 @@ def _row(path: Path, spec: Spec) -> tuple[str, ...]:
     source, _, _ = head_comment(path.read_text("utf-8")).partition("http")
     years = re.findall(r"\b(?:19|20)\d\d\b", source)
     (layer,) = (node for node in program(spec).network.layers if isinstance(node, Recurrent))
-    lines, cells = _LINES.get(path.stem, (0, 0))
+    lines, cells = LINES.get(path.stem, (0, 0))
     there = f"{lines:,}" + (f" for {cells} cells" if cells > 1 else "") if lines else ""
     name = f"[{path.stem}](#{path.stem})"
     return name, years[-1], f"{_line_count(_cell(path, spec))}", f"{count(layer):,}", there

@@ -21,6 +21,7 @@ from docs.generate.reference.codes import PLACES
 from docs.generate.reference.commands import all_commands
 from docs.generate.repository import has_owner, name_owner
 from docs.generate.written import relink
+from docs.generate.zoo import LINES
 from rnnspec import errors
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
@@ -55,6 +56,7 @@ def test_a_cell_of_the_zoo_has_its_equations_its_picture_and_its_row(site: Site)
     parts = page.split("\n## ")[1:]
     entries = {part.partition(" ")[0]: part for part in parts}
     assert list(entries) == list(zoo_names())
+    assert entries.keys() > LINES.keys()
     for name, entry in entries.items():
         cell = rnnspec.load(ROOT / "specs/cells" / f"{name}.yaml")
         (formula,) = re.findall(r"<math .*?</math>", entry)

@@ -79,7 +79,7 @@ def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
 
 
 def test_the_equations_of_a_cell_stand_below_its_table_and_not_in_its_picture_too() -> None:
-    root = shown(rnnspec.load(SPECS / "peephole_tagger.yaml"))
+    root = shown(rnnspec.load(SPECS / "phoneme_peephole_bilstm.yaml"))
     assert [part.tag for part in root][:5] == ["p", "p", "table", "p", "p"]
     assert words(root).count("|peephole_lstm|, the cell of bidirectional_1: states h, c|") == 1
     (formula,) = root.iter(MATH)
