@@ -281,4 +281,4 @@ def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refus
     return (*shared, *ignored, *emitter.refusals(arranged, form))
 
 
-_TAKING_EQUATIONS = frozenset({"jax", "keras", "onnx", "torch"})
+_TAKING_EQUATIONS = frozenset({"c", "jax", "keras", "onnx", "torch"})

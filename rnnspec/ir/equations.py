@@ -219,6 +219,10 @@ def interpolation(expression: Expression) -> tuple[Expression, Expression, Expre
             rest == Elementwise("-", Number(1.0), share)
         ):
             return start, end, share
+        case Elementwise("+", Elementwise("*", rest, start), Elementwise("*", share, end)) if (
+            rest == Elementwise("-", Number(1.0), share)
+        ):
+            return start, end, share
         case _:
             return None
 

@@ -73,11 +73,9 @@ class ExpressionWriter:
         """Return an expression, in parentheses if its operator binds less."""
         match expression:
             case Number(value=value):
-                return code("{!r}", int(value) if value.is_integer() else value)
-            case Name(name=name, kind=kind):
-                texts = self.sums if kind == "gate" else self.lines
-                text = texts.get(name) or code("{}", name)
-                return code("({})", text) if binding and " + " in text else text
+                return self.write_number(value)
+            case Name():
+                return self.write_name(expression, binding)
             case Apply(function=function, operand=operand):
                 if not self.functions[function]:
                     return self.write(operand, binding)
@@ -96,6 +94,16 @@ class ExpressionWriter:
                 return self.call(expression)
             case _:
                 assert_never(expression)
+
+    def write_number(self, value: float) -> Code:
+        """Return the literal of a number."""
+        return code("{!r}", int(value) if value.is_integer() else value)
+
+    def write_name(self, name: Name, binding: int) -> Code:
+        """Return the text for a name, by default the name itself."""
+        texts = self.sums if name.kind == "gate" else self.lines
+        text = texts.get(name.name) or code("{}", name.name)
+        return code("({})", text) if binding and " + " in text else text
 
     def _write_sides(
         self, left: Expression, operator: str, right: Expression, binding: int

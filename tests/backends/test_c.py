@@ -60,11 +60,12 @@ def test_every_array_is_stored_as_its_comment_says(
     stored = tuple(stored_arrays(program.network, target))
     for array in stored:
         numbers = np.arange(1.0, 1 + np.prod(array.shape)).reshape(array.shape)
-        packed = array.pack(numbers)
+        packed = array.stored({array.places[0]: numbers})[array.symbol]
         assert packed.shape == (array.size,)
         declared = f"static const float {array.symbol}[{array.size}] = {{0}};"
         assert f"/* {array.comment} */\n{declared}\n" in text
-        np.testing.assert_array_equal(array.unpack(packed), numbers)
+        (restored,) = array.restored({array.symbol: packed}).values()
+        np.testing.assert_array_equal(restored, numbers)
         # All that is there beside them are zeros.
         assert sorted(packed[packed != 0]) == list(numbers.ravel())
         if array.path.endswith("recurrent_kernel"):
@@ -219,7 +220,7 @@ def test_no_array_has_the_name_of_a_function() -> None:
     names = re.findall(r"macro (\w+)\(", layers)
     names += re.findall(r"net_(\w+)\(", text + rnnspec.codegen(rnnspec.loads(SAME), "c"))
     ends = ("embeddings", "kernel", "bias", "gamma", "beta", "mean", "variance", "query", "scale")
-    assert {"lstm", "tanh", "run", "self_test"} <= set(names)
+    assert {"recurrent", "tanh", "run", "self_test"} <= set(names)
     assert not [name for name in names if name.endswith(ends)]
 
 
@@ -246,6 +247,18 @@ ROUNDED = {
             ("original", "gru", ", reset_after: false", "true"),
         )
     },
+    "equations": """\
+version: 1
+name: net
+embedding: {vocabulary: 7, dim: 5}
+cells:
+  mgu:
+    states: [h]
+    equations:
+      f: sigmoid(W_f @ x + U_f @ h + b_f)
+      h: f * h + (1 - f) * tanh(W_h @ x + U_h @ (f * h) + b_h)
+rnn: {type: mgu, units: 9, bidirectional: true}
+""",
 }
 
 
@@ -259,16 +272,17 @@ def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str)
     arrays, rounded = generated.store.read(exact), pipeline.instantiate(generated, drawn=False)
     generated.store.write(rounded, arrays)
     for stored in stored_arrays(program.network, target, rounded=True):
-        name = f"{stored.layer}.{stored.path}"
-        restored = stored.restored(kept := stored.stored(arrays[name]))
-        if stored.rounded:
-            # The largest number of each scale is as far as a byte goes, and none is off by more
-            # than half of one.
-            scale = np.repeat(kept[stored.scale].max(), arrays[name].size).reshape(stored.shape)
-            assert np.abs(kept[stored.symbol]).max() == 127
-            assert (np.abs(restored - arrays[name]) <= 0.5001 * scale).all()
-            assert not np.array_equal(restored, arrays[name])
-        arrays[name] = restored
+        names = {place: ".".join(place) for place in stored.places}
+        kept = stored.stored({place: arrays[name] for place, name in names.items()})
+        for place, restored in stored.restored(kept).items():
+            array = arrays[names[place]]
+            if stored.rounded:
+                # The largest number of each scale is as far as a byte goes, and none is off by more
+                # than half of one.
+                assert np.abs(kept[stored.symbol]).max() == 127
+                assert (np.abs(restored - array) <= 0.5001 * kept[stored.scale].max()).all()
+                assert not np.array_equal(restored, array)
+            arrays[names[place]] = restored
     generated.store.write(exact, arrays)
     batch = np.random.default_rng(0).integers(0, 3, (4, 21))
     np.testing.assert_allclose(rounded(batch), exact(batch), rtol=0, atol=1e-5)
@@ -329,3 +343,12 @@ def test_files_are_compared_within_the_longest_sequence(
     assert built.equal
     with pytest.raises(UsageError, match=f"expected {dilation + 1} to {most or 2404} steps"):
         built.model(np.zeros((1, (most or 2404) + 1, 1)))
+
+
+def test_windows_after_a_repeat_are_counted_from_its_steps() -> None:
+    layers = (
+        "[{type: lstm, units: 2}, {type: repeat, steps: 2}, {type: max_pool, size: 2, stride: 1}]"
+    )
+    text = f"version: 1\nname: net\ninput: {{features: 3}}\nrnn: {layers}\nhead: {{pooling: none}}"
+    source = rnnspec.codegen(rnnspec.loads(text), "c")
+    assert "#define NET_OUTPUT_STEPS(steps) (2 - 1)\n" in source

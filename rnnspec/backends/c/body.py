@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.c.layers import Call, Place, each, loop, steps_before, window_count
-from rnnspec.backends.c.names import number, pointers
+from rnnspec.backends.c.layers import Call, Place, each, steps_before, window_count
+from rnnspec.backends.c.names import loop, number, pointers
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Body:
         self.steps[layer.name] = after = self._steps_after(layer, steps)
         window: nodes.Window | None = getattr(layer, "window", None)
         before = ""
-        expression = self.expressions.get(first, "((steps))")
+        expression = self.expressions.get(first, steps if steps.isdigit() else "((steps))")
         if window and after == f"{name}_steps":
             expression = f"({window_count(window, expression)})"
             yield f"const size_t {after} = {window_count(window, steps)};"
@@ -210,16 +210,17 @@ class Body:
         inputs = tuple(map(self._pointer, (first, *others)))
         yield from self._shapes(layer, inputs[0], steps, after)
         output = self.results.get(layer.name, "")
-        if self._is_state(layer):
-            self.pointers.setdefault(layer.name, f"state->{layer.name}_h")
+        state = ""
+        if self.stepped and isinstance(layer, nodes.Recurrent):
+            state = f"state->{layer.name}_{layer.states[0][0]}"
+            self.pointers.setdefault(layer.name, state)
         elif isinstance(layer, nodes.Flatten):
             self.pointers.setdefault(layer.name, inputs[0])
         else:
             output = self._pointer(layer.name)
         yield from self.shared.lines(layer, Place(inputs, steps, output, after, before, mask))
-        if self._is_state(layer) and output:
-            size = f"{nodes.width(layer.output)} * sizeof(float)"
-            yield f"memcpy({output}, state->{layer.name}_h, {size});"
+        if state and output:
+            yield f"memcpy({output}, {state}, {nodes.width(layer.output)} * sizeof(float));"
 
     def _shapes(self, layer: nodes.Layer, x: str, steps: str, after: str) -> Iterator[str]:
         """Yield the comment above the statements of a layer."""

@@ -14,7 +14,7 @@ from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
-from rnnspec.ir import nodes, text
+from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count, counts
@@ -145,8 +145,8 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     rounded = "quantize" in options
     names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
-    by_path = {(stored.layer, stored.path): stored for stored in arrays}
-    layers = Layers(network, by_path, stepped, most)
+    by_path = {place: stored for stored in arrays for place in stored.places}
+    layers = Layers(network, by_path, stepped, target, most)
     body = Body(network, names, layers)
     lines = tuple(body.lines())
     fields = tuple(_fields(network, target)) if stepped else ()
@@ -310,8 +310,9 @@ def _fields(network: nodes.Network, target: str) -> Iterator[Field]:
 def _padded(state: State, layer: nodes.Layer, target: str) -> int:
     if not isinstance(layer, nodes.Recurrent):
         return prod(state.shape)
-    block = block_of(layer.units, target)
-    return -(-layer.units // block) * block
+    (size,) = state.shape
+    block = block_of(size, target)
+    return -(-size // block) * block
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
@@ -339,14 +340,15 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     names = layer_names(network)
-    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
+    stored_as = stored_arrays(network, TARGETS[0])
+    arrays = {place: stored for stored in stored_as for place in stored.places}
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
         for layer in network.layers
     )
     if refused:
         return
-    body = Body(network, names, Layers(network, arrays, stepped=True, most=1))
+    body = Body(network, names, Layers(network, arrays, stepped=True, target=TARGETS[0], most=1))
     body.lines()
     if 4 * body.floats > _MOST_STACK:
         largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))
@@ -359,7 +361,9 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
 
 EMITTER = Emitter(
     emit=emit,
-    fields=lambda _network, _node, form: (_FIELDS[form],),
+    fields=lambda _network, node, form: (
+        cells.FIELDS if isinstance(node, nodes.Recurrent) else _FIELDS[form],
+    ),
     refusals=refusals,
     longest=lambda options: options.get("max_steps"),
 )

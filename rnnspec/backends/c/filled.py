@@ -40,7 +40,7 @@ def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec:
     """
     packed: dict[str, Array] = {}
     for stored in source.arrays:
-        packed |= stored.stored(arrays[stored.layer, stored.path])
+        packed |= stored.stored(arrays)
     numbers = {**packed, **recorded}
     digest = hashlib.sha256(b"".join(array.tobytes() for array in packed.values())).hexdigest()
 
@@ -77,7 +77,8 @@ def arrays_in(filled: str, layout: Iterable[Stored]) -> dict[tuple[str, str], Ar
     numbers = {
         symbol: _cast(array, np.float32) for symbol, array in _numbers_in(filled, sizes).items()
     }
-    return {(stored.layer, stored.path): stored.restored(numbers) for stored in layout}
+    restored = [stored.restored(numbers) for stored in layout]
+    return {place: array for arrays in restored for place, array in arrays.items()}
 
 
 def recorded_in(filled: str, source: CSource) -> dict[str, Array]:

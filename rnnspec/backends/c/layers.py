@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.c.names import Activation, activation, number
+from rnnspec.backends.c.cells import CellText, cell_text, name_cell
+from rnnspec.backends.c.equations import EquationLines, EquationText
+from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.backends.c.verbs import recipe_lines
 from rnnspec.ir import core, nodes
-from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import default_kind
@@ -69,7 +70,7 @@ class Function:
     product: str = ""
     block: int = 1
     activation: Activation = _LINEAR
-    gate: Activation = _LINEAR
+    cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
     one: str = ""
     """What a product of one row is told of that, nothing in step form."""
@@ -83,9 +84,14 @@ class Function:
     def signature(self) -> str:
         """The declarations of the parameters."""
         weight = "int8_t" if self.is_rounded else "float"
-        others = dict.fromkeys(self.settings, "float ")
-        types = {name: _TYPES.get(name) or others.get(name, _ARRAY) for name in self.parameters}
+        others = dict.fromkeys(self.settings, "float ") | self.own
+        types = {name: others.get(name) or _TYPES.get(name, _ARRAY) for name in self.parameters}
         return ", ".join(type_.format(weight=weight) + name for name, type_ in types.items())
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The types of the parameters that only this function has."""
+        return dict(self.cell.own) if isinstance(self.cell, EquationText) else {}
 
     @property
     def is_rounded(self) -> bool:
@@ -128,6 +134,7 @@ class Layers:
     network: nodes.Network
     arrays: Mapping[tuple[str, str], Stored]
     stepped: bool
+    target: str
     most: int
     """The largest number of steps of an input."""
     work: int = 0
@@ -220,17 +227,19 @@ class Layers:
         return f"{self.network.name}_{call.function}({', '.join(arguments)});"
 
     def _parameters(self, function: str) -> tuple[str, ...]:
-        needed = self.needed[function]
-        return (*(name for name in _TYPES if name in needed), *sorted(needed - _TYPES.keys()))
+        needed, known = self.needed[function], self.functions[function].own | _TYPES
+        return (*(name for name in known if name in needed), *sorted(needed - known.keys()))
 
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
         function = replace(function, biases=biases, one=self._one)
+        arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         names = chain([function.name], (f"{function.name}_{n}" for n in count(2)))
         name = next(
             name
             for name in names
+            if arrays.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
             if self.functions.setdefault(name, named := replace(function, name=name)) == named
         )
         self.needed.setdefault(name, set()).update(arguments)
@@ -330,37 +339,68 @@ class Layers:
         yield from each(rows, lines)
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
+        if isinstance(layer.cell, nodes.EquationCell):
+            return self._cell_by_equations(layer, layer.cell, prefix, place)
         product, block, padded = self._block(layer, f"{prefix}kernel")
-        cell, own = _cell(layer), layer.standard_cell
-        made = activation(own.activation)
-        gate = activation(getattr(own, "recurrent_activation", own.activation))
-        values = {"x": place.inputs[0], "inputs": str(layer.features), "units": str(layer.units)}
-        paths = ["kernel", "recurrent_kernel", "bias"]
-        for path in [*paths, "recurrent_bias"] if _cell(layer) == "gru" else paths:
-            values |= self._weights(layer, f"{prefix}{path}", path.replace("t_kernel", "t"))
-        beside = {"simple": 0, "lstm": 1, "gru": 3, "gru_reset_first": 1}[cell]
-        of_gates = padded * len(gates(own))
+        values = {"inputs": str(layer.features), "units": str(layer.units)}
+        for param in params(layer):
+            path = param.name.removeprefix(prefix)
+            if param.name == f"{prefix}{path}":
+                values |= self._weights(layer, param.name, path.replace("t_kernel", "t"))
+        cell = cell_text(
+            layer.standard_cell,
+            self.network.name,
+            product,
+            biased="recurrent_bias" in values,
+            one=self._one,
+        )
+        of_gates = cell.gates * padded
         if self.stepped:
-            values["h"] = f"state->{layer.name}_h"
-            values |= {"c": f"state->{layer.name}_c"} if cell == "lstm" else {}
-            values |= {"real": "real"} if layer.masked else {}
-            floats = of_gates + (0 if cell == "lstm" else beside * padded)
+            values |= {state: f"state->{layer.name}_{state}" for state in cell.states}
+            floats = of_gates + cell.scratch * padded
         else:
-            backward = prefix == "backward."
-            side_by_side = backward and layer.merge == "concat"
-            values |= {"steps": place.steps}
-            values["y"] = place.output + (f" + {layer.units}" if side_by_side else "")
-            values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
-            values |= {"mask": place.mask} if layer.masked else {}
-            values |= {"backward": "1"} if backward else {}
-            if backward and layer.merge in _MERGES:
-                values["merge"] = _MERGES[layer.merge]
-            floats = padded * (1 + beside) + _CHUNK * of_gates
-        self._needs(made, gate, floats=floats)
-        sizes = {"simple": "1", "lstm": "4", "gru": "3", "gru_reset_first": "1 2 3"}[cell]
-        self._needs(products=" ".join(f"product_{size}x{product}" for size in sizes.split()))
-        function = Function(f"{cell}_{product}", cell, product, block, made, gate)
-        return self._call(function, values | {"work": "work"})
+            floats = cell.memory["chunk"] * padded + _CHUNK * of_gates
+        self._needs(floats=floats)
+        self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
+        name = f"{name_cell(layer.standard_cell)}_{product}"
+        function = Function(name, "recurrent", product, block, cell=cell)
+        return self._call(function, values | self._sequence(layer, prefix, place))
+
+    def _cell_by_equations(
+        self, layer: nodes.Recurrent, cell: nodes.EquationCell, prefix: str, place: Place
+    ) -> Call:
+        stored = {
+            name: self.arrays[layer.name, f"{prefix}{name}"]
+            for name, _ in cell.equations.parameters
+        }
+        lines = EquationLines.of(
+            layer,
+            cell,
+            stored,
+            network=self.network.name,
+            target=self.target,
+            stepped=self.stepped,
+        )
+        function = Function(f"{cell.name}_layer", "cell_by_equations", cell=lines.write_layer())
+        self._needs(floats=lines.floats)
+        self.kernels |= lines.kernels
+        return self._call(function, lines.arguments | self._sequence(layer, prefix, place))
+
+    def _sequence(self, layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
+        """Return the arguments of a recurrent layer that are not those of its cell."""
+        values = {"x": place.inputs[0], "work": "work"}
+        if self.stepped:
+            return values | ({"real": "real"} if layer.masked else {})
+        backward, size = prefix == "backward.", layer.states[0][1]
+        side_by_side = backward and layer.merge == "concat"
+        values |= {"steps": place.steps}
+        values["y"] = place.output + (f" + {size}" if side_by_side else "")
+        values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
+        values |= {"mask": place.mask} if layer.masked else {}
+        values |= {"backward": "1"} if backward else {}
+        if backward and layer.merge in _MERGES:
+            values["merge"] = _MERGES[layer.merge]
+        return values
 
     def _windows(self, window: nodes.Window, place: Place) -> dict[str, str]:
         """Return the arguments that say which steps are in each window."""
@@ -471,13 +511,6 @@ def each(rows: str, lines: list[str]) -> Iterator[str]:
     yield from lines if rows == "1" else loop("t", rows, lines)
 
 
-def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
-    """Yield lines for each value of an index."""
-    yield f"for (size_t {index} = 0; {index} < {number}; ++{index}) {{"
-    yield from (f"    {line}" for line in lines)
-    yield "}"
-
-
 def window_count(window: nodes.Window, steps: str) -> str:
     """Return the number of windows over a number of steps, in C."""
     more = window.stride - 1 - window.anchor
@@ -493,15 +526,3 @@ def steps_before(window: nodes.Window, steps: str, windows: str) -> str:
         return str(window.reach // 2)
     end = f"({windows} - 1) * {window.stride} + {window.reach + 1}"
     return f"{end} > {steps} ? ({end} - {steps}) / 2 : 0"
-
-
-def _cell(layer: nodes.Recurrent) -> str:
-    match layer.standard_cell:
-        case nodes.SimpleRNN():
-            return "simple"
-        case nodes.LSTM():
-            return "lstm"
-        case nodes.GRU(reset_after=reset_after):
-            return "gru" if reset_after else "gru_reset_first"
-        case _:
-            assert_never(layer.standard_cell)

@@ -1,10 +1,11 @@
 """Names and literals in C, where parameters, variables, functions and arrays share a name space.
 
-No function has the name of an array, which ends with that of a parameter.
+No function has the name of an array.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from itertools import chain, count
@@ -15,6 +16,8 @@ from rnnspec.ir.params import params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rnnspec.ir.params import Param
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,36 @@ def activation(value: nodes.Activation) -> Activation:
             return Activation(value)
 
 
+def loop(index: str, number: str, lines: list[str]) -> Iterator[str]:
+    """Yield lines for each value of an index."""
+    yield f"for (size_t {index} = 0; {index} < {number}; ++{index}) {{"
+    yield from (f"    {line}" for line in lines)
+    yield "}"
+
+
+_KEYWORDS = frozenset(
+    {"auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else"}
+    | {"enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register"}
+    | {"restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef"}
+    | {"union", "unsigned", "void", "volatile", "while", "alignas", "alignof", "and", "asm"}
+    | {"bitand", "bitor", "bool", "catch", "class", "compl", "concept", "constexpr", "decltype"}
+    | {"delete", "explicit", "export", "false", "friend", "mutable", "namespace", "new", "noexcept"}
+    | {"not", "nullptr", "operator", "or", "private", "protected", "public", "requires", "template"}
+    | {"this", "thread_local", "throw", "true", "try", "typeid", "typename", "using", "virtual"}
+    | {"wchar_t", "xor", "linux", "unix", "i386"}
+    | {"k", "r", "t", "u", "at", "x", "x_t", "size_t", "int8_t", "logf", "sqrtf", "fabsf", "fmaf"}
+    | {"memcpy", "memset"}
+)
+"""Words of C and C++, macros of gcc, and what functions with equations call their variables."""
+
+
+def own_name(name: str) -> str:
+    """Return the name of a variable in equations as it is in C."""
+    # Capitals may be a macro.
+    is_macro = name.isupper() and re.search("[A-Z]{2}", name)
+    return f"{name}_" if name in _KEYWORDS or name.startswith("_") or is_macro else name
+
+
 HEADERS = frozenset(
     {"alloca", "assert", "complex", "ctype", "endian", "errno", "features", "fenv", "float"}
     | {"inttypes", "iso646", "limits", "locale", "malloc", "math", "memory", "newlib", "setjmp"}
@@ -76,6 +109,13 @@ def pointers(network: nodes.Network) -> dict[str, nodes.Layer]:
     return {f"y_{name}" if name else "y": layer for name, layer in network.results.items()}
 
 
+_KERNEL = re.compile(
+    r"self_test|by_sign|split_exp|negative_expm1|dot_int8|product_\d+x\d+_int8|output_steps"
+    r"|(?:(?:legacy_)?hard_sigmoid|leaky_relu|clipped_relu)s?|log_softmax"
+)
+"""Functions that every source may have, and that an array with any name could clash with."""
+
+
 def layer_names(network: nodes.Network) -> dict[str, str]:
     """Return what each layer is called in C: its name, with a number if that is taken."""
     names, start = dict[str, str](), f"{network.name}_"
@@ -85,7 +125,9 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
         own = layer.name
         for candidate in chain([own], (f"{own}_{number}" for number in count(2))):
             symbols = set(_symbols(layer, candidate, start))
-            if taken.isdisjoint(symbols):
+            if taken.isdisjoint(symbols) and not any(
+                _KERNEL.fullmatch(symbol.removeprefix(start)) for symbol in symbols
+            ):
                 break
         names[own] = candidate
         taken |= symbols
@@ -96,5 +138,12 @@ def _symbols(layer: nodes.Layer, name: str, start: str) -> Iterator[str]:
     """Yield the variables and the arrays of a layer that is called ``name``."""
     yield from (f"{name}_out", f"{name}_steps", f"{name}_before")
     for param in params(layer):
-        array = f"{start}{name}_{param.name.replace('.', '_')}"
+        array = array_symbol(start, name, param)
         yield from (array, f"{array}_scale")
+
+
+def array_symbol(start: str, layer: str, param: Param) -> str:
+    """Return what an array of a layer is called."""
+    path = param.name.replace(".", "_")
+    # The scales of another array may have the name of a parameter.
+    return f"{start}{layer}_{path}{'_' if path.endswith('_scale') else ''}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.c import compiler
+from rnnspec.backends.c.arrays import takes_int8
 from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import array_bytes, arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
@@ -52,8 +53,9 @@ class CRuntime(Runtime):
         assert dtype == "float32"
         assert isinstance(source, CSource)
         arrays = {
-            (stored.layer, stored.path): np.zeros(stored.shape, np.float32)
+            place: np.zeros(stored.shape, np.float32)
             for stored in source.arrays
+            for place in stored.places
         }
         return CModel(module.__name__, source, module.TEXT, arrays)
 
@@ -65,7 +67,7 @@ class CRuntime(Runtime):
         """Return the size of all arrays."""
         sizes = {True: 0, False: 0}
         for stored in model.source.arrays:
-            sizes[stored.trainable] += prod(stored.shape)
+            sizes[stored.trainable] += len(stored.places) * prod(stored.shape)
         return Counts(trainable=sizes[True], non_trainable=sizes[False])
 
     def unwrap(self, model: Any) -> CModel | None:
@@ -119,9 +121,7 @@ class CRuntime(Runtime):
 
     def quantizes(self, layer: Layer) -> bool:
         """True if a layer has a kernel of its own, or a table."""
-        return any(
-            param.name.endswith("kernel") or param.name == "embeddings" for param in params(layer)
-        )
+        return any(takes_int8(layer, param) for param in params(layer))
 
     def size(self, folder: Path, name: str) -> int:
         """Return the bytes of the arrays, which a program has in its read-only memory."""
@@ -344,7 +344,7 @@ class CModel:
         if self.changed:
             index = 0
             for stored in self.source.arrays:
-                for array in stored.stored(self.arrays[stored.layer, stored.path]).values():
+                for array in stored.stored(self.arrays).values():
                     self._put(index, np.ascontiguousarray(array))
                     index += 1
             self.changed = False

@@ -69,7 +69,7 @@ def variables(cell: Cell) -> dict[str, str]:
     if not isinstance(cell, EquationCell):
         return {}
     plan = schedule(cell.equations)
-    reserved = {f"zeros_{state}" for state in cell.equations.states}
+    reserved = {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
     for statement in (*plan.before, *plan.step):
         if isinstance(statement, JoinedProduct):
             label = joined_label(statement)

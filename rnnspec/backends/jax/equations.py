@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import RETURNS
@@ -83,8 +84,22 @@ def mask_refusals(network: Network) -> Iterator[Refusal]:
             yield Refusal(layer.name, "recurrent_dropout", reason)
 
 
+@dataclass(slots=True)
 class _Writer(ExpressionWriter):
-    """The writer of expressions in JAX."""
+    """The writer of expressions in JAX.
+
+    ``new_states`` are the variables of states after a step that may be padding.
+    """
+
+    new_states: dict[str, str] = field(default_factory=dict)
+
+    def write(self, expression: Expression, binding: int = 0) -> Code:
+        """Return an expression."""
+        match expression:
+            case Name(name=name, kind="line") if name in self.new_states:
+                return code("{}", self.new_states[name])
+            case _:
+                return ExpressionWriter.write(self, expression, binding)
 
     def call(
         self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
@@ -124,6 +139,9 @@ class EquationClass:
         self.products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
         variables = {name: code("{}", text) for name, text in class_.variables.items()}
         self.writer = _Writer(_FUNCTIONS, lines=variables)
+        if self.layer.masked:
+            states = self.cell.equations.states
+            self.writer.new_states |= {s: f"new_{self._variable(s)}" for s in states}
 
     def write(self) -> Code:
         """Return the class."""
@@ -262,7 +280,9 @@ class EquationClass:
             constants=lines(self._statements(self.schedule.constants)),
             kernels=lines(map(self._kernels, self.products.values())),
             before=lines(self._statements(before)),
-            step=write_step(self.class_, inputs, lines(self._statements(step))),
+            step=write_step(
+                self.class_, inputs, lines(*self._statements(step), *self._kept_states())
+            ),
             zeros=Code() if self.class_.sequences == "with_state" else lines(self._zeros()),
             scan=write_scan(
                 self.class_,
@@ -336,13 +356,19 @@ class EquationClass:
                 case JoinedSum():
                     yield self._split(statement)
                 case Line(name=name, value=value):
-                    text = self.writer.write(value)
-                    if name in self.cell.equations.states and self.layer.masked:
-                        # At padding, a state stays as it is.
-                        text = code("jnp.where(real, {}, {})", text, self._variable(name))
-                    yield code("{} = {}", self._variable(name), text)
+                    target = self.writer.new_states.get(name) or self._variable(name)
+                    yield code("{} = {}", target, self.writer.write(value))
                 case _:
                     assert_never(statement)
+
+    def _kept_states(self) -> Iterator[Code]:
+        """Yield the statements that leave states as they are at padding.
+
+        They are at the end of a step: a step of padding that saw one state move and another stay
+        could divide by zero, and its gradient would not be a number.
+        """
+        for state, new in self.writer.new_states.items():
+            yield code("{s} = jnp.where(real, {}, {s})", new, s=self._variable(state))
 
     def _product(self, product: JoinedProduct) -> Code:
         label = joined_label(product)

@@ -9,44 +9,29 @@ from functools import reduce
 from textwrap import wrap
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.torch.classes import ACTIVATIONS
+from rnnspec.backends.torch.expressions import FUNCTIONS, TensorWriter
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.recurrent import choose_result
-from rnnspec.backends.torch.slots import RESERVED, attributes
+from rnnspec.backends.torch.slots import attributes
 from rnnspec.ir.equations import (
-    INPUT,
     Apply,
-    ApplyToVector,
-    Choose,
-    Concat,
     Elementwise,
     Line,
     Name,
-    Number,
-    Part,
     Product,
     Size,
-    Transpose,
-    interpolation,
-    walk,
 )
 from rnnspec.ir.notation import describe
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, Slice, schedule
 from rnnspec.source.code import Code, code, docstring, lines, listed
-from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.torch.classes import CellClass
     from rnnspec.ir.equations import Expression
-    from rnnspec.ir.nodes import EquationCell
     from rnnspec.ir.schedule import Statement
 
-_FUNCTIONS: Mapping[str, str] = {
-    **{str(name): function for name, function in ACTIVATIONS.items()},
-    **{name: f"torch.{name}" for name in ("exp", "log", "sqrt", "abs")},
-}
 _TYPES = {"recurrent_dropout": "float", "return_sequences": "bool"}
 
 
@@ -115,163 +100,6 @@ def _write_sizes(sizes: Sequence[Size], names: Mapping[str, str], owner: str = "
     return Code(" + ".join([*terms, *([code("{!r}", counts[""])] if counts[""] else [])]))
 
 
-class _Writer(ExpressionWriter):
-    """Expressions of tensors, with the calls of PyTorch that compute several operations at once.
-
-    ``inlined`` are expressions that stand in the place of their names, ``constants`` names whose
-    values follow from parameters, and ``before`` those of values of all steps. In a step, these
-    have the names in ``steps`` instead, and a parameter that of a variable, not of an attribute,
-    which is slower. ``new_states`` are variables for the states after a step, if that may be
-    padding.
-    """
-
-    def __init__(self, cell: EquationCell, scheduled: Iterable[str]) -> None:
-        super().__init__(_FUNCTIONS)
-        self.names = {**{name: name for name in scheduled}, **attributes(cell)}
-        self.shapes = dict(cell.equations.parameters)
-        self.inlined: dict[str, Expression] = {}
-        self.constants, self.before = set(self.shapes), {INPUT}
-        self.is_step = False
-        self.new_states: dict[str, str] = {}
-        self.steps: dict[str, str] = {}
-        self.variables: dict[str, None] = {}
-
-    def new(self, name: str) -> str:
-        """Return a variable that nothing else has: the name, or with a number."""
-        taken, number, variable = {*self.names.values(), *RESERVED}, 0, name
-        while variable in taken:
-            number += 1
-            variable = f"{name}_{number}"
-        self.names[variable] = variable
-        return variable
-
-    def write(self, expression: Expression, binding: int = 0) -> Code:
-        """Return an expression, in parentheses if its operator binds less."""
-        match expression:
-            case Name(name=name) if name in self.inlined:
-                return self.write(self.inlined[name], binding)
-            case Name(name=name, kind="line") if name in self.new_states:
-                return code("{}", self.new_states[name])
-            case Name(name=name):
-                return code("{}", self._name(name))
-            case Apply(function=function, operand=Number() as number):
-                tensor = code("x.new_full((), {})", self.write(number))
-                return self.activate(function, tensor)
-            case _:
-                return super().write(expression, binding)
-
-    def _name(self, name: str) -> str:
-        variable = self.names[name]
-        if name in self.shapes and not self.is_step:
-            return f"self.{variable}"
-        if name in self.shapes:
-            self.variables[variable] = None
-        if not self.is_step or name not in self.before:
-            return variable
-        if variable not in self.steps:
-            self.steps[variable] = self.new(f"{variable}_t")
-        return self.steps[variable]
-
-    def is_constant(self, expression: Expression) -> bool:
-        """True if a value has no axis of the batch."""
-        names = {part.name for part in walk(expression) if isinstance(part, Name)}
-        return names <= self.constants
-
-    def batched(self, expression: Expression) -> Code:
-        """Return a vector for each sequence, or in all steps, for each of them."""
-        value = self.write(expression)
-        if not self.is_constant(expression):
-            return value
-        axes = code("x.shape[0], -1" if self.is_step else "x.shape[0], x.shape[1], -1")
-        return code("{}.expand({})" if "(" not in value else "({}).expand({})", value, axes)
-
-    def idiom(self, expression: Elementwise) -> Code | None:
-        """Return one call for two operations, all on tensors."""
-        if expression.operator not in ("+", "-"):
-            return None
-        left, right = expression.left, expression.right
-        is_sum = expression.operator == "+"
-        if is_sum:
-            swapped = replace(expression, left=right, right=left)
-            mixed = interpolation(expression) or interpolation(swapped)
-            if mixed and not any(isinstance(part, Number) for part in mixed):
-                return self._call("lerp", *mixed)
-            if norm := self._layer_norm(left, right):
-                return norm
-            if _is_product(left) and not _is_product(right):
-                left, right = right, left
-        if isinstance(left, Number):
-            return None
-        match right:
-            case Product(matrix=vector, vector=weight):
-                return self._call("addmm", left, vector, weight)
-            case Elementwise("*", Number(value), tensor) | Elementwise("*", tensor, Number(value)):
-                scale = {} if value == 1.0 else {"alpha": value}
-                return self._call("add" if is_sum else "sub", left, tensor, **scale)
-            case Elementwise("*", one, other):
-                negative = {} if is_sum else {"value": -1.0}
-                return self._call("addcmul", left, one, other, **negative)
-            case _:
-                return None
-
-    def _call(self, function: str, *operands: Expression, **numbers: float) -> Code:
-        values = (code("{}={!r}", name, value) for name, value in numbers.items())
-        return code("torch.{}({})", function, listed(*map(self.write, operands), *values))
-
-    def _layer_norm(self, scaled: Expression, shift: Expression) -> Code | None:
-        """Return the call that scales and shifts a standardized vector."""
-        match scaled, shift:
-            case (
-                Elementwise("*", Name(name=gain), ApplyToVector("standardize", operand, epsilon)),
-                Name(name=bias),
-            ) if len(self.shapes.get(gain, ())) == len(self.shapes.get(bias, ())) == 1:
-                gamma, beta = self._name(gain), self._name(bias)
-                arguments = listed(self.write(operand), code("{}.shape", gamma), gamma, beta)
-                return code("nn.functional.layer_norm({}, {!r})", arguments, epsilon)
-            case _:
-                return None
-
-    def call(
-        self, expression: Elementwise | Transpose | Choose | ApplyToVector | Concat | Part
-    ) -> Code:
-        """Return the call of a function of PyTorch."""
-        match expression:
-            case Elementwise(operator=operator, left=left, right=right):
-                if isinstance(left, Number):
-                    left, right = right, left
-                if isinstance(right, Number):
-                    bound = "max" if operator == "minimum" else "min"
-                    return code("torch.clamp({}, {}={!r})", self.write(left), bound, right.value)
-                return code("torch.{}({}, {})", operator, self.write(left), self.write(right))
-            case Transpose(matrix=matrix):
-                return code("{}.T", self.write(matrix))
-            case Choose(comparison=comparison, chosen=chosen, otherwise=otherwise):
-                results = [self.write(chosen), self.write(otherwise)]
-                if isinstance(chosen, Number) and isinstance(otherwise, Number):
-                    # Two numbers would be of the default dtype.
-                    results[0] = code("x.new_full((), {})", results[0])
-                sides = self.write(expression.left), self.write(expression.right)
-                condition = code(f"{{}} {comparison} {{}}", *sides)
-                return code("torch.where({})", listed(condition, *results))
-            case ApplyToVector(function="softmax", operand=operand):
-                return code("torch.softmax({}, dim=-1)", self.write(operand))
-            case ApplyToVector(operand=operand, epsilon=epsilon):
-                return code("standardize({}, {!r})", self.write(operand), epsilon)
-            case Concat(parts=parts):
-                write = self.write if self.is_constant(expression) else self.batched
-                return code("torch.cat([{}], dim=-1)", listed(*map(write, parts)))
-            case Part(operand=operand, index=index, count=count):
-                return code(
-                    "torch.chunk({}, {!r}, dim=-1)[{!r}]", self.write(operand), count, index
-                )
-            case _:
-                assert_never(expression)
-
-
-def _is_product(expression: Expression) -> bool:
-    return isinstance(expression, Elementwise) and expression.operator == "*"
-
-
 class _Forward:
     """The method that runs the cell over all steps: what precedes the loop, and a step.
 
@@ -284,7 +112,7 @@ class _Forward:
         self.plan, self.drops = schedule(self.cell.equations), self.layer.recurrent_dropout > 0
         self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
-        self.writer = _Writer(self.cell, [n for s in statements for n in _targets(s)])
+        self.writer = TensorWriter(self.cell, [n for s in statements for n in _targets(s)])
         self.writer.constants |= {line.name for line in self.plan.constants}
         self.slices: dict[str, dict[Slice, None]] = {}
         for statement in statements:
@@ -576,7 +404,7 @@ class _Forward:
             match line:
                 case Line(
                     name=name, value=Apply(function=function, operand=Name(name=operand))
-                ) if name not in self.cell.equations.states and _FUNCTIONS[function]:
+                ) if name not in self.cell.equations.states and FUNCTIONS[function]:
                     applied[operand] = name, function
                 case _:
                     pass

@@ -154,6 +154,10 @@ PADDED_VERSIONS static inline void padded_sigmoids(float *x, size_t n) {
     }
 }
 
+static inline float padded_relu(float x) {
+    return x > 0.0f ? x : 0.0f;
+}
+
 PADDED_VERSIONS static inline void padded_relus(float *x, size_t n) {
     for (size_t j = 0; j < n; ++j) {
         x[j] = x[j] > 0.0f ? x[j] : 0.0f;
@@ -494,11 +498,7 @@ PADDED_VERSIONS static inline void padded_lstm_8_2(const float *kernel, const fl
                 padded_sigmoids(z + 3 * padded, padded);
                 for (size_t u = 0; u < padded; ++u) {
                     c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                    h[u] = c[u];
-                }
-                padded_relus(h, padded);
-                for (size_t u = 0; u < padded; ++u) {
-                    h[u] *= z[3 * padded + u];
+                    h[u] = z[3 * padded + u] * padded_relu(c[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
