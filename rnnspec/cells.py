@@ -9,8 +9,9 @@ from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
 from rnnspec.ir.definition import define
 from rnnspec.ir.equations import EquationError, Name, Product, walk
+from rnnspec.ir.notation import RESERVED, Block, Notation, Row
 from rnnspec.ir.params import MAX_AXIS
-from rnnspec.ir.parser import RESERVED, Block, Notation, Row, read_cell
+from rnnspec.ir.parser import read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, add_terms, read_size, size_names, size_text
 from rnnspec.spec import models
 from rnnspec.spec.zoo import zoo_cell
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.cells import Recognition
     from rnnspec.ir.equations import Equations, Expression, Path, Shape
-    from rnnspec.ir.parser import Reading
+    from rnnspec.ir.notation import Reading
     from rnnspec.ir.shapes import Terms
 
 Role = Literal["kernel", "recurrent", "bias"]
@@ -144,7 +145,7 @@ def roles(equations: Equations) -> Mapping[str, Role]:
     A matrix that multiplies something with a state in it is ``recurrent``, any other matrix a
     ``kernel``, and the rest is a ``bias``.
     """
-    found: dict[str, Role] = {name: "bias" for name, _ in equations.parameters}
+    by_name: dict[str, Role] = {name: "bias" for name, _ in equations.parameters}
     matrices = {name for name, shape in equations.parameters if len(shape) == 2}
     moving = set[str]()
 
@@ -157,10 +158,10 @@ def roles(equations: Equations) -> Mapping[str, Role]:
             if isinstance(part, Product):
                 role: Role = "recurrent" if moves(part.vector) else "kernel"
                 for name in matrices & _names(walk(part.matrix)):
-                    found[name] = "recurrent" if found[name] == "recurrent" else role
+                    by_name[name] = "recurrent" if by_name[name] == "recurrent" else role
         if moves(line.value):
             moving.add(line.name)
-    return found
+    return by_name
 
 
 def _names(parts: Iterable[Expression]) -> set[str]:

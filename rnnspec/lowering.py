@@ -167,15 +167,15 @@ def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]
     if not spec.cells:
         return {}
     chain, (network, places) = _Chain(spec, _input(spec)), lower_with_places(spec)
-    found: dict[str, Mapping[str, tuple[str, str]]] = {}
+    by_layer: dict[str, Mapping[str, tuple[str, str]]] = {}
     for layer in network.layers:
         section, *rest = places[layer.name]
         declared = spec.rnn[int(rest[0])] if section == "rnn" else None
         if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
             cell = _equation_cell(chain, places[layer.name], declared)
             known = standard_cell(cell, chain.defaults)
-            found |= {layer.name: known.places} if isinstance(known, Recognition) else {}
-    return found
+            by_layer |= {layer.name: known.places} if isinstance(known, Recognition) else {}
+    return by_layer
 
 
 def _check_cells(chain: _Chain) -> None:

@@ -436,7 +436,7 @@ def _name_cells(network: nodes.Network) -> tuple[dict[str, str], dict[str, Words
         content = (cell.equations, repr(cell.initializers), repr(drawn))
         suffixes = ("", *(f"_{number}" for number in range(2, len(network.layers) + 2)))
         candidates = (cell.name + suffix for suffix in suffixes)
-        name = next(each for each in candidates if named.setdefault(each, content) == content)
+        name = next(other for other in candidates if named.setdefault(other, content) == content)
         types[layer.name] = name
         if name not in cells:
             cells[name] = write_cell(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.initializers import NAMED, Constant, GlorotUniform, Normal, Uniform, in_words
 from rnnspec.ir.nodes import EquationCell
-from rnnspec.ir.notation import write_expression
-from rnnspec.ir.parser import Block, Notation, Row, read_cell
+from rnnspec.ir.notation import Block, Notation, Row, write_expression
+from rnnspec.ir.parser import read_cell
 from rnnspec.ir.shapes import NAMED_SIZES, read_size, size_names, size_text
 
 if TYPE_CHECKING:

@@ -257,15 +257,15 @@ def is_linear_recurrence(equations: Equations) -> bool:
     values = {line.name: line.value for line in equations.lines}
     known = set[str]()
     while True:
-        found = {
+        more = {
             state
             for state in equations.states
             if state not in known
             and _degree(Name(state, "line"), state, values, known, {}) is not None
         }
-        if not found:
+        if not more:
             return known == set(equations.states)
-        known |= found
+        known |= more
 
 
 def _degree(

@@ -1,16 +1,20 @@
-"""Equations as text, in the notation in which a spec writes them."""
+"""The notation in which a spec writes cells: its parts, and equations as text."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from textwrap import wrap
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.ir.equations import (
+    INPUT,
     Apply,
     ApplyToVector,
     Choose,
     Concat,
     Elementwise,
+    Equations,
     Expression,
     Name,
     Number,
@@ -18,11 +22,82 @@ from rnnspec.ir.equations import (
     Product,
     Transpose,
 )
+from rnnspec.ir.shapes import NAMED_SIZES
+from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.ir.equations import Equations
+    from rnnspec.ir.equations import Path, Shape
+
+FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
+"""The functions of each element."""
+OTHER_FUNCTIONS = {
+    "minimum": "minimum(a, b)",
+    "maximum": "maximum(a, b)",
+    "where": "where(a > b, c, d)",
+    "softmax": "softmax(v)",
+    "standardize": "standardize(v) or standardize(v, epsilon)",
+    "layer_norm": "layer_norm(v) or layer_norm(v, epsilon)",
+    "concat": "concat(a, b)",
+    "split": "split(v, i, n), part i of n, with numbers 1 <= i <= n",
+}
+"""The other functions, each with how it is called."""
+RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *OTHER_FUNCTIONS})
+"""Names that no state, line, parameter or setting can have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line as it is written; its text has the expression from column ``start`` on."""
+
+    name: str
+    text: str
+    path: Path
+    start: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that are repeated; each repetition has parameters of its own."""
+
+    rows: tuple[Row, ...]
+    path: Path
+    repeat: int | None = None
+    own: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notation:
+    """A cell as it is written.
+
+    ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
+    they are declared; ``initialized`` has the names of the parameters with an initializer, and
+    ``sized`` the names that stand in sizes.
+    """
+
+    states: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    output: Row | None = None
+    settings: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Shape] = field(default_factory=dict)
+    initialized: tuple[str, ...] = ()
+    sized: frozenset[str] = frozenset()
+    functions: tuple[str, ...] = FUNCTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The equations of a cell, and the name as written of each parameter.
+
+    ``norms`` has the initial values of the parameters of layer norms, by their names as written.
+    """
+
+    equations: Equations
+    written: Mapping[str, str]
+    norms: Mapping[str, float]
+
 
 _BINDING = {"+": 1, "-": 1, "*": 2, "/": 2, "@": 2}
 

@@ -12,8 +12,8 @@ import keyword
 import re
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rnnspec.ir.equations import (
     INPUT,
@@ -33,9 +33,17 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.nodes import LAYER_NORM_EPSILON
+from rnnspec.ir.notation import (
+    FUNCTIONS,
+    OTHER_FUNCTIONS,
+    RESERVED,
+    Block,
+    Notation,
+    Reading,
+    Row,
+)
 from rnnspec.ir.shapes import NAMED_SIZES, infer_shapes
 from rnnspec.wording import nearest, quoted
-from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,22 +55,6 @@ MAX_DEPTH = 32
 MAX_LENGTH = 1000
 """The most lines with repetitions written out, nested operations of one, and characters of one."""
 _LARGEST = 3e38
-
-FUNCTIONS = (*get_args(CellActivation), "exp", "log", "sqrt", "abs")
-"""The functions of each element."""
-CALLS = {
-    "minimum": "minimum(a, b)",
-    "maximum": "maximum(a, b)",
-    "where": "where(a > b, c, d)",
-    "softmax": "softmax(v)",
-    "standardize": "standardize(v) or standardize(v, epsilon)",
-    "layer_norm": "layer_norm(v) or layer_norm(v, epsilon)",
-    "concat": "concat(a, b)",
-    "split": "split(v, i, n), part i of n, with numbers 1 <= i <= n",
-}
-"""The other functions, each with how it is called."""
-RESERVED = frozenset({INPUT, *NAMED_SIZES, *FUNCTIONS, *CALLS})
-"""Names that no state, line, parameter or setting can have."""
 
 _OPERATORS: dict[type[ast.operator], Operator] = {
     ast.Add: "+",
@@ -76,46 +68,6 @@ _COMPARISONS: dict[type[ast.cmpop], Comparison] = {
     ast.Gt: ">",
     ast.GtE: ">=",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line as it is written; its text has the expression from column ``start`` on."""
-
-    name: str
-    text: str
-    path: Path
-    start: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Lines that are repeated; each repetition has parameters of its own."""
-
-    rows: tuple[Row, ...]
-    path: Path
-    repeat: int | None = None
-    own: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notation:
-    """A cell as it is written.
-
-    ``sizes`` are those of states and lines, and ``parameters`` the shapes of parameters, as far as
-    they are declared; ``initialized`` has the names of the parameters with an initializer, and
-    ``sized`` the names that stand in sizes.
-    """
-
-    states: tuple[str, ...]
-    blocks: tuple[Block, ...]
-    output: Row | None = None
-    settings: Mapping[str, float] = field(default_factory=dict)
-    sizes: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, Shape] = field(default_factory=dict)
-    initialized: tuple[str, ...] = ()
-    sized: frozenset[str] = frozenset()
-    functions: tuple[str, ...] = FUNCTIONS
 
 
 def parse(
@@ -152,18 +104,6 @@ def parse(
 
 OUTPUT = "output"
 """The state of a cell whose output is an expression."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The equations of a cell, and the name as written of each parameter.
-
-    ``norms`` has the initial values of the parameters of layer norms, by their names as written.
-    """
-
-    equations: Equations
-    written: Mapping[str, str]
-    norms: Mapping[str, float]
 
 
 def read_cell(notation: Notation) -> Reading:
@@ -428,7 +368,7 @@ class _Reader:
                     return Part(operand_of_part, int(part) - 1, int(parts), column)
             case _:
                 pass
-        known = (*self.notation.functions, *CALLS)
+        known = (*self.notation.functions, *OTHER_FUNCTIONS)
         if function in known:
             raise self._refuse(tree, f"expected {_call(function)}")
         near = nearest(function, known)
@@ -456,7 +396,7 @@ class _Reader:
 
     def _read_name(self, tree: ast.Name) -> Expression:
         name, column = tree.id, self._column(tree)
-        if name in self.notation.functions or name in CALLS:
+        if name in self.notation.functions or name in OTHER_FUNCTIONS:
             raise self._refuse(tree, f"{name} is a function: expected {_call(name)}")
         if name in NAMED_SIZES:
             raise self._refuse(tree, f"{name} is a size, which has no place in an expression")
@@ -558,7 +498,7 @@ class _Reader:
 
 
 def _call(function: str) -> str:
-    return CALLS.get(function, f"{function}(value)")
+    return OTHER_FUNCTIONS.get(function, f"{function}(value)")
 
 
 def _constant(expression: Expression) -> float | None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rnnspec.ir.equations import EquationError, Equations, is_linear_recurrence
 from rnnspec.ir.normal_form import normal_form
-from rnnspec.ir.notation import write_expression
-from rnnspec.ir.parser import Block, Notation, Row, parse, read_cell
+from rnnspec.ir.notation import Block, Notation, Row, write_expression
+from rnnspec.ir.parser import parse, read_cell
 
 FUNCTIONS = ("sigmoid", "tanh")
 LSTM = """

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rnnspec_playground import complete, describe, explain
 
-from rnnspec.ir import parser
+from rnnspec.ir import notation
 from rnnspec.pages import page
 from rnnspec.spec.models import KINDS, LSTM, Cell, CellLayer, Head, PoolingName, Spec
 from rnnspec.spec.zoo import zoo_names
@@ -70,7 +70,7 @@ CELL = f"""{HEAD}cells:
       o: late
 rnn: {{type: LAYER}}
 """
-FUNCTIONS = [*parser.FUNCTIONS, *parser.CALLS]
+FUNCTIONS = [*notation.FUNCTIONS, *notation.OTHER_FUNCTIONS]
 NAMES = ["h", "c", "i", "dt", "x", "W_i", "b_i", "late", *FUNCTIONS]
 
 

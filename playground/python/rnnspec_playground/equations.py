@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any
 
-from rnnspec.ir.parser import CALLS, FUNCTIONS, RESERVED
+from rnnspec.ir.notation import FUNCTIONS, OTHER_FUNCTIONS, RESERVED
 from rnnspec.spec.yaml.text import Path
 from rnnspec.spec.zoo import zoo_data, zoo_names
 
@@ -42,7 +42,7 @@ def known_names(path: Path, data: Any) -> Iterator[tuple[str, str]]:
             kinds.setdefault(name, "parameter")
     yield from kinds.items()
     yield from ((name, f"{name}(value)") for name in FUNCTIONS)
-    yield from CALLS.items()
+    yield from OTHER_FUNCTIONS.items()
 
 
 def state_names(cell: Any) -> list[str]:
