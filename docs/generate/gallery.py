@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from itertools import takewhile
 from pathlib import Path
 
 import rnnspec
 from docs.generate.markdown import dark, fence, figure, tab, table
+from docs.generate.zoo import head_comment, zoo_pages
 from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import UnsupportedError
@@ -24,6 +24,7 @@ def gallery_pages(folder: Path) -> dict[str, str]:
         "gallery/index.md": _index(specs),
         **{f"gallery/{spec.name}.md": _page(path, spec) for path, spec in specs.items()},
         **{place: text for spec in specs.values() for place, text in _pictures(spec)},
+        **zoo_pages(folder / "cells"),
     }
 
 
@@ -54,25 +55,22 @@ _ABOUT = """# Gallery
 
 The parameter table of each of these networks is published elsewhere, most of them with a model in
 Keras or PyTorch. The tests build, count and compare each network on every backend.
+
+Recurrent cells that were published with their equations have [a page of their own](cells.md).
 """
 
 
 def _page(path: Path, spec: Spec) -> str:
     text = path.read_text(encoding="utf-8")
     # Without a table of contents the picture has more room.
-    parts = [f"---\nhide: [toc]\n---\n\n# {spec.name}\n", spec.description + "\n", _remark(text)]
+    parts = [f"---\nhide: [toc]\n---\n\n# {spec.name}\n", spec.description + "\n"]
+    # To Markdown, a word in angle brackets such as <pad> is a tag.
+    parts += [escape(head_comment(text), quote=False) + "\n"]
     parts += [figure(f"{spec.name}, unrolled over time.", f"{spec.name}.svg") + "\n"]
     parts += [_layers(rnnspec.summary(spec)), "## Sources\n"]
     parts += [tab("Spec", fence("yaml", text)) + "".join(_sources(spec))]
     parts += [f"Compare them: `rnnspec parity specs/{path.name}`\n"]
     return "\n".join(parts)
-
-
-def _remark(text: str) -> str:
-    """Return the comment at the head of a spec: the source of its count, or what it shows."""
-    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
-    # To Markdown, a word in angle brackets such as <pad> is a tag.
-    return escape(" ".join(line.removeprefix("# ") for line in lines), quote=False) + "\n"
 
 
 def _layers(summary: Summary) -> str:

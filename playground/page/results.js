@@ -2,11 +2,12 @@
 // shown is made; the rest is asked for when it is chosen.
 
 import { coloured } from "../editor/code.js";
-import { element, find } from "./dom.js";
+import { element, find, formula } from "./dom.js";
 import { asImage, button, copyButton, save, savePng } from "./files.js";
 
 const PICTURE = "Picture";
 const SUMMARY = "Summary";
+const EQUATIONS = "Equations";
 const SCROLLED = ".picture, .scroll, pre";
 
 const isEmpty = ({ svg, text, refusal, refusals }) => !(svg || text || refusal || refusals?.length);
@@ -26,7 +27,7 @@ export class Results {
   // The titles of the pictures or sources that are shown, or null if nothing is known of them yet.
   get shown() {
     if (!this.#answer) return null;
-    if (this.#tab === SUMMARY) return [];
+    if ([SUMMARY, EQUATIONS].includes(this.#tab)) return [];
     return [this.#tab === PICTURE ? this.#shownOf(this.#answer.pictures, "title").title : this.#tab];
   }
 
@@ -34,7 +35,8 @@ export class Results {
   show(answer, text) {
     this.#answer = answer;
     this.#text = text;
-    const titles = [...new Set([PICTURE, SUMMARY, ...answer.sources.map((source) => source.title)])];
+    const own = [PICTURE, SUMMARY, ...(answer.equations.length ? [EQUATIONS] : [])];
+    const titles = [...new Set([...own, ...answer.sources.map((source) => source.title)])];
     if (!titles.includes(this.#tab)) this.#tab = PICTURE;
     find("tabs").replaceChildren(...titles.map((title) => this.#button(title, titles)));
     this.#fill();
@@ -96,9 +98,10 @@ export class Results {
   }
 
   #content() {
-    const { pictures, summary, sources } = this.#answer;
+    const { pictures, summary, equations, sources } = this.#answer;
     if (this.#tab === PICTURE) return this.#variant(pictures, "title", picture);
     if (this.#tab === SUMMARY) return table(summary);
+    if (this.#tab === EQUATIONS) return equations.flatMap(cell);
     return this.#variant(
       sources.filter((each) => each.title === this.#tab),
       "form",
@@ -158,6 +161,13 @@ function table({ titles, rows, remarks }) {
   return [
     element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": SUMMARY }, made),
     ...remarks.map((remark) => element("p", {}, remark)),
+  ];
+}
+
+function cell({ name, words, formula: lines }) {
+  return [
+    element("p", {}, element("strong", {}, name), `, ${words}`),
+    element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Equations of ${name}` }, formula(lines)),
   ];
 }
 

@@ -11,6 +11,16 @@ import { barriers, keystrokes, lacking, launch, opened, state, tab, text, type }
 const ROOT = path.join(import.meta.dirname, "../..");
 const SITE = path.join(ROOT, "build/playground");
 const GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n";
+const CELL = `version: 1
+name: net
+input: {features: 3}
+cells:
+  mine:
+    states: [h]
+    equations:
+      h: tanh(W @ x + U_h @ h) * h
+rnn: {type: mine, units: 4}
+`;
 
 describe("the page", { skip: lacking }, () => {
   let browser, server, page, cold;
@@ -42,7 +52,8 @@ describe("the page", { skip: lacking }, () => {
 
   test("offers each spec of the gallery and each template, described, without notes", async () => {
     const folders = ["templates/init", "specs"].map((folder) => path.join(ROOT, folder));
-    const files = (await Promise.all(folders.map((folder) => readdir(folder)))).map((names) => names.sort()).flat();
+    const files = (await Promise.all(folders.map((folder) => readdir(folder))))
+      .flatMap((names) => names.filter((name) => name.endsWith(".yaml")).sort());
     const options = await page.locator("#examples option").evaluateAll((all) => all.map((each) => each.value));
     assert.deepEqual(options.slice(1).map((name) => `${name}.yaml`), files);
     for (const [index, name] of options.slice(1).entries()) {
@@ -153,6 +164,33 @@ describe("the page", { skip: lacking }, () => {
       }
       assert.equal(sources.size, Math.max(1, forms.length), title);
     }
+  });
+
+  test("typesets the equations of a cell, offers its names, and marks what is wrong in them", async () => {
+    await type(page, CELL);
+    await state(page, "valid");
+    await tab(page, "Equations").click();
+    const formula = page.locator("#panel math");
+    // Drawn as mathematics: the index of a name is smaller than the name, and lower.
+    const [name, index] = await formula
+      .locator("msub")
+      .first()
+      .evaluate((element) => [...element.children].map((part) => part.getBoundingClientRect()));
+    assert.ok(index.height < name.height && index.bottom > name.bottom);
+    assert.match(await formula.textContent(), /ht=.*⊙/);
+    await page.locator(".cm-content").focus();
+    await page.keyboard.press("Control+Home");
+    for (let line = 0; line < 7; line++) await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("End");
+    await page.keyboard.insertText(" + tan");
+    await page.keyboard.press("Control+Space");
+    await page.locator(".cm-tooltip-autocomplete").getByText("tanh", { exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+    await state(page, "valid");
+    await page.keyboard.insertText("(x)");
+    await state(page, "wrong");
+    assert.match(await page.locator("#notes li").textContent(), /unknown function 'tan'; did you mean tanh\?/);
+    assert.equal(await page.locator(".cm-lintRange-error").textContent(), "tan(x)");
   });
 
   test("is usable by keyboard", async () => {

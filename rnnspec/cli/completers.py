@@ -47,6 +47,13 @@ def network_names() -> tuple[str, ...]:
     return tuple(sorted(Path(entry.name).stem for entry in (TEMPLATES / "init").iterdir()))
 
 
+def cell_names() -> tuple[str, ...]:
+    """Return the names of the cells to start from, sorted."""
+    from rnnspec.spec.zoo import zoo_names
+
+    return zoo_names()
+
+
 def _codes() -> tuple[str, ...]:
     from rnnspec import pages
 
@@ -67,6 +74,7 @@ dtypes = complete_with(
 )
 source_forms = complete_with(all_source_forms)
 networks = complete_with(network_names)
+cells = complete_with(cell_names)
 codes = complete_with(_codes)
 formats = complete_with(_formats)
 forms = complete_with(lambda: FORMS)

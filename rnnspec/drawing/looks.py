@@ -66,9 +66,11 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
     match layer:
         case Embedding():
             return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
+        case Recurrent(cell=EquationCell(name=name)):
+            short = name if len(name) <= _LONGEST_WORD else "cell"
+            return Look(name, short, "forward", "cell", _recurrent(layer))
         case Recurrent(cell=cell):
-            # The name of a cell by equations may have no room; its details have it.
-            name = "cell" if isinstance(cell, EquationCell) else type(cell).__name__
+            name = type(cell).__name__
             return Look(name, name.removeprefix("Simple"), "forward", "cell", _recurrent(layer))
         case Conv():
             return Look("Conv", "conv", "convolution", "box", _conv(layer))

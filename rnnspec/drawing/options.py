@@ -31,7 +31,8 @@ class Options:
     at most 5, else for 4, or up to 6 if windows gather more. It applies to the input; a repeat
     shows all of at most 5 steps, else 4.
     The theme ``auto`` is ``colour``, and in an SVG file ``dark`` for readers of dark pages. The
-    background ``white`` is dark in a dark theme.
+    background ``white`` is dark in a dark theme. A page that shows ``equations`` itself has them
+    left out of the legend.
     """
 
     form: Form = "unrolled"
@@ -39,6 +40,7 @@ class Options:
     labels: Labels = "full"
     theme: Theme = "colour"
     background: Background = "white"
+    equations: bool = True
 
 
 def check_options(  # noqa: PLR0913 - the options of a picture

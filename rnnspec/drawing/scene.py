@@ -63,6 +63,10 @@ Anchor = Literal["start", "middle", "end"]
 
 HEAD_LENGTH = 7.5
 HEAD_HALF_WIDTH = 3.2
+FORMULA_SIZE, FORMULA_PITCH = 14.0, 22.0
+"""The size of the letters of a formula, and the height of a line."""
+INDEX_SIZE = 0.72
+"""The size of an index or an exponent in em."""
 GAP = 8.0
 """The gap between the two halves of a text."""
 
@@ -75,7 +79,7 @@ _WIDTHS = {
         ("rt()[]!", 0.43),
         ("cszL_?", 0.56),
         ("ABCDGHKNOQRUVXZ&", 0.79),
-        ("w+=<>~^#→×", 0.84),
+        ("w+=<>~^#→×⊙−≤≥", 0.84),
         ("mMW@%…—", 1.0),
     )
     for letter in letters
@@ -202,7 +206,51 @@ class Text:
         return left, self.y - 0.78 * self.size, left + width, self.y + 0.24 * self.size
 
 
-Shape = Box | Disc | Line | Text
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Letters of one look in a formula, whose ``level`` is -1 for an index, 1 for an exponent."""
+
+    text: str
+    italic: bool
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class FormulaRow:
+    """One row of equations: the runs before and from its ``=`` on, and the same as LaTeX."""
+
+    left: tuple[Run, ...]
+    right: tuple[Run, ...]
+    latex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """Equations below each other, aligned at ``=``; (x, y) is the upper left corner."""
+
+    x: float
+    y: float
+    rows: tuple[FormulaRow, ...]
+    role: Role = "ink"
+
+    @property
+    def lines(self) -> Iterator[tuple[float, float, tuple[Run, ...]]]:
+        """The place at which each side of a row begins, on its baseline, and its runs."""
+        right = self.x + max(runs_width(row.left) for row in self.rows) + 5
+        for number, row in enumerate(self.rows):
+            base = self.y + (number + 0.7) * FORMULA_PITCH
+            if row.left:
+                yield self.x, base, row.left
+            yield right, base, row.right
+
+    @property
+    def area(self) -> Area:
+        """The area of the equations, which no usual font exceeds."""
+        width = max(x + runs_width(runs) for x, _, runs in self.lines) - self.x
+        return self.x, self.y, self.x + width, self.y + len(self.rows) * FORMULA_PITCH
+
+
+Shape = Box | Disc | Line | Text | Formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +284,14 @@ class Scene:
 def text_width(content: str, size: float, *, bold: bool = False) -> float:
     """Return the width of a line of text in pixels, which no usual font exceeds."""
     return sum(_WIDTHS.get(letter, 0.64) for letter in content) * size * (1.15 if bold else 1.0)
+
+
+def runs_width(runs: tuple[Run, ...]) -> float:
+    """Return the width of the runs of a formula, which no usual font exceeds."""
+    # Serif fonts are a little wider than the sans serif ones of the same family.
+    return 1.05 * sum(
+        text_width(run.text, FORMULA_SIZE * (INDEX_SIZE if run.level else 1.0)) for run in runs
+    )
 
 
 def _distance(one: Point, other: Point) -> float:

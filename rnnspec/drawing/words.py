@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from rnnspec.drawing.looks import count_words, look
-from rnnspec.errors import printable
+from rnnspec.errors import listed, printable
+from rnnspec.ir.equations import Equations, Expression, Name, Product, walk
 from rnnspec.ir.nodes import (
     INPUT,
     LSTM,
     Cell,
     Conv,
+    EquationCell,
     Input,
     Layer,
     Network,
@@ -127,9 +129,76 @@ def last_states(layer: Recurrent, length: str) -> tuple[str, str]:
     return both.format("forward", when), both.format("backward", "at step 1")
 
 
+_MOST_STATES, _LONGEST_STATES = 4, 16
+"""The most states with an arrow each, and the characters of names beside a loop."""
+
+
 def state_names(cell: Cell) -> tuple[str, ...]:
-    """Return the name of each part of the state of a cell."""
-    return ("c", "h") if isinstance(cell, LSTM) else ("h",)
+    """Return the name of each part of the state of a cell, the output last."""
+    match cell:
+        case EquationCell(equations=equations):
+            return equations.states[::-1]
+        case LSTM():
+            return ("c", "h")
+        case _:
+            return ("h",)
+
+
+def state_arrows(cell: Cell) -> tuple[str, ...]:
+    """Return the states of each arrow from step to step: of many, the first share one."""
+    *first, last = (names := state_names(cell))
+    return names if len(names) <= _MOST_STATES else (" ".join(first), last)
+
+
+def states_in_words(cell: Cell) -> str:
+    """Return the names of the states, or how many there are if they are long."""
+    names = ", ".join(state_names(cell))
+    return names if len(names) <= _LONGEST_STATES else count_words(len(state_names(cell)), "state")
+
+
+def dropped_states(cell: Cell) -> frozenset[str]:
+    """Return the states that recurrent dropout acts on: those that matrices multiply."""
+    if not isinstance(cell, EquationCell):
+        # The cell state of an LSTM is added to.
+        return frozenset({"h"})
+    states_of: dict[str, set[str]] = {}
+    dropped = set[str]()
+    for line in cell.equations.lines:
+        for part in walk(line.value):
+            if isinstance(part, Product):
+                dropped |= _states_in(part.vector, states_of)
+        states_of[line.name] = _states_in(line.value, states_of)
+    return frozenset(dropped)
+
+
+def _states_in(expression: Expression, states_of: dict[str, set[str]]) -> set[str]:
+    """Return the states that an expression depends on, by itself or through lines before it."""
+    states = set[str]()
+    for part in walk(expression):
+        match part:
+            case Name(name=name, kind="state"):
+                states.add(name)
+            case Name(name=name, kind="line"):
+                states |= states_of[name]
+            case _:
+                pass
+    return states
+
+
+def equation_cells(network: Network) -> dict[tuple[str, Equations], list[str]]:
+    """Return the cells by equation, each with the layers that have it."""
+    cells: dict[tuple[str, Equations], list[str]] = {}
+    for layer in network.layers:
+        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell):
+            cells.setdefault((layer.cell.name, layer.cell.equations), []).append(layer.name)
+    return cells
+
+
+def cell_words(states: Sequence[str], layers: Sequence[str]) -> str:
+    """Return the states of a cell, and the layers that have it."""
+    of = f"{len(layers)} layers" if len(layers) > 3 else listed(layers, "and")
+    noun = "state" if len(states) == 1 else "states"
+    return f"the cell of {of}: {noun} {', '.join(states)}"
 
 
 def shape(sizes: Shape, length: str = "T") -> str:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.html import results
 from rnnspec.html.elements import Content, element, paragraph, render, table
+from rnnspec.pipeline import program
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _spec(result: SpecParity, spec: Spec, tolerances: dict[str, float]) -> Itera
         yield element("h3", "Largest differences")
         yield element("p", "On a logarithmic scale from 1e-18 to 1; the line is the tolerance.")
         yield wide(table(_TITLES, _bars(result, tolerances), left=frozenset({0, 1, 2, 4})))
+    yield from results.equations_of(program(spec).network)
     yield from results.picture(spec)
 
 

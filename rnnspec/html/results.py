@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
 from rnnspec.diff import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
+from rnnspec.drawing.words import cell_words, equation_cells
+from rnnspec.drawing.writers.mathml import Markup, mathml
 from rnnspec.errors import UsageError, render_difference
 from rnnspec.foreign import Model
 from rnnspec.html.elements import Content, element, lines, paragraph, render, strong, table
@@ -21,7 +24,7 @@ from rnnspec.spec.models import Spec
 from rnnspec.summaries import TITLES, Summary, summarize, totals
 
 if TYPE_CHECKING:
-    from rnnspec.ir.nodes import Layer
+    from rnnspec.ir.nodes import Layer, Network
 
 Result = Spec | Model | Summary | ParityReport | Diff
 
@@ -55,6 +58,7 @@ def _spec(spec: Spec) -> Iterator[Element]:
     yield paragraph(strong(network.name))
     yield from description(network.description)
     yield from _layers(summarize(network, array_places(spec)))
+    yield from equations_of(network)
     yield from picture(spec)
 
 
@@ -64,6 +68,21 @@ def description(text: str) -> Iterator[Element]:
         yield paragraph(text)
 
 
+def equations_of(network: Network) -> Iterator[Element]:
+    """Yield the equations of each cell that has some, below its name and its states."""
+    for (name, equations), layers in equation_cells(network).items():
+        yield paragraph(strong(name), f", {cell_words(equations.states, layers)}")
+        # A browser breaks no formula into lines.
+        yield element("div", mathematics(mathml(equations)), style="overflow-x: auto")
+
+
+def mathematics(markup: Markup) -> Element:
+    """Return mathematics as an element."""
+    content = markup.content
+    inside = (content,) if isinstance(content, str) else map(mathematics, content)
+    return element(markup.tag, *inside, **markup.attributes)
+
+
 def picture(spec: Spec) -> Iterator[Element]:
     """Yield the picture of a spec, unless the network is too large for one.
 
@@ -71,9 +90,11 @@ def picture(spec: Spec) -> Iterator[Element]:
     dark on dark pages, as the page around it.
     """
     try:
-        svg = str(draw(spec, theme="auto"))
+        drawn = draw(spec, theme="auto")
     except UsageError:
         return
+    # The page has the equations itself.
+    svg = str(replace(drawn, options=replace(drawn.options, equations=False)))
     data = base64.b64encode(svg.encode()).decode()
     source = f"data:image/svg+xml;base64,{data}"
     yield element("img", src=source, alt=f"Picture of {spec.name}", style="max-width: 100%")

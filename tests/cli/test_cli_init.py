@@ -18,7 +18,7 @@ from cases import cases
 import rnnspec
 from rnnspec.backends import reserved_names
 from rnnspec.backends.base import TEMPLATES
-from rnnspec.cli.completers import network_names
+from rnnspec.cli.completers import cells, network_names
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema
 
@@ -53,6 +53,18 @@ def test_every_network_is_a_good_spec(run: Run, network: str) -> None:
     assert run("lint", "mine.yaml").code == 0, "a warning"
     for backend in ("keras", "torch"):
         assert rnnspec.codegen(spec, backend)
+
+
+def test_a_cell_of_the_zoo_is_a_good_spec(run: Run) -> None:
+    assert run("init", "--cell", "peephole_lstm").out.splitlines()[0] == "wrote peephole_lstm.yaml"
+    assert rnnspec.load("peephole_lstm.yaml").cells
+    assert run("init", "mine", "--cell", "mgu").code == 0
+    assert rnnspec.load("mine.yaml").name == "mine"
+    assert "mgu" in cells("m")
+    ran = run("init", "--cell", "peephole_lsmt")
+    assert ran.code == 2
+    assert "unknown cell 'peephole_lsmt'; did you mean 'peephole_lstm'?" in ran.err
+    assert "expected one of them" in run("init", "--cell", "mgu", "--network", "tagger").err
 
 
 @cases("network", network_names())

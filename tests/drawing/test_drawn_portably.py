@@ -21,7 +21,7 @@ from rnnspec.errors import UsageError
 
 ELEMENTS = {"svg", "title", "desc", "g", "rect", "circle", "path", "text", "tspan"}
 ATTRIBUTES = {
-    *("viewBox", "width", "height", "role", "x", "y", "rx", "cx", "cy", "r", "d", "dx"),
+    *("viewBox", "width", "height", "role", "x", "y", "rx", "cx", "cy", "r", "d", "dx", "dy"),
     *("fill", "stroke", "stroke-width", "stroke-dasharray"),
     *("font-family", "font-size", "font-style", "font-weight", "text-anchor"),
 }

@@ -11,9 +11,8 @@ from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.layout.grid import split_heads
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import Area, Line, Scene, Text
-from rnnspec.drawing.words import lengths, shape
+from rnnspec.drawing.words import dropped_states, lengths, shape, state_arrows
 from rnnspec.ir.nodes import (
-    LSTM,
     Attention,
     Concat,
     Conv,
@@ -255,10 +254,10 @@ def test_the_state_runs_through_every_step(name: str) -> None:
             cell = f"{layer.name}.{direction}" if direction else layer.name
             steps = found.columns(cell)
             order = steps[::-1] if direction == "backward" else steps
-            for state in ("c", "h") if isinstance(layer.cell, LSTM) else ("h",):
-                assert way(found, cell, state) == order
-        states = {edge.state for edge in found.edges if base(edge.source) == layer.name}
-        assert states - {""} <= ({"c", "h"} if isinstance(layer.cell, LSTM) else {"h"})
+            for states in state_arrows(layer.cell):
+                assert way(found, cell, states) == order
+        drawn = {edge.state for edge in found.edges if base(edge.source) == layer.name} - {""}
+        assert set(" ".join(drawn).split()) <= {name for name, _ in layer.states}
 
 
 def way(found: Read, cell: str, state: str) -> list[str]:
@@ -381,7 +380,8 @@ def _check_recurrent_dropout(found: Read, layer: Recurrent) -> None:
     along = [edge for edge in found.edges if edge.state and base(edge.target) == layer.name]
     for edge in along:
         held = layer.masked and "@pad" in edge.source + edge.target
-        free = edge.source == "0" or edge.state == "c" or held or not layer.recurrent_dropout
+        reads = not dropped_states(layer.cell).isdisjoint(edge.state.split())
+        free = edge.source == "0" or not reads or held or not layer.recurrent_dropout
         assert edge.dashed == (not free), edge
 
 

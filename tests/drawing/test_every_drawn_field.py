@@ -30,7 +30,6 @@ UNDRAWN = {
     },
     ("Embedding", "initializer"): INITIAL,
     ("EquationCell", "initializers"): INITIAL,
-    ("EquationCell", "equations"): "the picture has the name of the cell",
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,

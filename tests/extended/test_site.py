@@ -21,11 +21,13 @@ from docs.generate.reference.codes import PLACES
 from docs.generate.reference.commands import all_commands
 from docs.generate.repository import has_owner, name_owner
 from docs.generate.written import relink
+from docs.generate.zoo import LINES
 from rnnspec import errors
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.pages import codes
 from rnnspec.spec.models import Model
+from rnnspec.spec.zoo import zoo_names
 from rnnspec.words import MEANINGS
 
 Site = Mapping[str, str | bytes]
@@ -47,6 +49,24 @@ def test_a_link_leads_to_a_file(site: Site) -> None:
         for link in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
             assert target in site, f"{place}: {link}"
+
+
+def test_a_cell_of_the_zoo_has_its_equations_its_picture_and_its_row(site: Site) -> None:
+    page = str(site["gallery/cells.md"])
+    parts = page.split("\n## ")[1:]
+    entries = {part.partition(" ")[0]: part for part in parts}
+    assert list(entries) == list(zoo_names())
+    assert entries.keys() > LINES.keys()
+    for name, entry in entries.items():
+        cell = rnnspec.load(ROOT / "specs/cells" / f"{name}.yaml")
+        (formula,) = re.findall(r"<math .*?</math>", entry)
+        (row,) = re.findall(
+            rf"^\| \[{name}\]\(#{name}\) \| (\d+) \| (\d+) \| ([\d,]+) \|", page, re.MULTILINE
+        )
+        assert formula.count('<mtd style="text-align: right') >= int(row[1])
+        assert int(row[2].replace(",", "")) == rnnspec.summary(cell).layers[0].parameters
+        assert f"{cell.description}\n" in entry
+        assert f"gallery/cells/{name}.svg" in site
 
 
 def test_a_table_is_a_block_of_its_own(site: Site) -> None:
@@ -156,7 +176,8 @@ def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:
 def test_every_key_is_in_the_reference(site: Site) -> None:
     page = str(site["reference/keys.md"])
     for model in Model.__subclasses__():
-        for key, field in model.model_fields.items():
+        for name, field in model.model_fields.items():
+            key = field.alias or name
             (*_, line) = re.findall(rf"^\| `{key}`.*$", page, re.MULTILINE)
             assert line
             assert (field.description or "") in page

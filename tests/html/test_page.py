@@ -62,6 +62,18 @@ def test_nothing_is_fetched_or_run_and_text_stays_text() -> None:
         assert text in words(root)
 
 
+def test_the_equations_of_a_cell_are_in_its_section() -> None:
+    spec = rnnspec.loads("""\
+version: 1
+name: net
+input: {features: 2}
+cells: {mine: {states: [h], equations: {h: tanh(W @ x) * h}}}
+rnn: {type: mine, units: 3}
+""")
+    text = page(report(1e-15), [spec], seed=5, command=COMMAND)
+    assert text.count("</math></div><img") == 1
+
+
 def test_the_verdict_is_first_and_the_way_to_repeat_it_last() -> None:
     found = words(made()).split("Parity: equal")[-1]
     assert found.startswith("|equal|: 1 spec, compared up to forward in float64")

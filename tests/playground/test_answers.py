@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,37 @@ def test_a_problem_has_its_place() -> None:
         },
     )
     assert (found["summary"], found["pictures"], found["sources"]) == (None, (), ())
+
+
+CELL = """\
+version: 1
+name: net
+input: {features: 3}
+cells:
+  mine:
+    states: [h]
+    equations: {h: tanh(W @ x + U @ h) * h}
+rnn: [{type: mine, units: 4, name: one}, {type: mine, units: 4, name: two}]
+"""
+
+
+def test_the_equations_of_a_cell_are_mathematics_and_have_problems_at_their_columns() -> None:
+    text = CELL.replace("tanh", "silu")
+    (cell,) = answer(text, [])["equations"]
+    assert (cell["name"], cell["words"]) == ("mine", "the cell of one and two: state h")
+    html = rnnspec.loads(text)._repr_html_()
+    assert markup(cell["formula"]) in html
+    assert answer(GOOD)["equations"] == ()
+    (note,) = answer(CELL.replace("U @ h", "U @ g"))["notes"]
+    assert (note["line"], note["column"], note["code"]) == (7, 33, "E429")
+
+
+def markup(part: dict[str, Any]) -> str:
+    """Return what the page makes of a tree, as text."""
+    attributes = "".join(f' {name}="{value}"' for name, value in part["attributes"].items())
+    content = part["content"]
+    inside = escape(content) if isinstance(content, str) else "".join(map(markup, content))
+    return f"<{part['tag']}{attributes}>{inside}</{part['tag']}>"
 
 
 def test_advice_leaves_a_spec_valid() -> None:

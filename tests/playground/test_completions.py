@@ -9,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rnnspec_playground import complete, describe, explain
 
+from rnnspec.ir import notation
 from rnnspec.pages import page
-from rnnspec.spec.models import KINDS, LSTM, Head, PoolingName, Spec
+from rnnspec.spec.models import KINDS, LSTM, Cell, CellLayer, Head, PoolingName, Spec
+from rnnspec.spec.zoo import zoo_names
 
 HEAD = "version: 1\nname: net\n"
 LAYER = list(LSTM.model_fields)
+CELL_LAYER = [key for key in CellLayer.model_fields if key not in ("type", "units", "settings")]
 POOLINGS = list(get_args(PoolingName))
 
 
@@ -54,6 +57,71 @@ def offered(text: str) -> list[str]:
 )
 def test_offers_what_fits(text: str, labels: list[str]) -> None:
     assert sorted(offered(text)) == sorted(labels)
+
+
+CELL = f"""{HEAD}cells:
+  mine:
+    states: [h, c]
+    settings: {{dt: 0.1}}
+    equations:
+      i: sigmoid(W_i @ x + b_i)
+      c: c + dt * i
+      h: LINE
+      o: late
+rnn: {{type: LAYER}}
+"""
+FUNCTIONS = [*notation.FUNCTIONS, *notation.OTHER_FUNCTIONS]
+NAMES = ["h", "c", "i", "dt", "x", "W_i", "b_i", "late", *FUNCTIONS]
+
+
+@cases(
+    ("text", "labels"),
+    [
+        (CELL.replace("LINE", "tanh(c+i|"), NAMES),
+        (CELL.replace("LINE", "|"), NAMES),
+        (CELL.replace("LINE", "'U @ (h * |'"), [*NAMES[: -len(FUNCTIONS)], "U", *FUNCTIONS]),
+        (CELL.replace("h: LINE", "|"), ["h"]),
+        (CELL.replace("late", "late\n    output: |").replace("LINE", "h"), [*NAMES, "o"]),
+        (
+            CELL.replace("equations:", "initialize: {|}\n    equations:"),
+            ["W_i", "b_i", "LINE", "late"],
+        ),
+        (CELL.replace("LAYER", "|"), [*KINDS, "mine"]),
+        (CELL.replace("LAYER", "mine, units: 2, d|"), [*CELL_LAYER, "dt"]),
+        (f"{HEAD}cells:\n  mine: {{from: |}}", zoo_names()),
+        (f"{HEAD}cells:\n  mine: {{|}}", [*Cell.model_fields, "from"]),
+        (
+            f"{HEAD}cells: {{mine: {{equations: [{{repeat: 2, equations: {{h: a, z: |}}}}]}}}}",
+            ["h", "x", "a", *FUNCTIONS],
+        ),
+    ],
+)
+def test_offers_the_names_of_a_cell(text: str, labels: list[str]) -> None:
+    assert sorted(offered(text)) == sorted(labels)
+
+
+def test_a_name_of_an_equation_has_its_kind_and_a_function_its_parenthesis() -> None:
+    found = complete(*at(CELL.replace("LINE", "c+ta|nh * 2")))
+    assert (found["column"], found["end_column"]) == (12, 16)
+    options = {option["label"]: (option["insert"], option["detail"]) for option in found["options"]}
+    assert options["tanh"] == ("tanh(", "tanh(value)")
+    assert options["where"] == ("where(", "where(a > b, c, d)")
+    assert options["dt"] == ("dt", "setting, 0.1 by default")
+    assert [options[name][1] for name in ("c", "i", "x", "b_i")] == [
+        "state", "line", "the input", "parameter",
+    ]  # fmt: skip
+    (tanh,) = (
+        option for option in complete(*at(CELL.replace("LINE", "t|(c)")))["options"]
+        if option["label"] == "tanh"
+    )  # fmt: skip
+    assert tanh["insert"] == "tanh"
+
+
+@given(st.integers(0, len(CELL)), st.sampled_from(["", "[", "{", ": 1", "'", "- ", "\n"]))
+def test_no_text_of_a_cell_makes_it_fail(place: int, more: str) -> None:
+    before = f"{CELL[:place]}{more}"
+    complete(*at(f"{before}|{CELL[place:]}"))
+    complete(*at(f"{before}|"))
 
 
 def test_replaces_the_word_at_the_cursor() -> None:

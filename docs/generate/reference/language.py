@@ -38,6 +38,10 @@ def _mappings(path: str, schema: Schema, defined: Schema) -> Iterator[tuple[str,
         inside = f"{path}.{key}" if path else key
         if key == "rnn":
             yield from _layers(defined)
+        elif key == "cells":
+            yield "cells.NAME", defined["Cell"]
+            yield "cells.NAME.equations[i] with repeat", defined["EquationBlock"]
+            yield "cells.NAME as one of rnnspec's", defined["ZooCell"]
         elif "properties" in value:
             yield from _mappings(inside, value, defined)
         elif "properties" in value.get("then", {}):
@@ -56,7 +60,8 @@ def _mappings(path: str, schema: Schema, defined: Schema) -> Iterator[tuple[str,
 def _layers(defined: Schema) -> Iterator[tuple[str, Schema]]:
     nested: Schema = {}
     for choice in defined["Layer"]["allOf"]:
-        kind = choice["if"]["properties"]["type"]["const"]
+        # The last choice is that of all other types.
+        kind = choice["if"]["properties"]["type"].get("const", "a name of cells")
         layer = defined[choice["then"]["$ref"].rpartition("/")[2]]
         yield f"rnn[i], type: {kind}", layer
         switches = {key: value for key, value in layer["properties"].items() if "then" in value}

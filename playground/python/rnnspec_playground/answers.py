@@ -11,7 +11,8 @@ from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.drawing.options import FORMS, Form
 from rnnspec.drawing.picture import picture
-from rnnspec.drawing.words import description
+from rnnspec.drawing.words import cell_words, description, equation_cells
+from rnnspec.drawing.writers.mathml import Markup, mathml
 from rnnspec.errors import (
     Problem,
     SpecError,
@@ -56,6 +57,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class CellEquations:
+    """The equations of a cell, and the layers and states that it has in words."""
+
+    name: str
+    words: str
+    formula: Markup
+
+
+@dataclass(frozen=True, slots=True)
 class Drawing:
     """A picture as SVG with its name and its content in words, or a reason why there is none.
 
@@ -97,6 +107,7 @@ class Answer:
     notes: tuple[Note, ...] = ()
     omitted: int = 0
     summary: Table | None = None
+    equations: tuple[CellEquations, ...] = ()
     pictures: tuple[Drawing, ...] = ()
     sources: tuple[Code, ...] = ()
 
@@ -133,9 +144,16 @@ def _answer(text: str, titles: Sequence[str] | None) -> Answer:
             tuple(row for layer in summary.layers for row in layer.cells),
             (totals(summary.parameters), *summary.remarks),
         ),
+        tuple(_equations(program)),
         tuple(_drawings(program, titles)),
         tuple(_codes(program, titles)),
     )
+
+
+def _equations(program: Program) -> Iterator[CellEquations]:
+    for (name, equations), layers in equation_cells(program.network).items():
+        words = cell_words(equations.states, layers)
+        yield CellEquations(name, words, mathml(equations))
 
 
 def _drawings(program: Program, titles: Sequence[str] | None) -> Iterator[Drawing]:

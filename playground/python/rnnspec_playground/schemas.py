@@ -45,7 +45,11 @@ def _child_schemas(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
     """Yield the schemas of a child of ``node``, which ``schema`` describes."""
     for part in _schemas_of(schema, node):
         if isinstance(step, str):
-            yield from (part["properties"][step],) if step in part.get("properties", {}) else ()
+            named = part.get("properties", {})
+            if step in named:
+                yield named[step]
+            elif isinstance(part.get("additionalProperties"), dict):
+                yield part["additionalProperties"]
         else:
             yield from _items(part, step)
 
@@ -77,6 +81,9 @@ def _schemas_of(schema: Any, node: Any) -> Iterator[Schema]:
 
 def _holds(condition: Schema, node: Any) -> bool | None:
     """True if a condition about keys holds, None if it has others."""
+    if set(condition) == {"not"}:
+        inner = _holds(condition["not"], node)
+        return None if inner is None else not inner
     if set(condition) - {"type", "required", "properties", "const", "enum"}:
         return None
     if not isinstance(node, _TYPES.get(condition.get("type", ""), object)):
@@ -89,8 +96,8 @@ def _holds(condition: Schema, node: Any) -> bool | None:
     if any(key not in keys for key in condition.get("required", ())):
         return False
     parts = condition.get("properties", {})
-    inner = [_holds(part, keys[key]) for key, part in parts.items() if key in keys]
-    return None if None in inner else all(inner)
+    of_keys = [_holds(part, keys[key]) for key, part in parts.items() if key in keys]
+    return None if None in of_keys else all(of_keys)
 
 
 def child(node: Any, step: str | int) -> Any:

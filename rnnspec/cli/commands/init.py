@@ -21,6 +21,7 @@ SCHEMA_FILE = "rnnspec.schema.json"
 MODELINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"
 
 _NETWORKS = TEMPLATES / "init"
+_USUAL = "classifier"
 
 
 def init(
@@ -29,15 +30,24 @@ def init(
         typer.Argument(metavar="NAME", help="Name of the network; by default its kind."),
     ] = None,
     network: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--network",
             "-n",
             metavar="KIND",
             help="Kind of network to start from.",
+            show_default=_USUAL,
             autocompletion=completers.networks,
         ),
-    ] = "classifier",
+    ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Start from a small network with a published cell, by its equations.",
+            autocompletion=completers.cells,
+        ),
+    ] = None,
     listing: Annotated[
         bool, typer.Option("--list", help="List the kinds of network, and exit.")
     ] = False,
@@ -55,8 +65,16 @@ def init(
             about = _text(kind).partition("\n")[0].removeprefix("# ")
             print(f"{kind:{width}}  {about}")
         return
-    name = network if name is None else name
-    text = _rename_network(one_of("network", network, completers.network_names()), name)
+    if cell is None:
+        kind = one_of("network", network or _USUAL, completers.network_names())
+        text = _text(kind)
+    elif network is None:
+        kind = one_of("cell", cell, completers.cell_names())
+        text = _text_of_cell(kind)
+    else:
+        raise UsageError("--cell and --network both name what to start from; expected one of them")
+    name = kind if name is None else name
+    text = _rename_network(text, kind, name)
     target = output or Path(f"{name}.yaml")
     schema = target.parent / SCHEMA_FILE
     inputs = Inputs.of([(schema, "the file of the schema")])
@@ -69,7 +87,7 @@ def init(
     print(printable(f"next: rnnspec summary {quote(str(target))}"))
 
 
-def _rename_network(network: str, name: str) -> str:
+def _rename_network(text: str, network: str, name: str) -> str:
     """Return the text of a network under another name."""
     from rnnspec.spec.names import check_network_name
 
@@ -77,11 +95,17 @@ def _rename_network(network: str, name: str) -> str:
         check_network_name(name, reserved_names())
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return _text(network).replace(f"\nname: {network}\n", f"\nname: {name}\n", 1)
+    return text.replace(f"\nname: {network}\n", f"\nname: {name}\n", 1)
 
 
 def _text(network: str) -> str:
     return (_NETWORKS / f"{network}.yaml").read_text("utf-8")
+
+
+def _text_of_cell(cell: str) -> str:
+    from rnnspec.spec.zoo import ZOO
+
+    return (ZOO / f"{cell}.yaml").read_text("utf-8")
 
 
 def _write_schema(target: Path) -> None:

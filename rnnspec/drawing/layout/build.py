@@ -11,6 +11,9 @@ from math import ceil
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
 from rnnspec.drawing.layout.drawing import (
+    DETAIL_SIZE,
+    LINE_HEIGHT,
+    NAME_SIZE,
     SPACE,
     Drawing,
     Port,
@@ -20,6 +23,7 @@ from rnnspec.drawing.layout.drawing import (
     label,
     pill,
     variable_node,
+    wrap,
 )
 from rnnspec.drawing.layout.grid import Column, Hidden, Poolings, axes, rows
 from rnnspec.drawing.layout.heads import draw_heads, draw_result
@@ -31,9 +35,10 @@ from rnnspec.drawing.layout.stack import (
     draw_spread,
     draw_windows,
 )
-from rnnspec.drawing.looks import Look, look
+from rnnspec.drawing.looks import Look, count_words, look
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Scene, Shape
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Formula, Line, Scene, Shape, Text
+from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
     Attention,
     Concat,
@@ -53,6 +58,8 @@ from rnnspec.ir.nodes import (
 )
 
 _MARGIN = 16.0
+_FORMULA_WIDTH, _MOST_ROWS = 480.0, 40
+"""The least width at which equations are broken, and the rows of equations in a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,9 @@ def scene(network: Network, options: Options) -> Scene:
     bottom = drawing.canvas.bounds()[3] + 24
     if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
         drawing.write_legend(bottom + 19)
-    drawing.write_margin(words.total(network), bottom)
+    margin = drawing.write_margin(words.total(network), bottom)
+    if options.equations:
+        _write_equations(drawing, margin)
     left, top, right, low = drawing.canvas.bounds()
     form = "one column for all time steps" if folded else "unrolled over time"
     return Scene(
@@ -140,6 +149,27 @@ def scene(network: Network, options: Options) -> Scene:
         has_ground=options.background == "white",
         parts=drawing.canvas.parts,
     )
+
+
+def _write_equations(drawing: Drawing, left: float) -> None:
+    """Write the equations of the cells that have some, below everything else."""
+    canvas, room = drawing.canvas, _MOST_ROWS
+    width = max(_FORMULA_WIDTH, canvas.bounds()[2] - left)
+    for (name, equations), layers in words.equation_cells(drawing.network).items():
+        y = canvas.bounds()[3] + 34
+        texts: list[Shape] = [Text(x=left, y=y, content=name, size=NAME_SIZE, weight=600)]
+        for line in wrap(words.cell_words(equations.states, layers), DETAIL_SIZE, width):
+            y += LINE_HEIGHT
+            texts.append(Text(x=left, y=y, content=line, size=DETAIL_SIZE, role="grey"))
+        rows = tuple(break_lines(equations, width))
+        shown, room = rows[: max(room, 0)], room - len(rows)
+        if shown:
+            texts.append(Formula(x=left, y=y + 7, rows=shown))
+        if hidden := len(rows) - len(shown):
+            y = texts[-1].area[3] + 16
+            content = f"and {count_words(hidden, 'more line')}"
+            texts.append(Text(x=left, y=y, content=content, size=DETAIL_SIZE, role="grey"))
+        canvas.note("", *texts)
 
 
 def _draw_layer(drawing: Drawing, layer: Layer) -> None:

@@ -22,7 +22,7 @@ from rnnspec.drawing.layout.drawing import (
 from rnnspec.drawing.layout.grid import Axis, Column
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.scene import Disc, Line, Point, Role, Text
-from rnnspec.ir.nodes import Recurrent
+from rnnspec.ir.nodes import EquationCell, Recurrent
 from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
@@ -54,10 +54,11 @@ class _Track:
 
     @property
     def lanes(self) -> tuple[tuple[str, float], ...]:
-        """Each part of the state, and its distance from the middle of the cells."""
-        names = words.state_names(self.layer.cell)
-        offsets = (-6.0, 6.0) if len(names) == 2 else (0.0,)
-        return tuple(zip(names, offsets, strict=True))
+        """The states of each arrow, and its distance from the middle of the cells."""
+        arrows = words.state_arrows(self.layer.cell)
+        pitch = min(12.0, 27.0 / len(arrows))
+        first = -pitch * (len(arrows) - 1) / 2
+        return tuple((states, first + pitch * at) for at, states in enumerate(arrows))
 
     @property
     def name(self) -> str:
@@ -66,8 +67,8 @@ class _Track:
 
     def role(self, state: str) -> Role:
         """Return the colour of a part of the state: that of dropout if it is dropped."""
-        # Recurrent dropout acts on what the gates read; the cell state of an LSTM is added to.
-        return "dropout" if self.layer.recurrent_dropout and state == "h" else "ink"
+        is_dropped = not words.dropped_states(self.layer.cell).isdisjoint(state.split())
+        return "dropout" if self.layer.recurrent_dropout and is_dropped else "ink"
 
     def hollow(self, column: Column) -> bool:
         """True if the state is held at a step."""
@@ -95,7 +96,9 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
         _hold(drawing.canvas, layer.name, ports[-1])
     length = drawing.axis.length if drawing.axis else ""
     drawing.to_vector(last.x, ports[-1], y - _HALF)
-    drawing.notes.append(Note("h", "grey", length))
+    output = words.state_names(layer.cell)[-1]
+    if len(output) == 1:
+        drawing.notes.append(Note(output, "grey", length))
 
 
 def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
@@ -104,7 +107,9 @@ def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
     role: Role = "padding" if hollow else "backward" if track.sign < 0 else "forward"
     high = 2 * (_BOTH_HALF if track.direction else _HALF)
     appearance = look(track.layer)
-    word = appearance.short if track.direction else appearance.word
+    # A name of a spec is broken where it is too long; those of rnnspec are short for both ways.
+    is_named = isinstance(track.layer.cell, EquationCell)
+    word = appearance.short if track.direction and not is_named else appearance.word
     shapes = box(x, track.y, "" if hollow else word, role, (2 * track.half, high))
     name = drawing.canvas.node(track.layer.name, column, *shapes, direction=track.direction)
     top = track.y + track.lanes[-1][1] if hollow else track.y - high / 2
@@ -214,12 +219,15 @@ def _draw_state_names(drawing: Drawing, track: _Track) -> None:
     """Write the names of the state between the first two steps."""
     first, second = drawing.columns[:2]
     left = first.x + max(track.half, drawing.route)
-    x = (left + second.x - max(track.half, drawing.left)) / 2 - 2
-    for index, (state, offset) in enumerate(track.lanes):
-        below = index == 1
-        y = track.y + offset + (14 if below else -13)
-        letters = variable((x, y), state, first.step, 14, "grey")
-        drawing.canvas.marks(track.layer.name, *letters)
+    right = second.x - max(track.half, drawing.left)
+    x = (left + right) / 2 - 2
+    # Above the first arrow and below the last; arrows between have no room for a name.
+    (upper, above), *_, (lower, below) = track.lanes * 2
+    for state, y in {upper: above - 13, lower: below + (14 if lower != upper else -13)}.items():
+        letters = variable((x, track.y + y), state, first.step, 14, "grey")
+        ends = [letter.area for letter in letters]
+        if left < ends[0][0] and ends[-1][2] < right and " " not in state:
+            drawing.canvas.marks(track.layer.name, *letters)
 
 
 def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> float:
@@ -227,12 +235,13 @@ def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> 
     x = column.x + track.shift
     edge, far = x + side * (track.half + SPACE), x + side * (track.half + 26)
     points = ((edge, track.y - 9), (far, track.y - 9), (far, track.y + 9), (edge, track.y + 9))
-    name, role = column.name(track.name), track.role("h")
+    states = " ".join(words.state_names(track.layer.cell))
+    name, role = column.name(track.name), track.role(states)
     line = Line(points=points, role=role, dashed=role == "dropout")
-    states = words.state_names(track.layer.cell)
-    canvas.edge(name, name, line, state=" ".join(states))
+    canvas.edge(name, name, line, state=states)
+    content = words.states_in_words(track.layer.cell)
     letters = Text(
-        x=far + 8 * side, y=track.y + 4, content=", ".join(states), size=14, role="grey",
+        x=far + 8 * side, y=track.y + 4, content=content, size=14, role="grey",
         anchor="start" if side > 0 else "end", italic=True, variable=True,
     )  # fmt: skip
     canvas.marks(track.layer.name, letters)

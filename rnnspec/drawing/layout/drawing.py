@@ -41,8 +41,8 @@ BESIDE = 12.0
 """The distance of a remark from the line that it is about."""
 _MARGIN_GAP = 24.0
 """The distance of the network from the text in the left margin."""
-_LINE_HEIGHT = 17.0
-_TITLE_SIZE, _NAME_SIZE, _DETAIL_SIZE = 16.0, 13.0, 11.5
+LINE_HEIGHT = 17.0
+_TITLE_SIZE, NAME_SIZE, DETAIL_SIZE = 16.0, 13.0, 11.5
 _LANES = {
     (False, False): 54.0,
     (True, False): 71.0,
@@ -142,7 +142,7 @@ class Note:
 
     @property
     def _lines(self) -> list[str]:
-        return _wrap(self.text, 11, _WIDEST_NOTE)
+        return wrap(self.text, 11, _WIDEST_NOTE)
 
     def texts(self, x: float, top: float) -> tuple[Text, ...]:
         """Return the note as texts that begin at ``x``."""
@@ -224,14 +224,14 @@ class Drawing:
             centre = min(centre, self.top - room - half)
         if self.canvas.labels:
             blocks = [(entry.name, _entry_texts(entry)) for entry in entries]
-            high = sum(_LINE_HEIGHT * len(texts) for _, texts in blocks) + 8 * (len(blocks) - 1)
+            high = sum(LINE_HEIGHT * len(texts) for _, texts in blocks) + 8 * (len(blocks) - 1)
             room = (high + self._high) / 2 + 8
             centre = min(centre, self._centre - room + lift)
             self._high, self._centre = high, centre - lift
             low = self._centre + high / 2
             for name, texts in blocks:  # the first of them lowest, as in the rows of a picture
-                low -= _LINE_HEIGHT * len(texts)
-                at = low + _LINE_HEIGHT / 2 + 4.5
+                low -= LINE_HEIGHT * len(texts)
+                at = low + LINE_HEIGHT / 2 + 4.5
                 self._margin.append((name, [replace(text, y=at + text.y) for text in texts]))
                 low -= 8
         return centre
@@ -353,11 +353,15 @@ class Drawing:
             self.canvas.note(layer, *note.texts(x + BESIDE, top))
             top += note.height
 
-    def write_margin(self, total: tuple[str, str], y: float) -> None:
-        """Write the left margin: the rows of the summary, and the total below a rule at ``y``."""
+    def write_margin(self, total: tuple[str, str], y: float) -> float:
+        """Write the left margin: the rows of the summary, and the total below a rule at ``y``.
+
+        Returns:
+            where its texts begin.
+        """
         if not self.canvas.labels:
-            return
-        last = Text(x=0, y=y + 19, content=total[0], size=_NAME_SIZE, weight=600, more=total[1])
+            return 0.0
+        last = Text(x=0, y=y + 19, content=total[0], size=NAME_SIZE, weight=600, more=total[1])
         width = max(last.width, *(text.width for _, texts in self._margin for text in texts))
         right = self.canvas.bounds()[0] - _MARGIN_GAP
         x = right - width
@@ -368,6 +372,7 @@ class Drawing:
                 self._tie(tied.name, tied.tied, x)
         rule = Line(points=((x, y), (right, y)), role="rule", width=1, head=False)
         self.canvas.note("", rule, replace(last, x=x))
+        return x
 
     def _tie(self, layer: str, embedding: str, x: float) -> None:
         """Draw a dotted line down the margin, from a layer to the embedding that it shares."""
@@ -382,26 +387,26 @@ class Drawing:
         x = self.canvas.bounds()[0]
         for role, content in _LEGEND.items():
             frame = Box(x=x + 10, y=y - 4, width=20, height=13, radius=4, role=role)
-            text = Text(x=x + 27, y=y, content=content, size=_DETAIL_SIZE, role=role)
+            text = Text(x=x + 27, y=y, content=content, size=DETAIL_SIZE, role=role)
             self.canvas.note("", frame, text)
             x = text.area[2] + 24
 
 
 def _entry_texts(entry: Entry) -> list[Text]:
     """Return the lines of an entry, the first of them at 0; that of the network is its name."""
-    size = _NAME_SIZE if entry.kind else _TITLE_SIZE
+    size = NAME_SIZE if entry.kind else _TITLE_SIZE
     wide = text_width(entry.name, size, bold=True) + text_width(entry.kind, size) > _WIDEST
     more = "" if wide else entry.kind
     texts = [Text(x=0, y=0, content=entry.name, size=size, weight=600, more=more)]
-    for content in _wrap(entry.kind, size, _WIDEST) if wide and entry.kind else ():
-        texts.append(Text(x=0, y=len(texts) * _LINE_HEIGHT, content=content, size=size))
+    for content in wrap(entry.kind, size, _WIDEST) if wide and entry.kind else ():
+        texts.append(Text(x=0, y=len(texts) * LINE_HEIGHT, content=content, size=size))
     if entry.detail:
-        y = len(texts) * _LINE_HEIGHT
-        texts.append(Text(x=0, y=y, content=entry.detail, size=_DETAIL_SIZE, role="grey"))
+        y = len(texts) * LINE_HEIGHT
+        texts.append(Text(x=0, y=y, content=entry.detail, size=DETAIL_SIZE, role="grey"))
     return texts
 
 
-def _wrap(content: str, size: float, widest: float) -> list[str]:
+def wrap(content: str, size: float, widest: float) -> list[str]:
     """Return a text in lines, broken after commas and colons."""
     lines = [""]
     for piece in re.split(r"(?<=[,:]) ", content):
@@ -500,7 +505,28 @@ def box(
     """Return a node with weights; one at a padded step is hollow and dashed."""
     hollow = role == "padding"
     frame = Box(x=x, y=y, width=size[0], height=size[1], radius=7, role=role, dashed=hollow)
-    return (frame, label(x, y, content, "grey" if hollow else role)) if content else (frame,)
+    lines = _fit(content, size[0] - 6) if content else ()
+    ink, letters = ("grey" if hollow else role), 12 if len(lines) == 1 else 11
+    first = y - 6.5 * (len(lines) - 1)
+    return frame, *(label(x, first + 13 * at, line, ink, letters) for at, line in enumerate(lines))
+
+
+def _fit(content: str, width: float) -> tuple[str, ...]:
+    """Return the text of a node in one line or, broken after underscores, in two."""
+    if text_width(content, 12) <= width:
+        return (content,)
+    pieces = content.split("_")
+    ways = (("_".join(pieces[:at]), "_".join(pieces[at:])) for at in range(1, len(pieces)))
+    lines = min(ways, key=lambda way: max(map(len, way)), default=(content,))
+    return tuple(_cut(line, width) for line in lines if line)
+
+
+def _cut(line: str, width: float) -> str:
+    """Return a line that is no wider than a width, with dots for the rest."""
+    shown = line
+    while text_width(shown, 11) > width:
+        shown = f"{shown.removesuffix('…')[:-1]}…"
+    return shown
 
 
 def fits(content: str, room: float, size: float = 12) -> bool:

@@ -13,7 +13,7 @@ _ASCII = str.maketrans(
         **dict.fromkeys("╭╮╰╯├┤┴", "+"),
         **dict(zip("╱╲●", "/\\o", strict=True)),
         **dict(zip("─→←│↑═⇒⇐", "-><|^=><", strict=True)),
-        **dict(zip("┄⇢⇠┊⇡↺·×ŷ", "~><:^@.xy", strict=True)),
+        **dict(zip("┄⇢⇠┊⇡↺·×ŷ…", "~><:^@.xy.", strict=True)),
         **{subscript: digit for digit, subscript in SUBSCRIPTS.items()},
     }
 )

@@ -10,12 +10,13 @@ from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
     Entry,
+    dropped_states,
     entry,
     input_entry,
     last_states,
     lengths,
     remarks,
-    state_names,
+    states_in_words,
 )
 from rnnspec.ir.nodes import (
     INPUT,
@@ -137,8 +138,8 @@ def _lines(words: Entry) -> list[str]:
 
 
 def _add_state(chart: _Chart, name: str, layer: Recurrent) -> None:
-    words = ", ".join(state_names(layer.cell))
-    rate = layer.recurrent_dropout
+    words = states_in_words(layer.cell)
+    rate = layer.recurrent_dropout if dropped_states(layer.cell) else 0.0
     chart.edge(name, name, f"{words}, dropout {rate:g}" if rate else words, dotted=bool(rate))
 
 

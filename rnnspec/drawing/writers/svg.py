@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rnnspec.drawing.scene import GAP, Box, Disc, Line, Palette, Point, Scene, Shape, Text
+from rnnspec.drawing.scene import (
+    FORMULA_SIZE,
+    GAP,
+    INDEX_SIZE,
+    Box,
+    Disc,
+    Formula,
+    Line,
+    Palette,
+    Point,
+    Scene,
+    Shape,
+    Text,
+)
 from rnnspec.errors import BackendError
 
 _SANS = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
@@ -105,6 +118,8 @@ def _elements(scene: Scene, shape: Shape) -> Iterator[str]:
             yield from _line(shape, stroke, scene.palette["ground"][0])
         case Text():
             yield _text(shape, stroke)
+        case Formula():
+            yield from _formula(shape, stroke)
 
 
 def _dark_style(light: Palette, dark: Palette) -> str:
@@ -162,6 +177,24 @@ def _text(text: Text, colour: str) -> str:
         first = f'<tspan font-weight="{text.weight}">{content}</tspan>'
         content = f'{first}<tspan dx="{number(GAP)}">{escape(text.more)}</tspan>'
     return f"<text {' '.join(attributes)}>{content}</text>"
+
+
+def _formula(formula: Formula, colour: str) -> Iterator[str]:
+    font = f'font-size="{number(FORMULA_SIZE)}" font-family="{_SERIF}" fill="{colour}"'
+    for x, y, runs in formula.lines:
+        pieces, height = [], 0.0
+        for run in runs:
+            # A shift holds for all that follows it.
+            rise = {-1: 0.22, 0: 0.0, 1: -0.36}[run.level] * FORMULA_SIZE
+            attributes = f' dy="{number(rise - height)}"' if rise != height else ""
+            height = rise
+            if run.level:
+                attributes += f' font-size="{number(FORMULA_SIZE * INDEX_SIZE)}"'
+            if run.italic:
+                attributes += ' font-style="italic"'
+            text = escape(run.text)
+            pieces.append(f"<tspan{attributes}>{text}</tspan>" if attributes else text)
+        yield f'<text x="{number(x)}" y="{number(y)}" {font}>{"".join(pieces)}</text>'
 
 
 def _for_cairosvg(svg: str) -> bytes:

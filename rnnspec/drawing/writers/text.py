@@ -15,7 +15,10 @@ from rnnspec.drawing.looks import dropout, look
 from rnnspec.drawing.options import Form
 from rnnspec.drawing.steps import Steps, gather, input_steps, padding_uses
 from rnnspec.drawing.words import (
+    cell_words,
+    dropped_states,
     entry,
+    equation_cells,
     input_entry,
     lengths,
     recurrent_dropout,
@@ -25,7 +28,6 @@ from rnnspec.drawing.words import (
 from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Canvas, Column, Grid
 from rnnspec.ir.nodes import (
     INPUT,
-    LSTM,
     Attention,
     Concat,
     Conv,
@@ -41,6 +43,7 @@ from rnnspec.ir.nodes import (
     WindowPooling,
     sources,
 )
+from rnnspec.ir.notation import describe
 
 _WIDTH = 80
 _LEAST_MARGIN = 28
@@ -75,7 +78,17 @@ def text(
     # The name stands left of the result, or above it if there is no room.
     room = len(picture) - len(picture.lstrip()) - _SPACE
     name = network.name
-    return name + (picture[len(name) :] if len(name) <= room else f"\n{picture}")
+    picture = name + (picture[len(name) :] if len(name) <= room else f"\n{picture}")
+    return "\n".join([picture, *_equations(network)])
+
+
+def _equations(network: Network) -> Iterator[str]:
+    """Yield the equations of the cells that have some, in the notation of a spec."""
+    for (name, equations), layers in equation_cells(network).items():
+        words = f"{name}, {cell_words(equations.states, layers)}"
+        yield from textwrap.wrap(words, _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        yield from (f"    {line}" for line in describe(equations, _WIDTH - 4))
+        yield ""
 
 
 def _widest_grid(network: Network, steps: int | None) -> Grid:
@@ -396,9 +409,9 @@ class _Picture:
         for start, word in cells:
             self.canvas.put(row, start, word)
         line, forward, backward = "─→←"
-        if layer.recurrent_dropout:
+        if layer.recurrent_dropout and dropped_states(layer.cell):
             line, forward, backward = "┄⇢⇠"
-        elif isinstance(layer.cell, LSTM):  # the state has two vectors
+        elif len(layer.states) > 1:
             line, forward, backward = "═⇒⇐"
         for (start, word), (end, _) in pairwise(cells):
             left = start + len(word)

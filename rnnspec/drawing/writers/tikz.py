@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.drawing.scene import GAP, Box, Disc, Line, Point, Scene, Shape, Text
+from rnnspec.drawing.scene import (
+    FORMULA_PITCH,
+    FORMULA_SIZE,
+    GAP,
+    Box,
+    Disc,
+    Formula,
+    Line,
+    Point,
+    Scene,
+    Shape,
+    Text,
+)
 from rnnspec.drawing.writers.svg import number
 
 _POINTS_PER_PIXEL = 0.75
@@ -40,10 +52,12 @@ def tikz(scene: Scene) -> str:
     corner, opposite = (scene.x, scene.y), (scene.x + scene.width, scene.y + scene.height)
     # The box has to be there in either case: it is the size of the page.
     frame = "fill[groundfill]" if scene.has_ground else "path[use as bounding box]"
+    has_formula = any(isinstance(shape, Formula) for part in scene.parts for shape in part.shapes)
     lines = [
         f"% {_comment(scene.title)}",
         f"% {_comment(scene.description)}",
         r"\documentclass[border=0pt]{standalone}",
+        *([r"\usepackage{amsmath}"] if has_formula else []),
         r"\usepackage{tikz}",
         r"\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}",
         *(rf"\definecolor{{{name}}}{{HTML}}{{{colour}}}" for name, colour in colours.items()),
@@ -86,6 +100,8 @@ def _draw(shape: Shape) -> Iterator[str]:
             options = f"anchor={_ANCHORS[shape.anchor]}, inner sep=0pt, text={shape.role}line"
             at = _at((shape.x, shape.y))
             yield rf"\node[{options}] at {at} {{{font} {_content(shape)}}};"
+        case Formula():
+            yield from _formula(shape)
 
 
 def _outline(shape: Box | Disc) -> str:
@@ -117,6 +133,16 @@ def _content(text: Text) -> str:
     if text.more:
         content += rf"\hspace{{{_length(GAP)}}}{escape(text.more)}"
     return content
+
+
+def _formula(formula: Formula) -> Iterator[str]:
+    size, line = _length(FORMULA_SIZE), _length(FORMULA_PITCH)
+    options = f"anchor=north west, inner sep=0pt, text={formula.role}line"
+    at = _at((formula.x, formula.y))
+    font = rf"\fontsize{{{size}}}{{{line}}}\selectfont\setlength{{\jot}}{{0pt}}"
+    yield rf"\node[{options}] at {at} {{{font}$\begin{{aligned}}"
+    yield " \\\\\n".join(f"  {row.latex}" for row in formula.rows)
+    yield r"\end{aligned}$};"
 
 
 def _at(point: Point) -> str:
