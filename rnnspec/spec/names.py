@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rnnspec.reserved_names import ReservedNames
 
 MAX_NAME_LENGTH = 64
+MAX_CELL_NAME_LENGTH = MAX_NAME_LENGTH - len("_99999")
+"""The default name of a layer is that of its cell and a number."""
 # Names become files, modules, classes and attributes. No capital letters, because some file systems
 # ignore case.
 NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}"

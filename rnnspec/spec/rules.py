@@ -21,6 +21,7 @@ from rnnspec.spec.models import (
     Spec,
     ZooCell,
 )
+from rnnspec.spec.names import MAX_CELL_NAME_LENGTH
 from rnnspec.spec.yaml.text import Path
 from rnnspec.spec.zoo import zoo_names
 from rnnspec.wording import nearest, quoted
@@ -87,6 +88,9 @@ def _cells(spec: Spec) -> Iterator[Broken]:
         path = ("cells", name)
         if name in KINDS:
             message = f"{name!r} is a type of layer; choose another name for the cell"
+            yield (path, "E430", message)
+        elif len(name) > MAX_CELL_NAME_LENGTH:
+            message = f"expected at most {MAX_CELL_NAME_LENGTH} characters: layers get numbers"
             yield (path, "E430", message)
         elif name not in used:
             yield (path, "E430", f"no layer has the type {name!r}; use the cell or remove it")

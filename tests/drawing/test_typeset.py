@@ -22,9 +22,10 @@ from rnnspec.drawing.writers.svg import svg
 from rnnspec.drawing.writers.text import text
 from rnnspec.drawing.writers.tikz import tikz
 from rnnspec.ir.equations import Equations
-from rnnspec.ir.nodes import Network, Recurrent
+from rnnspec.ir.nodes import LSTM, Network, Recurrent
+from rnnspec.spec.names import MAX_CELL_NAME_LENGTH
 
-LONG = "n" * 64
+LONG = "n" * MAX_CELL_NAME_LENGTH
 
 
 @cache
@@ -222,8 +223,11 @@ def test_the_states_of_a_cell_and_those_that_matrices_multiply() -> None:
         (layer, *_) = network(name, *lines).layers
         assert isinstance(layer, Recurrent)
         found[name] = state_arrows(layer.cell), dropped_states(layer.cell)
+    lstm = LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
+    found["lstm"] = state_arrows(lstm), dropped_states(lstm)
     others = " ".join(f"s{n}" for n in reversed(range(12)))
     assert found == {
+        "lstm": (("c", "h"), {"h"}),
         "short": (("c", "h"), frozenset()),
         "four": (("e", "d", "c", "h"), {"d"}),
         "many": ((others, "h"), frozenset()),
