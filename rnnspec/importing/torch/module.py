@@ -56,9 +56,11 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     _check_calls(account, module)
     fault: graph.TraceError | None = None
     try:
-        operations = graph.operations(module, inputs)
+        operations, testers = graph.operations(module, inputs)
     except graph.TraceError as error:
-        fault, operations = error, error.before
+        fault, operations, testers = error, error.before, []
+    for tester in testers:
+        account.leave(f"the condition on training in {tester}")
     reader = read_operations(account, module, operations)
     if fault is not None:
         _name_causes(account, module)
