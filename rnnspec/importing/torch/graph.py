@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class _Evaluating(int):
 
     testers: dict[str, None]
 
-    def __new__(cls, testers: dict[str, None]) -> _Evaluating:
+    def __new__(cls, testers: dict[str, None]) -> Self:
         value = super().__new__(cls)
         value.testers = testers
         return value

@@ -115,8 +115,11 @@ def _network_input(account: Account, scope: ModuleScope, arranged: Arranged) -> 
         elif masked and scope.lengths:
             account.infer("padding is token 0; the module takes lengths")
         elif masked:
-            message = "skipped wherever it is; in the module it is at the end alone"
-            account.infer(f"padding is token 0, {message}")
+            account.infer(
+                "padding is token 0, skipped wherever it is; "
+                + ("compared" if scope.skips_everywhere else "in the module it is")
+                + " at the end only"
+            )
         size = first.vocabulary
         return nodes.TokenInput(steps=steps, vocabulary=size, mask_zero=masked)
     if masked:
