@@ -130,7 +130,7 @@ def operations(module: nn.Module, inputs: int | None) -> tuple[list[Op], list[st
     """
     copy, testers = copy_module(module), dict[str, None]()
     for part in copy.modules():
-        part.training = _Evaluating(testers)
+        vars(part)["training"] = _Evaluating(testers)
         for hooks in HOOKS:
             getattr(part, hooks, {}).clear()
     tracer = _Tracer(copy)
