@@ -329,7 +329,8 @@ class EquationClass:
         label = joined_label(product)
         statements = [code("{}_kernel = {}", label, self._transposed(product))]
         if product.biases:
-            like = next(self._array(bias) for bias in product.biases if bias is not None)
+            first = next(bias for bias in product.biases if bias is not None)
+            like = code("{}" if isinstance(first, Name) else "({})", self._array(first))
             parts = [
                 code("jnp.zeros({}, {}.dtype)", self._size(size), like)
                 if bias is None
