@@ -6,6 +6,7 @@ rounds in which the two take turns, on one thread. Before they run, both return 
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from functools import partial
@@ -223,6 +224,54 @@ def _torchrecurrent(cell: str) -> dict[str, Any]:
     return {f"torchrecurrent.{name}": lambda x: layer(x)[0][:, -1]}
 
 
+def jax() -> Iterator[Ratio]:
+    """Compare in JAX: the outputs, and the gradients of all arrays."""
+    # Read when JAX starts.
+    threads = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {threads}"
+    import jax
+    from flax import nnx
+
+    from benchmarks.handwritten.jax import CELLS_BY_EQUATION
+
+    for cell, (joined, by_hand) in CELLS_BY_EQUATION.items():
+        model = rnnspec.build(spec(cell), "jax", seed=0)
+        arrays = {
+            name.removeprefix("layer."): jax.numpy.asarray(array)
+            for name, array in rnnspec.read_weights(model).items()
+        }
+        graph, state = nnx.split(model)
+        functions: tuple[tuple[Callable[..., Any], Any], ...] = (
+            (lambda state, batch, graph=graph: nnx.merge(graph, state)(batch), state),
+            (by_hand, joined(arrays)),
+        )
+        for size in (1, 32):
+            batch = jax.numpy.asarray(batch_of(size))
+            one, other = (function(values, batch) for function, values in functions)
+            np.testing.assert_allclose(one, other, atol=1e-5)
+            for task in ("inference", "gradient"):
+                ours, theirs = (
+                    partial(_run_compiled, _compile(function, task), values, batch)
+                    for function, values in functions
+                )
+                title = f"JAX, {cell}, batch {size}, {task}"
+                yield from compare(title, ours, {"a scan by hand": theirs})
+
+
+def _compile(function: Callable[..., Any], task: str) -> Any:
+    import jax
+
+    if task == "inference":
+        return jax.jit(function)
+    return jax.jit(jax.grad(lambda values, batch: jax.numpy.square(function(values, batch)).sum()))
+
+
+def _run_compiled(compiled: Any, values: Any, batch: Any) -> None:
+    import jax
+
+    jax.block_until_ready(compiled(values, batch))
+
+
 def join(arrays: Arrays, *names: str) -> Array:
     """Return arrays beside each other."""
     return np.concatenate([arrays[name] for name in names], axis=-1)
@@ -360,6 +409,7 @@ cornn (float[batch, steps, 32] inputs) => (float[batch, 64] last_y)
 """For each cell the arrays of a graph by hand, made of the parameters, and its text."""
 
 BACKENDS: dict[str, Callable[[], Iterator[Ratio]]] = {
+    "jax": jax,
     "keras": keras,
     "onnx": onnx,
     "torch": torch,

@@ -13,6 +13,8 @@ from rnnspec import files
 from rnnspec.backends import BACKENDS, lack, needs
 from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed, printable
 from rnnspec.files.model import SUFFIX
+from rnnspec.files.regular import opened
+from rnnspec.ir.text import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +76,7 @@ def check_output(
 
     Raises:
         UsageError: the path does not fit the backend, is one of ``inputs``, or exists and
-            ``force`` is not given.
+            ``force`` is not given, or has source beside it that rnnspec did not write.
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
@@ -83,8 +85,15 @@ def check_output(
         if output.suffix != backend.suffix:
             message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
             raise UsageError(message, str(output))
-        for path in (*_source_beside(output, backend, network), output):
+        for path in (*(beside := _source_beside(output, backend, network)), output):
             check(path)
+        for path in filter(os.path.lexists, beside):
+            # Nobody named this path: --force is about the output.
+            with opened(path) as (stream, _):
+                written = MARK.encode() in stream.readline(1000)
+            if not written:
+                message = "expected source that rnnspec wrote, received another file; not replaced"
+                raise UsageError(f"{message}: move it, or write to another folder", str(path))
     elif not is_folder(output) and not os.path.lexists(output):
         hint = _instead(output) or f"; write {str(output.with_suffix(''))!r}"
         message = (

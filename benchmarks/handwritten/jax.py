@@ -1,6 +1,6 @@
-"""The networks in Flax, with nnx.RNN."""
+"""The networks in Flax, with nnx.RNN, and cells as functions around jax.lax.scan."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -253,3 +253,83 @@ AROUND: dict[str, type[Around]] = {
     "concat_join": ConcatJoin,
     "dense_layer_norm": DenseLayerNorm,
 }
+
+
+Arrays = Mapping[str, jax.Array]
+
+
+def join(arrays: Arrays, letter: str, parts: str) -> jax.Array:
+    """Return arrays beside each other, as rows take them from the right."""
+    return jnp.concatenate([arrays[f"{letter}_{part}"] for part in parts]).T
+
+
+def join_peephole_lstm(arrays: Arrays) -> Arrays:
+    """Return what the function by hand takes, given the parameters of the equations."""
+    joined = {letter: join(arrays, letter, "ifgo") for letter in "WUb"}
+    return joined | {name: arrays[name] for name in ("p_i", "p_f", "p_o")}
+
+
+def peephole_lstm(arrays: Arrays, x: jax.Array) -> jax.Array:
+    """Return the last output of the LSTM of Gers, Schraudolph and Schmidhuber (2002)."""
+
+    def step(state: tuple[jax.Array, jax.Array], now: jax.Array) -> Any:
+        h, c = state
+        i, f, g, o = jnp.split(now + h @ arrays["U"], 4, axis=-1)
+        i = jax.nn.sigmoid(i + arrays["p_i"] * c)
+        f = jax.nn.sigmoid(f + arrays["p_f"] * c)
+        c = f * c + i * jnp.tanh(g)
+        h = jax.nn.sigmoid(o + arrays["p_o"] * c) * jnp.tanh(c)
+        return (h, c), None
+
+    zeros = jnp.zeros((len(x), len(arrays["U"])))
+    (h, _), _ = jax.lax.scan(step, (zeros, zeros), x.swapaxes(0, 1) @ arrays["W"] + arrays["b"])
+    return h
+
+
+def join_mgu(arrays: Arrays) -> Arrays:
+    """Return what the function by hand takes, given the parameters of the equations."""
+    recurrent = {name: arrays[name].T for name in ("U_f", "U_n")}
+    return recurrent | {letter: join(arrays, letter, "fn") for letter in "Wb"}
+
+
+def mgu(arrays: Arrays, x: jax.Array) -> jax.Array:
+    """Return the last output of the minimal gated unit of Zhou et al. (2016)."""
+
+    def step(h: jax.Array, now: jax.Array) -> tuple[jax.Array, None]:
+        f, n = jnp.split(now, 2, axis=-1)
+        f = jax.nn.sigmoid(f + h @ arrays["U_f"])
+        n = jnp.tanh(n + (f * h) @ arrays["U_n"])
+        return (1 - f) * h + f * n, None
+
+    zeros = jnp.zeros((len(x), len(arrays["U_f"])))
+    return jax.lax.scan(step, zeros, x.swapaxes(0, 1) @ arrays["W"] + arrays["b"])[0]
+
+
+def join_cornn(arrays: Arrays) -> Arrays:
+    """Return what the function by hand takes, given the parameters of the equations."""
+    return {name: array.T for name, array in arrays.items()}
+
+
+def cornn(arrays: Arrays, x: jax.Array) -> jax.Array:
+    """Return the last output of the coupled oscillators of Rusch and Mishra (2021)."""
+
+    def step(state: tuple[jax.Array, jax.Array], now: jax.Array) -> Any:
+        y, z = state
+        force = jnp.tanh(y @ arrays["W"] + z @ arrays["U"] + now)
+        z = z + 0.042 * (force - 2.7 * y - 4.7 * z)
+        y = y + 0.042 * z
+        return (y, z), None
+
+    zeros = jnp.zeros((len(x), len(arrays["b"])))
+    (y, _), _ = jax.lax.scan(step, (zeros, zeros), x.swapaxes(0, 1) @ arrays["V"] + arrays["b"])
+    return y
+
+
+CELLS_BY_EQUATION: dict[
+    str, tuple[Callable[[Arrays], Arrays], Callable[[Arrays, jax.Array], jax.Array]]
+] = {
+    "peephole_lstm": (join_peephole_lstm, peephole_lstm),
+    "mgu": (join_mgu, mgu),
+    "cornn": (join_cornn, cornn),
+}
+"""For each cell the arrays of a function by hand, made of the parameters, and the function."""

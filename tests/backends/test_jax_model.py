@@ -132,3 +132,24 @@ def test_a_model_whose_arrays_are_replaced_draws_masks_of_its_own() -> None:
     assert len(set(keys)) == len(keys) > 2
     generated.store.write(one, rnnspec.read_weights(rnnspec.build(rnnspec.loads(TEXT), "jax")))
     assert not np.array_equal(one(TOKENS), one(TOKENS))
+
+
+def test_parts_of_a_product_that_are_used_apart_are_split_once() -> None:
+    # The bias of the first part is an expression, and the second part has none and another size.
+    spec = rnnspec.loads("""\
+version: 1
+name: net
+input: {features: 3}
+cells:
+  own:
+    states: [h, m]
+    equations:
+      a: sigmoid(W_a @ x + U_a @ h + 2 * b)
+      m: tanh(W_m @ x + U_m @ (a * h))
+      h: a * h + V @ m
+    sizes: {m: 2}
+rnn: {type: own, units: 4}
+""")
+    text = rnnspec.codegen(spec, "jax")
+    assert "x_product_part_1, x_product_part_2 = jnp.split(" in text
+    assert rnnspec.parity(spec, ["jax"], level="forward").equal

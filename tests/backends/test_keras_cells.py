@@ -14,8 +14,10 @@ from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
+from rnnspec.backends import get
 from rnnspec.backends.keras.cells import ATTRIBUTES
-from rnnspec.errors import ModelError
+from rnnspec.building import Output
+from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
 from rnnspec.source.execute import execute
@@ -193,6 +195,16 @@ def _change(config: Any, place: tuple[str, ...], value: Any) -> None:
             inner[place[-1]] = value
         for item in config.values():
             _change(item, place, value)
+
+
+def test_force_replaces_only_source_that_rnnspec_wrote(tmp_path: Path) -> None:
+    program, beside = pipeline.reads(VARIED), tmp_path / "varied.py"
+    output = Output(tmp_path / "trained.keras", force=True)
+    beside.write_text("print('mine')\n")
+    with pytest.raises(UsageError, match=r"expected source that rnnspec wrote, .* not replaced"):
+        output.check(program, get("keras"))
+    beside.write_text(pipeline.generate(program, get("keras")).text)
+    output.check(program, get("keras"))
 
 
 def test_cells_of_one_name_stay_apart(tmp_path: Path) -> None:

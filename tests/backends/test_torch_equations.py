@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -172,6 +173,30 @@ def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str, entrance:
         assert read.cell.sizes == written.cell.sizes
         settings = [(layer.units, layer.merge, layer.masked) for layer in (read, written)]
         assert settings[0] == settings[1]
+
+
+def test_training_and_masks_are_accounted_for() -> None:
+    text = text_of(NORMALIZED, more=", dropout: 0.2")
+    tokens = text.replace("input: {features: 3}", TOKENS)
+    plain, module = (pipeline.instantiate(generated(each), "float32") for each in (text, tokens))
+    model = rnnspec.from_torch(module)
+    (left_out,) = model.left_out
+    condition = r"the condition on training in variational_dropout, line \d+"
+    assert re.fullmatch(rf"{condition} \(acts in training only\)", left_out)
+    padding = "padding is token 0, skipped wherever it is; compared at the end only"
+    assert padding in model.inferred
+
+    class Mixed(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.first = module.embedding_1, module.mgu_1
+            self.second = plain.mgu_2
+
+        def forward(self, x: Any) -> Any:
+            return self.second(self.first(self.embedding(x), x != 0))
+
+    with pytest.raises(ModelError, match="takes what stands at padding, which masks leave out"):
+        rnnspec.from_torch(Mixed())
 
 
 def test_a_docstring_is_no_proof() -> None:

@@ -76,8 +76,9 @@ def each_of(paths: list[Path]) -> pytest.MarkDecorator:
 
 
 ALL = each_of([*covering(GALLERY), *GOLDENS])
-FEW = each_of([ROOT / "specs" / "gru_per_step.yaml", GOLDENS[1]])
-"""A stock layer alone, and every generated class: the tools of these tests are slow."""
+SPECS = [ROOT / "specs" / f"{name}.yaml" for name in ("gru_per_step", "peephole_tagger")]
+FEW = each_of([*SPECS, GOLDENS[1]])
+"""A stock layer alone, a cell by equations, and all other classes: these tools are slow."""
 
 
 @ALL

@@ -85,7 +85,7 @@ def test_masks_leave_out_padding(name: str) -> None:
     model = rnnspec.from_torch(module, traced.padded_tokens()[0])
     assert "mask_zero: true" in model.spec.document.text
     assert text in model.spec.document.text
-    end = "padding is token 0, skipped wherever it is; in the module it is at the end alone"
+    end = "padding is token 0, skipped wherever it is; in the module it is at the end only"
     assert end in model.inferred
     assert "equal on the example and random inputs" in model.compared
 

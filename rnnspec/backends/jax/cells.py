@@ -74,6 +74,8 @@ def variables(cell: Cell) -> dict[str, str]:
         if isinstance(statement, JoinedProduct):
             label = joined_label(statement)
             reserved |= {f"{label}_kernel", f"{label}_bias", f"{label}_masks"}
+            numbers = range(1, len(statement.matrices) + 1)
+            reserved |= {f"{statement.name}_part_{number}" for number in numbers}
     reserved |= {f"init_{number + 1}" for number in range(len(cell.equations.parameters))}
     return local_names(cell.equations, _LOCALS | reserved)
 

@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -98,8 +98,27 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
             pass
 
 
-def operations(module: nn.Module, inputs: int | None) -> list[Op]:
+class _Evaluating(int):
+    """The value of ``training`` in evaluation: false, and it notes the functions that test it."""
+
+    testers: dict[str, None]
+
+    def __new__(cls, testers: dict[str, None]) -> Self:
+        value = super().__new__(cls)
+        value.testers = testers
+        return value
+
+    def __bool__(self) -> bool:
+        tester = _outside_frame(inspect.currentframe())
+        if tester is not None:
+            self.testers[f"{tester.f_code.co_qualname}, line {tester.f_lineno}"] = None
+        return False
+
+
+def operations(module: nn.Module, inputs: int | None) -> tuple[list[Op], list[str]]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
+
+    The second list has the functions that do something else in training, by a condition.
 
     Args:
         module: the module. A copy of it is traced, because ``forward`` may change it.
@@ -109,9 +128,9 @@ def operations(module: nn.Module, inputs: int | None) -> list[Op]:
         TraceError: the operations depend on data.
         UsageError: the module cannot be copied.
     """
-    copy = copy_module(module)
+    copy, testers = copy_module(module), dict[str, None]()
     for part in copy.modules():
-        part.training = False
+        vars(part)["training"] = _Evaluating(testers)
         for hooks in HOOKS:
             getattr(part, hooks, {}).clear()
     tracer = _Tracer(copy)
@@ -122,7 +141,7 @@ def operations(module: nn.Module, inputs: int | None) -> list[Op]:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
         raise TraceError(_reason_of(error), place, before) from error
-    return _ops(graph, copy)
+    return _ops(graph, copy), list(testers)
 
 
 def _reason_of(error: Exception) -> str:
@@ -276,6 +295,10 @@ class _Tracer(fx.Tracer):
         if _is_refusal(_place(inspect.currentframe())):
             return False
         return bool(super().to_bool(obj))
+
+    def create_arg(self, a: Any) -> Any:
+        """Return an argument of a node."""
+        return False if isinstance(a, _Evaluating) else super().create_arg(a)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Return a node with its place in the source, and the modes that are on there."""
@@ -463,11 +486,19 @@ def _plain(value: Any) -> Any:
 
 def _place(frame: FrameType | None) -> Place:
     """Return the innermost place outside of PyTorch, below the call that traces."""
+    outside = _outside_frame(frame)
+    if outside is None:
+        return Place()
+    return _line(outside.f_code, outside.f_lasti, outside.f_lineno)
+
+
+def _outside_frame(frame: FrameType | None) -> FrameType | None:
+    """Return the innermost frame outside of PyTorch, below the call that traces."""
     while frame is not None and frame.f_code is not operations.__code__:
         if not frame.f_code.co_filename.startswith((_PACKAGE, __file__)):
-            return _line(frame.f_code, frame.f_lasti, frame.f_lineno)
+            return frame
         frame = frame.f_back
-    return Place()
+    return None
 
 
 def _is_refusal(place: Place) -> bool:

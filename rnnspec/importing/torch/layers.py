@@ -431,6 +431,7 @@ def _run_own_cell(
         if backward:
             raise RefusedError("expected a sequence, received one with its last step first")
         at, half = _add_own_cell(scope, value.at, op.target, own, (op.target,)), None
+        scope.masked[at] = bool(mask)
     else:
         half = DIRECTIONS.index(key)
         if half != backward:
@@ -443,8 +444,9 @@ def _run_own_cell(
             own.cell,
             own.units,
         )
-        if not same or scope.steps[at].sources != (value.at,):
-            raise RefusedError("expected two equal cells with one input, received others")
+        masked = scope.masked.setdefault(at, bool(mask)) == bool(mask)
+        if not same or not masked or scope.steps[at].sources != (value.at,):
+            raise RefusedError("expected two equal cells with one input and mask, received others")
     if not own.returns_sequences:
         return Tensor(at, ("B", "F"), half=half, is_final=True)
     result = scope.result(value, at, half=half)
@@ -459,9 +461,7 @@ def _add_own_cell(
     merge: Merge | None = "concat" if len(modules) == 2 else None
     layer = recurrent(name, own.cell, own.units, merge=merge, bias=True, return_sequences=True)
     layer = replace(layer, recurrent_dropout=own.recurrent_dropout)
-    at = scope.add(layer, source, modules=modules)
-    scope.masked[at] = scope.masks
-    return at
+    return scope.add(layer, source, modules=modules)
 
 
 def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:

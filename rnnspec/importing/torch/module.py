@@ -56,9 +56,11 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     _check_calls(account, module)
     fault: graph.TraceError | None = None
     try:
-        operations = graph.operations(module, inputs)
+        operations, testers = graph.operations(module, inputs)
     except graph.TraceError as error:
-        fault, operations = error, error.before
+        fault, operations, testers = error, error.before, []
+    for tester in testers:
+        account.leave(f"the condition on training in {tester}")
     reader = read_operations(account, module, operations)
     if fault is not None:
         _name_causes(account, module)
@@ -113,8 +115,11 @@ def _network_input(account: Account, scope: ModuleScope, arranged: Arranged) -> 
         elif masked and scope.lengths:
             account.infer("padding is token 0; the module takes lengths")
         elif masked:
-            message = "skipped wherever it is; in the module it is at the end alone"
-            account.infer(f"padding is token 0, {message}")
+            account.infer(
+                "padding is token 0, skipped wherever it is; "
+                + ("compared" if scope.skips_everywhere else "in the module it is")
+                + " at the end only"
+            )
         size = first.vocabulary
         return nodes.TokenInput(steps=steps, vocabulary=size, mask_zero=masked)
     if masked:

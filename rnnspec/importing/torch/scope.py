@@ -112,8 +112,19 @@ class ModuleScope(Scope):
     @property
     def has_padding(self) -> bool:
         """True if padded steps are left out: by packed sequences, by masks, or by indices."""
-        recurrent = (at for at, s in self.steps.items() if isinstance(s.layer, nodes.Recurrent))
-        return self.masks or any(self.masked.get(at) for at in recurrent)
+        return self.masks or any(self._masked_recurrent)
+
+    @property
+    def skips_everywhere(self) -> bool:
+        """True if each recurrent layer takes a mask, which need not be of padding at the end."""
+        return self.masks and all(self._masked_recurrent)
+
+    @property
+    def _masked_recurrent(self) -> list[bool]:
+        steps = self.steps.items()
+        return [
+            self.masked.get(at, False) for at, s in steps if isinstance(s.layer, nodes.Recurrent)
+        ]
 
     def is_padded(self, at: int) -> bool:
         """True if a place has steps of padding, which a packed sequence left."""
