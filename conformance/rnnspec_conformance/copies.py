@@ -1,14 +1,16 @@
 """A tool's part of a case: a private copy of what was checked.
 
 Others write suites too, so nothing in one is run: source is generated from the spec, and a suite
-whose source is another is refused; a file of Keras may name Keras's own classes only. All other
+whose source is another is refused; a file of Keras may name Keras's own classes and those of the
+source beside it only. All other
 files are data, and are copied, so that a tool reads what was checked and nothing beside it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +51,7 @@ def copy_case(case: Case, form: str, parent: Path) -> None:
         raise UsageError(
             f"expected the name {NAME!r}, received {program.network.name!r}", str(spec)
         )
-    if case.models[form] != (name := model_name(form)):
+    if case.models[form] != (name := model_name(form, program.network)):
         message = f"models.{form}: expected {name!r}, received {case.models[form]!r}"
         raise UsageError(message, str(case.folder / CASE))
     folder = parent / case.name
@@ -87,15 +89,23 @@ def _read_model(case: Case, form: str, program: Program) -> Iterator[tuple[Path,
     if model.suffix:
         yield model, _read(case.folder / model, case)
         if model.suffix == ".keras":
-            _check_keras(case.folder / model)
+            _check_keras(case.folder / model, frozenset())
         return
     backend = get(form)
-    for name in saving.file_names(backend, NAME):
+    names = saving.file_names(backend, NAME)
+    if backend.suffix:
+        names = (f"{NAME}{backend.ending}", *names)
+    own = frozenset[str]()
+    for name in names:
         path = case.folder / model / name
         content = _read(path, case)
         # C has its arrays in its source, and no tool here compiles it.
         if name.endswith(".py"):
             content = _generate(path, content, program, backend, steps=len(case.inputs) > 1)
+            classes = re.findall(r"^class (\w+)", content.decode(), re.MULTILINE)
+            own = frozenset(f"{NAME}>{name}" for name in classes)
+        if path.suffix == ".keras":
+            _check_keras(path, own)
         yield model / name, content
 
 
@@ -116,13 +126,13 @@ def _generate(
     )
 
 
-def _check_keras(path: Path) -> None:
-    """Raise unless Keras can open a file without code from elsewhere."""
+def _check_keras(path: Path, own: Collection[str]) -> None:
+    """Raise unless Keras can open a file with no code but its own and that of classes ``own``."""
     with open_model(path) as stored:
         if stored.form != ".keras file" or stored.compiled or stored.beside:
             message = "expected a .keras file without training, and with Keras's own parts only"
             raise UsageError(message, str(path))
-        if name := unknown_class(stored.config, {*LAYERS, *_OPERATIONS}):
+        if name := unknown_class(stored.config, {*LAYERS, *_OPERATIONS}, own):
             raise UsageError(f"names {brief(repr(name))}, which is not opened here", str(path))
 
 

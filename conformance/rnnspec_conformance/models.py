@@ -19,6 +19,7 @@ from rnnspec.weights.file import write_arrays
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend
+    from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array
     from rnnspec_conformance.layout import Call
@@ -33,12 +34,14 @@ def formats() -> list[str]:
     return [*(backend.name for backend in having(needs.FILES)), CANONICAL]
 
 
-def model_name(form: str) -> str:
-    """Return the name of the file or folder of a model in a format."""
+def model_name(form: str, network: Network) -> str:
+    """Return the name of the file or folder of a network's model in a format."""
     if form == CANONICAL:
         return f"model{SUFFIX}"
     backend = get(form)
-    return f"model{backend.suffix}" if backend.suffix else backend.name
+    if backend.suffix and not backend.emitter.needs_source(network):
+        return f"model{backend.suffix}"
+    return backend.name
 
 
 def write_models(
@@ -53,7 +56,8 @@ def write_models(
     for name in formats:
         if name == CANONICAL:
             arrays = {key: array.astype(np.float32) for key, array in drawn.arrays.items()}
-            models[name] = write_arrays(folder, model_name(name), arrays, scenario.text).name
+            file = model_name(name, drawn.program.network)
+            models[name] = write_arrays(folder, file, arrays, scenario.text).name
             continue
         backend = get(name)
         try:
@@ -73,12 +77,12 @@ def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backen
     generated.store.write(model, drawn.arrays)
     if scenario.halved:
         _halve_biases(generated, model)
-    name = model_name(backend.name)
+    name = model_name(backend.name, drawn.program.network)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         written = Path(temporary)
         saving.write(generated, model, written, scenario.text)
         _check(generated, written, scenario, drawn)
-        if backend.suffix:
+        if Path(name).suffix:
             (file,) = written.iterdir()
             file.rename(folder / name)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -81,7 +81,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class ToolRun:
-    """A tool as it was run; ``date`` is that of the run, in UTC."""
+    """A tool as it was run; ``date`` is that of the run, in UTC.
+
+    If its cells are of several runs, each of ``version``, ``date`` and ``system`` has all of them.
+    """
 
     name: str
     title: str
@@ -160,11 +163,28 @@ def merge(parts: Sequence[Results]) -> Results:
     cases: dict[str, Facts] = {}
     cells: dict[str, dict[str, Cell]] = {}
     for part in parts:
-        tools |= part.tools
+        for name, run in part.tools.items():
+            replaced = {case for case, row in part.cells.items() if name in row}
+            kept = {case for case, row in cells.items() if name in row} - replaced
+            tools[name] = _join(tools[name], run) if kept else run
         cases |= part.cases
         for case, row in part.cells.items():
             cells.setdefault(case, {}).update(row)
     return Results(tools, cases, cells)
+
+
+def _join(before: ToolRun, after: ToolRun) -> ToolRun:
+    """Return a tool with cells of two runs."""
+
+    def both(first: str, second: str) -> str:
+        return first if first == second else f"{first}, {second}"
+
+    return replace(
+        after,
+        version=both(before.version, after.version),
+        date=both(before.date, after.date),
+        system=both(before.system, after.system),
+    )
 
 
 @dataclass(frozen=True, slots=True)

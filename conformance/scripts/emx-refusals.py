@@ -1,4 +1,4 @@
-"""emx-onnx-cgen refuses one slope for three activations, a GRU in both directions, open sizes."""
+"""emx-onnx-cgen refuses one slope for three activations, backward loops, open sizes."""
 
 import subprocess
 
@@ -14,6 +14,9 @@ GRAPHS = {
     "GRU": """(float[3,1,1] x) => (float[3,2,1,1] y)
         <float[2,3,1] w = {1, 1, 1, 1, 1, 1}, float[2,3,1] r = {1, 1, 1, 1, 1, 1}>
         { y = GRU <hidden_size: int = 1, direction: string = "bidirectional"> (x, w, r) }""",
+    "Scan": """(float[2,3] x) => (float[3] y) <float[3] zeros = {0, 0, 0}>
+        { y = Scan <num_scan_inputs: int = 1, scan_input_directions: ints = [1], body: graph = add
+            (float[3] a, float[3] b) => (float[3] c) { c = Add (a, b) }> (zeros, x) }""",
     "ReduceMean": "(float[steps] x) => (float[1] y) { y = ReduceMean (x) }",
 }
 for name, text in GRAPHS.items():

@@ -147,6 +147,12 @@ def result_parts(
         f"{tool.title} (`{name}`)" for name, tool in TOOLS.items() if name not in results.tools
     ]:
         yield f"Adapters without results yet: {', '.join(missing)}.\n"
+    if partial := [
+        TOOLS[name].title
+        for name in results.tools
+        if any(name not in row for row in results.cells.values())
+    ]:
+        yield f"Not run yet on the cases without a mark, which are newer: {'; '.join(partial)}.\n"
     for group, title in GROUPS.items():
         group_tools = [tool for tool in results.tools.values() if TOOLS[tool.name].group == group]
         tools = dict(enumerate(group_tools, 1))

@@ -114,6 +114,14 @@ def test_a_body_takes_only_arrays_from_outside(cell: str) -> None:
         assert not outside & {name for node in body.node for name in node.input}
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_body_names_no_size(cell: str) -> None:
+    """tract refuses a body that names the batch size, if that of the input is set."""
+    for _, body in scans(cell):
+        for value in (*body.input, *body.output):
+            assert [size.dim_param for size in value.type.tensor_type.shape.dim] == ["", ""]
+
+
 def test_a_product_is_made_once_for_all_steps_and_once_in_each() -> None:
     for graph, body in scans("peepholes"):
         products = [node.op_type for node in graph.node if node.op_type in ("MatMul", "Gemm")]

@@ -129,7 +129,12 @@ def test_the_later_of_two_results_counts() -> None:
     merged = merge([first, second])
     assert list(merged.cells) == ["a", "b", "c"]
     assert merged.cells["a"] == {"x": CELLS["equal"], "y": CELLS["equal"]}
-    assert [tool.date for tool in merged.tools.values()] == ["2026-12-01", "2026-11-27"]
+    assert [tool.date for tool in merged.tools.values()] == [
+        "2026-11-27, 2026-12-01",
+        "2026-11-27",
+    ]
+    again = results({"a": {"x": CELLS["equal"]}, "b": {"x": CELLS["equal"]}}, "2026-12-02")
+    assert merge([first, again]).tools["x"].date == "2026-12-02"
     assert first.cells["a"]["x"] == CELLS["wrong"]
 
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from zipfile import ZipFile
 
 import pytest
 
 from rnnspec.errors import BackendError, UsageError
 from rnnspec_conformance import suite
 from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.copies import copy_case
 from rnnspec_conformance.layout import Case
 from rnnspec_conformance.results import Cell
 from rnnspec_conformance.run import Launch, launch_command, run_suite
@@ -294,6 +296,26 @@ def test_a_file_of_keras_that_names_other_code_is_not_opened(
     case = replace(cases[0], folder=folder, models={"keras": "model.keras"})
     with pytest.raises(UsageError, match="'Lambda', which is not opened here"):
         run_suite([case], [Launch(TOOLS["keras-tensorflow"], "keras-tensorflow")])
+
+
+def test_a_file_of_keras_may_name_classes_of_the_source_beside_it(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    (scenario,) = (case for case in CASES if case.name == "cell-projection")
+    (case,) = suite.write(tmp_path / "suite", [scenario], ["keras"])
+    copy_case(case, "keras", tmp_path)
+    model = case.folder / "keras"
+    copied = tmp_path / case.name / "keras"
+    assert {path.name: path.read_bytes() for path in copied.iterdir()} == {
+        path.name: path.read_bytes() for path in model.iterdir()
+    }
+    with ZipFile(model / "network.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with ZipFile(model / "network.keras", "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part.replace(b"network>Projected", b"other>Projected"))
+    shutil.rmtree(copied.parent)
+    with pytest.raises(UsageError, match="ProjectedLstmCell', which is not opened here"):
+        copy_case(case, "keras", tmp_path)
 
 
 def test_onnx_runtime_is_right(cases: tuple[Case, ...]) -> None:

@@ -34,8 +34,8 @@ def steps_are_fixed(case: Path) -> bool:
     return re.search(r"\blength: \d", spec) is not None
 
 
-def load_network(case: Path, form: str) -> tuple[type[Any], Path]:
-    """Return the class of the network in a case's source, and the path of its arrays."""
+def load_source(case: Path, form: str) -> tuple[Any, Path]:
+    """Return a case's source as a module, and its path."""
     (source,) = (case / read_case(case)["models"][form]).glob("*.py")
     name = f"{case.name.replace('-', '_')}_{form}"
     spec = importlib.util.spec_from_file_location(name, source)
@@ -44,6 +44,12 @@ def load_network(case: Path, form: str) -> tuple[type[Any], Path]:
     # Compilers look up the module of a class.
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module, source
+
+
+def load_network(case: Path, form: str) -> tuple[type[Any], Path]:
+    """Return the class of the network in a case's source, and the path of its arrays."""
+    module, source = load_source(case, form)
     return module.Network, source.with_suffix(".safetensors")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from .cases import order_outputs, read_case, read_example
+from .cases import load_source, order_outputs, read_case, read_example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,11 +60,14 @@ class KerasModel:
 
 
 def open_model(case: Path) -> KerasModel:
-    """Load the file of a case, as Keras's documentation says."""
+    """Load the file of a case, after the source that registers its classes if it has some."""
     data = read_case(case)
     keras.backend.clear_session()
-    model = keras.saving.load_model(case / data["models"]["keras"])
-    return KerasModel(model, data["inputs"], data["outputs"])
+    path = case / data["models"]["keras"]
+    if path.is_dir():
+        _, source = load_source(case, "keras")
+        path = source.with_suffix(".keras")
+    return KerasModel(keras.saving.load_model(path), data["inputs"], data["outputs"])
 
 
 def open_called_model(case: Path) -> KerasModel:

@@ -157,7 +157,7 @@ class EquationSteps:
         sizes = [size for _, size in self.layer.states]
         inputs = [_vector(f"Old_{name}", size) for name, size in self.layer.states]
         inputs += [_vector(inside, size) for _, inside, size in self.sequences]
-        inputs += [Value("bool", ("batch", 1), "Real_Now")] if masked else []
+        inputs += [Value("bool", ("?", 1), "Real_Now")] if masked else []
         outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
         if with_output:
             outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
@@ -170,7 +170,7 @@ class EquationSteps:
 
 
 def _vector(name: str, size: int) -> Value:
-    return Value("float", ("batch", size), name)
+    return Value("float", ("?", size), name)
 
 
 @dataclass(slots=True)

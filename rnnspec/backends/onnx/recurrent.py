@@ -268,11 +268,11 @@ def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
         )
     into.add("Output", "Identity", new_states[0])
     width = len(gates(layer.standard_cell)) * layer.units
-    inputs = [Value("float", ("batch", layer.units), state) for state in states]
-    inputs.append(Value("float", ("batch", width), "Now"))
+    inputs = [Value("float", ("?", layer.units), state) for state in states]
+    inputs.append(Value("float", ("?", width), "Now"))
     if masked:
-        inputs.append(Value("bool", ("batch", 1), "Real_Now"))
-    outputs = [Value("float", ("batch", layer.units), name) for name in (*new_states, "Output")]
+        inputs.append(Value("bool", ("?", 1), "Real_Now"))
+    outputs = [Value("float", ("?", layer.units), name) for name in (*new_states, "Output")]
     return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 
