@@ -105,8 +105,11 @@ class LayerGraph:
         if layer.merge not in ("concat", merge) or users != finals:
             raise RefusedError("combines the directions that are used otherwise, too")
         self.steps[at].layer = replace(layer, merge=merge)
-        for changed in (at, *finals):
-            self._widths[changed] = layer.units
+        # A cell may have an output of another size than ``units``.
+        if layer.merge == "concat":
+            for changed in (at, *finals):
+                both = self._widths[changed]
+                self._widths[changed] = both and both // 2
 
     def average(self, at: int) -> bool:
         """Have the sum of both directions divided by 2, and return whether it is one."""
@@ -132,6 +135,9 @@ class LayerGraph:
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
                 return size
+            case nodes.Recurrent(cell=nodes.EquationCell()) as layer:
+                features = self._widths[step.sources[0]]
+                return features and replace(layer, input=(None, features)).output[-1]
             case nodes.Recurrent(units=units, merge=merge):
                 return 2 * units if merge == "concat" else units
             case nodes.Flatten():

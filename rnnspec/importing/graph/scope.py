@@ -575,7 +575,8 @@ class Scope(LayerGraph):
         one.arrays = {f"forward.{key}": array for key, array in self.arrays_of(one).items()} | {
             f"backward.{key}": array for key, array in self.arrays_of(two).items()
         }
-        self._widths[first] = 2 * forward.units
+        one_way = self._widths[first]
+        self._widths[first] = one_way and 2 * one_way
         self._fused[second] = first
         self._fused[first] = first
         two.sources = ()
