@@ -182,7 +182,6 @@ KERAS_OWN = {
     "direct_forecast_lstm": ["GetItem"],
     "emoji_attention_lstm": ["NotEqual", "NotEqual", "ExpandDims", *_SOFTMAX],
     "intent_slot_lstm": ["NotEqual", *_LAST_STEP, "NotEqual", "ExpandDims", "Where", "Sum"],
-    "peephole_tagger": ["NotEqual"],
     "sleep_stage_gru": ["Masking"],
     "sst2_attention_bilstm": ["NotEqual", "NotEqual", "ExpandDims", "Dense", *_SOFTMAX],
     "tied_word_model": ["GetItem", "Add", "Activation"],

@@ -84,16 +84,18 @@ def _break_end(value: str, margin: str, before: str, after: str) -> list[str]:
     line = before + value + after
     if len(line) <= LINE_LENGTH or len(operands := _operands(value)) > 2:
         return [line]
-    (_, first), (sign, last) = operands
+    (_, first), (sign, rest) = operands
+    last = rest
     while len(parts := _operands(last)) > 1:
         last = parts[-1][1]
     if value.endswith(tuple(_PAIRS)):
         lines = _break(last, margin, before + value.removesuffix(last), after)
         calls = len(_operands(first)) == 1 and first.endswith(")") and last.endswith(")")
-        if len(lines[0]) > LINE_LENGTH and calls and value == f"{first} {sign}{last}":
-            whole = _break(first, margin, before, f" {sign}{last}{after}")
+        if len(lines[0]) > LINE_LENGTH and calls:
+            whole = _break(first, margin, before, f" {sign}{rest}{after}")
             if len(whole[-1]) <= LINE_LENGTH:
                 return whole
+        if len(lines[0]) > LINE_LENGTH and calls and last == rest:
             *lines, start = _break(first, margin, before, f" {sign}")
             lines += _break(last, margin, start, after)
         return lines

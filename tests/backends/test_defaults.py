@@ -53,6 +53,8 @@ STATED_IN_KERAS = {
     "LayerNormalization": ("epsilon",),
     "LeakyReLU": ("negative_slope",),
     "MaxPooling1D": ("pool_size",),
+    # It has none, as the language has no activation of a scale and an offset.
+    "EinsumDense": ("activation", "bias_axes", "gptq_unpacked_column_size"),
 }
 """Arguments that are always written, most because their defaults differ between frameworks."""
 INERT_ENDINGS = ("_regularizer", "_constraint")

@@ -189,7 +189,7 @@ def test_a_backend_alone_that_refuses_is_not_left_out(monkeypatch: pytest.Monkey
 
 
 def test_random_specs_that_are_refused_are_counted() -> None:
-    found = compare_random(600, 0, ["toy"], level="counts")
+    found = compare_random(600, 1, ["toy"], level="counts")
     assert found.equal
     assert found.compared > 0
     assert found.refused + found.compared == 600

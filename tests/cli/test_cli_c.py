@@ -64,12 +64,12 @@ def test_a_compiler_that_does_not_work_is_one_error(
 
 
 def test_doctor_shows_the_compiler(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = run("doctor").out.splitlines()
-    assert f"c            {compiler.version()}" in rows
+    rows = [" ".join(row.split()) for row in run("doctor").out.splitlines()]
+    assert f"c {compiler.version()}" in rows
     monkeypatch.setenv("CC", "nosuch_cc")
     ran = run("doctor")
     missing = "no compiler: 'nosuch_cc' was not found; install one, or set CC to its path"
-    assert f"c            {missing}" in ran.out.splitlines()
+    assert f"c {missing}" in [" ".join(row.split()) for row in ran.out.splitlines()]
     assert (ran.code, ran.err) == (0, "")
 
 

@@ -253,7 +253,7 @@ def test_an_import_that_fails(run: Run, python: Run, spec: str) -> None:
 
 
 def test_a_crash(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(_: object) -> None:
+    def crash(*_: object) -> None:
         raise KeyError("new\nline\x1b")
 
     monkeypatch.setattr(summaries, "summarize", crash)

@@ -107,8 +107,8 @@ def test_an_original_that_differs(
     runtime = get("keras").runtime
     opened = runtime.open_original
 
-    def spoilt(path: Path) -> Any:
-        model = opened(path)
+    def spoilt(path: Path, *classes: Any) -> Any:
+        model = opened(path, *classes)
         model.set_weights([each + np.float32(1e-3) for each in model.get_weights()])
         return model
 

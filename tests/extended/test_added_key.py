@@ -17,7 +17,7 @@ MODELS = (
     *("ActivationLayer", "Concat", "AttentionSettings", "Attention", "LastSteps", "Dense"),
     *("MaxPool", "AveragePool", "LeakyRelu", "ClippedRelu"),
 )
-CELLS = ("SimpleRNN", "LSTM", "GRU")
+CELLS = ("SimpleRNN", "LSTM", "GRU", "CellLayer")
 KEY = "    added: float = Field(default={}, description='A key that was added.', examples=[1.5])\n"
 
 # The output of a recurrent layer times a number, which the backends know nothing of.

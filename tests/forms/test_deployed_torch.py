@@ -76,7 +76,7 @@ def each_of(paths: list[Path]) -> pytest.MarkDecorator:
 
 
 ALL = each_of([*covering(GALLERY), *GOLDENS])
-SPECS = [ROOT / "specs" / f"{name}.yaml" for name in ("gru_per_step", "peephole_tagger")]
+SPECS = [ROOT / "specs" / f"{name}.yaml" for name in ("gru_per_step", "phoneme_peephole_bilstm")]
 FEW = each_of([*SPECS, GOLDENS[1]])
 """A stock layer alone, a cell by equations, and all other classes: these tools are slow."""
 

@@ -356,12 +356,16 @@ class _CellClass:
         definition = define(self.cell, usual_initializers(self.cell.equations))
         initialize = definition.pop("initialize", {})
         texts = [
-            "definition = {",
+            "definition: ClassVar[dict[str, object]] = {",
             *_entries({"name": self.cell.name, **definition}, "    "),
             "}",
         ]
         if initialize and self.form == "training":
-            texts += ["initialize = {", *_entries(initialize, "    "), "}"]
+            texts += [
+                "initialize: ClassVar[dict[str, object]] = {",
+                *_entries(initialize, "    "),
+                "}",
+            ]
         return Code("\n".join(texts))
 
     def _options(self) -> Iterator[str]:
@@ -665,7 +669,7 @@ class _CellClass:
             code("return super().get_config() | config"),
             describes=["Return what makes the cell, and its definition."],
         ), function(
-            code("from_config(cls, config: dict[str, object]) -> keras.layers.Layer"),
+            code("from_config(cls, config: dict[str, Any]) -> keras.layers.Layer"),
             code(
                 """
                 if config.pop("definition") != cls.definition:

@@ -96,7 +96,12 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
 
 def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
     if is_deep:
-        yield from ("import sys", "")
+        yield "import sys"
+    by_equation = any(map(is_by_equation, network.layers))
+    if by_equation:
+        yield "from typing import Any, ClassVar"
+    if is_deep or by_equation:
+        yield ""
     yield "import keras"
     activations = [
         activation

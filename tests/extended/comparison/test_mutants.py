@@ -314,8 +314,12 @@ def of_the_writing() -> Iterator[Mutant]:
 def arrays_of_c_are_trained() -> Iterator[None]:
     """Make the records of C say that every array is trained."""
     stored = c_arrays.Stored
+
+    def arrays_are_trained(*record: Any, **fields: Any) -> Any:
+        return replace(stored(*record, **fields), trainable=True)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(c_arrays, "Stored", lambda *record: replace(stored(*record), trainable=True))
+        patch.setattr(c_arrays, "Stored", arrays_are_trained)
         yield
 
 

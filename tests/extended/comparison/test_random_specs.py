@@ -140,6 +140,10 @@ def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> Non
 UNDRAWN = {
     ("Embedding", "weights"): "names a file",
     ("Embedding", "words"): "likewise",
+    ("InstanceNorm", "type"): "from_torch does not read one without its spec",
+    ("InstanceNorm", "name"): "likewise",
+    ("InstanceNorm", "epsilon"): "likewise",
+    ("ZooCell", "zoo"): "stands for a cell that is drawn as any other",
     ("Spec", "data"): "is for advice, and no part of the network",
     ("Spec", "expect"): "is a promise, and no part of the network",
 }
@@ -152,8 +156,8 @@ def models_in(value: Any) -> Iterator[Model]:
         yield value
         for key in value.model_fields_set:
             yield from models_in(getattr(value, key))
-    elif isinstance(value, tuple):
-        for item in value:
+    elif isinstance(value, tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from models_in(item)
 
 
@@ -194,6 +198,7 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
     activations = set[str]().union(*(drawn[place] for place in drawn if place[1] == "activation"))
     for place, field in fields.items():
         words = {repr(word) for word in literals_of(field.annotation)}
-        if place not in UNDRAWN:
+        # The cells are a list of their own, with what parsing and backends tell apart.
+        if place not in UNDRAWN and place[0] != "Cell":
             in_head = "'softmax'" in words
             assert words <= (activations if in_head else drawn[place]), place

@@ -161,8 +161,8 @@ def test_an_original_where_float32_says_nothing(run: Run, monkeypatch: pytest.Mo
     assert "where rounding explains" in ran.out
     opened = opening.open_original
 
-    def spoilt(path: Path) -> Any:
-        model = opened(path)
+    def spoilt(path: Path, *classes: Any) -> Any:
+        model = opened(path, *classes)
         model.get_layer("layer_normalization_1").epsilon = 1e-5
         return model
 
