@@ -334,9 +334,9 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
     )
     if "bias" in written and not biased:
         yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
+    # The bias of an LSTM by equations begins as its own cell says.
     if "forget_bias" in written and not any(
-        isinstance(layer, CellLayer) or (isinstance(layer, LSTM) and layer.bias)
-        for _, layer in _recurrent(spec)
+        isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
     ):
         message = "'forget_bias' has no effect without an LSTM with a bias"
         yield (("initializers", "forget_bias"), "E414", message)

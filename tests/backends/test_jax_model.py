@@ -134,6 +134,20 @@ def test_a_model_whose_arrays_are_replaced_draws_masks_of_its_own() -> None:
     assert not np.array_equal(one(TOKENS), one(TOKENS))
 
 
+def test_a_state_of_parameters_alone_is_one_of_each_sequence() -> None:
+    spec = rnnspec.loads(
+        """
+        version: 1
+        name: net
+        input: {features: 3}
+        cells:
+          own: {states: [h, k], equations: {k: 2 * b, h: tanh(W @ x + U @ h + k)}}
+        rnn: {type: own, units: 2}
+        """
+    )
+    assert rnnspec.parity(spec, ["jax"], level="forward").equal
+
+
 def test_parts_of_a_product_that_are_used_apart_are_split_once() -> None:
     # The bias of the first part is an expression, and the second part has none and another size.
     spec = rnnspec.loads("""\

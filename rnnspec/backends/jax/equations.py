@@ -360,9 +360,18 @@ class EquationClass:
                     yield self._add(statement)
                 case Line(name=name, value=value):
                     target = self.writer.new_states.get(name) or self._variable(name)
-                    yield code("{} = {}", target, self.writer.write(value))
+                    text = self.writer.write(value)
+                    if name in self.cell.equations.states and not self._has_batch(value):
+                        text = code("jnp.broadcast_to({}, {}.shape)", text, self._variable(name))
+                    yield code("{} = {}", target, text)
                 case _:
                     assert_never(statement)
+
+    def _has_batch(self, value: Expression) -> bool:
+        """True if a value is of each sequence, which one of parameters alone is not."""
+        constants = {line.name for line in self.schedule.constants}
+        names = (part for part in walk(value) if isinstance(part, Name))
+        return any(part.kind != "parameter" and part.name not in constants for part in names)
 
     def _kept_states(self) -> Iterator[Code]:
         """Yield the statements that leave states as they are at padding.
