@@ -98,9 +98,13 @@ class Schedule:
 
 
 @lru_cache
-def schedule(equations: Equations) -> Schedule:
-    """Return the schedule of equations."""
-    return _Scheduler(_fold_numbers(equations)).run()
+def schedule(equations: Equations, *, shares: bool = True) -> Schedule:
+    """Return the schedule of equations.
+
+    If it ``shares`` parts, repeated lines have one part of a joined product between them; otherwise
+    each part goes into one sum, so that products can be added up in its place.
+    """
+    return _Scheduler(_fold_numbers(equations), shares=shares).run()
 
 
 _ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {
@@ -159,8 +163,8 @@ class _Sum:
 class _Scheduler:
     """The values so far, when each is known, and the sums of products, which are yet to join."""
 
-    def __init__(self, equations: Equations) -> None:
-        self.equations = equations
+    def __init__(self, equations: Equations, *, shares: bool) -> None:
+        self.equations, self.shares = equations, shares
         self.shapes: dict[str, Shape] = {
             INPUT: ("features",),
             **dict(equations.parameters),
@@ -338,7 +342,7 @@ class _Scheduler:
             for index, vector in enumerate(totals[0].vectors):
                 parts = members.setdefault(vector, [])
                 start = len(parts)
-                if len(totals) == 1:
+                if len(totals) == 1 and self.shares:
                     # Repeated lines have the same product of the input.
                     part = totals[0].products[index], totals[0]
                     content = vector, part[0].matrix, self._bias_of(*part)

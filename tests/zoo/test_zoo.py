@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from cases import cases
+from offered import require
 
+import rnnspec
 from rnnspec import pipeline
 from rnnspec.importing.torch.zoo import zoo_layers
 from rnnspec.ir import nodes
@@ -38,6 +41,15 @@ def test_each_file_is_one_cell_with_its_paper(name: str) -> None:
     assert re.search(
         r"\b(19|20)\d\d\b.*https://\S+\. (Equal to|Checked against|Not compared)", comment(name)
     )
+
+
+@pytest.mark.parametrize("name", ["onnx", "c"])
+def test_cells_are_equal_where_source_is_nodes_or_loops(name: str) -> None:
+    """These have the most of their own between a schedule and its numbers."""
+    require(name)
+    specs = [rnnspec.loads(text) for text in CELLS.values()]
+    report = rnnspec.parity(specs, [name], level="forward", dtype="float32")
+    assert report.equal, report.differences
 
 
 @cases("kind", list(zoo_layers()))

@@ -289,7 +289,7 @@ def join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
 
     Each is used nowhere else, and what they are added to is side by side.
     """
-    plan, shapes = schedule(equations), dict(equations.parameters)
+    plan, shapes = schedule(equations, shares=False), dict(equations.parameters)
     uses = Counter(
         part.name
         for line in equations.lines

@@ -190,7 +190,7 @@ class EquationLines(Lines):
 
     def write_layer(self) -> EquationText:
         """Return the text of the function."""
-        equations, plan = self.cell.equations, schedule(self.cell.equations)
+        equations, plan = self.cell.equations, schedule(self.cell.equations, shares=False)
         self.shapes = {INPUT: ("features",), **dict(equations.parameters), **dict(equations.shapes)}
         self.shapes |= {name: (size,) for name, size in plan.sizes.items()}
         joined = {name: names for names in join_parameters(equations) for name in names}
