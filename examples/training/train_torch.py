@@ -17,6 +17,7 @@ must hold it and be given the checkpoint by hand.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -71,7 +72,9 @@ def processes() -> Iterator[tuple[int, int, torch.device]]:
     except (distributed.DistBackendError, RuntimeError) as error:
         if "onnection" not in str(error) and "imed out" not in str(error):
             raise
-        raise SystemExit(f"another process is gone: {str(error).splitlines()[0]}") from None
+        print(f"another process is gone: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        # At a usual exit, a thread of gloo that still runs would make the process abort.
+        os._exit(1)
     finally:
         distributed.destroy_process_group()
 
