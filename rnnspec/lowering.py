@@ -13,13 +13,15 @@ from rnnspec.cells import (
     default_initializers,
     equation_cell,
     read_initializer,
+    roles,
     standard_cell,
 )
 from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
-from rnnspec.ir.equations import EquationError
-from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
+from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.ir.params import MAX_AXIS, params, too_large, too_large_shape
+from rnnspec.ir.shapes import size_names
 from rnnspec.ir.text import default_kind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
@@ -29,6 +31,8 @@ from rnnspec.wording import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rnnspec.cells import Role
+    from rnnspec.ir.initializers import Initializer
     from rnnspec.words import Statistic
 
 Path = tuple[str | int, ...]
@@ -74,7 +78,10 @@ class _Chain:
 
     def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
         """Record a problem with the value at ``path``, or with its key."""
-        self.problems.append(self.spec.document.problem(path, message, code=code, key=key))
+        problem = self.spec.document.problem(path, message, code=code, key=key)
+        # Copies made by 'layers' share a path.
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def name(self, kind: str, path: Path, declared: str | None = None) -> str:
         """Return the name of the next layer of a kind: as declared, or the kind and its number."""
@@ -154,6 +161,7 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
     # An unknown name in a join may have been meant for the layer that is not used.
     if not chain.problems:
         _check_used(chain, network)
+        _check_initializers(chain, network)
     if chain.problems:
         raise SpecError(in_file_order(tuple(chain.problems)))
     return network, chain.places
@@ -216,6 +224,36 @@ def _check_used(chain: _Chain, network: nodes.Network) -> None:
             names = [chain.spec.rnn[index].name for index in joins]
             index = joins[names.index(after.name)] if after.name in names else joins[0]
             chain.refuse(("rnn", index, "of"), message, code="E425")
+
+
+def _check_initializers(chain: _Chain, network: nodes.Network) -> None:
+    """Check that an array begins with each initializer that is written."""
+    used = {role for layer in network.layers for role in _roles(layer, chain.defaults)}
+    for role in chain.defaults:
+        if chain.spec.initializers.writes(role) and role not in used:
+            why = "no layer has a bias" if role == "bias" else "no array begins with it"
+            message = f"'{role}' has no effect: {why}"
+            chain.refuse(("initializers", role), message, code="E414", key=True)
+
+
+def _roles(layer: nodes.Layer, defaults: Mapping[Role, Initializer]) -> set[str]:
+    """Return the keys of ``initializers`` with which arrays of a layer begin."""
+    if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
+        roles_of = roles(layer.cell.equations)
+        drawn = ((roles_of[name], value) for name, value in layer.cell.initializers)
+        return {role for role, value in drawn if value is defaults[role]}
+    names = {param.name.rpartition(".")[2] for param in params(layer)}
+    return {role for role, arrays in _ARRAYS.items() if names & arrays}
+
+
+_ARRAYS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "kernel": frozenset({"kernel", "query"}),
+        "recurrent": frozenset({"recurrent_kernel"}),
+        "bias": frozenset({"bias"}),
+    }
+)
+"""The arrays that begin with each key of ``initializers``, but those of equations."""
 
 
 def _input(spec: models.Spec) -> nodes.Input:
@@ -384,14 +422,35 @@ def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.
     """Return a cell of the spec with the settings of a layer."""
     cell = declared_cell((chain.spec.cells or {})[layer.type])
     try:
-        return equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, chain.defaults)
+        read = equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, chain.defaults)
     except EquationError as error:
         at, message = path, f"with these settings, {error}"
         if error.path[0] == "settings":
             at, message = (*path, error.path[-1]), error.message
         chain.refuse(at, message, code="E431")
+    else:
+        _check_units(chain, path, layer, read)
+        return read
     # As it is with the defaults, so that problems behind it are found too.
     return equation_cell(layer.type, cell, cell.settings, chain.defaults)
+
+
+def _check_units(
+    chain: _Chain, path: Path, layer: models.CellLayer, cell: nodes.EquationCell
+) -> None:
+    """Check that ``units`` is a size of a cell: that of its output, if no other depends on it."""
+    equations = cell.equations
+    sizes = {size for _, shape in (*equations.parameters, *equations.shapes) for size in shape}
+    if any("units" in size_names(size) for size in sizes):
+        return
+    known = {"features": nodes.width(chain.shape), **dict(cell.sizes)}
+    expected = evaluate_size(dict(equations.shapes)[equations.states[0]][0], known)
+    if layer.units != expected:
+        message = (
+            f"no size of '{cell.name}' depends on 'units': expected the size of its output, "
+            f"{expected}, received {layer.units}"
+        )
+        chain.refuse((*path, "units"), message, code="E432")
 
 
 def _add_declared(chain: _Chain, path: Path, layer: models.AnyLayer) -> None:

@@ -87,15 +87,15 @@ def test_a_matrix_is_drawn_for_its_columns() -> None:
 def test_settings_are_numbers_and_sizes() -> None:
     cell = """
 states: [h, m]
-equations: {m: dt * tanh(V @ x), h: R @ m}
-sizes: {m: 2 * memory + features, h: memory}
+equations: {m: dt * tanh(V @ x + v), h: R @ m}
+sizes: {m: units + 2 * memory, h: memory}
 settings: {dt: 0.5, memory: 2}
 """
     usual, other = lower(cell), lower(cell, ", memory: 3, dt: 2")
-    assert usual.states == (("h", 2), ("m", 7))
-    assert other.states == (("h", 3), ("m", 9))
+    assert usual.states == (("h", 2), ("m", 8))
+    assert other.states == (("h", 3), ("m", 10))
     assert other.output == (None, 3)
-    assert [param.shape for param in params(other)] == [(9, 3), (3, 9)]
+    assert [param.shape for param in params(other)] == [(10, 3), (10,), (3, 10)]
     assert isinstance(usual.cell, nodes.EquationCell)
     assert isinstance(other.cell, nodes.EquationCell)
     assert usual.cell.equations != other.cell.equations
@@ -103,7 +103,7 @@ settings: {dt: 0.5, memory: 2}
 
 def test_the_backward_part_of_a_final_state_is_as_wide_as_the_output() -> None:
     cell = "{states: [h], equations: {h: tanh(W @ x + U @ h)}, sizes: {h: 3}}"
-    layer = "{type: mine, units: 8, bidirectional: true}"
+    layer = "{type: mine, units: 3, bidirectional: true}"
     text = f"{HEAD}cells: {{mine: {cell}}}\nrnn: {layer}\nhead: {{pooling: [last, mean]}}\n"
     (pooling,) = (
         layer

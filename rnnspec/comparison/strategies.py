@@ -330,7 +330,7 @@ def _others(
     """Draw a layer of ``rnn`` that is not recurrent; on a state, only one that is ``pointwise``."""
     kinds = [*models.HIDDEN]
     if not pointwise:
-        kinds += ["conv", "conv", "max_pool", "average_pool"]
+        kinds += ["conv", "conv", "max_pool", "average_pool", "instance_norm"]
         kinds += ["concat"] if layers and flow.outputs else []
     kind = draw(st.sampled_from(kinds))
     if kind == "concat":

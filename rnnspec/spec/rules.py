@@ -321,19 +321,6 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
             "E414",
             "'embedding' has no effect without an embedding",
         )
-    layers: list[object] = [*spec.rnn]
-    scored = False
-    for _, head in spec.all_heads:
-        layers += head.hidden
-        layers += [head] if head.units is not None else []
-        attentions = [part for part in head.poolings if isinstance(part, Attention)]
-        scored = scored or any(part.attention.units for part in attentions)
-    # A cell by equation may have a parameter that is a bias.
-    biased = scored or any(
-        isinstance(layer, CellLayer) or getattr(layer, "bias", False) for layer in layers
-    )
-    if "bias" in written and not biased:
-        yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
     # The bias of an LSTM by equations begins as its own cell says.
     if "forget_bias" in written and not any(
         isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -199,11 +200,29 @@ def test_training_and_masks_are_accounted_for() -> None:
         rnnspec.from_torch(Mixed())
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        # Not what a few sequences would show.
+        ("    for ", "    x = x if x.shape[1] < 999 else 2 * x\n        for ", "class"),
+        ("eps=epsilon", "eps=epsilon + (x.shape[-1] > 99)", "function standardize"),
+    ],
+)
+def test_a_class_is_the_one_that_is_written_for_its_equations(
+    old: str, new: str, what: str
+) -> None:
+    source = generated(text_of(VARIED))
+    changed = replace(source, text=source.text.replace(old, new, 1))
+    assert changed.text != source.text
+    with pytest.raises(ModelError, match=rf"expected the {what} that rnnspec writes .*E704"):
+        rnnspec.from_torch(pipeline.instantiate(changed, "float32"))
+
+
 def test_a_docstring_is_no_proof() -> None:
     module = pipeline.instantiate(generated(text_of(NORMALIZED)), "float32")
     kind = type(module.mgu_1)
     kind.__doc__ = str(kind.__doc__).replace("i * tanh(W_c @ x)", "i * sigmoid(W_c @ x)")
-    with pytest.raises(ModelError, match="E709"):
+    with pytest.raises(ModelError, match="expected the class that rnnspec writes"):
         rnnspec.from_torch(module)
     kind.__doc__ = str(kind.__doc__).replace("n = n + i", "n = n + i @ i")
     with pytest.raises(ModelError, match=r"expected the equations of a cell .* \[E704\]"):

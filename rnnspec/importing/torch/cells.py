@@ -1,7 +1,8 @@
 """Modules of classes that rnnspec wrote for cells by equations.
 
 The docstring of such a class has its equations, and ``__init__`` the shapes of its parameters. They
-are read as text. That they are what ``forward`` computes is shown by running the module.
+are read as text. That they are what ``forward`` computes follows from its source, and from that of
+the functions that it calls: it is what rnnspec writes for them.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rnnspec.backends import BACKENDS
+from rnnspec.backends.contract import DEFAULTS
 from rnnspec.cells import equation_cell
+from rnnspec.errors import listed
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.unplaced import INITIALIZERS
+from rnnspec.importing.unplaced import INITIALIZERS, recurrent
+from rnnspec.ir import nodes
 from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.source.code import Module
 from rnnspec.spec import models
-
-if TYPE_CHECKING:
-    from rnnspec.ir.nodes import EquationCell
 
 _TITLE = re.compile(r"The cell (\w+), run step by step\.")
 
@@ -29,7 +32,7 @@ _TITLE = re.compile(r"The cell (\w+), run step by step\.")
 class OwnCell:
     """A cell with the settings of a layer, and whether its ``forward`` returns all outputs."""
 
-    cell: EquationCell
+    cell: nodes.EquationCell
     features: int
     units: int
     returns_sequences: bool
@@ -58,8 +61,14 @@ def read_own_cell(module: Any) -> OwnCell:
     received = {name: tuple(array.shape) for name, array in module.named_parameters()}
     shapes = dict(_read_shapes(init))
     values = _solve(shapes, received)
-    features, units = (values.pop(name) for name in ("features", "units"))
     sized = dict(re.findall(r"(\w+) \(([^)]*)\)", states))
+    if "units" not in values and (output := next(iter(sized.values()))) != "units":
+        # No array depends on them, so they are the size of the output.
+        values["units"] = evaluate_size(output, values)
+    if missing := {"features", "units"} - values.keys():
+        message = f"expected an array whose size depends on {listed(tuple(sorted(missing)))}"
+        raise RefusedError(f"{message}, received none", "E707")
+    features, units = (values.pop(name) for name in ("features", "units"))
     words = {
         "states": [*sized],
         "equations": dict(re.findall(r"(\w+) = (.*)", equations)),
@@ -81,7 +90,76 @@ def read_own_cell(module: Any) -> OwnCell:
         raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
     returns_sequences = getattr(module, "return_sequences", "torch.stack(outputs)" in forward)
     rate = float(getattr(module, "recurrent_dropout", 0.0))
-    return OwnCell(cell, features, units, returns_sequences, rate)
+    own = OwnCell(cell, features, units, returns_sequences, rate)
+    _check_source(module, own)
+    return own
+
+
+def _check_source(module: Any, own: OwnCell) -> None:
+    """Check that the source of a class, and of what it calls, is that of a cell.
+
+    Raises:
+        RefusedError: it is other source.
+    """
+    kind = type(module)
+    layer = recurrent("r", own.cell, own.units, merge=None, bias=True, return_sequences=True)
+    layer = replace(
+        layer,
+        recurrent_dropout=own.recurrent_dropout,
+        masked="mask" in inspect.signature(kind.forward).parameters,
+        return_sequences=own.returns_sequences,
+        input=(None, own.features),
+    )
+    layers = [layer]
+    if hasattr(module, "return_sequences"):
+        # In such a class, some layers return all outputs, and others the last one.
+        first = replace(layer, return_sequences=True)
+        layers = [first, replace(layer, name="last", input=first.output, return_sequences=False)]
+    emitter = BACKENDS["torch"].emitter
+    network = nodes.Network(
+        name="net",
+        description="",
+        input=nodes.NumericInput(
+            steps=None, features=own.features, mask_value=0.0 if layer.masked else None
+        ),
+        layers=tuple(layers),
+    )
+    source = emitter.emit(emitter.arrange(network, "training"), "training", DEFAULTS)
+    assert isinstance(source, Module)
+    *parts, _ = source.parts
+    for part in map(_definition, parts):
+        is_class = isinstance(part, ast.ClassDef)
+        received = kind if is_class else kind.forward.__globals__.get(part.name)
+        try:
+            found = ast.dump(_definition(inspect.getsource(received)))
+        except (TypeError, OSError, SyntaxError):
+            found = ""
+        if found != ast.dump(part):
+            what = "class" if is_class else f"function {part.name}"
+            message = (
+                f"expected the {what} that rnnspec writes for the cell {own.cell.name}, received "
+                "another; give the spec of the model to read its arrays alone"
+            )
+            raise RefusedError(message, "E704")
+
+
+def _definition(text: str) -> ast.ClassDef | ast.FunctionDef:
+    """Return a class or a function without its docstrings, and a class without its name.
+
+    Raises:
+        SyntaxError: it is neither.
+    """
+    match ast.parse(dedent(text)).body:
+        case [ast.ClassDef() | ast.FunctionDef() as definition]:
+            pass
+        case _:
+            raise SyntaxError
+    for part in ast.walk(definition):
+        if isinstance(part, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(part):
+            del part.body[0]
+    if isinstance(definition, ast.ClassDef):
+        definition.name = ""
+    return definition
 
 
 def _read_shapes(init: str) -> dict[str, tuple[str, ...]]:
@@ -128,7 +206,7 @@ def _solve(
         }
     except (KeyError, ValueError):
         expected = {}
-    if expected != received or not {"units", "features"} <= values.keys():
+    if expected != received:
         message = f"expected parameters of the shapes {shapes}, received {received}"
         raise RefusedError(message, "E707")
     return values
