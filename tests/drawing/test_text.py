@@ -20,6 +20,7 @@ from rnnspec.ir.nodes import (
     Conv,
     Dropout,
     Flatten,
+    InstanceNorm,
     LayerNorm,
     Network,
     Normalize,
@@ -90,7 +91,7 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         arrows = sum(bool(each.dropout) * (1 if each.merge is None else 2) for each in cells)
         assert folded.count("⇡") == arrows
         assert folded.count("[repeat]") == sum(isinstance(each, Repeat) for each in of.layers)
-        norms = sum(isinstance(each, LayerNorm | BatchNorm) for each in of.layers)
+        norms = sum(isinstance(each, LayerNorm | BatchNorm | InstanceNorm) for each in of.layers)
         divided = sum(isinstance(each, Normalize) for each in of.layers)
         assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided

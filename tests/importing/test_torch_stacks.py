@@ -170,6 +170,8 @@ def stock_text(text: str) -> str:
                 layer.pop(key, None)
         elif kind == "simple" and layer.get("activation") != "relu":
             layer.pop("activation", None)
+        elif kind == "instance_norm":
+            layer["type"] = "layer_norm"
         # With a stride, what 'same' adds depends on the length.
         if layer.get("padding") == "same":
             moves = (stride or (1 if kind == "conv" else layer["size"])) > 1

@@ -140,9 +140,6 @@ def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> Non
 UNDRAWN = {
     ("Embedding", "weights"): "names a file",
     ("Embedding", "words"): "likewise",
-    ("InstanceNorm", "type"): "from_torch does not read one without its spec",
-    ("InstanceNorm", "name"): "likewise",
-    ("InstanceNorm", "epsilon"): "likewise",
     ("ZooCell", "zoo"): "stands for a cell that is drawn as any other",
     ("Spec", "data"): "is for advice, and no part of the network",
     ("Spec", "expect"): "is a promise, and no part of the network",
