@@ -191,7 +191,7 @@ def shape_of(network: Network) -> list[Any]:
 
 
 def test_source_of_random_specs_gives_the_same_network() -> None:
-    texts = list(dict.fromkeys(map(stock_text, Texts(40, 3).all())))
+    texts = list(dict.fromkeys(map(stock_text, Texts(40, 4).all())))
     read = 0
     for text in texts:
         try:
