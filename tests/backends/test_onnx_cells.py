@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from offered import import_later
+from own_cells import OF_PARAMETERS
 
 import rnnspec
 from rnnspec import pipeline
@@ -44,17 +45,6 @@ NAMES = """\
       layer_1: tanh(layer_1 - Y)
       inputs: tanh(0.5 * layer_1 + net)
 """
-# A value of parameters only has no batch, where it is a state or beside another vector.
-OF_PARAMETERS = """\
-    states: [h, c, d]
-    equations:
-      c: sigmoid(b_c)
-      d: U_d @ c
-      v: concat(tanh(b_v), x, c)
-      w: concat(softplus(b_w), h)
-      h: tanh(V @ v + W @ w + c * d)
-    parameters: {b_v: [units], b_w: [units]}
-"""
 VARIED = """\
     states: [h, m, k]
     equations:
@@ -65,9 +55,9 @@ VARIED = """\
       k: where(n > 0.1, minimum(n, k), maximum(-k, 0.5 * n)) / (1 + abs(n))
       s: P @ concat(softmax(m), k)
       h: split(s, 1, 2) * log(1 + exp(split(s, 2, 2)))
-    sizes: {h: 3, m: 5, a: 5, r: 3, n: 5, k: 5, s: 6}
+    sizes: {m: 5, a: 5, r: units, n: 5, k: 5, s: 2 * units}
     initialize: {alpha: 0.5}
-    parameters: {alpha: scalar, A: [3, 3]}
+    parameters: {alpha: scalar, A: [units, units]}
 """
 CELLS = {
     "peepholes": PEEPHOLES,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from offered import import_later
+from own_cells import OF_PARAMETERS
 
 import rnnspec
 from rnnspec import pipeline
@@ -31,17 +32,6 @@ NAMES = """\
       mask: tanh(mask_1 * h_weight) + units_size * new_mask
       outputs: standardize(torch * tanh(mask) + l, 1e-3)
     parameters: {units_size: scalar}
-"""
-# A value of parameters only has no batch, where it is a state or beside another vector.
-OF_PARAMETERS = """\
-    states: [h, c, d]
-    equations:
-      c: sigmoid(b_c)
-      d: U_d @ c
-      v: concat(tanh(b_v), x, c)
-      w: concat(softplus(b_w), h)
-      h: tanh(V @ v + W @ w + c * d)
-    parameters: {b_v: [units], b_w: [units]}
 """
 VARIED = """\
     states: [h, m, k]
