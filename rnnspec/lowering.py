@@ -429,20 +429,24 @@ def _equation_cell(chain: _Chain, path: Path, layer: models.CellLayer) -> nodes.
             at, message = (*path, error.path[-1]), error.message
         chain.refuse(at, message, code="E431")
     else:
-        _check_units(chain, path, layer, read)
+        _check_effects(chain, path, layer, read)
         return read
     # As it is with the defaults, so that problems behind it are found too.
     return equation_cell(layer.type, cell, cell.settings, chain.defaults)
 
 
-def _check_units(
+def _check_effects(
     chain: _Chain, path: Path, layer: models.CellLayer, cell: nodes.EquationCell
 ) -> None:
-    """Check that ``units`` is a size of a cell: that of its output, if no other depends on it."""
+    """Check that keys of a layer act on its cell."""
     equations = cell.equations
+    if layer.recurrent_dropout and "recurrent" not in roles(equations).values():
+        message = "'recurrent_dropout' has no effect: no matrix multiplies what a state is in"
+        chain.refuse((*path, "recurrent_dropout"), message, code="E407", key=True)
     sizes = {size for _, shape in (*equations.parameters, *equations.shapes) for size in shape}
     if any("units" in size_names(size) for size in sizes):
         return
+    # Of a cell without them, they are the size of the output, as of any other.
     known = {"features": nodes.width(chain.shape), **dict(cell.sizes)}
     expected = evaluate_size(dict(equations.shapes)[equations.states[0]][0], known)
     if layer.units != expected:
