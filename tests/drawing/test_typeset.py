@@ -35,7 +35,9 @@ def network(cell: str, *lines: str, more: str = "") -> Network:
     rows = [f"      {line}" for line in ("u: W @ x", *lines)]
     start = ["version: 1", "name: net", "input: {features: 4, length: 9}", "cells:", f"  {cell}:"]
     rows = [*start, f"    states: [{states}]", "    equations:", *rows, *([more] if more else [])]
-    layer = f"rnn: {{type: {cell}, units: 6, name: layer, recurrent_dropout: 0.2}}"
+    # Without a matrix for a state, it would have no effect.
+    drops = ", recurrent_dropout: 0.2" if any("@" in line for line in lines) else ""
+    layer = f"rnn: {{type: {cell}, units: 6, name: layer{drops}}}"
     return pipeline.reads("\n".join([*rows, layer, "head: {units: 2}"])).network
 
 
