@@ -14,7 +14,6 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activation,
     Attention,
-    Concat,
     Conv,
     Dense,
     Dropout,
@@ -22,6 +21,7 @@ from rnnspec.ir.nodes import (
     EquationCell,
     Flatten,
     Input,
+    Join,
     Layer,
     Network,
     Normalize,
@@ -102,7 +102,7 @@ def _settings_of(layer: Layer) -> Settings:
                 settings |= _window(layer, value)
             case _, "activation":
                 settings["activation"] = _activation(value)
-            case Concat(), "of" if len(layer.input) == 1:
+            case Join(), "of" if len(layer.input) == 1:
                 # A list of poolings, not a layer of the spec.
                 settings["pooling"] = value
             case _, name if name not in _ELSEWHERE and not isinstance(value, Initializer):

@@ -99,11 +99,7 @@ class _Chain:
 
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
         """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
-        if (
-            self.layers
-            and self.last != self.layers[-1].name
-            and not isinstance(layer, nodes.Concat)
-        ):
+        if self.layers and self.last != self.layers[-1].name and not isinstance(layer, nodes.Join):
             layer = replace(layer, source=self.last)
         self.last = layer.name
         self.layers.append(layer)
@@ -154,7 +150,7 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
     network = nodes.Network(
         name=spec.name,
         description=spec.description,
-        input=chain.input,
+        inputs=(chain.input,),
         layers=tuple(chain.layers),
         outputs=tuple(outputs) if spec.heads else (),
     )
@@ -219,7 +215,7 @@ def _check_used(chain: _Chain, network: nodes.Network) -> None:
     used = {name for names in nodes.sources(network).values() for name in names}
     joins = [i for i, layer in enumerate(chain.spec.rnn) if isinstance(layer, models.Concat)]
     for layer, after in pairwise(network.layers):
-        if layer.name not in used and isinstance(after, nodes.Concat) and joins:
+        if layer.name not in used and isinstance(after, nodes.Join) and joins:
             message = f"the output of '{layer.name}' is not used: name it in 'of'"
             names = [chain.spec.rnn[index].name for index in joins]
             index = joins[names.index(after.name)] if after.name in names else joins[0]
@@ -618,7 +614,8 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
     # With the steps that it should have, so that problems behind it are found too.
     inputs = tuple((steps, nodes.width(output.shape)) for output in outputs)
     chain.add(
-        nodes.Concat(
+        nodes.Join(
+            how="concat",
             name=chain.name("concat", (*path, "name"), layer.name),
             input=inputs[0],
             of=tuple(names),
@@ -693,7 +690,8 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
                 chain.add(_pool(chain, path, part, trunk), path)
                 joined.append(chain.layers[-1])
             chain.add(
-                nodes.Concat(
+                nodes.Join(
+                    how="concat",
                     name=chain.name("concat", path),
                     input=joined[0].output,
                     of=tuple(layer.name for layer in joined),

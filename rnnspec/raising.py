@@ -215,7 +215,7 @@ class _Reader:
                 keys = {"type": f"{statistic}_pool", **self.name(layer), "size": window.size}
                 model = models.MaxPool
                 return keys | _without_defaults(model, stride=stride, padding=window.padding)
-            case nodes.Concat():
+            case nodes.Join():
                 defaults = self._defaults if not self.placed else {}
                 of = [defaults.get(name, name) for name in layer.of]
                 return {"type": "concat", **self.name(layer), "of": of}
@@ -380,7 +380,7 @@ class _Reader:
             parts.append(self._pool(layer))
         join = self._next()
         if len(parts) > 1:
-            if not isinstance(join, nodes.Concat) or list(join.of) != names:
+            if not isinstance(join, nodes.Join) or list(join.of) != names:
                 self.refuse(names[-1], "expected a join of several poolings, in their order")
             self._at += 1
             return parts

@@ -30,10 +30,13 @@ Activation = Literal[CellActivation, "exponential", "softmax", "log_softmax"]
 Merge = Literal["concat", "sum", "mul", "ave"]
 """Ways to join the outputs of both directions, feature by feature except for ``concat``."""
 
-Statistic = Literal["mean", "max", "sum", "last_step", "last"]
+JoinHow = Literal["concat", "add", "multiply"]
+"""Ways to join the outputs of layers: side by side, or element by element."""
+
+Statistic = Literal["mean", "max", "sum", "first_step", "last_step", "last"]
 """Reductions over the time steps of a sequence.
 
-``last_step`` selects the last one, and ``last`` the final state of each direction.
+``first_step`` and ``last_step`` select one, and ``last`` the final state of each direction.
 """
 
 WindowStatistic = Literal["max", "average"]
@@ -56,6 +59,7 @@ MEANINGS = {
     },
     "pooling": {
         "last": "The final state of each direction.",
+        "first_step": "The output at the first time step.",
         "last_step": "The output at the last time step, where the backward direction begins.",
         "mean": "The mean over all time steps that are not padding.",
         "max": "The maximum over all time steps that are not padding.",

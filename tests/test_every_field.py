@@ -360,7 +360,7 @@ def refit(network: Network) -> Network:
         if len(outputs[first]) != AXES.get(type(layer), len(outputs[first])):
             raise GenerationError(f"{layer.name} does not take the output of {first}")
         match layer:
-            case nodes.Concat():
+            case nodes.Join():
                 own["inputs"] = tuple(outputs[name] for name in (first, *rest))
                 if len({shape[:-1] for shape in own["inputs"]}) > 1:
                     raise GenerationError(f"{layer.name} joins other numbers of steps")

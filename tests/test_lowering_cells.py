@@ -74,7 +74,7 @@ def test_a_matrix_is_drawn_for_its_columns() -> None:
     network = nodes.Network(
         name="net",
         description="",
-        input=nodes.NumericInput(steps=1, features=300, mask_value=None),
+        inputs=(nodes.NumericInput(steps=1, features=300, mask_value=None),),
         layers=(replace(layer, input=(1, 300)),),
     )
     drawn = draw_fresh(network, 0)

@@ -112,7 +112,7 @@ def test_a_join_names_the_result_of_a_block() -> None:
     layer = "{type: gru, units: 2, name: one, residual: true, layer_norm: true}"
     network = lower(f"rnn: [{layer}, {{type: concat, of: [input, one]}}]")
     join = network.layers[-1]
-    assert isinstance(join, nodes.Concat)
+    assert isinstance(join, nodes.Join)
     assert (join.of, join.output) == (("input", "add_1"), (9, 4))
 
 

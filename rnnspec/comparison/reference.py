@@ -118,7 +118,7 @@ _EXACT = (
     nodes.Embedding
     | nodes.Recurrent
     | nodes.Repeat
-    | nodes.Concat
+    | nodes.Join
     | nodes.Flatten
     | nodes.LastSteps
     | nodes.Dropout
@@ -205,7 +205,7 @@ class _Run:
                 return x / np.where(length.real > 1e-12, length, 1e-12)
             case nodes.Residual():
                 return x + self.entered[layer.start]
-            case nodes.Concat():
+            case nodes.Join():
                 return np.concatenate(inputs, axis=-1)
             case _:
                 assert_never(layer)

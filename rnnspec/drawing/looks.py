@@ -15,7 +15,6 @@ from rnnspec.ir.nodes import (
     Attention,
     BatchNorm,
     ClippedRelu,
-    Concat,
     Conv,
     Dense,
     Dropout,
@@ -23,6 +22,7 @@ from rnnspec.ir.nodes import (
     EquationCell,
     Flatten,
     InstanceNorm,
+    Join,
     LastSteps,
     Layer,
     LayerNorm,
@@ -95,7 +95,7 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
             kind = activation_name(activation)
             short = kind if len(kind) <= _LONGEST_WORD else "f(x)"
             return Look(kind.split()[0].replace("_", " "), short, "slab", "slab", kind)
-        case Concat(of=of):
+        case Join(of=of):
             return Look("concat", "concat", "plain", "pill", f"joins {', '.join(of)}")
         case Normalize():
             return Look("÷ norm", "x/|x|", "plain", "pill", "divided by its norm")

@@ -162,7 +162,7 @@ class _Plan:
         """Take the last step before layers that compute each step by itself."""
         pool = self.steps[at]
         joined = [user for user in self._users(at) if user != _RESULT]
-        if any(isinstance(self.steps[user].layer, nodes.Concat) for user in joined):
+        if any(isinstance(self.steps[user].layer, nodes.Join) for user in joined):
             return
         last = first = None
         source = pool.sources[0]
@@ -191,7 +191,7 @@ class _Plan:
         if not sole and recurrent.merge not in (None, "concat"):
             message = "uses both the sequence and the sum of the final states; expected one of them"
             raise _MisplacedError(self.steps[at], message)
-        if sole and not any(isinstance(self.steps[i].layer, nodes.Concat) for i in joined):
+        if sole and not any(isinstance(self.steps[i].layer, nodes.Join) for i in joined):
             self.steps[source].layer = replace(recurrent, return_sequences=False)
             self._remove(at)
 
@@ -217,7 +217,7 @@ class _Plan:
             step = self.steps[at]
             path.insert(0, at)
             at = step.sources[0]
-            if not isinstance(step.layer, nodes.Concat):
+            if not isinstance(step.layer, nodes.Join):
                 continue
             if all(self._is_pool(source) for source in step.sources):
                 starts = {self.steps[source].sources[0] for source in step.sources}
@@ -284,7 +284,7 @@ class _Plan:
                 source = step.sources[0]
                 begins = number > 0 and (index == 0 or self._is_pool(at))
                 match step.layer:
-                    case nodes.Concat():
+                    case nodes.Join():
                         if not reached.issuperset(step.sources):
                             raise _MisplacedError(step, ONE_USE)
                         of = tuple(map(self.name_of, step.sources))

@@ -64,7 +64,7 @@ def assemble(  # noqa: PLR0913 - all of a network
     draft = nodes.Network(
         name=name,
         description="",
-        input=network_input,
+        inputs=(network_input,),
         layers=tuple(map(_without_idle_dilation, layers)),
         outputs=tuple(outputs),
     )
@@ -208,7 +208,7 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         match renamed:
             case nodes.Residual(start=start):
                 renamed = replace(renamed, start=new_name(start))
-            case nodes.Concat(of=of):
+            case nodes.Join(of=of):
                 renamed = replace(renamed, of=tuple(map(new_name, of)))
             case nodes.Dense(tied=str() as tied):
                 renamed = replace(renamed, tied=new_name(tied))

@@ -49,6 +49,14 @@ class EarlierOutput(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierState(Verb):
+    """A state of an earlier recurrent layer after its last step, both directions side by side."""
+
+    layer: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Param(Verb):
     """A canonical array of a layer."""
 
@@ -93,7 +101,8 @@ class Scan(Verb):
     """A state after each step, (batch, steps, units), of a layer in one ``direction``.
 
     ``kind`` is the name of the state. The first states are ``states``, or zeros. A state stays as
-    it is where ``mask`` is false. The backward direction begins at the last step.
+    it is where ``mask`` is false. The backward direction begins at the last step, and so does the
+    only one of a layer that is ``backward``.
     """
 
     layer: Recurrent
@@ -111,6 +120,14 @@ class MatMul(Verb):
     x: Expression
     kernel: Param
     transposed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dot(Verb):
+    """The product of each step with a vector: (batch, steps, features) -> (batch, steps, 1)."""
+
+    x: Expression
+    vector: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +251,15 @@ class Take(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class Slice(Verb):
+    """The features of a vector from one to another: (batch, features) -> (batch, end - start)."""
+
+    x: Expression
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pick(Verb):
     """The first or last step at which ``mask`` is true; any step if it is so at none."""
 
@@ -254,7 +280,22 @@ class Repeat(Verb):
     """(batch, features) -> (batch, steps, features)."""
 
     x: Expression
-    steps: int
+    steps: int | CountSteps
+
+
+@dataclass(frozen=True, slots=True)
+class Spread(Verb):
+    """A vector of parameters for each sequence of x: (features,) -> (batch, features)."""
+
+    vector: Param
+    x: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Transpose(Verb):
+    """(batch, steps, features) -> (batch, features, steps)."""
+
+    x: Expression
 
 
 # A new verb goes here; mypy then reports every writer that does not handle it.
@@ -262,6 +303,7 @@ Expression = (
     float
     | Name
     | EarlierOutput
+    | EarlierState
     | Param
     | Setting
     | SquareRoot
@@ -269,6 +311,7 @@ Expression = (
     | Embed
     | Scan
     | MatMul
+    | Dot
     | Conv
     | PoolWindows
     | Apply
@@ -282,9 +325,12 @@ Expression = (
     | Softmax
     | Join
     | Take
+    | Slice
     | Pick
     | Flatten
     | Repeat
+    | Spread
+    | Transpose
 )
 
 

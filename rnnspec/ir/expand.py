@@ -6,6 +6,7 @@ Only here is it said what padding does to a layer, and how a statistic goes on f
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial, reduce
 from math import inf
 from typing import TYPE_CHECKING, assert_never
 
@@ -17,8 +18,10 @@ from rnnspec.ir.core import (
     Combine,
     Conv,
     CountSteps,
+    Dot,
     Drop,
     EarlierOutput,
+    EarlierState,
     Embed,
     Expression,
     Fill,
@@ -36,9 +39,12 @@ from rnnspec.ir.core import (
     Result,
     Scan,
     Setting,
+    Slice,
     Softmax,
+    Spread,
     SquareRoot,
     Take,
+    Transpose,
 )
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
@@ -50,7 +56,10 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
     from rnnspec.words import Merge
 
-FIELDS = Fields("Node.source Pooling.backward Dropout.variational Dense.tied")
+FIELDS = Fields(
+    "Node.source Embedding.table Recurrent.backward Recurrent.initial Pooling.backward "
+    "Attention.bias Attention.query Repeat.like Dropout.variational Dense.tied"
+)
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
@@ -73,11 +82,12 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
     """
     match layer:
         case nodes.Embedding():
-            yield Result("x", Embed(X, Param(layer.name, "embeddings")))
+            yield Result("x", Embed(X, Param(layer.table or layer.name, "embeddings")))
         case nodes.Recurrent():
             yield from _recurrent(layer, form)
         case nodes.Repeat():
-            yield Result("x", Repeat(X, layer.steps))
+            like = layer.like and CountSteps(EarlierOutput(layer.like))
+            yield Result("x", Repeat(X, like or layer.steps or 0))
         case nodes.Conv():
             yield from _conv(layer, form)
         case nodes.WindowPooling():
@@ -95,8 +105,14 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", Apply(layer.activation, X))
         case nodes.Residual():
             yield Result("x", X + SKIP)
-        case nodes.Concat():
-            yield Result("x", Join(tuple(map(EarlierOutput, layer.of))))
+        case nodes.Join():
+            yield Result("x", _join(layer))
+        case nodes.FinalState():
+            yield Result("x", EarlierState(layer.source or "", layer.part))
+        case nodes.LearnedState():
+            yield Result("x", Spread(Param(layer.name, "vector"), X))
+        case nodes.Transpose():
+            yield Result("x", Transpose(X))
         case nodes.Dropout():
             yield Result("x", Drop(X, layer.rate, layer.variational))
         case nodes.Pooling():
@@ -113,6 +129,26 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", X / Combine("maximum", Length(X), 1e-12))
         case _:
             assert_never(layer)
+
+
+def _join(layer: nodes.Join) -> Expression:
+    """Return the join of the outputs of layers."""
+    parts: list[Expression] = [EarlierOutput(name) for name in layer.of]
+    sequence = next((i for i, shape in enumerate(layer.inputs) if len(shape) > 1), None)
+    if sequence is not None:
+        # An array of one step is the same at each step in arithmetic.
+        steps = CountSteps(parts[sequence]) if layer.how == "concat" else 1
+        parts = [
+            part if len(shape) > 1 else Repeat(part, steps)
+            for part, shape in zip(parts, layer.inputs, strict=True)
+        ]
+    match layer.how:
+        case "concat":
+            return Join(tuple(parts))
+        case "add" | "multiply" as how:
+            return reduce(partial(Combine, how), parts)
+        case _:
+            assert_never(layer.how)
 
 
 def window_mask(window: nodes.Window) -> Take | None:
@@ -137,6 +173,8 @@ def pool(layer: nodes.Pooling) -> Iterator[Result]:
             yield Result("x", Reduce("max", X))
         case "last":
             yield from _pool_last(layer)
+        case "first_step":
+            yield Result("x", Take(X, 0))
         case "last_step":
             yield Result("x", Take(X, -1))
         case _:
@@ -145,6 +183,11 @@ def pool(layer: nodes.Pooling) -> Iterator[Result]:
 
 def _pool_last(layer: nodes.Pooling) -> Iterator[Result]:
     ahead = nodes.width(layer.input) - layer.backward
+    if not ahead:
+        yield Result("x", Pick("first", X, MASK) if layer.masked else Take(X, 0))
+        if layer.masked:
+            yield Result("x", Fill(Reduce("any", MASK, keep=True), X, 0.0))
+        return
     last: Expression = Take(X, -1, (0, ahead if layer.backward else None))
     first: Expression = Take(X, 0, (ahead, None))
     if layer.masked:
@@ -190,7 +233,7 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
                 yield Result("highest", so_far, about)
             yield Result("count", count + chunk)
             yield Result("x", highest)
-        case "last" | "last_step":
+        case "last" | "first_step" | "last_step":
             raise AssertionError("it has no states")
         case _:
             assert_never(layer.statistic)
@@ -221,9 +264,13 @@ def _attend(layer: nodes.Attention) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     hidden: Expression = X
     if layer.units is not None:
-        hidden = MatMul(X, Param(layer.name, "kernel")) + Param(layer.name, "bias")
+        hidden = MatMul(X, Param(layer.name, "kernel"))
+        hidden = hidden + Param(layer.name, "bias") if layer.bias else hidden
+    if layer.activation != "linear" or layer.units is not None:
         hidden = Apply(layer.activation, hidden)
-    yield Result("scores", MatMul(hidden, Param(layer.name, "query")))
+    query = EarlierOutput(layer.query) if layer.query else None
+    learned = MatMul(hidden, Param(layer.name, "query"))
+    yield Result("scores", Dot(hidden, query) if query else learned)
     scores, real = Name("scores"), Name("real")
     weights: Expression = Softmax(scores)
     if layer.masked:
@@ -248,10 +295,30 @@ def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
         yield Result("x", Name(f"{name}_steps" if layer.return_sequences else name))
         return
     output = layer.states[0][0]
-    ahead, back = (Scan(layer, way, output, X, mask) for way in (*directions(layer), "")[:2])
+    ahead, back = (
+        Scan(layer, way, output, X, mask, first_states(layer, number))
+        for number, way in enumerate((*directions(layer), "")[:2])
+    )
     # A state stays as it is at padding, so the last one is at an end.
     last, first = (ahead, back) if layer.return_sequences else (Take(ahead, -1), Take(back, 0))
-    yield Result("x", merged(last, first, layer.merge) if layer.merge else last)
+    alone = Take(ahead, 0) if layer.backward and not layer.return_sequences else last
+    yield Result("x", merged(last, first, layer.merge) if layer.merge else alone)
+
+
+def first_states(layer: nodes.Recurrent, direction: int) -> tuple[Expression, ...]:
+    """Return the first value of each state of a direction, none if all are zeros."""
+    if not layer.first_states:
+        return ()
+
+    def first(name: str, size: int) -> Expression:
+        vector = layer.first_states.get(name)
+        if vector is None:
+            return 0.0
+        whole = EarlierOutput(vector)
+        start = direction * size
+        return whole if layer.merge is None else Slice(whole, start, start + size)
+
+    return tuple(first(name, size) for name, size in layer.states)
 
 
 def merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:

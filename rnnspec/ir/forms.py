@@ -3,6 +3,7 @@
 Source for inference has no dropout. A model in step form gets a chunk of one or more steps with all
 states, and returns the output for the steps so far with the new states. A chunk of only padding
 changes no state but the last inputs of a convolution, in which each padded step has its place.
+What does not depend on the input that comes in chunks is computed once, before the first one.
 """
 
 from __future__ import annotations
@@ -10,23 +11,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from rnnspec.errors import Refusal
+from rnnspec.errors import Refusal, listed
 from rnnspec.ir.nodes import (
-    INPUT,
     Attention,
     BatchNorm,
-    Concat,
     Conv,
     Dropout,
     Flatten,
     InstanceNorm,
+    Join,
     LastSteps,
     Layer,
+    LearnedState,
     Network,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
+    SequenceInput,
+    Shape,
+    Transpose,
+    VectorInput,
+    Window,
     WindowPooling,
     sources,
     width,
@@ -48,7 +54,7 @@ def for_inference(network: Network) -> Network:
     The other layers, their names and their arrays stay as they are.
     """
     layers, starts, before = list[Layer](), dict[str, str](), dict[str, str]()
-    waiting, previous = list[str](), INPUT
+    waiting, previous = list[str](), network.inputs[0].name
     for layer, (taken, *_) in zip(network.layers, sources(network).values(), strict=True):
         waiting.append(layer.name)
         source = before.get(taken, taken)
@@ -56,18 +62,23 @@ def for_inference(network: Network) -> Network:
             # What takes its output takes its input instead.
             before[layer.name] = source
             continue
-        follows = source == previous or isinstance(layer, Concat)
+        follows = source == previous or isinstance(layer, Join)
         result: Layer = replace(layer, source=None if follows else source)
         match result:
             case Recurrent():
-                result = replace(result, dropout=0.0, recurrent_dropout=0.0)
+                initial = tuple(name and before.get(name, name) for name in result.initial)
+                result = replace(result, dropout=0.0, recurrent_dropout=0.0, initial=initial)
             case Residual():
                 result = replace(result, start=starts.get(result.start, result.start))
             case BatchNorm():
                 # Its moving arrays do not depend on the batch.
                 result = replace(result, masked=False)
-            case Concat():
+            case Join():
                 result = replace(result, of=tuple(before.get(name, name) for name in result.of))
+            case Attention(query=str() as query):
+                result = replace(result, query=before.get(query, query))
+            case Repeat(like=str() as like):
+                result = replace(result, like=before.get(like, like))
             case _:
                 pass
         layers.append(result)
@@ -81,19 +92,22 @@ def for_inference(network: Network) -> Network:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """An array (batch, size) that a layer hands on to the next chunk, zeros before the first one.
+    """An array (batch, size) that a layer hands on to the next chunk.
 
+    It is zeros before the first chunk, unless a recurrent layer says otherwise.
     A recurrent layer has its hidden state ``NAME_h``, and an LSTM its cell state ``NAME_c`` too. A
     mean has the sum ``NAME_sum``, a maximum the highest values so far, ``NAME_max``; both have the
     number of real steps, ``NAME_count``, of size 1. As long as it is 0, ``NAME_max`` is zeros. A
-    sum has ``NAME_sum``. A causal convolution has its last inputs, ``NAME_inputs``, which is
-    (batch, ``steps``, size).
+    sum has ``NAME_sum``. A convolution has its last inputs, ``NAME_inputs``, which is
+    (batch, ``steps``, size); before the first chunk, it has ``first_steps``, which may be fewer. A
+    vector that does not depend on the chunks has its value, ``NAME_value``, which stays as it is.
     """
 
     layer: str
     kind: str
     size: int
     steps: int | None = None
+    first_steps: int | None = None
 
     @property
     def name(self) -> str:
@@ -105,19 +119,74 @@ class State:
         """The shape of the state of one sequence."""
         return (self.size,) if self.steps is None else (self.steps, self.size)
 
+    @property
+    def first_shape(self) -> tuple[int, ...]:
+        """The shape of the state of one sequence before the first chunk."""
+        return (self.size,) if self.first_steps is None else (self.first_steps, self.size)
+
 
 def for_steps(network: Network) -> Network:
-    """Return ``network`` with any number of steps: a chunk has as many as it has."""
-    layers = tuple(
-        replace(layer, input=(None, layer.input[1])) if len(layer.input) == 2 else layer
-        for layer in network.layers
+    """Return ``network`` with any number of steps in a chunk: it has as many as it has."""
+    stream, in_chunks = network.stream, streamed(network)
+    inputs = tuple(
+        replace(each, steps=None)
+        if each.name == stream and isinstance(each, SequenceInput)
+        else each
+        for each in network.inputs
     )
-    return replace(network, input=replace(network.input, steps=None), layers=layers)
+    shapes: dict[str, Shape] = {each.name: each.shape for each in inputs}
+    layers = list[Layer]()
+    for layer, names in zip(network.layers, sources(network).values(), strict=True):
+        result = layer
+        if layer.name in in_chunks:
+            result = replace(layer, input=shapes[names[0]])
+            match result:
+                case Join():
+                    result = replace(result, inputs=tuple(shapes[name] for name in names))
+                case Repeat(like=str()):
+                    result = replace(result, steps=shapes[names[1]][0])
+                case _:
+                    pass
+        layers.append(result)
+        shapes[layer.name] = result.output
+    return replace(network, inputs=inputs, layers=tuple(layers))
+
+
+def streamed(network: Network) -> frozenset[str]:
+    """Return the names of the input that comes in chunks, and of the layers that depend on it.
+
+    In step form, all other layers are computed once, before the first chunk.
+    """
+    known = set[str]() if network.stream is None else {network.stream}
+    for layer, names in zip(network.layers, sources(network).values(), strict=True):
+        # A learned state takes only the number of sequences.
+        if not isinstance(layer, LearnedState) and known.intersection(names):
+            known.add(layer.name)
+    return frozenset(known)
 
 
 def states(network: Network) -> tuple[State, ...]:
-    """Return the states of a network in the order of its layers."""
-    return tuple(state for layer in network.layers for state in states_of(layer))
+    """Return the states of a network in the order of its layers, and the values before them."""
+    in_chunks = streamed(network)
+    layers = [layer for layer in network.layers if layer.name in in_chunks]
+    return (*held_values(network), *(state for layer in layers for state in states_of(layer)))
+
+
+def held_values(network: Network) -> tuple[State, ...]:
+    """Return the vectors that layers of the chunks take, and that do not depend on the chunks."""
+    in_chunks, taken = streamed(network), sources(network)
+    outputs = {each.name: each.shape for each in (*network.inputs,)}
+    outputs |= {layer.name: layer.output for layer in network.layers}
+    held: dict[str, None] = {}
+    for layer in network.layers:
+        if layer.name in in_chunks:
+            names = taken[layer.name]
+            # The vectors that a recurrent layer begins with are no longer needed.
+            names = names[:1] if isinstance(layer, Recurrent) else names
+            held |= dict.fromkeys(name for name in names if name not in in_chunks)
+    results = (layer.name for layer in network.results.values())
+    held |= dict.fromkeys(name for name in results if name not in in_chunks)
+    return tuple(State(name, "value", width(outputs[name])) for name in held)
 
 
 def states_of(layer: Layer) -> tuple[State, ...]:
@@ -136,7 +205,8 @@ def states_of(layer: Layer) -> tuple[State, ...]:
         case Pooling(statistic="sum"):
             return (State(layer.name, "sum", width(layer.input)),)
         case Conv(window=window) if window.reach:
-            return (State(layer.name, "inputs", layer.features, window.reach),)
+            first = min(window.reach - window.anchor, window.reach)
+            return (State(layer.name, "inputs", layer.features, window.reach, first),)
         case _:
             return ()
 
@@ -150,6 +220,7 @@ _OF_ALL_STEPS: dict[type[Layer], tuple[str, str]] = {
     Repeat: ("repeat", "a repeat would begin before the last step is known"),
     Flatten: ("pooling", "the steps of all chunks would be in one vector"),
     LastSteps: ("pooling", "the last steps would be in other chunks"),
+    Transpose: ("type", "the steps of all chunks would be features"),
     InstanceNorm: ("type", "the mean of all steps would change with each chunk"),
     Attention: ("pooling", "the weights of all steps would change with each chunk"),
 }
@@ -157,29 +228,72 @@ _OF_ALL_STEPS: dict[type[Layer], tuple[str, str]] = {
 
 
 def _refusals(network: Network) -> Iterator[Refusal]:
-    if network.outputs:
-        reason = "in step form, a network has one output"
-        yield Refusal(network.outputs[0][1], "heads", reason)
+    if network.stream is None:
+        names = listed([each.name for each in network.inputs if isinstance(each, SequenceInput)])
+        reason = f"in step form, one input comes in chunks: name it under 'stream', {names}"
+        yield Refusal(network.name, "stream", reason)
+        return
+    in_chunks, taken = streamed(network), sources(network)
+    vectors = {layer.name for layer in network.layers if len(layer.output) == 1} & in_chunks
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
-        match layer:
-            case Recurrent(merge=str()):
-                reason = "in step form, a backward direction would begin at steps still to come"
-                yield Refusal(layer.name, "bidirectional", reason)
-            case Conv(window=window) if window.padding != "causal" or window.stride > 1:
-                what = "a stride" if window.padding == "causal" else f"padding: {window.padding}"
-                key = "stride" if window.padding == "causal" else "padding"
-                reason = f"in step form, {what} would need steps of other chunks; only 'causal' "
-                yield Refusal(layer.name, key, f"{reason}with stride 1 does not")
-            case WindowPooling():
-                reason = "in step form, a window would need steps of other chunks"
-                yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
-            case Pooling(statistic="last", masked=True):
-                reason = "in step form, the last real step may be in an earlier chunk"
-                yield Refusal(layer.name, "pooling", reason)
-            case _:
-                for kind, (key, reason) in _OF_ALL_STEPS.items():
-                    if isinstance(layer, kind):
-                        yield Refusal(layer.name, key, f"in step form, {reason}")
+        if layer.name in in_chunks:
+            sees_steps = isinstance(layer, Recurrent) or len(layer.output) == 2
+            late = [name for name in taken[layer.name] if name in vectors and sees_steps]
+            if isinstance(layer, Repeat) and not layer.like:
+                late.clear()
+            for name in late:
+                reason = f"in step form, {name} would be known only after the last step"
+                key = "initial_state" if isinstance(layer, Recurrent) else "of"
+                yield Refusal(layer.name, key, reason)
+            yield from _refusals_of(layer)
         if owner := owners.get(layer.name):
             yield Refusal(layer.name, "name", f"in step form, a state of {owner} has this name")
+    for each in network.inputs:
+        # The first state of a layer has the name of the state.
+        is_state = isinstance(each, VectorInput) and each.state
+        if not is_state and (owner := owners.get(each.name)):
+            yield Refusal(owner, "name", f"in step form, a state would have the name {each.name}")
+
+
+def _refusals_of(layer: Layer) -> Iterator[Refusal]:
+    """Yield each setting with which a layer cannot be computed in chunks."""
+    match layer:
+        case Recurrent(merge=str()):
+            reason = "in step form, a backward direction would begin at steps still to come"
+            yield Refusal(layer.name, "bidirectional", reason)
+        case Recurrent(backward=True):
+            reason = "in step form, a backward direction would begin at steps still to come"
+            yield Refusal(layer.name, "direction", reason)
+        case Conv(window=window):
+            yield from _window_refusals(layer, window)
+        case WindowPooling():
+            reason = "in step form, a window would need steps of other chunks"
+            yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
+        case Pooling(statistic="last", masked=True):
+            reason = "in step form, the last real step may be in an earlier chunk"
+            yield Refusal(layer.name, "pooling", reason)
+        case Pooling(statistic="first_step"):
+            reason = "in step form, the first step is in an earlier chunk"
+            yield Refusal(layer.name, "pooling", reason)
+        case Repeat(like=str()):
+            # Of a vector that is known before the chunks.
+            pass
+        case _:
+            for kind, (key, reason) in _OF_ALL_STEPS.items():
+                if isinstance(layer, kind):
+                    yield Refusal(layer.name, key, f"in step form, {reason}")
+
+
+def _window_refusals(layer: Conv, window: Window) -> Iterator[Refusal]:
+    if window.stride > 1:
+        reason = "in step form, a stride would need steps of other chunks"
+        yield Refusal(layer.name, "stride", reason)
+    # Of any number of steps, as the stride is 1.
+    elif window.anchor < 0 or window.added(window.reach + 1)[1]:
+        what = window.padding if isinstance(window.padding, str) else list(window.padding)
+        reason = f"in step form, padding: {what} would need steps of later chunks"
+        yield Refusal(layer.name, "padding", f"{reason}; 'causal' and 'valid' do not")
+    elif window.anchor and layer.masked:
+        reason = "in step form, the first chunk has fewer outputs than steps, and its padding none"
+        yield Refusal(layer.name, "padding", reason)

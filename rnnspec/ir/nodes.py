@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, assert_never, get_args
 
 from rnnspec import words
-from rnnspec.ir.equations import Apply, Equations, Expression, evaluate_size, walk
+from rnnspec.ir.equations import Apply, Equations, Expression, Name, evaluate_size, walk
 from rnnspec.ir.initializers import Initializer
-from rnnspec.words import CellActivation, Merge, Statistic, WindowPadding, WindowStatistic
+from rnnspec.words import (
+    CellActivation,
+    JoinHow,
+    Merge,
+    Statistic,
+    WindowPadding,
+    WindowStatistic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +27,11 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
 
-``None`` instead of the steps stands for any length.
+``None`` instead of the steps stands for any length. A label has the shape ``()``.
 """
+
+INPUT = "input"
+"""The name of the only input of a network, unless it has another."""
 
 LAYER_NORM_EPSILON = 1e-3
 """The epsilon of ``layer_norm: true``: Keras's default, where PyTorch has 1e-5."""
@@ -49,6 +59,7 @@ Activation = words.Activation | LeakyRelu | ClippedRelu
 class TokenInput:
     """Integers in ``[0, vocabulary)``, shape (batch, steps); 0 is padding if ``mask_zero``."""
 
+    name: str = INPUT
     steps: int | None
     vocabulary: int
     mask_zero: bool
@@ -71,6 +82,7 @@ class NumericInput:
     A time step is padding if all its features equal ``mask_value``.
     """
 
+    name: str = INPUT
     steps: int | None
     features: int
     # Compared for equality, as in keras.layers.Masking.
@@ -87,7 +99,49 @@ class NumericInput:
         return self.mask_value is not None
 
 
-Input = TokenInput | NumericInput
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorInput:
+    """One vector of real numbers for each sequence, shape (batch, features).
+
+    ``state`` is true of the first state of a recurrent layer, which a caller passes on.
+    """
+
+    name: str
+    features: int
+    state: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one sample."""
+        return (self.features,)
+
+    @property
+    def masked(self) -> bool:
+        """False: it has no time steps."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelInput:
+    """One integer in ``[0, vocabulary)`` for each sequence, shape (batch,)."""
+
+    name: str
+    vocabulary: int
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one sample."""
+        return ()
+
+    @property
+    def masked(self) -> bool:
+        """False: it has no time steps."""
+        return False
+
+
+SequenceInput = TokenInput | NumericInput
+"""An input with time steps."""
+Input = SequenceInput | VectorInput | LabelInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +156,8 @@ class Pretrained:
 class Node:
     """The base of all layers: a name, the shape of the input, and the layer that this comes from.
 
-    ``source`` is the name of that layer. It is None for most: their input is the output of the
-    layer before them, or that of the network.
+    ``source`` is the name of that layer, or of an input. It is None for most: their input is the
+    output of the layer before them, or the first input of the network.
     """
 
     name: str
@@ -118,7 +172,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding(Node):
-    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set."""
+    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set.
+
+    ``table`` is the name of another embedding whose vectors these are, or None.
+    """
 
     vocabulary: int
     dim: int
@@ -126,6 +183,7 @@ class Embedding(Node):
     trainable: bool
     initializer: Initializer
     pretrained: Pretrained | None
+    table: str | None = None
 
     @property
     def output(self) -> Shape:
@@ -204,6 +262,9 @@ def cell_type(cell: Cell) -> str:
 class Recurrent(Node):
     """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
+    A layer of one direction is ``backward`` if it begins at the last step. ``initial`` names a
+    vector for each of the states that ``begins`` lists, None for zeros, with both directions side
+    by side; it is empty if all are zeros.
     ``dropout`` is the rate on the input of the layer, with one mask per sequence and direction,
     scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, with one mask per
     gate; the input then has one mask per gate too. A ``masked`` layer keeps its state at padding.
@@ -220,11 +281,33 @@ class Recurrent(Node):
     kernel_initializer: Initializer
     recurrent_initializer: Initializer
     bias_initializer: Initializer
+    backward: bool = False
+    initial: tuple[str | None, ...] = ()
 
     @property
     def features(self) -> int:
         """The number of input features."""
         return width(self.input)
+
+    @property
+    def ways(self) -> int:
+        """The number of directions."""
+        return 1 if self.merge is None else 2
+
+    @property
+    def begins(self) -> tuple[tuple[str, int], ...]:
+        """The states that a step reads, whose first values have a meaning."""
+        if not isinstance(self.cell, EquationCell):
+            return self.states
+        parts = (part for line in self.cell.equations.lines for part in walk(line.value))
+        read = {part.name for part in parts if isinstance(part, Name) and part.kind == "state"}
+        return tuple(state for state in self.states if state[0] in read)
+
+    @property
+    def first_states(self) -> dict[str, str]:
+        """The vector that each state begins as, by the name of the state, but for zeros."""
+        pairs = zip(self.begins, self.initial, strict=False)
+        return {state: vector for (state, _), vector in pairs if vector is not None}
 
     @property
     def standard_cell(self) -> StandardCell:
@@ -273,9 +356,10 @@ class Dropout(Node):
 class Pooling(Node):
     """A statistic of each feature over the time steps, without padding if ``masked``.
 
-    A sequence of only padding gives zeros. ``last_step`` is never masked. ``last`` is the final
-    state of a recurrent layer, read from the sequence of its outputs: the last real step, or the
-    first real step for the last ``backward`` features, which come from the backward direction.
+    A sequence of only padding gives zeros. ``first_step`` and ``last_step`` are never masked.
+    ``last`` is the final state of a recurrent layer, read from the sequence of its outputs: the
+    last real step, or the first real step for the last ``backward`` features, which come from the
+    backward direction.
     """
 
     statistic: Statistic
@@ -318,8 +402,9 @@ class Attention(Node):
     """The mean of the time steps with weights that are learned.
 
     The weights are softmax(s) over the steps, without padding if ``masked``; the score of a step is
-    s = activation(x W + b) v with ``units``, and s = x v without them. A sequence of only padding
-    gives zeros. Source: Yang et al., 2016, Hierarchical Attention Networks.
+    s = activation(x W + b) v with ``units``, and s = activation(x) v without them. ``query`` names
+    the vector that is v, one for each sequence; without it, v is learned. A sequence of only
+    padding gives zeros. Source: Yang et al., 2016, Hierarchical Attention Networks.
     """
 
     units: int | None
@@ -327,6 +412,8 @@ class Attention(Node):
     masked: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
+    bias: bool = True
+    query: str | None = None
 
     @property
     def features(self) -> int:
@@ -369,13 +456,14 @@ class Window:
 
     ``valid`` takes the windows that lie inside the sequence. ``same`` gives ceil(steps / stride)
     windows, with the same number of steps added before and after the sequence, or one more after
-    it. ``causal`` adds ``reach`` steps before it, so that no window sees a step after its own.
+    it. ``causal`` adds ``reach`` steps before it, so that no window sees a step after its own. Two
+    numbers are the steps added before and after it.
     """
 
     size: int
     stride: int
     dilation: int
-    padding: WindowPadding
+    padding: WindowPadding | tuple[int, int]
 
     @property
     def reach(self) -> int:
@@ -387,9 +475,17 @@ class Window:
         """The step that the first window is anchored at; the others follow every ``stride`` steps.
 
         The result of a window is padding if the step is. It is the last step of a ``valid`` or
-        ``causal`` window.
+        ``causal`` window. It is negative if there are more windows than steps.
         """
-        return self.reach if self.padding == "valid" else 0
+        match self.padding:
+            case (before, after):
+                return self.reach - before - after
+            case "valid":
+                return self.reach
+            case "same" | "causal":
+                return 0
+            case _:
+                assert_never(self.padding)
 
     @property
     def keeps_steps(self) -> bool:
@@ -403,11 +499,13 @@ class Window:
 
     def least(self, windows: int) -> int:
         """Return the smallest number of steps that gives a number of windows."""
-        return (windows - 1) * self.stride + self.anchor + 1
+        return max(1, (windows - 1) * self.stride + self.anchor + 1)
 
     def added(self, steps: int) -> tuple[int, int]:
         """Return the number of steps that are added before and after a number of steps."""
         match self.padding:
+            case (before, after):
+                return (before, after)
             case "valid":
                 return (0, 0)
             case "causal":
@@ -486,32 +584,82 @@ class Activate(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concat(Node):
-    """The outputs of several layers side by side; ``input`` is what the first of them gives.
+class Join(Node):
+    """Several arrays side by side, or their sum or product; ``input`` is the first of them.
 
-    ``of`` names them, and ``inputs`` has the shapes of their outputs. The name ``input`` is the
-    input of a network of numbers.
+    ``of`` names them, and ``inputs`` has their shapes. A vector beside sequences is the same at
+    each step; in a product, one feature is so for all features.
     """
 
+    how: JoinHow
     of: tuple[str, ...]
     inputs: tuple[Shape, ...]
 
     @property
     def output(self) -> Shape:
         """The output shape of one sample."""
-        return (*self.input[:-1], sum(width(shape) for shape in self.inputs))
+        widths = [width(shape) for shape in self.inputs]
+        steps = next((shape[:-1] for shape in self.inputs if len(shape) > 1), ())
+        return (*steps, sum(widths) if self.how == "concat" else max(widths))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalState(Node):
+    """The state ``part`` of a recurrent layer after the last step, both directions side by side.
+
+    It is that of the last real step, or the first state if no step is real. The backward direction
+    ends at the first step. ``size`` is the size of all directions.
+    """
+
+    part: str
+    size: int
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (self.size,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedState(Node):
+    """A vector of ``size`` that is learned, zeros at first, the same for each sequence.
+
+    Its input tells only how many sequences there are.
+    """
+
+    size: int
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (self.size,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat(Node):
-    """A vector repeated ``steps`` times, as a sequence without padding."""
+    """A vector repeated ``steps`` times, as a sequence without padding.
 
-    steps: int
+    With ``like``, it has as many steps as the layer or input of this name: ``steps``, or any number
+    if that is None.
+    """
+
+    steps: int | None
+    like: str | None = None
 
     @property
     def output(self) -> Shape:
         """The output shape of one sample."""
         return (self.steps, *self.input)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transpose(Node):
+    """The steps as features and the features as steps, of a sequence without padding."""
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return self.input[::-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -560,7 +708,9 @@ ParameterFree = (
     | WindowPooling
     | Activate
     | Residual
-    | Concat
+    | Join
+    | FinalState
+    | Transpose
     | Dropout
     | Pooling
     | Flatten
@@ -576,6 +726,7 @@ Layer = (
     | LayerNorm
     | Composed
     | Attention
+    | LearnedState
     | Dense
     | ParameterFree
 )
@@ -583,17 +734,33 @@ Layer = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A chain of layers. ``description`` is free text that reaches comments, never code.
+    """Inputs and layers, each of which takes inputs or outputs of layers before it.
 
-    ``outputs`` has the name of each output with that of the layer that computes it, if the network
-    has named heads. Otherwise it is empty, and the output is that of the last layer.
+    ``description`` is free text that reaches comments, never code. ``outputs`` has the name of each
+    output with that of the layer that computes it, if the network has named outputs. Otherwise it
+    is empty, and the output is that of the last layer. ``stream`` is the name of the input that
+    comes in chunks in step form, None if none can.
     """
 
     name: str
     description: str
-    input: Input
+    inputs: tuple[Input, ...]
     layers: tuple[Layer, ...]
     outputs: tuple[tuple[str, str], ...] = ()
+    stream: str | None = INPUT
+
+    @property
+    def input(self) -> SequenceInput:
+        """The input of a network with a single one, which has no name."""
+        (only,) = self.inputs
+        assert not self.has_named_inputs
+        assert isinstance(only, SequenceInput)
+        return only
+
+    @property
+    def has_named_inputs(self) -> bool:
+        """True if a model takes its inputs by name: a mapping, or keyword arguments."""
+        return [each.name for each in self.inputs] != [INPUT]
 
     @property
     def output(self) -> Shape:
@@ -611,45 +778,77 @@ class Network:
     @property
     def pads(self) -> bool:
         """True if a result has padded time steps."""
-        padded = windows_of_padding(self)
+        padded = masks(self)
         return any(layer.name in padded for layer in self.results.values())
 
 
-INPUT = "input"
-"""The name of the input of a network among the sources of its layers."""
-
-
 def sources(network: Network) -> dict[str, tuple[str, ...]]:
-    """Return the names of what each layer takes: one layer, or the input, or several for a join."""
+    """Return the names of the layers and inputs that each layer takes, its main one first."""
     result: dict[str, tuple[str, ...]] = {}
-    previous = INPUT
+    previous = network.inputs[0].name
     for layer in network.layers:
-        result[layer.name] = layer.of if isinstance(layer, Concat) else (layer.source or previous,)
+        main = layer.source or previous
+        match layer:
+            case Join(of=of):
+                result[layer.name] = of
+            case Recurrent():
+                result[layer.name] = (main, *layer.first_states.values())
+            case Attention(query=str() as other) | Repeat(like=str() as other):
+                result[layer.name] = (main, other)
+            case _:
+                result[layer.name] = (main,)
         previous = layer.name
     return result
 
 
 def kept_outputs(network: Network) -> frozenset[str]:
-    """Return the names of the layers whose output is used later than by the next layer.
+    """Return the names of the layers and inputs whose value is used later than by the next layer.
 
-    So are the named outputs, but that of the last layer.
+    So are the named outputs, but that of the last layer. A final state is not the output of its
+    layer, and a learned state needs none.
     """
     last = network.layers[-1].name
-    previous, joined = INPUT, {layer for _, layer in network.outputs if layer != last}
+    previous, joined = network.inputs[0].name, {name for _, name in network.outputs if name != last}
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        joined.update(name for name in names if name != previous)
+        if not isinstance(layer, FinalState | LearnedState):
+            joined.update(name for name in names if name != previous)
         previous = layer.name
     return frozenset(joined)
 
 
-def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
-    """Return the windows that the mask has gone through after each layer that passes one on.
+Origin = tuple[str, int, int]
+"""The mask of an input from a step on, every n-th step: the name, the first step and n."""
 
-    It begins as the mask of the input. The result of a window is padding if its anchor is.
+
+def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
+    """Return the masks that tell the real steps of each input, and of the output of each layer.
+
+    A step is real if it is so in all of them. What has no padding is left out.
     """
+    result: dict[str, tuple[Origin, ...]] = {
+        each.name: ((each.name, 0, 1),) for each in network.inputs if each.masked
+    }
+    for layer, names in zip(network.layers, sources(network).values(), strict=True):
+        # Neither the output of a repeat nor a vector has padding.
+        if isinstance(layer, Repeat) or len(layer.output) < 2:
+            continue
+        read = names if isinstance(layer, Join) else names[:1]
+        origins = dict.fromkeys(origin for name in read for origin in result.get(name, ()))
+        if isinstance(layer, Conv | WindowPooling):
+            window = layer.window
+            origins = dict.fromkeys(
+                (name, first + every * window.anchor, every * window.stride)
+                for name, first, every in origins
+            )
+        if origins:
+            result[layer.name] = tuple(origins)
+    return result
+
+
+def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
+    """Return the windows that the mask of the only input has gone through after each layer."""
     after: dict[str, tuple[Window, ...]] = {INPUT: ()} if network.input.masked else {}
     for layer, (first, *_) in zip(network.layers, sources(network).values(), strict=True):
-        # Neither the output of a repeat nor a final state has padding.
         if first not in after or isinstance(layer, Repeat) or len(layer.output) < 2:
             continue
         windows = (layer.window,) if isinstance(layer, Conv | WindowPooling) else ()
@@ -665,19 +864,24 @@ def tied_layers(network: Network) -> list[Dense]:
 
 
 def least_steps(network: Network) -> int:
-    """Return the smallest number of steps of an input that leaves each layer one, or more."""
-    least = 1
-    for layer in reversed(network.layers):
+    """Return the smallest number of steps of its inputs that leaves each layer one, or more."""
+    least: dict[str, int] = {}
+    taken = list(sources(network).values())
+    for layer, names in zip(reversed(network.layers), reversed(taken), strict=True):
+        # A vector may come from a sequence of one step.
+        own = least.get(layer.name, 1) if len(layer.output) > 1 else 1
         match layer:
-            case Repeat():
-                least = 1
+            case Repeat(like=None):
+                own = 1
             case Conv(window=window) | WindowPooling(window=window):
-                least = window.least(least)
+                own = window.least(own)
             case LastSteps(count=count):
-                least = max(least, count)
+                own = max(own, count)
             case _:
                 pass
-    return least
+        for name in names:
+            least[name] = max(own, least.get(name, 1))
+    return max(least.get(each.name, 1) for each in network.inputs)
 
 
 def width(shape: Shape) -> int:
@@ -719,7 +923,7 @@ def layer_activations(layer: Layer) -> tuple[Activation, ...]:
             return tuple(name for name in _CELL_ACTIVATIONS if name in used)
         case Recurrent():
             return cell_activations(layer.standard_cell)
-        case Dense() | Conv() | Activate() | Attention(units=int()):
+        case Dense() | Conv() | Activate() | Attention():
             return (layer.activation,)
         case _:
             return ()

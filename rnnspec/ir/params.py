@@ -20,14 +20,15 @@ from rnnspec.ir.nodes import (
     Attention,
     BatchNorm,
     Cell,
-    Concat,
     Conv,
     Dense,
     Embedding,
     EquationCell,
     InstanceNorm,
+    Join,
     Layer,
     LayerNorm,
+    LearnedState,
     Network,
     ParameterFree,
     Recurrent,
@@ -102,6 +103,9 @@ def params(layer: Layer) -> tuple[Param, ...]:
         return ()
     match layer:
         case Embedding():
+            # The table of another embedding is among the arrays of that.
+            if layer.table is not None:
+                return ()
             table = (("token", layer.vocabulary), ("out", layer.dim))
             param = Param("embeddings", "token out", table, layer.initializer)
             return (param if layer.trainable else replace(param, learned_from=None),)
@@ -128,11 +132,16 @@ def params(layer: Layer) -> tuple[Param, ...]:
             size = layer.features if units is None else units
             scores = (("in", size), ("out", 1))
             query = Param("query", "in out", scores, layer.kernel_initializer)
+            queries = (query,) if layer.query is None else ()
             if units is None:
-                return (query,)
+                return queries
             sizes = (("in", layer.features), ("out", units))
             kernel = Param("kernel", "in out", sizes, layer.kernel_initializer)
-            return (kernel, Param("bias", "out", sizes, layer.bias_initializer), query)
+            bias = Param("bias", "out", sizes, layer.bias_initializer)
+            return (kernel, *((bias,) if layer.bias else ()), *queries)
+        case LearnedState():
+            # Zeros, as in most networks that learn it.
+            return (Param("vector", "out", (("out", layer.size),), Constant(0.0)),)
         case BatchNorm():
             features = (("out", width(layer.input)),)
             mean = Param("moving_mean", "out", features, Constant(0.0), learned_from="batches")
@@ -262,7 +271,7 @@ def too_large(layer: Layer) -> str | None:
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
     # Decides almost every layer without making a list of its arrays.
-    inputs = layer.inputs if isinstance(layer, Concat) else (layer.input,)
+    inputs = layer.inputs if isinstance(layer, Join) else (layer.input,)
     if max(widths) < _ALWAYS_FITS or any(too_large_shape("", shape) for shape in inputs):
         return None
     shapes: dict[str, Shape] = {f"{layer.name}.{p.name}": p.shape for p in params(layer)}

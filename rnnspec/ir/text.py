@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.ir.nodes import (
     GRU,
+    INPUT,
     LSTM,
     Activate,
     Activation,
@@ -19,6 +20,8 @@ from rnnspec.ir.nodes import (
     Embedding,
     EquationCell,
     Input,
+    Join,
+    LabelInput,
     Layer,
     LayerNorm,
     LeakyRelu,
@@ -32,6 +35,7 @@ from rnnspec.ir.nodes import (
     Shape,
     SimpleRNN,
     TokenInput,
+    VectorInput,
     WindowPooling,
 )
 from rnnspec.ir.params import counts, params
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
 # repr() of a float is exact, so equal dumps mean equal networks.
 def dump(network: Network) -> str:
     """Return every field of every layer as text, ending in a line break."""
-    lines = [f"network {network.name}", f"  input {network.input!r}"]
+    lines = [f"network {network.name}", *(f"  input {each!r}" for each in network.inputs)]
     lines += [f"  output {name} of {layer}" for name, layer in network.outputs]
     for layer in network.layers:
         kind, shapes = type(layer).__name__, f"{_shape(layer.input)} -> {_shape(layer.output)}"
@@ -101,17 +105,30 @@ def signature(network: Network, *, chunks: bool = False) -> tuple[str, ...]:
 
     If ``chunks`` is true, the input is one chunk of a sequence after another.
     """
-    so_far = ", for the steps so far" if chunks and len(network.output) == 1 else ""
     total = counts(network)
     trained = f", {total.trainable:,} of them trainable" if total.non_trainable else ""
     return (
-        f"Input: {'a chunk of ' if chunks else ''}{_input_text(network.input)}.",
-        *_output_lines(network, so_far),
+        *_input_lines(network, chunks=chunks),
+        *_output_lines(network, chunks=chunks),
         f"Parameters: {total.total:,}{trained}.",
     )
 
 
-def _input_text(network_input: Input) -> str:
+def _input_lines(network: Network, *, chunks: bool) -> Iterator[str]:
+    texts = {
+        each.name: "a chunk of " * (chunks and each.name == network.stream) + input_text(each)
+        for each in network.inputs
+    }
+    if not network.has_named_inputs:
+        yield f"Input: {texts[INPUT]}."
+        return
+    yield "Inputs, by name:"
+    for name, text in texts.items():
+        yield f"    {name}: {text}"
+
+
+def input_text(network_input: Input) -> str:
+    """Return what a model takes as an input: ``tokens in [0, 10), shape (batch, steps)``."""
     shape = _batch_shape(network_input.shape)
     match network_input:
         case TokenInput(vocabulary=size, mask_zero=masked):
@@ -120,14 +137,21 @@ def _input_text(network_input: Input) -> str:
             return f"features, shape {shape}"
         case NumericInput(mask_value=value):
             return f"features, shape {shape}; a step of {value!r} alone is padding"
+        case VectorInput(state=state):
+            return f"{'a first state' if state else 'features'}, shape {shape}"
+        case LabelInput(vocabulary=size):
+            return f"labels in [0, {size}), shape {shape}"
         case _:
             assert_never(network_input)
 
 
-def _output_lines(network: Network, so_far: str) -> Iterator[str]:
-    texts = {name: _result_text(layer) for name, layer in network.results.items()}
+def _output_lines(network: Network, *, chunks: bool) -> Iterator[str]:
+    texts = {
+        name: _result_text(layer) + ", for the steps so far" * (chunks and len(layer.output) < 2)
+        for name, layer in network.results.items()
+    }
     if not network.outputs:
-        yield f"Output: {texts['']}{so_far}."
+        yield f"Output: {texts['']}."
         return
     yield "Outputs, by name:"
     for name, text in texts.items():
@@ -225,5 +249,7 @@ def type_name(layer: Layer) -> str:
             return "Add"
         case Repeat():
             return "RepeatVector"
+        case Join(how=how):
+            return how.capitalize()
         case _:
             return type(layer).__name__

@@ -15,10 +15,12 @@ from typing import Any
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir.nodes import (
-    INPUT,
-    Concat,
+    Attention,
     Dense,
+    Embedding,
     EquationCell,
+    FinalState,
+    Join,
     Network,
     Recurrent,
     Residual,
@@ -36,7 +38,8 @@ def verify(network: Network) -> Network:
     Raises:
         GenerationError: a shape, a name or a number is not one that backends can rely on.
     """
-    names = [network.name, *(layer.name for layer in network.layers)]
+    inputs_and_layers = (*network.inputs, *network.layers)
+    names = [network.name, *(each.name for each in inputs_and_layers)]
     # Without the network's own name: it is the name of the class, which a layer may share.
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
     for name in names:
@@ -44,10 +47,12 @@ def verify(network: Network) -> Network:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is not a valid name")
     inputs: dict[str, Shape] = {}
-    outputs = {INPUT: network.input.shape}
+    outputs = {each.name: each.shape for each in network.inputs}
+    by_name = {layer.name: layer for layer in network.layers}
     for layer, taken in zip(network.layers, sources(network).values(), strict=True):
         # A layer takes only what is before it in the list.
         shapes = [outputs.get(name) for name in taken]
+        _require(None not in shapes, f"{layer.name} takes {taken}, of which one is not before it")
         shape = shapes[0]
         _require(
             layer.input == shape, f"{layer.name} expects shape {layer.input}, received {shape}"
@@ -56,20 +61,31 @@ def verify(network: Network) -> Network:
         values = [getattr(layer, name) for name in _field_names(kind)]
         finite = all(_is_finite(value) for value in values if not isinstance(value, str))
         _require(finite, f"{layer.name} contains a non-finite number")
+        _, *others = shapes
         match layer:
-            case Recurrent(cell=EquationCell() as cell):
-                parameters = [name for name, _ in cell.equations.parameters]
-                fits = [name for name, _ in cell.initializers] == parameters
-                _require(fits, f"{layer.name} has initial values of other parameters")
+            case Recurrent():
+                _require_states(layer, others)
             case Residual(start=start):
                 fits = inputs.get(start) == shape
                 _require(fits, f"{layer.name} adds the input of {start} to shape {shape}")
-            case Concat():
+            case Join():
                 fits = list(layer.inputs) == shapes
                 _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
             case Dense(tied=str() as tied):
-                fits = outputs.get(tied) == (*network.input.shape, layer.features)
+                table = by_name.get(tied)
+                fits = isinstance(table, Embedding) and table.dim == layer.features
                 _require(fits, f"{layer.name} is tied to {tied}, which has other vectors")
+            case Embedding(table=str() as shared):
+                table, sizes = by_name.get(shared), (layer.vocabulary, layer.dim)
+                fits = isinstance(table, Embedding) and (table.vocabulary, table.dim) == sizes
+                _require(fits, f"{layer.name} has the table of {shared}, which has another")
+            case FinalState(part=part):
+                of = by_name.get(taken[0])
+                fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
+                _require(fits, f"{layer.name} is no state of {taken[0]}")
+            case Attention(query=str()):
+                size = layer.features if layer.units is None else layer.units
+                _require(others == [(size,)], f"{layer.name} asks with {others}")
             case _:
                 pass
         # After the check, so that a residual cannot start at itself.
@@ -81,6 +97,17 @@ def verify(network: Network) -> Network:
     names = [name for name, _ in network.outputs]
     _require(len(set(names)) == len(names), "two outputs have the same name")
     return network
+
+
+def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
+    """Check the arrays of a recurrent layer, given the shapes of its first states."""
+    if isinstance(layer.cell, EquationCell):
+        parameters = [name for name, _ in layer.cell.equations.parameters]
+        fits = [name for name, _ in layer.cell.initializers] == parameters
+        _require(fits, f"{layer.name} has initial values of other parameters")
+    _require(not (layer.backward and layer.merge), f"{layer.name} has both directions")
+    expected = [(layer.ways * n,) for name, n in layer.begins if name in layer.first_states]
+    _require(shapes == expected, f"{layer.name} begins with {shapes}, expected {expected}")
 
 
 # Layers differ in their names, but share most cells, rates and initializers: cache by value.

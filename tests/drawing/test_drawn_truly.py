@@ -14,11 +14,11 @@ from rnnspec.drawing.scene import Area, Line, Scene, Text
 from rnnspec.drawing.words import dropped_states, lengths, shape, state_arrows
 from rnnspec.ir.nodes import (
     Attention,
-    Concat,
     Conv,
     Dense,
     Dropout,
     Flatten,
+    Join,
     LastSteps,
     Layer,
     Network,
@@ -172,7 +172,7 @@ def step_of(node: str) -> str:
 def test_a_join_takes_the_layers_that_it_names(name: str) -> None:
     network, found = networks()[name], read(name)
     for layer in network.layers:
-        if isinstance(layer, Concat):
+        if isinstance(layer, Join):
             edges = [*found.into(layer.name), *joins(found, layer.name)]
             columns = {step_of(edge.target) for edge in edges}
             nodes = {drawn_as(network, name) for name in layer.of}
@@ -291,7 +291,7 @@ def test_only_what_is_used_goes_up(name: str) -> None:
             one = next(iter(after(network, layer)), None)
             if layer.merge is None and isinstance(one, Pooling) and one.statistic == "last_step":
                 cells = cells[-1:] if layer.name not in kept_outputs(network) else cells
-            if isinstance(one, LastSteps | WindowPooling | Conv | Concat):
+            if isinstance(one, LastSteps | WindowPooling | Conv | Join):
                 # Not every step is gathered; see the tests of these.
                 assert leaving - {"..."} <= set(cells) - held
             else:
@@ -360,7 +360,7 @@ def rates_into(network: Network, layer: Layer) -> list[float]:
     """Return the rates of the dropouts whose rows the arrows into a layer go through."""
     kinds, taken = {other.name: other for other in network.layers}, sources(network)
     name, rates = taken[layer.name][0], list[float]()
-    if isinstance(layer, Concat):  # the others come from the side
+    if isinstance(layer, Join):  # the others come from the side
         name = network.layers[network.layers.index(layer) - 1].name
     while isinstance(dropped := kinds.get(name), Dropout) and name not in forks(network):
         rates.insert(0, dropped.rate)

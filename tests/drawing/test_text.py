@@ -16,11 +16,11 @@ from rnnspec.drawing.writers.text import text
 from rnnspec.ir.nodes import (
     Attention,
     BatchNorm,
-    Concat,
     Conv,
     Dropout,
     Flatten,
     InstanceNorm,
+    Join,
     LayerNorm,
     Network,
     Normalize,
@@ -96,7 +96,7 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided
         pools = [each for each in of.layers if isinstance(each, Pooling | Attention | Flatten)]
-        lists = [each.of for each in of.layers if isinstance(each, Concat) and len(each.input) == 1]
+        lists = [each.of for each in of.layers if isinstance(each, Join) and len(each.input) == 1]
         beside = {name for names in lists for name in names}
         boxes = [pooling_word(each) for each in pools if each.name not in beside]
         for word in [*boxes, *(f"{len(names)} pools" for names in lists)]:

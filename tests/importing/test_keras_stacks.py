@@ -636,7 +636,7 @@ def without_names(network: nodes.Network) -> nodes.Network:
         match renamed:
             case nodes.Residual(start=start):
                 renamed = replace(renamed, start=names[start])
-            case nodes.Concat(of=taken):
+            case nodes.Join(of=taken):
                 renamed = replace(renamed, of=tuple(names[name] for name in taken))
             case nodes.Dense(tied=str() as embedding):
                 renamed = replace(renamed, tied=names[embedding])

@@ -53,7 +53,7 @@ def draw(cell: nodes.StandardCell, *, bias: bool) -> tuple[nodes.Network, dict[s
     network = nodes.Network(
         name="net",
         description="",
-        input=nodes.NumericInput(steps=6, features=FEATURES, mask_value=None),
+        inputs=(nodes.NumericInput(steps=6, features=FEATURES, mask_value=None),),
         layers=(layer,),
     )
     random = np.random.default_rng(7)

@@ -192,7 +192,7 @@ class Layers:
             case nodes.Residual():
                 sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
                 yield from loop("i", _times(rows, units), [sum_])
-            case nodes.Concat():
+            case nodes.Join():
                 yield from self._concat(layer, place, rows)
             case nodes.Repeat(steps=steps):
                 lines = [_copied(_row(y, str(steps), units), x, str(units))]
@@ -329,7 +329,7 @@ class Layers:
             values |= self._weights(layer, path, parameter)
         return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
 
-    def _concat(self, layer: nodes.Concat, place: Place, rows: str) -> Iterator[str]:
+    def _concat(self, layer: nodes.Join, place: Place, rows: str) -> Iterator[str]:
         units, at, lines = nodes.width(layer.output), 0, list[str]()
         for x, shape in zip(place.inputs, layer.inputs, strict=True):
             width = nodes.width(shape)

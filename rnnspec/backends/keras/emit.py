@@ -307,7 +307,7 @@ class _Graph:
                 self.says_mask |= layer.masked
             case nodes.Residual():
                 yield code("x = {}([{}, skip])", make_layer(layer), x)
-            case nodes.Concat():
+            case nodes.Join():
                 yield code("x = {}([{}])", make_layer(layer), listed(*taken))
             case _:
                 yield code("x = {}({})", make_layer(layer), x)

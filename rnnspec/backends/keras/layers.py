@@ -56,7 +56,7 @@ def is_layer(layer: nodes.Layer) -> bool:
             return activation != "legacy_hard_sigmoid"
         case (
             nodes.Residual()
-            | nodes.Concat()
+            | nodes.Join()
             | nodes.Normalize()
             | nodes.Attention()
             | nodes.LastSteps()
@@ -112,7 +112,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
             return make_activation(layer.activation, layer.name)
         case nodes.Residual():
             return _make("Add", name=layer.name)
-        case nodes.Concat():
+        case nodes.Join():
             return _make("Concatenate", name=layer.name)
         case nodes.Dropout():
             type_ = "SpatialDropout1D" if layer.variational else "Dropout"

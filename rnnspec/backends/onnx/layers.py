@@ -130,7 +130,7 @@ class Layers:
         values: dict[core.Expression, str] = {X: x}
         if isinstance(layer, nodes.Residual):
             values[SKIP] = sequences.take(self.sources[layer.start][0], axes)
-        if isinstance(layer, nodes.Concat):
+        if isinstance(layer, nodes.Join):
             values |= {core.EarlierOutput(part): sequences.take(part, axes) for part in layer.of}
         result = output_name(name, output_axes)
         Recipe(

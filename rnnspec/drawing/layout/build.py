@@ -41,11 +41,11 @@ from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Formula, Line, Scen
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
     Attention,
-    Concat,
     Conv,
     Dropout,
     Embedding,
     Flatten,
+    Join,
     LastSteps,
     Layer,
     Network,
@@ -184,7 +184,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_spread(drawing, layer)
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)
-        case Concat():
+        case Join():
             draw_join(drawing, layer)
         case Residual():
             _draw_residual(drawing, layer)

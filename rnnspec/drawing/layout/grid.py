@@ -17,10 +17,10 @@ from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import (
     INPUT,
     Attention,
-    Concat,
     Conv,
     Dropout,
     Flatten,
+    Join,
     LastSteps,
     Layer,
     Network,
@@ -57,7 +57,7 @@ class Poolings:
     """Several poolings of one sequence, and the join of their vectors."""
 
     layers: tuple[Pooling | Attention, ...]
-    join: Concat
+    join: Join
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def side_by_side(rows: Sequence[Row]) -> list[Row]:
     result: list[Row] = []
     for row in rows:
         parts = [last for last in result if isinstance(last, Pooling | Attention)]
-        if isinstance(row, Concat) and len(row.output) == 1 and parts:
+        if isinstance(row, Join) and len(row.output) == 1 and parts:
             result[-len(parts) :] = [Poolings(tuple(parts), row)]
         else:
             result.append(row)
@@ -163,7 +163,7 @@ def _anonymous(layer: Layer, shared_outputs: frozenset[str]) -> Layer:
     match layer:
         case _ if layer.name in shared_outputs:
             return layer
-        case Concat() | Repeat() | LastSteps():
+        case Join() | Repeat() | LastSteps():
             return layer
         case Conv(window=window) | WindowPooling(window=window) if not window.keeps_steps:
             return layer
@@ -258,7 +258,7 @@ def lanes(network: Network) -> dict[str, int]:
     for at, (layer, names) in enumerate(
         zip(network.layers, sources(network).values(), strict=True)
     ):
-        if isinstance(layer, Concat) and len(layer.output) == 2:
+        if isinstance(layer, Join) and len(layer.output) == 2:
             ends |= {name: at for name in names if begins[name] < at - 1}
     result: dict[str, int] = {}
     # The inner lanes are for those that begin last, so that none crosses another.

@@ -34,8 +34,8 @@ from rnnspec.drawing.layout.stack import (
 from rnnspec.drawing.scene import Text, text_width
 from rnnspec.ir.nodes import (
     Attention,
-    Concat,
     Flatten,
+    Join,
     LastSteps,
     Layer,
     Pooling,
@@ -170,7 +170,7 @@ def _draw_unit(drawing: Drawing, draw_layer: _Draw, strand: _Strand, unit: _Unit
     match unit:
         case Poolings():
             draw_pools(drawing, unit, strand.x, y, pools_width(unit) / len(unit.layers))
-        case Concat():
+        case Join():
             draw_vector_join(drawing, unit)
         case Pooling() | Attention() | Flatten():
             port = draw_pool(drawing, unit, strand.x, y, POOL_WIDTH)

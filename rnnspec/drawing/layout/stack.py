@@ -21,9 +21,9 @@ from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, text_widt
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
     Attention,
-    Concat,
     Conv,
     Flatten,
+    Join,
     LastSteps,
     Pooling,
     Repeat,
@@ -199,7 +199,7 @@ def draw_pools(drawing: Drawing, row: Poolings, x: float, y: float, pitch: float
     drawing.complete_row([*ports], y - 13)
 
 
-def draw_vector_join(drawing: Drawing, join: Concat) -> None:
+def draw_vector_join(drawing: Drawing, join: Join) -> None:
     """Draw the join of the vectors that go up."""
     y = drawing.place(13, 36, drawing.entry(join))
     ports = [port for port in drawing.ports if port]
@@ -298,7 +298,7 @@ def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:
     return ports
 
 
-def draw_join(drawing: Drawing, layer: Concat) -> None:
+def draw_join(drawing: Drawing, layer: Join) -> None:
     """Draw the outputs of several layers side by side, at each step."""
     y = drawing.place(13, 44, drawing.entry(layer))
     below = list(dict.fromkeys(name for name in layer.of if name != drawing.last))

@@ -29,10 +29,10 @@ from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Canvas, Colum
 from rnnspec.ir.nodes import (
     INPUT,
     Attention,
-    Concat,
     Conv,
     Dropout,
     Flatten,
+    Join,
     LastSteps,
     Layer,
     Network,
@@ -204,7 +204,7 @@ class _Picture:
         match layer:
             case Conv() | WindowPooling():
                 self._draw_windows(layer, label)
-            case Concat():
+            case Join():
                 self._draw_join(layer, label)
             case Residual():
                 self._draw_sum(layer, label)
@@ -448,7 +448,7 @@ class _Picture:
         """Return how far left of a step the line of an output to its joins goes up."""
         return 6 + 2 * self._lanes[name]
 
-    def _draw_join(self, layer: Concat, label: list[str]) -> None:
+    def _draw_join(self, layer: Join, label: list[str]) -> None:
         """Draw a join, and the lines of earlier outputs up and into it."""
         places = [column.x for column in self._outputs(layer.name)]
         self._draw_arrows(places, len(label) - 1)

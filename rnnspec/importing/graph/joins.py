@@ -355,6 +355,6 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
         raise RefusedError(f"expected axes that are alike, received {received}")
     if first.axes[axis] != "F":
         raise RefusedError(f"axis: expected the features, received that of {describe(first)}")
-    layer = nodes.Concat(name="concat", input=(), of=(), inputs=())
+    layer = nodes.Join(name="concat", how="concat", input=(), of=(), inputs=())
     at = scope.add(layer, *(tensor.at for tensor in solid))
     return Tensor(at, first.axes, steps=first.steps)

@@ -142,7 +142,7 @@ class LayerGraph:
                 return 2 * units if merge == "concat" else units
             case nodes.Flatten():
                 return self.flattened.get(at)
-            case nodes.Concat():
+            case nodes.Join():
                 sizes = [self._widths[source] for source in step.sources]
                 return None if None in sizes else sum(size or 0 for size in sizes)
             case _:
@@ -159,7 +159,7 @@ class LayerGraph:
             size = features
             while at and not isinstance(self.steps[at].layer, nodes.Flatten):
                 sources = self.steps[at].sources
-                if isinstance(self.steps[at].layer, nodes.Concat):
+                if isinstance(self.steps[at].layer, nodes.Join):
                     # Of one input, side by side.
                     known = any(self._widths[source] is not None for source in sources)
                     if known or size % len(sources):

@@ -366,7 +366,8 @@ def _place_concat(draft: Draft, piece: pieces.Concat, inputs: Sequence[LayerOutp
     for output in inputs:
         draft.check_padding(layer.name, output)
     draft.now = replace(draft.now, shape=inputs[0].shape, zeros=zeros)
-    node = nodes.Concat(
+    node = nodes.Join(
+        how="concat",
         name=layer.name,
         input=inputs[0].shape,
         of=tuple(output.node for output in inputs),

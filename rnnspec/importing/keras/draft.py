@@ -255,7 +255,7 @@ class Draft:
         before = self.placed[-1].node.name if self.placed else nodes.INPUT
         taken_from = source or self.now.node
         # A join names what it takes.
-        joins = isinstance(node, nodes.Concat) or taken_from == before
+        joins = isinstance(node, nodes.Join) or taken_from == before
         node = replace(self.drawn.set_in(node), name=name, source=None if joins else taken_from)
         placed = Placed(node, layer, lacks)
         self.placed.append(placed)
@@ -328,4 +328,4 @@ def keeps_zeros(node: nodes.Layer) -> bool:
         case nodes.Activate(activation=activation):
             return activation in _ZERO_AT_ZERO
         case _:
-            return isinstance(node, nodes.Dropout | nodes.Residual | nodes.Concat)
+            return isinstance(node, nodes.Dropout | nodes.Residual | nodes.Join)

@@ -133,7 +133,7 @@ def _chosen_names(draft: Draft) -> dict[str, str]:
     for placed in draft.placed:
         made_up = re.fullmatch(rf"{snake(placed.layer.kind)}(_?\d+)?", placed.layer.name)
         match placed.node:
-            case nodes.Concat(output=output):
+            case nodes.Join(output=output):
                 # A list of poolings is a join of vectors, and has no name.
                 named = len(output) > 1
             case node:

@@ -119,8 +119,10 @@ def _check_source(module: Any, own: OwnCell) -> None:
     network = nodes.Network(
         name="net",
         description="",
-        input=nodes.NumericInput(
-            steps=None, features=own.features, mask_value=0.0 if layer.masked else None
+        inputs=(
+            nodes.NumericInput(
+                steps=None, features=own.features, mask_value=0.0 if layer.masked else None
+            ),
         ),
         layers=tuple(layers),
     )
