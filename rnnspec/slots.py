@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer
 
     Array = NDArray[Any]
+    # By name for a network with named inputs, otherwise that of its only input.
+    Batch = Mapping[str, Array] | Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

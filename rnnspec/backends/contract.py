@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
-    from rnnspec.slots import Array, Slot
+    from rnnspec.slots import Array, Batch, Slot
     from rnnspec.source.code import Source
 
 
@@ -140,7 +140,7 @@ class ArrayType:
 class Learner(Protocol):
     """The loss sum(weight (output - target)^2) / 2, and its gradients."""
 
-    def __call__(self, inputs: Array, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
+    def __call__(self, inputs: Batch, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
         """Return the loss and a gradient per array, in the layout of the array."""
 
 
@@ -253,8 +253,8 @@ class Runtime(ABC):
         """Replace the array at ``path`` of a layer, keeping the model's own dtype."""
 
     @abstractmethod
-    def trace(self, model: Any, layers: Sequence[str], inputs: Array) -> Trace:
-        """Run one forward pass in inference; ``inputs`` is (batch, steps[, features])."""
+    def trace(self, model: Any, layers: Sequence[str], inputs: Batch) -> Trace:
+        """Run one forward pass in inference."""
 
     def learner(self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
         """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
@@ -274,13 +274,20 @@ class Runtime(ABC):
         """
         raise NotImplementedError
 
+    def begin(self, model: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the states of a model in step form before the first chunk.
+
+        ``inputs`` are those that do not come in chunks; there is one at least.
+        """
+        raise NotImplementedError
+
     def step(
         self, model: Any, chunk: Array, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output of a model in step form for the steps so far, and its new states.
 
         ``chunk`` is (batch, steps[, features]), and ``states`` are those that the chunk before it
-        gave, or None at the start.
+        gave, or None at the start. Named outputs are side by side, as in a ``Trace``.
         """
         raise NotImplementedError
 
