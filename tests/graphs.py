@@ -68,7 +68,7 @@ version: 1
 name: streamed
 inputs:
   audio: {features: 3}
-  speaker: {per: sequence, embedding: {vocabulary: 5, dim: 2}}
+  speaker: {per: sequence, embedding: {vocabulary: 4, dim: 2}}
   prompt: {embedding: {vocabulary: 6, dim: 2, mask_zero: true}}
 stream: audio
 rnn:
@@ -84,4 +84,18 @@ heads:
   voice: {of: trunk, pooling: mean, units: 1}
   state: {of: start, units: 1}
 """
-GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED)
+COPIED = """\
+version: 1
+name: copied
+inputs:
+  one: {features: 2}
+  two: {features: 2}
+  style: {features: 3, per: sequence}
+rnn:
+  - {type: repeat, like: one, of: style}
+  - {type: simple, units: 2, name: copies}
+  - {type: gru, units: 2, of: one, name: first}
+  - {type: gru, units: 2, of: two, name: second}
+  - {type: concat, of: [copies.state, first.state, second.state]}
+"""
+GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED, COPIED)
