@@ -212,7 +212,7 @@ def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> N
 
 @pytest.mark.parametrize(
     "text",
-    [SMALL, EVERYTHING, TRANSLATION.replace("{type: normalize}", ""), TURNED],
+    [SMALL, EVERYTHING, TRANSLATION.replace("{type: normalize}", "{units: 3}"), TURNED],
     ids=["small", "everything", "translation", "turned"],
 )
 def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
