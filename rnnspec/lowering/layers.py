@@ -33,7 +33,7 @@ def add_item(graph: Graph, index: int, layer: models.AnyLayer) -> None:
             what = "a recurrent layer" if isinstance(layer, models.RecurrentLayer) else "it"
             what = f"{what} reads the steps of a sequence"
             message = f"{what}, but '{graph.last}' gives one vector for each"
-            graph.refuse((*path, "of" if layer.of else "type"), message, code="E438")
+            graph.refuse((*path, "of" if layer.of else "type"), message, code="E437")
             graph.pretend((None, *graph.shape))
         match layer:
             case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
@@ -131,7 +131,7 @@ def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
         like = graph.find(layer.like, (*path, "like"))
         if like is not None and len(graph.values[like].shape) < 2:
             message = f"expected a sequence, but '{layer.like}' gives one vector for each"
-            graph.refuse((*path, "like"), message, code="E438")
+            graph.refuse((*path, "like"), message, code="E437")
             like = None
         steps = graph.values[like].shape[0] if like else 1
     assert vector is not None

@@ -491,7 +491,7 @@ class _Recurrent(_Layer):
         "name of a vector for each state.",
         "learned",
         {"of": "encoder"},
-        {"h": "dense_1", "c": "dense_2"},
+        {"h": "dense_1"},
         default="zeros",
     )
     dropout: Rate = _key(
