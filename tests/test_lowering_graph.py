@@ -47,7 +47,7 @@ table: words -> 50 x 10
 target_embedding: target -> 50 x 10
 user_embedding: user -> 4
 concat_1: table target_embedding user_embedding basin -> 50 x 51
-encoder: concat_1 -> 50 x 8
+encoder: concat_1 -> 8
 encoder_final_c: encoder -> 8
 dense_1: encoder_final_c -> 3
 dense_2: dense_1 -> 2""",

@@ -27,6 +27,10 @@ Those of all inputs come from one place, because joins need equal numbers of the
 
 _OF_INPUTS: Axis = ("", 0, 1)
 _NAMES_SHOWN = 8
+_GUESSES = 50
+"""Maximum number of searches for a similar name: more of them take seconds."""
+_PRETENDED = ""
+"""The name of a value that no layer has, with the shape that one should have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,10 @@ class Graph:
         If there is no such layer, a problem is recorded, and the next one takes another.
         """
         if declared is not None:
-            self.last = self.find(declared, path, reader=self.place) or self.last or self.first
+            name = self.find(declared, path, reader=self.place)
+            self.last = name or self.last or self.first
+            if name is None:
+                self._read(self.last, self.place)
         elif self.last is None:
             names = listed([f"'{each.name}'" for each in self.inputs], "or")
             message = f"expected 'of', the input that the first layer takes: {names}"
@@ -204,24 +211,24 @@ class Graph:
             self._read(self.last, self.place)
 
     def pretend(self, shape: nodes.Shape) -> None:
-        """Give what the next layer takes another shape, so that problems behind it are found."""
+        """Let the next layer take another shape, so that problems behind it are found."""
         assert self.problems
-        assert self.last is not None
-        self.values[self.last] = replace(self.value, shape=shape)
+        self.values[_PRETENDED] = replace(self.value, shape=shape)
+        self.last = _PRETENDED
 
     def find(self, declared: str, path: Path, reader: Path | None = None) -> str | None:
         """Return the layer or input that a name stands for; None, with a problem, if there is none.
 
         ``NAME.PART`` is the final state of a recurrent layer. ``reader`` takes it alone.
         """
-        base, _, part = declared.partition(".")
+        base, dot, part = declared.partition(".")
         name = self.blocks.get(base, base)
-        if part and base in self.stacks:
+        if dot and base in self.stacks:
             return self._find_state(base, part, path)
-        if not part and name in self.values:
+        if not dot and name in self.values:
             self._read(name, reader)
             return name
-        if part and name in self.values:
+        if dot and base and name in self.values:
             message = f"only a recurrent layer has parts such as '.{part}', and '{base}' is none"
             self.refuse(path, message, code="E425")
             return None
@@ -233,13 +240,15 @@ class Graph:
             self.readers.setdefault(self.items[name], []).append(reader)
 
     def _refuse_name(self, declared: str, path: Path) -> None:
-        names = tuple(self.values)
+        # The embedding of an input has its name too.
+        embeddings = {self.blocks.get(each.name) for each in self.inputs}
+        names = tuple(name for name in self.values if name and name not in embeddings)
         some = names if len(names) <= _NAMES_SHOWN else ("...", *names[-3:])
         message = f"expected a layer before this one, {listed(some, 'or')}"
         message = f"{message}; received {quoted(declared)}"
         if declared in self.later:
             message = f"{message}, which is not before it"
-        elif near := nearest(declared, (*names, *self.blocks)):
+        elif len(self.problems) < _GUESSES and (near := nearest(declared, (*names, *self.blocks))):
             message = f"{message}; did you mean {near!r}?"
         self.refuse(path, message, code="E425")
 
@@ -250,10 +259,10 @@ class Graph:
         if isinstance(layer.cell, nodes.LSTM):
             parts["cell"] = "c"
         if part not in parts:
-            what = f"a {nodes.cell_type(layer.cell)!r} has the states {listed(names)}"
-            if len(names) == 1:
-                what = f"a {nodes.cell_type(layer.cell)!r} has one state"
-            message = f"'{base}' has no part {quoted(part)}: {what}"
+            kind = nodes.cell_type(layer.cell)
+            has = f"the states of {kind!r} are {listed(names)}"
+            has = has if len(names) > 1 else f"the only state of {kind!r} is {names[0]}"
+            message = f"'{base}' has no part {quoted(part)}; {has}"
             self.refuse(path, f"{message}; expected {listed(list(parts), 'or')}", code="E425")
             return None
         return self.final_state(layer, parts[part])
