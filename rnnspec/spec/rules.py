@@ -59,7 +59,9 @@ def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
     if spec.inputs is not None:
         for key in ("input", "embedding"):
             if spec.writes(key):
-                message = f"'inputs' are several by name, {key!r} is one; remove one of them"
+                message = (
+                    f"{key!r} is for one input, 'inputs' for several by name; remove one of them"
+                )
                 yield ((key,), "E402", message)
         return
     if spec.stream is not None:
