@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.cells import default_initializers, read_initializer
@@ -26,7 +27,7 @@ Those of all inputs come from one place, because joins need equal numbers of the
 """
 
 _OF_INPUTS: Axis = ("", 0, 1)
-_NAMES_SHOWN = 8
+_NAMES_SHOWN = 9
 _GUESSES = 50
 """Maximum number of searches for a similar name: more of them take seconds."""
 _PRETENDED = ""
@@ -84,6 +85,7 @@ class Graph:
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
         self._large: set[Path] = set()
+        self._known: set[Problem] = set()
 
     @property
     def value(self) -> Value:
@@ -105,7 +107,8 @@ class Graph:
         """Record a problem with the value at ``path``, or with its key."""
         problem = self.spec.document.problem(path, message, code=code, key=key)
         # Copies made by 'layers' share a path.
-        if problem not in self.problems:
+        if problem not in self._known:
+            self._known.add(problem)
             self.problems.append(problem)
 
     def name(self, kind: str, path: Path, declared: str | None = None) -> str:
@@ -241,15 +244,19 @@ class Graph:
 
     def _refuse_name(self, declared: str, path: Path) -> None:
         # The embedding of an input has its name too.
-        embeddings = {self.blocks.get(each.name) for each in self.inputs}
-        names = tuple(name for name in self.values if name and name not in embeddings)
-        some = names if len(names) <= _NAMES_SHOWN else ("...", *names[-3:])
+        hidden = {_PRETENDED, *(self.blocks.get(each.name) for each in self.inputs)}
+        last = list(
+            islice((name for name in reversed(self.values) if name not in hidden), _NAMES_SHOWN)
+        )
+        some = last[::-1] if len(last) < _NAMES_SHOWN else ["...", *last[2::-1]]
         message = f"expected a layer before this one, {listed(some, 'or')}"
         message = f"{message}; received {quoted(declared)}"
         if declared in self.later:
             message = f"{message}, which is not before it"
-        elif len(self.problems) < _GUESSES and (near := nearest(declared, (*names, *self.blocks))):
-            message = f"{message}; did you mean {near!r}?"
+        elif len(self.problems) < _GUESSES:
+            names = tuple(name for name in self.values if name not in hidden)
+            near = nearest(declared, (*names, *self.blocks))
+            message = f"{message}; did you mean {near!r}?" if near else message
         self.refuse(path, message, code="E425")
 
     def _find_state(self, base: str, part: str, path: Path) -> str | None:
