@@ -416,7 +416,8 @@ def _mapping(model: type[models.Model], plain: Schema, parts: dict[str, Schema])
     properties = {
         key: _property(model, key, schema, parts)
         for key, schema in plain["properties"].items()
-        if key != models.SETTINGS
+        # A hidden layer takes the one before it.
+        if key != models.SETTINGS and not (key == "of" and model is models.Hidden)
     }
     required = {"required": plain["required"]} if "required" in plain else {}
     return {
@@ -506,7 +507,16 @@ def _initial_state(model: type[models.Model], words: Schema) -> Schema:
         "minProperties": 1,
         "if": {"required": ["of"]},
         "then": {"maxProperties": 1},
-        "properties": {name: {"type": "string"} for name in ("of", *(states or ""))},
+        "properties": {
+            "of": {
+                "type": "string",
+                "description": "The recurrent layer with whose final states this one begins.",
+            },
+            **{
+                state: {"type": "string", "description": f"The vector that {state} begins as."}
+                for state in states or ""
+            },
+        },
         "additionalProperties": False if states else {"type": "string"},
     }
     return {
@@ -680,6 +690,5 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
             }
             for kind, model in kinds.items()
         ]
-        # A hidden layer takes the one before it.
         + ([_apply("of", False)] if default else [cell]),
     }
