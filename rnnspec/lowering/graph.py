@@ -12,6 +12,7 @@ from rnnspec.errors import Problem, listed
 from rnnspec.ir import nodes
 from rnnspec.ir.params import too_large
 from rnnspec.spec import models
+from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ Axis = tuple[str, int, int]
 
 Those of all inputs come from one place, because joins need equal numbers of them.
 """
+
+OUTPUT = "output"
+"""The name of the output of a network that has the states of layers as outputs too."""
 
 _OF_INPUTS: Axis = ("", 0, 1)
 _NAMES_SHOWN = 9
@@ -84,7 +88,10 @@ class Graph:
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
+        if not spec.heads and any(_gives_states(layer) for layer in spec.rnn):
+            self._names.add(OUTPUT)
         self._large: set[Path] = set()
+        self._long: set[Path] = set()
         self._known: set[Problem] = set()
 
     @property
@@ -118,7 +125,12 @@ class Graph:
         return self.reserve(declared or f"{kind}_{self._numbers[kind]}", path)
 
     def reserve(self, name: str, path: Path) -> str:
-        """Return a name, and refuse it if it is taken."""
+        """Return a name, and refuse it if it is taken, or too long with its ending."""
+        # Other endings of the same name are not reported.
+        if len(name) > MAX_NAME_LENGTH and path[:2] not in self._long:
+            self._long.add(path[:2])
+            message = f"expected at most {MAX_NAME_LENGTH} characters; '{name}' has {len(name)}"
+            self.refuse(path, message, code="E416")
         if name in self._names:
             self.refuse(path, f"another layer is already named '{name}'", code="E415")
         self._names.add(name)
@@ -294,6 +306,10 @@ class Graph:
             )
             self.last = last
         return name
+
+
+def _gives_states(layer: models.AnyLayer) -> bool:
+    return isinstance(layer, models.RecurrentLayer) and layer.initial_state == "given"
 
 
 def _fields(node: type[nodes.Layer]) -> tuple[str, ...]:
