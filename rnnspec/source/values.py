@@ -25,7 +25,7 @@ _LOCALS = frozenset(
     f"""
     {_BUILTINS} ahead back batch dtype first found hidden jax jnp last logits mask mean nn nnx real
     rows scores self share skip square state states step steps torch total variance deviation
-    weights x
+    weights x zeros
     """.split()
 )
 """Names in methods that a value with the name of a layer must not hide."""
@@ -54,7 +54,11 @@ def kept_values(
     kept = set(results)
     for layer in layers:
         if not isinstance(layer, ASIDE):
-            kept.update(name for name in taken[layer.name] if name != current)
+            main, *others = taken[layer.name]
+            # A join takes each of its parts where it is; another layer has its input in ``x``.
+            in_place = (current,) if isinstance(layer, nodes.Join) else ()
+            kept.update(name for name in others if name not in in_place)
+            kept.update(name for name in (main,) if name != current)
             current = layer.name
     return frozenset(kept)
 
@@ -205,6 +209,9 @@ def variables(network: nodes.Network, form: Form, in_source: Collection[str]) ->
     named, in_chunks = network.has_named_inputs, streamed(network)
     taken, result = set[str](_LOCALS.union(in_source)), dict[str, str]()
     suffix = "" if named else "_out"
+    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+    for layer in recurrent:
+        taken.update(f"{way}_{state}" for way in ("ahead", "back") for state, _ in layer.states)
 
     def add(key: str, name: str) -> None:
         while name in taken:
@@ -216,11 +223,11 @@ def variables(network: nodes.Network, form: Form, in_source: Collection[str]) ->
         add(each.name, f"{each.name}{suffix}")
     for layer in network.layers:
         add(layer.name, f"{layer.name}{suffix}")
-    for layer in network.layers:
-        if isinstance(layer, nodes.Recurrent):
-            for state, _ in layer.states:
-                if form == "step" and layer.name in in_chunks:
-                    result[f"{layer.name}.{state}"] = f"{layer.name}_{state}"
-                else:
-                    add(f"{layer.name}.{state}", f"{layer.name}_{state}")
+    for layer in recurrent:
+        for state, _ in layer.states:
+            key, name = f"{layer.name}.{state}", f"{layer.name}_{state}"
+            if form == "step" and layer.name in in_chunks:
+                result[key] = name
+            else:
+                add(key, name)
     return result

@@ -226,6 +226,8 @@ class Walk(ComposedLayers):
                 return self.output(layer)
             case core.EarlierState(layer, name):
                 return self.final_state(layer, name)
+            case core.Apply(function, core.Name("x")):
+                return self.activate(function)
             case core.Softmax(x):
                 return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
             case _:
@@ -288,21 +290,20 @@ class Walk(ComposedLayers):
     def _compute(self, layers: Iterable[nodes.Layer]) -> Iterator[Code]:
         """Yield the statements that compute some of the layers."""
         starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
-        values, current = self.scope.values, "" if self._is_named else nodes.INPUT
+        current = nodes.INPUT
         for layer in layers:
             if isinstance(layer, ASIDE):
                 continue
-            main, *others = self._sources[layer.name]
+            main, *_ = self._sources[layer.name]
             yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
             source = code("x") if isinstance(layer, nodes.Join) else self.output(main)
-            if main == current:
+            if main == current and not self._is_named:
                 source = code("x")
             if not self._is_named and source != "x":
                 yield code("x = {}", source)
                 source = code("x")
             if layer.name in starts:
                 yield code("skip = {}", source)
-            yield from self._unequal_steps(layer)
             yield from self._place(layer, self.compute(layer), source)
             current = layer.name
 
@@ -348,42 +349,23 @@ class Walk(ComposedLayers):
         """Return the variable with the output of an earlier layer, or with an input."""
         return self.scope.values[layer]
 
-    def _unequal_steps(self, layer: nodes.Layer) -> Iterator[Code]:
-        """Yield the check that the sequences of several inputs have equally many steps."""
-        if not isinstance(layer, nodes.Join):
-            return
-        first: dict[str | None, str] = {}
-        for name, shape in zip(layer.of, layer.inputs, strict=True):
-            if len(shape) > 1:
-                first.setdefault(self._steps_of(name), name)
-        one, *rest = first.values() or ("",)
-        for other in rest:
-            yield code(
-                """
-                if {one}.shape[1] != {other}.shape[1]:
-                    steps = {one}.shape[1], {other}.shape[1]
-                    raise ValueError(f"{text}, received {{steps}}")
-                """,
-                one=self.output(one),
-                other=self.output(other),
-                text=Code(f"{layer.name}: expected as many steps in {one} as in {other}"),
-            )
-
-    def _steps_of(self, name: str) -> str | None:
-        """Return the input that has the steps of a sequence, None if their number is fixed."""
-        layers = {layer.name: layer for layer in self.network.layers}
-        while name in layers:
-            layer = layers[name]
-            match layer:
-                case nodes.Repeat(like=str() as like):
-                    name = like
-                case nodes.Repeat() | nodes.LastSteps() | nodes.Transpose():
-                    return None
-                case nodes.Join():
-                    name = next(of for of, s in zip(layer.of, layer.inputs, strict=True) if s[1:])
-                case _:
-                    name, *_ = self._sources[name]
-        return name
+    def _unequal_steps(self) -> Iterator[Code]:
+        """Yield the checks that inputs whose sequences are joined have equally many steps."""
+        by_name = {each.name: each for each in self.scope.inputs}
+        for name, first in nodes.equal_steps(self.network).items():
+            if name == first or name not in by_name or first not in by_name:
+                continue
+            if None in (by_name[name].shape[0], by_name[first].shape[0]):
+                yield code(
+                    """
+                    if {one}.shape[1] != {other}.shape[1]:
+                        steps = {one}.shape[1], {other}.shape[1]
+                        raise ValueError(f"{text}, received {{steps}}")
+                    """,
+                    one=self.output(first),
+                    other=self.output(name),
+                    text=Code(f"expected as many steps in {first} as in {name}"),
+                )
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
         """True if a layer behind one uses the mask."""
@@ -592,7 +574,7 @@ class Walk(ComposedLayers):
             name = self._padded_results[0]
             for each in self.network.inputs:
                 if any(each.name == origin for origin, _, _ in self._masks.origins[name]):
-                    yield self._mask_of(each)
+                    yield rename(self._mask_of(each), "x", each.name)
             yield code("return {}", self._masks.write(name))
         elif not self._last_windows:
             yield code("return {}", self._is_real(self.network.input))
@@ -617,7 +599,7 @@ class Walk(ComposedLayers):
                 prepared += [copied, rename(text, "x", variable)]
             else:
                 prepared.append(text)
-        return lines(prepared, states if self._is_named else Code())
+        return lines(prepared, self._unequal_steps(), states if self._is_named else Code())
 
     def _enter(self, source: nodes.Input, states: Code) -> Iterator[Code]:
         """Yield the statements that check an input, ``x``, and fill its padding with zeros."""
@@ -648,6 +630,8 @@ class Walk(ComposedLayers):
         # Stock layers accept any number of steps, and their errors about other shapes say little.
         shape = source.shape
         wrong, expected = code("x.shape[1:] != {!r}", shape), ["batch", *map(str, shape)]
+        if not shape:
+            wrong = code("x.ndim != 1")
         if isinstance(source, nodes.SequenceInput) and shape[0] is None:
             steps, *rest = shape
             # A later chunk may be shorter than the first one.

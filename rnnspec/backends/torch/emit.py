@@ -444,7 +444,8 @@ class TorchWalk(Walk):
         if plan.is_split:
             yield from self._run_both_ways(layer, dropped)
             return
-        flip = ".flip(1)" if layer.backward else ""
+        flip, (zeros, first) = ".flip(1)" if layer.backward else "", self._first_state(layer)
+        yield zeros
         # Not the outputs at the last step, where the backward direction has seen only that step.
         # Source: https://github.com/pytorch/pytorch/issues/3587.
         result, state = self._result("x", layer)
@@ -455,7 +456,7 @@ class TorchWalk(Walk):
             listed(
                 code(f"x{flip}"),
                 code(f"mask{flip}") if layer.masked else "",
-                self._first_state(layer),
+                first,
             ),
         )
         if layer.return_sequences or not plan.returns_pair:
@@ -485,6 +486,8 @@ class TorchWalk(Walk):
         for at, (name, key) in enumerate(zip(inputs, directions(layer), strict=True)):
             flip = ".flip(1)" if name == "back" else ""
             result, results[name] = self._result(name, layer)
+            zeros, first = self._first_state(layer, at)
+            yield zeros if at == 0 else Code()
             yield code(
                 "{} = self.{}[{!r}]({})",
                 result,
@@ -493,7 +496,7 @@ class TorchWalk(Walk):
                 listed(
                     code(f"{{}}{flip}", inputs[name]),
                     code(f"mask{flip}") if layer.masked else "",
-                    self._first_state(layer, at),
+                    first,
                 ),
             )
         join = "{} = torch.cat([{}, {}], dim=-1)"
@@ -542,6 +545,13 @@ class TorchWalk(Walk):
             if isinstance(final, nodes.FinalState)
             and module(self._by_name[self._sources[final.name][0]]) == module(layer)
         }
+        read |= {
+            kind
+            for other in self._by_name.values()
+            if isinstance(other, nodes.Recurrent)
+            for kind, _ in other.begins
+            if kind in other.first_states and self._passes_on(other, kind) == module(layer)
+        }
         return [kind for kind, _ in layer.states if kind in read]
 
     @cached_property
@@ -572,23 +582,24 @@ class TorchWalk(Walk):
             if isinstance(each, nodes.Recurrent) and module(each) == module(layer)
         ]
 
-    def _passed_on(self, layer: nodes.Recurrent, kind: str) -> Code:
-        """Return the states of another module if they are those that a module begins with."""
-        sources, ways = list[nodes.Layer](), layer.ways
-        for each in self._modules_layers(layer):
-            final = self._by_name.get(each.first_states.get(kind, ""))
-            if not isinstance(final, nodes.FinalState) or final.part != kind:
-                return Code()
-            sources.append(self._by_name[self._sources[final.name][0]])
+    def _passes_on(self, layer: nodes.Recurrent, kind: str) -> str:
+        """Return the module whose states another one begins with as they are, if there is one."""
+        sources, layers = list[nodes.Recurrent](), self._modules_layers(layer)
+        for each in layers:
+            source = self._by_name.get(each.first_states.get(kind, ""))
+            part = source.states[0][0] if isinstance(source, nodes.Recurrent) else ""
+            if isinstance(source, nodes.FinalState):
+                part, source = source.part, self._by_name[self._sources[source.name][0]]
+            if not isinstance(source, nodes.Recurrent) or part != kind:
+                return ""
+            sources.append(source)
         first = sources[0]
-        if not isinstance(first, nodes.Recurrent) or first.ways != ways:
-            return Code()
+        is_flat = any(isinstance(each.cell, nodes.EquationCell) for each in (layer, first))
+        if is_flat or first.merge not in {layer.merge, "concat"} or first.ways != layer.ways:
+            return ""
+        names = [source.name for source in sources]
         whole = [each.name for each in self._modules_layers(first)]
-        is_whole = [source.name for source in sources] == whole
-        is_flat = isinstance(layer.cell, nodes.EquationCell)
-        if not is_whole or is_flat or isinstance(first.cell, nodes.EquationCell):
-            return Code()
-        return self._state_variable(first, kind)
+        return module(first) if names == whole else ""
 
     def _first_vectors(self, layer: nodes.Recurrent) -> list[str]:
         """Return the names of the vectors that a module begins with, but for those passed on."""
@@ -596,32 +607,35 @@ class TorchWalk(Walk):
             vector
             for each in self._modules_layers(layer)
             for kind, vector in each.first_states.items()
-            if not self._passed_on(layer, kind)
+            if not self._passes_on(layer, kind)
         ]
 
-    def _first_state(self, layer: nodes.Recurrent, way: int | None = None) -> Code:
+    def _first_state(self, layer: nodes.Recurrent, way: int | None = None) -> tuple[Code, Code]:
         """Return the first states of a module, or of one of two, empty if it takes none.
 
-        A stock layer has them as (layers x directions, batch, units).
+        Before them is a statement that makes zeros, if there are several. A stock layer has them as (layers x directions, batch, units).
         """
         plan, layers = plan_of(layer), self._modules_layers(layer)
         begins = any(each.first_states for each in layers)
         takes_all = plan.has_states and (plan.is_wrapped or not plan.is_fused)
         if not (begins or takes_all):
-            return Code()
+            return Code(), Code()
+        statement = Code()
         states = [self._first_of_kind(layer, kind, size, way) for kind, size in layer.states]
-        if isinstance(layer.cell, nodes.EquationCell):
-            return listed(*states)
-        return code("({})", listed(*states)) if len(states) > 1 else states[0]
+        if not begins and len(states) > 1 and len(set(states)) == 1:
+            statement, states = code("zeros = {}", states[0]), [code("zeros")] * len(states)
+        if isinstance(layer.cell, nodes.EquationCell) or len(states) == 1:
+            return statement, listed(*states)
+        return statement, code("({})", listed(*states))
 
     def _first_of_kind(self, layer: nodes.Recurrent, kind: str, size: int, way: int | None) -> Code:
         """Return the first value of a state of a module, or of one of two."""
         is_flat = isinstance(layer.cell, nodes.EquationCell)
         layers = self._modules_layers(layer)
         vectors = [each.first_states.get(kind) for each in layers]
-        if passed := self._passed_on(layer, kind):
+        if passed := self._passes_on(layer, kind):
             ends = Code("" if way is None else "[1:]" if way else "[:1]")
-            return code("{}{}", passed, ends)
+            return code("{}{}", self.variables_of[f"{passed}.{kind}"], ends)
         if not any(vectors):
             others = [vector for each in layers for vector in each.first_states.values()]
             like = self.output(others[0]) if others else code("x")
