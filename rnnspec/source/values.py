@@ -7,40 +7,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rnnspec.errors import Refusal
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import streamed
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from rnnspec.ir.forms import Form
 
 ASIDE = nodes.FinalState | nodes.LearnedState
 """Layers whose value has a variable of its own, beside ``x``, and is computed where it is used."""
 
-_BUILTINS = "dict float int len list max range super tuple type zip"
 _LOCALS = frozenset(
-    f"""
-    {_BUILTINS} ahead back batch dtype first found hidden jax jnp last logits mask mean nn nnx real
-    rows scores self share skip square state states step steps torch total variance deviation
-    weights x zeros
-    """.split()
+    """
+    ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
+    mask max mean nn nnx range real rows scores self share skip square state states step steps super torch total tuple
+    type variance weights x zeros zip
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """Names in methods that a value with the name of a layer must not hide."""
-_ARGUMENTS = frozenset(f"{_BUILTINS} jax jnp logits nn nnx self states torch".split())
-"""Those of them that an argument would hide for the whole method."""
-
-
-def argument_refusals(network: nodes.Network, in_source: Collection[str]) -> Iterator[Refusal]:
-    """Yield a refusal of each input that cannot be an argument, because the source uses its name.
-
-    ``in_source`` are the names of functions and modules in the source.
-    """
-    for name in (each.name for each in network.inputs if network.has_named_inputs):
-        if name in _ARGUMENTS or name in in_source:
-            yield Refusal(name, "inputs", "its name is one that the generated source uses")
 
 
 def kept_values(

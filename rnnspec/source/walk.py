@@ -538,7 +538,7 @@ class Walk(ComposedLayers):
             signature,
             before,
             code("batch = {}.shape[0]", like) if needs_zeros else Code(),
-            self.state_dtype() if needs_zeros else Code(),
+            rename(self.state_dtype(), "x", like) if needs_zeros else Code(),
             code("return {}", _entries(entries)),
             describes=[about],
         )

@@ -30,7 +30,6 @@ from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, function, listed
-from rnnspec.source.values import argument_refusals
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -541,7 +540,6 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),
         *mask_refusals(network),
-        *argument_refusals(network, JAX.reserved_names.in_source),
     )
 
 

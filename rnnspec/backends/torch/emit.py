@@ -39,7 +39,6 @@ from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import held_values, states, states_of
 from rnnspec.ir.params import count, counts, directions
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
-from rnnspec.source.values import argument_refusals
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -116,7 +115,6 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),
-        *argument_refusals(network, TORCH.reserved_names.in_source),
     )
 
 
