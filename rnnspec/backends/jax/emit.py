@@ -238,10 +238,10 @@ class JaxWalk(Walk):
                 return code("self.{}[...]", name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
+            case core.Repeat(core.EarlierOutput(), 1):
+                return super().write(value)
             case core.Repeat(x, number):
                 step = code("jnp.expand_dims({}, 1)", self.write(x))
-                if number == 1:
-                    return step
                 count = code("{!r}", number) if isinstance(number, int) else self.write(number)
                 return code("jnp.repeat({}, {}, axis=1)", step, count)
             case core.Spread(vector, x):

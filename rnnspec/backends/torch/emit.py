@@ -742,7 +742,7 @@ class TorchWalk(Walk):
                 return code("torch.cat([{}], dim={!r})", listed(*map(self.write, parts)), number)
             case core.Flatten(x):
                 return code("torch.flatten({}, 1)", self.write(x))
-            case core.Repeat(x, 1):
+            case core.Repeat(core.EarlierOutput() as x, 1):
                 return code("{}.unsqueeze(1)", self.write(x))
             case core.Repeat(x, steps):
                 count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
