@@ -22,8 +22,8 @@ ASIDE = nodes.FinalState | nodes.LearnedState
 _LOCALS = frozenset(
     """
     ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
-    mask max mean nn nnx range real rows scores self share skip square state states step steps super torch total tuple
-    type variance weights x zeros zip
+    mask max mean nn nnx range real rows scores self share skip square state states step steps
+    super torch total tuple type variance weights x zeros zip
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """Names in methods that a value with the name of a layer must not hide."""
@@ -207,8 +207,8 @@ def variables(network: nodes.Network, form: Form, in_source: Collection[str]) ->
 
     for each in network.inputs:
         add(each.name, f"{each.name}{suffix}")
-    for layer in network.layers:
-        add(layer.name, f"{layer.name}{suffix}")
+    for name in (layer.name for layer in network.layers):
+        add(name, f"{name}{suffix}")
     for layer in recurrent:
         for state, _ in layer.states:
             key, name = f"{layer.name}.{state}", f"{layer.name}_{state}"

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.ir.fields import Fields
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Dropout,
     EquationCell,
+    FinalState,
     Layer,
     Network,
     Recurrent,
-    FinalState,
     Residual,
     SimpleRNN,
     sources,
 )
-from rnnspec.ir.forms import streamed
 from rnnspec.ir.text import cell_name, class_name
 from rnnspec.source.values import ASIDE, kept_values
 
@@ -70,10 +70,10 @@ class Plan:
     ``is_fused``: a stock layer of PyTorch does, in one kernel over all steps. ``is_wrapped``: it is
     inside a module that handles padding. ``is_split``: each direction is a module of its own,
     because with dropout each needs its own mask, and with padding its own order of steps.
-    ``has_states``: a generated class takes the states before the first step, and returns those after
-    the last one. ``returns_pair``: the module returns outputs and states, as stock layers do; other
-    generated classes return only the one that is needed. ``drops_input``: the class drops its input itself,
-    with a mask for each gate. ``has_single_step``: a chunk of one step is computed
+    ``has_states``: a generated class takes the states before the first step, and returns those
+    after the last one. ``returns_pair``: the module returns outputs and states, as stock layers do;
+    other generated classes return only the one that is needed. ``drops_input``: the class drops its
+    input itself, with a mask for each gate. ``has_single_step``: a chunk of one step is computed
     by cells. ``class_`` runs the cell, ``wrapper`` handles the padding of a stock layer.
     """
 
