@@ -358,7 +358,7 @@ def _rate(layer: Layer) -> float:
     return layer.rate if isinstance(layer, Dropout) else 0.0
 
 
-_OWN = ("name", "input", "return_sequences", "dropout", "initial")
+_OWN = ("name", "input", "source", "return_sequences", "dropout", "initial")
 """Fields that may differ in a module: ``_continues`` checks what PyTorch can honour of them."""
 _INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "cell")
 """Fields with initial weights, of which a cell has only the forget bias."""
