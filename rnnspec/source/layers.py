@@ -211,7 +211,7 @@ class LayerWriter(ComposedLayers):
         is_result = layer in self.network.results.values()
         return layer.return_sequences and (is_read or is_result)
 
-    def gives_states_alone(self, layer: nodes.Layer) -> bool:  # noqa: ARG002, PLR6301
+    def gives_states_alone(self, layer: nodes.Layer) -> bool:  # noqa: ARG002
         """True if no variable is needed for the output of a layer, but for those of its states."""
         return False
 

@@ -1,4 +1,4 @@
-"""Graphs of layers in PyTorch and JAX: equal to the reference in all forms, and read like a chain."""
+"""Graphs of layers in PyTorch and JAX, which are equal to the reference in all forms."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ cells:
       s: 0.9 * s + W_s @ x + b_s
       h: tanh(U_h @ h + s)
 rnn:
+  - {type: lstm, units: 3, bidirectional: true, initial_state: learned, name: zero}
+  - {type: lstm, units: 3, bidirectional: true, initial_state: {of: zero}}
   - {type: leaky, units: 3, bidirectional: true, initial_state: learned, name: one}
   - {type: leaky, units: 3, bidirectional: true, initial_state: {of: one}, name: two}
   - {type: gru, units: 2, recurrent_dropout: 0.1, initial_state: learned, direction: backward}
@@ -139,7 +141,9 @@ def test_mask_takes_the_inputs_by_name() -> None:
 def test_stack_passes_its_states_on_as_they_are() -> None:
     text = pipeline.generate(program(STACKS), get("torch"), "inference").text
     _, forward = text.split("for a batch.")
-    assert forward.split('"""\n', 1)[1] == """\
+    assert (
+        forward.split('"""\n', 1)[1]
+        == """\
         source_embedding = self.source_embedding(source)
         target_embedding = self.target_embedding(target)
         _, (encoder_1_h, encoder_1_c) = self.encoder_1(source_embedding)
@@ -147,6 +151,7 @@ def test_stack_passes_its_states_on_as_they_are() -> None:
         x = self.dense_1(x)
         return x
 """
+    )
     assert "nn.LSTM(4, 3, num_layers=2, batch_first=True)" in text
 
 
@@ -161,7 +166,7 @@ def test_torchscript_takes_the_source(text: str) -> None:
 
 
 @IGNORED
-@pytest.mark.parametrize("text", [STACKS, CELLS], ids=["stacks", "cells"])
+@pytest.mark.parametrize("text", [STACKS, NAMES], ids=["stacks", "names"])
 def test_torch_exports_the_source(text: str) -> None:
     eager, drawn = model("torch", text, "inference"), batch(text)
     positional = () if isinstance(drawn, dict) else (torch.from_numpy(drawn),)

@@ -116,6 +116,7 @@ class RecurrentCalls(Walk):
         if not plan_of(layer).returns_pair:
             return code("{}", name), code("{}", name)
         output, *others = (kind for kind, _ in layer.states)
+        others = [] if plan_of(layer).is_wrapped and not plan_of(layer).packs else others
         read, last = self._read_states(layer), "state" if name == "x" else name
         targets = dict.fromkeys((output, *others), code("_"))
         for kind in read:
