@@ -627,6 +627,9 @@ class LearnedState(Node):
     Its input tells only how many sequences there are.
     """
 
+    about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
+    masked: ClassVar[bool] = False
+
     size: int
 
     @property
