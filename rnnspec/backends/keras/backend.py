@@ -69,8 +69,8 @@ _RESERVED = ReservedNames(
     # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is
     # shared by the whole process, and rejects a model if a layer has the name of an operation.
     framework_pattern=(
-        "(any|cast|concatenate|cumsum|einsum|equal|expand_dims|flip|get_item|greater|less|logical_and"
-        "|logical_or|max|maximum|not_equal|ones_like|pad|sqrt|square|subtract|sum|tile"
+        "(any|cast|concatenate|cumsum|einsum|equal|expand_dims|flip|get_item|greater|less"
+        "|logical_and|logical_or|max|maximum|not_equal|ones_like|pad|sqrt|square|subtract|sum|tile"
         "|true_divide|where|zeros_like)(_[0-9]+)?"
     ),
     framework_reason="is a name that Keras gives to an operation",

@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from rnnspec.errors import BackendError
 
@@ -100,7 +101,7 @@ def _tensorflow(
     def run(inputs: Batch, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         # Tracing takes about a second: longer than one eager call over a few steps, and shorter
         # than one over many.
-        arrays = inputs.values() if isinstance(inputs, dict) else [inputs]
+        arrays = [inputs] if isinstance(inputs, np.ndarray) else inputs.values()
         steps = max((array.shape[1] for array in arrays if array.ndim > 1), default=1)
         once = next(calls) == 0 and steps < _STEPS_WORTH_TRACING
         batch = keras.tree.map_structure(tf.constant, (inputs, target, weight))

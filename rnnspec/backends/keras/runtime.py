@@ -187,7 +187,7 @@ class KerasRuntime(Runtime):
         after = {name: np.asarray(outputs[name]) for name in names}
         results = {name: value for name, value in outputs.items() if name not in after}
         return np.asarray(
-            join(dict(results)) if len(results) > 1 else [*results.values()][0]
+            join(dict(results)) if len(results) > 1 else next(iter(results.values()))
         ), after
 
     def learner(
@@ -235,7 +235,7 @@ class KerasRuntime(Runtime):
 
         return make_step
 
-    def save(self, model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG002
+    def save(self, model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:
         """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras ignores.
 
         One model gives the same bytes every time, without the date and without addresses in memory.
