@@ -15,6 +15,7 @@ from rnnspec.comparison import reference
 from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.slots import map_batch
 from rnnspec.errors import UnsupportedError
 from rnnspec.weights.initial import draw_scaled
 
@@ -42,7 +43,8 @@ def test_the_reference_keeps_float32() -> None:
     for drawn in sample(specs(), 40):
         case = Case.of(pipeline.reads(spec_text(drawn)), 0, "float32")
         arrays = {name: array.astype(np.float32) for name, array in case.arrays.items()}
-        batch = case.batch if case.batch.dtype.kind == "i" else case.batch.astype(np.float32)
+        kinds = {"i": np.int32, "f": np.float32}
+        batch = map_batch(lambda array: array.astype(kinds[array.dtype.kind]), case.batch)
         found = reference.outputs(case.network, reference.run(case.network, arrays, batch), batch)
         assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
 

@@ -185,7 +185,7 @@ def compare(
 def test_a_recipe_is_the_layer(program: pipeline.Program, form: Any) -> None:
     network = in_form(program.network, form)
     arrays = draw_scaled(network, 0)
-    inputs = draw_batch(network.input, np.random.default_rng(0))
+    inputs = draw_batch(network, np.random.default_rng(0))
     outputs, _ = run(network, form, arrays, inputs, {})
     expected = reference.run(network, arrays, inputs, training=form == "training")
     compare(network, outputs, expected, inputs)
@@ -198,7 +198,7 @@ STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)
 def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None:
     network = in_form(program.network, "step")
     arrays = draw_scaled(network, 0)
-    inputs = draw_batch(network.input, np.random.default_rng(0), 7)
+    inputs = draw_batch(network, np.random.default_rng(0), 7)
     before: dict[str, Any] = {
         state.name: np.zeros((len(inputs), *state.shape)) for state in states(network)
     }
