@@ -194,15 +194,14 @@ def source_fields(
 
 def _chain(network: nodes.Network) -> Iterator[Code]:
     """Yield the layers of a ``Sequential``."""
-    yield _make_input(network.input)
+    yield _make_input(network.input, "inputs")
     if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
         yield make_masking(network.input.mask_value, "masking")
     yield from map(make_layer, network.layers)
 
 
-def _make_input(network_input: nodes.Input) -> Code:
-    """Return the input of a model; the only one of a network without names is called inputs."""
-    name = "inputs" if network_input.name == nodes.INPUT else network_input.name
+def _make_input(network_input: nodes.Input, name: str) -> Code:
+    """Return an input of a model."""
     match network_input:
         case nodes.TokenInput(shape=shape) | nodes.LabelInput(shape=shape):
             # The default, float32, holds integers exactly only up to 2**24.
@@ -216,8 +215,8 @@ def _make_input(network_input: nodes.Input) -> Code:
 def _make_inputs(network: nodes.Network, inputs: Sequence[nodes.Input]) -> Code:
     """Return the statement that makes inputs: one, or those with names by name."""
     if not network.has_named_inputs:
-        return code("inputs = {}", _make_input(network.input))
-    named = (code("{!r}: {}", each.name, _make_input(each)) for each in inputs)
+        return code("inputs = {}", _make_input(network.input, "inputs"))
+    named = (code("{!r}: {}", each.name, _make_input(each, each.name)) for each in inputs)
     return code("inputs = {{{}}}", listed(*named))
 
 

@@ -147,8 +147,7 @@ class Graph:
             if isinstance(layer, nodes.LearnedState):
                 yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))
             return
-        taken = [self.value(name) for name in names]
-        x = taken[0]
+        x = self.value(main)
         if layer.name in self.starts:
             yield code("skip = {}", x)
         match layer:
@@ -196,7 +195,7 @@ class Graph:
             case nodes.Residual():
                 yield code("x = {}([{}, skip])", make_layer(layer), x)
             case nodes.Join():
-                yield code("x = {}([{}])", make_layer(layer), listed(*self._parts(layer, taken)))
+                yield code("x = {}([{}])", make_layer(layer), listed(*self._parts(layer)))
             case _:
                 yield code("x = {}({})", make_layer(layer), x)
 
@@ -212,23 +211,16 @@ class Graph:
         if name not in self.values and name != self.previous:
             # Only the number of sequences matters.
             name = next(iter(self.inputs))
-        x, of = self.value(name), {e.name: e for e in self.network.inputs}.get(name)
-        match of or self.by_name[name]:
-            case nodes.TokenInput():
-                return code("keras.ops.{}({}[:, :1], dtype=keras.config.floatx())", function, x)
-            case nodes.LabelInput():
-                return code(
-                    "keras.ops.{}(keras.ops.expand_dims({}, -1), dtype=keras.config.floatx())",
-                    function,
-                    x,
-                )
-            case nodes.NumericInput():
-                return code("keras.ops.{}({}[:, 0, :1])", function, x)
-            case nodes.VectorInput():
-                return code("keras.ops.{}({}[:, :1])", function, x)
-            case layer:
-                at = "0, " if len(layer.output) > 1 else ""
-                return code("keras.ops.{}({}[:, {}:1])", function, x, Code(at))
+        x, values = self.value(name), {**self.by_name, **{e.name: e for e in self.network.inputs}}
+        match values[name]:
+            case nodes.TokenInput() | nodes.LabelInput() as tokens:
+                at = "0, " if isinstance(tokens, nodes.TokenInput) else ""
+                number = code("{}[:, {}None], dtype=keras.config.floatx()", x, Code(at))
+            case nodes.VectorInput() | nodes.Node(output=(_,)):
+                number = code("{}[:, :1]", x)
+            case _:
+                number = code("{}[:, 0, :1]", x)
+        return code("keras.ops.{}({})", function, number)
 
     # Embeddings
 
@@ -483,8 +475,9 @@ class Graph:
 
     # Joins
 
-    def _parts(self, layer: nodes.Join, taken: Sequence[Code]) -> Iterator[Code]:
+    def _parts(self, layer: nodes.Join) -> Iterator[Code]:
         """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""
+        taken = [self.value(name) for name in layer.of]
         steps = next((i for i, shape in enumerate(layer.inputs) if len(shape) > 1), None)
         for name, shape, part in zip(layer.of, layer.inputs, taken, strict=True):
             if steps is None or len(shape) > 1:

@@ -1,8 +1,8 @@
 """The masks of a Keras model: those that Keras passes on by itself, and those in variables.
 
 Keras adds a mask to the output of an embedding or a masking layer, and passes it on from layer to
-layer, but not through functions and windows. ``Add`` and ``Multiply`` join masks with "or", where a
-step is padding if it is so in one part. A mask that Keras does not pass on as it is has a variable.
+layer, but not through functions and windows. It joins masks with "or", where a step of a join is
+padding if it is so in one part. A mask that Keras does not pass on as it is has a variable.
 """
 
 from __future__ import annotations
@@ -208,8 +208,7 @@ def fills_windows(layer: nodes.Layer) -> bool:
 
 def _joined(how: str, masks: Sequence[Mask]) -> Mask:
     """Return the mask that a layer of Keras passes on from several arrays."""
-    if how == "concat":
-        return _NO_MASK.union(*masks)
-    if not all(masks):
-        return _NO_MASK
-    return masks[0] if len(set(masks)) == 1 else _OTHER
+    if len(set(masks)) == 1:
+        return masks[0]
+    # To Concatenate, each step of an array without a mask is real.
+    return _OTHER if how == "concat" or all(masks) else _NO_MASK

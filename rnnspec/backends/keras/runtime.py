@@ -377,7 +377,7 @@ def _layers(model: keras.Model) -> dict[str, Any]:
     return {layer.name: layer for part in _models(model) for layer in part.layers}
 
 
-_OF_FUNCTIONS = ("ExpandDims", "OnesLike")
+_OF_FUNCTIONS = ("ExpandDims", "OnesLike", "Pad")
 _REPEATED = "bf,bt->btf"
 
 
@@ -395,7 +395,8 @@ def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, 
             continue
         tensor = child.input[0] if isinstance(child.input, list) else child.input
         made_by = tensor._keras_history.operation  # noqa: SLF001
-        # A vector is repeated before it is joined, and a learned state gets a number.
+        # A vector is repeated before it is joined, and steps are added before a maximum; a learned
+        # state gets a number.
         is_other = type(made_by).__name__ in _OF_FUNCTIONS
         is_other |= getattr(made_by, "subscripts", "") == _REPEATED
         # A layer that is a bias alone gets no features.
