@@ -87,6 +87,7 @@ KERAS = Backend(
     forms=("training", "inference", "step"),
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
+    loading_begin="begin = keras.saving.load_model({begin!r})",
     engine=engine,
     importing=_quietly,
     optimizers="keras.optimizers",

@@ -400,4 +400,10 @@ def needs_source(network: nodes.Network) -> bool:
     return any(map(is_by_equation, network.layers))
 
 
-EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, needs_source=needs_source)
+EMITTER = Emitter(
+    emit=emit,
+    fields=source_fields,
+    refusals=refusals,
+    needs_source=needs_source,
+    begins=has_begin,
+)

@@ -142,7 +142,7 @@ class Graph:
         self, layer: nodes.Layer
     ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
-        main, *_ = names = self.sources[layer.name]
+        main, *_ = self.sources[layer.name]
         if isinstance(layer, nodes.FinalState | nodes.LearnedState):
             if isinstance(layer, nodes.LearnedState):
                 yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))

@@ -284,7 +284,7 @@ class KerasRuntime(Runtime):
         except Exception as error:  # whatever becomes of a file of another version
             raise BackendError(f"{self.version()} does not open it ({brief(error)})") from error
 
-    def output(self, model: keras.Model, inputs: Array) -> Array:
+    def output(self, model: keras.Model, inputs: Batch) -> Array:
         """Return the output of a model in inference, which may take batches of one size only."""
         with _no_advice():
             return output_of(model, partial(_predict, model), inputs)
@@ -294,7 +294,7 @@ class KerasRuntime(Runtime):
         model.set_weights([share * array for array in model.get_weights()])
 
 
-def _predict(model: keras.Model, batch: Array) -> Any:
+def _predict(model: keras.Model, batch: Batch) -> Any:
     # Compiled for one length, TimeDistributed fails at another.
     if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
         return model(batch, training=False)
