@@ -157,7 +157,11 @@ class KerasRuntime(Runtime):
         with _no_advice():
             values = [*map(np.asarray, probe.predict_on_batch(inputs))]
         inside, outputs = values[: len(first)], values[len(first) :]
-        whole = join(dict(enumerate(outputs))) if isinstance(output, dict) else outputs[0]
+        whole = (
+            join(dict(zip(output, outputs, strict=True)), output)
+            if isinstance(output, dict)
+            else outputs[0]
+        )
         return Trace(dict(zip(first, inside, strict=True)), np.asarray(whole))
 
     def begin(self, model: keras.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -185,10 +189,9 @@ class KerasRuntime(Runtime):
         with _no_advice():
             outputs = model.predict_on_batch({stream: chunk, **states})
         after = {name: np.asarray(outputs[name]) for name in names}
-        results = {name: value for name, value in outputs.items() if name not in after}
-        return np.asarray(
-            join(dict(results)) if len(results) > 1 else next(iter(results.values()))
-        ), after
+        results = [name for name in model.output if name not in after]
+        whole = join(outputs, results) if len(results) > 1 else outputs[results[0]]
+        return np.asarray(whole), after
 
     def learner(
         self, model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool
