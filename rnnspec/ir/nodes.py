@@ -609,7 +609,7 @@ class FinalState(Node):
     """The state ``part`` of a recurrent layer after the last step, both directions side by side.
 
     It is that of the last real step, or the first state if no step is real. The backward direction
-    ends at the first step. ``size`` is the size of all directions.
+    ends at the first step. ``size`` is the size of all directions. ``source`` is never None.
     """
 
     part: str
@@ -627,6 +627,9 @@ class LearnedState(Node):
 
     Its input tells only how many sequences there are.
     """
+
+    about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
+    masked: ClassVar[bool] = False
 
     size: int
 
