@@ -89,8 +89,7 @@ class RecurrentCalls(Walk):
         read = {
             final.part
             for final in self.network.layers
-            if isinstance(final, nodes.FinalState)
-            and self._sources[final.name][0] == layer.name
+            if isinstance(final, nodes.FinalState) and self._sources[final.name][0] == layer.name
         }
         return [kind for kind, _ in layer.states if kind in read]
 
