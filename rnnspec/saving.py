@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, Array]
 
 
+BEGIN = "_begin"
+"""What follows the name of a model in step form in that of the model of its first states."""
+
+
 def file_names(backend: Backend, name: str) -> tuple[str, ...]:
     """Return the names of the files of a network."""
     return tuple(file.format(name=name) for file in backend.files)
@@ -40,7 +44,8 @@ def output_paths(output: Path, generated: Generated) -> list[Path]:
     """Return the paths of the files that ``save`` writes."""
     backend = generated.backend
     if backend.suffix:
-        return [*_source_beside(output, backend, generated.network), output]
+        beside = _source_beside(output, backend, generated.network)
+        return [*beside, *_begin_beside(output, generated), output]
     return [output / name for name in file_names(backend, generated.network.name)]
 
 
@@ -48,6 +53,12 @@ def _source_beside(output: Path, backend: Backend, network: Network) -> list[Pat
     """Return the path of the source beside a single file, if that names classes of it."""
     needs_source = backend.emitter.needs_source(network)
     return [output.with_name(f"{network.name}{backend.ending}")] if needs_source else []
+
+
+def _begin_beside(output: Path, generated: Generated) -> list[Path]:
+    """Return the path of the model of the first states, beside a model in step form."""
+    begins = generated.form == "step" and generated.backend.emitter.begins(generated.network)
+    return [output.with_name(f"{output.stem}{BEGIN}{output.suffix}")] if begins else []
 
 
 def loading(output: Path, generated: Generated) -> list[str]:
@@ -64,7 +75,10 @@ def loading(output: Path, generated: Generated) -> list[str]:
         "folder": str(path.parent),
     }
     lines = (*generated.before_loading, *generated.backend.loading)
-    if generated.backend.suffix and path != output_paths(output, generated)[0]:
+    if begin := _begin_beside(output, generated):
+        words["begin"] = str(begin[0])
+        lines = (*lines, generated.backend.loading_begin)
+    if _source_beside(path, generated.backend, generated.network) and generated.backend.suffix:
         lines = ("import sys", "sys.path.append({folder!r})", "import {name}", *lines)
     return [line.format_map(words) for line in lines]
 
@@ -151,8 +165,10 @@ def save(  # noqa: PLR0913 - each is needed for the files
             raise OutputError(f"cannot be written: {reason}", str(output)) from error
         verify(staged)
         if backend.suffix:
+            begin = _begin_beside(output, generated)
             paths = {
-                staged / f"{name}{path.suffix}": path for path in output_paths(output, generated)
+                staged / f"{name}{BEGIN if path in begin else ''}{path.suffix}": path
+                for path in output_paths(output, generated)
             }
             files.publish(paths, force=force)
         else:

@@ -306,7 +306,8 @@ class Recurrent(Node):
     @property
     def first_states(self) -> dict[str, str]:
         """The vector that each state begins as, by the name of the state, but for zeros."""
-        pairs = zip(self.begins, self.initial, strict=False)
+        # A draft of an importer has no shapes yet, on which the states depend.
+        pairs = zip(self.begins, self.initial, strict=True) if self.initial else ()
         return {state: vector for (state, _), vector in pairs if vector is not None}
 
     @property
