@@ -39,7 +39,7 @@ from rnnspec.ir.nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 Form = Literal["training", "inference", "step"]
@@ -127,26 +127,28 @@ class State:
 
 def for_steps(network: Network) -> Network:
     """Return ``network`` with any number of steps in a chunk: it has as many as it has."""
-    stream, in_chunks = network.stream, streamed(network)
+    return network if network.stream is None else with_steps(network, {network.stream: None})
+
+
+def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
+    """Return ``network`` with other numbers of steps of some of its inputs."""
     inputs = tuple(
-        replace(each, steps=None)
-        if each.name == stream and isinstance(each, SequenceInput)
+        replace(each, steps=steps[each.name])
+        if each.name in steps and isinstance(each, SequenceInput)
         else each
         for each in network.inputs
     )
     shapes: dict[str, Shape] = {each.name: each.shape for each in inputs}
     layers = list[Layer]()
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        result = layer
-        if layer.name in in_chunks:
-            result = replace(layer, input=shapes[names[0]])
-            match result:
-                case Join():
-                    result = replace(result, inputs=tuple(shapes[name] for name in names))
-                case Repeat(like=str()):
-                    result = replace(result, steps=shapes[names[1]][0])
-                case _:
-                    pass
+        result: Layer = replace(layer, input=shapes[names[0]])
+        match result:
+            case Join():
+                result = replace(result, inputs=tuple(shapes[name] for name in names))
+            case Repeat(like=str()):
+                result = replace(result, steps=shapes[names[1]][0])
+            case _:
+                pass
         layers.append(result)
         shapes[layer.name] = result.output
     return replace(network, inputs=inputs, layers=tuple(layers))
