@@ -166,12 +166,13 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
         outputs=tuple(map(_first_value, layers.first_states)),
         blocks=builder.finish(),
     )
-    by_batch = "" if inputs else f" {BATCH_SIZE.title()} is the number of sequences."
+    by_batch = "" if inputs else f" Its input {BATCH_SIZE} is the number of sequences."
     return replace(
         _write(network, builder, graph),
         title=f"{graph.name}.onnx, a file of its own, which is run once before the first chunk.",
-        comment=f"It gives the states that {network.name}.onnx then takes.{by_batch}",
-        summary="Run once, before the first chunk: the states that it takes.",
+        comment="",
+        docstring=(f"It gives the states that {network.name}.onnx then takes.{by_batch}",),
+        summary="Run once, before the first chunk: it gives the states that this takes.",
         metadata=(
             *_frozen(network, graph),
             (FORM, BEGIN),
@@ -374,10 +375,21 @@ def _taken_names(network: nodes.Network) -> Iterator[Refusal]:
     """Yield a refusal of each name that something else has in step form."""
     owners = {after(state.name): state.layer for state in states(network)}
     arrays = {name for name, *_ in weights(network)}
-    for layer in network.layers:
-        if owner := owners.get(layer.name):
+    for layer, (source, *_) in zip(network.layers, nodes.sources(network).values(), strict=True):
+        owner = owners.get(layer.name)
+        match layer:
+            # A state that is passed on is an output of the network as well.
+            case nodes.FinalState(part=part) if layer.name == after(f"{source}_{part}"):
+                continue
+            case _:
+                pass
+        if owner:
             reason = f"in step form, the next state of {owner} has this name"
             yield Refusal(layer.name, "name", reason)
+    names = {each.name for each in network.inputs} | {name for name, _ in network.outputs}
+    for name in sorted(names & owners.keys() - {layer.name for layer in network.layers}):
+        reason = f"in step form, the next state of {owners[name]} has the name {name}"
+        yield Refusal(owners[name], "name", reason)
     for state in states(network):
         if state.name in owners or {state.name, after(state.name)} & arrays:
             reason = f"in step form, no other value can have the name of its state {state.name}"

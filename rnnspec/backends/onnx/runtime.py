@@ -18,7 +18,6 @@ from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
 from rnnspec.backends.onnx.read import QUANTIZED, SPEC, begin_path, split_models
 from rnnspec.backends.onnx.session import open_session
 from rnnspec.backends.onnx.slots import (
-    AFTER,
     BATCH_SIZE,
     BEGIN,
     FIRST_STEPS,
@@ -26,8 +25,8 @@ from rnnspec.backends.onnx.slots import (
     GIVEN,
     INPUT,
     LEAST_STEPS,
+    MASK,
     NAMED,
-    PADDING,
     VOCABULARY,
     after,
     array_of,
@@ -321,17 +320,17 @@ class _Layers:
         waiting, seen, place = [self.values.get(layer, layer)], set[str](), ""
         while waiting:
             name = waiting.pop()
-            if name in seen:
+            if name in seen or not (name in self.makers or name in self.inputs):
                 continue
             seen.add(name)
-            owner, path = array_of(name)
-            owner = owner or name
+            owner = array_of(name)[0] or name
+            if self._is_about_padding(name):
+                continue
             if name in self.inputs or (owner != layer and owner in self.layers):
                 return owner, place or self._place_between(name, owner)
-            if name in self.makers and not _is_about_padding(name, path):
-                node = self.makers[name]
-                place = place or self._place(node)
-                waiting.extend(reversed(_inputs_in_order(node)))
+            node = self.makers[name]
+            place = place or self._place(node)
+            waiting.extend(reversed(_inputs_in_order(node)))
         return "", ""
 
     def _place_between(self, name: str, owner: str) -> str:
@@ -345,6 +344,15 @@ class _Layers:
             name = node.input[0]
         return ""
 
+    def _is_about_padding(self, name: str) -> bool:
+        """True if a value is a mask, or tells a number of sequences or steps."""
+        owner, path = array_of(name)
+        if not owner or owner in self.inputs:
+            # The only input has no name of its own here, but layers have.
+            path = path or (name if name[0].isupper() else "Input_")
+            return path not in {"Steps", "Moved"} and not path.startswith("Input_")
+        return path.startswith(MASK)
+
     def _place(self, node: onnx.NodeProto) -> str:
         """Return the value with the place of the steps that a node moves to the front."""
         if node.op_type != "ScatterElements":
@@ -354,13 +362,6 @@ class _Layers:
         while self.makers[name].op_type in ("Expand", "Unsqueeze"):
             name = self.makers[name].input[0]
         return name
-
-
-def _is_about_padding(name: str, path: str) -> bool:
-    """True if a value depends on no layer, but for the number of its sequences or steps."""
-    is_padding = path.startswith((AFTER, PADDING))
-    is_input = name in {"Steps", "Moved"} or name.startswith("Input_")
-    return is_padding or (name[0].isupper() and not is_input)
 
 
 def _inputs_in_order(node: onnx.NodeProto) -> list[str]:

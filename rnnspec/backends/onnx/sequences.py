@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.backends.onnx.graph import BOOL, FLOAT, INT32, INT64
-from rnnspec.backends.onnx.slots import AFTER, INPUT, PADDING, PLACE, array, output_name
+from rnnspec.backends.onnx.slots import INPUT, MASK, PLACE, array, output_name
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Padding:
         """Return the padding of what a layer makes of its windows."""
         if window.keeps_steps:
             return self
-        return Padding(self.into, self.axes, array(layer, AFTER), (self,), window)
+        return Padding(self.into, self.axes, array(layer, MASK), (self,), window)
 
     def real(self) -> str:
         """Return the mask, which is 1 at real steps."""
@@ -255,7 +255,7 @@ class Sequences:
         tokens = isinstance(network_input, nodes.TokenInput)
         steps_first = axes[0] == "s"
         mask_axes: Axes = "sb" if steps_first else "bs"
-        padding = Padding(into, mask_axes, array(name, PADDING)) if padded else None
+        padding = Padding(into, mask_axes, array(name, "")) if padded else None
         into.block()
         x = name
         if steps_first:
@@ -270,7 +270,8 @@ class Sequences:
                 self.described.add(MOVING)
             padding.find(network_input, x)
             if steps_first:
-                x = padding.move_to_front(array(name, "Moved"), name, x, tokens=tokens)
+                moved, about = array(name, "Moved"), array(name, "Input")
+                x = padding.move_to_front(moved, about, x, tokens=tokens)
         self.put(name, mask_axes if tokens else axes, x, padding)
         self.values[name]["bs" if tokens else "bsf"] = name
         into.block()
@@ -301,7 +302,7 @@ class Sequences:
             return next(iter(paddings.values()), None)
         axes = {one.axes for one in paddings.values()}
         order: Axes = axes.pop() if len(axes) == 1 else "bs"
-        return Padding(self.into, order, array(join.name, PADDING), tuple(paddings.values()))
+        return Padding(self.into, order, array(join.name, MASK), tuple(paddings.values()))
 
     def take(self, layer: str, axes: Axes) -> str:
         """Return the output of a layer with its axes in an order."""
@@ -315,10 +316,10 @@ class Sequences:
         # With the batch first, each step is in its own place.
         old = next((old for old in known if old[0] == axes[0]), self.axes(layer))
         x = known[old]
-        about = "Input" if INPUT in known.values() else layer
         # An input has its own name with the batch first.
-        is_input = known.get("bsf") in {INPUT, layer}
-        name = array(about, "Steps") if is_input and axes == "sbf" else output_name(about, axes)
+        about = {INPUT: "Input", layer: array(layer, "Input")}.get(known.get("bsf", ""), layer)
+        name = output_name(about, axes)
+        name = array(about, "Steps") if name == about != layer else name
         self._describe(axes)
         if padding is not None and old == "sbf":
             x = padding.move_back(about, x)

@@ -51,8 +51,8 @@ BATCH = "Batch"
 PLACE = "Place"
 """The value with the place of each time step, if real steps are moved to the front."""
 
-AFTER, PADDING = "After_", "Padding_"
-"""The beginnings of the paths of values about padding: behind windows, and of inputs and joins."""
+MASK = "After_"
+"""The beginning of the paths of values about the padding behind windows, or behind a join."""
 _ORDERS = {"bfs": "NCW", "bsf": "NWC"}
 """The path of the output of a layer in another order of axes than its own name has."""
 
