@@ -40,14 +40,24 @@ def output_paths(output: Path, generated: Generated) -> list[Path]:
     """Return the paths of the files that ``save`` writes."""
     backend = generated.backend
     if backend.suffix:
-        return [*_source_beside(output, backend, generated.network), output]
+        beside = _files_beside(output, backend, generated.network, generated.form)
+        return [*beside.values(), output]
     return [output / name for name in file_names(backend, generated.network.name)]
 
 
-def _source_beside(output: Path, backend: Backend, network: Network) -> list[Path]:
-    """Return the path of the source beside a single file, if that names classes of it."""
-    needs_source = backend.emitter.needs_source(network)
-    return [output.with_name(f"{network.name}{backend.ending}")] if needs_source else []
+def _files_beside(output: Path, backend: Backend, network: Network, form: Form) -> dict[str, Path]:
+    """Return the paths of the files beside a single one, by the names that ``write`` gives them.
+
+    These are the source with the classes that the file names, and what is run before the file.
+    """
+    paths: dict[str, Path] = {}
+    if backend.emitter.needs_source(network):
+        source = f"{network.name}{backend.ending}"
+        paths[source] = output.with_name(source)
+    if backend.emitter.begins(network, form):
+        end = f"_begin{backend.suffix}"
+        paths[f"{network.name}{end}"] = output.with_name(f"{output.stem}{end}")
+    return paths
 
 
 def loading(output: Path, generated: Generated) -> list[str]:
@@ -62,21 +72,28 @@ def loading(output: Path, generated: Generated) -> list[str]:
         "arguments": dict(generated.backend.arguments).get(generated.form, ""),
         "path": str(path),
         "folder": str(path.parent),
+        "begin": str(path.with_name(f"{path.stem}_begin{path.suffix}")),
     }
     lines = (*generated.before_loading, *generated.backend.loading)
-    if generated.backend.suffix and path != output_paths(output, generated)[0]:
+    if generated.backend.suffix and generated.backend.emitter.needs_source(generated.network):
         lines = ("import sys", "sys.path.append({folder!r})", "import {name}", *lines)
-    return [line.format_map(words) for line in lines]
+    return [line.format_map(words) for line in dict.fromkeys(lines)]
 
 
-def check_output(
-    output: Path, backend: Backend, network: Network, *, force: bool, inputs: Inputs
+def check_output(  # noqa: PLR0913 - what would be written, and where
+    output: Path,
+    backend: Backend,
+    network: Network,
+    form: Form | None = None,
+    *,
+    force: bool,
+    inputs: Inputs,
 ) -> None:
     """Raise, before any slow work, if the result could not be written.
 
     Raises:
         UsageError: the path does not fit the backend, is one of ``inputs``, or exists and
-            ``force`` is not given, or has source beside it that rnnspec did not write.
+            ``force`` is not given, or has a file beside it that rnnspec did not write.
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
@@ -85,14 +102,18 @@ def check_output(
         if output.suffix != backend.suffix:
             message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
             raise UsageError(message, str(output))
-        for path in (*(beside := _source_beside(output, backend, network)), output):
+        beside = _files_beside(output, backend, network, backend.form(form)).values()
+        for path in (*beside, output):
             check(path)
         for path in filter(os.path.lexists, beside):
             # Nobody named this path: --force is about the output.
+            is_source = path.suffix == backend.ending
+            # A graph begins with the name of its producer.
+            what, mark = ("source", MARK) if is_source else ("a file", "rnnspec")
             with opened(path) as (stream, _):
-                written = MARK.encode() in stream.readline(1000)
+                written = mark.encode() in stream.readline(1000)
             if not written:
-                message = "expected source that rnnspec wrote, received another file; not replaced"
+                message = f"expected {what} that rnnspec wrote, received another file; not replaced"
                 raise UsageError(f"{message}: move it, or write to another folder", str(path))
     elif not is_folder(output) and not os.path.lexists(output):
         hint = _instead(output) or f"; write {str(output.with_suffix(''))!r}"
@@ -151,10 +172,9 @@ def save(  # noqa: PLR0913 - each is needed for the files
             raise OutputError(f"cannot be written: {reason}", str(output)) from error
         verify(staged)
         if backend.suffix:
-            paths = {
-                staged / f"{name}{path.suffix}": path for path in output_paths(output, generated)
-            }
-            files.publish(paths, force=force)
+            beside = _files_beside(output, backend, generated.network, generated.form)
+            paths = {**beside, f"{name}{backend.suffix}": output}
+            files.publish({staged / file: path for file, path in paths.items()}, force=force)
         else:
             files.publish_folder(staged, output, force=force)
 
@@ -290,7 +310,8 @@ class BackendFiles:
 
         # Before arrays are read, which may be too large for the backend's files.
         pipeline.arrange(program, self.backend, self.form, self.options)
-        check_output(output, self.backend, program.network, force=force, inputs=inputs)
+        network = program.network
+        check_output(output, self.backend, network, self.form, force=force, inputs=inputs)
 
     def write(
         self,

@@ -67,6 +67,11 @@ _STEP_SUMMARY = (
 )
 """The documentation in a file in step form, with and without a file that begins."""
 
+_BEFORE_LOADING = (
+    "import onnxruntime",
+    "begin = onnxruntime.InferenceSession({begin!r})",
+)
+
 _FINAL_STATE = Fields("Node.source Pooling.backward")
 _RECURRENT = Fields("Node.source Recurrent.backward Recurrent.initial")
 
@@ -149,6 +154,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
             *(((LEAST_STEPS, str(least)),) if is_open and least > 1 else ()),
             *_vocabularies(network, layers.inputs, stepped=stepped),
         ),
+        before_loading=_BEFORE_LOADING if begins else (),
         begin=_emit_begin(network) if begins else None,
     )
 
@@ -402,4 +408,10 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
     return {layer.name: reason for layer in recurrent if (reason := stepwise_reason(layer))}
 
 
-EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, stepwise=stepwise)
+EMITTER = Emitter(
+    emit=emit,
+    fields=source_fields,
+    refusals=refusals,
+    stepwise=stepwise,
+    begins=lambda network, form: form == "step" and has_begin(network),
+)

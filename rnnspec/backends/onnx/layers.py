@@ -104,10 +104,10 @@ class Layers:
     def add_first_states(self) -> None:
         """Add the states before the first chunk, but those that are inputs."""
         self.into.block()
-        zero = self.into.scalar("Zero", 0.0)
         for state in self.first_states:
             vector = first_vectors(self.network).get(state.name)
             if vector is None:
+                zero = self.into.scalar("Zero", 0.0)
                 self.spread(state.name, zero, *state.first_shape)
             else:
                 self.into.add(state.name, "Identity", self.sequences.take(vector, "bf"))

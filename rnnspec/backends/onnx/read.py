@@ -12,7 +12,7 @@ from rnnspec.backends.contract import ArrayType
 from rnnspec.backends.model_files import FileReader, Saved
 from rnnspec.backends.onnx.contents import ArrayError, Contents, load
 from rnnspec.backends.onnx.slots import BEGIN, FORM, array_of, find_array, other_shapes
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import UsageError, brief, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -121,7 +121,13 @@ def read_own_file(path: Path) -> OwnFile:
     if _word(proto, FORM) == BEGIN:
         message = "expected the file of the chunks, received the one that is run before it"
         raise UsageError(f"{message}; import the file without '_begin' in its name", str(path))
-    return OwnFile(contents, load(begin_path(path)) if _word(proto, BEGIN) else None)
+    if not _word(proto, BEGIN):
+        return OwnFile(contents)
+    begin = begin_path(path)
+    if not begin.is_file():
+        message = f"expected {printable(begin.name)} beside it, which is run before it"
+        raise UsageError(f"{message}; received no such file", str(path))
+    return OwnFile(contents, load(begin))
 
 
 def is_own(path: Path) -> bool:
