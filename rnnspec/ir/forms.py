@@ -17,7 +17,9 @@ from rnnspec.ir.nodes import (
     BatchNorm,
     Conv,
     Dropout,
+    FinalState,
     Flatten,
+    Input,
     InstanceNorm,
     Join,
     LastSteps,
@@ -62,8 +64,9 @@ def for_inference(network: Network) -> Network:
             # What takes its output takes its input instead.
             before[layer.name] = source
             continue
-        follows = source == previous or isinstance(layer, Join)
-        result: Layer = replace(layer, source=None if follows else source)
+        follows = source == previous and not isinstance(layer, FinalState)
+        is_implied = follows or isinstance(layer, Join)
+        result: Layer = replace(layer, source=None if is_implied else source)
         match result:
             case Recurrent():
                 initial = tuple(name and before.get(name, name) for name in result.initial)
@@ -237,6 +240,8 @@ def _refusals(network: Network) -> Iterator[Refusal]:
         return
     in_chunks, taken = streamed(network), sources(network)
     vectors = {layer.name for layer in network.layers if len(layer.output) == 1} & in_chunks
+    others = {each.name for each in (*network.inputs, *network.layers) if _has_steps(each)}
+    others -= in_chunks
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
         if layer.name in in_chunks:
@@ -248,7 +253,14 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                 reason = f"in step form, {name} would be known only after the last step"
                 key = "initial_state" if isinstance(layer, Recurrent) else "of"
                 yield Refusal(layer.name, key, reason)
+            if isinstance(layer, Join):
+                for name in (name for name in layer.of if name in others):
+                    reason = f"in step form, {name} would have to come in chunks too"
+                    yield Refusal(layer.name, "of", reason)
             yield from _refusals_of(layer)
+        elif layer.name in others and layer in network.results.values():
+            reason = "in step form, a sequence that does not come in chunks is no output"
+            yield Refusal(layer.name, "of", reason)
         if owner := owners.get(layer.name):
             yield Refusal(layer.name, "name", f"in step form, a state of {owner} has this name")
     for each in network.inputs:
@@ -256,6 +268,12 @@ def _refusals(network: Network) -> Iterator[Refusal]:
         is_state = isinstance(each, VectorInput) and each.state
         if not is_state and (owner := owners.get(each.name)):
             yield Refusal(owner, "name", f"in step form, a state would have the name {each.name}")
+
+
+def _has_steps(value: Input | Layer) -> bool:
+    if isinstance(value, Input):
+        return isinstance(value, SequenceInput)
+    return len(value.output) > 1
 
 
 def _refusals_of(layer: Layer) -> Iterator[Refusal]:

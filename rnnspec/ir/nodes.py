@@ -608,7 +608,7 @@ class FinalState(Node):
     """The state ``part`` of a recurrent layer after the last step, both directions side by side.
 
     It is that of the last real step, or the first state if no step is real. The backward direction
-    ends at the first step. ``size`` is the size of all directions.
+    ends at the first step. ``size`` is the size of all directions. ``source`` is never None.
     """
 
     part: str

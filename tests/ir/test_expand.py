@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import GALLERY
 from covering import covering
+from graphs import GRAPHS
 from ir.test_fields import CHUNKS, OTHERS, WHOLE
 from small_networks import in_small
 
@@ -215,7 +216,7 @@ rnn: [{type: instance_norm}, {type: gru, units: 4}]
 """
 TEXTS = [
     *map(in_small, covering(GALLERY)),
-    *(WHOLE, OTHERS, CHUNKS, NORMED),
+    *(WHOLE, OTHERS, CHUNKS, NORMED, *GRAPHS),
     *(
         POOLED.format(statistic=statistic, mask=mask, mask_value=value)
         for statistic in ("mean", "max", "sum")
