@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, Array]
 
 
+BEGIN = "_begin"
+"""What follows the name of a model in step form in that of the model of its first states."""
+
+
 def file_names(backend: Backend, name: str) -> tuple[str, ...]:
     """Return the names of the files of a network."""
     return tuple(file.format(name=name) for file in backend.files)
@@ -48,14 +52,14 @@ def output_paths(output: Path, generated: Generated) -> list[Path]:
 def _files_beside(output: Path, backend: Backend, network: Network, form: Form) -> dict[str, Path]:
     """Return the paths of the files beside a single one, by the names that ``write`` gives them.
 
-    These are the source with the classes that the file names, and what is run before the file.
+    These are the source with the classes that the file names, and the model of the first states.
     """
     paths: dict[str, Path] = {}
     if backend.emitter.needs_source(network):
         source = f"{network.name}{backend.ending}"
         paths[source] = output.with_name(source)
-    if backend.emitter.begins(network, form):
-        end = f"_begin{backend.suffix}"
+    if form == "step" and backend.emitter.begins(network):
+        end = f"{BEGIN}{backend.suffix}"
         paths[f"{network.name}{end}"] = output.with_name(f"{output.stem}{end}")
     return paths
 
@@ -72,12 +76,14 @@ def loading(output: Path, generated: Generated) -> list[str]:
         "arguments": dict(generated.backend.arguments).get(generated.form, ""),
         "path": str(path),
         "folder": str(path.parent),
-        "begin": str(path.with_name(f"{path.stem}_begin{path.suffix}")),
     }
     lines = (*generated.before_loading, *generated.backend.loading)
+    if generated.form == "step" and generated.backend.emitter.begins(generated.network):
+        words["begin"] = str(path.with_stem(f"{path.stem}{BEGIN}"))
+        lines = (*lines, generated.backend.loading_begin)
     if generated.backend.suffix and generated.backend.emitter.needs_source(generated.network):
         lines = ("import sys", "sys.path.append({folder!r})", "import {name}", *lines)
-    return [line.format_map(words) for line in dict.fromkeys(lines)]
+    return [line.format_map(words) for line in lines]
 
 
 def check_output(  # noqa: PLR0913 - what would be written, and where
@@ -93,7 +99,7 @@ def check_output(  # noqa: PLR0913 - what would be written, and where
 
     Raises:
         UsageError: the path does not fit the backend, is one of ``inputs``, or exists and
-            ``force`` is not given, or has a file beside it that rnnspec did not write.
+            ``force`` is not given, or there is a file beside it that ``force`` is not about.
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
@@ -102,18 +108,16 @@ def check_output(  # noqa: PLR0913 - what would be written, and where
         if output.suffix != backend.suffix:
             message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
             raise UsageError(message, str(output))
-        beside = _files_beside(output, backend, network, backend.form(form)).values()
-        for path in (*beside, output):
+        beside = _files_beside(output, backend, network, backend.form(form))
+        for path in (*beside.values(), output):
             check(path)
-        for path in filter(os.path.lexists, beside):
+        sources = [path for path in beside.values() if path.suffix == backend.ending]
+        for path in filter(os.path.lexists, sources):
             # Nobody named this path: --force is about the output.
-            is_source = path.suffix == backend.ending
-            # A graph begins with the name of its producer.
-            what, mark = ("source", MARK) if is_source else ("a file", "rnnspec")
             with opened(path) as (stream, _):
-                written = mark.encode() in stream.readline(1000)
+                written = MARK.encode() in stream.readline(1000)
             if not written:
-                message = f"expected {what} that rnnspec wrote, received another file; not replaced"
+                message = "expected source that rnnspec wrote, received another file; not replaced"
                 raise UsageError(f"{message}: move it, or write to another folder", str(path))
     elif not is_folder(output) and not os.path.lexists(output):
         hint = _instead(output) or f"; write {str(output.with_suffix(''))!r}"

@@ -67,11 +67,6 @@ _STEP_SUMMARY = (
 )
 """The documentation in a file in step form, with and without a file that begins."""
 
-_BEFORE_LOADING = (
-    "import onnxruntime",
-    "begin = onnxruntime.InferenceSession({begin!r})",
-)
-
 _FINAL_STATE = Fields("Node.source Pooling.backward")
 _RECURRENT = Fields("Node.source Recurrent.backward Recurrent.initial")
 
@@ -154,7 +149,6 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
             *(((LEAST_STEPS, str(least)),) if is_open and least > 1 else ()),
             *_vocabularies(network, layers.inputs, stepped=stepped),
         ),
-        before_loading=_BEFORE_LOADING if begins else (),
         begin=_emit_begin(network) if begins else None,
     )
 
@@ -413,5 +407,5 @@ EMITTER = Emitter(
     fields=source_fields,
     refusals=refusals,
     stepwise=stepwise,
-    begins=lambda network, form: form == "step" and has_begin(network),
+    begins=has_begin,
 )
