@@ -16,7 +16,7 @@ from rnnspec.backends.onnx.graph import (
     write_body,
     write_signature,
 )
-from rnnspec.backends.onnx.layers import Layers, has_begin, pooled_layers
+from rnnspec.backends.onnx.layers import Layers, has_begin, is_next_state, pooled_layers
 from rnnspec.backends.onnx.slots import (
     BATCH_SIZE,
     BEGIN,
@@ -375,21 +375,16 @@ def _taken_names(network: nodes.Network) -> Iterator[Refusal]:
     """Yield a refusal of each name that something else has in step form."""
     owners = {after(state.name): state.layer for state in states(network)}
     arrays = {name for name, *_ in weights(network)}
-    for layer, (source, *_) in zip(network.layers, nodes.sources(network).values(), strict=True):
-        owner = owners.get(layer.name)
-        match layer:
-            # A state that is passed on is an output of the network as well.
-            case nodes.FinalState(part=part) if layer.name == after(f"{source}_{part}"):
-                continue
-            case _:
-                pass
-        if owner:
+    for layer in network.layers:
+        if (owner := owners.get(layer.name)) and not is_next_state(network, layer, layer.name):
             reason = f"in step form, the next state of {owner} has this name"
             yield Refusal(layer.name, "name", reason)
-    names = {each.name for each in network.inputs} | {name for name, _ in network.outputs}
-    for name in sorted(names & owners.keys() - {layer.name for layer in network.layers}):
-        reason = f"in step form, the next state of {owners[name]} has the name {name}"
-        yield Refusal(owners[name], "name", reason)
+    names = [each.name for each in network.inputs]
+    names += [name for name, of in network.results.items() if not is_next_state(network, of, name)]
+    for name in names:
+        if owner := owners.get(name):
+            reason = f"in step form, its next state has the name {name}, as an input or output has"
+            yield Refusal(owner, "name", reason)
     for state in states(network):
         if state.name in owners or {state.name, after(state.name)} & arrays:
             reason = f"in step form, no other value can have the name of its state {state.name}"

@@ -85,11 +85,17 @@ class Layers:
         into, network, sequences = self.into, self.network, self.sequences
         for name, source in network.outputs:
             order = sequences.axes(source)
-            if name != source or order != "bf":
-                value = sequences.take(source, order if order == "bf" else "bsf")
+            value = sequences.take(source, order if order == "bf" else "bsf")
+            # A state that is passed on has the name already.
+            if value != name:
                 into.add(name, "Identity", value)
         *_, layer = network.layers
-        if network.outputs or sequences.axes(layer.name) == "bf":
+        if network.outputs:
+            return
+        if sequences.axes(layer.name) == "bf":
+            value = sequences.take(layer.name, "bf")
+            if value != layer.name:
+                into.add(layer.name, "Identity", value)
             return
         # The name of the last layer is that of the output, which has other axes.
         if sequences.axes(layer.name) == "sbf":
@@ -214,9 +220,12 @@ class Layers:
         into, name, sequences = self.into, layer.name, self.sequences
         source = self.sources[name][0]
         match layer:
-            case nodes.FinalState():
-                self._add_final_state(layer, self.recurrent[source])
-                sequences.put(name, "bf", name)
+            case nodes.FinalState(part=part):
+                # In step form, it is the state after the chunk, which is there.
+                state = after(f"{source}_{part}") if self.stepped else name
+                if not self.stepped:
+                    add_final_state(into, self.recurrent[source], part, name)
+                sequences.put(name, "bf", state)
             case nodes.LearnedState():
                 vector = self.arrays[core.Param(name, "vector")]
                 self.spread(name, vector, layer.size)
@@ -246,15 +255,6 @@ class Layers:
                 sequences.put(name, "bf", name)
             case _:
                 self._add_recipe(layer)
-
-    def _add_final_state(self, layer: nodes.FinalState, of: nodes.Recurrent) -> None:
-        """Add a final state, which in step form is the state after the chunk."""
-        if not self.stepped:
-            add_final_state(self.into, of, layer.part, layer.name)
-            return
-        (state,) = (state for state in states_of(of) if state.kind == layer.part)
-        if after(state.name) != layer.name:
-            self.into.add(layer.name, "Identity", after(state.name))
 
     def spread(self, name: str, value: str, *sizes: int) -> str:
         """Return a value of these sizes for each sequence, named ``name``."""
@@ -344,6 +344,14 @@ def _taken_once(network: nodes.Network) -> set[str]:
 def has_begin(network: nodes.Network) -> bool:
     """True if something is computed before the first chunk, beside zeros."""
     return any(vector != state for state, vector in first_vectors(network).items())
+
+
+def is_next_state(network: nodes.Network, layer: nodes.Layer, name: str) -> bool:
+    """True if a layer is a state that is passed on, and a name that of the state after a chunk."""
+    if not isinstance(layer, nodes.FinalState):
+        return False
+    (source,) = nodes.sources(network)[layer.name]
+    return name == after(f"{source}_{layer.part}")
 
 
 def pooled_layers(network: nodes.Network) -> set[str]:
