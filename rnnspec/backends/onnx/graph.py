@@ -165,6 +165,11 @@ class Builder:
                 operator, attributes = _ACTIVATIONS[activation]
                 return self.add(name, operator, x, **attributes)
 
+    def has(self, name: str) -> bool:
+        """True if a node has an output of this name."""
+        nodes = (entry for block in self.blocks for entry in block if isinstance(entry, Node))
+        return any(name in node.outputs for node in nodes)
+
     def rename(self, name: str, new: str) -> str:
         """Give an output of the last node another name, and return that."""
         node = self.blocks[-1][-1]

@@ -99,7 +99,9 @@ class Layers:
             return
         # The name of the last layer is that of the output, which has other axes.
         if sequences.axes(layer.name) == "sbf":
-            x = into.rename(layer.name, array(layer.name, "Steps"))
+            # Some layers count their steps under the first name.
+            names = (array(layer.name, path) for path in ("Steps", "All_Steps"))
+            x = into.rename(layer.name, next(name for name in names if not into.has(name)))
             into.block()
             if (padding := sequences.padding(layer.name)) is not None:
                 x = padding.move_back(layer.name, x)

@@ -180,7 +180,9 @@ class Recipe:
             case core.Norm(over="given" | "features"):
                 return self._norm(value, name)
             case core.Length(x):
-                return into.add(name, "ReduceL2", write(x), into.integers("Axis_last", -1))
+                place = axes.index("f")
+                along = ("Axis_last", -1) if axes[-1] == "f" else (f"Axis_{place}", place)
+                return into.add(name, "ReduceL2", write(x), into.integers(*along))
             case core.Join(parts, axis):
                 last = axes.index("s") if axis == "steps" else axes.index("f") - len(axes)
                 return into.add(name, "Concat", *map(write, parts), axis=last)
