@@ -33,7 +33,7 @@ from rnnspec.backends.onnx.slots import (
 )
 from rnnspec.backends.onnx.verbs import depends_on_length
 from rnnspec.errors import Refusal, listed
-from rnnspec.ir import nodes, text
+from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.equations import Equations
 from rnnspec.ir.expand import FIELDS
 from rnnspec.ir.fields import Fields
@@ -67,8 +67,8 @@ _STEP_SUMMARY = (
 )
 """The documentation in a file in step form, with and without a file that begins."""
 
-_FINAL_STATE = Fields("Node.source Pooling.backward")
-_RECURRENT = Fields("Node.source Recurrent.backward Recurrent.initial")
+_STATES = "Recurrent.backward Recurrent.initial"
+_FINAL_STATE = Fields(f"Node.source Pooling.backward {_STATES}")
 
 
 def source_fields(
@@ -81,9 +81,9 @@ def source_fields(
         case nodes.Recurrent():
             # A fused operator is written only if it stands for all fields.
             if stepwise_reason(node):
-                yield _RECURRENT
+                yield Fields(f"{cells.FIELDS.names} {_STATES}")
             if form != "step" and node.name in pooled_layers(network):
-                yield _RECURRENT
+                yield _FINAL_STATE
         case nodes.Pooling(statistic="last") if form != "step":
             yield _FINAL_STATE
         case _:
