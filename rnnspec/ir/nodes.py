@@ -865,6 +865,12 @@ def tied_layers(network: Network) -> list[Dense]:
 
 def least_steps(network: Network) -> int:
     """Return the smallest number of steps of its inputs that leaves each layer one, or more."""
+    least = least_steps_by_input(network)
+    return max(least.get(each.name, 1) for each in network.inputs)
+
+
+def least_steps_by_input(network: Network) -> dict[str, int]:
+    """Return the smallest number of steps that leaves each layer one, of each input and layer."""
     least: dict[str, int] = {}
     taken = list(sources(network).values())
     for layer, names in zip(reversed(network.layers), reversed(taken), strict=True):
@@ -881,7 +887,7 @@ def least_steps(network: Network) -> int:
                 pass
         for name in names:
             least[name] = max(own, least.get(name, 1))
-    return max(least.get(each.name, 1) for each in network.inputs)
+    return least
 
 
 def width(shape: Shape) -> int:
