@@ -30,6 +30,9 @@ Activation = Literal[CellActivation, "exponential", "softmax", "log_softmax"]
 Merge = Literal["concat", "sum", "mul", "ave"]
 """Ways to join the outputs of both directions, feature by feature except for ``concat``."""
 
+Direction = Literal["forward", "backward"]
+"""The direction in which a recurrent layer reads its sequence."""
+
 JoinHow = Literal["concat", "add", "multiply"]
 """Ways to join the outputs of layers: side by side, or element by element."""
 
@@ -51,6 +54,19 @@ MEANINGS = {
         "sum": "Their sum.",
         "mul": "Their product.",
         "ave": "Their mean.",
+    },
+    "direction": {
+        "forward": "From the first time step to the last.",
+        "backward": "From the last time step to the first.",
+    },
+    "initial_state": {
+        "zeros": "0 everywhere.",
+        "learned": "Arrays of the layer, zeros before training, the same for each sequence.",
+        "given": "An input for each state, and an output with its last value.",
+    },
+    "per": {
+        "step": "Something at each time step.",
+        "sequence": "One vector or label for each sequence.",
     },
     "padding": {
         "valid": "None: windows lie inside the sequence.",

@@ -464,7 +464,7 @@ def evidence(network: Network, form: Form) -> Any:
     result = output.shape, output.tobytes()
     if form != "training":
         return result
-    arrays, batch = draw_scaled(network, 0), draw_batch(network.input, np.random.default_rng(0))
+    arrays, batch = draw_scaled(network, 0), draw_batch(network, np.random.default_rng(0))
     trained = reference.run(network, arrays, batch, training=True)
     first = draw_fresh(network, 0)
     drawn = [*trained.moved.values(), trained.output, *first.values()]
@@ -533,7 +533,7 @@ STRUCTURE = ("cell", "merge", "statistic", "return_sequences", "start")
 
 
 def outputs(network: Network) -> Any:
-    batch = draw_batch(network.input, np.random.default_rng(0), STEPS)
+    batch = draw_batch(network, np.random.default_rng(0), STEPS)
     return reference.run(network, draw_scaled(network, 0), batch).output
 
 
@@ -571,7 +571,7 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     generated = pipeline.generate(replace(program, network=network), backend, form)
     model = pipeline.instantiate(generated, backend.dtypes[0], drawn=False)
     generated.store.write(model, draw_scaled(network, 0))
-    batch = draw_batch(network.input, np.random.default_rng(0), STEPS)
+    batch = draw_batch(network, np.random.default_rng(0), STEPS)
     if form == "step":
         _, states = backend.runtime.step(model, batch[:, :3], None)
         output, _ = backend.runtime.step(model, batch[:, 3:], states)

@@ -278,7 +278,9 @@ def _run(
                 if state.kind == "sum":
                     add = partial(np.add, entering[state.name])
                     result = _change_value(network, arrays, numbers, result, state.layer, add)
-        outputs = reference.split_outputs(network, result.output)
+        outputs = reference.split_outputs(
+            network, result.output, reference.result_shapes(network, numbers)
+        )
         after = {state.name: _state_after(result, state) for state in handed}
         last = _round_to_float32(after) if handed else dict(result.states)
         kind = np.int64 if numbers.dtype.kind in "iu" else np.float32

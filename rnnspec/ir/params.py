@@ -267,7 +267,8 @@ def too_large(layer: Layer) -> str | None:
     A layer whose input is too large is left out: the layer before it has the message.
     """
     # The last axis of tokens is the time steps, which may have any length.
-    widths = [layer.input[-1] or 0, layer.output[-1] or 0]
+    # A label has no axis.
+    widths = [size or 0 for shape in (layer.input, layer.output) for size in shape[-1:]]
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
     # Decides almost every layer without making a list of its arrays.

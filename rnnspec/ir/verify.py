@@ -82,6 +82,7 @@ def verify(network: Network) -> Network:
             case FinalState(part=part):
                 of = by_name.get(taken[0])
                 fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
+                fits = fits and layer.source is not None
                 _require(fits, f"{layer.name} is no state of {taken[0]}")
             case Attention(query=str()):
                 size = layer.features if layer.units is None else layer.units

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from rnnspec.spec.names import NAME_PATTERN, check_layer_name, check_network_name
+from rnnspec.spec.names import (
+    NAME_PATTERN,
+    check_input_name,
+    check_layer_name,
+    check_network_name,
+)
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
@@ -49,6 +54,7 @@ def _check_exact(value: float) -> float:
 
 
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Count = Annotated[int, Field(ge=0, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 # Far below 3.4e38, the largest float32.
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
@@ -70,12 +76,17 @@ def _check_layer_name(name: str, info: ValidationInfo) -> str:
     return check_layer_name(name, info.context.taken if info.context else ())
 
 
+def _check_input_name(name: str, info: ValidationInfo) -> str:
+    return check_input_name(name, info.context.taken if info.context else ())
+
+
 def _check_network_name(name: str, info: ValidationInfo) -> str:
     return check_network_name(name, info.context.taken if info.context else ())
 
 
 _NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})
 LayerName = Annotated[str, AfterValidator(_check_layer_name), _NameSchema]
+InputName = Annotated[str, AfterValidator(_check_input_name), _NameSchema]
 NetworkName = Annotated[str, AfterValidator(_check_network_name), _NameSchema]
 OptionalSize = Annotated[Size | None, Absent()]
 OptionalName = Annotated[LayerName | None, Absent()]

@@ -25,9 +25,12 @@ from pydantic_core import PydanticCustomError
 
 from rnnspec.display import html_of
 from rnnspec.spec.fields import (
+    MAX_SIZE,
     Absent,
+    Count,
     Epsilon,
     Finite,
+    InputName,
     LayerName,
     MaskValue,
     NetworkName,
@@ -42,7 +45,7 @@ from rnnspec.spec.fields import (
     Size,
 )
 from rnnspec.wording import received
-from rnnspec.words import Activation, CellActivation, Merge, Statistic, WindowPadding
+from rnnspec.words import Activation, CellActivation, Direction, Merge, Statistic, WindowPadding
 
 if TYPE_CHECKING:
     from rnnspec.files.arrays import Array
@@ -63,6 +66,22 @@ def _check_version(value: Any) -> Any:
 # Strict validation does not accept a list as a tuple.
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+StepsAround = Annotated[
+    tuple[Count, Count],
+    BeforeValidator(_as_tuple),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": MAX_SIZE},
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    ),
+]
+OptionalRead = Annotated[str | None, Absent()]
+"""The name of a layer or input, or NAME.STATE."""
 
 
 def _key(description: str, *examples: Any, default: Any = ...) -> Any:
@@ -363,6 +382,51 @@ class Embedding(Model):
     )
 
 
+class InputEmbedding(Embedding):
+    """A vector for each token, or for the label, of an input."""
+
+    name: OptionalName = _key(
+        "The name of the embedding; by default that of the input with _embedding.",
+        "tokens",
+        default=None,
+    )
+
+
+class NamedInput(Model):
+    """An input: tokens or a label with an embedding, otherwise numbers."""
+
+    per: Literal["step", "sequence"] = _key(
+        "With `sequence`, one vector or label for each sequence, not one at each time step.",
+        "sequence",
+        default="step",
+    )
+    length: OptionalSize = _key(
+        "The number of time steps. Without it, sequences of any length.", 500, default=None
+    )
+    features: OptionalSize = _key(
+        "The number of features. Write either this or an embedding.", 7, default=None
+    )
+    mask_value: Annotated[MaskValue | None, Absent()] = _key(
+        "A time step is padding if all its features equal this value. Without it, "
+        "there is no padding. The value must be exact in float32.",
+        0.0,
+        default=None,
+    )
+    embedding: Annotated[
+        Annotated[InputEmbedding, Tag("mapping")] | Annotated[str, Tag("name")] | None,
+        Absent(),
+        Discriminator(
+            lambda value: "mapping" if isinstance(value, dict | InputEmbedding) else "name"
+        ),
+    ] = _key(
+        "Turns each token, or the label, into a vector; the name of another input shares its "
+        "vectors.",
+        {"vocabulary": 10000, "dim": 32},
+        "words",
+        default=None,
+    )
+
+
 class LayerNorm(Model):
     """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
 
@@ -379,7 +443,27 @@ LayerNormForm = Annotated[
 ]
 
 
-class _Recurrent(Model):
+class _Layer(Model):
+    of: OptionalRead = _key(
+        "The layer or input that this one takes; by default the layer before it. `NAME.state` is "
+        "the final state of a recurrent layer.",
+        "lstm_1",
+        "encoder.state",
+        default=None,
+    )
+
+
+InitialState = Annotated[
+    Annotated[Literal["zeros", "learned", "given"], Tag("name")]
+    | Annotated[
+        Annotated[dict[str, str], Field(min_length=1)],
+        Tag("mapping"),
+    ],
+    Discriminator(lambda value: "mapping" if isinstance(value, dict) else "name"),
+]
+
+
+class _Recurrent(_Layer):
     type: str
     name: OptionalName = _key(
         "The name of the layer; by default its type and a number, such as lstm_1.",
@@ -395,6 +479,20 @@ class _Recurrent(Model):
         "How the outputs of the two directions are combined. Needs `bidirectional: true`.",
         "sum",
         default="concat",
+    )
+    direction: Direction = _key(
+        "The direction in which a layer that is not bidirectional reads the sequence.",
+        "backward",
+        default="forward",
+    )
+    initial_state: InitialState = _key(
+        "The states before the first step: zeros; learned, as arrays of the layer; given by the "
+        "caller, who gets the last ones too; the final states of another layer with `of`; or the "
+        "name of a vector for each state.",
+        "learned",
+        {"of": "encoder"},
+        {"h": "dense_1", "c": "dense_2"},
+        default="zeros",
     )
     dropout: Rate = _key(
         "The fraction of the layer's input that is set to zero in training.", 0.2, default=0.0
@@ -424,11 +522,6 @@ class _Recurrent(Model):
         True,
         default=False,
     )
-
-    @property
-    def is_followed(self) -> bool:
-        """True if a layer that one of its keys asks for follows: its output is no final state."""
-        return bool(self.layer_norm) or self.residual
 
 
 class _Standard(_Recurrent):
@@ -485,17 +578,23 @@ class CellLayer(_Recurrent):
     settings: dict[str, Setting] = Field(default_factory=dict, alias="[settings]")
 
 
-class RepeatVector(Model):
-    """Repeats the final state of the layer before it for the layers that follow."""
+class RepeatVector(_Layer):
+    """Repeats a vector for the layers that follow; of a recurrent layer, it is the final state."""
 
     type: Literal["repeat"]
     name: OptionalName = _key(
         "The name of the layer; by default repeat_vector_1 and so on.", "bridge", default=None
     )
-    steps: Size = _key("The number of times the state is repeated.", 4)
+    steps: OptionalSize = _key("The number of times the vector is repeated.", 4, default=None)
+    like: OptionalRead = _key(
+        "The name of a layer or input that has as many steps as the result. Write either this or "
+        "`steps`.",
+        "decoder_input",
+        default=None,
+    )
 
 
-class Dense(Model):
+class Dense(_Layer):
     """A dense layer, at each time step."""
 
     type: Literal["dense"]
@@ -509,7 +608,7 @@ class Dense(Model):
     bias: bool = _key("Gives the layer a bias.", False, default=True)
 
 
-class Conv(Model):
+class Conv(_Layer):
     """A convolution over the time steps."""
 
     type: Literal["conv"]
@@ -525,11 +624,16 @@ class Conv(Model):
         2,
         default=1,
     )
-    padding: WindowPadding = _key(
+    padding: Annotated[
+        Annotated[WindowPadding, Tag("name")] | Annotated[StepsAround, Tag("list")],
+        _select({}, lists=True),
+    ] = _key(
         "The zeros that windows see outside the sequence: none with `valid`; on both "
-        "sides with `same`, which gives steps / stride outputs; before it with `causal`.",
+        "sides with `same`, which gives steps / stride outputs; before it with `causal`; or "
+        "the numbers before it and after it.",
         "same",
         "causal",
+        [2, 2],
         default="valid",
     )
     activation: AnyActivation = _key(
@@ -538,7 +642,7 @@ class Conv(Model):
     bias: bool = _key("Gives the layer a bias.", False, default=True)
 
 
-class _WindowPooling(Model):
+class _WindowPooling(_Layer):
     type: str
     name: OptionalName = _key(
         "The name of the layer; by default its type and a number, such as max_pool_1.",
@@ -549,10 +653,15 @@ class _WindowPooling(Model):
     stride: OptionalSize = _key(
         "The number of steps from one window to the next; by default `size`.", 1, default=None
     )
-    padding: Literal["valid", "same"] = _key(
+    padding: Annotated[
+        Annotated[Literal["valid", "same"], Tag("name")] | Annotated[StepsAround, Tag("list")],
+        _select({}, lists=True),
+    ] = _key(
         "With `valid`, windows lie inside the sequence; with `same`, there are "
-        "steps / stride windows. Steps outside the sequence never count.",
+        "steps / stride windows; two numbers are the steps that windows see before the sequence "
+        "and after it. Steps outside the sequence never count.",
         "same",
+        [1, 0],
         default="valid",
     )
 
@@ -569,7 +678,7 @@ class AveragePool(_WindowPooling):
     type: Literal["average_pool"]
 
 
-class BatchNorm(Model):
+class BatchNorm(_Layer):
     """Normalizes each feature over the batch and its steps; in inference, by moving averages."""
 
     type: Literal["batch_norm"]
@@ -587,7 +696,7 @@ class BatchNorm(Model):
     )
 
 
-class LayerNormLayer(Model):
+class LayerNormLayer(_Layer):
     """Normalizes the features of each time step."""
 
     type: Literal["layer_norm"]
@@ -601,7 +710,7 @@ class LayerNormLayer(Model):
     )
 
 
-class InstanceNorm(Model):
+class InstanceNorm(_Layer):
     """Normalizes each feature of a sequence over its time steps, leaving out padding."""
 
     type: Literal["instance_norm"]
@@ -613,7 +722,7 @@ class InstanceNorm(Model):
     )
 
 
-class Dropout(Model):
+class Dropout(_Layer):
     """Sets a fraction of its input to zero in training."""
 
     type: Literal["dropout"]
@@ -629,7 +738,7 @@ class Dropout(Model):
     )
 
 
-class ActivationLayer(Model):
+class ActivationLayer(_Layer):
     """An activation by itself."""
 
     type: Literal["activation"]
@@ -639,23 +748,151 @@ class ActivationLayer(Model):
     activation: AnyActivation = _key("The activation.", "relu", {"leaky_relu": 0.01})
 
 
-class Concat(Model):
+class LastSteps(Model):
+    """The last ``last_steps`` time steps, as a sequence."""
+
+    last_steps: Size = _key("The number of steps, the last ones of the sequence.", 4)
+
+
+class AttentionSettings(Model):
+    """How attention scores a step: v . f(W h + b), or v . f(h) without ``units``."""
+
+    units: OptionalSize = _key(
+        "The size of the hidden layer that scores a step; without it, there is none.",
+        64,
+        default=None,
+    )
+    bias: bool = _key("Gives the hidden layer a bias. Needs `units`.", False, default=True)
+    activation: AnyActivation = _key(
+        "The activation of what is scored; by default tanh with `units`, and none without them.",
+        "tanh",
+        default="tanh",
+    )
+    query: OptionalRead = _key(
+        "The name of a layer or input with the vector v of each sequence; without it, v is "
+        "learned.",
+        "lstm_2.state",
+        default=None,
+    )
+
+
+class Attention(Model):
+    """The mean of the time steps, weighted by a softmax of scores."""
+
+    attention: AttentionSettings = _key(
+        "The mean of the time steps, weighted by a softmax of scores that are learned.",
+        {"units": 64},
+        {},
+    )
+
+
+PoolingName = Literal["last", "mean", "max", "sum", "first_step", "last_step", "flatten", "none"]
+POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
+"""The model of a pooling that is a mapping, by its only key."""
+_Vector = Annotated[
+    Annotated[Statistic, Tag("name")] | Annotated[Attention, Tag("attention")],
+    _select({"attention": Attention}),
+]
+Pooling = Annotated[
+    Annotated[PoolingName, Tag("name")]
+    | Annotated[LastSteps, Tag("last_steps")]
+    | Annotated[Attention, Tag("attention")]
+    | Annotated[
+        Annotated[tuple[_Vector, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
+        Tag("list"),
+    ],
+    _select(POOLING_FORMS, lists=True),
+]
+
+
+class Pool(_Layer):
+    """Reduces the time steps to one vector."""
+
+    type: Literal["pool"]
+    name: OptionalName = _key(
+        "The name of the layer; by default that of what it computes, such as mean_pooling_1.",
+        "summary",
+        default=None,
+    )
+    pooling: Annotated[
+        Annotated[
+            Literal["last", "mean", "max", "sum", "first_step", "last_step", "flatten"],
+            Tag("name"),
+        ]
+        | Annotated[LastSteps, Tag("last_steps")]
+        | Annotated[Attention, Tag("attention")]
+        | Annotated[
+            Annotated[tuple[_Vector, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
+            Tag("list"),
+        ],
+        _select(POOLING_FORMS, lists=True),
+    ] = _key(
+        "How the time steps are reduced to one vector; a list puts several side by side.",
+        "mean",
+        ["mean", "max"],
+        {"attention": {"units": 64}},
+    )
+
+
+class Transpose(_Layer):
+    """Makes features of the steps, and steps of the features."""
+
+    type: Literal["transpose"]
+    name: OptionalName = _key(
+        "The name of the layer; by default transpose_1 and so on.", "turned", default=None
+    )
+
+
+class NormalizeLayer(_Layer):
+    """Divides the vector of each step by its Euclidean norm."""
+
+    type: Literal["normalize"]
+    name: OptionalName = _key(
+        "The name of the layer; by default unit_normalization_1 and so on.",
+        "normalized",
+        default=None,
+    )
+
+
+class _Join(Model):
+    of: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)] = _key(
+        "The names of at least two inputs and layers before this one. A vector beside sequences "
+        "is the same at each step.",
+        ["embedding_1", "lstm_1"],
+    )
+
+
+class Concat(_Join):
     """The outputs of earlier layers side by side, in the order of their names."""
 
     type: Literal["concat"]
     name: OptionalName = _key(
         "The name of the layer; by default concat_1 and so on.", "joined", default=None
     )
-    of: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)] = _key(
-        "The names of at least two layers before this one; `input` is the input of a "
-        "network of numbers.",
-        ["embedding_1", "lstm_1"],
+
+
+class Add(_Join):
+    """The sum of the outputs of earlier layers, which have equally many features."""
+
+    type: Literal["add"]
+    name: OptionalName = _key(
+        "The name of the layer; by default add_1 and so on.", "total", default=None
+    )
+
+
+class Multiply(_Join):
+    """The product of the outputs of earlier layers, element by element."""
+
+    type: Literal["multiply"]
+    name: OptionalName = _key(
+        "The name of the layer; by default multiply_1 and so on.", "gated", default=None
     )
 
 
 StandardLayer = SimpleRNN | LSTM | GRU
 RecurrentLayer = StandardLayer | CellLayer
-PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer
+JoinLayer = Concat | Add | Multiply
+PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer | NormalizeLayer
 """Layers that compute each time step by itself, and so a state as well as a sequence."""
 _TypedLayer = (
     StandardLayer
@@ -669,7 +906,10 @@ _TypedLayer = (
     | InstanceNorm
     | Dropout
     | ActivationLayer
-    | Concat
+    | NormalizeLayer
+    | Transpose
+    | Pool
+    | JoinLayer
 )
 AnyLayer = _TypedLayer | CellLayer
 
@@ -701,7 +941,12 @@ RnnLayer = Annotated[
     | Annotated[InstanceNorm, Tag("instance_norm")]
     | Annotated[Dropout, Tag("dropout")]
     | Annotated[ActivationLayer, Tag("activation")]
+    | Annotated[NormalizeLayer, Tag("normalize")]
+    | Annotated[Transpose, Tag("transpose")]
+    | Annotated[Pool, Tag("pool")]
     | Annotated[Concat, Tag("concat")]
+    | Annotated[Add, Tag("add")]
+    | Annotated[Multiply, Tag("multiply")]
     | Annotated[CellLayer, Tag("cell")],
     Discriminator(_layer_tag),
 ]
@@ -742,56 +987,9 @@ HiddenLayer = Annotated[
     | Annotated[BatchNorm, Tag("batch_norm")]
     | Annotated[LayerNormLayer, Tag("layer_norm")]
     | Annotated[Dropout, Tag("dropout")]
-    | Annotated[ActivationLayer, Tag("activation")],
+    | Annotated[ActivationLayer, Tag("activation")]
+    | Annotated[NormalizeLayer, Tag("normalize")],
     Discriminator(_hidden_type),
-]
-
-
-class LastSteps(Model):
-    """The last ``last_steps`` time steps, as a sequence."""
-
-    last_steps: Size = _key("The number of steps, the last ones of the sequence.", 4)
-
-
-class AttentionSettings(Model):
-    """How attention scores a step: v . f(W h + b), or v . h without ``units``."""
-
-    units: OptionalSize = _key(
-        "The size of the hidden layer that scores a step; without it, there is none.",
-        64,
-        default=None,
-    )
-    activation: AnyActivation = _key(
-        "The activation of the hidden layer. Needs `units`.", "tanh", default="tanh"
-    )
-
-
-class Attention(Model):
-    """The mean of the time steps, weighted by a softmax of scores."""
-
-    attention: AttentionSettings = _key(
-        "The mean of the time steps, weighted by a softmax of scores that are learned.",
-        {"units": 64},
-        {},
-    )
-
-
-PoolingName = Literal["last", "mean", "max", "sum", "last_step", "flatten", "none"]
-POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
-"""The model of a pooling that is a mapping, by its only key."""
-_Vector = Annotated[
-    Annotated[Statistic, Tag("name")] | Annotated[Attention, Tag("attention")],
-    _select({"attention": Attention}),
-]
-Pooling = Annotated[
-    Annotated[PoolingName, Tag("name")]
-    | Annotated[LastSteps, Tag("last_steps")]
-    | Annotated[Attention, Tag("attention")]
-    | Annotated[
-        Annotated[tuple[_Vector, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
-        Tag("list"),
-    ],
-    _select(POOLING_FORMS, lists=True),
 ]
 
 
@@ -799,6 +997,9 @@ class Head(Model):
     """The layers after the last layer of ``rnn``; ``dropout`` applies to the pooled vector."""
 
     name: OptionalName = _key("The name of the output layer. Needs `units`.", "label", default=None)
+    of: OptionalRead = _key(
+        "The layer that the head takes; by default the last one.", "encoder", default=None
+    )
     pooling: Pooling = _key(
         "How the time steps are reduced to one vector; a list puts several side by side.",
         "mean",
@@ -851,6 +1052,7 @@ class Head(Model):
 
 
 Heads = Annotated[dict[LayerName, Head], Field(min_length=1)]
+Inputs = Annotated[dict[InputName, NamedInput], Field(min_length=1)]
 
 
 class Data(Model):
@@ -921,6 +1123,19 @@ class Spec(Model):
     embedding: Annotated[Embedding | None, Absent()] = _key(
         "Turns each token into a vector. Without it, the input is numbers.",
         {"vocabulary": 10000, "dim": 32},
+        default=None,
+    )
+    inputs: Annotated[Inputs | None, Absent()] = _key(
+        "Several inputs by name, instead of `input` and `embedding`. A model takes them by name.",
+        {
+            "words": {"length": 50, "embedding": {"vocabulary": 10000, "dim": 32}},
+            "user": {"features": 5, "per": "sequence"},
+        },
+        default=None,
+    )
+    stream: OptionalRead = _key(
+        "The input that comes in chunks in step form; by default the only sequence.",
+        "audio",
         default=None,
     )
     cells: Annotated[Cells | None, Absent()] = _key(
@@ -1013,24 +1228,15 @@ class Spec(Model):
         return read_safetensors(self._file)
 
     @property
-    def is_padded(self) -> bool:
-        """True if the steps that the heads read may be padding."""
-        masked = self.embedding.mask_zero if self.embedding else self.input.mask_value is not None
-        # Every step of a repeat is real.
-        return masked and not any(isinstance(layer, RepeatVector) for layer in self.rnn)
-
-    def gives_state(self, index: int) -> bool:
-        """True if item ``index`` of ``rnn`` passes on its final state, not a sequence.
-
-        Layers that compute each step by itself take the state as it is.
-        """
-        for layer in self.rnn[index + 1 :]:
-            if isinstance(layer, RepeatVector):
-                return True
-            if not isinstance(layer, PointwiseLayer):
-                return False
-        heads = [head for _, head in self.all_heads]
-        return bool(heads) and all(head.pooling == "last" for head in heads)
+    def embeddings(self) -> tuple[tuple[tuple[str, ...], Embedding], ...]:
+        """Each embedding with its path."""
+        if self.embedding is not None:
+            return ((("embedding",), self.embedding),)
+        return tuple(
+            (("inputs", name, "embedding"), declared.embedding)
+            for name, declared in (self.inputs or {}).items()
+            if isinstance(declared.embedding, Embedding)
+        )
 
     @property
     def all_heads(self) -> tuple[tuple[tuple[str, ...], Head], ...]:

@@ -176,6 +176,35 @@ def check_layer_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
     return name
 
 
+# Variables of generated methods, and keywords of C, which the parameter of an input would hide.
+_VARIABLES = frozenset(
+    """
+    auto batch case char const default deterministic do double dtype enum extern float goto h_0 int
+    kwargs logits long n outputs register rngs row rows short signed sizeof skip state states static
+    step steps struct switch t training typedef union unsigned void volatile weights workspace x
+    """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+
+
+def check_input_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
+    """Return ``name`` if an input, and so a parameter of generated functions, can have it.
+
+    ``taken`` are the names that the backends use.
+
+    Raises:
+        PydanticCustomError: no layer can have it, or it is a name in the functions.
+    """
+    check_layer_name(name, taken)
+    squashed = name.replace("_", "")
+    if squashed in BUILTINS:
+        raise _taken_error(name, "has the spelling of a Python builtin")
+    if name in PACKAGES:
+        raise _taken_error(name, "is the name of a package")
+    if name in _VARIABLES or squashed in without_underscores(taken):
+        raise _taken_error(name, "is used by the generated code")
+    return name
+
+
 def _check_form(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise PydanticCustomError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
@@ -14,8 +13,9 @@ from rnnspec.spec.models import (
     CellLayer,
     Conv,
     Dropout,
+    Embedding,
     Head,
-    PointwiseLayer,
+    Pool,
     RecurrentLayer,
     RepeatVector,
     Spec,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 2_000
 
-UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412", "E433"})
+UNSOUND = frozenset({"E401", "E402", "E410", "E412", "E433", "E436"})
 """Codes of the rules without which the layers and their shapes are unknown."""
 
 Broken = tuple[Path, str, str]
@@ -56,6 +56,15 @@ def _is_about_key(path: Path, code: str) -> bool:
 
 
 def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
+    if spec.inputs is not None:
+        for key in ("input", "embedding"):
+            if spec.writes(key):
+                message = f"'inputs' are several by name, {key!r} is one; remove one of them"
+                yield ((key,), "E402", message)
+        return
+    if spec.stream is not None:
+        message = "'stream' has no effect without 'inputs': the only input comes in chunks"
+        yield (("stream",), "E436", message)
     if spec.embedding is None and spec.input.features is None:
         message = "expected input.features (numbers) or embedding (tokens), received neither"
         yield ((), "E401", message)
@@ -64,13 +73,39 @@ def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
         yield (("input", "features"), "E402", message)
 
 
+def _named_inputs(spec: Spec) -> Iterator[Broken]:
+    for name, declared in (spec.inputs or {}).items():
+        path: Path = ("inputs", name)
+        if declared.features is None and declared.embedding is None:
+            message = "expected features (numbers) or embedding (tokens), received neither"
+            yield (path, "E401", message)
+        if declared.features is not None and declared.embedding is not None:
+            message = "'features' is for numbers, 'embedding' for tokens; remove one of them"
+            yield ((*path, "features"), "E402", message)
+        if declared.mask_value is not None and declared.embedding is not None:
+            message = "'mask_value' is for numbers; for tokens, use 'mask_zero' of the embedding"
+            yield ((*path, "mask_value"), "E403", message)
+        if declared.per == "step":
+            continue
+        for key in ("length", "mask_value"):
+            if declared.writes(key):
+                message = f"{key!r} is for time steps, and with 'per: sequence' there are none"
+                yield ((*path, key), "E436", message)
+        if isinstance(declared.embedding, Embedding) and declared.embedding.mask_zero:
+            message = "'mask_zero' is for time steps, and with 'per: sequence' there are none"
+            yield ((*path, "embedding", "mask_zero"), "E436", message)
+
+
 def _masks(spec: Spec) -> Iterator[Broken]:
     if spec.input.mask_value is not None and spec.input.features is None:
         message = "'mask_value' needs input.features; for tokens, use embedding.mask_zero"
         yield (("input", "mask_value"), "E403", message)
-    if spec.embedding is not None and spec.embedding.mask_zero and spec.embedding.vocabulary == 1:
-        message = "with 'mask_zero', token 0 is padding, and a vocabulary of 1 has no other token"
-        yield (("embedding", "mask_zero"), "E404", message)
+    for path, embedding in spec.embeddings:
+        if embedding.mask_zero and embedding.vocabulary == 1:
+            message = (
+                "with 'mask_zero', token 0 is padding, and a vocabulary of 1 has no other token"
+            )
+            yield ((*path, "mask_zero"), "E404", message)
 
 
 def _empty_sections(spec: Spec) -> Iterator[Broken]:
@@ -106,20 +141,23 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
         path = ("rnn", index)
         if layer.writes("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
+        if layer.writes("direction") and layer.bidirectional:
+            message = "'direction' is for a layer with one, and 'bidirectional: true' has both"
+            yield ((*path, "direction"), "E406", message)
         # A written 'dropout: 0' drops nothing either.
         if layer.writes("variational") and layer.dropout == 0.0:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
-        if layer.residual and spec.gives_state(index):
-            message = (
-                "'residual' adds the input sequence to the output sequence, but this layer returns "
-                "only its final state"
-            )
-            yield ((*path, "residual"), "E408", message)
 
 
 def _idle_settings(spec: Spec) -> Iterator[Broken]:
     lists: list[tuple[Path, Sequence[AnyLayer | HiddenLayer]]] = [(("rnn",), spec.rnn)]
-    lists += [((*path, "hidden"), head.hidden) for path, head in spec.all_heads]
+    for where, head in spec.all_heads:
+        lists.append(((*where, "hidden"), head.hidden))
+        for index, hidden in enumerate(head.hidden):
+            if hidden.of is not None:
+                message = "'of' is for layers of 'rnn' and for heads; a hidden layer takes the one "
+                message = f"{message}before it"
+                yield ((*where, "hidden", index, "of"), "E425", message)
     for path, layers in lists:
         for index, layer in enumerate(layers):
             match layer:
@@ -135,33 +173,11 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
 
 
 def _repeats(spec: Spec) -> Iterator[Broken]:
-    last = len(spec.rnn) - 1
     for index, layer in enumerate(spec.rnn):
-        if not isinstance(layer, RepeatVector):
-            continue
-        path = ("rnn", index, "type")
-        before = [layer for layer in spec.rnn[:index] if not isinstance(layer, PointwiseLayer)]
-        if not before and index == last:
-            message = "'repeat' needs a recurrent layer before it, and a layer after it"
-            yield (path, "E410", message)
-            continue
-        if not before:
-            message = "'repeat' cannot be first: it repeats the final state of the layer before it"
-            yield (path, "E410", message)
-        elif isinstance(before[-1], RepeatVector):
-            message = "'repeat' cannot follow another 'repeat'; put a recurrent layer between them"
-            yield (path, "E410", message)
-        elif not isinstance(before[-1], RecurrentLayer):
-            message = (
-                f"'repeat' repeats the final state of a recurrent layer, but a {before[-1].type!r}"
-            )
-            yield (path, "E410", f"{message} is before it")
-        if index == last:
-            yield (
-                path,
-                "E410",
-                "'repeat' cannot be last: a layer must follow it",
-            )
+        if isinstance(layer, RepeatVector) and (layer.steps is None) == (layer.like is None):
+            what = "neither" if layer.steps is None else "both"
+            message = f"'repeat' needs 'steps' or 'like', received {what}"
+            yield (("rnn", index, "type"), "E410", message)
 
 
 def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
@@ -173,41 +189,13 @@ def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
         yield (("rnn",), "E420", message)
 
 
-def _may_give_state(spec: Spec) -> bool:
-    """True if the heads can take the final state, not the sequence, of the last layer."""
-    for layer in reversed(spec.rnn):
-        if not isinstance(layer, PointwiseLayer):
-            return isinstance(layer, RecurrentLayer) and not layer.residual
-        if isinstance(layer, Dropout) and layer.variational:
-            return False
-    return False
-
-
-def _final_state(spec: Spec) -> Iterator[Broken]:
-    changing = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)]
-    if not changing or isinstance(changing[-1], RecurrentLayer):
-        return
-    for path, head in spec.all_heads:
-        if head.pooling == "last":
-            written = (
-                "'pooling: last'" if head.writes("pooling") else "'pooling: last', the default,"
-            )
-            message = (
-                f"{written} is the final state of a recurrent layer, but a "
-                f"{changing[-1].type!r} follows the last one{_advice(spec, head)}"
-            )
-            yield ((*path, "pooling"), "E421", message)
-
-
 def _pretrained_vectors(spec: Spec) -> Iterator[Broken]:
-    embedding = spec.embedding
-    if embedding is None:
-        return
-    if embedding.words is not None and embedding.weights is None:
-        yield (("embedding", "words"), "E411", "'words' has no effect without 'weights'")
-    if embedding.weights is not None and embedding.words is None:
-        message = "'weights' needs 'words', a file with the word of each token"
-        yield (("embedding", "weights"), "E411", message)
+    for path, embedding in spec.embeddings:
+        if embedding.words is not None and embedding.weights is None:
+            yield ((*path, "words"), "E411", "'words' has no effect without 'weights'")
+        if embedding.weights is not None and embedding.words is None:
+            message = "'weights' needs 'words', a file with the word of each token"
+            yield ((*path, "weights"), "E411", message)
 
 
 # The path rules of all systems at once, so that a spec is valid on all of them or on none.
@@ -215,16 +203,17 @@ _OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)")
 
 
 def _paths_inside(spec: Spec) -> Iterator[Broken]:
-    if spec.embedding is None or spec.allow_outside:
+    if spec.allow_outside:
         return
-    for key in ("weights", "words"):
-        path = getattr(spec.embedding, key)
-        if path is not None and _OUTSIDE.match(path):
-            message = (
-                f"expected a path inside the folder of the spec, received {quoted(path)}; "
-                "--allow-outside or allow_outside=True allows paths outside it"
-            )
-            yield (("embedding", key), "E602", message)
+    for where, embedding in spec.embeddings:
+        for key in ("weights", "words"):
+            path = getattr(embedding, key)
+            if path is not None and _OUTSIDE.match(path):
+                message = (
+                    f"expected a path inside the folder of the spec, received {quoted(path)}; "
+                    "--allow-outside or allow_outside=True allows paths outside it"
+                )
+                yield ((*where, key), "E602", message)
 
 
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
@@ -239,83 +228,34 @@ def _heads(spec: Spec) -> Iterator[Broken]:
     if spec.head is not None and spec.heads is not None:
         message = "'head' is for one output, 'heads' for several by name; remove one of them"
         yield (("heads",), "E427", message)
-    shares_state = all(head.pooling == "last" for _, head in spec.all_heads)
     for path, head in spec.all_heads:
         yield from _head(spec, path, head)
-        joins = isinstance(head.pooling, tuple)
-        for index, part in enumerate(head.poolings):
-            where: Path = (*path, "pooling", index) if joins else (*path, "pooling")
-            advice = partial(_advice, spec, head, index if joins else None)
-            if part in head.poolings[:index]:
-                # Without it, a list of two would be a list of one.
-                remedy = (
-                    "remove it" if len(head.poolings) > 2 else "write it once, without the list"
-                )
-                yield (where, "E426", f"the list has this pooling already; {remedy}")
-            if part == "last_step" and spec.is_padded:
-                message = "the last step may be padding, which 'last_step' does not skip"
-                yield (where, "E419", message + advice())
-            if part == "last" and not shares_state and (reason := _missing_state(spec)):
-                yield (where, "E426", f"beside another pooling, 'last' {reason}{advice()}")
-            if _is_without_layer(part):
-                message = "'activation' has no effect without 'units', the layer it belongs to"
-                yield ((*where, "attention", "activation"), "E413", message)
-
-
-def _is_without_layer(pooling: object) -> bool:
-    """True if an attention states the activation of a hidden layer that it has not."""
-    if not isinstance(pooling, Attention):
-        return False
-    return pooling.attention.units is None and pooling.attention.writes("activation")
+    pools: list[tuple[Path, Pool | Head]] = list(spec.all_heads)
+    pools += [(("rnn", i), layer) for i, layer in enumerate(spec.rnn) if isinstance(layer, Pool)]
+    for where, pool in pools:
+        joins = isinstance(pool.pooling, tuple)
+        for index, part in enumerate(pool.pooling if joins else (pool.pooling,)):
+            if not isinstance(part, Attention) or part.attention.units is not None:
+                continue
+            if part.attention.writes("bias"):
+                place = (*where, "pooling", index) if joins else (*where, "pooling")
+                message = "'bias' has no effect without 'units', the layer it belongs to"
+                yield ((*place, "attention", "bias"), "E413", message)
 
 
 def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
     for key in ("name", "activation", "bias", "tied"):
         if head.units is None and head.writes(key):
             yield ((*path, key), "E413", f"{key!r} has no effect without 'units'")
-    if head.normalize != "none" and head.gives_steps:
-        message = "'normalize' is for one vector, not for one at every time step"
-        yield ((*path, "normalize"), "E418", message + _advice(spec, head))
-    if head.tied and head.units is not None and spec.embedding is None:
+    if head.tied and head.units is not None and not spec.embeddings:
         message = "'tied' needs an embedding, whose vectors are the kernel of the output layer"
         yield ((*path, "tied"), "E422", message)
-
-
-def _missing_state(spec: Spec) -> str:
-    """Return why the final state cannot be read from the sequence that others need too, if so."""
-    last = spec.rnn[-1]
-    if not isinstance(last, RecurrentLayer) or last.is_followed:
-        return (
-            "is the final state of the last layer, which must be recurrent and without "
-            "'layer_norm' or 'residual'"
-        )
-    if last.bidirectional and last.merge != "concat":
-        return (
-            f"needs the states of both directions, which 'merge: {last.merge}' does not keep apart"
-        )
-    return ""
-
-
-def _advice(spec: Spec, head: Head, index: int | None = None) -> str:
-    """Return which poolings break no rule in place of one, which is item ``index`` of a list."""
-    others = () if index is None else head.poolings[:index] + head.poolings[index + 1 :]
-    rest = [other for _, other in spec.all_heads if other is not head]
-    state = index is None and all(other.pooling == "last" for other in rest)
-    possible = {
-        "last": (state and _may_give_state(spec)) or not _missing_state(spec),
-        "last_step": not spec.is_padded,
-        "mean": True,
-        "max": True,
-        "sum": True,
-    }
-    names = [name for name in possible if possible[name] and name not in others]
-    return f"; use another pooling: {listed(names, 'or')}" if names else "; remove it"
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:
     # Defaults without effect are normal; only a written value promises an effect.
     written = spec.initializers.model_fields_set
-    if "embedding" in written and spec.embedding is None:
+    if "embedding" in written and not spec.embeddings:
         yield (
             ("initializers", "embedding"),
             "E414",
@@ -338,6 +278,7 @@ def _recurrent(spec: Spec) -> Iterator[tuple[int, RecurrentLayer]]:
 
 _RULES = (
     _one_kind_of_input,
+    _named_inputs,
     _masks,
     _cells,
     _empty_sections,
@@ -345,7 +286,6 @@ _RULES = (
     _idle_settings,
     _repeats,
     _recurrent_layer,
-    _final_state,
     _pretrained_vectors,
     _paths_inside,
     _number_of_layers,

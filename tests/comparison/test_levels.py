@@ -17,7 +17,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get, needs
 from rnnspec.backends.base import LEVELS
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
+from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.levels import (
     DEFAULT_LEVEL,
@@ -296,7 +296,7 @@ head: {{pooling: mean}}
 
 
 def batch_of(entrance: nodes.Input, seed: int = 0) -> np.ndarray:
-    return draw_batch(entrance, np.random.default_rng(seed))
+    return draw_input(entrance, np.random.default_rng(seed))
 
 
 ENTRANCES: list[nodes.Input] = [

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Emitter
+from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.jax.cells import (
     ACTIVATIONS,
     cell_classes,
@@ -29,6 +30,7 @@ from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, function, listed
+from rnnspec.source.values import argument_refusals
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -53,14 +55,17 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 )
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
+_GRAPH = (
+    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
+    " Attention.bias Attention.query"
+)
 _FIELDS: dict[Form, Fields] = {
-    "training": Fields(
-        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
-    ),
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "training": Fields(f"{_GRAPH} Dropout.variational"),
+    "inference": Fields(_GRAPH),
+    "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
+_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -68,7 +73,10 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     walk = JaxWalk(network, form)
     imports = []
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
-    scores = any(isinstance(layer, nodes.Attention) and layer.units for layer in network.layers)
+    attentions = (layer for layer in network.layers if isinstance(layer, nodes.Attention))
+    scores = any(
+        layer.units or (layer.activation != "linear" and not layer.query) for layer in attentions
+    )
     if scores or not options.isdisjoint(("activation", "recurrent_activation")):
         imports.append("from collections.abc import Callable")
     if form == "training" and draws_uniformly(network):
@@ -84,6 +92,7 @@ class JaxWalk(Walk):
     """The walk that writes Flax."""
 
     imports = ("import jax", "import jax.numpy as jnp", "from flax import nnx")
+    in_source = JAX.reserved_names.in_source
     array = "jax.Array"
     space = "jnp"
     axis = "axis"
@@ -178,12 +187,13 @@ class JaxWalk(Walk):
         """Return ``x`` times the transpose of an embedding, plus the bias."""
         if layer.bias:
             return code("self.{}(x, self.{})", layer.name, layer.tied)
-        return attend(f"self.{layer.tied}", embedding_of(self.network))
+        return attend(f"self.{layer.tied}", embedding_of(self.network, layer))
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution; in step form, the states are the steps before a chunk."""
         window = layer.window
-        padding = "VALID" if self.form == "step" else window.padding.upper()
+        is_chunk = self.form == "step" and layer.name in self.streamed
+        padding = code("{!r}", "VALID") if is_chunk else _padding(window)
         arguments: dict[str, Code | Literal] = {
             "kernel_size": window.size,
             "strides": window.stride,
@@ -209,7 +219,8 @@ class JaxWalk(Walk):
         self, layer: nodes.Conv | nodes.WindowPooling, results: Iterable[core.Result]
     ) -> Iterator[Code]:
         """Yield the statements of results, leaving out zeros where padding is zeros already."""
-        is_zeros = sources(self.network)[layer.name] == (nodes.INPUT,)
+        inputs = {each.name for each in self.network.inputs}
+        is_zeros = inputs.issuperset(sources(self.network)[layer.name])
         for result in results:
             match result.value:
                 case core.Fill(core.Column() | core.Name(), core.Name("x"), 0.0) if is_zeros:
@@ -230,13 +241,24 @@ class JaxWalk(Walk):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
             case core.Repeat(x, number):
                 step = code("jnp.expand_dims({}, 1)", self.write(x))
-                return code("jnp.repeat({}, {!r}, axis=1)", step, number)
+                if number == 1:
+                    return step
+                count = code("{!r}", number) if isinstance(number, int) else self.write(number)
+                return code("jnp.repeat({}, {}, axis=1)", step, count)
+            case core.Spread(vector, x):
+                return code("jnp.tile({}, ({}.shape[0], 1))", self.write(vector), self.write(x))
+            case core.Pick(end, x, mask):
+                real = self.write(mask)
+                step = code("{}.argmax(axis=1)", real)
+                if end == "last":
+                    step = code("{m}.shape[1] - 1 - {m}[:, ::-1].argmax(axis=1)", m=real)
+                return code("{x}[jnp.arange({x}.shape[0]), {}]", step, x=self.write(x))
             case core.PoolWindows(how, x, window, adds):
                 arguments = code(
-                    "({!r},), strides=({!r},), padding={!r}",
+                    "({!r},), strides=({!r},), padding={}",
                     window.size,
                     window.stride,
-                    window.padding.upper(),
+                    _padding(window),
                 )
                 steps = self.write(x)
                 if how == "max":
@@ -278,6 +300,9 @@ class JaxWalk(Walk):
         sizes: tuple[int, ...] = (nodes.width(layer.input),)
         if layer.units is not None:
             sizes = (*sizes, layer.units)
+        elif layer.query:
+            return Code()
+        if layer.units is not None or layer.activation != "linear":
             arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
         module = _make(attention_class(layer), *sizes, **arguments)
@@ -290,8 +315,16 @@ class JaxWalk(Walk):
         return code("lambda x: {}", self.activate(activation))
 
     def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
-        """Yield the call of the module."""
-        yield code("x = self.{}({})", layer.name, listed("x", "mask" if layer.masked else ""))
+        """Yield the call of the module, or the recipe of an attention without arrays."""
+        query = Code()
+        if layer.query:
+            yield from self.need((layer.query,))
+            query = self.output(layer.query)
+            if layer.units is None:
+                yield from self.statements(expand(layer, self.form))
+                return
+        arguments = listed("x", "mask" if layer.masked else "", query)
+        yield code("x = self.{}({})", layer.name, arguments)
 
     @cached_property
     def cell_classes(self) -> dict[str, CellClass]:
@@ -304,7 +337,7 @@ class JaxWalk(Walk):
         one_way: dict[str, Code] = {}
         for direction in directions(layer):
             arguments = class_.arguments(layer)
-            if direction == "backward.":
+            if direction == "backward." or layer.backward:
                 arguments["reverse"] = True
             if self.form == "training":
                 arguments["rngs"] = code("rngs")
@@ -313,13 +346,22 @@ class JaxWalk(Walk):
         module = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, module)
 
-    def convert_input(self) -> Code:
+    def convert_input(self, source: nodes.Input) -> Code:
         """Return the statement that makes integers real numbers, if nothing with arrays does."""
-        plain = (nodes.WindowPooling, nodes.Activate)
-        if not any(
-            isinstance(layer, plain) and sources(self.network)[layer.name] == (nodes.INPUT,)
+        if isinstance(source, nodes.TokenInput | nodes.LabelInput):
+            return Code()
+        takers = [
+            layer
             for layer in self.network.layers
-        ):
+            if source.name in sources(self.network)[layer.name]
+            and not isinstance(layer, nodes.LearnedState)
+        ]
+        plain = (nodes.WindowPooling, nodes.Activate)
+        if self.network.has_named_inputs:
+            plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
+        has_arrays = not any(isinstance(layer, plain) for layer in takers)
+        # A first state has the dtype of the states after it.
+        if has_arrays and not isinstance(source, nodes.VectorInput):
             return Code()
         return code("x = x.astype({})", self._dtype())
 
@@ -331,14 +373,74 @@ class JaxWalk(Walk):
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
-        arguments = listed("x", "mask" if layer.masked else "")
-        if layer.merge is None:
-            yield code("x = self.{}({})", layer.name, arguments)
-            return
-        for name, direction in zip(("ahead", "back"), directions(layer), strict=True):
+        yield from self.need(layer.first_states.values())
+        kinds = [kind for kind, _ in layer.states]
+        read, parts = self.read_states(layer), dict[str, list[Code]]()
+        has_state = self.cell_classes[class_name(layer)].sequences == "with_state"
+        for way, direction in enumerate(directions(layer)):
             path = direction_path(direction).removesuffix(".")
-            yield code("{} = self.{}.{}({})", name, layer.name, path, arguments)
-        yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+            name = code("{}", "x" if layer.merge is None else ("ahead", "back")[way])
+            result, state = name, Code()
+            if has_state:
+                targets = dict.fromkeys(kinds, code("_"))
+                for kind in read:
+                    own = self.variables_of[f"{layer.name}.{kind}"]
+                    targets[kind] = code("{}", own if name == "x" else f"{name}_{kind}")
+                    parts.setdefault(own, []).append(targets[kind])
+                first = name
+                if not layer.return_sequences:
+                    first = code("_")
+                    targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
+                many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
+                result = code("{}, {}", first, many)
+                zeros, state = self._first_state(layer, way)
+                yield zeros
+                if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
+                    parts.setdefault("", []).append(targets[kinds[0]])
+            yield code(
+                "{} = self.{}({})",
+                result,
+                code("{}.{}", layer.name, path) if path else layer.name,
+                listed("x", "mask" if layer.masked else "", state),
+            )
+            if has_state and not layer.return_sequences and kinds[0] in read:
+                yield code("{} = {}", name, targets[kinds[0]])
+        if layer.merge is not None:
+            parts.pop("", None)
+            for own, (ahead, back) in parts.items():
+                yield code("{} = jnp.concatenate([{}, {}], axis=-1)", own, ahead, back)
+            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+
+    def _first_state(self, layer: nodes.Recurrent, way: int) -> tuple[Code, Code]:
+        """Return the first states of a direction, behind a statement that makes zeros of them."""
+        values, statement = list[Code](), Code()
+        slot = slots(layer)[0].path
+        dtype = code("jnp.result_type(x, self.{}.{}.dtype)", layer.name, Code(slot))
+        for kind, size in layer.states:
+            if vector := layer.first_states.get(kind):
+                whole = self.output(vector)
+                half = "{}[:, {!r}:]" if way else "{}[:, :{!r}]"
+                values.append(whole if layer.merge is None else code(half, whole, size))
+            else:
+                values.append(code("jnp.zeros((x.shape[0], {!r}), {})", size, dtype))
+        if len(values) > 1 and len(set(values)) == 1:
+            statement = Code() if way else code("zeros = {}", values[0])
+            values = [code("zeros")] * len(values)
+        return statement, code("({})" if len(values) > 1 else "{}", listed(*values))
+
+    def read_states(self, layer: nodes.Recurrent) -> list[str]:
+        """Return the kinds of states that other layers take of a layer."""
+        read = {
+            final.part
+            for final in self.network.layers
+            if isinstance(final, nodes.FinalState)
+            and sources(self.network)[final.name][0] == layer.name
+        }
+        return [kind for kind, _ in layer.states if kind in read]
+
+    def final_state(self, layer: str, name: str) -> Code:
+        """Return a state after the last step, both directions side by side."""
+        return code("{}", self.variables_of[f"{layer}.{name}"])
 
     def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer with its states."""
@@ -376,8 +478,12 @@ class JaxWalk(Walk):
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
+        main = sources(self.network)[layer.name][0]
+        (before,) = (each for each in self.network.layers if each.name == main)
         # A final state is at the last and at the first step, because it stays as it is at padding.
-        return super().pool(replace(layer, masked=False) if layer.statistic == "last" else layer)
+        stays = isinstance(before, nodes.Recurrent) and not before.first_states
+        is_state = layer.statistic == "last" and stays
+        return super().pool(replace(layer, masked=False) if is_state else layer)
 
     def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation."""
@@ -399,16 +505,25 @@ class JaxWalk(Walk):
         return code("jnp.zeros(({}), dtype)", shape)
 
 
+def _padding(window: nodes.Window) -> Code:
+    """Return the argument for the steps that a window adds."""
+    if isinstance(window.padding, str):
+        return code("{!r}", window.padding.upper())
+    return code("({!r},)", window.padding)
+
+
 def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Code:
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.initial Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Attention.units Attention.activation Dense.units Dense.activation"
+    " GRU.recurrent_activation Attention.units Attention.activation Attention.query Dense.units"
+    " Dense.activation"
     " Dense.kernel_initializer"
 )
 """The fields that the generated classes take as arguments where their layers differ."""
@@ -419,16 +534,21 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     classes = [
         (class_name(layer) if isinstance(layer, nodes.Recurrent) else attention_class(layer), layer)
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent | nodes.Attention)
+        if isinstance(layer, nodes.Recurrent)
+        or (isinstance(layer, nodes.Attention) and (layer.units or not layer.query))
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
-    return (*shared_refusals([*classes, *tied], _ARGUMENTS), *mask_refusals(network))
+    return (
+        *shared_refusals([*classes, *tied], _ARGUMENTS),
+        *mask_refusals(network),
+        *argument_refusals(network, JAX.reserved_names.in_source),
+    )
 
 
 EMITTER = Emitter(
     emit=emit,
     fields=lambda _network, node, form: (
-        cells.FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),
+        _CELL_FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),
     ),
     refusals=refusals,
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
 from rnnspec.backends.torch import channels
+from rnnspec.backends.torch.backend import TORCH
 from rnnspec.backends.torch.classes import (
     ACTIVATIONS,
     CellClass,
@@ -21,6 +22,7 @@ from rnnspec.backends.torch.classes import (
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.parts import parts
 from rnnspec.backends.torch.plan import (
+    FUSED,
     StackedDropout,
     direction_key,
     plan_layers,
@@ -34,9 +36,10 @@ from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
-from rnnspec.ir.forms import states_of
+from rnnspec.ir.forms import held_values, states, states_of
 from rnnspec.ir.params import count, counts, directions
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
+from rnnspec.source.values import argument_refusals
 from rnnspec.source.walk import Walk, walked_fields
 
 if TYPE_CHECKING:
@@ -70,17 +73,21 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
 
+_GRAPH = (
+    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
+    " Attention.bias Attention.query"
+)
 _FIELDS: dict[Form, Fields] = {
-    "training": Fields(
-        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
-    ),
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "training": Fields(f"{_GRAPH} Dropout.variational"),
+    "inference": Fields(_GRAPH),
+    "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
+_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.initial Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
     " GRU.recurrent_activation EquationCell.initializers EquationCell.sizes Dense.units"
@@ -94,8 +101,8 @@ def source_fields(
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
     if isinstance(node, nodes.Recurrent) and stepwise_reason(node):
-        return (cells.FIELDS,)
-    return (walked_fields(node, _FIELDS[form]),)
+        return (_CELL_FIELDS,)
+    return (FUSED if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),)
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
@@ -107,7 +114,10 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
         if isinstance(plan, nodes.Recurrent) and stepwise_reason(plan)
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
-    return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))
+    return (
+        *shared_refusals([*classes, *tied], _ARGUMENTS),
+        *argument_refusals(network, TORCH.reserved_names.in_source),
+    )
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -161,6 +171,7 @@ class TorchWalk(Walk):
     """The walk that writes PyTorch."""
 
     imports = ("import torch", "from torch import nn")
+    in_source = TORCH.reserved_names.in_source
     array = "torch.Tensor"
     space = "torch"
     axis = "dim"
@@ -195,12 +206,12 @@ class TorchWalk(Walk):
             self.eval()
         """)
 
-    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
-        module, compute = super()._write(layer)
+    def compute(self, layer: nodes.Layer) -> Code:
+        """Return the statements that compute a layer, on the axes that PyTorch has for it."""
+        text = super().compute(layer)
         if run := self._runs.get(layer.name):
-            first, last = layer is run[0], layer is run[-1]
-            compute = channels.transpose_around(compute, first=first, last=last)
-        return module, compute
+            return channels.transpose_around(text, first=layer is run[0], last=layer is run[-1])
+        return text
 
     @cached_property
     def _runs(self) -> dict[str, tuple[nodes.Layer, ...]]:
@@ -254,7 +265,7 @@ class TorchWalk(Walk):
         """Return a convolution, with padding that is the same at both ends."""
         window, steps = layer.window, layer.input[0]
         padding: Literal = channels.own_padding(window, steps)
-        if padding and window.stride == 1:
+        if padding and window.stride == 1 and window.reach == 2 * padding:
             padding = "same"
         module = _make(
             "nn.Conv1d",
@@ -289,8 +300,9 @@ class TorchWalk(Walk):
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
-        is_first = layer is self.network.layers[0]
-        return is_first and isinstance(self.network.input, nodes.NumericInput)
+        main, *_ = nodes.sources(self.network)[layer.name]
+        filled = (each for each in self.network.inputs if isinstance(each, nodes.NumericInput))
+        return any(each.name == main for each in filled)
 
     def window_pooling(self, layer: nodes.WindowPooling) -> Code:
         """Return a pool, with padding that is the same at both ends."""
@@ -331,23 +343,33 @@ class TorchWalk(Walk):
         yield code("x = self.{}({})", layer.name, listed("x", "mask" if takes_mask else ""))
 
     def attention(self, layer: nodes.Attention) -> Code:
-        """Return the linear layer of the query, or two if the steps have a hidden layer."""
-        query = _make("nn.Linear", layer.units or layer.features, 1, bias=False)
+        """Return the linear layer of the query, of the hidden layer of the steps, or both."""
+        modules = dict[str, Code]()
+        if layer.units is not None:
+            modules["hidden"] = _make("nn.Linear", layer.features, layer.units, bias=layer.bias)
+        if layer.query is None:
+            modules["query"] = _make("nn.Linear", layer.units or layer.features, 1, bias=False)
         if layer.units is None:
-            return code("self.{} = {}", layer.name, query)
-        hidden = _make("nn.Linear", layer.features, layer.units)
-        modules = code('{{"hidden": {}, "query": {}}}', hidden, query)
-        return code("self.{} = nn.ModuleDict({})", layer.name, modules)
+            return lines(code("self.{} = {}", layer.name, query) for query in modules.values())
+        entries = listed(*(code("{!r}: {}", name, module) for name, module in modules.items()))
+        return code("self.{} = nn.ModuleDict({{{}}})", layer.name, entries)
 
     def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
         """Yield the statements that weight the steps, and sum them."""
-        if layer.units is None:
-            yield code("scores = self.{}(x)", layer.name)
-        else:
+        hidden = code("x")
+        if layer.units is not None:
             yield code("hidden = self.{}[{!r}](x)", layer.name, "hidden")
-            if layer.activation != "linear":
-                yield code("hidden = {}", _activate(layer.activation, "hidden"))
-            yield code("scores = self.{}[{!r}](hidden)", layer.name, "query")
+            hidden = code("hidden")
+        if layer.activation != "linear":
+            yield code("hidden = {}", _activate(layer.activation, hidden))
+            hidden = code("hidden")
+        if layer.query:
+            yield from self.need((layer.query,))
+            yield code("scores = {} @ {}.unsqueeze(-1)", hidden, self.output(layer.query))
+        elif layer.units is None:
+            yield code("scores = self.{}({})", layer.name, hidden)
+        else:
+            yield code("scores = self.{}[{!r}]({})", layer.name, "query", hidden)
         _, *results = expand(layer, self.form)
         yield from self.statements(results)
 
@@ -401,9 +423,9 @@ class TorchWalk(Walk):
             bidirectional=layer.merge is not None and not plan.is_split,
         )
 
-    def convert_input(self) -> Code:
+    def convert_input(self, source: nodes.Input) -> Code:
         """Return the conversion of features that are integers, which Keras and JAX take too."""
-        if isinstance(self.network.input, nodes.TokenInput):
+        if isinstance(source, nodes.TokenInput | nodes.LabelInput):
             return Code()
         # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
         # module has no weight of this name.
@@ -414,63 +436,240 @@ class TorchWalk(Walk):
         plan, stack, dropped = plan_of(layer), stack_of(layer), Code()
         if layer.dropout and not plan.drops_input:
             dropped = code("variational_dropout(x, {!r}, self.training)", layer.dropout)
-        if plan.is_split:
-            yield from self._run_both_ways(layer, dropped)
-            return
-        if dropped:
+        if not plan.is_split and dropped:
             yield code("x = {}", dropped)
         if stack and not stack.is_top:
             return
+        yield from self.need(self._first_vectors(layer))
+        if plan.is_split:
+            yield from self._run_both_ways(layer, dropped)
+            return
+        flip = ".flip(1)" if layer.backward else ""
         # Not the outputs at the last step, where the backward direction has seen only that step.
         # Source: https://github.com/pytorch/pytorch/issues/3587.
-        takes_state = plan.returns_pair and not layer.return_sequences
+        result, state = self._result("x", layer)
         yield code(
             "{} = self.{}({})",
-            _result("state" if takes_state else "x", layer),
+            result,
             module(layer),
-            listed("x", "mask" if layer.masked else ""),
+            listed(
+                code(f"x{flip}"),
+                code(f"mask{flip}") if layer.masked else "",
+                self._first_state(layer),
+            ),
         )
-        if takes_state and layer.merge is None:
-            yield code("x = state[-1]")
-        elif takes_state and layer.merge is not None:
+        if layer.return_sequences or not plan.returns_pair:
+            if flip and layer.return_sequences:
+                yield code("x = x.flip(1)")
+            if layer.merge is not None and layer.merge != "concat":
+                yield code("ahead, back = x.chunk(2, dim=-1)")
+                yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+        elif layer.merge is None:
+            is_flat = isinstance(layer.cell, nodes.EquationCell)
+            yield code("x = {}" if is_flat else "x = {}[-1]", state)
+        else:
             # A stack returns the states of all its layers; the last two are those of the top layer.
-            ahead, back = (code("state[{!r}]", at) for at in ((-2, -1) if stack else (0, 1)))
+            ahead, back = (code("{}[{!r}]", state, at) for at in ((-2, -1) if stack else (0, 1)))
             yield code("x = {}", self.merge(ahead, back, layer.merge))
-        elif layer.merge is not None and layer.merge != "concat":
-            yield code("ahead, back = x.chunk(2, dim=-1)")
-            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
 
     def _run_both_ways(self, layer: nodes.Recurrent, dropped: Code) -> Iterator[Code]:
         """Yield the statements of two modules; the second gets the steps in reverse order."""
         assert layer.merge is not None
-        ahead = back = code("x")
+        inputs = {"ahead": code("x"), "back": code("x")}
         if dropped:
             # Drawn twice, because each direction has its own mask, as in Keras.
-            ahead, back = code("ahead"), code("back")
-            yield code("ahead = {}", dropped)
-            yield code("back = {}", dropped)
-        yield code(
-            """
-            {to_ahead} = self.{name}[{forward!r}]({ahead}{mask})
-            {to_back} = self.{name}[{backward!r}]({back}.flip(1){mask_back})
-            """,
-            name=module(layer),
-            forward=direction_key("forward."),
-            backward=direction_key("backward."),
-            to_ahead=_result("ahead", layer),
-            to_back=_result("back", layer),
-            ahead=ahead,
-            back=back,
-            mask=code(", mask") if layer.masked else Code(),
-            mask_back=code(", mask.flip(1)") if layer.masked else Code(),
-        )
+            for name in inputs:
+                yield code("{} = {}", name, dropped)
+                inputs[name] = code("{}", name)
+        results = {}
+        for at, (name, key) in enumerate(zip(inputs, directions(layer), strict=True)):
+            flip = ".flip(1)" if name == "back" else ""
+            result, results[name] = self._result(name, layer)
+            yield code(
+                "{} = self.{}[{!r}]({})",
+                result,
+                module(layer),
+                direction_key(key),
+                listed(
+                    code(f"{{}}{flip}", inputs[name]),
+                    code(f"mask{flip}") if layer.masked else "",
+                    self._first_state(layer, at),
+                ),
+            )
+        join = "{} = torch.cat([{}, {}], dim=-1)"
+        for kind in self._read_states(layer):
+            ends = (code("{}", f"{name}_{kind}") for name in inputs)
+            is_flat = isinstance(layer.cell, nodes.EquationCell)
+            text = join if is_flat else "{} = torch.cat([{}, {}])"
+            yield code(text, self._state_variable(layer, kind), *ends)
         if layer.return_sequences:
             ahead, back = code("ahead"), code("back.flip(1)")
-        elif plan_of(layer).returns_pair:
-            ahead, back = code("ahead[-1]"), code("back[-1]")
+        elif plan_of(layer).returns_pair and not isinstance(layer.cell, nodes.EquationCell):
+            ahead, back = (code("{}[-1]", state) for state in results.values())
         else:
-            ahead, back = code("ahead"), code("back")
+            ahead, back = results.values()
         yield code("x = {}", self.merge(ahead, back, layer.merge))
+
+    def _result(self, name: str, layer: nodes.Recurrent) -> tuple[Code, Code]:
+        """Return the target of a call, and the variable in it of the final state that is ``x``.
+
+        ``name`` is that of the direction.
+        """
+        if not plan_of(layer).returns_pair:
+            return code("{}", name), code("{}", name)
+        output, *others = (kind for kind, _ in layer.states)
+        read, last = self._read_states(layer), "state" if name == "x" else name
+        targets = dict.fromkeys((output, *others), code("_"))
+        for kind in read:
+            of_direction = code("{}", f"{name}_{kind}")
+            targets[kind] = self._state_variable(layer, kind) if name == "x" else of_direction
+        if not layer.return_sequences and output not in read:
+            targets[output] = code("{}", last)
+        first = code("{}", name if layer.return_sequences else "_")
+        if isinstance(layer.cell, nodes.EquationCell):
+            return listed(first, *targets.values()), targets[output]
+        if set(targets.values()) == {"_"}:
+            return code("{}, _", first), targets[output]
+        pair = code("({})", listed(*targets.values())) if others else targets[output]
+        # The final states of an LSTM are the pair (h, c).
+        return code("{}, {}", first, pair), targets[output]
+
+    def _read_states(self, layer: nodes.Recurrent) -> list[str]:
+        """Return the kinds of states that other layers take of a module."""
+        read = {
+            final.part
+            for final in self.network.layers
+            if isinstance(final, nodes.FinalState)
+            and module(self._by_name[self._sources[final.name][0]]) == module(layer)
+        }
+        return [kind for kind, _ in layer.states if kind in read]
+
+    @cached_property
+    def _by_name(self) -> dict[str, nodes.Layer]:
+        return {layer.name: layer for layer in self.network.layers}
+
+    def _state_variable(self, layer: nodes.Layer, kind: str) -> Code:
+        return code("{}", self.variables_of[f"{module(layer)}.{kind}"])
+
+    def final_state(self, layer: str, name: str) -> Code:
+        """Return a state after the last step, both directions side by side."""
+        recurrent = self._by_name[layer]
+        assert isinstance(recurrent, nodes.Recurrent)
+        states, stack = self._state_variable(recurrent, name), stack_of(recurrent)
+        if isinstance(recurrent.cell, nodes.EquationCell):
+            return states
+        at = stack.index if stack else 0
+        if recurrent.merge is None:
+            return code("{}[{!r}]", states, -1 if stack is None or stack.is_top else at)
+        ways = (code("{}[{!r}]", states, 2 * at + way) for way in range(2))
+        return code("torch.cat([{}], dim=-1)", listed(*ways))
+
+    def _modules_layers(self, layer: nodes.Recurrent) -> list[nodes.Recurrent]:
+        """Return the layers of the module of a layer."""
+        return [
+            each
+            for each in self.network.layers
+            if isinstance(each, nodes.Recurrent) and module(each) == module(layer)
+        ]
+
+    def _passed_on(self, layer: nodes.Recurrent, kind: str) -> Code:
+        """Return the states of another module if they are those that a module begins with."""
+        sources, ways = list[nodes.Layer](), layer.ways
+        for each in self._modules_layers(layer):
+            final = self._by_name.get(each.first_states.get(kind, ""))
+            if not isinstance(final, nodes.FinalState) or final.part != kind:
+                return Code()
+            sources.append(self._by_name[self._sources[final.name][0]])
+        first = sources[0]
+        if not isinstance(first, nodes.Recurrent) or first.ways != ways:
+            return Code()
+        whole = [each.name for each in self._modules_layers(first)]
+        is_whole = [source.name for source in sources] == whole
+        is_flat = isinstance(layer.cell, nodes.EquationCell)
+        if not is_whole or is_flat or isinstance(first.cell, nodes.EquationCell):
+            return Code()
+        return self._state_variable(first, kind)
+
+    def _first_vectors(self, layer: nodes.Recurrent) -> list[str]:
+        """Return the names of the vectors that a module begins with, but for those passed on."""
+        return [
+            vector
+            for each in self._modules_layers(layer)
+            for kind, vector in each.first_states.items()
+            if not self._passed_on(layer, kind)
+        ]
+
+    def _first_state(self, layer: nodes.Recurrent, way: int | None = None) -> Code:
+        """Return the first states of a module, or of one of two, empty if it takes none.
+
+        A stock layer has them as (layers x directions, batch, units).
+        """
+        plan, layers = plan_of(layer), self._modules_layers(layer)
+        begins = any(each.first_states for each in layers)
+        takes_all = plan.has_states and (plan.is_wrapped or not plan.is_fused)
+        if not (begins or takes_all):
+            return Code()
+        states = [self._first_of_kind(layer, kind, size, way) for kind, size in layer.states]
+        if isinstance(layer.cell, nodes.EquationCell):
+            return listed(*states)
+        return code("({})", listed(*states)) if len(states) > 1 else states[0]
+
+    def _first_of_kind(self, layer: nodes.Recurrent, kind: str, size: int, way: int | None) -> Code:
+        """Return the first value of a state of a module, or of one of two."""
+        is_flat = isinstance(layer.cell, nodes.EquationCell)
+        layers = self._modules_layers(layer)
+        vectors = [each.first_states.get(kind) for each in layers]
+        if passed := self._passed_on(layer, kind):
+            ends = Code("" if way is None else "[1:]" if way else "[:1]")
+            return code("{}{}", passed, ends)
+        if not any(vectors):
+            others = [vector for each in layers for vector in each.first_states.values()]
+            like = self.output(others[0]) if others else code("x")
+            count = len(layers) * (1 if way is not None else layer.ways)
+            rows = [] if is_flat else [code("{!r}", count)]
+            shape = listed(*rows, code("{}.shape[0]", like), code("{!r}", size))
+            return code("{}.new_zeros({})", like, shape)
+        whole = next(self.output(vector) for vector in vectors if vector)
+        parts = list[Code]()
+        for vector in vectors:
+            value = self.output(vector) if vector else code("torch.zeros_like({})", whole)
+            if layer.merge is None:
+                parts.append(value)
+            elif way is not None:
+                half = code("{}[:, {!r}:]" if way else "{}[:, :{!r}]", value, size)
+                # A stock layer takes only states that are contiguous.
+                is_bare = plan_of(layer).is_fused and not plan_of(layer).is_wrapped
+                parts.append(code("{}.contiguous()", half) if is_bare else half)
+            else:
+                parts += [code("{}[:, :{!r}]", value, size), code("{}[:, {!r}:]", value, size)]
+        if len(parts) > 1:
+            return code("torch.stack([{}])", listed(*parts))
+        return parts[0] if is_flat else code("{}.unsqueeze(0)", parts[0])
+
+    def first_values(self) -> Iterator[tuple[str, Code]]:
+        """Yield the name of each state that does not begin as zeros, and its first value."""
+        for state in held_values(self.network):
+            yield state.name, self.output(state.layer)
+        for layer in self._streamed_modules():
+            for kind, size in layer.states:
+                if any(each.first_states.get(kind) for each in self._modules_layers(layer)):
+                    first = self._first_of_kind(layer, kind, size, None)
+                    yield f"{module(layer)}_{kind}", first
+
+    def first_needs(self) -> Iterator[str]:
+        """Yield the names of what the states before the first chunk are made of."""
+        yield from (state.layer for state in held_values(self.network))
+        for layer in self._streamed_modules():
+            yield from self._first_vectors(layer)
+
+    def _streamed_modules(self) -> list[nodes.Recurrent]:
+        return [
+            layer
+            for layer in self.network.layers
+            if isinstance(layer, nodes.Recurrent)
+            and plan_of(layer).form == "step"
+            and layer is self._modules_layers(layer)[0]
+        ]
 
     def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a module with its states, which is that of its top layer."""
@@ -531,8 +730,14 @@ class TorchWalk(Walk):
                 return code("torch.cat([{}], dim={!r})", listed(*map(self.write, parts)), number)
             case core.Flatten(x):
                 return code("torch.flatten({}, 1)", self.write(x))
+            case core.Repeat(x, 1):
+                return code("{}.unsqueeze(1)", self.write(x))
             case core.Repeat(x, steps):
-                return code("{}.unsqueeze(1).expand(-1, {!r}, -1)", self.write(x), steps)
+                count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
+                return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
+            case core.Spread(vector, x):
+                # Not expand: cuDNN takes only states that are contiguous.
+                return code("{}.repeat({}.shape[0], 1)", self.write(vector), self.write(x))
             case _:
                 return super().write(value)
 
@@ -570,22 +775,26 @@ class TorchWalk(Walk):
             return code("x = torch.{}(x, dim=1)", layer.activation)
         return super().activated(layer)
 
-    def state_shapes(self) -> Iterator[tuple[str, Code]]:
+    def state_shapes(self, *, first: bool = False) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
-        for layer in self.network.layers:
-            stack = stack_of(layer)
-            for state in states_of(layer):
-                if stack is None:
-                    yield state.name, listed("batch", *(code("{!r}", n) for n in state.shape))
-                elif stack.index == 0:
-                    yield state.name, code("{!r}, batch, {!r}", stack.size, state.size)
+        for state in states(self.network):
+            layer = self._by_name.get(state.layer)
+            stack = stack_of(layer) if layer and state.kind != "value" else None
+            if stack is None:
+                yield state.name, self.state_sizes(state, first=first)
+            elif stack.index == 0:
+                yield state.name, code("{!r}, batch, {!r}", stack.size, state.size)
 
     def zeros(self, shape: Code) -> Code:
         """Return a state of zeros."""
         # Tokens are integers, so the weights tell the dtype of the states.
-        first = self.network.layers[0]
-        like = f"self.{first.name}.weight" if isinstance(first, nodes.Embedding) else "x"
-        return code("{}.new_zeros({})", like, shape)
+        floats = (nodes.NumericInput, nodes.VectorInput)
+        named = (each.name for each in self.scope.inputs if isinstance(each, floats))
+        if source := next(named, None):
+            return code("{}.new_zeros({})", self.output(source), shape)
+        embeddings = (each for each in self.network.layers if isinstance(each, nodes.Embedding))
+        first = next(each for each in embeddings if each.table is None)
+        return code("self.{}.weight.new_zeros({})", first.name, shape)
 
     def finish(self, body: Code) -> Code:
         """Return the body with its ``return``; for inference, the last value is returned itself."""
@@ -614,16 +823,6 @@ def _activate(activation: nodes.Activation, value: str) -> Code:
             return code("nn.functional.softplus({}, threshold=40)", value)
         case _:
             return code("{}({})", ACTIVATIONS[activation], value)
-
-
-def _result(name: str, layer: nodes.Recurrent) -> Code:
-    """Return the target of a call for the outputs or the final state, as the layer returns it."""
-    if not plan_of(layer).returns_pair:
-        return code("{}", name)
-    if layer.return_sequences:
-        return code("{}, _", name)
-    # The final states of an LSTM are the pair (h, c).
-    return code("_, ({}, _)" if isinstance(layer.standard_cell, nodes.LSTM) else "_, {}", name)
 
 
 def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:

@@ -147,7 +147,7 @@ def _single_bias(base: str) -> Code:
 
 def _wrappers(layers: list[nodes.Recurrent], form: Form) -> Iterator[Code]:
     """Yield the modules that handle the padding of stock layers."""
-    if form == "step":
+    if any(plan_of(layer).has_states for layer in layers):
         wrappers = {plan_of(layer).wrapper for layer in layers}
         if "Masked" in wrappers:
             yield _MASKED_STEP

@@ -1,0 +1,255 @@
+"""Spec to network: every default resolved, every layer named, every shape known."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from rnnspec.cells import declared_cell, equation_cell, roles, standard_cell
+from rnnspec.errors import SpecError, listed
+from rnnspec.ir import nodes
+from rnnspec.ir.cells import Recognition
+from rnnspec.ir.equations import EquationError
+from rnnspec.ir.params import params
+from rnnspec.lowering.graph import Graph, Path
+from rnnspec.lowering.inputs import add_inputs
+from rnnspec.lowering.layers import BY_KEYS, add_head, add_item
+from rnnspec.lowering.recurrent import read_equation_cell
+from rnnspec.spec import models
+from rnnspec.spec.yaml.document import in_file_order
+from rnnspec.wording import nearest, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from rnnspec.cells import Role
+    from rnnspec.ir.initializers import Initializer
+
+__all__ = ["BY_KEYS", "Path", "array_places", "lower", "lower_with_places"]
+
+OUTPUT = "output"
+"""The name of the output of a network that has the states of layers as outputs too."""
+
+
+def lower(spec: models.Spec) -> nodes.Network:
+    """Return the network that ``spec`` describes.
+
+    Raises:
+        SpecError: as ``lower_with_places``.
+    """
+    return lower_with_places(spec)[0]
+
+
+def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Path]]:
+    """Return a network, and the path of the layer of the spec, or head, behind each of its layers.
+
+    Raises:
+        SpecError: two layers have the same name, a name is too long or unknown, shapes do not fit,
+            or an array is too large to address.
+    """
+    if any(map(_names_layers, spec.rnn)) or any(head.of for _, head in spec.all_heads):
+        # Which layers give their final state is known once it is known which layers read them.
+        draft = _build(spec, (), ())
+        readers, later = draft.readers, frozenset((*draft.values, *draft.blocks))
+    else:
+        readers = {index: [("rnn", index + 1)] for index in range(len(spec.rnn))}
+        readers[len(spec.rnn) - 1] = [path for path, _ in spec.all_heads]
+        later = frozenset()
+    graph = _build(spec, _state_items(spec, readers), later)
+    if not graph.layers:
+        raise SpecError(in_file_order(tuple(graph.problems)))
+    outputs = list(graph.results.items()) if spec.heads else []
+    if graph.outputs:
+        (result,) = graph.results.values() if not spec.heads else ("",)
+        outputs = [*(outputs or [(OUTPUT, result)]), *graph.outputs]
+    network = nodes.Network(
+        name=spec.name,
+        description=spec.description,
+        inputs=tuple(graph.inputs),
+        layers=tuple(graph.layers),
+        outputs=tuple(outputs),
+        stream=_stream(graph),
+    )
+    # An unknown name may have been meant for the layer that is not used.
+    if not graph.problems:
+        _check_read(graph, network)
+        _check_initializers(graph, network)
+    if graph.problems:
+        raise SpecError(in_file_order(tuple(graph.problems)))
+    return network, graph.places
+
+
+def _names_layers(layer: models.AnyLayer) -> bool:
+    """True if a layer may read another one than that before it."""
+    match layer:
+        case models.RepeatVector(like=str()) | models.Pool():
+            return True
+        case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
+            return layer.of is not None or isinstance(layer.initial_state, dict)
+        case _:
+            return layer.of is not None
+
+
+def _build(spec: models.Spec, state_items: Collection[int], later: Collection[str]) -> Graph:
+    """Return the graph of a spec, with its problems."""
+    graph = Graph(spec, state_items, later)
+    _check_cells(graph)
+    add_inputs(graph)
+    for index, layer in enumerate(spec.rnn):
+        add_item(graph, index, layer)
+    trunk = graph.last
+    for path, head in spec.all_heads:
+        graph.last = trunk
+        add_head(graph, path, head)
+        graph.results[str(path[-1])] = graph.last or ""
+    if not spec.all_heads:
+        graph.results[OUTPUT] = graph.last or ""
+    return graph
+
+
+def _state_items(spec: models.Spec, readers: Mapping[int, Sequence[Path | None]]) -> frozenset[int]:
+    """Return the items of ``rnn`` that give their final state, not a sequence.
+
+    Layers that compute each step by itself take the state as it is.
+    """
+    heads = spec.all_heads
+
+    def takes_state(reader: Path | None) -> bool:
+        match reader:
+            case ("rnn", int() as index) if index < len(spec.rnn):
+                layer = spec.rnn[index]
+                if isinstance(layer, models.RepeatVector):
+                    return True
+                if isinstance(layer, models.Dropout) and layer.variational:
+                    return False
+                is_last = isinstance(layer, models.Pool) and layer.pooling == "last"
+                return is_last or (isinstance(layer, models.PointwiseLayer) and index in items)
+            case None:
+                return False
+            case _:
+                return any(path == reader and head.pooling == "last" for path, head in heads)
+
+    items = set[int]()
+    # Backwards, as a reader is behind what it reads.
+    for index in reversed(range(len(spec.rnn))):
+        own = readers.get(index, ())
+        # Of an item that no layer reads, the states may be.
+        if all(map(takes_state, own)) and (own or index < len(spec.rnn) - 1):
+            items.add(index)
+    return frozenset(items)
+
+
+def _stream(graph: Graph) -> str | None:
+    """Return the name of the input that comes in chunks in step form."""
+    names = [each.name for each in graph.inputs if isinstance(each, nodes.SequenceInput)]
+    declared = graph.spec.stream
+    if declared is None or declared in names:
+        return declared or (names[0] if len(names) == 1 else None)
+    inputs = [each.name for each in graph.inputs]
+    if declared in inputs:
+        message = f"expected an input with time steps, and {quoted(declared)} has none"
+    else:
+        near = nearest(declared, names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        message = f"expected an input, {listed(inputs, 'or')}; received {quoted(declared)}{hint}"
+    graph.refuse(("stream",), message, code="E436")
+    return None
+
+
+def _check_cells(graph: Graph) -> None:
+    """Check each cell, with the defaults of its settings.
+
+    Raises:
+        SpecError: the equations of a cell are wrong.
+    """
+    for name, declared in (graph.spec.cells or {}).items():
+        cell = declared_cell(declared)
+        try:
+            equation_cell(name, cell, cell.settings, graph.defaults)
+        except EquationError as error:
+            code = _CODES.get(str(error.path[0]), "E429")
+            problem = graph.spec.document.problem(
+                ("cells", name, *error.path),
+                error.message,
+                code=code,
+                key=error.key,
+                column=error.column,
+            )
+            graph.problems.append(problem)
+    if graph.problems:
+        raise SpecError(in_file_order(tuple(graph.problems)))
+
+
+_CODES = {"settings": "E431", "sizes": "E432", "parameters": "E432", "initialize": "E432"}
+"""The codes of what is wrong in the sections of a cell, but its equations."""
+
+
+def _check_read(graph: Graph, network: nodes.Network) -> None:
+    """Check that each layer and each input is read, or is an output."""
+    read = {name for names in nodes.sources(network).values() for name in names}
+    read.update(layer.name for layer in network.results.values())
+    for each in network.inputs:
+        # The state of a layer is read by it.
+        if each.name not in read:
+            message = f"no layer reads the input '{each.name}': name it in 'of', or remove it"
+            graph.refuse(("inputs", each.name), message, code="E434", key=True)
+    for layer in network.layers:
+        if layer.name not in read:
+            section = graph.places[layer.name][0]
+            if isinstance(layer, nodes.Embedding) and section == "inputs":
+                name = str(graph.places[layer.name][1])
+                message = f"no layer reads the input '{name}': name it in 'of', or remove it"
+                graph.refuse(("inputs", name), message, code="E434", key=True)
+                continue
+            message = f"no layer reads the output of '{layer.name}': name it in 'of', or remove it"
+            graph.refuse(graph.places[layer.name], message, code="E434")
+
+
+def _check_initializers(graph: Graph, network: nodes.Network) -> None:
+    """Check that an array begins with each initializer that is written."""
+    used = {role for layer in network.layers for role in _roles(layer, graph.defaults)}
+    for role in graph.defaults:
+        if graph.spec.initializers.writes(role) and role not in used:
+            why = "no layer has a bias" if role == "bias" else "no array begins with it"
+            message = f"'{role}' has no effect: {why}"
+            graph.refuse(("initializers", role), message, code="E414", key=True)
+
+
+def _roles(layer: nodes.Layer, defaults: Mapping[Role, Initializer]) -> set[str]:
+    """Return the keys of ``initializers`` with which arrays of a layer begin."""
+    if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
+        roles_of = roles(layer.cell.equations)
+        drawn = ((roles_of[name], value) for name, value in layer.cell.initializers)
+        return {role for role, value in drawn if value is defaults[role]}
+    names = {param.name.rpartition(".")[2] for param in params(layer)}
+    return {role for role, arrays in _ARRAYS.items() if names & arrays}
+
+
+_ARRAYS: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "kernel": frozenset({"kernel", "query"}),
+        "recurrent": frozenset({"recurrent_kernel"}),
+        "bias": frozenset({"bias"}),
+    }
+)
+"""The arrays that begin with each key of ``initializers``, but those of equations."""
+
+
+def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]]]:
+    """Return the parameters of each layer with a cell of the spec that is one of the language.
+
+    By name, each has its canonical array and the gate whose part, transposed, it is.
+    """
+    if not spec.cells:
+        return {}
+    network, places = lower_with_places(spec)
+    by_layer: dict[str, Mapping[str, tuple[str, str]]] = {}
+    for layer in network.layers:
+        section, *rest = places[layer.name]
+        declared = spec.rnn[int(rest[0])] if section == "rnn" else None
+        if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
+            graph = Graph(spec, (), ())
+            cell = read_equation_cell(graph, places[layer.name], declared, layer.features)
+            known = standard_cell(cell, graph.defaults)
+            by_layer |= {layer.name: known.places} if isinstance(known, Recognition) else {}
+    return by_layer

@@ -1,0 +1,296 @@
+"""The graph while it is built: what each name stands for, and what has been read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.cells import default_initializers, read_initializer
+from rnnspec.errors import Problem, listed
+from rnnspec.ir import nodes
+from rnnspec.ir.params import too_large
+from rnnspec.spec import models
+from rnnspec.wording import nearest, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value of the spec."""
+
+Axis = tuple[str, int, int]
+"""Time steps: where they come from, the first of them, and every how many one is left.
+
+Those of all inputs come from one place, because joins need equal numbers of them.
+"""
+
+_OF_INPUTS: Axis = ("", 0, 1)
+_NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The output of a layer, or an input: its shape, its time steps, and their padding."""
+
+    shape: nodes.Shape
+    axis: Axis | None
+    masked: bool
+
+
+class Graph:
+    """The inputs and layers so far, the problems, and the name that the next layer takes.
+
+    ``state_items`` are the items of ``rnn`` that give their final state, not a sequence. ``later``
+    has the names of layers to come, for errors. ``readers`` has each item of ``rnn`` with the paths
+    of the layers and heads that take its output, None for one that takes it beside another.
+    ``order`` has the place of each layer among the layers.
+    """
+
+    def __init__(
+        self, spec: models.Spec, state_items: Collection[int], later: Collection[str]
+    ) -> None:
+        self.spec = spec
+        self.state_items = state_items
+        self.later = later
+        self.inputs: list[nodes.Input] = []
+        self.layers: list[nodes.Layer] = []
+        self.outputs: list[tuple[str, str]] = []
+        """The outputs with the last values of states."""
+        self.results: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        self.values: dict[str, Value] = {}
+        self.by_name: dict[str, nodes.Layer] = {}
+        self.place: Path = ()
+        self.places: dict[str, Path] = {}
+        self.readers: dict[int, list[Path | None]] = {}
+        self.order: dict[str, int] = {}
+        # A name may stand for a block of layers, which gives the output of its last one.
+        self.blocks: dict[str, str] = {}
+        # The recurrent layers of each name: those of an item, from the first to the last.
+        self.stacks: dict[str, tuple[nodes.Recurrent, ...]] = {}
+        self.first = ""
+        """What the first layer takes if it need not say so."""
+        self.last: str | None = None
+        """What the next layer takes, None if it has to say so."""
+        self.items: dict[str, int] = {}
+        """The items of ``rnn`` by the name of their last layer."""
+        self.defaults = default_initializers(spec)
+        self._numbers: Counter[str] = Counter()
+        # A graph has its outputs beside its layers.
+        self._names: set[str] = set(spec.heads or ())
+        self._large: set[Path] = set()
+
+    @property
+    def value(self) -> Value:
+        """What the next layer takes."""
+        assert self.last is not None
+        return self.values[self.last]
+
+    @property
+    def shape(self) -> nodes.Shape:
+        """The shape of what the next layer takes."""
+        return self.value.shape
+
+    @property
+    def masked(self) -> bool:
+        """True if what the next layer takes has padding."""
+        return self.value.masked
+
+    def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
+        """Record a problem with the value at ``path``, or with its key."""
+        problem = self.spec.document.problem(path, message, code=code, key=key)
+        # Copies made by 'layers' share a path.
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def name(self, kind: str, path: Path, declared: str | None = None) -> str:
+        """Return the name of the next layer of a kind: as declared, or the kind and its number."""
+        # Layers with a declared name count too, so naming one does not rename those after it.
+        self._numbers[kind] += 1
+        return self.reserve(declared or f"{kind}_{self._numbers[kind]}", path)
+
+    def reserve(self, name: str, path: Path) -> str:
+        """Return a name, and refuse it if it is taken."""
+        if name in self._names:
+            self.refuse(path, f"another layer is already named '{name}'", code="E415")
+        self._names.add(name)
+        return name
+
+    def enter(self, network_input: nodes.Input) -> None:
+        """Append an input."""
+        self.inputs.append(network_input)
+        has_steps = isinstance(network_input, nodes.SequenceInput)
+        self.last = network_input.name
+        self.values[self.last] = Value(
+            network_input.shape, _OF_INPUTS if has_steps else None, network_input.masked
+        )
+
+    def branch(self, name: str) -> None:
+        """Let the next layer take the output of an earlier one, or an input."""
+        self.last = name
+
+    def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
+        """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
+        before = self.layers[-1].name if self.layers else self.inputs[0].name
+        if self.last != before and not isinstance(layer, nodes.Join):
+            layer = replace(layer, source=self.last)
+        self.values[layer.name] = self._value_of(layer)
+        self.last = layer.name
+        self.order[layer.name] = len(self.layers)
+        self.layers.append(layer)
+        self.by_name[layer.name] = layer
+        self.places[layer.name] = self.place
+        # Copies made by 'layers' share a path, and are reported once.
+        if path is not None and path not in self._large and (message := too_large(layer)):
+            self._large.add(path)
+            self.refuse(path, message, code="E417")
+
+    def _value_of(self, layer: nodes.Layer) -> Value:
+        shape = layer.output
+        if len(shape) < 2:
+            return Value(shape, None, masked=False)
+        own: Axis = (layer.name, 0, 1)
+        match layer:
+            case nodes.Repeat(like=str() as like):
+                return Value(shape, self.values[like].axis, masked=False)
+            case nodes.Repeat() | nodes.LastSteps() | nodes.Transpose():
+                return Value(shape, own, masked=False)
+            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                origin, first, every = self.value.axis or own
+                axis = (origin, first + every * window.anchor, every * window.stride)
+                return Value(shape, axis, self.masked)
+            case nodes.Join(of=of):
+                joined = [self.values[name] for name in of]
+                axis = next((value.axis for value in joined if value.axis), own)
+                return Value(shape, axis, any(value.masked for value in joined))
+            case _:
+                return replace(self.value, shape=shape)
+
+    def keys_of(
+        self, node: type[nodes.Layer], declared: models.Model, **others: Any
+    ) -> dict[str, Any]:
+        """Return the fields of a layer: keys of ``declared``, or what the network has for them."""
+        drawn = self.spec.initializers
+        values: dict[str, Any] = {
+            "input": self.shape,
+            "masked": self.masked and len(self.shape) > 1,
+            "kernel_initializer": read_initializer(drawn.kernel),
+            "bias_initializer": read_initializer(drawn.bias),
+            **others,
+        }
+        for name, kind in (
+            (field, node.__dataclass_fields__[field].type) for field in _fields(node)
+        ):
+            if name in type(declared).model_fields and name not in others:
+                value = getattr(declared, name)
+                # 'epsilon: 1' is an integer in the spec.
+                values[name] = float(value) if kind == "float" else read_activation(value)
+        return {name: values[name] for name in _fields(node) if name in values}
+
+    def take(self, declared: str | None, path: Path) -> None:
+        """Let the next layer take what ``of`` names, by default what it takes anyway.
+
+        If there is no such layer, a problem is recorded, and the next one takes another.
+        """
+        if declared is not None:
+            self.last = self.find(declared, path, reader=self.place) or self.last or self.first
+        elif self.last is None:
+            names = listed([f"'{each.name}'" for each in self.inputs], "or")
+            message = f"expected 'of', the input that the first layer takes: {names}"
+            self.refuse(path[:-1], message, code="E425")
+            self.last = self.first
+        else:
+            self._read(self.last, self.place)
+
+    def pretend(self, shape: nodes.Shape) -> None:
+        """Give what the next layer takes another shape, so that problems behind it are found."""
+        assert self.problems
+        assert self.last is not None
+        self.values[self.last] = replace(self.value, shape=shape)
+
+    def find(self, declared: str, path: Path, reader: Path | None = None) -> str | None:
+        """Return the layer or input that a name stands for; None, with a problem, if there is none.
+
+        ``NAME.PART`` is the final state of a recurrent layer. ``reader`` takes it alone.
+        """
+        base, _, part = declared.partition(".")
+        name = self.blocks.get(base, base)
+        if part and base in self.stacks:
+            return self._find_state(base, part, path)
+        if not part and name in self.values:
+            self._read(name, reader)
+            return name
+        if part and name in self.values:
+            message = f"only a recurrent layer has parts such as '.{part}', and '{base}' is none"
+            self.refuse(path, message, code="E425")
+            return None
+        self._refuse_name(declared, path)
+        return None
+
+    def _read(self, name: str, reader: Path | None) -> None:
+        if name in self.items:
+            self.readers.setdefault(self.items[name], []).append(reader)
+
+    def _refuse_name(self, declared: str, path: Path) -> None:
+        names = tuple(self.values)
+        some = names if len(names) <= _NAMES_SHOWN else ("...", *names[-3:])
+        message = f"expected a layer before this one, {listed(some, 'or')}"
+        message = f"{message}; received {quoted(declared)}"
+        if declared in self.later:
+            message = f"{message}, which is not before it"
+        elif near := nearest(declared, (*names, *self.blocks)):
+            message = f"{message}; did you mean {near!r}?"
+        self.refuse(path, message, code="E425")
+
+    def _find_state(self, base: str, part: str, path: Path) -> str | None:
+        layer = self.stacks[base][-1]
+        names = [name for name, _ in layer.states]
+        parts = {"state": names[0], **{name: name for name in names}}
+        if isinstance(layer.cell, nodes.LSTM):
+            parts["cell"] = "c"
+        if part not in parts:
+            what = f"a {nodes.cell_type(layer.cell)!r} has the states {listed(names)}"
+            if len(names) == 1:
+                what = f"a {nodes.cell_type(layer.cell)!r} has one state"
+            message = f"'{base}' has no part {quoted(part)}: {what}"
+            self.refuse(path, f"{message}; expected {listed(list(parts), 'or')}", code="E425")
+            return None
+        return self.final_state(layer, parts[part])
+
+    def final_state(self, layer: nodes.Recurrent, part: str) -> str:
+        """Return the layer with the last value of a state, which is added if it is not there."""
+        is_output = part == layer.states[0][0] and layer.merge in (None, "concat")
+        if is_output and not layer.return_sequences:
+            return layer.name
+        name = f"{layer.name}_final_{part}"
+        if name not in self.by_name:
+            last = self.last
+            self.branch(layer.name)
+            size = layer.ways * dict(layer.states)[part]
+            self.add(
+                nodes.FinalState(
+                    name=self.reserve(name, self.place),
+                    input=self.shape,
+                    source=layer.name,
+                    part=part,
+                    size=size,
+                )
+            )
+            self.last = last
+        return name
+
+
+def _fields(node: type[nodes.Layer]) -> tuple[str, ...]:
+    return tuple(node.__dataclass_fields__)
+
+
+def read_activation(declared: Any) -> Any:
+    """Return an activation, or any other value as it is."""
+    match declared:
+        case models.LeakyRelu():
+            return nodes.LeakyRelu(slope=float(declared.leaky_relu))
+        case models.ClippedRelu():
+            return nodes.ClippedRelu(limit=float(declared.clipped_relu))
+        case _:
+            return declared

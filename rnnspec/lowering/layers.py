@@ -1,0 +1,348 @@
+"""The layers of ``rnn`` that are not recurrent, and heads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.cells import read_initializer
+from rnnspec.ir import nodes
+from rnnspec.ir.params import MAX_AXIS
+from rnnspec.ir.text import default_kind
+from rnnspec.lowering.graph import read_activation
+from rnnspec.lowering.poolings import Advice, add_pooling, final_state
+from rnnspec.lowering.recurrent import add_recurrent
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.lowering.graph import Graph, Path, Value
+
+
+def add_item(graph: Graph, index: int, layer: models.AnyLayer) -> None:
+    """Add an item of ``rnn``."""
+    path: Path = ("rnn", index)
+    graph.place = path
+    if isinstance(layer, models.JoinLayer):
+        _add_join(graph, path, layer)
+    else:
+        graph.take(layer.of, (*path, "of"))
+        if len(graph.shape) < 2 and isinstance(layer, _OF_STEPS):
+            what = "a recurrent layer" if isinstance(layer, models.RecurrentLayer) else "it"
+            what = f"{what} reads the steps of a sequence"
+            message = f"{what}, but '{graph.last}' gives one vector for each"
+            graph.refuse((*path, "of" if layer.of else "type"), message, code="E438")
+            graph.pretend((None, *graph.shape))
+        match layer:
+            case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
+                add_recurrent(graph, index, layer)
+            case models.RepeatVector():
+                _add_repeat(graph, path, layer)
+            case models.Pool():
+                add_pooling(graph, (*path, "pooling"), layer, layer.name)
+            case models.Conv() | models.MaxPool() | models.AveragePool():
+                _add_windowed(graph, path, layer)
+            case models.Transpose():
+                _add_transpose(graph, path, layer)
+            case _:
+                add_declared(graph, path, layer)
+    if graph.last in graph.by_name:
+        graph.items[graph.last] = index
+
+
+_OF_STEPS = (
+    models.RecurrentLayer
+    | models.Conv
+    | models.MaxPool
+    | models.AveragePool
+    | models.Transpose
+    | models.InstanceNorm
+)
+
+
+def add_declared(graph: Graph, path: Path, layer: models.AnyLayer) -> None:
+    """Add a layer whose fields are its keys."""
+    # At a rate of 0, spec.rules has refused the key.
+    if (
+        isinstance(layer, models.Dropout)
+        and layer.variational
+        and layer.rate
+        and len(graph.shape) < 2
+    ):
+        message = "'variational' is for the steps of a sequence, but this is a vector"
+        graph.refuse((*path, "variational"), message, code="E407", key=True)
+    node = next(node for model, node in BY_KEYS.items() if isinstance(layer, model))
+    _add_keys(graph, path, node, layer)
+
+
+BY_KEYS: Mapping[type[models.AnyLayer], type[nodes.Layer]] = MappingProxyType(
+    {
+        models.RepeatVector: nodes.Repeat,
+        models.Dense: nodes.Dense,
+        models.BatchNorm: nodes.BatchNorm,
+        models.LayerNormLayer: nodes.LayerNorm,
+        models.InstanceNorm: nodes.InstanceNorm,
+        models.Dropout: nodes.Dropout,
+        models.ActivationLayer: nodes.Activate,
+        models.NormalizeLayer: nodes.Normalize,
+        models.Transpose: nodes.Transpose,
+    }
+)
+"""The node of each layer whose fields are its keys, under the same names."""
+
+
+def _add_keys(
+    graph: Graph,
+    path: Path,
+    node: type[nodes.Layer],
+    declared: models.Model,
+    *,
+    size: str = "units",
+    **others: Any,
+) -> None:
+    layer = node(**graph.keys_of(node, declared, name="", **others))
+    name = graph.name(default_kind(layer), (*path, "name"), getattr(declared, "name", None))
+    graph.add(replace(layer, name=name), (*path, size))
+
+
+def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
+    source = graph.last
+    if len(graph.shape) > 1:
+        match final_state(graph):
+            case nodes.Recurrent() as recurrent:
+                graph.branch(graph.final_state(recurrent, recurrent.states[0][0]))
+            case int() as backward:
+                name = graph.name("last_pooling", (*path, "type"))
+                shape, masked = graph.shape, graph.masked
+                graph.add(
+                    nodes.Pooling(
+                        name=name, input=shape, statistic="last", masked=masked, backward=backward
+                    )
+                )
+            case str():
+                message = f"'repeat' repeats a vector, but '{source}' gives a sequence"
+                graph.refuse((*path, "type"), message, code="E410")
+                graph.pretend(graph.shape[1:])
+    vector, like = graph.last, None
+    steps = layer.steps
+    if layer.like is not None:
+        like = graph.find(layer.like, (*path, "like"))
+        if like is not None and len(graph.values[like].shape) < 2:
+            message = f"expected a sequence, but '{layer.like}' gives one vector for each"
+            graph.refuse((*path, "like"), message, code="E438")
+            like = None
+        steps = graph.values[like].shape[0] if like else 1
+    assert vector is not None
+    graph.branch(vector)
+    _add_keys(graph, path, nodes.Repeat, layer, size="steps", like=like, steps=steps)
+
+
+def _add_transpose(graph: Graph, path: Path, layer: models.Transpose) -> None:
+    if graph.masked:
+        message = "'transpose' needs sequences of equal length, and these may have padding"
+        graph.refuse((*path, "type"), message, code="E424")
+    elif graph.shape[0] is None:
+        message = "'transpose' needs a fixed number of steps: set the length of the input"
+        graph.refuse((*path, "type"), message, code="E424")
+    if graph.shape[0] is None:
+        graph.pretend((1, *graph.shape[1:]))
+    add_declared(graph, path, layer)
+
+
+def _add_windowed(
+    graph: Graph, path: Path, layer: models.Conv | models.MaxPool | models.AveragePool
+) -> None:
+    """Add a layer that reads the steps in windows."""
+    node: nodes.Conv | nodes.WindowPooling
+    match layer:
+        case models.Conv():
+            window = nodes.Window(
+                size=layer.kernel_size,
+                stride=layer.stride,
+                dilation=layer.dilation,
+                padding=layer.padding,
+            )
+            node = nodes.Conv(
+                name=graph.name("conv", (*path, "name"), layer.name),
+                input=graph.shape,
+                filters=layer.filters,
+                window=window,
+                activation=read_activation(layer.activation),
+                bias=layer.bias,
+                masked=graph.masked,
+                kernel_initializer=read_initializer(graph.spec.initializers.kernel),
+                bias_initializer=read_initializer(graph.spec.initializers.bias),
+            )
+        case _:
+            window = nodes.Window(
+                size=layer.size,
+                stride=layer.stride or layer.size,
+                dilation=1,
+                padding=layer.padding,
+            )
+            node = nodes.WindowPooling(
+                name=graph.name(layer.type, (*path, "name"), layer.name),
+                input=graph.shape,
+                statistic="max" if layer.type == "max_pool" else "average",
+                window=window,
+                masked=graph.masked,
+            )
+    node = _fit(graph, path, node)
+    graph.add(node, (*path, "filters") if isinstance(layer, models.Conv) else None)
+
+
+def _fit(
+    graph: Graph, path: Path, node: nodes.Conv | nodes.WindowPooling
+) -> nodes.Conv | nodes.WindowPooling:
+    """Return a layer with an input that is long enough, and refuse one that is not."""
+    window, steps = node.window, graph.shape[0]
+    if window.reach >= MAX_AXIS:
+        message = (
+            f"too large: a window spans {window.reach + 1:,} steps; the maximum is {MAX_AXIS:,}"
+        )
+        graph.refuse((*path, "dilation"), message, code="E417")
+        return node
+    if isinstance(window.padding, tuple):
+        before, after = window.padding
+        if max(before, after) > window.reach:
+            message = (
+                f"a window would lie outside the sequence: expected at most {window.reach} steps, "
+                f"received {max(before, after)}"
+            )
+            graph.refuse((*path, "padding"), message, code="E423")
+        elif graph.masked and window.anchor < 0:
+            message = (
+                f"more windows than steps, of which no mask tells the padding: expected at most "
+                f"{window.reach} steps before and after together, received {before + after}"
+            )
+            graph.refuse((*path, "padding"), message, code="E424")
+    if steps is not None and steps < window.least(1):
+        is_only = graph.value.axis == ("", 0, 1) and not graph.spec.inputs
+        received = f"'input.length' is {steps}" if is_only else f"its input has {steps}"
+        message = f"'{node.name}' needs at least {window.least(1)} steps, {received}"
+        key = "kernel_size" if isinstance(node, nodes.Conv) else "size"
+        graph.refuse((*path, key), message, code="E423")
+        # Longer, so that the layers behind it have steps.
+        return replace(node, input=(window.least(1), *graph.shape[1:]))
+    return node
+
+
+def _add_join(graph: Graph, path: Path, layer: models.JoinLayer) -> None:
+    """Add a join of the outputs of earlier layers and inputs."""
+    found = [graph.find(name, (*path, "of", at)) for at, name in enumerate(layer.of)]
+    names = [name for name in found if name is not None]
+    if len(names) == len(layer.of):
+        values = [graph.values[name] for name in names]
+        _check_steps(graph, path, layer, values)
+        _check_widths(graph, path, layer, values)
+    else:
+        values = [graph.values[name] for name in names]
+    if not values:
+        graph.last = graph.last or graph.first
+        return
+    # With the steps that they should have, so that problems behind it are found too.
+    steps = next((value.shape[:1] for value in values if len(value.shape) > 1), ())
+    inputs = tuple(
+        (*steps, value.shape[-1] or 1) if len(value.shape) > 1 else value.shape for value in values
+    )
+    graph.add(
+        nodes.Join(
+            name=graph.name(layer.type, (*path, "name"), layer.name),
+            input=inputs[0],
+            how=layer.type,
+            of=tuple(names),
+            inputs=inputs,
+        ),
+        (*path, "of"),
+    )
+
+
+def _check_steps(graph: Graph, path: Path, layer: models.JoinLayer, values: list[Value]) -> None:
+    """Check that all sequences of a join have equally many steps."""
+    sequences = [(at, value) for at, value in enumerate(values) if value.axis is not None]
+    for at, value in sequences[1:]:
+        first, first_value = layer.of[sequences[0][0]], sequences[0][1]
+        steps, expected = value.shape[0], first_value.shape[0]
+        if steps == expected and (steps is not None or value.axis == first_value.axis):
+            continue
+        if None not in (steps, expected):
+            message = f"expected the {expected} steps of '{first}'; '{layer.of[at]}' has {steps}"
+        elif steps != expected:
+            message = (
+                f"expected the steps of '{first}'; of it and '{layer.of[at]}', only one has any "
+                "length: give both inputs one"
+            )
+        else:
+            message = f"expected the steps of '{first}'; '{layer.of[at]}' has others"
+        graph.refuse((*path, "of", at), message, code="E425")
+
+
+def _check_widths(graph: Graph, path: Path, layer: models.JoinLayer, values: list[Value]) -> None:
+    """Check that the parts of a sum or a product fit."""
+    widths = [value.shape[-1] or 0 for value in values]
+    if layer.type == "concat":
+        return
+    expected = max(widths) if layer.type == "multiply" else widths[0]
+    for at, features in enumerate(widths):
+        if features == expected or (layer.type == "multiply" and features == 1):
+            continue
+        first = layer.of[widths.index(expected)]
+        one = "one feature or " if layer.type == "multiply" else ""
+        message = (
+            f"expected {one}the {expected} features of '{first}'; '{layer.of[at]}' has {features}"
+        )
+        graph.refuse((*path, "of", at), message, code="E425")
+
+
+def add_head(graph: Graph, path: Path, head: models.Head) -> None:
+    """Add a head; the next layer then takes its result."""
+    graph.place = path
+    graph.take(head.of, (*path, "of"))
+    if head.normalize != "none" and head.gives_steps and len(graph.shape) > 1:
+        message = "'normalize' is for one vector, not for one at every time step"
+        graph.refuse((*path, "normalize"), message + Advice(graph).text(), code="E418", key=True)
+    add_pooling(graph, (*path, "pooling"), head)
+    if head.dropout:
+        _add_dropout(graph, head.dropout, (*path, "dropout"))
+    for index, hidden in enumerate(head.hidden):
+        inner = graph.place = (*path, "hidden", index)
+        add_declared(graph, inner, hidden)
+        if isinstance(hidden, models.Hidden) and hidden.dropout:
+            _add_dropout(graph, hidden.dropout, (*inner, "dropout"))
+    graph.place = path
+    if head.units is not None:
+        tied = _tied(graph, path, head.units) if head.tied else None
+        _add_keys(graph, path, nodes.Dense, head, tied=tied)
+    if head.normalize == "l2":
+        name = graph.name("unit_normalization", (*path, "normalize"))
+        graph.add(nodes.Normalize(name=name, input=graph.shape))
+
+
+def _tied(graph: Graph, path: Path, units: int) -> str | None:
+    """Return the name of the embedding whose vectors are the kernel of the output layer."""
+    tables = [
+        layer
+        for layer in graph.layers
+        if isinstance(layer, nodes.Embedding) and layer.table is None
+    ]
+    if len(tables) > 1:
+        names = ", ".join(f"'{table.name}'" for table in tables)
+        message = f"'tied' needs a network with one embedding, this one has {names}"
+        graph.refuse((*path, "tied"), message, code="E422", key=True)
+    if len(tables) != 1:
+        return None
+    (embedding,) = tables
+    if graph.shape[-1] != embedding.dim:
+        message = f"the vectors of the embedding have size {embedding.dim}, expected that of the"
+        message = f"{message} input of the output layer, {graph.shape[-1]}"
+        graph.refuse((*path, "tied"), message, code="E422", key=True)
+    if units != embedding.vocabulary:
+        message = f"the vocabulary has {embedding.vocabulary} tokens, expected 'units', {units}"
+        graph.refuse((*path, "tied"), message, code="E422", key=True)
+    return embedding.name
+
+
+def _add_dropout(graph: Graph, rate: float, path: Path) -> None:
+    graph.add(nodes.Dropout(name=graph.name("dropout", path), input=graph.shape, rate=float(rate)))

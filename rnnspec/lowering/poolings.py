@@ -1,0 +1,249 @@
+"""Poolings, in heads and as layers: which of them a value has, and what else could be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.cells import read_initializer
+from rnnspec.errors import listed
+from rnnspec.ir import nodes
+from rnnspec.lowering.graph import read_activation
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from rnnspec.lowering.graph import Graph, Path
+    from rnnspec.words import Statistic
+
+_PLAIN: tuple[Statistic, ...] = ("last", "first_step", "last_step", "mean", "max", "sum")
+"""The statistics in the order in which a message proposes them."""
+
+
+def add_pooling(
+    graph: Graph, path: Path, declared: models.Head | models.Pool, name: str | None = None
+) -> None:
+    """Reduce the steps of what the next layer takes; ``name`` is that of the result."""
+    pooling = declared.pooling
+    if len(graph.shape) < 2:
+        # A recurrent layer returns its final state, unless a layer needs its sequence.
+        if pooling not in ("last", "none"):
+            what = f"'{graph.last}' gives one vector for each sequence"
+            message = f"'pooling' reduces the steps of a sequence, but {what}"
+            graph.refuse(path, message, code="E421", key=True)
+        if isinstance(declared, models.Pool) and graph.last is not None:
+            graph.blocks[graph.name("last_pooling", path, name)] = graph.last
+        return
+    match pooling:
+        case "none":
+            pass
+        case "flatten":
+            _flatten(graph, path, name)
+        case models.LastSteps(last_steps=count):
+            _take_last_steps(graph, path, count, name)
+        case tuple() as parts:
+            _join(graph, path, parts, name)
+        case one:
+            _pool(graph, path, one, name, declared=declared)
+
+
+def _flatten(graph: Graph, path: Path, name: str | None) -> None:
+    if graph.masked:
+        message = "'flatten' needs sequences of equal length, and these may have padding"
+        graph.refuse(path, message, code="E424")
+    elif graph.shape[0] is None:
+        message = "'flatten' needs a fixed number of steps: set 'input.length'"
+        graph.refuse(path, message, code="E424")
+    if graph.shape[0] is not None:
+        name = graph.name("flatten", path, name)
+        graph.add(nodes.Flatten(name=name, input=graph.shape), path)
+
+
+def _take_last_steps(graph: Graph, path: Path, count: int, name: str | None) -> None:
+    if graph.masked:
+        message = "the last steps may be padding, which 'last_steps' does not skip"
+        graph.refuse((*path, "last_steps"), message, code="E424")
+    steps = graph.shape[0]
+    if steps is not None and steps < count:
+        message = f"expected at most the {steps} steps of the sequence, received {count}"
+        graph.refuse((*path, "last_steps"), message, code="E423")
+    name = graph.name("last_steps", path, name)
+    graph.add(nodes.LastSteps(name=name, input=graph.shape, count=count))
+
+
+def _join(
+    graph: Graph,
+    path: Path,
+    parts: tuple[Statistic | models.Attention, ...],
+    name: str | None,
+) -> None:
+    """Add several poolings, and what puts them side by side."""
+    trunk, joined = graph.last, list[str]()
+    assert trunk is not None
+    for index, part in enumerate(parts):
+        graph.branch(trunk)
+        where = (*path, index)
+        if part in parts[:index]:
+            # Without it, a list of two would be a list of one.
+            remedy = "remove it" if len(parts) > 2 else "write it once, without the list"
+            graph.refuse(where, f"the list has this pooling already; {remedy}", code="E426")
+        others = parts[:index] + parts[index + 1 :]
+        _pool(graph, where, part, None, others=others)
+        if graph.last is not None:
+            joined.append(graph.last)
+    inputs = tuple(graph.values[each].shape for each in joined)
+    # A sequence instead of a vector has been refused.
+    if any(len(shape) > 1 for shape in inputs):
+        return
+    graph.add(
+        nodes.Join(
+            name=graph.name("concat", path, name),
+            input=inputs[0],
+            how="concat",
+            of=tuple(joined),
+            inputs=inputs,
+        ),
+        path,
+    )
+
+
+def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
+    graph: Graph,
+    path: Path,
+    pooling: Statistic | models.Attention,
+    name: str | None,
+    *,
+    declared: models.Head | models.Pool | None = None,
+    others: tuple[Statistic | models.Attention, ...] = (),
+) -> None:
+    """Add the layer that reduces the steps to one vector."""
+    if isinstance(pooling, models.Attention):
+        _attend(graph, (*path, "attention"), pooling.attention, name)
+        return
+    advice = Advice(graph, others)
+    name_of = graph.name(f"{pooling}_pooling", path, name)
+    if pooling in ("first_step", "last_step") and graph.masked:
+        end = pooling.removesuffix("_step")
+        message = f"the {end} step may be padding, which '{pooling}' does not skip{advice.text()}"
+        graph.refuse(path, message, code="E419")
+    backward = 0
+    if pooling == "last":
+        state = final_state(graph)
+        match state:
+            case str() as reason:
+                is_default = isinstance(declared, models.Head) and not declared.writes("pooling")
+                what = "'pooling: last', the default," if is_default else "'pooling: last'"
+                code, what = ("E421", what) if declared else ("E426", "'last'")
+                graph.refuse(path, f"{what} {reason}{advice.text()}", code=code, key=is_default)
+            case nodes.Recurrent() as layer:
+                final = graph.final_state(layer, layer.states[0][0])
+                graph.branch(final)
+                graph.blocks[name_of] = final
+                return
+            case int():
+                backward = state
+    graph.add(
+        nodes.Pooling(
+            name=name_of,
+            input=graph.shape,
+            statistic=pooling,
+            masked=graph.masked and pooling not in ("first_step", "last_step"),
+            backward=backward,
+        ),
+        path,
+    )
+
+
+def _attend(graph: Graph, path: Path, settings: models.AttentionSettings, name: str | None) -> None:
+    query, trunk = None, graph.last
+    assert trunk is not None
+    size = nodes.width(graph.shape) if settings.units is None else settings.units
+    if settings.query is not None:
+        query = graph.find(settings.query, (*path, "query"))
+        shape = graph.values[query].shape if query else (size,)
+        if shape != (size,):
+            received = f"one of {shape[0]}" if len(shape) == 1 else "a sequence"
+            message = f"expected a vector of {size} features, received {received}"
+            graph.refuse((*path, "query"), message, code="E425")
+            query = None
+    graph.branch(trunk)
+    is_scored = settings.units is not None or settings.writes("activation")
+    graph.add(
+        nodes.Attention(
+            name=graph.name("attention_pooling", path[:-1], name),
+            input=graph.shape,
+            units=settings.units,
+            activation=read_activation(settings.activation) if is_scored else "linear",
+            masked=graph.masked,
+            kernel_initializer=read_initializer(graph.spec.initializers.kernel),
+            bias_initializer=read_initializer(graph.spec.initializers.bias),
+            bias=settings.bias,
+            query=query,
+        ),
+        path[:-1],
+    )
+
+
+_KEEPS_FEATURES = nodes.BatchNorm | nodes.Dropout | nodes.Activate
+"""Layers of which each feature depends on that feature only."""
+_KEEPS_STEPS = _KEEPS_FEATURES | nodes.Dense | nodes.LayerNorm | nodes.Normalize
+
+
+def final_state(graph: Graph) -> int | nodes.Recurrent | str:
+    """Return how the final state is read from what the next layer takes.
+
+    It is the number of features of a backward direction, whose last step is the first one; or the
+    recurrent layer, whose states begin otherwise than as zeros; or why there is none.
+    """
+    behind = list[nodes.Layer]()
+    layer = graph.by_name.get(graph.last or "")
+    while isinstance(layer, _KEEPS_STEPS):
+        behind.append(layer)
+        layer = graph.by_name.get(layer.source or _before(graph, layer))
+    if not isinstance(layer, nodes.Recurrent):
+        what = "the input" if layer is None else f"'{layer.name}'"
+        return f"is the final state of a recurrent layer, and {what} is none"
+    mixed = next((other for other in behind if not _keeps_features(other)), None)
+    size = layer.states[0][1]
+    match layer.merge:
+        case None if behind or not layer.first_states:
+            return nodes.width(graph.shape) if layer.backward else 0
+        case "concat" if mixed is None and (behind or not layer.first_states):
+            return size
+        case "concat" if mixed is not None:
+            return f"needs the states of both directions, which '{mixed.name}' does not keep apart"
+        case None | "concat":
+            return layer
+        case _:
+            return (
+                f"needs the states of both directions, which 'merge: {layer.merge}' does not keep "
+                "apart"
+            )
+
+
+def _before(graph: Graph, layer: nodes.Layer) -> str:
+    """Return the name of the layer before another one in the list."""
+    at = graph.order[layer.name]
+    return graph.layers[at - 1].name if at else ""
+
+
+def _keeps_features(layer: nodes.Layer) -> bool:
+    softmax = isinstance(layer, nodes.Activate) and layer.activation in ("softmax", "log_softmax")
+    return isinstance(layer, _KEEPS_FEATURES) and not softmax
+
+
+class Advice:
+    """Which poolings break no rule in place of one beside others."""
+
+    def __init__(self, graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> None:
+        self.graph = graph
+        self.others = others
+
+    def text(self) -> str:
+        """Return the end of a message."""
+        masked = self.graph.masked
+        possible = {
+            "last": not isinstance(final_state(self.graph), str),
+            "first_step": not masked,
+            "last_step": not masked,
+        }
+        names = [name for name in _PLAIN if possible.get(name, True) and name not in self.others]
+        return f"; use another pooling: {listed(names, 'or')}" if names else "; remove it"

@@ -1,0 +1,323 @@
+"""Recurrent layers: their cells, their first states, and the layers that their keys ask for."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, assert_never
+
+from rnnspec.cells import declared_cell, equation_cell, roles, standard_cell
+from rnnspec.errors import listed
+from rnnspec.ir import nodes
+from rnnspec.ir.cells import Recognition
+from rnnspec.ir.equations import EquationError, evaluate_size
+from rnnspec.ir.shapes import size_names
+from rnnspec.spec import models
+from rnnspec.spec.names import MAX_NAME_LENGTH
+from rnnspec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.lowering.graph import Graph, Path
+
+
+def add_recurrent(graph: Graph, index: int, layer: models.RecurrentLayer) -> None:
+    """Add the copies of an item of ``rnn``."""
+    gives_state = index in graph.state_items
+    copies = list[nodes.Recurrent]()
+    for number, declared in enumerate(_names_of_copies(graph, index, layer), start=1):
+        # Only the last copy can be the one whose final state is used.
+        ends = gives_state and number == layer.layers
+        copies.append(
+            _add_block(graph, index, layer, declared, number - 1, return_sequences=not ends)
+        )
+        graph.stacks[copies[-1].name] = tuple(copies)
+    names = [copy.name for copy in copies]
+    for name, end in zip(names, range(1, len(names) + 1), strict=True):
+        graph.stacks[name] = tuple(copies[:end])
+    if layer.name:
+        graph.stacks[layer.name] = tuple(copies)
+        graph.blocks[layer.name] = graph.blocks[names[-1]]
+
+
+def _names_of_copies(graph: Graph, index: int, layer: models.RecurrentLayer) -> list[str | None]:
+    """Return the given name of each copy of a layer, or None."""
+    if not layer.name or layer.layers == 1:
+        return [layer.name] * layer.layers
+    if len(f"{layer.name}_{layer.layers}") > MAX_NAME_LENGTH:
+        message = (
+            f"expected at most {MAX_NAME_LENGTH} characters including the suffixes _1 to "
+            f"_{layer.layers}"
+        )
+        graph.refuse(("rnn", index, "name"), message, code="E416")
+    return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
+
+
+def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
+    graph: Graph,
+    index: int,
+    layer: models.RecurrentLayer,
+    declared: str | None,
+    number: int,
+    *,
+    return_sequences: bool,
+) -> nodes.Recurrent:
+    """Add a recurrent layer with its dropout, layer norm and residual."""
+    path, start = ("rnn", index), None
+    if layer.dropout and not layer.variational:
+        rate = float(layer.dropout)
+        name = graph.name("dropout", (*path, "dropout"))
+        start = nodes.Dropout(name=name, input=graph.shape, rate=rate)
+        graph.add(start)
+    cell, bias = _cell(graph, path, layer)
+    recurrent = nodes.Recurrent(
+        name=graph.name(_kind(layer, cell), (*path, "name"), declared),
+        input=graph.shape,
+        cell=cell,
+        units=layer.units,
+        merge=layer.merge if layer.bidirectional else None,
+        bias=bias,
+        # Otherwise it is a layer of its own.
+        dropout=float(layer.dropout) if layer.variational else 0.0,
+        recurrent_dropout=float(layer.recurrent_dropout),
+        masked=graph.masked,
+        return_sequences=return_sequences,
+        kernel_initializer=graph.defaults["kernel"],
+        recurrent_initializer=graph.defaults["recurrent"],
+        bias_initializer=graph.defaults["bias"],
+        backward=layer.direction == "backward",
+    )
+    source = graph.last
+    initial = _initial(graph, (*path, "initial_state"), layer, recurrent, number)
+    assert source is not None
+    graph.branch(source)
+    recurrent = replace(recurrent, initial=initial)
+    graph.add(recurrent, (*path, "units"))
+    if layer.initial_state == "given":
+        for state, _ in recurrent.begins:
+            graph.outputs.append(
+                (f"{recurrent.name}_{state}_next", graph.final_state(recurrent, state))
+            )
+    if layer.layer_norm:
+        name = graph.name("layer_normalization", (*path, "layer_norm"))
+        norm = layer.layer_norm
+        default = nodes.LAYER_NORM_EPSILON
+        epsilon = float(norm.epsilon) if isinstance(norm, models.LayerNorm) else default
+        graph.add(nodes.LayerNorm(name=name, input=graph.shape, epsilon=epsilon))
+    if layer.residual:
+        # It starts before the dropout: it adds the input as it was.
+        _add_residual(graph, (*path, "residual"), start or recurrent, recurrent)
+    assert graph.last is not None
+    graph.blocks[recurrent.name] = graph.last
+    return recurrent
+
+
+def _add_residual(graph: Graph, path: Path, start: nodes.Layer, recurrent: nodes.Recurrent) -> None:
+    """Add the input of ``start``, the first layer of the block, to the output of the block."""
+    if not recurrent.return_sequences:
+        message = (
+            "'residual' adds the input sequence to the output sequence, but this layer returns "
+            "only its final state"
+        )
+        graph.refuse(path, message, code="E408", key=True)
+        return
+    if graph.shape != start.input:
+        received = f"received {start.input[-1]} and {graph.shape[-1]} features"
+        message = f"'residual' needs an input and an output of equal size, {received}"
+        graph.refuse(path, message, code="E409", key=True)
+    # Added even if the sizes differ, so that later problems are found too.
+    name = graph.name("add", path)
+    graph.add(nodes.Residual(name=name, input=graph.shape, start=start.name))
+
+
+def _kind(layer: models.RecurrentLayer, cell: nodes.Cell) -> str:
+    # The kinds are those of Keras's default names, so that summaries look alike.
+    if layer.bidirectional:
+        return "bidirectional"
+    match cell:
+        case nodes.SimpleRNN():
+            return "simple_rnn"
+        case nodes.EquationCell() | nodes.LSTM() | nodes.GRU():
+            return nodes.cell_type(cell)
+        case _:
+            assert_never(cell)
+
+
+def _initial(
+    graph: Graph,
+    path: Path,
+    layer: models.RecurrentLayer,
+    recurrent: nodes.Recurrent,
+    number: int,
+) -> tuple[str | None, ...]:
+    """Return the names of the vectors that the states of a copy begin as."""
+    sizes = {state: size * recurrent.ways for state, size in recurrent.begins}
+    declared = layer.initial_state
+    if declared != "zeros" and not sizes:
+        message = "'initial_state' has no effect: no equation reads a state"
+        graph.refuse(path, message, code="E435", key=True)
+        return ()
+    if isinstance(declared, dict):
+        return _named_states(graph, path, layer, recurrent, number, declared)
+    match declared:
+        case "zeros":
+            return ()
+        case "learned":
+            return tuple(
+                _learned_state(graph, path, f"{recurrent.name}_initial_{state}", size)
+                for state, size in sizes.items()
+            )
+        case "given":
+            return tuple(
+                _given_state(graph, path, f"{recurrent.name}_{state}", size)
+                for state, size in sizes.items()
+            )
+        case _:
+            assert_never(declared)
+
+
+def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is said of it
+    graph: Graph,
+    path: Path,
+    layer: models.RecurrentLayer,
+    recurrent: nodes.Recurrent,
+    number: int,
+    declared: dict[str, str],
+) -> tuple[str | None, ...]:
+    """Return the vectors of another layer with ``of``, or those that are named for each state."""
+    sizes = {state: size * recurrent.ways for state, size in recurrent.begins}
+    if declared.keys() == {"of"}:
+        other = _other_layer(graph, (*path, "of"), declared["of"], layer, number)
+        if other is None:
+            return ()
+        own, its = (_states_text(each) for each in (recurrent, other))
+        if own != its:
+            message = f"expected the states of {own}; '{other.name}' has those of {its}"
+            graph.refuse((*path, "of"), message, code="E435")
+            return ()
+        return tuple(graph.final_state(other, state) for state in sizes)
+    if layer.layers > 1:
+        message = f"vectors begin one layer, and this item has 'layers: {layer.layers}'"
+        graph.refuse(path, message, code="E435")
+        return ()
+    for state in declared:
+        if state not in sizes:
+            expected = listed(list(sizes), "or")
+            message = f"expected a state, {expected}, or 'of' alone; received {quoted(state)}"
+            graph.refuse((*path, state), message, code="E435", key=True)
+    return tuple(
+        _vector(graph, (*path, state), declared[state], size) if state in declared else None
+        for state, size in sizes.items()
+    )
+
+
+def _learned_state(graph: Graph, path: Path, name: str, size: int) -> str:
+    source = graph.last
+    name = graph.reserve(name, path)
+    graph.add(nodes.LearnedState(name=name, input=graph.shape, size=size))
+    assert source is not None
+    graph.branch(source)
+    return name
+
+
+def _given_state(graph: Graph, path: Path, name: str, size: int) -> str:
+    last = graph.last
+    graph.enter(nodes.VectorInput(name=graph.reserve(name, path), features=size, state=True))
+    graph.last = last
+    return name
+
+
+def _other_layer(
+    graph: Graph, path: Path, name: str, layer: models.RecurrentLayer, number: int
+) -> nodes.Recurrent | None:
+    """Return the copy of another item with the number of a copy; None, with a problem, if none."""
+    others = graph.stacks.get(name)
+    if others is None:
+        if graph.find(name, path) is not None:
+            message = f"expected a recurrent layer, and '{name}' is none"
+            graph.refuse(path, f"{message}; name a vector for each state", code="E435")
+        return None
+    if len(others) != layer.layers:
+        message = f"expected a stack of {layer.layers} layers, '{name}' has {len(others)}"
+        graph.refuse(path, message, code="E435")
+        return None
+    return others[number]
+
+
+def _states_text(layer: nodes.Recurrent) -> str:
+    both = ", both directions" if layer.merge else ""
+    return f"{nodes.cell_type(layer.cell)}, {layer.units} units{both}"
+
+
+def _vector(graph: Graph, path: Path, name: str, size: int) -> str | None:
+    """Return the layer or input with the first value of a state of a size."""
+    found = graph.find(name, path)
+    if found is not None and (shape := graph.values[found].shape) != (size,):
+        received = f"one of {shape[0]}" if len(shape) == 1 else "a sequence"
+        message = f"expected a vector of {size} features; {quoted(name)} gives {received}"
+        graph.refuse(path, message, code="E435")
+        return None
+    return found
+
+
+_CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingProxyType(
+    {models.SimpleRNN: nodes.SimpleRNN, models.LSTM: nodes.LSTM, models.GRU: nodes.GRU}
+)
+
+
+def _cell(graph: Graph, path: Path, layer: models.RecurrentLayer) -> tuple[nodes.Cell, bool]:
+    """Return a cell, whose fields are keys of the layer or of the initializers, and its bias."""
+    if isinstance(layer, models.CellLayer):
+        equations = read_equation_cell(graph, path, layer, nodes.width(graph.shape))
+        known = standard_cell(equations, graph.defaults)
+        # What the language has anyway is a layer of that type.
+        return (known.cell, known.bias) if isinstance(known, Recognition) else (equations, True)
+    cell = _CELLS[type(layer)]
+    values = dict[str, Any]()
+    for field in fields(cell):
+        is_drawn = field.name == "forget_bias"
+        forget_bias = float(graph.spec.initializers.forget_bias)
+        values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
+    return cell(**values), layer.bias
+
+
+def read_equation_cell(
+    graph: Graph, path: Path, layer: models.CellLayer, features: int
+) -> nodes.EquationCell:
+    """Return a cell of the spec with the settings of a layer that reads ``features``."""
+    cell = declared_cell((graph.spec.cells or {})[layer.type])
+    try:
+        read = equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, graph.defaults)
+    except EquationError as error:
+        at, message = path, f"with these settings, {error}"
+        if error.path[0] == "settings":
+            at, message = (*path, error.path[-1]), error.message
+        graph.refuse(at, message, code="E431")
+    else:
+        _check_effects(graph, path, layer, read, features)
+        return read
+    # As it is with the defaults, so that problems behind it are found too.
+    return equation_cell(layer.type, cell, cell.settings, graph.defaults)
+
+
+def _check_effects(
+    graph: Graph, path: Path, layer: models.CellLayer, cell: nodes.EquationCell, features: int
+) -> None:
+    """Check that keys of a layer act on its cell."""
+    equations = cell.equations
+    if layer.recurrent_dropout and "recurrent" not in roles(equations).values():
+        message = "'recurrent_dropout' has no effect: no matrix multiplies what a state is in"
+        graph.refuse((*path, "recurrent_dropout"), message, code="E407", key=True)
+    sizes = {size for _, shape in (*equations.parameters, *equations.shapes) for size in shape}
+    if any("units" in size_names(size) for size in sizes):
+        return
+    # Of a cell without them, they are the size of the output, as of any other.
+    known = {"features": features, **dict(cell.sizes)}
+    expected = evaluate_size(dict(equations.shapes)[equations.states[0]][0], known)
+    if layer.units != expected:
+        message = (
+            f"no size of '{cell.name}' depends on 'units': expected the size of its output, "
+            f"{expected}, received {layer.units}"
+        )
+        graph.refuse((*path, "units"), message, code="E432")
