@@ -254,7 +254,7 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                 key = "initial_state" if isinstance(layer, Recurrent) else "of"
                 yield Refusal(layer.name, key, reason)
             if isinstance(layer, Join):
-                for name in others.intersection(layer.of):
+                for name in (name for name in layer.of if name in others):
                     reason = f"in step form, {name} would have to come in chunks too"
                     yield Refusal(layer.name, "of", reason)
             yield from _refusals_of(layer)
@@ -271,7 +271,6 @@ def _refusals(network: Network) -> Iterator[Refusal]:
 
 
 def _has_steps(value: Input | Layer) -> bool:
-
     if isinstance(value, Input):
         return isinstance(value, SequenceInput)
     return len(value.output) > 1

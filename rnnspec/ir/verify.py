@@ -80,9 +80,8 @@ def verify(network: Network) -> Network:
                 fits = isinstance(table, Embedding) and (table.vocabulary, table.dim) == sizes
                 _require(fits, f"{layer.name} has the table of {shared}, which has another")
             case FinalState(part=part):
-                of = by_name.get(taken[0])
+                of = by_name.get(layer.source or "")
                 fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
-                fits = fits and layer.source is not None
                 _require(fits, f"{layer.name} is no state of {taken[0]}")
             case Attention(query=str()):
                 size = layer.features if layer.units is None else layer.units
