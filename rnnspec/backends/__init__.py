@@ -260,7 +260,8 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
     shared = step_refusals(network) if form == "step" else ()
-    arranged, emitter = in_form(network, form), backend.emitter
+    # A network without a step form cannot be arranged for it.
+    arranged, emitter = in_form(network, "inference" if shared else form), backend.emitter
     reason = f"rnnspec writes no source of it for {backend.title}"
     ignored = (
         Refusal(node.name, field, reason)

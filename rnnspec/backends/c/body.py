@@ -151,6 +151,9 @@ class Body:
                 return (first, self.sources[layer.start][0])
             case nodes.Repeat():
                 return (first,)
+            case nodes.Recurrent() if self.part == "step":
+                # Its first states are there since the beginning.
+                return (first,)
             case _:
                 return (first, *others)
 

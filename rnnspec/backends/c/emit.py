@@ -17,7 +17,7 @@ from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.forms import State, held_values, states, streamed
+from rnnspec.ir.forms import State, held_values, states, step_refusals, streamed
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
@@ -280,7 +280,10 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         for name in length.inputs
     }
     arguments = {each.name: _argument(network, each, limits) for each in network.inputs}
-    stream = arguments.get(network.stream or "") if stepped else None
+    stream = arguments.pop(network.stream or "", None) if stepped else None
+    if stream and stream.length:
+        stream = replace(stream, length=replace(stream.length, symbol="steps"))
+    inputs = (*arguments.values(), *([stream] if stream else []))
     results = tuple(_results(network, body))
     whole = begin if begin and not begin.stepped else None
     return CSource(
@@ -292,11 +295,11 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         rounded=rounded,
         named=network.has_named_inputs,
         test_steps=test_steps,
-        tests=tuple(_tests(arguments, results, network, body, test_steps)),
+        tests=tuple(_tests(inputs, results, network, body, test_steps)),
         stepped=stepped,
         states=tuple(_fields(network, target)) if stepped else (),
         delay=max(body.delays.values(), default=0),
-        inputs=tuple(each for each in arguments.values() if each != stream),
+        inputs=tuple(arguments.values()),
         stream=stream,
         workspace=whole.floats if whole else 0,
         outputs=results,
@@ -451,7 +454,7 @@ def _size_of(network_input: nodes.Input, *, named: bool) -> Constant:
 
 
 def _tests(
-    arguments: Mapping[str, Argument],
+    arguments: tuple[Argument, ...],
     results: tuple[Result, ...],
     network: nodes.Network,
     body: Body,
@@ -459,8 +462,8 @@ def _tests(
 ) -> Iterator[Recorded]:
     """Yield the arrays of the self-test."""
     start = f"{network.name}_test_"
-    for name, argument in arguments.items():
-        size = steps.get(name, 1) * argument.size
+    for argument in arguments:
+        size = steps.get(argument.name, 1) * argument.size
         yield Recorded(argument.symbol, f"{start}{argument.symbol}", argument.number, size)
     steps_of = _steps_of(network, steps)
     for result in results:
@@ -545,7 +548,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     else:
         reason = "in C, the numbers of steps of these sequences would have to be the same"
         found.extend(Refusal(name, "of", reason) for name in unlike_layers(network))
-        if form == "step" and not found:
+        if form == "step" and not found and not step_refusals(network):
             found.extend(_too_large_for_stack(network))
     return tuple(found)
 
@@ -560,12 +563,6 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
-    refused = any(
-        isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
-        for layer in network.layers
-    )
-    if refused:
-        return
     arrays = tuple(stored_arrays(network, TARGETS[0]))
     begin, body = _bodies(network, arrays, TARGETS[0], lengths(network), stepped=True)
     for part in (begin, body):

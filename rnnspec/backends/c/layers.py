@@ -496,7 +496,7 @@ class Layers:
     def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
         last = layer.statistic in ("last", "last_step")
-        if self.stepped and last:
+        if layer.statistic == "first_step" or (self.stepped and last):
             yield _copied(y, x, str(units))
         elif last and not (place.mask and layer.statistic == "last"):
             # The last step of the layer before it; of its backward direction the first one.

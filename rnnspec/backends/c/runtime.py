@@ -393,7 +393,8 @@ class CModel:
             is_first = self.source.delay and not structure[0, -1]
             shape = state.first_shape if is_first else state.shape
             end = at + prod(state.shape)
-            states[state.name] = structure[:, end - prod(shape) : end].reshape(-1, *shape).copy()
+            part = structure[:, end - prod(shape) : end]
+            states[state.name] = part.reshape(len(structure), *shape).copy()
             at += state.size
         return states
 
@@ -463,10 +464,10 @@ class CModel:
                 names = ", ".join(argument.name for argument in arguments)
                 raise UsageError(f"expected inputs by name: {names}")
             return {arguments[0].name: self._checked(arguments[0], np.asarray(inputs))}
-        names = [argument.name for argument in arguments]
-        if set(inputs) != set(names):
+        known = [argument.name for argument in arguments]
+        if set(inputs) != set(known):
             received = brief(", ".join(map(str, inputs)))
-            raise UsageError(f"expected the inputs {', '.join(names)}, received {received}")
+            raise UsageError(f"expected the inputs {', '.join(known)}, received {received}")
         batch = {
             argument.name: self._checked(argument, np.asarray(inputs[argument.name]))
             for argument in arguments
