@@ -23,6 +23,7 @@ from rnnspec.backends import BACKENDS, Backend, in_form, refusals
 from rnnspec.backends.contract import DEFAULTS
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.case import step_through
 from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
@@ -573,8 +574,7 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     generated.store.write(model, draw_scaled(network, 0))
     batch = draw_batch(network, np.random.default_rng(0), STEPS)
     if form == "step":
-        _, states = backend.runtime.step(model, batch[:, :3], None)
-        output, _ = backend.runtime.step(model, batch[:, 3:], states)
+        output = step_through(backend, model, network, batch, [3, STEPS - 3])
     else:
         layers = [layer.name for layer in generated.network.layers]
         output = backend.runtime.trace(model, layers, batch).output

@@ -29,7 +29,7 @@ from rnnspec_conformance.layout import Call, Fault
 if TYPE_CHECKING:
     from rnnspec.comparison.reference import FullTrace
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.nodes import Input
+    from rnnspec.ir.nodes import SequenceInput
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
 
@@ -58,7 +58,7 @@ class Batch:
     shift: float = 0.0
     values: tuple[object, ...] = ()
 
-    def draw(self, network_input: Input, rng: np.random.Generator) -> Array:
+    def draw(self, network_input: SequenceInput, rng: np.random.Generator) -> Array:
         """Return tokens (batch, steps), or numbers (batch, steps, features) exact in float32."""
         if self.values:
             kind = np.int64 if isinstance(network_input, TokenInput) else np.float32

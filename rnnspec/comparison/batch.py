@@ -91,8 +91,8 @@ def draw_input(
     Of an input without time steps, these are labels (batch,) or numbers (batch, features).
     If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
     one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
-    ``length`` is the number of steps if the network takes any. The patterns of padding move on by
-    ``shift`` sequences.
+    ``length`` is the number of steps if the network takes any. All patterns of padding but the
+    first move on by ``shift`` sequences.
 
     Raises:
         OutOfMemoryError: the batch does not fit into memory.
@@ -110,7 +110,7 @@ def draw_input(
     width = network_input.features if isinstance(network_input, NumericInput) else 1
     check_memory(8 * ROWS * steps * width, f"{ROWS} sequences of {steps:,} steps")
     real = _padding(rng, steps) if network_input.masked else np.ones((ROWS, steps), dtype=bool)
-    real = np.roll(real, shift, axis=0)
+    real[1:] = np.roll(real[1:], shift, axis=0)
     match network_input:
         case TokenInput(vocabulary=size):
             # With a mask, token 0 at a real step would be one more step of padding.

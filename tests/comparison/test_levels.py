@@ -257,7 +257,7 @@ head: {pooling: none, units: 2}
     case = Case.of(program, 0, "float64")
     live = case.build(require(backend, GRADIENTS, program))
     case.reset(live)
-    mask = reference.padding_mask(case.network.input, case.batch)
+    mask = reference.masks(case.network, case.batch)[nodes.INPUT]
     assert case.weight.shape == case.target.shape == (ROWS, 6, 2)
     assert np.array_equal(case.weight, np.broadcast_to(mask[..., None], case.weight.shape))
     elsewhere = np.where(case.weight > 0, case.target, 1e6)
