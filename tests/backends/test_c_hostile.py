@@ -176,10 +176,11 @@ def with_numbers(text: str) -> str:
     draw = Random(1)
 
     def numbers(match: re.Match[str]) -> str:
-        values = (f"{draw.uniform(-1, 1):.6f}f" for _ in range(int(match[1])))
-        return f"[{match[1]}] = {{{', '.join(values)}}};"
+        values = (f"{draw.uniform(-1, 1):.6f}f" for _ in range(int(match[2])))
+        return f"{match[1]}[{match[2]}] = {{{', '.join(values)}}};"
 
-    return re.sub(r"(?<=_)\[(\d{1,4})\] = \{0\};", numbers, text)
+    floats = re.compile(r"^(static const float \w+)\[(\d{1,4})\] = \{0\};", re.MULTILINE)
+    return floats.sub(numbers, text)
 
 
 def program(networks: dict[str, str]) -> str:

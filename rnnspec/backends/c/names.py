@@ -128,7 +128,7 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
         own = own_name(name)
         # Functions have names that begin so.
         own = f"{own}_" if own.startswith(f"{network.name}_") else own
-        candidates = chain([own], (f"{own}_{number}" for number in count(2)))
+        candidates = chain([own, f"{own}_"], (f"{own}_{number}" for number in count(2)))
         symbols[name] = next(symbol for symbol in candidates if symbol not in taken)
         taken.add(symbols[name])
     return symbols
