@@ -36,7 +36,7 @@ static void ${net}_check(void) {
             }
             for (size_t i = 0; i < $heads; ++i) {
                 expect("$net: its workspace",
-                       !fits || $refused || memcmp(y[0][i], y[1][i], sizes[i] * sizeof(float)) == 0);
+                       !fits || memcmp(y[0][i], y[1][i], sizes[i] * sizeof(float)) == 0);
                 free(y[0][i]);
                 free(y[1][i]);
             }
@@ -158,19 +158,22 @@ class Header:
 
     def size(self, symbol: str) -> str:
         """Return the number of elements of an array in C."""
-        several = self.words.partition("Take several steps: ")[2]
-        text = several if self.stream in self._of(symbol) or symbol in self.outputs else self.words
-        text = text if self.stream else self.words
-        found = re.search(rf"(?<![\w*]){symbol} (?:is )?((?:[\w()+\-/?:]| (?!number))+)", text)
-        assert found, (symbol, text)
+        found = re.search(
+            rf"(?<![\w*]){symbol} (?:is )?((?:[\w()+\-/?:]| (?!number))+)", self.said(symbol)
+        )
+        assert found, symbol
         if tokens := re.fullmatch(r"a token for each (?:step|of (\w+) steps)", found[1]):
             return tokens[1] or "steps"
-        size = found[1].replace(" x ", " * ")
-        late = re.match(r" numbers? for each step after the first (\w+)", text[found.end() :])
+        size, after = found[1].replace(" x ", " * "), found.string[found.end() :]
+        late = re.match(r" numbers? for each step after the first (\w+)", after)
         return f"(steps - {late[1]}) * {size}" if late else size
 
-    def _of(self, symbol: str) -> list[Parameter | None]:
-        return [self.stream] if self.stream and self.stream.symbol == symbol else []
+    def said(self, symbol: str) -> str:
+        """Return the comment that says the sizes of a parameter."""
+        first = {parameter.symbol for parameter in self.inputs}
+        start = "Run a sequence" if self.stream is None else "Take several steps"
+        start = "Begin a sequence" if self.stream and symbol in first else start
+        return self.words.partition(f"{start}")[2]
 
     def vocabulary(self, symbol: str) -> str:
         """Return the constant with the number of tokens of an input."""
@@ -227,7 +230,6 @@ def _run(header: Header) -> str:
     symbols = [parameter.symbol for parameter in header.inputs]
     limits = {p.symbol: header.limits(p.symbol) for p in header.inputs if "size_t" in p.kind}
     fits = [f"{steps} >= {least} && {steps} <= {most}" for steps, (least, most) in limits.items()]
-    refused = " || ".join(f"{steps} == 0" for steps in limits) or "0"
     call = f"{header.name}_run({', '.join(symbols)}, {words['outputs']}, workspace)"
     bad = []
     for parameter in header.inputs:
@@ -260,7 +262,6 @@ def _run(header: Header) -> str:
         words,
         fits=" && ".join(fits) or "1",
         status=length,
-        refused=refused,
         arguments=", ".join(symbols),
         bad="\n".join(bad),
         none="\n".join(none),

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from c_calls import calls
 from covering import covering
-from graphs import GRAPHS
+from graphs import GRAPHS, IN_C
 from small_networks import with_names
 
 import rnnspec
@@ -56,7 +56,6 @@ static void expect(const char *what, int holds) {
     }
 }
 
-/* Buffers are exactly as large as the header says, so that the sanitizers see one float too much. */
 static float *floats(size_t count, int kind, float mask) {
     float *x = (float *)malloc(count * sizeof(float));
 
@@ -115,7 +114,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             name = f"{form}_{path.stem}"
             spec = rnnspec.loads(spec_text(drawn[path.name] | {"name": name}))
             sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form, target=target))
-        for text in GRAPHS:
+        for text in (*GRAPHS, *IN_C):
             name = f"{form}_{rnnspec.loads(text).name}"
             spec = rnnspec.loads(re.sub("(?<=\nname: ).*", name, text))
             if not refusals(get("c"), pipeline.program(spec).network, form_named(form)):

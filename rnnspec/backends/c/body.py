@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
-from rnnspec.backends.c.layers import Call, Place, each, steps_before, window_count
+from rnnspec.backends.c.layers import Call, Place, copied, each, steps_before, window_count
 from rnnspec.backends.c.names import input_symbols, loop, number, pointers
 from rnnspec.backends.c.steps import delays, step_counts
 from rnnspec.ir import nodes
@@ -86,12 +86,12 @@ class Body:
         self.places = self._places()
 
     def _final_states(self) -> dict[tuple[str, str], str]:
-        """Return the layer that is the first to have a final state, by the state."""
-        finals: dict[tuple[str, str], str] = {}
-        for layer in self.computed:
-            if isinstance(layer, nodes.FinalState) and self.part != "step":
-                finals.setdefault((self.sources[layer.name][0], layer.part), layer.name)
-        return finals
+        """Return the layer with each final state of the recurrent layers of whole sequences."""
+        return {
+            (self.sources[layer.name][0], layer.part): layer.name
+            for layer in self.computed
+            if isinstance(layer, nodes.FinalState) and self.part != "step"
+        }
 
     def _pointers(self) -> dict[str, str]:
         """Return where the inputs are, and the layers that nothing is computed for."""
@@ -141,11 +141,8 @@ class Body:
         """Return what a layer reads, of which the number of steps is no part."""
         first, *others = self.sources[layer.name]
         match layer:
-            case nodes.FinalState(part=part):
-                # The recurrent layer has put its state there.
-                own = self.finals.get((first, part), layer.name)
-                return () if own == layer.name else (own,)
-            case nodes.LearnedState():
+            case nodes.FinalState() | nodes.LearnedState():
+                # The recurrent layer has put its state there, or there is an array.
                 return ()
             case nodes.Residual():
                 return (first, self.sources[layer.start][0])
@@ -195,7 +192,7 @@ class Body:
 
     def _placed_with(self, layer: nodes.Layer) -> Iterator[nodes.Layer]:
         """Yield the layers whose outputs the statements of a layer compute."""
-        if self.finals.get((self.sources[layer.name][0], getattr(layer, "part", ""))) != layer.name:
+        if not isinstance(layer, nodes.FinalState):
             yield layer
         if isinstance(layer, nodes.Recurrent):
             names = (self.finals.get((layer.name, state)) for state, _ in layer.states)
@@ -270,7 +267,7 @@ class Body:
         yield from self._copies(delay)
         if self.part == "begin":
             for state, name, size in self._stores():
-                yield f"memcpy({state}, {self._pointer(name)}, {size} * sizeof(float));"
+                yield copied(state, self._pointer(name), str(size))
 
     def _wait(self, delay: int) -> Iterator[str]:
         """Yield the statements of a step after which a window is not yet full."""
@@ -285,7 +282,7 @@ class Body:
                 if before:
                     yield f"    memmove({kept}, {kept} + {size}, {before} * sizeof(float));"
                     kept += f" + {before}"
-                yield f"    memcpy({kept}, {self._pointer(source)}, {size} * sizeof(float));"
+                yield f"    {copied(kept, self._pointer(source), str(size))}"
         yield "    state->steps += 1.0f;"
         yield f"    return {self.upper}_NO_OUTPUT;"
         yield "}"
@@ -315,13 +312,7 @@ class Body:
                     pass
 
     def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
-        if isinstance(layer, nodes.LearnedState):
-            return
-        if isinstance(layer, nodes.FinalState):
-            own = self.finals.get((self.sources[layer.name][0], layer.part), layer.name)
-            if own != layer.name:
-                size = f"{layer.size} * sizeof(float)"
-                yield f"memcpy({self._pointer(layer.name)}, {self._pointer(own)}, {size});"
+        if isinstance(layer, nodes.FinalState | nodes.LearnedState):
             return
         first = next(
             (name for name in self._reads(layer) if name in self.counts),

@@ -12,7 +12,7 @@ from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
-from rnnspec.backends.c.steps import delays, lengths, step_counts, unlike_layers
+from rnnspec.backends.c.steps import delays, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import cells, nodes, text
@@ -545,11 +545,8 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
         key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
         reason = f"{total:,} parameters are too many for source; at most {_MOST_PARAMETERS:,} fit"
         found.append(Refusal(largest.name, key, reason))
-    else:
-        reason = "in C, the numbers of steps of these sequences would have to be the same"
-        found.extend(Refusal(name, "of", reason) for name in unlike_layers(network))
-        if form == "step" and not found and not step_refusals(network):
-            found.extend(_too_large_for_stack(network))
+    elif form == "step" and not step_refusals(network):
+        found.extend(_too_large_for_stack(network))
     return tuple(found)
 
 

@@ -196,7 +196,7 @@ class Layers:
                 function = replace(function, lines=recipe_lines(results))
                 yield self._call(function, values | settings)
             case nodes.Activate():
-                yield _copied(y, x, _times(rows, units))
+                yield copied(y, x, _times(rows, units))
                 yield from self._activation(layer.activation, y, rows, units)
             case nodes.Residual():
                 sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
@@ -205,17 +205,17 @@ class Layers:
                 yield from self._join(layer, place, rows)
             case nodes.Repeat():
                 times = "1" if self.stepped else place.windows
-                yield from each(times, [_copied(_row(y, times, units), x, str(units))])
+                yield from each(times, [copied(_row(y, times, units), x, str(units))])
             case nodes.Transpose():
                 turned = f"{y}[k * {layer.input[0]} + t] = {x}[t * {units} + k];"
                 yield from loop("t", rows, list(loop("k", str(units), [turned])))
             case nodes.LastSteps(count=last):
                 start = f"{x} + ({place.steps} - {last}) * {units}"
-                yield _copied(y, start, str(last * units))
+                yield copied(y, start, str(last * units))
             case nodes.Flatten():
                 # The same numbers in the same order, in place unless they are a result.
                 if y:
-                    yield _copied(y, x, str(nodes.width(layer.output)))
+                    yield copied(y, x, str(nodes.width(layer.output)))
             case nodes.Pooling():
                 yield from self._pooling(layer, place)
             case nodes.Attention():
@@ -313,7 +313,7 @@ class Layers:
         call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {sizes}, {z});"
         lines = [call] if bias else [f"memset({z}, 0, {_bytes(str(padded))});", call]
         if z != to:
-            lines.append(_copied(to, z, str(units)))
+            lines.append(copied(to, z, str(units)))
         yield from each(rows, lines)
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
@@ -356,7 +356,7 @@ class Layers:
             for (x, shape), own in zip(parts, steps, strict=True):
                 to = _row(y, rows, units) + (f" + {at}" if at else "")
                 width = nodes.width(shape)
-                lines.append(_copied(to, _row(x, own, width), str(width)))
+                lines.append(copied(to, _row(x, own, width), str(width)))
                 at += width
             yield from each(rows, lines)
             return
@@ -497,16 +497,16 @@ class Layers:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
         last = layer.statistic in ("last", "last_step")
         if layer.statistic == "first_step" or (self.stepped and last):
-            yield _copied(y, x, str(units))
+            yield copied(y, x, str(units))
         elif last and not (place.mask and layer.statistic == "last"):
             # The last step of the layer before it; of its backward direction the first one.
             backward = layer.backward if layer.statistic == "last" else 0
             ahead = units - backward
             if ahead:
-                yield _copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
+                yield copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
             if backward:
                 at = f" + {ahead}" if ahead else ""
-                yield _copied(f"{y}{at}", f"{x}{at}", str(backward))
+                yield copied(f"{y}{at}", f"{x}{at}", str(backward))
         else:
             values = {"x": x, "units": str(units), "y": y}
             if self.stepped:
@@ -555,7 +555,8 @@ def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, s
     }
 
 
-def _copied(to: str, start: str, size: str) -> str:
+def copied(to: str, start: str, size: str) -> str:
+    """Return the statement that copies a number of floats."""
     return f"memcpy({to}, {start}, {_bytes(size)});"
 
 

@@ -87,8 +87,8 @@ def delays(network: nodes.Network) -> dict[str, int]:
     return result
 
 
-def joined_counts(network: nodes.Network) -> Iterator[tuple[str, Count, Count]]:
-    """Yield the layers that join sequences, each with two numbers of steps that must be equal."""
+def joined_counts(network: nodes.Network) -> Iterator[tuple[Count, Count]]:
+    """Yield pairs of numbers of steps that must be equal, of layers that join sequences."""
     counts, taken = step_counts(network), nodes.sources(network)
     for layer in network.layers:
         names = list(taken[layer.name])
@@ -97,26 +97,7 @@ def joined_counts(network: nodes.Network) -> Iterator[tuple[str, Count, Count]]:
         elif not isinstance(layer, nodes.Join):
             continue
         first, *others = [counts[name] for name in names if name in counts] or [0]
-        yield from ((layer.name, first, other) for other in others if other != first)
-
-
-def unlike_layers(network: nodes.Network) -> tuple[str, ...]:
-    """Return the layers that join sequences whose windows leave unlike numbers of steps.
-
-    They are equal for some numbers of steps of the inputs, which are not known.
-    """
-    known = {
-        each.name for each in network.inputs if isinstance(each, nodes.SequenceInput) and each.steps
-    }
-    unlike = dict.fromkeys(
-        layer
-        for layer, one, other in joined_counts(network)
-        if not isinstance(one, int)
-        and not isinstance(other, int)
-        and one[1:] != other[1:]
-        and not {one[0], other[0]} <= known
-    )
-    return tuple(unlike)
+        yield from ((first, other) for other in others if other != first)
 
 
 def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ...]:
@@ -133,34 +114,28 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ..
             leaders[name] = name = leaders[leaders[name]]
         return name
 
-    least, limits = nodes.least_steps_by_input(network), dict[str, int]()
     exact = set[str]()
-    for _, one, other in joined_counts(network):
+    for one, other in joined_counts(network):
         match one, other:
-            case (str(name), *window), (str(second), *others):
-                if window == others:
-                    leaders[leader(second)] = leader(name)
-                else:
-                    exact |= {name, second}
-            case ((str(name), first, every), int(steps)) | (int(steps), (str(name), first, every)):
-                least[name] = max(least.get(name, 1), (steps - 1) * every + first + 1)
-                limits[name] = min(limits.get(name, steps * every + first), steps * every + first)
+            case (str(name), *window), (str(second), *others) if window == others:
+                leaders[leader(second)] = leader(name)
             case _:
-                pass
+                # They are equal for the lengths that the spec gives.
+                exact |= {count[0] for count in (one, other) if not isinstance(count, int)}
     groups = dict[str, list[nodes.SequenceInput]]()
     for each in network.inputs:
         if isinstance(each, nodes.SequenceInput):
             groups.setdefault(leader(each.name), []).append(each)
     if any(isinstance(layer, nodes.Flatten | nodes.Transpose) for layer in network.layers):
         exact.update(leaders)
+    least = nodes.least_steps_by_input(network)
     # Several times the fewest: comparisons run longer sequences too.
     longest = most or max(MOST_STEPS, 4 * nodes.least_steps(network))
     result = []
     for inputs in groups.values():
         names = tuple(each.name for each in inputs)
         known = min((each.steps for each in inputs if each.steps is not None), default=None)
-        lowest = max(least.get(name, 1) for name in names)
-        highest = min(known or longest, *(limits.get(name, known or longest) for name in names))
+        lowest = max(least[name] for name in names)
         alone = len(groups) == 1
         result.append(
             Length(
@@ -168,7 +143,7 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ..
                 prefix="" if alone else f"{names[0].upper()}_",
                 inputs=names,
                 least=known if known and exact.intersection(names) else lowest,
-                most=highest,
+                most=known or longest,
                 fixed=known is not None,
             )
         )
