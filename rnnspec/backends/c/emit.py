@@ -416,8 +416,8 @@ def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator
         yield Constant("BAD_LENGTH", 1, "a status: too few or too many steps")
     if tokens:
         yield Constant("BAD_TOKEN", 2, f"a status: a {' or '.join(tokens)} out of range")
-    waits = dict.fromkeys(delay for delay in delays(network).values() if stepped and delay)
-    if waits:
+    waits = delays(network) if stepped else {}
+    if any(waits.values()):
         yield Constant("NO_OUTPUT", 3, "a status: an output needs more steps")
     for network_input in network.inputs:
         yield _size_of(network_input, named=network.has_named_inputs)
@@ -433,7 +433,7 @@ def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator
     for name, layer in network.results.items():
         prefix = f"{name.upper()}_" if name else ""
         yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
-        if stepped and (delay := delays(network).get(layer.name, 0)):
+        if delay := waits.get(layer.name, 0):
             yield Constant(f"{prefix}DELAY", delay, "steps of a sequence before the first output")
 
 
