@@ -101,6 +101,11 @@ def _build(spec: models.Spec, state_items: Collection[int], later: Collection[st
     for path, head in spec.all_heads:
         graph.last = trunk
         add_head(graph, path, head)
+        if graph.last not in graph.by_name:
+            message = (
+                f"the head gives the input '{graph.last}' as it is; expected a layer or 'units'"
+            )
+            graph.refuse((*path, "of"), message, code="E425")
         graph.results[str(path[-1])] = graph.last or ""
     if not spec.all_heads:
         graph.results[OUTPUT] = graph.last or ""

@@ -11,6 +11,7 @@ from rnnspec.errors import Problem, listed
 from rnnspec.ir import nodes
 from rnnspec.ir.params import too_large
 from rnnspec.spec import models
+from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
@@ -111,9 +112,14 @@ class Graph:
         return self.reserve(declared or f"{kind}_{self._numbers[kind]}", path)
 
     def reserve(self, name: str, path: Path) -> str:
-        """Return a name, and refuse it if it is taken."""
+        """Return a name, and refuse it if it is taken, or too long because of its suffix."""
         if name in self._names:
             self.refuse(path, f"another layer is already named '{name}'", code="E415")
+        if len(name) > MAX_NAME_LENGTH:
+            message = (
+                f"expected a name that leaves room for '{name}' in {MAX_NAME_LENGTH} characters"
+            )
+            self.refuse(path, message, code="E416")
         self._names.add(name)
         return name
 

@@ -117,7 +117,7 @@ def _input(name: str, declared: models.NamedInput, table: models.Embedding) -> n
     value = declared.mask_value
     match declared:
         case models.NamedInput(per="sequence", features=int() as features):
-            return nodes.VectorInput(name=name, features=features)
+            return nodes.VectorInput(name=name, features=features, state=False)
         case models.NamedInput(per="sequence"):
             return nodes.LabelInput(name=name, vocabulary=table.vocabulary)
         case models.NamedInput(features=int() as features):

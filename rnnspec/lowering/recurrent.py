@@ -96,9 +96,8 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
     graph.add(recurrent, (*path, "units"))
     if layer.initial_state == "given":
         for state, _ in recurrent.begins:
-            graph.outputs.append(
-                (f"{recurrent.name}_{state}_next", graph.final_state(recurrent, state))
-            )
+            name = graph.reserve(f"{recurrent.name}_{state}_next", (*path, "initial_state"))
+            graph.outputs.append((name, graph.final_state(recurrent, state)))
     if layer.layer_norm:
         name = graph.name("layer_normalization", (*path, "layer_norm"))
         norm = layer.layer_norm
@@ -192,6 +191,9 @@ def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is s
         if other is None:
             return ()
         own, its = (_states_text(each) for each in (recurrent, other))
+        if own == its and recurrent.begins != other.begins:
+            # Sizes of a cell may depend on the features that it reads, and on its settings.
+            own, its = (f"{own}, {_sizes_text(each)}" for each in (recurrent, other))
         if own != its:
             message = f"expected the states of {own}; '{other.name}' has those of {its}"
             graph.refuse((*path, "of"), message, code="E435")
@@ -248,6 +250,10 @@ def _other_layer(
 def _states_text(layer: nodes.Recurrent) -> str:
     both = ", both directions" if layer.merge else ""
     return f"{nodes.cell_type(layer.cell)}, {layer.units} units{both}"
+
+
+def _sizes_text(layer: nodes.Recurrent) -> str:
+    return f"sizes {listed([str(size) for _, size in layer.begins])}"
 
 
 def _vector(graph: Graph, path: Path, name: str, size: int) -> str | None:
