@@ -7,40 +7,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rnnspec.errors import Refusal
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import streamed
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from rnnspec.ir.forms import Form
 
 ASIDE = nodes.FinalState | nodes.LearnedState
 """Layers whose value has a variable of its own, beside ``x``, and is computed where it is used."""
 
-_BUILTINS = "dict float int len list max range super tuple type zip"
 _LOCALS = frozenset(
-    f"""
-    {_BUILTINS} ahead back batch dtype first found hidden jax jnp last logits mask mean nn nnx real
-    rows scores self share skip square state states step steps torch total variance deviation
-    weights x
-    """.split()
+    """
+    ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
+    mask max mean nn nnx range real rows scores self share skip square state states step steps
+    super torch total tuple type variance weights x zeros zip
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """Names in methods that a value with the name of a layer must not hide."""
-_ARGUMENTS = frozenset(f"{_BUILTINS} jax jnp logits nn nnx self states torch".split())
-"""Those of them that an argument would hide for the whole method."""
-
-
-def argument_refusals(network: nodes.Network, in_source: Collection[str]) -> Iterator[Refusal]:
-    """Yield a refusal of each input that cannot be an argument, because the source uses its name.
-
-    ``in_source`` are the names of functions and modules in the source.
-    """
-    for name in (each.name for each in network.inputs if network.has_named_inputs):
-        if name in _ARGUMENTS or name in in_source:
-            yield Refusal(name, "inputs", "its name is one that the generated source uses")
 
 
 def kept_values(
@@ -54,7 +40,11 @@ def kept_values(
     kept = set(results)
     for layer in layers:
         if not isinstance(layer, ASIDE):
-            kept.update(name for name in taken[layer.name] if name != current)
+            main, *others = taken[layer.name]
+            # A join takes each of its parts where it is; another layer has its input in ``x``.
+            in_place = (current,) if isinstance(layer, nodes.Join) else ()
+            kept.update(name for name in others if name not in in_place)
+            kept.update(name for name in (main,) if name != current)
             current = layer.name
     return frozenset(kept)
 
@@ -205,6 +195,9 @@ def variables(network: nodes.Network, form: Form, in_source: Collection[str]) ->
     named, in_chunks = network.has_named_inputs, streamed(network)
     taken, result = set[str](_LOCALS.union(in_source)), dict[str, str]()
     suffix = "" if named else "_out"
+    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+    for layer in recurrent:
+        taken.update(f"{way}_{state}" for way in ("ahead", "back") for state, _ in layer.states)
 
     def add(key: str, name: str) -> None:
         while name in taken:
@@ -214,13 +207,13 @@ def variables(network: nodes.Network, form: Form, in_source: Collection[str]) ->
 
     for each in network.inputs:
         add(each.name, f"{each.name}{suffix}")
-    for layer in network.layers:
-        add(layer.name, f"{layer.name}{suffix}")
-    for layer in network.layers:
-        if isinstance(layer, nodes.Recurrent):
-            for state, _ in layer.states:
-                if form == "step" and layer.name in in_chunks:
-                    result[f"{layer.name}.{state}"] = f"{layer.name}_{state}"
-                else:
-                    add(f"{layer.name}.{state}", f"{layer.name}_{state}")
+    for name in (layer.name for layer in network.layers):
+        add(name, f"{name}{suffix}")
+    for layer in recurrent:
+        for state, _ in layer.states:
+            key, name = f"{layer.name}.{state}", f"{layer.name}_{state}"
+            if form == "step" and layer.name in in_chunks:
+                result[key] = name
+            else:
+                add(key, name)
     return result

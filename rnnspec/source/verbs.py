@@ -98,7 +98,7 @@ class Verbs(ABC):
                 return code("{}[:, {!r}:{!r}]", self.write(x), start, end)
             case core.Dot(x, vector):
                 return code("{} @ {}", self._operand(x), self.write(core.Column(vector)))
-            case core.Repeat(x, 1):
+            case core.Repeat(core.EarlierOutput() as x, 1):
                 return code("{}.expand_dims({}, 1)", self.space, self.write(x))
             case core.Transpose(x):
                 return code("{}.swapaxes(1, 2)", self._operand(x))

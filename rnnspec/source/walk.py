@@ -9,75 +9,41 @@ place of ``x``, and with the mask of the layer in place of ``mask``.
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from rnnspec.ir import core, nodes, text
-from rnnspec.ir.expand import FIELDS, REAL, expand, merged, window_mask
-from rnnspec.ir.forms import held_values, states, states_of, streamed
+from rnnspec.ir import nodes, text
+from rnnspec.ir.expand import REAL, window_mask
+from rnnspec.ir.forms import held_values, states
 from rnnspec.source.code import Code, Module, code, define_class, function, lines, listed
-from rnnspec.source.composed import ComposedLayers
+from rnnspec.source.layers import LayerWriter
 from rnnspec.source.values import (
     ASIDE,
     Masks,
-    Scope,
     kept_values,
     rename,
     replace_input,
     replace_output,
-    variables,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rnnspec.ir.fields import Fields
-    from rnnspec.ir.forms import Form, State
-    from rnnspec.words import Merge
-
-
-_IDIOMS = (
-    nodes.Embedding
-    | nodes.Recurrent
-    | nodes.Conv
-    | nodes.WindowPooling
-    | nodes.Pooling
-    | nodes.Attention
-    | nodes.Dense
-    | nodes.BatchNorm
-    | nodes.LayerNorm
-    | nodes.Activate
-    | nodes.Dropout
-)
-"""Layers that a backend writes itself. The recipe of any other is its source."""
-
-
-def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
-    """Return the fields of what a walk writes: those of the recipe, or of the form of a backend."""
-    return form if isinstance(node, _IDIOMS | nodes.Network) else FIELDS
+    from rnnspec.ir.forms import State
 
 
 @dataclass(frozen=True)
-class Walk(ComposedLayers):
+class Walk(LayerWriter):
     """A walk over the layers of a network, which writes the methods of its class.
 
-    ``imports`` are the lines that import the framework, ``in_source`` the names of functions and
-    modules in the source, and ``softmax`` is the function of this name. In ``checked_forms``, the class refuses a batch of another shape, and unless it computes
-    chunks, it serves a loss too: with a mask, and with each output before its activation if one of
-    the ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole
-    for the loss.
+    ``imports`` are the lines that import the framework. In the ``checked_forms``, the class refuses
+    a batch of another shape. ``about_logits`` describes the method of one output before its
+    activation, with a hole for the loss that takes it.
     """
 
     imports: ClassVar[tuple[str, ...]]
-    in_source: ClassVar[frozenset[str]]
-    softmax: ClassVar[str]
-    checked_forms: ClassVar[tuple[Form, ...]]
-    losses: ClassVar[Mapping[nodes.Activation, str]]
     about_logits: ClassVar[str]
-
-    scope: Scope = field(default_factory=Scope, init=False, compare=False)
 
     def write_module(
         self, summary: str, *notes: str, parts: Iterable[Code], imports: Iterable[str]
@@ -123,131 +89,10 @@ class Walk(ComposedLayers):
     def _describe_states(self) -> Iterator[str]:
         """Yield docstring lines about the states, none if the form has none."""
         if self.form == "step":
-            yield f"States, by name{'' if self._first_values else ', zeros before the first chunk'}:"
+            first = "" if self._first_values else ", zeros before the first chunk"
+            yield f"States, by name{first}:"
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
-
-    def _make(  # noqa: PLR0911 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> Code:
-        """Return the statements that create the module of a layer."""
-        match layer:
-            case nodes.Composed() | nodes.LearnedState():
-                return self.make_composed(layer)
-            case nodes.Embedding(table=None):
-                return self.embedding(layer)
-            case nodes.Dropout():
-                return self.dropout(layer)
-            case nodes.LayerNorm():
-                return self.layer_norm(layer)
-            case nodes.Conv():
-                return self.conv(layer)
-            case nodes.WindowPooling():
-                return self.window_pooling(layer)
-            case nodes.BatchNorm():
-                return self.batch_norm(layer)
-            case nodes.Attention():
-                return self.attention(layer)
-            case nodes.Recurrent():
-                return self.recurrent(layer)
-            case nodes.Dense():
-                return self.dense(layer)
-            case _:
-                return Code()
-
-    def compute(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> Code:
-        """Return the statements that compute a layer."""
-        if isinstance(layer, nodes.Composed):
-            return self.run_composed(layer)
-        if not isinstance(layer, _IDIOMS):
-            return lines(self.statements(expand(layer, self.form)))
-        call = code("x = self.{}(x)", layer.name)
-        match layer:
-            case nodes.Embedding():
-                return code("x = self.{}(x)", layer.table or layer.name)
-            case nodes.Dropout():
-                return call if self.dropout(layer) else Code()
-            case nodes.LayerNorm():
-                return call
-            case nodes.Conv():
-                return lines(self.run_conv(layer), self.activated(layer))
-            case nodes.WindowPooling():
-                return lines(self.run_window_pooling(layer))
-            case nodes.BatchNorm():
-                return lines(self.run_batch_norm(layer))
-            case nodes.Activate():
-                return self.activated(layer)
-            case nodes.Attention():
-                return lines(self.run_attention(layer))
-            case nodes.Recurrent():
-                is_chunk = self.form == "step" and layer.name in self.streamed
-                return lines(self.run_chunk(layer) if is_chunk else self.run(layer))
-            case nodes.Dense():
-                return lines(self._project(layer), self.activated(layer))
-            case nodes.Pooling():
-                return lines(self._pool(layer))
-            case _:
-                assert_never(layer)
-
-    def _project(self, layer: nodes.Dense) -> Code:
-        """Return the statement that computes a dense layer without its activation."""
-        if layer.tied:
-            return code("x = {}", self.project_tied(layer))
-        return code("x = self.{}(x)", layer.name)
-
-    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
-        """Return the statement that applies the activation of a layer, empty if it is linear."""
-        if layer.activation == "linear":
-            return Code()
-        otherwise = code("x if logits else ") if layer in self._logits.values() else Code()
-        return code("x = {}{}", otherwise, self.activate(layer.activation))
-
-    @cached_property
-    def _logits(self) -> dict[str, nodes.Dense]:
-        """The layers from which a loss takes what enters the activation, by output."""
-        if self.form not in self.checked_forms or self.form == "step":
-            return {}
-        # A layer that takes the output of another needs it after the activation.
-        used = {name for names in nodes.sources(self.network).values() for name in names}
-        return {
-            name: layer
-            for name, layer in self.network.results.items()
-            if isinstance(layer, nodes.Dense)
-            and layer.activation in self.losses
-            and layer.name not in used
-        }
-
-    def write(self, value: core.Expression) -> Code:
-        """Return an expression, also of what layers before have computed."""
-        match value:
-            case core.EarlierOutput(layer):
-                return self.output(layer)
-            case core.EarlierState(layer, name):
-                return self.final_state(layer, name)
-            case core.Softmax(x):
-                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
-            case _:
-                return super().write(value)
-
-    def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
-        names = [state.name for state in states_of(layer)]
-        if self.form == "step" and names:
-            # But for the mean, the statistic is a state itself.
-            results = listed("x" if layer.statistic == "mean" else "", *names)
-            arguments = listed("x", "mask" if layer.masked else "", *names)
-            yield code("{} = running_{}({})", results, layer.statistic, arguments)
-            if layer.statistic != "mean":
-                yield code("x = {}", names[0])
-            return
-        if layer.masked:
-            yield code("# A sequence of padding alone gives zeros.")
-        yield from self.pool(layer)
-
-    def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
-        """Yield the statements of a statistic over all steps."""
-        return self.statements(expand(layer, self.form))
 
     @property
     def _running_parts(self) -> tuple[Code, ...]:
@@ -258,15 +103,6 @@ class Walk(ComposedLayers):
     @cached_property
     def _is_named(self) -> bool:
         return self.network.has_named_inputs
-
-    @cached_property
-    def _sources(self) -> dict[str, tuple[str, ...]]:
-        return nodes.sources(self.network)
-
-    @cached_property
-    def variables_of(self) -> dict[str, str]:
-        """The variable of each input and layer by its name, and of states as ``layer.state``."""
-        return variables(self.network, self.form, self.in_source)
 
     @cached_property
     def _masks(self) -> Masks:
@@ -288,21 +124,20 @@ class Walk(ComposedLayers):
     def _compute(self, layers: Iterable[nodes.Layer]) -> Iterator[Code]:
         """Yield the statements that compute some of the layers."""
         starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
-        values, current = self.scope.values, "" if self._is_named else nodes.INPUT
+        current = nodes.INPUT
         for layer in layers:
             if isinstance(layer, ASIDE):
                 continue
-            main, *others = self._sources[layer.name]
+            main, *_ = self._sources[layer.name]
             yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
             source = code("x") if isinstance(layer, nodes.Join) else self.output(main)
-            if main == current:
+            if main == current and not self._is_named:
                 source = code("x")
             if not self._is_named and source != "x":
                 yield code("x = {}", source)
                 source = code("x")
             if layer.name in starts:
                 yield code("skip = {}", source)
-            yield from self._unequal_steps(layer)
             yield from self._place(layer, self.compute(layer), source)
             current = layer.name
 
@@ -315,6 +150,8 @@ class Walk(ComposedLayers):
             yield text
             if is_kept:
                 yield code("{} = x", target)
+        elif self.gives_states_alone(layer):
+            yield replace_input(text, source)
         elif text or is_kept:
             text = replace_input(text, source)
             yield replace_output(text, target) if is_kept else text
@@ -327,63 +164,23 @@ class Walk(ComposedLayers):
         elif name := self._masks.after(layer):
             yield code("{} = {}", name, self._masks.write(layer.name))
 
-    def need(self, names: Iterable[str]) -> Iterator[Code]:
-        """Yield the statements of states that are used for the first time."""
-        by_name = {layer.name: layer for layer in self.network.layers}
-        for name in names:
-            layer = by_name.get(name)
-            if isinstance(layer, ASIDE) and name not in self.scope.values:
-                variable, value = code("{}", self.variables_of[name]), self.value_aside(layer)
-                if not value.isidentifier():
-                    yield code("{} = {}", variable, value)
-                self.scope.values[name] = value if value.isidentifier() else variable
-
-    def value_aside(self, layer: nodes.FinalState | nodes.LearnedState) -> Code:
-        """Return a final state, or a learned one."""
-        if isinstance(layer, nodes.LearnedState):
-            return code("self.{}({})", layer.name, self.scope.like)
-        return self.final_state(self._sources[layer.name][0], layer.part)
-
-    def output(self, layer: str) -> Code:
-        """Return the variable with the output of an earlier layer, or with an input."""
-        return self.scope.values[layer]
-
-    def _unequal_steps(self, layer: nodes.Layer) -> Iterator[Code]:
-        """Yield the check that the sequences of several inputs have equally many steps."""
-        if not isinstance(layer, nodes.Join):
-            return
-        first: dict[str | None, str] = {}
-        for name, shape in zip(layer.of, layer.inputs, strict=True):
-            if len(shape) > 1:
-                first.setdefault(self._steps_of(name), name)
-        one, *rest = first.values() or ("",)
-        for other in rest:
-            yield code(
-                """
-                if {one}.shape[1] != {other}.shape[1]:
-                    steps = {one}.shape[1], {other}.shape[1]
-                    raise ValueError(f"{text}, received {{steps}}")
-                """,
-                one=self.output(one),
-                other=self.output(other),
-                text=Code(f"{layer.name}: expected as many steps in {one} as in {other}"),
-            )
-
-    def _steps_of(self, name: str) -> str | None:
-        """Return the input that has the steps of a sequence, None if their number is fixed."""
-        layers = {layer.name: layer for layer in self.network.layers}
-        while name in layers:
-            layer = layers[name]
-            match layer:
-                case nodes.Repeat(like=str() as like):
-                    name = like
-                case nodes.Repeat() | nodes.LastSteps() | nodes.Transpose():
-                    return None
-                case nodes.Join():
-                    name = next(of for of, s in zip(layer.of, layer.inputs, strict=True) if s[1:])
-                case _:
-                    name, *_ = self._sources[name]
-        return name
+    def _unequal_steps(self) -> Iterator[Code]:
+        """Yield the checks that inputs whose sequences are joined have equally many steps."""
+        by_name = {each.name: each for each in self.scope.inputs}
+        for name, first in nodes.equal_steps(self.network).items():
+            if name == first or name not in by_name or first not in by_name:
+                continue
+            if None in (by_name[name].shape[0], by_name[first].shape[0]):
+                yield code(
+                    """
+                    if {one}.shape[1] != {other}.shape[1]:
+                        steps = {one}.shape[1], {other}.shape[1]
+                        raise ValueError(f"{text}, received {{steps}}")
+                    """,
+                    one=self.output(first),
+                    other=self.output(name),
+                    text=Code(f"expected as many steps in {first} as in {name}"),
+                )
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
         """True if a layer behind one uses the mask."""
@@ -509,11 +306,6 @@ class Walk(ComposedLayers):
             describes=[f"Return the {about}, and the states for the next chunk."],
         )
 
-    @cached_property
-    def streamed(self) -> frozenset[str]:
-        """The input that comes in chunks, and the layers that depend on it."""
-        return streamed(self.network)
-
     def _value_of_results(self) -> Code:
         outputs = {name: self.output(layer.name) for name, layer in self.network.results.items()}
         return _entries(outputs) if self.network.outputs else outputs[""]
@@ -556,7 +348,7 @@ class Walk(ComposedLayers):
             signature,
             before,
             code("batch = {}.shape[0]", like) if needs_zeros else Code(),
-            self.state_dtype() if needs_zeros else Code(),
+            rename(self.state_dtype(), "x", like) if needs_zeros else Code(),
             code("return {}", _entries(entries)),
             describes=[about],
         )
@@ -592,7 +384,7 @@ class Walk(ComposedLayers):
             name = self._padded_results[0]
             for each in self.network.inputs:
                 if any(each.name == origin for origin, _, _ in self._masks.origins[name]):
-                    yield self._mask_of(each)
+                    yield rename(self._mask_of(each), "x", each.name)
             yield code("return {}", self._masks.write(name))
         elif not self._last_windows:
             yield code("return {}", self._is_real(self.network.input))
@@ -617,7 +409,7 @@ class Walk(ComposedLayers):
                 prepared += [copied, rename(text, "x", variable)]
             else:
                 prepared.append(text)
-        return lines(prepared, states if self._is_named else Code())
+        return lines(prepared, self._unequal_steps(), states if self._is_named else Code())
 
     def _enter(self, source: nodes.Input, states: Code) -> Iterator[Code]:
         """Yield the statements that check an input, ``x``, and fill its padding with zeros."""
@@ -648,8 +440,10 @@ class Walk(ComposedLayers):
         # Stock layers accept any number of steps, and their errors about other shapes say little.
         shape = source.shape
         wrong, expected = code("x.shape[1:] != {!r}", shape), ["batch", *map(str, shape)]
+        if not shape:
+            wrong = code("x.ndim != 1")
         if isinstance(source, nodes.SequenceInput) and shape[0] is None:
-            steps, *rest = shape
+            rest = shape[1:]
             # A later chunk may be shorter than the first one.
             least = 1 if self.form == "step" else nodes.least_steps(self.network)
             expected[1] = "steps > 0" if least == 1 else f"steps >= {least}"
@@ -679,101 +473,6 @@ class Walk(ComposedLayers):
                 raise AssertionError("it has no steps")
             case _:
                 assert_never(source)
-
-    def merge(self, ahead: Code, back: Code, merge: Merge) -> Code:
-        """Return the outputs of both directions in one."""
-        both = replace(self, variables={"ahead": ahead, "back": back})
-        return both.write(merged(core.Name("ahead"), core.Name("back"), merge))
-
-    # What a backend writes: the modules first, then what computes them.
-
-    @abstractmethod
-    def create(self, modules: Code) -> Iterator[Code]:
-        """Yield the methods that create the modules, and draw the initial weights."""
-
-    @abstractmethod
-    def embedding(self, layer: nodes.Embedding) -> Code:
-        """Return the statements that create the module of an embedding."""
-
-    @abstractmethod
-    def dropout(self, layer: nodes.Dropout) -> Code:
-        """Return the statement that creates a dropout, empty if another module applies it."""
-
-    @abstractmethod
-    def layer_norm(self, layer: nodes.LayerNorm) -> Code:
-        """Return the statement that creates a layer normalization."""
-
-    @abstractmethod
-    def dense(self, layer: nodes.Dense) -> Code:
-        """Return the statement that creates a dense layer, without its activation."""
-
-    @abstractmethod
-    def recurrent(self, layer: nodes.Recurrent) -> Code:
-        """Return the statement that creates a recurrent layer, empty if another module has it."""
-
-    def convert_input(self, source: nodes.Input) -> Code:  # noqa: ARG002
-        """Return the statement that gives an input, ``x``, the dtype that layers take."""
-        return Code()
-
-    @abstractmethod
-    def final_state(self, layer: str, name: str) -> Code:
-        """Return a state after the last step, both directions side by side."""
-
-    @abstractmethod
-    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements that run a recurrent layer over whole sequences."""
-
-    @abstractmethod
-    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
-
-    @abstractmethod
-    def conv(self, layer: nodes.Conv) -> Code:
-        """Return the statement that creates a convolution, without its activation."""
-
-    @abstractmethod
-    def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
-        """Yield the statements that run a convolution, with its states in step form."""
-
-    def window_pooling(self, layer: nodes.WindowPooling) -> Code:  # noqa: ARG002
-        """Return the statement that creates a pooling of windows, if it is a module."""
-        return Code()
-
-    @abstractmethod
-    def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
-        """Yield the statements that pool windows."""
-
-    @abstractmethod
-    def batch_norm(self, layer: nodes.BatchNorm) -> Code:
-        """Return the statement that creates a batch normalization."""
-
-    @abstractmethod
-    def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
-        """Yield the statements that run a batch normalization."""
-
-    @abstractmethod
-    def attention(self, layer: nodes.Attention) -> Code:
-        """Return the statements that create what scores the steps."""
-
-    @abstractmethod
-    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
-        """Yield the statements that reduce the steps to their weighted mean."""
-
-    @abstractmethod
-    def project_tied(self, layer: nodes.Dense) -> Code:
-        """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
-
-    @abstractmethod
-    def activate(self, activation: nodes.Activation) -> Code:
-        """Return ``x`` after an activation, which is not linear."""
-
-    def state_dtype(self) -> Code:
-        """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
-        return Code()
-
-    @abstractmethod
-    def zeros(self, shape: Code) -> Code:
-        """Return a state of zeros, given the sizes of its axes."""
 
     def finish(self, body: Code) -> Code:
         """Return the body of the method with its ``return``."""

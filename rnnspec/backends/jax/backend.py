@@ -16,7 +16,8 @@ _CLASSES = product(
 _RESERVED = ReservedNames(
     in_source=frozenset(
         """
-        activated_attention_pooling attention_pooling callable frozen_embed gate_masks gate_products hard_sigmoid jnp
+        activated_attention_pooling attention_pooling callable frozen_embed gate_masks
+        gate_products hard_sigmoid jnp
         l2_normalized layers legacy_hard_sigmoid linear_attention_pooling model nn nnx norm_mask
         partial queried_attention_pooling running_max running_mean running_sum softplus
         symmetric_uniform tied_linear unbiased_attention_pooling unbiased_queried_attention_pooling

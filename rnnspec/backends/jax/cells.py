@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import initializers
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
     Attention,
@@ -19,7 +20,6 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     sources,
 )
-from rnnspec.ir.forms import streamed
 from rnnspec.ir.params import named_params
 from rnnspec.ir.schedule import JoinedProduct, schedule
 from rnnspec.ir.text import cell_name
@@ -156,8 +156,8 @@ _RATES = ("dropout", "recurrent_dropout")
 
 def _options(layers: Sequence[Recurrent], form: Form, sequences: str) -> Iterator[str]:
     """Yield the settings that are arguments of the class."""
-    unused = () if form == "training" else _INITIAL
-    unused += ("return_sequences",) if sequences == "with_state" else ()
+    unused = {*(() if form == "training" else _INITIAL)}
+    unused |= {"return_sequences"} if sequences == "with_state" else set()
     settings = [_settings(layer) for layer in layers]
     for key in settings[0]:
         values = [setting[key] for setting in settings]

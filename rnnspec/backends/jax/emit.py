@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.jax.backend import JAX
+from rnnspec.backends.jax.calls import RecurrentCalls
 from rnnspec.backends.jax.cells import (
     ACTIVATIONS,
-    cell_classes,
     class_name,
     direction_path,
     draws_bias,
@@ -26,18 +25,15 @@ from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
-from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, function, listed
-from rnnspec.source.values import argument_refusals
-from rnnspec.source.walk import Walk, walked_fields
+from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
-    from rnnspec.backends.jax.cells import CellClass
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
@@ -88,7 +84,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     )
 
 
-class JaxWalk(Walk):
+class JaxWalk(RecurrentCalls):
     """The walk that writes Flax."""
 
     imports = ("import jax", "import jax.numpy as jnp", "from flax import nnx")
@@ -239,10 +235,10 @@ class JaxWalk(Walk):
                 return code("self.{}[...]", name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
+            case core.Repeat(core.EarlierOutput(), 1):
+                return super().write(value)
             case core.Repeat(x, number):
                 step = code("jnp.expand_dims({}, 1)", self.write(x))
-                if number == 1:
-                    return step
                 count = code("{!r}", number) if isinstance(number, int) else self.write(number)
                 return code("jnp.repeat({}, {}, axis=1)", step, count)
             case core.Spread(vector, x):
@@ -326,11 +322,6 @@ class JaxWalk(Walk):
         arguments = listed("x", "mask" if layer.masked else "", query)
         yield code("x = self.{}({})", layer.name, arguments)
 
-    @cached_property
-    def cell_classes(self) -> dict[str, CellClass]:
-        """The generated classes by name."""
-        return cell_classes(self.network, self.form)
-
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
         class_ = self.cell_classes[class_name(layer)]
@@ -356,7 +347,7 @@ class JaxWalk(Walk):
             if source.name in sources(self.network)[layer.name]
             and not isinstance(layer, nodes.LearnedState)
         ]
-        plain = (nodes.WindowPooling, nodes.Activate)
+        plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
         if self.network.has_named_inputs:
             plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
         has_arrays = not any(isinstance(layer, plain) for layer in takers)
@@ -370,93 +361,6 @@ class JaxWalk(Walk):
         first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
         slot, *_ = slots(first)
         return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slot.path))
-
-    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the call of a layer, or of both of its directions."""
-        yield from self.need(layer.first_states.values())
-        kinds = [kind for kind, _ in layer.states]
-        read, parts = self.read_states(layer), dict[str, list[Code]]()
-        has_state = self.cell_classes[class_name(layer)].sequences == "with_state"
-        for way, direction in enumerate(directions(layer)):
-            path = direction_path(direction).removesuffix(".")
-            name = code("{}", "x" if layer.merge is None else ("ahead", "back")[way])
-            result, state = name, Code()
-            if has_state:
-                targets = dict.fromkeys(kinds, code("_"))
-                for kind in read:
-                    own = self.variables_of[f"{layer.name}.{kind}"]
-                    targets[kind] = code("{}", own if name == "x" else f"{name}_{kind}")
-                    parts.setdefault(own, []).append(targets[kind])
-                first = name
-                if not layer.return_sequences:
-                    first = code("_")
-                    targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
-                many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
-                result = code("{}, {}", first, many)
-                zeros, state = self._first_state(layer, way)
-                yield zeros
-                if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
-                    parts.setdefault("", []).append(targets[kinds[0]])
-            yield code(
-                "{} = self.{}({})",
-                result,
-                code("{}.{}", layer.name, path) if path else layer.name,
-                listed("x", "mask" if layer.masked else "", state),
-            )
-            if has_state and not layer.return_sequences and kinds[0] in read:
-                yield code("{} = {}", name, targets[kinds[0]])
-        if layer.merge is not None:
-            parts.pop("", None)
-            for own, (ahead, back) in parts.items():
-                yield code("{} = jnp.concatenate([{}, {}], axis=-1)", own, ahead, back)
-            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
-
-    def _first_state(self, layer: nodes.Recurrent, way: int) -> tuple[Code, Code]:
-        """Return the first states of a direction, behind a statement that makes zeros of them."""
-        values, statement = list[Code](), Code()
-        slot = slots(layer)[0].path
-        dtype = code("jnp.result_type(x, self.{}.{}.dtype)", layer.name, Code(slot))
-        for kind, size in layer.states:
-            if vector := layer.first_states.get(kind):
-                whole = self.output(vector)
-                half = "{}[:, {!r}:]" if way else "{}[:, :{!r}]"
-                values.append(whole if layer.merge is None else code(half, whole, size))
-            else:
-                values.append(code("jnp.zeros((x.shape[0], {!r}), {})", size, dtype))
-        if len(values) > 1 and len(set(values)) == 1:
-            statement = Code() if way else code("zeros = {}", values[0])
-            values = [code("zeros")] * len(values)
-        return statement, code("({})" if len(values) > 1 else "{}", listed(*values))
-
-    def read_states(self, layer: nodes.Recurrent) -> list[str]:
-        """Return the kinds of states that other layers take of a layer."""
-        read = {
-            final.part
-            for final in self.network.layers
-            if isinstance(final, nodes.FinalState)
-            and sources(self.network)[final.name][0] == layer.name
-        }
-        return [kind for kind, _ in layer.states if kind in read]
-
-    def final_state(self, layer: str, name: str) -> Code:
-        """Return a state after the last step, both directions side by side."""
-        return code("{}", self.variables_of[f"{layer}.{name}"])
-
-    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the call of a layer with its states."""
-        names = [state.name for state in states_of(layer)]
-        state = listed(*names)
-        if len(names) > 1:
-            state = code("({})", state)
-        yield code(
-            "{}, {} = self.{}({})",
-            "x" if layer.return_sequences else "_",
-            state,
-            layer.name,
-            listed("x", "mask" if layer.masked else "", state),
-        )
-        if not layer.return_sequences:
-            yield code("x = {}", names[0])
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, which are several for a maximum over the steps."""
@@ -541,7 +445,6 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),
         *mask_refusals(network),
-        *argument_refusals(network, JAX.reserved_names.in_source),
     )
 
 

@@ -153,8 +153,9 @@ class TorchRuntime(Runtime):
     def begin(self, model: nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the states before the first chunk, by name."""
         tensors = {name: _input(model, array) for name, array in inputs.items()}
+        begin: Callable[..., dict[str, torch.Tensor]] = getattr(model, "begin")  # noqa: B009
         with torch.no_grad(), _mode(model, training=False):
-            states = model.begin(**tensors)
+            states = begin(**tensors)
         return {name: state.numpy() for name, state in states.items()}
 
     def step(
