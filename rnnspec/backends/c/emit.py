@@ -17,7 +17,7 @@ from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.forms import State, held_values, states, step_refusals, streamed
+from rnnspec.ir.forms import State, held_values, states, streamed
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
@@ -545,7 +545,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
         key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
         reason = f"{total:,} parameters are too many for source; at most {_MOST_PARAMETERS:,} fit"
         found.append(Refusal(largest.name, key, reason))
-    elif form == "step" and not step_refusals(network):
+    elif form == "step":
         found.extend(_too_large_for_stack(network))
     return tuple(found)
 
