@@ -23,6 +23,7 @@ from rnnspec.backends import BACKENDS, Backend, in_form, refusals
 from rnnspec.backends.contract import DEFAULTS
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.case import step_through
 from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
@@ -464,7 +465,7 @@ def evidence(network: Network, form: Form) -> Any:
     result = output.shape, output.tobytes()
     if form != "training":
         return result
-    arrays, batch = draw_scaled(network, 0), draw_batch(network.input, np.random.default_rng(0))
+    arrays, batch = draw_scaled(network, 0), draw_batch(network, np.random.default_rng(0))
     trained = reference.run(network, arrays, batch, training=True)
     first = draw_fresh(network, 0)
     drawn = [*trained.moved.values(), trained.output, *first.values()]
@@ -533,7 +534,7 @@ STRUCTURE = ("cell", "merge", "statistic", "return_sequences", "start")
 
 
 def outputs(network: Network) -> Any:
-    batch = draw_batch(network.input, np.random.default_rng(0), STEPS)
+    batch = draw_batch(network, np.random.default_rng(0), STEPS)
     return reference.run(network, draw_scaled(network, 0), batch).output
 
 
@@ -571,10 +572,9 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     generated = pipeline.generate(replace(program, network=network), backend, form)
     model = pipeline.instantiate(generated, backend.dtypes[0], drawn=False)
     generated.store.write(model, draw_scaled(network, 0))
-    batch = draw_batch(network.input, np.random.default_rng(0), STEPS)
+    batch = draw_batch(network, np.random.default_rng(0), STEPS)
     if form == "step":
-        _, states = backend.runtime.step(model, batch[:, :3], None)
-        output, _ = backend.runtime.step(model, batch[:, 3:], states)
+        output = step_through(backend, model, network, batch, [3, STEPS - 3])
     else:
         layers = [layer.name for layer in generated.network.layers]
         output = backend.runtime.trace(model, layers, batch).output

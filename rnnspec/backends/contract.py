@@ -328,11 +328,8 @@ class Runtime(ABC):
         """
         raise NotImplementedError
 
-    def output(self, model: Any, inputs: Array) -> Array:
-        """Return the output of a model from ``open_original`` in inference.
-
-        ``inputs`` is (batch, steps[, features]).
-        """
+    def output(self, model: Any, inputs: Batch) -> Array:
+        """Return the output of a model from ``open_original`` in inference."""
         raise NotImplementedError
 
     def scale(self, model: Any, share: float) -> None:

@@ -80,7 +80,7 @@ def verify(network: Network) -> Network:
                 fits = isinstance(table, Embedding) and (table.vocabulary, table.dim) == sizes
                 _require(fits, f"{layer.name} has the table of {shared}, which has another")
             case FinalState(part=part):
-                of = by_name.get(taken[0])
+                of = by_name.get(layer.source or "")
                 fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
                 _require(fits, f"{layer.name} is no state of {taken[0]}")
             case Attention(query=str()):

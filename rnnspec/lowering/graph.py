@@ -272,6 +272,7 @@ class Graph:
                 nodes.FinalState(
                     name=self.reserve(name, self.place),
                     input=self.shape,
+                    source=layer.name,
                     part=part,
                     size=size,
                 )

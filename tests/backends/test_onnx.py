@@ -16,7 +16,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.building import Output, build_model
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import GenerationError, ParityError, UnsupportedError
@@ -82,7 +82,7 @@ def built(tmp_path: Path, text: str) -> Path:
 def batches(program: pipeline.Program) -> Iterator[Array]:
     """Yield batches of three lengths, with every pattern of padding, and each row alone."""
     for seed, length in enumerate((1, 7, 40)):
-        batch = draw_batch(program.network.input, np.random.default_rng(seed), length)
+        batch = draw_input(program.network.input, np.random.default_rng(seed), length)
         yield batch
         yield from np.split(batch, len(batch))
 

@@ -40,8 +40,10 @@ rnn: [{type: conv, filters: 2, kernel_size: 3}, {type: max_pool, size: 2}, {type
 
 def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
     tokens = checked_batch(TOKENS, np.array([[1, 4, 0]], dtype=np.uint8), "it")
+    assert isinstance(tokens, np.ndarray)
     assert (str(tokens.dtype), tokens.tolist()) == ("int32", [[1, 4, 0]])
     numbers = checked_batch(NUMBERS, np.array([[[0.1, 1.0]] * 7]), "it")
+    assert isinstance(numbers, np.ndarray)
     assert (str(numbers.dtype), numbers.shape) == ("float64", (1, 7, 2))
     assert numbers[0, 0, 0] == np.float32(0.1)
 
