@@ -306,6 +306,8 @@ class Recurrent(Node):
     @property
     def first_states(self) -> dict[str, str]:
         """The vector that each state begins as, by the name of the state, but for zeros."""
+        if not self.initial:
+            return {}
         pairs = zip(self.begins, self.initial, strict=False)
         return {state: vector for (state, _), vector in pairs if vector is not None}
 

@@ -203,10 +203,12 @@ class Graph:
 
     def initial_state(self, layer: nodes.Recurrent) -> Words:
         """Return the key with the first states of a layer."""
-        vectors = [(state, name) for (state, _), name in zip(layer.begins, layer.initial)]  # noqa: B905 - empty if all are zeros
-        names = [name for _, name in vectors if name is not None]
-        if not names:
+        if not layer.first_states:
             return {}
+        vectors = [
+            (state, name) for (state, _), name in zip(layer.begins, layer.initial, strict=True)
+        ]
+        names = [name for _, name in vectors if name is not None]
         complete = len(names) == len(vectors)
         own = all(self.readers.get(name) == [layer.name] for name in names)
         learned = [isinstance(self.by_name.get(name), nodes.LearnedState) for name in names]

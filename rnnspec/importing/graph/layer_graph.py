@@ -206,7 +206,7 @@ class Scores:
             name="attention",
             input=(),
             units=units,
-            activation="tanh" if self.hidden is None else self.activation,
+            activation="linear" if self.hidden is None else self.activation,
             masked=False,
             kernel_initializer=self.query.layer.kernel_initializer,
             bias_initializer=self.query.layer.bias_initializer,

@@ -210,16 +210,16 @@ class Draft:
         """
         layers = [entry.node for entry in self.placed]
         kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
-        network = assemble(
-            self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
+        assembled = assemble(
+            self.account, name, (self.input,), layers, kinds, outputs=self._name_outputs(layers)
         )
-        for placed, node in zip(self.placed, network.layers, strict=True):
-            placed.node = node
+        for placed in self.placed:
+            placed.node = assembled.by_name[placed.node.name]
         for layer, became, words in self.became:
             if became is not None:
                 words = words.format(name=became.node.name, type=type_name(became.node))  # noqa: PLW2901
             self.account.became.append(Became(layer.name, layer.kind, words))
-        return network
+        return assembled.network
 
     def _name_outputs(self, layers: Sequence[nodes.Layer]) -> tuple[tuple[str, str], ...]:
         """Return the name of each output, and its node; nothing for an output without a name."""

@@ -78,15 +78,16 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
         for step in steps
         if step.modules
     }
-    network = assemble(
+    assembled = assemble(
         account,
         name,
-        _network_input(account, scope, arranged),
+        (_network_input(account, scope, arranged),),
         [step.layer for step in steps],
         kinds,
         outputs=arranged.outputs,
     )
-    pairs = list(zip(steps, network.layers, strict=True))
+    network = assembled.network
+    pairs = [(step, assembled.by_name[step.layer.name]) for step in steps]
     listed = [part for step in _with_arrays(steps) for part in _modules_of(scope, step, account)]
     arrays = arrays_of(network, listed, account, Path("module"))
     for step, node in pairs:
