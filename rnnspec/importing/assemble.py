@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import zip_longest
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec import pipeline
 from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
+from rnnspec.raising.items import POINTWISE, POOLS
 from rnnspec.spec.names import check_layer_name, check_network_name
 from rnnspec.spec.write import dump
 
@@ -38,12 +40,24 @@ class ImportedModel:
     imported: Imported
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
 class Assembled:
     """A network, and its layers by the names that these have in the model."""
 
     network: nodes.Network
     by_name: Mapping[str, nodes.Layer]
+
+    def pairs(self, originals: Mapping[str, T]) -> list[tuple[T, nodes.Layer]]:
+        """Return what each layer was in the model, in the order of the network.
+
+        A final state that is the output of its layer is left out.
+        """
+        names = {layer.name: name for name, layer in self.by_name.items()}
+        layers = (layer for layer in self.network.layers if names.get(layer.name) in originals)
+        return [(originals[names[layer.name]], layer) for layer in layers]
 
 
 def assemble(  # noqa: PLR0913 - all of a network
@@ -78,7 +92,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         outputs=tuple(outputs),
         stream=sequences[0] if len(sequences) == 1 else None,
     )
-    draft, replaced = _settle_states(draft)
+    draft = _move_heads(_settle_states(draft))
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -101,7 +115,6 @@ def assemble(  # noqa: PLR0913 - all of a network
     expected = replace(draft, inputs=placed_inputs, layers=(*placed, *rest))
     check_same(account.source, expected, network)
     _check_sources(account, draft, network, names)
-    names |= {gone: names[kept] for gone, kept in replaced.items()}
     return Assembled(network, {name: lowered[new] for name, new in names.items() if new in lowered})
 
 
@@ -119,11 +132,11 @@ def _prepare(layer: nodes.Layer) -> nodes.Layer:
             return layer
 
 
-def _settle_states(draft: nodes.Network) -> tuple[nodes.Network, dict[str, str]]:
+def _settle_states(draft: nodes.Network) -> nodes.Network:
     """Return a network in which each final state is what lowering makes of it.
 
     A recurrent layer returns its sequence only if something takes that, and otherwise the state
-    that is its output. It comes with what stands for each layer that is left out.
+    that is its output.
     """
     sources = nodes.sources(draft)
     read = {layer for _, layer in draft.outputs} or {draft.layers[-1].name}
@@ -155,7 +168,39 @@ def _settle_states(draft: nodes.Network) -> tuple[nodes.Network, dict[str, str]]
         settled.append(placed)
         by_name[placed.name] = placed
     outputs = tuple((name, replaced.get(layer, layer)) for name, layer in draft.outputs)
-    return replace(draft, layers=tuple(settled), outputs=outputs), replaced
+    return replace(draft, layers=tuple(settled), outputs=outputs)
+
+
+def _move_heads(draft: nodes.Network) -> nodes.Network:
+    """Return a network with the layers that only a head has behind all others."""
+    layers = {layer.name: layer for layer in draft.layers}
+    sources = nodes.sources(draft)
+    results = [layer for _, layer in draft.outputs] or [draft.layers[-1].name]
+    readers = Counter(results)
+    readers.update(source for taken in sources.values() for source in dict.fromkeys(taken))
+    heads = dict[str, None]()
+
+    def is_own(name: str) -> bool:
+        return name in layers and readers[name] == 1 and name not in heads
+
+    for result in results:
+        head, name = list[str](), result
+        while is_own(name) and isinstance(layers[name], POINTWISE):
+            before = layers.get(sources[name][0])
+            if isinstance(layers[name], nodes.LayerNorm) and isinstance(before, nodes.Recurrent):
+                break
+            head.insert(0, name)
+            name = sources[name][0]
+        if is_own(name) and isinstance(layers[name], POOLS):
+            head.insert(0, name)
+        elif is_own(name) and isinstance(join := layers[name], nodes.Join):
+            parts = [part for part in join.of if is_own(part)]
+            pools = [part for part in parts if isinstance(layers[part], POOLS)]
+            if len(pools) == len(join.of) and len({sources[part][0] for part in pools}) == 1:
+                head[:0] = [*pools, name]
+        heads |= dict.fromkeys(head)
+    order = [*(name for name in layers if name not in heads), *heads]
+    return replace(draft, layers=tuple(layers[name] for name in order))
 
 
 def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, str]:

@@ -76,7 +76,7 @@ def read_file(path: Path, name: str) -> Imported:
         outputs=arranged.outputs,
     )
     network = assembled.network
-    pairs = [(step, assembled.by_name[step.layer.name]) for step in arranged.steps]
+    pairs = assembled.pairs({step.layer.name: step for step in arranged.steps})
     arrays = _arrays(account, pairs)
     _check_masks(account, reader, pairs)
     least = nodes.least_steps(network)
