@@ -15,7 +15,7 @@ from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
 from rnnspec.raising.items import POINTWISE, POOLS
-from rnnspec.spec.names import check_layer_name, check_network_name
+from rnnspec.spec.names import check_input_name, check_layer_name, check_network_name
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         outputs=tuple(outputs),
         stream=sequences[0] if len(sequences) == 1 else None,
     )
-    draft = _move_heads(_settle_states(draft))
+    draft = _settle_states(*_move_heads(draft))
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -132,17 +132,25 @@ def _prepare(layer: nodes.Layer) -> nodes.Layer:
             return layer
 
 
-def _settle_states(draft: nodes.Network) -> nodes.Network:
+def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
     """Return a network in which each final state is what lowering makes of it.
 
-    A recurrent layer returns its sequence only if something takes that, and otherwise the state
-    that is its output.
+    A recurrent layer returns its sequence only if something takes that, or if it is the
+    ``last_item`` before the heads, and otherwise the state that is its output.
     """
     sources = nodes.sources(draft)
     read = {layer for _, layer in draft.outputs} or {draft.layers[-1].name}
     for layer in draft.layers:
         if not isinstance(layer, nodes.FinalState | nodes.LearnedState):
             read.update(sources[layer.name])
+    layers = {layer.name: layer for layer in draft.layers}
+    ends = {
+        recurrent.name
+        for layer in draft.layers
+        if isinstance(layer, nodes.FinalState)
+        and isinstance(recurrent := layers[sources[layer.name][0]], nodes.Recurrent)
+        and _is_output(layer, recurrent)
+    }
     settled, replaced = list[nodes.Layer](), dict[str, str]()
     by_state = dict[tuple[str, str], str]()
     by_name = dict[str, nodes.Layer]()
@@ -150,15 +158,13 @@ def _settle_states(draft: nodes.Network) -> nodes.Network:
         # Without the layer before it, each has to name what it takes.
         placed: nodes.Layer = replace(layer, source=sources[layer.name][0])
         if isinstance(placed, nodes.Recurrent) and placed.name not in read:
-            placed = replace(placed, return_sequences=False)
+            keeps = placed.name == last_item and placed.name not in ends
+            placed = replace(placed, return_sequences=keeps)
         placed = rename_layer(placed, replaced)
         if isinstance(placed, nodes.FinalState):
             recurrent = by_name[placed.source or ""]
             assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"
-            is_output = placed.part == recurrent.states[0][0] and recurrent.merge in (
-                None,
-                "concat",
-            )
+            is_output = _is_output(placed, recurrent)
             same = by_state.setdefault((recurrent.name, placed.part), placed.name)
             if is_output and not recurrent.return_sequences:
                 same = recurrent.name
@@ -171,8 +177,16 @@ def _settle_states(draft: nodes.Network) -> nodes.Network:
     return replace(draft, layers=tuple(settled), outputs=outputs)
 
 
-def _move_heads(draft: nodes.Network) -> nodes.Network:
-    """Return a network with the layers that only a head has behind all others."""
+def _is_output(state: nodes.FinalState, layer: nodes.Recurrent) -> bool:
+    """True if a layer that returns its final state returns this one."""
+    return state.part == layer.states[0][0] and layer.merge in (None, "concat")
+
+
+def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
+    """Return a network with the layers that only a head has behind all others.
+
+    It comes with the name of the last of these others.
+    """
     layers = {layer.name: layer for layer in draft.layers}
     sources = nodes.sources(draft)
     results = [layer for _, layer in draft.outputs] or [draft.layers[-1].name]
@@ -199,8 +213,10 @@ def _move_heads(draft: nodes.Network) -> nodes.Network:
             if len(pools) == len(join.of) and len({sources[part][0] for part in pools}) == 1:
                 head[:0] = [*pools, name]
         heads |= dict.fromkeys(head)
-    order = [*(name for name in layers if name not in heads), *heads]
-    return replace(draft, layers=tuple(layers[name] for name in order))
+    rest = [name for name in layers if name not in heads]
+    states = nodes.FinalState | nodes.LearnedState
+    last_item = next((name for name in reversed(rest) if not isinstance(layers[name], states)), "")
+    return replace(draft, layers=tuple(layers[name] for name in (*rest, *heads))), last_item
 
 
 def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, str]:
@@ -459,6 +475,11 @@ def name_network(text: str) -> str:
 def is_layer_name(name: str) -> bool:
     """True if a layer, or a head, can have a name."""
     return _is_valid(check_layer_name, name)
+
+
+def is_input_name(name: str) -> bool:
+    """True if an input can have a name."""
+    return _is_valid(check_input_name, name)
 
 
 def _is_valid(check: Callable[[str, tuple[ReservedNames, ...]], str], name: str) -> bool:
