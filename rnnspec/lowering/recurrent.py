@@ -51,6 +51,7 @@ def _names_of_copies(graph: Graph, index: int, layer: models.RecurrentLayer) -> 
             f"_{layer.layers}"
         )
         graph.refuse(("rnn", index, "name"), message, code="E416")
+        return [None] * layer.layers
     return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
 
 
@@ -191,10 +192,8 @@ def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is s
         if other is None:
             return ()
         own, its = (_states_text(each) for each in (recurrent, other))
-        if own == its and recurrent.begins != other.begins:
-            # Sizes of a cell may depend on the features that it reads, and on its settings.
-            own, its = (f"{own}, {_sizes_text(each)}" for each in (recurrent, other))
-        if own != its:
+        if own != its or recurrent.begins != other.begins:
+            its = its if own != its else f"{its}, of other sizes"
             message = f"expected the states of {own}; '{other.name}' has those of {its}"
             graph.refuse((*path, "of"), message, code="E435")
             return ()
@@ -250,10 +249,6 @@ def _other_layer(
 def _states_text(layer: nodes.Recurrent) -> str:
     both = ", both directions" if layer.merge else ""
     return f"{nodes.cell_type(layer.cell)}, {layer.units} units{both}"
-
-
-def _sizes_text(layer: nodes.Recurrent) -> str:
-    return f"sizes {listed([str(size) for _, size in layer.begins])}"
 
 
 def _vector(graph: Graph, path: Path, name: str, size: int) -> str | None:
