@@ -142,17 +142,18 @@ class OnnxRuntime(Runtime):
         graph = _Layers(model.proto.graph, layers)
         value_names = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
         origins = {layer: graph.trace_back(layer) for layer in layers}
-        places = [place for _, place in origins.values() if place]
+        places = [place for sources in origins.values() for _, place in sources if place]
         names = tuple(dict.fromkeys((*value_names.values(), *places)))
         values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
-        batch = inputs if isinstance(inputs, Mapping) else {INPUT: inputs}
-        outputs: dict[str, Array] = {**batch}
-        inputs_of: dict[str, Array] = {}
+        outputs = dict(inputs) if isinstance(inputs, Mapping) else {INPUT: inputs}
+        first, inputs_of = next(iter(outputs.values())), dict[str, Any]()
         place_of: dict[str, Array | None] = {}
-        for layer, (source, moved) in origins.items():
-            inputs_of[layer] = outputs[source if source in outputs else next(iter(batch))]
-            place = value_of[moved] if moved else place_of.get(source)
+        for layer, sources in origins.items():
+            # A learned state reads none.
+            inputs_of[layer] = outputs.get(sources[0][0], first) if sources else first
+            known = (value_of[at] if at else place_of.get(source) for source, at in sources)
+            place = next((place for place in known if place is not None), None)
             if layer not in value_names:
                 continue
             x = value_of[value_names[layer]]
@@ -312,26 +313,34 @@ class _Layers:
         }
         """The name of the output of each layer."""
 
-    def trace_back(self, layer: str) -> tuple[str, str]:
-        """Return the layer or input that a layer takes first, and the place of its moved steps.
+    def trace_back(self, layer: str) -> list[tuple[str, str]]:
+        """Return the layers and inputs that a layer takes, in order, with the place of each.
 
-        The place is empty if steps are where the other layer has them.
+        That is the value with the place of steps that are moved on the way, empty if none are.
         """
-        waiting, seen, place = [self.values.get(layer, layer)], set[str](), ""
+        waiting, seen = [(self._begin(layer), "")], set[str]()
+        sources: dict[str, str] = {}
         while waiting:
-            name = waiting.pop()
-            if name in seen or not (name in self.makers or name in self.inputs):
+            name, place = waiting.pop()
+            is_known = name in self.makers or name in self.inputs
+            if name in seen or not is_known or self._is_about_padding(name):
                 continue
             seen.add(name)
             owner = array_of(name)[0] or name
-            if self._is_about_padding(name):
-                continue
             if name in self.inputs or (owner != layer and owner in self.layers):
-                return owner, place or self._place_between(name, owner)
+                sources.setdefault(owner, place or self._place_between(name, owner))
+                continue
             node = self.makers[name]
             place = place or self._place(node)
-            waiting.extend(reversed(_inputs_in_order(node)))
-        return "", ""
+            # A shape depends on no numbers.
+            if node.op_type != "Shape":
+                waiting.extend((other, place) for other in reversed(_inputs_in_order(node)))
+        return list(sources.items())
+
+    def _begin(self, layer: str) -> str:
+        """Return the output of a layer, or its last value if only its final states are taken."""
+        values = [name for name in self.makers if array_of(name)[0] == layer]
+        return self.values.get(layer) or [layer, *values][-1]
 
     def _place_between(self, name: str, owner: str) -> str:
         """Return the place of steps that are moved between the output of a layer and a value."""
