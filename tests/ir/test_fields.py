@@ -22,7 +22,7 @@ from rnnspec.backends.onnx import verbs as onnx_verbs
 from rnnspec.backends.torch import emit as torch
 from rnnspec.backends.torch import plan
 from rnnspec.errors import GenerationError
-from rnnspec.ir import core, initializers, nodes
+from rnnspec.ir import cells, core, initializers, nodes
 from rnnspec.ir import expand as recipes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
