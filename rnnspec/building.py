@@ -80,10 +80,10 @@ class Output:
     force: bool = False
     inputs: Inputs = field(default_factory=Inputs)
 
-    def check(self, program: Program, backend: Backend) -> None:
+    def check(self, program: Program, backend: Backend, form: Form | None = None) -> None:
         """Raise UsageError or OutputError if the files of a model could not be written."""
         network, inputs = program.network, self.inputs
-        saving.check_output(self.path, backend, network, force=self.force, inputs=inputs)
+        saving.check_output(self.path, backend, network, form, force=self.force, inputs=inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
         RnnspecError: see ``build``.
     """
     if output is not None:
-        output.check(program, backend)
+        output.check(program, backend, form)
     # Before the vectors, which may take minutes to read.
     backend.require()
     # A model that is quantized is written and compared without it first.
@@ -149,7 +149,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
     if output is None:
         return Built(model, generated, vectors)
     # Once more, because building takes time.
-    output.check(program, backend)
+    output.check(program, backend, form)
     return Built(model, generated, vectors, _save(program, generated, model, output, quantized))
 
 

@@ -108,7 +108,7 @@ class VectorInput:
 
     name: str
     features: int
-    state: bool = False
+    state: bool
 
     @property
     def shape(self) -> Shape:

@@ -200,6 +200,21 @@ class LayerWriter(ComposedLayers):
         """Yield the statements of a statistic over all steps."""
         return self.statements(expand(layer, self.form))
 
+    def gives_outputs(self, layer: nodes.Recurrent) -> bool:
+        """True if the outputs of a recurrent layer at all steps are used, not its states alone."""
+        readers = (
+            self._sources[other.name]
+            for other in self.network.layers
+            if not isinstance(other, ASIDE)
+        )
+        is_read = any(layer.name in names for names in readers)
+        is_result = layer in self.network.results.values()
+        return layer.return_sequences and (is_read or is_result)
+
+    def gives_states_alone(self, layer: nodes.Layer) -> bool:  # noqa: ARG002
+        """True if no variable is needed for the output of a layer, but for those of its states."""
+        return False
+
     def need(self, names: Iterable[str]) -> Iterator[Code]:
         """Yield the statements of states that are used for the first time."""
         by_name = {layer.name: layer for layer in self.network.layers}

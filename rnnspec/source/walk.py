@@ -150,6 +150,8 @@ class Walk(LayerWriter):
             yield text
             if is_kept:
                 yield code("{} = x", target)
+        elif self.gives_states_alone(layer):
+            yield replace_input(text, source)
         elif text or is_kept:
             text = replace_input(text, source)
             yield replace_output(text, target) if is_kept else text

@@ -43,7 +43,8 @@ class RecurrentCalls(Walk):
                     own = self.variables_of[f"{layer.name}.{kind}"]
                     targets[kind] = code("{}", own if name == "x" else f"{name}_{kind}")
                     parts.setdefault(own, []).append(targets[kind])
-                first = name
+                is_used = layer.return_sequences if layer.merge else self.gives_outputs(layer)
+                first = name if is_used else code("_")
                 if not layer.return_sequences:
                     first = code("_")
                     targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name

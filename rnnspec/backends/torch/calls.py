@@ -53,11 +53,13 @@ class RecurrentCalls(Walk):
             ),
         )
         if layer.return_sequences or not plan.returns_pair:
-            if flip and layer.return_sequences:
+            if flip and self.gives_outputs(layer):
                 yield code("x = x.flip(1)")
             if layer.merge is not None and layer.merge != "concat":
                 yield code("ahead, back = x.chunk(2, dim=-1)")
                 yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+        elif self.gives_states_alone(layer):
+            pass
         elif layer.merge is None:
             is_flat = isinstance(layer.cell, nodes.EquationCell)
             yield code("x = {}" if is_flat else "x = {}[-1]", state)
@@ -114,6 +116,7 @@ class RecurrentCalls(Walk):
         if not plan_of(layer).returns_pair:
             return code("{}", name), code("{}", name)
         output, *others = (kind for kind, _ in layer.states)
+        others = [] if plan_of(layer).is_wrapped and not plan_of(layer).packs else others
         read, last = self._read_states(layer), "state" if name == "x" else name
         targets = dict.fromkeys((output, *others), code("_"))
         for kind in read:
@@ -121,7 +124,8 @@ class RecurrentCalls(Walk):
             targets[kind] = self._state_variable(layer, kind) if name == "x" else of_direction
         if not layer.return_sequences and output not in read:
             targets[output] = code("{}", last)
-        first = code("{}", name if layer.return_sequences else "_")
+        is_used = layer.return_sequences if name != "x" else self.gives_outputs(layer)
+        first = code("{}", name if is_used else "_")
         if isinstance(layer.cell, nodes.EquationCell):
             return listed(first, *targets.values()), targets[output]
         if set(targets.values()) == {"_"}:
@@ -193,6 +197,25 @@ class RecurrentCalls(Walk):
         names = [source.name for source in sources]
         whole = [each.name for each in self._modules_layers(first)]
         return module(first) if names == whole else ""
+
+    def gives_states_alone(self, layer: nodes.Layer) -> bool:
+        """True if other modules begin with the final state of a layer, and nothing else takes it.
+
+        Those have it as it is, in the variable of the states.
+        """
+        results = {*self.network.results.values(), *(s.layer for s in held_values(self.network))}
+        if not isinstance(layer, nodes.Recurrent) or not results.isdisjoint((layer, layer.name)):
+            return False
+        readers = [
+            (other, kind)
+            for other in self.network.layers
+            if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState)
+            for kind, vector in getattr(other, "first_states", {"": layer.name}).items()
+            if vector == layer.name
+        ]
+        return not layer.return_sequences and all(
+            kind and self._passes_on(other, kind) for other, kind in readers
+        )
 
     def _first_vectors(self, layer: nodes.Recurrent) -> list[str]:
         """Return the names of the vectors that a module begins with, but for those passed on."""

@@ -72,8 +72,10 @@ class Plan:
     because with dropout each needs its own mask, and with padding its own order of steps.
     ``has_states``: a generated class takes the states before the first step, and returns those
     after the last one. ``returns_pair``: the module returns outputs and states, as stock layers do;
-    other generated classes return only the one that is needed. ``drops_input``: the class drops its
-    input itself, with a mask for each gate. ``has_single_step``: a chunk of one step is computed
+    other generated classes return only the one that is needed. ``packs``: a module that handles
+    padding packs its sequences, because the cell state after them is needed; one that does not
+    returns no cell state. ``drops_input``: the class drops its input itself, with a mask for each
+    gate. ``has_single_step``: a chunk of one step is computed
     by cells. ``class_`` runs the cell, ``wrapper`` handles the padding of a stock layer.
     """
 
@@ -83,6 +85,7 @@ class Plan:
     is_split: bool
     has_states: bool
     returns_pair: bool
+    packs: bool
     has_redundant_bias: bool
     drops_input: bool
     has_single_step: bool
@@ -112,6 +115,7 @@ class Plan:
             is_split=layer.merge is not None and apart,
             has_states=has_states,
             returns_pair=has_states or (fused and not layer.masked),
+            packs=stepped,
             has_redundant_bias=redundant,
             drops_input=layer.recurrent_dropout > 0 and not isinstance(layer.cell, EquationCell),
             # On a CPU, PyTorch computes nn.LSTM by oneDNN, which takes twice as long for one step.
@@ -155,7 +159,8 @@ def plan_layers(network: Network, form: Form) -> Network:
     """Return a lowered network whose recurrent layers have their plans."""
     layers, name_class = list(network.layers), _ClassNames(network)
     in_chunks, taken = streamed(network), sources(network)
-    read = {taken[layer.name][0] for layer in layers if isinstance(layer, FinalState)}
+    finals = [layer for layer in layers if isinstance(layer, FinalState)]
+    read = {taken[final.name][0] for final in finals}
     for run in _runs(network, _drawn_alike if form == "training" else _alike):
         size = sum(isinstance(layers[index], Recurrent) for index in run)
         rates = [
@@ -182,11 +187,15 @@ def plan_layers(network: Network, form: Form) -> Network:
                 place += 1
             else:
                 layers[index] = StackedDropout(**values)
-    return replace(network, layers=tuple(_alike_in_class(layers)))
+    packed = {taken[final.name][0] for final in finals if final.part == "c"}
+    return replace(network, layers=tuple(_alike_in_class(layers, packed)))
 
 
-def _alike_in_class(layers: list[Layer]) -> Iterator[Layer]:
-    """Yield the layers, all of a generated class with states if one of them has states."""
+def _alike_in_class(layers: list[Layer], packed: Collection[str]) -> Iterator[Layer]:
+    """Yield the layers, all of a generated class with states if one of them has states.
+
+    Of the ``packed`` ones, another layer takes the cell state.
+    """
 
     def class_of(layer: Layer) -> str:
         plan = layer.plan if isinstance(layer, PlannedLayer) else None
@@ -197,10 +206,16 @@ def _alike_in_class(layers: list[Layer]) -> Iterator[Layer]:
         for layer in layers
         if isinstance(layer, PlannedLayer) and layer.plan.has_states
     }
+    packs = any(
+        layer.plan.packs or layer.name in packed
+        for layer in layers
+        if isinstance(layer, PlannedLayer) and layer.plan.is_wrapped
+    )
     for layer in layers:
         if isinstance(layer, PlannedLayer) and class_of(layer) in with_states:
             is_bare = layer.plan.is_fused and not layer.plan.is_wrapped
-            yield layer if is_bare else replace(layer, plan=layer.plan.with_states)
+            plan = replace(layer.plan.with_states, packs=packs)
+            yield layer if is_bare else replace(layer, plan=plan)
         else:
             yield layer
 
@@ -300,7 +315,19 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
         if taken[layer.name][0] != previous
     }
     results = {name for _, name in network.outputs if name != network.layers[-1].name}
-    accessed = starts, kept_values(network, layers, results)
+    kept = kept_values(network, layers, results)
+
+    def is_inside(run: Collection[str], layer: Layer) -> bool:
+        """True if the first states of a layer follow from layers of a run."""
+        waiting, known = [*getattr(layer, "first_states", {}).values()], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in run:
+                return True
+            if name not in known:
+                known.add(name)
+                waiting += taken.get(name, ())
+        return False
 
     def fit(upper: Recurrent, lower: Recurrent) -> bool:
         for layer in (upper, lower):
@@ -311,7 +338,9 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
     start = 0
     while start < len(layers):
         run = [start]
-        while following := _following(layers, run, fit, *accessed):
+        while following := _following(layers, run, fit, starts, kept):
+            if is_inside({layers[index].name for index in run}, layers[following[-1]]):
+                break
             run += following
         yield [places[at] for at in run]
         start = run[-1] + 1
@@ -358,7 +387,7 @@ def _rate(layer: Layer) -> float:
     return layer.rate if isinstance(layer, Dropout) else 0.0
 
 
-_OWN = ("name", "input", "return_sequences", "dropout", "initial")
+_OWN = ("name", "input", "source", "return_sequences", "dropout", "initial")
 """Fields that may differ in a module: ``_continues`` checks what PyTorch can honour of them."""
 _INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "cell")
 """Fields with initial weights, of which a cell has only the forget bias."""
