@@ -150,7 +150,8 @@ def names_of(model: Any, outputs: Any) -> dict[str, Any]:
 def test_shared_vectors_are_written_into_both_models() -> None:
     model = rnnspec.build(load(STREAM), "keras", seed=3, form="step")
     arrays = [part.get_layer("words_embedding").embeddings for part in (model, model.begin.model)]
-    np.testing.assert_array_equal(*map(np.asarray, arrays))
+    first, second = map(np.asarray, arrays)
+    np.testing.assert_array_equal(first, second)
     assert (
         rnnspec.read_weights(model).keys()
         == rnnspec.read_weights(rnnspec.build(load(STREAM), "keras", seed=3)).keys()
