@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.layers import (
     checked_parts,
+    compare_padding,
     is_layer,
     make_activation,
     make_embedding,
@@ -21,6 +22,8 @@ from rnnspec.backends.keras.layers import (
     make_scaling,
     make_scorer,
     parts_of,
+    project_tied,
+    shared_tables,
 )
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
 from rnnspec.backends.keras.parts import BodyVerbs
@@ -74,7 +77,7 @@ class Graph:
         self.by_name = {layer.name: layer for layer in network.layers}
         self.starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
         self.checked = checked_parts(network)
-        self.tables = _shared_tables(network)
+        self.tables = shared_tables(network)
         self.defined = set[str]()
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
@@ -187,7 +190,7 @@ class Graph:
                     code("x = {}({})", make_layer(layer), last) if reshape else code("x = {}", last)
                 )
             case nodes.Dense(tied=str() as tied):
-                yield from _project_tied(layer, self._table(tied), x)
+                yield from project_tied(layer, self._table(tied), x)
             case nodes.Activate(activation="legacy_hard_sigmoid"):
                 # Not the layer for an activation of a layer: a Pipeline drops the mask.
                 yield code("x = {}({})", make_scaling(layer.name), x)
@@ -500,35 +503,5 @@ class Graph:
         return code("repeat_like({}, {})", vector, like)
 
 
-def compare_padding(network_input: nodes.Input) -> Iterator[Code]:
-    """Yield a comment about the layer that computes the mask of features."""
-    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
-        yield code("# Padding is compared in the input's dtype, also under mixed precision.")
-
-
-def _shared_tables(network: nodes.Network) -> dict[str, bool]:
-    """Return the embeddings that are called more than once; true if one projects vectors too."""
-    tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
-    shared = {layer.table for layer in network.layers if isinstance(layer, nodes.Embedding)}
-    return {name: name in tied for name in (*tied, *shared) if name}
-
-
 def _given_states(layer: nodes.Layer) -> list[Code]:
     return [code("states[{!r}]", state.name) for state in states_of(layer)]
-
-
-def _project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
-    """Yield the statements that project ``x`` by the transpose of the embedding."""
-    yield code("x = {}({}, reverse=True)", table, x)
-    names = parts_of(layer)
-    if layer.bias:
-        bias = replace(layer, tied=None, activation="linear")
-        yield code("# A dense layer without features has only its bias.")
-        if len(layer.input) > 1:
-            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
-        else:
-            # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
-            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
-        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
-    if layer.activation != "linear":
-        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))
