@@ -29,7 +29,7 @@ from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, mask
 from rnnspec.backends.keras.parts import BodyVerbs
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand, running
-from rnnspec.ir.forms import states_of
+from rnnspec.ir.forms import held_values, states_of
 from rnnspec.ir.params import params
 from rnnspec.source.code import Code, code, listed
 
@@ -89,14 +89,15 @@ class Graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
                 self.kept |= {layer.name} if isinstance(layer, nodes.LearnedState) else set()
-        self.previous, self.current = network.inputs[0].name, code("inputs")
-        if network.has_named_inputs:
-            self.previous = ""
+        if len(layers) < len(network.layers):
+            self.kept.update(state.layer for state in held_values(network))
+        self.previous = "" if network.has_named_inputs else network.inputs[0].name
+        self.current = code("inputs")
 
     def statements(self) -> Iterator[Code]:
         """Yield the statements that compute all layers."""
-        padded = [e for e in self.network.inputs if has_masking(self.network, e)]
-        padded = [each for each in padded if each.name in self.inputs]
+        inputs = [each for each in self.network.inputs if each.name in self.inputs]
+        padded = [each for each in inputs if has_masking(self.network, each)]
         for each in padded[:1]:
             yield from compare_padding(each)
         for each in padded:
