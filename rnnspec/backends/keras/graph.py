@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.layers import (
@@ -104,7 +105,8 @@ class Graph:
             yield from self._mask_input(each)
         yield from self.masks.before()
         for layer in self.layers:
-            yield from self._store(layer.name, self._connect_with_mask(layer))
+            mask = () if fills_windows(layer) else self.masks.after(layer)
+            yield from self._store(layer.name, chain(self._connect(layer), mask))
 
     def value(self, name: str) -> Code:
         """Return the variable with an input or the output of a layer."""
@@ -141,11 +143,6 @@ class Graph:
         """Return the variable of a layer that has one."""
         taken = name in _VARIABLES or _OTHER_VARIABLE.fullmatch(name)
         return code(name if self.is_graph and not taken else f"{name}_out")
-
-    def _connect_with_mask(self, layer: nodes.Layer) -> Iterator[Code]:
-        yield from self._connect(layer)
-        if not fills_windows(layer):
-            yield from self.masks.after(layer)
 
     def _connect(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         self, layer: nodes.Layer
@@ -231,8 +228,6 @@ class Graph:
                 number = code("{}[:, 0, :1]", x)
         return code("keras.ops.{}({})", function, number)
 
-    # Embeddings
-
     def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
         table = layer.table or layer.name
         if table not in self.tables:
@@ -252,8 +247,6 @@ class Graph:
     def _table(self, name: str) -> Code:
         """Return the variable with an embedding that is called more than once."""
         return code(f"{name}_table" if self.is_graph else "embedding")
-
-    # Recurrent layers
 
     def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
         first = self._first_states(layer)
@@ -371,8 +364,6 @@ class Graph:
             if isinstance(final, nodes.FinalState) and self.sources[final.name][0] == layer.name:
                 self.values[final.name] = code("{}_{}", layer.name, final.part)
 
-    # Windows
-
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
         conv, body, *before = layer, self._body(layer, x), *expand(layer, self.form)
         states = states_of(layer) if self.form == "step" else ()
@@ -436,8 +427,6 @@ class Graph:
         elif max(padding) > layer.window.reach:
             yield code("x = keras.ops.where(x > -3e38, x, 0)")
 
-    # Statistics over the steps
-
     def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
         """Yield the statements that reduce the steps to their weighted mean."""
         scores, names = x, parts_of(layer)
@@ -481,8 +470,6 @@ class Graph:
             # The maximum is a state itself.
             yield code("{} = {}", listed(*names), pooled)
             yield code("x = {}", names[0])
-
-    # Joins
 
     def _parts(self, layer: nodes.Join) -> Iterator[Code]:
         """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""
