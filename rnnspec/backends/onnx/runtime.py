@@ -436,6 +436,8 @@ class OnnxModel:
         declared = {one.name: one for one in taken if one.name != BATCH_SIZE}
         given = [name for name in self.states if f"{GIVEN} {name}" in self._words]
         expected = [*declared, *given]
+        if not expected:
+            raise UsageError("expected no begin: without states, model.step(chunk) begins")
         _check_names("inputs of begin", expected, inputs)
         feeds = {name: self._batch(inputs[name], declared[name]) for name in declared}
         feeds |= {name: _as_numbers(_as_array(inputs[name]), name) for name in given}
@@ -673,8 +675,8 @@ def _as_array(value: ArrayLike) -> Array:
 
 def _check_names(what: str, expected: Sequence[str], values: Arrays) -> None:
     if set(values) != set(expected):
-        names = ", ".join(expected) or "none"
-        raise UsageError(f"{what}: expected {names}, received {brief(', '.join(values)) or 'none'}")
+        names, others = ", ".join(expected) or "none", ", ".join(values) or "none"
+        raise UsageError(f"{what}: expected {names}, received {brief(others)}")
 
 
 def _rows(feeds: Mapping[str, Array]) -> int:
