@@ -68,7 +68,7 @@ version: 1
 name: streamed
 inputs:
   audio: {features: 3}
-  speaker: {per: sequence, embedding: {vocabulary: 5, dim: 2}}
+  speaker: {per: sequence, embedding: {vocabulary: 4, dim: 2}}
   prompt: {embedding: {vocabulary: 6, dim: 2, mask_zero: true}}
 stream: audio
 rnn:
@@ -84,4 +84,91 @@ heads:
   voice: {of: trunk, pooling: mean, units: 1}
   state: {of: start, units: 1}
 """
-GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED)
+COPIED = """\
+version: 1
+name: copied
+inputs:
+  one: {features: 2}
+  two: {features: 2}
+  style: {features: 3, per: sequence}
+rnn:
+  - {type: repeat, like: one, of: style}
+  - {type: simple, units: 2, name: copies}
+  - {type: gru, units: 2, of: one, name: first}
+  - {type: gru, units: 2, of: two, name: second}
+  - {type: concat, of: [copies.state, first.state, second.state]}
+"""
+GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED, COPIED)
+OWN = """\
+version: 1
+name: own
+inputs:
+  inline: {features: 2, mask_value: 0}
+  own: {features: 3, per: sequence}
+  friend: {features: 2}
+cells:
+  peephole:
+    states: [h, c]
+    equations:
+      i: sigmoid(W_i @ x + U_i @ h + b_i)
+      c: i * c + (1 - i) * tanh(W_c @ x + U_c @ h)
+      h: i * tanh(c)
+stream: inline
+rnn:
+  - {type: dense, of: own, units: 8, name: start}
+  - {type: peephole, units: 4, of: friend, bidirectional: true, name: both,
+    initial_state: {h: start, c: start}}
+  - {type: gru, units: 3, reset_after: false, of: friend, bidirectional: true, merge: sum,
+    name: summed, initial_state: learned}
+  - {type: concat, of: [summed.state, own], name: known}
+  - {type: dense, units: 5, name: first}
+  - {type: peephole, units: 5, of: inline, initial_state: {c: first}, name: one}
+  - {type: peephole, units: 5, initial_state: {h: first}, name: two}
+  - {type: concat, of: [one.c, two.c, two.state, both.c], name: cells}
+heads:
+  register: {of: cells, units: 2}
+  y: {of: two, units: 1, pooling: none}
+"""
+"""Names that are words of C, and cells by equation with first and final states."""
+PAIR = """\
+version: 1
+name: pair
+inputs:
+  left: {features: 2, mask_value: 0}
+  right: {features: 2, length: 9}
+  pair_run: {per: sequence, features: 6}
+  work: {per: sequence, embedding: {vocabulary: 3, dim: 6}}
+rnn:
+  - {type: conv, of: left, filters: 4, kernel_size: 3, stride: 2, name: halved, padding: valid}
+  - {type: max_pool, size: 2, name: quarter, padding: same}
+  - {type: gru, units: 6, direction: backward, name: read}
+  - {type: dense, of: quarter, units: 6, name: deep}
+  - {type: repeat, of: pair_run, like: quarter, name: repeated}
+  - {type: add, of: [repeated, deep, work], name: total}
+  - {type: conv, of: right, filters: 6, kernel_size: 2, dilation: 3, padding: [3, 1], name: wide}
+  - {type: average_pool, size: 2, name: means}
+  - {type: transpose}
+heads:
+  a: {of: total, pooling: none, units: 2}
+  b: {of: transpose_1, pooling: none, units: 3}
+  c: {of: wide, pooling: first_step}
+  d: {of: read, units: 1}
+"""
+"""Two sequences of unlike numbers of steps."""
+WAITING = """\
+version: 1
+name: waiting
+input: {features: 3}
+rnn:
+  - {type: conv, filters: 2, kernel_size: 3, padding: valid, name: near}
+  - {type: conv, of: input, filters: 2, kernel_size: 3, dilation: 2, padding: valid, name: far}
+  - {type: gru, units: 3}
+  - {type: dense, of: input, units: 2, name: now}
+heads:
+  soon: {of: near, pooling: none}
+  later: {of: gru_1, pooling: none, units: 2}
+  last: {of: near, pooling: last_step}
+  same: {of: now, pooling: none}
+"""
+"""In step form, outputs that begin at unlike steps."""
+IN_C = (OWN, PAIR, WAITING)

@@ -178,6 +178,10 @@ def _read_npz(stream: BinaryIO, path: str) -> dict[str, Array]:
     try:
         with ZipFile(stream) as archive:
             members = archive.infolist()
+            if not members:
+                raise HeaderError(
+                    "expected a .npz file with an array for each input, received none"
+                )
             check_memory(sum(member.file_size for member in members), f"the arrays in {path}")
             return {
                 member.filename.removesuffix(".npy"): _read_member(archive.read(member))

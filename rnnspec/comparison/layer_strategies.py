@@ -16,6 +16,8 @@ Words = dict[str, Any]
 
 LONGEST = 64
 """The longest valid name."""
+ROOM = len("_2_initial_h")
+"""The longest suffix of the name of a recurrent layer."""
 SIZES = st.integers(1, 5)
 RATES = st.sampled_from([0, 0.0, 0.1, 0.25, 0.5, 1e-05])
 CELL_ACTIVATIONS = st.sampled_from(get_args(CellActivation))
@@ -244,8 +246,7 @@ def recurrent_layers(
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))
-    room = len("_2") if layer.get("layers", 1) > 1 else 0
-    layer |= names.layer(draw, room=room)
+    layer |= names.layer(draw, room=ROOM)
     layer |= draw(_dropouts())
     if draw(st.booleans()):
         layer["bidirectional"] = True

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
+from rnnspec.comparison.graph_strategies import graphs
 from rnnspec.comparison.layer_strategies import (
     CELLS,
     END_STEPS,
@@ -54,12 +55,24 @@ def spec_text(spec: Mapping[str, Any]) -> str:
 
 
 @st.composite
-def specs(draw: st.DrawFn, *, long_names: bool = False, cells: bool = True) -> Words:
+def specs(
+    draw: st.DrawFn, *, long_names: bool = False, cells: bool = True, graph: bool | None = None
+) -> Words:
     """Draw a valid spec as plain data, with a few names, or with long ones up to the maximum.
 
-    Without ``cells``, all recurrent layers are of the types of the language.
+    Without ``cells``, all recurrent layers are of the types of the language. One spec in four is a
+    ``graph`` in which layers name what they read, unless all or none have to be.
     """
     names = Names(draw(st.just(LONGEST) | st.integers(30, LONGEST)) if long_names else None)
+    if (draw(st.integers(0, 3)) == 3) if graph is None else graph:
+        sections = draw(graphs(names, cells=cells))
+        return {"version": 1, "name": names.network(), **sections}
+    return draw(_chains(names, cells=cells))
+
+
+@st.composite
+def _chains(draw: st.DrawFn, names: Names, *, cells: bool) -> Words:
+    """Draw a spec in which each layer reads the one before it, but for joins."""
     embedding = draw(_embeddings(names)) if draw(st.booleans()) else None
     spec: Words = {"version": 1, "name": names.network()}
     if description := draw(st.just("") | DESCRIPTIONS):

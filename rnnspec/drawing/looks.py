@@ -20,6 +20,7 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     EquationCell,
+    FinalState,
     Flatten,
     InstanceNorm,
     Join,
@@ -27,21 +28,30 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     LeakyRelu,
+    LearnedState,
     Normalize,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
     SimpleRNN,
+    Transpose,
     Window,
     WindowPooling,
 )
+from rnnspec.words import JoinHow
 
 NodeShape = Literal["cell", "box", "slab", "pill", "sum", "line"]
 """The shape of a layer: a ``line`` has no node, and a ``cell`` has a state."""
 
 _BATCH_NORM_EPSILON, _MOMENTUM = 1e-3, 0.99
 """The settings of a batch norm that are not mentioned."""
+_JOINS: dict[JoinHow, tuple[str, str]] = {
+    "concat": ("concat", "joins"),
+    "add": ("+", "adds"),
+    "multiply": ("×", "multiplies"),
+}
+"""The word of each join, and the verb before what it takes."""
 _LONGEST_WORD = 7
 """The longest word in a column of characters."""
 
@@ -68,10 +78,11 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
             return Look("Embedding", "embed", "embedding", "box", _embedding(layer))
         case Recurrent(cell=EquationCell(name=name)):
             short = name if len(name) <= _LONGEST_WORD else "cell"
-            return Look(name, short, "forward", "cell", _recurrent(layer))
+            return Look(name, short, _direction(layer), "cell", _recurrent(layer))
         case Recurrent(cell=cell):
             name = type(cell).__name__
-            return Look(name, name.removeprefix("Simple"), "forward", "cell", _recurrent(layer))
+            short = name.removeprefix("Simple")
+            return Look(name, short, _direction(layer), "cell", _recurrent(layer))
         case Conv():
             return Look("Conv", "conv", "convolution", "box", _conv(layer))
         case WindowPooling(statistic=statistic):
@@ -95,8 +106,9 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
             kind = activation_name(activation)
             short = kind if len(kind) <= _LONGEST_WORD else "f(x)"
             return Look(kind.split()[0].replace("_", " "), short, "slab", "slab", kind)
-        case Join(of=of):
-            return Look("concat", "concat", "plain", "pill", f"joins {', '.join(of)}")
+        case Join(how=how, of=of):
+            word, verb = _JOINS[how]
+            return Look(word, word, "plain", "pill", f"{verb} {', '.join(of)}")
         case Normalize():
             return Look("÷ norm", "x/|x|", "plain", "pill", "divided by its norm")
         case Residual(start=start):
@@ -113,6 +125,17 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
         case LastSteps(count=steps):
             word = f"last {steps:,}"
             return Look(word, word, "plain", "pill", f"the last {count_words(steps, 'step')}")
+        case FinalState(part=part):
+            return Look(part, part, "plain", "pill", f"the state {part} after the last step")
+        case LearnedState():
+            return Look("learned", "learned", "forward", "box", "a first state that is learned")
+        case Transpose():
+            kind = "steps and features change places"
+            return Look("transpose", "transpose", "plain", "pill", kind)
+        case Repeat(like=str() as like):
+            times = "T" if layer.steps is None else f"{layer.steps:,}"
+            kind = f"as often as {like} has steps"
+            return Look(f"repeat × {times}", "repeat", "plain", "pill", kind)
         case Repeat(steps=steps):
             kind = count_words(steps, "time")
             return Look(f"repeat × {steps:,}", "repeat", "plain", "pill", kind)
@@ -154,9 +177,14 @@ def _join(*settings: str) -> str:
 def _embedding(layer: Embedding) -> str:
     return _join(
         f"{count_words(layer.vocabulary, 'token')} to {layer.dim:,}",
+        "" if layer.table is None else f"shares the vectors of {layer.table}",
         "" if layer.pretrained is None else "pretrained",
         "" if layer.trainable else "frozen",
     )
+
+
+def _direction(layer: Recurrent) -> Role:
+    return "backward" if layer.backward else "forward"
 
 
 def _recurrent(layer: Recurrent) -> str:
@@ -165,7 +193,7 @@ def _recurrent(layer: Recurrent) -> str:
     gates, order = "", ""
     match cell:
         case EquationCell(name=name):
-            return _join(name, units)
+            return _join(name, units, "backward" if layer.backward else "")
         case SimpleRNN():
             pass
         case LSTM(recurrent_activation=activation):
@@ -181,6 +209,7 @@ def _recurrent(layer: Recurrent) -> str:
         f"gates {gates}" if gates not in ("", "sigmoid") else "",
         order,
         "" if layer.bias else "no bias",
+        "backward" if layer.backward else "",
     )
 
 
@@ -205,7 +234,14 @@ def _window_pooling(layer: WindowPooling, statistic: str) -> str:
 
 
 def _window_settings(window: Window, usual_stride: int) -> tuple[str, str]:
-    padding = "" if window.padding == "valid" else window.padding
+    padding: str
+    match window.padding:
+        case (before, after):
+            padding = f"{before:,} before and {after:,} after"
+        case "valid":
+            padding = ""
+        case _:
+            padding = window.padding
     return padding, "" if window.stride == usual_stride else every(window) or "every step"
 
 
@@ -219,11 +255,13 @@ def _batch_norm(layer: BatchNorm) -> str:
 
 
 def _attention(layer: Attention) -> str:
-    usual = layer.units is None or layer.activation == "tanh"
+    usual = layer.activation == ("linear" if layer.units is None else "tanh")
     return _join(
         f"attention over the steps{' that are not padding' if layer.masked else ''}",
         "" if layer.units is None else count_words(layer.units, "unit"),
         "" if usual else activation_name(layer.activation),
+        "" if layer.bias or layer.units is None else "no bias",
+        "" if layer.query is None else f"asked by {layer.query}",
     )
 
 
@@ -241,6 +279,8 @@ def _pooling(layer: Pooling) -> str:
     match layer.statistic:
         case "last_step":
             return "the output at the last step"
+        case "first_step":
+            return "the output at the first step"
         case "last":
             last = "the last step that is not padding" if layer.masked else "the last step"
             return f"{last}, the first one backward" if layer.backward else last

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rnnspec.arguments import one_of, received
 from rnnspec.errors import UsageError
-from rnnspec.ir.nodes import Network
+from rnnspec.ir.nodes import Network, SequenceInput
 
 Form = Literal["unrolled", "folded"]
 Labels = Literal["full", "none"]
@@ -70,7 +70,9 @@ def _check_steps(network: Network, form: str, steps: object) -> None:
         return
     if form == "folded":
         raise UsageError("steps: the folded form shows no time steps; expected the unrolled form")
-    length = network.input.steps
+    steps_of = [each.steps for each in network.inputs if isinstance(each, SequenceInput)]
+    known = [length for length in steps_of if length is not None]
+    length = max(known) if known and len(known) == len(steps_of) else None
     most = MOST_STEPS if length is None else min(length, MOST_STEPS)
     least = min(2, most)  # the first step and the last
     if not isinstance(steps, int) or isinstance(steps, bool) or not least <= steps <= most:

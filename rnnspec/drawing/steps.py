@@ -14,10 +14,11 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    SequenceInput,
     Window,
     WindowPooling,
+    masks,
     sources,
-    windows_of_padding,
 )
 
 _MANY = 1000
@@ -122,13 +123,13 @@ def _gather_one(window: Window, steps: Steps, result: int) -> Gathered:
     )
 
 
-def input_steps(network: Network, columns: int | None) -> Steps:
-    """Return the steps of the input, in ``columns``, or in a usual number of them."""
+def input_steps(network: Network, node: SequenceInput, columns: int | None) -> Steps:
+    """Return the steps of an input, in ``columns``, or in a usual number of them."""
     windows = list[Window]()
     least = 1
     for layer in network.layers:
         match layer:
-            case Repeat():
+            case Repeat(like=None):
                 break
             case Conv(window=window) | WindowPooling(window=window):
                 windows.append(window)
@@ -136,7 +137,7 @@ def input_steps(network: Network, columns: int | None) -> Steps:
                 least = count
             case _:
                 pass
-    length = network.input.steps
+    length = node.steps
     name = "T" if length is None else str(length)
     if length is None:
         # No window leaves a step of this length over, and few add one to it.
@@ -146,8 +147,8 @@ def input_steps(network: Network, columns: int | None) -> Steps:
             length = length * window.stride if is_same else window.least(length)
     if columns is None:
         columns = _usual(windows, length)
-    masked = network.input.masked and length > 1
-    return Steps(length=length, columns=columns, name=name, padded=masked)
+    masked = node.masked and length > 1
+    return Steps(length=length, columns=min(columns, length), name=name, padded=masked)
 
 
 def _usual(windows: list[Window], length: int) -> int:
@@ -168,7 +169,7 @@ def steps_of(length: int, name: str) -> Steps:
 def padding_uses(network: Network) -> set[str]:
     """Return the layers, and the input, whose output at a padded step is used."""
     sources_of = sources(network)
-    padded = windows_of_padding(network)
+    padded = masks(network)
     uses = {layer.name for layer in network.results.values() if layer.name in padded}
     for layer in reversed(network.layers):
         # A recurrent layer holds its state whatever comes in, and a window skips padding.

@@ -10,18 +10,23 @@ from rnnspec.drawing.looks import count_words, look
 from rnnspec.errors import listed, printable
 from rnnspec.ir.equations import Equations, Expression, Name, Product, walk
 from rnnspec.ir.nodes import (
-    INPUT,
     LSTM,
     Cell,
     Conv,
     EquationCell,
+    FinalState,
     Input,
+    Join,
+    LabelInput,
     Layer,
     Network,
     NumericInput,
     Recurrent,
+    Repeat,
+    SequenceInput,
     Shape,
     TokenInput,
+    VectorInput,
     WindowPooling,
     sources,
 )
@@ -54,13 +59,20 @@ class Entry:
 
 
 def lengths(network: Network) -> dict[str, str]:
-    """Return the number of time steps after the input and each layer: ``500``, ``T``, ``T'``.
+    """Return the number of time steps after each input and each layer: ``500``, ``T``, ``T'``.
 
     T is the length of an input of any length; each window that changes it adds a prime.
     """
-    steps = network.input.steps
-    result = {INPUT: "T" if steps is None else str(steps)}
-    for layer, (first, *_) in zip(network.layers, sources(network).values(), strict=True):
+    result = dict[str, str]()
+    for each in network.inputs:
+        steps = each.steps if isinstance(each, SequenceInput) else None
+        result[each.name] = "T" if steps is None else str(steps)
+    is_sequence = {each.name: isinstance(each, SequenceInput) for each in network.inputs}
+    for layer, names in zip(network.layers, sources(network).values(), strict=True):
+        is_sequence[layer.name] = len(layer.output) > 1
+        first = names[-1] if isinstance(layer, Repeat) else names[0]
+        if isinstance(layer, Join):
+            first = next((name for name in names if is_sequence[name]), first)
         name, steps = result[first], layer.output[0]
         if len(layer.output) < 2:
             pass  # a vector; the name is that of the sequence before it
@@ -77,7 +89,8 @@ def entry(layer: Layer, length: str = "T", head: str = "") -> Entry:
     parameters = count(layer)
     sizes = shape(layer.output, length)
     detail = [f"→ {sizes}", *([count_words(parameters, "parameter")] if parameters else [])]
-    detail += [f"head {head}"] if head else []
+    kind = "output" if isinstance(layer, FinalState) else "head"
+    detail += [f"{kind} {head}"] if head else []
     return Entry(layer.name, look(layer).kind, "  ·  ".join(detail))
 
 
@@ -89,15 +102,20 @@ def hidden_entry(layers: Sequence[Layer]) -> Entry:
 
 
 def input_entry(node: Input) -> Entry:
-    """Return the margin entry of the input."""
+    """Return the margin entry of an input."""
     match node:
         case TokenInput(mask_zero=masked):
             kind = count_words(node.steps, "token")
-            return Entry("input", kind, "token 0 is padding" if masked else "")
+            return Entry(node.name, kind, "token 0 is padding" if masked else "")
         case NumericInput(features=features, mask_value=value):
             kind = f"{count_words(node.steps, 'step')} of {count_words(features, 'feature')}"
             padding = "" if value is None else f"a step of {value:g} alone is padding"
-            return Entry("input", kind, padding)
+            return Entry(node.name, kind, padding)
+        case VectorInput(features=features, state=state):
+            what = "first state" if state else "vector"
+            return Entry(node.name, f"a {what} of {count_words(features, 'feature')}")
+        case LabelInput():
+            return Entry(node.name, "one token for each sequence")
         case _:
             assert_never(node)
 
@@ -218,8 +236,11 @@ def total(network: Network) -> tuple[str, str]:
 
 def description(network: Network, subject: str) -> str:
     """Return the content of a picture in words, for readers who do not see it."""
-    start = input_entry(network.input)
-    entries = [f"input: {start.kind}{f' ({start.detail})' if start.detail else ''}"]
+    starts = map(input_entry, network.inputs)
+    entries = [
+        f"{start.name}: {start.kind}{f' ({start.detail})' if start.detail else ''}"
+        for start in starts
+    ]
     names = lengths(network)
     for layer in network.layers[:_MOST_DESCRIBED]:
         row = entry(layer, names[layer.name])

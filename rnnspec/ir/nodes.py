@@ -108,7 +108,7 @@ class VectorInput:
 
     name: str
     features: int
-    state: bool = False
+    state: bool
 
     @property
     def shape(self) -> Shape:
@@ -306,7 +306,8 @@ class Recurrent(Node):
     @property
     def first_states(self) -> dict[str, str]:
         """The vector that each state begins as, by the name of the state, but for zeros."""
-        pairs = zip(self.begins, self.initial, strict=False)
+        # A draft of an importer has no shapes yet, on which the states depend.
+        pairs = zip(self.begins, self.initial, strict=True) if self.initial else ()
         return {state: vector for (state, _), vector in pairs if vector is not None}
 
     @property
@@ -626,6 +627,9 @@ class LearnedState(Node):
 
     Its input tells only how many sequences there are.
     """
+
+    about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
+    masked: ClassVar[bool] = False
 
     size: int
 

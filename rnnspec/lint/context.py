@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
 from rnnspec.lowering import lower_with_places
-from rnnspec.spec.models import Dropout, PointwiseLayer, RecurrentLayer, RepeatVector
+from rnnspec.spec.models import Dropout, RecurrentLayer
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
@@ -46,7 +45,9 @@ class Context:
     """A spec, its network, and what connects them.
 
     ``entries`` are the recurrent entries, ``heads`` are by their paths, and ``places`` has the path
-    of the layer of the spec, or of the head, that each layer of the network comes from.
+    of the layer of the spec, or of the head, that each layer of the network comes from. ``layers``
+    are by their names, ``sources`` has what each takes, and ``readers`` has the layers that take
+    each output or input.
     """
 
     spec: Spec
@@ -54,6 +55,9 @@ class Context:
     entries: tuple[RecurrentEntry, ...]
     places: Mapping[str, Path]
     heads: Mapping[Path, Head]
+    layers: Mapping[str, nodes.Layer]
+    sources: Mapping[str, tuple[str, ...]]
+    readers: Mapping[str, Sequence[nodes.Layer]]
 
     @property
     def examples(self) -> int | None:
@@ -74,20 +78,56 @@ class Context:
     def read_whole(self) -> tuple[RecurrentEntry, ...]:
         """The entries that read a whole sequence before a result is needed.
 
-        They are the ones before a repeat or, without a repeat, all of them if the head pools.
+        No result has their time steps, and no repeat is before them.
         """
-        repeats = (i for i, layer in enumerate(self.spec.rnn) if isinstance(layer, RepeatVector))
-        first = next(repeats, None)
-        if first is not None:
-            return tuple(entry for entry in self.entries if entry.index < first)
-        heads = self.spec.all_heads
-        return self.entries if heads and not any(head.gives_steps for _, head in heads) else ()
+        stepwise, repeated = self.stepwise, set[str]()
+        for layer in self.network.layers:
+            if isinstance(layer, nodes.Repeat) or not repeated.isdisjoint(self.sources[layer.name]):
+                repeated.add(layer.name)
+        return tuple(
+            entry
+            for entry in self.entries
+            if entry.layers[-1].name not in stepwise and entry.layers[0].name not in repeated
+        )
 
-    def is_repeated(self, entry: RecurrentEntry) -> bool:
-        """True if a repeat follows an entry, perhaps after layers of single steps."""
-        after = islice(self.spec.rnn, entry.index + 1, None)
-        others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
-        return isinstance(next(others, None), RepeatVector)
+    @property
+    def stepwise(self) -> frozenset[str]:
+        """The inputs and layers whose time steps are those of a result."""
+        stepwise = {one.name for one in self.network.results.values() if len(one.output) > 1}
+        for layer in reversed(self.network.layers):
+            if layer.name in stepwise and not isinstance(layer, nodes.Repeat):
+                stepwise.update(self._sequences(layer))
+        return frozenset(stepwise)
+
+    def _sequences(self, layer: nodes.Layer) -> tuple[str, ...]:
+        """Return what a layer takes at each time step."""
+        names = self.sources[layer.name]
+        return names if isinstance(layer, nodes.Join) else names[:1]
+
+    def is_repeated(self, layer: nodes.Layer) -> bool:
+        """True if a repeat follows a state, perhaps after layers that compute it by itself."""
+        waiting = [layer.name]
+        while waiting:
+            for reader in self.readers.get(waiting.pop(), ()):
+                if isinstance(reader, nodes.Repeat) and len(reader.input) == 1:
+                    return True
+                waiting += [reader.name] if isinstance(reader, POINTWISE) else []
+        return False
+
+    def recurrent_below(self, name: str) -> tuple[nodes.Recurrent | None, bool]:
+        """Return the recurrent layer that an output comes from, perhaps through pointwise layers.
+
+        It is None if there is none; the second value is true if there is a residual on the way.
+        """
+        has_residual = False
+        while (layer := self.layers.get(name)) is not None:
+            if isinstance(layer, nodes.Recurrent):
+                return layer, has_residual
+            if not isinstance(layer, POINTWISE):
+                break
+            has_residual |= isinstance(layer, nodes.Residual)
+            name = self.sources[name][0]
+        return None, has_residual
 
     def rate_path(self, layer: nodes.Dropout) -> Path:
         """Return the path of the rate of a dropout, which may be a key of another layer."""
@@ -104,11 +144,17 @@ class Context:
     @property
     def edges(self) -> Iterator[tuple[nodes.Layer, nodes.Layer]]:
         """Each layer with the one that takes its output, if no other does."""
-        by_name = {layer.name: layer for layer in self.network.layers}
         joined = nodes.kept_outputs(self.network)
-        for name, (first, *others) in nodes.sources(self.network).items():
-            if first in by_name and first not in joined and not others:
-                yield by_name[first], by_name[name]
+        for name, (first, *others) in self.sources.items():
+            if first in self.layers and first not in joined and not others:
+                yield self.layers[first], self.layers[name]
+
+
+POINTWISE = (
+    *(nodes.Dense, nodes.Dropout, nodes.BatchNorm, nodes.LayerNorm, nodes.Activate),
+    *(nodes.Normalize, nodes.Residual),
+)
+"""The layers that compute each step by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +183,9 @@ def context_of(program: Program) -> Context:
         if isinstance(declared, RecurrentLayer)
     )
     _, places = lower_with_places(spec)
-    return Context(spec, network, entries, places, dict(spec.all_heads))
+    by_name, taken = {layer.name: layer for layer in network.layers}, nodes.sources(network)
+    readers: dict[str, list[nodes.Layer]] = {}
+    for name, names in taken.items():
+        for other in dict.fromkeys(names):
+            readers.setdefault(other, []).append(by_name[name])
+    return Context(spec, network, entries, places, dict(spec.all_heads), by_name, taken, readers)

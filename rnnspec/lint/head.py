@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rnnspec.ir.nodes import Activation, Conv, Dense, Dropout, Pooling, Repeat, width
+from rnnspec.ir.nodes import (
+    Activation,
+    Conv,
+    Dense,
+    Dropout,
+    Pooling,
+    Recurrent,
+    Repeat,
+    SequenceInput,
+    width,
+)
 from rnnspec.lint.context import Context, Finding
-from rnnspec.spec.models import PointwiseLayer
 from rnnspec.spec.yaml.text import Path
 
 _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
@@ -53,11 +62,15 @@ def two_linear_maps(context: Context) -> Iterator[Finding]:
 
 def one_step_to_pool(context: Context) -> Iterator[Finding]:
     """A pooling over the single time step of a repeat."""
-    steps = [layer.steps for layer in context.network.layers if isinstance(layer, Repeat)]
-    repeats_once = steps[-1:] == [1] and context.spec.input.length != 1
+    # An input of one time step is reported by L207, a window that leaves one by L504.
+    if any(isinstance(each, SequenceInput) and each.steps == 1 for each in context.network.inputs):
+        return
+    once = set[str]()
     for layer in context.network.layers:
-        # An input of one time step is reported by L207, a window that leaves one by L504.
-        if isinstance(layer, Pooling) and layer.input[0] == 1 and repeats_once:
+        first = context.sources[layer.name][0]
+        if first in once or (isinstance(layer, Repeat) and layer.steps == 1):
+            once.add(layer.name)
+        if isinstance(layer, Pooling) and layer.input[0] == 1 and first in once:
             statistic = layer.statistic.replace("_", " ")
             message = (
                 f"there is only one time step to pool, so its {statistic} is that step; "
@@ -68,32 +81,34 @@ def one_step_to_pool(context: Context) -> Iterator[Finding]:
 
 def final_state_as_last_step(context: Context) -> Iterator[Finding]:
     """The last step of one direction, which is its final state."""
-    last = context.entries[-1].declared
-    if not (last.bidirectional or last.residual):
-        message = "the last step of one direction is its final state: 'pooling: last' is the same"
-        yield from ((path, message) for path in _reading_last_step(context))
+    message = "the last step of one direction is its final state: 'pooling: last' is the same"
+    for path, layer, has_residual in _reading_last_step(context):
+        if not (layer.merge or layer.backward or has_residual):
+            yield path, message
 
 
 def one_step_backwards(context: Context) -> Iterator[Finding]:
     """The last step of both directions, where the backward one has just begun."""
-    if context.entries[-1].declared.bidirectional:
-        message = (
-            "at the last step the backward direction has read only that step; 'pooling: last' "
-            "takes its final state"
-        )
-        yield from ((path, message) for path in _reading_last_step(context))
+    message = (
+        "at the last step the backward direction has read only that step; 'pooling: last' "
+        "takes its final state"
+    )
+    for path, layer, _ in _reading_last_step(context):
+        if layer.merge or layer.backward:
+            yield path, message
 
 
-def _reading_last_step(context: Context) -> Iterator[Path]:
+def _reading_last_step(context: Context) -> Iterator[tuple[Path, Recurrent, bool]]:
     """Yield the path of each pooling that is the last of several steps of a recurrent layer.
 
-    L207, L304 and L504 report a single step.
+    With it are the layer, and whether there is a residual between. L207, L304 and L504 report a
+    single step.
     """
-    after = context.spec.rnn[context.entries[-1].index + 1 :]
-    keeps_state = all(isinstance(layer, PointwiseLayer) for layer in after)
-    for layer in context.network.layers if keeps_state else ():
+    for layer in context.network.layers:
         if isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1:
-            yield (*context.places[layer.name], "pooling")
+            below, has_residual = context.recurrent_below(context.sources[layer.name][0])
+            if below is not None:
+                yield (*context.places[layer.name], "pooling"), below, has_residual
 
 
 def softmax_inside(context: Context) -> Iterator[Finding]:

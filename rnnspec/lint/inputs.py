@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rnnspec.ir.nodes import (
+    Attention,
+    FinalState,
+    Flatten,
+    Input,
+    Join,
+    Layer,
+    NumericInput,
+    Pooling,
+    Recurrent,
+    SequenceInput,
+    TokenInput,
+    masks,
+)
 from rnnspec.lint.context import Context, Finding
-from rnnspec.spec.models import Attention
+from rnnspec.spec.yaml.text import Path
 
 # The thresholds are explained on the pages of L201, L205 and L208.
 LITTLE_DATA = 10_000
@@ -15,68 +29,71 @@ PARAMETERS_PER_EXAMPLE = 100
 
 def pretrain(context: Context) -> Iterator[Finding]:
     """An embedding with most of the parameters, and little data to train it."""
-    embedding, examples = context.spec.embedding, context.examples
-    if embedding is None or examples is None or examples >= LITTLE_DATA or not embedding.trainable:
+    examples, total = context.examples, context.parameters.total
+    if examples is None or examples >= LITTLE_DATA:
         return
-    size, total = embedding.vocabulary * embedding.dim, context.parameters.total
-    if embedding.weights is None and 2 * size > total:
-        message = (
-            f"the embedding has {size:,} of {total:,} parameters, and {examples:,} examples are "
-            "few to train them; start from pretrained 'weights'"
-        )
-        yield ("embedding", "vocabulary"), message
+    for path, embedding in context.spec.embeddings:
+        size = embedding.vocabulary * embedding.dim
+        if embedding.trainable and embedding.weights is None and 2 * size > total:
+            message = (
+                f"the embedding has {size:,} of {total:,} parameters, and {examples:,} examples "
+                "are few to train them; start from pretrained 'weights'"
+            )
+            yield (*path, "vocabulary"), message
 
 
 def frozen_noise(context: Context) -> Iterator[Finding]:
     """Vectors that are neither pretrained nor trained."""
-    embedding = context.spec.embedding
-    if embedding is not None and not embedding.trainable and embedding.weights is None:
-        message = "without 'weights' the vectors are random and stay random"
-        yield ("embedding", "trainable"), message
+    for path, embedding in context.spec.embeddings:
+        if not embedding.trainable and embedding.weights is None:
+            message = "without 'weights' the vectors are random and stay random"
+            yield (*path, "trainable"), message
 
 
 def wide_embedding(context: Context) -> Iterator[Finding]:
     """An embedding with more dimensions than tokens."""
-    embedding = context.spec.embedding
-    # The width of pretrained vectors comes from their file, however few of them are used.
-    if embedding is None or embedding.weights is not None:
-        return
-    if embedding.dim > embedding.vocabulary:
-        message = (
-            f"{embedding.vocabulary} tokens need at most {embedding.vocabulary} dimensions, "
-            f"received {embedding.dim}"
-        )
-        yield ("embedding", "dim"), message
+    for path, embedding in context.spec.embeddings:
+        # The width of pretrained vectors comes from their file, however few of them are used.
+        if embedding.weights is None and embedding.dim > embedding.vocabulary:
+            message = (
+                f"{embedding.vocabulary} tokens need at most {embedding.vocabulary} dimensions, "
+                f"received {embedding.dim}"
+            )
+            yield (*path, "dim"), message
 
 
 def one_token(context: Context) -> Iterator[Finding]:
     """A vocabulary of padding and a single token."""
-    embedding = context.spec.embedding
-    if embedding is not None and embedding.mask_zero and embedding.vocabulary == 2:
-        message = "token 0 is padding, so every real time step has the same token, 1"
-        yield ("embedding", "vocabulary"), message
+    for path, embedding in context.spec.embeddings:
+        if embedding.mask_zero and embedding.vocabulary == 2:
+            message = "token 0 is padding, so every real time step has the same token, 1"
+            yield (*path, "vocabulary"), message
 
 
 def uncounted_padding(context: Context) -> Iterator[Finding]:
     """A round vocabulary, which may count words but not the padding token."""
-    embedding = context.spec.embedding
-    if embedding is not None and embedding.mask_zero and embedding.vocabulary % ROUND == 0:
-        message = (
-            f"token 0 is padding: for {embedding.vocabulary:,} words, use a vocabulary of "
-            f"{embedding.vocabulary + 1:,}"
-        )
-        yield ("embedding", "vocabulary"), message
+    for path, embedding in context.spec.embeddings:
+        if embedding.mask_zero and embedding.vocabulary % ROUND == 0:
+            message = (
+                f"token 0 is padding: for {embedding.vocabulary:,} words, use a vocabulary of "
+                f"{embedding.vocabulary + 1:,}"
+            )
+            yield (*path, "vocabulary"), message
+
+
+def _path(context: Context, network_input: Input) -> Path:
+    """Return the path of an input."""
+    return ("inputs", network_input.name) if context.spec.inputs else ("input",)
 
 
 def unmasked_padding(context: Context) -> Iterator[Finding]:
     """Sequences of a fixed length, reduced to one result, without a mask."""
-    embedding, length = context.spec.embedding, context.spec.input.length
-    if embedding is None or embedding.mask_zero or length in (None, 1):
-        return
-    effect = _effect_of_padding(context)
-    if effect:
-        message = f"without 'mask_zero', padding is read like any other token: {effect}"
-        yield ("input", "length"), message
+    for each in context.network.inputs:
+        if not isinstance(each, TokenInput) or each.masked or each.steps in (None, 1):
+            continue
+        if effect := _effect_of_padding(context, each.name):
+            message = f"without 'mask_zero', padding is read like any other token: {effect}"
+            yield (*_path(context, each), "length"), message
 
 
 _EFFECTS: dict[object, str] = {
@@ -84,35 +101,55 @@ _EFFECTS: dict[object, str] = {
     "sum": "it counts in the sum",
     "max": "the maximum may come from it",
     "last_step": "the last step may be padding",
-    "flatten": "it has features of its own",
 }
 
 
-def _effect_of_padding(context: Context) -> str:
-    """Return the effect of padding on a reduced sequence, empty if no sequence is reduced."""
-    whole = context.read_whole
-    if not whole:
+def _effect_of_padding(context: Context, name: str) -> str:
+    """Return the effect of padding of an input, empty if no sequence is reduced.
+
+    Nor has it one that is known if a result has the time steps of the input.
+    """
+    if name in context.stepwise:
         return ""
-    repeated = context.is_repeated(whole[-1])
-    # A repeat takes the last state, whatever the head pools later.
-    heads = () if repeated else context.heads.values()
-    for part in (part for head in heads for part in head.poolings):
-        if isinstance(part, Attention):
-            return "attention may be paid to it"
-        if part in _EFFECTS:
-            return _EFFECTS[part]
-    state = "repeated state" if repeated else "last state"
+    states, sequences = list[Layer](), {name}
+    for layer in context.network.layers:
+        if context.sources[layer.name][0] not in sequences and not (
+            isinstance(layer, Join) and not sequences.isdisjoint(layer.of)
+        ):
+            continue
+        match layer:
+            case Attention():
+                return "attention may be paid to it"
+            case Pooling(statistic=statistic) if statistic in _EFFECTS:
+                return _EFFECTS[statistic]
+            case Flatten():
+                return "it has features of its own"
+            case Recurrent() | Pooling() | FinalState() if len(layer.output) == 1:
+                states.append(layer)
+            case _ if len(layer.output) > 1:
+                sequences.add(layer.name)
+            case _:
+                pass
+    if not states:
+        return ""
+    last = states[-1]
+    state = "repeated state" if context.is_repeated(last) else "last state"
+    below, _ = context.recurrent_below(
+        last.name if isinstance(last, Recurrent) else context.sources[last.name][0]
+    )
     # The backward direction ends at the first step, so padding on either side is harmful.
-    if whole[-1].declared.bidirectional:
+    if below is not None and below.merge:
         return f"the {state} of one direction comes after it"
-    return f"if it is on the right, the {state} comes after it"
+    side = "left" if below is not None and below.backward else "right"
+    return f"if it is on the {side}, the {state} comes after it"
 
 
 def one_step(context: Context) -> Iterator[Finding]:
     """A sequence of one time step."""
-    if context.spec.input.length == 1:
-        message = "with a single time step, a recurrent layer has nothing to remember"
-        yield ("input", "length"), message
+    for each in context.network.inputs:
+        if isinstance(each, SequenceInput) and each.steps == 1:
+            message = "with a single time step, a recurrent layer has nothing to remember"
+            yield (*_path(context, each), "length"), message
 
 
 def many_parameters(context: Context) -> Iterator[Finding]:
@@ -128,18 +165,27 @@ def many_parameters(context: Context) -> Iterator[Finding]:
 
 def zero_is_padding(context: Context) -> Iterator[Finding]:
     """A single feature whose zeros count as padding."""
-    section = context.spec.input
-    if section.features == 1 and section.mask_value == 0:
-        message = "a measured 0 counts as padding; use a value that never occurs"
-        yield ("input", "mask_value"), message
+    for each in context.network.inputs:
+        if isinstance(each, NumericInput) and each.features == 1 and each.mask_value == 0:
+            message = "a measured 0 counts as padding; use a value that never occurs"
+            yield (*_path(context, each), "mask_value"), message
 
 
 def padding_in_loss(context: Context) -> Iterator[Finding]:
     """Padded steps in the result, which the losses of the frameworks treat differently."""
-    if context.network.pads:
-        message = (
-            "the result has padded steps: a Keras loss skips them, a PyTorch loss only if it is "
-            "given the steps where 'model.mask(x)' is true"
-        )
-        tokens = context.spec.embedding is not None
-        yield ("embedding", "mask_zero") if tokens else ("input", "mask_value"), message
+    padded = masks(context.network)
+    results = (layer.name for layer in context.network.results.values())
+    origins = {name for result in results for name, _, _ in padded.get(result, ())}
+    message = (
+        "the result has padded steps: a Keras loss skips them, a PyTorch loss only if it is "
+        "given the steps where 'model.mask(x)' is true"
+    )
+    for each in context.network.inputs:
+        if each.name in origins and isinstance(each, TokenInput):
+            # An input may share the embedding of another one.
+            own = context.spec.inputs and context.spec.inputs[each.name].embedding
+            path = _path(context, each) if own else ()
+            shared = isinstance(own, str)
+            yield (*path, "embedding", *(() if shared else ("mask_zero",))), message
+        elif each.name in origins:
+            yield (*_path(context, each), "mask_value"), message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import accumulate, groupby
 
 from rnnspec.backends import honouring
 from rnnspec.cells import default_initializers, standard_cell
@@ -18,14 +17,18 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     EquationCell,
+    Join,
     LeakyRelu,
+    NumericInput,
     Recurrent,
+    Repeat,
     Residual,
+    VectorInput,
     cell_type,
     width,
 )
 from rnnspec.lint.context import Context, Finding, RecurrentEntry
-from rnnspec.spec.models import CellLayer, Concat, RepeatVector, SimpleRNN
+from rnnspec.spec.models import CellLayer, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 
 # The most time steps that a simple RNN learns well: Bengio et al., 1994.
@@ -150,12 +153,24 @@ def almost_built_in(context: Context) -> Iterator[Finding]:
 
 def bottleneck(context: Context) -> Iterator[Finding]:
     """A layer much narrower than the layers before and after it."""
-    widths = list(_widths(context))
-    for (_, before), (path, size), (_, after) in zip(widths, widths[1:], widths[2:], strict=False):
-        if path and NARROW * size < min(before, after):
+    sized = {name: (path, size) for name, path, size in _widths(context)}
+    below: dict[str, str] = {}
+    for name in sized:
+        source = context.sources.get(name, ("",))[0]
+        while source in context.sources and source not in sized:
+            source = context.sources[source][0]
+        below[name] = source
+    after: dict[str, int] = {}
+    for name, (_, size) in sized.items():
+        # A join has what goes around the layer, too.
+        if not isinstance(context.layers.get(name), Join):
+            after[below[name]] = min(size, after.get(below[name], size))
+    for name, (path, size) in sized.items():
+        _, before = sized.get(below[name], ((), 0))
+        if path and NARROW * size < min(before, after.get(name, 0)):
             message = (
-                f"this layer outputs {size} features, between {before} before it and {after} "
-                "after it: information that does not fit is lost"
+                f"this layer outputs {size} features, between {before} before it and "
+                f"{after[name]} after it: information that does not fit is lost"
             )
             yield path, message
 
@@ -173,50 +188,64 @@ def forgetful_start(context: Context) -> Iterator[Finding]:
 
 def deep_stack(context: Context) -> Iterator[Finding]:
     """Many stacked layers without a residual connection."""
-    for entries in _plain_stacks(context):
-        depth = sum(len(entry.layers) for entry in entries)
+    deepest: dict[Path, int] = {}
+    for first, depth in _plain_stacks(context):
+        deepest[first.path] = max(depth, deepest.get(first.path, 0))
+    for path, depth in deepest.items():
         if depth > DEEP:
             message = (
                 f"{depth} stacked recurrent layers are hard to train without 'residual: true' on "
                 "those of equal input and output size"
             )
-            yield (*entries[0].path, "type"), message
+            yield (*path, "type"), message
 
 
-def _plain_stacks(context: Context) -> Iterator[list[RecurrentEntry]]:
-    """Yield each run of entries without a residual, and without a repeat or join between them."""
-    # A join with an earlier layer is a way around the layers between, as a residual is.
-    ends = accumulate(isinstance(layer, RepeatVector | Concat) for layer in context.spec.rnn)
-    before = [0, *ends]
-    stacks = groupby(
-        context.entries, key=lambda entry: (entry.declared.residual, before[entry.index])
-    )
-    yield from (list(entries) for (residual, _), entries in stacks if not residual)
+def _plain_stacks(context: Context) -> Iterator[tuple[RecurrentEntry, int]]:
+    """Yield the first entry of each stack without a residual, and the number of its layers.
+
+    Neither a repeat nor a join is between two of its entries: a join with an earlier layer is a way
+    around the layers between, as a residual is.
+    """
+    above: dict[str, tuple[RecurrentEntry, int]] = {}
+    plain = {entry.layers[0].name: entry for entry in context.entries}
+    plain = {name: entry for name, entry in plain.items() if not entry.declared.residual}
+    for layer in context.network.layers:
+        source = context.sources[layer.name][0]
+        if layer.name in plain:
+            entry = plain[layer.name]
+            first, depth = above.get(source, (entry, 0))
+            above[entry.layers[-1].name] = first, depth + len(entry.layers)
+            yield above[entry.layers[-1].name]
+        elif source in above and not isinstance(layer, Recurrent | Repeat | Join):
+            above[layer.name] = above[source]
 
 
 def _simple(context: Context) -> Iterator[RecurrentEntry]:
     return (entry for entry in context.entries if isinstance(entry.declared, SimpleRNN))
 
 
-def _widths(context: Context) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """Yield the path and the output size of each layer that sets its size, after the input.
+def _widths(context: Context) -> Iterator[tuple[str, Path, int]]:
+    """Yield the name, the path and the output size of each layer that sets its size, and input.
 
-    The path is that of the size, and empty if it is not a mistake: for the input, for a state
-    passed on by a repeat, which is narrow on purpose, and for the output.
+    The path is that of the size, and empty if it is not a mistake: for an input, for a join, for a
+    state passed on by a repeat, which is narrow on purpose, and for the output.
     """
-    layers = context.network.layers
-    yield (), width(layers[0].output if isinstance(layers[0], Embedding) else layers[0].input)
-    repeated = {entry.path for entry in context.entries if context.is_repeated(entry)}
-    last = {entry.path: entry.layers[-1].name for entry in context.entries}
-    for layer in layers:
+    for each in context.network.inputs:
+        if isinstance(each, NumericInput | VectorInput):
+            yield each.name, (), each.features
+    last = {entry.layers[-1].name for entry in context.entries}
+    for layer in context.network.layers:
         path = context.places[layer.name]
         match layer:
-            case Recurrent() if layer.name == last[path]:
-                yield () if path in repeated else (*path, "units"), width(layer.output)
+            case Recurrent() if layer.name in last:
+                size = () if context.is_repeated(layer) else (*path, "units")
+                yield layer.name, size, width(layer.output)
+            case Embedding() | Join():
+                yield layer.name, (), width(layer.output)
             case Conv():
-                yield (*path, "filters"), layer.filters
+                yield layer.name, (*path, "filters"), layer.filters
             case Dense() if path not in context.heads:
-                yield (*path, "units"), layer.units
+                yield layer.name, (*path, "units"), layer.units
             case _:
                 pass
 
@@ -234,15 +263,7 @@ def equal_units(context: Context) -> Iterator[Finding]:
         # The input that a residual adds may differ from unit to unit.
         return
     path = ("initializers", "kernel")
-    # The next layer with a kernel or a dropout, if a layer with a kernel follows.
-    following = dict[str, Recurrent | Dense | Conv | Dropout]()
-    after: Recurrent | Dense | Conv | Dropout | None = None
-    has_kernel = False
-    for layer in reversed(layers):
-        if after is not None and has_kernel:
-            following[layer.name] = after
-        if isinstance(layer, Recurrent | Dense | Conv | Dropout):
-            after, has_kernel = layer, has_kernel or not isinstance(layer, Dropout)
+    following = _following(context)
     for layer in layers:
         after = following.get(layer.name)
         # All kernels have the same initializer, so the next kernel treats identical units
@@ -276,6 +297,24 @@ def equal_units(context: Context) -> Iterator[Finding]:
             )
             yield path, message
             return
+
+
+_Weighted = Recurrent | Dense | Conv | Dropout
+
+
+def _following(context: Context) -> dict[str, _Weighted]:
+    """Return the next layer with a kernel or a dropout, if a layer with a kernel follows."""
+    following: dict[str, _Weighted] = {}
+    precede = set[str]()
+    for layer in reversed(context.network.layers):
+        for reader in context.readers.get(layer.name, ()):
+            if isinstance(reader, _Weighted):
+                following[layer.name] = reader
+            elif reader.name in following:
+                following[layer.name] = following[reader.name]
+            has_kernel = isinstance(reader, Recurrent | Dense | Conv)
+            precede |= {layer.name} if has_kernel or reader.name in precede else set()
+    return {name: after for name, after in following.items() if name in precede}
 
 
 def _starts_identical(layer: Recurrent | Dense | Conv) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import yaml
+from graphs import JOINED, TURNED
 from offered import require, require_all
 
 import rnnspec
@@ -209,7 +210,11 @@ def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> N
 # The derivatives that gradients are compared with
 
 
-@pytest.mark.parametrize("text", [SMALL, EVERYTHING], ids=["small", "everything"])
+@pytest.mark.parametrize(
+    "text",
+    [SMALL, EVERYTHING, JOINED, TURNED],
+    ids=["small", "everything", "joined", "turned"],
+)
 def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
     case = Case.of(pipeline.reads(text), 3, "float64")
     exact = directional_derivatives(case)

@@ -93,9 +93,15 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
 
 def _begin(network: nodes.Network) -> Iterator[Code]:
     """Yield the function of the model that computes the first states."""
-    signature = code("build_begin() -> keras.Model")
-    about = f"Return the model that computes the states of {network.name} before the first chunk."
-    yield function(signature, _make_begin(network), describes=[about])
+    others = [f'"{each.name}"' for each in network.inputs if each.name != network.stream]
+    about = (
+        f"Return the model that computes the states of {network.name} before the first chunk.",
+        "",
+        f"It takes a dict of {', '.join(others)}."
+        if others
+        else "It takes the first chunk, which only tells the number of sequences.",
+    )
+    yield function(code("build_begin() -> keras.Model"), _make_begin(network), describes=about)
 
 
 def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
@@ -326,7 +332,7 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
 def _describe_states(network: nodes.Network) -> Iterator[str]:
     """Yield docstring lines about the states, and how the model takes and returns them."""
     chunk = network.stream if network.has_named_inputs else "inputs"
-    outputs = " and ".join(f'"{name or "output"}"' for name in network.results)
+    outputs = "the outputs" if network.outputs else '"output"'
     takes = f'It takes a dict of "{chunk}" and the states'
     yield f"{takes}, and returns one of {outputs} and new states."
     if has_begin(network):
@@ -357,13 +363,21 @@ def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
                     yield code("set_forget_bias({}, {!r})", lstm, value)
 
 
-def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return every setting that Keras, on the engine it is set to run on, does not support."""
-    return tuple(_refusals(network))
+    # A model in step form returns its outputs and the states in one dict.
+    taken = {state.name for state in states(network)} if form == "step" else set()
+    reason = "in Keras, a state has the name of this output"
+    same = (Refusal(name, "heads", reason) for name in network.results if name in taken)
+    return (*same, *_refusals(network))
 
 
 def _refusals(network: nodes.Network) -> Iterator[Refusal]:
     names = {layer.name for layer in network.layers}
+    for each in network.inputs:
+        if network.has_named_inputs and (name := f"{each.name}_masking") in names:
+            reason = f"in Keras, the masking of {each.name} is a layer of this name"
+            yield Refusal(name, "name", reason)
     for layer in network.layers:
         for role, name in parts_of(layer).items():
             if name in names:

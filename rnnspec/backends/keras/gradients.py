@@ -11,7 +11,7 @@ import numpy as np
 from rnnspec.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rnnspec.slots import Array, Batch
 
@@ -66,16 +66,20 @@ def outputs_of(model: keras.Model) -> Any:
     return output if isinstance(output, dict) else model.outputs[0]
 
 
-def join(output: Any) -> Any:
-    """Return the only output, or named ones side by side as (batch, all of their numbers)."""
+def join(output: Any, names: Iterable[str]) -> Any:
+    """Return the only output, or named ones side by side as (batch, all of their numbers).
+
+    The outputs of a call may be sorted by name, so ``names`` has their order.
+    """
     if not isinstance(output, dict):
         return output
-    flat = [keras.ops.reshape(part, (keras.ops.shape(part)[0], -1)) for part in output.values()]
+    parts = [output[name] for name in names]
+    flat = [keras.ops.reshape(part, (keras.ops.shape(part)[0], -1)) for part in parts]
     return keras.ops.concatenate(flat, axis=1)
 
 
-def _loss(output: Any, target: Any, weight: Any) -> Any:
-    output = join(output)
+def _loss(model: keras.Model, output: Any, target: Any, weight: Any) -> Any:
+    output = join(output, outputs_of(model))
     error = output - keras.ops.cast(target, output.dtype)
     return keras.ops.sum(keras.ops.cast(weight, output.dtype) * error**2) / 2
 
@@ -89,7 +93,7 @@ def _tensorflow(
 
     def eager(inputs: Any, target: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = _loss(model(inputs, training=training), target, weight)
+            loss = _loss(model, model(inputs, training=training), target, weight)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding has only the rows that were looked up.
         # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
@@ -118,7 +122,7 @@ def _torch(model: keras.Model, variables: Sequence[Any], training: bool) -> Comp
         batch, goal, share = keras.tree.map_structure(
             keras.ops.convert_to_tensor, (inputs, target, weight)
         )
-        loss = _loss(model(batch, training=training), goal, share)
+        loss = _loss(model, model(batch, training=training), goal, share)
         values = [variable.value for variable in variables]
         gradients = torch.autograd.grad(loss, values, materialize_grads=True)
         return loss.detach(), list(gradients)
@@ -138,7 +142,7 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Comput
     def traced(values: Any, others: Any, inputs: Any, target: Any, weight: Any) -> Any:
         def loss(values: Any) -> Any:
             output, after = model.stateless_call(values, others, inputs, training=training)
-            return _loss(output, target, weight), after
+            return _loss(model, output, target, weight), after
 
         return jax.value_and_grad(loss, has_aux=True)(values)
 

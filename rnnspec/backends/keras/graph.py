@@ -38,14 +38,17 @@ if TYPE_CHECKING:
 
 _VARIABLES = frozenset(
     """
-    bias build_begin build_model deviation embedding inputs keras limit mask mean model np real
-    scores share skip square state states steps sys variance weights x zero
+    bias build_begin build_model deviation embedding inputs keras l2_normalized limit mask mean
+    model np real scores share skip square states steps sys variance weights x zero
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """The variables of a function beside those of layers."""
 _OTHER_VARIABLE = re.compile(
     "(backward|fill|forward|legacy|masked|repeat|running|same|set)_.*|.*_(mask|out|table)"
 )
+
+_OUTPUT = re.compile(r"^(_, )?x\b")
+"""The output of a layer, or its state instead, where a statement assigns it."""
 
 
 class Graph:
@@ -89,9 +92,12 @@ class Graph:
 
     def statements(self) -> Iterator[Code]:
         """Yield the statements that compute all layers."""
-        for each in self.network.inputs:
-            if each.name in self.inputs and has_masking(self.network, each):
-                yield from self._mask_input(each)
+        padded = [e for e in self.network.inputs if has_masking(self.network, e)]
+        padded = [each for each in padded if each.name in self.inputs]
+        for each in padded[:1]:
+            yield from compare_padding(each)
+        for each in padded:
+            yield from self._mask_input(each)
         yield from self.masks.before()
         for layer in self.layers:
             yield from self._store(layer.name, self._connect_with_mask(layer))
@@ -102,7 +108,6 @@ class Graph:
 
     def _mask_input(self, network_input: nodes.Input) -> Iterator[Code]:
         assert isinstance(network_input, nodes.NumericInput)
-        yield from compare_padding(network_input)
         name = network_input.name
         prefix = f"{name}_" if self.network.has_named_inputs else ""
         masking = make_masking(network_input.mask_value or 0.0, f"{prefix}masking")
@@ -120,8 +125,8 @@ class Graph:
         elif name in self.kept:
             variable = self.variable(name)
             if self.is_graph:
-                at = max(i for i, piece in enumerate(pieces) if re.match(r"x\b", piece))
-                pieces[at] = code("{}{}", variable, Code(pieces[at][1:]))
+                at = max(i for i, piece in enumerate(pieces) if _OUTPUT.match(piece))
+                pieces[at] = Code(_OUTPUT.sub(rf"\1{variable}", pieces[at]))
                 self.current = variable
             else:
                 pieces.append(code("{} = x", variable))
@@ -270,10 +275,10 @@ class Graph:
             yield from self._final_states(layer, finals, targets)
             if reads_state:
                 outputs = targets[:: len(layer.states)]
-                if layer.merge is None:
-                    yield code("x = {}", outputs[0])
-                else:
+                if layer.merge is not None:
                     yield code("x = {}([{}])", make_merge(layer), listed(*outputs))
+                elif outputs[0] != "x":
+                    yield code("x = {}", outputs[0])
         if layer.backward and layer.return_sequences:
             yield code("# Keras returns the steps in the order in which it reads them.")
             yield code("x = keras.ops.flip(x, axis=1)")
@@ -287,7 +292,7 @@ class Graph:
         if layer.merge is None:
             names = {part: self.variable(name) for part, name in read.items()}
             if needs_output:
-                names.setdefault(output, code("state"))
+                names.setdefault(output, code("x"))
             return [names.get(state, code("_")) for state, _ in layer.states]
         used = set(read) | ({output} if needs_output else set())
         return [

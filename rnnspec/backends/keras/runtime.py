@@ -101,8 +101,8 @@ class KerasRuntime(Runtime):
     def counts(self, model: keras.Model) -> Counts:
         """Return the parameter counts of the whole model according to Keras."""
         return Counts(
-            trainable=sum(_size(part.trainable_weights) for part in _models(model)),
-            non_trainable=sum(_size(part.non_trainable_weights) for part in _models(model)),
+            trainable=_size(_weights(model, "trainable_weights")),
+            non_trainable=_size(_weights(model, "non_trainable_weights")),
         )
 
     def unwrap(self, model: Any) -> keras.Model | None:
@@ -123,10 +123,10 @@ class KerasRuntime(Runtime):
     ) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights that are not at a known (layer, path)."""
         # By identity: == on variables of Keras compares their elements.
-        known_ids = set()
+        known_ids = set[int]()
         for key in known:
             with suppress(AttributeError, ValueError):
-                known_ids.add(id(_variable(model, *key)))
+                known_ids.update(map(id, _variables(model, *key)))
         # Nothing is learned by an array without elements, as the kernel beside a bias alone.
         return {
             variable.path: tuple(variable.shape)
@@ -143,7 +143,8 @@ class KerasRuntime(Runtime):
 
     def put(self, model: keras.Model, layer: str, path: str, array: Array) -> None:
         """Replace one array; Keras casts it to the variable's dtype."""
-        _variable(model, layer, path).assign(array)
+        for variable in _variables(model, layer, path):
+            variable.assign(array)
 
     def trace(self, model: keras.Model, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run one forward pass in inference, and record the input of each layer of the model."""
@@ -157,7 +158,11 @@ class KerasRuntime(Runtime):
         with _no_advice():
             values = [*map(np.asarray, probe.predict_on_batch(inputs))]
         inside, outputs = values[: len(first)], values[len(first) :]
-        whole = join(dict(enumerate(outputs))) if isinstance(output, dict) else outputs[0]
+        whole = (
+            join(dict(zip(output, outputs, strict=True)), output)
+            if isinstance(output, dict)
+            else outputs[0]
+        )
         return Trace(dict(zip(first, inside, strict=True)), np.asarray(whole))
 
     def begin(self, model: keras.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -185,10 +190,9 @@ class KerasRuntime(Runtime):
         with _no_advice():
             outputs = model.predict_on_batch({stream: chunk, **states})
         after = {name: np.asarray(outputs[name]) for name in names}
-        results = {name: value for name, value in outputs.items() if name not in after}
-        return np.asarray(
-            join(dict(results)) if len(results) > 1 else next(iter(results.values()))
-        ), after
+        results = [name for name in model.output if name not in after]
+        whole = join(outputs, results) if len(results) > 1 else outputs[results[0]]
+        return np.asarray(whole), after
 
     def learner(
         self, model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool
@@ -410,10 +414,25 @@ def _size(weights: Sequence[Any]) -> int:
 
 
 def _variable(model: keras.Model, layer: str, path: str) -> Any:
-    for part in _models(model)[1:]:
-        if layer in _layers(part):
-            return attrgetter(path)(part.get_layer(layer))
-    return attrgetter(path)(model.get_layer(layer))
+    return _variables(model, layer, path)[0]
+
+
+def _variables(model: keras.Model, layer: str, path: str) -> list[Any]:
+    """Return an array of a layer, which a model and that of its first states may share.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    parts = [part for part in _models(model) if layer in {own.name for own in part.layers}]
+    return [attrgetter(path)(part.get_layer(layer)) for part in parts or [model]]
+
+
+def _weights(model: keras.Model, kind: str) -> list[Any]:
+    """Return the weights of a model, and those that only the model of its first states has."""
+    whole, *others = _models(model)
+    own = {layer.name for layer in whole.layers}
+    layers = [layer for part in others for layer in part.layers if layer.name not in own]
+    return [*getattr(whole, kind), *(each for layer in layers for each in getattr(layer, kind))]
 
 
 @contextmanager

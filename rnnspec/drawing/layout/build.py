@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -25,8 +25,18 @@ from rnnspec.drawing.layout.drawing import (
     variable_node,
     wrap,
 )
-from rnnspec.drawing.layout.grid import Column, Hidden, Poolings, axes, rows
-from rnnspec.drawing.layout.heads import draw_heads, draw_result
+from rnnspec.drawing.layout.grid import (
+    Column,
+    Hidden,
+    Poolings,
+    Result,
+    Row,
+    axes,
+    reads,
+    rows,
+    split_heads,
+)
+from rnnspec.drawing.layout.heads import draw_heads, draw_inner_result, draw_result
 from rnnspec.drawing.layout.stack import (
     draw_fan,
     draw_join,
@@ -45,15 +55,20 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     Flatten,
+    Input,
     Join,
+    LabelInput,
     LastSteps,
     Layer,
     Network,
+    NumericInput,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
     TokenInput,
+    Transpose,
+    VectorInput,
     WindowPooling,
 )
 
@@ -112,24 +127,19 @@ def scene(network: Network, options: Options) -> Scene:
     """
     labels, folded = options.labels == "full", options.form == "folded"
     drawing = Drawing(network, axes(network, options), labels=labels, folded=folded)
-    _draw_input(drawing)
+    trunk, heads = split_heads(network)
+    below = {
+        stage.name: taken for stage, (taken, _) in zip(trunk, reads(trunk, network), strict=True)
+    }
     for row in rows(network):
-        if isinstance(row, Hidden):
-            _draw_hidden(drawing, row)
-            drawing.last = row.layers[-1].name
-        elif isinstance(row, Poolings):
-            draw_poolings(drawing, row)
-            drawing.last = row.join.name
-        else:
-            drawing.begin(row.name)
-            _draw_layer(drawing, row)
-            drawing.last = row.name
-    if network.outputs:
+        _draw_row(drawing, row, below)
+    if heads:
         draw_heads(drawing, _draw_layer)
-    else:
+    elif not network.outputs:
         draw_result(drawing, drawing.place(19, 38, words.Entry(network.name)))
     bottom = drawing.canvas.bounds()[3] + 24
-    if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
+    recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
+    if any(layer.merge is not None or layer.backward for layer in recurrent):
         drawing.write_legend(bottom + 19)
     margin = drawing.write_margin(words.total(network), bottom)
     if options.equations:
@@ -172,6 +182,27 @@ def _write_equations(drawing: Drawing, left: float) -> None:
         canvas.note("", *texts)
 
 
+def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) -> None:
+    """Draw a row above what it takes from ``below``."""
+    name = row.layers[0].name if isinstance(row, Hidden) else row.name
+    drawing.begin(name, below[name], is_join=isinstance(row, Join))
+    match row:
+        case Hidden():
+            _draw_hidden(drawing, row)
+            name = row.layers[-1].name
+        case Poolings():
+            draw_poolings(drawing, row)
+        case Result():
+            is_last = name == drawing.network.outputs[-1][0]
+            entries = [words.Entry(drawing.network.name)] if is_last else []
+            draw_inner_result(drawing, name, *entries)
+        case TokenInput() | NumericInput() | VectorInput() | LabelInput():
+            _draw_input(drawing, row)
+        case _:
+            _draw_layer(drawing, row)
+    drawing.last = name
+
+
 def _draw_layer(drawing: Drawing, layer: Layer) -> None:
     match layer:
         case Embedding():
@@ -180,7 +211,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_one_way(drawing, layer)
         case Recurrent():
             draw_both_ways(drawing, layer)
-        case Repeat() | LastSteps():
+        case Repeat() | LastSteps() | Transpose():
             draw_spread(drawing, layer)
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)
@@ -198,23 +229,27 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             _draw_nodes(drawing, layer.name, drawing.entry(layer), _node(layer))
 
 
-def _draw_input(drawing: Drawing) -> None:
-    """Draw a token or a vector of features at each step."""
-    node, first = drawing.network.input, drawing.network.layers[0]
-    tokens = isinstance(node, TokenInput)
+def _draw_input(drawing: Drawing, node: Input) -> None:
+    """Draw a token or a vector of features at each step, or one for the whole sequence."""
+    tokens = isinstance(node, TokenInput | LabelInput)
+    takers = [layer for layer in drawing.network.layers if drawing.takes(layer, node.name)]
     # Wide enough for two straight arrows to the two directions.
-    wide = isinstance(first, Recurrent) and first.merge is not None and not drawing.folded
+    both = bool(takers) and isinstance(takers[0], Recurrent) and takers[0].merge is not None
+    wide = both and not drawing.folded
     half = 19.0 if tokens else 17.0
-    y = drawing.place(half, 0.0, words.input_entry(node))
+    y = drawing.place(half, 30.0 if drawing.last else 0.0, words.input_entry(node))
+    drawing.axis = drawing.axes.get(node.name)
+    place = max(axis.columns[-1].x for axis in drawing.axes.values())
+    drawing.columns = drawing.axis.columns if drawing.axis else (Column(place, ""),)
     ports: list[Port | None] = []
     for column in drawing.columns:
         width = max(circle_width(column), 0.0 if tokens else 84.0 if wide else 40.0)
         shapes = variable_node(column, y, "x", width, is_round=tokens)
-        name = drawing.canvas.node("input", column, *shapes)
+        name = drawing.canvas.node(node.name, column, *shapes)
         # Padded tokens have an embedding; padded vectors go nowhere.
         goes = tokens or not column.padded
         ports.append(Port(column.x, y - half, name, width / 2) if goes else None)
-    drawing.draw_ellipsis("input", y)
+    drawing.draw_ellipsis(node.name, y)
     drawing.complete_row(ports, y - half)
 
 

@@ -15,18 +15,21 @@ from rnnspec.drawing.layout.drawing import (
     box,
     dots,
     fits,
+    label,
     pill,
     remark,
     variable,
 )
 from rnnspec.drawing.layout.grid import Axis, Column
 from rnnspec.drawing.looks import look
-from rnnspec.drawing.scene import Disc, Line, Point, Role, Text
-from rnnspec.ir.nodes import EquationCell, Recurrent
+from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, Text, text_width
+from rnnspec.ir.nodes import EquationCell, LearnedState, Recurrent
 from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
 _HALF_WIDTH, _HALF = 42.0, 21.0
+_BEGIN = 27.5
+"""How far beside the first cell its state begins."""
 _ROUTE, _FOLDED_ROUTE = 54.0, 118.0
 # The same of a bidirectional layer, and how far its cells are from their column and each other.
 _BOTH_HALF_WIDTH, _BOTH_HALF = 33.0, 19.0
@@ -50,7 +53,12 @@ class _Track:
     @property
     def sign(self) -> int:
         """1 if time runs to the right, -1 if it runs to the left."""
-        return -1 if self.direction == "backward" else 1
+        return -1 if self.direction == "backward" or self.layer.backward else 1
+
+    @property
+    def half_height(self) -> float:
+        """Half the height of a cell."""
+        return _BOTH_HALF if self.direction else _HALF
 
     @property
     def lanes(self) -> tuple[tuple[str, float], ...]:
@@ -80,22 +88,26 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     if any(port and port.via is not None for port in drawing.ports):
         drawing.route = _FOLDED_ROUTE if drawing.folded else _ROUTE
     drawing.drop(layer)
-    y = drawing.place(_HALF, 52, drawing.entry(layer))
+    y = drawing.place(_HALF, 52, *drawing.entries(layer))
+    drawing.forward_y = y
     track = _Track(layer, "", y, 0.0, _HALF_WIDTH)
     ports = [_draw_cell(drawing, track, column) for column in drawing.columns]
     _rise_to(drawing, track)
     drawing.write_notes(layer.name, y + _HALF)
     _draw_state(drawing, track)
-    last = drawing.columns[-1]
+    # The final state is that of step 1 if time runs to the left.
+    last, end = (
+        (drawing.columns[0], ports[0]) if layer.backward else (drawing.columns[-1], ports[-1])
+    )
     if layer.return_sequences:
         pairs = zip(drawing.columns, ports, strict=True)
         outputs = [None if track.hollow(column) else port for column, port in pairs]
         drawing.complete_row(outputs, y - _HALF)
         return
     if track.hollow(last):
-        _hold(drawing.canvas, layer.name, ports[-1])
-    length = drawing.axis.length if drawing.axis else ""
-    drawing.to_vector(last.x, ports[-1], y - _HALF)
+        _hold(drawing.canvas, layer.name, end)
+    length = "1" if layer.backward else drawing.axis.length if drawing.axis else ""
+    drawing.to_vector(last.x, end, y - _HALF)
     output = words.state_names(layer.cell)[-1]
     if len(output) == 1:
         drawing.notes.append(Note(output, "grey", length))
@@ -105,7 +117,7 @@ def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
     """Draw a cell, and return where its arrow leaves: the state itself in a hollow cell."""
     hollow, x = track.hollow(column), column.x + track.shift
     role: Role = "padding" if hollow else "backward" if track.sign < 0 else "forward"
-    high = 2 * (_BOTH_HALF if track.direction else _HALF)
+    high = 2 * track.half_height
     appearance = look(track.layer)
     # A name of a spec is broken where it is too long; those of rnnspec are short for both ways.
     is_named = isinstance(track.layer.cell, EquationCell)
@@ -118,7 +130,7 @@ def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
 
 def _rise_to(drawing: Drawing, track: _Track, *, cased: bool = False) -> None:
     """Draw the arrows from the row below to the cells of one direction."""
-    high = _BOTH_HALF if track.direction else _HALF
+    high = track.half_height
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         if port and not track.hollow(column):
             end = (column.x + track.shift, track.y + high)
@@ -129,16 +141,137 @@ def _draw_state(drawing: Drawing, track: _Track) -> None:
     canvas, last = drawing.canvas, drawing.columns[-1]
     if drawing.folded:
         right = max(_draw_loop(canvas, track, last), last.x + drawing.route)
+        _draw_first_states(drawing, track)
     else:
         assert drawing.axis is not None, "a recurrent layer has a sequence before it"
         _draw_states(drawing, track, drawing.axis)
         right = last.x + (track.half + 14 if track.hollow(last) else max(track.half, drawing.route))
+        right += _BEGIN + 18 if track.sign < 0 else 0.0
         # An arrow may lead straight from the first step to the second.
         adjacent = len(drawing.columns) > (1 if drawing.axis.dots is None else 2)
         if not drawing.named and adjacent and not track.hollow(drawing.columns[1]):
             _draw_state_names(drawing, track)
     drawing.named = True
+    right = _draw_final_states(drawing, [track], right)
     drawing.write_beside(track.layer.name, right, track.y, _state_notes(drawing, track.layer))
+
+
+def _draw_first_states(drawing: Drawing, track: _Track) -> None:
+    """Lead the vectors that the states begin as into the side of the first cell."""
+    layer, canvas = track.layer, drawing.canvas
+    column = drawing.columns[:: track.sign][0]
+    x, y = column.x + track.shift, dict[str, float]()
+    for names, offset in track.lanes:
+        y |= {state: track.y + offset for state in names.split() if state in layer.first_states}
+    is_straight = not track.direction if drawing.folded else track.sign > 0
+    for at, state in enumerate(y):
+        vector = layer.first_states[state]
+        # Below the cells, unless straight into the left one.
+        low = track.y + track.half_height + (16 if drawing.folded else 8) + 5 * at
+        level = y[state] if is_straight else low
+        way: tuple[Point, ...]
+        if vector in drawing.first_states:
+            spread = at - (len(y) - 1) / 2
+            source, way = vector, _draw_first_node(drawing, track, state, spread)
+            way = way if is_straight else (*way, (way[-1][0], level))
+        else:
+            source, way = drawing.vector_way(vector, level)
+        passes = track.hollow(column)
+        if is_straight:
+            end: tuple[Point, ...] = ((x - track.half - SPACE, level),)
+            way = (*way, (way[-1][0] + 4, level)) if len(way) == 2 else way
+        elif drawing.folded:
+            tip = x - 20 + 8 * at
+            end = ((tip, low), (tip, track.y + track.half_height + SPACE))
+        else:
+            edge = x + track.half + SPACE
+            is_beside = layer.backward and vector in drawing.first_states
+            beside = edge + 20 + 6 * at
+            end = ((x if passes else edge, y[state]),)
+            way, end = (
+                (way[:1], end) if is_beside else (way, ((beside, low), (beside, y[state]), *end))
+            )
+        line = Line(points=(*way, *end), cased=True, head=not passes)
+        canvas.edge(source, column.name(track.name), line, state=state)
+
+
+def _draw_first_node(
+    drawing: Drawing, track: _Track, state: str, spread: float
+) -> tuple[Point, ...]:
+    """Draw a first state that is learned, or given, and return the way out of its node.
+
+    It is left of the first cell, but for a backward direction alone. That of both directions is
+    drawn once.
+    """
+    vector = track.layer.first_states[state]
+    is_right = track.layer.backward and not drawing.folded
+    if is_right:
+        x, y = drawing.columns[-1].x, track.y
+        place = x + track.half + _BEGIN + 40
+    else:
+        x, y = drawing.columns[0].x - abs(track.shift), drawing.forward_y
+        place = x - track.half - _BEGIN - 14
+        place -= 72 if drawing.folded and track.direction else 0
+    height = y + 27 * spread
+    if track.direction != "backward":
+        if isinstance(drawing.first_states[vector], LearnedState):
+            frame = Box(x=place, y=height, width=52, height=22, radius=5, role="forward")
+            shapes: tuple[Shape, ...] = (frame, label(place, height, "learned", "forward", 11))
+        else:
+            shapes = _state_node(state, "0", (place, height))
+        drawing.canvas.node(vector, Column(place, ""), *shapes)
+    half = 26 if isinstance(drawing.first_states[vector], LearnedState) else 15
+    if is_right:
+        return ((place - half, height), (place - half - 5, height))
+    return ((place + half, height), (place + half + 5 + 3 * spread, height))
+
+
+def _state_node(state: str, index: str, at: Point) -> tuple[Shape, ...]:
+    """Return the node of the first or the final value of a state."""
+    width = 30.0 if len(state) == 1 else text_width(state, 11) + 16
+    frame = Box(x=at[0], y=at[1], width=width, height=24, radius=12, role="plain")
+    if len(state) > 1:
+        return frame, label(*at, state, "plain", 11)
+    return frame, *variable(at, state, index, 14)
+
+
+def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> float:
+    """Draw the final states that are read beside the cells; return where they end at the right."""
+    first, layer, canvas = tracks[0], tracks[0].layer, drawing.canvas
+    place = {state: off for names, off in first.lanes for state in names.split()}
+    finals = drawing.final_states.get(layer.name, [])
+    states = sorted(finals, key=lambda final: place[final.part])
+    middle = sum(track.y for track in tracks) / len(tracks)
+    if states and len(tracks) > 1 and not drawing.folded:
+        right = max(right, drawing.columns[-1].x + _SHIFT + first.half + _BEGIN + 14)
+    leftwards = first.sign < 0 and not drawing.folded
+    index = drawing.axis.length if drawing.axis and first.sign > 0 else "1"
+    for at, final in enumerate(states):
+        spread = at - (len(states) - 1) / 2
+        x, y = right + 40 + 36 * at, middle + 28 * spread
+        if drawing.folded:
+            y = middle + (30 * spread or 15)
+        if leftwards:
+            x = drawing.columns[0].x - first.half - 40 - 36 * at
+        canvas.node(final.name, Column(x, ""), *_state_node(final.part, index, (x, y)))
+        tip = x + (15 + SPACE) * (1 if leftwards else -1), y
+        for track in tracks:
+            column = drawing.columns[:: track.sign][-1]
+            edge = column.x + track.shift + track.sign * (track.half + SPACE)
+            begin = (edge, track.y + place[final.part])
+            points: tuple[Point, ...] = (begin, tip)
+            if drawing.folded and track.direction == "forward":  # below the other cell
+                out, low = column.x + track.shift + 16 + 6 * at, track.y + track.half_height + 14
+                points = ((out, low - 14 + SPACE), (out, low), (tip[0] - 14, low), tip)
+            elif drawing.folded:  # above or below the loop
+                points = ((column.x + track.shift + track.half + SPACE, y), tip)
+            elif track.direction == "backward":  # from step 1, below the cells
+                low = track.y + track.half_height + 12 + 8 * spread
+                points = (begin, (edge - 12, begin[1]), (edge - 12, low), (tip[0] - 24, low), tip)
+            line = Line(points=points, cased=True)
+            canvas.edge(column.name(track.name), final.name, line, kind="final", state=final.part)
+        drawing.finals[final.name] = Port(x, y - 12, final.name, 15)
+    return right + (60 + 36 * (len(states) - 1) if states and not leftwards else 0.0)
 
 
 def _state_notes(drawing: Drawing, layer: Recurrent) -> list[Note]:
@@ -162,22 +295,27 @@ def _draw_states(drawing: Drawing, track: _Track, axis: Axis) -> None:
     columns = axis.columns[:: track.sign]
     beside_dots = set(axis.columns[-2:]) if axis.dots is not None else set()
     x = columns[0].x + track.shift
-    begin = track.half + 27.5
+    begin = track.half + _BEGIN
     if track.sign > 0 and drawing.left > begin - track.shift - 6:  # left of the lines to joins
         begin = drawing.left + track.shift + 12
+    _draw_first_states(drawing, track)
+    zeros = list[float]()
     for state, offset in track.lanes:
         y = track.y + offset
         passes = track.hollow(columns[0])
         end = x if passes else x - track.sign * (track.half + SPACE)
-        points = ((x - track.sign * begin, y), (end, y))
-        arrow = Line(points=points, head=not passes)
-        canvas.edge("0", columns[0].name(track.name), arrow, state=state)
+        if track.layer.first_states.keys().isdisjoint(state.split()):
+            zeros.append(offset)
+            points = ((x - track.sign * begin, y), (end, y))
+            arrow = Line(points=points, head=not passes)
+            canvas.edge("0", columns[0].name(track.name), arrow, state=state)
         for one, other in pairwise(columns):
             between = axis.dots if {one, other} == beside_dots else None
             _draw_step(canvas, track, (one, other), between, state)
-    zero = x - track.sign * (begin + 9)
-    text = Text(x=zero, y=track.y + 4.6, content="0", size=13, role="grey", anchor="middle")
-    canvas.marks(track.layer.name, text)
+    if zeros:
+        zero, y = x - track.sign * (begin + 9), track.y + sum(zeros) / len(zeros) + 4.6
+        text = Text(x=zero, y=y, content="0", size=13, role="grey", anchor="middle")
+        canvas.marks(track.layer.name, text)
     if axis.dots is not None:
         canvas.marks(track.layer.name, *dots(axis.dots + track.shift, track.y))
 
@@ -224,7 +362,8 @@ def _draw_state_names(drawing: Drawing, track: _Track) -> None:
     # Above the first arrow and below the last; arrows between have no room for a name.
     (upper, above), *_, (lower, below) = track.lanes * 2
     for state, y in {upper: above - 13, lower: below + (14 if lower != upper else -13)}.items():
-        letters = variable((x, track.y + y), state, first.step, 14, "grey")
+        step = (first if track.sign > 0 else second).step
+        letters = variable((x, track.y + y), state, step, 14, "grey")
         ends = [letter.area for letter in letters]
         if left < ends[0][0] and ends[-1][2] < right and " " not in state:
             drawing.canvas.marks(track.layer.name, *letters)
@@ -283,7 +422,8 @@ def draw_both_ways(drawing: Drawing, layer: Recurrent) -> None:
 def _place_pair(drawing: Drawing, layer: Recurrent, gap: float) -> _Pair:
     """Place the cells: side by side in the folded form, else in two rows."""
     shift, apart = (54.0, 0.0) if drawing.folded else (_SHIFT, _APART)
-    y = drawing.place(_BOTH_HALF, gap, drawing.entry(layer), lift=apart / 2)
+    y = drawing.place(_BOTH_HALF, gap, *drawing.entries(layer), lift=apart / 2)
+    drawing.forward_y = y
     forward = _Track(layer, "forward", y, -shift, _BOTH_HALF_WIDTH)
     backward = _Track(layer, "backward", y - apart, shift, _BOTH_HALF_WIDTH)
     ports = [
@@ -299,12 +439,15 @@ def _draw_both_states(drawing: Drawing, pair: _Pair) -> None:
         # A loop outside each cell: the left one is that of the forward direction.
         _draw_loop(canvas, pair.forward, last, -1)
         right = max(_draw_loop(canvas, pair.backward, last, 1), last.x + drawing.route)
+        _draw_first_states(drawing, pair.forward)
+        _draw_first_states(drawing, pair.backward)
     else:
         assert drawing.axis is not None, "a recurrent layer has a sequence before it"
         _draw_states(drawing, pair.forward, drawing.axis)
         _draw_states(drawing, pair.backward, drawing.axis)
         right = last.x + max(_SHIFT, drawing.route, 56 if last.padded else 0)
     drawing.named = True
+    right = _draw_final_states(drawing, [pair.forward, pair.backward], right)
     drawing.write_beside(pair.layer.name, right, pair.forward.y, _state_notes(drawing, pair.layer))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads
+from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads, states_beside
 from rnnspec.drawing.looks import dropout
 from rnnspec.drawing.scene import (
     Anchor,
@@ -22,15 +22,17 @@ from rnnspec.drawing.scene import (
     Text,
     text_width,
 )
-from rnnspec.drawing.words import Entry, entry, lengths
+from rnnspec.drawing.words import Entry, entry, input_entry, lengths
 from rnnspec.ir.nodes import (
-    INPUT,
     Dense,
     Dropout,
+    FinalState,
     Layer,
+    LearnedState,
     Network,
     Recurrent,
     Residual,
+    VectorInput,
     kept_outputs,
     sources,
 )
@@ -43,6 +45,10 @@ _MARGIN_GAP = 24.0
 """The distance of the network from the text in the left margin."""
 LINE_HEIGHT = 17.0
 _TITLE_SIZE, NAME_SIZE, DETAIL_SIZE = 16.0, 13.0, 11.5
+VECTOR_LANE = 11.0
+"""The distance of two lanes of vectors."""
+_STATES_WIDTH = 64.0
+"""The room for first states left of the cells."""
 _LANES = {
     (False, False): 54.0,
     (True, False): 71.0,
@@ -85,6 +91,10 @@ class Canvas:
         crosses = any(line.cased for line in lines)
         (self._crossing if crosses else self._edges).append(part)
 
+    def lane(self, source: str, line: Line) -> None:
+        """Add a part of the way that several edges from a node have in common."""
+        self._crossing.append(Part((("data-lane", source),), (line,)))
+
     def marks(self, layer: str, *shapes: Shape) -> None:
         """Add shapes of a layer that are neither nodes nor edges."""
         self._nodes.append(Part((("data-layer", layer),), shapes))
@@ -117,7 +127,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The inputs of a head; see ``Drawing``."""
+    """What goes up from a layer; see ``Drawing``."""
 
     axis: Axis | None
     columns: tuple[Column, ...]
@@ -159,18 +169,22 @@ class Drawing:
     ``ports`` has one entry per column, None where nothing goes up. ``axis`` is None once the
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
     has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
-    ``forks`` those at which the output of a layer leaves for a join. ``last`` is the layer that the
-    ports belong to. ``lengths`` has the name of the last step after each layer. ``level`` is the
+    ``forks`` what leaves each layer for others than the next. ``finals`` has the ports of the final
+    states beside the last row, and ``forward_y`` is the height of its forward cells. ``last`` is
+    the layer or input that the ports belong to. ``lengths`` has the name of the last step after
+    each layer. ``level`` is the
     centre of the row if it is placed already, because it has the layers of several heads.
     """
 
-    def __init__(self, network: Network, axes: list[Axis], *, labels: bool, folded: bool) -> None:
+    def __init__(
+        self, network: Network, axes: Mapping[str, Axis], *, labels: bool, folded: bool
+    ) -> None:
         self.network = network
         self.canvas = Canvas(labels=labels)
         self.axes = axes
         self.folded = folded
-        self.axis: Axis | None = axes[0]
-        self.columns: tuple[Column, ...] = axes[0].columns
+        self.axis: Axis | None = None
+        self.columns: tuple[Column, ...] = ()
         self.ports: list[Port | None] = []
         self.top = self.floor = 0.0
         self.route = 0.0
@@ -178,20 +192,47 @@ class Drawing:
         self.notes: list[Note] = []
         self.named = False
         self.branches: dict[str, list[Port | None]] = {}
-        self.forks: dict[str, list[Port | None]] = {}
-        self.last = INPUT
+        self.forks: dict[str, Flow] = {}
+        self.finals: dict[str, Port] = {}
+        self._dotted = set[str]()
+        self._reached: dict[str, float] = {}
+        self.forward_y = 0.0
+        self.last = ""
         self.level: float | None = None
         self._margin: list[tuple[str, list[Text]]] = []
         self._centre = inf
         self._high = 0.0
         self._starts = {layer.start for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = lanes(network)
+        self._vector_lanes = lanes(network, vectors=True)
         self.lengths = lengths(network)
         self._heads = {
             layer.name: head.name for head in split_heads(network)[1] for layer in head.layers
         }
+        self._heads |= {
+            layer: name
+            for name, layer in network.outputs
+            if isinstance(network.results[name], FinalState)
+        }
+        self._taken = sources(network)
+        takers: dict[str, list[str]] = {}
+        for name, taken in self._taken.items():
+            for other in taken:
+                takers.setdefault(other, []).append(name)
+        self._forked = kept_outputs(network) | {
+            name for name, others in takers.items() if not self._starts.isdisjoint(others)
+        }
+        self.final_states = states_beside(network)
+        self.first_states: dict[str, VectorInput | LearnedState] = {
+            state.name: state
+            for state in (*network.inputs, *network.layers)
+            if isinstance(state, LearnedState) or (isinstance(state, VectorInput) and state.state)
+        }
         both = any(isinstance(layer, Recurrent) and layer.merge for layer in network.layers)
         self._lane = _LANES[both, folded]
+        self._far = (180.0 if both else 70.0) if folded else 130.0 if both else 104.0
+        self._far = max(self._far, self.left + 40)
+        self._far += _STATES_WIDTH if self.first_states or self.final_states else 0.0
 
     @property
     def left(self) -> float:
@@ -202,14 +243,62 @@ class Drawing:
         """Return how far left of a column the output of a layer goes up to its joins."""
         return self._lane + LANE * self._lanes[layer]
 
+    def lane_at(self, name: str, port: Port) -> float:
+        """Return the place of the lane of a layer: that of a sequence is left of its column."""
+        if name in self._lanes:
+            return port.x - self.lane(name)
+        return -self._far - VECTOR_LANE * self._vector_lanes[name]
+
+    def reach(self, name: str, y: float) -> None:
+        """Say that a lane is drawn up to a height."""
+        self._reached[name] = min(y, self._reached.get(name, inf))
+
+    def way(self, name: str, port: Port, y: float) -> tuple[Point, ...]:
+        """Return the points from a port along the lane of its layer up to a height."""
+        assert port.via is not None, "a fork has a height"
+        x = self.lane_at(name, port)
+        reached = self._reached.get(name, inf)
+        if y < reached - 24 and reached < inf:  # goes on where the last line has left the lane
+            line = Line(points=((x, reached + 12), (x, reached - 12)), head=False)
+            self.canvas.lane(port.node, line)
+            return (x, reached - 12), (x, y)
+        # From a dot, if another arrow leads up to it.
+        is_dotted = name in self._dotted or port.via > port.y - SPACE
+        stem = () if is_dotted else ((port.x, port.y - SPACE),)
+        return *stem, (port.x, port.via), (x, port.via), (x, y)
+
+    def vector_way(self, name: str, y: float) -> tuple[str, tuple[Point, ...]]:
+        """Return the node that an earlier vector comes from, and its way up to a height."""
+        (port,) = self.forks[name].ports
+        assert port is not None, "a vector is no padding"
+        way = self.way(name, port, y)
+        self.reach(name, y)
+        return port.node, way
+
+    def takes(self, layer: Layer, name: str) -> bool:
+        """True if a layer takes the output of this name first."""
+        return self._taken[layer.name][0] == name
+
     def is_forked(self, layer: Layer) -> bool:
         """True if more than the next layer takes the output of a layer."""
-        takers = [other for other, names in sources(self.network).items() if layer.name in names]
-        return layer.name in kept_outputs(self.network) or not self._starts.isdisjoint(takers)
+        return layer.name in self._forked
 
     def entry(self, layer: Layer) -> Entry:
         """Return the margin entry of a layer, with the named head that it is in."""
         return entry(layer, self.lengths[layer.name], self._heads.get(layer.name, ""))
+
+    def entries(self, layer: Recurrent) -> list[Entry]:
+        """Return the margin entries of a layer, and of the states that stand beside it."""
+        firsts = [self.first_states.get(name) for name in layer.first_states.values()]
+        return [
+            *(
+                self.entry(state) if isinstance(state, LearnedState) else input_entry(state)
+                for state in firsts
+                if state is not None
+            ),
+            self.entry(layer),
+            *map(self.entry, self.final_states.get(layer.name, ())),
+        ]
 
     def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.
@@ -256,21 +345,55 @@ class Drawing:
         self.axis, self.columns, self.ports = flow.axis, flow.columns, [*flow.ports]
         self.rates, self.notes, self.last = [*flow.rates], [*flow.notes], flow.last
 
-    def begin(self, layer: str) -> None:
-        """Put a dot on each arrow if it leads to a residual or a join as well as to this layer."""
-        if layer not in self._starts and self.last not in self._lanes:
+    def begin(self, layer: str, takes: Sequence[str], *, is_join: bool = False) -> None:
+        """Go on with what a row takes, and let what others take leave for its lane.
+
+        There is a dot on each arrow if it leads to another row, or to a residual, too.
+        """
+        follows = self.last in takes
+        is_taken = self.last in self._lanes or self.last in self._vector_lanes
+        if is_taken:
+            self._put_dots(layer if follows else "")
+            self._dotted |= {self.last} if follows else set()
+            self.forks[self.last] = replace(self.flow, notes=[])
+        for name, port in self.finals.items():
+            if name in self._vector_lanes:
+                self.floor -= 12
+                ports: list[Port | None] = [replace(port, via=self.floor)]
+                self.forks[name] = Flow(None, (Column(port.x, ""),), ports, [], [], name)
+        self.finals = {}
+        if not follows:
+            self.rates, self.notes = [], []
+            if takes and not is_join:
+                self._resume(takes[0])
+        if layer in self._starts:
+            self._put_dots(layer)
+            self.branches[layer] = self.ports
+
+    def _put_dots(self, layer: str) -> None:
+        """Let something leave the arrows: at dots, if they lead to a ``layer`` too."""
+        if any(port.via is not None for port in self.ports if port):
             return
-        if not any(port.via is not None for port in self.ports if port):
-            via = self.top - 14
-            self.floor = min(self.floor, via)
-            self.ports = [port and replace(port, via=via) for port in self.ports]
+        via = self.top - 14
+        self.floor = min(self.floor, via)
+        self.ports = [port and replace(port, via=via) for port in self.ports]
+        if layer:
             ports = [port for port in self.ports if port]
             discs = [Disc(x=port.x, y=via, radius=2.6, role="ink", solid=True) for port in ports]
             self.canvas.marks(layer, *discs)
-        if layer in self._starts:
-            self.branches[layer] = self.ports
-        if self.last in self._lanes:
-            self.forks[self.last] = self.ports
+
+    def _resume(self, name: str) -> None:
+        """Go on with an earlier output, which comes up along its lane."""
+        turn = self.floor - 14
+        flow = self.forks[name]
+        top = turn - 12
+        for port in flow.ports:
+            if port:
+                points = (*self.way(name, port, turn), (port.x, turn), (port.x, top - SPACE))
+                self.canvas.lane(port.node, Line(points=points, cased=True, head=False))
+        self.reach(name, turn)
+        self.flow = flow
+        self.complete_row([port and Port(port.x, top, port.node, 4) for port in flow.ports], top)
 
     def draw_drop(self, layer: Dropout) -> None:
         """Draw a dropout that is a layer: the arrows through its row are dashed.

@@ -5,7 +5,7 @@ A row is a layer, or dots for many layers that are alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -15,19 +15,26 @@ from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
 from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import (
-    INPUT,
     Attention,
     Conv,
     Dropout,
+    FinalState,
     Flatten,
+    Input,
     Join,
+    LabelInput,
     LastSteps,
     Layer,
+    LearnedState,
     Network,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
+    SequenceInput,
+    Transpose,
+    VectorInput,
+    Window,
     WindowPooling,
     kept_outputs,
     sources,
@@ -59,6 +66,11 @@ class Poolings:
     layers: tuple[Pooling | Attention, ...]
     join: Join
 
+    @property
+    def name(self) -> str:
+        """The name of what they become."""
+        return self.join.name
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -74,29 +86,130 @@ class Head:
         return not any(isinstance(layer, apart) for layer in self.layers)
 
 
-def split_heads(network: Network) -> tuple[tuple[Layer, ...], tuple[Head, ...]]:
-    """Return the layers of the trunk, and the heads above it; without names, there are none."""
-    if not network.outputs:
-        return network.layers, ()
-    sources_of, paths = sources(network), list[set[str]]()
-    for _, last in network.outputs:
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A named output that stands above its layer, which is none of the trunk's last ones."""
+
+    name: str
+    layer: str
+
+
+Stage = Input | Layer | Poolings | Result
+"""What is drawn between two others in any picture."""
+Row = Stage | Hidden
+Block = tuple[Stage, ...]
+
+
+def is_beside(stage: Input | Layer) -> bool:
+    """True if a state has no row of its own: it stands beside the recurrent layer that has it."""
+    is_first = isinstance(stage, VectorInput) and stage.state
+    return is_first or isinstance(stage, LearnedState | FinalState)
+
+
+def states_beside(network: Network) -> dict[str, list[FinalState]]:
+    """Return the final states of each recurrent layer that are read, or are outputs."""
+    result: dict[str, list[FinalState]] = {}
+    for layer, (source, *_) in zip(network.layers, sources(network).values(), strict=True):
+        if isinstance(layer, FinalState):
+            result.setdefault(source, []).append(layer)
+    return result
+
+
+def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
+    """Return the stages of the trunk from the bottom up, and the heads above its last layer.
+
+    Without named outputs, there are no heads. If they do not all begin at one layer, their layers
+    are among those of the trunk, and each result is above its layer.
+    """
+    by_name = {layer.name: layer for layer in network.layers}
+    outputs = [
+        (name, last) for name, last in network.outputs if not isinstance(by_name[last], FinalState)
+    ]
+    order = _upwards(network, [last for _, last in outputs] or [network.layers[-1].name])
+    heads = tuple(_heads(network, order, outputs))
+    above = {layer.name for head in heads for layer in head.layers}
+    trunk = [stage for stage in order if stage.name not in above]
+    stages: list[Stage] = [*trunk]
+    if not heads:
+        results: dict[str, list[Result]] = {}
+        for name, last in outputs:
+            results.setdefault(last, []).append(Result(name, last))
+        stages = [one for stage in trunk for one in (stage, *results.get(stage.name, ()))]
+    return tuple(side_by_side(network, stages)), heads
+
+
+def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
+    """Return the inputs and layers in the order of their rows: each above all that it takes.
+
+    A branch is drawn as a whole, and what a layer takes from below stands right below it.
+    """
+    nodes: dict[str, Input | Layer] = {each.name: each for each in network.inputs}
+    nodes |= {layer.name: layer for layer in network.layers}
+    taken = sources(network)
+    order, known = list[Input | Layer](), set[str]()
+    # What no output depends on, such as a state that nobody reads, comes last.
+    waiting = [*reversed(network.layers), *(nodes[name] for name in reversed(ends))]
+    while waiting:
+        node = waiting[-1]
+        names = taken.get(node.name, ())
+        if isinstance(node, Repeat):
+            names = names[:1]
+        elif not isinstance(node, Join):
+            names = (*names[1:], *names[:1])
+        new = [nodes[name] for name in names if name not in known]
+        if node.name in known or not new:
+            waiting.pop()
+            order += [] if node.name in known or is_beside(node) else [node]
+            known.add(node.name)
+        waiting += reversed(new)
+    return order
+
+
+def _heads(
+    network: Network, order: Sequence[Input | Layer], outputs: Sequence[tuple[str, str]]
+) -> Iterator[Head]:
+    """Yield the heads, if they all begin at the same layer and have no other in common."""
+    taken, paths = sources(network), list[set[str]]()
+    for _, last in outputs:
         path, waiting = set[str](), [last]
         while waiting:
             name = waiting.pop()
-            if name != INPUT and name not in path:
+            if name not in path:
                 path.add(name)
-                waiting += sources_of[name]
+                waiting += taken.get(name, ())
         paths.append(path)
-    shared = set.intersection(*paths)
-    heads = tuple(
-        Head(name, tuple(one for one in network.layers if one.name in path - shared))
-        for (name, _), path in zip(network.outputs, paths, strict=True)
-    )
-    return tuple(layer for layer in network.layers if layer.name in shared), heads
+    shared = set.intersection(*paths) if paths else set()
+    trunk = [stage.name for stage in order if stage.name in shared]
+    heads = [
+        Head(
+            name,
+            tuple(
+                stage
+                for stage in order
+                if stage.name in path - shared and not isinstance(stage, Input)
+            ),
+        )
+        for (name, _), path in zip(outputs, paths, strict=True)
+    ]
+    below = [layer.name for head in heads for layer in head.layers]
+    if len(trunk) + len(below) == len(order) and all(
+        _is_above(head.layers, taken, trunk[-1]) for head in heads
+    ):
+        yield from heads
 
 
-Row = Layer | Hidden | Poolings
-Block = tuple[Layer, ...]
+def _is_above(layers: Sequence[Layer], taken: Mapping[str, tuple[str, ...]], below: str) -> bool:
+    """True if layers take each other's outputs one after another, the first that of ``below``."""
+    pools, last = set[str](), below
+    for layer in layers:
+        names = set(taken[layer.name])
+        is_join = isinstance(layer, Join) and names <= pools
+        is_pool = isinstance(layer, Pooling | Attention) and names == {below}
+        pools |= {layer.name} if is_pool else set()
+        if isinstance(layer, Recurrent) or not (is_join or is_pool or names == {last}):
+            return False
+        last = layer.name
+    return True
 
 
 def rows(network: Network) -> list[Row]:
@@ -109,16 +222,18 @@ def rows(network: Network) -> list[Row]:
     shared_outputs = kept_outputs(network)
     trunk, heads = split_heads(network)
     for _, blocks in groupby(
-        _blocks(trunk), lambda block: [_anonymous(layer, shared_outputs) for layer in block]
+        _blocks(trunk), lambda block: [_anonymous(stage, shared_outputs) for stage in block]
     ):
         run = list(blocks)
         if len(run) > _MOST_ALIKE:
-            inner = tuple(layer for block in run[1:-1] for layer in block)
+            inner = tuple(
+                stage for block in run[1:-1] for stage in block if isinstance(stage, Layer)
+            )
             rows += [*run[0], Hidden(inner), *run[-1]]
         else:
-            rows += [layer for block in run for layer in block]
-    rows = side_by_side(rows)
-    number = len(rows) + max((len(head.layers) for head in heads), default=0)
+            rows += [stage for block in run for stage in block]
+    number = sum(not isinstance(row, Input) or network.has_named_inputs for row in rows)
+    number += max((len(head.layers) for head in heads), default=0)
     if number > _MOST_ROWS or len(heads) > _MOST_HEADS:
         what = f"{number} rows" if number > _MOST_ROWS else f"{len(heads)} heads"
         most = _MOST_ROWS if number > _MOST_ROWS else _MOST_HEADS
@@ -129,50 +244,60 @@ def rows(network: Network) -> list[Row]:
     return rows
 
 
-def side_by_side(rows: Sequence[Row]) -> list[Row]:
-    """Return rows in which the poolings of a list are one row."""
-    result: list[Row] = []
-    for row in rows:
-        parts = [last for last in result if isinstance(last, Pooling | Attention)]
-        if isinstance(row, Join) and len(row.output) == 1 and parts:
-            result[-len(parts) :] = [Poolings(tuple(parts), row)]
+def side_by_side(network: Network, stages: Sequence[Stage]) -> list[Stage]:
+    """Return stages in which the poolings of a list are one."""
+    taken = sources(network)
+    result: list[Stage] = []
+    for stage in stages:
+        count = len(stage.of) if isinstance(stage, Join) else 0
+        parts = [part for part in result[-count:] if isinstance(part, Pooling | Attention)]
+        if (
+            isinstance(stage, Join)
+            and stage.how == "concat"
+            and stage.of == tuple(part.name for part in parts)
+            and len({taken[part.name][0] for part in parts}) == 1
+        ):
+            result[-count:] = [Poolings(tuple(parts), stage)]
         else:
-            result.append(row)
+            result.append(stage)
     return result
 
 
-def _blocks(layers: Sequence[Layer]) -> Iterator[Block]:
+def _blocks(stages: Sequence[Stage]) -> Iterator[Block]:
     """Yield each layer with the dropout before it, its norm, activation and residual."""
-    block: list[Layer] = []
-    for layer in layers:
-        belongs = look(layer).shape in ("slab", "sum")
+    block: list[Stage] = []
+    for stage in stages:
+        is_layer = not isinstance(stage, Input | Poolings | Result)
+        belongs = is_layer and look(stage).shape in ("slab", "sum")
         if not belongs and any(not isinstance(member, Dropout) for member in block):
             yield tuple(block)
             block = []
-        block.append(layer)
+        block.append(stage)
     if block:
         yield tuple(block)
 
 
-def _anonymous(layer: Layer, shared_outputs: frozenset[str]) -> Layer:
+def _anonymous(stage: Stage, shared_outputs: frozenset[str]) -> Stage:
     """Return a layer without what may differ between layers that are alike.
 
     A layer with an output that is ``kept`` for later ones, or with a time axis of its own, has
     everything to itself.
     """
-    match layer:
-        case _ if layer.name in shared_outputs:
-            return layer
-        case Join() | Repeat() | LastSteps():
-            return layer
+    match stage:
+        case Poolings() | Result():
+            return stage
+        case _ if isinstance(stage, Input) or stage.name in shared_outputs:
+            return stage
+        case Join() | Repeat() | LastSteps() | Transpose():
+            return stage
         case Conv(window=window) | WindowPooling(window=window) if not window.keeps_steps:
-            return layer
+            return stage
         case Recurrent():
-            return replace(layer, name="", input=(), return_sequences=True)
+            return replace(stage, name="", input=(), return_sequences=True)
         case Residual():
-            return replace(layer, name="", input=(), start="")
+            return replace(stage, name="", input=(), start="")
         case _:
-            return replace(layer, name="", input=())
+            return replace(stage, name="", input=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,57 +339,132 @@ class Axis:
         return self.steps.name
 
 
-def axes(network: Network, options: Options) -> list[Axis]:
-    """Return the axis of the input and of each layer that begins a new one.
+_Axis = tuple[Steps, Window | None, str | None]
+"""The steps of an axis, the window that it is behind, and the name whose columns it has too."""
+
+
+def axes(network: Network, options: Options) -> dict[str, Axis]:
+    """Return the axis of each input and each layer that is a sequence.
 
     In the folded form, each has one column for all steps.
     """
-    layers, names = network.layers, lengths(network)
-    steps = input_steps(network, options.steps)
-    sequences: list[tuple[Steps, Conv | WindowPooling | None]] = [(steps, None)]
-    for layer in layers:
-        match layer:
-            case Repeat(steps=length) | LastSteps(count=length):
-                sequences.append((steps_of(length, str(length)), None))
-            case Conv() | WindowPooling() if not layer.window.keeps_steps:
-                sequences.append((sequences[-1][0].after(layer.window, names[layer.name]), layer))
-            case _:
-                pass
+    planned = _plan_axes(network, options.steps)
     if options.form == "folded":
-        return [Axis(steps, (Column(0.0, "t"),)) for steps, _ in sequences]
-    pitch = _pitch(network)
-    width = max(_needed_width(steps, pitch) for steps, _ in sequences)
-    result: list[Axis] = []
-    for steps, windowed in sequences:
+        return {name: Axis(steps, (Column(0.0, "t"),)) for name, (steps, _, _) in planned.items()}
+    pitch, taken = _pitch(network), sources(network)
+    width = max((_needed_width(steps, pitch) for steps, _, _ in planned.values()), default=0.0)
+    result: dict[str, Axis] = {}
+    for name, (steps, window, like) in planned.items():
         left, right = 0.0, width
-        if windowed:
-            before = result[-1]
-            gathered = gather(windowed.window, before.steps, steps)
+        if like is not None:
+            before = result[like]
+            *columns, last = before.columns
+            padded = replace(last, padded=steps.padded)
+            result[name] = replace(before, steps=steps, columns=(*columns, padded))
+            continue
+        if window is not None:
+            before = result[taken[name][0]]
+            gathered = gather(window, before.steps, steps)
             left = _middle(before, gathered[0])
             right = width if steps.has_hidden else _middle(before, gathered[-1])
             if right - left < _needed_width(steps, pitch):
                 left, right = 0.0, width
-        result.append(_axis(steps, left, right))
+        result[name] = _axis(steps, left, right)
     return result
 
 
-def lanes(network: Network) -> dict[str, int]:
-    """Return the lane in which the output of a layer goes up to the joins that take it.
+def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
+    """Return the steps of each input and layer, and where the places of its columns come from."""
+    names = lengths(network)
+    planned: dict[str, _Axis] = {
+        each.name: (input_steps(network, each, columns), None, None)
+        for each in network.inputs
+        if isinstance(each, SequenceInput)
+    }
+    for layer, read in zip(network.layers, sources(network).values(), strict=True):
+        if is_vector(layer):
+            continue
+        match layer:
+            case Repeat(like=str() as like):
+                planned[layer.name] = (replace(planned[like][0], padded=False), None, like)
+            case Repeat() | LastSteps() | Transpose():
+                length = layer.output[0] or 1
+                planned[layer.name] = (steps_of(length, names[layer.name]), None, None)
+            case Conv() | WindowPooling() if not layer.window.keeps_steps:
+                steps = planned[read[0]][0].after(layer.window, names[layer.name])
+                planned[layer.name] = (steps, layer.window, None)
+            case _:
+                joined = [name for name in read if name in planned]
+                joined = joined if isinstance(layer, Join) else joined[:1]
+                # A step of a join is padding if it is so in one of the sequences.
+                padded = any(planned[name][0].padded for name in joined)
+                steps = replace(planned[joined[0]][0], padded=padded)
+                planned[layer.name] = (steps, None, joined[0])
+    return planned
 
-    Lane 0 is the nearest to the columns. A layer right below its join has none.
+
+def is_vector(stage: Input | Layer) -> bool:
+    """True if an input or an output has no time steps."""
+    if isinstance(stage, SequenceInput | VectorInput | LabelInput):
+        return not isinstance(stage, SequenceInput)
+    return len(stage.output) < 2
+
+
+def reads(
+    stages: Sequence[Stage], network: Network
+) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return what each stage takes from below, and the vectors that it takes from the side."""
+    taken = sources(network)
+    states = {each.name for each in network.inputs if isinstance(each, VectorInput) and each.state}
+    states |= {layer.name for layer in network.layers if isinstance(layer, LearnedState)}
+    result = list[tuple[tuple[str, ...], tuple[str, ...]]]()
+    for stage in stages:
+        match stage:
+            case Result(layer=layer):
+                result.append(((layer,), ()))
+            case Poolings(layers=layers):
+                first = taken[layers[0].name][0]
+                result.append(((first,), tuple(n for one in layers for n in taken[one.name][1:])))
+            case Join():
+                result.append((stage.of, ()))
+            case Repeat():
+                result.append((taken[stage.name][:1], ()))
+            case _ if names := taken.get(stage.name, ()):
+                beside = tuple(name for name in names[1:] if name not in states)
+                result.append((names[:1], beside))
+            case _:
+                result.append(((), ()))
+    return result
+
+
+def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
+    """Return the lane in which an output goes up to the layers that are not right above it.
+
+    Lane 0 is the nearest to the columns. Sequences have a lane at each column, and vectors have
+    theirs left of all columns.
     """
+    stages = split_heads(network)[0]
+    begins = {stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, Result)}
+    kinds = {each.name: is_vector(each) for each in (*network.inputs, *network.layers)}
+    finals = {
+        state.name: begins[name]
+        for name, states in states_beside(network).items()
+        for state in states
+    }
+    begins |= finals
     ends: dict[str, int] = {}
-    begins = {INPUT: -1} | {layer.name: at for at, layer in enumerate(network.layers)}
-    for at, (layer, names) in enumerate(
-        zip(network.layers, sources(network).values(), strict=True)
-    ):
-        if isinstance(layer, Join) and len(layer.output) == 2:
-            ends |= {name: at for name in names if begins[name] < at - 1}
+    for at, (below, beside) in enumerate(reads(stages, network)):
+        # A final state is beside its layer, and never right below another.
+        far = [n for n in below if begins[n] < at - 1 or n in finals]
+        ends |= {name: at for name in (*far, *beside) if kinds[name] is vectors}
     result: dict[str, int] = {}
+    first: list[int] = []
     # The inner lanes are for those that begin last, so that none crosses another.
     for name in sorted(ends, key=lambda name: begins[name], reverse=True):
-        busy = {result[other] for other in result if begins[other] <= ends[name]}
-        result[name] = min(set(range(len(ends))) - busy)
+        free = (lane for lane, begin in enumerate(first) if begin > ends[name])
+        lane = next(free, len(first))
+        first[lane : lane + 1] = [begins[name]]
+        result[name] = lane
     return result
 
 
@@ -282,7 +482,9 @@ def _pitch(network: Network) -> float:
     highest = max(lanes(network).values(), default=-1)
     pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
     trunk, heads = split_heads(network)
-    beside = sum(head.is_stepwise for head in heads) if len(trunk[-1].output) == 2 else 0
+    last = trunk[-1]
+    is_sequence = not isinstance(last, Poolings | Result) and not is_vector(last)
+    beside = sum(head.is_stepwise for head in heads) if is_sequence else 0
     return max(pitch, HEAD * beside + 24)
 
 

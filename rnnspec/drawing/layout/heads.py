@@ -17,8 +17,8 @@ from rnnspec.drawing.layout.grid import (
     HEAD,
     Column,
     Head,
-    Hidden,
     Poolings,
+    Result,
     side_by_side,
     split_heads,
 )
@@ -36,9 +36,14 @@ from rnnspec.ir.nodes import (
     Attention,
     Flatten,
     Join,
+    LabelInput,
     LastSteps,
     Layer,
+    Network,
+    NumericInput,
     Pooling,
+    TokenInput,
+    VectorInput,
 )
 
 _HALF = 17.0
@@ -107,25 +112,28 @@ def _strands(drawing: Drawing) -> list[_Strand]:
             x, right = right + width / 2, right + width
             if flow.axis is None:
                 flow = replace(flow, columns=(Column(x, ""),))
-        strands.append(_Strand(head, _units(head), x, width, flow))
+        strands.append(_Strand(head, _units(drawing.network, head), x, width, flow))
     return strands
 
 
-def _units(head: Head) -> list[_Unit]:
+def _units(network: Network, head: Head) -> list[_Unit]:
     """Return the rows of a head; the poolings of a list are one, and their join is the next."""
     units = list[_Unit]()
-    for row in side_by_side(head.layers):
-        if isinstance(row, Poolings):
-            units += [row, row.join]
-        elif not isinstance(row, Hidden):
-            units.append(row)
+    for stage in side_by_side(network, head.layers):
+        match stage:
+            case Poolings():
+                units += [stage, stage.join]
+            case TokenInput() | NumericInput() | VectorInput() | LabelInput() | Result():
+                raise AssertionError("a head has layers only")
+            case _:
+                units.append(stage)
     return units
 
 
 def _width(drawing: Drawing, head: Head) -> float:
     """Return the width of a head with a vector, or with a time axis of its own."""
     widths = [_WIDTH, text_width(head.name, _NAME_SIZE, bold=True) + 24]
-    for unit in _units(head):
+    for unit in _units(drawing.network, head):
         if isinstance(unit, Poolings):
             widths.append(pools_width(unit) + 24)
         elif isinstance(unit, LastSteps) and not drawing.folded:
@@ -206,6 +214,18 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
         canvas = drawing.canvas
         (canvas.note if canvas.labels else canvas.marks)("output", text)
     drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)
+
+
+def draw_inner_result(drawing: Drawing, name: str, *entries: words.Entry) -> None:
+    """Draw a result in the middle of a picture, with its name beside it."""
+    y = drawing.place(19, 38, *entries)
+    draw_result(drawing, y, name)
+    last = drawing.columns[-1]
+    at = last.x + circle_width(last) / 2 + 10
+    text = Text(x=at, y=y + 4, content=name, size=_NAME_SIZE, weight=600)
+    canvas = drawing.canvas
+    (canvas.note if canvas.labels else canvas.marks)("output", text)
+    drawing.complete_row([], y - 19)
 
 
 def draw_result(drawing: Drawing, y: float, head: str = "") -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from rnnspec.drawing.layout.drawing import (
@@ -27,6 +28,7 @@ from rnnspec.ir.nodes import (
     LastSteps,
     Pooling,
     Repeat,
+    Transpose,
     WindowPooling,
 )
 
@@ -42,11 +44,10 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
     """Draw a node for each window, and a line from each step that it gathers."""
     below, columns = drawing.axis, drawing.columns
     assert below is not None, "a window has a sequence before it"
+    results = drawing.axes[layer.name]
     if not layer.window.keeps_steps:
-        drawing.axes.pop(0)
-        drawing.axis = drawing.axes[0]
-        drawing.columns = drawing.axis.columns
-    gathered = gather(layer.window, below.steps, drawing.axes[0].steps)
+        drawing.axis, drawing.columns = results, results.columns
+    gathered = gather(layer.window, below.steps, results.steps)
     if drawing.folded:
         gathered = [Gathered((0,), hidden=False, before=False, after=False, dots=False)]
     far = [
@@ -148,10 +149,12 @@ def _draw_zero(
 def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
     """Draw a statistic over the steps, which no arrow from a padded or unused step reaches."""
     y = drawing.place(13, 44, drawing.entry(layer))
-    if isinstance(layer, Pooling) and layer.statistic == "last_step":
-        unused: list[Port | None] = [None] * (len(drawing.ports) - 1)
-        drawing.complete_row([*unused, *drawing.ports[-1:]], drawing.top)
-        drawing.columns = drawing.columns[-1:]
+    if isinstance(layer, Pooling) and layer.statistic in ("first_step", "last_step"):
+        at = len(drawing.ports) - 1 if layer.statistic == "last_step" else 0
+        used: list[Port | None] = [None] * len(drawing.ports)
+        used[at] = drawing.ports[at]
+        drawing.complete_row(used, drawing.top)
+        drawing.columns = drawing.columns[at : at + 1]
     first, last = drawing.columns[0], drawing.columns[-1]
     wide, x = last.x - first.x + 84, (first.x + last.x) / 2
     long, short = look(layer).kind, look(layer).word
@@ -226,6 +229,8 @@ def draw_pool(
     match layer:
         case Pooling(statistic="last_step"):
             real = real[-1:]
+        case Pooling(statistic="first_step"):
+            real = real[:1]
         case Pooling(statistic="last", backward=backward):
             last = _last_real(drawing, real)
             # The backward direction ends at the first step.
@@ -237,19 +242,22 @@ def draw_pool(
         end = x + room * (at - (len(real) - 1) / 2), y + 13
         width = _WIDTHS[at % len(_WIDTHS)] if isinstance(layer, Attention) else 1.1
         drawing.slant(port, name, end, width)
+    if isinstance(layer, Attention) and layer.query is not None:
+        source, way = drawing.vector_way(layer.query, y)
+        line = Line(points=(*way, (x - wide / 2 - SPACE, y)), cased=True)
+        drawing.canvas.edge(source, name, line, kind="query")
     return Port(x, y - 13, name, wide / 2)
 
 
-def draw_spread(drawing: Drawing, layer: Repeat | LastSteps) -> None:
+def draw_spread(drawing: Drawing, layer: Repeat | LastSteps | Transpose) -> None:
     """Draw a layer that begins a time axis of its own across the width.
 
-    A repeat takes a vector, and the last steps are taken from a sequence.
+    A repeat takes a vector, the others take a sequence.
     """
     y = drawing.place(13, 48, drawing.entry(layer))
     if isinstance(layer, LastSteps):
         drawing.ports = _last_ports(drawing, layer)
-    drawing.axes.pop(0)
-    axis = drawing.axes[0]
+    axis = drawing.axes[layer.name]
     edges = [port.x for port in drawing.ports if port]
     edges += [column.x for column in axis.columns]
     left, right = min(edges) - 50, max(edges) + 50
@@ -264,7 +272,7 @@ def draw_last_steps(drawing: Drawing, layer: LastSteps, x: float, pitch: float) 
     """Draw the last steps of a sequence as columns around ``x``."""
     y = drawing.place(13, 48, drawing.entry(layer))
     ports = [port for port in _last_ports(drawing, layer) if port]
-    axis = drawing.axes.pop(1)
+    axis = drawing.axes[layer.name]
     places = axis.around(x, pitch)
     wide = places.columns[-1].x - places.columns[0].x + 84
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
@@ -299,29 +307,89 @@ def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:
 
 
 def draw_join(drawing: Drawing, layer: Join) -> None:
-    """Draw the outputs of several layers side by side, at each step."""
-    y = drawing.place(13, 44, drawing.entry(layer))
-    below = list(dict.fromkeys(name for name in layer.of if name != drawing.last))
+    """Draw the join of several outputs, at each step if one of them is a sequence."""
+    axis = drawing.axes.get(layer.name)
+    below = drawing.last if drawing.last in layer.of else ""
+    earlier = [name for name in dict.fromkeys(layer.of) if name != below]
+    vectors = [name for name in layer.of if axis and _is_vector(drawing, name, below)]
+    y = drawing.place(13, 44 + 18 * len(vectors), drawing.entry(layer))
+    if axis is not None:
+        columns = axis.columns
+    else:
+        columns = drawing.columns if below else drawing.forks[earlier[0]].columns
+    straight: list[Port | None] = [None] * len(columns)
+    if below and below not in vectors:
+        straight = _align(drawing.ports, len(columns))
+    sides = {
+        name: _align(drawing.forks[name].ports, len(columns))
+        for name in earlier
+        if name not in vectors
+    }
+    begins = [_begin_bus(drawing, name, below) for name in vectors]
     ports: list[Port | None] = []
-    for at, (column, port) in enumerate(zip(drawing.columns, drawing.ports, strict=True)):
-        if port is None:
+    for at, column in enumerate(columns):
+        forks = {source: fork for source, forks in sides.items() if (fork := forks[at])}
+        port = straight[at]
+        # A step is padding if it is so in one of the sequences.
+        if len(forks) < len(sides) or (port is None and below and below not in vectors):
             ports.append(None)
             continue
-        forks = {source: fork for source in below if (fork := drawing.forks[source][at])}
         name = drawing.canvas.node(layer.name, column, *pill(column.x, y, look(layer).word))
-        drawing.rise(port, name, (column.x, y + 13))
-        inner_first = sorted(forks.items(), key=lambda fork: drawing.lane(fork[0]))
+        if port:
+            drawing.rise(port, name, (column.x, y + 13))
+        inner_first = sorted(forks.items(), key=lambda fork: drawing.lane_at(*fork), reverse=True)
         for number, (source, fork) in enumerate(inner_first):
-            assert fork.via is not None, "a fork has a dot"
-            left, end = column.x - drawing.lane(source), column.x - 42 - SPACE
             high = y - 14 * ((number + 0.5) / len(forks) - 0.5)
-            points = ((fork.x, fork.via), (left, fork.via), (left, high), (end, high))
-            line = Line(points=points, cased=True)
+            end = column.x - 42 - SPACE, high
+            line = Line(points=(*drawing.way(source, fork, high), end), cased=True)
             drawing.canvas.edge(fork.node, name, line, kind="join")
         ports.append(Port(column.x, y - 13, name, 42))
+    for name in sides:
+        drawing.reach(name, y)
+    for number, (source, way) in enumerate(begins):
+        _draw_bus(drawing, source, way, [port for port in ports if port], number)
+    drawing.axis, drawing.columns = axis, columns
     drawing.write_notes(layer.name, y + 13)
     drawing.draw_ellipsis(layer.name, y)
     drawing.complete_row(ports, y - 13)
+
+
+def _is_vector(drawing: Drawing, name: str, below: str) -> bool:
+    return (drawing if name == below else drawing.forks[name]).axis is None
+
+
+def _align(ports: Sequence[Port | None], columns: int) -> list[Port | None]:
+    """Return the ports of so many columns: the first ones, and that of the last."""
+    return [*ports[: columns - 1], ports[-1]]
+
+
+def _begin_bus(
+    drawing: Drawing, name: str, below: str
+) -> tuple[str, Callable[[float], tuple[Point, ...]]]:
+    """Return the node of a vector, and its way up to a height."""
+    if name != below:
+        return drawing.forks[name].last, lambda y: drawing.vector_way(name, y)[1]
+    (port,) = drawing.ports
+    assert port is not None, "a vector is no padding"
+    return port.node, lambda y: ((port.x, port.y - SPACE), (port.x, y))
+
+
+def _draw_bus(
+    drawing: Drawing,
+    source: str,
+    way: Callable[[float], tuple[Point, ...]],
+    ports: list[Port],
+    number: int,
+) -> None:
+    """Lead a vector to the join of each step: the same one, along one line below them all."""
+    low = ports[0].y + 26
+    points = way(low + 16 + 18 * number)
+    x = points[-1][0]
+    # The longest lines first: those after them do not cross their ends.
+    for port in sorted(ports, key=lambda port: -abs(port.x - x)):
+        tap = port.x + 26 - 12 * number
+        line = Line(points=(*points, (tap, points[-1][1]), (tap, low + SPACE)), cased=True)
+        drawing.canvas.edge(source, port.node, line, kind="join")
 
 
 def _rise_all(drawing: Drawing, layer: str, name: str, bottom: float) -> None:

@@ -19,12 +19,15 @@ from rnnspec.drawing.words import (
     states_in_words,
 )
 from rnnspec.ir.nodes import (
-    INPUT,
+    Attention,
     Dense,
     Dropout,
+    Embedding,
     Layer,
+    LearnedState,
     Network,
     Recurrent,
+    Repeat,
     Residual,
     sources,
 )
@@ -51,7 +54,10 @@ def mermaid(network: Network) -> str:
     """
     sources_of, names = sources(network), lengths(network)
     chart = _Chart(names)
-    chart.node("in", "pill", "plain", ["x", *_lines(input_entry(network.input))])
+    for index, each in enumerate(network.inputs):
+        name = f"in{index or ''}"
+        chart.node(name, "pill", "plain", ["x", *_lines(input_entry(each))])
+        chart.outputs[each.name] = _Origin(name)
     for index, layer in enumerate(network.layers):
         words = entry(layer, names[layer.name])
         if isinstance(layer, Dropout):
@@ -60,13 +66,17 @@ def mermaid(network: Network) -> str:
             chart.outputs[layer.name] = replace(before, dropout=dropped)
             continue
         name = f"l{index}"
-        _add_layer(chart, name, layer, words, sources_of[layer.name])
+        # A learned state takes only the number of sequences.
+        names_read = () if isinstance(layer, LearnedState) else sources_of[layer.name]
+        _add_layer(chart, name, layer, words, names_read)
         chart.outputs[layer.name] = _Origin(name)
         match layer:
             case Residual(start=start):
                 chart.enter(name, sources_of[start][0], "the input as it was")
             case Dense(tied=str() as tied):
-                chart.lines.append(f'  {chart.outputs[tied].node} -.-|"shared vectors"| {name}')
+                chart.share(tied, name)
+            case Embedding(table=str() as table):
+                chart.share(table, name)
             case _:
                 pass
     for index, (output, layer) in enumerate(network.results.items()):
@@ -98,7 +108,7 @@ class _Chart:
 
     lengths: dict[str, str]
     lines: list[str] = field(default_factory=list)
-    outputs: dict[str, _Origin] = field(default_factory=lambda: {INPUT: _Origin("in")})
+    outputs: dict[str, _Origin] = field(default_factory=dict)
 
     def node(self, name: str, shape: _Shape, role: Role, text: list[str]) -> None:
         left, right = _BRACKETS[shape]
@@ -108,6 +118,10 @@ class _Chart:
     def edge(self, start: str, end: str, text: str = "", *, dotted: bool = False) -> None:
         label = f'|"{escape(text)}"|' if text else ""
         self.lines.append(f"  {start} {'-.->' if dotted else '-->'}{label} {end}")
+
+    def share(self, embedding: str, name: str) -> None:
+        """Connect a node with the embedding whose vectors it has."""
+        self.lines.append(f'  {self.outputs[embedding].node} -.-|"shared vectors"| {name}')
 
     def enter(self, name: str, layer: str, text: str = "", dropout: str = "") -> None:
         """Lead the output of a layer into a node, which may have a ``dropout`` of its own."""
@@ -121,6 +135,7 @@ def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, names: Sequ
     text = [*_lines(words), *remarks(layer)]
     if isinstance(layer, Recurrent) and layer.merge is not None:
         _add_both_ways(chart, name, layer, text, names[0])
+        _add_first_states(chart, [f"{name}f", f"{name}b"], layer)
         return
     appearance = look(layer)
     if appearance.shape == "sum":
@@ -129,8 +144,19 @@ def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, names: Sequ
     if isinstance(layer, Recurrent):
         _add_state(chart, name, layer)
     rate = dropout(layer) if isinstance(layer, Recurrent) else ""
-    for source in dict.fromkeys(names):
-        chart.enter(name, source, dropout=rate)
+    for source in dict.fromkeys(names[:1] if isinstance(layer, Recurrent) else names):
+        asks = isinstance(layer, Attention) and source != names[0]
+        counts = isinstance(layer, Repeat) and source != names[0]
+        chart.enter(name, source, "query" if asks else "its steps" if counts else "", rate)
+    if isinstance(layer, Recurrent):
+        _add_first_states(chart, [name], layer)
+
+
+def _add_first_states(chart: _Chart, cells: list[str], layer: Recurrent) -> None:
+    """Lead the vectors that the states of a layer begin as into its cells."""
+    for state, vector in layer.first_states.items():
+        for cell in cells:
+            chart.enter(cell, vector, f"first {state}")
 
 
 def _lines(words: Entry) -> list[str]:

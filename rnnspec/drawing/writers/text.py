@@ -8,9 +8,20 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from rnnspec.drawing.layout.grid import Hidden, Poolings, lanes, side_by_side, split_heads
+from rnnspec.drawing.layout.grid import (
+    Poolings,
+    Result,
+    Stage,
+    is_vector,
+    lanes,
+    reads,
+    side_by_side,
+    split_heads,
+    states_beside,
+)
 from rnnspec.drawing.looks import dropout, look
 from rnnspec.drawing.options import Form
 from rnnspec.drawing.steps import Steps, gather, input_steps, padding_uses
@@ -25,21 +36,29 @@ from rnnspec.drawing.words import (
     remarks,
     total,
 )
-from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Canvas, Column, Grid
+from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas, Column, Grid
+from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
-    INPUT,
     Attention,
     Conv,
     Dropout,
     Flatten,
+    Input,
     Join,
+    LabelInput,
     LastSteps,
     Layer,
+    LearnedState,
     Network,
+    NumericInput,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
+    SequenceInput,
+    TokenInput,
+    Transpose,
+    VectorInput,
     WindowPooling,
     sources,
 )
@@ -97,7 +116,7 @@ def _widest_grid(network: Network, steps: int | None) -> Grid:
     adds = any(isinstance(layer, Residual) for layer in network.layers)
     pitch = {(False, False): 8, (False, True): 10, (True, False): 10, (True, True): 13}[both, adds]
     # Joins have lines left of each step.
-    joins = max(lanes(network).values(), default=-1)
+    joins = max(_join_lanes(network).values(), default=-1)
     room = 5 + 2 * joins if joins >= 0 else 0
     pitch, zero = pitch + room, 7 + room
     left = zero + _SIDE * both
@@ -105,6 +124,20 @@ def _widest_grid(network: Network, steps: int | None) -> Grid:
         return Grid(_SHOWN, pitch, left, steps, zero)
     grids = (Grid(columns, pitch, left, zero=zero) for columns in range(_SHOWN, 0, -1))
     return next((grid for grid in grids if _margin(network, grid) is not None), FOLDED)
+
+
+def _join_lanes(network: Network) -> dict[str, int]:
+    """Return the lane of each sequence that is drawn up to a join of sequences.
+
+    All else that is not right below a layer is named there.
+    """
+    vectors = {each.name for each in (*network.inputs, *network.layers) if is_vector(each)}
+    stages, far, last = split_heads(network)[0], set[str](), ""
+    for stage, (below, _) in zip(stages, reads(stages, network), strict=True):
+        if last not in below or (isinstance(stage, Join) and not vectors.isdisjoint(below)):
+            far.update(below)
+        last = stage.name
+    return {name: lane for name, lane in lanes(network).items() if name not in far}
 
 
 def _margin(network: Network, grid: Grid) -> int | None:
@@ -126,31 +159,40 @@ class _Picture:
         self.grid = grid
         self.margin = margin
         self.canvas = Canvas()
-        length = network.input.steps
-        columns = None if grid.is_folded else grid.chosen or grid.usual(length)
-        self.axis = grid.axis(input_steps(network, columns))
+        # A vector that comes first stands below the last step of a sequence.
+        first = next((one for one in network.inputs if isinstance(one, SequenceInput)), None)
+        self.axis = (
+            self._axis_of(first) if first else grid.axis(Steps(length=1, columns=1, name="1"))
+        )
         self.place: int | None = None
+        self._values: dict[str, tuple[Axis, int | None]] = {}
         self._names = lengths(network)
         self._sources = sources(network)
         self._uses_padding = padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
-        self._lanes = {} if grid.is_folded else lanes(network)
+        self._lanes = {} if grid.is_folded else _join_lanes(network)
+        self._finals = states_beside(network)
+        self._states = {each.name: input_entry(each) for each in network.inputs}
+        self._states |= {
+            layer.name: entry(layer) for layer in network.layers if isinstance(layer, LearnedState)
+        }
         self._layers = {layer.name: layer for layer in network.layers}
         self._branches: dict[str, int] = {}
-        self._last = INPUT
+        self._last = ""
+
+    def _axis_of(self, node: SequenceInput) -> Axis:
+        grid = self.grid
+        columns = None if grid.is_folded else grid.chosen or grid.usual(node.steps)
+        return grid.axis(input_steps(self.network, node, columns))
 
     def draw(self) -> Canvas:
         """Draw the input, the layers and the output."""
         self.canvas.add_row([" ".join(total(self.network))])
-        words = input_entry(self.network.input)
-        label = [*self._wrap(words.heading), *self._wrap(words.compact_detail, "  ")]
-        for _ in label:
-            self.canvas.add_row()
-        self._draw_tokens(self.canvas.add_row(label), "x", self.axis.columns)
         trunk, heads = split_heads(self.network)
         self._draw_rows(trunk)
         if not heads:
-            self._draw_result()
+            if not self.network.outputs:
+                self._draw_result()
             return self.canvas
         axis, place, last = self.axis, self.place, self._last
         for number, head in enumerate(heads):
@@ -164,21 +206,59 @@ class _Picture:
             self._draw_result(head.name)
         return self.canvas
 
-    def _draw_rows(self, layers: Sequence[Layer]) -> None:
-        """Draw layers above each other."""
-        for layer in side_by_side(layers):
-            match layer:
+    def _draw_rows(self, stages: Sequence[Stage]) -> None:
+        """Draw inputs and layers above each other."""
+        stages = side_by_side(self.network, stages)
+        for stage, (below, _) in zip(stages, reads(stages, self.network), strict=True):
+            self._resume(stage, below)
+            match stage:
                 case Poolings():
-                    self._draw_poolings(layer)
-                    self._last = layer.join.name
-                case Hidden():
-                    raise AssertionError("every layer is shown")
+                    self._draw_poolings(stage)
+                case Result():
+                    self._draw_result(stage.name)
+                case TokenInput() | NumericInput() | VectorInput() | LabelInput():
+                    self._draw_input(stage)
                 case _:
-                    self._draw_fork(layer)
-                    if layer.name in self._sums:
-                        self._draw_branch(layer, self._sums[layer.name])
-                    self._draw_layer(layer)
-                    self._last = layer.name
+                    self._draw_fork(stage)
+                    if stage.name in self._sums:
+                        self._draw_branch(stage, self._sums[stage.name])
+                    self._draw_layer(stage)
+            self._last = stage.name
+            self._values[stage.name] = self.axis, self.place
+            for final in self._finals.get(stage.name, ()):
+                self._values[final.name] = self.axis, self.axis.columns[-1].x
+
+    def _resume(self, stage: Stage, below: Sequence[str]) -> None:
+        """Go on with outputs that are not right below, which are named."""
+        values = [self._values[name] for name in below]
+        mixed = len({place is None for _, place in values}) > 1
+        if not below or (self._last in below and not mixed):
+            return
+        self.axis, self.place = next((one for one in values if one[1] is None), values[0])
+        self._last = next(
+            name for name, value in zip(below, values, strict=True) if value[1] == self.place
+        )
+        self.canvas.add_row()
+        row = self.canvas.add_row(self._wrap(f"from {listed(below, 'and')}", "  "))
+        columns = self.axis.real if isinstance(stage, Join) else self._outputs(self._last)
+        places = [self.place] if self.place is not None else [column.x for column in columns]
+        self.canvas.mark(row, places, "●")
+
+    def _draw_input(self, node: Input) -> None:
+        """Draw an input: at each step, or one for the whole sequence."""
+        if self._last:
+            self.canvas.add_row()
+        words = input_entry(node)
+        label = [*self._wrap(words.heading), *self._wrap(words.compact_detail, "  ")]
+        for _ in label:
+            self.canvas.add_row()
+        row = self.canvas.add_row(label)
+        if isinstance(node, VectorInput | LabelInput):
+            self.place = self.axis.columns[-1].x
+            self.canvas.put(row, self.place, "x")
+            return
+        self.axis, self.place = self._axis_of(node), None
+        self._draw_tokens(row, "x", self.axis.columns)
 
     def _draw_result(self, name: str = "") -> None:
         """Draw the result, with its name if there are several."""
@@ -214,13 +294,13 @@ class _Picture:
                     self.canvas.mark(row, self._places(layer), "┊")
             case Pooling() | Attention() | Flatten():
                 self._draw_pooling(layer, label)
-            case Repeat() | LastSteps():
+            case Repeat() | LastSteps() | Transpose():
                 self._draw_spread(layer, label)
             case Recurrent(merge=None):
                 self._draw_arrows(self._places(layer), len(label) - 1, dashed=bool(layer.dropout))
                 self._draw_cells(self.canvas.add_row(label), layer, 0)
                 if not layer.return_sequences:
-                    self.place = self.axis.columns[-1].x
+                    self.place = self.axis.columns[0 if layer.backward else -1].x
             case Recurrent():
                 self._draw_both_ways(layer, label)
             case _:
@@ -234,6 +314,13 @@ class _Picture:
         lines += remarks(layer)
         if isinstance(layer, Recurrent) and layer.merge and not layer.return_sequences:
             lines.append("last states only, the backward one at step 1")
+        if isinstance(layer, Recurrent):
+            for state, vector in layer.first_states.items():
+                beside = self._states.get(vector) if vector not in self._values else None
+                more = f": {beside.kind}" if beside else ""
+                lines.append(f"{state} begins as {vector}{more}")
+            for final in self._finals.get(layer.name, ()):
+                lines.append(f"{final.name}: {look(final).kind}")
         wrapped = [self._wrap(line, "  ") for line in lines]
         return sum(wrapped, self._wrap(words.heading))
 
@@ -305,8 +392,8 @@ class _Picture:
     def _draw_pooling(self, layer: Pooling | Attention | Flatten, label: list[str]) -> None:
         places, real = self._places(layer), self.axis.real
         middle = (real[0].x + real[-1].x) // 2
-        if isinstance(layer, Pooling) and layer.statistic == "last_step":
-            middle = places[-1]
+        if isinstance(layer, Pooling) and layer.statistic in ("first_step", "last_step"):
+            middle = places[0 if layer.statistic == "first_step" else -1]
             places = [middle]
         elif isinstance(layer, Pooling) and layer.statistic == "last":
             places = self._last_places(backward=layer.backward > 0)
@@ -345,17 +432,19 @@ class _Picture:
         last = self.grid.dots(self.axis) if is_hidden else real[-1]
         return sorted({real[0], last} if backward else {last})
 
-    def _draw_spread(self, layer: Repeat | LastSteps, label: list[str]) -> None:
+    def _draw_spread(self, layer: Repeat | LastSteps | Transpose, label: list[str]) -> None:
         """Draw a layer that begins a time axis of its own."""
         before = self._places(layer)
-        length = layer.steps if isinstance(layer, Repeat) else layer.count
+        length = layer.output[0] or 1
         if isinstance(layer, LastSteps) and not self.grid.is_folded:
             steps = self.axis.steps
             first = steps.length - length
             before = [x for at, x in enumerate(before) if steps.step(at) >= first]
         self._draw_arrows(before, len(label) - 1)
-        columns = self.grid.usual(length)
-        self.axis = self.grid.axis(Steps(length=length, columns=columns, name=str(length)))
+        steps = Steps(length=length, columns=self.grid.usual(length), name=str(length))
+        if isinstance(layer, Repeat) and layer.like is not None:
+            steps = replace(self._values[layer.like][0].steps, padded=False)
+        self.axis = self.grid.axis(steps)
         self.place = None
         after = [column.x for column in self.axis.columns]
         self._draw_pill([*before, *after], look(layer).short, label)
@@ -416,7 +505,8 @@ class _Picture:
         for (start, word), (end, _) in pairwise(cells):
             left = start + len(word)
             lines = line * (end - left - 3)
-            arrow = f" {backward}{lines} " if side > 0 else f" {lines}{forward} "
+            is_back = side > 0 or layer.backward
+            arrow = f" {backward}{lines} " if is_back else f" {lines}{forward} "
             self.canvas.put(row, left, arrow)
         if self.grid.is_folded:
             self.canvas.put(row, self.axis.columns[0].x + side + 3, "↺")
@@ -424,15 +514,17 @@ class _Picture:
     def _cells(self, layer: Recurrent, side: int) -> Iterator[tuple[int, str]]:
         """Yield the place and the text of each cell, from left to right, and the first state."""
         columns = self.axis.columns
-        if side <= 0 and not self.grid.is_folded:
-            yield columns[0].x + side - self.grid.zero, "0"
+        is_back = side > 0 or layer.backward
+        begin = "●" if layer.first_states else "0"
+        if not is_back and not self.grid.is_folded:
+            yield columns[0].x + side - self.grid.zero, begin
         for column in columns:
             if self.axis.has_dots and column is columns[-1]:
                 yield self.grid.dots(self.axis) + side - 1, _DOTS
             word = _HELD if column.padded else look(layer).short
             yield column.x + side - len(word) // 2, word
-        if side > 0 and not self.grid.is_folded:
-            yield columns[-1].x + side + 6, "0"
+        if is_back and not self.grid.is_folded:
+            yield columns[-1].x + side + 6, begin
 
     def _draw_fork(self, layer: Layer) -> None:
         """Draw where lines to joins leave those to the next layer."""
@@ -454,13 +546,14 @@ class _Picture:
         self._draw_arrows(places, len(label) - 1)
         top = self.canvas.add_row(label)
         for x in places:
-            self.canvas.centre(top, x, "[concat]")
+            self.canvas.centre(top, x, f"[{look(layer).short}]")
         names = {name for name in layer.of if name != self._last and name in self._lanes}
         for name in sorted(names, key=self._lane, reverse=True):
             lane = self._lane(name)
             for row in range(self._branches[name] + 1, top):
                 self.canvas.mark(row, [x - lane for x in places], "│")
-            self.canvas.mark(top, [x - lane for x in places], f"╭{'─' * (lane - 6)}→")
+            line = "─" * (lane - len(look(layer).short) // 2 - 3)
+            self.canvas.mark(top, [x - lane for x in places], f"╭{line}→")
 
     def _draw_branch(self, layer: Layer, end: Residual) -> None:
         """Draw where the line of a residual leaves that of the layers."""
