@@ -109,7 +109,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     ):
         certain = _take_tokens(draft, key, name, embedding, shape)
     elif shape is not None and len(shape) == 1 and shape[0] is not None and name != nodes.INPUT:
-        draft.inputs[key] = nodes.VectorInput(name=name, features=shape[0])
+        draft.inputs[key] = nodes.VectorInput(name=name, features=shape[0], state=False)
         certain = True
     else:
         if masking is not None:
