@@ -275,10 +275,15 @@ class Draft:
             return ()
         kinds = {default_kind(layer) for layer in layers}
         named = dict[str, str]()
-        for at, ((own_name, _, _), node) in enumerate(zip(self.results, results, strict=True), 1):
-            name, (kind, _, number) = own_name, own_name.rpartition("_")
+        for at, ((own_name, layer, number), node) in enumerate(
+            zip(self.results, results, strict=True), 1
+        ):
+            if number and own_name == layer:
+                # A state is not the output of its layer.
+                own_name = node.replace(":", "_")  # noqa: PLW2901
+            name, (kind, _, counter) = own_name, own_name.rpartition("_")
             # The language may give such a name to a layer.
-            made_up = kind in kinds and number.isdecimal()
+            made_up = kind in kinds and counter.isdecimal()
             if made_up or name in named or not is_layer_name(name):
                 name = f"output_{at}"
                 self.account.infer(f"output {at}, {show_value(own_name)}, is named {name}")

@@ -448,6 +448,9 @@ class _Graph:
         if arguments.pop("training", False) is not False:
             self.refuse(name, "called with training=True, which drops values in inference too")
         mask = arguments.pop("mask", None)
+        if isinstance(mask, list | tuple) and not any(mask):
+            # A model that is a layer has one for each of its inputs.
+            mask = None
         for key in arguments:
             self.refuse(name, f"called with {key}, which rnnspec does not support")
         layer = self.layers[name]
