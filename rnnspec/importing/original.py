@@ -342,7 +342,8 @@ def _padded_at_end(network: Network, batch: Batch) -> Batch:
             order = np.argsort(~real, axis=1, kind="stable")
             order = order.reshape(*order.shape, *[1] * (array.ndim - 2))
             moved[each.name] = np.take_along_axis(array, order, axis=1)
-            kept = real.any(axis=1) if kept is None else kept & real.any(axis=1)
+            has_steps = np.atleast_1d(real.any(axis=1))
+            kept = has_steps if kept is None else kept & has_steps
     if kept is None:
         return batch
     rows = np.flatnonzero(kept) if kept.any() else np.arange(1)

@@ -261,10 +261,10 @@ class Draft:
             placed.node = node
         # A final state may be the output of its layer.
         self.placed = [placed for placed, _ in pairs]
-        for layer, became, words in self.became:
+        for origin, became, words in self.became:
             if became is not None:
                 words = words.format(name=became.node.name, type=type_name(became.node))  # noqa: PLW2901
-            self.account.became.append(Became(layer.name, layer.kind, words))
+            self.account.became.append(Became(origin.name, origin.kind, words))
         return assembled.network
 
     def _name_outputs(
