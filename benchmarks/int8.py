@@ -21,7 +21,7 @@ from benchmarks.race import Effort, race
 from benchmarks.report import table
 from rnnspec import pipeline, saving
 from rnnspec.backends import get
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.case import Case
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _row(program: Program) -> list[str]:
         sessions = [onnxruntime.InferenceSession(path, options) for path in (exact, rounded)]
     # 32 sequences, with every pattern of padding if the network has a mask.
     rng = np.random.default_rng(0)
-    batch = _typed(np.concatenate([draw_batch(case.network.input, rng, STEPS) for _ in range(6)]))
+    batch = _typed(np.concatenate([draw_input(case.network.input, rng, STEPS) for _ in range(6)]))
     speeds, outputs = [], []
     for part in (batch[:1], batch[:32]):
         runs = [partial(session.run, None, {"inputs": part}) for session in sessions]

@@ -80,15 +80,15 @@ class Output:
     force: bool = False
     inputs: Inputs = field(default_factory=Inputs)
 
-    def check(self, program: Program, backend: Backend) -> None:
+    def check(self, program: Program, backend: Backend, form: Form | None = None) -> None:
         """Raise UsageError or OutputError if the files of a model could not be written."""
         network, inputs = program.network, self.inputs
-        saving.check_output(self.path, backend, network, force=self.force, inputs=inputs)
+        saving.check_output(self.path, backend, network, form, force=self.force, inputs=inputs)
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A live model, its source, and the vectors in its embedding.
+    """A live model, its source, and the vectors in its embeddings.
 
     ``equal`` has lines about the comparison of the saved model with the reference, if there was
     one.
@@ -96,7 +96,7 @@ class Built:
 
     model: Any
     generated: Generated
-    vectors: Vectors | None
+    vectors: tuple[Vectors, ...]
     equal: tuple[str, ...] = ()
 
 
@@ -129,7 +129,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
         RnnspecError: see ``build``.
     """
     if output is not None:
-        output.check(program, backend)
+        output.check(program, backend, form)
     # Before the vectors, which may take minutes to read.
     backend.require()
     # A model that is quantized is written and compared without it first.
@@ -149,7 +149,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
     if output is None:
         return Built(model, generated, vectors)
     # Once more, because building takes time.
-    output.check(program, backend)
+    output.check(program, backend, form)
     return Built(model, generated, vectors, _save(program, generated, model, output, quantized))
 
 
@@ -170,8 +170,8 @@ def trained_arrays(program: Program, seed: int | None) -> Mapping[str, Array] | 
 
 def pretrained_vectors(
     program: Program, progress: Callable[[int, int], None] = lambda *_: None
-) -> Vectors | None:
-    """Return the pretrained vectors that a spec names, or None.
+) -> tuple[Vectors, ...]:
+    """Return the pretrained vectors of each embedding for which a spec names some.
 
     There are none if the spec was read from a canonical file, which has all arrays.
 
@@ -185,8 +185,9 @@ def pretrained_vectors(
         OutOfMemoryError: the vectors do not fit into memory.
     """
     spec = program.spec
-    if spec.embedding is None or spec.embedding.weights is None or spec.file is not None:
-        return None
+    named = any(embedding.weights is not None for _, embedding in spec.embeddings)
+    if not named or spec.file is not None:
+        return ()
     from rnnspec.vectors.read import read_vectors
 
     folder = Path(program.source).parent
@@ -202,7 +203,7 @@ def _memory(network: Network, size: int, how: str) -> AbstractContextManager[Non
 
 def assemble(
     generated: Generated,
-    vectors: Vectors | None,
+    vectors: tuple[Vectors, ...],
     *,
     seed: int | None = None,
     arrays: Mapping[str, Array] | None = None,
@@ -226,10 +227,11 @@ def assemble(
 
             generated.store.write(model, draw_fresh(generated.network, seed))
         # After the initial weights, which would overwrite them.
-        if vectors is not None:
+        if vectors:
             from rnnspec.vectors.read import write_vectors
 
-            write_vectors(generated.store, model, vectors)
+            for own in vectors:
+                write_vectors(generated.store, model, own)
         return model
 
 

@@ -64,9 +64,10 @@ class Program:
         """The files that the spec names, each with its key for messages."""
         folder = Path(self.source).parent
         return [
-            (folder / name, f"embedding.{key} of {self.source}")
+            (folder / name, f"{'.'.join((*path, key))} of {self.source}")
+            for path, embedding in self.spec.embeddings
             for key in ("weights", "words")
-            if (name := getattr(self.spec.embedding, key, None))
+            if (name := getattr(embedding, key))
         ]
 
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, Array]
 
 
+BEGIN = "_begin"
+"""What follows the name of a model in step form in that of the model of its first states."""
+
+
 def file_names(backend: Backend, name: str) -> tuple[str, ...]:
     """Return the names of the files of a network."""
     return tuple(file.format(name=name) for file in backend.files)
@@ -40,14 +44,24 @@ def output_paths(output: Path, generated: Generated) -> list[Path]:
     """Return the paths of the files that ``save`` writes."""
     backend = generated.backend
     if backend.suffix:
-        return [*_source_beside(output, backend, generated.network), output]
+        beside = _files_beside(output, backend, generated.network, generated.form)
+        return [*beside.values(), output]
     return [output / name for name in file_names(backend, generated.network.name)]
 
 
-def _source_beside(output: Path, backend: Backend, network: Network) -> list[Path]:
-    """Return the path of the source beside a single file, if that names classes of it."""
-    needs_source = backend.emitter.needs_source(network)
-    return [output.with_name(f"{network.name}{backend.ending}")] if needs_source else []
+def _files_beside(output: Path, backend: Backend, network: Network, form: Form) -> dict[str, Path]:
+    """Return the paths of the files beside a single one, by the names that ``write`` gives them.
+
+    These are the source with the classes that the file names, and the model of the first states.
+    """
+    paths: dict[str, Path] = {}
+    if backend.emitter.needs_source(network):
+        source = f"{network.name}{backend.ending}"
+        paths[source] = output.with_name(source)
+    if form == "step" and backend.emitter.begins(network):
+        end = f"{BEGIN}{backend.suffix}"
+        paths[f"{network.name}{end}"] = output.with_name(f"{output.stem}{end}")
+    return paths
 
 
 def loading(output: Path, generated: Generated) -> list[str]:
@@ -64,19 +78,28 @@ def loading(output: Path, generated: Generated) -> list[str]:
         "folder": str(path.parent),
     }
     lines = (*generated.before_loading, *generated.backend.loading)
-    if generated.backend.suffix and path != output_paths(output, generated)[0]:
+    if generated.form == "step" and generated.backend.emitter.begins(generated.network):
+        words["begin"] = str(path.with_stem(f"{path.stem}{BEGIN}"))
+        lines = (*lines, generated.backend.loading_begin)
+    if generated.backend.suffix and generated.backend.emitter.needs_source(generated.network):
         lines = ("import sys", "sys.path.append({folder!r})", "import {name}", *lines)
     return [line.format_map(words) for line in lines]
 
 
-def check_output(
-    output: Path, backend: Backend, network: Network, *, force: bool, inputs: Inputs
+def check_output(  # noqa: PLR0913 - what would be written, and where
+    output: Path,
+    backend: Backend,
+    network: Network,
+    form: Form | None = None,
+    *,
+    force: bool,
+    inputs: Inputs,
 ) -> None:
     """Raise, before any slow work, if the result could not be written.
 
     Raises:
         UsageError: the path does not fit the backend, is one of ``inputs``, or exists and
-            ``force`` is not given, or has source beside it that rnnspec did not write.
+            ``force`` is not given, or there is a file beside it that ``force`` is not about.
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
@@ -85,9 +108,11 @@ def check_output(
         if output.suffix != backend.suffix:
             message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
             raise UsageError(message, str(output))
-        for path in (*(beside := _source_beside(output, backend, network)), output):
+        beside = _files_beside(output, backend, network, backend.form(form))
+        for path in (*beside.values(), output):
             check(path)
-        for path in filter(os.path.lexists, beside):
+        sources = [path for path in beside.values() if path.suffix == backend.ending]
+        for path in filter(os.path.lexists, sources):
             # Nobody named this path: --force is about the output.
             with opened(path) as (stream, _):
                 written = MARK.encode() in stream.readline(1000)
@@ -151,10 +176,9 @@ def save(  # noqa: PLR0913 - each is needed for the files
             raise OutputError(f"cannot be written: {reason}", str(output)) from error
         verify(staged)
         if backend.suffix:
-            paths = {
-                staged / f"{name}{path.suffix}": path for path in output_paths(output, generated)
-            }
-            files.publish(paths, force=force)
+            beside = _files_beside(output, backend, generated.network, generated.form)
+            paths = {**beside, f"{name}{backend.suffix}": output}
+            files.publish({staged / file: path for file, path in paths.items()}, force=force)
         else:
             files.publish_folder(staged, output, force=force)
 
@@ -290,7 +314,8 @@ class BackendFiles:
 
         # Before arrays are read, which may be too large for the backend's files.
         pipeline.arrange(program, self.backend, self.form, self.options)
-        check_output(output, self.backend, program.network, force=force, inputs=inputs)
+        network = program.network
+        check_output(output, self.backend, network, self.form, force=force, inputs=inputs)
 
     def write(
         self,

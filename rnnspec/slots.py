@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from rnnspec.ir.nodes import INPUT
 from rnnspec.ir.params import Param, axis_groups, params, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from numpy.typing import NDArray
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     # By name for a network with named inputs, otherwise that of its only input.
     Batch = Mapping[str, Array] | Array
+
+
+def by_name(batch: Batch) -> Mapping[str, Array]:
+    """Return the arrays of a batch by the names of their inputs."""
+    return batch if isinstance(batch, Mapping) else {INPUT: batch}
+
+
+def map_batch(function: Callable[[Array], Array], batch: Batch) -> Batch:
+    """Return a batch with another array for each of its arrays."""
+    if isinstance(batch, Mapping):
+        return {name: function(array) for name, array in batch.items()}
+    return function(batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

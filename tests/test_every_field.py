@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import GALLERY, ROOT
 from covering import covering
+from graphs import GRAPHS
 from offered import require
 from small_networks import in_small
 
@@ -23,6 +24,7 @@ from rnnspec.backends import BACKENDS, Backend, in_form, refusals
 from rnnspec.backends.contract import DEFAULTS
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.case import step_through
 from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
@@ -193,15 +195,19 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("Normalize", "name"): ["other"],
     **{
         (kind, "name"): ["other"]
-        for kind in ("Activate", "Attention", "BatchNorm", "Concat", "Conv", "Flatten", "LastSteps")
+        for kind in ("Activate", "Attention", "BatchNorm", "Conv", "Flatten", "Join", "LastSteps")
     },
-    **{(kind, "name"): ["other"] for kind in ("LayerNorm", "Residual", "WindowPooling")},
+    **{
+        (kind, "name"): ["other"]
+        for kind in ("LayerNorm", "Residual", "Transpose", "WindowPooling")
+    },
     **{
         (kind, "source"): ["two", "bidirectional_1"] for kind in ("Attention", "Flatten", "Pooling")
     },
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
     ("Repeat", "name"): ["other"],
+    ("Repeat", "like"): ["two"],
 }
 """Further values of fields that have the same value in every network of the corpus."""
 
@@ -242,7 +248,7 @@ initializers: {kernel: {normal: 0.5}, recurrent: {uniform: 0.25}, bias: {constan
 """
 TEXTS = (
     *(MORE, REPEATED, PLAIN, VECTORS, STACK, JOINED, FLAT, TIED),
-    *(FUSED, CHAIN, TWINS, STEPWISE, CELLS),
+    *(FUSED, CHAIN, TWINS, STEPWISE, CELLS, *GRAPHS),
 )
 
 
@@ -322,9 +328,13 @@ FIELDS = sorted(
 
 
 DECIDED = re.compile(
-    r".*\.(input|inputs|masked|backward|layers|source|outputs|of)|Embedding\.vocabulary"
+    r".*\.(input|inputs|masked|layers|source|outputs|of)|Embedding\.vocabulary|Pooling\.backward"
+    r"|(FinalState|LearnedState)\.size|Network\.stream|VectorInput\.state"
 )
-"""Fields that the rest of the network decides; a change of another field changes them too."""
+"""Fields that the rest of the network decides; a change of another field changes them too.
+
+Which input comes in chunks, and which is a state, changes no number.
+"""
 FREE = {
     ("Network", "name"),
     ("Network", "description"),
@@ -339,22 +349,24 @@ TRAINED = ("rate", "variational", "dropout", "recurrent_dropout", "pretrained")
 
 SEQUENTIAL = (
     *(nodes.Recurrent, nodes.Conv, nodes.WindowPooling, nodes.Pooling, nodes.Attention),
-    *(nodes.Flatten, nodes.LastSteps),
+    *(nodes.Flatten, nodes.LastSteps, nodes.Transpose),
 )
 AXES = {nodes.Repeat: 1, **dict.fromkeys(SEQUENTIAL, 2)}
 """The number of axes of the input of a layer, if it does not take any."""
 
 
-def refit(network: Network) -> Network:
+def refit(network: Network) -> Network:  # noqa: PLR0912 - a branch for each kind of layer
     """Return a network in which the fields that others decide are as these have it.
 
     Raises:
         GenerationError: the layers do not fit.
     """
-    padded = set(nodes.windows_of_padding(network))
-    padded |= {nodes.INPUT} if network.input.masked else set()
-    outputs, layers = {nodes.INPUT: network.input.shape}, dict[str, nodes.Layer]()
-    for layer, (first, *rest) in zip(network.layers, nodes.sources(network).values(), strict=True):
+    inputs = {each.name: each for each in network.inputs}
+    padded, sources = nodes.masks(network), nodes.sources(network)
+    outputs: dict[str, Any] = {each.name: each.shape for each in network.inputs}
+    layers = dict[str, nodes.Layer]()
+    for layer in network.layers:
+        first, *rest = sources[layer.name]
         masked = first in padded and len(outputs[first]) == 2
         own: dict[str, Any] = {"input": outputs[first]}
         if len(outputs[first]) != AXES.get(type(layer), len(outputs[first])):
@@ -362,28 +374,59 @@ def refit(network: Network) -> Network:
         match layer:
             case nodes.Join():
                 own["inputs"] = tuple(outputs[name] for name in (first, *rest))
-                if len({shape[:-1] for shape in own["inputs"]}) > 1:
-                    raise GenerationError(f"{layer.name} joins other numbers of steps")
+                require_fit(layer, own["inputs"])
             case nodes.Embedding():
-                assert isinstance(network.input, nodes.TokenInput)
-                own |= {"masked": network.input.masked, "vocabulary": network.input.vocabulary}
-            case nodes.Flatten() | nodes.LastSteps() | nodes.Pooling(statistic="last_step"):
+                read = inputs[first]
+                assert isinstance(read, nodes.TokenInput | nodes.LabelInput)
+                own |= {"masked": read.masked, "vocabulary": read.vocabulary}
+            case nodes.FinalState():
+                recurrent = layers[first]
+                assert isinstance(recurrent, nodes.Recurrent)
+                own["size"] = recurrent.ways * dict(recurrent.states)[layer.part]
+            case nodes.Repeat(like=str() as like):
+                own["steps"] = outputs[like][0]
+            case nodes.Repeat(steps=None):
+                raise GenerationError(f"{layer.name} has no number of steps")
+            case nodes.Flatten() | nodes.LastSteps() | nodes.Transpose():
                 if masked:
-                    raise GenerationError(f"the last steps of {layer.name} may be padding")
+                    raise GenerationError(f"the steps of {layer.name} may be padding")
+            case nodes.Pooling(statistic="first_step" | "last_step"):
+                if masked:
+                    raise GenerationError(f"the step of {layer.name} may be padding")
             case nodes.WindowPooling(window=window) if window.dilation > 1:
                 raise GenerationError(f"{layer.name} has a dilation")
             case nodes.Pooling(statistic="last"):
                 below = layers.get(first)
                 if not isinstance(below, nodes.Recurrent) or below.merge not in (None, "concat"):
                     raise GenerationError(f"{layer.name} takes no final state")
-                own |= {"masked": masked, "backward": below.units if below.merge else 0}
+                back = below.units if below.merge or below.backward else 0
+                own |= {"masked": masked, "backward": back}
             case _ if hasattr(layer, "masked"):
                 own["masked"] = masked
             case _:
                 pass
+        if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+            require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)
         outputs[layer.name] = layers[layer.name].output
-    return verify(replace(network, layers=tuple(layers.values())))
+    stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
+    return verify(replace(network, layers=tuple(layers.values()), stream=stream))
+
+
+def require_fit(layer: nodes.Join, shapes: tuple[Any, ...]) -> None:
+    """Raise unless arrays of these shapes can be joined."""
+    widths = {shape[-1] for shape in shapes}
+    allowed = {max(widths), 1} if layer.how == "multiply" else {max(widths)}
+    steps = {shape[0] for shape in shapes if len(shape) > 1}
+    if len(steps) > 1 or (layer.how != "concat" and not widths <= allowed):
+        raise GenerationError(f"{layer.name} joins {shapes}")
+
+
+def require_window(window: nodes.Window, *, masked: bool) -> None:
+    """Raise for padding that no spec has."""
+    numbers = window.padding if isinstance(window.padding, tuple) else (0, 0)
+    if max(numbers) > window.reach or (masked and window.anchor < 0):
+        raise GenerationError(f"no window has the padding {window.padding}")
 
 
 INVALID = (*(GenerationError, ValueError, LookupError, TypeError, AttributeError, AssertionError),)
@@ -464,7 +507,7 @@ def evidence(network: Network, form: Form) -> Any:
     result = output.shape, output.tobytes()
     if form != "training":
         return result
-    arrays, batch = draw_scaled(network, 0), draw_batch(network.input, np.random.default_rng(0))
+    arrays, batch = draw_scaled(network, 0), draw_batch(network, np.random.default_rng(0))
     trained = reference.run(network, arrays, batch, training=True)
     first = draw_fresh(network, 0)
     drawn = [*trained.moved.values(), trained.output, *first.values()]
@@ -533,7 +576,7 @@ STRUCTURE = ("cell", "merge", "statistic", "return_sequences", "start")
 
 
 def outputs(network: Network) -> Any:
-    batch = draw_batch(network.input, np.random.default_rng(0), STEPS)
+    batch = draw_batch(network, np.random.default_rng(0), STEPS)
     return reference.run(network, draw_scaled(network, 0), batch).output
 
 
@@ -571,10 +614,9 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     generated = pipeline.generate(replace(program, network=network), backend, form)
     model = pipeline.instantiate(generated, backend.dtypes[0], drawn=False)
     generated.store.write(model, draw_scaled(network, 0))
-    batch = draw_batch(network.input, np.random.default_rng(0), STEPS)
+    batch = draw_batch(network, np.random.default_rng(0), STEPS)
     if form == "step":
-        _, states = backend.runtime.step(model, batch[:, :3], None)
-        output, _ = backend.runtime.step(model, batch[:, 3:], states)
+        output = step_through(backend, model, network, batch, [3, STEPS - 3])
     else:
         layers = [layer.name for layer in generated.network.layers]
         output = backend.runtime.trace(model, layers, batch).output

@@ -31,7 +31,7 @@ from test_every_field import (
 from rnnspec import pipeline
 from rnnspec.backends.torch import plan
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.diff import diff
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import nodes
@@ -46,7 +46,7 @@ def computed(program: Program, network: Network) -> Any:
     """Return what the reference computes, or None if the network is invalid."""
     del program
     try:
-        batch = draw_batch(network.input, np.random.default_rng(0))
+        batch = draw_input(network.input, np.random.default_rng(0))
         output = reference.run(network, draw_scaled(network, 0), batch).output
     except INVALID:
         return None

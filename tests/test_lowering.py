@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from cases import cases
 
@@ -12,7 +10,6 @@ from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import MAX_AXIS
-from rnnspec.spec import models
 from rnnspec.spec.fields import MAX_SIZE
 
 
@@ -190,19 +187,6 @@ def test_a_residual_starts_at_the_layer_itself_when_nothing_stands_before_it() -
     words = "residual: true, dropout: 0.1, bidirectional: true"
     found = lower(f"rnn: {{type: gru, units: 1, name: reader, {words}}}")
     assert found.layers[1] == nodes.Residual(name="add_1", input=(9, 2), start="reader")
-
-
-@cases("key", sorted(models.LSTM.model_fields.keys() - {"type", "name"}))
-def test_a_key_whose_layer_follows_the_recurrent_one_takes_its_final_state(key: str) -> None:
-    whole = {"type": "lstm", "units": 2, "bidirectional": True, "merge": "sum", "dropout": 0.5}
-    for value in models.LSTM.model_fields[key].examples or ():
-        spec = rnnspec.loads(
-            "version: 1\nname: net\ninput: {features: 2}\n"
-            f"rnn: {json.dumps(whole | {key: value})}\n"
-        )
-        (layer,), (*_, last) = spec.rnn, pipeline.program(spec).network.layers
-        assert isinstance(layer, models.LSTM)
-        assert layer.is_followed is not isinstance(last, nodes.Recurrent)
 
 
 def test_a_norm_may_stand_on_a_final_state() -> None:

@@ -13,7 +13,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.cells import equation_cell, standard_cell
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.initializers import Constant, GlorotUniform, HeUniform, Orthogonal
@@ -212,7 +212,7 @@ def test_the_places_of_parameters_are_right(cell: str) -> None:
     equations = equation_cell("mine", declared, {}, defaults)
     assert isinstance(standard_cell(equations, defaults), Recognition)
     own = replace(program.network, layers=(replace(layer, cell=equations),))
-    arrays, batch = draw_scaled(own, 0), draw_batch(own.input, np.random.default_rng(0))
+    arrays, batch = draw_scaled(own, 0), draw_input(own.input, np.random.default_rng(0))
     joined = {}
     for param in params(layer):
         of_gates = {gate: name for name, (array, gate) in places.items() if array == param.name}

@@ -162,7 +162,10 @@ head: {pooling: {attention: {}}, units: 9, tied: true}
     }
     (output,) = [layer for layer in network.layers if isinstance(layer, nodes.Dense)]
     assert output.tied == "embedding_1"
-    assert list(nodes.windows_of_padding(network)) == ["embedding_1", "conv_1", "batch_norm_1"]
+    assert nodes.masks(network) == {
+        **dict.fromkeys(("input", "embedding_1"), (("input", 0, 1),)),
+        **dict.fromkeys(("conv_1", "batch_norm_1"), (("input", 0, 2),)),
+    }
 
 
 def test_a_window_that_no_sequence_has_is_refused() -> None:

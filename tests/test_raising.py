@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from cases import cases
+from graph_specs import GRAPHS, graph_text
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, specs
@@ -40,6 +42,27 @@ def network(text: str) -> nodes.Network:
 def test_the_gallery(path: Path) -> None:
     wanted = network(path.read_text("utf-8"))
     assert network(dump(raise_spec(wanted))) == wanted
+
+
+@cases("name", list(GRAPHS))
+def test_graphs_of_layers(name: str) -> None:
+    wanted = network(graph_text(name))
+    text = dump(raise_spec(wanted))
+    # As text, because of the order of outputs and names.
+    assert repr(network(text)) == repr(wanted), text
+
+
+@cases("name", ["encoder_decoder", "rnnoise", "stream"])
+def test_graphs_read_as_if_written_by_hand(name: str) -> None:
+    expected = yaml.safe_load(graph_text(name))
+    words = raise_spec(network(graph_text(name)))
+    last = expected["rnn"][-1]
+    if name == "encoder_decoder":
+        # A last layer at each step is that of a head.
+        del expected["rnn"][-1], last["type"]
+        expected["head"] = {"pooling": "none", **last}
+    del words["expect"]
+    assert words == expected
 
 
 def test_random_specs() -> None:

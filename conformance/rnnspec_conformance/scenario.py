@@ -29,7 +29,7 @@ from rnnspec_conformance.layout import Call, Fault
 if TYPE_CHECKING:
     from rnnspec.comparison.reference import FullTrace
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.nodes import Input
+    from rnnspec.ir.nodes import SequenceInput
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
 
@@ -58,7 +58,7 @@ class Batch:
     shift: float = 0.0
     values: tuple[object, ...] = ()
 
-    def draw(self, network_input: Input, rng: np.random.Generator) -> Array:
+    def draw(self, network_input: SequenceInput, rng: np.random.Generator) -> Array:
         """Return tokens (batch, steps), or numbers (batch, steps, features) exact in float32."""
         if self.values:
             kind = np.int64 if isinstance(network_input, TokenInput) else np.float32
@@ -278,7 +278,9 @@ def _run(
                 if state.kind == "sum":
                     add = partial(np.add, entering[state.name])
                     result = _change_value(network, arrays, numbers, result, state.layer, add)
-        outputs = reference.split_outputs(network, result.output)
+        outputs = reference.split_outputs(
+            network, result.output, reference.result_shapes(network, numbers)
+        )
         after = {state.name: _state_after(result, state) for state in handed}
         last = _round_to_float32(after) if handed else dict(result.states)
         kind = np.int64 if numbers.dtype.kind in "iu" else np.float32

@@ -259,7 +259,9 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
-    shared = step_refusals(network) if form == "step" else ()
+    if form == "step" and (shared := step_refusals(network)):
+        # Some of its layers have no output of any number of steps.
+        return shared
     arranged, emitter = in_form(network, form), backend.emitter
     reason = f"rnnspec writes no source of it for {backend.title}"
     ignored = (
@@ -268,4 +270,4 @@ def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refus
         for table in emitter.fields(arranged, node, form)
         for field in table.missing(node)
     )
-    return (*shared, *ignored, *emitter.refusals(arranged, form))
+    return (*ignored, *emitter.refusals(arranged, form))

@@ -54,7 +54,8 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
-    For a single file, ``{file}`` is its name, and ``{macro}`` the entry in capitals.
+    ``loading_begin`` loads the file that computes the first states of a model in step form, from
+    ``{begin!r}``. For a single file, ``{file}`` is its name, and ``{macro}`` the entry in capitals.
     ``options`` are those of its source and its files.
     With ``quantizes_source``, another source is written for a file that is quantized.
     ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
@@ -86,6 +87,7 @@ class Backend:
     quantizes_source: bool = False
     function_error: float = 0.0
     loading: tuple[str, ...] = ()
+    loading_begin: str = ""
     arguments: tuple[tuple[Form, str], ...] = ()
     command: Callable[[], str] | None = None
     command_version: Callable[[], str] = str

@@ -161,6 +161,7 @@ class Emitter:
     ``stepwise`` returns the layers that run step by step, each with the key that rules out fusing.
     ``stock`` returns the layers whose stock counterpart has another number of parameters.
     ``needs_source`` is true if a single file of a model names classes of its source.
+    ``begins`` is true if a file beside that of a model in step form computes its first states.
     ``longest`` returns the number of steps that options limit a sequence to, None without a limit.
     """
 
@@ -171,6 +172,7 @@ class Emitter:
     stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}
     stock: Callable[[Network], tuple[Stock, ...]] = lambda _network: ()
     needs_source: Callable[[Network], bool] = lambda _network: False
+    begins: Callable[[Network], bool] = lambda _network: False
     longest: Callable[[SourceOptions], int | None] = lambda _options: None
 
 
@@ -328,11 +330,8 @@ class Runtime(ABC):
         """
         raise NotImplementedError
 
-    def output(self, model: Any, inputs: Array) -> Array:
-        """Return the output of a model from ``open_original`` in inference.
-
-        ``inputs`` is (batch, steps[, features]).
-        """
+    def output(self, model: Any, inputs: Batch) -> Array:
+        """Return the output of a model from ``open_original`` in inference."""
         raise NotImplementedError
 
     def scale(self, model: Any, share: float) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 OPTIMIZERS = ("reference", "own")
 """Optimizers that training compares: the written-out ones, or each framework's own too."""
@@ -19,7 +19,7 @@ Cause = Literal["epsilon", "rounded", "repeated"]
 class Step(Protocol):
     """One step of an optimizer, which changes the arrays of a model."""
 
-    def __call__(self, inputs: Array, target: Array, weight: Array, /) -> float:
+    def __call__(self, inputs: Batch, target: Array, weight: Array, /) -> float:
         """Take the step, and return the loss before it."""
 
 

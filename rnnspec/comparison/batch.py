@@ -1,25 +1,48 @@
-"""The batch that a network is run on: random, with every pattern of padding, or a given one."""
+"""The batch that a network is run on: random, with every pattern of padding, or a given one.
+
+It is one array, or a mapping of them if the network has named inputs.
+"""
 
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import numpy as np
 
-from rnnspec.comparison.reference import padding_mask
-from rnnspec.errors import UsageError, brief
+from rnnspec.arguments import received
+from rnnspec.comparison.reference import padding_mask, steps_of
+from rnnspec.errors import UsageError, brief, listed
 from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
-from rnnspec.ir.nodes import Input, Network, NumericInput, TokenInput, least_steps
+from rnnspec.ir.nodes import (
+    Input,
+    LabelInput,
+    Network,
+    NumericInput,
+    SequenceInput,
+    TokenInput,
+    VectorInput,
+    equal_steps,
+    least_steps,
+    least_steps_by_input,
+)
 from rnnspec.memory import check_memory
 from rnnspec.weights.caller_arrays import ArrayError, as_array, refuse
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from numpy.typing import ArrayLike
 
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
+
+    CallerBatch = ArrayLike | Mapping[str, ArrayLike]
 
 ROWS = 6
 STEPS_OF_ANY_LENGTH = 12
@@ -31,22 +54,63 @@ def steps_to_draw(network: Network) -> int:
 
 
 def draw_batch(
-    network_input: Input, rng: np.random.Generator, length: int = STEPS_OF_ANY_LENGTH
-) -> Array:
-    """Return tokens (batch, steps) as int32, or numbers (batch, steps, features) as float64.
+    network: Network, rng: np.random.Generator, length: int = STEPS_OF_ANY_LENGTH
+) -> Batch:
+    """Return random values of each input, as in ``draw_input``.
 
-    If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
-    one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
-    ``length`` is the number of steps if the network takes any.
+    ``length`` is the number of steps of the first input that takes any; another one whose steps are
+    not joined with those has one step more. Inputs that are joined differ in their padding.
 
     Raises:
         OutOfMemoryError: the batch does not fit into memory.
     """
+    if not network.has_named_inputs:
+        return draw_input(network.input, rng, length)
+    first = equal_steps(network)
+    fixed = {
+        first[each.name]: each.steps
+        for each in network.inputs
+        if isinstance(each, SequenceInput) and each.steps is not None
+    }
+    free = [name for name in dict.fromkeys(first.values()) if name not in fixed]
+    lengths = fixed | {name: length + number for number, name in enumerate(free)}
+    return {
+        each.name: draw_input(each, rng, lengths.get(first.get(each.name, ""), 0), number % 2)
+        for number, each in enumerate(network.inputs)
+    }
+
+
+def draw_input(
+    network_input: Input,
+    rng: np.random.Generator,
+    length: int = STEPS_OF_ANY_LENGTH,
+    shift: int = 0,
+) -> Array:
+    """Return tokens (batch, steps) as int32, or numbers (batch, steps, features) as float64.
+
+    Of an input without time steps, these are labels (batch,) or numbers (batch, features).
+    If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
+    one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
+    ``length`` is the number of steps if the network takes any. All patterns of padding but the
+    first move on by ``shift`` sequences.
+
+    Raises:
+        OutOfMemoryError: the batch does not fit into memory.
+    """
+    match network_input:
+        case VectorInput(features=features):
+            check_memory(8 * ROWS * features, f"{ROWS} vectors of {features:,} features")
+            return rng.standard_normal((ROWS, features))
+        case LabelInput(vocabulary=size):
+            return rng.integers(0, size, ROWS).astype(np.int32)
+        case _:
+            pass
     steps = length if network_input.steps is None else network_input.steps
     # Both are drawn with 8 bytes a number.
     width = network_input.features if isinstance(network_input, NumericInput) else 1
     check_memory(8 * ROWS * steps * width, f"{ROWS} sequences of {steps:,} steps")
     real = _padding(rng, steps) if network_input.masked else np.ones((ROWS, steps), dtype=bool)
+    real[1:] = np.roll(real[1:], shift, axis=0)
     match network_input:
         case TokenInput(vocabulary=size):
             # With a mask, token 0 at a real step would be one more step of padding.
@@ -63,6 +127,11 @@ def draw_batch(
             return np.where(real[..., np.newaxis], numbers, value)
         case _:
             assert_never(network_input)
+
+
+def longest_of(network: Network, batch: Batch) -> int:
+    """Return the largest number of steps of an input, or 1 if none has steps."""
+    return max(steps_of(network, batch).values(), default=1)
 
 
 def _padding(rng: np.random.Generator, steps: int) -> Array:
@@ -86,62 +155,131 @@ def _padding(rng: np.random.Generator, steps: int) -> Array:
     return np.stack(rows)
 
 
-def read_batch(path: str | os.PathLike[str]) -> Array:
+def read_batch(path: str | os.PathLike[str]) -> Batch:
     """Return the array in a .npy file; its numbers are read when they are used.
 
-    Nothing in it is unpickled.
+    Of a .npz file, it returns all arrays by name. Nothing is unpickled.
 
     Raises:
         UsageError: the file cannot be read, or does not contain an array of numbers.
+        OutOfMemoryError: the arrays do not fit into memory.
     """
     with opened(Path(path)) as (stream, size):
         try:
+            if is_zipfile(stream):
+                return _read_npz(stream, os.fspath(path))
+            stream.seek(0)
             return npy_array(stream, size).map(stream)
         except HeaderError as error:
             raise UsageError(str(error), os.fspath(path)) from None
 
 
-def checked_batch(network: Network, values: ArrayLike, source: str) -> Array:
+def _read_npz(stream: BinaryIO, path: str) -> dict[str, Array]:
+    try:
+        with ZipFile(stream) as archive:
+            members = archive.infolist()
+            if not members:
+                raise HeaderError(
+                    "expected a .npz file with an array for each input, received none"
+                )
+            check_memory(sum(member.file_size for member in members), f"the arrays in {path}")
+            return {
+                member.filename.removesuffix(".npy"): _read_member(archive.read(member))
+                for member in members
+            }
+    # An unknown compression, or a password.
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UsageError(f"expected a .npz file, received {brief(error)}", path) from None
+
+
+def _read_member(content: bytes) -> Array:
+    place = npy_array(BytesIO(content), len(content))
+    order: Any = "F" if place.fortran else "C"
+    return np.ndarray(place.shape, place.dtype, content, place.start, order=order)
+
+
+def checked_batch(network: Network, values: CallerBatch, source: str) -> Batch:
     """Return a given batch in the dtype of ``draw_batch``; messages call it ``source``.
 
     Numbers are rounded to float32, because models in use receive float32.
 
     Raises:
         UsageError: its shape or dtype does not fit the network, or it contains a token outside the
-            vocabulary, a number that is not finite, or nothing but padding.
+            vocabulary, a number that is not finite, or nothing but padding; or its arrays are not
+            those of the inputs.
     """
     try:
-        batch = _check(network.input, as_array(values))
+        if not network.has_named_inputs:
+            batch: Batch = _check_input(network.input, values)
+        else:
+            batch = _check_inputs(network, values)
     except ArrayError as error:
         raise UsageError(str(error), source) from None
-    least = least_steps(network)
-    if batch.shape[1] < least:
-        message = f"expected at least {least} steps, received {batch.shape[1]}"
-        raise UsageError(message, source)
+    least = least_steps_by_input(network)
+    for name, steps in steps_of(network, batch).items():
+        if steps < least[name]:
+            of = f"{name}: " if network.has_named_inputs else ""
+            message = f"{of}expected at least {least[name]} steps, received {steps}"
+            raise UsageError(message, source)
     return batch
 
 
-def _check(network_input: Input, batch: Array) -> Array:
+def _check_inputs(network: Network, values: CallerBatch) -> dict[str, Array]:
+    names = [each.name for each in network.inputs]
+    if not isinstance(values, Mapping):
+        what = f"a mapping, or a .npz file, with an array for {listed(names)}"
+        raise ArrayError(f"expected {what}, received {received(values)}")
+    if set(values) != set(names):
+        there = listed(sorted(map(str, values))) if values else "none"
+        raise ArrayError(f"expected arrays for {listed(names)}, received {there}")
+    batch: dict[str, Array] = {}
+    for each in network.inputs:
+        try:
+            batch[each.name] = _check_input(each, values[each.name])
+        except ArrayError as error:
+            raise ArrayError(f"{each.name}: {error}") from None
+    rows = {name: len(array) for name, array in batch.items()}
+    steps, first = steps_of(network, batch), equal_steps(network)
+    for what, numbers, same in (
+        ("sequences", rows, dict.fromkeys(names, names[0])),
+        ("steps", steps, first),
+    ):
+        for name, other in same.items():
+            if numbers[name] != numbers[other]:
+                expected = f"expected as many {what} as in {other}, {numbers[other]}"
+                raise ArrayError(f"{name}: {expected}, received {numbers[name]}")
+    return batch
+
+
+def _check_input(network_input: Input, values: Any) -> Array:
+    if isinstance(values, Mapping):
+        raise ArrayError(
+            f"expected one array, received arrays for {listed(list(map(str, values)))}"
+        )
+    batch = as_array(values)
     axes, kind = ("rows", *network_input.shape), batch.dtype.kind
     shape = f"({', '.join('steps' if size is None else str(size) for size in axes)})"
-    what, kinds = ("tokens", "iu") if isinstance(network_input, TokenInput) else ("numbers", "iuf")
+    integers = isinstance(network_input, TokenInput | LabelInput)
+    what = "tokens" if isinstance(network_input, TokenInput) else "labels"
+    what, kinds = (what, "iu") if integers else ("numbers", "iuf")
     sizes = zip(network_input.shape, batch.shape[1:], strict=False)
     fits = batch.ndim == len(axes) and all(size in (None, length) for size, length in sizes)
     if not fits or 0 in batch.shape or kind not in kinds:
-        received = f"{brief(batch.dtype)} of {batch.shape}"
-        raise ArrayError(f"expected {what} of shape {shape}, received {received}")
+        what_came = f"{brief(batch.dtype)} of {batch.shape}"
+        raise ArrayError(f"expected {what} of shape {shape}, received {what_came}")
     batch = _convert(network_input, batch)
-    if not padding_mask(network_input, batch).any():
+    if network_input.masked and not padding_mask(network_input, batch).any():
         raise ArrayError("expected a step that is no padding, received padding alone")
     return batch
 
 
 def _convert(network_input: Input, batch: Array) -> Array:
     match network_input:
-        case TokenInput(vocabulary=size):
-            refuse(batch, (batch < 0) | (batch >= size), f"tokens in [0, {size})")
+        case TokenInput(vocabulary=size) | LabelInput(vocabulary=size):
+            what = "tokens" if isinstance(network_input, TokenInput) else "labels"
+            refuse(batch, (batch < 0) | (batch >= size), f"{what} in [0, {size})")
             return batch.astype(np.int32)
-        case NumericInput():
+        case NumericInput() | VectorInput():
             with np.errstate(over="ignore"):
                 rounded = batch.astype(np.float32)
             refuse(batch, ~np.isfinite(rounded), "numbers that float32 can hold")

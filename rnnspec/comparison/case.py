@@ -15,21 +15,21 @@ from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.reference import FullTrace
 from rnnspec.comparison.rounding import bound, bounds
-from rnnspec.ir.nodes import Dropout, Layer, Recurrent
+from rnnspec.ir.nodes import Attention, Dropout, Layer, Recurrent, least_steps
 from rnnspec.ir.params import Counts, count, counts
+from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import ArrayLike
-
     from rnnspec.backends import Backend
     from rnnspec.backends.contract import Runtime
+    from rnnspec.comparison.batch import CallerBatch
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.weights.store import Store
 
     Arrays = Mapping[str, Array]
@@ -75,7 +75,7 @@ class Case:
     seed: int
     dtype: str
     arrays: Mapping[str, Array]
-    batch: Array
+    batch: Batch
     batch_is_own: bool
     truth: FullTrace
     form: Form | None = None
@@ -86,7 +86,7 @@ class Case:
         program: Program,
         seed: int,
         dtype: str,
-        own_batch: ArrayLike | None = None,
+        own_batch: CallerBatch | None = None,
         form: Form | None = None,
     ) -> Case:
         """Draw the arrays of a case, and its batch unless the caller has one of its own.
@@ -96,7 +96,7 @@ class Case:
         """
         network = program.network
         if own_batch is None:
-            batch = draw_batch(network.input, np.random.default_rng(seed), steps_to_draw(network))
+            batch = draw_batch(network, np.random.default_rng(seed), steps_to_draw(network))
         else:
             batch = checked_batch(network, own_batch, batch_of(network))
         arrays, truth = _shrink(network, draw_scaled(network, seed), batch, dtype)
@@ -184,12 +184,12 @@ class Case:
                 return least
         return bounds(self.network, self.arrays, self.batch, values, dtype=self.dtype, error=error)
 
-    def another_batch(self, rng: np.random.Generator) -> Array:
+    def another_batch(self, rng: np.random.Generator) -> Batch:
         """Return a batch to train on: a new one, or the given one again."""
         return (
             self.batch
             if self.batch_is_own
-            else draw_batch(self.network.input, rng, steps_to_draw(self.network))
+            else draw_batch(self.network, rng, steps_to_draw(self.network))
         )
 
     @property
@@ -203,14 +203,13 @@ class Case:
         """The weight of each element of the output in the loss: 1, or 0 at padding."""
         return self.real(self.batch)
 
-    def real(self, batch: Array) -> Array:
+    def real(self, batch: Batch) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
         masks = reference.masks(self.network, batch)
-        outputs = reference.split_outputs(self.network, self.truth.output)
+        rows = len(next(iter(by_name(batch).values())))
         real = {}
-        for name, output in outputs.items():
-            shape = (len(batch), *output.shape[1:])
-            mask = masks.get(name)
+        for name, of_sample in reference.result_shapes(self.network, batch):
+            shape, mask = (rows, *of_sample), masks.get(name)
             real[name] = (
                 np.ones(shape)
                 if mask is None
@@ -242,7 +241,7 @@ _PERTURBATIONS = {"float64": 2.0**-50, "float32": 2.0**-21}
 
 
 def _shrink(
-    network: Network, arrays: dict[str, Array], batch: Array, dtype: str
+    network: Network, arrays: dict[str, Array], batch: Batch, dtype: str
 ) -> tuple[dict[str, Array], FullTrace]:
     """Return arrays small enough that all values stay small, and the reference's trace with them.
 
@@ -264,7 +263,7 @@ def _shrink(
     return steady[0] if steady else (arrays, _run(network, arrays, batch))
 
 
-def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
+def _is_steady(network: Network, arrays: Arrays, batch: Batch, dtype: str, values: Arrays) -> bool:
     """True if arrays perturbed by about a rounding error give nearly the same values."""
     rng = np.random.default_rng(0)
     perturbed = {
@@ -276,7 +275,7 @@ def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, value
     return all(distance(moved[name], value) < limit for name, value in values.items())
 
 
-def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
+def _is_certain(network: Network, arrays: Arrays, batch: Batch, dtype: str, values: Arrays) -> bool:
     """True if no difference above the tolerance could be rounding on any backend."""
     if dtype == "float64":
         return True
@@ -286,7 +285,7 @@ def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, valu
     return max(limits.values()) <= tolerances(dtype)["forward"]
 
 
-def _run(network: Network, arrays: Arrays, batch: Array) -> FullTrace:
+def _run(network: Network, arrays: Arrays, batch: Batch) -> FullTrace:
     # Overflow is expected while the arrays are still too large.
     with np.errstate(all="ignore"):
         return reference.run(network, arrays, batch)
@@ -299,38 +298,74 @@ _MOST_CHUNKS = 6
 def run_forward(generated: Generated, model: Any, case: Case) -> dict[str, Array]:
     """Return the output of each layer for the batch of a case, or of a part of the layers.
 
-    In step form it is only the last layer's: of several random splits of the batch into chunks,
-    the output that is the farthest from the reference.
+    In step form these are only the outputs of the network: of several random splits of the batch
+    into chunks, those that are the farthest from the reference.
     """
     if generated.form != "step":
-        names = [layer.name for layer in generated.network.layers]
+        names = [layer.name for layer in generated.network.layers if not _enters_changed(layer)]
         return case.outputs(generated.backend.runtime.trace(model, names, case.batch))
-    truth = case.outputs(case.truth)[case.last]
+    network, truth = case.network, case.outputs(case.truth)
+    steps = reference.steps_of(network, case.batch)[stream_of(network)]
     rng = np.random.default_rng((case.seed, 2))
     outputs = []
     for _ in range(_SPLITS):
-        lengths = random_split(case.batch.shape[1], rng)
-        output = step_through(generated.backend, model, case.batch, lengths)
+        lengths = random_split(steps, rng, least_steps(network))
+        output = step_through(generated.backend, model, network, case.batch, lengths)
         outputs.append(case.outputs(Trace({}, output)))
-    return max(outputs, key=lambda by_layer: distance(by_layer[case.last], truth))
+    return max(outputs, key=lambda own: max(distance(own[name], truth[name]) for name in own))
 
 
-def random_split(steps: int, rng: np.random.Generator) -> list[int]:
-    """Return the lengths of random chunks, the first one of a single step."""
-    cuts = rng.integers(1, steps + 1, rng.integers(0, _MOST_CHUNKS - 1))
-    ends = sorted({1, steps, *map(int, cuts)})
+def _enters_changed(layer: Layer) -> bool:
+    """True if a module of PyTorch gets the input of a layer reversed or activated."""
+    match layer:
+        case Recurrent(backward=backward):
+            return backward
+        case Attention(units=None, activation=activation):
+            return activation != "linear"
+        case _:
+            return False
+
+
+def random_split(steps: int, rng: np.random.Generator, least: int = 1) -> list[int]:
+    """Return the lengths of random chunks, the first one as short as a network takes."""
+    cuts = rng.integers(least, steps + 1, rng.integers(0, _MOST_CHUNKS - 1))
+    ends = sorted({least, steps, *map(int, cuts)})
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def step_through(backend: Backend, model: Any, batch: Array, lengths: Sequence[int]) -> Array:
+def stream_of(network: Network) -> str:
+    """Return the name of the input of a network in step form that comes in chunks."""
+    assert network.stream is not None
+    return network.stream
+
+
+def step_through(
+    backend: Backend, model: Any, network: Network, batch: Batch, lengths: Sequence[int]
+) -> Array:
     """Return the output of a model in step form for a batch in chunks of some lengths.
 
-    It is (batch, steps, units), or (batch, units) for the last chunk.
+    A sequence has the steps of all chunks, and a vector is that of the last one. Named outputs are
+    side by side.
     """
-    states, outputs, start = None, [], 0
+    runtime, stream = backend.runtime, stream_of(network)
+    others = dict(by_name(batch))
+    whole = others.pop(stream)
+    states = runtime.begin(model, others) if others else None
+    chunks: list[dict[str, Array]] = []
+    start, before = 0, reference.result_shapes(network, others | {stream: whole[:, :0]})
     for length in lengths:
-        chunk = batch[:, start : start + length]
-        output, states = backend.runtime.step(model, chunk, states)
-        outputs.append(output)
-        start += length
-    return np.concatenate(outputs, axis=1) if outputs[0].ndim > 2 else outputs[-1]
+        end = start + length
+        output, states = runtime.step(model, whole[:, start:end], states)
+        after = reference.result_shapes(network, others | {stream: whole[:, :end]})
+        shapes = [
+            (name, (now[0] - then[0], *now[1:]) if len(now) > 1 else now)
+            for (name, then), (_, now) in zip(before, after, strict=True)
+        ]
+        # A convolution without padding gives nothing for the first steps.
+        chunks.append(reference.split_outputs(network, output, shapes))
+        start, before = end, after
+    outputs = {
+        name: np.concatenate([chunk[name] for chunk in chunks], axis=1) if last.ndim > 2 else last
+        for name, last in chunks[-1].items()
+    }
+    return reference.join_outputs(network, outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import takewhile
 from math import prod
 from operator import add, ge, gt, itemgetter, le, lt, mul, sub, truediv
@@ -30,17 +30,21 @@ from rnnspec.ir.equations import (
     rewrite,
     walk,
 )
+from rnnspec.ir.forms import with_steps
 from rnnspec.ir.params import directions, params
 from rnnspec.memory import check_memory
+from rnnspec.slots import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.ir.equations import Comparison, Expression, Operator
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.words import CellActivation, Merge
 
     Arrays = Mapping[str, Array]
+    Shapes = list[tuple[str, tuple[int, ...]]]
+    """The shape of each output for one sequence, with its layer."""
     _Named = tuple[str, Callable[[Arrays], Array]]
     """A name and how its value follows from those of others."""
 
@@ -53,7 +57,7 @@ def _exact(state: Array) -> Array:
 class FullTrace(Trace):
     """A trace with the output of each layer, and the moving arrays after a batch of training.
 
-    ``states`` has the last states of each recurrent layer of one direction, (batch, size), by the
+    ``states`` has the last states of each recurrent layer, (batch, size of all directions), by the
     names that they have in step form.
     """
 
@@ -65,7 +69,7 @@ class FullTrace(Trace):
 def run(  # noqa: PLR0913 - how a pass may differ from a plain one
     network: nodes.Network,
     arrays: Arrays,
-    inputs: Array,
+    inputs: Batch,
     noise: Callable[[Array], Array] = _exact,
     *,
     training: bool = False,
@@ -77,29 +81,33 @@ def run(  # noqa: PLR0913 - how a pass may differ from a plain one
         network: the network.
         arrays: its canonical arrays by full name, float64 (or complex128, for derivatives, or
             float32, in which everything is then computed).
-        inputs: tokens (batch, steps) or values (batch, steps, features).
+        inputs: tokens (batch, steps) or values (batch, steps, features); by name, also vectors
+            (batch, features) and labels (batch,).
         noise: applied to the state of every recurrent layer after each time step, and to the
             output of every other layer that computes.
         training: whether batch norms use the batch, as in training, but without any dropout.
-        states: the first states, like those of the result; by default they are zeros.
+        states: the first states, like those of the result, in place of those of the network.
 
     Raises:
         OutOfMemoryError: the outputs of the layers do not fit into memory.
+        ValueError: a layer joins sequences of different lengths.
     """
-    rows, steps = inputs.shape[:2]
-    shapes = [layer.output for layer in network.layers]
-    width = sum(shape[-1] or 0 for shape in shapes if len(shape) == 2 and shape[0] in (None, steps))
-    what = f"the outputs of the layers of {network.name} for {rows} sequences of {steps:,} steps"
-    check_memory(inputs.nbytes + 8 * rows * steps * width, what)
+    given, steps = by_name(inputs), steps_of(network, inputs)
+    rows = len(next(iter(given.values())))
+    longest = max(steps.values(), default=1)
+    shapes = [layer.output for layer in with_steps(network, steps).layers]
+    size = 8 * rows * sum(prod(size or 0 for size in shape) for shape in shapes)
+    what = f"the outputs of the layers of {network.name} for {rows} sequences of {longest:,} steps"
+    check_memory(sum(array.nbytes for array in given.values()) + size, what)
     run = _Run(network, arrays, inputs, noise, training=training)
-    run.states.update(states or {})
+    run.first.update(states or {})
     return run.compute(network.layers)
 
 
 def run_on(  # noqa: PLR0913 - where to begin, and with what
     network: nodes.Network,
     arrays: Arrays,
-    inputs: Array,
+    inputs: Batch,
     result: FullTrace,
     layer: str,
     *,
@@ -111,19 +119,22 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
     for earlier in before:
         run.entered[earlier.name] = result.inputs[earlier.name]
         run.outputs[earlier.name] = result.outputs[earlier.name]
+    run.last.update(result.states)
     return run.compute(network.layers[len(before) :])
 
 
 _EXACT = (
     nodes.Embedding
     | nodes.Recurrent
+    | nodes.FinalState
+    | nodes.LearnedState
     | nodes.Repeat
-    | nodes.Join
+    | nodes.Transpose
     | nodes.Flatten
     | nodes.LastSteps
     | nodes.Dropout
 )
-"""Layers whose output has no rounding of its own, or noise already."""
+"""Layers whose output has no rounding of its own, or noise already; so has a concatenation."""
 
 
 class _Run:
@@ -133,7 +144,7 @@ class _Run:
         self,
         network: nodes.Network,
         arrays: Arrays,
-        inputs: Array,
+        inputs: Batch,
         noise: Callable[[Array], Array] = _exact,
         *,
         training: bool,
@@ -145,9 +156,10 @@ class _Run:
         self.sources = nodes.sources(network)
         self.masks = masks(network, inputs)
         self.entered: dict[str, Array] = {}
-        self.outputs: dict[str, Array] = {nodes.INPUT: inputs}
+        self.outputs: dict[str, Array] = dict(by_name(inputs))
         self.moved: dict[str, Array] = {}
-        self.states: dict[str, Array] = {}
+        self.first: dict[str, Array] = {}
+        self.last: dict[str, Array] = {}
 
     def compute(self, layers: Sequence[nodes.Layer]) -> FullTrace:
         """Compute layers in order."""
@@ -157,9 +169,11 @@ class _Run:
             keys = [param.name for param in params(layer)]
             arrays = {key: self.arrays[f"{layer.name}.{key}"] for key in keys}
             output = self._layer(layer, arrays, inputs)
-            self.outputs[layer.name] = output if isinstance(layer, _EXACT) else self.noise(output)
+            exact = isinstance(layer, nodes.Join) and layer.how == "concat"
+            exact = exact or isinstance(layer, _EXACT)
+            self.outputs[layer.name] = output if exact else self.noise(output)
         output = join_outputs(self.network, self.outputs)
-        return FullTrace(self.entered, output, self.outputs, self.moved, self.states)
+        return FullTrace(self.entered, output, self.outputs, self.moved, self.last)
 
     def _layer(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, arrays: Arrays, inputs: Sequence[Array]
@@ -167,11 +181,19 @@ class _Run:
         x = inputs[0]
         match layer:
             case nodes.Embedding():
-                return arrays["embeddings"].take(x, axis=0)
+                return self.arrays[f"{layer.table or layer.name}.embeddings"].take(x, axis=0)
             case nodes.Recurrent():
                 return self._recurrent(layer, arrays, x)
+            case nodes.FinalState():
+                return self.last[f"{self.sources[layer.name][0]}_{layer.part}"]
+            case nodes.LearnedState():
+                return np.repeat(arrays["vector"][np.newaxis], len(x), axis=0)
+            case nodes.Repeat(like=str()):
+                return np.repeat(x[:, np.newaxis], inputs[1].shape[1], axis=1)
             case nodes.Repeat():
-                return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
+                return np.repeat(x[:, np.newaxis], layer.steps or 0, axis=1)
+            case nodes.Transpose():
+                return x.swapaxes(1, 2)
             case nodes.Conv():
                 return _convolve(layer, arrays, x, self._mask(layer, x))
             case nodes.WindowPooling():
@@ -191,7 +213,9 @@ class _Run:
                 samples = zip(x, self._mask(layer, x), strict=True)
                 return np.stack([_statistic(layer, steps[at]) for steps, at in samples])
             case nodes.Attention():
-                return _attend(layer, arrays, x, self._mask(layer, x))
+                # One query for each sequence, or the same one for all.
+                query = arrays["query"].T if layer.query is None else inputs[1]
+                return _attend(layer, arrays, x, query, self._mask(layer, x))
             case nodes.Flatten():
                 return x.reshape(len(x), -1)
             case nodes.LastSteps():
@@ -206,7 +230,7 @@ class _Run:
             case nodes.Residual():
                 return x + self.entered[layer.start]
             case nodes.Join():
-                return np.concatenate(inputs, axis=-1)
+                return _join_layers(layer, inputs)
             case _:
                 assert_never(layer)
 
@@ -216,24 +240,33 @@ class _Run:
         return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
 
     def _recurrent(self, layer: nodes.Recurrent, arrays: Arrays, x: Array) -> Array:
-        mask, results = self._mask(layer, x), []
-        for prefix in directions(layer):
+        mask, results, finals = self._mask(layer, x), [], []
+        for number, prefix in enumerate(directions(layer)):
             of_direction = {
                 name.removeprefix(prefix): array
                 for name, array in arrays.items()
                 if name.startswith(prefix)
             }
+            first = [self._first_state(layer, *state, number) for state in layer.states]
             # Each direction ends in its own last state: the backward one at the first time step.
-            order = -1 if prefix == "backward." else 1
-            first = [self.states.get(f"{layer.name}_{name}") for name, _ in layer.states]
+            order = -1 if layer.backward or prefix == "backward." else 1
             outputs, state = _scan(
                 layer, of_direction, x[:, ::order], mask[:, ::order], noise=self.noise, first=first
             )
-            if layer.merge is None:
-                names = (f"{layer.name}_{name}" for name, _ in layer.states)
-                self.states.update(zip(names, state, strict=True))
+            finals.append(state)
             results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
+        for (name, _), parts in zip(layer.states, zip(*finals, strict=True), strict=True):
+            self.last[f"{layer.name}_{name}"] = np.concatenate(parts, axis=-1)
         return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
+
+    def _first_state(
+        self, layer: nodes.Recurrent, name: str, size: int, direction: int
+    ) -> Array | None:
+        """Return the first value of a state of one direction, None for zeros."""
+        whole = self.first.get(f"{layer.name}_{name}")
+        if whole is None and name in layer.first_states:
+            whole = self.outputs[layer.first_states[name]]
+        return None if whole is None else whole[:, direction * size : (direction + 1) * size]
 
     def _batch_norm(self, layer: nodes.BatchNorm, arrays: Arrays, x: Array) -> Array:
         mean, variance = arrays["moving_mean"], arrays["moving_variance"]
@@ -251,18 +284,19 @@ class _Run:
         return scaled + arrays["beta"]
 
 
-def masks(network: nodes.Network, inputs: Array) -> dict[str, Array]:
-    """Return the mask of the input, and of the output of each layer that passes one on.
+def masks(network: nodes.Network, inputs: Batch) -> dict[str, Array]:
+    """Return the mask of each input and of the output of each layer that may have padding.
 
     They are (batch, steps), true at real steps.
     """
-    mask = padding_mask(network.input, inputs)
-    result = {nodes.INPUT: mask}
-    for name, windows in nodes.windows_of_padding(network).items():
-        result[name] = mask
-        for window in windows:
-            result[name] = result[name][:, window.anchor :: window.stride]
-    return result
+    given = by_name(inputs)
+    of_inputs = {
+        each.name: padding_mask(each, given[each.name]) for each in network.inputs if each.masked
+    }
+    return {
+        name: reduce(np.logical_and, (of_inputs[of][:, start::every] for of, start, every in parts))
+        for name, parts in nodes.masks(network).items()
+    }
 
 
 def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
@@ -277,17 +311,28 @@ def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
     return mask
 
 
-def outputs(network: nodes.Network, trace: Trace, inputs: Array) -> dict[str, Array]:
+def steps_of(network: nodes.Network, inputs: Batch) -> dict[str, int]:
+    """Return the number of steps of each input that has some."""
+    given = by_name(inputs)
+    sequences = (each.name for each in network.inputs if isinstance(each, nodes.SequenceInput))
+    return {name: given[name].shape[1] for name in sequences}
+
+
+def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Array]:
     """Return the output of each layer in a trace, a padded sequence as (real steps, features).
 
-    An output that only a join takes, and not as its first, is not in the trace of a backend.
+    An output that no layer has as its main input is not in the trace of a backend.
     """
-    values = {
-        names[0]: trace.inputs[name]
-        for name, names in nodes.sources(network).items()
-        if name in trace.inputs and names[0] != nodes.INPUT
-    }
-    values |= split_outputs(network, trace.output)
+    known = {each.name for each in network.inputs}
+    values = {}
+    for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
+        # A final state is not computed from the output of its layer, nor a learned one from any.
+        if layer.name in trace.inputs and not isinstance(
+            layer, nodes.FinalState | nodes.LearnedState
+        ):
+            values[names[0]] = trace.inputs[layer.name]
+    values = {name: value for name, value in values.items() if name not in known}
+    values |= split_outputs(network, trace.output, result_shapes(network, inputs))
     # The output at padding is unspecified, so backends may differ there.
     real = masks(network, inputs)
     return {name: value[real[name]] if name in real else value for name, value in values.items()}
@@ -301,19 +346,19 @@ def join_outputs(network: nodes.Network, outputs: Mapping[str, Array]) -> Array:
     return np.concatenate([result.reshape(len(result), -1) for result in results], axis=1)
 
 
-def split_outputs(network: nodes.Network, output: Array) -> dict[str, Array]:
+def result_shapes(network: nodes.Network, inputs: Batch) -> Shapes:
+    """Return the layer of each output with its shape for one sequence of a batch."""
+    layers = with_steps(network, steps_of(network, inputs)).results.values()
+    return [(layer.name, tuple(max(size or 0, 0) for size in layer.output)) for layer in layers]
+
+
+def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict[str, Array]:
     """Return the outputs that ``join_outputs`` has joined, by the name of their layer."""
     if not network.outputs:
         return {network.layers[-1].name: output}
-    layers = network.results.values()
-    known = sum(prod(size or 0 for size in layer.output) for layer in layers)
-    # What is not known is that of the outputs whose steps are those of the batch.
-    widths = [nodes.width(layer.output) for layer in layers if None in layer.output]
-    steps = (output.shape[1] - known) // sum(widths) if widths else 0
-    shapes = [[steps if size is None else size for size in layer.output] for layer in layers]
-    ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
-    parts = zip(layers, shapes, np.split(output, ends, axis=1), strict=True)
-    return {layer.name: part.reshape(-1, *shape) for layer, shape, part in parts}
+    ends = np.cumsum([prod(shape) for _, shape in shapes])[:-1]
+    parts = zip(shapes, np.split(output, ends, axis=1), strict=True)
+    return {name: part.reshape(-1, *shape) for (name, shape), part in parts}
 
 
 _Masked = (
@@ -371,11 +416,29 @@ def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
     return highest
 
 
-def _attend(layer: nodes.Attention, arrays: Arrays, x: Array, mask: Array) -> Array:
+def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
+    steps = {x.shape[1] for x in inputs if x.ndim > 2}
+    if len(steps) > 1:
+        raise ValueError(f"{layer.name}: expected equal steps, received {sorted(steps)}")
+    # A vector beside sequences is the same at each step.
+    parts = [x[:, np.newaxis] if steps and x.ndim == 2 else x for x in inputs]
+    match layer.how:
+        case "concat":
+            return _join(parts)
+        case "add":
+            return reduce(add, parts)
+        case "multiply":
+            return reduce(mul, parts)
+        case _:
+            assert_never(layer.how)
+
+
+def _attend(layer: nodes.Attention, arrays: Arrays, x: Array, query: Array, mask: Array) -> Array:
     hidden = x
     if layer.units is not None:
-        hidden = activate(x @ arrays["kernel"] + arrays["bias"], layer.activation)
-    scores = (hidden @ arrays["query"])[..., 0]
+        hidden = x @ arrays["kernel"] + arrays.get("bias", 0.0)
+    hidden = activate(hidden, layer.activation)
+    scores = (hidden @ query[..., np.newaxis])[..., 0]
     weighted = [
         # A constant cancels out, and without it exp could overflow.
         _weighted_mean(np.exp(score[real] - score[real].real.max(initial=-np.inf)), steps[real])
@@ -403,6 +466,9 @@ def _statistic(layer: nodes.Pooling, steps: Array) -> Array:
         case "sum":
             total: Array = steps.sum(axis=0)
             return total
+        case "first_step":
+            begin: Array = steps[0]
+            return begin
         case "last_step":
             last: Array = steps[-1]
             return last
@@ -431,7 +497,7 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     ahead, changes = _bind_cell(layer.cell, bias=layer.bias)
     values = _name_parameters(layer, arrays) | {INPUT: x}
     projected = [(name, compute(values)) for name, compute in ahead]
-    dtype = np.result_type(x, *arrays.values())
+    dtype = np.result_type(x, *arrays.values(), *(s for s in first if s is not None))
     # All states of a step lie in one array, beside each other.
     names, sizes = zip(*layer.states, strict=True)
     ends = np.cumsum(sizes)

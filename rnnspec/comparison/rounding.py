@@ -19,12 +19,13 @@ import numpy as np
 
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import size_of, tolerances
+from rnnspec.slots import map_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
     Arrays = Mapping[str, Array]
 
@@ -46,7 +47,7 @@ _LEAST = {"float64": 1e-9, "float32": float(np.finfo(np.float32).tiny)}
 
 
 def bounds(  # noqa: PLR0913 - a network, what it is run on, and how precisely
-    network: Network, arrays: Arrays, batch: Array, values: Arrays, *, dtype: str, error: float
+    network: Network, arrays: Arrays, batch: Batch, values: Arrays, *, dtype: str, error: float
 ) -> dict[str, float]:
     """Return the largest ``distance`` from ``values`` that rounding explains, for each layer.
 
@@ -68,8 +69,12 @@ def bounds(  # noqa: PLR0913 - a network, what it is run on, and how precisely
         return moved
 
     rounded = {name: array.astype(kind, copy=False) for name, array in arrays.items()}
-    inputs = batch if batch.dtype.kind in "iu" else batch.astype(kind, copy=False)
-    inputs = np.concatenate([inputs] * _RUNS)
+
+    def repeat(array: Array) -> Array:
+        same = array if array.dtype.kind in "iu" else array.astype(kind, copy=False)
+        return np.concatenate([same] * _RUNS)
+
+    inputs = map_batch(repeat, batch)
     with np.errstate(all="ignore"):
         trace = reference.run(network, rounded, inputs, noise)
     return {

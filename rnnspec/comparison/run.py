@@ -25,9 +25,8 @@ from rnnspec.spec.models import Spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from numpy.typing import ArrayLike
-
     from rnnspec.backends import Backend
+    from rnnspec.comparison.batch import CallerBatch
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
@@ -47,7 +46,7 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
     form: str | None = None,
     dtype: str = "float64",
     seed: int = 0,
-    batch: ArrayLike | None = None,
+    batch: CallerBatch | None = None,
     optimizer: str = "reference",
     progress: Callable[[str], None] = lambda _: None,
 ) -> ParityReport:
@@ -75,7 +74,8 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features
-            (batch, steps, features), which are rounded to float32.
+            (batch, steps, features), which are rounded to float32; a mapping if the inputs have
+            names, with vectors (batch, features) and labels (batch,) too.
         optimizer: ``own`` to compare each framework's SGD, Adam and AdamW too, in ``training``,
             then the default level. A known difference is reported with its causes, not counted.
         progress: called with ``"NAME on BACKEND"`` before each build.
@@ -132,7 +132,7 @@ def prepare(  # noqa: PLR0913 - each is an option of the command line
     form: str | None = None,
     dtype: str = "float64",
     seed: int = 0,
-    batch: ArrayLike | None = None,
+    batch: CallerBatch | None = None,
     optimizer: str = "reference",
 ) -> Prepared:
     """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
@@ -286,5 +286,5 @@ class _Options:
     form: Form | None
     dtype: str
     seed: int
-    batch: ArrayLike | None
+    batch: CallerBatch | None
     optimizers: bool

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.optimizers import Cause, Step
     from rnnspec.comparison.case import Case, Live
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
-    Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
+    Gradients = Callable[[Batch, Array, Array], tuple[float, dict[str, Array]]]
     Arrays = dict[str, Array]
     Update = Callable[[Arrays, Arrays], Arrays]
     Values = Mapping[str, Array]
@@ -57,7 +57,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     keys = trained_keys(live)
     learn = live.backend.runtime.learner(live.model, keys, training=training)
 
-    def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
+    def run(batch: Batch, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
         loss, gradients = learn(batch, target, weight)
         by_key = dict(zip(keys, gradients, strict=True))
         return loss, gather(places, lambda *key: by_key[key])
@@ -224,7 +224,7 @@ def take_steps(
 def step_by(update: Update, live: Live, gradients: Gradients) -> Step:
     """Return a function that takes a step by ``update``, with the framework's gradients."""
 
-    def step(batch: Array, target: Array, weight: Array) -> float:
+    def step(batch: Batch, target: Array, weight: Array) -> float:
         loss, slopes = gradients(batch, target, weight)
         stored = live.store.read(live.model)
         # Computed in float64 in either dtype, so it adds no difference between backends.
@@ -252,14 +252,14 @@ def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
     return share
 
 
-def _draw_step(case: Case, step: int) -> tuple[Array, Array, Array]:
+def _draw_step(case: Case, step: int) -> tuple[Batch, Array, Array]:
     """Return the batch, the target and the weight of a step, the same for every optimizer."""
     rng = np.random.default_rng((case.seed, step))
     batch = case.another_batch(rng)
     real = case.real(batch)
     target = rng.standard_normal(real.shape)
-    # Half the mean squared error over the elements that are not padding.
-    return batch, target, real / real.sum()
+    # Half the mean squared error over the elements that are not padding, if there are any.
+    return batch, target, real / max(real.sum(), 1.0)
 
 
 def own_optimizers(

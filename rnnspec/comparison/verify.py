@@ -9,11 +9,12 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch
+from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch, longest_of
 from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 from rnnspec.ir.nodes import least_steps
+from rnnspec.slots import map_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
     Arrays = Mapping[str, Array]
 
@@ -138,19 +139,21 @@ def steady_case(
     return None
 
 
-def longest(program: Program, most: int | None = None) -> Array:
+def longest(program: Program, most: int | None = None) -> Batch:
     """Return the longest random batch."""
-    return max(batches(program.network, most), key=lambda batch: batch.shape[1])
+    network = program.network
+    return max(batches(network, most), key=lambda batch: longest_of(network, batch))
 
 
-def batches(network: Network, most: int | None = None) -> Iterator[Array]:
+def batches(network: Network, most: int | None = None) -> Iterator[Batch]:
     """Yield the random batches of a comparison, of at most ``most`` steps if it is given."""
     for seed, length in enumerate(_LENGTHS):
         steps = length + least_steps(network) - 1
         steps = steps if most is None else min(steps, most)
-        batch = draw_batch(network.input, np.random.default_rng(seed), steps)
+        batch = draw_batch(network, np.random.default_rng(seed), steps)
         yield batch
-    yield batch[_WITH_PADDING_INSIDE : _WITH_PADDING_INSIDE + 1]
+    at = _WITH_PADDING_INSIDE
+    yield map_batch(lambda array: array[at : at + 1], batch)
 
 
 def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
@@ -164,7 +167,7 @@ def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
         raise ParityError(tuple(differing))
 
 
-def case_of(program: Program, arrays: Arrays, batch: Array, dtype: str = DTYPE) -> Case:
+def case_of(program: Program, arrays: Arrays, batch: Batch, dtype: str = DTYPE) -> Case:
     """Return a case with ``arrays`` and a batch, and what the reference computes for them."""
     network = program.network
     exact = {name: array.astype(np.float64, copy=False) for name, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""The layers of a graph in the order of a spec: a stack, and the heads behind it."""
+"""The layers of a graph in an order in which each is behind those that it takes."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.graph.layer_graph import LayerGraph
 
-ONE_USE = (
-    "uses the output of an earlier layer again; rnnspec supports a chain: the output of a layer "
-    "goes to the next layer alone, or is added as a residual, joined with others by torch.cat, or "
-    "taken by several poolings or results"
-)
 _RESULT = -1
-_POOLS = (nodes.Pooling, nodes.Attention, nodes.Flatten, nodes.LastSteps)
+_IN_BLOCK = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
+"""The layers that keys of a recurrent layer can say."""
 _STEPWISE = (nodes.LayerNorm, nodes.Dense, nodes.Activate, nodes.Dropout)
 """Layers that may as well come behind the last step as before it."""
 
@@ -46,7 +42,7 @@ def arrange(
     plan = _Plan(scope, [at for _, at in results])
     try:
         plan.simplify()
-        placed = plan.place(plan.order())
+        placed = plan.place()
         length = plan.length(steps)
     except _MisplacedError as error:
         op = error.step.op
@@ -77,15 +73,14 @@ class _Plan:
         reached, rest = set[int](), list(results)
         while rest:
             at = rest.pop()
-            if at and at not in reached:
+            if at > 0 and at not in reached:
                 reached.add(at)
                 rest += scope.steps[at].sources
         self.steps = {at: replace(scope.steps[at]) for at in sorted(reached)}
         for step in self.steps.values():
-            # In a join, the name of the input is that of no layer.
-            if step.layer.name == nodes.INPUT:
-                step.layer = replace(step.layer, name=f"{nodes.INPUT} (layer)")
-        self._trunk_end = 0
+            # What an input is called is the name of no layer.
+            if step.layer.name in scope.inputs:
+                step.layer = replace(step.layer, name=f"{step.layer.name} (layer)")
 
     def _users(self, at: int) -> list[int]:
         users = [user for user, step in self.steps.items() if at in step.sources]
@@ -124,7 +119,7 @@ class _Plan:
         source = self.steps[at].sources[0]
         # These give the same before and after a dropout.
         scales = activation == "relu" or isinstance(activation, nodes.LeakyRelu)
-        while scales and source and isinstance(self.steps[source].layer, nodes.Dropout):
+        while scales and source > 0 and isinstance(self.steps[source].layer, nodes.Dropout):
             if len(self._users(source)) > 1:
                 return
             source = self.steps[source].sources[0]
@@ -137,26 +132,31 @@ class _Plan:
             self._remove(at)
 
     def _close_block(self, at: int) -> None:
-        """Check that a sum is that of the output of one recurrent layer and its input."""
+        """Let a sum be that of a recurrent layer and its input if it is, and else a join."""
         step = self.steps[at]
         end, start = step.sources
         block = list[int]()
-        while end not in (start, 0):
+        while end != start and end > 0 and isinstance(self.steps[end].layer, _IN_BLOCK):
+            # What else takes it takes it without the sum.
+            if len(self._users(end)) > 1:
+                break
             block.insert(0, end)
             end = self.steps[end].sources[0]
         layers = [self.steps[index].layer for index in block]
         recurrent = [layer for layer in layers if isinstance(layer, nodes.Recurrent)]
-        kinds = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
-        inside = all(isinstance(layer, kinds) for layer in layers)
-        if end != start or len(recurrent) != 1 or not inside:
-            message = "expected the sum of the output of one recurrent layer and its input"
-            raise _MisplacedError(step, message)
+        if end != start or len(recurrent) != 1:
+            of = tuple(map(self.name_of, step.sources))
+            join = nodes.Join(name=step.layer.name, input=(), how="add", of=of, inputs=())
+            step.layer = join
+            return
         behind = False
         for index, layer in zip(block, layers, strict=True):
             if isinstance(layer, nodes.Dropout) and behind:
                 self.account.leave(f"dropout {layer.rate:g} before a sum")
                 self._remove(index)
             behind |= isinstance(layer, nodes.Recurrent)
+        first = next(index for index in block if index in self.steps)
+        step.layer = replace(step.layer, start=self.name_of(first))
 
     def _move_forward(self, at: int) -> None:
         """Take the last step before layers that compute each step by itself."""
@@ -166,7 +166,7 @@ class _Plan:
             return
         last = first = None
         source = pool.sources[0]
-        while source and isinstance(self.steps[source].layer, _STEPWISE):
+        while source > 0 and isinstance(self.steps[source].layer, _STEPWISE):
             if len(self._users(source)) > 1:
                 break
             last = source if last is None else last
@@ -175,7 +175,7 @@ class _Plan:
             self._redirect(at, last)
             self.steps[first].sources = (at,)
             pool.sources = (source,)
-        layer = self.steps[source].layer if source else None
+        layer = self.steps[source].layer if source > 0 else None
         if isinstance(layer, nodes.Recurrent) and layer.merge is None:
             pool.layer = replace(pooling("last"), name=pool.layer.name)
 
@@ -195,120 +195,42 @@ class _Plan:
             self.steps[source].layer = replace(recurrent, return_sequences=False)
             self._remove(at)
 
-    def _lengths(self) -> dict[int, int]:
-        """Return how many places are on the path to each."""
-        lengths, waiting = {0: 0}, list(self.steps)
+    def _order(self) -> list[int]:
+        """Return the places so that each is behind those that it takes, branch by branch."""
+        order, waiting = dict[int, None](), list(reversed(self.results))
         while waiting:
-            step = self.steps[waiting[-1]]
-            pools = all(self._is_pool(source) for source in step.sources)
-            # All of a join's pools are on the path to it, else the longest one of its inputs.
-            before = self.steps[step.sources[0]].sources[:1] if pools else step.sources
-            if missing := [source for source in before if source not in lengths]:
-                waiting += missing
-                continue
-            added = 1 + len(set(step.sources)) if pools else 1
-            lengths[waiting.pop()] = added + max(lengths[source] for source in before)
-        return lengths
+            at = waiting[-1]
+            before = [] if at <= 0 else [one for one in self.steps[at].sources if one > 0]
+            missing = [one for one in before if one not in order]
+            waiting += reversed(missing)
+            if not missing:
+                waiting.pop()
+                if at > 0:
+                    order[at] = None
+        return list(order)
 
-    def _path(self, at: int, lengths: dict[int, int]) -> list[int]:
-        """Return the places from the first layer to one, each of which takes the one before it."""
-        path = list[int]()
-        while at:
-            step = self.steps[at]
-            path.insert(0, at)
-            at = step.sources[0]
-            if not isinstance(step.layer, nodes.Join):
-                continue
-            if all(self._is_pool(source) for source in step.sources):
-                starts = {self.steps[source].sources[0] for source in step.sources}
-                if len(starts) > 1:
-                    raise _MisplacedError(step, ONE_USE)
-                path[:0] = dict.fromkeys(step.sources)
-                at = starts.pop()
-            else:
-                # The one that is farthest from the input.
-                at = max(step.sources, key=lambda source: lengths[source])
-        return path
-
-    def _is_pool(self, at: int) -> bool:
-        return at != 0 and isinstance(self.steps[at].layer, nodes.Pooling | nodes.Attention)
-
-    def order(self) -> list[list[int]]:
-        """Return the places of the stack, then those of each head."""
-        lengths = self._lengths()
-        paths = [self._path(result, lengths) for result in self.results]
-        trunk = 0
-        if len(paths) == 1:
-            pools = (i for i, at in enumerate(paths[0]) if isinstance(self.steps[at].layer, _POOLS))
-            trunk = next(pools, len(paths[0]))
-        else:
-            for ats in zip(*paths, strict=False):
-                if len(set(ats)) > 1 or isinstance(self.steps[ats[0]].layer, _POOLS):
-                    break
-                trunk += 1
-        self._trunk_end = paths[0][trunk - 1] if trunk else 0
-        order, placed = [paths[0][:trunk]], set[int]()
-        for index, path in enumerate(paths):
-            head, copies = path[trunk:], dict[int, int]()
-            for i, at in enumerate(head):
-                sources = tuple(copies.get(source, source) for source in self.steps[at].sources)
-                if at in placed:
-                    head[i] = copies[at] = self._copy(at)
-                self.steps[head[i]].sources = sources
-            self.results[index] = copies.get(self.results[index], self.results[index])
-            placed |= set(head)
-            order.append(head)
-        for at, step in self.steps.items():
-            if not any(at in part for part in order):
-                raise _MisplacedError(step, ONE_USE)
-        return order
-
-    def _copy(self, at: int) -> int:
-        """Return a copy of a layer for another head."""
-        step = self.steps[at]
-        if step.modules:
-            message = "is behind a pooling, and several results take it; expected one, or heads"
-            raise _MisplacedError(step, f"{message} that are behind the same sequence or state")
-        new = max(self.steps) + 1
-        named = replace(step.layer, name=f"{step.layer.name} {new}")
-        self.steps[new] = replace(step, layer=named)
-        return new
-
-    def place(self, order: list[list[int]]) -> tuple[Step, ...]:
-        """Return the layers in their order, with the layers that they take."""
-        placed, previous = list[Step](), 0
-        reached = {0}
-        for number, part in enumerate(order):
-            for index, at in enumerate(part):
-                step = self.steps[at]
-                source = step.sources[0]
-                begins = number > 0 and (index == 0 or self._is_pool(at))
-                match step.layer:
-                    case nodes.Join():
-                        if not reached.issuperset(step.sources):
-                            raise _MisplacedError(step, ONE_USE)
-                        of = tuple(map(self.name_of, step.sources))
-                        step.layer = replace(step.layer, of=of)
-                    case _ if source == previous:
-                        pass
-                    case _ if begins and source == self._trunk_end:
-                        step.layer = replace(step.layer, source=self.name_of(source))
-                    case _:
-                        raise _MisplacedError(step, ONE_USE)
-                if isinstance(step.layer, nodes.Residual):
-                    trunk, source = order[0], step.sources[1]
-                    if source and source not in trunk[:-1]:
-                        raise _MisplacedError(step, ONE_USE)
-                    start = trunk[trunk.index(source) + 1 if source else 0]
-                    step.layer = replace(step.layer, start=self.name_of(start))
-                reached.add(at)
-                placed.append(step)
-                previous = at
-        return tuple(placed)
+    def place(self) -> tuple[Step, ...]:
+        """Return the layers in order, with the names of what they take."""
+        for step in self.steps.values():
+            main, *others = map(self.name_of, step.sources)
+            match step.layer:
+                case nodes.Join():
+                    step.layer = replace(step.layer, of=(main, *others))
+                case nodes.Recurrent(initial=initial) if others:
+                    vectors = iter(others)
+                    named = tuple(name and next(vectors) for name in initial)
+                    step.layer = replace(step.layer, source=main, initial=named)
+                case nodes.Attention() if others:
+                    step.layer = replace(step.layer, source=main, query=others[0])
+                case nodes.Repeat() if others:
+                    step.layer = replace(step.layer, source=main, like=others[0])
+                case _:
+                    step.layer = replace(step.layer, source=main)
+        return tuple(self.steps[at] for at in self._order())
 
     def name_of(self, at: int) -> str:
-        """Return the name of a layer, or that of the input."""
-        return self.steps[at].layer.name if at else nodes.INPUT
+        """Return the name of a layer, or that of an input."""
+        return self.steps[at].layer.name if at > 0 else self.scope.inputs[-at]
 
     def length(self, steps: int | None) -> int | None:
         """Return the number of steps of the input that a flattened sequence needs, or None.
@@ -329,7 +251,10 @@ class _Plan:
             if total % width:
                 message = f"expected a multiple of {width} features, received {total}"
                 raise _MisplacedError(step, message)
-            layers = [self.steps[before].layer for before in self._path(at, self._lengths())[:-1]]
+            layers, before = list[nodes.Layer](), step.sources[0]
+            while before > 0:
+                layers.insert(0, self.steps[before].layer)
+                before = self.steps[before].sources[0]
             if any(isinstance(layer, nodes.Repeat) for layer in layers):
                 return None
             windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import zip_longest
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec import pipeline
 from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
-from rnnspec.spec.names import check_layer_name, check_network_name
+from rnnspec.raising.items import POINTWISE, POOLS
+from rnnspec.spec.names import check_input_name, check_layer_name, check_network_name
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
@@ -38,37 +40,59 @@ class ImportedModel:
     imported: Imported
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A network, and its layers by the names that these have in the model."""
+
+    network: nodes.Network
+    by_name: Mapping[str, nodes.Layer]
+
+    def pairs(self, originals: Mapping[str, T]) -> list[tuple[T, nodes.Layer]]:
+        """Return what each layer was in the model, in the order of the network.
+
+        A final state that is the output of its layer is left out.
+        """
+        names = {layer.name: name for name, layer in self.by_name.items()}
+        layers = (layer for layer in self.network.layers if names.get(layer.name) in originals)
+        return [(originals[names[layer.name]], layer) for layer in layers]
+
+
 def assemble(  # noqa: PLR0913 - all of a network
     account: Account,
     name: str,
-    network_input: nodes.Input,
+    inputs: Sequence[nodes.Input],
     layers: Sequence[nodes.Layer],
     kinds: Mapping[str, str],
     *,
     outputs: Sequence[tuple[str, str]] = (),
-) -> nodes.Network:
-    """Return the network that has ``layers`` in their order.
+) -> Assembled:
+    """Return the network that has ``layers``, each behind those that it takes.
 
     Args:
         account: the account of the model.
         name: the name of the network.
-        network_input: its input.
-        layers: its layers without a place: with their names in the model (``start`` of a residual
-            is such a name too), no shape and no mask. Lowering gives them their places.
+        inputs: its inputs; a single one may have no name of its own.
+        layers: its layers without a place: with their names in the model (what they take are such
+            names too), no shape and no mask. Lowering gives them their places.
         kinds: the classes of layers in the model by their names there, for errors.
         outputs: the name of each output with that of its layer, if they have names.
 
     Raises:
         ModelError: the model is not supported.
     """
+    sequences = [each.name for each in inputs if isinstance(each, nodes.SequenceInput)]
     draft = nodes.Network(
         name=name,
         description="",
-        inputs=(network_input,),
-        layers=tuple(map(_without_idle_dilation, layers)),
+        inputs=tuple(inputs),
+        layers=tuple(map(_prepare, layers)),
         outputs=tuple(outputs),
+        stream=sequences[0] if len(sequences) == 1 else None,
     )
-    _check_branches(account, draft)
+    draft = _settle_states(*_move_heads(draft))
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -77,73 +101,187 @@ def assemble(  # noqa: PLR0913 - all of a network
             tuple(_in_words_of_model(problem, types, kinds) for problem in error.problems)
         ) from None
     network = _read_spec(dump(words), account.source).network
-    placed = map(_with_place, draft.layers, network.layers)
-    rest = draft.layers[len(network.layers) :]
-    check_same(account.source, replace(draft, layers=(*placed, *rest)), network)
-    _check_sources(account, draft, network)
-    return network
+    names = _lowered_names(draft, network)
+    lowered = {layer.name: layer for layer in network.layers}
+    renamed = {names.get(layer.name, ""): layer for layer in draft.layers}
+    placed = [
+        _with_place(rename_layer(renamed[name], names), layer) if name in renamed else layer
+        for name, layer in lowered.items()
+    ]
+    rest = [layer for layer in draft.layers if names.get(layer.name) not in lowered]
+    placed_inputs = tuple(
+        replace(each, name=names.get(each.name, each.name)) for each in draft.inputs
+    )
+    expected = replace(draft, inputs=placed_inputs, layers=(*placed, *rest))
+    check_same(account.source, expected, network)
+    _check_sources(account, draft, network, names)
+    return Assembled(network, {name: lowered[new] for name, new in names.items() if new in lowered})
 
 
-def _without_idle_dilation(layer: nodes.Layer) -> nodes.Layer:
-    """Return a layer without a dilation that has no effect, which a spec must not have."""
-    if isinstance(layer, nodes.Conv) and layer.window.size == 1:
-        return replace(layer, window=replace(layer.window, dilation=1))
-    return layer
+def _prepare(layer: nodes.Layer) -> nodes.Layer:
+    """Return a layer as ``raise_spec`` needs it.
 
-
-def _check_branches(account: Account, draft: nodes.Network) -> None:
-    """Check that behind the first branch there are only layers that a head may have.
-
-    Raises:
-        ModelError: a branch has others.
+    It has no dilation without effect, and a recurrent one has a shape, which its states need.
     """
-    branched = False
+    match layer:
+        case nodes.Conv(window=window) if window.size == 1:
+            return replace(layer, window=replace(window, dilation=1))
+        case nodes.Recurrent(input=()):
+            return replace(layer, input=(None, 1))
+        case _:
+            return layer
+
+
+def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
+    """Return a network in which each final state is what lowering makes of it.
+
+    A recurrent layer returns its sequence only if something takes that, or if it is the
+    ``last_item`` before the heads, and otherwise the state that is its output.
+    """
+    sources = nodes.sources(draft)
+    read = {layer for _, layer in draft.outputs} or {draft.layers[-1].name}
     for layer in draft.layers:
-        branched = branched or layer.source is not None
-        if layer.source == nodes.INPUT or (branched and isinstance(layer, _OF_STACK)):
-            message = "expected one chain of layers up to the poolings and the heads, received"
-            account.refuse(layer.name, f"{message} this layer in a branch", "E704")
-    account.check()
+        if not isinstance(layer, nodes.FinalState | nodes.LearnedState):
+            read.update(sources[layer.name])
+    layers = {layer.name: layer for layer in draft.layers}
+    ends = {
+        recurrent.name
+        for layer in draft.layers
+        if isinstance(layer, nodes.FinalState)
+        and isinstance(recurrent := layers[sources[layer.name][0]], nodes.Recurrent)
+        and _is_output(layer, recurrent)
+    }
+    settled, replaced = list[nodes.Layer](), dict[str, str]()
+    by_state = dict[tuple[str, str], str]()
+    by_name = dict[str, nodes.Layer]()
+    for layer in draft.layers:
+        # Without the layer before it, each has to name what it takes.
+        placed: nodes.Layer = replace(layer, source=sources[layer.name][0])
+        if isinstance(placed, nodes.Recurrent) and placed.name not in read:
+            keeps = placed.name == last_item and placed.name not in ends
+            placed = replace(placed, return_sequences=keeps)
+        placed = rename_layer(placed, replaced)
+        if isinstance(placed, nodes.FinalState):
+            recurrent = by_name[placed.source or ""]
+            assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"
+            is_output = _is_output(placed, recurrent)
+            same = by_state.setdefault((recurrent.name, placed.part), placed.name)
+            if is_output and not recurrent.return_sequences:
+                same = recurrent.name
+            if same != placed.name:
+                replaced[placed.name] = same
+                continue
+        settled.append(placed)
+        by_name[placed.name] = placed
+    outputs = tuple((name, replaced.get(layer, layer)) for name, layer in draft.outputs)
+    return replace(draft, layers=tuple(settled), outputs=outputs)
 
 
-_OF_STACK = (
-    nodes.Embedding,
-    nodes.Recurrent,
-    nodes.Repeat,
-    nodes.Conv,
-    nodes.WindowPooling,
-    nodes.Residual,
-)
-"""The layers that no head has."""
+def _is_output(state: nodes.FinalState, layer: nodes.Recurrent) -> bool:
+    """True if a layer that returns its final state returns this one."""
+    return state.part == layer.states[0][0] and layer.merge in (None, "concat")
 
 
-def _check_sources(account: Account, draft: nodes.Network, network: nodes.Network) -> None:
+def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
+    """Return a network with the layers that only a head has behind all others.
+
+    It comes with the name of the last of these others.
+    """
+    layers = {layer.name: layer for layer in draft.layers}
+    sources = nodes.sources(draft)
+    results = [layer for _, layer in draft.outputs] or [draft.layers[-1].name]
+    readers = Counter(results)
+    readers.update(source for taken in sources.values() for source in dict.fromkeys(taken))
+    heads = dict[str, None]()
+
+    def is_own(name: str) -> bool:
+        return name in layers and readers[name] == 1 and name not in heads
+
+    for result in results:
+        head, name = list[str](), result
+        while is_own(name) and isinstance(layers[name], POINTWISE):
+            before = layers.get(sources[name][0])
+            if isinstance(layers[name], nodes.LayerNorm) and isinstance(before, nodes.Recurrent):
+                break
+            head.insert(0, name)
+            name = sources[name][0]
+        if is_own(name) and isinstance(layers[name], POOLS):
+            head.insert(0, name)
+        elif is_own(name) and isinstance(join := layers[name], nodes.Join):
+            parts = [part for part in join.of if is_own(part)]
+            pools = [part for part in parts if isinstance(layers[part], POOLS)]
+            if len(pools) == len(join.of) and len({sources[part][0] for part in pools}) == 1:
+                head[:0] = [*pools, name]
+        heads |= dict.fromkeys(head)
+    rest = [name for name in layers if name not in heads]
+    states = nodes.FinalState | nodes.LearnedState
+    last_item = next((name for name in reversed(rest) if not isinstance(layers[name], states)), "")
+    return replace(draft, layers=tuple(layers[name] for name in (*rest, *heads))), last_item
+
+
+def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, str]:
+    """Return what lowering calls each input and layer of the draft of a network."""
+
+    def has_own_place(layer: nodes.Layer) -> bool:
+        return not isinstance(layer, nodes.FinalState | nodes.LearnedState | nodes.Embedding)
+
+    def is_declared(network_input: nodes.Input) -> bool:
+        return not (isinstance(network_input, nodes.VectorInput) and network_input.state)
+
+    names = dict[str, str]()
+    for ours, theirs in zip(
+        filter(is_declared, draft.inputs), filter(is_declared, network.inputs), strict=False
+    ):
+        names[ours.name] = theirs.name
+    sources = nodes.sources(network)
+    embeddings = {
+        sources[layer.name][0]: layer.name
+        for layer in network.layers
+        if isinstance(layer, nodes.Embedding)
+    }
+    own = nodes.sources(draft)
+    for layer in draft.layers:
+        if isinstance(layer, nodes.Embedding):
+            names[layer.name] = embeddings.get(names.get(own[layer.name][0], ""), "")
+    pairs = list(
+        zip(
+            filter(has_own_place, draft.layers),
+            filter(has_own_place, network.layers),
+            strict=False,
+        )
+    )
+    for one, two in pairs:
+        names[one.name] = two.name
+        if isinstance(one, nodes.Recurrent) and isinstance(two, nodes.Recurrent):
+            for vector, lowered in zip(one.initial, two.initial, strict=False):
+                if vector is not None and lowered is not None:
+                    names.setdefault(vector, lowered)
+    for layer in draft.layers:
+        if isinstance(layer, nodes.FinalState):
+            names[layer.name] = f"{names.get(own[layer.name][0])}_final_{layer.part}"
+    return names
+
+
+def _check_sources(
+    account: Account, draft: nodes.Network, network: nodes.Network, names: Mapping[str, str]
+) -> None:
     """Check that each layer takes the outputs that it takes in the model.
 
     Raises:
         ModelError: it takes others in a spec.
     """
-    names = {nodes.INPUT: nodes.INPUT}
-    names |= {
-        lowered.name: layer.name
-        for layer, lowered in zip(draft.layers, network.layers, strict=True)
-    }
+    back = {new: name for name, new in names.items()}
     lowered_sources = nodes.sources(network)
-    for layer, (expected, lowered) in zip(
-        draft.layers,
-        zip(nodes.sources(draft).values(), lowered_sources.values(), strict=True),
-        strict=True,
-    ):
-        received = tuple(names[name] for name in lowered)
+    for name, expected in nodes.sources(draft).items():
+        received = tuple(back.get(source, source) for source in lowered_sources[names[name]])
         if received != expected:
-            message = f"takes the output of {listed(expected)}, expected that of {listed(received)}"
-            account.refuse(
-                layer.name, f"{message}: rnnspec supports only one chain of layers", "E704"
-            )
-    for (name, layer_name), (_, lowered_name) in zip(draft.outputs, network.outputs, strict=True):
-        if names[lowered_name] != layer_name:
-            message = f"the output {name} is that of {layer_name}, which no head can give"
-            account.refuse(layer_name, message, "E704")
+            message = f"takes the output of {listed(expected)}, which a spec of it says of"
+            account.refuse(name, f"{message} {listed(received)}", "E704")
+    lowered = dict(network.outputs)
+    for output, layer in draft.outputs:
+        if lowered.get(output) != names[layer]:
+            message = f"the output {output} is that of {layer}, which no head can give"
+            account.refuse(layer, message, "E704")
     account.check()
 
 
@@ -157,12 +295,22 @@ def _in_words_of_model(
     return replace(problem, message=kinds[name] + problem.message.removeprefix(types[name]))
 
 
-def _with_place(layer: Any, lowered: nodes.Layer) -> nodes.Layer:
+def _with_place(layer: nodes.Layer, lowered: nodes.Layer) -> nodes.Layer:
     """Return a layer in the place that lowering gives it; what it says itself is its own."""
-    keys_of_layer = {field.name for field in fields(layer)}
-    keys = ("name", "input", "source", "masked", "start", "of", "inputs", "backward", "tied")
-    place = [key for key in keys if key in keys_of_layer]
-    placed: nodes.Layer = replace(layer, **{key: getattr(lowered, key, None) for key in place})
+    own = {field.name for field in fields(layer)}
+    keys = ["input", "source", "masked", "inputs"]
+    match layer:
+        case nodes.Pooling():
+            # The features of the backward direction.
+            keys.append("backward")
+        case nodes.Repeat(like=str()):
+            keys.append("steps")
+        case nodes.FinalState() | nodes.LearnedState():
+            keys.append("size")
+        case _:
+            pass
+    place = {key: getattr(lowered, key, None) for key in keys if key in own}
+    placed: nodes.Layer = replace(layer, **place)  # type: ignore[arg-type]
     return placed
 
 
@@ -176,6 +324,7 @@ def write_spec(source: str, imported: Imported) -> ImportedModel:
     others = {layer.name for layer in imported.network.layers} - set(names)
     # Heads have names among those of layers.
     others |= {name for name, _ in imported.network.outputs}
+    others |= {each.name for each in imported.network.inputs}
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
     text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
@@ -196,25 +345,10 @@ def _read_spec(text: str, source: str) -> Program:
 
 
 def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
-    """Return a model with some layers under other names."""
-
-    def new_name(name: str) -> str:
-        return names.get(name, name)
-
-    layers = list[nodes.Layer]()
-    for layer in imported.network.layers:
-        source = layer.source and new_name(layer.source)
-        renamed: nodes.Layer = replace(layer, name=new_name(layer.name), source=source)
-        match renamed:
-            case nodes.Residual(start=start):
-                renamed = replace(renamed, start=new_name(start))
-            case nodes.Join(of=of):
-                renamed = replace(renamed, of=tuple(map(new_name, of)))
-            case nodes.Dense(tied=str() as tied):
-                renamed = replace(renamed, tied=new_name(tied))
-            case _:
-                pass
-        layers.append(renamed)
+    """Return a model with some layers, and what is named after them, under other names."""
+    network = imported.network
+    names = _with_names_of_states(network, names)
+    layers = tuple(rename_layer(layer, names) for layer in network.layers)
     arrays = {}
     for path, array in imported.arrays.items():
         layer_name, _, rest = path.partition(".")
@@ -225,9 +359,56 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         )
         for layer in imported.layers
     )
-    outputs = tuple((name, new_name(layer)) for name, layer in imported.network.outputs)
-    network = replace(imported.network, layers=tuple(layers), outputs=outputs)
+    inputs = tuple(replace(each, name=names.get(each.name, each.name)) for each in network.inputs)
+    outputs = tuple(
+        (names.get(name, name), names.get(layer, layer)) for name, layer in network.outputs
+    )
+    network = replace(network, inputs=inputs, layers=layers, outputs=outputs)
     return replace(imported, network=network, arrays=arrays, layers=became)
+
+
+def _with_names_of_states(network: nodes.Network, names: Mapping[str, str]) -> dict[str, str]:
+    """Return names with those of the states of each layer that gets another one."""
+    result, sources = dict(names), nodes.sources(network)
+    for layer in network.layers:
+        match layer:
+            case nodes.FinalState(part=part):
+                recurrent = sources[layer.name][0]
+                result[layer.name] = f"{names.get(recurrent, recurrent)}_final_{part}"
+            case nodes.Recurrent() if layer.name in names:
+                for state in layer.first_states:
+                    for name in (f"{{}}_initial_{state}", f"{{}}_{state}", f"{{}}_{state}_next"):
+                        result[name.format(layer.name)] = name.format(names[layer.name])
+            case _:
+                pass
+    return result
+
+
+def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
+    """Return a layer under another name, which takes layers and inputs under other names."""
+
+    def new(name: str) -> str:
+        return names.get(name, name)
+
+    source = layer.source and new(layer.source)
+    renamed: nodes.Layer = replace(layer, name=new(layer.name), source=source)
+    match renamed:
+        case nodes.Residual(start=start):
+            return replace(renamed, start=new(start))
+        case nodes.Join(of=of):
+            return replace(renamed, of=tuple(map(new, of)))
+        case nodes.Dense(tied=str() as tied):
+            return replace(renamed, tied=new(tied))
+        case nodes.Embedding(table=str() as table):
+            return replace(renamed, table=new(table))
+        case nodes.Repeat(like=str() as like):
+            return replace(renamed, like=new(like))
+        case nodes.Attention(query=str() as query):
+            return replace(renamed, query=new(query))
+        case nodes.Recurrent(initial=initial):
+            return replace(renamed, initial=tuple(name and new(name) for name in initial))
+        case _:
+            return renamed
 
 
 def check_same(source: str, expected: nodes.Network, received: nodes.Network) -> None:
@@ -236,7 +417,7 @@ def check_same(source: str, expected: nodes.Network, received: nodes.Network) ->
     Raises:
         ModelError: one differs; the problems are all of its settings that do.
     """
-    pairs = zip_longest((expected.input, *expected.layers), (received.input, *received.layers))
+    pairs = zip_longest((*expected.inputs, *expected.layers), (*received.inputs, *received.layers))
     for one, two in pairs:
         if one != two:
             where = getattr(one or two, "name", "input")
@@ -294,6 +475,11 @@ def name_network(text: str) -> str:
 def is_layer_name(name: str) -> bool:
     """True if a layer, or a head, can have a name."""
     return _is_valid(check_layer_name, name)
+
+
+def is_input_name(name: str) -> bool:
+    """True if an input can have a name."""
+    return _is_valid(check_input_name, name)
 
 
 def _is_valid(check: Callable[[str, tuple[ReservedNames, ...]], str], name: str) -> bool:

@@ -16,7 +16,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.model_files import reader
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
+from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
 from rnnspec.comparison.case import random_split, step_through
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.verify import (
@@ -213,9 +213,9 @@ def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
     per_step = sum(array.size for array in model.arrays.values())
     for size in [limit for limit in whole if 1 < limit <= _LARGEST_SIZE][-_MOST_LIMITS:]:
         if steps is None and size >= least and 2 * (size + 1) * per_step < _MOST_PRODUCTS:
-            yield draw_batch(network.input, rng, size + 1)[:2]
+            yield draw_input(network.input, rng, size + 1)[:2]
         if (size + 1) * (steps or least) * per_step < _MOST_PRODUCTS:
-            batch = draw_batch(network.input, rng, least)
+            batch = draw_input(network.input, rng, least)
             yield np.resize(batch, (size + 1, *batch.shape[1:]))
     length = max(least, STEPS_OF_ANY_LENGTH)
     if ROWS * (steps or length) * per_step >= _MOST_PRODUCTS:
@@ -224,7 +224,7 @@ def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
         named = {near for limit in whole for near in (limit - 1, limit, limit + 1)}
         tokens = [token for token in sorted(named) if 0 < token < network.input.vocabulary]
         if tokens:
-            drawn = draw_batch(network.input, rng, length)
+            drawn = draw_input(network.input, rng, length)
             of_limits = rng.choice(tokens[-_MOST_TOKENS:], drawn.shape)
             yield np.where(drawn == 0, 0, of_limits).astype(drawn.dtype)
         return
@@ -234,7 +234,7 @@ def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
         abs(limit) for limit in limits if 0 < abs(limit) < 0.3 or 3 < abs(limit) < _LARGEST_NUMBER
     }
     for limit in sorted(far)[-_MOST_LIMITS:]:
-        batch = draw_batch(network.input, rng, length)
+        batch = draw_input(network.input, rng, length)
         scaled = batch * limit
         yield scaled if filler is None else np.where(batch == filler, filler, scaled)
 
@@ -276,8 +276,12 @@ def _runner(
             model, {name: share * array for name, array in arrays.items()}
         )
     if form == "step":
-        rng = np.random.default_rng(0)
-        run = lambda x: step_through(backend, model, x, random_split(x.shape[1], rng))  # noqa: E731
+        rng, network = np.random.default_rng(0), origin.program.network
+
+        def run(inputs: Array) -> Array:
+            lengths = random_split(inputs.shape[1], rng)
+            return step_through(backend, model, network, inputs, lengths)
+
     return run, scale
 
 
@@ -329,8 +333,10 @@ def _distances(case: Case, output: Array) -> dict[str, float]:
     network, truth = case.network, case.truth.output
     if output.shape != truth.shape:
         return {layer.name: math.inf for layer in network.results.values()}
+    shapes = reference.result_shapes(network, case.batch)
     expected, received, defined = (
-        reference.split_outputs(network, array) for array in (truth, output, _where_defined(case))
+        reference.split_outputs(network, array, shapes)
+        for array in (truth, output, _where_defined(case))
     )
     return {
         name: distance(received[name][defined[name]], expected[name][defined[name]])

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Refusal
+from rnnspec.ir.nodes import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,6 +36,10 @@ class Fields:
                 yield name
             elif is_dataclass(value):
                 yield from (f"{name}.{inner}" for inner in self.missing(value))
+            elif isinstance(node, Network) and name == "inputs":
+                # The name of an input is part of all source.
+                inputs = (inner for each in value for inner in self.missing(each))
+                yield from (f"{name}.{inner}" for inner in inputs if inner != "name")
 
     def differing(self, one: Any, other: Any) -> Iterator[str]:
         """Yield each field that is not listed, and in which two nodes differ, or parts of them."""

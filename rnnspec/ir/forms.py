@@ -17,7 +17,9 @@ from rnnspec.ir.nodes import (
     BatchNorm,
     Conv,
     Dropout,
+    FinalState,
     Flatten,
+    Input,
     InstanceNorm,
     Join,
     LastSteps,
@@ -39,7 +41,7 @@ from rnnspec.ir.nodes import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 Form = Literal["training", "inference", "step"]
@@ -62,8 +64,9 @@ def for_inference(network: Network) -> Network:
             # What takes its output takes its input instead.
             before[layer.name] = source
             continue
-        follows = source == previous or isinstance(layer, Join)
-        result: Layer = replace(layer, source=None if follows else source)
+        follows = source == previous and not isinstance(layer, FinalState)
+        is_implied = follows or isinstance(layer, Join)
+        result: Layer = replace(layer, source=None if is_implied else source)
         match result:
             case Recurrent():
                 initial = tuple(name and before.get(name, name) for name in result.initial)
@@ -127,26 +130,28 @@ class State:
 
 def for_steps(network: Network) -> Network:
     """Return ``network`` with any number of steps in a chunk: it has as many as it has."""
-    stream, in_chunks = network.stream, streamed(network)
+    return network if network.stream is None else with_steps(network, {network.stream: None})
+
+
+def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
+    """Return ``network`` with other numbers of steps of some of its inputs."""
     inputs = tuple(
-        replace(each, steps=None)
-        if each.name == stream and isinstance(each, SequenceInput)
+        replace(each, steps=steps[each.name])
+        if each.name in steps and isinstance(each, SequenceInput)
         else each
         for each in network.inputs
     )
     shapes: dict[str, Shape] = {each.name: each.shape for each in inputs}
     layers = list[Layer]()
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        result = layer
-        if layer.name in in_chunks:
-            result = replace(layer, input=shapes[names[0]])
-            match result:
-                case Join():
-                    result = replace(result, inputs=tuple(shapes[name] for name in names))
-                case Repeat(like=str()):
-                    result = replace(result, steps=shapes[names[1]][0])
-                case _:
-                    pass
+        result: Layer = replace(layer, input=shapes[names[0]])
+        match result:
+            case Join():
+                result = replace(result, inputs=tuple(shapes[name] for name in names))
+            case Repeat(like=str()):
+                result = replace(result, steps=shapes[names[1]][0])
+            case _:
+                pass
         layers.append(result)
         shapes[layer.name] = result.output
     return replace(network, inputs=inputs, layers=tuple(layers))
@@ -235,6 +240,8 @@ def _refusals(network: Network) -> Iterator[Refusal]:
         return
     in_chunks, taken = streamed(network), sources(network)
     vectors = {layer.name for layer in network.layers if len(layer.output) == 1} & in_chunks
+    others = {each.name for each in (*network.inputs, *network.layers) if _has_steps(each)}
+    others -= in_chunks
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
         if layer.name in in_chunks:
@@ -246,7 +253,14 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                 reason = f"in step form, {name} would be known only after the last step"
                 key = "initial_state" if isinstance(layer, Recurrent) else "of"
                 yield Refusal(layer.name, key, reason)
+            if isinstance(layer, Join):
+                for name in (name for name in layer.of if name in others):
+                    reason = f"in step form, {name} would have to come in chunks too"
+                    yield Refusal(layer.name, "of", reason)
             yield from _refusals_of(layer)
+        elif layer.name in others and layer in network.results.values():
+            reason = "in step form, a sequence that does not come in chunks is no output"
+            yield Refusal(layer.name, "of", reason)
         if owner := owners.get(layer.name):
             yield Refusal(layer.name, "name", f"in step form, a state of {owner} has this name")
     for each in network.inputs:
@@ -254,6 +268,12 @@ def _refusals(network: Network) -> Iterator[Refusal]:
         is_state = isinstance(each, VectorInput) and each.state
         if not is_state and (owner := owners.get(each.name)):
             yield Refusal(owner, "name", f"in step form, a state would have the name {each.name}")
+
+
+def _has_steps(value: Input | Layer) -> bool:
+    if isinstance(value, Input):
+        return isinstance(value, SequenceInput)
+    return len(value.output) > 1
 
 
 def _refusals_of(layer: Layer) -> Iterator[Refusal]:

@@ -108,7 +108,7 @@ class VectorInput:
 
     name: str
     features: int
-    state: bool = False
+    state: bool
 
     @property
     def shape(self) -> Shape:
@@ -306,7 +306,8 @@ class Recurrent(Node):
     @property
     def first_states(self) -> dict[str, str]:
         """The vector that each state begins as, by the name of the state, but for zeros."""
-        pairs = zip(self.begins, self.initial, strict=False)
+        # A draft of an importer has no shapes yet, on which the states depend.
+        pairs = zip(self.begins, self.initial, strict=True) if self.initial else ()
         return {state: vector for (state, _), vector in pairs if vector is not None}
 
     @property
@@ -608,7 +609,7 @@ class FinalState(Node):
     """The state ``part`` of a recurrent layer after the last step, both directions side by side.
 
     It is that of the last real step, or the first state if no step is real. The backward direction
-    ends at the first step. ``size`` is the size of all directions.
+    ends at the first step. ``size`` is the size of all directions. ``source`` is never None.
     """
 
     part: str
@@ -626,6 +627,9 @@ class LearnedState(Node):
 
     Its input tells only how many sequences there are.
     """
+
+    about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
+    masked: ClassVar[bool] = False
 
     size: int
 
@@ -864,7 +868,12 @@ def tied_layers(network: Network) -> list[Dense]:
 
 
 def least_steps(network: Network) -> int:
-    """Return the smallest number of steps of its inputs that leaves each layer one, or more."""
+    """Return the smallest number of steps of all inputs that leaves each layer one, or more."""
+    return max(least_steps_by_input(network).values())
+
+
+def least_steps_by_input(network: Network) -> dict[str, int]:
+    """Return the smallest number of steps of each input that leaves each layer one, or more."""
     least: dict[str, int] = {}
     taken = list(sources(network).values())
     for layer, names in zip(reversed(network.layers), reversed(taken), strict=True):
@@ -881,7 +890,33 @@ def least_steps(network: Network) -> int:
                 pass
         for name in names:
             least[name] = max(own, least.get(name, 1))
-    return max(least.get(each.name, 1) for each in network.inputs)
+    return {each.name: least.get(each.name, 1) for each in network.inputs}
+
+
+def equal_steps(network: Network) -> dict[str, str]:
+    """Return, for each input with time steps, the first input that has as many.
+
+    Inputs whose steps are joined have equally many.
+    """
+    first = {each.name: each.name for each in network.inputs if isinstance(each, SequenceInput)}
+    origins = dict(first)
+    for layer, names in zip(network.layers, sources(network).values(), strict=True):
+        match layer:
+            case Repeat(like=str() as like):
+                origin = origins.get(like)
+            case Repeat() | Transpose() | LastSteps():
+                origin = None
+            case Join():
+                joined = [first[origins[name]] for name in names if name in origins]
+                origin = min(joined, key=list(first).index, default=None)
+                first = {
+                    name: origin if origin and of in joined else of for name, of in first.items()
+                }
+            case _:
+                origin = origins.get(names[0])
+        if origin and len(layer.output) > 1:
+            origins[layer.name] = origin
+    return first
 
 
 def width(shape: Shape) -> int:

@@ -25,6 +25,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     LeakyRelu,
+    LearnedState,
     Network,
     Normalize,
     NumericInput,
@@ -196,14 +197,14 @@ def cell_name(cell: Cell) -> str:
             assert_never(cell)
 
 
-def composed_class(layer: Composed) -> str:
+def composed_class(layer: Composed | LearnedState) -> str:
     """Return the name of the generated class of a layer that is written from its recipe."""
     return f"{'Masked' if layer.masked else ''}{type(layer).__name__}"
 
 
 def composed_names() -> frozenset[str]:
     """Return the names of the classes of composed layers, in lower case with underscores."""
-    kinds = get_args(Composed) or (Composed,)
+    kinds = (*(get_args(Composed) or (Composed,)), LearnedState)
     names = [_snake_case(kind.__name__) for kind in kinds]
     return frozenset(names).union(f"masked_{name}" for name in names)
 

@@ -76,11 +76,15 @@ def verify(network: Network) -> Network:
                 fits = isinstance(table, Embedding) and table.dim == layer.features
                 _require(fits, f"{layer.name} is tied to {tied}, which has other vectors")
             case Embedding(table=str() as shared):
-                table, sizes = by_name.get(shared), (layer.vocabulary, layer.dim)
-                fits = isinstance(table, Embedding) and (table.vocabulary, table.dim) == sizes
+                table, own = by_name.get(shared), (layer.vocabulary, layer.dim, None)
+                fits = isinstance(table, Embedding) and own == (
+                    table.vocabulary,
+                    table.dim,
+                    table.table,
+                )
                 _require(fits, f"{layer.name} has the table of {shared}, which has another")
             case FinalState(part=part):
-                of = by_name.get(taken[0])
+                of = by_name.get(layer.source or "")
                 fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
                 _require(fits, f"{layer.name} is no state of {taken[0]}")
             case Attention(query=str()):

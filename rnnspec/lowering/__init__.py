@@ -11,7 +11,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import params
-from rnnspec.lowering.graph import Graph, Path
+from rnnspec.lowering.graph import OUTPUT, Graph, Path
 from rnnspec.lowering.inputs import add_inputs
 from rnnspec.lowering.layers import BY_KEYS, add_head, add_item
 from rnnspec.lowering.recurrent import read_equation_cell
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from rnnspec.ir.initializers import Initializer
 
 __all__ = ["BY_KEYS", "Path", "array_places", "lower", "lower_with_places"]
-
-OUTPUT = "output"
-"""The name of the output of a network that has the states of layers as outputs too."""
 
 
 def lower(spec: models.Spec) -> nodes.Network:
@@ -101,6 +98,11 @@ def _build(spec: models.Spec, state_items: Collection[int], later: Collection[st
     for path, head in spec.all_heads:
         graph.last = trunk
         add_head(graph, path, head)
+        if graph.last not in graph.by_name:
+            message = (
+                f"the head gives the input '{graph.last}' as it is; expected a layer or 'units'"
+            )
+            graph.refuse((*path, "of"), message, code="E425")
         graph.results[str(path[-1])] = graph.last or ""
     if not spec.all_heads:
         graph.results[OUTPUT] = graph.last or ""

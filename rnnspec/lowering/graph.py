@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.cells import default_initializers, read_initializer
@@ -11,6 +12,7 @@ from rnnspec.errors import Problem, listed
 from rnnspec.ir import nodes
 from rnnspec.ir.params import too_large
 from rnnspec.spec import models
+from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
@@ -25,8 +27,15 @@ Axis = tuple[str, int, int]
 Those of all inputs come from one place, because joins need equal numbers of them.
 """
 
+OUTPUT = "output"
+"""The name of the output of a network that has the states of layers as outputs too."""
+
 _OF_INPUTS: Axis = ("", 0, 1)
-_NAMES_SHOWN = 8
+_NAMES_SHOWN = 9
+_GUESSES = 50
+"""Maximum number of searches for a similar name: more of them take seconds."""
+_PRETENDED = ""
+"""The name of a value that no layer has, with the shape that one should have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,11 @@ class Graph:
         self._numbers: Counter[str] = Counter()
         # A graph has its outputs beside its layers.
         self._names: set[str] = set(spec.heads or ())
+        if not spec.heads and any(_gives_states(layer) for layer in spec.rnn):
+            self._names.add(OUTPUT)
         self._large: set[Path] = set()
+        self._long: set[Path] = set()
+        self._known: set[Problem] = set()
 
     @property
     def value(self) -> Value:
@@ -101,7 +114,8 @@ class Graph:
         """Record a problem with the value at ``path``, or with its key."""
         problem = self.spec.document.problem(path, message, code=code, key=key)
         # Copies made by 'layers' share a path.
-        if problem not in self.problems:
+        if problem not in self._known:
+            self._known.add(problem)
             self.problems.append(problem)
 
     def name(self, kind: str, path: Path, declared: str | None = None) -> str:
@@ -111,7 +125,12 @@ class Graph:
         return self.reserve(declared or f"{kind}_{self._numbers[kind]}", path)
 
     def reserve(self, name: str, path: Path) -> str:
-        """Return a name, and refuse it if it is taken."""
+        """Return a name, and refuse it if it is taken, or too long with its ending."""
+        # Other endings of the same name are not reported.
+        if len(name) > MAX_NAME_LENGTH and path[:2] not in self._long:
+            self._long.add(path[:2])
+            message = f"expected at most {MAX_NAME_LENGTH} characters; '{name}' has {len(name)}"
+            self.refuse(path, message, code="E416")
         if name in self._names:
             self.refuse(path, f"another layer is already named '{name}'", code="E415")
         self._names.add(name)
@@ -194,7 +213,10 @@ class Graph:
         If there is no such layer, a problem is recorded, and the next one takes another.
         """
         if declared is not None:
-            self.last = self.find(declared, path, reader=self.place) or self.last or self.first
+            name = self.find(declared, path, reader=self.place)
+            self.last = name or self.last or self.first
+            if name is None:
+                self._read(self.last, self.place)
         elif self.last is None:
             names = listed([f"'{each.name}'" for each in self.inputs], "or")
             message = f"expected 'of', the input that the first layer takes: {names}"
@@ -204,24 +226,24 @@ class Graph:
             self._read(self.last, self.place)
 
     def pretend(self, shape: nodes.Shape) -> None:
-        """Give what the next layer takes another shape, so that problems behind it are found."""
+        """Let the next layer take another shape, so that problems behind it are found."""
         assert self.problems
-        assert self.last is not None
-        self.values[self.last] = replace(self.value, shape=shape)
+        self.values[_PRETENDED] = replace(self.value, shape=shape)
+        self.last = _PRETENDED
 
     def find(self, declared: str, path: Path, reader: Path | None = None) -> str | None:
         """Return the layer or input that a name stands for; None, with a problem, if there is none.
 
         ``NAME.PART`` is the final state of a recurrent layer. ``reader`` takes it alone.
         """
-        base, _, part = declared.partition(".")
+        base, dot, part = declared.partition(".")
         name = self.blocks.get(base, base)
-        if part and base in self.stacks:
+        if dot and base in self.stacks:
             return self._find_state(base, part, path)
-        if not part and name in self.values:
+        if not dot and name in self.values:
             self._read(name, reader)
             return name
-        if part and name in self.values:
+        if dot and base and name in self.values:
             message = f"only a recurrent layer has parts such as '.{part}', and '{base}' is none"
             self.refuse(path, message, code="E425")
             return None
@@ -233,14 +255,20 @@ class Graph:
             self.readers.setdefault(self.items[name], []).append(reader)
 
     def _refuse_name(self, declared: str, path: Path) -> None:
-        names = tuple(self.values)
-        some = names if len(names) <= _NAMES_SHOWN else ("...", *names[-3:])
+        # The embedding of an input has its name too.
+        hidden = {_PRETENDED, *(self.blocks.get(each.name) for each in self.inputs)}
+        last = list(
+            islice((name for name in reversed(self.values) if name not in hidden), _NAMES_SHOWN)
+        )
+        some = last[::-1] if len(last) < _NAMES_SHOWN else ["...", *last[2::-1]]
         message = f"expected a layer before this one, {listed(some, 'or')}"
         message = f"{message}; received {quoted(declared)}"
         if declared in self.later:
             message = f"{message}, which is not before it"
-        elif near := nearest(declared, (*names, *self.blocks)):
-            message = f"{message}; did you mean {near!r}?"
+        elif len(self.problems) < _GUESSES:
+            names = tuple(name for name in self.values if name not in hidden)
+            near = nearest(declared, (*names, *self.blocks))
+            message = f"{message}; did you mean {near!r}?" if near else message
         self.refuse(path, message, code="E425")
 
     def _find_state(self, base: str, part: str, path: Path) -> str | None:
@@ -250,10 +278,10 @@ class Graph:
         if isinstance(layer.cell, nodes.LSTM):
             parts["cell"] = "c"
         if part not in parts:
-            what = f"a {nodes.cell_type(layer.cell)!r} has the states {listed(names)}"
-            if len(names) == 1:
-                what = f"a {nodes.cell_type(layer.cell)!r} has one state"
-            message = f"'{base}' has no part {quoted(part)}: {what}"
+            kind = nodes.cell_type(layer.cell)
+            has = f"the states of {kind!r} are {listed(names)}"
+            has = has if len(names) > 1 else f"the only state of {kind!r} is {names[0]}"
+            message = f"'{base}' has no part {quoted(part)}; {has}"
             self.refuse(path, f"{message}; expected {listed(list(parts), 'or')}", code="E425")
             return None
         return self.final_state(layer, parts[part])
@@ -272,12 +300,17 @@ class Graph:
                 nodes.FinalState(
                     name=self.reserve(name, self.place),
                     input=self.shape,
+                    source=layer.name,
                     part=part,
                     size=size,
                 )
             )
             self.last = last
         return name
+
+
+def _gives_states(layer: models.AnyLayer) -> bool:
+    return isinstance(layer, models.RecurrentLayer) and layer.initial_state == "given"
 
 
 def _fields(node: type[nodes.Layer]) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.cells import read_initializer
-from rnnspec.errors import listed
+from rnnspec.errors import SpecError, listed
 from rnnspec.ir import nodes
 from rnnspec.ir.params import too_large_shape
 from rnnspec.spec import models
+from rnnspec.spec.yaml.document import in_file_order
 from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def add_inputs(graph: Graph) -> None:
         _check_size(graph, (*path, "length"))
         if declared.embedding is not None and table is not None:
             embedded.append((name, declared))
+    # Without it, the layers behind an input have no known shape.
+    if any(problem.code == "E436" for problem in graph.problems):
+        raise SpecError(in_file_order(tuple(graph.problems)))
     tables = dict[str, str]()
     for name, declared in embedded:
         graph.place = ("inputs", name, "embedding")
@@ -117,7 +121,7 @@ def _input(name: str, declared: models.NamedInput, table: models.Embedding) -> n
     value = declared.mask_value
     match declared:
         case models.NamedInput(per="sequence", features=int() as features):
-            return nodes.VectorInput(name=name, features=features)
+            return nodes.VectorInput(name=name, features=features, state=False)
         case models.NamedInput(per="sequence"):
             return nodes.LabelInput(name=name, vocabulary=table.vocabulary)
         case models.NamedInput(features=int() as features):

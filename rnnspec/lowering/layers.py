@@ -32,8 +32,8 @@ def add_item(graph: Graph, index: int, layer: models.AnyLayer) -> None:
         if len(graph.shape) < 2 and isinstance(layer, _OF_STEPS):
             what = "a recurrent layer" if isinstance(layer, models.RecurrentLayer) else "it"
             what = f"{what} reads the steps of a sequence"
-            message = f"{what}, but '{graph.last}' gives one vector for each"
-            graph.refuse((*path, "of" if layer.of else "type"), message, code="E438")
+            message = f"{what}, but '{graph.last}' gives one vector for each; repeat it first"
+            graph.refuse((*path, "of" if layer.of else "type"), message, code="E437")
             graph.pretend((None, *graph.shape))
         match layer:
             case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
@@ -122,7 +122,8 @@ def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
                     )
                 )
             case str():
-                message = f"'repeat' repeats a vector, but '{source}' gives a sequence"
+                message = f"'repeat' repeats a vector, but '{source}' gives a sequence; reduce it "
+                message = f"{message}first by a layer of type pool"
                 graph.refuse((*path, "type"), message, code="E410")
                 graph.pretend(graph.shape[1:])
     vector, like = graph.last, None
@@ -131,7 +132,7 @@ def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
         like = graph.find(layer.like, (*path, "like"))
         if like is not None and len(graph.values[like].shape) < 2:
             message = f"expected a sequence, but '{layer.like}' gives one vector for each"
-            graph.refuse((*path, "like"), message, code="E438")
+            graph.refuse((*path, "like"), message, code="E437")
             like = None
         steps = graph.values[like].shape[0] if like else 1
     assert vector is not None
@@ -267,15 +268,12 @@ def _check_steps(graph: Graph, path: Path, layer: models.JoinLayer, values: list
         steps, expected = value.shape[0], first_value.shape[0]
         if steps == expected and (steps is not None or value.axis == first_value.axis):
             continue
-        if None not in (steps, expected):
-            message = f"expected the {expected} steps of '{first}'; '{layer.of[at]}' has {steps}"
-        elif steps != expected:
-            message = (
-                f"expected the steps of '{first}'; of it and '{layer.of[at]}', only one has any "
-                "length: give both inputs one"
-            )
-        else:
-            message = f"expected the steps of '{first}'; '{layer.of[at]}' has others"
+        its = f"the steps of '{first}', any number"
+        its = its if expected is None else f"the {expected} steps of '{first}'"
+        has = "others" if steps == expected else "any number" if steps is None else steps
+        message = f"expected {its}; '{layer.of[at]}' has {has}"
+        if value.axis == first_value.axis and None in (steps, expected):
+            message = f"{message}: give both inputs a length"
         graph.refuse((*path, "of", at), message, code="E425")
 
 

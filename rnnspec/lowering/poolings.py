@@ -50,7 +50,7 @@ def _flatten(graph: Graph, path: Path, name: str | None) -> None:
         message = "'flatten' needs sequences of equal length, and these may have padding"
         graph.refuse(path, message, code="E424")
     elif graph.shape[0] is None:
-        message = "'flatten' needs a fixed number of steps: set 'input.length'"
+        message = "'flatten' needs a fixed number of steps: set the length of the input"
         graph.refuse(path, message, code="E424")
     if graph.shape[0] is not None:
         name = graph.name("flatten", path, name)

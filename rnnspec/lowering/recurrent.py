@@ -51,6 +51,7 @@ def _names_of_copies(graph: Graph, index: int, layer: models.RecurrentLayer) -> 
             f"_{layer.layers}"
         )
         graph.refuse(("rnn", index, "name"), message, code="E416")
+        return [None] * layer.layers
     return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
 
 
@@ -96,9 +97,8 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
     graph.add(recurrent, (*path, "units"))
     if layer.initial_state == "given":
         for state, _ in recurrent.begins:
-            graph.outputs.append(
-                (f"{recurrent.name}_{state}_next", graph.final_state(recurrent, state))
-            )
+            name = graph.reserve(f"{recurrent.name}_{state}_next", (*path, "initial_state"))
+            graph.outputs.append((name, graph.final_state(recurrent, state)))
     if layer.layer_norm:
         name = graph.name("layer_normalization", (*path, "layer_norm"))
         norm = layer.layer_norm
@@ -192,7 +192,8 @@ def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is s
         if other is None:
             return ()
         own, its = (_states_text(each) for each in (recurrent, other))
-        if own != its:
+        if own != its or recurrent.begins != other.begins:
+            its = its if own != its else f"{its}, of other sizes"
             message = f"expected the states of {own}; '{other.name}' has those of {its}"
             graph.refuse((*path, "of"), message, code="E435")
             return ()

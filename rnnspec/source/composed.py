@@ -39,13 +39,13 @@ class ComposedLayers(Verbs):
         """The classes of composed layers, each once."""
         classes = dict[str, Code]()
         for layer in self.network.layers:
-            if isinstance(layer, nodes.Composed):
+            if isinstance(layer, nodes.Composed | nodes.LearnedState):
                 name, text = composed_class(layer), self._layer_class(layer)
                 if classes.setdefault(name, text) != text:
                     raise GenerationError(f"{layer.name}: {name} has no argument for what differs")
         return tuple(classes.values())
 
-    def _layer_class(self, layer: nodes.Composed) -> Code:
+    def _layer_class(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
         """Return the class of layers whose sizes and settings are its arguments."""
         *results, result = expand(layer, self.form)
         names = dict.fromkeys(setting.name for setting in core.settings((*results, result)))
@@ -81,7 +81,7 @@ class ComposedLayers(Verbs):
             ),
         )
 
-    def make_composed(self, layer: nodes.Composed) -> Code:
+    def make_composed(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
         """Return the statement that creates a layer of its class."""
         sizes = {axis: size for param in params(layer) for axis, size in param.sizes}
         settings = core.settings(expand(layer, self.form))
@@ -105,7 +105,7 @@ class ComposedLayers(Verbs):
         return Code()
 
 
-def _sizes(layer: nodes.Composed) -> dict[str, str]:
+def _sizes(layer: nodes.Composed | nodes.LearnedState) -> dict[str, str]:
     """Return the axes of the arrays of a layer, each with the name of its size."""
     axes = {axis for param in params(layer) for axis, _ in param.sizes}
     return {"out": "features"} if axes == {"out"} else {"in": "features", "out": "units"}

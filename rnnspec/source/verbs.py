@@ -94,10 +94,19 @@ class Verbs(ABC):
             case core.Join(parts, axis):
                 joined, number = listed(*map(self.write, parts)), 1 if axis == "steps" else -1
                 return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
+            case core.Slice(x, start, end):
+                return code("{}[:, {!r}:{!r}]", self.write(x), start, end)
+            case core.Dot(x, vector):
+                return code("{} @ {}", self._operand(x), self.write(core.Column(vector)))
+            case core.Repeat(core.EarlierOutput() as x, 1):
+                return code("{}.expand_dims({}, 1)", self.space, self.write(x))
+            case core.Transpose(x):
+                return code("{}.swapaxes(1, 2)", self._operand(x))
             case core.Take(x, steps, features):
                 return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
                 core.EarlierOutput()
+                | core.EarlierState()
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()
@@ -111,6 +120,7 @@ class Verbs(ABC):
                 | core.Pick()
                 | core.Flatten()
                 | core.Repeat()
+                | core.Spread()
             ):
                 verb = type(value).__name__
                 raise GenerationError(f"the verb {verb} is not supported here in {self.space}")

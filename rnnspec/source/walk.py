@@ -1,74 +1,55 @@
 """The class of a network in PyTorch or JAX, written in one walk over its layers.
 
 ``Walk`` decides what the class does and in which order. A backend derives from it and writes what
-each step is in its framework. In every method of the generated class, ``x`` is the input of the
-next layer, ``mask`` is true at real steps, and ``skip`` is the input of the next residual.
+each step is in its framework: in this text, ``x`` is the input of the layer and then its output,
+``mask`` is true at real steps, and ``skip`` is the input of the next residual. A value that is used
+later has a variable of its own. If the inputs have names, the text is written with that variable in
+place of ``x``, and with the mask of the layer in place of ``mask``.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
-from rnnspec.ir import core, nodes, text
-from rnnspec.ir.expand import FIELDS, REAL, expand, merged, window_mask
-from rnnspec.ir.forms import states, states_of
+from rnnspec.ir import nodes, text
+from rnnspec.ir.expand import REAL, window_mask
+from rnnspec.ir.forms import held_values, states
 from rnnspec.source.code import Code, Module, code, define_class, function, lines, listed
-from rnnspec.source.composed import ComposedLayers
+from rnnspec.source.layers import LayerWriter
+from rnnspec.source.values import (
+    ASIDE,
+    Masks,
+    kept_values,
+    rename,
+    replace_input,
+    replace_output,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rnnspec.ir.fields import Fields
-    from rnnspec.ir.forms import Form
-    from rnnspec.words import Merge
-
-
-_IDIOMS = (
-    nodes.Embedding
-    | nodes.Recurrent
-    | nodes.Conv
-    | nodes.WindowPooling
-    | nodes.Pooling
-    | nodes.Attention
-    | nodes.Dense
-    | nodes.BatchNorm
-    | nodes.LayerNorm
-    | nodes.Activate
-    | nodes.Dropout
-)
-"""Layers that a backend writes itself. The recipe of any other is its source."""
-
-
-def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
-    """Return the fields of what a walk writes: those of the recipe, or of the form of a backend."""
-    return form if isinstance(node, _IDIOMS | nodes.Network) else FIELDS
+    from rnnspec.ir.forms import State
 
 
 @dataclass(frozen=True)
-class Walk(ComposedLayers):
+class Walk(LayerWriter):
     """A walk over the layers of a network, which writes the methods of its class.
 
-    ``imports`` are the lines that import the framework, and ``softmax`` is the function of this
-    name. In ``checked_forms``, the class refuses a batch of another shape, and unless it computes
-    chunks, it serves a loss too: with a mask, and with each output before its activation if one of
-    the ``losses`` takes it. ``about_logits`` then describes the method of one output, with a hole
-    for the loss.
+    ``imports`` are the lines that import the framework. In the ``checked_forms``, the class refuses
+    a batch of another shape. ``about_logits`` describes the method of one output before its
+    activation, with a hole for the loss that takes it.
     """
 
     imports: ClassVar[tuple[str, ...]]
-    softmax: ClassVar[str]
-    checked_forms: ClassVar[tuple[Form, ...]]
-    losses: ClassVar[Mapping[nodes.Activation, str]]
     about_logits: ClassVar[str]
 
     def write_module(
         self, summary: str, *notes: str, parts: Iterable[Code], imports: Iterable[str]
     ) -> Module:
         """Return the source: what its class needs, and the class itself, behind more imports."""
-        modules = lines(self._write(layer)[0] for layer in self.network.layers)
+        modules = lines(self._make(layer) for layer in self.network.layers)
         compute = self._chunk_methods if self.form == "step" else self._batch_methods
         own_imports = tuple(imports)
         describes = (
@@ -92,112 +73,26 @@ class Walk(ComposedLayers):
             ),
         )
 
-    def state_shapes(self) -> Iterator[tuple[str, Code]]:
-        """Yield the name of each state in step form, and the sizes of its axes."""
+    def state_shapes(self, *, first: bool = False) -> Iterator[tuple[str, Code]]:
+        """Yield the name of each state in step form, and the sizes of its axes.
+
+        If ``first`` is true, they are those before the first chunk.
+        """
         for state in states(self.network):
-            sizes = (code("{!r}", size) for size in state.shape)
-            yield state.name, listed("batch", *sizes)
+            yield state.name, self.state_sizes(state, first=first)
+
+    def state_sizes(self, state: State, *, first: bool) -> Code:
+        """Return the sizes of the axes of a state."""
+        shape = state.first_shape if first else state.shape
+        return listed("batch", *(code("{!r}", size) for size in shape))
 
     def _describe_states(self) -> Iterator[str]:
         """Yield docstring lines about the states, none if the form has none."""
         if self.form == "step":
-            yield "States, by name, zeros before the first chunk:"
+            first = "" if self._first_values else ", zeros before the first chunk"
+            yield f"States, by name{first}:"
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
-
-    def _write(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> tuple[Code, Code]:
-        """Return the statements that create the module of a layer, and those that compute it."""
-        if isinstance(layer, nodes.Composed):
-            return self.make_composed(layer), self.run_composed(layer)
-        if not isinstance(layer, _IDIOMS):
-            return Code(), lines(self.statements(expand(layer, self.form)))
-        call = code("x = self.{}(x)", layer.name)
-        match layer:
-            case nodes.Embedding():
-                return self.embedding(layer), call
-            case nodes.Dropout():
-                module = self.dropout(layer)
-                return module, call if module else Code()
-            case nodes.LayerNorm():
-                return self.layer_norm(layer), call
-            case nodes.Conv():
-                run_conv = lines(self.run_conv(layer))
-                return self.conv(layer), lines(run_conv, self.activated(layer))
-            case nodes.WindowPooling():
-                return self.window_pooling(layer), lines(self.run_window_pooling(layer))
-            case nodes.BatchNorm():
-                return self.batch_norm(layer), lines(self.run_batch_norm(layer))
-            case nodes.Activate():
-                return Code(), self.activated(layer)
-            case nodes.Attention():
-                return self.attention(layer), lines(self.run_attention(layer))
-            case nodes.Recurrent():
-                run = self.run_chunk if self.form == "step" else self.run
-                return self.recurrent(layer), lines(run(layer))
-            case nodes.Dense():
-                return self.dense(layer), lines(self._project(layer), self.activated(layer))
-            case nodes.Pooling():
-                return Code(), lines(self._pool(layer))
-            case _:
-                assert_never(layer)
-
-    def _project(self, layer: nodes.Dense) -> Code:
-        """Return the statement that computes a dense layer without its activation."""
-        if layer.tied:
-            return code("x = {}", self.project_tied(layer))
-        return code("x = self.{}(x)", layer.name)
-
-    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
-        """Return the statement that applies the activation of a layer, empty if it is linear."""
-        if layer.activation == "linear":
-            return Code()
-        otherwise = code("x if logits else ") if layer in self._logits.values() else Code()
-        return code("x = {}{}", otherwise, self.activate(layer.activation))
-
-    @cached_property
-    def _logits(self) -> dict[str, nodes.Dense]:
-        """The layers from which a loss takes what enters the activation, by output."""
-        if self.form not in self.checked_forms or self.form == "step":
-            return {}
-        # A layer that takes the output of another needs it after the activation.
-        used = {name for names in nodes.sources(self.network).values() for name in names}
-        return {
-            name: layer
-            for name, layer in self.network.results.items()
-            if isinstance(layer, nodes.Dense)
-            and layer.activation in self.losses
-            and layer.name not in used
-        }
-
-    def write(self, value: core.Expression) -> Code:
-        """Return an expression, also of what layers before have computed."""
-        match value:
-            case core.EarlierOutput(layer):
-                return self.output(layer)
-            case core.Softmax(x):
-                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
-            case _:
-                return super().write(value)
-
-    def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
-        names = [state.name for state in states_of(layer)]
-        if self.form == "step" and names:
-            # But for the mean, the statistic is a state itself.
-            results = listed("x" if layer.statistic == "mean" else "", *names)
-            arguments = listed("x", "mask" if layer.masked else "", *names)
-            yield code("{} = running_{}({})", results, layer.statistic, arguments)
-            if layer.statistic != "mean":
-                yield code("x = {}", names[0])
-            return
-        if layer.masked:
-            yield code("# A sequence of padding alone gives zeros.")
-        yield from self.pool(layer)
-
-    def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
-        """Yield the statements of a statistic over all steps."""
-        return self.statements(expand(layer, self.form))
 
     @property
     def _running_parts(self) -> tuple[Code, ...]:
@@ -205,28 +100,87 @@ class Walk(ComposedLayers):
         pools = [layer for layer in self.network.layers if isinstance(layer, nodes.Pooling)]
         return tuple(self.running(pools)) if self.form == "step" else ()
 
+    @cached_property
+    def _is_named(self) -> bool:
+        return self.network.has_named_inputs
+
+    @cached_property
+    def _masks(self) -> Masks:
+        return Masks(self.network, self.variables_of.values())
+
+    def _begin(
+        self, inputs: Sequence[nodes.Input], layers: Iterable[nodes.Layer], results: Iterable[str]
+    ) -> None:
+        """Begin a method of some inputs and layers, after which some values are used."""
+        scope = self.scope
+        scope.inputs, scope.values = inputs, {}
+        scope.kept = kept_values(self.network, layers, results)
+        for each in inputs:
+            is_variable = self._is_named or each.name in scope.kept
+            name = self.variables_of[each.name] if is_variable else "x"
+            scope.values[each.name] = code("{}", name)
+        scope.like = scope.values[inputs[0].name] if self._is_named else code("x")
+
     def _compute(self, layers: Iterable[nodes.Layer]) -> Iterator[Code]:
         """Yield the statements that compute some of the layers."""
         starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
+        current = nodes.INPUT
         for layer in layers:
-            if layer.source is not None:
-                yield code("x = {}", self.output(layer.source))
+            if isinstance(layer, ASIDE):
+                continue
+            main, *_ = self._sources[layer.name]
+            yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
+            source = code("x") if isinstance(layer, nodes.Join) else self.output(main)
+            if main == current and not self._is_named:
+                source = code("x")
+            if not self._is_named and source != "x":
+                yield code("x = {}", source)
+                source = code("x")
             if layer.name in starts:
-                yield code("skip = x")
-            yield self._write(layer)[1]
-            if layer.name in self._reused:
-                yield code("{} = x", self.output(layer.name))
+                yield code("skip = {}", source)
+            yield from self._place(layer, self.compute(layer), source)
+            current = layer.name
+
+    def _place(self, layer: nodes.Layer, text: Code, source: Code) -> Iterator[Code]:
+        """Yield the statements of a layer with the variables of its input, its output and masks."""
+        values, target = self.scope.values, code("{}", self.variables_of[layer.name])
+        text = rename(text, "mask", self._masks.variable(layer))
+        is_kept = layer.name in self.scope.kept
+        if not self._is_named:
+            yield text
+            if is_kept:
+                yield code("{} = x", target)
+        elif self.gives_states_alone(layer):
+            yield replace_input(text, source)
+        elif text or is_kept:
+            text = replace_input(text, source)
+            yield replace_output(text, target) if is_kept else text
+        else:
+            target = source
+        values[layer.name] = target if is_kept or target == source else code("x")
+        if self._masks.is_one:
             if isinstance(layer, nodes.Conv | nodes.WindowPooling) and self._masks_after(layer):
                 yield from self._window_mask(layer.window)
+        elif name := self._masks.after(layer):
+            yield code("{} = {}", name, self._masks.write(layer.name))
 
-    @cached_property
-    def _reused(self) -> frozenset[str]:
-        """The layers whose output is used again, and so has a variable of its own."""
-        return nodes.kept_outputs(self.network)
-
-    def output(self, layer: str) -> Code:
-        """Return the variable with the output of an earlier layer."""
-        return code("{}_out", code("{}", layer)) if layer in self._reused else code("x")
+    def _unequal_steps(self) -> Iterator[Code]:
+        """Yield the checks that inputs whose sequences are joined have equally many steps."""
+        by_name = {each.name: each for each in self.scope.inputs}
+        for name, first in nodes.equal_steps(self.network).items():
+            if name == first or name not in by_name or first not in by_name:
+                continue
+            if None in (by_name[name].shape[0], by_name[first].shape[0]):
+                yield code(
+                    """
+                    if {one}.shape[1] != {other}.shape[1]:
+                        steps = {one}.shape[1], {other}.shape[1]
+                        raise ValueError(f"{text}, received {{steps}}")
+                    """,
+                    one=self.output(first),
+                    other=self.output(name),
+                    text=Code(f"expected as many steps in {first} as in {name}"),
+                )
 
     def _masks_after(self, layer: nodes.Layer) -> bool:
         """True if a layer behind one uses the mask."""
@@ -238,26 +192,35 @@ class Walk(ComposedLayers):
         if (mask := window_mask(window)) is not None:
             yield from self.assign("mask", mask)
 
+    def _signature(self, method: str, *rest: Code, returns: Code) -> Code:
+        """Return the line of a method that takes the inputs of the scope."""
+        named = [code("{}: {}", each.name, self.array) for each in self.scope.inputs]
+        inputs = [code("*"), *named] if self._is_named else [code("x: {}", self.array)]
+        own = [code("self")] if method != "mask" else []
+        return code("{}({}) -> {}", method, listed(*own, *inputs, *rest), returns)
+
     def _batch_methods(self) -> Iterator[Code]:
         """Yield ``mask`` if a loss needs it, and the method that computes a batch."""
+        network, array = self.network, code("{}", self.array)
+        self._begin(network.inputs, network.layers, self._kept_results)
         if self._has_mask_method:
             yield function(
-                code("mask(x: {array}) -> {array}", array=self.array),
+                self._signature("mask", returns=array),
                 self._output_mask(),
                 describes=[
                     "Return True at real steps, (batch, steps), to leave padding out of a loss."
                 ],
                 decorators=[code("staticmethod")],
             )
-        outputs, logits = self.network.outputs, self._logits
+        outputs, logits = network.outputs, self._logits
         if logits and not outputs:
-            *before, _ = self.network.layers
+            *before, _ = network.layers
             (last,) = logits.values()
             describes = [self.about_logits.format(self.losses[last.activation])]
             body = lines(
                 self._prepare(Code()),
                 self._compute(before),
-                self._project(last),
+                self._place_last(last),
                 code("return x if logits else {}", self.activate(last.activation)),
             )
         else:
@@ -267,70 +230,169 @@ class Walk(ComposedLayers):
                 describes += ["", "With ``logits``, these outputs are what their losses take:"]
                 losses = ((name, self.losses[layer.activation]) for name, layer in logits.items())
                 describes += [f"    {name}: ``{loss}``" for name, loss in losses]
-            body = self.finish(lines(self._prepare(Code()), self._compute(self.network.layers)))
-        option = code(", *, logits: bool = False") if logits else Code()
-        result = "dict[str, {array}]" if outputs else "{array}"
+            computed = lines(self._prepare(Code()), self._compute(network.layers))
+            body = self.finish(lines(computed, self.need(self._results)))
+        option = code("logits: bool = False") if logits else Code()
+        option = option if self._is_named or not logits else code("*, {}", option)
+        returns = code("dict[str, {}]", array) if outputs else array
         yield function(
-            code(
-                f"{{}}(self, x: {{array}}{{}}) -> {result}", self.method, option, array=self.array
-            ),
-            body,
-            describes=describes,
+            self._signature(self.method, option, returns=returns), body, describes=describes
         )
+
+    def _place_last(self, last: nodes.Dense) -> Iterator[Code]:
+        """Yield the statement of the last layer without its activation."""
+        main, *_ = self._sources[last.name]
+        yield from self.need((main,))
+        source = self.output(main)
+        if not self._is_named and source != "x":
+            yield code("x = {}", source)
+        yield from self._place(last, self._project(last), source)
+
+    @cached_property
+    def _results(self) -> list[str]:
+        return [layer.name for layer in self.network.results.values()]
+
+    @cached_property
+    def _kept_results(self) -> list[str]:
+        """The results that have variables of their own."""
+        if self._is_named:
+            return self._results if self.network.outputs else []
+        return [name for name in self._results if name != self.network.layers[-1].name]
 
     def _chunk_methods(self) -> Iterator[Code]:
         """Yield the methods of the step form: the first states, and a chunk's output."""
-        shapes = dict(self.state_shapes())
-        yield function(
-            code("initial_states(self, x: {array}) -> dict[str, {array}]", array=self.array),
-            code("batch = x.shape[0]"),
-            self.state_dtype(),
-            code("return {}", _entries({name: self.zeros(shapes[name]) for name in shapes})),
-            describes=["Return the states before the first chunk ``x``, which are zeros."],
-        )
-        many = len(self.network.output) > 1
-        outputs = "outputs of the chunk" if many else "output for the steps so far"
+        network, array = self.network, code("{}", self.array)
+        (stream,) = (each for each in network.inputs if each.name == network.stream)
+        others = [each for each in network.inputs if each is not stream]
+        yield self._first_method(stream, others)
+        in_chunks = [layer for layer in network.layers if layer.name in self.streamed]
+        self._begin([stream], in_chunks, set(self._kept_results).intersection(self.streamed))
+        states_type = code("dict[str, {}]", array)
+        names = dict(self.state_shapes())
+        held = {state.layer: code("{}", state.name) for state in held_values(network)}
+        self.scope.values.update(held)
+        chunk = stream.name if self._is_named else "x"
+        unpack = lines(code("{} = states[{!r}]", name, name) for name in names)
+        if not others:
+            unpack = code(
+                """
+                if states is None:
+                    states = self.initial_states({})
+                {}
+                """,
+                chunk,
+                unpack,
+            )
+        many = len(next(iter(network.results.values())).output) > 1
+        about = "outputs of the chunk" if many else "output for the steps so far"
+        result, returned = array, self._value_of_results
+        if network.outputs:
+            result, about = states_type, "outputs by name"
         yield function(
             code(
-                "{}(self, x: {array}, states: dict[str, {array}] | None = None)"
-                " -> tuple[{array}, dict[str, {array}]]",
+                "{}(self, {}: {}, states: {}) -> tuple[{}, {}]",
                 self.method,
-                array=self.array,
+                chunk,
+                array,
+                states_type if others else code("{} | None = None", states_type),
+                result,
+                states_type,
             ),
-            self._prepare(
-                code(
-                    """
-                    if states is None:
-                        states = self.initial_states(x)
-                    {}
-                    """,
-                    lines(code("{} = states[{!r}]", name, name) for name in shapes),
-                )
-            ),
-            self._compute(self.network.layers),
-            code("states = {}", _entries({name: code("{}", name) for name in shapes})),
-            code("return x, states"),
-            describes=[f"Return the {outputs}, and the states for the next chunk."],
+            self._prepare(unpack),
+            self._compute(in_chunks),
+            self.need(self._results),
+            code("states = {}", _entries({name: code("{}", name) for name in names})),
+            (code("return {}, states", returned()) for _ in range(1)),
+            describes=[f"Return the {about}, and the states for the next chunk."],
         )
+
+    def _value_of_results(self) -> Code:
+        outputs = {name: self.output(layer.name) for name, layer in self.network.results.items()}
+        return _entries(outputs) if self.network.outputs else outputs[""]
+
+    @cached_property
+    def _first_values(self) -> dict[str, str]:
+        """The layer or input that each state begins as, but for zeros, by the name of the state."""
+        values = {state.name: state.layer for state in held_values(self.network)}
+        for layer in self.network.layers:
+            if isinstance(layer, nodes.Recurrent) and layer.name in self.streamed:
+                values |= {f"{layer.name}_{name}": of for name, of in layer.first_states.items()}
+        return values
+
+    def _first_method(self, stream: nodes.Input, others: Sequence[nodes.Input]) -> Code:
+        """Return the method that computes the states before the first chunk."""
+        early = [layer for layer in self.network.layers if layer.name not in self.streamed]
+        inputs, starts = others or [stream], dict.fromkeys(self._first_values.values())
+        self._begin(inputs, early, starts)
+        like = self.scope.like
+        about = "Return the states before the first chunk"
+        signature = code(
+            "initial_states(self, {}: {a}) -> dict[str, {a}]",
+            stream.name if self._is_named else "x",
+            a=code("{}", self.array),
+        )
+        about = f"{about} ``{like}``{'' if starts else ', which are zeros'}."
+        if others:
+            signature = self._signature("begin", returns=code("dict[str, {}]", self.array))
+            about = "Return the states before the first chunk."
+        before = lines(
+            self._prepare(Code()) if others else Code(),
+            self._compute(early),
+            self.need(self.first_needs()),
+        )
+        values = dict(self.first_values())
+        shapes = self.state_shapes(first=True)
+        entries = {name: values.get(name) or self.zeros(sizes) for name, sizes in shapes}
+        needs_zeros = len(values) < len(entries)
+        return function(
+            signature,
+            before,
+            code("batch = {}.shape[0]", like) if needs_zeros else Code(),
+            rename(self.state_dtype(), "x", like) if needs_zeros else Code(),
+            code("return {}", _entries(entries)),
+            describes=[about],
+        )
+
+    def first_values(self) -> Iterator[tuple[str, Code]]:
+        """Yield the name of each state that does not begin as zeros, and its first value."""
+        for state, name in self._first_values.items():
+            yield state, self.output(name)
+
+    def first_needs(self) -> Iterator[str]:
+        """Yield the names of what the states before the first chunk are made of."""
+        yield from self._first_values.values()
 
     @property
     def _last_windows(self) -> tuple[nodes.Window, ...]:
         """The windows that the mask of the result has gone through, but those that keep it."""
-        after = nodes.windows_of_padding(self.network)
-        padded = (
-            after[layer.name] for layer in self.network.results.values() if layer.name in after
-        )
-        return tuple(window for window in next(padded, ()) if not window.keeps_steps)
+        name, windows = self._padded_results[0], list[nodes.Window]()
+        layers = {layer.name: layer for layer in self.network.layers}
+        while name in layers:
+            layer = layers[name]
+            if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+                windows.append(layer.window)
+            name, *_ = self._sources[name]
+        return tuple(window for window in reversed(windows) if not window.keeps_steps)
+
+    @property
+    def _padded_results(self) -> list[str]:
+        return [name for name in self._results if name in self._masks.origins]
 
     def _output_mask(self) -> Iterator[Code]:
         """Yield the body of ``mask``."""
-        if not self._last_windows:
-            yield code("return {}", self._is_real())
-            return
-        yield code("mask = {}", self._is_real())
-        for window in self._last_windows:
-            yield from self._window_mask(window)
-        yield code("return mask")
+        if self._is_named or not self._masks.is_one:
+            name = self._padded_results[0]
+            for each in self.network.inputs:
+                if any(each.name == origin for origin, _, _ in self._masks.origins[name]):
+                    yield rename(self._mask_of(each), "x", each.name)
+            yield code("return {}", self._masks.write(name))
+        elif not self._last_windows:
+            yield code("return {}", self._is_real(self.network.input))
+        else:
+            yield code("mask = {}", self._is_real(self.network.input))
+            for window in self._last_windows:
+                yield from self._window_mask(window)
+            yield code("return mask")
 
     @property
     def _has_mask_method(self) -> bool:
@@ -338,145 +400,83 @@ class Walk(ComposedLayers):
 
     def _prepare(self, states: Code) -> Code:
         """Return the statements before the first layer."""
-        check = self._check_batch() if self.form in self.checked_forms else Code()
-        mask = fill = Code()
-        if self.network.input.masked:
-            same = self._has_mask_method and not self._last_windows
-            is_real = code("self.mask(x)") if same else self._is_real()
-            mask = code("mask = {}", is_real)
-            if isinstance(self.network.input, nodes.NumericInput):
+        prepared = list[Code]()
+        for each in self.scope.inputs:
+            text = lines(self._enter(each, Code() if self._is_named else states))
+            if self._is_named:
+                variable = self.variables_of[each.name]
+                copied = code("{} = {}", variable, each.name) if variable != each.name else Code()
+                prepared += [copied, rename(text, "x", variable)]
+            else:
+                prepared.append(text)
+        return lines(prepared, self._unequal_steps(), states if self._is_named else Code())
+
+    def _enter(self, source: nodes.Input, states: Code) -> Iterator[Code]:
+        """Yield the statements that check an input, ``x``, and fill its padding with zeros."""
+        if self.form in self.checked_forms:
+            yield self._check_batch(source)
+        yield self.convert_input(source)
+        yield states
+        if source.masked:
+            yield self._mask_of(source)
+            if isinstance(source, nodes.NumericInput):
                 # As in Masking of Keras: the padding value must not enter a product.
                 fill = code("x = {}", self.write(REAL))
-        keep = code("{} = x", self.output(nodes.INPUT)) if nodes.INPUT in self._reused else Code()
-        return lines(check, self.convert_input(), states, mask, fill, keep)
+                yield rename(fill, "mask", self._mask_name(source))
+        if not self._is_named and source.name in self.scope.kept:
+            yield code("{} = x", self.output(source.name))
 
-    def _check_batch(self) -> Code:
+    def _mask_name(self, source: nodes.Input) -> str:
+        return "mask" if self._masks.is_one else self._masks.names[(source.name, 0, 1),]
+
+    def _mask_of(self, source: nodes.Input) -> Code:
+        """Return the statement that makes the mask of an input, ``x``."""
+        is_same = self._has_mask_method and not self._is_named and self._masks.is_one
+        if is_same and not self._last_windows:
+            return code("mask = self.mask(x)")
+        return code("{} = {}", self._mask_name(source), self._is_real(source))
+
+    def _check_batch(self, source: nodes.Input) -> Code:
         # Stock layers accept any number of steps, and their errors about other shapes say little.
-        shape = self.network.input.shape
-        steps, *rest = shape
-        least = nodes.least_steps(self.network)
-        any_steps = "steps > 0" if least == 1 else f"steps >= {least}"
-        expected = ", ".join(map(str, ("batch", any_steps if steps is None else steps, *rest)))
-        wrong = code("x.shape[1:] != {!r}", shape)
-        if steps is None:
+        shape = source.shape
+        wrong, expected = code("x.shape[1:] != {!r}", shape), ["batch", *map(str, shape)]
+        if not shape:
+            wrong = code("x.ndim != 1")
+        if isinstance(source, nodes.SequenceInput) and shape[0] is None:
+            rest = shape[1:]
+            # A later chunk may be shorter than the first one.
+            least = 1 if self.form == "step" else nodes.least_steps(self.network)
+            expected[1] = "steps > 0" if least == 1 else f"steps >= {least}"
             width = [code("x.shape[2] != {!r}", size) for size in rest]
             few = code("x.shape[1] == 0") if least == 1 else code("x.shape[1] < {!r}", least)
             tests = [code("x.ndim != {!r}", 1 + len(shape)), *width, few]
             wrong = Code(" or ".join(tests))
+        name = f"{source.name}: " if self._is_named else ""
+        text = f"{name}expected ({', '.join(expected)}{',' if len(expected) < 2 else ''})"
         return code(
             """
             if {}:
-                raise ValueError(f"expected ({}), received {{x.shape}}")
+                raise ValueError(f"{}, received {{x.shape}}")
             """,
             wrong,
-            Code(expected),
+            Code(text),
         )
 
-    def _is_real(self) -> Code:
-        """Return the mask of the batch, (batch, steps)."""
-        match self.network.input:
+    def _is_real(self, source: nodes.Input) -> Code:
+        """Return the mask of a batch, (batch, steps)."""
+        match source:
             case nodes.TokenInput():
                 return code("x != 0")
             case nodes.NumericInput(mask_value=value):
                 return code("(x != {!r}).any({}=-1)", value, self.axis)
+            case nodes.VectorInput() | nodes.LabelInput():
+                raise AssertionError("it has no steps")
             case _:
-                assert_never(self.network.input)
-
-    def merge(self, ahead: Code, back: Code, merge: Merge) -> Code:
-        """Return the outputs of both directions in one."""
-        both = replace(self, variables={"ahead": ahead, "back": back})
-        return both.write(merged(core.Name("ahead"), core.Name("back"), merge))
-
-    # What a backend writes: the modules first, then what computes them.
-
-    @abstractmethod
-    def create(self, modules: Code) -> Iterator[Code]:
-        """Yield the methods that create the modules, and draw the initial weights."""
-
-    @abstractmethod
-    def embedding(self, layer: nodes.Embedding) -> Code:
-        """Return the statements that create the module of an embedding."""
-
-    @abstractmethod
-    def dropout(self, layer: nodes.Dropout) -> Code:
-        """Return the statement that creates a dropout, empty if another module applies it."""
-
-    @abstractmethod
-    def layer_norm(self, layer: nodes.LayerNorm) -> Code:
-        """Return the statement that creates a layer normalization."""
-
-    @abstractmethod
-    def dense(self, layer: nodes.Dense) -> Code:
-        """Return the statement that creates a dense layer, without its activation."""
-
-    @abstractmethod
-    def recurrent(self, layer: nodes.Recurrent) -> Code:
-        """Return the statement that creates a recurrent layer, empty if another module has it."""
-
-    def convert_input(self) -> Code:
-        """Return the statement that gives ``x`` the dtype that layers take."""
-        return Code()
-
-    @abstractmethod
-    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements that run a recurrent layer over whole sequences."""
-
-    @abstractmethod
-    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
-
-    @abstractmethod
-    def conv(self, layer: nodes.Conv) -> Code:
-        """Return the statement that creates a convolution, without its activation."""
-
-    @abstractmethod
-    def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
-        """Yield the statements that run a convolution, with its states in step form."""
-
-    def window_pooling(self, layer: nodes.WindowPooling) -> Code:  # noqa: ARG002
-        """Return the statement that creates a pooling of windows, if it is a module."""
-        return Code()
-
-    @abstractmethod
-    def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
-        """Yield the statements that pool windows."""
-
-    @abstractmethod
-    def batch_norm(self, layer: nodes.BatchNorm) -> Code:
-        """Return the statement that creates a batch normalization."""
-
-    @abstractmethod
-    def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
-        """Yield the statements that run a batch normalization."""
-
-    @abstractmethod
-    def attention(self, layer: nodes.Attention) -> Code:
-        """Return the statements that create what scores the steps."""
-
-    @abstractmethod
-    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
-        """Yield the statements that reduce the steps to their weighted mean."""
-
-    @abstractmethod
-    def project_tied(self, layer: nodes.Dense) -> Code:
-        """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
-
-    @abstractmethod
-    def activate(self, activation: nodes.Activation) -> Code:
-        """Return ``x`` after an activation, which is not linear."""
-
-    def state_dtype(self) -> Code:
-        """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
-        return Code()
-
-    @abstractmethod
-    def zeros(self, shape: Code) -> Code:
-        """Return a state of zeros, given the sizes of its axes."""
+                assert_never(source)
 
     def finish(self, body: Code) -> Code:
         """Return the body of the method with its ``return``."""
-        outputs = {name: self.output(layer) for name, layer in self.network.outputs}
-        return lines(body, code("return {}", _entries(outputs) if outputs else code("x")))
+        return lines(body, code("return {}", self._value_of_results()))
 
 
 def _entries(entries: Mapping[str, Code]) -> Code:

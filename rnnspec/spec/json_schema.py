@@ -36,6 +36,14 @@ def _taken_names_schemas(taken: tuple[ReservedNames, ...]) -> dict[str, Schema]:
     # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
     # name before a comparison: the pattern allows them everywhere.
     classes = names.without_underscores(taken) | {n for n in names.BUILTINS if "_" not in n}
+    class_pattern = "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes))
+    of_layers = {
+        *names.KEYWORDS,
+        *names.CAPITAL_KEYWORDS,
+        names.INPUT,
+        *(name for own in taken for name in (*own.in_framework, *own.in_class)),
+    }
+    of_frameworks = [own.framework_pattern for own in taken if own.framework_pattern]
     return {
         "TakenNetworkName": _name_schema(
             {
@@ -46,19 +54,20 @@ def _taken_names_schemas(taken: tuple[ReservedNames, ...]) -> dict[str, Schema]:
                 *names.RUN_UNASKED,
                 *names.WINDOWS_DEVICES,
             },
-            "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes)),
+            class_pattern,
             "Keywords, modules and builtins of Python, packages, and names used in generated code.",
         ),
         "TakenLayerName": _name_schema(
-            {
-                *names.KEYWORDS,
-                *names.CAPITAL_KEYWORDS,
-                names.INPUT,
-                *(name for own in taken for name in (*own.in_framework, *own.in_class)),
-            },
-            "|".join(filter(None, (own.framework_pattern for own in taken))),
+            of_layers,
+            "|".join(of_frameworks),
             "Keywords of Python, the name of the input, attributes of modules of PyTorch and Flax, "
             "and operations of Keras.",
+        ),
+        "TakenInputName": _name_schema(
+            {*of_layers, *names.PACKAGES, *names.VARIABLES},
+            "|".join([*of_frameworks, class_pattern]),
+            "Names that no layer can have, builtins of Python, packages, and names used in "
+            "generated code.",
         ),
     }
 
@@ -84,6 +93,13 @@ _FALSE: Schema = {"const": False}
 _RECURRENT: Schema = {
     "dependencies": {"merge": ["bidirectional"], "variational": ["dropout"]},
     "allOf": [
+        {"if": {"required": ["direction"]}, "then": _apply("bidirectional", _FALSE)},
+        {
+            "if": _require("layers", {"type": "integer", "minimum": 2}),
+            "then": _apply(
+                "initial_state", {"if": {"type": "object"}, "then": {"required": ["of"]}}
+            ),
+        },
         {"if": {"required": ["merge"]}, "then": _apply("bidirectional", {"const": True})},
         {"if": {"required": ["variational"]}, "then": _apply("dropout", {"exclusiveMinimum": 0})},
     ],
@@ -91,12 +107,31 @@ _RECURRENT: Schema = {
 _KEEPS_STEPS: Schema = {
     "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
 }
+_EMBEDDING: Schema = {
+    "dependencies": {"weights": ["words"], "words": ["weights"]},
+    "if": _require("mask_zero", {"const": True}),
+    "then": _apply("vocabulary", {"minimum": 2}),
+}
 WITHIN: dict[str, Schema] = {
     "Input": {"minProperties": 1, "dependencies": {"mask_value": ["features"]}},
-    "Embedding": {
-        "dependencies": {"weights": ["words"], "words": ["weights"]},
-        "if": _require("mask_zero", {"const": True}),
-        "then": _apply("vocabulary", {"minimum": 2}),
+    "Embedding": _EMBEDDING,
+    "InputEmbedding": _EMBEDDING,
+    "NamedInput": {
+        "if": {"required": ["embedding"]},
+        "then": {"properties": {"features": False, "mask_value": False}},
+        "else": {"required": ["features"]},
+        "allOf": [
+            {
+                "if": _require("per", {"const": "sequence"}),
+                "then": {
+                    "properties": {
+                        "length": False,
+                        "mask_value": False,
+                        "embedding": _apply("mask_zero", _FALSE),
+                    }
+                },
+            }
+        ],
     },
     "SimpleRNN": _RECURRENT,
     "LSTM": _RECURRENT,
@@ -108,16 +143,20 @@ WITHIN: dict[str, Schema] = {
     },
     "Head": {
         "dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")},
-        "if": _require("pooling", _KEEPS_STEPS),
-        "then": _apply("normalize", {"const": "none"}),
-        "else": _apply("hidden", {"items": _apply("variational", _FALSE)}),
+        "if": {"not": _require("pooling", _KEEPS_STEPS)},
+        "then": _apply("hidden", {"items": _apply("variational", _FALSE)}),
+    },
+    "RepeatVector": {
+        "if": {"required": ["steps"]},
+        "then": _apply("like", False),
+        "else": {"required": ["like"]},
     },
     "Conv": {
         "if": _require("kernel_size", {"const": 1}),
         "then": _apply("dilation", {"maximum": 1}),
     },
     "Dropout": {"if": _require("rate", {"const": 0}), "then": _apply("variational", _FALSE)},
-    "AttentionSettings": {"dependencies": {"activation": ["units"]}},
+    "AttentionSettings": {"dependencies": {"bias": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},
     "Expect": {"minProperties": 1},
@@ -132,7 +171,11 @@ def _some_layer(*types: str, cells: bool = False, **values: Schema) -> Schema:
     """
     others = [kind for kind in models.KINDS if kind not in types]
     kinds: Schema = {"not": {"enum": others}} if cells else {"enum": list(types)}
-    schema = {"required": ["type"], "properties": {"type": kinds, **values}}
+    return _has_layer({"required": ["type"], "properties": {"type": kinds, **values}})
+
+
+def _has_layer(schema: Schema) -> Schema:
+    """Require that a layer of ``rnn`` matches ``schema``."""
     # A single layer may be written without a list.
     return _apply("rnn", {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema})
 
@@ -147,6 +190,12 @@ def _each_head(schema: Schema) -> Schema:
     return {"properties": {"head": schema, "heads": {"additionalProperties": schema}}}
 
 
+def _each_pooling(schema: Schema) -> Schema:
+    """Apply ``schema`` to the pooling of each head and of each layer that has one."""
+    pooling = _apply("pooling", schema)
+    return {"allOf": [_each_head(pooling), _each_layer(pooling)]}
+
+
 def _some_head(schema: Schema) -> Schema:
     """Require that at least one head matches ``schema``."""
     several = {"type": "object", "not": {"additionalProperties": {"not": schema}}}
@@ -156,20 +205,24 @@ def _some_head(schema: Schema) -> Schema:
 _KEEPS_BIAS: Schema = {"not": _FALSE}
 _SCORES_WITH_UNITS = {
     "type": "object",
-    **_require("attention", {"type": "object", "required": ["units"]}),
+    **_require(
+        "attention",
+        {"type": "object", "required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
+    ),
+}
+_POOLS_WITH_UNITS: Schema = {
+    "anyOf": [_SCORES_WITH_UNITS, {"type": "array", "contains": _SCORES_WITH_UNITS}]
 }
 _BIASED_DENSE: Schema = {"properties": {"type": {"const": "dense"}, "bias": _KEEPS_BIAS}}
 _BIASED_PARTS: list[Schema] = [
     {"required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
     _require("hidden", {"contains": _BIASED_DENSE}),
-    _require(
-        "pooling",
-        {"anyOf": [_SCORES_WITH_UNITS, {"type": "array", "contains": _SCORES_WITH_UNITS}]},
-    ),
+    _require("pooling", _POOLS_WITH_UNITS),
 ]
 _HAS_BIAS: Schema = {
     "anyOf": [
         _some_layer(*models.RECURRENT, "dense", "conv", cells=True, bias=_KEEPS_BIAS),
+        _some_layer("pool", pooling=_POOLS_WITH_UNITS),
         _some_head({"anyOf": _BIASED_PARTS}),
     ]
 }
@@ -185,17 +238,66 @@ _IS_MASKED: Schema = {
 }
 _NEEDS_ALL_STEPS: Schema = {
     "anyOf": [
-        {"enum": ["flatten", "last_step"]},
+        {"enum": ["flatten", "first_step", "last_step"]},
         {"type": "object", "required": ["last_steps"]},
-        {"type": "array", "contains": {"const": "last_step"}},
+        {"type": "array", "contains": {"enum": ["first_step", "last_step"]}},
     ]
 }
-_NO_EMBEDDING: Schema = {"not": {"required": ["embedding"]}}
+_NAMES_INPUTS: Schema = {"required": ["inputs"]}
+_HAS_EMBEDDING: Schema = {
+    "anyOf": [
+        {"required": ["embedding"]},
+        _require(
+            "inputs",
+            {
+                "type": "object",
+                "not": {"additionalProperties": {"not": {"required": ["embedding"]}}},
+            },
+        ),
+    ]
+}
+_NO_EMBEDDING: Schema = {"not": _HAS_EMBEDDING}
+_READS_BY_NAME: Schema = {
+    "anyOf": [
+        _NAMES_INPUTS,
+        _has_layer({"type": "object", "required": ["of"]}),
+        _some_layer("pool"),
+    ]
+}
+NOT_REPEAT: Schema = {
+    "if": _require("type", {"enum": ["repeat"]}),
+    "then": _apply("type", {"enum": [kind for kind in models.KINDS if kind != "repeat"]}),
+}
+"""The schema of the first layer behind an input with time steps."""
+
 BETWEEN_SECTIONS: list[Schema] = [
     {
-        "if": {"required": ["embedding"]},
-        "then": _apply("input", _apply("features", False)),
-        "else": _require("input", {"required": ["features"]}),
+        "if": _NAMES_INPUTS,
+        "then": {"properties": {"input": False, "embedding": False}},
+        "else": {
+            "allOf": [
+                {
+                    "if": {"required": ["embedding"]},
+                    "then": _apply("input", _apply("features", False)),
+                    "else": _require("input", {"required": ["features"]}),
+                },
+                _apply("stream", False),
+                _apply(
+                    "rnn",
+                    {"if": {"type": "array"}, "then": {"items": [NOT_REPEAT]}, "else": NOT_REPEAT},
+                ),
+            ]
+        },
+    },
+    # Otherwise, a head may take a vector.
+    {
+        "if": {"not": _READS_BY_NAME},
+        "then": _each_head(
+            {
+                "if": {"allOf": [_require("pooling", _KEEPS_STEPS), {"not": {"required": ["of"]}}]},
+                "then": _apply("normalize", {"const": "none"}),
+            }
+        ),
     },
     {"if": _NO_EMBEDDING, "then": _apply("initializers", _apply("embedding", False))},
     {"if": {"not": _HAS_BIAS}, "then": _apply("initializers", _apply("bias", False))},
@@ -216,12 +318,14 @@ BETWEEN_SECTIONS: list[Schema] = [
     {"if": {"required": ["head"]}, "then": _apply("heads", False)},
     {"if": _NO_EMBEDDING, "then": _each_head(_apply("tied", _FALSE))},
     {
-        "if": {"not": {"anyOf": [_REPEATS, _require("input", {"required": ["length"]})]}},
-        "then": _each_head(_apply("pooling", {"not": {"const": "flatten"}})),
+        "if": {
+            "not": {"anyOf": [_NAMES_INPUTS, _REPEATS, _require("input", {"required": ["length"]})]}
+        },
+        "then": _each_pooling({"not": {"const": "flatten"}}),
     },
     {
         "if": {"allOf": [_IS_MASKED, {"not": _REPEATS}]},
-        "then": _each_head(_apply("pooling", {"not": _NEEDS_ALL_STEPS})),
+        "then": _each_pooling({"not": _NEEDS_ALL_STEPS}),
     },
     {
         "if": {"allOf": [_POOLS_LAST, _apply("rnn", {"type": "object"})]},
@@ -229,13 +333,6 @@ BETWEEN_SECTIONS: list[Schema] = [
     },
 ]
 """Conditions between the sections of a spec."""
-
-NOT_REPEAT: Schema = {
-    "if": _require("type", {"enum": ["repeat"]}),
-    "then": _apply("type", {"enum": [kind for kind in models.KINDS if kind != "repeat"]}),
-}
-"""The schema of the first layer, before which there is no state to repeat."""
-
 
 ID = "https://json.schemastore.org/rnnspec.json"
 
@@ -298,10 +395,12 @@ def json_schema(taken: tuple[ReservedNames, ...]) -> Schema:
             "Layer": _layer_schema(models.KINDS),
             "HiddenLayer": _layer_schema(models.HIDDEN, default="dense"),
             **defined,
-            "NamedHead": {
-                "title": "NamedHead",
-                "description": models.Head.__doc__,
-                **_mapping(models.Head, parts["Head"], parts),
+            **{
+                name: {"title": name, "description": m.__doc__, **_mapping(m, parts[part], parts)}
+                for name, part, m in (
+                    ("NamedInput", "NamedInput", models.NamedInput),
+                    ("NamedHead", "Head", models.Head),
+                )
             },
             **forms,
             **_taken_names_schemas(taken),
@@ -317,7 +416,8 @@ def _mapping(model: type[models.Model], plain: Schema, parts: dict[str, Schema])
     properties = {
         key: _property(model, key, schema, parts)
         for key, schema in plain["properties"].items()
-        if key != models.SETTINGS
+        # A hidden layer takes the one before it.
+        if key != models.SETTINGS and not (key == "of" and model is models.Hidden)
     }
     required = {"required": plain["required"]} if "required" in plain else {}
     return {
@@ -365,19 +465,24 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             return _mapping(getattr(models, section), parts[section], parts)
         case {"anyOf": [_, {"type": "array"} as layers]}:
             return _layers(layers)
-        case {"oneOf": [{"type": "boolean"}, {"$ref": str() as reference}]}:
+        case {"oneOf": [{"type": str() as kind}, {"$ref": str() as reference}]} | {
+            "oneOf": [{"$ref": str() as reference}, {"type": str() as kind}]
+        }:
             section = reference.rpartition("/")[2]
             inside = _mapping(getattr(models, section), parts[section], parts)
-            return {"type": ["boolean", "object"], "if": {"type": "object"}, "then": inside}
+            return {"type": [kind, "object"], "if": {"type": "object"}, "then": inside}
+        case _ if key == "initial_state":
+            return _initial_state(model, plain["oneOf"][0])
         case {"oneOf": [{"enum": _}, *_]}:
             return _name_or_more(key, plain)
-        case {"patternProperties": {} as heads}:
-            (pattern,) = heads
+        case {"patternProperties": {} as by_name}:
+            (pattern,) = by_name
+            taken, value = _NAMED[key]
             return {
                 "type": "object",
                 "minProperties": 1,
-                "propertyNames": {"pattern": pattern, "not": _reference("TakenLayerName")},
-                "additionalProperties": _reference("NamedHead"),
+                "propertyNames": {"pattern": pattern, "not": _reference(taken)},
+                "additionalProperties": _reference(value),
             }
         case {"type": "array", "items": {"oneOf": _}}:
             return {**_keywords(key, plain), "items": _reference("HiddenLayer")}
@@ -386,6 +491,40 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             return {**_keywords(key, plain), "not": _reference(taken)}
         case _:
             return _keywords(key, plain)
+
+
+_NAMED = {"inputs": ("TakenInputName", "NamedInput"), "heads": ("TakenLayerName", "NamedHead")}
+"""The names that sections with names of their own cannot have, and the schemas of the values."""
+
+_STATES = {"SimpleRNN": "h", "LSTM": "hc", "GRU": "h"}
+
+
+def _initial_state(model: type[models.Model], words: Schema) -> Schema:
+    """Return the schema of the first states of a recurrent layer."""
+    states = _STATES.get(model.__name__)
+    mapping: Schema = {
+        "type": "object",
+        "minProperties": 1,
+        "if": {"required": ["of"]},
+        "then": {"maxProperties": 1},
+        "properties": {
+            "of": {
+                "type": "string",
+                "description": "The recurrent layer with whose final states this one begins.",
+            },
+            **{
+                state: {"type": "string", "description": f"The vector that {state} begins as."}
+                for state in states or ""
+            },
+        },
+        "additionalProperties": False if states else {"type": "string"},
+    }
+    return {
+        "anyOf": [_keywords("initial_state", words), mapping, True],
+        "if": {"type": "object"},
+        "then": mapping,
+        "else": {"enum": words["enum"]},
+    }
 
 
 _LINES: Schema = {
@@ -460,13 +599,11 @@ def _name_or_more(key: str, plain: Schema) -> Schema:
     """
     names, *others = plain["oneOf"]
     models_of = [other["$ref"].rpartition("/")[2] for other in others if "$ref" in other]
-    mapping = _reference(
-        next(
-            name
-            for name, (forms, _) in _FORMS.items()
-            if models_of == [model.__name__ for model in forms.values()]
-        )
-    )
+    mappings = [
+        _reference(name)
+        for name, (forms, _) in _FORMS.items()
+        if models_of == [model.__name__ for model in forms.values()]
+    ]
     named: Schema = {"enum": names["enum"]}
     several: list[Schema] = []
     for other in others:
@@ -474,15 +611,15 @@ def _name_or_more(key: str, plain: Schema) -> Schema:
             several = [other]
             named = {"if": {"type": "number"}, "then": other, "else": named}
         if other.get("type") == "array":
-            items = _name_or_more(key, other["items"])
-            several = [{**other, "items": items, "uniqueItems": True}]
+            several = [other]
+            if "oneOf" in other["items"]:
+                items = _name_or_more(key, other["items"])
+                several = [{**other, "items": items, "uniqueItems": True}]
             named = {"if": {"type": "array"}, "then": several[0], "else": named}
     return {
         # Accepts anything: yaml-language-server completes from here, not from branches of an `if`.
-        "anyOf": [_keywords(key, names), mapping, *several, True],
-        "if": {"type": "object"},
-        "then": mapping,
-        "else": named,
+        "anyOf": [_keywords(key, names), *mappings, *several, True],
+        **({"if": {"type": "object"}, "then": mappings[0], "else": named} if mappings else named),
     }
 
 
@@ -500,14 +637,13 @@ def _form_schema(title: str, description: str, forms: list[Schema]) -> Schema:
 
 
 def _layers(plain: Schema) -> Schema:
-    """Return the schema of one layer or a list of layers; the first must not be a repeat."""
+    """Return the schema of one layer or a list of layers."""
     layer = _reference("Layer")
-    first = {"allOf": [layer, NOT_REPEAT]}
     return {
         "type": ["object", "array"],
         "if": {"type": "array"},
-        "then": {"minItems": plain["minItems"], "items": [first], "additionalItems": layer},
-        "else": first,
+        "then": {"minItems": plain["minItems"], "items": layer},
+        "else": layer,
     }
 
 
@@ -541,7 +677,7 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
                 **({"default": default} if default else {}),
                 "examples": list(kinds)[:1],
                 **(known if default else {"anyOf": [known, {"type": "string"}]}),
-            }
+            },
         },
         "allOf": [
             {
@@ -554,5 +690,5 @@ def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Sc
             }
             for kind, model in kinds.items()
         ]
-        + ([] if default else [cell]),
+        + ([_apply("of", False)] if default else [cell]),
     }

@@ -68,9 +68,17 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _as_pair(value: Any) -> Any:
+    if isinstance(value, list) and len(value) != 2:
+        message = "expected two numbers like [2, 2], received {received}"
+        length = f"a list of {len(value)}" if value else "an empty list"
+        raise PydanticCustomError("pair", message, {"received": length})
+    return _as_tuple(value)
+
+
 StepsAround = Annotated[
     tuple[Count, Count],
-    BeforeValidator(_as_tuple),
+    BeforeValidator(_as_pair),
     WithJsonSchema(
         {
             "type": "array",
@@ -146,7 +154,7 @@ def _select(
     # Validation calls this with plain data, serialization with models.
     def tag(value: Any) -> str | None:
         match value:
-            case dict():
+            case dict() if forms:
                 return next((key for key in forms if key in value), None)
             case Model():
                 return next(key for key, model in forms.items() if isinstance(value, model))
@@ -444,6 +452,9 @@ LayerNormForm = Annotated[
 
 
 class _Layer(Model):
+    # Here, so that these two are the first keys that messages and editors list.
+    type: str
+    name: OptionalName = None
     of: OptionalRead = _key(
         "The layer or input that this one takes; by default the layer before it. `NAME.state` is "
         "the final state of a recurrent layer.",
@@ -491,7 +502,7 @@ class _Recurrent(_Layer):
         "name of a vector for each state.",
         "learned",
         {"of": "encoder"},
-        {"h": "dense_1", "c": "dense_2"},
+        {"h": "dense_1"},
         default="zeros",
     )
     dropout: Rate = _key(
@@ -855,6 +866,8 @@ class NormalizeLayer(_Layer):
 
 
 class _Join(Model):
+    type: str
+    name: OptionalName = None
     of: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)] = _key(
         "The names of at least two inputs and layers before this one. A vector beside sequences "
         "is the same at each step.",

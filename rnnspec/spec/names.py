@@ -177,7 +177,7 @@ def check_layer_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
 
 
 # Variables of generated methods, and keywords of C, which the parameter of an input would hide.
-_VARIABLES = frozenset(
+VARIABLES = frozenset(
     """
     auto batch case char const default deterministic do double dtype enum extern float goto h_0 int
     kwargs logits long n outputs register rngs row rows short signed sizeof skip state states static
@@ -200,7 +200,7 @@ def check_input_name(name: str, taken: tuple[ReservedNames, ...]) -> str:
         raise _taken_error(name, "has the spelling of a Python builtin")
     if name in PACKAGES:
         raise _taken_error(name, "is the name of a package")
-    if name in _VARIABLES or squashed in without_underscores(taken):
+    if name in VARIABLES or squashed in without_underscores(taken):
         raise _taken_error(name, "is used by the generated code")
     return name
 

@@ -52,14 +52,16 @@ def broken_rules(spec: Spec) -> tuple[Problem, ...]:
 
 def _is_about_key(path: Path, code: str) -> bool:
     """True if a broken rule is about a key: not the document, an item or a value."""
-    return bool(path) and isinstance(path[-1], str) and code not in ("E419", "E433", "E602")
+    return bool(path) and isinstance(path[-1], str) and code not in ("E401", "E419", "E433", "E602")
 
 
 def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
     if spec.inputs is not None:
         for key in ("input", "embedding"):
             if spec.writes(key):
-                message = f"'inputs' are several by name, {key!r} is one; remove one of them"
+                message = (
+                    f"{key!r} is for one input, 'inputs' for several by name; remove one of them"
+                )
                 yield ((key,), "E402", message)
         return
     if spec.stream is not None:
@@ -142,7 +144,7 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
         if layer.writes("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
         if layer.writes("direction") and layer.bidirectional:
-            message = "'direction' is for a layer with one, and 'bidirectional: true' has both"
+            message = "'direction' has no effect with 'bidirectional: true', which has both"
             yield ((*path, "direction"), "E406", message)
         # A written 'dropout: 0' drops nothing either.
         if layer.writes("variational") and layer.dropout == 0.0:
@@ -181,8 +183,7 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
 
 
 def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
-    # A repeat without a recurrent layer before it is misplaced, which is reported.
-    if not any(isinstance(layer, RecurrentLayer | RepeatVector) for layer in spec.rnn):
+    if not any(isinstance(layer, RecurrentLayer) for layer in spec.rnn):
         message = (
             "expected at least one recurrent layer (simple, lstm, gru or a cell), received none"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
 
 
 class _Dumper(yaml.SafeDumper):

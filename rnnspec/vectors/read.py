@@ -294,8 +294,8 @@ def _wrong(vectors: Vectors, code: str, message: str, where: str = "") -> SpecEr
 
 def read_vectors(
     network: Network, folder: Path, progress: Progress = quiet, *, allow_outside: bool = False
-) -> Vectors | None:
-    """Return the pretrained vectors of a network, or None if it has none.
+) -> tuple[Vectors, ...]:
+    """Return the pretrained vectors of each embedding of a network that has some.
 
     Text is read line by line and arrays through a memory map, so memory is needed only for the
     result. If a text file has a word twice, the first one counts.
@@ -310,6 +310,7 @@ def read_vectors(
         UsageError: a file cannot be read.
         SpecError: a file is invalid; for a text file, the error gives the line.
     """
+    result = list[Vectors]()
     for layer in network.layers:
         if isinstance(layer, Embedding) and layer.pretrained is not None:
             path, listed = folder / layer.pretrained.weights, folder / layer.pretrained.words
@@ -335,8 +336,8 @@ def read_vectors(
             )
             with np.errstate(over="ignore"):  # an overflow becomes infinite, and is refused
                 _read(vectors, progress)
-            return vectors
-    return None
+            result.append(vectors)
+    return tuple(result)
 
 
 def _read(vectors: Vectors, progress: Progress) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from c_calls import calls
 from covering import covering
+from graphs import GRAPHS, IN_C
 from small_networks import with_names
 
 import rnnspec
@@ -22,7 +24,6 @@ from rnnspec.comparison.strategies import sample, spec_text, specs
 FLAGS = "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror"
 SANITIZERS = "-O0 -fsanitize=address,undefined -fno-sanitize-recover=all"
 FORMS = ("inference", "step")
-DRIVER = Path(__file__).with_name("hostile.c").read_text()
 SAMPLE = 80
 """Random specs, of which the few are taken that together have all that any of them has."""
 PAIR = """
@@ -40,6 +41,7 @@ PAIRS = {
 }
 MAIN = """\
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +54,24 @@ static void expect(const char *what, int holds) {
         printf("%s\\n", what);
         exit(1);
     }
+}
+
+static float *floats(size_t count, int kind, float mask) {
+    float *x = (float *)malloc(count * sizeof(float));
+
+    for (size_t i = 0; i < count; ++i) {
+        x[i] = kind == 0 ? mask : kind == 1 ? hostile[i % 11] : hostile[i % 3];
+    }
+    return x;
+}
+
+static int32_t *tokens(size_t count, int kind, int32_t vocabulary) {
+    int32_t *x = (int32_t *)malloc(count * sizeof(int32_t));
+
+    for (size_t i = 0; i < count; ++i) {
+        x[i] = kind < 2 ? 0 : (int32_t)((i * 7 + (size_t)kind) % (size_t)vocabulary);
+    }
+    return x;
 }
 """
 
@@ -94,6 +114,11 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             name = f"{form}_{path.stem}"
             spec = rnnspec.loads(spec_text(drawn[path.name] | {"name": name}))
             sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form, target=target))
+        for text in (*GRAPHS, *IN_C):
+            name = f"{form}_{rnnspec.loads(text).name}"
+            spec = rnnspec.loads(re.sub("(?<=\nname: ).*", name, text))
+            if not refusals(get("c"), pipeline.program(spec).network, form_named(form)):
+                sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form))
         own_names = {f"{form}_names": with_names(f"{form}_names", form), **PAIRS.get(form, {})}
         for name, text in own_names.items():
             spec = rnnspec.loads(text.replace("NAME", name))
@@ -150,28 +175,11 @@ def with_numbers(text: str) -> str:
     draw = Random(1)
 
     def numbers(match: re.Match[str]) -> str:
-        values = (f"{draw.uniform(-1, 1):.6f}f" for _ in range(int(match[1])))
-        return f"[{match[1]}] = {{{', '.join(values)}}};"
+        values = (f"{draw.uniform(-1, 1):.6f}f" for _ in range(int(match[2])))
+        return f"{match[1]}[{match[2]}] = {{{', '.join(values)}}};"
 
-    return re.sub(r"(?<=_)\[(\d{1,4})\] = \{0\};", numbers, text)
-
-
-def checks(name: str, text: str) -> str:
-    """Return the calls of a network."""
-    outputs = re.findall(r"^ \* y\w* is ([\w() x]+) numbers?\.$", text, re.MULTILINE)
-    mask = re.search(r"a step of (\S+) alone is padding", text)
-    words = {
-        "NET": name,
-        "CAP": name.upper(),
-        "MASK": f"{float(mask[1]) if mask else 0.0}f",
-        "HEADS": str(len(outputs)),
-        "SIZES": ", ".join(sizes.replace(" x ", " * ") for sizes in outputs),
-        "POINTERS": ", ".join(f"y[{index}]" for index in range(len(outputs))),
-        "EACH": str(int("y steps x" in text)),
-    }
-    return re.sub(
-        r"\b(?:MASK|HEADS|SIZES|POINTERS|EACH)\b|NET|CAP", lambda found: words[found[0]], DRIVER
-    )
+    floats = re.compile(r"^(static const float \w+)\[(\d{1,4})\] = \{0\};", re.MULTILINE)
+    return floats.sub(numbers, text)
 
 
 def program(networks: dict[str, str]) -> str:
@@ -179,9 +187,9 @@ def program(networks: dict[str, str]) -> str:
     defined = "".join(
         f"#define {name.upper()}_IMPLEMENTATION\n{text}" for name, text in networks.items()
     )
-    calls = "".join(f"    {name}_check();\n" for name in networks)
-    checked = "".join(checks(name, text) for name, text in networks.items())
-    return f"{MAIN}{defined}{checked}\nint main(void) {{\n{calls}    return 0;\n}}\n"
+    checks = "".join(f"    {name}_check();\n" for name in networks)
+    checked = "".join(calls(name, text) for name, text in networks.items())
+    return f"{MAIN}{defined}{checked}\nint main(void) {{\n{checks}    return 0;\n}}\n"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get, refusals
 from rnnspec.building import Output, build_model
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.levels import distance
 from rnnspec.errors import ParityError, UsageError
@@ -127,7 +127,7 @@ def test_windows_over_every_length(network_input: str) -> None:
         model = rnnspec.build(program.spec, "onnx", seed=1)
         arrays = {name: a.astype(np.float64) for name, a in rnnspec.read_weights(model).items()}
         for steps in range(least_steps(program.network), 10):
-            batch = draw_batch(program.network.input, np.random.default_rng(steps), steps)
+            batch = draw_input(program.network.input, np.random.default_rng(steps), steps)
             batch = batch.astype(np.float32)
             truth = reference.run(program.network, arrays, batch).output
             real = reference.masks(program.network, batch).get("lstm_1", ...)

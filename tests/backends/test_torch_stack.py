@@ -17,7 +17,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.torch.plan import plan_layers, stack_of
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.errors import SpecError
 from rnnspec.ir.params import counts
 from rnnspec.weights.initial import draw_scaled
@@ -78,7 +78,7 @@ def build(
     generated = pipeline.generate(program, get("torch"), form)  # type: ignore[arg-type]
     model = pipeline.instantiate(generated, "float64")
     generated.store.write(model, draw_scaled(program.network, 0))
-    batch = torch.from_numpy(draw_batch(program.network.input, np.random.default_rng(0), 14))
+    batch = torch.from_numpy(draw_input(program.network.input, np.random.default_rng(0), 14))
     return model, batch
 
 
@@ -422,7 +422,7 @@ def test_a_trace_has_inputs_as_the_reference_has_them(entrance: str, stack: str)
     model = pipeline.instantiate(generated, "float64", drawn=False)
     arrays = draw_scaled(network, 0)
     generated.store.write(model, arrays)
-    batch = draw_batch(network.input, np.random.default_rng(0), 14)
+    batch = draw_input(network.input, np.random.default_rng(0), 14)
     trace = get("torch").runtime.trace(model, [layer.name for layer in network.layers], batch)
     truth = reference.outputs(network, reference.run(network, arrays, batch), batch)
     outputs = reference.outputs(network, trace, batch)

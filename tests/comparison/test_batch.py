@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from graphs import COPIED, JOINED
 
 from rnnspec import pipeline
-from rnnspec.comparison.batch import checked_batch, read_batch
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import checked_batch, draw_batch, read_batch
 from rnnspec.comparison.case import Case
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import Network
+from rnnspec.slots import by_name
 
 SPEC = """\
 version: 1
@@ -40,8 +44,10 @@ rnn: [{type: conv, filters: 2, kernel_size: 3}, {type: max_pool, size: 2}, {type
 
 def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
     tokens = checked_batch(TOKENS, np.array([[1, 4, 0]], dtype=np.uint8), "it")
+    assert isinstance(tokens, np.ndarray)
     assert (str(tokens.dtype), tokens.tolist()) == ("int32", [[1, 4, 0]])
     numbers = checked_batch(NUMBERS, np.array([[[0.1, 1.0]] * 7]), "it")
+    assert isinstance(numbers, np.ndarray)
     assert (str(numbers.dtype), numbers.shape) == ("float64", (1, 7, 2))
     assert numbers[0, 0, 0] == np.float32(0.1)
 
@@ -91,6 +97,86 @@ def test_nothing_in_a_file_is_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "batch.npy", np.array([None]), allow_pickle=True)
     with pytest.raises(UsageError, match="expected an array of numbers, received Python objects"):
         read_batch(tmp_path / "batch.npy")
+
+
+def test_each_input_has_an_array_by_its_name(tmp_path: Path) -> None:
+    network = pipeline.reads(JOINED).network
+    drawn = draw_batch(network, np.random.default_rng(0), 5)
+    assert isinstance(drawn, Mapping)
+    assert {name: array.shape for name, array in drawn.items()} == {
+        "words": (6, 5),
+        "power": (6, 5, 3),
+        "plain": (6, 5, 1),
+        "basin": (6, 2),
+        "user": (6,),
+    }
+    np.savez_compressed(tmp_path / "batch.npz", **drawn)
+    batch = read_batch(tmp_path / "batch.npz")
+    checked = checked_batch(network, batch, "it")
+    assert isinstance(batch, Mapping)
+    assert isinstance(checked, Mapping)
+    for name, array in drawn.items():
+        np.testing.assert_array_equal(batch[name], array)
+        np.testing.assert_allclose(checked[name], array, rtol=1e-6)
+
+
+def test_joined_inputs_differ_in_their_padding_and_others_in_their_steps() -> None:
+    network = pipeline.reads(JOINED).network
+    masks = reference.masks(network, draw_batch(network, np.random.default_rng(0), 5))
+    words, power, joined = (masks[name] for name in ("words", "power", "concat_1"))
+    assert (words & power == joined).all()
+    assert all((mask & ~joined).any() for mask in (words, power))
+    assert joined[0].all()
+    assert any(joined.any(axis=1)[1:])
+    copied = draw_batch(pipeline.reads(COPIED).network, np.random.default_rng(0), 5)
+    assert isinstance(copied, Mapping)
+    assert (copied["one"].shape[1], copied["two"].shape[1]) == (5, 6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"user": None}, "arrays for words, power, plain, basin and user, received basin, plain"),
+        ({"power": np.ones((6, 4, 3))}, "power: expected as many steps as in words, 5, received 4"),
+        (
+            {"basin": np.ones((2, 2))},
+            "basin: expected as many sequences as in words, 6, received 2",
+        ),
+        ({"user": np.full(6, 5)}, "user: [0]: expected labels in [0, 5), received 5"),
+        ({"user": np.ones((6, 5), int)}, "user: expected labels of shape (rows), received int64"),
+        ({"basin": np.full((6, 2), np.nan)}, "basin: [0, 0]: expected numbers that float32"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(changes: Any, message: str) -> None:
+    network = pipeline.reads(JOINED).network
+    batch = {**by_name(draw_batch(network, np.random.default_rng(0), 5)), **changes}
+    with pytest.raises(UsageError) as caught:
+        checked_batch(network, {k: v for k, v in batch.items() if v is not None}, "it")
+    assert message in str(caught.value)
+
+
+def test_a_mapping_is_for_named_inputs_and_an_array_for_an_only_one() -> None:
+    with pytest.raises(UsageError, match=r"a mapping, or a \.npz file, with an array for words"):
+        checked_batch(pipeline.reads(JOINED).network, np.ones((1, 3)), "it")
+    with pytest.raises(UsageError, match="expected one array, received arrays for input"):
+        checked_batch(NUMBERS, {"input": np.ones((1, 3, 2))}, "it")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x05\x06" + bytes(18), "expected a .npz file with an array for each input"),
+        (None, "expected an array of numbers, received Python objects"),
+    ],
+)
+def test_an_archive_that_holds_none(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "batch.npz"
+    if content is None:
+        np.savez(path, words=np.array([None]))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        read_batch(path)
 
 
 def test_every_step_of_training_has_the_given_batch() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import yaml
+from graphs import JOINED, TURNED
 from offered import require, require_all
 
 import rnnspec
@@ -17,7 +18,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get, needs
 from rnnspec.backends.base import LEVELS
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
+from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.levels import (
     DEFAULT_LEVEL,
@@ -209,7 +210,11 @@ def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> N
 # The derivatives that gradients are compared with
 
 
-@pytest.mark.parametrize("text", [SMALL, EVERYTHING], ids=["small", "everything"])
+@pytest.mark.parametrize(
+    "text",
+    [SMALL, EVERYTHING, JOINED, TURNED],
+    ids=["small", "everything", "joined", "turned"],
+)
 def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
     case = Case.of(pipeline.reads(text), 3, "float64")
     exact = directional_derivatives(case)
@@ -257,7 +262,7 @@ head: {pooling: none, units: 2}
     case = Case.of(program, 0, "float64")
     live = case.build(require(backend, GRADIENTS, program))
     case.reset(live)
-    mask = reference.padding_mask(case.network.input, case.batch)
+    mask = reference.masks(case.network, case.batch)[nodes.INPUT]
     assert case.weight.shape == case.target.shape == (ROWS, 6, 2)
     assert np.array_equal(case.weight, np.broadcast_to(mask[..., None], case.weight.shape))
     elsewhere = np.where(case.weight > 0, case.target, 1e6)
@@ -296,7 +301,7 @@ head: {{pooling: mean}}
 
 
 def batch_of(entrance: nodes.Input, seed: int = 0) -> np.ndarray:
-    return draw_batch(entrance, np.random.default_rng(seed))
+    return draw_input(entrance, np.random.default_rng(seed))
 
 
 ENTRANCES: list[nodes.Input] = [

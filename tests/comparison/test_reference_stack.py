@@ -50,7 +50,7 @@ def test_what_a_padded_step_holds_never_reaches_a_real_one(*, training: bool) ->
     seen = set[str]()
     for spec in padded_specs():
         padded = pipeline.reads(spec_text(spec)).network
-        batch = draw_batch(padded.input, np.random.default_rng(1), steps_to_draw(padded))
+        batch = draw_batch(padded, np.random.default_rng(1), steps_to_draw(padded))
         results = []
         for value in (0.5, -40.0):
             arrays = draw_scaled(padded, 0)
@@ -71,7 +71,7 @@ def test_a_network_for_inference_is_the_same_without_dropout() -> None:
     for spec in sample(specs(), 200):
         whole = pipeline.reads(spec_text(spec)).network
         arrays = draw_scaled(whole, 0)
-        batch = draw_batch(whole.input, np.random.default_rng(1), steps_to_draw(whole))
+        batch = draw_batch(whole, np.random.default_rng(1), steps_to_draw(whole))
         with np.errstate(all="ignore"):
             one, other = (
                 reference.run(each, arrays, batch) for each in (whole, for_inference(whole))

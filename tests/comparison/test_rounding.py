@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import UnsupportedError
+from rnnspec.slots import map_batch
 from rnnspec.weights.initial import draw_scaled
 
 AMPLIFYING = """\
@@ -38,11 +40,15 @@ head: {pooling: mean, hidden: [{units: 5, activation: elu}], units: 2, normalize
 """
 
 
+def narrow(array: Any) -> Any:
+    return array if array.dtype.kind == "i" else array.astype(np.float32)
+
+
 def test_the_reference_keeps_float32() -> None:
     for drawn in sample(specs(), 40):
         case = Case.of(pipeline.reads(spec_text(drawn)), 0, "float32")
         arrays = {name: array.astype(np.float32) for name, array in case.arrays.items()}
-        batch = case.batch if case.batch.dtype.kind == "i" else case.batch.astype(np.float32)
+        batch = map_batch(narrow, case.batch)
         found = reference.outputs(case.network, reference.run(case.network, arrays, batch), batch)
         assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
 

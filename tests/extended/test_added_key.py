@@ -28,7 +28,7 @@ EDITS = (
         "    return_sequences: bool\n    added: float = 1.0\n",
     ),
     (
-        "rnnspec/lowering.py",
+        "rnnspec/lowering/recurrent.py",
         "        return_sequences=return_sequences,\n",
         "        return_sequences=return_sequences,\n        added=layer.added,\n",
     ),

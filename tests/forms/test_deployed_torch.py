@@ -17,7 +17,7 @@ from small_networks import in_small
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.ir.nodes import Flatten, LastSteps, least_steps
 from rnnspec.weights.initial import draw_scaled
 
@@ -61,7 +61,7 @@ def deployed(path: Path) -> Deployed:
     generated = pipeline.generate(program, get("torch"), "inference")
     model = pipeline.instantiate(generated, "float64").eval()
     generated.store.write(model, draw_scaled(program.network, 0))
-    drawn = draw_batch(program.network.input, np.random.default_rng(0))
+    drawn = draw_input(program.network.input, np.random.default_rng(0))
     # Source for inference does not check the number of steps, but some layers need all of them.
     flat = any(isinstance(layer, Flatten | LastSteps) for layer in program.network.layers)
     steps = drawn.shape[1] if flat or least_steps(program.network) > STEPS else STEPS

@@ -59,7 +59,7 @@ def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
     """Yield the path of each field, its type, and a function that puts a text there."""
     for name, field in model.model_fields.items():
         yield name, f"{field.annotation} {field.metadata}", partial(tagged, model, name)
-        listed, by_name = holds(tuple, field.annotation), name in ("heads", "cells")
+        listed, by_name = holds(tuple, field.annotation), name in ("heads", "cells", "inputs")
         for inner in inner_models(field.annotation):
             for path, kind, put in places(inner):
                 put_inside = partial(nested, "one", put, listed=False) if by_name else put

@@ -304,6 +304,27 @@ def multiplied(m: Any, x: Any) -> Any:
 
 
 BOTH: dict[str, Any] = {"bidirectional": True, "batch_first": True}
+
+
+def two_branches(m: Any, x: Any) -> Any:
+    x = x.transpose(1, 2)
+    return m.rnn(torch.cat((m.one(x), m.two(x)), 1).transpose(1, 2))[0]
+
+
+def shared_behind_mean(m: Any, x: Any) -> Any:
+    h = m.fc(m.rnn(x)[0].mean(1))
+    return m.one(h), m.two(h)
+
+
+def two_layers(m: Any, x: Any) -> Any:
+    below, _ = m.one(x)
+    return m.two(below)[0], below
+
+
+def two_last_steps(m: Any, x: Any) -> Any:
+    return torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1)
+
+
 STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     "convolutions": (ConvLstm, lambda: (torch.randn(4, 11, 3).double(),)),
     "channels first": (ChannelsFirst, lambda: (torch.randn(4, 3, 13).double(),)),
@@ -326,6 +347,34 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         ),
         tokens,
     ),
+    "two branches": (
+        written(
+            two_branches,
+            one=nn.Conv1d(3, 2, 1),
+            two=nn.Conv1d(3, 2, 1),
+            rnn=nn.GRU(4, 4, batch_first=True),
+        ),
+        features,
+    ),
+    "two heads behind a pooling": (
+        written(
+            shared_behind_mean,
+            rnn=nn.GRU(3, 4, batch_first=True),
+            fc=nn.Linear(4, 4),
+            one=nn.Linear(4, 2),
+            two=nn.Linear(4, 1),
+        ),
+        features,
+    ),
+    "a lower layer behind an upper one": (
+        written(
+            two_layers,
+            one=nn.LSTM(3, 4, batch_first=True),
+            two=nn.GRU(4, 4, batch_first=True),
+        ),
+        features,
+    ),
+    "two last steps": (written(two_last_steps, rnn=nn.GRU(3, 4, **BOTH)), features),
     "scores without units": (
         written(
             scores_without_units,

@@ -100,6 +100,15 @@ ANY: dict[str, Make] = {
     "h beside the output": lambda x: hidden(
         of.LSTM(4, return_state=True, zero_output_for_mask=True), x
     ),
+    "the cell state": lambda x: of.LSTM(4, return_state=True)(x)[2],
+    "the cell state of a cell": lambda x: of.Dense(2)(
+        of.RNN(cell("LSTM"), return_state=True)(x)[2]
+    ),
+    "both states": lambda x: of.Dense(2)(of.Concatenate()(of.LSTM(4, return_state=True)(x)[1:])),
+    "both directions": lambda x: of.Concatenate()(of.Bidirectional(of.GRU(4), merge_mode=None)(x)),
+    "the cell states of both directions": lambda x: of.Concatenate()(
+        of.Bidirectional(of.LSTM(4, return_state=True))(x)[2::2]
+    ),
     "a cell of LSTM": lambda x: call(of.RNN(cell("LSTM")), x),
     "a cell of GRU": lambda x: call(
         of.RNN(cell("GRU", reset_after=False), return_sequences=True), x
@@ -167,26 +176,17 @@ def masks(x: Any) -> Any:
 
 
 ALWAYS: dict[str, tuple[Make, str]] = {
-    "the cell state": (lambda x: of.LSTM(4, return_state=True)(x)[2], "lstm.*: its cell state c"),
-    "the cell state of a cell": (
-        lambda x: of.Dense(2)(of.RNN(cell("LSTM"), return_state=True)(x)[2]),
-        "rnn.*: its cell state c",
-    ),
     "a state of a stack": (
         lambda x: of.RNN([cell("GRU"), cell("GRU")], return_state=True)(x)[1],
         "rnn.*: its output 1 is used; rnnspec passes on the first, that of the last cell",
     ),
     "a state of one direction": (
-        lambda x: of.Bidirectional(of.GRU(4, return_state=True))(x)[1],
-        "bidirectional.*: its output 1 is used; rnnspec passes on the first, the merged",
+        lambda x: of.Dense(2)(of.Bidirectional(of.GRU(4, return_state=True))(x)[1]),
+        r"dense\S*: reads one direction; rnnspec supports both side by side, as Concatenate does",
     ),
-    "both states": (
-        lambda x: of.Dense(2)(of.Concatenate()(of.LSTM(4, return_state=True)(x)[1:])),
-        r"concatenate\S*: reads the hidden state h and the cell state c of lstm\S*; rnnspec",
-    ),
-    "both directions": (
-        lambda x: of.Concatenate()(of.Bidirectional(of.GRU(4), merge_mode=None)(x)),
-        r"concatenate\S*: reads the forward output and the backward output of bidirectional",
+    "one direction": (
+        lambda x: of.Bidirectional(of.GRU(4), merge_mode=None)(x)[1],
+        r"bidirectional\S*: reads one direction; rnnspec supports both side by side",
     ),
     "attention to itself": (
         lambda x: of.Attention()([x, x]),

@@ -192,7 +192,9 @@ heads:
         weights = torch.softmax(net["score"](torch.tanh(net["hidden"](h))), 1)
         expected = [net["one"]((weights * h).sum(1)).numpy(), net["two"](h).numpy()]
     network = taken.program.network
-    received = reference.split_outputs(network, run(taken, batch))
+    received = reference.split_outputs(
+        network, run(taken, batch), reference.result_shapes(network, batch)
+    )
     for layer, result in zip(network.results.values(), expected, strict=True):
         np.testing.assert_allclose(received[layer.name], result, rtol=0, atol=1e-12)
 

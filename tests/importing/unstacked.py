@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from importing.traced import Written, lstm
+from importing.traced import Written
 from importing.untraced import Packed
 from torch import nn
 from torch.nn import functional
@@ -31,11 +31,6 @@ def of(forward: Callable[[Any, Any], Any], **layers: nn.Module) -> Callable[[], 
     return lambda: Written(forward, rnn=nn.GRU(3, 4, batch_first=True), **layers)
 
 
-def two_branches(m: Any, x: Any) -> Any:
-    x = x.transpose(1, 2)
-    return m.rnn(torch.cat((m.one(x), m.two(x)), 1).transpose(1, 2))[0]
-
-
 def other_steps(m: Any, x: Any) -> Any:
     h, _ = m.rnn(x)
     weights = torch.softmax(m.score(x), 1)
@@ -46,16 +41,6 @@ def weights_returned(m: Any, x: Any) -> Any:
     h, _ = m.rnn(x)
     weights = torch.softmax(m.score(h), 1)
     return (weights * h).sum(1), weights
-
-
-def shared_behind_mean(m: Any, x: Any) -> Any:
-    h = m.fc(m.rnn(x)[0].mean(1))
-    return m.one(h), m.two(h)
-
-
-def two_layers(m: Any, x: Any) -> Any:
-    below, _ = m.one(x)
-    return m.two(below)[0], below
 
 
 def two_names(m: Any, x: Any) -> Any:
@@ -146,13 +131,6 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         of(lambda m, x: m.fc(m.rnn(x)[0].transpose(1, 2)), fc=nn.Linear(6, 2)), "m.fc(m.rnn(x)",
         "fc: features: expected (any, any, features), received (batch, features, steps) [E704]",
     ),
-    "two branches": (
-        lambda: Written(
-            two_branches, one=nn.Conv1d(3, 2, 1), two=nn.Conv1d(3, 2, 1),
-            rnn=nn.GRU(4, 4, batch_first=True),
-        ),
-        "m.two(x)", "two: uses the output of an earlier layer again; rnnspec supports a chain",
-    ),
     "other steps": (
         lambda: Written(other_steps, rnn=nn.GRU(3, 3, batch_first=True), score=nn.Linear(3, 1)),
         "(weights * h).sum(1)", "sum: expected scores that are made of the steps that are summed",
@@ -160,10 +138,6 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "weights returned": (
         of(weights_returned, score=nn.Linear(4, 1)), "",
         "output: expected one result, or sequences and vectors alone, received the weights of an",
-    ),
-    "shared behind mean": (
-        of(shared_behind_mean, fc=nn.Linear(4, 4), one=nn.Linear(4, 2), two=nn.Linear(4, 1)),
-        "m.fc(m.rnn(x)[0].mean(1))", "fc: is behind a pooling, and several results take it; exp",
     ),
     "joined steps": (
         lambda: Written(joined_steps, rnn=nn.GRU(3, 3, batch_first=True)),
@@ -211,9 +185,5 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "another array": (
         of(lambda m, x: F.linear(m.rnn(x)[0], m.rnn.weight_hh_l0)), "F.linear(m.rnn(x)[0]",
         "linear: expected the weight of the embedding, or nn.Linear; received another array [E701",
-    ),
-    "a later lower layer": (
-        lambda: Written(two_layers, one=lstm(), two=nn.GRU(4, 4, batch_first=True)), "",
-        "two: nn.GRU is in a place with no key for it [E704]",
     ),
 }  # fmt: skip

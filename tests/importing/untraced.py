@@ -456,11 +456,6 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "output: uses the backward direction alone; expected torch.cat((h[-2], h[-1]), dim=1)",
     ),
     (
-        lambda: Written(lambda m, x: torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1), rnn=both()),
-        "torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1)",
-        "cat: uses the output of an earlier layer again; rnnspec supports a chain",
-    ),
-    (
         lambda: Written(backward_first, rnn=nn.GRU(3, 4, bidirectional=True)),
         "F.normalize(torch.cat(",
         "normalize: uses h[-1] before h[-2], which the spec has only in front of nn.Linear",

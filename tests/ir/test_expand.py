@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import GALLERY
 from covering import covering
+from graphs import GRAPHS
 from ir.test_fields import CHUNKS, OTHERS, WHOLE
 from small_networks import in_small
 
@@ -17,12 +18,14 @@ from rnnspec.backends import in_form
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import STATES, expand, window_mask
-from rnnspec.ir.forms import Form, states, states_of, step_refusals
+from rnnspec.ir.expand import STATES, expand, first_states, window_mask
+from rnnspec.ir.forms import Form, held_values, states, states_of, step_refusals, streamed
+from rnnspec.ir.params import directions
+from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 
 
-def evaluate(  # noqa: PLR0912 - a branch for each verb
+def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
     expression: core.Expression, names: Mapping[str, Any], arrays: Mapping[str, Any]
 ) -> Any:
     def value(part: core.Expression) -> Any:
@@ -35,6 +38,8 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
             return names[name]
         case core.EarlierOutput(layer):
             return names[layer]
+        case core.EarlierState(layer, name):
+            return names[f"{layer}_{name}"]
         case core.Param(layer, name):
             return arrays[f"{layer}.{name}"]
         case core.Setting(_, number):
@@ -46,9 +51,11 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
         case core.Embed(x, table):
             return value(table)[value(x)]
         case core.Scan():
-            return scan(expression, names, arrays)
+            return scan(expression, names, arrays)[0]
         case core.MatMul(x, kernel, transposed):
             return value(x) @ (value(kernel).T if transposed else value(kernel))
+        case core.Dot(x, vector):
+            return value(x) @ value(vector)[..., np.newaxis]
         case core.Conv(x, kernel, window):
             taps = reference._windows(window, value(x))
             return sum(steps @ tap for steps, tap in zip(taps, value(kernel), strict=True))
@@ -89,6 +96,12 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
             some = steps if isinstance(steps, int) else slice(steps[0], None, steps[1])
             taken = value(x)[:, some]
             return taken if features == (0, None) else taken[..., slice(*features)]
+        case core.Slice(x, start, end):
+            return value(x)[:, start:end]
+        case core.Spread(vector, x):
+            return np.repeat(value(vector)[np.newaxis], len(value(x)), axis=0)
+        case core.Transpose(x):
+            return value(x).swapaxes(1, 2)
         case core.Pick(end, x, mask):
             places = [np.flatnonzero(real) for real in value(mask)]
             at = [(real if real.size else [0])[-1 if end == "last" else 0] for real in places]
@@ -96,34 +109,72 @@ def evaluate(  # noqa: PLR0912 - a branch for each verb
         case core.Flatten(x):
             return value(x).reshape(len(value(x)), -1)
         case core.Repeat(x, steps):
-            return np.repeat(value(x)[:, np.newaxis], steps, axis=1)
+            times = steps if isinstance(steps, int) else value(steps)
+            return np.repeat(value(x)[:, np.newaxis], times, axis=1)
         case _:
             assert_never(expression)
 
 
 def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
-    """Return h at each step, or the last c as the only step."""
-    prefix, order = f"{verb.layer.name}.{verb.direction}", -1 if verb.direction[:1] == "b" else 1
+    """Return the states after each step of one direction, and those after the last step.
+
+    Of another state than the output, the first result has the last step only.
+    """
+    layer, backward = verb.layer, verb.layer.backward or verb.direction == "backward."
+    prefix, order = f"{layer.name}.{verb.direction}", -1 if backward else 1
     own = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
     x = evaluate(verb.x, names, arrays)[:, ::order]
     mask = np.ones(x.shape[:2], dtype=bool)
     if verb.mask is not None:
         mask = evaluate(verb.mask, names, arrays)[:, ::order]
-    before = [evaluate(state, names, arrays) for state in verb.states]
-    first = before or [None] * len(verb.layer.states)
-    outputs, last = reference._scan(verb.layer, own, x, mask, noise=reference._exact, first=first)
-    place = [name for name, _ in verb.layer.states].index(verb.kind)
-    return last[place][:, np.newaxis] if place else outputs[:, ::order]
+    given = [
+        None if isinstance(state, float) else evaluate(state, names, arrays)
+        for state in verb.states
+    ]
+    first = given or [None] * len(layer.states)
+    outputs, last = reference._scan(layer, own, x, mask, noise=reference._exact, first=first)
+    place = [name for name, _ in layer.states].index(verb.kind)
+    return (last[place][:, np.newaxis] if place else outputs[:, ::order]), last
 
 
-def run(network: nodes.Network, form: Form, arrays: Any, inputs: Any, before: Any) -> Any:
-    """Return the output of each layer, and the states after them."""
-    outputs = {nodes.INPUT: inputs}
-    masks = {nodes.INPUT: reference.padding_mask(network.input, inputs)}
-    entered, after = dict[str, Any](), dict[str, Any]()
+def final_states(layer: nodes.Recurrent, names: Mapping[str, Any], arrays: Any) -> dict[str, Any]:
+    """Return each state after the last step, both directions side by side."""
+    mask, output = core.Name("mask") if layer.masked else None, layer.states[0][0]
+    ways = [
+        scan(
+            core.Scan(layer, way, output, core.Name("x"), mask, first_states(layer, number)),
+            names,
+            arrays,
+        )[1]
+        for number, way in enumerate(directions(layer))
+    ]
+    return {
+        f"{layer.name}_{name}": np.concatenate([states[place] for states in ways], axis=-1)
+        for place, (name, _) in enumerate(layer.states)
+    }
+
+
+def run(  # noqa: PLR0917 - a network, and what it is run on
+    network: nodes.Network, form: Form, arrays: Any, known: Any, before: Any, layers: Any = None
+) -> Any:
+    """Return the output of each layer, or of some, and the states after them.
+
+    ``known`` has the inputs, and what was computed before the chunks. The states before a chunk are
+    ``before``.
+    """
+    outputs, inputs = dict(known), {each.name: each for each in network.inputs}
+    masks = {
+        name: reference.padding_mask(inputs[name], array)
+        for name, array in known.items()
+        if name in inputs and inputs[name].masked
+    }
+    entered, after = dict[str, Any](), dict(before)
     for layer, taken in zip(network.layers, nodes.sources(network).values(), strict=True):
-        names = dict(outputs) | before
-        names["x"] = entered[layer.name] = outputs[taken[0]]
+        if layers is not None and layer.name not in layers:
+            continue
+        names = dict(outputs) | after
+        # A learned state takes only the number of sequences.
+        names["x"] = entered[layer.name] = outputs.get(taken[0], next(iter(known.values())))
         names["mask"] = masks.get(taken[0])
         if isinstance(layer, nodes.Residual):
             names["skip"] = entered[layer.start]
@@ -132,14 +183,19 @@ def run(network: nodes.Network, form: Form, arrays: Any, inputs: Any, before: An
             own = list(STATES.get(layer.statistic, ()))
             named = zip(own, (state.name for state in states_of(layer)), strict=False)
             names |= {name: before[state] for name, state in named if state in before}
+        if isinstance(layer, nodes.Recurrent) and form != "step":
+            after |= final_states(layer, names, arrays)
         for result in expand(layer, form):
             names[result.name] = evaluate(result.value, names, arrays)
         outputs[layer.name] = names["x"]
         if form == "step":
             after |= {s.name: names[n] for s, n in zip(states_of(layer), own, strict=True)}
-        masks[layer.name] = names["mask"]
-        if isinstance(layer, nodes.Conv | nodes.WindowPooling) and names["mask"] is not None:
-            windows = window_mask(layer.window)
+        joined = [masks[name] for name in taken if name in masks]
+        if isinstance(layer, nodes.Join) and joined:
+            masks[layer.name] = np.logical_and.reduce(joined)
+        elif joined and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
+            masks[layer.name] = masks[taken[0]]
+            windows = window_mask(layer.window) if hasattr(layer, "window") else None
             if windows is not None:
                 masks[layer.name] = evaluate(windows, names, arrays)
     return outputs, after
@@ -160,7 +216,7 @@ rnn: [{type: instance_norm}, {type: gru, units: 4}]
 """
 TEXTS = [
     *map(in_small, covering(GALLERY)),
-    *(WHOLE, OTHERS, CHUNKS, NORMED),
+    *(WHOLE, OTHERS, CHUNKS, NORMED, *GRAPHS),
     *(
         POOLED.format(statistic=statistic, mask=mask, mask_value=value)
         for statistic in ("mean", "max", "sum")
@@ -185,8 +241,8 @@ def compare(
 def test_a_recipe_is_the_layer(program: pipeline.Program, form: Any) -> None:
     network = in_form(program.network, form)
     arrays = draw_scaled(network, 0)
-    inputs = draw_batch(network.input, np.random.default_rng(0))
-    outputs, _ = run(network, form, arrays, inputs, {})
+    inputs = draw_batch(network, np.random.default_rng(0))
+    outputs, _ = run(network, form, arrays, by_name(inputs), {})
     expected = reference.run(network, arrays, inputs, training=form == "training")
     compare(network, outputs, expected, inputs)
 
@@ -197,19 +253,39 @@ STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)
 @pytest.mark.parametrize("program", STEPPED, ids=lambda program: program.network.name)
 def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None:
     network = in_form(program.network, "step")
-    arrays = draw_scaled(network, 0)
-    inputs = draw_batch(network.input, np.random.default_rng(0), 7)
-    before: dict[str, Any] = {
-        state.name: np.zeros((len(inputs), *state.shape)) for state in states(network)
-    }
+    arrays, stream = draw_scaled(network, 0), network.stream or ""
+    inputs = draw_batch(network, np.random.default_rng(0), 7)
+    others = dict(by_name(inputs))
+    whole = others.pop(stream)
+    in_chunks, held = streamed(network), held_values(network)
+    once = {layer.name for layer in network.layers} - in_chunks
+    # Without another input, the chunk tells how many sequences there are.
+    begun, _ = run(network, "inference", arrays, others or {stream: whole}, {}, once)
+    before = first_values(network, begun, len(whole))
+    first = nodes.least_steps(network)
+    known = {state.layer: before[state.name] for state in held}
     chunks = []
-    for chunk in (inputs[:, :1], inputs[:, 1:4], inputs[:, 4:]):
-        outputs, before = run(network, "step", arrays, chunk, before)
+    for chunk in np.split(whole, [first, first + 2], axis=1):
+        outputs, before = run(network, "step", arrays, {stream: chunk} | known, before, in_chunks)
         chunks.append(outputs)
-    joined = {
+    joined = begun | {
         layer.name: np.concatenate([chunk[layer.name] for chunk in chunks], axis=1)
         if len(layer.output) > 1
         else chunks[-1][layer.name]
         for layer in network.layers
+        if layer.name in in_chunks
     }
     compare(network, joined, reference.run(network, arrays, inputs), inputs)
+
+
+def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any]:
+    """Return the states before the first chunk."""
+    before = {state.name: np.zeros((rows, *state.first_shape)) for state in states(network)}
+    before |= {state.name: begun[state.layer] for state in held_values(network)}
+    for layer in network.layers:
+        if isinstance(layer, nodes.Recurrent) and layer.name in streamed(network):
+            before |= {
+                f"{layer.name}_{state}": begun[vector]
+                for state, vector in layer.first_states.items()
+            }
+    return before

@@ -10,6 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from graphs import GRAPHS
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, refusals
@@ -85,7 +86,7 @@ cells:
 rnn: {type: mine, units: 2}
 """
 STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 3}\n"
-PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL)]
+PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL, *GRAPHS)]
 
 KINDS: list[Any] = [
     kind
@@ -145,6 +146,8 @@ LeakyRelu: slope
 ClippedRelu: limit
 TokenInput: steps vocabulary mask_zero
 NumericInput: steps features mask_value
+VectorInput: name features state
+LabelInput: name vocabulary
 Pretrained: weights words
 Embedding: vocabulary dim masked trainable initializer pretrained
 SimpleRNN: activation
@@ -163,12 +166,14 @@ Conv: filters window activation bias masked kernel_initializer bias_initializer
 WindowPooling: statistic window masked
 BatchNorm: epsilon momentum masked
 Activate: activation
-Concat: of inputs
+Join: how of inputs
+FinalState: part size
+LearnedState: size
 Repeat: steps
 LayerNorm: epsilon
 InstanceNorm: epsilon masked
 Residual: start
-Network: name description input layers
+Network: name description inputs layers
 Uniform: limit
 Normal: stddev
 Constant: value

@@ -125,9 +125,11 @@ def test_the_gallery_is_valid(gallery_spec: Path) -> None:
     jsonschema.Draft7Validator(SCHEMA).validate(yaml.safe_load(gallery_spec.read_text("utf-8")))
 
 
+NO = object()
 GRU = {"type": "gru", "units": 4}
 DENSE = {"type": "dense", "units": 4}
 UNITS = "$.head.pooling.attention.units"
+ADD = {"type": "add", "of": ["gru_1", "input"]}
 SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": "gru", "units": 4}}
 
 
@@ -192,12 +194,79 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
             "$.heads.topic.normalize",
             "'none' was expected",
         ),
+        ({"inputs": {"one": {"features": 3}}}, "$", "does not allow"),
+        ({"inputs": {}, "input": NO}, "$.inputs", "{} "),
+        ({"inputs": {"list": {"features": 3}}, "input": NO}, "$.inputs", "/TakenInputName"),
+        ({"inputs": {"x": {"features": 3}}, "input": NO}, "$.inputs", "/TakenInputName"),
+        ({"inputs": {"one": {"length": 3}}, "input": NO}, "$.inputs.one", "is a required property"),
+        (
+            {"inputs": {"one": {"features": 3, "embedding": "two"}}, "input": NO},
+            "$.inputs.one",
+            "does not allow 3",
+        ),
+        (
+            {"inputs": {"one": {"features": 3, "per": "sequence", "length": 2}}, "input": NO},
+            "$.inputs.one",
+            "does not allow 2",
+        ),
+        (
+            {"inputs": {"one": {"embedding": {"vocabulary": 3}}}, "input": NO},
+            "$.inputs.one.embedding",
+            "'dim' is a required property",
+        ),
+        ({"inputs": {"one": {"embedding": 3}}, "input": NO}, "$.inputs.one.embedding", "of type"),
+        ({"stream": "one"}, "$", "does not allow"),
+        ({"rnn": [GRU | {"initial_state": "zero"}]}, "$.rnn[0].initial_state", "not one of"),
+        ({"rnn": [GRU | {"initial_state": {"c": "x"}}]}, "$.rnn[0].initial_state", "'c' was"),
+        (
+            {"rnn": [GRU | {"initial_state": {"of": "x", "h": "y"}}]},
+            "$.rnn[0].initial_state",
+            "has too many properties",
+        ),
+        (
+            {"rnn": [GRU | {"initial_state": {"h": "y"}, "layers": 2}]},
+            "$.rnn[0].initial_state",
+            "'of' is a required property",
+        ),
+        (
+            {"rnn": [GRU | {"direction": "backward", "bidirectional": True}]},
+            "$.rnn[0].bidirectional",
+            "False was expected",
+        ),
+        ({"rnn": [GRU, ADD | {"of": ["gru_1"]}]}, "$.rnn[1].of", "is too short"),
+        ({"rnn": [GRU, ADD | {"of": "gru_1"}]}, "$.rnn[1].of", "is not of type 'array'"),
+        ({"rnn": [GRU | {"of": ["input"]}]}, "$.rnn[0].of", "is not of type 'string'"),
+        ({"rnn": [GRU, {"type": "pool"}]}, "$.rnn[1]", "'pooling' is a required property"),
+        (
+            {"rnn": [GRU, {"type": "pool", "pooling": "none"}]},
+            "$.rnn[1].pooling",
+            "'none' is not one of",
+        ),
+        ({"rnn": [GRU, {"type": "repeat"}]}, "$.rnn[1]", "'like' is a required property"),
+        (
+            {"rnn": [GRU, {"type": "repeat", "steps": 2, "like": "input"}]},
+            "$.rnn[1]",
+            "does not allow 'input'",
+        ),
+        (
+            {"rnn": [GRU, {"type": "max_pool", "size": 2, "padding": [1]}]},
+            "$.rnn[1].padding",
+            "is too short",
+        ),
+        (
+            {"rnn": [GRU, {"type": "max_pool", "size": 2, "padding": "causal"}]},
+            "$.rnn[1].padding",
+            "'causal' is not one of",
+        ),
+        ({"head": {"hidden": [{"units": 3, "of": "input"}]}}, "$.head.hidden[0]", "does not allow"),
     ],
 )
 def test_an_error_is_at_the_key_that_is_wrong(
     change: dict[str, Any], where: str, message: str
 ) -> None:
-    errors = jsonschema.Draft7Validator(SCHEMA).iter_errors({**SMALL, **change})
+    whole = {**SMALL, **change}
+    whole = {key: value for key, value in whole.items() if value is not NO}
+    errors = jsonschema.Draft7Validator(SCHEMA).iter_errors(whole)
     found = {(error.json_path, error.message) for error in errors}
     assert any(path == where and message in said for path, said in found), found
     assert {path for path, _ in found} == {where}

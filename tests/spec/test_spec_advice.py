@@ -103,6 +103,12 @@ def _move_to_head(data: Any, path: Steps, pooling: str) -> Steps:
     return _put(data, ("head",), head)
 
 
+def _set_lengths(data: Any) -> None:
+    for declared in [data["input"]] if "input" in data else data["inputs"].values():
+        if declared.get("per") != "sequence":
+            declared["length"] = 6
+
+
 def _choose_pooling(data: Any, path: Steps, name: str) -> Steps:
     return _put(data, path if "pooling" in path else (*path, "pooling"), name)
 
@@ -165,17 +171,19 @@ _RULES: dict[str, Rule] = {
     r"\(did you mean ([\d.]+)\?\)": lambda d, p, m: _put(d, p, _parse(m[1])),
     r"\(quote it: '(.*)'\)": lambda d, p, m: _put(d, p, m[1]),
     r"\(remove the quotes\)": lambda d, p, m: _put(d, p, _parse(_at(d, p))),
-    r"\(omit the key\)": lambda d, p, m: _delete(d, p),
+    r"\(omit the key": lambda d, p, m: _delete(d, p),
     r"\(for no activation, write '(\w+)'\)": lambda d, p, m: _put(d, p, m[1]),
     r"^'(\w+)' .*; (?:remove|keep) one of them": lambda d, p, m: _delete(d, (*p, m[1])),
-    r"for tokens, use embedding.mask_zero": lambda d, p, m: _delete(d, (*p, "mask_value")),
+    r"for tokens, use .*mask_zero": lambda d, p, m: _delete(d, (*p, "mask_value")),
     r"without 'bidirectional: true'": lambda d, p, m: _put(d, (*p, "bidirectional"), True),
     r"(?:has no effect without|needs) '(\w+)'": lambda d, p, m: _put(d, (*p, m[1]), _NEEDED[m[1]]),
     r"; use another pooling: (\w+)": lambda d, p, m: _choose_pooling(d, p, m[1]),
     r"; write it once, without the list": lambda d, p, m: _put(d, p[:-1], _at(d, p)),
     r"; remove it$": lambda d, p, m: _delete(d, p),
-    r"set 'input.length'": lambda d, p, m: _put(d, ("input", "length"), 6),
-    r"output of '(\w+)' is not used": lambda d, p, m: _put(d, p, [m[1], *_at(d, p)]),
+    r"set the length of the input": lambda d, p, m: _set_lengths(d),
+    r"no layer reads the input '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
+    r"no layer reads the output of": lambda d, p, m: _delete(d, p),
+    r"; did you mean '(\w+)'\?$": lambda d, p, m: _put(d, p, m[1]),
 }
 
 

@@ -28,6 +28,7 @@ INPUT = "input: {features: 3}\n"
 RNN = "rnn: {type: lstm, units: 4}\n"
 TEMPLATES = {
     "WHOLE": "TEXT",
+    "GRAPH": f"{HEAD}TEXT\n",
     "TOP": f"TEXT\n{INPUT}{RNN}",
     "BEFORE": f"{HEAD}TEXT\n{RNN}",
     "TOKENS": f"{HEAD}embedding:\n  vocabulary: 3\n  dim: 2\n  TEXT\n{RNN}",

@@ -180,23 +180,6 @@ def test_one_token_may_be_read_without_a_mask() -> None:
     assert loads(text.replace("dim: 3", "dim: 3, mask_zero: false")).embedding is not None
 
 
-@cases(
-    ("rest", "expected"),
-    [
-        ("", [True, False, False]),
-        ("head: {pooling: mean}", [True, False, False]),
-        ("head: {pooling: none}", [True, False, False]),
-        ("head: {units: 1}", [True, False, True]),
-    ],
-)
-def test_a_layer_ends_in_its_state_before_a_repeat_and_before_a_head_that_takes_the_last(
-    rest: str, expected: list[bool]
-) -> None:
-    rnn = "[{type: lstm, units: 4}, {type: repeat, steps: 1}, {type: lstm, units: 4}]"
-    spec = loads(SMALL.replace("{type: lstm, units: 4}", rnn) + rest)
-    assert [spec.gives_state(index) for index in range(3)] == expected
-
-
 def test_one_layer_is_a_list_of_one() -> None:
     assert loads(SMALL).rnn == loads(SMALL.replace("{type", "[{type").replace("4}", "4}]")).rnn
 

@@ -12,9 +12,10 @@ def test_every_field_is_met() -> None:
     paths = {path for path, _, _ in places(models.Spec)}
     assert {"name", "description", "embedding.weights", "rnn.type", "rnn.steps"} <= paths
     assert {"initializers.kernel.normal", "head.hidden.units", "expect.parameters"} <= paths
+    assert {"inputs.embedding.dim", "rnn.of", "rnn.initial_state", "rnn.pooling"} <= paths
     assert len(PLACES) > 30
     put = dict(PLACES.values())["heads.hidden.name"]
-    layer = {"type": "activation", "name": "x"}
+    layer = {"type": "normalize", "name": "x"}
     assert put("x") == {"heads": {"one": {"hidden": [layer]}}}
 
 

@@ -13,7 +13,7 @@ from offered import require
 from rnnspec import pipeline
 from rnnspec.backends import Backend, needs, refusals
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import draw_input
 from rnnspec.weights.initial import draw_scaled
 
 STEP = needs.form("step")
@@ -82,7 +82,7 @@ def stepped(backend: str, text: str) -> Stepped:
     model = pipeline.instantiate(generated, chosen.dtypes[0])
     arrays = draw_scaled(program.network, 3)
     generated.store.write(model, arrays)
-    batch = draw_batch(program.network.input, np.random.default_rng(3))
+    batch = draw_input(program.network.input, np.random.default_rng(3))
     return Stepped(chosen, program, model, arrays, batch)
 
 

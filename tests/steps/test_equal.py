@@ -93,7 +93,7 @@ def test_random_splits(backend: str, entrance: str, head: str) -> None:
         lengths = random_split(steps, rng)
         assert sum(lengths) == steps
         assert min(lengths) > 0
-        output = step_through(made.backend, made.model, made.batch, lengths)
+        output = step_through(made.backend, made.model, made.program.network, made.batch, lengths)
         assert distance(output[kept], made.wanted(steps)[kept]) < made.near
 
 
@@ -117,7 +117,7 @@ def test_padding_alone_changes_nothing(backend: str, entrance: str, head: str) -
 def test_the_last_step_needs_no_state(backend: str) -> None:
     made = stepped(backend, LAST_STEP)
     assert [state.name for state in forms.states(made.program.network)] == ["lstm_1_h", "lstm_1_c"]
-    output = step_through(made.backend, made.model, made.batch, [5, 1, 6])
+    output = step_through(made.backend, made.model, made.program.network, made.batch, [5, 1, 6])
     assert distance(output, made.wanted(12)) < made.near
 
 

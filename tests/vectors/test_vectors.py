@@ -65,7 +65,8 @@ def case(tmp_path: Path) -> Case:
 
 
 def read(spec: str) -> Any:
-    return building.pretrained_vectors(pipeline.read(spec))
+    (vectors,) = building.pretrained_vectors(pipeline.read(spec))
+    return vectors
 
 
 def found(spec: str) -> dict[int, list[float]]:
@@ -374,13 +375,12 @@ def test_only_what_is_wanted_is_held(case: Case) -> None:
     del raw
     tracemalloc.start()
     try:
-        vectors = building.pretrained_vectors(
+        (vectors,) = building.pretrained_vectors(
             pipeline.program(loaded), lambda *each: told.append(each)
         )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert vectors is not None
     assert vectors.number_found == 1
     size = (case.folder / "v.txt").stat().st_size
     assert peak < 1.6e6  # a few blocks
@@ -398,7 +398,7 @@ def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
     told: list[tuple[int, int]] = []
     tracemalloc.start()
     try:
-        vectors = building.pretrained_vectors(
+        (vectors,) = building.pretrained_vectors(
             pipeline.program(loaded), lambda *each: told.append(each)
         )
         peak = tracemalloc.get_traced_memory()[1]
@@ -485,14 +485,25 @@ def test_source_says_where_they_are_and_no_file_is_opened(case: Case, backend: s
 def test_a_text_reads_from_the_current_folder(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path(case.spec(TEXT)).read_text()
     monkeypatch.chdir(case.folder)
-    vectors = building.pretrained_vectors(pipeline.reads(text))
-    assert vectors is not None
+    (vectors,) = building.pretrained_vectors(pipeline.reads(text))
     assert vectors.report()[0] == "Read 3 vectors from v.txt"
+
+
+def test_each_input_has_vectors_of_its_own(case: Case) -> None:
+    one = case.spec(TEXT)
+    own = "{vocabulary: 6, dim: 3, weights: v.txt, words: words.txt}"
+    Path(one).write_text(
+        f"version: 1\nname: two\ninputs: {{a: {{embedding: {own}}}, b: {{embedding: {own}}}}}\n"
+        "rnn: [{type: add, of: [a, b]}, {type: lstm, units: 2}]\n"
+    )
+    vectors = building.pretrained_vectors(pipeline.read(one))
+    assert [own.array for own in vectors] == ["a_embedding.embeddings", "b_embedding.embeddings"]
+    assert [own.number_found for own in vectors] == [3, 3]
 
 
 def test_a_spec_without_them_reads_nothing() -> None:
     text = SPEC.format(vocabulary=6, dim=3, weights="x").replace("weights: x, words: words.txt", "")
-    assert building.pretrained_vectors(pipeline.reads(text)) is None
+    assert building.pretrained_vectors(pipeline.reads(text)) == ()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the file that is open keeps its folders in place")

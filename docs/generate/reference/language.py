@@ -38,6 +38,10 @@ def _mappings(path: str, schema: Schema, defined: Schema) -> Iterator[tuple[str,
         inside = f"{path}.{key}" if path else key
         if key == "rnn":
             yield from _layers(defined)
+        elif key == "inputs":
+            yield "inputs.NAME", defined["NamedInput"]
+            embedding = defined["NamedInput"]["properties"]["embedding"]
+            yield "inputs.NAME.embedding as a mapping", embedding["then"]
         elif key == "cells":
             yield "cells.NAME", defined["Cell"]
             yield "cells.NAME.equations[i] with repeat", defined["EquationBlock"]
@@ -111,9 +115,11 @@ def _value(schema: Schema) -> str:
     match schema:
         case {"const": value}:
             return f"`{value}`"
-        case {"enum": [*values]} | {"anyOf": [{"enum": [*values]}, *_]}:
-            mapping = ", or a mapping" if "anyOf" in schema else ""
-            return ", ".join(f"`{value}`" for value in values) + mapping
+        case {"anyOf": [{"enum": [*values]}, other, *_]}:
+            more = ", or a list" if other.get("type") == "array" else ", or a mapping"
+            return ", ".join(f"`{value}`" for value in values) + more
+        case {"enum": [*values]}:
+            return ", ".join(f"`{value}`" for value in values)
         case {"type": [*kinds]}:
             return " or ".join(_kind(kind) for kind in kinds)
         case {"type": kind}:

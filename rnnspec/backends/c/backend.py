@@ -5,7 +5,7 @@ from rnnspec.backends.c.compiler import command, version
 from rnnspec.backends.contract import QUANTIZE, Option
 from rnnspec.errors import listed
 from rnnspec.ir.forms import Form
-from rnnspec.ir.nodes import Network, least_steps
+from rnnspec.ir.nodes import Network, SequenceInput, least_steps
 
 TARGETS = ("portable", "avx2", "cortex-m")
 """The kinds of processor; source is for the first one if nobody asks for another."""
@@ -13,10 +13,18 @@ TARGETS = ("portable", "avx2", "cortex-m")
 
 def _refuse_steps(network: Network, form: Form, steps: int) -> str:
     """Return why source cannot have a longest sequence, empty if it can."""
+    sequences = [each for each in network.inputs if isinstance(each, SequenceInput)]
     if form == "step":
-        return "in step form, a sequence may have any number of steps"
-    if network.input.steps is not None:
-        return f"input.length is {network.input.steps:,} already; leave max_steps out"
+        sequences = [each for each in sequences if each.name != network.stream]
+        if not sequences:
+            return "in step form, a sequence may have any number of steps"
+    known = [each for each in sequences if each.steps is not None]
+    if len(known) == len(sequences):
+        lengths = [f"input.length is {each.steps:,}" for each in known]
+        if network.has_named_inputs:
+            lengths = [f"inputs.{each.name}.length is {each.steps:,}" for each in known]
+        what = f"{listed(lengths)} already" if known else "no input has steps"
+        return f"{what}; leave max_steps out"
     if steps < (least := least_steps(network)):
         return f"expected at least {least:,}, received {steps:,}"
     return ""

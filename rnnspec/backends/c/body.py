@@ -6,16 +6,19 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from rnnspec.backends.c.layers import Call, Place, each, steps_before, window_count
-from rnnspec.backends.c.names import loop, number, pointers
+from rnnspec.backends.c.layers import Call, Place, copied, each, steps_before, window_count
+from rnnspec.backends.c.names import input_symbols, loop, number, pointers
+from rnnspec.backends.c.steps import delays, step_counts
 from rnnspec.ir import nodes
+from rnnspec.ir.forms import held_values, streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.backends.c.layers import Layers
+    from rnnspec.backends.c.steps import Length
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,60 +35,134 @@ class Seen:
 
 
 class Body:
-    """The body of the function that calls those of the layers, and the memory that they share."""
+    """The body of a function that calls those of the layers, and the memory that they share.
+
+    In step form, the part ``begin`` computes what does not depend on the input that comes in
+    chunks, and ``step`` everything else; ``run`` computes all layers.
+    """
 
     def __init__(
         self,
         network: nodes.Network,
         names: Mapping[str, str],
         layers: Layers,
+        lengths: Sequence[Length],
+        part: Literal["run", "begin", "step"] = "run",
     ) -> None:
-        self.network, self.names, self.shared = network, names, layers
-        self.stepped, self.most = layers.stepped, layers.most
+        self.network, self.names, self.shared, self.part = network, names, layers, part
+        self.stepped, self.upper = layers.stepped, network.name.upper()
         self.layers = {layer.name: layer for layer in network.layers}
         self.sources = nodes.sources(network)
-        self.outputs = pointers(network)
+        self.streams = streams = frozenset[str]() if part == "run" else streamed(network)
+        self.inputs = {
+            each.name: each for each in network.inputs if (each.name in streams) == (part == "step")
+        }
+        self.delays = delays(network) if part == "step" else {}
+        self.computed = sorted(
+            (layer for layer in network.layers if (layer.name in streams) == (part == "step")),
+            key=lambda layer: self.delays.get(layer.name, 0),
+        )
+        self.outputs = {} if part == "begin" else pointers(network)
         # Of several heads with the output of one layer, the first is where it is computed.
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
-        self.pointers = {nodes.INPUT: "x", **self.results}
-        self.steps = {nodes.INPUT: "steps"}
+        self.symbols = input_symbols(network)
+        self.finals = self._final_states()
+        self.pointers = self._pointers()
+        is_whole = part != "step"
+        self.lengths = [each for each in lengths if is_whole and each.inputs[0] in self.inputs]
+        self.length_of = {name: each for each in self.lengths for name in each.inputs}
+        self.counts = step_counts(network)
+        self.steps = {name: each.symbol for name, each in self.length_of.items()}
+        if part == "step" and network.stream is not None:
+            self.steps[network.stream] = "steps"
         self.expressions: dict[str, str] = {}
-        self.masks: dict[int, str] = {}
-        self.mask_windows: dict[int, nodes.Window] = {}
-        self.mask_numbers = self._mask_numbers()
+        self.masks: dict[frozenset[nodes.Origin], str] = {}
+        origins = nodes.masks(network)
+        self.mask_keys = {name: frozenset(origin) for name, origin in origins.items()}
+        # The first output with a mask says how it is made.
+        self.mask_makers = {key: name for name, key in reversed(self.mask_keys.items())}
         self.seen: list[Seen] = []
         self.floats = 0
         self.places = self._places()
 
-    def _mask_numbers(self) -> dict[str, int]:
-        """Return the number of the mask of each output with padding, 0 for that of the input."""
-        numbers, known = {nodes.INPUT: 0}, dict[tuple[int, nodes.Window], int]()
-        padded = nodes.windows_of_padding(self.network)
-        for layer in self.network.layers:
-            if layer.name not in padded:
-                continue
-            number = numbers[self.sources[layer.name][0]]
-            if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not layer.window.keeps_steps:
-                number = known.setdefault((number, layer.window), len(known) + 1)
-                self.mask_windows[number] = layer.window
-            numbers[layer.name] = number
-        return numbers
+    def _final_states(self) -> dict[tuple[str, str], str]:
+        """Return the layer with each final state of the recurrent layers of whole sequences."""
+        return {
+            (self.sources[layer.name][0], layer.part): layer.name
+            for layer in self.computed
+            if isinstance(layer, nodes.FinalState) and self.part != "step"
+        }
 
-    def _size(self, shape: nodes.Shape) -> int:
-        """Return the most floats of a shape."""
+    def _pointers(self) -> dict[str, str]:
+        """Return where the inputs are, and the layers that nothing is computed for."""
+        pointers = {
+            name: "&" * isinstance(each, nodes.LabelInput) + self.symbols[name]
+            for name, each in self.inputs.items()
+        }
+        if self.part == "step":
+            pointers |= {state.layer: f"state->{state.name}" for state in held_values(self.network)}
+        for layer in self.computed:
+            if isinstance(layer, nodes.LearnedState):
+                pointers[layer.name] = self.shared.arrays[layer.name, "vector"].symbol
+            elif isinstance(layer, nodes.FinalState) and self.part == "step":
+                source = self.sources[layer.name][0]
+                pointers[layer.name] = f"state->{source}_{layer.part}"
+            elif self.stepped and isinstance(layer, nodes.Recurrent):
+                pointers[layer.name] = f"state->{layer.name}_{layer.states[0][0]}"
+            elif layer.name in self.results:
+                pointers[layer.name] = self.results[layer.name]
+        return pointers
+
+    def _stores(self) -> Iterator[tuple[str, str, int]]:
+        """Yield the states that are not zeros at first, with the vector of each and its size."""
+        for state in held_values(self.network):
+            yield f"state->{state.name}", state.layer, state.size
+        for layer in self.network.layers:
+            if isinstance(layer, nodes.Recurrent) and layer.name in self.streams:
+                sizes = dict(layer.states)
+                for name, vector in layer.first_states.items():
+                    yield f"state->{layer.name}_{name}", vector, sizes[name]
+
+    def _most(self, name: str) -> int:
+        """Return the largest number of steps of an input or a layer, if it may have any."""
+        count = self.counts.get(name, 1)
+        if isinstance(count, int):
+            return count
+        return self.length_of[count[0]].most if count[0] in self.length_of else 1
+
+    def _size(self, layer: nodes.Layer) -> int:
+        """Return the most floats of the output of a layer."""
+        shape = layer.output
         if self.stepped and len(shape) > 1:
             return prod(size or 1 for size in shape[1:])
-        return prod(self.most if size is None else size for size in shape)
+        return prod(self._most(layer.name) if size is None else size for size in shape)
+
+    def _reads(self, layer: nodes.Layer) -> tuple[str, ...]:
+        """Return what a layer reads, of which the number of steps is no part."""
+        first, *others = self.sources[layer.name]
+        match layer:
+            case nodes.FinalState() | nodes.LearnedState():
+                # The recurrent layer has put its state there, or there is an array.
+                return ()
+            case nodes.Residual():
+                return (first, self.sources[layer.start][0])
+            case nodes.Repeat():
+                return (first,)
+            case nodes.Recurrent() if self.part == "step":
+                # Its first states are there since the beginning.
+                return (first,)
+            case _:
+                return (first, *others)
 
     def _last_uses(self) -> dict[str, int]:
         """Return the place in the order of the layer that is the last to read an output."""
         last: dict[str, int] = {}
-        for index, layer in enumerate(self.network.layers):
-            read = [*self.sources[layer.name]]
-            if isinstance(layer, nodes.Residual):
-                read.append(self.sources[layer.start][0])
-            for name in read:
+        for index, layer in enumerate(self.computed):
+            for name in self._reads(layer):
                 last[self._owner(name)] = index
+        if self.part == "begin":
+            for _, name, _ in self._stores():
+                last[self._owner(name)] = len(self.computed)
         return last
 
     def _owner(self, name: str) -> str:
@@ -98,28 +175,35 @@ class Body:
         """Return where in the workspace the output of each layer is, and count its floats."""
         last, places = self._last_uses(), dict[str, int]()
         live: list[tuple[int, int, int]] = []
-        for index, layer in enumerate(self.network.layers):
-            if layer.name in self.results or self._owner(layer.name) != layer.name:
-                continue
-            if self._is_state(layer):
-                continue
-            size, at = self._size(layer.output), 0
+        for index, layer in enumerate(self.computed):
             live = [each for each in live if each[2] >= index]
-            for begin, end, _ in sorted(live):
-                if at + size <= begin:
-                    break
-                at = max(at, end)
-            places[layer.name] = at
-            live.append((at, at + size, last.get(layer.name, index)))
-            self.floats = max(self.floats, at + size)
+            for placed in self._placed_with(layer):
+                if placed.name in self.pointers or self._owner(placed.name) != placed.name:
+                    continue
+                size, at = self._size(placed), 0
+                for begin, end, _ in sorted(live):
+                    if at + size <= begin:
+                        break
+                    at = max(at, end)
+                places[placed.name] = at
+                live.append((at, at + size, last.get(placed.name, index)))
+                self.floats = max(self.floats, at + size)
         return places
+
+    def _placed_with(self, layer: nodes.Layer) -> Iterator[nodes.Layer]:
+        """Yield the layers whose outputs the statements of a layer compute."""
+        if not isinstance(layer, nodes.FinalState):
+            yield layer
+        if isinstance(layer, nodes.Recurrent):
+            names = (self.finals.get((layer.name, state)) for state, _ in layer.states)
+            yield from (self.layers[name] for name in names if name)
 
     def lines(self) -> list[str]:
         """Return the lines of the function, after which ``floats`` has all of its memory."""
         self.work = self.floats
         calls = list(self._calls())
         self.floats += self.shared.work
-        masks = [self._memory_of_mask(mask) for mask in self.masks.values()]
+        masks = [self._memory_of_mask(key, mask) for key, mask in self.masks.items()]
         start = [*self._checks(), "", *self._memory(), *masks]
         if not self.stepped:
             # gcc splits a function behind early returns, unless what it declares is used above
@@ -141,60 +225,113 @@ class Body:
             at = f" + {self.work}" if self.work else ""
             yield f"float *const work = workspace{at};"
 
-    def _memory_of_mask(self, mask: str) -> str:
+    def _memory_of_mask(self, key: frozenset[nodes.Origin], mask: str) -> str:
         place = self.floats
-        self.floats += -(-self.most // 4)
+        self.floats += -(-self._most(self.mask_makers[key]) // 4)
         return f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
 
     def _checks(self) -> Iterator[str]:
-        upper = self.network.name.upper()
-        if not self.stepped:
-            yield f"if (steps < {upper}_MIN_STEPS || steps > {upper}_MAX_STEPS) {{"
-            yield f"    return {upper}_BAD_LENGTH;"
+        for length in self.lengths:
+            limits = f"{self.upper}_{length.prefix}M"
+            steps = length.symbol
+            yield f"if ({steps} < {limits}IN_STEPS || {steps} > {limits}AX_STEPS) {{"
+            yield f"    return {self.upper}_BAD_LENGTH;"
             yield "}"
-        if isinstance(self.network.input, nodes.TokenInput):
-            check = f"if (x[t] < 0 || x[t] >= {upper}_VOCABULARY) {{"
-            lines = [check, f"    return {upper}_BAD_TOKEN;", "}"]
-            if self.stepped:
-                lines[0] = check.replace("[t]", "[0]")
-            yield from each("1" if self.stepped else "steps", lines)
+        for each_input in self.inputs.values():
+            if isinstance(each_input, nodes.TokenInput | nodes.LabelInput):
+                yield from self._check_tokens(each_input)
+
+    def _check_tokens(self, tokens: nodes.TokenInput | nodes.LabelInput) -> Iterator[str]:
+        prefix = f"{tokens.name.upper()}_" if self.network.has_named_inputs else ""
+        token, rows = self.symbols[tokens.name], "1"
+        if isinstance(tokens, nodes.TokenInput):
+            rows = "1" if self.part == "step" else self.steps[tokens.name]
+            token += "[0]" if self.part == "step" else "[t]"
+        check = f"if ({token} < 0 || {token} >= {self.upper}_{prefix}VOCABULARY) {{"
+        yield from each(rows, [check, f"    return {self.upper}_BAD_TOKEN;", "}"])
 
     def _calls(self) -> Iterator[str | Call]:
         """Yield the statements of all layers, each with what it takes and gives above it."""
-        if self.stepped and any(getattr(layer, "masked", False) for layer in self.network.layers):
+        if self.part == "begin":
+            yield "memset(state, 0, sizeof(*state));"
+        if self.part == "step" and any(getattr(each, "masked", False) for each in self.computed):
             yield from self._real()
-        for layer in self.network.layers:
+        delay = 0
+        for layer in self.computed:
+            while (later := self.delays.get(layer.name, 0)) > delay:
+                yield from self._copies(delay)
+                delay = min(each for each in self.delays.values() if each > delay)
+                yield from self._wait(delay)
+            assert later == delay
             yield from self._layer(layer)
+        yield from self._copies(delay)
+        if self.part == "begin":
+            for state, name, size in self._stores():
+                yield copied(state, self._pointer(name), str(size))
+
+    def _wait(self, delay: int) -> Iterator[str]:
+        """Yield the statements of a step after which a window is not yet full."""
+        yield f"if (state->steps < {number(delay)}) {{"
+        for layer in self.computed:
+            source = self.sources[layer.name][0]
+            if isinstance(layer, nodes.Conv) and (
+                self.delays[source] < delay <= self.delays[layer.name]
+            ):
+                kept, size = f"state->{layer.name}_inputs", layer.features
+                before = (layer.window.reach - 1) * size
+                if before:
+                    yield f"    memmove({kept}, {kept} + {size}, {before} * sizeof(float));"
+                    kept += f" + {before}"
+                yield f"    {copied(kept, self._pointer(source), str(size))}"
+        yield "    state->steps += 1.0f;"
+        yield f"    return {self.upper}_NO_OUTPUT;"
+        yield "}"
+
+    def _copies(self, delay: int) -> Iterator[str]:
+        """Yield the statements of the outputs that are somewhere else too."""
         for pointer, layer in self.outputs.items():
-            first = self.results[layer.name]
-            if pointer != first:
-                rows = f"{self.steps[layer.name]} * " if len(layer.output) > 1 else ""
+            place = self._pointer(layer.name)
+            if pointer != place and self.delays.get(layer.name, 0) == delay:
+                sequence = len(layer.output) > 1 and not self.stepped
+                rows = f"{self.steps[layer.name]} * " if sequence else ""
                 size = f"{rows}{nodes.width(layer.output)} * sizeof(float)"
-                yield f"memcpy({pointer}, {first}, {size});"
+                yield f"memcpy({pointer}, {place}, {size});"
 
     def _real(self) -> Iterator[str]:
-        match self.network.input:
-            case nodes.TokenInput():
-                yield "const int real = x[0] != 0;"
-            case nodes.NumericInput(features=features, mask_value=float() as value):
-                yield "int real = 0;"
-                yield ""
-                lines = [f"real = real || x[i] != {number(value)};"]
-                yield from loop("i", str(features), lines)
-            case _:
-                return
+        for each_input in self.inputs.values():
+            x = self.symbols[each_input.name]
+            match each_input:
+                case nodes.TokenInput():
+                    yield f"const int real = {x}[0] != 0;"
+                case nodes.NumericInput(features=features, mask_value=float() as value):
+                    yield "int real = 0;"
+                    yield ""
+                    lines = [f"real = real || {x}[i] != {number(value)};"]
+                    yield from loop("i", str(features), lines)
+                case _:
+                    pass
 
     def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
-        first, *others = self.sources[layer.name]
+        if isinstance(layer, nodes.FinalState | nodes.LearnedState):
+            return
+        first = next(
+            (name for name in self._reads(layer) if name in self.counts),
+            self.sources[layer.name][0],
+        )
         steps, name = self.steps.get(first, "1"), self.names[layer.name]
+        if len(layer.input) == 0:
+            steps = "1"
         self.steps[layer.name] = after = self._steps_after(layer, steps)
         window: nodes.Window | None = getattr(layer, "window", None)
         before = ""
-        expression = self.expressions.get(first, steps if steps.isdigit() else "((steps))")
+        counted = (isinstance(layer, nodes.Repeat) and layer.like) or first
+        expression = self.expressions.get(counted, steps if steps.isdigit() else f"(({steps}))")
         if window and after == f"{name}_steps":
             expression = f"({window_count(window, expression)})"
             yield f"const size_t {after} = {window_count(window, steps)};"
-        if after.endswith("_steps"):
+        if after == f"{name}_steps" or (
+            counted in self.expressions and after == self.steps[counted]
+        ):
             self.expressions[layer.name] = expression
         if window and window.padding == "same" and window.reach and not self.stepped:
             before = steps_before(window, steps, after)
@@ -204,27 +341,31 @@ class Body:
         mask = ""
         if not self.stepped and _skips_padding(layer):
             yield from self._mask(first)
-            mask = self.masks[self._mask_number(first)]
-        if isinstance(layer, nodes.Residual):
-            others = [self.sources[layer.start][0]]
-        inputs = tuple(map(self._pointer, (first, *others)))
+            mask = self.masks[self.mask_keys[first]]
+        inputs = tuple(map(self._pointer, self._reads(layer)))
         yield from self._shapes(layer, inputs[0], steps, after)
-        output = self.results.get(layer.name, "")
-        state = ""
-        if self.stepped and isinstance(layer, nodes.Recurrent):
-            state = f"state->{layer.name}_{layer.states[0][0]}"
-            self.pointers.setdefault(layer.name, state)
-        elif isinstance(layer, nodes.Flatten):
+        output = self._pointer(layer.name)
+        if isinstance(layer, nodes.Flatten):
+            output = self.results.get(layer.name, "")
             self.pointers.setdefault(layer.name, inputs[0])
-        else:
-            output = self._pointer(layer.name)
-        yield from self.shared.lines(layer, Place(inputs, steps, output, after, before, mask))
-        if state and output:
-            yield f"memcpy({output}, {state}, {nodes.width(layer.output)} * sizeof(float));"
+        place = Place(
+            inputs, steps, output, after, before, mask, self._most(first), self._states_of(layer)
+        )
+        yield from self.shared.lines(layer, place)
+
+    def _states_of(self, layer: nodes.Layer) -> dict[str, str]:
+        """Return where the first and the last states of a recurrent layer are, by parameters."""
+        if self.stepped or not isinstance(layer, nodes.Recurrent):
+            return {}
+        names = {f"{state}_first": name for state, name in layer.first_states.items()}
+        for state, _ in layer.states:
+            if final := self.finals.get((layer.name, state)):
+                names[f"{state}_last"] = final
+        return {parameter: self._pointer(name) for parameter, name in names.items()}
 
     def _shapes(self, layer: nodes.Layer, x: str, steps: str, after: str) -> Iterator[str]:
         """Yield the comment above the statements of a layer."""
-        taken = ("steps",) if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
+        taken = (steps,) if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
         if isinstance(layer, nodes.Flatten):
             taken = _dims(layer.input, str(layer.input[0]))
         shapes = [taken, _dims(layer.output, after)]
@@ -235,10 +376,6 @@ class Body:
         self.seen.append(Seen(layer.name, comment, x, taken))
         yield comment
 
-    def _is_state(self, layer: nodes.Layer) -> bool:
-        """Return whether the output of a layer is in the structure of states."""
-        return self.stepped and isinstance(layer, nodes.Recurrent)
-
     def _pointer(self, name: str) -> str:
         return self.pointers.get(name) or f"{self.names[name]}_out"
 
@@ -247,45 +384,66 @@ class Body:
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
                 keeps = window.keeps_steps or self.stepped
                 return steps if keeps else f"{self.names[layer.name]}_steps"
+            case nodes.Repeat(like=str(name)):
+                return self.steps[name]
             case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
                 return str(count)
+            case nodes.Transpose():
+                return str(layer.output[0])
             case _:
                 return steps
 
-    def _mask_number(self, name: str) -> int:
-        return self.mask_numbers.get(name, 0)
-
     def _mask(self, name: str) -> Iterator[str]:
-        """Yield the lines that make the mask of the output of a layer, unless it is made."""
-        key, steps = self._mask_number(name), self.steps[name]
-        if key in self.masks:
-            return
-        if key:
-            before = self._before(name)
-            yield from self._mask(before)
-            mask, old = f"mask_{len(self.masks)}", self.masks[self._mask_number(before)]
-            window = self.mask_windows[key]
-            at = f"t * {window.stride}" if window.stride > 1 else "t"
-            at = f"{window.anchor} + {at}" if window.anchor else at
-            lines = [f"{mask}[t] = {old}[{at}];"]
-        else:
-            mask = "mask"
-            yield "/* Steps that are not padding. */"
-            match self.network.input:
-                case nodes.NumericInput(features=features, mask_value=float() as value):
-                    differs = f"{mask}[t] |= x[t * {features} + i] != {number(value)};"
-                    lines = [f"{mask}[t] = 0;", *loop("i", str(features), [differs])]
-                case _:
-                    lines = [f"{mask}[t] = x[t] != 0;"]
-        yield from loop("t", steps, lines)
-        self.masks[key] = mask
+        """Yield the lines that make a mask, and those that it follows from, unless they exist."""
+        waiting, needed = [name], set[str]()
+        while waiting:
+            key = self.mask_keys[waiting.pop()]
+            maker = self.mask_makers[key]
+            if key not in self.masks and maker not in needed:
+                needed.add(maker)
+                waiting.extend(self._masks_before(maker))
+        for maker in self.mask_keys if needed else ():
+            if maker in needed:
+                yield from self._make_mask(maker)
 
-    def _before(self, name: str) -> str:
-        """Return the output whose mask has one window less than that of a layer."""
-        number = self._mask_number(name)
-        while self._mask_number(name) == number:
-            name = self.sources[name][0]
-        return name
+    def _masks_before(self, name: str) -> list[str]:
+        """Return the inputs and layers from whose masks that of a layer follows."""
+        if name in self.inputs:
+            return []
+        layer, names = self.layers[name], self.sources[name]
+        read = names if isinstance(layer, nodes.Join) else names[:1]
+        return [source for source in read if source in self.mask_keys]
+
+    def _make_mask(self, maker: str) -> Iterator[str]:
+        before = {self.mask_keys[name]: None for name in self._masks_before(maker)}
+        old = [self.masks[key] for key in before]
+        named = self.network.has_named_inputs
+        layer = self.layers.get(maker)
+        if layer is None:
+            yield f"/* Steps {f'of {maker} ' if named else ''}that are not padding. */"
+            mask = f"{self.symbols[maker]}_mask" if named else "mask"
+            lines = list(self._compare_with_padding(maker, mask))
+        else:
+            mask = f"{self.names[maker]}_mask" if named else f"mask_{len(self.masks)}"
+            at = "t"
+            if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+                window = layer.window
+                at = f"t * {window.stride}" if window.stride > 1 else "t"
+                at = f"{window.anchor} + {at}" if window.anchor else at
+            lines = [f"{mask}[t] = {' && '.join(f'{one}[{at}]' for one in old)};"]
+        yield from loop("t", self.steps[maker], lines)
+        self.masks[self.mask_keys[maker]] = mask
+
+    def _compare_with_padding(self, name: str, mask: str) -> Iterator[str]:
+        """Yield the lines that tell the real steps of an input."""
+        x = self.symbols[name]
+        match self.inputs[name]:
+            case nodes.NumericInput(features=features, mask_value=float() as value):
+                differs = f"{mask}[t] |= {x}[t * {features} + i] != {number(value)};"
+                yield f"{mask}[t] = 0;"
+                yield from loop("i", str(features), [differs])
+            case _:
+                yield f"{mask}[t] = {x}[t] != 0;"
 
 
 def _without_unused(lines: list[str]) -> list[str]:

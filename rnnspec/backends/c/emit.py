@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, assert_never
 
@@ -11,25 +11,25 @@ from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Layers
-from rnnspec.backends.c.names import HEADERS, layer_names
+from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
+from rnnspec.backends.c.steps import delays, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.forms import State, states
+from rnnspec.ir.forms import State, held_values, states, streamed
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.body import Seen
     from rnnspec.backends.c.layers import Function
+    from rnnspec.backends.c.steps import Length
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
-MOST_STEPS = 512
-"""The longest sequence of a network of any length, unless it needs more or another is asked for."""
 _MOST_PARAMETERS = 2**23
 """Each takes about 12 characters of source, which the compiler reads into memory."""
 _TEST_STEPS = 8
@@ -41,10 +41,11 @@ _LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
 _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 
 
-_FIELDS: dict[Form, Fields] = {
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-}
+_FIELDS = Fields(
+    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Attention.bias "
+    "Attention.query Repeat.like Dense.tied"
+)
+_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
 """The fields that the source of each form is written from."""
 
 
@@ -64,11 +65,52 @@ class Field:
     name: str
     size: int
     shape: tuple[int, ...]
+    first_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An input as a parameter.
+
+    ``size`` is the number of elements of a step, or of a vector. ``length`` is the number of steps,
+    None of a vector. A ``label`` is passed by value.
+    """
+
+    name: str
+    symbol: str
+    number: str
+    size: int
+    length: Length | None
+    padding: float | None
+    vocabulary: int | None
+    label: bool = False
+
+    @property
+    def declaration(self) -> str:
+        """The declaration of the parameter."""
+        return f"int32_t {self.symbol}" if self.label else f"const {self.number} *{self.symbol}"
+
+    @property
+    def of_step(self) -> str:
+        """What there is at each step, or of the whole sequence."""
+        if self.vocabulary is None:
+            return _numbers(self.size)
+        return "a label" if self.label else "a token"
+
+    @property
+    def about(self) -> str:
+        """What there is of all steps."""
+        if self.length is None:
+            return self.of_step
+        steps = self.length.symbol
+        if self.vocabulary is None:
+            return f"{steps} x {self.size} numbers"
+        return f"a token for each {'step' if steps == 'steps' else f'of {steps} steps'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An array of the self-test: the input first, then what each pointer gets."""
+    """An array of the self-test: the inputs first, then what each pointer gets."""
 
     pointer: str
     symbol: str
@@ -78,15 +120,64 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An output of a whole sequence: its pointer, and its sizes as expressions in C."""
+    """An output: its pointer, the constant with its size, and its sizes as expressions in C.
+
+    ``delay`` is the number of steps before it, in step form.
+    """
 
     pointer: str
+    constant: str
+    width: int
     sizes: tuple[str, ...]
+    delay: int
+    delay_constant: str
+
+    @property
+    def is_sequence(self) -> bool:
+        """True if it has time steps."""
+        return len(self.sizes) > 1
+
+    @property
+    def of_step(self) -> str:
+        """What a step gives."""
+        return _numbers(self.width)
+
+    @property
+    def of_chunk(self) -> str:
+        """What several steps give."""
+        if self.delay and self.is_sequence:
+            return f"{self.of_step} for each step after the first {self.delay_constant}"
+        return f"{'steps x ' if self.is_sequence else ''}{self.of_step}"
+
+    @property
+    def row_of_chunk(self) -> str:
+        """Where a step of a chunk puts it."""
+        if not self.is_sequence:
+            return self.pointer
+        times = f" * {self.width}" if self.width > 1 else ""
+        if not self.delay:
+            return f"{self.pointer} + t{times}"
+        waited = f"(t > wait{self.delay} ? t - wait{self.delay} : 0)"
+        return f"{self.pointer} + {waited}{times}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSteps:
+    """A macro for the steps of the outputs of layers, in those of an input."""
+
+    name: str
+    parameter: str
+    value: str
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CSource:
-    """The source of a network."""
+    """The source of a network.
+
+    ``inputs`` are those of the only function, in step form of the one that begins a sequence;
+    ``stream`` is the one that comes in chunks.
+    """
 
     template: str = "c/model.h.j2"
     entry: str
@@ -95,28 +186,63 @@ class CSource:
     constants: tuple[Constant, ...]
     target: str
     rounded: bool
-    test_steps: int
+    named: bool
+    test_steps: Mapping[str, int]
     tests: tuple[Recorded, ...]
+    stepped: bool
     states: tuple[Field, ...]
-    number: str
-    step_input: str
-    step_output: str
-    chunk_input: str
+    delay: int
+    inputs: tuple[Argument, ...]
+    stream: Argument | None
+    workspace: int
     outputs: tuple[Result, ...]
-    output_steps: str
-    stride: str
-    output_stride: str
+    output_steps: tuple[OutputSteps, ...]
     functions: tuple[Function, ...]
     arrays: tuple[Stored, ...]
+    begin: tuple[str, ...]
     body: tuple[str, ...]
     seen: tuple[Seen, ...]
     kernels: tuple[str, ...]
+    rows: bool
     before_loading: tuple[str, ...] = ()
 
     @property
-    def stepped(self) -> bool:
-        """True if the source is in step form."""
-        return bool(self.states)
+    def lengths(self) -> tuple[Length, ...]:
+        """The numbers of steps that are parameters, in their order."""
+        lengths = (argument.length for argument in self.inputs)
+        return tuple(dict.fromkeys(length for length in lengths if length is not None))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The declarations of the inputs, each number of steps behind the last that has it."""
+        parameters = list[str]()
+        for argument in self.inputs:
+            parameters.append(argument.declaration)
+            if argument.length and argument.length.inputs[-1] == argument.name:
+                parameters.append(f"size_t {argument.length.symbol}")
+        return tuple(parameters)
+
+    @property
+    def test_arguments(self) -> tuple[str, ...]:
+        """What the self-test passes for the parameters."""
+        arguments = list[str]()
+        for argument in self.inputs:
+            symbol = f"{self.entry}_test_{argument.symbol}"
+            arguments.append(f"{symbol}[0]" if argument.label else symbol)
+            if argument.length and argument.length.inputs[-1] == argument.name:
+                arguments.append(str(self.test_steps[argument.name]))
+        return tuple(arguments)
+
+    @property
+    def begins(self) -> bool:
+        """True if a sequence begins with a call that takes something."""
+        return bool(self.inputs or self.workspace)
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """The numbers of steps before the first rows of outputs."""
+        delays = (output.delay for output in self.outputs if output.is_sequence and output.delay)
+        return tuple(dict.fromkeys(delays))
 
     @property
     def merges(self) -> bool:
@@ -140,44 +266,109 @@ class CSource:
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     """Return the source of a network, in which every array is zeros."""
     stepped = form == "step"
-    most = options.get("max_steps") or _most_steps(network)
     target = options.get("target", TARGETS[0])
     rounded = "quantize" in options
-    names = layer_names(network)
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
-    by_path = {place: stored for stored in arrays for place in stored.places}
-    layers = Layers(network, by_path, stepped, target, most)
-    body = Body(network, names, layers)
+    limits = lengths(network, options.get("max_steps"))
+    begin, body = _bodies(network, arrays, target, limits, stepped=stepped)
+    begin_lines = tuple(begin.lines()) if begin and _is_computed(network) else ()
     lines = tuple(body.lines())
-    fields = tuple(_fields(network, target)) if stepped else ()
-    test_steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
-    tokens = isinstance(network.input, nodes.TokenInput)
-    width = nodes.width(network.layers[-1].output)
-    sequence = len(network.layers[-1].output) > 1
+    layers = body.shared
+    test_steps = {
+        name: min(length.most, max(length.least, _TEST_STEPS))
+        for length in limits
+        for name in length.inputs
+    }
+    arguments = {each.name: _argument(network, each, limits) for each in network.inputs}
+    stream = arguments.pop(network.stream or "", None) if stepped else None
+    if stream and stream.length:
+        stream = replace(stream, length=replace(stream.length, symbol="steps"))
+    inputs = (*arguments.values(), *([stream] if stream else []))
+    results = tuple(_results(network, body))
+    whole = begin if begin and not begin.stepped else None
     return CSource(
         entry=network.name,
         title=text.title(network),
         about=tuple(_about(network, stepped=stepped)),
-        constants=tuple(_constants(network, most, body.floats, stepped=stepped)),
+        constants=tuple(_constants(network, whole or body, stepped=stepped)),
         target=target,
         rounded=rounded,
+        named=network.has_named_inputs,
         test_steps=test_steps,
-        tests=tuple(_tests(network, body, test_steps)),
-        states=fields,
-        number=_number(network),
-        step_input="a token" if tokens else _numbers(_features(network)),
-        step_output=_numbers(width),
-        chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
-        outputs=tuple(_results(network, body)),
-        output_steps=_output_steps(network, body),
-        stride=_times(_features(network)),
-        output_stride=f" + t{_times(width)}" if sequence else "",
+        tests=tuple(_tests(inputs, results, network, body, test_steps)),
+        stepped=stepped,
+        states=tuple(_fields(network, target)) if stepped else (),
+        delay=max(body.delays.values(), default=0),
+        inputs=tuple(arguments.values()),
+        stream=stream,
+        workspace=whole.floats if whole else 0,
+        outputs=results,
+        output_steps=tuple(_output_steps(network, body)),
         functions=layers.finished(),
         arrays=arrays,
+        begin=begin_lines,
         body=lines,
         seen=tuple(body.seen),
         kernels=tuple(sorted(layers.kernels)),
+        rows=layers.rows,
     )
+
+
+def _bodies(
+    network: nodes.Network,
+    arrays: tuple[Stored, ...],
+    target: str,
+    limits: tuple[Length, ...],
+    *,
+    stepped: bool,
+) -> tuple[Body | None, Body]:
+    """Return the functions: of whole sequences, or one that begins a sequence and a step."""
+    names = layer_names(network)
+    by_path = {place: stored for stored in arrays for place in stored.places}
+    if not stepped:
+        layers = Layers(network, by_path, stepped=False, target=target, rows=True)
+        return None, Body(network, names, layers, limits)
+    streams = streamed(network)
+    rows = any(
+        len(layer.output) > 1 or isinstance(layer, nodes.Recurrent)
+        for layer in network.layers
+        if layer.name not in streams
+    )
+    first = Layers(network, by_path, stepped=not rows, target=target, rows=rows)
+    # The functions of both are in one file.
+    later = replace(first, stepped=True)
+    return (
+        Body(network, names, first, limits, "begin"),
+        Body(network, names, later, limits, "step"),
+    )
+
+
+def _is_computed(network: nodes.Network) -> bool:
+    """Return whether anything is known before the first chunk, but for zeros."""
+    streams = streamed(network)
+    inputs_and_layers = (*network.inputs, *network.layers)
+    return any(each.name not in streams for each in inputs_and_layers)
+
+
+def _argument(
+    network: nodes.Network, network_input: nodes.Input, limits: tuple[Length, ...]
+) -> Argument:
+    """Return the parameter of an input."""
+    name = network_input.name
+    symbol = input_symbols(network)[name]
+    length = next((length for length in limits if name in length.inputs), None)
+    match network_input:
+        case nodes.TokenInput(vocabulary=vocabulary):
+            padding = 0.0 if network_input.mask_zero else None
+            return Argument(name, symbol, "int32_t", 1, length, padding, vocabulary)
+        case nodes.NumericInput(features=features, mask_value=padding):
+            return Argument(name, symbol, "float", features, length, padding, None)
+        case nodes.VectorInput(features=features):
+            return Argument(name, symbol, "float", features, None, None, None)
+        case nodes.LabelInput(vocabulary=vocabulary):
+            return Argument(name, symbol, "int32_t", 1, None, None, vocabulary, label=True)
+        case _:
+            assert_never(network_input)
 
 
 def _broken(line: str) -> list[str]:
@@ -199,26 +390,8 @@ def _broken(line: str) -> list[str]:
     return lines
 
 
-def _number(network: nodes.Network) -> str:
-    """Return the type of an input."""
-    return "int32_t" if isinstance(network.input, nodes.TokenInput) else "float"
-
-
-def _features(network: nodes.Network) -> int:
-    return network.input.features if isinstance(network.input, nodes.NumericInput) else 1
-
-
 def _numbers(count: int) -> str:
     return f"{count} number{'s' if count > 1 else ''}"
-
-
-def _times(count: int) -> str:
-    return f" * {count}" if count > 1 else ""
-
-
-def _most_steps(network: nodes.Network) -> int:
-    # Several times the fewest: comparisons run longer sequences too.
-    return network.input.steps or max(MOST_STEPS, 4 * nodes.least_steps(network))
 
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
@@ -230,84 +403,132 @@ def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
         yield line.replace("*/", "* /").replace("/*", "/ *")
 
 
-def _constants(
-    network: nodes.Network, most: int, floats: int, *, stepped: bool
-) -> Iterator[Constant]:
+def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator[Constant]:
+    """Yield the constants; ``body`` is the function that takes whole sequences, if one does."""
+    sequences = any(isinstance(each, nodes.SequenceInput) for each in network.inputs)
+    tokens = [
+        kind
+        for kind, type_ in (("token", nodes.TokenInput), ("label", nodes.LabelInput))
+        if any(isinstance(each, type_) for each in network.inputs)
+    ]
     yield Constant("OK", 0, "done")
-    yield Constant("BAD_LENGTH", 1, "a status: too few or too many steps")
-    match network.input:
-        case nodes.TokenInput(vocabulary=vocabulary):
-            yield Constant("BAD_TOKEN", 2, "a status: a token out of range")
-            yield Constant("VOCABULARY", vocabulary, "tokens are from 0 to one less")
-        case nodes.NumericInput(features=features):
-            yield Constant("FEATURES", features, "numbers of a step")
-        case _:
-            assert_never(network.input)
-    if not stepped:
-        yield Constant("MIN_STEPS", _fewest_steps(network), "steps of the shortest sequence")
-        yield Constant("MAX_STEPS", most, "steps of the longest sequence")
-        yield Constant("WORKSPACE", floats, "floats that a call computes with")
+    if sequences:
+        yield Constant("BAD_LENGTH", 1, "a status: too few or too many steps")
+    if tokens:
+        yield Constant("BAD_TOKEN", 2, f"a status: a {' or '.join(tokens)} out of range")
+    waits = delays(network) if stepped else {}
+    if any(waits.values()):
+        yield Constant("NO_OUTPUT", 3, "a status: an output needs more steps")
+    for network_input in network.inputs:
+        yield _size_of(network_input, named=network.has_named_inputs)
+    if not body.stepped:
+        for length in body.lengths:
+            yield Constant(
+                f"{length.prefix}MIN_STEPS", length.least, "steps of the shortest sequence"
+            )
+            yield Constant(
+                f"{length.prefix}MAX_STEPS", length.most, "steps of the longest sequence"
+            )
+        yield Constant("WORKSPACE", body.floats, "floats that a call computes with")
     for name, layer in network.results.items():
         prefix = f"{name.upper()}_" if name else ""
         yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
+        if delay := waits.get(layer.name, 0):
+            yield Constant(f"{prefix}DELAY", delay, "steps of a sequence before the first output")
 
 
-def _tests(network: nodes.Network, body: Body, steps: int) -> Iterator[Recorded]:
+def _size_of(network_input: nodes.Input, *, named: bool) -> Constant:
+    """Return the constant with the size of an input."""
+    prefix = f"{network_input.name.upper()}_" if named else ""
+    match network_input:
+        case nodes.TokenInput(vocabulary=vocabulary):
+            return Constant(f"{prefix}VOCABULARY", vocabulary, "tokens are from 0 to one less")
+        case nodes.LabelInput(vocabulary=vocabulary):
+            return Constant(f"{prefix}VOCABULARY", vocabulary, "labels are from 0 to one less")
+        case nodes.NumericInput(features=features):
+            return Constant(f"{prefix}FEATURES", features, "numbers of a step")
+        case nodes.VectorInput(features=features):
+            return Constant(f"{prefix}FEATURES", features, "numbers of a sequence")
+        case _:
+            assert_never(network_input)
+
+
+def _tests(
+    arguments: tuple[Argument, ...],
+    results: tuple[Result, ...],
+    network: nodes.Network,
+    body: Body,
+    steps: Mapping[str, int],
+) -> Iterator[Recorded]:
     """Yield the arrays of the self-test."""
     start = f"{network.name}_test_"
-    yield Recorded("x", f"{start}x", _number(network), steps * _features(network))
+    for argument in arguments:
+        size = steps.get(argument.name, 1) * argument.size
+        yield Recorded(argument.symbol, f"{start}{argument.symbol}", argument.number, size)
     steps_of = _steps_of(network, steps)
-    for pointer, layer in body.outputs.items():
-        rows = steps_of[layer.name] if len(layer.output) > 1 else 1
-        size = rows * nodes.width(layer.output)
-        yield Recorded(pointer, f"{start}{pointer}", "float", size)
+    for result in results:
+        layer = body.outputs[result.pointer]
+        rows = steps_of[layer.name] if result.is_sequence else 1
+        yield Recorded(result.pointer, f"{start}{result.pointer}", "float", rows * result.width)
 
 
-def _steps_of(network: nodes.Network, steps: int) -> dict[str, int]:
-    """Return the number of steps of the output of each layer, given those of the input."""
-    of_layer = {nodes.INPUT: steps}
-    for layer, (source, *_) in zip(network.layers, nodes.sources(network).values(), strict=True):
-        before = of_layer[source]
-        match layer:
-            case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
-                of_layer[layer.name] = count
-            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                of_layer[layer.name] = window.count(before) or 0
-            case _:
-                of_layer[layer.name] = before
-    return of_layer
+def _steps_of(network: nodes.Network, steps: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of steps of each input and layer, given those of the inputs."""
+    steps_of = dict[str, int]()
+    for name, known in step_counts(network).items():
+        match known:
+            case int():
+                steps_of[name] = known
+            case (of, first, every):
+                steps_of[name] = -(-(steps[of] - first) // every)
+    return steps_of
 
 
-def _fewest_steps(network: nodes.Network) -> int:
-    exact = any(isinstance(layer, nodes.Flatten) for layer in network.layers)
-    return network.input.steps if exact and network.input.steps else nodes.least_steps(network)
+def _output_steps(network: nodes.Network, body: Body) -> Iterator[OutputSteps]:
+    """Yield the macros of outputs whose steps are others than those of an input."""
+    names = dict[str, list[str]]()
+    for name, layer in network.results.items():
+        if len(layer.output) > 1 and layer.name in body.expressions:
+            names.setdefault(body.expressions[layer.name], []).append(name)
+    for value, outputs in names.items():
+        layers = tuple(network.results[name].name for name in outputs)
+        count = body.counts[layers[0]]
+        length = body.lengths[0] if isinstance(count, int) else body.length_of[count[0]]
+        prefix = f"{outputs[0].upper()}_" if len(names) > 1 else ""
+        yield OutputSteps(f"{prefix}OUTPUT_STEPS", length.symbol, value, layers)
 
 
 def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
-    for pointer, layer in body.outputs.items():
+    upper = network.name.upper()
+    macros = {
+        name: f"{upper}_{macro.name}({macro.parameter})"
+        for macro in _output_steps(network, body)
+        for name in macro.layers
+    }
+    for name, (pointer, layer) in zip(network.results, body.outputs.items(), strict=True):
         sizes = [str(nodes.width(layer.output))]
         if len(layer.output) > 1:
-            steps = body.steps[layer.name]
-            known = steps.isdigit() or steps == "steps"
-            sizes.insert(0, steps if known else f"{network.name.upper()}_OUTPUT_STEPS(steps)")
-        yield Result(pointer, tuple(sizes))
-
-
-def _output_steps(network: nodes.Network, body: Body) -> str:
-    """Return the number of steps of an output in those of the input, empty if it is no other."""
-    for layer in network.results.values():
-        if len(layer.output) > 1 and layer.name in body.expressions:
-            return body.expressions[layer.name]
-    return ""
+            sizes.insert(0, macros.get(layer.name, body.steps[layer.name]))
+        prefix = f"{name.upper()}_" if name else ""
+        yield Result(
+            pointer,
+            f"{upper}_{prefix}OUTPUTS",
+            nodes.width(layer.output),
+            tuple(sizes),
+            body.delays.get(layer.name, 0),
+            f"{upper}_{prefix}DELAY",
+        )
 
 
 def _fields(network: nodes.Network, target: str) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
+    held = {state.name for state in held_values(network)}
     for state in states(network):
-        yield Field(state.name, _padded(state, of_layer[state.layer], target), state.shape)
+        layer = None if state.name in held else of_layer[state.layer]
+        yield Field(state.name, _padded(state, layer, target), state.shape, state.first_shape)
 
 
-def _padded(state: State, layer: nodes.Layer, target: str) -> int:
+def _padded(state: State, layer: nodes.Layer | None, target: str) -> int:
     if not isinstance(layer, nodes.Recurrent):
         return prod(state.shape)
     (size,) = state.shape
@@ -339,30 +560,25 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
-    names = layer_names(network)
-    stored_as = stored_arrays(network, TARGETS[0])
-    arrays = {place: stored for stored in stored_as for place in stored.places}
-    refused = any(
-        isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
-        for layer in network.layers
-    )
-    if refused:
-        return
-    body = Body(network, names, Layers(network, arrays, stepped=True, target=TARGETS[0], most=1))
-    body.lines()
-    if 4 * body.floats > _MOST_STACK:
-        largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))
-        reason = (
-            f"in step form, a step would take {4 * body.floats:,} bytes of the stack; "
-            f"at most {_MOST_STACK:,} are taken"
-        )
-        yield Refusal(largest.name, "units", reason)
+    arrays = tuple(stored_arrays(network, TARGETS[0]))
+    begin, body = _bodies(network, arrays, TARGETS[0], lengths(network), stepped=True)
+    for part in (begin, body):
+        if part is None or not part.stepped:
+            continue
+        part.lines()
+        if 4 * part.floats > _MOST_STACK:
+            largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))
+            reason = (
+                f"in step form, a step would take {4 * part.floats:,} bytes of the stack; "
+                f"at most {_MOST_STACK:,} are taken"
+            )
+            yield Refusal(largest.name, "units", reason)
 
 
 EMITTER = Emitter(
     emit=emit,
-    fields=lambda _network, node, form: (
-        cells.FIELDS if isinstance(node, nodes.Recurrent) else _FIELDS[form],
+    fields=lambda _network, node, _form: (
+        _CELL_FIELDS if isinstance(node, nodes.Recurrent) else _FIELDS,
     ),
     refusals=refusals,
     longest=lambda options: options.get("max_steps"),

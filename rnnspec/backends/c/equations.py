@@ -55,7 +55,8 @@ class EquationText:
 
     ``own`` are the parameters that only this function has, with their types. ``constants`` are the
     lines before the first step, ``lines`` those of each. The first of the ``states`` is the output,
-    which has ``size`` numbers. ``features`` is the size of the input.
+    which has ``size`` numbers. ``features`` is the size of the input. ``ends`` are the lines after
+    the last step.
     """
 
     title: str
@@ -66,6 +67,7 @@ class EquationText:
     states: tuple[str, ...]
     size: str
     features: str
+    ends: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -140,6 +142,9 @@ class EquationLines(Lines):
     stored: Mapping[str, Stored]
     target: str
     stepped: bool
+    one: str
+    ends: Mapping[str, str]
+    """The first and the last states, by their names and ``_first`` or ``_last``."""
     arguments: dict[str, str] = field(default_factory=dict)
     own: dict[str, str] = field(default_factory=dict)
     size_lines: list[str] = field(default_factory=list)
@@ -177,12 +182,21 @@ class EquationLines(Lines):
         network: str,
         target: str,
         stepped: bool,
+        one: str,
+        ends: Mapping[str, str],
     ) -> EquationLines:
         """Return the writer of a layer, with the arrays of one direction."""
         functions = {name: "" if name == "linear" else name for name in (*_FUNCTIONS, *_OF_LIBRARY)}
         writer = _Elements(functions, prefix=network, activations=_FUNCTIONS)
         lines = cls(
-            writer=writer, layer=layer, cell=cell, stored=stored, target=target, stepped=stepped
+            writer=writer,
+            layer=layer,
+            cell=cell,
+            stored=stored,
+            target=target,
+            stepped=stepped,
+            one=one,
+            ends=ends,
         )
         lines.names |= {"work", "y", "steps", "width", "mask", "backward", "merge", "real"}
         lines.names |= {"units", "features"}
@@ -224,11 +238,14 @@ class EquationLines(Lines):
                     assert_never(statement)
         self.finish()
         self.kernels |= self.writer.called
-        zeros = tuple(
-            f"memset({state.text}, 0, {state.padded} * sizeof(float));"
-            for state in ([] if self.stepped else states)
-        )
-        text = (*self.memory_lines, *self.constants, *zeros, *self.lines)
+        zeros, ends = list[str](), list[str]()
+        for name, state in zip(equations.states, [] if self.stepped else states, strict=False):
+            zeros.append(f"memset({state.text}, 0, {state.padded} * sizeof(float));")
+            if first := self._add_end(f"{name}_first", "const float *"):
+                zeros.append(f"memcpy({state.text}, {first}, {state.size} * sizeof(float));")
+            if last := self._add_end(f"{name}_last", "float *"):
+                ends.append(f"memcpy({last}, {state.text}, {state.size} * sizeof(float));")
+        text = (*self.memory_lines, *self.constants, *zeros, *self.lines, *ends)
         # The output and the input of a step have sizes too.
         sizes = self._use_sizes(text if self.stepped else (*text, states[0].size, x.size))
         return EquationText(
@@ -240,6 +257,7 @@ class EquationLines(Lines):
             states=tuple(state.pointer for state in states),
             size=states[0].size,
             features=x.size,
+            ends=tuple(ends),
         )
 
     def _use_sizes(self, lines: tuple[str, ...]) -> list[str]:
@@ -359,6 +377,14 @@ class EquationLines(Lines):
         self.writer.old[name] = vector
         return vector
 
+    def _add_end(self, end: str, type_: str) -> str:
+        """Return the parameter with the first or the last value of a state, if there is one."""
+        if end not in self.ends:
+            return ""
+        name = self._name(end)
+        self.own[name], self.arguments[name] = type_, self.ends[end]
+        return name
+
     def _add_product(self, product: JoinedProduct) -> None:
         vector = self._vector(self._value(product.vector), product.name)
         self.finish()
@@ -417,7 +443,7 @@ class EquationLines(Lines):
         self, matrices: list[Expression], vector: Vector, totals: list[Vector], start: str
     ) -> None:
         """Add the lines of products, which are added to ``start`` if it is not empty."""
-        prefix, one = self.writer.prefix, "" if self.stepped else "1, "
+        prefix, one = self.writer.prefix, self.one
         matrix, total = matrices[0], totals[0]
         if isinstance(matrix, Name) and matrix.name in self.packed:
             pointer, stored = self.writer.matrices[matrix.name][0], self.stored[matrix.name]

@@ -43,6 +43,8 @@ _TYPES = {
     **dict.fromkeys(("h", "c", "inputs_before", "kept", "steps_before", "y"), "float *"),
     "width": "size_t ",
     "merge": "char ",
+    **dict.fromkeys(("h_first", "c_first"), "const float *"),
+    **dict.fromkeys(("h_last", "c_last"), "float *"),
     "work": "float *",
 }
 """The parameters of functions in their order, each with its type."""
@@ -52,6 +54,7 @@ _DEFAULTS = {
     **dict.fromkeys(("before", "backward"), "0"),
     "real": "1",
     "merge": "'='",
+    **dict.fromkeys(("h_first", "c_first", "h_last", "c_last"), "NULL"),
 }
 """What a call passes for a parameter that only other calls need."""
 
@@ -72,8 +75,9 @@ class Function:
     activation: Activation = _LINEAR
     cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
+    stepped: bool = False
     one: str = ""
-    """What a product of one row is told of that, nothing in step form."""
+    """What a product of one row is told of that, nothing if all are of one row."""
     parameters: tuple[str, ...] = ()
     about: str = ""
     lines: tuple[str, ...] = ()
@@ -121,6 +125,10 @@ class Place:
     windows: str
     before: str = ""
     mask: str = ""
+    most: int = 1
+    """The largest number of steps of the input."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """The first and the last states of a recurrent layer, by the names of parameters."""
 
 
 @dataclass(slots=True)
@@ -135,8 +143,8 @@ class Layers:
     arrays: Mapping[tuple[str, str], Stored]
     stepped: bool
     target: str
-    most: int
-    """The largest number of steps of an input."""
+    rows: bool
+    """True if products have several rows."""
     work: int = 0
     functions: dict[str, Function] = field(default_factory=dict)
     needed: dict[str, set[str]] = field(default_factory=dict)
@@ -148,11 +156,12 @@ class Layers:
         """Yield the statements that compute a layer."""
         x, y = place.inputs[0], place.output
         tokens = isinstance(layer, nodes.Embedding)
-        rows = "1" if self.stepped or (len(layer.input) == 1 and not tokens) else place.steps
+        sequence = len(layer.output if isinstance(layer, nodes.Join) else layer.input) > 1
+        rows = place.steps if (sequence or tokens) and not self.stepped else "1"
         units = 1 if tokens else nodes.width(layer.input)
         match layer:
             case nodes.Embedding(dim=dim):
-                weights = self._weights(layer, "embeddings", "table")
+                weights = self._weights(layer.table or layer.name, "embeddings", "table")
                 values = {**weights, "tokens": x, "steps": rows, "units": str(dim), "y": y}
                 name = "embedding_int8" if "table_scale" in weights else "embedding"
                 yield self._call(Function(name, "embedding"), values)
@@ -187,29 +196,34 @@ class Layers:
                 function = replace(function, lines=recipe_lines(results))
                 yield self._call(function, values | settings)
             case nodes.Activate():
-                yield _copied(y, x, _times(rows, units))
+                yield copied(y, x, _times(rows, units))
                 yield from self._activation(layer.activation, y, rows, units)
             case nodes.Residual():
                 sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
                 yield from loop("i", _times(rows, units), [sum_])
             case nodes.Join():
-                yield from self._concat(layer, place, rows)
-            case nodes.Repeat(steps=steps):
-                lines = [_copied(_row(y, str(steps), units), x, str(units))]
-                yield from each(str(steps), lines)
+                yield from self._join(layer, place, rows)
+            case nodes.Repeat():
+                times = "1" if self.stepped else place.windows
+                yield from each(times, [copied(_row(y, times, units), x, str(units))])
+            case nodes.Transpose():
+                turned = f"{y}[k * {layer.input[0]} + t] = {x}[t * {units} + k];"
+                yield from loop("t", rows, list(loop("k", str(units), [turned])))
             case nodes.LastSteps(count=last):
                 start = f"{x} + ({place.steps} - {last}) * {units}"
-                yield _copied(y, start, str(last * units))
+                yield copied(y, start, str(last * units))
             case nodes.Flatten():
                 # The same numbers in the same order, in place unless they are a result.
                 if y:
-                    yield _copied(y, x, str(nodes.width(layer.output)))
+                    yield copied(y, x, str(nodes.width(layer.output)))
             case nodes.Pooling():
                 yield from self._pooling(layer, place)
             case nodes.Attention():
                 yield self._attention(layer, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
+            case nodes.FinalState() | nodes.LearnedState():
+                raise AssertionError(f"{layer.name} is there already")
             case _:
                 assert_never(layer)
 
@@ -233,9 +247,11 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        function = replace(function, biases=biases, one=self._one)
+        function = replace(function, biases=biases, stepped=self.stepped, one=self._one)
         arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
-        names = chain([function.name], (f"{function.name}_{n}" for n in count(2)))
+        # Beside functions of whole sequences, those of a step say so.
+        own = f"{function.name}_step" if self.stepped and self.rows else function.name
+        names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name
             for name in names
@@ -247,7 +263,7 @@ class Layers:
 
     @property
     def _one(self) -> str:
-        return "" if self.stepped else "1, "
+        return "1, " if self.rows else ""
 
     def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
         """Collect what a function needs."""
@@ -255,9 +271,10 @@ class Layers:
         self.kernels |= set(products.split())
         self.work = max(self.work, floats)
 
-    def _weights(self, layer: nodes.Layer, path: str, parameter: str) -> dict[str, str]:
+    def _weights(self, layer: nodes.Layer | str, path: str, parameter: str) -> dict[str, str]:
         """Return the arguments that are an array, none if the layer does not have it."""
-        stored = self.arrays.get((layer.name, path))
+        name = layer if isinstance(layer, str) else layer.name
+        stored = self.arrays.get((name, path))
         if stored is None:
             return {}
         scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
@@ -296,7 +313,7 @@ class Layers:
         call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {sizes}, {z});"
         lines = [call] if bias else [f"memset({z}, 0, {_bytes(str(padded))});", call]
         if z != to:
-            lines.append(_copied(to, z, str(units)))
+            lines.append(copied(to, z, str(units)))
         yield from each(rows, lines)
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
@@ -329,13 +346,34 @@ class Layers:
             values |= self._weights(layer, path, parameter)
         return self._call(Function(kind, kind), values | {"epsilon": number(layer.epsilon)})
 
-    def _concat(self, layer: nodes.Join, place: Place, rows: str) -> Iterator[str]:
-        units, at, lines = nodes.width(layer.output), 0, list[str]()
-        for x, shape in zip(place.inputs, layer.inputs, strict=True):
-            width = nodes.width(shape)
-            to = _row(place.output, rows, units) + (f" + {at}" if at else "")
-            lines.append(_copied(to, _row(x, rows, width), str(width)))
-            at += width
+    def _join(self, layer: nodes.Join, place: Place, rows: str) -> Iterator[str]:
+        units, y = nodes.width(layer.output), place.output
+        parts = list(zip(place.inputs, layer.inputs, strict=True))
+        # A vector beside sequences is the same at each step.
+        steps = [rows if len(shape) == len(layer.output) else "1" for shape in layer.inputs]
+        if layer.how == "concat":
+            lines, at = list[str](), 0
+            for (x, shape), own in zip(parts, steps, strict=True):
+                to = _row(y, rows, units) + (f" + {at}" if at else "")
+                width = nodes.width(shape)
+                lines.append(copied(to, _row(x, own, width), str(width)))
+                at += width
+            yield from each(rows, lines)
+            return
+        sign = {"add": " + ", "multiply": " * "}[layer.how]
+        if all(
+            own == rows and nodes.width(shape) == units
+            for own, (_, shape) in zip(steps, parts, strict=True)
+        ):
+            value = sign.join(f"{x}[i]" for x, _ in parts)
+            yield from loop("i", _times(rows, units), [f"{y}[i] = {value};"])
+            return
+        elements = [
+            f"{x}[{_element(own, nodes.width(shape))}]"
+            for own, (x, shape) in zip(steps, parts, strict=True)
+        ]
+        line = f"{y}[{_element(rows, units)}] = {sign.join(elements)};"
+        lines = [line] if units == 1 else list(loop("u", str(units), [line]))
         yield from each(rows, lines)
 
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
@@ -364,6 +402,7 @@ class Layers:
         self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
         name = f"{name_cell(layer.standard_cell)}_{product}"
         function = Function(name, "recurrent", product, block, cell=cell)
+        values |= _states_of(layer, prefix, place)
         return self._call(function, values | self._sequence(layer, prefix, place))
 
     def _cell_by_equations(
@@ -380,6 +419,8 @@ class Layers:
             network=self.network.name,
             target=self.target,
             stepped=self.stepped,
+            one=self._one,
+            ends=_states_of(layer, prefix, place),
         )
         function = Function(f"{cell.name}_layer", "cell_by_equations", cell=lines.write_layer())
         self._needs(floats=lines.floats)
@@ -397,24 +438,36 @@ class Layers:
         values["y"] = place.output + (f" + {size}" if side_by_side else "")
         values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
         values |= {"mask": place.mask} if layer.masked else {}
-        values |= {"backward": "1"} if backward else {}
+        values |= {"backward": "1"} if backward or layer.backward else {}
         if backward and layer.merge in _MERGES:
             values["merge"] = _MERGES[layer.merge]
         return values
 
     def _windows(self, window: nodes.Window, place: Place) -> dict[str, str]:
         """Return the arguments that say which steps are in each window."""
-        before = {"causal": str(window.reach), "same": place.before}.get(window.padding)
+        match window.padding:
+            case (int(first), _):
+                before = str(first or "")
+            case "same":
+                before = place.before
+            case "causal":
+                before = str(window.reach or "")
+            case "valid":
+                before = ""
+            case _:
+                assert_never(window.padding)
         sizes = {"size": window.size, "stride": window.stride, "dilation": window.dilation}
         values = {"steps": place.steps, "windows": place.windows}
-        values |= {"before": before} if before and window.reach else {}
+        values |= {"before": before} if before else {}
         values |= {"mask": place.mask} if place.mask else {}
         return values | {name: str(size) for name, size in sizes.items()}
 
     def _conv(self, layer: nodes.Conv, place: Place) -> Iterator[str | Call]:
         window, (x, *_) = layer.window, place.inputs
         inputs = window.size * layer.features
-        inside = window.padding == "valid" or not window.reach
+        inside = window.padding in ("valid", (0, 0)) or (
+            not window.reach and isinstance(window.padding, str)
+        )
         if self.stepped and not window.reach:
             yield from self._products(layer, place, "1", inputs, inputs)
             return
@@ -443,17 +496,17 @@ class Layers:
     def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
         last = layer.statistic in ("last", "last_step")
-        if self.stepped and last:
-            yield _copied(y, x, str(units))
+        if layer.statistic == "first_step" or (self.stepped and last):
+            yield copied(y, x, str(units))
         elif last and not (place.mask and layer.statistic == "last"):
             # The last step of the layer before it; of its backward direction the first one.
             backward = layer.backward if layer.statistic == "last" else 0
             ahead = units - backward
             if ahead:
-                yield _copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
+                yield copied(y, f"{x} + ({place.steps} - 1) * {units}", str(ahead))
             if backward:
                 at = f" + {ahead}" if ahead else ""
-                yield _copied(f"{y}{at}", f"{x}{at}", str(backward))
+                yield copied(f"{y}{at}", f"{x}{at}", str(backward))
         else:
             values = {"x": x, "units": str(units), "y": y}
             if self.stepped:
@@ -472,23 +525,38 @@ class Layers:
     def _attention(self, layer: nodes.Attention, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
         values |= {"mask": place.mask} if place.mask else {}
-        values |= self._weights(layer, "query", "query") | {"y": place.output, "work": "work"}
-        function, padded = Function("attention", "attention"), 0
-        if layer.units is not None:
+        query = {"query": place.inputs[1]} if layer.query else {}
+        values |= self._weights(layer, "query", "query") | query
+        values |= {"y": place.output, "work": "work"}
+        made = activation(layer.activation)
+        function, padded = Function("attention", "attention", activation=made), 0
+        if layer.units is None and made.name != "linear":
+            padded = layer.features
+            self._needs(made)
+        elif layer.units is not None:
             product, block, padded = self._block(layer, "kernel")
-            made = activation(layer.activation)
             values |= self._weights(layer, "kernel", "kernel") | self._weights(
                 layer, "bias", "bias"
             )
             values["hidden"] = str(layer.units)
             self._needs(made, products=f"product_1x{product}")
             function = Function(f"attention_{product}", "attention", product, block, made)
-        steps = self.most if layer.input[0] is None else layer.input[0]
+        steps = place.most if layer.input[0] is None else layer.input[0]
         self._needs(floats=steps + padded, products="dot exp")
         return self._call(function, values)
 
 
-def _copied(to: str, start: str, size: str) -> str:
+def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
+    """Return the first and last states of a direction; those of both are side by side."""
+    sizes = dict(layer.states)
+    return {
+        name: pointer + (f" + {sizes[name.rpartition('_')[0]]}" if prefix == "backward." else "")
+        for name, pointer in place.states.items()
+    }
+
+
+def copied(to: str, start: str, size: str) -> str:
+    """Return the statement that copies a number of floats."""
     return f"memcpy({to}, {start}, {_bytes(size)});"
 
 
@@ -499,6 +567,12 @@ def _bytes(size: str) -> str:
 def _times(rows: str, units: int) -> str:
     """Return the product of a number of rows and of units, without a factor of 1."""
     return str(int(rows) * units) if rows.isdigit() else f"{rows} * {units}" if units > 1 else rows
+
+
+def _element(rows: str, size: int) -> str:
+    """Return the index of element ``u`` of row ``t``, or of the only row."""
+    row = "" if rows == "1" else _times("t", size)
+    return " + ".join(filter(None, (row, "u" if size > 1 else ""))) or "0"
 
 
 def _row(pointer: str, rows: str, size: int) -> str:

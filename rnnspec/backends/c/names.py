@@ -109,6 +109,31 @@ def pointers(network: nodes.Network) -> dict[str, nodes.Layer]:
     return {f"y_{name}" if name else "y": layer for name, layer in network.results.items()}
 
 
+_OWN = frozenset(
+    {"i", "k", "t", "y", "largest", "mask", "real", "state", "steps", "work", "workspace"}
+    | {"int32_t", "uint8_t", "NULL", "errno", "stdin", "stdout", "stderr", "x"}
+)
+"""Variables of the functions that take inputs, and macros that a program may have."""
+
+
+def input_symbols(network: nodes.Network) -> dict[str, str]:
+    """Return what each input is called in C: its name if that is free, or x without a name."""
+    if not network.has_named_inputs:
+        return {nodes.INPUT: "x"}
+    names = [each.name for each in network.inputs]
+    taken = {*pointers(network), *_OWN}
+    taken |= {f"{name}{end}" for name in names for end in ("_steps", "_mask")}
+    symbols = dict[str, str]()
+    for name in names:
+        own = own_name(name)
+        # Functions have names that begin so.
+        own = f"{own}_" if own.startswith(f"{network.name}_") else own
+        candidates = chain([own, f"{own}_"], (f"{own}_{number}" for number in count(2)))
+        symbols[name] = next(symbol for symbol in candidates if symbol not in taken)
+        taken.add(symbols[name])
+    return symbols
+
+
 _KERNEL = re.compile(
     r"self_test|by_sign|split_exp|negative_expm1|dot_int8|product_\d+x\d+_int8|output_steps"
     r"|(?:(?:legacy_)?hard_sigmoid|leaky_relu|clipped_relu)s?|log_softmax"
@@ -119,8 +144,10 @@ _KERNEL = re.compile(
 def layer_names(network: nodes.Network) -> dict[str, str]:
     """Return what each layer is called in C: its name, with a number if that is taken."""
     names, start = dict[str, str](), f"{network.name}_"
-    taken = {*pointers(network), *(f"{start}test_{name}" for name in ("x", *pointers(network)))}
-
+    public = (*input_symbols(network).values(), *pointers(network))
+    taken = {*public, *(f"{start}test_{name}" for name in public)}
+    if network.has_named_inputs:
+        taken |= {f"{each.name}{end}" for each in network.inputs for end in ("_steps", "_mask")}
     for layer in network.layers:
         own = layer.name
         for candidate in chain([own], (f"{own}_{number}" for number in count(2))):
@@ -136,7 +163,7 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
 
 def _symbols(layer: nodes.Layer, name: str, start: str) -> Iterator[str]:
     """Yield the variables and the arrays of a layer that is called ``name``."""
-    yield from (f"{name}_out", f"{name}_steps", f"{name}_before")
+    yield from (f"{name}_out", f"{name}_steps", f"{name}_before", f"{name}_mask")
     for param in params(layer):
         array = array_symbol(start, name, param)
         yield from (array, f"{array}_scale")

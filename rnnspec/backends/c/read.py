@@ -12,6 +12,7 @@ from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
+from rnnspec.backends.c.steps import free_lengths
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.model_files import FileReader, NamedArrays
 from rnnspec.errors import UsageError, brief
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.model_files import Gather
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
     from rnnspec.source.code import Source
@@ -30,7 +32,7 @@ Key = TypeVar("Key")
 
 _WHOLE = re.compile(r"\n#ifdef \w+_IMPLEMENTATION\n", re.ASCII)
 _TARGET = re.compile(r"\n \* Target: ([\w-]+)\.\n", re.ASCII)
-_MOST_STEPS = re.compile(r"\n#define \w+_MAX_STEPS +(\d{1,9}) ", re.ASCII)
+_RUN = re.compile(r"\nint \w+_run\(", re.ASCII)
 _ROUNDED = "\nstatic const int8_t "
 _MOST_BYTES = 2**28
 """No source that rnnspec writes is larger."""
@@ -45,7 +47,7 @@ class SavedSource:
 
     network: Network
     texts: Mapping[Path, str]
-    form: str
+    form: Form
     options: SourceOptions
     tool: str = "C source of rnnspec, with the spec in it"
     left_out: tuple[str, ...] = ()
@@ -176,13 +178,15 @@ def saved(path: Path, network: Network) -> SavedSource:
     interface = next(iter(texts.values())).partition("\n#ifdef __cplusplus\n")
     # A description, which comes before the target, may have such a line.
     targets = [name for name in _TARGET.findall(interface[0]) if name in TARGETS]
-    most = _MOST_STEPS.search(interface[2])
     options: dict[str, str | int] = {}
     if targets:
         options["target"] = targets[-1]
-    if most and network.input.steps is None:
-        options["max_steps"] = int(most[1])
-    return SavedSource(network, texts, "inference" if most else "step", options)
+    form: Form = "inference" if _RUN.search(interface[2]) else "step"
+    for length in free_lengths(network, form)[:1]:
+        constant = rf"\n#define \w+_{length.prefix}MAX_STEPS +(\d{{1,9}}) "
+        if most := re.search(constant, interface[2], re.ASCII):
+            options["max_steps"] = int(most[1])
+    return SavedSource(network, texts, form, options)
 
 
 READER = FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

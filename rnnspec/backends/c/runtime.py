@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
@@ -18,17 +19,18 @@ from rnnspec.backends.c.arrays import takes_int8
 from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import array_bytes, arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.errors import BackendError, UsageError, brief
+from rnnspec.errors import BackendError, UsageError, brief, listed
 from rnnspec.ir.params import Counts, params
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import ModuleType
 
     from numpy.typing import ArrayLike
 
+    from rnnspec.backends.c.emit import Argument
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 _SEE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
@@ -98,20 +100,23 @@ class CRuntime(Runtime):
         model.arrays[layer, path][...] = array
         model.changed = True
 
-    def trace(self, model: CModel, layers: Sequence[str], inputs: Array) -> Trace:
+    def trace(self, model: CModel, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run a batch, and record the input of each layer."""
         seen: dict[str, list[Array]] = {}
         outputs = model.run(inputs, seen)
-        named = [array.reshape(len(array), -1) for array in outputs.values()]
-        output = outputs["y"] if "y" in outputs else np.concatenate(named, axis=1)
         layer_inputs = {name: np.stack(rows) for name, rows in seen.items() if name in layers}
-        return Trace(layer_inputs, output)
+        return Trace(layer_inputs, _side_by_side(outputs))
+
+    def begin(self, model: CModel, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the states before the first chunk."""
+        return model.begin(inputs)
 
     def step(
         self, model: CModel, chunk: Array, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states."""
-        return model.step(chunk, states)
+        outputs, after = model.step_outputs(chunk, states)
+        return _side_by_side(outputs), after
 
     def save(self, model: CModel, folder: Path, name: str, source: str, spec: str) -> None:
         """Write ``NAME.h`` and ``NAME.c``."""
@@ -138,6 +143,13 @@ class CRuntime(Runtime):
         assert isinstance(source, CSource)
         text = _text_in(folder, name)
         return CModel("", source, text, arrays_in(text, source.arrays), changed=False)
+
+
+def _side_by_side(outputs: Mapping[str, Array]) -> Array:
+    """Return the only output, or named ones, each as (batch, all of its numbers)."""
+    if "y" in outputs:
+        return outputs["y"]
+    return np.concatenate([array.reshape(len(array), -1) for array in outputs.values()], axis=1)
 
 
 def _text_in(folder: Path, name: str) -> str:
@@ -181,10 +193,13 @@ class CModel:
         arrays = {place: array.copy() for place, array in self.arrays.items()}
         return CModel, (self.module, self.source, self.text, arrays)
 
-    def __call__(self, inputs: ArrayLike) -> Array | dict[str, Array]:
+    def __call__(
+        self, inputs: ArrayLike | Mapping[str, ArrayLike] | None = None, **named: ArrayLike
+    ) -> Array | dict[str, Array]:
         """Return the output for tokens (batch, steps) or values (batch, steps, features).
 
-        It is a mapping by name if the spec has named heads.
+        Named inputs are keyword arguments, or a mapping. The output is a mapping by name if the
+        spec has named heads.
 
         Raises:
             UsageError: the batch does not fit the network, or the model is in step form.
@@ -193,30 +208,24 @@ class CModel:
             raise UsageError(
                 "a model in step form takes chunks: output, states = model.step(chunk, states)"
             )
-        outputs = self.run(np.asarray(inputs))
-        return (
-            {n.removeprefix("y_"): y for n, y in outputs.items()}
-            if "y" not in outputs
-            else outputs["y"]
-        )
+        batch = named if inputs is None else inputs
+        return _by_name(self.run(batch))
 
-    def run(self, inputs: Array, seen: dict[str, list[Array]] | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        inputs: ArrayLike | Mapping[str, ArrayLike],
+        seen: dict[str, list[Array]] | None = None,
+    ) -> dict[str, Array]:
         """Return the outputs for a batch by the names of their pointers, a sequence at a time.
 
         ``seen`` is filled with what enters each layer, for each sequence.
         """
-        batch, library = self._checked(inputs), self.library
-        steps, constants = batch.shape[1], self.constants
-        if not constants["MIN_STEPS"] <= steps <= constants["MAX_STEPS"]:
-            self._refuse(constants["BAD_LENGTH"], steps)
-        windows = int(library.rnnspec_output_steps(steps)) if steps else 0
+        batch, library = self._checked_inputs(inputs), self.library
+        steps = self._steps(batch)
+        rows = len(next(iter(batch.values())))
         outputs = {
-            result.pointer: np.full(
-                (len(batch), *(int(size) if size.isdigit() else windows for size in result.sizes)),
-                np.nan,
-                np.float32,
-            )
-            for result in self.source.outputs
+            result.pointer: np.full((rows, *self._shape(index, steps)), np.nan, np.float32)
+            for index, result in enumerate(self.source.outputs)
         }
         # Whatever reads memory before it is written becomes NaN.
         workspace = np.full(max(self.constants["WORKSPACE"], 1), np.nan, np.float32)
@@ -224,71 +233,168 @@ class CModel:
         library.rnnspec_watch(watch)
         run = library[f"{self.source.entry}_run"]
         try:
-            for index, row in enumerate(batch):
+            for index in range(rows):
                 pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
-                self._refuse(
-                    run(_pointer(row), ctypes.c_size_t(steps), *pointers, _pointer(workspace)),
-                    steps,
-                )
+                arguments = self._arguments(batch, steps, index)
+                self._refuse(run(*arguments, *pointers, _pointer(workspace)))
         finally:
             library.rnnspec_watch(_SEE())
         return outputs
 
+    def _shape(self, index: int, steps: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape of an output for one sequence."""
+        result = self.source.outputs[index]
+        sizes = [int(result.sizes[-1])]
+        if result.is_sequence:
+            counts = (ctypes.c_size_t(steps[length.symbol]) for length in self.source.lengths)
+            sizes.insert(0, int(self.library.rnnspec_output_steps(index, *counts)))
+        return tuple(sizes)
+
+    def _arguments(
+        self, batch: Mapping[str, Array], steps: Mapping[str, int], row: int
+    ) -> Iterator[ctypes.c_void_p | ctypes.c_size_t | ctypes.c_int32]:
+        """Yield what a function takes for one sequence of a batch."""
+        for argument in self.source.inputs:
+            array = batch[argument.name]
+            yield ctypes.c_int32(array[row]) if argument.label else _pointer(array[row : row + 1])
+            if argument.length and argument.length.inputs[-1] == argument.name:
+                yield ctypes.c_size_t(steps[argument.length.symbol])
+
+    def _steps(self, batch: Mapping[str, Array]) -> dict[str, int]:
+        """Return the numbers of steps of a batch by their parameters.
+
+        Raises:
+            UsageError: there are too few or too many, or inputs that have the same differ.
+        """
+        steps = dict[str, int]()
+        for length in self.source.lengths:
+            of_inputs = {name: batch[name].shape[1] for name in length.inputs}
+            number = next(iter(of_inputs.values()))
+            if set(of_inputs.values()) != {number}:
+                texts = [f"{count} of {name}" for name, count in of_inputs.items()]
+                raise UsageError(f"expected the same number of steps, received {listed(texts)}")
+            if not length.least <= number <= length.most:
+                name = f"{length.inputs[0]}: " if self.source.named else ""
+                raise UsageError(
+                    f"{name}expected {length.least} to {length.most} steps, received {number}"
+                )
+            steps[length.symbol] = number
+        return steps
+
+    def begin(
+        self, inputs: Mapping[str, ArrayLike] | None = None, **named: ArrayLike
+    ) -> dict[str, Array]:
+        """Return the states of sequences before their first steps, by name.
+
+        Args:
+            inputs: the inputs that do not come in chunks, by name.
+            named: the same, as keyword arguments.
+
+        Raises:
+            UsageError: an input does not fit the network.
+        """
+        batch, library = self._checked_inputs(named if inputs is None else inputs), self.library
+        steps = self._steps(batch)
+        workspace = np.full(max(self.source.workspace, 1), np.nan, np.float32)
+        more = [_pointer(workspace)] if self.source.workspace else []
+        structure = self._structures(len(next(iter(batch.values()))))
+        for index in range(len(structure)):
+            arguments = self._arguments(batch, steps, index)
+            state = _pointer(structure[index : index + 1])
+            self._refuse(library[f"{self.source.entry}_begin"](state, *arguments, *more))
+        return self._states_after(structure)
+
     def step(
         self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
-    ) -> tuple[Array, dict[str, Array]]:
+    ) -> tuple[Array | dict[str, Array], dict[str, Array]]:
         """Return the output for the steps so far, and the states for the next chunk, by name.
 
         Args:
             chunk: tokens (batch, steps) or values (batch, steps, features).
-            states: those that the chunk before it gave, or None at the start.
+            states: those that the chunk before it gave, or at the start those of ``begin``, or None
+                if the network has no other input.
 
         Raises:
             UsageError: the chunk or the states do not fit the network.
         """
-        batch, library = self._checked(np.asarray(chunk)), self.library
+        outputs, after = self.step_outputs(chunk, states)
+        return _by_name(outputs), after
+
+    def step_outputs(
+        self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return the outputs of a chunk by the names of their pointers, and the states."""
+        stream = self.source.stream
+        assert stream is not None
+        batch, library = self._checked(stream, np.asarray(chunk)), self.library
         structure = self._states_before(states, len(batch))
-        steps, width = batch.shape[1], self.constants["OUTPUTS"]
-        if not steps:
-            self._refuse(self.constants["BAD_LENGTH"], steps)
-        shape = (len(batch), steps, width) if self.source.output_stride else (len(batch), width)
-        output = np.zeros(shape, np.float32)
-        for index, row in enumerate(batch):
-            status = library[f"{self.source.entry}_chunk"](
-                _pointer(structure[index : index + 1]),
-                _pointer(row),
-                ctypes.c_size_t(steps),
-                _pointer(output[index : index + 1]),
+        steps, before = batch.shape[1], int(structure[0, -1]) if self.source.delay else 0
+        if steps + before <= self.source.delay:
+            least = self.source.delay + 1
+            what = " in the first chunk" if self.source.delay else ""
+            raise UsageError(f"expected {least} steps{what}, received {steps}")
+        outputs = {
+            result.pointer: np.zeros(
+                (
+                    len(batch),
+                    *([steps - max(0, result.delay - before)] if result.is_sequence else []),
+                    result.width,
+                ),
+                np.float32,
             )
-            self._refuse(status, steps)
-        return output, self._states_after(structure)
+            for result in self.source.outputs
+        }
+        for index, row in enumerate(batch):
+            pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
+            state, x = _pointer(structure[index : index + 1]), _pointer(row)
+            step = library[f"{self.source.entry}_chunk"]
+            self._refuse(step(state, x, ctypes.c_size_t(steps), *pointers))
+        return outputs, self._states_after(structure)
+
+    def _structures(self, rows: int) -> Array:
+        """Return the structure of states of each sequence, of which nothing is set."""
+        size = sum(state.size for state in self.source.states) + bool(self.source.delay)
+        return np.zeros((rows, size), np.float32)
 
     def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> Array:
-        """Return the structure of states of each row."""
-        structure = np.zeros((rows, sum(state.size for state in self.source.states)), np.float32)
+        """Return the structure of states of each sequence before a chunk."""
+        structure, source = self._structures(rows), self.source
         if not states:
+            if source.begins:
+                message = "expected the states that model.begin returns for the other inputs"
+                raise UsageError(message)
+            for index in range(rows):
+                self.library[f"{source.entry}_reset"](_pointer(structure[index : index + 1]))
             return structure
-        names = [state.name for state in self.source.states]
+        names = [state.name for state in source.states]
         if set(states) != set(names):
             raise UsageError(
                 f"states: expected {', '.join(names)}, received {brief(', '.join(states))}"
             )
         at = 0
-        for state in self.source.states:
-            array, shape = np.asarray(states[state.name], np.float32), (rows, *state.shape)
-            if array.shape != shape:
+        for state in source.states:
+            array = np.asarray(states[state.name], np.float32)
+            shapes = [(rows, *state.shape), (rows, *state.first_shape)]
+            if array.shape not in shapes:
                 raise UsageError(
-                    f"{state.name}: expected the shape {shape}, received {array.shape}"
+                    f"{state.name}: expected the shape {shapes[0]}, received {array.shape}"
                 )
-            structure[:, at : at + prod(state.shape)] = array.reshape(rows, -1)
+            # What a window needs before it is full is at the end.
+            end = at + prod(state.shape)
+            structure[:, end - prod(array.shape[1:]) : end] = array.reshape(rows, -1)
+            if source.delay and state.shape != state.first_shape:
+                structure[:, -1] = source.delay if array.shape == shapes[0] else 0
             at += state.size
         return structure
 
     def _states_after(self, structure: Array) -> dict[str, Array]:
         states, at = {}, 0
         for state in self.source.states:
-            part = structure[:, at : at + prod(state.shape)]
-            states[state.name] = part.reshape(-1, *state.shape).copy()
+            is_first = self.source.delay and not structure[0, -1]
+            shape = state.first_shape if is_first else state.shape
+            end = at + prod(state.shape)
+            part = structure[:, end - prod(shape) : end]
+            states[state.name] = part.reshape(len(structure), *shape).copy()
             at += state.size
         return states
 
@@ -317,11 +423,8 @@ class CModel:
                 raise BackendError(
                     f"what {compiler.command()} compiles cannot be loaded here: {error}"
                 ) from None
-        calls = (
-            (f"{self.source.entry}_chunk",)
-            if self.source.stepped
-            else (f"{self.source.entry}_run",)
-        )
+        entry, first = self.source.entry, "begin" if self.source.begins else "reset"
+        calls = (f"{entry}_chunk", f"{entry}_{first}") if self.source.stepped else (f"{entry}_run",)
         for name in (*_OF_LIBRARY, *calls):
             if not hasattr(library, name):  # as with -fvisibility=hidden
                 raise BackendError(
@@ -329,7 +432,6 @@ class CModel:
                     "library with every function that is not static"
                 )
         library.rnnspec_array.restype = ctypes.c_void_p
-        library.rnnspec_output_steps.argtypes = [ctypes.c_size_t]
         library.rnnspec_output_steps.restype = ctypes.c_size_t
         library.rnnspec_watch.argtypes = [_SEE]
         return library
@@ -350,47 +452,105 @@ class CModel:
             self.changed = False
         return self._loaded
 
-    def _checked(self, batch: Array) -> Array:
-        """Return a batch in the type of the interface.
+    def _checked_inputs(self, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, Array]:
+        """Return a batch by the names of its inputs, in the types of the interface.
 
         Raises:
             UsageError: it does not fit.
         """
-        features = self.constants.get("FEATURES")
-        if features is None:
-            if batch.ndim != 2:
-                raise UsageError(f"expected (batch, steps), received {batch.shape}")
+        arguments = self.source.inputs
+        if not isinstance(inputs, Mapping):
+            if self.source.named:
+                names = ", ".join(argument.name for argument in arguments)
+                raise UsageError(f"expected inputs by name: {names}")
+            return {arguments[0].name: self._checked(arguments[0], np.asarray(inputs))}
+        known = [argument.name for argument in arguments]
+        if set(inputs) != set(known):
+            received = brief(", ".join(map(str, inputs)))
+            raise UsageError(f"expected the inputs {', '.join(known)}, received {received}")
+        batch = {
+            argument.name: self._checked(argument, np.asarray(inputs[argument.name]))
+            for argument in arguments
+        }
+        rows = {name: len(array) for name, array in batch.items()}
+        if len(set(rows.values())) > 1:
+            texts = [f"{count} of {name}" for name, count in rows.items()]
+            raise UsageError(f"expected the same number of sequences, received {listed(texts)}")
+        return batch
+
+    def _checked(self, argument: Argument, batch: Array) -> Array:
+        """Return the batch of an input in the type of the interface.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        name = f"{argument.name}: " if self.source.named else ""
+        shape = ["batch"] + ["steps"] * (argument.length is not None)
+        if argument.vocabulary is None:
+            shape.append(str(argument.size))
+        expected = f"({', '.join(shape)})" if len(shape) > 1 else "(batch,)"
+        fits = batch.ndim == len(shape)
+        if argument.vocabulary is not None:
+            if not fits:
+                raise UsageError(f"{name}expected {expected}, received {batch.shape}")
             if batch.dtype.kind not in "iu":
-                raise UsageError(f"expected integers as tokens, received {brief(batch.dtype)}")
+                what = "labels" if argument.label else "tokens"
+                message = f"expected integers as {what}, received {brief(batch.dtype)}"
+                raise UsageError(f"{name}{message}")
             # Wider numbers must not wrap around into tokens.
             return np.ascontiguousarray(np.clip(batch, -1, 2**31 - 1), np.int32)
-        if batch.ndim != 3 or batch.shape[2] != features:
-            raise UsageError(f"expected (batch, steps, {features}), received {batch.shape}")
+        if not fits or batch.shape[-1] != argument.size:
+            raise UsageError(f"{name}expected {expected}, received {batch.shape}")
         if batch.dtype.kind not in "biuf":
-            raise UsageError(f"expected numbers as features, received {brief(batch.dtype)}")
+            message = f"expected numbers as features, received {brief(batch.dtype)}"
+            raise UsageError(f"{name}{message}")
         return np.ascontiguousarray(batch, np.float32)
 
-    def _refuse(self, status: int, steps: int) -> None:
-        constants = self.constants
-        if status == constants["BAD_LENGTH"]:
-            least, most = constants.get("MIN_STEPS", 1), constants.get("MAX_STEPS")
-            upto = f" to {most}" if most else ""
-            raise UsageError(f"expected {least}{upto} steps, received {steps}")
-        if status:
-            raise UsageError(f"expected tokens from 0 to {constants['VOCABULARY'] - 1}")
+    def _refuse(self, status: int) -> None:
+        """Raise UsageError for a status that is an error: of tokens, as steps are counted here."""
+        if status not in (self.constants["OK"], self.constants.get("NO_OUTPUT")):
+            source = self.source
+            several = (*source.inputs, *([source.stream] if source.stream else []))
+            texts = [
+                f"{'labels' if each.label else 'tokens'}{f' of {each.name}' * source.named} "
+                f"from 0 to {each.vocabulary - 1}"
+                for each in several
+                if each.vocabulary is not None
+            ]
+            raise UsageError(f"expected {listed(texts)}")
 
     def recorded(self) -> dict[str, Array]:
-        """Return the arrays of the self-test: a random input, and what the model gives for it."""
-        rng, features = np.random.default_rng(0), self.constants.get("FEATURES")
-        steps = self.source.test_steps
-        x: Array
-        if features is None:
-            x = rng.integers(0, self.constants["VOCABULARY"], (1, steps), dtype=np.int32)
+        """Return the arrays of the self-test: random inputs, and what the model gives for them."""
+        rng, source = np.random.default_rng(0), self.source
+        batch = {
+            argument.name: self._drawn(argument, rng)
+            for argument in (*source.inputs, *([source.stream] if source.stream else []))
+        }
+        if source.stream:
+            chunk = batch.pop(source.stream.name)
+            states = self.begin(batch) if source.begins else None
+            outputs = self.step_outputs(chunk, states)[0]
+            batch[source.stream.name] = chunk
         else:
-            x = rng.standard_normal((1, steps, features)).round(3).astype(np.float32)
-        outputs = {"y": self.step(x)[0]} if self.source.stepped else self.run(x)
-        arrays = {"x": x, **outputs}
-        return {test.symbol: arrays[test.pointer].reshape(-1) for test in self.source.tests}
+            outputs = self.run(batch)
+        arguments = (*source.inputs, *([source.stream] if source.stream else []))
+        arrays = {argument.symbol: batch[argument.name] for argument in arguments} | outputs
+        return {test.symbol: arrays[test.pointer].reshape(-1) for test in source.tests}
+
+    def _drawn(self, argument: Argument, rng: np.random.Generator) -> Array:
+        """Return a random input of one sequence."""
+        steps = [self.source.test_steps[argument.name]] if argument.length else []
+        if argument.vocabulary is not None:
+            return rng.integers(0, argument.vocabulary, (1, *steps), dtype=np.int32)
+        drawn = rng.standard_normal((1, *steps, argument.size)).round(3)
+        return drawn.astype(np.float32)
+
+
+def _by_name(outputs: dict[str, Array]) -> Array | dict[str, Array]:
+    """Return the only output, or a mapping of named ones."""
+    if "y" in outputs:
+        return outputs["y"]
+    return {pointer.removeprefix("y_"): output for pointer, output in outputs.items()}
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:
@@ -418,7 +578,12 @@ def _watched(model: CModel) -> str:
     cases = "".join(
         f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
     )
-    steps = f"{upper}_OUTPUT_STEPS(steps)" if source.output_steps else "steps"
+    counts = ", ".join(["int output", *(f"size_t {each.symbol}" for each in source.lengths)])
+    used = "".join(f"    (void){each.symbol};\n" for each in source.lengths)
+    steps = "".join(
+        f"    case {index}:\n        return {result.sizes[0]};\n"
+        for index, result in enumerate(() if source.stepped else source.outputs)
+    )
     return f"""\
 #define {upper}_IMPLEMENTATION
 {_PRELUDE}{watched}
@@ -433,8 +598,11 @@ void *rnnspec_array(int index) {{
     }}
 }}
 
-size_t rnnspec_output_steps(size_t steps) {{
-    return {steps};
+size_t rnnspec_output_steps({counts}) {{
+{used}    switch (output) {{
+{steps}    default:
+        return 0;
+    }}
 }}
 """
 

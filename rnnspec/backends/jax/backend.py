@@ -16,9 +16,11 @@ _CLASSES = product(
 _RESERVED = ReservedNames(
     in_source=frozenset(
         """
-        attention_pooling callable frozen_embed gate_masks gate_products hard_sigmoid jnp
+        activated_attention_pooling attention_pooling callable frozen_embed gate_masks
+        gate_products hard_sigmoid jnp
         l2_normalized layers legacy_hard_sigmoid linear_attention_pooling model nn nnx norm_mask
-        partial running_max running_mean running_sum softplus symmetric_uniform tied_linear
+        partial queried_attention_pooling running_max running_mean running_sum softplus
+        symmetric_uniform tied_linear unbiased_attention_pooling unbiased_queried_attention_pooling
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES), composed_names()),
     in_class=frozenset({"initial_states", "mask", "self"}),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import initializers
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
     Attention,
@@ -13,9 +14,11 @@ from rnnspec.ir.nodes import (
     Conv,
     Dense,
     EquationCell,
+    FinalState,
     Network,
     Recurrent,
     SimpleRNN,
+    sources,
 )
 from rnnspec.ir.params import named_params
 from rnnspec.ir.schedule import JoinedProduct, schedule
@@ -98,8 +101,9 @@ class CellClass:
     """A class for some layers. A setting that all of them share is part of it.
 
     ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
-    ``all``, ``some`` or ``none`` of the layers return their whole sequence, or in step form all of
-    them return it ``with_state``. ``turns`` tells whether one has a backward direction.
+    ``all``, ``some`` or ``none`` of the layers return their whole sequence; if one of them is given
+    its first state or its last one is used, all of them return it ``with_state``. ``turns`` tells
+    whether one has a backward direction.
     ``variables`` are the names of a cell's equations in the source, where these are others.
     """
 
@@ -123,6 +127,9 @@ class CellClass:
 def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
     """Return the generated classes of a network by name."""
     by_class: dict[str, list[Recurrent]] = {}
+    taken = sources(network)
+    stateful = {taken[layer.name][0] for layer in network.layers if isinstance(layer, FinalState)}
+    stateful |= streamed(network) if form == "step" else set()
     for layer in network.layers:
         if isinstance(layer, Recurrent):
             by_class.setdefault(class_name(layer), []).append(layer)
@@ -130,12 +137,14 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
     for name, layers in sorted(by_class.items()):
         returns = {layer.return_sequences for layer in layers}
         sequences = "some" if len(returns) > 1 else "all" if returns == {True} else "none"
+        if any(layer.name in stateful or layer.first_states for layer in layers):
+            sequences = "with_state"
         classes[name] = CellClass(
             name=name,
             layers=tuple(layers),
-            options=tuple(_options(layers, form)),
-            sequences="with_state" if form == "step" else sequences,
-            turns=any(layer.merge is not None for layer in layers),
+            options=tuple(_options(layers, form, sequences)),
+            sequences=sequences,
+            turns=any(layer.merge is not None or layer.backward for layer in layers),
             variables=variables(layers[0].cell),
         )
     return classes
@@ -143,21 +152,17 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
 
 _INITIAL = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")
 _RATES = ("dropout", "recurrent_dropout")
-_UNUSED: dict[Form, tuple[str, ...]] = {
-    "training": (),
-    "inference": _INITIAL,
-    "step": (*_INITIAL, "return_sequences"),
-}
-"""The settings that no class needs in a form."""
 
 
-def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
+def _options(layers: Sequence[Recurrent], form: Form, sequences: str) -> Iterator[str]:
     """Yield the settings that are arguments of the class."""
+    unused = {*(() if form == "training" else _INITIAL)}
+    unused |= {"return_sequences"} if sequences == "with_state" else set()
     settings = [_settings(layer) for layer in layers]
     for key in settings[0]:
         values = [setting[key] for setting in settings]
         differs = any(value != values[0] for value in values)
-        if key not in _UNUSED[form] and (differs or (key in _RATES and any(values))):
+        if key not in unused and (differs or (key in _RATES and any(values))):
             yield key
 
 

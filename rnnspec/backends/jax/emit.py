@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Emitter
+from rnnspec.backends.jax.backend import JAX
+from rnnspec.backends.jax.calls import RecurrentCalls
 from rnnspec.backends.jax.cells import (
     ACTIVATIONS,
-    cell_classes,
     class_name,
     direction_path,
     draws_bias,
@@ -25,17 +25,15 @@ from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
-from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, function, listed
-from rnnspec.source.walk import Walk, walked_fields
+from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.contract import SourceOptions
-    from rnnspec.backends.jax.cells import CellClass
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
@@ -53,14 +51,17 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 )
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
+_GRAPH = (
+    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
+    " Attention.bias Attention.query"
+)
 _FIELDS: dict[Form, Fields] = {
-    "training": Fields(
-        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
-    ),
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "training": Fields(f"{_GRAPH} Dropout.variational"),
+    "inference": Fields(_GRAPH),
+    "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
+_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -68,7 +69,10 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     walk = JaxWalk(network, form)
     imports = []
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
-    scores = any(isinstance(layer, nodes.Attention) and layer.units for layer in network.layers)
+    attentions = (layer for layer in network.layers if isinstance(layer, nodes.Attention))
+    scores = any(
+        layer.units or (layer.activation != "linear" and not layer.query) for layer in attentions
+    )
     if scores or not options.isdisjoint(("activation", "recurrent_activation")):
         imports.append("from collections.abc import Callable")
     if form == "training" and draws_uniformly(network):
@@ -80,10 +84,11 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     )
 
 
-class JaxWalk(Walk):
+class JaxWalk(RecurrentCalls):
     """The walk that writes Flax."""
 
     imports = ("import jax", "import jax.numpy as jnp", "from flax import nnx")
+    in_source = JAX.reserved_names.in_source
     array = "jax.Array"
     space = "jnp"
     axis = "axis"
@@ -178,12 +183,13 @@ class JaxWalk(Walk):
         """Return ``x`` times the transpose of an embedding, plus the bias."""
         if layer.bias:
             return code("self.{}(x, self.{})", layer.name, layer.tied)
-        return attend(f"self.{layer.tied}", embedding_of(self.network))
+        return attend(f"self.{layer.tied}", embedding_of(self.network, layer))
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution; in step form, the states are the steps before a chunk."""
         window = layer.window
-        padding = "VALID" if self.form == "step" else window.padding.upper()
+        is_chunk = self.form == "step" and layer.name in self.streamed
+        padding = code("{!r}", "VALID") if is_chunk else _padding(window)
         arguments: dict[str, Code | Literal] = {
             "kernel_size": window.size,
             "strides": window.stride,
@@ -209,7 +215,8 @@ class JaxWalk(Walk):
         self, layer: nodes.Conv | nodes.WindowPooling, results: Iterable[core.Result]
     ) -> Iterator[Code]:
         """Yield the statements of results, leaving out zeros where padding is zeros already."""
-        is_zeros = sources(self.network)[layer.name] == (nodes.INPUT,)
+        inputs = {each.name for each in self.network.inputs}
+        is_zeros = inputs.issuperset(sources(self.network)[layer.name])
         for result in results:
             match result.value:
                 case core.Fill(core.Column() | core.Name(), core.Name("x"), 0.0) if is_zeros:
@@ -228,15 +235,26 @@ class JaxWalk(Walk):
                 return code("self.{}[...]", name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
+            case core.Repeat(core.EarlierOutput(), 1):
+                return super().write(value)
             case core.Repeat(x, number):
                 step = code("jnp.expand_dims({}, 1)", self.write(x))
-                return code("jnp.repeat({}, {!r}, axis=1)", step, number)
+                count = code("{!r}", number) if isinstance(number, int) else self.write(number)
+                return code("jnp.repeat({}, {}, axis=1)", step, count)
+            case core.Spread(vector, x):
+                return code("jnp.tile({}, ({}.shape[0], 1))", self.write(vector), self.write(x))
+            case core.Pick(end, x, mask):
+                real = self.write(mask)
+                step = code("{}.argmax(axis=1)", real)
+                if end == "last":
+                    step = code("{m}.shape[1] - 1 - {m}[:, ::-1].argmax(axis=1)", m=real)
+                return code("{x}[jnp.arange({x}.shape[0]), {}]", step, x=self.write(x))
             case core.PoolWindows(how, x, window, adds):
                 arguments = code(
-                    "({!r},), strides=({!r},), padding={!r}",
+                    "({!r},), strides=({!r},), padding={}",
                     window.size,
                     window.stride,
-                    window.padding.upper(),
+                    _padding(window),
                 )
                 steps = self.write(x)
                 if how == "max":
@@ -278,6 +296,9 @@ class JaxWalk(Walk):
         sizes: tuple[int, ...] = (nodes.width(layer.input),)
         if layer.units is not None:
             sizes = (*sizes, layer.units)
+        elif layer.query:
+            return Code()
+        if layer.units is not None or layer.activation != "linear":
             arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
         module = _make(attention_class(layer), *sizes, **arguments)
@@ -290,13 +311,16 @@ class JaxWalk(Walk):
         return code("lambda x: {}", self.activate(activation))
 
     def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
-        """Yield the call of the module."""
-        yield code("x = self.{}({})", layer.name, listed("x", "mask" if layer.masked else ""))
-
-    @cached_property
-    def cell_classes(self) -> dict[str, CellClass]:
-        """The generated classes by name."""
-        return cell_classes(self.network, self.form)
+        """Yield the call of the module, or the recipe of an attention without arrays."""
+        query = Code()
+        if layer.query:
+            yield from self.need((layer.query,))
+            query = self.output(layer.query)
+            if layer.units is None:
+                yield from self.statements(expand(layer, self.form))
+                return
+        arguments = listed("x", "mask" if layer.masked else "", query)
+        yield code("x = self.{}({})", layer.name, arguments)
 
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
@@ -304,7 +328,7 @@ class JaxWalk(Walk):
         one_way: dict[str, Code] = {}
         for direction in directions(layer):
             arguments = class_.arguments(layer)
-            if direction == "backward.":
+            if direction == "backward." or layer.backward:
                 arguments["reverse"] = True
             if self.form == "training":
                 arguments["rngs"] = code("rngs")
@@ -313,13 +337,22 @@ class JaxWalk(Walk):
         module = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, module)
 
-    def convert_input(self) -> Code:
+    def convert_input(self, source: nodes.Input) -> Code:
         """Return the statement that makes integers real numbers, if nothing with arrays does."""
-        plain = (nodes.WindowPooling, nodes.Activate)
-        if not any(
-            isinstance(layer, plain) and sources(self.network)[layer.name] == (nodes.INPUT,)
+        if isinstance(source, nodes.TokenInput | nodes.LabelInput):
+            return Code()
+        takers = [
+            layer
             for layer in self.network.layers
-        ):
+            if source.name in sources(self.network)[layer.name]
+            and not isinstance(layer, nodes.LearnedState)
+        ]
+        plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
+        if self.network.has_named_inputs:
+            plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
+        has_arrays = not any(isinstance(layer, plain) for layer in takers)
+        # A first state has the dtype of the states after it.
+        if has_arrays and not isinstance(source, nodes.VectorInput):
             return Code()
         return code("x = x.astype({})", self._dtype())
 
@@ -328,33 +361,6 @@ class JaxWalk(Walk):
         first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
         slot, *_ = slots(first)
         return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slot.path))
-
-    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the call of a layer, or of both of its directions."""
-        arguments = listed("x", "mask" if layer.masked else "")
-        if layer.merge is None:
-            yield code("x = self.{}({})", layer.name, arguments)
-            return
-        for name, direction in zip(("ahead", "back"), directions(layer), strict=True):
-            path = direction_path(direction).removesuffix(".")
-            yield code("{} = self.{}.{}({})", name, layer.name, path, arguments)
-        yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
-
-    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the call of a layer with its states."""
-        names = [state.name for state in states_of(layer)]
-        state = listed(*names)
-        if len(names) > 1:
-            state = code("({})", state)
-        yield code(
-            "{}, {} = self.{}({})",
-            "x" if layer.return_sequences else "_",
-            state,
-            layer.name,
-            listed("x", "mask" if layer.masked else "", state),
-        )
-        if not layer.return_sequences:
-            yield code("x = {}", names[0])
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, which are several for a maximum over the steps."""
@@ -376,8 +382,12 @@ class JaxWalk(Walk):
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
+        main = sources(self.network)[layer.name][0]
+        (before,) = (each for each in self.network.layers if each.name == main)
         # A final state is at the last and at the first step, because it stays as it is at padding.
-        return super().pool(replace(layer, masked=False) if layer.statistic == "last" else layer)
+        stays = isinstance(before, nodes.Recurrent) and not before.first_states
+        is_state = layer.statistic == "last" and stays
+        return super().pool(replace(layer, masked=False) if is_state else layer)
 
     def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation."""
@@ -399,16 +409,25 @@ class JaxWalk(Walk):
         return code("jnp.zeros(({}), dtype)", shape)
 
 
+def _padding(window: nodes.Window) -> Code:
+    """Return the argument for the steps that a window adds."""
+    if isinstance(window.padding, str):
+        return code("{!r}", window.padding.upper())
+    return code("({!r},)", window.padding)
+
+
 def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Code:
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
 
 
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.initial Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Attention.units Attention.activation Dense.units Dense.activation"
+    " GRU.recurrent_activation Attention.units Attention.activation Attention.query Dense.units"
+    " Dense.activation"
     " Dense.kernel_initializer"
 )
 """The fields that the generated classes take as arguments where their layers differ."""
@@ -419,16 +438,20 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     classes = [
         (class_name(layer) if isinstance(layer, nodes.Recurrent) else attention_class(layer), layer)
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent | nodes.Attention)
+        if isinstance(layer, nodes.Recurrent)
+        or (isinstance(layer, nodes.Attention) and (layer.units or not layer.query))
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
-    return (*shared_refusals([*classes, *tied], _ARGUMENTS), *mask_refusals(network))
+    return (
+        *shared_refusals([*classes, *tied], _ARGUMENTS),
+        *mask_refusals(network),
+    )
 
 
 EMITTER = Emitter(
     emit=emit,
     fields=lambda _network, node, form: (
-        cells.FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),
+        _CELL_FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),
     ),
     refusals=refusals,
 )

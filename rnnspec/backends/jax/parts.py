@@ -45,8 +45,12 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     if any(class_.first.recurrent_dropout for class_ in classes):
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
     if tied := nodes.tied_layers(network):
-        yield _tied_linear(tied[0], embedding_of(network), form)
-    attentions = [layer for layer in network.layers if isinstance(layer, nodes.Attention)]
+        yield _tied_linear(tied[0], embedding_of(network, tied[0]), form)
+    attentions = [
+        layer
+        for layer in network.layers
+        if isinstance(layer, nodes.Attention) and (layer.units or not layer.query)
+    ]
     for attention in {attention_class(layer): layer for layer in attentions}.values():
         yield _attention_pooling(attention, form, verbs)
     about = _NOT_STOCK
@@ -107,9 +111,9 @@ def attend(embedding: str, layer: nodes.Embedding) -> Code:
     return code("x @ {}.embedding[...].T", embedding)
 
 
-def embedding_of(network: nodes.Network) -> nodes.Embedding:
-    """Return the embedding of a network of tokens."""
-    embedding = network.layers[0]
+def embedding_of(network: nodes.Network, layer: nodes.Dense) -> nodes.Embedding:
+    """Return the embedding to which a layer is tied."""
+    (embedding,) = (each for each in network.layers if each.name == layer.tied)
     assert isinstance(embedding, nodes.Embedding), "verify requires it"
     return embedding
 
@@ -140,31 +144,43 @@ def _tied_linear(layer: nodes.Dense, embedding: nodes.Embedding, form: Form) -> 
 
 def attention_class(layer: nodes.Attention) -> str:
     """Return the name of the generated class that pools by attention."""
-    return "LinearAttentionPooling" if layer.units is None else "AttentionPooling"
+    if layer.units is None:
+        kind = "Linear" if layer.activation == "linear" else "Activated"
+    else:
+        kind = f"{'' if layer.bias else 'Unbiased'}{'Queried' if layer.query else ''}"
+    return f"{kind}AttentionPooling"
 
 
 def _attention_pooling(layer: nodes.Attention, form: Form, verbs: Verbs) -> Code:
-    """Return the class of attentions with or without hidden units; all are drawn alike."""
+    """Return the class of attentions of a kind; all are drawn alike."""
     kernel, bias = Code(), Code()
     if form == "training":
         kernel = code("kernel_init={}", make_initializer(layer.kernel_initializer))
-        if draws_bias(layer):
+        if layer.bias and draws_bias(layer):
             bias = code("bias_init={}", make_initializer(layer.bias_initializer))
-    arguments, scores = code("self, features: int, *, rngs: nnx.Rngs"), code("self.query(x)")
-    inputs, hidden = code("features"), Code()
+    activated = layer.units is not None or layer.activation != "linear"
+    arguments = [
+        code("features: int"),
+        code("units: int") if layer.units else "",
+        code("*"),
+        code("activation: Callable[[jax.Array], jax.Array]") if activated else "",
+        code("rngs: nnx.Rngs"),
+    ]
+    inputs, hidden, steps = code("features"), Code(), code("x")
     if layer.units is not None:
-        arguments = code(
-            "self, features: int, units: int, *, activation: {}, rngs: nnx.Rngs",
-            code("Callable[[jax.Array], jax.Array]"),
-        )
-        hidden = code(
-            """
-            self.hidden = nnx.Linear({})
-            self.activation = activation
-            """,
-            listed("features", "units", kernel, bias, code("rngs=rngs")),
-        )
-        inputs, scores = code("units"), code("self.query(self.activation(self.hidden(x)))")
+        unbiased = Code() if layer.bias else code("use_bias=False")
+        linear = listed("features", "units", unbiased, kernel, bias, code("rngs=rngs"))
+        hidden, inputs = code("self.hidden = nnx.Linear({})", linear), code("units")
+        steps = code("self.hidden(x)")
+    if activated:
+        steps = code("self.activation({})", steps)
+    query = code(
+        "self.query = nnx.Linear({})",
+        listed(inputs, code("1, use_bias=False"), kernel, code("rngs=rngs")),
+    )
+    scores = code("self.query({})", steps)
+    if layer.query:
+        query, scores = Code(), code("{} @ jnp.expand_dims(query, -1)", steps)
     _, *results, result = expand(layer, form)
     return code(
         '''
@@ -173,18 +189,25 @@ def _attention_pooling(layer: nodes.Attention, form: Form, verbs: Verbs) -> Code
 
             def __init__({arguments}) -> None:
                 {hidden}
-                self.query = nnx.Linear({query})
+                {activation}
+                {query}
 
-            def __call__(self, x: jax.Array{mask}) -> jax.Array:
+            def __call__({inputs}) -> jax.Array:
                 scores = {scores}
                 {weights}
                 return {result}
         ''',
         name=attention_class(layer),
-        arguments=arguments,
+        arguments=listed("self", *arguments),
         hidden=hidden,
-        query=listed(inputs, code("1, use_bias=False"), kernel, code("rngs=rngs")),
-        mask=code(", mask: jax.Array") if layer.masked else Code(),
+        activation=code("self.activation = activation") if activated else Code(),
+        query=query,
+        inputs=listed(
+            "self",
+            code("x: jax.Array"),
+            code("mask: jax.Array") if layer.masked else "",
+            code("query: jax.Array") if layer.query else "",
+        ),
         scores=scores,
         weights=lines(verbs.statements(results)),
         result=verbs.write(result.value),

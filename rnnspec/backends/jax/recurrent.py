@@ -78,8 +78,9 @@ def _init(class_: CellClass, form: Form) -> Code:
     if form == "training":
         options.append(code("rngs: nnx.Rngs"))
     attributes = {
-        # Of the initial state, and of the split of a kernel.
+        # Of the initial state, of masks, and of the split of a kernel.
         "units": class_.sequences != "with_state"
+        or _is_dropped(class_)
         or len(compile_step(class_.first.standard_cell, bias=class_.first.bias).products) > 1,
         "activation": "activation" in class_.options,
         "recurrent_activation": "recurrent_activation" in class_.options,
@@ -303,23 +304,24 @@ def write_scan(class_: CellClass, given: Sequence[str], zeros: Sequence[Code]) -
     if class_.first.masked or len(given) > 1:
         mask = code("jnp.expand_dims(mask.T, -1)") if class_.first.masked else Code()
         inputs, transposed = code("inputs"), code("inputs = {}", listed(*map(code, given), mask))
+    reverse = code("reverse=self.reverse") if class_.turns else Code()
     if class_.sequences == "with_state":
+        state = state_type(class_)[0]
         return code(
             """
             {transposed}
-            {state}, outputs = jax.lax.scan(step, {state}, {inputs})
+            {state}, outputs = jax.lax.scan({arguments})
             return outputs.swapaxes(0, 1), {state}
             """,
             transposed=transposed,
-            state=state_type(class_)[0],
-            inputs=inputs,
+            state=state,
+            arguments=listed("step", state, inputs, reverse),
         )
     output, *others = state_variables(class_)
     start, last = zeros[0], code("{}", output)
     if others:
         start = code("({})", listed(*zeros))
         last = code("({})", listed(output, *["_"] * len(others)))
-    reverse = code("reverse=self.reverse") if class_.turns else Code()
     scan = code("jax.lax.scan({})", listed("step", start, inputs, reverse))
     match class_.sequences:
         case "all":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from inspect import signature
@@ -23,7 +24,7 @@ from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 
@@ -114,11 +115,11 @@ class JaxRuntime(Runtime):
         with _enable_x64() if before.dtype == jnp.float64 else nullcontext():
             variable.set_value(jax.device_put(np.array(array, before.dtype), place))
 
-    def trace(self, model: nnx.Module, layers: Sequence[str], inputs: Array) -> Trace:
+    def trace(self, model: nnx.Module, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run one forward pass in inference, and record the input of each layer with a module."""
         graph, state = nnx.split(_view(model, training=False))
 
-        def run(state: Any, x: jax.Array) -> tuple[Any, Mapping[str, Any]]:
+        def run(state: Any, batch: Any) -> tuple[Any, Mapping[str, Any]]:
             inputs_of: dict[str, Any] = {}
             probe = nnx.merge(graph, state)
             for name in layers:
@@ -127,12 +128,18 @@ class JaxRuntime(Runtime):
                     child.forward_layer = _Noted(name, child.forward_layer, inputs_of)
                 elif child is not None:
                     setattr(probe, name, _Noted(name, child, inputs_of))
-            return _join(probe(x)), inputs_of
+            return _join(_call(probe, batch)), inputs_of
 
         with _precision(model):
             compiled = jax.jit(run, compiler_options=_QUICKLY)
-            output, inputs_of = compiled(state, _input(model, inputs))
+            output, inputs_of = compiled(state, _inputs(model, inputs))
             return Trace({name: np.asarray(x) for name, x in inputs_of.items()}, np.asarray(output))
+
+    def begin(self, model: nnx.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the states before the first chunk, by name."""
+        with _precision(model):
+            states = _run_begin(*nnx.split(model), _inputs(model, inputs))
+            return {name: np.asarray(state) for name, state in states.items()}
 
     def step(
         self, model: nnx.Module, chunk: Array, states: Mapping[str, Array] | None
@@ -154,16 +161,16 @@ class JaxRuntime(Runtime):
             # A generator that counts its draws has to be made where it is used.
             probe = nnx.merge(graph, trained, jax.tree.map(lambda leaf: leaf, rest))
             x, target, weight = batch
-            value = jnp.sum(weight * (_join(probe(x)) - target) ** 2) / 2
+            value = jnp.sum(weight * (_join(_call(probe, x)) - target) ** 2) / 2
             return value, nnx.state(probe, nnx.Any(nnx.RngState, nnx.BatchStat))
 
         derived = jax.value_and_grad(loss, has_aux=True)
         compute = jax.jit(derived, static_argnums=2, compiler_options=_QUICKLY)
 
-        def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        def run(inputs: Batch, target: Array, weight: Array) -> tuple[float, list[Array]]:
             with _precision(model):
                 graph, trained, rest = nnx.split(running, nnx.Param, ...)
-                x = _input(model, inputs)
+                x = _inputs(model, inputs)
                 batch = (x, *(jnp.asarray(values, _dtype(model)) for values in (target, weight)))
                 (value, moved), gradients = compute(trained, rest, graph, batch)
                 # The view has the variables of the model.
@@ -192,7 +199,7 @@ class JaxRuntime(Runtime):
             with _precision(model):
                 optimizer = nnx.Optimizer(model, _make_optimizer(settings), wrt=nnx.Param)
 
-            def step(inputs: Array, target: Array, weight: Array) -> float:
+            def step(inputs: Batch, target: Array, weight: Array) -> float:
                 loss, slopes = learn(inputs, target, weight)
                 gradients = dict(zip(names, slopes, strict=True))
                 with _precision(model):
@@ -277,6 +284,17 @@ class _Noted(nnx.Module):  # type: ignore[misc]
 _QUICKLY = {"xla_backend_optimization_level": 0}
 
 
+def _inputs(model: nnx.Module, inputs: Batch) -> Any:
+    """Return the only input of a model, or inputs by name."""
+    if isinstance(inputs, Mapping):
+        return {name: _input(model, array) for name, array in inputs.items()}
+    return _input(model, inputs)
+
+
+def _call(model: Any, inputs: Any) -> Any:
+    return model(**inputs) if isinstance(inputs, dict) else model(inputs)
+
+
 def _input(model: nnx.Module, inputs: Array) -> jax.Array:
     if inputs.dtype.kind != "f":
         return jnp.asarray(inputs)
@@ -289,7 +307,13 @@ def _dtype(model: nnx.Module) -> Any:
 
 @partial(jax.jit, static_argnums=0, compiler_options=_QUICKLY)
 def _run_step(graph: Any, state: Any, chunk: jax.Array, states: Any) -> Any:
-    return nnx.merge(graph, state)(chunk, states)
+    output, after = nnx.merge(graph, state)(chunk, states)
+    return _join(output), after
+
+
+@partial(jax.jit, static_argnums=0, compiler_options=_QUICKLY)
+def _run_begin(graph: Any, state: Any, inputs: Any) -> Any:
+    return nnx.merge(graph, state).begin(**inputs)
 
 
 def _make(class_: Any) -> nnx.Module:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path, variables
-from rnnspec.ir.nodes import Attention, Composed, Layer, Recurrent
+from rnnspec.ir.nodes import Attention, Composed, Layer, LearnedState, Recurrent
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
 
@@ -31,7 +31,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(_recurrent(layer))
         case Attention():
             return slots_by_name(layer, _ATTENTION_PATHS)
-        case Composed():
+        case Composed() | LearnedState():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS)

@@ -60,18 +60,18 @@ def _quietly() -> AbstractContextManager[None]:
 _RESERVED = ReservedNames(
     in_source=frozenset(
         """
-        build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid
+        build_begin build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid
         masked_average masked_first masked_last masked_max masked_mean model np ops running_max
-        running_mean running_sum set_forget_bias softplus
+        repeat_like running_mean running_sum same_steps set_forget_bias softplus
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ),
     in_class=frozenset({"inputs", "mask", "masking"}),
     # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is
     # shared by the whole process, and rejects a model if a layer has the name of an operation.
     framework_pattern=(
-        "(any|cast|concatenate|cumsum|einsum|equal|expand_dims|get_item|greater|less|logical_and"
-        "|logical_or|max|maximum|not_equal|ones_like|sqrt|square|subtract|sum|true_divide"
-        "|where)(_[0-9]+)?"
+        "(any|cast|concatenate|cumsum|einsum|equal|expand_dims|flip|get_item|greater|less"
+        "|logical_and|logical_or|max|maximum|not_equal|ones_like|pad|sqrt|square|subtract|sum|tile"
+        "|true_divide|where|zeros_like)(_[0-9]+)?"
     ),
     framework_reason="is a name that Keras gives to an operation",
 )
@@ -87,6 +87,7 @@ KERAS = Backend(
     forms=("training", "inference", "step"),
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
+    loading_begin="begin = keras.saving.load_model({begin!r})",
     engine=engine,
     importing=_quietly,
     optimizers="keras.optimizers",

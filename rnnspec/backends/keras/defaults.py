@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _RECURRENT: dict[str, Literal] = {
     "return_state": False,
+    "go_backwards": False,
     "activation": "tanh",
     "use_bias": True,
     "kernel_initializer": "glorot_uniform",

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.cells import is_by_equation, with_distinct_cells
+from rnnspec.backends.keras.graph import Graph, compare_padding
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
     is_layer,
     is_rounded,
-    make_activation,
-    make_embedding,
     make_layer,
     make_masking,
-    make_query,
-    make_recurrent,
-    make_scale,
-    make_scaling,
-    make_scorer,
     parts_of,
 )
-from rnnspec.backends.keras.parts import BodyVerbs, parts
+from rnnspec.backends.keras.masks import computes_with_mask
+from rnnspec.backends.keras.parts import parts
 from rnnspec.errors import Refusal
-from rnnspec.ir import core, initializers, nodes, text
-from rnnspec.ir.expand import expand, running
+from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.forms import states, states_of
+from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Module, code, function, lines, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.backends.contract import SourceOptions
-    from rnnspec.ir.forms import Form
+    from rnnspec.ir.forms import Form, State
 
 _PURPOSES: dict[Form, str] = {
     "training": "with initial weights",
@@ -51,12 +45,14 @@ _MOST_OPERATIONS = 4
 _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields("Dropout.variational")
+_GRAPH = (
+    "Network.outputs Network.stream Node.source Embedding.table Recurrent.backward "
+    "Recurrent.initial Pooling.backward Attention.bias Attention.query Repeat.like Dense.tied"
+)
 _FIELDS: dict[Form, Fields] = {
-    "training": Fields(
-        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
-    ),
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "training": Fields(f"{_GRAPH} Dropout.variational"),
+    "inference": Fields(_GRAPH),
+    "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
 SHALLOW = 250
@@ -83,6 +79,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         entry="build_model",
         parts=(
             *parts(network, form, sets_forget_bias=bool(forget_biases)),
+            *(_begin(network) if form == "step" and has_begin(network) else ()),
             function(
                 code("build_model() -> keras.Model"),
                 _make_model(network, form, forget_biases),
@@ -92,6 +89,19 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
         imports=tuple(_imports(network, is_deep=deep > 0)),
         before_loading=("import sys", limit) if deep else (),
     )
+
+
+def _begin(network: nodes.Network) -> Iterator[Code]:
+    """Yield the function of the model that computes the first states."""
+    others = [f'"{each.name}"' for each in network.inputs if each.name != network.stream]
+    about = (
+        f"Return the model that computes the states of {network.name} before the first chunk.",
+        "",
+        f"It takes a dict of {', '.join(others)}."
+        if others
+        else "It takes the first chunk, which only tells the number of sequences.",
+    )
+    yield function(code("build_begin() -> keras.Model"), _make_begin(network), describes=about)
 
 
 def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
@@ -114,24 +124,14 @@ def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
 
 
 def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iterator[Code]:
-    if form != "step" and _is_sequential(network):
-        yield from _compare_padding(network.input)
+    if form == "step":
+        body, model = _make_step(network)
+    elif _is_sequential(network):
+        body = [*compare_padding(network.input)]
         model = code("keras.Sequential([{}], name={!r})", listed(*_chain(network)), network.name)
     else:
-        yield code("inputs = {}", _make_input(network.input))
-        if form == "step":
-            inputs = (
-                code(
-                    "{!r}: keras.Input(shape={!r}, name={!r})",
-                    state.name,
-                    state.shape,
-                    state.name,
-                )
-                for state in states(network)
-            )
-            yield code("states = {{{}}}", listed(*inputs))
-        yield from _connect(network, form)
-        model = _connected(network, form)
+        body, model = _make_whole(network, form)
+    yield from body
     deep = recursion(network)
     if not forget_biases and not deep:
         yield code("return {}", model)
@@ -152,7 +152,7 @@ def recursion(network: nodes.Network) -> int:
     for layer in network.layers:
         if isinstance(layer, nodes.Composed):
             calls += _OF_RESULT * len(tuple(expand(layer, "inference")))
-        elif _needs_mask(layer):
+        elif computes_with_mask(layer) or isinstance(layer, nodes.Join):
             calls += _MOST_OPERATIONS
     return calls if calls > SHALLOW else 0
 
@@ -182,7 +182,8 @@ def _is_sequential(network: nodes.Network) -> bool:
     # A Sequential passes a single tensor through layers: no mask or earlier output beside it, and
     # no function or slice.
     return (
-        network.input.steps is None
+        not network.has_named_inputs
+        and network.input.steps is None
         and len(network.layers) <= _LONGEST_SEQUENTIAL
         and all(map(is_layer, network.layers))
         and not any(any(_SEQUENTIAL.missing(node)) for node in (network, *network.layers))
@@ -199,332 +200,150 @@ def source_fields(
 
 def _chain(network: nodes.Network) -> Iterator[Code]:
     """Yield the layers of a ``Sequential``."""
-    yield _make_input(network.input)
+    yield _make_input(network.input, "inputs")
     if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
-        yield make_masking(network.input.mask_value)
+        yield make_masking(network.input.mask_value, "masking")
     yield from map(make_layer, network.layers)
 
 
-def _connect(network: nodes.Network, form: Form) -> Iterator[Code]:
-    """Yield the statements that compute ``x``, and in step form the new states, from ``inputs``."""
-    graph = _Graph(network, form)
-    yield from graph.start()
-    for layer in network.layers:
-        yield from graph.connect(layer)
+def _make_input(network_input: nodes.Input, name: str) -> Code:
+    """Return an input of a model."""
+    match network_input:
+        case nodes.TokenInput(shape=shape) | nodes.LabelInput(shape=shape):
+            # The default, float32, holds integers exactly only up to 2**24.
+            return code('keras.Input(shape={!r}, dtype="int32", name={!r})', shape, name)
+        case nodes.NumericInput(shape=shape) | nodes.VectorInput(shape=shape):
+            return code("keras.Input(shape={!r}, name={!r})", shape, name)
+        case _:
+            assert_never(network_input)
 
 
-class _Graph:
-    """A functional model: the variables of the layers so far.
-
-    ``x`` is the output of the layer before, ``mask`` is true at real steps, and ``skip`` is the
-    input of the next residual. An output that is used later has a variable of its own.
-    """
-
-    def __init__(self, network: nodes.Network, form: Form) -> None:
-        self.network = network
-        self.form = form
-        self.kept = nodes.kept_outputs(network)
-        self.sources = nodes.sources(network)
-        self.starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
-        self.tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
-        self.previous, self.current = nodes.INPUT, code("inputs")
-        # Keras passes a mask on by itself, until a window takes it away. In step form, layers get
-        # states too, and Keras passes a mask on only to a layer that gets a single tensor.
-        self.says_mask = form == "step"
-
-    def start(self) -> Iterator[Code]:
-        """Yield the statements before the first layer."""
-        network_input = self.network.input
-        if self.masking is not None:
-            yield from _compare_padding(network_input)
-            yield code("x = {}(inputs)", make_masking(self.masking))
-            yield from self._keep(nodes.INPUT)
-        if (
-            network_input.masked
-            if self.form == "step"
-            else any(map(_needs_mask, self.network.layers))
-        ):
-            yield code("mask = {}", _mask(network_input))
-
-    @property
-    def masking(self) -> float | None:
-        """The padding of features, unless the first layer does without it and a mask."""
-        first = self.network.layers[0]
-        if isinstance(first, nodes.Conv | nodes.WindowPooling):
-            return None
-        match self.network.input:
-            case nodes.NumericInput(mask_value=value):
-                return value
-            case _:
-                return None
-
-    def connect(  # noqa: PLR0912 - a branch for each kind of layer
-        self, layer: nodes.Layer
-    ) -> Iterator[Code]:
-        """Yield the statements that compute a layer."""
-        taken = [self._variable(name) for name in self.sources[layer.name]]
-        x = taken[0]
-        if layer.name in self.starts:
-            yield code("skip = {}", x)
-        match layer:
-            case nodes.Embedding() if layer.name in self.tied:
-                yield code("embedding = {}", make_embedding(layer, reversible=True))
-                yield code("x = embedding({})", x)
-            case nodes.Recurrent():
-                run = self._step_recurrent if self.form == "step" else self._recurrent
-                yield from run(layer, x)
-            case nodes.Conv():
-                yield from self._conv(layer, x)
-            case nodes.WindowPooling():
-                yield from self._window_pooling(layer, x)
-            case nodes.BatchNorm():
-                yield code("x = {}({})", make_layer(layer), listed(x, self._mask_argument(layer)))
-            case nodes.Pooling() if self.form == "step" and states_of(layer):
-                yield from _step_pooling(layer, x)
-            case nodes.Pooling() if not is_layer(layer):
-                yield from _pool(layer, x)
-            case nodes.Attention():
-                yield from _attend(layer, x)
-            case nodes.LastSteps():
-                last = code("{}[:, -{!r}:]", x, layer.count)
-                # A sequence that is too short has no such shape, and is refused.
-                reshape = layer.input[0] is None
-                yield (
-                    code("x = {}({})", make_layer(layer), last) if reshape else code("x = {}", last)
-                )
-            case nodes.Dense(tied=str()):
-                yield from _project_tied(layer, x)
-            case nodes.Activate(activation="legacy_hard_sigmoid"):
-                # Not the layer for an activation of a layer: a Pipeline drops the mask.
-                yield code("x = {}({})", make_scaling(layer.name), x)
-                hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
-                yield code("x = {}(x)", hard_sigmoid)
-            case nodes.Normalize():
-                yield code("x = l2_normalized({})", x)
-            case nodes.Composed():
-                yield from _compose(layer, x)
-                # Functions pass no mask on.
-                self.says_mask |= layer.masked
-            case nodes.Residual():
-                yield code("x = {}([{}, skip])", make_layer(layer), x)
-            case nodes.Join():
-                yield code("x = {}([{}])", make_layer(layer), listed(*taken))
-            case _:
-                yield code("x = {}({})", make_layer(layer), x)
-        yield from self._keep(layer.name)
-
-    def _keep(self, name: str) -> Iterator[Code]:
-        """Make ``x`` the output of a layer, and yield the statement that keeps it for later."""
-        self.previous, self.current = name, code("x")
-        if name in self.kept:
-            yield code("{}_out = x", code("{}", name))
-
-    def _variable(self, name: str) -> Code:
-        """Return the variable with the output of an earlier layer."""
-        if name == self.previous:
-            return self.current
-        if name == nodes.INPUT and self.masking is None:
-            return code("inputs")
-        return code("{}_out", code("{}", name))
-
-    def _mask_argument(self, layer: nodes.Recurrent | nodes.BatchNorm) -> Code:
-        return code("mask=mask") if self.says_mask and layer.masked else Code()
-
-    def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
-        yield code("x = {}({})", make_recurrent(layer), listed(x, self._mask_argument(layer)))
-
-    def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
-        names = [state.name for state in states_of(layer)]
-        yield code(
-            "{}, {} = {}({})",
-            # Not the output if it is the last one, which is zeros after a chunk of padding alone.
-            "x" if layer.return_sequences else "_",
-            listed(*names),
-            make_recurrent(layer, returns_states=True),
-            listed(
-                x,
-                self._mask_argument(layer),
-                code("initial_state=[{}]", listed(*_given_states(layer))),
-            ),
-        )
-        if not layer.return_sequences:
-            yield code("x = {}", names[0])
-
-    def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
-        conv, variables, *before = layer, {"x": x}, *expand(layer, self.form)
-        if self.form == "step" and (states := states_of(layer)):
-            variables |= {state.name: code("states[{!r}]", state.name) for state in states}
-            # The steps before are there already.
-            conv = replace(layer, window=replace(layer.window, padding="valid"))
-        yield from BodyVerbs(variables=variables).statements(before[:-1])
-        yield code("x = {}({})", make_layer(conv), variables.get("x") or code("x"))
-        yield from self._pass_window(layer)
-
-    def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
-        match layer:
-            case nodes.WindowPooling(masked=False):
-                yield code("x = {}({})", make_layer(layer), x)
-            case nodes.WindowPooling(statistic="average"):
-                yield code("x = masked_average({}, {}, mask)", make_layer(layer), x)
-                yield from self._pass_window(layer)
-            case _:
-                yield code("x = {}(fill_padding({}, mask, -3e38))", make_layer(layer), x)
-                yield from self._pass_window(layer)
-                # What later layers would compute with such a number is not finite.
-                yield code("x = fill_padding(x, mask, 0)")
-
-    def _pass_window(self, layer: nodes.Conv | nodes.WindowPooling) -> Iterator[Code]:
-        """Yield the statement that makes the mask that of the windows, if it is used again."""
-        if not layer.masked:
-            return
-        self.says_mask = True
-        behind = self.network.layers[self.network.layers.index(layer) + 1 :]
-        used = any(getattr(other, "masked", False) for other in behind)
-        window = layer.window
-        if window.keeps_steps or not (used or _needs_fill(layer)):
-            return
-        start = code("{!r}", window.anchor) if window.anchor else Code()
-        stride = code(":{!r}", window.stride) if window.stride > 1 else Code()
-        yield code("mask = mask[:, {}:{}]", start, stride)
+def _make_inputs(network: nodes.Network, inputs: Sequence[nodes.Input]) -> Code:
+    """Return the statement that makes inputs: one, or those with names by name."""
+    if not network.has_named_inputs:
+        return code("inputs = {}", _make_input(network.input, "inputs"))
+    named = (code("{!r}: {}", each.name, _make_input(each, each.name)) for each in inputs)
+    return code("inputs = {{{}}}", listed(*named))
 
 
-def _needs_fill(layer: nodes.Layer) -> bool:
-    """True if a layer gives padded steps a value that no later layer may compute with."""
-    return isinstance(layer, nodes.WindowPooling) and layer.masked and layer.statistic == "max"
+def _input_values(network: nodes.Network, inputs: Sequence[nodes.Input]) -> dict[str, Code]:
+    """Return the expression of each input."""
+    if not network.has_named_inputs:
+        return {network.input.name: code("inputs")}
+    return {each.name: code("inputs[{!r}]", each.name) for each in inputs}
 
 
-def _needs_mask(layer: nodes.Layer) -> bool:
-    """True if a layer is computed with the mask in a variable."""
-    alone = nodes.Recurrent | nodes.BatchNorm
-    return getattr(layer, "masked", False) and not isinstance(layer, alone | nodes.Embedding)
+def _make_whole(network: nodes.Network, form: Form) -> tuple[list[Code], Code]:
+    """Return the statements of a functional model, and the call that makes it."""
+    graph = Graph(network, form, network.layers, _input_values(network, network.inputs))
+    body = [_make_inputs(network, network.inputs), *graph.statements()]
+    results = {name: graph.value(layer.name) for name, layer in network.results.items()}
+    outputs = _dictionary(results) if network.outputs else results[""]
+    return body, code("keras.Model(inputs, {}, name={!r})", outputs, network.name)
 
 
-def _connected(network: nodes.Network, form: Form) -> Code:
-    if network.outputs:
-        joined = nodes.kept_outputs(network)
-        named = (
-            code(
-                "{!r}: {}",
-                name,
-                code("{}_out", code("{}", layer)) if layer in joined else code("x"),
-            )
-            for name, layer in network.outputs
-        )
-        return code("keras.Model(inputs, {{{}}}, name={!r})", listed(*named), network.name)
-    if form != "step":
-        return code("keras.Model(inputs, x, name={!r})", network.name)
-    after = listed(*(code("{!r}: {}", state.name, state.name) for state in states(network)))
+def _dictionary(values: Mapping[str, Code]) -> Code:
     return code(
-        'keras.Model({{"inputs": inputs}} | states, {{"output": x, {}}}, name={!r})',
-        after,
-        network.name,
+        "{{{}}}", listed(*(code("{!r}: {}", name, value) for name, value in values.items()))
     )
 
 
-def _compare_padding(network_input: nodes.Input) -> Iterator[Code]:
-    """Yield a comment about the layer that computes the mask of features."""
-    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
-        yield code("# Padding is compared in the input's dtype, also under mixed precision.")
+# Step form
 
 
-def _mask(network_input: nodes.Input) -> Code:
-    """Return the mask, true at real steps, (batch, steps)."""
-    match network_input:
-        case nodes.TokenInput():
-            return code("keras.ops.not_equal(inputs, 0)")
-        case nodes.NumericInput(mask_value=value):
-            return code("keras.ops.any(keras.ops.not_equal(inputs, {!r}), axis=-1)", value)
-        case _:
-            assert_never(network_input)
+def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
+    """Return the statements of a model that takes a chunk with states, and the call of it."""
+    in_chunks, before = streamed(network), states(network)
+    inputs = [each for each in network.inputs if each.name in in_chunks]
+    made = {
+        state.name: code("keras.Input(shape={!r}, name={!r})", _any_steps(state), state.name)
+        for state in before
+    }
+    values = _input_values(network, inputs) | {
+        state.layer: code("states[{!r}]", state.name) for state in held_values(network)
+    }
+    layers = [layer for layer in network.layers if layer.name in in_chunks]
+    graph = Graph(network, "step", layers, values)
+    body = [
+        _make_inputs(network, inputs),
+        code("states = {}", _dictionary(made)),
+        *graph.statements(),
+    ]
+    held = {state.name: values[state.layer] for state in held_values(network)}
+    after = {state.name: held.get(state.name) or code("{}", state.name) for state in before}
+    results = {name or "output": graph.value(layer.name) for name, layer in network.results.items()}
+    given = "inputs" if network.has_named_inputs else '{"inputs": inputs}'
+    model = code(
+        "keras.Model({} | states, {}, name={!r})",
+        Code(given),
+        _dictionary(results | after),
+        network.name,
+    )
+    return body, model
 
 
-def _make_input(network_input: nodes.Input) -> Code:
-    match network_input:
-        case nodes.TokenInput(shape=shape):
-            # The default, float32, holds integers exactly only up to 2**24.
-            return code('keras.Input(shape={!r}, dtype="int32", name="inputs")', shape)
-        case nodes.NumericInput(shape=shape):
-            return code('keras.Input(shape={!r}, name="inputs")', shape)
-        case _:
-            assert_never(network_input)
+def _any_steps(state: State) -> nodes.Shape:
+    """Return the shape of a state, with any number of steps if it has fewer at first."""
+    return state.shape if state.first_shape == state.shape else (None, state.size)
+
+
+def has_begin(network: nodes.Network) -> bool:
+    """True if a model computes the first states: some of them are not zeros."""
+    in_chunks = streamed(network)
+    return (
+        len(network.inputs) > 1
+        or any(layer.name not in in_chunks for layer in network.layers)
+        or any(state.first_steps not in (None, 0, state.steps) for state in states(network))
+    )
+
+
+def _make_begin(network: nodes.Network) -> Iterator[Code]:
+    """Yield the statements of the model that computes the states before the first chunk."""
+    in_chunks = streamed(network)
+    # Without another input, the first chunk tells the number of sequences.
+    inputs = [each for each in network.inputs if each.name not in in_chunks] or network.inputs
+    layers = [layer for layer in network.layers if layer.name not in in_chunks]
+    graph = Graph(network, "inference", layers, _input_values(network, inputs))
+    body = [*graph.statements()]
+    by_name = {layer.name: layer for layer in network.layers}
+    first, zeros = dict[str, Code](), code("zero")
+    for state in states(network):
+        layer = by_name.get(state.layer)
+        vector = layer.first_states.get(state.kind) if isinstance(layer, nodes.Recurrent) else None
+        vector = state.layer if state.kind == "value" else vector
+        if vector is not None:
+            first[state.name] = graph.value(vector)
+        elif state.steps is None:
+            first[state.name] = code("keras.ops.tile({}, (1, {!r}))", zeros, state.size)
+        else:
+            column = code("keras.ops.expand_dims({}, 1)", zeros)
+            first[state.name] = code(
+                "keras.ops.tile({}, (1, {!r}, {!r}))", column, *state.first_shape
+            )
+    yield _make_inputs(network, inputs)
+    yield from body
+    if any("(zero" in text for text in first.values()):
+        yield code("zero = {}", graph.one("zeros_like", inputs[0].name))
+    yield code(
+        "return keras.Model(inputs, {}, name={!r})", _dictionary(first), f"{network.name}_begin"
+    )
 
 
 def _describe_states(network: nodes.Network) -> Iterator[str]:
     """Yield docstring lines about the states, and how the model takes and returns them."""
-    yield 'It takes a dict of "inputs" and the states, and returns one of "output" and new states.'
-    yield "States, by name, zeros before the first chunk:"
-    for state in states(network):
-        yield f"    {state.name}: (batch, {', '.join(map(str, state.shape))})"
-
-
-def _given_states(layer: nodes.Layer) -> list[Code]:
-    return [code("states[{!r}]", state.name) for state in states_of(layer)]
-
-
-def _pool(layer: nodes.Pooling, x: Code) -> Iterator[Code]:
-    """Yield the statements of a statistic of all steps that no layer of Keras computes."""
-    if layer.masked and layer.statistic in ("mean", "max"):
-        yield code("x = masked_{}({}, mask)", layer.statistic, x)
-        return
-    result, *_ = expand(layer, "inference")
-    # The functions of final states return zeros themselves if no step is real.
-    yield from BodyVerbs(variables={"x": x}).statements([result])
-
-
-def _attend(layer: nodes.Attention, x: Code) -> Iterator[Code]:
-    """Yield the statements that reduce the steps to their weighted mean."""
-    scores = x
-    if layer.units is not None:
-        yield code("scores = {}({})", make_scorer(layer, layer.units), x)
-        scores = code("scores")
-    yield code("scores = {}({})", make_query(layer), scores)
-    _, *results = expand(layer, "inference")
-    body = BodyVerbs(variables={"x": x}, softmax=parts_of(layer)["weights"])
-    yield from body.statements(result for result in results if result.name != "real")
-
-
-def _compose(layer: nodes.Composed, x: Code) -> Iterator[Code]:
-    """Yield the statements of a recipe that ends in a product with an array, plus another one."""
-    scale, offset = params(layer)
-    scales = {core.Param(layer.name, scale.name): make_scale(layer, scale, offset)}
-    yield from BodyVerbs(variables={"x": x}, scales=scales).statements(expand(layer, "inference"))
-
-
-def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
-    """Yield the statements that project ``x`` by the transpose of the embedding."""
-    yield code("x = embedding({}, reverse=True)", x)
-    names = parts_of(layer)
-    if layer.bias:
-        bias = replace(layer, tied=None, activation="linear")
-        yield code("# A dense layer without features has only its bias.")
-        if len(layer.input) > 1:
-            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
-        else:
-            # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
-            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
-        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
-    if layer.activation != "linear":
-        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))
-
-
-def _step_pooling(layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
-    names = [state.name for state in states_of(layer)]
-    states = _given_states(layer)
-    if layer.statistic == "sum":
-        total, _ = running(layer)
-        body = BodyVerbs(variables={"x": variable, "total": states[0]})
-        yield code("{} = {}", names[0], body.write(total.value))
-        yield code("x = {}", names[0])
-        return
-    pooled = code(
-        "running_{}({})", layer.statistic, listed(variable, "mask" if layer.masked else "", *states)
-    )
-    if layer.statistic == "mean":
-        yield code("x, {} = {}", listed(*names), pooled)
+    chunk = network.stream if network.has_named_inputs else "inputs"
+    outputs = "the outputs" if network.outputs else '"output"'
+    takes = f'It takes a dict of "{chunk}" and the states'
+    yield f"{takes}, and returns one of {outputs} and new states."
+    if has_begin(network):
+        yield "States, by name, which the model of build_begin returns before the first chunk:"
     else:
-        # The maximum is a state itself.
-        yield code("{} = {}", listed(*names), pooled)
-        yield code("x = {}", names[0])
+        yield "States, by name, zeros before the first chunk:"
+    for state in states(network):
+        steps = (
+            "" if state.first_shape == state.shape else f", {state.first_shape[0]} steps at first"
+        )
+        yield f"    {state.name}: (batch, {', '.join(map(str, state.shape))}){steps}"
 
 
 def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
@@ -544,13 +363,21 @@ def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
                     yield code("set_forget_bias({}, {!r})", lstm, value)
 
 
-def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return every setting that Keras, on the engine it is set to run on, does not support."""
-    return tuple(_refusals(network))
+    # A model in step form returns its outputs and the states in one dict.
+    taken = {state.name for state in states(network)} if form == "step" else set()
+    reason = "in Keras, a state has the name of this output"
+    same = (Refusal(name, "heads", reason) for name in network.results if name in taken)
+    return (*same, *_refusals(network))
 
 
 def _refusals(network: nodes.Network) -> Iterator[Refusal]:
     names = {layer.name for layer in network.layers}
+    for each in network.inputs:
+        if network.has_named_inputs and (name := f"{each.name}_masking") in names:
+            reason = f"in Keras, the masking of {each.name} is a layer of this name"
+            yield Refusal(name, "name", reason)
     for layer in network.layers:
         for role, name in parts_of(layer).items():
             if name in names:
@@ -587,4 +414,10 @@ def needs_source(network: nodes.Network) -> bool:
     return any(map(is_by_equation, network.layers))
 
 
-EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, needs_source=needs_source)
+EMITTER = Emitter(
+    emit=emit,
+    fields=source_fields,
+    refusals=refusals,
+    needs_source=needs_source,
+    begins=has_begin,
+)

@@ -6,15 +6,16 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from rnnspec.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
-    Computation = Callable[[Array, Array, Array], tuple[Any, list[Any]]]
+    Computation = Callable[[Batch, Array, Array], tuple[Any, list[Any]]]
 
 
 _STEPS_WORTH_TRACING = 32
@@ -45,7 +46,7 @@ def loss_and_gradients(
         case engine:
             raise BackendError(f"no gradients for Keras on {engine}; compare up to level 'forward'")
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
+    def run(inputs: Batch, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         # Keras adds its epsilon, 1e-7, to the number of real steps of a batch norm with a mask: no
         # difference in float32. Not 0, because a batch may be padding alone.
         epsilon = keras.config.epsilon()
@@ -65,16 +66,20 @@ def outputs_of(model: keras.Model) -> Any:
     return output if isinstance(output, dict) else model.outputs[0]
 
 
-def join(output: Any) -> Any:
-    """Return the only output, or named ones side by side as (batch, all of their numbers)."""
+def join(output: Any, names: Iterable[str]) -> Any:
+    """Return the only output, or named ones side by side as (batch, all of their numbers).
+
+    The outputs of a call may be sorted by name, so ``names`` has their order.
+    """
     if not isinstance(output, dict):
         return output
-    flat = [keras.ops.reshape(part, (keras.ops.shape(part)[0], -1)) for part in output.values()]
+    parts = [output[name] for name in names]
+    flat = [keras.ops.reshape(part, (keras.ops.shape(part)[0], -1)) for part in parts]
     return keras.ops.concatenate(flat, axis=1)
 
 
-def _loss(output: Any, target: Any, weight: Any) -> Any:
-    output = join(output)
+def _loss(model: keras.Model, output: Any, target: Any, weight: Any) -> Any:
+    output = join(output, outputs_of(model))
     error = output - keras.ops.cast(target, output.dtype)
     return keras.ops.sum(keras.ops.cast(weight, output.dtype) * error**2) / 2
 
@@ -88,7 +93,7 @@ def _tensorflow(
 
     def eager(inputs: Any, target: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = _loss(model(inputs, training=training), target, weight)
+            loss = _loss(model, model(inputs, training=training), target, weight)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding has only the rows that were looked up.
         # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
@@ -97,11 +102,14 @@ def _tensorflow(
     traced = tf.function(eager)
     calls = count()
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
+    def run(inputs: Batch, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         # Tracing takes about a second: longer than one eager call over a few steps, and shorter
         # than one over many.
-        once = next(calls) == 0 and inputs.shape[1] < _STEPS_WORTH_TRACING
-        loss, gradients = (eager if once else traced)(*map(tf.constant, (inputs, target, weight)))
+        arrays = [inputs] if isinstance(inputs, np.ndarray) else inputs.values()
+        steps = max((array.shape[1] for array in arrays if array.ndim > 1), default=1)
+        once = next(calls) == 0 and steps < _STEPS_WORTH_TRACING
+        batch = keras.tree.map_structure(tf.constant, (inputs, target, weight))
+        loss, gradients = (eager if once else traced)(*batch)
         return loss, gradients
 
     return run
@@ -110,9 +118,11 @@ def _tensorflow(
 def _torch(model: keras.Model, variables: Sequence[Any], training: bool) -> Computation:
     import torch
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
-        batch, goal, share = map(keras.ops.convert_to_tensor, (inputs, target, weight))
-        loss = _loss(model(batch, training=training), goal, share)
+    def run(inputs: Batch, target: Array, weight: Array) -> tuple[Any, list[Any]]:
+        batch, goal, share = keras.tree.map_structure(
+            keras.ops.convert_to_tensor, (inputs, target, weight)
+        )
+        loss = _loss(model, model(batch, training=training), goal, share)
         values = [variable.value for variable in variables]
         gradients = torch.autograd.grad(loss, values, materialize_grads=True)
         return loss.detach(), list(gradients)
@@ -132,11 +142,11 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Comput
     def traced(values: Any, others: Any, inputs: Any, target: Any, weight: Any) -> Any:
         def loss(values: Any) -> Any:
             output, after = model.stateless_call(values, others, inputs, training=training)
-            return _loss(output, target, weight), after
+            return _loss(model, output, target, weight), after
 
         return jax.value_and_grad(loss, has_aux=True)(values)
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
+    def run(inputs: Batch, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         values, others = ([variable.value for variable in kind] for kind in (trained, moved))
         (loss, after), gradients = traced(values, others, inputs, target, weight)
         for variable, value in zip(moved, after, strict=True):

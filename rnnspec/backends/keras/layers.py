@@ -12,21 +12,29 @@ from rnnspec.ir import nodes
 from rnnspec.source.code import Code, Literal, call, code
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from rnnspec.ir.params import Param
 
 Arguments = dict[str, Code | Literal]
 
 _POOLING = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
+_JOINS = {"concat": "Concatenate", "add": "Add", "multiply": "Multiply"}
+_MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
 _WINDOW_POOLING = {"max": "MaxPooling1D", "average": "AveragePooling1D"}
 
 
 def parts_of(layer: nodes.Layer) -> dict[str, str]:
     """Return the names of further layers of Keras that compute a layer, by what they are."""
     match layer:
-        case nodes.Attention(units=None):
-            roles = ["weights"]
         case nodes.Attention():
-            roles = ["query", "weights"]
+            roles = ["query"] if layer.units is not None and layer.query is None else []
+            roles += ["scores"] if layer.units is None and layer.activation != "linear" else []
+            roles += ["weights"]
+        case nodes.Recurrent(merge=str(), masked=True, return_sequences=False) if layer.initial:
+            roles = ["merge"]
+        case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+            roles = [] if isinstance(window.padding, str) else ["padding"]
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []
             roles += [] if layer.activation == "linear" else ["activation"]
@@ -49,7 +57,9 @@ def is_layer(layer: nodes.Layer) -> bool:
         case nodes.Pooling(statistic=statistic, masked=masked):
             return statistic in _POOLING and not masked
         case nodes.Conv(masked=masked) | nodes.WindowPooling(masked=masked):
-            return not masked
+            return not masked and isinstance(layer.window.padding, str)
+        case nodes.Repeat(like=like):
+            return like is None
         case nodes.Dense(tied=tied):
             return tied is None
         case nodes.Activate(activation=activation):
@@ -57,6 +67,8 @@ def is_layer(layer: nodes.Layer) -> bool:
         case (
             nodes.Residual()
             | nodes.Join()
+            | nodes.FinalState()
+            | nodes.LearnedState()
             | nodes.Normalize()
             | nodes.Attention()
             | nodes.LastSteps()
@@ -113,7 +125,14 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Residual():
             return _make("Add", name=layer.name)
         case nodes.Join():
-            return _make("Concatenate", name=layer.name)
+            return _make(_JOINS[layer.how], name=layer.name)
+        case nodes.LearnedState():
+            # The kernel is the vector: the input is 1.
+            return _make(
+                "Dense", layer.size, use_bias=False, kernel_initializer="zeros", name=layer.name
+            )
+        case nodes.Transpose():
+            return _make("Permute", (2, 1), name=layer.name)
         case nodes.Dropout():
             type_ = "SpatialDropout1D" if layer.variational else "Dropout"
             return _make(type_, layer.rate, name=layer.name)
@@ -134,7 +153,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 **_bias(layer),
                 name=layer.name,
             )
-        case nodes.Normalize() | nodes.Composed():
+        case nodes.Normalize() | nodes.Composed() | nodes.FinalState():
             raise AssertionError("functions compute it, for Keras has no such layer")
         case _:
             assert_never(layer)
@@ -178,9 +197,10 @@ def _make_direction(layer: nodes.Recurrent, named: Arguments, *, returns_states:
         return call(
             "SharingRNN",
             cell,
-            defaults={"return_sequences": False, "return_state": False},
+            defaults=dict.fromkeys(("return_sequences", "return_state", "go_backwards"), False),
             return_sequences=layer.return_sequences,
             return_state=returns_states,
+            go_backwards=layer.backward,
             **named,
         )
     type_, settings = _cell(layer.standard_cell, bias=layer.bias)
@@ -189,6 +209,7 @@ def _make_direction(layer: nodes.Recurrent, named: Arguments, *, returns_states:
         layer.units,
         return_sequences=layer.return_sequences,
         return_state=returns_states,
+        go_backwards=layer.backward,
         **settings,
         dropout=layer.dropout,
         recurrent_dropout=layer.recurrent_dropout,
@@ -212,7 +233,7 @@ def make_scorer(layer: nodes.Attention, units: int) -> Code:
         units,
         activation=_activation_argument(layer.activation),
         kernel_initializer=make_initializer(layer.kernel_initializer),
-        bias_initializer=make_initializer(layer.bias_initializer),
+        **_bias(layer),
         name=layer.name,
     )
 
@@ -242,11 +263,51 @@ def make_scale(layer: nodes.Layer, scale: Param, offset: Param) -> Code:
     )
 
 
-def make_masking(mask_value: float) -> Code:
+def make_masking(mask_value: float, name: str) -> Code:
     """Return the layer that computes the mask of features."""
     # Without a dtype, a policy of mixed precision casts the steps before they are compared.
     dtype = code("keras.config.floatx()")
-    return _make("Masking", mask_value=mask_value, dtype=dtype, name="masking")
+    return _make("Masking", mask_value=mask_value, dtype=dtype, name=name)
+
+
+def make_merge(layer: nodes.Recurrent) -> Code:
+    """Return the layer that merges the final states of both directions."""
+    return _make(_MERGES[layer.merge or "concat"], name=parts_of(layer)["merge"])
+
+
+def make_padding(layer: nodes.Layer, padding: tuple[int, int]) -> Code:
+    """Return the layer that adds steps of zeros."""
+    return _make("ZeroPadding1D", padding, name=parts_of(layer)["padding"])
+
+
+def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
+    """Return the parts of each sum and product whose number of steps may not be that of the first.
+
+    Keras repeats an array of a single step instead of refusing it.
+    """
+    checked: dict[str, frozenset[str]] = {}
+    known: dict[str, Hashable] = {each.name: each.name for each in network.inputs}
+    for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
+        match layer:
+            case nodes.Repeat(like=str()):
+                steps = known[names[1]]
+            case nodes.Repeat():
+                steps = layer.steps
+            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                steps = known[names[0]]
+                steps = steps if window.keeps_steps else (steps, window.anchor, window.stride)
+            case nodes.Join():
+                pairs = zip(names, layer.inputs, strict=True)
+                sequences = [(name, shape[0]) for name, shape in pairs if len(shape) > 1]
+                steps = known[sequences[0][0]] if sequences else None
+                lengths = {length for _, length in sequences}
+                if layer.how != "concat" and (len(lengths) > 1 or None in lengths):
+                    others = [name for name, _ in sequences if known[name] != steps]
+                    checked[layer.name] = frozenset(others)
+            case _:
+                steps = known[names[0]]
+        known[layer.name] = steps
+    return {name: others for name, others in checked.items() if others}
 
 
 def _make(type_: str, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:
@@ -305,7 +366,7 @@ def is_rounded(activation: nodes.Activation) -> bool:
             return False
 
 
-def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv) -> Arguments:
+def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv | nodes.Attention) -> Arguments:
     if not layer.bias:
         return {"use_bias": False}
     return {"bias_initializer": make_initializer(layer.bias_initializer)}

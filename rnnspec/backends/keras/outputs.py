@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.slots import by_name, map_batch
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 
-def output_of(model: Any, call: Callable[[Array], Any], inputs: Array) -> Array:
+def output_of(model: Any, call: Callable[[Any], Any], inputs: Batch) -> Array:
     """Return the result of ``call`` for a batch; the model may take batches of one size only."""
-    size = model.inputs[0].shape[0] or len(inputs)
+    length = len(next(iter(by_name(inputs).values())))
+    size = model.inputs[0].shape[0] or length
     # The rows begin again where a batch would be too short.
-    rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
-    return np.concatenate([side_by_side(call(inputs[row])) for row in rows])[: len(inputs)]
+    rows = np.arange(-(-length // size) * size).reshape(-1, size) % length
+    outputs = [
+        side_by_side(call(map_batch(partial(np.take, indices=row, axis=0), inputs))) for row in rows
+    ]
+    return np.concatenate(outputs)[:length]
 
 
 def side_by_side(outputs: Any) -> Array:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
 from rnnspec.backends.keras.cells import is_by_equation, parts_of_cells
+from rnnspec.backends.keras.layers import checked_parts
 from rnnspec.ir import core
 from rnnspec.ir.expand import pool
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
     Composed,
     Conv,
+    Join,
     Normalize,
     Pooling,
+    Repeat,
     WindowPooling,
     layer_activations,
     width,
@@ -42,11 +46,21 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
     ):
         yield _LEGACY_HARD_SIGMOID
     # Several layers may need the same part.
-    yield from dict.fromkeys(part for layer in network.layers for part in _parts(layer, form))
+    in_chunks = streamed(network)
+    needed = dict.fromkeys(
+        part
+        for layer in network.layers
+        for part in _parts(layer, form if layer.name in in_chunks else "inference")
+    )
+    yield from needed
+    if checked_parts(network):
+        yield _SAME_STEPS
     yield from parts_of_cells(network, form)
 
 
-def _parts(layer: Layer, form: Form) -> Iterator[Code]:
+def _parts(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: Layer, form: Form
+) -> Iterator[Code]:
     match layer:
         case Pooling(statistic="mean" | "max") if form == "step":
             yield from (_RUNNING_SUM, *KerasVerbs().running([layer]))
@@ -64,8 +78,13 @@ def _parts(layer: Layer, form: Form) -> Iterator[Code]:
                 yield _MASKED_LAST
             if layer.backward:
                 yield _MASKED_FIRST
-        case WindowPooling(statistic="average", masked=True):
-            yield _MASKED_AVERAGE
+        case Join(how="concat", inputs=inputs) if len({len(shape) for shape in inputs}) > 1:
+            yield _REPEAT_LIKE
+        case Repeat(like=str()):
+            yield _REPEAT_LIKE
+        case WindowPooling(statistic="average", masked=masked, window=window):
+            if masked or not isinstance(window.padding, str):
+                yield _MASKED_AVERAGE
         case (
             Conv(masked=True)
             | WindowPooling(masked=True)
@@ -140,6 +159,20 @@ _MASKED_FIRST = code('''
         first = keras.ops.logical_and(mask, keras.ops.equal(count, 1))
         return keras.ops.sum(keras.ops.where(keras.ops.expand_dims(first, -1), x, 0), axis=1)
 ''')
+_REPEAT_LIKE = code('''
+    def repeat_like(
+        vector: keras.KerasTensor, sequence: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Return the vector at each step of a sequence, (batch, steps, features)."""
+        ones = keras.ops.ones_like(sequence[:, :, 0], dtype=vector.dtype)
+        return keras.ops.einsum("bf,bt->btf", vector, ones)
+''')
+_SAME_STEPS = code('''
+    def same_steps(x: keras.KerasTensor, other: keras.KerasTensor) -> keras.KerasTensor:
+        """Return x; if it has another number of steps than the other, there is an error."""
+        # No features are added. An array of a single step would be repeated in arithmetic.
+        return keras.ops.concatenate([x, other[:, :, :0]], axis=-1)
+''')
 _RUNNING_SUM = code('''
     def running_sum(total: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return (batch, size) plus the sum of (batch, steps, size) over the steps."""
@@ -209,7 +242,8 @@ class BodyVerbs(KerasVerbs):
         """Return an expression."""
         match value:
             case core.Fill(core.Column(core.Name("mask")) | core.Name("real"), x, number):
-                return code("fill_padding({}, mask, {})", self.write(x), self.write(number))
+                parts = map(self.write, (x, core.Name("mask"), number))
+                return code("fill_padding({})", listed(*parts))
             case core.Combine(
                 "add", core.Combine("multiply", x, core.Param() as scale), core.Param()
             ):
@@ -219,7 +253,7 @@ class BodyVerbs(KerasVerbs):
                 return code("{}({})", softmax, self.write(x))
             case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
                 return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
-            case core.Pick(end, x, core.Name("mask")):
-                return code("masked_{}({}, mask)", end, self.write(x))
+            case core.Pick(end, x, core.Name("mask") as mask):
+                return code("masked_{}({}, {})", end, self.write(x), self.write(mask))
             case _:
                 return super().write(value)

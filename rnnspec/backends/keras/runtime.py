@@ -9,6 +9,7 @@ import sys
 import warnings
 import zipfile
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from threading import RLock
@@ -34,12 +35,28 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 
 _ONE_AT_A_TIME = RLock()
 """Held while a model is built, because Keras's default dtype is shared by all threads."""
+_BEGIN = "build_begin"
+"""The function of generated source that makes the model of the first states."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The model of the first states, as the attribute ``begin`` of a model in step form.
+
+    Keras saves a model that is an attribute of another one; this has a file of its own.
+    """
+
+    model: keras.Model
+
+    def __call__(self, inputs: Any) -> Any:
+        """Return the states before the first chunk, by name."""
+        return self.model(inputs)
 
 
 class KerasRuntime(Runtime):
@@ -61,7 +78,10 @@ class KerasRuntime(Runtime):
         if dtype == "float64":
             _keep_float64()
         with _using(_registered(vars(module))), _dtype(dtype):
-            return getattr(module, source.entry)()
+            model = getattr(module, source.entry)()
+            if hasattr(module, _BEGIN):
+                model.begin = Begin(getattr(module, _BEGIN)())
+            return model
 
     def forget(self) -> None:
         """Forget the names of layers and operations, which Keras numbers in the whole process."""
@@ -81,8 +101,8 @@ class KerasRuntime(Runtime):
     def counts(self, model: keras.Model) -> Counts:
         """Return the parameter counts of the whole model according to Keras."""
         return Counts(
-            trainable=_size(model.trainable_weights),
-            non_trainable=_size(model.non_trainable_weights),
+            trainable=_size(_weights(model, "trainable_weights")),
+            non_trainable=_size(_weights(model, "non_trainable_weights")),
         )
 
     def unwrap(self, model: Any) -> keras.Model | None:
@@ -103,14 +123,15 @@ class KerasRuntime(Runtime):
     ) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all weights that are not at a known (layer, path)."""
         # By identity: == on variables of Keras compares their elements.
-        known_ids = set()
+        known_ids = set[int]()
         for key in known:
             with suppress(AttributeError, ValueError):
-                known_ids.add(id(_variable(model, *key)))
+                known_ids.update(map(id, _variables(model, *key)))
         # Nothing is learned by an array without elements, as the kernel beside a bias alone.
         return {
             variable.path: tuple(variable.shape)
-            for variable in model.weights
+            for part in _models(model)
+            for variable in part.weights
             if id(variable) not in known_ids and 0 not in variable.shape
         }
 
@@ -122,46 +143,56 @@ class KerasRuntime(Runtime):
 
     def put(self, model: keras.Model, layer: str, path: str, array: Array) -> None:
         """Replace one array; Keras casts it to the variable's dtype."""
-        _variable(model, layer, path).assign(array)
+        for variable in _variables(model, layer, path):
+            variable.assign(array)
 
-    def trace(self, model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
+    def trace(self, model: keras.Model, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run one forward pass in inference, and record the input of each layer of the model."""
-        children = _layers(model)
-        # A reshape gets a part of the steps, a layer that is a bias alone gets no features, and one
-        # that scales gets what functions have computed.
-        others = (keras.layers.Reshape, keras.layers.EinsumDense)
-        known = [name for name in layers if not isinstance(children.get(name), others)]
-        inputs_of = {name: children[name].input for name in known if name in children}
-        first = {
-            name: tensor[0] if isinstance(tensor, list) else tensor
-            for name, tensor in inputs_of.items()
-        }
-        first = {name: tensor for name, tensor in first.items() if tensor.shape[-1] != 0}
+        first = dict(_inputs_of(model, layers))
         output = outputs_of(model)
         results = [*output.values()] if isinstance(output, dict) else [output]
+        named = model.input if isinstance(inputs, dict) else model.inputs[0]
         # A second model over the same layers, because Keras has no hooks.
         with _recursion(len(model.layers)):
-            probe = keras.Model(model.inputs[0], [*first.values(), *results])
+            probe = keras.Model(named, [*first.values(), *results])
         with _no_advice():
             values = [*map(np.asarray, probe.predict_on_batch(inputs))]
         inside, outputs = values[: len(first)], values[len(first) :]
-        whole = join(dict(enumerate(outputs))) if isinstance(output, dict) else outputs[0]
+        whole = (
+            join(dict(zip(output, outputs, strict=True)), output)
+            if isinstance(output, dict)
+            else outputs[0]
+        )
         return Trace(dict(zip(first, inside, strict=True)), np.asarray(whole))
+
+    def begin(self, model: keras.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the states of a model in step form before the first chunk."""
+        with _no_advice():
+            first = model.begin.model.predict_on_batch(dict(inputs))
+        return {name: np.asarray(value) for name, value in first.items()}
 
     def step(
         self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
-        zeros = {
-            tensor.name: np.zeros((len(chunk), *tensor.shape[1:]), tensor.dtype)
-            for tensor in model.inputs
-            if tensor.name != "inputs"
-        }
-        before = zeros if states is None else states
+        stream, *names = model.input
+        if states is None and hasattr(model, "begin"):
+            # Without another input, the first chunk tells the number of sequences.
+            is_named = isinstance(model.begin.model.input, dict)
+            with _no_advice():
+                states = model.begin.model.predict_on_batch({stream: chunk} if is_named else chunk)
+        elif states is None:
+            states = {
+                name: np.zeros((len(chunk), *(n or 0 for n in tensor.shape[1:])), tensor.dtype)
+                for name, tensor in model.input.items()
+                if name != stream
+            }
         with _no_advice():
-            outputs = model.predict_on_batch({"inputs": chunk, **before})
-        after = {name: np.asarray(value) for name, value in outputs.items()}
-        return after.pop("output"), after
+            outputs = model.predict_on_batch({stream: chunk, **states})
+        after = {name: np.asarray(outputs[name]) for name in names}
+        results = [name for name in model.output if name not in after]
+        whole = join(outputs, results) if len(results) > 1 else outputs[results[0]]
+        return np.asarray(whole), after
 
     def learner(
         self, model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool
@@ -174,7 +205,7 @@ class KerasRuntime(Runtime):
         variables = [_variable(model, layer, path) for layer, path in keys]
         compute = loss_and_gradients(model, variables, training=training)
 
-        def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        def run(inputs: Batch, target: Array, weight: Array) -> tuple[float, list[Array]]:
             loss, gradients = compute(inputs, target, weight)
             return float(loss), [
                 np.array(keras.ops.convert_to_numpy(gradient)) for gradient in gradients
@@ -199,7 +230,7 @@ class KerasRuntime(Runtime):
                 optimizer = _make_optimizer(settings)
                 optimizer.build(variables)
 
-            def step(inputs: Array, target: Array, weight: Array) -> float:
+            def step(inputs: Batch, target: Array, weight: Array) -> float:
                 loss, gradients = compute(inputs, target, weight)
                 optimizer.apply(gradients, variables)
                 return float(loss)
@@ -208,11 +239,13 @@ class KerasRuntime(Runtime):
 
         return make_step
 
-    def save(self, model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG002
+    def save(self, model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:
         """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras ignores.
 
         One model gives the same bytes every time, without the date and without addresses in memory.
         """
+        if len(parts := _models(model)) > 1:
+            self.save(parts[1], folder, f"{name}_begin", source, spec)
         whole, bare = folder / f"{name}.keras", folder / f"{name}.bare.keras"
         model.save(bare)
         with zipfile.ZipFile(bare) as old, zipfile.ZipFile(whole, "w") as new:
@@ -233,7 +266,10 @@ class KerasRuntime(Runtime):
         beside = (folder / f"{name}.py").exists()
         space = load_entry(folder, name, source.entry).__globals__ if beside else {}
         with _using(_registered(space)):
-            return keras.saving.load_model(folder / f"{name}.keras")
+            model = keras.saving.load_model(folder / f"{name}.keras")
+            if (begin := folder / f"{name}_begin.keras").exists():
+                model.begin = Begin(keras.saving.load_model(begin))
+            return model
 
     def open_original(self, path: Path, classes: Mapping[str, type] = NO_CLASSES) -> keras.Model:
         """Return the model in a file of any version of Keras, not compiled.
@@ -252,7 +288,7 @@ class KerasRuntime(Runtime):
         except Exception as error:  # whatever becomes of a file of another version
             raise BackendError(f"{self.version()} does not open it ({brief(error)})") from error
 
-    def output(self, model: keras.Model, inputs: Array) -> Array:
+    def output(self, model: keras.Model, inputs: Batch) -> Array:
         """Return the output of a model in inference, which may take batches of one size only."""
         with _no_advice():
             return output_of(model, partial(_predict, model), inputs)
@@ -262,7 +298,7 @@ class KerasRuntime(Runtime):
         model.set_weights([share * array for array in model.get_weights()])
 
 
-def _predict(model: keras.Model, batch: Array) -> Any:
+def _predict(model: keras.Model, batch: Batch) -> Any:
     # Compiled for one length, TimeDistributed fails at another.
     if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
         return model(batch, training=False)
@@ -334,8 +370,42 @@ def _dtype(dtype: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
+def _models(model: keras.Model) -> list[keras.Model]:
+    """Return a model, and the one of its first states if it has any."""
+    return (
+        [model, model.begin.model] if isinstance(getattr(model, "begin", None), Begin) else [model]
+    )
+
+
 def _layers(model: keras.Model) -> dict[str, Any]:
-    return {layer.name: layer for layer in model.layers}
+    return {layer.name: layer for part in _models(model) for layer in part.layers}
+
+
+_OF_FUNCTIONS = ("ExpandDims", "OnesLike", "Pad")
+_REPEATED = "bf,bt->btf"
+
+
+def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the layers that get the output of another one, and that output."""
+    children = _layers(model)
+    for name in names:
+        # These are before the layer itself.
+        before = (children.get(f"{name}_{role}") for role in ("padding", "scores"))
+        child = next(filter(None, before), children.get(name))
+        # A reshape gets a part of the steps, and a layer that scales what functions have computed.
+        # An embedding with several inputs has that of another layer.
+        others = (keras.layers.Reshape, keras.layers.EinsumDense)
+        if child is None or isinstance(child, others) or len(child._inbound_nodes) > 1:  # noqa: SLF001
+            continue
+        tensor = child.input[0] if isinstance(child.input, list) else child.input
+        made_by = tensor._keras_history.operation  # noqa: SLF001
+        # A vector is repeated before it is joined, and steps are added before a maximum; a learned
+        # state gets a number.
+        is_other = type(made_by).__name__ in _OF_FUNCTIONS
+        is_other |= getattr(made_by, "subscripts", "") == _REPEATED
+        # A layer that is a bias alone gets no features.
+        if tensor.shape[-1] != 0 and not is_other:
+            yield name, tensor
 
 
 def _size(weights: Sequence[Any]) -> int:
@@ -344,7 +414,25 @@ def _size(weights: Sequence[Any]) -> int:
 
 
 def _variable(model: keras.Model, layer: str, path: str) -> Any:
-    return attrgetter(path)(model.get_layer(layer))
+    return _variables(model, layer, path)[0]
+
+
+def _variables(model: keras.Model, layer: str, path: str) -> list[Any]:
+    """Return an array of a layer, which a model and that of its first states may share.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    parts = [part for part in _models(model) if layer in {own.name for own in part.layers}]
+    return [attrgetter(path)(part.get_layer(layer)) for part in parts or [model]]
+
+
+def _weights(model: keras.Model, kind: str) -> list[Any]:
+    """Return the weights of a model, and those that only the model of its first states has."""
+    whole, *others = _models(model)
+    own = {layer.name for layer in whole.layers}
+    layers = [layer for part in others for layer in part.layers if layer.name not in own]
+    return [*getattr(whole, kind), *(each for layer in layers for each in getattr(layer, kind))]
 
 
 @contextmanager

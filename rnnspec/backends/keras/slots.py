@@ -9,7 +9,7 @@ from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.cells import attributes
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.nodes import Attention, Composed, EquationCell, Layer, Recurrent
+from rnnspec.ir.nodes import Attention, Composed, EquationCell, Layer, LearnedState, Recurrent
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
 
@@ -22,7 +22,9 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
     match layer:
         case Recurrent():
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
-        case Attention():
+        case LearnedState():
+            return (Slot(param="vector", path="kernel", axes="out", row=0),)
+        case Attention(query=None):
             # Without a hidden layer, the layer that scores the steps has the name of the attention.
             *hidden, query = slots_by_name(layer, {"query": "kernel"})
             return (*hidden, replace(query, module=parts_of(layer).get("query")))

@@ -26,4 +26,5 @@ ONNX = Backend(
         "import onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})",
     ),
+    loading_begin="begin = onnxruntime.InferenceSession({begin!r})",
 )

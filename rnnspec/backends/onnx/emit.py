@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, assert_never
 
@@ -11,15 +12,21 @@ from rnnspec.backends.onnx.graph import (
     Graph,
     GraphSource,
     Value,
+    taken_names,
     write_body,
     write_signature,
 )
-from rnnspec.backends.onnx.layers import Layers, with_final_state
+from rnnspec.backends.onnx.layers import Layers, has_begin, is_next_state, pooled_layers
 from rnnspec.backends.onnx.slots import (
+    BATCH_SIZE,
+    BEGIN,
+    FIRST_STEPS,
     FORM,
+    GIVEN,
     INPUT,
     LEAST_STEPS,
     NAMED,
+    VOCABULARY,
     after,
     stepwise_reason,
     weights,
@@ -35,10 +42,10 @@ from rnnspec.ir.notation import describe
 from rnnspec.ir.params import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.contract import SourceOptions
-    from rnnspec.backends.onnx.graph import Dims
+    from rnnspec.backends.onnx.slots import Weight
     from rnnspec.ir.forms import Form
 
 OPSET, IR_VERSION = 18, 8
@@ -50,14 +57,18 @@ _MOST_BYTES = 2**31 - 2**24
 _WIDTH = 80
 """The most characters of a line of equations."""
 
+_AFTER_BEGIN = (
+    "A chunk of steps. NAME_begin.onnx gives the states before the first chunk, and each NAME_next "
+    "is given as NAME with the next chunk."
+)
 _STEP_SUMMARY = (
     "A chunk of steps. The states before the first chunk are zeros, and each NAME_next is given as "
     "NAME with the next chunk."
 )
-"""The documentation in a file in step form."""
+"""The documentation in a file in step form, with and without a file that begins."""
 
-
-_FINAL_STATE = Fields("Node.source Pooling.backward")
+_STATES = "Recurrent.backward Recurrent.initial"
+_FINAL_STATE = Fields(f"Node.source Pooling.backward {_STATES}")
 
 
 def source_fields(
@@ -66,12 +77,12 @@ def source_fields(
     """Yield the tables of the fields that the source of a node is written from."""
     match node:
         case nodes.Network():
-            yield Fields("Network.outputs")
+            yield Fields("Network.outputs Network.stream")
         case nodes.Recurrent():
             # A fused operator is written only if it stands for all fields.
             if stepwise_reason(node):
-                yield cells.FIELDS
-            if form != "step" and node.name in with_final_state(network):
+                yield Fields(f"{cells.FIELDS.names} {_STATES}")
+            if form != "step" and node.name in pooled_layers(network):
                 yield _FINAL_STATE
         case nodes.Pooling(statistic="last") if form != "step":
             yield _FINAL_STATE
@@ -80,90 +91,231 @@ def source_fields(
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSource:
-    """Return the source of a network: a graph named after it, without its weights."""
-    builder, stepped = Builder(), form == "step"
-    Layers(builder, network, stepped=stepped).add()
-    arrays, least = weights(network), nodes.least_steps(network)
-    network_states = states(network) if stepped else ()
-    tokens = network.input if isinstance(network.input, nodes.TokenInput) else None
+    """Return the source of a network: a graph named after it, without its weights.
+
+    In step form, it may have another one, which computes the states before the first chunk.
+    """
+    stepped, builder = form == "step", Builder()
+    layers = Layers(builder, network, stepped=stepped)
+    layers.add()
+    layers.add_results()
+    network_states, axes = states(network) if stepped else (), _step_axes(network)
+    outputs = tuple(_output_values(network, axes))
+    results = {value.name for value in outputs}
     graph = Graph(
         name=network.name,
         inputs=(
-            _input_value(network.input),
-            *(_state_value(state, state.name) for state in network_states),
+            *(_input_value(network, each, axes) for each in layers.inputs),
+            *(_first_value(state) for state in network_states),
         ),
         outputs=(
-            *_output_values(network),
-            *(_state_value(state, after(state.name)) for state in network_states),
+            *outputs,
+            *(
+                Value("float", ("batch", *state.shape), after(state.name))
+                for state in network_states
+                # A given state is a result too.
+                if state.kind != "value" and after(state.name) not in results
+            ),
         ),
         blocks=builder.finish(),
     )
-    return GraphSource(
-        title=text.title(network),
-        comment=text.comment(network),
+    begins = stepped and has_begin(network)
+    least = nodes.least_steps(network)
+    is_open = any(each.steps is None for each in _sequences(layers.inputs))
+    return replace(
+        _write(network, builder, graph),
         docstring=(
             *text.signature(network, chunks=stepped),
             *(_describe_states(network) if stepped else ()),
             *_describe_cells(network),
         ),
+        summary=(_AFTER_BEGIN if begins else _STEP_SUMMARY) if stepped else "",
+        metadata=(
+            *_frozen(network, graph),
+            *(((FORM, "step"),) if stepped else ()),
+            *(((BEGIN, "true"),) if begins else ()),
+            *(((NAMED, str(len(outputs)) if stepped else "true"),) if network.outputs else ()),
+            *(
+                (f"{GIVEN} {each.name}", "true")
+                for each in network.inputs
+                if any(each.name == state.name for state in network_states)
+            ),
+            *(
+                (f"{FIRST_STEPS} {state.name}", str(state.first_steps))
+                for state in network_states
+                if state.first_steps != state.steps
+            ),
+            # ONNX Runtime pools a part of a window too.
+            *(((LEAST_STEPS, str(least)),) if is_open and least > 1 else ()),
+            *_vocabularies(network, layers.inputs, stepped=stepped),
+        ),
+        begin=_emit_begin(network) if begins else None,
+    )
+
+
+def _emit_begin(network: nodes.Network) -> GraphSource:
+    """Return the source of the graph that is run once, before the first chunk."""
+    builder = Builder()
+    layers = Layers(builder, network, stepped=False, once=True)
+    inputs = tuple(_input_value(network, each, _step_axes(network)) for each in layers.inputs)
+    layers.add()
+    layers.add_first_states()
+    graph = Graph(
+        name=f"{network.name}_begin",
+        inputs=inputs or (Value("int64", (1,), BATCH_SIZE),),
+        outputs=tuple(map(_first_value, layers.first_states)),
+        blocks=builder.finish(),
+    )
+    by_batch = "" if inputs else f" Its input {BATCH_SIZE} is the number of sequences."
+    return replace(
+        _write(network, builder, graph),
+        title=f"{graph.name}.onnx, a file of its own, which is run once before the first chunk.",
+        comment="",
+        docstring=(f"It gives the states that {network.name}.onnx then takes.{by_batch}",),
+        summary="Run once, before the first chunk: it gives the states that this takes.",
+        metadata=(
+            *_frozen(network, graph),
+            (FORM, BEGIN),
+            *_vocabularies(network, layers.inputs, stepped=True),
+        ),
+    )
+
+
+def _write(network: nodes.Network, builder: Builder, graph: Graph) -> GraphSource:
+    """Return the source of a graph with the arrays that it takes."""
+    return GraphSource(
+        title=text.title(network),
+        comment=text.comment(network),
+        docstring=(),
         entry=network.name,
         signature=write_signature(graph),
         body=write_body(graph),
-        weights=tuple(Value("float", shape, name) for name, shape, _ in arrays),
+        weights=tuple(Value("float", shape, name) for name, shape, _ in _arrays(network, graph)),
         constants=tuple(builder.constants.values()),
-        summary=_STEP_SUMMARY if stepped else "",
-        metadata=(
-            *((f"frozen {name}", "true") for name, _, trainable in arrays if not trainable),
-            *(((FORM, "step"),) if stepped else ()),
-            *(((NAMED, "true"),) if network.outputs else ()),
-            # ONNX Runtime pools a part of a window too.
-            *(((LEAST_STEPS, str(least)),) if network.input.steps is None and least > 1 else ()),
-            # The type of an input does not tell it, and ONNX Runtime takes a negative token for
-            # one from the end of the vocabulary.
-            *((("vocabulary", str(tokens.vocabulary)),) if stepped and tokens else ()),
-        ),
+        summary="",
+        metadata=(),
         opset=OPSET,
         ir_version=IR_VERSION,
     )
 
 
-def _input_value(network_input: nodes.Input) -> Value:
-    dims = ("batch", *_dims(network_input.shape))
+def _arrays(network: nodes.Network, graph: Graph) -> list[Weight]:
+    """Return the arrays that a graph takes."""
+    taken = taken_names(graph)
+    return [weight for weight in weights(network) if weight[0] in taken]
+
+
+def _frozen(network: nodes.Network, graph: Graph) -> Iterator[tuple[str, str]]:
+    for name, _, trainable in _arrays(network, graph):
+        if not trainable:
+            yield f"frozen {name}", "true"
+
+
+def _vocabularies(
+    network: nodes.Network, inputs: Sequence[nodes.Input], *, stepped: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield the sizes of vocabularies.
+
+    The type of an input does not tell it, and ONNX Runtime takes a negative token for one from the
+    end of the vocabulary.
+    """
+    for each in inputs:
+        if isinstance(each, nodes.TokenInput | nodes.LabelInput):
+            if network.has_named_inputs:
+                yield f"{VOCABULARY} {each.name}", str(each.vocabulary)
+            elif stepped:
+                yield VOCABULARY, str(each.vocabulary)
+
+
+def _sequences(inputs: Iterable[nodes.Input]) -> list[nodes.SequenceInput]:
+    return [each for each in inputs if isinstance(each, nodes.TokenInput | nodes.NumericInput)]
+
+
+def _input_value(
+    network: nodes.Network, network_input: nodes.Input, axes: Mapping[str, str]
+) -> Value:
+    dims = (axes[network_input.name] if size is None else size for size in network_input.shape)
+    name = network_input.name if network.has_named_inputs else INPUT
     match network_input:
-        case nodes.TokenInput():
-            return Value("int64", dims, INPUT)
-        case nodes.NumericInput():
-            return Value("float", dims, INPUT)
+        case nodes.TokenInput() | nodes.LabelInput():
+            return Value("int64", ("batch", *dims), name)
+        case nodes.NumericInput() | nodes.VectorInput():
+            return Value("float", ("batch", *dims), name)
         case _:
             assert_never(network_input)
 
 
-def _dims(shape: nodes.Shape) -> Dims:
-    return tuple("steps" if size is None else size for size in shape)
-
-
-def _output_values(network: nodes.Network) -> Iterator[Value]:
-    windows = (
-        layer.window
-        for layer in network.layers
-        if isinstance(layer, nodes.Conv | nodes.WindowPooling)
-    )
-    # ONNX Runtime takes axes of one name for equal.
-    steps = "steps" if all(window.keeps_steps for window in windows) else "output_steps"
+def _output_values(network: nodes.Network, axes: Mapping[str, str]) -> Iterator[Value]:
     for name, layer in network.results.items():
-        dims = (steps if size is None else size for size in layer.output)
+        dims = (axes[layer.name] if size is None else size for size in layer.output)
         yield Value("float", ("batch", *dims), name or layer.name)
 
 
-def _state_value(state: State, name: str) -> Value:
-    return Value("float", ("batch", *state.shape), name)
+def _step_axes(network: nodes.Network) -> dict[str, str]:
+    """Return the name of the open number of steps of each input and layer.
+
+    ONNX Runtime takes axes of one name for equal, and other runtimes may.
+    """
+
+    def first(name: str) -> str:
+        while equal[name] != name:
+            name = equal[name]
+        return name
+
+    steps = {each.name: each.steps for each in _sequences(network.inputs)}
+    steps |= {layer.name: layer.output[0] for layer in network.layers if len(layer.output) > 1}
+    equal = {name: name for name in steps}
+    for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
+        match layer:
+            case nodes.Conv() | nodes.WindowPooling() if not layer.window.keeps_steps:
+                continue
+            case nodes.Repeat():
+                alike = names[1:]
+            case nodes.Join():
+                alike = names
+            case _:
+                alike = names[:1]
+        for name in alike:
+            if steps.get(layer.name, 0) is None and steps.get(name, 0) is None:
+                equal[first(layer.name)] = first(name)
+    inputs = dict[str, str]()
+    for each in _sequences(network.inputs):
+        if each.steps is None:
+            inputs.setdefault(first(each.name), each.name)
+    results = [layer.name for layer in network.results.values() if steps.get(layer.name, 0) is None]
+    others = {first(name): name for name in results if first(name) not in inputs}
+    texts = {
+        group: "steps" if len(inputs) == 1 else f"{name}_steps" for group, name in inputs.items()
+    }
+    texts |= {
+        group: "output_steps" if len(others) == 1 else f"{name}_steps"
+        for group, name in others.items()
+    }
+    return {name: texts[first(name)] for name in steps if first(name) in texts}
+
+
+def _first_value(state: State) -> Value:
+    steps = () if state.steps == state.first_steps else (f"{state.name}_steps",)
+    return Value("float", ("batch", *(steps or state.shape[:-1]), state.size), state.name)
 
 
 def _describe_states(network: nodes.Network) -> Iterator[str]:
     """Yield comment lines about the states and their shapes."""
-    yield "States by name, zeros before the first chunk; each has an output NAME_next:"
+    given = {each.name for each in network.inputs if isinstance(each, nodes.VectorInput)}
+    if has_begin(network):
+        where = f"given before the first chunk by {network.name}_begin.onnx, whose source is below"
+    else:
+        where = "zeros before the first chunk"
+    yield f"States by name, {where}; each has an output NAME_next:"
     for state in states(network):
-        yield f"- {state.name}: ({', '.join(map(str, ('batch', *state.shape)))})"
+        line = f"- {state.name}: ({', '.join(map(str, ('batch', *state.shape)))})"
+        if state.kind == "value":
+            line += ", which has no output: it stays as it is"
+        elif state.name in given:
+            line += ", first the input of this name"
+        elif state.first_steps != state.steps:
+            line += f", first of {state.first_steps} steps"
+        yield line
 
 
 def _describe_cells(network: nodes.Network) -> Iterator[str]:
@@ -224,9 +376,15 @@ def _taken_names(network: nodes.Network) -> Iterator[Refusal]:
     owners = {after(state.name): state.layer for state in states(network)}
     arrays = {name for name, *_ in weights(network)}
     for layer in network.layers:
-        if owner := owners.get(layer.name):
+        if (owner := owners.get(layer.name)) and not is_next_state(network, layer, layer.name):
             reason = f"in step form, the next state of {owner} has this name"
             yield Refusal(layer.name, "name", reason)
+    names = [each.name for each in network.inputs]
+    names += [name for name, of in network.results.items() if not is_next_state(network, of, name)]
+    for name in names:
+        if owner := owners.get(name):
+            reason = f"in step form, its next state has the name {name}, as an input or output has"
+            yield Refusal(owner, "name", reason)
     for state in states(network):
         if state.name in owners or {state.name, after(state.name)} & arrays:
             reason = f"in step form, no other value can have the name of its state {state.name}"
@@ -239,4 +397,10 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
     return {layer.name: reason for layer in recurrent if (reason := stepwise_reason(layer))}
 
 
-EMITTER = Emitter(emit=emit, fields=source_fields, refusals=refusals, stepwise=stepwise)
+EMITTER = Emitter(
+    emit=emit,
+    fields=source_fields,
+    refusals=refusals,
+    stepwise=stepwise,
+    begins=has_begin,
+)

@@ -84,7 +84,8 @@ class GraphSource:
     """The source of a network.
 
     ``signature`` and ``body`` are the text of its graph. ``summary`` is a sentence for the file,
-    and ``metadata`` are its further keys and words.
+    and ``metadata`` are its further keys and words. ``begin`` is the source of what is computed
+    before the first chunk, if that is a graph of its own.
     """
 
     template: str = "onnx/model.txt.j2"
@@ -101,6 +102,7 @@ class GraphSource:
     opset: int
     ir_version: int
     before_loading: tuple[str, ...] = ()
+    begin: GraphSource | None = None
 
 
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Attribute]]] = {
@@ -163,6 +165,11 @@ class Builder:
                 operator, attributes = _ACTIVATIONS[activation]
                 return self.add(name, operator, x, **attributes)
 
+    def has(self, name: str) -> bool:
+        """True if a node has an output of this name."""
+        nodes = (entry for block in self.blocks for entry in block if isinstance(entry, Node))
+        return any(name in node.outputs for node in nodes)
+
     def rename(self, name: str, new: str) -> str:
         """Give an output of the last node another name, and return that."""
         node = self.blocks[-1][-1]
@@ -191,6 +198,13 @@ class Builder:
     def finish(self) -> tuple[Block, ...]:
         """Return the groups of nodes."""
         return tuple(map(tuple, self.blocks))
+
+
+def taken_names(graph: Graph) -> set[str]:
+    """Return the names of all values that the nodes of a graph take, and those of their bodies."""
+    nodes = [entry for block in graph.blocks for entry in block if isinstance(entry, Node)]
+    names = {name for node in nodes for name in node.inputs}
+    return names.union(*(taken_names(node.body) for node in nodes if node.body))
 
 
 def write_signature(graph: Graph, start: str = "", indent: int = 0) -> str:

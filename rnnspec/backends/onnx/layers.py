@@ -4,57 +4,104 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.onnx.recurrent import add_final_state, add_recurrent
+from rnnspec.backends.onnx.recurrent import Run, add_final_state, add_last, add_recurrent
 from rnnspec.backends.onnx.sequences import Sequences
-from rnnspec.backends.onnx.slots import array, output_name, slots
+from rnnspec.backends.onnx.slots import (
+    BATCH,
+    BATCH_SIZE,
+    INPUT,
+    after,
+    array,
+    output_name,
+    slots,
+)
 from rnnspec.backends.onnx.verbs import Recipe
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import SKIP, X
-from rnnspec.ir.forms import states_of
+from rnnspec.ir.forms import held_values, states, states_of, streamed
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Builder
     from rnnspec.backends.onnx.sequences import Axes
+    from rnnspec.ir.forms import State
 
 
 class Layers:
     """The layers of a network, as they are added to the graph.
 
-    If ``stepped`` is true, the graph takes a chunk of steps and the states before it.
+    If ``stepped`` is true, the graph takes a chunk of steps and the states before it. If ``once``
+    is true, it computes what does not depend on the chunks.
     """
 
-    def __init__(self, into: Builder, network: nodes.Network, *, stepped: bool) -> None:
+    def __init__(
+        self, into: Builder, network: nodes.Network, *, stepped: bool, once: bool = False
+    ) -> None:
         self.into = into
         self.network = network
         self.stepped = stepped
         self.sources = nodes.sources(network)
         self.sequences = Sequences(into)
+        self.layers, self.inputs = list(network.layers), list(network.inputs)
+        if stepped or once:
+            in_chunks = streamed(network)
+            self.layers = [
+                layer for layer in network.layers if (layer.name in in_chunks) == stepped
+            ]
+            taken = {network.stream} if stepped else _taken_once(network)
+            self.inputs = [each for each in network.inputs if each.name in taken]
         self.ahead: dict[str, Axes] = {}
         self.recurrent = {
-            layer.name: layer for layer in network.layers if isinstance(layer, nodes.Recurrent)
+            layer.name: layer for layer in self.layers if isinstance(layer, nodes.Recurrent)
         }
         self.arrays = {
             core.Param(layer.name, slot.param): array(layer.name, slot.path)
             for layer in network.layers
             for slot in slots(layer)
         }
-        self.with_final_state = set() if stepped else with_final_state(network)
+        for layer in network.layers:
+            # A tied layer may name an embedding that shares the vectors of another.
+            if isinstance(layer, nodes.Embedding) and layer.table:
+                table = core.Param(layer.table, "embeddings")
+                self.arrays[core.Param(layer.name, "embeddings")] = self.arrays[table]
+        self.pooled = set() if stepped else pooled_layers(network)
+        self.finals = {
+            name: frozenset(
+                layer.part
+                for layer in self.layers
+                if isinstance(layer, nodes.FinalState) and self.sources[layer.name][0] == name
+            )
+            for name in self.recurrent
+        }
+        self.batch = "" if self.inputs else BATCH_SIZE
 
     def add(self) -> None:
         """Add all nodes; an output without a name of its own has that of the last layer."""
-        into, network, sequences = self.into, self.network, self.sequences
-        axes = self._look_ahead()
-        sequences.begin(network.input, axes)
-        for layer in network.layers:
+        self._begin()
+        for layer in self.layers:
             self._add_layer(layer)
+
+    def add_results(self) -> None:
+        """Add the nodes of the outputs, behind all layers."""
+        into, network, sequences = self.into, self.network, self.sequences
         for name, source in network.outputs:
             order = sequences.axes(source)
-            into.add(name, "Identity", sequences.take(source, order if order == "bf" else "bsf"))
-        if network.outputs or sequences.axes(layer.name) == "bf":
+            value = sequences.take(source, order if order == "bf" else "bsf")
+            # A state that is passed on has the name already.
+            if value != name:
+                into.add(name, "Identity", value)
+        *_, layer = network.layers
+        if network.outputs:
+            return
+        if sequences.axes(layer.name) == "bf":
+            value = sequences.take(layer.name, "bf")
+            if value != layer.name:
+                into.add(layer.name, "Identity", value)
             return
         # The name of the last layer is that of the output, which has other axes.
         if sequences.axes(layer.name) == "sbf":
-            x = into.rename(layer.name, array(layer.name, "Steps"))
+            # Some layers count their steps under the first name.
+            names = (array(layer.name, path) for path in ("Steps", "All_Steps"))
+            x = into.rename(layer.name, next(name for name in names if not into.has(name)))
             into.block()
             if (padding := sequences.padding(layer.name)) is not None:
                 x = padding.move_back(layer.name, x)
@@ -62,31 +109,91 @@ class Layers:
         else:
             into.rename(sequences.take(layer.name, "bsf"), layer.name)
 
-    def _look_ahead(self) -> Axes:
-        """Find the axes that the layers after each one need, and return those at the beginning."""
-        axes: Axes = "bsf"
-        for layer in reversed(self.network.layers):
-            self.ahead[layer.name] = axes
+    def add_first_states(self) -> None:
+        """Add the states before the first chunk, but those that are inputs."""
+        self.into.block()
+        for state in self.first_states:
+            vector = first_vectors(self.network).get(state.name)
+            if vector is None:
+                zero = self.into.scalar("Zero", 0.0)
+                self.spread(state.name, zero, *state.first_shape)
+            else:
+                self.into.add(state.name, "Identity", self.sequences.take(vector, "bf"))
+
+    @property
+    def first_states(self) -> list[State]:
+        """The states before the first chunk, but those that are inputs."""
+        vectors = first_vectors(self.network)
+        return [state for state in states(self.network) if vectors.get(state.name) != state.name]
+
+    def _begin(self) -> None:
+        """Take the inputs, and the values that were computed once."""
+        network, sequences = self.network, self.sequences
+        needs = self._look_ahead()
+        if self.stepped:
+            for state in held_values(network):
+                sequences.put(state.layer, "bf", state.name)
+        masks = nodes.masks(network)
+        taken = (layer for layer in self.layers if getattr(layer, "masked", False))
+        sources = (self.sources[layer.name][0] for layer in taken)
+        padded = {name for source in sources for name, *_ in masks.get(source, ())}
+        for each in self.inputs:
+            axes: Axes = "sbf" if needs.get(each.name) == "sbf" else "bsf"
+            if network.has_named_inputs:
+                sequences.begin_named(each, axes, padded=each.name in padded)
+            else:
+                sequences.begin(network.input, axes, padded=each.masked)
+
+    def _look_ahead(self) -> dict[str, Axes]:
+        """Return the axes in which each input and output is needed first."""
+        needs = self.ahead
+        masks = nodes.masks(self.network)
+        for layer in reversed(self.layers):
+            axes = needs.setdefault(layer.name, "bsf")
+            names = self.sources[layer.name][:1]
             match layer:
+                case nodes.FinalState() | nodes.LearnedState():
+                    continue
                 case nodes.Recurrent():
                     axes = "sbf"
                 case nodes.Conv() | nodes.WindowPooling():
                     axes = self._window_axes(layer)
-                case nodes.Pooling() | nodes.Attention() | nodes.Flatten() | nodes.LastSteps():
+                case (
+                    nodes.Pooling()
+                    | nodes.Attention()
+                    | nodes.Flatten()
+                    | nodes.LastSteps()
+                    | nodes.Transpose()
+                ):
                     axes = "bsf"
+                case nodes.Join():
+                    names = self.sources[layer.name]
+                    if len({masks.get(name) for name in self._sequences_of(layer)}) > 1:
+                        axes = "bsf"
                 case _:
                     pass
-        return axes if axes == "sbf" else "bsf"
+            needs.update(dict.fromkeys(names, axes))
+        return needs
+
+    def _sequences_of(self, join: nodes.Join) -> list[str]:
+        """Return the names of the sequences in a join."""
+        return [name for name, shape in zip(join.of, join.inputs, strict=True) if len(shape) > 1]
 
     def _axes(self, layer: nodes.Layer) -> Axes:
         """Return the axes in which a layer takes its input."""
-        axes, ahead = self.sequences.axes(self.sources[layer.name][0]), self.ahead[layer.name]
+        source = self.sources[layer.name][0]
+        axes, ahead = self.sequences.axes(source), self.ahead[layer.name]
+        padding = self.sequences.padding
         match layer:
             case nodes.Recurrent():
                 return "sbf"
             case nodes.Conv() | nodes.WindowPooling():
                 return self._window_axes(layer)
-            case nodes.Flatten():
+            case nodes.Flatten() | nodes.Transpose():
+                return "bsf"
+            case nodes.Pooling(statistic="last" | "first_step") if not self.stepped:
+                return "bsf"
+            case nodes.Pooling(statistic="last_step") if padding(source) is not None:
                 return "bsf"
             case nodes.BatchNorm() if axes != "bf" and ahead == "bfs":
                 return "bfs"
@@ -94,6 +201,15 @@ class Layers:
                 axes == "bfs"
             ):
                 return "sbf" if ahead == "sbf" else "bsf"
+            case nodes.Residual():
+                # Steps that are moved have another order behind other padding.
+                skipped = self.sources[layer.start][0]
+                return axes if padding(source) is padding(skipped) else "bsf"
+            case nodes.Join():
+                if not (parts := self._sequences_of(layer)):
+                    return "bf"
+                alike = len({id(padding(name)) for name in parts}) == 1
+                return self.sequences.axes(parts[0]) if alike else "bsf"
             case _:
                 return axes
 
@@ -102,55 +218,149 @@ class Layers:
         return "bsf" if self.stepped and states_of(layer) else "bfs"
 
     def _add_layer(self, layer: nodes.Layer) -> None:
-        """Add the nodes of a layer: an idiom of recurrent ones, or what its recipe says."""
+        """Add the nodes of a layer: an idiom, or what its recipe says."""
         into, name, sequences = self.into, layer.name, self.sequences
-        source, axes = self.sources[name][0], self._axes(layer)
+        source = self.sources[name][0]
+        match layer:
+            case nodes.FinalState(part=part):
+                # In step form, it is the state after the chunk, which is there.
+                state = after(f"{source}_{part}") if self.stepped else name
+                if not self.stepped:
+                    add_final_state(into, self.recurrent[source], part, name)
+                sequences.put(name, "bf", state)
+            case nodes.LearnedState():
+                vector = self.arrays[core.Param(name, "vector")]
+                self.spread(name, vector, layer.size)
+                sequences.put(name, "bf", name)
+            case nodes.Recurrent():
+                padding = sequences.padding(source)
+                run = Run(
+                    x=sequences.take(source, "sbf"),
+                    padding=padding if layer.masked else None,
+                    stepped=self.stepped,
+                    first={
+                        state: sequences.take(vector, "bf")
+                        for state, vector in layer.first_states.items()
+                        if not self.stepped
+                    },
+                    finals=self.finals[name],
+                    pooled=name in self.pooled,
+                )
+                add_recurrent(into, layer, run)
+                if layer.return_sequences:
+                    sequences.put(name, "sbf", name, padding)
+                else:
+                    sequences.put(name, "bf", name)
+            case nodes.Pooling(statistic="last") if source in self.pooled:
+                padding = sequences.padding(source) if layer.masked else None
+                add_last(into, self.recurrent[source], padding, name)
+                sequences.put(name, "bf", name)
+            case _:
+                self._add_recipe(layer)
+
+    def spread(self, name: str, value: str, *sizes: int) -> str:
+        """Return a value of these sizes for each sequence, named ``name``."""
+        into = self.into
+        if not self.batch:
+            first = self.inputs[0].name if self.network.has_named_inputs else INPUT
+            self.batch = into.add(BATCH, "Shape", first, start=0, end=1)
+        about = "_".join(map(str, sizes))
+        shape = array(name, "Shape")
+        into.add(shape, "Concat", self.batch, into.integers(f"Sizes_{about}", *sizes), axis=0)
+        return into.add(name, "Expand", value, shape)
+
+    def _add_recipe(self, layer: nodes.Layer) -> None:
+        """Add the nodes that the recipe of a layer says."""
+        name, sequences, axes = layer.name, self.sequences, self._axes(layer)
+        source, *others = self.sources[name]
         padding = sequences.padding(source)
-        x = sequences.take(source, axes)
-        skipped = padding if getattr(layer, "masked", False) else None
         is_vector = len(layer.output) == 1
         after = None if is_vector else padding
+        values: dict[core.Expression, str] = {}
+        if not isinstance(layer, nodes.Join):
+            values[X] = sequences.take(source, axes)
+        output_axes: Axes = "bf" if is_vector else axes
         match layer:
-            case nodes.Recurrent():
-                both = name in self.with_final_state
-                add_recurrent(into, layer, x, skipped, stepped=self.stepped, both=both)
-                sequences.put(name, "bf" if is_vector else axes, name, after)
-                return
-            case nodes.Pooling(statistic="last") if not self.stepped:
-                add_final_state(into, self.recurrent[source], name)
-                sequences.put(name, "bf", name)
-                return
             case nodes.Conv() | nodes.WindowPooling():
                 after = padding.after(name, layer.window) if padding else None
-                output_axes: Axes = "bfs"
-            case nodes.Embedding() | nodes.Repeat():
-                output_axes = "bsf" if axes == "bs" else "sbf"
+                output_axes = "bfs"
+            case nodes.Embedding():
+                embedded: dict[Axes, Axes] = {"bs": "bsf", "sb": "sbf", "b": "bf"}
+                output_axes = embedded[axes]
+            case nodes.Repeat():
+                output_axes, after = "sbf", None
+                if layer.like and layer.steps is None:
+                    value, like_axes = sequences.any(others[0])
+                    steps = core.CountSteps(core.EarlierOutput(layer.like))
+                    values[steps] = array(name, "Like")
+                    at = like_axes.index("s")
+                    self.into.add(values[steps], "Shape", value, start=at, end=at + 1)
+            case nodes.Join():
+                after = sequences.join_paddings(layer)
+                for part, shape in zip(layer.of, layer.inputs, strict=True):
+                    order: Axes = axes if len(shape) > 1 else "bf"
+                    values[core.EarlierOutput(part)] = sequences.take(part, order)
+            case nodes.Residual():
+                values[SKIP] = sequences.take(self.sources[layer.start][0], axes)
+            case nodes.Attention(query=str() as query):
+                values[core.EarlierOutput(query)] = sequences.take(query, "bf")
             case _:
-                output_axes = "bf" if is_vector else axes
-        values: dict[core.Expression, str] = {X: x}
-        if isinstance(layer, nodes.Residual):
-            values[SKIP] = sequences.take(self.sources[layer.start][0], axes)
-        if isinstance(layer, nodes.Join):
-            values |= {core.EarlierOutput(part): sequences.take(part, axes) for part in layer.of}
+                pass
         result = output_name(name, output_axes)
         Recipe(
-            into=into,
+            into=self.into,
             layer=layer,
             values=values,
             arrays=self.arrays,
             axes=axes,
             output_axes=output_axes,
-            padding=skipped,
+            padding=padding if getattr(layer, "masked", False) else None,
             padding_after=after,
             stepped=self.stepped,
         ).add(result)
         sequences.put(name, output_axes, result, after)
 
 
-def with_final_state(network: nodes.Network) -> set[str]:
-    """Return the recurrent layers whose final state is taken beside their output."""
+def first_vectors(network: nodes.Network) -> dict[str, str]:
+    """Return the layer or input that each state of the step form begins as, but for zeros."""
+    vectors = {state.name: state.layer for state in held_values(network)}
+    in_chunks = streamed(network)
+    for layer in network.layers:
+        if isinstance(layer, nodes.Recurrent) and layer.name in in_chunks:
+            for state in states_of(layer):
+                if state.kind in layer.first_states:
+                    vectors[state.name] = layer.first_states[state.kind]
+    return vectors
+
+
+def _taken_once(network: nodes.Network) -> set[str]:
+    """Return the inputs that are taken before the first chunk, but those that are states."""
+    in_chunks, sources = streamed(network), nodes.sources(network)
+    taken = {name for state, name in first_vectors(network).items() if name != state}
+    for layer in network.layers:
+        if layer.name not in in_chunks and not isinstance(layer, nodes.LearnedState):
+            taken.update(sources[layer.name])
+    return taken - in_chunks
+
+
+def has_begin(network: nodes.Network) -> bool:
+    """True if something is computed before the first chunk, beside zeros."""
+    return any(vector != state for state, vector in first_vectors(network).items())
+
+
+def is_next_state(network: nodes.Network, layer: nodes.Layer, name: str) -> bool:
+    """True if a layer is a state that is passed on, and a name that of the state after a chunk."""
+    if not isinstance(layer, nodes.FinalState):
+        return False
+    (source,) = nodes.sources(network)[layer.name]
+    return name == after(f"{source}_{layer.part}")
+
+
+def pooled_layers(network: nodes.Network) -> set[str]:
+    """Return the recurrent layers whose last output is taken, which is their final state."""
     sources = nodes.sources(network)
-    return {
+    recurrent = {layer.name for layer in network.layers if isinstance(layer, nodes.Recurrent)}
+    return recurrent & {
         sources[layer.name][0]
         for layer in network.layers
         if isinstance(layer, nodes.Pooling) and layer.statistic == "last"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends.contract import ArrayType
 from rnnspec.backends.model_files import FileReader, Saved
 from rnnspec.backends.onnx.contents import ArrayError, Contents, load
-from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
-from rnnspec.errors import UsageError, brief
+from rnnspec.backends.onnx.slots import BEGIN, FORM, array_of, find_array, other_shapes
+from rnnspec.errors import UsageError, brief, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -50,9 +50,10 @@ class InitializerArrays:
 
 @dataclass(frozen=True, slots=True)
 class OwnFile(Saved):
-    """An ONNX file that rnnspec wrote."""
+    """An ONNX file that rnnspec wrote, and the one that is run before it if there is one."""
 
     contents: Contents
+    begin: Contents | None = None
 
     @property
     def proto(self) -> Any:
@@ -80,24 +81,19 @@ class OwnFile(Saved):
         Raises:
             UsageError: they cannot be read, or are others.
         """
-        return gather(InitializerArrays(_weights(self.contents)))
+        files = filter(None, (self.contents, self.begin))
+        return gather(
+            InitializerArrays({k: v for file in files for k, v in _weights(file).items()})
+        )
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
-        """Return why the graph of the file, without its weights, is not that of the source."""
+        """Return why a graph of the files, without its weights, is not that of the source."""
         from onnx import parser
 
-        one, other = self.proto, parser.parse_model(text)
-        # All that ONNX Runtime runs: it is given the file without a limit on its memory.
-        same = _constants(one.graph) == _constants(other.graph) and all(
-            list(getattr(one.graph, part)) == list(getattr(other.graph, part))
-            for part in ("node", "input", "output", "sparse_initializer")
-        )
-        same = same and all(
-            list(getattr(one, part)) == list(getattr(other, part))
-            for part in ("opset_import", "functions", "training_info")
-        )
-        changed = "it was changed, or another version of rnnspec wrote it"
-        return "" if same else f"its graph is not that of the spec in it: {changed}"
+        protos = [file.proto for file in (self.contents, self.begin) if file]
+        sources = map(parser.parse_model, split_models(text))
+        problems = (_graph_problem(*pair) for pair in zip(protos, sources, strict=False))
+        return next(filter(None, problems), "")
 
 
 def read_own_file(path: Path) -> OwnFile:
@@ -122,7 +118,16 @@ def read_own_file(path: Path) -> OwnFile:
             "import the model that it was quantized from"
         )
         raise UsageError(message, str(path))
-    return OwnFile(contents)
+    if _word(proto, FORM) == BEGIN:
+        message = "expected the file of the chunks, received the one that is run before it"
+        raise UsageError(f"{message}; import the file without '_begin' in its name", str(path))
+    if not _word(proto, BEGIN):
+        return OwnFile(contents)
+    begin = begin_path(path)
+    if not begin.is_file():
+        message = f"expected {printable(begin.name)} beside it, which is run before it"
+        raise UsageError(f"{message}; received no such file", str(path))
+    return OwnFile(contents, load(begin))
 
 
 def is_own(path: Path) -> bool:
@@ -151,7 +156,10 @@ def recognises(path: Path) -> bool:
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """Return the one file."""
+    """Return the one file, and the one that is run before it if there is one."""
+    begin = begin_path(path)
+    if begin.is_file() and _word(load(path).proto, BEGIN):
+        return (path, begin)
     return (path,)
 
 
@@ -163,6 +171,31 @@ def spec_text(path: Path) -> str:
 def saved(path: Path, network: Network) -> OwnFile:  # noqa: ARG001 - the graph says enough
     """Return the content of a file."""
     return read_own_file(path)
+
+
+def split_models(text: str) -> list[str]:
+    """Return the texts of the graphs in a source, each of which ends in a line with a brace."""
+    return [f"{part}\n}}\n" for part in text.split("\n}\n") if part.strip()]
+
+
+def begin_path(path: Path) -> Path:
+    """Return the path of the file that is run before the first chunk, beside that of the chunks."""
+    return path.with_name(f"{path.stem}_begin{path.suffix}")
+
+
+def _graph_problem(one: Any, other: Any) -> str:
+    """Return why the graph of a file is not that of the source."""
+    # All that ONNX Runtime runs: it is given the file without a limit on its memory.
+    same = _constants(one.graph) == _constants(other.graph) and all(
+        list(getattr(one.graph, part)) == list(getattr(other.graph, part))
+        for part in ("node", "input", "output", "sparse_initializer")
+    )
+    same = same and all(
+        list(getattr(one, part)) == list(getattr(other, part))
+        for part in ("opset_import", "functions", "training_info")
+    )
+    changed = "it was changed, or another version of rnnspec wrote it"
+    return "" if same else f"its graph is not that of the spec in it: {changed}"
 
 
 def _is_ours(proto: Any) -> bool:

@@ -7,7 +7,7 @@ Padding is at the end of each sequence, as ``sequence_lens`` means it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.equations import EquationSteps
@@ -30,41 +30,75 @@ from rnnspec.ir.params import directions
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.backends.onnx.graph import Attribute
     from rnnspec.backends.onnx.sequences import Padding
     from rnnspec.ir.equations import Expression
     from rnnspec.ir.forms import State
-    from rnnspec.words import CellActivation
+    from rnnspec.words import CellActivation, Merge
 
 
-def add_recurrent(  # noqa: PLR0913
-    into: Builder,
-    layer: Recurrent,
-    x: str,
-    padding: Padding | None,
-    *,
-    stepped: bool,
-    both: bool = False,
-) -> str:
-    """Add a layer that reads ``x``, and return its output or final state.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a recurrent layer reads, and which of its states are read.
 
-    If ``stepped`` is true, the layer begins with the states that the graph is given, and names
-    those after the last step. If ``both`` is true, its final state is needed besides its output.
+    ``x`` is its input, and ``padding`` what it skips. ``first`` has the vectors that states begin
+    with, by state, with both directions side by side. ``finals`` are the states that are read after
+    the last step. If ``pooled`` is true, the last output is read too, which is zeros if no step is
+    real. If ``stepped`` is true, the layer begins with the states that the graph is given, and
+    names those after the last step.
     """
+
+    x: str
+    padding: Padding | None
+    stepped: bool
+    first: Mapping[str, str] = field(default_factory=dict)
+    finals: frozenset[str] = frozenset()
+    pooled: bool = False
+
+
+def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> str:
+    """Add a layer, and return its output or final state."""
     if stepwise_reason(layer):
-        real = "" if padding is None else padding.is_real("sbf")
-        with_output = both or stepped or layer.return_sequences
-        return _add_scans(into, layer, x, real, stepped=stepped, with_output=with_output)
-    if stepped:
-        return _add_fused_chunk(into, layer, x, padding)
-    result = array(layer.name, "Y" if layer.return_sequences else "Y_h")
-    outputs = (result,) if layer.return_sequences else ("", result)
-    if both:
-        outputs = (result, array(layer.name, "Y_h"))
-    into.node(_fused_node(layer, outputs, x, "" if padding is None else padding.lengths()))
-    return _merge_directions(into, layer, result)
+        return _add_scans(into, layer, run)
+    padding = run.padding
+    if run.stepped:
+        return _add_fused_chunk(into, layer, run.x, padding)
+    output, *_ = (name for name, _ in layer.states)
+    finals = {*run.finals, *(() if layer.return_sequences else (output,))}
+    raw = finals | ({output} if run.pooled else set())
+    results = [array(layer.name, "Y") if layer.return_sequences else ""]
+    results += [array(layer.name, f"Y_{name}") if name in raw else "" for name, _ in layer.states]
+    while not results[-1]:
+        results.pop()
+    initial = {name: _stack_directions(into, layer, name, run.first[name]) for name in run.first}
+    lengths = "" if padding is None else padding.lengths()
+    optional = (lengths, *(initial.get(name, "") for name, _ in layer.states))
+    into.node(_fused_node(layer, tuple(results), run.x, *optional))
+    if padding is not None:
+        for name in sorted(finals & initial.keys()):
+            # After a sequence of length 0, ONNX Runtime returns zeros instead of the first state.
+            computed, held = array(layer.name, f"Y_{name}"), _final(layer, name)
+            into.add(held, "Where", padding.exists(), computed, initial[name])
+    if layer.return_sequences:
+        return _merge_directions(into, layer, results[0])
+    return _merge_directions(into, layer, _final(layer, output))
+
+
+def _final(layer: Recurrent, state: str) -> str:
+    """Return the name of a final state of a fused layer, (directions, batch, units)."""
+    is_held = layer.masked and state in layer.first_states
+    return array(layer.name, f"Y_{state}{'_Held' if is_held else ''}")
+
+
+def _stack_directions(into: Builder, layer: Recurrent, state: str, vector: str) -> str:
+    """Return a first state, (batch, directions * units), as (directions, batch, units)."""
+    name = array(layer.name, f"Given_{state}")
+    if layer.merge is None:
+        return into.add(name, "Unsqueeze", vector, into.integers("Axis_0", 0))
+    beside = into.add(f"{name}_Beside", "Reshape", vector, into.integers("Directions", 0, 2, -1))
+    return into.add(name, "Transpose", beside, perm=(1, 0, 2))
 
 
 def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> Node:
@@ -88,6 +122,8 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
     attributes: dict[str, Attribute] = {"hidden_size": layer.units}
     if layer.merge is not None:
         attributes["direction"] = "bidirectional"
+    elif layer.backward:
+        attributes["direction"] = "reverse"
     if isinstance(layer.standard_cell, GRU) and layer.standard_cell.reset_after:
         attributes["linear_before_reset"] = 1
     cell_functions = activations(layer.standard_cell)
@@ -103,14 +139,27 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
     return Node(outputs, operator, inputs, tuple(attributes.items()))
 
 
-def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
-    """Add the final state of a layer whose outputs were added, named ``name``."""
+def add_last(into: Builder, layer: Recurrent, padding: Padding | None, name: str) -> str:
+    """Add the last output of a layer that was added, named ``name``: zeros if no step is real."""
+    (state, _), *_ = layer.states
     if not stepwise_reason(layer):
         last = replace(layer, name=name, return_sequences=False)
-        return _merge_directions(into, last, array(layer.name, "Y_h"), array(name, "Y_h"))
-    (state, _), *_ = layer.states
-    ends = (_last(layer, way, state) for way in directions(layer))
-    return into.add(name, "Concat", *ends, axis=-1)
+        return _merge_directions(into, last, array(layer.name, f"Y_{state}"), array(name, "Y_h"))
+    ends = [_last(layer, way, state) for way in directions(layer)]
+    if padding is None or not layer.first_states:
+        return into.add(name, "Concat", *ends, axis=-1)
+    held = into.add(array(name, "Held"), "Concat", *ends, axis=-1)
+    return into.add(name, "Where", padding.exists(), held, into.scalar("Zero", 0.0))
+
+
+def add_final_state(into: Builder, layer: Recurrent, state: str, name: str) -> str:
+    """Add a final state of a layer that was added, named ``name``, directions side by side."""
+    if stepwise_reason(layer):
+        ends = [_last(layer, way, state) for way in directions(layer)]
+        return into.add(name, "Concat", *ends, axis=-1)
+    merge: Merge | None = None if layer.merge is None else "concat"
+    last = replace(layer, name=name, return_sequences=False, merge=merge)
+    return _merge_directions(into, last, _final(layer, state), array(name, f"Y_{state}"))
 
 
 def _merge_directions(into: Builder, layer: Recurrent, result: str, about: str = "") -> str:
@@ -164,16 +213,18 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
     into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
-def _add_scans(  # noqa: PLR0913
-    into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool, with_output: bool
-) -> str:
-    """Add a layer that runs step by step over ``x``, and return its output or final state.
-
-    ``real`` is a value that is true at real steps, empty if all are.
-    """
+def _add_scans(into: Builder, layer: Recurrent, run: Run) -> str:
+    """Add a layer that runs step by step, and return its output or final state."""
+    first = dict[str, tuple[str, ...]]()
+    for name, vector in run.first.items():
+        first[name] = (vector,)
+        if layer.merge is not None:
+            ways = map(direction_prefix, directions(layer))
+            first[name] = tuple(array(layer.name, f"{way}Given_{name}") for way in ways)
+            into.node(Node(first[name], "Split", (vector,), (("axis", -1), ("num_outputs", 2))))
     both = [
-        _add_scan(into, layer, x, real, way, stepped=stepped, with_output=with_output)
-        for way in directions(layer)
+        _add_scan(into, layer, run, way, {name: ways[number] for name, ways in first.items()})
+        for number, way in enumerate(directions(layer))
     ]
     if layer.merge == "concat":
         return into.add(layer.name, "Concat", *both, axis=-1)
@@ -181,38 +232,33 @@ def _add_scans(  # noqa: PLR0913
     return into.add(layer.name, operators[layer.merge], *both)
 
 
-def _add_scan(  # noqa: PLR0913
-    into: Builder,
-    layer: Recurrent,
-    x: str,
-    real: str,
-    direction: str,
-    *,
-    stepped: bool,
-    with_output: bool,
+def _add_scan(
+    into: Builder, layer: Recurrent, run: Run, direction: str, given: Mapping[str, str]
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
+    real = "" if run.padding is None else run.padding.is_real("sbf")
+    with_output = run.stepped or layer.return_sequences
     prefix = array(layer.name, direction_prefix(direction))
     every = f"{prefix}Y"
     if isinstance(layer.cell, EquationCell):
         into.block("A Scan, because no fused operator has these equations.")
-        steps = EquationSteps(into, layer, layer.cell, prefix, x)
+        steps = EquationSteps(into, layer, layer.cell, prefix, run.x)
         sequences = [name for name, *_ in steps.sequences]
         body = steps.body(masked=bool(real), with_output=with_output)
         every = steps.before.name("Every", layer.states[0][0])
     else:
         into.block("A Scan, because no fused operator has these activations.")
-        sequences = [_project(into, layer, prefix, x)]
+        sequences = [_project(into, layer, prefix, run.x)]
         body, with_output = step_body(layer, prefix, masked=bool(real)), True
     last = tuple(_last(layer, direction, name) for name, _ in layer.states)
-    if stepped:
+    if run.stepped:
         first = tuple(state.name for state in states_of(layer))
         last = tuple(map(after, first))
     else:
-        first = _add_zeros(into, layer, prefix, sequences[0])
+        first = _add_first_states(into, layer, prefix, sequences[0], given)
     sequences += [real] if real else []
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
-    if direction == "backward.":
+    if layer.backward or direction == "backward.":
         flags["scan_input_directions"] = (1,) * len(sequences)
         flags |= {"scan_output_directions": (1,)} if with_output else {}
     outputs = (*last, every) if with_output else last
@@ -228,13 +274,17 @@ def _project(into: Builder, layer: Recurrent, prefix: str, x: str) -> str:
     return into.add(f"{prefix}Biased", "Add", projected, f"{prefix}Bias")
 
 
-def _add_zeros(into: Builder, layer: Recurrent, prefix: str, sequence: str) -> tuple[str, ...]:
-    """Add the initial states, (batch, size), and return one for each state."""
-    batch = into.add(f"{prefix}Zero_Batch", "Shape", sequence, start=1, end=2)
+def _add_first_states(
+    into: Builder, layer: Recurrent, prefix: str, sequence: str, given: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Add the first states that are zeros, (batch, size), and return one for each state."""
     zeros = dict[int, str]()
-    for _, size in layer.states:
-        if size in zeros:
+    for state, size in layer.states:
+        if size in zeros or state in given:
             continue
+        batch = f"{prefix}Zero_Batch"
+        if not zeros:
+            into.add(batch, "Shape", sequence, start=1, end=2)
         end = "" if size == layer.units else f"_{size}"
         units = into.integers(f"Units_{size}", size)
         shape = into.add(f"{prefix}Zero_Shape{end}", "Concat", batch, units, axis=0)
@@ -244,7 +294,7 @@ def _add_zeros(into: Builder, layer: Recurrent, prefix: str, sequence: str) -> t
             zeros[size] = into.add(name, "Expand", into.scalar("Zero", 0.0), shape)
         else:
             zeros[size] = into.add(name, "ConstantOfShape", shape)
-    return tuple(zeros[size] for _, size in layer.states)
+    return tuple(given.get(state) or zeros[size] for state, size in layer.states)
 
 
 def _last(layer: Recurrent, direction: str, state: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,19 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import checker, numpy_helper, parser
+from onnx import checker, helper, numpy_helper, parser
 
 from rnnspec.arguments import received
 from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
-from rnnspec.backends.onnx.read import QUANTIZED, SPEC
+from rnnspec.backends.onnx.read import QUANTIZED, SPEC, begin_path, split_models
 from rnnspec.backends.onnx.session import open_session
 from rnnspec.backends.onnx.slots import (
+    BATCH_SIZE,
+    BEGIN,
+    FIRST_STEPS,
+    FORM,
+    GIVEN,
     INPUT,
     LEAST_STEPS,
     MASK,
     NAMED,
-    PLACE,
-    array,
+    VOCABULARY,
+    after,
     array_of,
     find_array,
     half,
@@ -36,14 +42,16 @@ from rnnspec.ir.params import Counts
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from types import ModuleType
 
     from numpy.typing import ArrayLike
 
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
+
+    Arrays = Mapping[str, ArrayLike]
 
 
 class OnnxRuntime(Runtime):
@@ -68,14 +76,15 @@ class OnnxRuntime(Runtime):
         """
         assert dtype == "float32"
         try:
-            proto = parser.parse_model(module.TEXT)
+            protos = [parser.parse_model(text) for text in split_models(module.TEXT)]
         except parser.ParseError as error:
             raise GenerationError(f"ONNX cannot parse the source: {error}") from error
         weights = {
             declared.name: np.zeros(_shape(declared), np.float32)
+            for proto in protos
             for declared in proto.graph.value_info
         }
-        return model_of(module.__name__, proto.SerializeToString(), weights)
+        return model_of(module.__name__, weights, *(one.SerializeToString() for one in protos))
 
     def layer_count(self, model: OnnxModel, layer: Layer) -> int:
         """Return the size of the weights of a layer."""
@@ -92,7 +101,7 @@ class OnnxRuntime(Runtime):
 
         Layers without a fused operator are a ``Scan``.
         """
-        nodes = model.proto.graph.node
+        nodes = [node for proto in model.protos for node in proto.graph.node]
         if any(n.op_type == "Scan" and array_of(n.output[-1])[0] == layer.name for n in nodes):
             return "Scan"
         results = output_names(layer.name)
@@ -128,24 +137,25 @@ class OnnxRuntime(Runtime):
         place[...] = array.reshape(place.shape)
         model.forget()
 
-    def trace(self, model: OnnxModel, layers: Sequence[str], inputs: Array) -> Trace:
+    def trace(self, model: OnnxModel, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run a batch, and record the input of each layer."""
         graph = _Layers(model.proto.graph, layers)
         value_names = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
-        names = tuple(dict.fromkeys((*value_names.values(), *graph.places.values())))
+        origins = {layer: graph.trace_back(layer) for layer in layers}
+        places = [place for _, place in origins.values() if place]
+        names = tuple(dict.fromkeys((*value_names.values(), *places)))
         values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
-        outputs: dict[str, Array] = {}
-        place_of = {INPUT: value_of.get(PLACE)}
-        inputs_of = {INPUT: inputs}
-        for layer in layers:
-            source = graph.source(layer)
-            inputs_of[layer] = outputs.get(source, inputs)
+        batch = inputs if isinstance(inputs, Mapping) else {INPUT: inputs}
+        outputs: dict[str, Array] = {**batch}
+        inputs_of: dict[str, Array] = {}
+        place_of: dict[str, Array | None] = {}
+        for layer, (source, moved) in origins.items():
+            inputs_of[layer] = outputs[source if source in outputs else next(iter(batch))]
+            place = value_of[moved] if moved else place_of.get(source)
             if layer not in value_names:
                 continue
-            x, place = value_of[value_names[layer]], place_of[source]
-            if layer in graph.places:
-                place = value_of[graph.places[layer]]
+            x = value_of[value_names[layer]]
             if x.ndim == 2:
                 # Only sequences in the order of the input have padding.
                 place_of[layer], outputs[layer] = None, x
@@ -155,29 +165,37 @@ class OnnxRuntime(Runtime):
                 x = np.take_along_axis(x, place[..., np.newaxis], axis=0)
             # As (batch, steps, features), with each step in its place.
             place_of[layer], outputs[layer] = place, x.transpose(axes)
-        del inputs_of[INPUT]
         return Trace(inputs_of, model.join(outputs_of))
+
+    def begin(self, model: OnnxModel, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the states before the first chunk."""
+        return model.begin(**inputs)
 
     def step(
         self, model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
-        return model.step(chunk, states)
+        output, new_states = model.step(chunk, states)
+        return model.join([*output.values()] if isinstance(output, dict) else [output]), new_states
 
     def save(self, model: OnnxModel, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG002
         """Write ``NAME.onnx`` with the text of the spec in its metadata, after ONNX has checked it.
 
+        What begins it is written to ``NAME_begin.onnx``.
+
         Raises:
             GenerationError: ONNX finds a fault in the model.
         """
-        whole = model.to_proto()
-        whole.producer_version = __version__
-        whole.metadata_props.add(key=SPEC, value=spec)
-        try:
-            checker.check_model(whole, full_check=True)
-        except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise GenerationError(f"ONNX refuses the model: {error}") from error
-        (folder / f"{name}.onnx").write_bytes(whole.SerializeToString(deterministic=True))
+        path = folder / f"{name}.onnx"
+        for proto, file in zip(model.protos, (path, begin_path(path)), strict=False):
+            whole = model.to_proto(proto)
+            whole.producer_version = __version__
+            whole.metadata_props.add(key=SPEC, value=spec)
+            try:
+                checker.check_model(whole, full_check=True)
+            except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+                raise GenerationError(f"ONNX refuses the model: {error}") from error
+            file.write_bytes(whole.SerializeToString(deterministic=True))
 
     def reload(self, folder: Path, name: str, source: Source) -> OnnxModel:  # noqa: ARG002
         """Return the model in ``NAME.onnx``."""
@@ -190,14 +208,24 @@ class OnnxRuntime(Runtime):
     ) -> OnnxModel:
         """Return the model in a file that was found to have a graph of rnnspec."""
         proto = onnx.load_model(path, load_external_data=False)
-        stored = [tensor for tensor in proto.graph.initializer if array_of(tensor.name)[0]]
-        weights = {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in stored}
-        constants = [tensor for tensor in proto.graph.initializer if tensor.name not in weights]
-        del proto.graph.initializer[:]
-        proto.graph.initializer.extend(constants)
-        return OnnxModel(proto, weights)
+        protos = [proto]
+        if any(entry.key == BEGIN for entry in proto.metadata_props):
+            protos.append(onnx.load_model(begin_path(path), load_external_data=False))
+        weights: dict[str, Array] = {}
+        for one in protos:
+            stored = [tensor for tensor in one.graph.initializer if array_of(tensor.name)[0]]
+            weights |= {tensor.name: numpy_helper.to_array(tensor).copy() for tensor in stored}
+            constants = [tensor for tensor in one.graph.initializer if tensor.name not in weights]
+            del one.graph.value_info[:]
+            one.graph.value_info.extend(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+                for tensor in stored
+            )
+            del one.graph.initializer[:]
+            one.graph.initializer.extend(constants)
+        return OnnxModel(weights, *protos)
 
-    def output(self, model: OnnxModel, inputs: Array) -> Array:
+    def output(self, model: OnnxModel, inputs: Batch) -> Array:
         """Return the output for a batch."""
         return model.join(model.run((), inputs)[1])
 
@@ -277,34 +305,70 @@ class _Layers:
     def __init__(self, graph: onnx.GraphProto, layers: Sequence[str]) -> None:
         # An empty name stands for an output, or an input, that is left out.
         self.makers = {name: node for node in graph.node for name in node.output if name}
+        self.inputs = [declared.name for declared in graph.input]
         self.layers = layers
         self.values = {
             layer: name for layer in layers for name in output_names(layer) if name in self.makers
         }
         """The name of the output of each layer."""
-        places = {layer: array(layer, MASK + PLACE) for layer in layers}
-        self.places = {layer: name for layer, name in places.items() if name in self.makers}
-        """The names of the places of steps that are moved to the front behind some layers."""
-        if PLACE in self.makers:
-            self.places[INPUT] = PLACE
 
-    def source(self, layer: str) -> str:
-        """Return the layer whose output another one takes first, or ``INPUT``."""
-        waiting, seen = [self.values.get(layer, layer)], set[str]()
+    def trace_back(self, layer: str) -> tuple[str, str]:
+        """Return the layer or input that a layer takes first, and the place of its moved steps.
+
+        The place is empty if steps are where the other layer has them.
+        """
+        waiting, seen, place = [self.values.get(layer, layer)], set[str](), ""
         while waiting:
             name = waiting.pop()
-            if name in seen or name not in self.makers:
+            if name in seen or not (name in self.makers or name in self.inputs):
                 continue
             seen.add(name)
-            owner, path = array_of(name)
-            owner = owner or name
-            # Masks depend on no layer.
-            if path.startswith(MASK):
+            owner = array_of(name)[0] or name
+            if self._is_about_padding(name):
                 continue
-            if owner != layer and owner in self.layers:
-                return owner
-            waiting.extend(reversed(self.makers[name].input))
-        return INPUT
+            if name in self.inputs or (owner != layer and owner in self.layers):
+                return owner, place or self._place_between(name, owner)
+            node = self.makers[name]
+            place = place or self._place(node)
+            waiting.extend(reversed(_inputs_in_order(node)))
+        return "", ""
+
+    def _place_between(self, name: str, owner: str) -> str:
+        """Return the place of steps that are moved between the output of a layer and a value."""
+        while name != self.values.get(owner, owner):
+            node = self.makers[name]
+            if place := self._place(node):
+                return place
+            if node.op_type not in ("Transpose", "GatherElements"):
+                return ""
+            name = node.input[0]
+        return ""
+
+    def _is_about_padding(self, name: str) -> bool:
+        """True if a value is a mask, or tells a number of sequences or steps."""
+        owner, path = array_of(name)
+        if not owner or owner in self.inputs:
+            # The only input has no name of its own here, but layers have.
+            path = path or (name if name[0].isupper() else "Input_")
+            return path not in {"Steps", "Moved"} and not path.startswith("Input_")
+        return path.startswith(MASK)
+
+    def _place(self, node: onnx.NodeProto) -> str:
+        """Return the value with the place of the steps that a node moves to the front."""
+        if node.op_type != "ScatterElements":
+            return ""
+        name: str = node.input[1]
+        # Each place is there once for all features.
+        while self.makers[name].op_type in ("Expand", "Unsqueeze"):
+            name = self.makers[name].input[0]
+        return name
+
+
+def _inputs_in_order(node: onnx.NodeProto) -> list[str]:
+    """Return what a node takes, its sequences first."""
+    counts = [one.i for one in node.attribute if one.name == "num_scan_inputs"]
+    at = len(node.input) - counts[0] if counts else 0
+    return [*node.input[at:], *node.input[:at]]
 
 
 def _size(model: OnnxModel, names: Collection[str]) -> int:
@@ -315,37 +379,37 @@ def _size(model: OnnxModel, names: Collection[str]) -> int:
 class OnnxModel:
     """A graph and its weights by name. Call it with a batch: it returns the output.
 
-    ``proto`` has the weights as declared values, and ``to_proto`` as initializers.
+    ``proto`` has the weights as declared values, and ``to_proto`` as initializers. ``first`` is
+    the graph that is run once, before the first chunk, if there is one.
     """
 
-    proto: onnx.ModelProto
     weights: dict[str, Array]
+    proto: onnx.ModelProto
+    first: onnx.ModelProto | None = None
     _sessions: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         return f"OnnxModel({self.proto.graph.name}, {len(self.weights)} arrays)"
 
-    def __call__(self, inputs: ArrayLike) -> Array | dict[str, Array]:
+    def __call__(self, inputs: ArrayLike | Arrays) -> Array | dict[str, Array]:
         """Return the output for tokens (batch, steps) or values (batch, steps, features).
 
-        It is a mapping by name if the spec has named heads. A batch of no sequences has an output
-        of none.
+        Both are mappings by name if the spec has named inputs or heads. A batch of no sequences has
+        an output of none.
 
         Raises:
             UsageError: the batch does not fit the network, or the model is in step form.
         """
-        if self.states:
+        if self._is_stepped:
             message = (
                 "a model in step form takes chunks: output, states = model.step(chunk, states)"
             )
             raise UsageError(message)
-        batch = self._batch(inputs)
-        results: list[Array] = self._session(()).run(None, {INPUT: _not_empty(batch)})
-        outputs = [result[: len(batch)] for result in results]
-        if NAMED not in self._words:
-            return outputs[0]
-        names = (declared.name for declared in self.proto.graph.output)
-        return dict(zip(names, outputs, strict=True))
+        feeds = self._feeds(inputs)
+        rows = len(next(iter(feeds.values())))
+        feeds = {name: _not_empty(batch) for name, batch in feeds.items()}
+        results: list[Array] = self._session(()).run(None, feeds)
+        return self._by_name([result[:rows] for result in results])
 
     def join(self, outputs: Sequence[Array]) -> Array:
         """Return the only output, or named outputs as (batch, all of their numbers)."""
@@ -353,77 +417,164 @@ class OnnxModel:
             return outputs[0]
         return np.concatenate([part.reshape(len(part), -1) for part in outputs], axis=1)
 
+    def begin(self, **inputs: ArrayLike) -> dict[str, Array]:
+        """Return the states before the first chunk, given the inputs that do not come in chunks.
+
+        Raises:
+            UsageError: an input is missing, unknown, or does not fit the network.
+        """
+        taken = [] if self.first is None else [*self.first.graph.input]
+        declared = {one.name: one for one in taken if one.name != BATCH_SIZE}
+        given = [name for name in self.states if f"{GIVEN} {name}" in self._words]
+        expected = [*declared, *given]
+        _check_names("inputs of begin", expected, inputs)
+        feeds = {name: self._batch(inputs[name], declared[name]) for name in declared}
+        feeds |= {name: _as_numbers(_as_array(inputs[name]), name) for name in given}
+        return self._first_states(feeds, _rows(feeds))
+
     def step(
-        self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
-    ) -> tuple[Array, dict[str, Array]]:
+        self, chunk: ArrayLike, states: Arrays | None = None
+    ) -> tuple[Array | dict[str, Array], dict[str, Array]]:
         """Return the output for the steps so far, and the states for the next chunk, by name.
 
         Args:
             chunk: tokens (batch, steps) or values (batch, steps, features).
-            states: those that the chunk before it gave, or None at the start.
+            states: those that the chunk before it gave, or ``begin``, or None at the start.
 
         Raises:
             UsageError: the chunk or the states do not fit the network.
         """
-        batch = self._batch(chunk)
+        stream, *_ = self.proto.graph.input
+        batch = self._batch(chunk, stream, later=bool(states))
         before = self._states_before(states, len(batch))
-        feeds = {name: _not_empty(state) for name, state in before.items()}
-        values = self._session(()).run(None, {INPUT: _not_empty(batch), **feeds})
-        output, *new = (value[: len(batch)] for value in values)
-        return output, dict(zip(before, new, strict=True))
+        feeds = {stream.name: batch, **before}
+        feeds = {name: _not_empty(value) for name, value in feeds.items()}
+        values = [value[: len(batch)] for value in self._session(()).run(None, feeds)]
+        by_name = dict(zip((one.name for one in self.proto.graph.output), values, strict=True))
+        # A vector that was computed once stays as it is.
+        new = {name: by_name.get(after(name), state) for name, state in before.items()}
+        return self._by_name(values), new
 
-    def _batch(self, inputs: ArrayLike) -> Array:
-        """Return a batch in the dtype of the graph.
+    def _by_name(self, outputs: Sequence[Array]) -> Array | dict[str, Array]:
+        """Return the only output, or outputs by name."""
+        if NAMED not in self._words:
+            return outputs[0]
+        return dict(zip(self._results, outputs, strict=False))
+
+    @property
+    def _results(self) -> list[str]:
+        """The names of the outputs that are no states."""
+        names = [declared.name for declared in self.proto.graph.output]
+        return names[: int(self._words[NAMED])] if self._is_stepped else names
+
+    def _feeds(self, inputs: ArrayLike | Arrays) -> dict[str, Array]:
+        """Return a batch in the dtypes of the graph, by the names of its inputs."""
+        declared = self.proto.graph.input
+        if not isinstance(inputs, Mapping):
+            if len(declared) > 1:
+                names = ", ".join(one.name for one in declared)
+                raise UsageError(f"expected inputs by name, {names}, received {received(inputs)}")
+            return {declared[0].name: self._batch(inputs, declared[0])}
+        _check_names("inputs", [one.name for one in declared], inputs)
+        feeds = {one.name: self._batch(inputs[one.name], one) for one in declared}
+        _rows(feeds)
+        lengths = dict[str, tuple[str, int]]()
+        for one in declared:
+            for axis, dim in enumerate(one.type.tensor_type.shape.dim[1:], start=1):
+                if dim.dim_param:
+                    count = feeds[one.name].shape[axis]
+                    other, expected = lengths.setdefault(dim.dim_param, (one.name, count))
+                    if count != expected:
+                        raise UsageError(
+                            f"{one.name}: expected {expected} steps, as {other} has, "
+                            f"received {count}"
+                        )
+        return feeds
+
+    def _batch(
+        self, inputs: ArrayLike, expected: onnx.ValueInfoProto, *, later: bool = False
+    ) -> Array:
+        """Return the batch of an input in its dtype; it may have any steps in a ``later`` chunk.
 
         ONNX Runtime ends the process at an empty one, and takes a negative token for one counted
         from the last.
         """
-        batch, expected = _as_array(inputs), self.proto.graph.input[0]
+        batch, name = _as_array(inputs), expected.name
+        about = "" if name == INPUT else f"{name}: "
         # An open number of steps is 0.
         sizes = _shape(expected)[1:]
-        most = int(self._words.get(LEAST_STEPS, 1)) - 1
+        most = 0 if later else int(self._words.get(LEAST_STEPS, 1)) - 1
         fits = batch.ndim == 1 + len(sizes) and all(
             actual == size if size else actual > most
             for actual, size in zip(batch.shape[1:], sizes, strict=True)
         )
         if not fits:
-            axes = ", ".join(f"steps > {most}" if size == 0 else str(size) for size in sizes)
-            raise UsageError(f"expected (batch, {axes}), received {batch.shape}")
+            axes = "".join(f", {f'steps > {most}' if size == 0 else size}" for size in sizes)
+            shape = f"(batch{axes})" if sizes else "(batch,)"
+            raise UsageError(f"{about}expected {shape}, received {batch.shape}")
         if expected.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
             return _as_numbers(batch, "features")
         if batch.dtype.kind not in "iu":
-            raise UsageError(f"expected integers as tokens, received {brief(batch.dtype)}")
-        tables = (node.input[0] for node in self.proto.graph.node if node.op_type == "Gather")
-        vocabulary = next(len(self.weights[table]) for table in tables if table in self.weights)
+            raise UsageError(f"{about}expected integers as tokens, received {brief(batch.dtype)}")
+        vocabulary = self._vocabulary(name)
         wrong = batch[(batch < 0) | (batch >= vocabulary)]
         if wrong.size:
-            raise UsageError(f"expected tokens from 0 to {vocabulary - 1}, received {wrong[0]}")
+            message = f"expected tokens from 0 to {vocabulary - 1}, received {wrong[0]}"
+            raise UsageError(f"{about}{message}")
         return batch.astype(np.int64)
 
-    def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> dict[str, Array]:
+    def _vocabulary(self, name: str) -> int:
+        """Return the size of the vocabulary of an input."""
+        for proto in self.protos:
+            words = _words_of(proto)
+            if size := words.get(f"{VOCABULARY} {name}"):
+                return int(size)
+        tables = (node.input[0] for node in self.proto.graph.node if node.op_type == "Gather")
+        return next(len(self.weights[table]) for table in tables if table in self.weights)
+
+    def _states_before(self, states: Arrays | None, rows: int) -> dict[str, Array]:
         """Return the states before a chunk of a number of rows."""
-        shapes = {name: (rows, *shape) for name, shape in self.states.items()}
         if not states:
-            return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-        if set(states) != set(shapes):
-            names = brief(", ".join(states))
-            raise UsageError(f"states: expected {', '.join(shapes)}, received {names}")
-        arrays = {name: _as_numbers(_as_array(states[name]), name) for name in shapes}
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise UsageError(
-                    f"{name}: expected the shape {shape}, received {arrays[name].shape}"
-                )
+            takes = [] if self.first is None else [one.name for one in self.first.graph.input]
+            if takes not in ([], [BATCH_SIZE]) or any(key.startswith(GIVEN) for key in self._words):
+                raise UsageError("states: expected those of model.begin, received none")
+            return self._first_states({}, rows)
+        _check_names("states", list(self.states), states)
+        arrays = {name: _as_numbers(_as_array(states[name]), name) for name in self.states}
+        for name, sizes in self.states.items():
+            shape, actual = (rows, *sizes), arrays[name].shape
+            # The last inputs of a convolution, of which there may be fewer before the first chunk.
+            first = int(self._words.get(f"{FIRST_STEPS} {name}", sizes[0]))
+            fits = len(actual) == len(shape) and first <= actual[1] <= sizes[0]
+            if not fits or (actual[0], *actual[2:]) != (rows, *sizes[1:]):
+                raise UsageError(f"{name}: expected the shape {shape}, received {actual}")
         return arrays
+
+    def _first_states(self, feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
+        """Return the states before the first chunk, given the other inputs."""
+        states: dict[str, Array] = {}
+        for name, (size, *others) in self.states.items():
+            first = int(self._words.get(f"{FIRST_STEPS} {name}", size))
+            states[name] = np.zeros((rows, first, *others), np.float32)
+        if self.first is not None:
+            names = [one.name for one in self.first.graph.input]
+            batch = {name: _not_empty(feeds[name]) for name in names if name in feeds}
+            if not batch:
+                batch = {BATCH_SIZE: np.array([rows])}
+            values = self._session((BEGIN,)).run(None, batch)
+            results = (one.name for one in self.first.graph.output)
+            states |= {name: value[:rows] for name, value in zip(results, values, strict=True)}
+        return states | {name: feeds[name] for name in feeds if name in states}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Neither the class nor a session can be pickled or copied.
         weights = {name: values.copy() for name, values in self.weights.items()}
-        return model_of, (type(self).__module__, self.proto.SerializeToString(), weights)
+        contents = (proto.SerializeToString() for proto in self.protos)
+        return model_of, (type(self).__module__, weights, *contents)
 
-    def run(self, names: tuple[str, ...], inputs: Array) -> tuple[list[Array], list[Array]]:
+    def run(self, names: tuple[str, ...], inputs: Batch) -> tuple[list[Array], list[Array]]:
         """Return the values of a graph with these names for a batch, and its outputs."""
-        results: list[Array] = self._session(names).run(None, {INPUT: self._batch(inputs)})
+        results: list[Array] = self._session(names).run(None, self._feeds(inputs))
         count = len(self.proto.graph.output)
         return results[count:], results[:count]
 
@@ -431,43 +582,63 @@ class OnnxModel:
         """Compute with the weights as they are now, from the next call on."""
         self._sessions.clear()
 
-    def to_proto(self) -> onnx.ModelProto:
-        """Return the graph with its weights as initializers."""
+    def to_proto(self, proto: onnx.ModelProto | None = None) -> onnx.ModelProto:
+        """Return a graph, by default that of the model, with its weights as initializers."""
+        proto = proto or self.proto
         whole = onnx.ModelProto()
-        whole.CopyFrom(self.proto)
+        whole.CopyFrom(proto)
+        names = [declared.name for declared in proto.graph.value_info]
         del whole.graph.value_info[:]
-        weights = [numpy_helper.from_array(values, name) for name, values in self.weights.items()]
+        weights = [numpy_helper.from_array(self.weights[name], name) for name in names]
         constants = list(whole.graph.initializer)
         del whole.graph.initializer[:]
         whole.graph.initializer.extend([*weights, *constants])
         return whole
 
     def _session(self, names: tuple[str, ...]) -> Any:
+        """Return a session that has values of these names as outputs too, or that of ``first``."""
         if names not in self._sessions:
-            whole = self.to_proto()
-            whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+            is_first = names == (BEGIN,) and self.first is not None
+            whole = self.to_proto(self.first if is_first else None)
+            if not is_first:
+                whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
             self._sessions[names] = open_session(whole.SerializeToString())
         return self._sessions[names]
 
     @property
+    def protos(self) -> list[onnx.ModelProto]:
+        """The graph, and the one that is run before it if there is one."""
+        return [self.proto] if self.first is None else [self.proto, self.first]
+
+    @property
     def states(self) -> dict[str, tuple[int, ...]]:
         """The shape of each state of one sequence, none if the model is not in step form."""
-        states = (declared for declared in self.proto.graph.input if declared.name != INPUT)
-        return {declared.name: _shape(declared)[1:] for declared in states}
+        outputs = {declared.name: declared for declared in self.proto.graph.output}
+        # Before the first chunk, a state may have fewer steps.
+        return {one.name: _shape(outputs.get(after(one.name), one))[1:] for one in self._states}
+
+    @property
+    def _states(self) -> list[onnx.ValueInfoProto]:
+        return [*self.proto.graph.input[1:]] if self._is_stepped else []
+
+    @property
+    def _is_stepped(self) -> bool:
+        return self._words.get(FORM) == "step"
 
     @property
     def _words(self) -> dict[str, str]:
         """The metadata, in which only the spec may be no text."""
-        return {entry.key: entry.value for entry in self.proto.metadata_props}
+        return _words_of(self.proto)
 
     @property
     def frozen(self) -> set[str]:
         """The names of the weights that training leaves alone."""
-        return {key.removeprefix("frozen ") for key in self._words if key.startswith("frozen ")}
+        words = (key for proto in self.protos for key in _words_of(proto))
+        return {key.removeprefix("frozen ") for key in words if key.startswith("frozen ")}
 
     def parameters(self, name: str) -> Iterator[Array]:
         """Yield a weight, or the halves of a bias that are parameters."""
-        for node in self.proto.graph.node:
+        for node in (node for proto in self.protos for node in proto.graph.node):
             fused = node.op_type in ("RNN", "LSTM", "GRU")
             if fused and len(node.input) > 3 and node.input[3] == name:
                 yield half(self.weights[name], "Wb")
@@ -491,6 +662,30 @@ def _as_array(value: ArrayLike) -> Array:
         ) from error
 
 
+def _check_names(what: str, expected: Sequence[str], values: Arrays) -> None:
+    if set(values) != set(expected):
+        names = ", ".join(expected) or "none"
+        raise UsageError(f"{what}: expected {names}, received {brief(', '.join(values)) or 'none'}")
+
+
+def _rows(feeds: Mapping[str, Array]) -> int:
+    """Return the number of sequences, which each input has.
+
+    Raises:
+        UsageError: one has another.
+    """
+    (first, batch), *others = feeds.items()
+    for name, other in others:
+        if len(other) != len(batch):
+            message = f"expected {len(batch)} sequences, as {first} has, received {len(other)}"
+            raise UsageError(f"{name}: {message}")
+    return len(batch)
+
+
+def _words_of(proto: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in proto.metadata_props}
+
+
 def _as_numbers(array: Array, name: str) -> Array:
     kind = array.dtype.kind
     # The dtypes of ml_dtypes, such as bfloat16, have the kind V, as void does.
@@ -504,10 +699,10 @@ def _not_empty(array: Array) -> Array:
     return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
 
 
-def model_of(module: str, content: bytes, weights: dict[str, Array]) -> OnnxModel:
+def model_of(module: str, weights: dict[str, Array], *contents: bytes) -> OnnxModel:
     """Return a model of a class of its own, by whose module copies of it are known."""
     class_ = type(OnnxModel.__name__, (OnnxModel,), {"__module__": module})
-    model: OnnxModel = class_(onnx.ModelProto.FromString(content), weights)
+    model: OnnxModel = class_(weights, *map(onnx.ModelProto.FromString, contents))
     return model
 
 

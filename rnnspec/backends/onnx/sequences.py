@@ -9,7 +9,7 @@ so whatever is moved has its steps first, and whatever has its batch first is no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.backends.onnx.graph import BOOL, FLOAT, INT32, INT64
 from rnnspec.backends.onnx.slots import INPUT, MASK, PLACE, array, output_name
@@ -18,7 +18,7 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Builder
 
-Axes = Literal["sbf", "bsf", "bfs", "sb", "bs", "bf"]
+Axes = Literal["sbf", "bsf", "bfs", "sb", "bs", "bf", "b"]
 """The axes of a value in order: steps, batch and features."""
 
 MOVING = "Move real steps to the front: the operators take padding at the end alone."
@@ -37,14 +37,15 @@ TO_END = 2**63 - 1
 class Padding:
     """Values about the padding of sequences, each of which is added when it is first needed.
 
-    ``axes`` are those of the mask. After a window that leaves out steps, ``before`` is the padding
-    of what it takes, and ``prefix`` begins the names of all values.
+    ``axes`` are those of the mask, and ``prefix`` begins the names of all values. After a window
+    that leaves out steps, ``before`` is the padding of what it takes; after a join, it is all that
+    is joined, and a step is real if it is so in each of them.
     """
 
     into: Builder
     axes: Axes
     prefix: str = ""
-    before: Padding | None = None
+    before: tuple[Padding, ...] = ()
     window: nodes.Window | None = None
     added: set[str] = field(default_factory=set)
 
@@ -62,7 +63,7 @@ class Padding:
     def _step_axis(self) -> int:
         return self.axes.index("s")
 
-    def find(self, network_input: nodes.Input, x: str) -> None:
+    def find(self, network_input: nodes.SequenceInput, x: str) -> None:
         """Add the mask of the input ``x``: ``Padded`` is 1 at padding, and ``Real`` elsewhere."""
         into = self.into
         match network_input:
@@ -71,10 +72,15 @@ class Padding:
                 padded = self._add("Padded", "Cast", equal, to=INT64)
             case nodes.NumericInput(mask_value=value):
                 assert value is not None
-                equal = self._add("Is_Value", "Equal", x, into.scalar("Mask_Value", value))
+                # Each named input has a value of its own.
+                about = "Mask_Value"
+                number = into.number(about, value) if self.prefix else into.scalar(about, value)
+                equal = self._add("Is_Value", "Equal", x, number)
                 values = self._add("Values", "Cast", equal, to=INT64)
                 last = into.integers("Axis_last", -1)
                 padded = self._add("Padded", "ReduceMin", values, last, keepdims=0)
+            case _:
+                assert_never(network_input)
         if self.axes == "sb":
             into.integers("Axis_0", 0)
         self._add("Real", "Sub", into.scalar("One", 1), padded)
@@ -83,18 +89,28 @@ class Padding:
         """Return the padding of what a layer makes of its windows."""
         if window.keeps_steps:
             return self
-        return Padding(self.into, self.axes, array(layer, MASK), self, window)
+        return Padding(self.into, self.axes, array(layer, MASK), (self,), window)
 
     def real(self) -> str:
         """Return the mask, which is 1 at real steps."""
-        if self.before is None or self.window is None or f"{self.prefix}Real" in self.added:
+        if not self.before or f"{self.prefix}Real" in self.added:
             return f"{self.prefix}Real"
         into, axis, window = self.into, self._step_axis, self.window
+        if window is None:
+            return self._add("Real", "Min", *(part.real_in(self.axes) for part in self.before))
         start = into.integers(f"Step_{window.anchor}", window.anchor)
         end = into.integers("To_End", TO_END)
         along = into.integers(f"Axis_{axis}", axis)
         every = into.integers(f"Every_{window.stride}", window.stride)
-        return self._add("Real", "Slice", self.before.real(), start, end, along, every)
+        return self._add("Real", "Slice", self.before[0].real(), start, end, along, every)
+
+    def real_in(self, axes: Axes) -> str:
+        """Return the mask with its axes in an order."""
+        real = self.real()
+        if axes == self.axes:
+            return real
+        name = "Real_Steps" if axes == "sb" else "Real_Batch"
+        return self._add(name, "Transpose", real, perm=(1, 0))
 
     def _mask(self) -> str:
         return self._add("Mask", "Cast", self.real(), to=BOOL)
@@ -121,7 +137,7 @@ class Padding:
         """Return a value that is true at the real steps of a sequence, one for all features."""
         if axes == "sbf":
             place, last = self._place(), self.into.integers("Axis_last", -1)
-            real = self._steps_first()
+            real = self.real_in("sb")
             moved = self._add("Real_Moved", "ScatterElements", real, place, real, axis=0)
             return self._add(
                 "Is_Real", "Cast", self._add("Real_3", "Unsqueeze", moved, last), to=BOOL
@@ -137,19 +153,14 @@ class Padding:
         """Return 1.0 at real steps and 0.0 at padding, (batch, 1, steps)."""
         return self._add("Mask_Float", "Cast", self.is_real("bfs"), to=FLOAT)
 
-    def _steps_first(self) -> str:
-        real = self.real()
-        return (
-            real if self.axes == "sb" else self._add("Real_Steps", "Transpose", real, perm=(1, 0))
-        )
-
     def _place(self) -> str:
         """Return the place of each step, (steps, batch), once real ones are moved to the front."""
         into, name = self.into, f"{self.prefix}{PLACE}"
         if name in self.added:
             return name
         real, one = self.real(), into.scalar("One", 1)
-        padded = "Padded" if self.before is None else self._add("Padded", "Sub", one, real)
+        padded = f"{self.prefix}Padded"
+        padded = self._add("Padded", "Sub", one, real) if self.before else padded
         length, steps_first = self._length(), self.axes == "sb"
         axis = into.scalar("First", 0) if steps_first else one
         counts = self._add("Real_Count", "CumSum", real, axis)
@@ -191,18 +202,25 @@ class Padding:
 
 @dataclass(slots=True)
 class Sequences:
-    """The input and the outputs of the layers so far, in the orders of axes that were needed."""
+    """The inputs and the outputs of the layers so far, in the orders of axes that were needed.
+
+    ``axes_of`` has the order in which each was made.
+    """
 
     into: Builder
     values: dict[str, dict[Axes, str]] = field(default_factory=dict)
+    axes_of: dict[str, Axes] = field(default_factory=dict)
     paddings: dict[str, Padding | None] = field(default_factory=dict)
     described: set[str] = field(default_factory=set)
 
-    def begin(self, network_input: nodes.Input, axes: Axes) -> None:
-        """Take the input of the network, with its steps or its batch first."""
+    def begin(self, network_input: nodes.SequenceInput, axes: Axes, *, padded: bool) -> None:
+        """Take the only input of a network, with its steps or its batch first.
+
+        Its mask is needed if it is ``padded``.
+        """
         into = self.into
         tokens = isinstance(network_input, nodes.TokenInput)
-        padding = Padding(into, "sb" if axes[0] == "s" else "bs") if network_input.masked else None
+        padding = Padding(into, "sb" if axes[0] == "s" else "bs") if padded else None
         if axes[0] == "s":
             into.block(f"Inside, sequences are (steps, batch{'' if tokens else ', features'}).")
             x = into.add("Steps", "Transpose", INPUT, perm=(1, 0) if tokens else (1, 0, 2))
@@ -220,18 +238,71 @@ class Sequences:
         self.put(nodes.INPUT, ("sb" if axes == "sbf" else "bs") if tokens else axes, x, padding)
         self.values[nodes.INPUT]["bs" if tokens else "bsf"] = INPUT
 
+    def begin_named(self, network_input: nodes.Input, axes: Axes, *, padded: bool) -> None:
+        """Take one of several inputs, with its steps or its batch first."""
+        into, name = self.into, network_input.name
+        match network_input:
+            case nodes.VectorInput():
+                self.put(name, "bf", name)
+                return
+            case nodes.LabelInput():
+                self.put(name, "b", name)
+                return
+            case nodes.TokenInput() | nodes.NumericInput():
+                pass
+            case _:
+                assert_never(network_input)
+        tokens = isinstance(network_input, nodes.TokenInput)
+        steps_first = axes[0] == "s"
+        mask_axes: Axes = "sb" if steps_first else "bs"
+        padding = Padding(into, mask_axes, array(name, "")) if padded else None
+        into.block()
+        x = name
+        if steps_first:
+            if "sbf" not in self.described:
+                into.block("Inside, sequences are (steps, batch, features).")
+                self.described.add("sbf")
+            x = array(name, "Steps")
+            into.add(x, "Transpose", name, perm=(1, 0) if tokens else (1, 0, 2))
+        if padding is not None:
+            if steps_first and MOVING not in self.described:
+                into.block(MOVING)
+                self.described.add(MOVING)
+            padding.find(network_input, x)
+            if steps_first:
+                moved, about = array(name, "Moved"), array(name, "Input")
+                x = padding.move_to_front(moved, about, x, tokens=tokens)
+        self.put(name, mask_axes if tokens else axes, x, padding)
+        self.values[name]["bs" if tokens else "bsf"] = name
+        into.block()
+
     def put(self, layer: str, axes: Axes, value: str, padding: Padding | None = None) -> None:
         """Remember the output of a layer."""
         self.values[layer] = {axes: value}
+        self.axes_of[layer] = axes
         self.paddings[layer] = padding
 
     def axes(self, layer: str) -> Axes:
         """Return the order of axes in which the output of a layer was made."""
-        return next(iter(self.values[layer]))
+        return self.axes_of[layer]
+
+    def any(self, layer: str) -> tuple[str, Axes]:
+        """Return the output of a layer as it was made, and its axes."""
+        axes = self.axes_of[layer]
+        return self.values[layer][axes], axes
 
     def padding(self, layer: str) -> Padding | None:
         """Return the padding of the output of a layer, None if it has none."""
         return self.paddings[layer]
+
+    def join_paddings(self, join: nodes.Join) -> Padding | None:
+        """Return the padding of a join, which has one of its own if those of its parts differ."""
+        paddings = {id(one): one for name in join.of if (one := self.paddings[name]) is not None}
+        if len(paddings) < 2:
+            return next(iter(paddings.values()), None)
+        axes = {one.axes for one in paddings.values()}
+        order: Axes = axes.pop() if len(axes) == 1 else "bs"
+        return Padding(self.into, order, array(join.name, MASK), tuple(paddings.values()))
 
     def take(self, layer: str, axes: Axes) -> str:
         """Return the output of a layer with its axes in an order."""
@@ -245,8 +316,10 @@ class Sequences:
         # With the batch first, each step is in its own place.
         old = next((old for old in known if old[0] == axes[0]), self.axes(layer))
         x = known[old]
-        about = "Input" if layer == nodes.INPUT else layer
-        name = "Input_Steps" if about == "Input" and axes == "sbf" else output_name(about, axes)
+        # An input has its own name with the batch first.
+        about = {INPUT: "Input", layer: array(layer, "Input")}.get(known.get("bsf", ""), layer)
+        name = output_name(about, axes)
+        name = array(about, "Steps") if name == about != layer else name
         self._describe(axes)
         if padding is not None and old == "sbf":
             x = padding.move_back(about, x)

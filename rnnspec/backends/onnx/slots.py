@@ -35,14 +35,24 @@ INPUT = "inputs"
 FORM = "form"
 """The key of the form in the metadata of a file; a file without it is for inference."""
 NAMED = "named_outputs"
-"""The key that says that the outputs have the names of heads."""
+"""The key that says that the outputs have the names of heads; in step form, it is their number."""
+VOCABULARY = "vocabulary"
+"""The key of the size of a vocabulary, with the name of the input if it has one."""
+BEGIN = "begin"
+"""The form of a file that is run once, before the first chunk, and the key that there is one."""
+GIVEN, FIRST_STEPS = "given", "first_steps"
+"""Keys with the name of a state: an input, and the number of its steps before the first chunk."""
+BATCH_SIZE = "batch"
+"""The input of such a file if it takes no other: the number of sequences."""
 LEAST_STEPS = "least_steps"
 """The key of the smallest number of steps of an input, if it is more than 1."""
+BATCH = "Batch"
+"""The value with the number of sequences, if a vector is the same for each."""
 PLACE = "Place"
 """The value with the place of each time step, if real steps are moved to the front."""
 
 MASK = "After_"
-"""The beginning of the paths of values about the padding of what a layer makes of its windows."""
+"""The beginning of the paths of values about the padding behind windows, or behind a join."""
 _ORDERS = {"bfs": "NCW", "bsf": "NWC"}
 """The path of the output of a layer in another order of axes than its own name has."""
 
@@ -113,7 +123,7 @@ def activations(cell: StandardCell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
-_OPERATOR = Fields("Node.source")
+_OPERATOR = Fields("Node.source Recurrent.backward Recurrent.initial")
 """The fields that a fused operator stands for."""
 
 
@@ -149,6 +159,7 @@ _PATHS = {
     "moving_mean": "Mean",
     "moving_variance": "Var",
     "query": "Query",
+    "vector": "Vector",
 }
 
 

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute, Builder
     from rnnspec.backends.onnx.sequences import Axes, Padding
 
-_OverSteps = core.Column | core.Fill | core.Reduce | core.CountSteps | core.Softmax | core.Take
+_OverSteps = (
+    core.Column
+    | core.Fill
+    | core.Reduce
+    | core.CountSteps
+    | core.Softmax
+    | core.Take
+    | core.Pick
+    | core.Repeat
+)
 _LOWEST = -3.4028234663852886e38
 """The lowest number of float32, which is no maximum over real steps; infinity has no literal."""
 _NUMBERS = {
@@ -110,13 +119,17 @@ class Recipe:
         """Add the nodes of an expression, unless they are there, and return its value."""
         if value not in self.values:
             end = self.names.get(value) or _end(value, stepped=self.stepped)
-            name = name or array(self.layer.name, end)
-            while name in self.used_names or name in self.values.values():
-                name += "_Again"
             # Before its operands are written, which may be of the same kind.
-            self.used_names.add(name)
-            self.values[value] = self._add(value, name)
+            self.values[value] = self._add(value, self._name(end, name))
         return self.values[value]
+
+    def _name(self, end: str, name: str = "") -> str:
+        """Return a name that no other value of the recipe has."""
+        name = name or array(self.layer.name, end)
+        while name in self.used_names or name in self.values.values():
+            name += "_Again"
+        self.used_names.add(name)
+        return name
 
     def _add(  # noqa: PLR0912 - a branch for each verb
         self, value: core.Expression, name: str
@@ -167,23 +180,32 @@ class Recipe:
             case core.Norm(over="given" | "features"):
                 return self._norm(value, name)
             case core.Length(x):
-                return into.add(name, "ReduceL2", write(x), into.integers("Axis_last", -1))
+                place = axes.index("f")
+                along = ("Axis_last", -1) if axes[-1] == "f" else (f"Axis_{place}", place)
+                return into.add(name, "ReduceL2", write(x), into.integers(*along))
             case core.Join(parts, axis):
                 last = axes.index("s") if axis == "steps" else axes.index("f") - len(axes)
                 return into.add(name, "Concat", *map(write, parts), axis=last)
             case core.Flatten(x):
                 return into.add(name, "Flatten", write(x), axis=1)
-            case core.Repeat(x, steps):
-                once, first = array(self.layer.name, "Once"), into.integers("Axis_0", 0)
-                into.add(once, "Unsqueeze", write(x), first)
-                return into.add(name, "Expand", once, into.integers(f"Repeat_{steps}", steps, 1, 1))
+            case core.Dot(x, vector) if axes == "bsf":
+                at = into.integers("Axis_last", -1)
+                column = into.add(self._name("Column"), "Unsqueeze", write(vector), at)
+                return into.add(name, "MatMul", write(x), column)
+            case core.Dot(x, vector):
+                terms = into.add(self._name("Product"), "Mul", write(x), write(vector))
+                return into.add(name, "ReduceSum", terms, into.integers("Axis_last", -1))
+            case core.Transpose(x):
+                return into.add(name, "Transpose", write(x), perm=(0, 2, 1))
             case (
                 core.Name()
                 | core.EarlierOutput()
+                | core.EarlierState()
                 | core.Norm()
                 | core.Scan()
+                | core.Slice()
+                | core.Spread()
                 | core.Drop()
-                | core.Pick()
             ):
                 raise self._error(value)
             case _:
@@ -227,6 +249,24 @@ class Recipe:
                 return into.add(name, "Softmax", write(x), axis=axis)
             case core.Take(x, -1, (0, None)):
                 return into.add(name, "Gather", write(x), into.scalar("Last", -1), axis=axis)
+            case core.Take(x, 0, (0, None)):
+                return into.add(name, "Gather", write(x), into.scalar("First", 0), axis=axis)
+            case core.Take(x, (-1 | 0) as step, (lower, upper)):
+                return self._features(core.Take(x, step), lower, upper, name)
+            case core.Take(x, (0, 1), (lower, upper)):
+                return self._features(x, lower, upper, name)
+            case core.Pick(which, x, _) if padding:
+                # (batch, 1): the place of a step in each sequence.
+                place_of = into.add(
+                    self._name("Place"),
+                    "ArgMax",
+                    padding.real_in("bs"),
+                    axis=1,
+                    select_last_index=int(which == "last"),
+                )
+                return into.add(name, "GatherND", write(x), place_of, batch_dims=1)
+            case core.Repeat(x, steps):
+                return self._repeat(x, steps, name)
             case core.Take(x, (start, 1), (0, None)) if isinstance(self.layer, nodes.LastSteps):
                 # Unlike a Slice, it refuses a sequence that is shorter.
                 limits = into.scalar(f"Last_{-start}", start), into.scalar("First", 0)
@@ -238,6 +278,38 @@ class Recipe:
                 return into.add(name, "Slice", write(x), first, end, into.integers(along, axis))
             case _:
                 raise self._error(value)
+
+    def _features(self, x: core.Expression, start: int, end: int | None, name: str) -> str:
+        """Return the features of an array from one to another."""
+        into = self.into
+        limits = (
+            into.integers(f"From_{start}", start),
+            into.integers("To_End", TO_END) if end is None else into.integers(f"To_{end}", end),
+        )
+        return into.add(name, "Slice", self._write(x), *limits, into.integers("Axis_last", -1))
+
+    def _repeat(self, x: core.Expression, steps: int | core.CountSteps, name: str) -> str:
+        """Return a vector at each of some steps; it has a single one if it is spread anyway."""
+        into, axis = self.into, self.output_axes.index("s")
+        at = into.integers(f"Axis_{axis}", axis)
+        if steps == 1 and isinstance(self.layer, nodes.Join):
+            return into.add(name, "Unsqueeze", self._write(x), at)
+        once = into.add(self._name("Once"), "Unsqueeze", self._write(x), at)
+        # The axes before that of the steps are left out, as those of one element may be.
+        behind = (1,) * (2 - axis)
+        known = steps if isinstance(steps, int) else self.layer.output[0]
+        if known is not None:
+            about = f"Repeat_{known}" if axis == 0 else f"Repeat_{known}_{2 - axis}"
+            return into.add(name, "Expand", once, into.integers(about, known, *behind))
+        assert isinstance(steps, core.CountSteps)
+        if steps not in self.values:
+            of, count = self._write(steps.x), self._name("Steps")
+            self.values[steps] = into.add(count, "Shape", of, start=axis, end=axis + 1)
+        shape = self.values[steps]
+        if behind:
+            ones = into.integers(f"Ones_{len(behind)}", *behind)
+            shape = into.add(self._name("Shape"), "Concat", shape, ones, axis=0)
+        return into.add(name, "Expand", once, shape)
 
     def _pool(self, pool: core.PoolWindows, name: str) -> str:
         # A share has as many steps in each window as the mean that is divided by it, so the steps

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
 from rnnspec.source.code import Code, code, lines
+from rnnspec.source.values import ASIDE, kept_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,11 +19,17 @@ def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
     """Yield the layers of each run, from one that PyTorch has only on this layout to the last."""
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
     # What others take is (batch, steps, features), so a run neither begins before nor goes past it.
-    used_later = nodes.kept_outputs(network)
-    run: list[nodes.Layer] = []
+    results = {name for _, name in network.outputs if name != network.layers[-1].name}
+    used_later = kept_values(network, network.layers, results)
+    run, taken = list[nodes.Layer](), nodes.sources(network)
+    previous = network.inputs[0].name
     for layer in network.layers:
+        if isinstance(layer, ASIDE):
+            continue
         is_any = isinstance(layer, nodes.Activate | nodes.Dropout) and len(layer.input) > 1
-        if layer.source or layer.name in starts or not (is_any or _is_channeled(layer)):
+        follows = taken[layer.name][0] == previous and layer.name not in starts
+        previous = layer.name
+        if not follows or not (is_any or _is_channeled(layer)):
             yield from _trim(run)
             run = []
         if is_any or _is_channeled(layer):

@@ -118,8 +118,8 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
         stack = stack_of(layer)
         if isinstance(layer, nodes.Recurrent) and (stack is None or stack.index == 0):
             top = tops.get(layer.name, layer.return_sequences)
-            # In step form, the module returns all outputs and the last states.
-            yield replace(layer, return_sequences=top or plan_of(layer).form == "step")
+            # A module with states returns all outputs and the last states.
+            yield replace(layer, return_sequences=top or plan_of(layer).has_states)
 
 
 _KEYS = ("activation", "recurrent_activation")

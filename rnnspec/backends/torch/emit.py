@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
 from rnnspec.backends.torch import channels
+from rnnspec.backends.torch.backend import TORCH
+from rnnspec.backends.torch.calls import RecurrentCalls
 from rnnspec.backends.torch.classes import (
     ACTIVATIONS,
     CellClass,
@@ -21,14 +23,13 @@ from rnnspec.backends.torch.classes import (
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.parts import parts
 from rnnspec.backends.torch.plan import (
+    FUSED,
     StackedDropout,
     direction_key,
     plan_layers,
     plan_of,
-    stack_of,
     stepwise_reason,
 )
-from rnnspec.backends.torch.slots import module
 from rnnspec.errors import listed as listed_words
 from rnnspec.ir import cells, core, nodes, text
 from rnnspec.ir.cells import gates
@@ -37,7 +38,7 @@ from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
-from rnnspec.source.walk import Walk, walked_fields
+from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,17 +71,21 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
 
+_GRAPH = (
+    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
+    " Attention.bias Attention.query"
+)
 _FIELDS: dict[Form, Fields] = {
-    "training": Fields(
-        "Network.outputs Node.source Dropout.variational Pooling.backward Dense.tied"
-    ),
-    "inference": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
-    "step": Fields("Network.outputs Node.source Pooling.backward Dense.tied"),
+    "training": Fields(f"{_GRAPH} Dropout.variational"),
+    "inference": Fields(_GRAPH),
+    "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
+_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
-    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.kernel_initializer"
+    " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.initial Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
     " GRU.recurrent_activation EquationCell.initializers EquationCell.sizes Dense.units"
@@ -94,8 +99,8 @@ def source_fields(
 ) -> tuple[Fields, ...]:
     """Return the tables of the fields that the source of a node is written from."""
     if isinstance(node, nodes.Recurrent) and stepwise_reason(node):
-        return (cells.FIELDS,)
-    return (walked_fields(node, _FIELDS[form]),)
+        return (_CELL_FIELDS,)
+    return (FUSED if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),)
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
@@ -107,7 +112,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
         if isinstance(plan, nodes.Recurrent) and stepwise_reason(plan)
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
-    return tuple(shared_refusals([*classes, *tied], _ARGUMENTS))
+    return (*shared_refusals([*classes, *tied], _ARGUMENTS),)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -157,10 +162,11 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
     )
 
 
-class TorchWalk(Walk):
+class TorchWalk(RecurrentCalls):
     """The walk that writes PyTorch."""
 
     imports = ("import torch", "from torch import nn")
+    in_source = TORCH.reserved_names.in_source
     array = "torch.Tensor"
     space = "torch"
     axis = "dim"
@@ -195,12 +201,12 @@ class TorchWalk(Walk):
             self.eval()
         """)
 
-    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
-        module, compute = super()._write(layer)
+    def compute(self, layer: nodes.Layer) -> Code:
+        """Return the statements that compute a layer, on the axes that PyTorch has for it."""
+        text = super().compute(layer)
         if run := self._runs.get(layer.name):
-            first, last = layer is run[0], layer is run[-1]
-            compute = channels.transpose_around(compute, first=first, last=last)
-        return module, compute
+            return channels.transpose_around(text, first=layer is run[0], last=layer is run[-1])
+        return text
 
     @cached_property
     def _runs(self) -> dict[str, tuple[nodes.Layer, ...]]:
@@ -254,7 +260,7 @@ class TorchWalk(Walk):
         """Return a convolution, with padding that is the same at both ends."""
         window, steps = layer.window, layer.input[0]
         padding: Literal = channels.own_padding(window, steps)
-        if padding and window.stride == 1:
+        if padding and window.stride == 1 and window.reach == 2 * padding:
             padding = "same"
         module = _make(
             "nn.Conv1d",
@@ -289,8 +295,9 @@ class TorchWalk(Walk):
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
-        is_first = layer is self.network.layers[0]
-        return is_first and isinstance(self.network.input, nodes.NumericInput)
+        main, *_ = nodes.sources(self.network)[layer.name]
+        filled = (each for each in self.network.inputs if isinstance(each, nodes.NumericInput))
+        return any(each.name == main for each in filled)
 
     def window_pooling(self, layer: nodes.WindowPooling) -> Code:
         """Return a pool, with padding that is the same at both ends."""
@@ -331,23 +338,33 @@ class TorchWalk(Walk):
         yield code("x = self.{}({})", layer.name, listed("x", "mask" if takes_mask else ""))
 
     def attention(self, layer: nodes.Attention) -> Code:
-        """Return the linear layer of the query, or two if the steps have a hidden layer."""
-        query = _make("nn.Linear", layer.units or layer.features, 1, bias=False)
+        """Return the linear layer of the query, of the hidden layer of the steps, or both."""
+        modules = dict[str, Code]()
+        if layer.units is not None:
+            modules["hidden"] = _make("nn.Linear", layer.features, layer.units, bias=layer.bias)
+        if layer.query is None:
+            modules["query"] = _make("nn.Linear", layer.units or layer.features, 1, bias=False)
         if layer.units is None:
-            return code("self.{} = {}", layer.name, query)
-        hidden = _make("nn.Linear", layer.features, layer.units)
-        modules = code('{{"hidden": {}, "query": {}}}', hidden, query)
-        return code("self.{} = nn.ModuleDict({})", layer.name, modules)
+            return lines(code("self.{} = {}", layer.name, query) for query in modules.values())
+        entries = listed(*(code("{!r}: {}", name, module) for name, module in modules.items()))
+        return code("self.{} = nn.ModuleDict({{{}}})", layer.name, entries)
 
     def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
         """Yield the statements that weight the steps, and sum them."""
-        if layer.units is None:
-            yield code("scores = self.{}(x)", layer.name)
-        else:
+        hidden = code("x")
+        if layer.units is not None:
             yield code("hidden = self.{}[{!r}](x)", layer.name, "hidden")
-            if layer.activation != "linear":
-                yield code("hidden = {}", _activate(layer.activation, "hidden"))
-            yield code("scores = self.{}[{!r}](hidden)", layer.name, "query")
+            hidden = code("hidden")
+        if layer.activation != "linear":
+            yield code("hidden = {}", _activate(layer.activation, hidden))
+            hidden = code("hidden")
+        if layer.query:
+            yield from self.need((layer.query,))
+            yield code("scores = {} @ {}.unsqueeze(-1)", hidden, self.output(layer.query))
+        elif layer.units is None:
+            yield code("scores = self.{}({})", layer.name, hidden)
+        else:
+            yield code("scores = self.{}[{!r}]({})", layer.name, "query", hidden)
         _, *results = expand(layer, self.form)
         yield from self.statements(results)
 
@@ -401,118 +418,13 @@ class TorchWalk(Walk):
             bidirectional=layer.merge is not None and not plan.is_split,
         )
 
-    def convert_input(self) -> Code:
+    def convert_input(self, source: nodes.Input) -> Code:
         """Return the conversion of features that are integers, which Keras and JAX take too."""
-        if isinstance(self.network.input, nodes.TokenInput):
+        if isinstance(source, nodes.TokenInput | nodes.LabelInput):
             return Code()
         # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
         # module has no weight of this name.
         return code("x = x if x.is_floating_point() else x.float()")
-
-    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements of a layer that is one module, part of one, or two modules."""
-        plan, stack, dropped = plan_of(layer), stack_of(layer), Code()
-        if layer.dropout and not plan.drops_input:
-            dropped = code("variational_dropout(x, {!r}, self.training)", layer.dropout)
-        if plan.is_split:
-            yield from self._run_both_ways(layer, dropped)
-            return
-        if dropped:
-            yield code("x = {}", dropped)
-        if stack and not stack.is_top:
-            return
-        # Not the outputs at the last step, where the backward direction has seen only that step.
-        # Source: https://github.com/pytorch/pytorch/issues/3587.
-        takes_state = plan.returns_pair and not layer.return_sequences
-        yield code(
-            "{} = self.{}({})",
-            _result("state" if takes_state else "x", layer),
-            module(layer),
-            listed("x", "mask" if layer.masked else ""),
-        )
-        if takes_state and layer.merge is None:
-            yield code("x = state[-1]")
-        elif takes_state and layer.merge is not None:
-            # A stack returns the states of all its layers; the last two are those of the top layer.
-            ahead, back = (code("state[{!r}]", at) for at in ((-2, -1) if stack else (0, 1)))
-            yield code("x = {}", self.merge(ahead, back, layer.merge))
-        elif layer.merge is not None and layer.merge != "concat":
-            yield code("ahead, back = x.chunk(2, dim=-1)")
-            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
-
-    def _run_both_ways(self, layer: nodes.Recurrent, dropped: Code) -> Iterator[Code]:
-        """Yield the statements of two modules; the second gets the steps in reverse order."""
-        assert layer.merge is not None
-        ahead = back = code("x")
-        if dropped:
-            # Drawn twice, because each direction has its own mask, as in Keras.
-            ahead, back = code("ahead"), code("back")
-            yield code("ahead = {}", dropped)
-            yield code("back = {}", dropped)
-        yield code(
-            """
-            {to_ahead} = self.{name}[{forward!r}]({ahead}{mask})
-            {to_back} = self.{name}[{backward!r}]({back}.flip(1){mask_back})
-            """,
-            name=module(layer),
-            forward=direction_key("forward."),
-            backward=direction_key("backward."),
-            to_ahead=_result("ahead", layer),
-            to_back=_result("back", layer),
-            ahead=ahead,
-            back=back,
-            mask=code(", mask") if layer.masked else Code(),
-            mask_back=code(", mask.flip(1)") if layer.masked else Code(),
-        )
-        if layer.return_sequences:
-            ahead, back = code("ahead"), code("back.flip(1)")
-        elif plan_of(layer).returns_pair:
-            ahead, back = code("ahead[-1]"), code("back[-1]")
-        else:
-            ahead, back = code("ahead"), code("back")
-        yield code("x = {}", self.merge(ahead, back, layer.merge))
-
-    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the call of a module with its states, which is that of its top layer."""
-        stack = stack_of(layer)
-        if isinstance(layer.cell, nodes.EquationCell):
-            states = [state.name for state in states_of(layer)]
-            results = listed("x" if layer.return_sequences else "_", *states)
-            arguments = listed("x", "mask" if layer.masked else "", *states)
-            yield code("{} = self.{}({})", results, layer.name, arguments)
-            if not layer.return_sequences:
-                yield code("x = {}", states[0])
-            return
-        assert stack is not None, "in step form, every recurrent layer is in a stack"
-        if not stack.is_top:
-            return
-        h, c = (f"{stack.name}_{kind}" for kind in ("h", "c"))
-        state = (
-            code("({}, {})", h, c) if isinstance(layer.standard_cell, nodes.LSTM) else code("{}", h)
-        )
-        result = code("{}, {}", "x" if layer.return_sequences else "_", state)
-        arguments = listed("x", "mask" if layer.masked else "", state)
-        run = code("{} = self.{}({})", result, stack.name, arguments)
-        if plan_of(layer).has_single_step:
-            # A scripted function takes no module, and TorchScript compiles only the branch that it
-            # can reach. PyTorch documents is_scripting, and does not declare that it is exported.
-            yield code(
-                """
-                # TorchScript has no functions of modules, so there one step is a chunk too.
-                if torch.jit.is_scripting() or x.shape[1] > 1:  # type: ignore[attr-defined]
-                    {run}
-                else:
-                    {result} = single_step(self.{name}, x, {state})
-                """,
-                run=run,
-                result=result,
-                name=stack.name,
-                state=state,
-            )
-        else:
-            yield run
-        if not layer.return_sequences:
-            yield code("x = {}[-1]", h)
 
     def write(self, value: core.Expression) -> Code:
         """Return an expression, with the names that PyTorch has."""
@@ -531,8 +443,14 @@ class TorchWalk(Walk):
                 return code("torch.cat([{}], dim={!r})", listed(*map(self.write, parts)), number)
             case core.Flatten(x):
                 return code("torch.flatten({}, 1)", self.write(x))
+            case core.Repeat(core.EarlierOutput() as x, 1):
+                return code("{}.unsqueeze(1)", self.write(x))
             case core.Repeat(x, steps):
-                return code("{}.unsqueeze(1).expand(-1, {!r}, -1)", self.write(x), steps)
+                count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
+                return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
+            case core.Spread(vector, x):
+                # Not expand: cuDNN takes only states that are contiguous.
+                return code("{}.repeat({}.shape[0], 1)", self.write(vector), self.write(x))
             case _:
                 return super().write(value)
 
@@ -570,23 +488,6 @@ class TorchWalk(Walk):
             return code("x = torch.{}(x, dim=1)", layer.activation)
         return super().activated(layer)
 
-    def state_shapes(self) -> Iterator[tuple[str, Code]]:
-        """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
-        for layer in self.network.layers:
-            stack = stack_of(layer)
-            for state in states_of(layer):
-                if stack is None:
-                    yield state.name, listed("batch", *(code("{!r}", n) for n in state.shape))
-                elif stack.index == 0:
-                    yield state.name, code("{!r}, batch, {!r}", stack.size, state.size)
-
-    def zeros(self, shape: Code) -> Code:
-        """Return a state of zeros."""
-        # Tokens are integers, so the weights tell the dtype of the states.
-        first = self.network.layers[0]
-        like = f"self.{first.name}.weight" if isinstance(first, nodes.Embedding) else "x"
-        return code("{}.new_zeros({})", like, shape)
-
     def finish(self, body: Code) -> Code:
         """Return the body with its ``return``; for inference, the last value is returned itself."""
         # To a type checker, a module's call is Any, and so are the states that it returns. ``x`` is
@@ -614,16 +515,6 @@ def _activate(activation: nodes.Activation, value: str) -> Code:
             return code("nn.functional.softplus({}, threshold=40)", value)
         case _:
             return code("{}({})", ACTIVATIONS[activation], value)
-
-
-def _result(name: str, layer: nodes.Recurrent) -> Code:
-    """Return the target of a call for the outputs or the final state, as the layer returns it."""
-    if not plan_of(layer).returns_pair:
-        return code("{}", name)
-    if layer.return_sequences:
-        return code("{}, _", name)
-    # The final states of an LSTM are the pair (h, c).
-    return code("_, ({}, _)" if isinstance(layer.standard_cell, nodes.LSTM) else "_, {}", name)
 
 
 def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:

@@ -169,7 +169,7 @@ class _Forward:
             before=before,
             weights=weights,
             variables=lines(code("{name} = self.{name}", name=name) for name in writer.variables),
-            start=Code() if self._is_stepped else self._start(),
+            start=Code() if self._has_states else self._start(),
             real_steps=real_steps,
             outputs=code("outputs = []") if keeps_outputs else Code(),
             parts=listed(*parts),
@@ -181,13 +181,13 @@ class _Forward:
         )
 
     @property
-    def _is_stepped(self) -> bool:
-        """True if the class takes the states before a chunk, and returns those after it."""
-        return plan_of(self.layer).form == "step"
+    def _has_states(self) -> bool:
+        """True if the class takes the states before the steps, and returns those after them."""
+        return plan_of(self.layer).has_states
 
     def _signature(self) -> Code:
         arguments, result = ["x", *(["mask"] if self.layer.masked else [])], code("torch.Tensor")
-        if self._is_stepped:
+        if self._has_states:
             arguments += self.states
             result = code("tuple[{}]", listed(*[result] * (1 + len(self.states))))
         typed = listed(*(code("{}: torch.Tensor", name) for name in arguments))
@@ -199,7 +199,7 @@ class _Forward:
             self.class_.sequences,
         )
         outputs, last = f"the outputs, (batch, steps, {size})", f"the last state, (batch, {size})"
-        if self._is_stepped:
+        if self._has_states:
             return docstring([f"Return {outputs}, and each state after them."])
         results = {"all": outputs, "some": f"{outputs}, or {last}", "none": last}
         return docstring([f"Return {results[sequences]}."])
@@ -223,7 +223,7 @@ class _Forward:
 
     def _result(self) -> Code:
         outputs = code("torch.stack(outputs).transpose(0, 1)")
-        if self._is_stepped:
+        if self._has_states:
             return code("return {}", listed(outputs, *self.states))
         last = code("return {}", self.states[0])
         return choose_result(self.class_.sequences, code("return {}", outputs), last)

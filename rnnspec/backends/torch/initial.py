@@ -72,7 +72,7 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
 def _modules(layer: nodes.Layer) -> Iterator[tuple[nodes.Layer, dict[str, Code]]]:
     """Yield each module of a layer, as the layer with the statements that draw its arrays."""
     draws = _draws(layer)
-    if isinstance(layer, nodes.Attention):
+    if isinstance(layer, nodes.Attention) and layer.query is None:
         # Linear layers: the query has the kernel of its own one.
         yield layer, {"kernel": draws.pop("query")}
     if draws:
@@ -95,7 +95,7 @@ def _class(layer: nodes.Layer) -> str:
             return "BatchNorm"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
-        case nodes.Composed():
+        case nodes.Composed() | nodes.LearnedState():
             return composed_class(layer)
         case _:
             raise AssertionError(f"{layer.name} holds no array")

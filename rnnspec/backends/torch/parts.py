@@ -147,43 +147,75 @@ def _single_bias(base: str) -> Code:
 
 def _wrappers(layers: list[nodes.Recurrent], form: Form) -> Iterator[Code]:
     """Yield the modules that handle the padding of stock layers."""
-    if form == "step":
-        wrappers = {plan_of(layer).wrapper for layer in layers}
-        if "Masked" in wrappers:
-            yield _MASKED_STEP
-        if "MaskedLSTM" in wrappers:
-            yield _MASKED_LSTM_STEP
-    elif layers:
-        kind = sequences(layers)
-        yield _masked_to_train(kind) if form == "training" else _masked_to_deploy(kind)
+    if any(plan_of(layer).has_states for layer in layers):
+        kinds = sorted({plan_of(layer).wrapper for layer in layers})
+        packs = any(plan_of(layer).packs for layer in layers)
+    else:
+        kinds, packs = [sequences(layers)] if layers else [], False
+    for kind in kinds:
+        if packs:
+            yield _MASKED_STEP if kind == "Masked" else _MASKED_LSTM_STEP
+        else:
+            yield _masked_to_train(kind) if form == "training" else _masked_to_deploy(kind)
+
+
+def _of_kind(kind: str) -> dict[str, Code]:
+    """Return what differs between modules, by how many of their layers return whole sequences.
+
+    The kind of a module with states is its name.
+    """
+    match kind:
+        case "MaskedLSTM":
+            type_, first = "tuple[torch.Tensor, torch.Tensor]", "state[0][0]"
+        case "Masked":
+            type_, first = "torch.Tensor", "state[0]"
+        case _:
+            type_, first = "", "0"
+    return {
+        "name": code("{}", kind if type_ else "Masked"),
+        "given": Code(f", state: {type_}" if type_ else ""),
+        "returned": Code("tuple[torch.Tensor, torch.Tensor]" if type_ else "torch.Tensor"),
+        "docstring": RETURNS["with_state" if type_ else kind],
+        "state": Code(", state" if type_ else ""),
+        "init": _init_masked(kind),
+        "first": Code(first),
+    }
 
 
 def _masked_to_train(kind: str) -> Code:
+    parts, outputs = _of_kind(kind), "self.pick(outputs, place.clamp(max=longest - 1))"
+    last = code("last = self.pick(outputs, (count - 1).clamp(min=0)).squeeze(1)")
+    result = code("torch.where(count > 0, last, {})", parts["first"])
     return code(
         '''
-        class Masked(nn.Module):
+        class {name}(nn.Module):
             """A recurrent layer that skips padded steps; its outputs there are undefined."""
 
             {init}
 
-            def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            def forward(self, x: torch.Tensor, mask: torch.Tensor{given}) -> {returned}:
                 {docstring}
                 {order}
-                outputs, _ = self.layer(self.pick(x, order))
+                outputs, _ = self.layer(self.pick(x, order){state})
                 {result}
 
             {pick}
         ''',
-        init=_init_masked(kind),
-        docstring=RETURNS[kind],
+        **parts,
         order=_ORDER,
-        result=choose_result(
-            kind,
-            code("return self.pick(outputs, place.clamp(max=longest - 1))"),
-            code("""
-                last = self.pick(outputs, (count - 1).clamp(min=0)).squeeze(1)
-                return torch.where(count > 0, last, 0)
-            """),
+        result=code(
+            """
+            {}
+            last = {}
+            return {}, last.unsqueeze(0)
+            """,
+            last,
+            result,
+            Code(outputs),
+        )
+        if parts["state"]
+        else choose_result(
+            kind, code("return {}", Code(outputs)), code("{}\nreturn {}", last, result)
         ),
         pick=_PICK,
     )
@@ -212,38 +244,54 @@ _PICK = code('''
 
 
 def _masked_to_deploy(kind: str) -> Code:
+    parts = _of_kind(kind)
+    outputs = code("place = torch.argsort(order, dim=1).unsqueeze(-1)")
+    unpicked = code("torch.gather(outputs, 1, place.expand_as(outputs))")
+    last = code("""
+        count = mask.sum(dim=1).view(-1, 1, 1)
+        last_step = (count - 1).clamp(min=0).expand(-1, 1, outputs.shape[2])
+        last = torch.gather(outputs, 1, last_step)
+    """)
+    first = parts["first"] if parts["first"] == "0" else code("{}.unsqueeze(1)", parts["first"])
+    result = code("torch.where(count > 0, last, {})", first)
+    if parts["state"]:
+        text = code(
+            """
+            {}
+            last = {}
+            {}
+            return {}, last.transpose(0, 1)
+            """,
+            last,
+            result,
+            outputs,
+            unpicked,
+        )
+    else:
+        text = choose_result(
+            kind,
+            code("{}\nreturn {}", outputs, unpicked),
+            code("{}\nreturn {}.squeeze(1)", last, result),
+        )
     return code(
         '''
-        class Masked(nn.Module):
+        class {name}(nn.Module):
             """A recurrent layer that skips padded steps; its outputs there are undefined."""
 
             {init}
 
-            def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            def forward(self, x: torch.Tensor, mask: torch.Tensor{given}) -> {returned}:
                 {docstring}
                 # Not pack_padded_sequence, which is slower and takes padding at the end only.
                 # The real steps of each sequence move to its front, in order, before any padding.
                 # ONNX has no stable sort.
                 step = torch.arange(x.shape[1], device=x.device)
                 order = torch.argsort(torch.where(mask, step, step + x.shape[1]), dim=1)
-                outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))
+                outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)){state})
                 {result}
         ''',
-        init=_init_masked(kind),
-        docstring=RETURNS[kind],
-        result=choose_result(
-            kind,
-            code("""
-                place = torch.argsort(order, dim=1).unsqueeze(-1)
-                return torch.gather(outputs, 1, place.expand_as(outputs))
-            """),
-            code("""
-                count = mask.sum(dim=1).view(-1, 1, 1)
-                last_step = (count - 1).clamp(min=0).expand(-1, 1, outputs.shape[2])
-                last = torch.gather(outputs, 1, last_step)
-                return torch.where(count > 0, last, 0).squeeze(1)
-            """),
-        ),
+        **parts,
+        result=text,
     )
 
 

@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.ir.fields import Fields
+from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Dropout,
     EquationCell,
+    FinalState,
     Layer,
     Network,
     Recurrent,
     Residual,
     SimpleRNN,
-    kept_outputs,
+    sources,
 )
 from rnnspec.ir.text import cell_name, class_name
+from rnnspec.source.values import ASIDE, kept_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +38,9 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
-FUSED = Fields("Node.source")
+FUSED = Fields("Node.source Recurrent.backward Recurrent.initial")
 """The fields that a stock layer of PyTorch stands for."""
-STACKED = Fields("Node.source")
+STACKED = Fields("Node.source Recurrent.initial")
 """Those that a layer in a multi-layer module stands for, or a dropout between two of them."""
 
 
@@ -67,9 +70,12 @@ class Plan:
     ``is_fused``: a stock layer of PyTorch does, in one kernel over all steps. ``is_wrapped``: it is
     inside a module that handles padding. ``is_split``: each direction is a module of its own,
     because with dropout each needs its own mask, and with padding its own order of steps.
-    ``returns_pair``: the module returns outputs and states, as stock layers do; the generated
-    classes return only the one that is needed. ``drops_input``: the class drops its input itself,
-    with a mask for each gate. ``has_single_step``: a chunk of one step is computed
+    ``has_states``: a generated class takes the states before the first step, and returns those
+    after the last one. ``returns_pair``: the module returns outputs and states, as stock layers do;
+    other generated classes return only the one that is needed. ``packs``: a module that handles
+    padding packs its sequences, because the cell state after them is needed; one that does not
+    returns no cell state. ``drops_input``: the class drops its input itself, with a mask for each
+    gate. ``has_single_step``: a chunk of one step is computed
     by cells. ``class_`` runs the cell, ``wrapper`` handles the padding of a stock layer.
     """
 
@@ -77,7 +83,9 @@ class Plan:
     is_fused: bool
     is_wrapped: bool
     is_split: bool
+    has_states: bool
     returns_pair: bool
+    packs: bool
     has_redundant_bias: bool
     drops_input: bool
     has_single_step: bool
@@ -86,28 +94,43 @@ class Plan:
     stack: Stack | None
 
     @classmethod
-    def of(cls, layer: Recurrent, form: Form, stack: Stack | None = None) -> Plan:
-        """Return the plan of a layer, which is the only place where these are decided."""
+    def of(
+        cls, layer: Recurrent, form: Form, stack: Stack | None = None, *, is_read: bool = False
+    ) -> Plan:
+        """Return the plan of a layer, which is the only place where these are decided.
+
+        ``is_read`` is true if another layer takes one of its last states.
+        """
         fused, stepped = not stepwise_reason(layer), form == "step"
         is_lstm = isinstance(layer.cell, LSTM)
         # PyTorch has a second bias in every cell because cuDNN has. A GRU's reset gate stands
         # between the two, so it needs both. Source: https://github.com/pytorch/pytorch/issues/750.
         redundant = fused and layer.bias and not isinstance(layer.cell, GRU)
         apart = layer.dropout > 0 or layer.masked or not fused
+        has_states = stepped or is_read or bool(layer.first_states)
         return cls(
             form=form,
             is_fused=fused,
             is_wrapped=fused and layer.masked,
             is_split=layer.merge is not None and apart,
-            returns_pair=fused and not layer.masked,
+            has_states=has_states,
+            returns_pair=has_states or (fused and not layer.masked),
+            packs=stepped,
             has_redundant_bias=redundant,
             drops_input=layer.recurrent_dropout > 0 and not isinstance(layer.cell, EquationCell),
             # On a CPU, PyTorch computes nn.LSTM by oneDNN, which takes twice as long for one step.
             has_single_step=stepped and is_lstm and fused and not layer.masked,
             class_=_class(layer, fused=fused, single=redundant and form == "training"),
-            wrapper="MaskedLSTM" if stepped and is_lstm else "Masked",
+            wrapper="MaskedLSTM" if has_states and is_lstm else "Masked",
             stack=stack,
         )
+
+    @property
+    def with_states(self) -> Plan:
+        """The plan of a layer whose class has states, because another layer of it needs them."""
+        is_lstm = self.class_.endswith("LSTM")
+        wrapper = "MaskedLSTM" if is_lstm and self.is_fused else "Masked"
+        return replace(self, has_states=True, returns_pair=True, wrapper=wrapper)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +158,9 @@ def stack_of(layer: Layer) -> Stack | None:
 def plan_layers(network: Network, form: Form) -> Network:
     """Return a lowered network whose recurrent layers have their plans."""
     layers, name_class = list(network.layers), _ClassNames(network)
+    in_chunks, taken = streamed(network), sources(network)
+    finals = [layer for layer in layers if isinstance(layer, FinalState)]
+    read = {taken[final.name][0] for final in finals}
     for run in _runs(network, _drawn_alike if form == "training" else _alike):
         size = sum(isinstance(layers[index], Recurrent) for index in run)
         rates = [
@@ -150,15 +176,48 @@ def plan_layers(network: Network, form: Form) -> Network:
                 name, dropout = network.layers[run[0]].name, max(rates, default=0.0)
                 stack = Stack(name=name, index=place, size=size, dropout=dropout)
                 is_stack = size > 1 or form != "training"
+                early = form == "step" and layer.name not in in_chunks
+                own: Form = "inference" if early else form
+                is_read = layer.name in read
                 if isinstance(layer.cell, EquationCell):
-                    plan = name_class(Plan.of(layer, form), layer.cell)
+                    plan = name_class(Plan.of(layer, own, is_read=is_read), layer.cell)
                 else:
-                    plan = Plan.of(layer, form, stack if is_stack else None)
+                    plan = Plan.of(layer, own, stack if is_stack else None, is_read=is_read)
                 layers[index] = PlannedLayer(**values, plan=plan)
                 place += 1
             else:
                 layers[index] = StackedDropout(**values)
-    return replace(network, layers=tuple(layers))
+    packed = {taken[final.name][0] for final in finals if final.part == "c"}
+    return replace(network, layers=tuple(_alike_in_class(layers, packed)))
+
+
+def _alike_in_class(layers: list[Layer], packed: Collection[str]) -> Iterator[Layer]:
+    """Yield the layers, all of a generated class with states if one of them has states.
+
+    Of the ``packed`` ones, another layer takes the cell state.
+    """
+
+    def class_of(layer: Layer) -> str:
+        plan = layer.plan if isinstance(layer, PlannedLayer) else None
+        return "" if plan is None else "Masked" if plan.is_wrapped else plan.class_
+
+    with_states = {
+        class_of(layer)
+        for layer in layers
+        if isinstance(layer, PlannedLayer) and layer.plan.has_states
+    }
+    packs = any(
+        layer.plan.packs or layer.name in packed
+        for layer in layers
+        if isinstance(layer, PlannedLayer) and layer.plan.is_wrapped
+    )
+    for layer in layers:
+        if isinstance(layer, PlannedLayer) and class_of(layer) in with_states:
+            is_bare = layer.plan.is_fused and not layer.plan.is_wrapped
+            plan = replace(layer.plan.with_states, packs=packs)
+            yield layer if is_bare else replace(layer, plan=plan)
+        else:
+            yield layer
 
 
 class _ClassNames:
@@ -245,10 +304,30 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
 
     A layer that no other one continues is a run of its own.
     """
-    layers = network.layers
+    places = [at for at, each in enumerate(network.layers) if not isinstance(each, ASIDE)]
+    layers, taken = tuple(network.layers[at] for at in places), sources(network)
+    before = (network.inputs[0].name, *(layer.name for layer in layers))
     # Outside of a module, the inputs and outputs of its inner layers are not accessible.
     starts = {layer.start for layer in layers if isinstance(layer, Residual)}
-    accessed = starts, kept_outputs(network)
+    starts |= {
+        layer.name
+        for layer, previous in zip(layers, before, strict=False)
+        if taken[layer.name][0] != previous
+    }
+    results = {name for _, name in network.outputs if name != network.layers[-1].name}
+    kept = kept_values(network, layers, results)
+
+    def is_inside(run: Collection[str], layer: Layer) -> bool:
+        """True if the first states of a layer follow from layers of a run."""
+        waiting, known = [*getattr(layer, "first_states", {}).values()], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in run:
+                return True
+            if name not in known:
+                known.add(name)
+                waiting += taken.get(name, ())
+        return False
 
     def fit(upper: Recurrent, lower: Recurrent) -> bool:
         for layer in (upper, lower):
@@ -259,9 +338,11 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
     start = 0
     while start < len(layers):
         run = [start]
-        while following := _following(layers, run, fit, *accessed):
+        while following := _following(layers, run, fit, starts, kept):
+            if is_inside({layers[index].name for index in run}, layers[following[-1]]):
+                break
             run += following
-        yield run
+        yield [places[at] for at in run]
         start = run[-1] + 1
 
 
@@ -272,7 +353,10 @@ def _following(
     starts: Collection[str],
     used_later: Collection[str],
 ) -> list[int]:
-    """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
+    """Return the indexes of the next layer of a run and the dropout before it, empty at its end.
+
+    At ``starts``, a layer takes something else than the output before it, or a residual begins.
+    """
     # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
     # first in the spec, and ``lower`` takes its output.
     last, between = run[-1], layers[run[1]] if len(run) > 1 else None
@@ -290,7 +374,7 @@ def _following(
         return []
     inner = [layers[index] for index in (last, *following[:-1])]
     is_used_later = any(layer.name in used_later for layer in inner)
-    added = any(layers[index].name in starts or layers[index].source for index in following)
+    added = any(layers[index].name in starts for index in following)
     if is_used_later or added:
         return []
     # A module has one dropout rate for all the places between its layers.
@@ -303,7 +387,7 @@ def _rate(layer: Layer) -> float:
     return layer.rate if isinstance(layer, Dropout) else 0.0
 
 
-_OWN = ("name", "input", "return_sequences", "dropout")
+_OWN = ("name", "input", "source", "return_sequences", "dropout", "initial")
 """Fields that may differ in a module: ``_continues`` checks what PyTorch can honour of them."""
 _INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "cell")
 """Fields with initial weights, of which a cell has only the forget bias."""

@@ -104,7 +104,7 @@ def _init(class_: CellClass) -> Code:
 
 def _forward(class_: CellClass) -> Code:
     loop = _Loop(class_)
-    kind = "with_state" if _is_stepped(class_) else class_.sequences
+    kind = "with_state" if _has_states(class_) else class_.sequences
     real_steps = outputs = append = Code()
     if class_.first.masked:
         real_steps = code("""
@@ -139,9 +139,9 @@ def _forward(class_: CellClass) -> Code:
     )
 
 
-def _is_stepped(class_: CellClass) -> bool:
-    """True if the class takes the state before a chunk, and returns that after it."""
-    return plan_of(class_.first).form == "step"
+def _has_states(class_: CellClass) -> bool:
+    """True if the class takes the state before the steps, and returns that after them."""
+    return plan_of(class_.first).has_states
 
 
 def _is_by_gate(class_: CellClass) -> bool:
@@ -150,7 +150,7 @@ def _is_by_gate(class_: CellClass) -> bool:
 
 
 def _signature(class_: CellClass) -> Code:
-    if _is_stepped(class_):
+    if _has_states(class_):
         name, type_ = "h", code("torch.Tensor")
         if isinstance(class_.first.standard_cell, LSTM):
             name, type_ = "state", code("tuple[torch.Tensor, torch.Tensor]")
@@ -228,16 +228,18 @@ def _inputs(class_: CellClass) -> Code:
 
 
 def _result(class_: CellClass) -> Code:
-    if _is_stepped(class_):
+    flat = ".flatten(1, -2)" if _is_by_gate(class_) else ""
+    if _has_states(class_):
         states = equations(class_.first.standard_cell).states
+        last = ".flatten(0, -2)" if flat else ""
         return code(
-            """
-            state = {}
-            return torch.stack(outputs).transpose(0, 1), state
+            f"""
+            state = {{}}
+            return torch.stack(outputs){flat}.transpose(0, 1), state
             """,
-            listed(*(code("{}.unsqueeze(0)", state) for state in states)),
+            listed(*(code(f"{{}}{last}.unsqueeze(0)", state) for state in states)),
         )
-    if _is_by_gate(class_):
+    if flat:
         outputs = code("return torch.stack(outputs).flatten(1, -2).transpose(0, 1)")
         return choose_result(class_.sequences, outputs, code("return h.flatten(0, -2)"))
     outputs = code("return torch.stack(outputs).transpose(0, 1)")
@@ -280,7 +282,7 @@ class _Loop:
         self.cell = compile_step(cell, bias=self.layer.bias, order=gate_order(cell))
         self.writer = _Writer({key: class_.activation(key) for key in activations(cell)})
         self.parts = [product.gates for product in self.cell.products]
-        self.is_by_gate, self.is_stepped = _is_by_gate(class_), _is_stepped(class_)
+        self.is_by_gate, self.has_states = _is_by_gate(class_), _has_states(class_)
         self.axis = code("axis" if self.is_by_gate else "1")
 
     def start(self) -> Code:
@@ -303,7 +305,7 @@ class _Loop:
                 keep = nn.functional.dropout(keep, self.recurrent_dropout, self.training)
             """)
         states = self.cell.states
-        if self.is_stepped:
+        if self.has_states:
             values = "h[0]" if len(states) == 1 else "state[0][0], state[1][0]"
             first = code(f"{', '.join(states)} = {values}")
         else:

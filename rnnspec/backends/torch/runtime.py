@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
@@ -18,14 +19,14 @@ from rnnspec.backends.torch.slots import module
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
 
     from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
     from rnnspec.source.code import Source
 
 
@@ -122,7 +123,7 @@ class TorchRuntime(Runtime):
             # A copy: from_numpy refuses negative strides, and warns about read-only arrays.
             tensor.copy_(torch.from_numpy(array.copy()))
 
-    def trace(self, model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
+    def trace(self, model: nn.Module, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run one forward pass in inference, and record the inputs of layers with a module."""
         inputs_of: dict[str, Array] = {}
         children = dict(model.named_children())
@@ -133,7 +134,8 @@ class TorchRuntime(Runtime):
         def note(name: str, _module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
             x = arguments[0]
             x = x.transpose(1, 2) if name in channeled and x.ndim > 2 else x
-            inputs_of[name] = x.numpy()
+            # Others may share an embedding.
+            inputs_of.setdefault(name, x.numpy())
 
         hooks = [
             _first_part(children[name]).register_forward_pre_hook(partial(note, name))
@@ -142,11 +144,19 @@ class TorchRuntime(Runtime):
         ]
         try:
             with torch.no_grad(), _mode(model, training=False):
-                output = _join(model(_input(model, inputs)))
+                output = _join(_call(model, inputs))
         finally:
             for hook in hooks:
                 hook.remove()
         return Trace(inputs_of, output.numpy())
+
+    def begin(self, model: nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the states before the first chunk, by name."""
+        tensors = {name: _input(model, array) for name, array in inputs.items()}
+        begin: Callable[..., dict[str, torch.Tensor]] = getattr(model, "begin")  # noqa: B009
+        with torch.no_grad(), _mode(model, training=False):
+            states = begin(**tensors)
+        return {name: state.numpy() for name, state in states.items()}
 
     def step(
         self, model: nn.Module, chunk: Array, states: Mapping[str, Array] | None
@@ -155,7 +165,7 @@ class TorchRuntime(Runtime):
         before = {name: torch.from_numpy(state) for name, state in (states or {}).items()}
         with torch.no_grad(), _mode(model, training=False):
             output, after = model(_input(model, chunk), before or None)
-        return output.numpy(), {name: state.numpy() for name, state in after.items()}
+        return _join(output).numpy(), {name: state.numpy() for name, state in after.items()}
 
     def learner(
         self, model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool
@@ -163,14 +173,14 @@ class TorchRuntime(Runtime):
         """Return a function that computes the loss and the gradients of the arrays at ``keys``."""
         parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
 
-        def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        def run(inputs: Batch, target: Array, weight: Array) -> tuple[float, list[Array]]:
             # Also where the caller has turned gradients off.
             with (
                 _mode(model, training=training),
                 torch.inference_mode(mode=False),
                 torch.enable_grad(),
             ):
-                output = _join(model(_input(model, inputs)))
+                output = _join(_call(model, inputs))
                 goal, share = (torch.tensor(values).to(output) for values in (target, weight))
                 loss = (share * (output - goal) ** 2).sum() / 2
                 gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
@@ -193,7 +203,7 @@ class TorchRuntime(Runtime):
         def make_step(settings: Optimizer) -> Step:
             optimizer = _make_optimizer(settings, parameters)
 
-            def step(inputs: Array, target: Array, weight: Array) -> float:
+            def step(inputs: Batch, target: Array, weight: Array) -> float:
                 loss, gradients = learn(inputs, target, weight)
                 for parameter, gradient in zip(parameters, gradients, strict=True):
                     parameter.grad = torch.from_numpy(gradient)
@@ -258,6 +268,13 @@ def _array(model: nn.Module, path: str) -> torch.Tensor:
     """
     # Not any buffer: the second bias of a SingleBias class is one.
     return model.get_buffer(path) if path.endswith(_MOVING) else model.get_parameter(path)
+
+
+def _call(model: nn.Module, inputs: Batch) -> Any:
+    """Return the output of a model for its only input, or for inputs by name."""
+    if isinstance(inputs, Mapping):
+        return model(**{name: _input(model, array) for name, array in inputs.items()})
+    return model(_input(model, inputs))
 
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:

@@ -21,6 +21,7 @@ from rnnspec.ir.nodes import (
     Composed,
     EquationCell,
     Layer,
+    LearnedState,
     Recurrent,
     SimpleRNN,
     StandardCell,
@@ -80,7 +81,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Attention(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
-        case Composed():
+        case Composed() | LearnedState():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS, _AXES)

@@ -147,7 +147,7 @@ def _print_account(built: Built, output: Path | None) -> None:
     if zeros := sum(built.generated.store.zeros.values()):
         layers = f"layers of {backend.title} have a second bias, not needed here"
         print(f"{zeros:,} of them are zero: {layers}")
-    for line in built.vectors.report() if built.vectors else ():
+    for line in (line for vectors in built.vectors for line in vectors.report()):
         print(printable(line))
     print(f"Built with {backend.runtime.version()}")
     if output is None:

@@ -78,7 +78,9 @@ def parity(
     ] = 0,
     batch: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
+        typer.Option(
+            metavar="FILE", help=".npy array to run on, or .npz of named inputs; by default random."
+        ),
     ] = None,
     jobs: Annotated[
         int | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.errors import Span
     from rnnspec.importing.imported import Account
@@ -68,15 +68,17 @@ class Step:
 class LayerGraph:
     """The layers so far, and where they come from.
 
-    ``steps`` has the layers by their places, which begin at 1; 0 is the input. ``flattened`` has
-    the sizes of flattened sequences by their places.
+    ``steps`` has the layers by their places, which begin at 1. The input is at 0, and others of
+    ``inputs``, which has their names, are at -1, -2 and so on. ``flattened`` has the sizes of
+    flattened sequences by their places.
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, inputs: Sequence[str] = (nodes.INPUT,)) -> None:
         self.account = account
+        self.inputs = inputs
         self.steps: dict[int, Step] = {}
         self.flattened: dict[int, int] = {}
-        self._widths: dict[int, int | None] = {0: None}
+        self._widths: dict[int, int | None] = {-at: None for at in range(len(inputs))}
         self._names: set[str] = set()
 
     def add_layer(
@@ -129,8 +131,8 @@ class LayerGraph:
         return self._widths[at]
 
     def _width_of(self, at: int) -> int | None:
-        if not at:
-            return None
+        if at <= 0:
+            return self._widths[at]
         step = self.steps[at]
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
@@ -142,9 +144,14 @@ class LayerGraph:
                 return 2 * units if merge == "concat" else units
             case nodes.Flatten():
                 return self.flattened.get(at)
-            case nodes.Join():
+            case nodes.Join(how=how):
                 sizes = [self._widths[source] for source in step.sources]
-                return None if None in sizes else sum(size or 0 for size in sizes)
+                known = [size or 0 for size in sizes]
+                return None if None in sizes else sum(known) if how == "concat" else max(known)
+            case nodes.FinalState():
+                recurrent = self.steps[step.sources[0]].layer
+                assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"
+                return recurrent.ways * recurrent.units
             case _:
                 return self._widths[step.sources[0]]
 
@@ -157,7 +164,7 @@ class LayerGraph:
         place = at
         if self._widths[at] is None:
             size = features
-            while at and not isinstance(self.steps[at].layer, nodes.Flatten):
+            while at > 0 and not isinstance(self.steps[at].layer, nodes.Flatten):
                 sources = self.steps[at].sources
                 if isinstance(self.steps[at].layer, nodes.Join):
                     # Of one input, side by side.
@@ -167,7 +174,7 @@ class LayerGraph:
                         raise RefusedError(message)
                     size //= len(sources)
                 at = sources[0]
-            if at:
+            if at > 0:
                 self.flattened[at] = size
             self._widths[at] = size
             for later, width in self._widths.items():
@@ -206,7 +213,7 @@ class Scores:
             name="attention",
             input=(),
             units=units,
-            activation="tanh" if self.hidden is None else self.activation,
+            activation="linear" if self.hidden is None else self.activation,
             masked=False,
             kernel_initializer=self.query.layer.kernel_initializer,
             bias_initializer=self.query.layer.bias_initializer,

@@ -75,14 +75,17 @@ class Foreign:
 
     ``custom`` names the class if it is not one of Keras's own. An ``operation`` is a function of
     ``keras.ops`` or an operator; its class may have the name of a layer's, but it drops the mask.
-    ``inputs`` are the names of the layers whose outputs it takes, ``mask`` is the value of padding
-    that the graph says its mask is made from, and ``constants`` are the arguments that no layer
-    returns. ``output`` is the number of the output that is used: a recurrent layer returns its
-    states behind the first. ``within`` are the models around the layer, the outermost first, each
-    with its class; their names stand before that of the layer. ``position`` is that in the file: of
-    those models, and in the innermost. ``part`` is set if its arrays are some of those of a layer:
-    its name, the first array, and the first that is not one of them. ``tied`` is the name of the
-    embedding that this call of it projects back to its tokens with.
+    ``inputs`` are the names of the layers whose outputs it takes, with the numbers of these in
+    ``outputs`` (all 0 if it is empty): a recurrent layer returns its states behind the first. The
+    last ``states`` of them are the first states of a recurrent layer. ``mask`` is the value of
+    padding of ``mask_input`` that the graph says its mask is made from, and ``constants`` are the
+    arguments that no layer returns. ``used`` are the numbers of its outputs that are used.
+    ``within`` are the models around the layer, the outermost first, each with its class; their
+    names stand before that of the layer. ``position`` is that in the file: of those models, and in
+    the innermost. ``part`` is set if its arrays are some of those of a layer: its name, the first
+    array, and the first that is not one of them. ``tied`` is the name of the embedding that this
+    call of it projects back to its tokens with, and ``shared`` that of the one whose vectors this
+    other call of it has.
     """
 
     kind: str
@@ -92,12 +95,21 @@ class Foreign:
     operation: bool = False
     inputs: tuple[str, ...] = ()
     mask: float | None = None
+    mask_input: str = ""
     constants: tuple[Any, ...] = ()
-    output: int = 0
+    outputs: tuple[int, ...] = ()
+    states: int = 0
+    used: tuple[int, ...] = (0,)
     within: tuple[tuple[str, str], ...] = ()
     position: tuple[int, ...] = ()
     part: tuple[str, int, int] | None = None
     tied: str = ""
+    shared: str = ""
+
+    @property
+    def tensors(self) -> tuple[tuple[str, int], ...]:
+        """The layers whose outputs it takes, with the numbers of these."""
+        return tuple(zip(self.inputs, self.outputs or (0,) * len(self.inputs), strict=True))
 
     @property
     def own_name(self) -> str:
@@ -113,6 +125,7 @@ class Foreign:
             within=((model.kind, model.name), *self.within),
             position=(*model.position, *self.position),
             tied=f"{model.name}.{self.tied}" if self.tied else "",
+            shared=f"{model.name}.{self.shared}" if self.shared else "",
         )
 
 

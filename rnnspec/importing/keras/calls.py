@@ -13,13 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+Tensor = tuple[str, int, int]
+"""An output of a layer: the layer, the number of its call, and that of the output."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a layer in a functional model: (layer, call, output) of each input."""
+    """One call of a layer in a functional model: (layer, call, output) of each input.
 
-    inputs: tuple[tuple[str, int, int], ...]
+    ``states`` are the same of each first state of a recurrent layer.
+    """
+
+    inputs: tuple[Tensor, ...]
     kwargs: Mapping[str, Any]
     constants: tuple[Any, ...] = ()
+    states: tuple[Tensor, ...] = ()
+
+    @property
+    def taken(self) -> tuple[Tensor, ...]:
+        """Everything that the call takes."""
+        return (*self.inputs, *self.states)
 
 
 def read_calls(account: Account, layer: Mapping[str, Any], name: str) -> Iterator[Call]:
@@ -43,7 +56,7 @@ def read_calls(account: Account, layer: Mapping[str, Any], name: str) -> Iterato
                 )
 
 
-def _read_tensor(value: Any) -> tuple[str, int, int] | None:
+def _read_tensor(value: Any) -> Tensor | None:
     """Return the (layer, call, output) of a tensor in a configuration of Keras 3."""
     match value:
         case {
@@ -59,11 +72,18 @@ def _read_new_call(args: list[Any], kwargs: Mapping[str, Any]) -> Call:
     flat = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
     values = [(value, _read_tensor(value)) for value in flat]
     constants = tuple(value for value, tensor in values if tensor is None and value is not None)
-    return Call(tuple(tensor for _, tensor in values if tensor), kwargs, constants)
+    given = kwargs.get("initial_state")
+    states = [_read_tensor(state) for state in (given if isinstance(given, list) else [given])]
+    known = tuple(state for state in states if state)
+    if known and len(known) == len(states):
+        kwargs = {key: value for key, value in kwargs.items() if key != "initial_state"}
+    else:
+        known = ()
+    return Call(tuple(tensor for _, tensor in values if tensor), kwargs, constants, known)
 
 
 def _read_old_call(inputs: list[Any]) -> Call:
-    tensors, constants, kwargs = list[tuple[str, int, int]](), list[Any](), dict[str, Any]()
+    tensors, constants, kwargs = list[Tensor](), list[Any](), dict[str, Any]()
     # A single input is sometimes written without the list around it.
     for item in [inputs] if inputs and isinstance(inputs[0], str) else inputs:
         match item:

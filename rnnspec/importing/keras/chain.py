@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.draft import Draft, LayerOutput, keeps_zeros
+from rnnspec.importing.keras.pieces import Piece
 from rnnspec.importing.keras.recurrent import (
     place_last_step,
     place_recurrent,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rnnspec.importing.keras.arrays import Foreign
-    from rnnspec.importing.keras.pieces import Piece
+    from rnnspec.words import JoinHow
 
     Features = Callable[[Foreign], int | None] | None
     """Tells the number of features that go into a layer, by its arrays."""
@@ -37,97 +38,135 @@ def place_pieces(draft: Draft, features: Features) -> None:
 
     Without ``features``, the arrays are not looked at.
     """
-    first, rest = draft.pieces[0], list(draft.pieces)
-    if isinstance(first, pieces.Input):
-        rest = rest[1:]
+    starts = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
+    rest = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
     if not rest:
         message = "expected layers behind the input, received none"
-        draft.account.refuse(first.layer.name, message, "E704")
+        draft.account.refuse(draft.pieces[0].layer.name, message, "E704")
         return
-    rest = _begin(draft, first, rest, features)
+    for first in starts or [draft.pieces[0]]:
+        rest = _begin(draft, first, rest, features)
     start = draft.now
     for piece in rest:
-        inputs = [draft.outputs.get(name, start) for name in piece.layer.inputs] or [start]
+        taken = [
+            draft.output(*tensor) if tensor[0] in draft.outputs else start
+            for tensor in piece.layer.tensors
+        ] or [start]
+        states = taken[len(taken) - piece.layer.states :]
+        inputs = draft.join_halves(taken[: len(taken) - piece.layer.states])
         draft.now = inputs[-1]
         draft.now = replace(
             draft.now,
-            certain=all(output.certain for output in inputs),
-            ranked=all(output.ranked for output in inputs),
+            certain=all(output.certain for output in taken),
+            ranked=all(output.ranked for output in taken),
         )
         if isinstance(piece, pieces.Lacking):
             draft.now = replace(draft.now, certain=False, ranked=False)
         else:
-            _place(draft, piece, inputs)
+            _place(draft, piece, inputs, states)
         draft.outputs[piece.layer.name] = draft.now
-    for _, layer in draft.results:
-        if output := draft.outputs.get(layer):
-            draft.check_padding(layer, output)
+    for _, layer, number in draft.results:
+        if layer in draft.outputs:
+            draft.check_padding(layer, draft.output(layer, number))
+
+
+def _readers(draft: Draft, name: str) -> list[Piece]:
+    """Return the pieces that take the output of a layer, through those that change nothing."""
+    found = list[Piece]()
+    for piece in draft.pieces:
+        if name in piece.layer.inputs:
+            passes = isinstance(piece, pieces.Identity)
+            found += _readers(draft, piece.layer.name) if passes else [piece]
+    return found
 
 
 def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) -> list[Piece]:
-    """Take the input: tokens behind an embedding, or numbers, perhaps with a mask.
+    """Take an input: tokens or a label behind an embedding, or numbers, perhaps with a mask.
 
     Returns the pieces behind it.
     """
+    is_layer = isinstance(first, pieces.Input)
     shape = first.shape if isinstance(first, pieces.Input) else None
-    shape = shape or pieces.stated_shape(first.layer)
-    at, embedding = next(
+    shape = shape if shape is not None else pieces.stated_shape(first.layer)
+    readers = _readers(draft, first.layer.name) if is_layer else rest[:1]
+    # A chain without an input begins with the layer that reads it.
+    key = first.layer.name if is_layer else ""
+    name = draft.input_names.get(key, nodes.INPUT)
+    embedding = next(
         (
-            (at, piece.node)
-            for at, piece in enumerate(rest)
+            piece.node
+            for piece in readers
             if isinstance(piece, pieces.Layer) and isinstance(piece.node, nodes.Embedding)
         ),
-        (0, None),
+        None,
     )
-    masking = rest[0] if isinstance(rest[0], pieces.Masking) else None
-    if embedding and all(isinstance(piece, pieces.Identity) for piece in rest[:at]):
-        certain = _take_tokens(draft, embedding, shape)
+    masking = next((piece for piece in readers if isinstance(piece, pieces.Masking)), None)
+    masking = masking if len(readers) == 1 else None
+    draft.padding[key] = None
+    if embedding and all(
+        isinstance(piece, pieces.Layer) and isinstance(piece.node, nodes.Embedding)
+        for piece in readers
+    ):
+        certain = _take_tokens(draft, key, name, embedding, shape)
+    elif shape is not None and len(shape) == 1 and shape[0] is not None and name != nodes.INPUT:
+        draft.inputs[key] = nodes.VectorInput(name=name, features=shape[0])
+        certain = True
     else:
         if masking is not None:
-            rest = rest[1:]
-            _take_masking(draft, masking)
-        certain = _take_numbers(draft, first, rest, shape, features)
+            rest = [piece for piece in rest if piece is not masking]
+            _take_masking(draft, key, masking)
+        certain = _take_numbers(draft, key, name, first, rest, shape, features)
     draft.now = LayerOutput(
-        nodes.INPUT,
-        draft.input.shape,
-        masked=draft.padding is not None,
+        name,
+        draft.inputs[key].shape,
+        masked=draft.padding[key] is not None,
         certain=certain,
         ranked=certain,
         zeros=masking is not None,
+        origin=key,
     )
-    draft.outputs[first.layer.name] = draft.now
+    if is_layer:
+        draft.outputs[first.layer.name] = draft.now
     if masking is not None:
         draft.outputs[masking.layer.name] = draft.now
     return rest
 
 
-def _take_tokens(draft: Draft, embedding: nodes.Embedding, shape: nodes.Shape | None) -> bool:
-    """Take tokens as the input, and return true if their shape is known."""
+def _take_tokens(
+    draft: Draft, key: str, name: str, embedding: nodes.Embedding, shape: nodes.Shape | None
+) -> bool:
+    """Take tokens, or a label, as an input, and return true if their shape is known."""
+    if shape == () and name != nodes.INPUT:
+        draft.inputs[key] = nodes.LabelInput(name=name, vocabulary=embedding.vocabulary)
+        return True
     certain = shape is None or len(shape) == 1
     steps = embedding.input[0] if shape is None or not certain else shape[0]
     if not certain:
         message = f"expected tokens of shape (batch, steps), received {(None, *(shape or ()))}"
         draft.account.refuse(embedding.name, message, "E704")
-    uses_mask = _uses_mask(draft, embedding.name, masked=embedding.masked)
-    draft.padding = 0.0 if uses_mask else None
-    draft.input = nodes.TokenInput(
-        steps=steps, vocabulary=embedding.vocabulary, mask_zero=uses_mask
+    uses_mask = _uses_mask(draft, key, embedding.name, masked=embedding.masked)
+    draft.padding[key] = 0.0 if uses_mask else None
+    draft.inputs[key] = nodes.TokenInput(
+        name=name, steps=steps, vocabulary=embedding.vocabulary, mask_zero=uses_mask
     )
     return certain
 
 
-def _take_masking(draft: Draft, masking: pieces.Masking) -> None:
+def _take_masking(draft: Draft, key: str, masking: pieces.Masking) -> None:
     """Take the value of padding from a layer that makes a mask, if a layer uses it."""
-    used = _uses_mask(draft, masking.layer.name, masked=True)
-    draft.padding = masking.value if used else None
-    draft.became.append((masking.layer, None, "input.mask_value" if used else "nothing"))
+    used = _uses_mask(draft, key, masking.layer.name, masked=True)
+    draft.padding[key] = masking.value if used else None
+    where = draft.input_names.get(key, nodes.INPUT)
+    draft.became.append((masking.layer, None, f"{where}.mask_value" if used else "nothing"))
     if not used and masking.value != 0.0:
         message = "sets padding to zero, for layers that have no mask; expected the "
         draft.refuse(masking.layer, f"{message}mask_value 0.0")
 
 
-def _take_numbers(
+def _take_numbers(  # noqa: PLR0913, PLR0917 - an input, and what is behind it
     draft: Draft,
+    key: str,
+    name: str,
     first: Piece,
     rest: list[Piece],
     shape: nodes.Shape | None,
@@ -142,16 +181,19 @@ def _take_numbers(
         message = "expected an input of shape (batch, steps, features)"
         draft.account.refuse(first.layer.name, f"{message}, received {received}", "E704")
     steps, width = numbers or (None, 1)
-    draft.input = nodes.NumericInput(steps=steps, features=width, mask_value=draft.padding)
+    draft.inputs[key] = nodes.NumericInput(
+        name=name, steps=steps, features=width, mask_value=draft.padding[key]
+    )
     return numbers is not None
 
 
-def _uses_mask(draft: Draft, layer: str, *, masked: bool) -> bool:
-    """True if any layer uses the mask that a layer makes."""
-    if masked and not draft.masks.reader:
+def _uses_mask(draft: Draft, key: str, layer: str, *, masked: bool) -> bool:
+    """True if any layer uses the mask that a layer makes of an input."""
+    is_read = key in draft.masks.read
+    if masked and not is_read:
         lost = f", which Keras drops at {draft.masks.dropped}" if draft.masks.dropped else ""
         draft.account.infer(f"no mask, as no layer uses that of Keras{lost}", layer)
-    return masked and draft.masks.reader
+    return masked and is_read
 
 
 def _find_numbers(
@@ -173,20 +215,29 @@ def _find_numbers(
 
 
 def _place(  # noqa: PLR0912 - a branch for each kind of piece
-    draft: Draft, piece: pieces.Known, inputs: Sequence[LayerOutput]
+    draft: Draft,
+    piece: pieces.Known,
+    inputs: Sequence[LayerOutput],
+    states: Sequence[LayerOutput],
 ) -> None:
     layer = piece.layer
+    padding = draft.padding.get(layer.mask_input)
     if layer.mask is not None and (
-        draft.padding is None or in_float32(layer.mask) != in_float32(draft.padding)
+        padding is None
+        or in_float32(layer.mask) != in_float32(padding)
+        or draft.now.origin not in ("", layer.mask_input)
     ):
-        expected = "none" if draft.padding is None else f"{draft.padding!r}"
+        expected = "none" if padding is None else f"{padding!r}"
         draft.doubt(layer, f"expected the padding {expected}, received a mask of {layer.mask!r}")
     node = piece.node if isinstance(piece, pieces.Layer) else None
     if not isinstance(node, nodes.Conv | nodes.WindowPooling):
         draft.check_padding(layer.name, draft.now)
+    for output in inputs:
+        if not isinstance(piece, pieces.Flip):
+            draft.check_whole(layer, output)
     match piece:
         case pieces.Recurrent():
-            place_recurrent(draft, piece)
+            place_recurrent(draft, piece, states)
         case pieces.Norm():
             _place_norm(draft, piece)
         case pieces.Activated():
@@ -198,7 +249,12 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
         case pieces.Reshape():
             _place_reshape(draft, piece)
         case pieces.Add():
-            place_residual(draft, piece, inputs)
+            if piece.how == "multiply" or not place_residual(draft, piece, inputs):
+                _place_join(draft, layer, piece.how, inputs)
+        case pieces.Flip():
+            if not draft.now.reversed:
+                draft.doubt(layer, "expected the steps of a layer with go_backwards=True")
+            draft.now = replace(draft.now, reversed=False)
         case pieces.Concat():
             _place_concat(draft, piece, inputs)
         case pieces.Identity():
@@ -236,8 +292,21 @@ def _place_node(  # noqa: PLR0912 - a branch for each kind of node
             if draft.now.masked:
                 draft.doubt(layer, "reads the last steps, which are padding in a shorter sequence")
             draft.add(node, layer)
-        case nodes.Repeat() | nodes.Normalize():
+        case nodes.Repeat():
             draft.expect_rank(layer, 1)
+            draft.add(node, layer)
+        case nodes.Transpose():
+            draft.expect_rank(layer, 2)
+            if draft.now.masked:
+                draft.doubt(layer, "makes features of padding; rnnspec does not support that")
+            elif draft.now.shape[0] is None:
+                message = "needs a fixed number of steps, received sequences of any length"
+                draft.doubt(layer, message)
+                draft.now = replace(draft.now, shape=(1, *draft.now.shape[1:]))
+            draft.add(node, layer)
+        case nodes.Normalize():
+            if len(draft.now.shape) != 2:
+                draft.expect_rank(layer, 1)
             draft.add(node, layer)
         case _:
             raise AssertionError(f"no class of Keras is read as {type(node).__name__}")
@@ -262,12 +331,19 @@ def _place_norm(draft: Draft, piece: pieces.Norm) -> None:
 
 
 def _place_embedding(draft: Draft, layer: Foreign, node: nodes.Embedding) -> None:
-    if draft.placed or not isinstance(draft.input, nodes.TokenInput):
+    inputs = {each.name: each for each in draft.inputs.values()}
+    taken = inputs.get(draft.now.node)
+    if not isinstance(taken, nodes.TokenInput | nodes.LabelInput):
         if draft.placed or draft.now.certain:
             draft.refuse(layer, "expected an embedding of the input only, received one inside")
         draft.now = replace(draft.now, certain=False)
         return
-    draft.add(replace(node, input=(), masked=False), layer)
+    if taken.vocabulary != node.vocabulary:
+        message = f"expected the {taken.vocabulary} tokens of the other embedding of its input"
+        draft.doubt(layer, f"{message}, received {node.vocabulary}")
+    if node.table is not None:
+        node = replace(node, table=draft.outputs[node.table].node)
+    draft.add(replace(node, masked=False), layer)
 
 
 def _place_dense(draft: Draft, layer: Foreign, node: nodes.Dense) -> None:
@@ -358,19 +434,75 @@ def _place_concat(draft: Draft, piece: pieces.Concat, inputs: Sequence[LayerOutp
         message = f"expected -1 (the features), received {show_value(piece.axis)}"
         draft.account.refuse(f"{layer.name}.axis", message, "E703")
     if len(inputs) == 1:
-        draft.leave_out(layer, "a join of one layer")
+        # Both directions of a state may be one output.
+        if len(layer.inputs) == 1:
+            draft.leave_out(layer, "a join of one layer")
+        draft.now = inputs[0]
         return
-    if len({output.masked for output in inputs}) > 1:
+    _place_join(draft, layer, "concat", inputs)
+
+
+def _place_join(draft: Draft, layer: Foreign, how: JoinHow, inputs: Sequence[LayerOutput]) -> None:
+    """Place a join of vectors and sequences."""
+    sequences = [output for output in inputs if len(output.shape) > 1]
+    if len({output.masked for output in sequences}) > 1:
         draft.doubt(layer, "joins a sequence with a mask and one without")
-    zeros = all(output.zeros for output in inputs)
+    if len({output.origin for output in sequences if output.masked}) > 1:
+        message = "joins sequences with the masks of two inputs: for Keras a step is real if one"
+        draft.doubt(layer, f"{message} is, for rnnspec if all are")
+    widths = [output.shape[-1] for output in inputs]
+    most = max(width or 0 for width in widths)
+    if how != "concat" and any(
+        width != most and not (how == "multiply" and width == 1) for width in widths
+    ):
+        draft.doubt(layer, f"expected outputs of equal size, received those of {widths}")
+    if layer.operation and 0 < len(sequences) < len(inputs):
+        draft.doubt(layer, "expected vectors, or sequences, received both")
     for output in inputs:
         draft.check_padding(layer.name, output)
-    draft.now = replace(draft.now, shape=inputs[0].shape, zeros=zeros)
-    node = nodes.Join(
-        how="concat",
-        name=layer.name,
-        input=inputs[0].shape,
-        of=tuple(output.node for output in inputs),
-        inputs=tuple(output.shape for output in inputs),
+    inputs = [_without_repeat(draft, output, sequences) for output in inputs]
+    main = sequences[0] if sequences else inputs[0]
+    draft.now = replace(
+        main,
+        certain=draft.now.certain,
+        ranked=draft.now.ranked,
+        shape=inputs[0].shape,
+        zeros=all(output.zeros for output in inputs),
+        half=None,
     )
-    draft.add(node, layer)
+    draft.add(
+        nodes.Join(
+            how=how,
+            name=layer.name,
+            input=inputs[0].shape,
+            of=tuple(output.node for output in inputs),
+            inputs=tuple(output.shape for output in inputs),
+        ),
+        layer,
+    )
+
+
+def _without_repeat(
+    draft: Draft, output: LayerOutput, sequences: Sequence[LayerOutput]
+) -> LayerOutput:
+    """Return the vector that is repeated for one join only, beside sequences of as many steps."""
+    placed = draft.by_name.get(output.node)
+    others = [other for other in sequences if other.node != output.node]
+    if placed is None or not isinstance(placed.node, nodes.Repeat) or placed.node.like:
+        return output
+    if draft.readers[placed.layer.name] > 1 or not any(
+        other.shape[0] == placed.node.steps
+        and not isinstance(getattr(draft.by_name.get(other.node), "node", None), nodes.Repeat)
+        for other in others
+    ):
+        return output
+    at = draft.placed.index(placed)
+    source = placed.node.source or (draft.placed[at - 1].node.name if at else draft.now.node)
+    if at + 1 < len(draft.placed) and draft.placed[at + 1].node.source is None:
+        after = draft.placed[at + 1]
+        if not isinstance(after.node, nodes.Join):
+            after.node = replace(after.node, source=placed.node.name)
+    del draft.placed[at]
+    draft.became = [entry for entry in draft.became if entry[1] is not placed]
+    draft.became.append((placed.layer, None, "a vector beside sequences"))
+    return replace(output, node=source, shape=output.shape[1:])

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
 from rnnspec.importing.imported import Account, Became, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
@@ -77,10 +77,14 @@ def drawn_by(account: Account, model_pieces: Sequence[Piece]) -> Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Mask:
-    """The mask that Keras has beside an output, or what dropped it."""
+    """The mask that Keras has beside an output, or what dropped it.
+
+    ``origins`` are the layers of the inputs that it is made from.
+    """
 
     present: bool = False
     dropped: str = ""
+    origins: frozenset[str] = frozenset()
 
 
 class Masks:
@@ -89,38 +93,51 @@ class Masks:
     def __init__(self, model_pieces: Sequence[Piece]) -> None:
         self.at: dict[str, _Mask] = {}
         self.behind: dict[str, _Mask] = {}
-        self.reader = False
-        """True if a layer computes something else with its mask than without."""
+        self.read = set[str]()
+        """The inputs of which a layer computes something else with their mask than without."""
         self.dropped = ""
         for piece in model_pieces:
             name = piece.layer.name
-            before = [self.behind.get(source, _Mask()) for source in piece.layer.inputs]
+            before = [
+                self.behind.get(source, _Mask()) if not number else _Mask()
+                for source, number in _data(piece)
+            ]
             mask = self.at[name] = _mask_at(piece, before)
             behind = self.behind[name] = _mask_behind(piece, mask)
-            self.reader |= mask.present and _reads_mask(piece)
+            if mask.present and _reads_mask(piece):
+                self.read |= mask.origins
             if mask.present and not behind.present:
                 self.dropped = self.dropped or behind.dropped
 
 
+def _data(piece: Piece) -> tuple[tuple[str, int], ...]:
+    """Return the outputs that a piece takes, without first states."""
+    tensors = piece.layer.tensors
+    return tensors[: len(tensors) - piece.layer.states]
+
+
 def _mask_at(piece: Piece, before: Sequence[_Mask]) -> _Mask:
     layer = piece.layer
+    origins = frozenset[str]().union(*(mask.origins for mask in before if mask.present))
     dropped = next((mask.dropped for mask in before if mask.dropped), "")
     if layer.operation:
         lost = any(mask.present for mask in before)
         return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
     if layer.mask is not None:
-        return _Mask(present=True)
+        return _Mask(present=True, origins=frozenset({layer.mask_input}))
     either = isinstance(piece, pieces.Add | pieces.Concat) and piece.either
     present = [mask.present for mask in before]
     return _Mask(
-        present=bool(present) and (any(present) if either else all(present)), dropped=dropped
+        present=bool(present) and (any(present) if either else all(present)),
+        dropped=dropped,
+        origins=origins,
     )
 
 
 def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
     match piece:
         case pieces.Masking() | pieces.Layer(node=nodes.Embedding(masked=True)):
-            return _Mask(present=True)
+            return _Mask(present=True, origins=frozenset(piece.layer.inputs[:1]) or _FIRST)
         case pieces.Layer(node=nodes.Recurrent(return_sequences=True)):
             return mask
         case (
@@ -144,6 +161,10 @@ def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
             return mask
 
 
+_FIRST = frozenset({""})
+"""The input of a chain that does not have it as a layer."""
+
+
 def _reads_mask(piece: Piece) -> bool:
     match piece:
         case pieces.Recurrent() | pieces.Activated(masks=True):
@@ -162,7 +183,9 @@ class LayerOutput:
     language has a mask beside it. Behind a layer that was refused, nothing is ``certain`` of
     features and masks, and what depends on them is not refused as well; whether it is a sequence is
     ``ranked`` again behind the next recurrent layer. ``zeros`` is true if it is zero at padding,
-    and ``padding`` has the zeros that a ZeroPadding1D adds, with its layer.
+    and ``padding`` has the zeros that a ZeroPadding1D adds, with its layer. ``origin`` is the layer
+    of the input whose padding it has. A ``half`` is the state of one direction, 0 or 1, and what is
+    ``reversed`` has its last step first.
     """
 
     node: str
@@ -172,31 +195,41 @@ class LayerOutput:
     ranked: bool = True
     zeros: bool = False
     padding: pieces.ZeroPadding | None = None
+    origin: str = ""
+    half: int | None = None
+    reversed: bool = False
 
 
 class Draft:
     """The layers so far, with what is known of their outputs.
 
     ``placed`` are the nodes with their layers in the file, and ``by_name`` the same by the names
-    of the nodes; ``outputs`` are by the names of layers. ``padding`` is the value of a padded step,
-    None without a mask. ``readers`` counts the layers that take the output of each layer.
+    of the nodes; ``outputs`` are by the names of layers. ``inputs`` and ``padding``, the value of a
+    padded step (None without a mask), are by the layers of inputs, whose names are in
+    ``input_names``. ``readers`` counts the layers that take the output of each layer.
     """
 
     def __init__(
-        self, account: Account, model_pieces: Sequence[Piece], outputs: Sequence[tuple[str, str]]
+        self,
+        account: Account,
+        model_pieces: Sequence[Piece],
+        inputs: Sequence[tuple[str, str]],
+        outputs: Sequence[tuple[str, str, int]],
     ) -> None:
         self.account = account
         self.placed: list[Placed] = []
-        self.input: nodes.Input
+        self.inputs: dict[str, nodes.Input] = {}
         self.pieces = model_pieces
+        self.by_layer = {piece.layer.name: piece for piece in model_pieces}
+        self.input_names = _name_inputs(account, model_pieces, inputs)
         self.results = outputs
         self.drawn = drawn_by(account, model_pieces)
         self.masks = Masks(model_pieces)
-        self.padding: float | None = None
+        self.padding: dict[str, float | None] = {}
         self.outputs: dict[str, LayerOutput] = {}
         self.by_name: dict[str, Placed] = {}
         self.readers = Counter(name for piece in model_pieces for name in piece.layer.inputs)
-        self.readers.update(layer for _, layer in outputs)
+        self.readers.update(layer for _, layer, _ in outputs)
         # What each layer of the file became, in words that need the place of a node.
         self.became: list[tuple[Foreign, Placed | None, str]] = []
         self.now = LayerOutput(nodes.INPUT, (), masked=False)
@@ -208,33 +241,48 @@ class Draft:
         Raises:
             ModelError: it is not supported.
         """
+        results = [self.output(layer, number) for _, layer, number in self.results]
+        for (_, layer, _), output in zip(self.results, results, strict=True):
+            self.check_whole(self.by_layer[layer].layer, output)
+        self.account.check()
         layers = [entry.node for entry in self.placed]
         kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
-        network = assemble(
-            self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
+        assembled = assemble(
+            self.account,
+            name,
+            list(self.inputs.values()),
+            layers,
+            kinds,
+            outputs=self._name_outputs(layers, [output.node for output in results]),
         )
-        for placed, node in zip(self.placed, network.layers, strict=True):
+        originals = {placed.node.name: placed for placed in self.placed}
+        pairs = assembled.pairs(originals)
+        for placed, node in pairs:
             placed.node = node
+        # A final state may be the output of its layer.
+        self.placed = [placed for placed, _ in pairs]
         for layer, became, words in self.became:
             if became is not None:
                 words = words.format(name=became.node.name, type=type_name(became.node))  # noqa: PLW2901
             self.account.became.append(Became(layer.name, layer.kind, words))
-        return network
+        return assembled.network
 
-    def _name_outputs(self, layers: Sequence[nodes.Layer]) -> tuple[tuple[str, str], ...]:
+    def _name_outputs(
+        self, layers: Sequence[nodes.Layer], results: Sequence[str]
+    ) -> tuple[tuple[str, str], ...]:
         """Return the name of each output, and its node; nothing for an output without a name."""
-        if not any(name for name, _ in self.results):
+        if not any(name for name, _, _ in self.results):
             return ()
         kinds = {default_kind(layer) for layer in layers}
         named = dict[str, str]()
-        for at, (own_name, layer) in enumerate(self.results, 1):
+        for at, ((own_name, _, _), node) in enumerate(zip(self.results, results, strict=True), 1):
             name, (kind, _, number) = own_name, own_name.rpartition("_")
             # The language may give such a name to a layer.
             made_up = kind in kinds and number.isdecimal()
             if made_up or name in named or not is_layer_name(name):
                 name = f"output_{at}"
                 self.account.infer(f"output {at}, {show_value(own_name)}, is named {name}")
-            named[name] = self.outputs[layer].node
+            named[name] = node
         return tuple(named.items())
 
     def refuse(self, layer: Foreign, message: str) -> None:
@@ -256,12 +304,17 @@ class Draft:
         taken_from = source or self.now.node
         # A join names what it takes.
         joins = isinstance(node, nodes.Join) or taken_from == before
-        node = replace(self.drawn.set_in(node), name=name, source=None if joins else taken_from)
+        node = replace(
+            self.drawn.set_in(node),
+            name=name,
+            input=self.now.shape,
+            source=None if joins else taken_from,
+        )
         placed = Placed(node, layer, lacks)
         self.placed.append(placed)
         self.by_name[name] = placed
         self.became.append((layer, placed, _LAYER))
-        shape = replace(node, input=self.now.shape).output
+        shape = node.output
         now = self.now
         self.now = replace(
             now,
@@ -271,12 +324,62 @@ class Draft:
             ranked=now.ranked or isinstance(node, nodes.Recurrent | nodes.Pooling | nodes.Repeat),
             zeros=now.zeros and keeps_zeros(node),
             padding=None,
+            half=None,
+            reversed=False,
         )
         return placed
 
+    def output(self, layer: str, number: int = 0) -> LayerOutput:
+        """Return an output of a layer: behind the first, a recurrent layer has its states."""
+        output, piece = self.outputs[layer], self.by_layer[layer]
+        recurrent = self.by_name.get(output.node)
+        if isinstance(piece, pieces.Recurrent) and piece.apart and output.ranked:
+            if number < 2:
+                shape = (*output.shape[:-1], (output.shape[-1] or 0) // 2)
+                return replace(output, shape=shape, half=number)
+            number -= 1
+        if not number or recurrent is None or not isinstance(recurrent.node, nodes.Recurrent):
+            return output
+        states = state_names(recurrent.node.cell)
+        direction, at = divmod(number - 1, len(states))
+        if direction >= recurrent.node.ways:
+            self.refuse(recurrent.layer, f"has no output {number}")
+            return replace(output, certain=False)
+        part, name = states[at], f"{recurrent.node.name}:{states[at]}"
+        if name not in self.by_name:
+            node = nodes.FinalState(
+                name=name, input=(), source=recurrent.node.name, part=part, size=0
+            )
+            self.by_name[name] = Placed(node, recurrent.layer)
+            self.placed.append(self.by_name[name])
+        size = dict(recurrent.node.states)[part]
+        half = direction if recurrent.node.merge else None
+        return LayerOutput(name, (size,), masked=False, certain=output.certain, half=half)
+
+    def join_halves(self, outputs: Sequence[LayerOutput]) -> list[LayerOutput]:
+        """Return outputs with both directions of a state as one, where they are in order."""
+        joined = list[LayerOutput]()
+        for output in outputs:
+            before = joined[-1] if joined else None
+            if before and before.node == output.node and (before.half, output.half) == (0, 1):
+                shape = (*output.shape[:-1], 2 * (output.shape[-1] or 0))
+                joined[-1] = replace(output, shape=shape, half=None)
+            else:
+                joined.append(output)
+        return joined
+
+    def check_whole(self, layer: Foreign, output: LayerOutput) -> None:
+        """Refuse the state of one direction, and steps in reverse order."""
+        if output.half is not None:
+            message = "reads one direction; rnnspec supports both side by side, as Concatenate does"
+            self.refuse(layer, message)
+        if output.reversed:
+            message = "reads steps in reverse order; expected keras.ops.flip of them, axis=1"
+            self.refuse(layer, message)
+
     def _unique_name(self, name: str) -> str:
         """Return a name for the draft that no other node has, and that is not the input's."""
-        used = {nodes.INPUT, *self.by_name}
+        used = {nodes.INPUT, *self.input_names.values(), *self.by_name}
         return next(
             candidate
             for candidate in (name, *(f"{name}#{n}" for n in range(2, len(used) + 3)))
@@ -315,6 +418,53 @@ class Draft:
             # Any shape of this rank, so that what comes next is looked at too.
             shape: nodes.Shape = (1,) if rank == 1 else (None, 1)
             self.now = replace(now, certain=False, shape=shape)
+
+
+def state_names(cell: nodes.Cell) -> tuple[str, ...]:
+    """Return the names of the states of a cell, its output first."""
+    match cell:
+        case nodes.EquationCell(equations=equations):
+            return equations.states
+        case nodes.LSTM():
+            return ("h", "c")
+        case _:
+            return ("h",)
+
+
+def _name_inputs(
+    account: Account, model_pieces: Sequence[Piece], inputs: Sequence[tuple[str, str]]
+) -> dict[str, str]:
+    """Return the name of each input by that of its layer."""
+    shapes = {
+        piece.layer.name: piece.shape for piece in model_pieces if isinstance(piece, pieces.Input)
+    }
+    if len(inputs) < 2 and not any(
+        shapes.get(layer) is not None and _is_vector(model_pieces, layer, shapes[layer])
+        for _, layer in inputs
+    ):
+        return {layer: nodes.INPUT for _, layer in inputs}
+    kinds = {default_kind(piece.node) for piece in model_pieces if isinstance(piece, pieces.Layer)}
+    named = dict[str, str]()
+    for at, (own_name, layer) in enumerate(inputs, 1):
+        name, (kind, _, number) = own_name, own_name.rpartition("_")
+        made_up = kind in kinds and number.isdecimal()
+        if made_up or name in named.values() or not is_input_name(name):
+            name = f"input_{at}"
+            account.infer(f"input {at}, {show_value(own_name)}, is named {name}")
+        named[layer] = name
+    return named
+
+
+def _is_vector(
+    model_pieces: Sequence[Piece], layer: str, shape: tuple[int | None, ...] | None
+) -> bool:
+    """True if an input has numbers without steps."""
+    readers = [piece for piece in model_pieces if layer in piece.layer.inputs]
+    embeds = any(
+        isinstance(piece, pieces.Layer) and isinstance(piece.node, nodes.Embedding)
+        for piece in readers
+    )
+    return shape is not None and len(shape) == (0 if embeds else 1)
 
 
 _ZERO_AT_ZERO = ("linear", "relu", "tanh", "softsign", "elu", "selu", "silu")

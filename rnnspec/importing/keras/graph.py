@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.errors import UsageError, listed
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign
-from rnnspec.importing.keras.calls import Call, End, read_calls, read_ends
-from rnnspec.importing.keras.layers import CLASSES, JOINS, OPERATIONS
-from rnnspec.importing.keras.recurrent import CELLS, KINDS
+from rnnspec.importing.keras.calls import Call, End, Tensor, read_calls, read_ends
+from rnnspec.importing.keras.layers import CLASSES, EMBEDDINGS, JOINS, OPERATIONS, STATES
 from rnnspec.importing.keras.settings import MODELS, foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _DEEPEST_MASK = 50
 _LARGEST = 1e30
-_OTHER = "has a mask that is not that of the input, which rnnspec does not support"
+_OTHER = "has a mask that is not that of one input, which rnnspec does not support"
 
 
 class _MaskError(Exception):
@@ -34,45 +33,45 @@ class _MaskOperations:
         self._layers = layers
         self._calls = calls
         # What was found, as a hostile graph has as many paths as it likes.
-        self._found: dict[tuple[str, str], float] = {}
+        self._found: dict[str, tuple[str, float]] = {}
 
-    def padding(self, mask: Any, first: str) -> float:
-        """Return the value of padding: the mask is true where the input ``first`` is another.
+    def padding(self, mask: Any, inputs: Collection[str]) -> tuple[str, float]:
+        """Return an input and the value of padding: the mask is true where it is another.
 
         Raises:
             _MaskError: the mask is another.
         """
         match mask:
             case {"config": {"keras_history": [str(name), int(), int()]}}:
-                return self._of(name, first, 0)
+                return self._of(name, inputs, 0)
             case [str(name), int(), int()]:
-                return self._of(name, first, 0)
+                return self._of(name, inputs, 0)
             case _:
                 raise _MaskError(_OTHER)
 
-    def _of(self, name: str, first: str, depth: int) -> float:
-        if (name, first) not in self._found:
-            self._found[name, first] = self._made_by(name, first, depth)
-        return self._found[name, first]
+    def _of(self, name: str, inputs: Collection[str], depth: int) -> tuple[str, float]:
+        if name not in self._found:
+            self._found[name] = self._made_by(name, inputs, depth)
+        return self._found[name]
 
-    def _made_by(self, name: str, first: str, depth: int) -> float:
+    def _made_by(self, name: str, inputs: Collection[str], depth: int) -> tuple[str, float]:
         layer, calls = self._layers.get(name), self._calls.get(name, ())
         if layer is None or layer.custom or len(calls) != 1 or depth > _DEEPEST_MASK:
             raise _MaskError(_OTHER)
-        inputs = [source for source, _, _ in calls[0].inputs]
-        match layer.kind, inputs, calls[0].constants:
-            case "NotEqual", [source], [int() | float() as value] if source == first:
+        sources = [source for source, _, _ in calls[0].inputs]
+        match layer.kind, sources, calls[0].constants:
+            case "NotEqual", [source], [int() | float() as value] if source in inputs:
                 # Keras compares with numbers of 32 or 64 bits.
                 if type(value) is not bool and abs(value) < _LARGEST:
-                    return float(value)
+                    return source, float(value)
             case "Any", [source], [] if layer.config.get("axis") in (-1, [-1], 2):
-                return self._of(source, first, depth + 1)
+                return self._of(source, inputs, depth + 1)
             case "ConvertToTensor" | "ExpandDims", [source], []:
-                return self._of(source, first, depth + 1)
+                return self._of(source, inputs, depth + 1)
             # All sides of a join have the mask of the input, which Concatenate adds to zeros.
             case "LogicalOr" | "LogicalAnd" | "Concatenate", several, []:
                 masks = [name for name in several if not self._is_zeros(layer, name)]
-                values = {self._of(name, first, depth + 1) for name in dict.fromkeys(masks)}
+                values = {self._of(name, inputs, depth + 1) for name in dict.fromkeys(masks)}
                 if len(values) == 1:
                     return values.pop()
             case _:
@@ -87,26 +86,28 @@ class _MaskOperations:
 MAX_LAYERS = 4_000
 _DEEPEST_MODEL = 4
 _MOST_UNUSED = 10
-_RECURRENT = (*KINDS, *CELLS, "RNN", "Bidirectional")
 
 
 @dataclass(frozen=True, slots=True)
 class OrderedLayers:
     """The layers of a model, each behind those whose outputs it takes if they are ``ordered``.
 
-    ``outputs`` has each output of the model with its name, empty if it is the only one, and the
-    name of its layer.
+    ``inputs`` has each input with its name and that of its layer, nothing for a chain without one.
+    ``outputs`` has each output of the model with its name, empty if it is the only one, the name of
+    its layer, and the number of the output of that.
     """
 
     layers: list[Foreign]
     ordered: bool
-    outputs: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str, int], ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
 
     @property
     def in_file(self) -> list[Foreign]:
         """The layers in the order of the file, where each stands once."""
         return sorted(
-            (layer for layer in self.layers if not layer.tied), key=lambda layer: layer.position
+            (layer for layer in self.layers if not layer.tied and not layer.shared),
+            key=lambda layer: layer.position,
         )
 
 
@@ -124,52 +125,74 @@ def layers_of(account: Account, config: Any) -> OrderedLayers:
 
 def _flat(account: Account, layers: OrderedLayers, depth: int = 0) -> OrderedLayers:
     flat, ordered = list[Foreign](), layers.ordered
-    # The last layer of each model that is itself a layer.
-    ends = dict[str, str]()
+    # What each output of a model that is itself a layer is an output of.
+    ends = dict[tuple[str, int], tuple[str, int]]()
     for outer in layers.layers:
-        layer = replace(outer, inputs=tuple(ends.get(name, name) for name in outer.inputs))
+        tensors = [ends.get(tensor, tensor) for tensor in outer.tensors]
+        layer = _taking(outer, tensors)
         if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST_MODEL:
             flat.append(layer)
             continue
         config = {"class_name": layer.kind, "config": layer.config}
         inner = _flat(account, _layers_of(account, config), depth + 1)
         ordered = ordered and inner.ordered
-        if layer.output or len(inner.outputs) > 1:
-            what = f"its output {layer.output} is used" if layer.output else "has several outputs"
-            message = f"{what}; rnnspec passes on the first"
-            account.refuse(layer.name, message, "E704")
         members = [member.inside(layer) for member in inner.layers]
         if layer.inputs:
-            members = _connect(account, layer, members)
-        for _, end in inner.outputs[:1]:
-            # A model of an input alone passes on what it gets.
+            starts = [f"{layer.name}.{name}" for _, name in inner.inputs]
+            starts = starts or [member.name for member in members if member.kind == "InputLayer"]
+            if len(layer.inputs) != max(len(starts), 1):
+                message = f"expected {max(len(starts), 1)} inputs, received {len(layer.inputs)}"
+                account.refuse(layer.name, message, "E704")
+            passed = dict(zip(starts, layer.tensors, strict=False))
+            members = _connect(account, layer, members, passed)
+        else:
+            passed = {}
+        for at, (_, end, number) in enumerate(inner.outputs):
+            # A model may pass on an input.
             name = f"{layer.name}.{end}"
-            passed = name not in {member.name for member in members} and layer.inputs
-            ends[layer.name] = layer.inputs[0] if passed else name
+            ends[layer.name, at] = passed.get(name, (name, number))
         flat += members
-    outputs = tuple((name, ends.get(layer, layer)) for name, layer in layers.outputs)
-    return OrderedLayers(flat, ordered, outputs)
+    outputs = tuple(
+        (name, *ends.get((layer, number), (layer, number)))
+        for name, layer, number in layers.outputs
+    )
+    return OrderedLayers(flat, ordered, outputs, layers.inputs)
 
 
-def _connect(account: Account, model: Foreign, members: list[Foreign]) -> list[Foreign]:
-    """Return the layers of a model that takes the output of another layer, without its input."""
+def _taking(layer: Foreign, tensors: Sequence[tuple[str, int]]) -> Foreign:
+    """Return a layer that takes other outputs."""
+    return replace(
+        layer,
+        inputs=tuple(name for name, _ in tensors),
+        outputs=tuple(number for _, number in tensors),
+    )
+
+
+def _connect(
+    account: Account,
+    model: Foreign,
+    members: list[Foreign],
+    passed: Mapping[str, tuple[str, int]],
+) -> list[Foreign]:
+    """Return the layers of a model that takes outputs of other layers, without its inputs.
+
+    ``passed`` has what each of these is an output of.
+    """
     for layer in members:
         if layer.mask is not None:
             message = "has a mask that is made from the output of another layer"
             message += "; rnnspec supports only that of the input"
             account.refuse(layer.name, message, "E704")
-    starts = {layer.name for layer in members if layer.kind == "InputLayer"}
     connected = [
-        replace(
+        _taking(
             layer,
-            inputs=tuple(model.inputs[0] if name in starts else name for name in layer.inputs)
-            or model.inputs,
+            [passed.get(name, (name, number)) for name, number in layer.tensors] or model.tensors,
         )
         for layer in members
-        if layer.name not in starts
+        if layer.name not in passed
     ]
     if connected and model.mask is not None:
-        connected[0] = replace(connected[0], mask=model.mask)
+        connected[0] = replace(connected[0], mask=model.mask, mask_input=model.mask_input)
     return connected
 
 
@@ -184,7 +207,7 @@ def _layers_of(account: Account, config: Any) -> OrderedLayers:
                 layer = foreign(account, item, f"layers[{at}]")
                 inputs = tuple(before.name for before in members[-1:])
                 members.append(replace(layer, inputs=inputs, position=(at,)))
-            return OrderedLayers(members, ordered=True, outputs=(("", members[-1].name),))
+            return OrderedLayers(members, ordered=True, outputs=(("", members[-1].name, 0),))
         case {
             "class_name": "Model" | "Functional",
             "config": {"layers": [*layers], "input_layers": inputs, "output_layers": outputs},
@@ -236,29 +259,44 @@ class _Graph:
             for member, layer in zip(members, layers, strict=True)
         }
         for layer in members:
-            if layer.kind == "ReversibleEmbedding" and not layer.custom:
+            if layer.kind in EMBEDDINGS and not layer.custom:
                 self._split_calls(layer)
+        for name, layer in self.layers.items():
+            if layer.kind in STATES and not layer.operation:
+                # Keras 2 has the first states behind the input.
+                self.calls[name] = tuple(
+                    call
+                    if call.states or len(call.inputs) < 2
+                    else replace(call, inputs=call.inputs[:1], states=call.inputs[1:])
+                    for call in self.calls[name]
+                )
         self._masks = _MaskOperations(self.layers, self.calls)
         self._order: list[str] = []
 
     def _split_calls(self, layer: Foreign) -> None:
-        """Make each call of an embedding that projects back to its tokens a layer of its own."""
+        """Make each later call of an embedding, which has its vectors, a layer of its own."""
         first, *others = self.calls[layer.name] or (Call((), {}),)
-        if not others or not all(call.kwargs.get("reverse") is True for call in others):
+        if not others or any(call.constants for call in others):
             return
         self.calls[layer.name] = (_without_reverse(first),)
         for at, call in enumerate(others, 1):
             name = f"{layer.name}:{at}"
-            self.layers[name] = replace(layer, name=name, tied=layer.name)
+            key = "tied" if call.kwargs.get("reverse") is True else "shared"
+            self.layers[name] = replace(layer, name=name, **{key: layer.name})
             self.calls[name] = (_without_reverse(call),)
         self.calls = {
             name: tuple(
-                replace(call, inputs=tuple(map(self._name_call, call.inputs))) for call in calls
+                replace(
+                    call,
+                    inputs=tuple(map(self._name_call, call.inputs)),
+                    states=tuple(map(self._name_call, call.states)),
+                )
+                for call in calls
             )
             for name, calls in self.calls.items()
         }
 
-    def _name_call(self, tensor: tuple[str, int, int]) -> tuple[str, int, int]:
+    def _name_call(self, tensor: Tensor) -> Tensor:
         layer, call, output = tensor
         name = f"{layer}:{call}"
         return (name, 0, output) if name in self.layers else tensor
@@ -268,32 +306,34 @@ class _Graph:
         self.account.refuse(where, message, "E704")
 
     def layers_between(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> OrderedLayers:
-        """Return the layers from the input to the outputs."""
+        """Return the layers from the inputs to the outputs."""
         outputs = tuple(
             replace(end, layer=self._name_call((end.layer, end.call, end.output))[0])
             for end in outputs
         )
         ends = [end.layer for end in outputs]
         data = self._find_data(ends)
+        starts = [end.layer for end in inputs]
         fits = self._check_ends(inputs, outputs)
-        if not fits or not self._sort(inputs[0].layer, ends):
+        if not fits or not self._sort(starts, ends):
             return OrderedLayers([self.layers[name] for name in data], ordered=False)
         unused = [name for name in data if name not in set(self._order)]
         for name in unused[:_MOST_UNUSED]:
-            self.refuse(name, "not on the way from the input to the output")
-        read = self._find_outputs(outputs)
-        members = [self._with_call(name, inputs[0].layer, read) for name in self._order]
+            self.refuse(name, "not on the way from an input to an output")
+        used = self._find_outputs(outputs)
+        members = [self._with_call(name, starts, used) for name in self._order]
         single = len(outputs) == 1 and outputs[0].key is None
-        names = tuple(
-            ("" if single else end.layer if end.key is None else end.key, end.layer)
+        results = tuple(
+            ("" if single else end.layer if end.key is None else end.key, end.layer, end.output)
             for end in outputs
         )
-        return OrderedLayers(members, ordered=not unused, outputs=names)
+        names = tuple((end.layer if end.key is None else end.key, end.layer) for end in inputs)
+        return OrderedLayers(members, ordered=not unused, outputs=results, inputs=names)
 
     def _check_ends(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> bool:
         fits = True
-        for what, ends, most in (("one input", inputs, 1), ("outputs", outputs, len(outputs))):
-            if not 1 <= len(ends) <= most or any(end.layer not in self.layers for end in ends):
+        for what, ends in (("inputs", inputs), ("outputs", outputs)):
+            if not ends or any(end.layer not in self.layers for end in ends):
                 received = listed([show_value(end.layer) for end in ends]) or "none"
                 self.refuse("model", f"expected {what}, received {received}")
                 fits = False
@@ -306,21 +346,21 @@ class _Graph:
             if (name := waiting.pop()) not in reached:
                 reached.add(name)
                 calls = self.calls.get(name, ())
-                waiting += [source for call in calls for source, _, _ in call.inputs]
+                waiting += [source for call in calls for source, _, _ in call.taken]
         return [
             name for name, layer in self.layers.items() if not layer.operation or name in reached
         ]
 
     def _sources(self, name: str) -> list[str]:
-        return [source for call in self.calls[name] for source, _, _ in call.inputs]
+        return [source for call in self.calls[name] for source, _, _ in call.taken]
 
-    def _sort(self, first: str, ends: list[str]) -> bool:
+    def _sort(self, starts: list[str], ends: list[str]) -> bool:
         """Find the order of the layers: each behind its inputs, and those in their order.
 
         So the layers of a branch stand together. Returns whether there is an order.
         """
-        placed, open_ = {first}, set[str]()
-        self._order = [first]
+        placed, open_ = set(starts), set[str]()
+        self._order = list(starts)
         waiting = list(reversed(ends))
         fits = True
         while waiting:
@@ -333,7 +373,7 @@ class _Graph:
             if name not in open_:
                 fits = self._check_calls(name) and fits
             if name in open_ and missing:
-                self.refuse(first, "the layers form a cycle")
+                self.refuse(starts[0], "the layers form a cycle")
                 return False
             open_.add(name)
             if missing and fits:
@@ -361,50 +401,49 @@ class _Graph:
         if not sources:
             self.refuse(name, "takes no output of another layer")
             return False
-        reads = [(source, at) for call in calls for source, _, at in call.inputs]
-        for source in dict.fromkeys(sources):
-            outputs = list(dict.fromkeys(at for other, at in reads if other == source))
-            if len(outputs) > 1:
-                names = listed([_output_name(self.layers[source], at) for at in outputs])
-                message = f"reads {names} of {source}; rnnspec passes on one of them"
-                self.refuse(name, message)
-                return False
-        inputs = [(source, at) for call in calls for source, at, _ in call.inputs]
+        inputs = list(calls[0].inputs)
         # A join may have an output twice.
         several = [] if layer.kind == "Concatenate" else inputs
         again = [tensor for tensor in dict.fromkeys(several) if several.count(tensor) > 1]
-        for source, at in again:
-            number = inputs.count((source, at))
-            self.refuse(name, f"reads the output of {source} {number} times; expected it once")
-        if layer.kind not in JOINS and len(sources) > 1 and not again:
-            self.refuse(name, f"expected one input, received {listed(sources)}")
+        for tensor in again:
+            message = f"reads the output of {tensor[0]} {inputs.count(tensor)} times"
+            self.refuse(name, f"{message}; expected it once")
+        if layer.kind not in (*JOINS, *MODELS) and len(inputs) > 1 and not again:
+            names = listed([source for source, _, _ in inputs])
+            self.refuse(name, f"expected one input, received {names}")
             return False
         return not again
 
-    def _find_outputs(self, outputs: tuple[End, ...]) -> dict[str, int]:
-        """Return the number of the output that is used of each layer."""
-        read: dict[str, dict[int, None]] = {end.layer: {end.output: None} for end in outputs}
+    def _find_outputs(self, outputs: tuple[End, ...]) -> dict[str, tuple[int, ...]]:
+        """Return the numbers of the outputs that are used of each layer."""
+        used: dict[str, set[int]] = {}
+        for end in outputs:
+            used.setdefault(end.layer, set()).add(end.output)
         for name in self._order:
             for call in self.calls[name]:
-                for source, _, at in call.inputs:
-                    read.setdefault(source, {})[at] = None
-        for source, several in read.items():
-            if len(several) > 1:
-                what = listed([_output_name(self.layers[source], at) for at in several])
-                self.refuse(source, f"{what} are used; rnnspec passes on one of them")
-        return {source: next(iter(several)) for source, several in read.items()}
+                for source, _, at in call.taken:
+                    used.setdefault(source, set()).add(at)
+        return {source: tuple(sorted(numbers)) for source, numbers in used.items()}
 
-    def _with_call(self, name: str, first: str, read: Mapping[str, int]) -> Foreign:
-        layer = replace(self.layers[name], output=read.get(name, 0))
-        if name == first:
+    def _with_call(
+        self, name: str, starts: Sequence[str], used: Mapping[str, tuple[int, ...]]
+    ) -> Foreign:
+        layer = replace(self.layers[name], used=used.get(name, (0,)))
+        if name in starts:
             return layer
         call = self.calls[name][0]
-        inputs = tuple(source for source, _, _ in call.inputs)
-        mask = self._mask(name, call, first)
-        return replace(layer, inputs=inputs, mask=mask, constants=call.constants)
+        layer = _taking(layer, [(source, at) for source, _, at in call.taken])
+        mask_input, mask = self._mask(name, call, starts)
+        return replace(
+            layer,
+            states=len(call.states),
+            mask=mask,
+            mask_input=mask_input,
+            constants=call.constants,
+        )
 
-    def _mask(self, name: str, call: Call, first: str) -> float | None:
-        """Return the value of padding behind the mask that a call is given, if it is given one."""
+    def _mask(self, name: str, call: Call, starts: Sequence[str]) -> tuple[str, float | None]:
+        """Return the input and the value of padding that make the mask of a call, if it has one."""
         arguments = {key: value for key, value in call.kwargs.items() if value is not None}
         if arguments.pop("training", False) is not False:
             self.refuse(name, "called with training=True, which drops values in inference too")
@@ -415,27 +454,15 @@ class _Graph:
         if call.constants and not (layer.operation and layer.kind == "GetItem"):
             self.refuse(name, "called with constants, which rnnspec does not support")
         if mask is None:
-            return None
+            return "", None
         try:
-            return self._masks.padding(mask, first)
+            return self._masks.padding(mask, starts)
         except _MaskError as error:
             self.refuse(name, str(error))
-            return None
+            return "", None
 
 
 def _without_reverse(call: Call) -> Call:
     return replace(
         call, kwargs={key: value for key, value in call.kwargs.items() if key != "reverse"}
     )
-
-
-def _output_name(layer: Foreign, at: int) -> str:
-    """Name one of the outputs of a layer for a message."""
-    if layer.kind == "Bidirectional":
-        merged: Mapping[str, Any] = layer.config
-        if merged.get("merge_mode", "concat") is None and at < 2:
-            return ("the forward output", "the backward output")[at]
-        return "a state of one direction" if at else "the output"
-    if layer.kind in _RECURRENT and at < 3:
-        return ("the output", "the hidden state h", "the cell state c")[at]
-    return f"output {at}"

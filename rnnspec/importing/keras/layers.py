@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 EMBEDDINGS = ("Embedding", "ReversibleEmbedding")
 """The classes of embeddings."""
-JOINS = ("Add", "Concatenate")
+JOINS = ("Add", "Concatenate", "Multiply")
 """The classes of layers, and the operations, that take several outputs."""
 
 
@@ -43,7 +43,6 @@ _MISSING = {
     "TFOpLambda": "a TensorFlow operation",
     "TensorFlowOpLayer": "a TensorFlow operation",
     "SlicingOpLambda": "a TensorFlow operation",
-    "Permute": "a change of axes",
     "Cropping1D": "a part of a sequence",
     "Attention": "attention",
     "AdditiveAttention": "attention",
@@ -65,8 +64,9 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
     if reading is None:
         account.refuse(layer.name, _no_counterpart(layer), "E701")
         return (pieces.Lacking(layer),)
-    if layer.output and layer.kind not in STATES:
-        message = f"its output {layer.output} is used; rnnspec passes on the first"
+    other = next((number for number in layer.used if number), 0)
+    if other and layer.kind not in STATES:
+        message = f"its output {other} is used; rnnspec passes on the first"
         account.refuse(layer.name, message, "E704")
     settings = Settings(account, version, layer.name, layer.config)
     if layer.kind not in EMBEDDINGS or layer.tied:
@@ -128,7 +128,12 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
         settings.account.leave("embeddings_initializer", layer.name)
     vocabulary, dim = settings.size("input_dim"), settings.size("output_dim")
     embedding = unplaced.embedding(layer.name, vocabulary, dim, trainable=trainable)
-    embedding = replace(embedding, input=(length,), masked=settings.flag("mask_zero", False))
+    embedding = replace(
+        embedding,
+        input=(length,),
+        masked=settings.flag("mask_zero", False),
+        table=layer.shared or None,
+    )
     embedding = replace(embedding, initializer=drawn) if drawn else embedding
     return pieces.Layer(layer=layer, node=embedding)
 
@@ -261,6 +266,26 @@ def _reshape(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
+def _permute(settings: Settings, layer: Foreign) -> Piece:
+    match settings.take("dims", None):
+        case [1] | [1, 2]:
+            return pieces.Identity(layer)
+        case [2, 1]:
+            return pieces.Layer(layer=layer, node=nodes.Transpose(name=layer.name, input=()))
+        case other:
+            settings.refuse("dims", f"expected (2, 1), received {show_value(other)}")
+            return pieces.Lacking(layer)
+
+
+def _flip(settings: Settings, layer: Foreign) -> Piece:
+    match axis := settings.take("axis", None):
+        case [int(only)] | int(only) if type(only) is int and only in (1, -2):
+            return pieces.Flip(layer)
+        case _:
+            settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
+            return pieces.Lacking(layer)
+
+
 def _normalize(settings: Settings, layer: Foreign) -> Piece:
     match axis := settings.take("axis", -1):
         case [int(only)] | int(only) if type(only) is int and only in (-1, 1):
@@ -341,7 +366,11 @@ CLASSES: dict[str, Reading] = {
     "LayerNormalization": _norm,
     "BatchNormalization": _norm,
     "UnitNormalization": _normalize,
+    "Permute": _permute,
     "Add": lambda settings, layer: pieces.Add(layer, settings.version.major < 3),
+    "Multiply": lambda settings, layer: pieces.Add(
+        layer, settings.version.major < 3, how="multiply"
+    ),
     "Concatenate": lambda settings, layer: pieces.Concat(
         layer, settings.take("axis", -1), settings.version.major < 3
     ),
@@ -351,7 +380,9 @@ CLASSES: dict[str, Reading] = {
 
 OPERATIONS: dict[str, Reading] = {
     "Add": CLASSES["Add"],
+    "Multiply": CLASSES["Multiply"],
     "Concatenate": CLASSES["Concatenate"],
+    "Flip": _flip,
     "GetItem": _get_item,
     **dict.fromkeys(("Max", "Mean", "Sum"), _pooling_function),
     "Softmax": CLASSES["Softmax"],

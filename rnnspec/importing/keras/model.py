@@ -76,7 +76,7 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
     if not layers.ordered:
         account.check()
         raise AssertionError("what has no order was refused")
-    draft = Draft(account, pieces, layers.outputs)
+    draft = Draft(account, pieces, layers.inputs, layers.outputs)
     if account.problems:
         # Its arrays may be those of other layers, but its places can be looked at.
         place_pieces(draft, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import nodes
 
@@ -48,10 +48,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent(Layer):
-    """A recurrent layer, whose output at padding is zero with ``zeros``, and held without."""
+    """A recurrent layer, whose output at padding is zero with ``zeros``, and held without.
+
+    With ``apart``, its directions are two outputs.
+    """
 
     node: nodes.Recurrent
     zeros: bool
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +101,18 @@ class ZeroPadding:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """The sum of outputs, which has a mask if ``either`` or else if all have."""
+    """The sum or product of outputs, which has a mask if ``either`` or else if all have."""
 
     layer: Foreign
     either: bool = False
+    how: Literal["add", "multiply"] = "add"
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The steps in reverse order."""
+
+    layer: Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,7 @@ class Identity:
     drops: bool = False
 
 
-Known = Input | Masking | Layer | ZeroPadding | Add | Concat | Reshape | Identity
+Known = Input | Masking | Layer | ZeroPadding | Add | Concat | Flip | Reshape | Identity
 """The pieces that a layer of Keras may be."""
 
 Piece = Known | Lacking
@@ -139,10 +151,10 @@ def has_arrays(piece: Piece) -> bool:
     match piece:
         case Norm(node=nodes.LayerNorm()):
             return len(piece.lacks) < len(("gamma", "beta"))
-        case Layer(node=nodes.Dense()):
-            return not piece.layer.tied
+        case Layer(node=nodes.Dense() | nodes.Embedding()):
+            return not piece.layer.tied and not piece.layer.shared
         case Layer(node=node):
-            kinds = nodes.Embedding | nodes.Recurrent | nodes.Conv | nodes.BatchNorm
+            kinds = nodes.Recurrent | nodes.Conv | nodes.BatchNorm
             return isinstance(node, kinds)
         case _:
             return False

@@ -11,6 +11,7 @@ from rnnspec.importing.assemble import is_layer_name
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
+from rnnspec.importing.keras.draft import state_names
 from rnnspec.importing.keras.files import DEFINITION, SHARING
 from rnnspec.importing.keras.settings import Settings, cell_activation, foreign
 from rnnspec.ir import nodes
@@ -47,19 +48,27 @@ class _Run:
 
 def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
     """Return a recurrent layer in one direction."""
-    settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
-    return _direction(settings, layer, layer.kind)
+    backward = settings.flag("go_backwards", False)
+    piece = _direction(settings, layer, layer.kind)
+    if isinstance(piece, pieces.Lacking):
+        return piece
+    return replace(piece, node=replace(piece.node, backward=backward))
 
 
 def read_cells(
     settings: Settings, layer: Foreign
 ) -> pieces.Recurrent | pieces.CellStack | pieces.Lacking:
     """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
-    settings.only("go_backwards", False, why="rnnspec reads backwards only in 'bidirectional'")
+    backward = settings.flag("go_backwards", False)
     run, path = _running(settings, layer), f"{settings.name}.cell"
     cell = foreign(settings.account, settings.take("cell"), path)
     if cell.kind != "StackedRNNCells" or cell.custom:
-        return _cell_of(settings, layer, cell, path, run) or pieces.Lacking(layer)
+        only = _cell_of(settings, layer, cell, path, run)
+        if only is None:
+            return pieces.Lacking(layer)
+        return replace(only, node=replace(only.node, backward=backward))
+    if backward:
+        settings.refuse("go_backwards", "expected False for several cells, received True")
     with settings.inside(path, cell.config) as cell_settings:
         cells = cell_settings.take("cells", [])
     if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
@@ -67,8 +76,8 @@ def read_cells(
             "cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}"
         )
         return pieces.Lacking(layer)
-    if layer.output:
-        message = f"its output {layer.output} is used; rnnspec passes on the first, that of"
+    if other := next((number for number in layer.used if number), 0):
+        message = f"its output {other} is used; rnnspec passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
     stack, first = list[pieces.Recurrent](), 0
     # Each cell hands its output to the next one at every step.
@@ -82,8 +91,12 @@ def read_cells(
         after = first + (3 if piece.node.bias else 2)
         name = layer.name if top else f"{layer.name}.{one.name}"
         # Each cell takes what the one before it gives.
-        inputs = (stack[-1].layer.name,) if stack else layer.inputs
-        placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
+        inputs, outputs = (
+            ((stack[-1].layer.name,), (0,)) if stack else (layer.inputs, layer.outputs)
+        )
+        placed = replace(
+            layer, name=name, inputs=inputs, outputs=outputs, part=(layer.name, first, after)
+        )
         stack.append(replace(piece, layer=placed, node=replace(piece.node, name=name)))
         first = after
     return pieces.CellStack(layer, tuple(stack))
@@ -108,6 +121,7 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
     """Return a recurrent layer in both directions."""
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     merge = settings.take("merge_mode", "concat")
+    apart, merge = merge is None, merge or "concat"
     if merge not in get_args(Merge):
         expected = f"expected one of {', '.join(get_args(Merge))}"
         settings.refuse("merge_mode", f"{expected}, received {show_value(merge)}")
@@ -131,7 +145,7 @@ def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent |
             settings.refuse("backward_layer", message)
     # Keras zeroes padding by itself if sequences are returned, and else it holds the state.
     node = replace(piece.node, merge=cast("Merge", merge))
-    return replace(piece, node=node, zeros=node.return_sequences)
+    return replace(piece, node=node, zeros=node.return_sequences, apart=apart)
 
 
 def _inner(
@@ -218,21 +232,14 @@ def _running(settings: Settings, layer: Foreign) -> _Run:
     run = _Run(
         settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
     )
-    if settings.flag("return_state", False) and not layer.output:
+    if settings.flag("return_state", False) and not any(layer.used):
         settings.account.leave("return_state", settings.name, "nothing reads the states")
     if settings.flag("unroll", False):
         settings.account.leave("unroll", settings.name, "changes the speed only")
     settings.drop("use_cudnn")
-    if not layer.output:
-        return run
-    if layer.kind == "Bidirectional":
-        message = f"its output {layer.output} is used; rnnspec passes on the first, the merged"
-        settings.account.refuse(layer.name, message, "E704")
-    elif layer.output > 1:
-        message = "its cell state c is used; rnnspec passes on the hidden state h"
-        settings.account.refuse(layer.name, message, "E704")
-    # The hidden state is the last output, which is held at padding.
-    return _Run(return_sequences=False, zeros=False)
+    # A state is held at padding.
+    outputs = {0, 1} if layer.config.get("merge_mode", "") is None else {0}
+    return _Run(return_sequences=False, zeros=False) if outputs.isdisjoint(layer.used) else run
 
 
 def _cell(settings: Settings, kind: str) -> nodes.Cell:
@@ -281,8 +288,10 @@ def _reset_after(settings: Settings) -> bool:
     return settings.flag(key, default)
 
 
-def place_recurrent(draft: Draft, piece: pieces.Recurrent) -> None:
-    """Place a recurrent layer."""
+def place_recurrent(
+    draft: Draft, piece: pieces.Recurrent, states: Sequence[LayerOutput] = ()
+) -> None:
+    """Place a recurrent layer, whose states begin as ``states`` if there are any."""
     layer = piece.layer
     draft.expect_rank(layer, 2)
     draft.check_mask(layer)
@@ -294,8 +303,45 @@ def place_recurrent(draft: Draft, piece: pieces.Recurrent) -> None:
             why = "the output of a sequence that ends in padding would be zero"
             message = f"expected False, received True; {why}"
             draft.account.refuse(f"{layer.name}.{what}", message, "E703")
-    draft.add(piece.node, layer)
-    draft.now = replace(draft.now, zeros=piece.zeros)
+    initial = _first_states(draft, piece, states) if states else ()
+    draft.add(replace(piece.node, initial=initial), layer)
+    reverses = piece.node.backward and piece.node.return_sequences
+    draft.now = replace(draft.now, zeros=piece.zeros, reversed=reverses)
+
+
+def _first_states(
+    draft: Draft, piece: pieces.Recurrent, states: Sequence[LayerOutput]
+) -> tuple[str | None, ...]:
+    """Return the nodes with the first states, both directions side by side."""
+    names, now = state_names(piece.node.cell), draft.now
+    ways = piece.node.ways
+    if len(states) != len(names) * ways:
+        message = f"expected {len(names) * ways} first states, received {len(states)}"
+        draft.doubt(piece.layer, message)
+        return ()
+    vectors = dict[str, str]()
+    for at, name in enumerate(names):
+        parts = draft.join_halves(states[at :: len(names)])
+        for part in parts:
+            draft.check_whole(piece.layer, part)
+            if len(part.shape) != 1:
+                draft.doubt(piece.layer, "expected vectors as first states, received a sequence")
+        if len(parts) == 1:
+            vectors[name] = parts[0].node
+            continue
+        draft.now = replace(parts[0], certain=now.certain)
+        join = nodes.Join(
+            how="concat",
+            name=f"{piece.layer.name}:first {name}",
+            input=parts[0].shape,
+            of=tuple(part.node for part in parts),
+            inputs=tuple(part.shape for part in parts),
+        )
+        vectors[name] = draft.add(join, piece.layer).node.name
+        draft.became.pop()
+    draft.now = now
+    begins = replace(piece.node, input=now.shape).begins
+    return tuple(vectors[name] for name, _ in begins)
 
 
 def place_last_step(draft: Draft, layer: Foreign) -> None:
@@ -350,8 +396,8 @@ def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
     return None, False
 
 
-def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput]) -> None:
-    """Place the sum of a recurrent layer and its input."""
+def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput]) -> bool:
+    """Place the sum of a recurrent layer and its input; return false if it is another sum."""
     layer = piece.layer
     # A block is a dropout, a recurrent layer and a norm.
     kinds = [(nodes.LayerNorm,), (nodes.Recurrent,), (nodes.Dropout,)]
@@ -371,29 +417,27 @@ def place_residual(draft: Draft, piece: pieces.Add, inputs: Sequence[LayerOutput
     ]
     recurrent = any(isinstance(placed.node, nodes.Recurrent) for placed in block)
     if not starts or not recurrent or len(inputs) != 2:
-        names = [
-            name for name, output in zip(layer.inputs, inputs, strict=False) if output.node != end
-        ]
-        received = " and ".join(names) or "one layer"
-        draft.doubt(
-            layer,
-            "expected the sum of a recurrent layer and its input, received the output of "
-            f"{received}",
-        )
-        return
+        return False
     result = next(output for output in inputs if output.node == end)
-    if others[0].shape != result.shape:
-        received = f"received {others[0].shape} and {result.shape}"
-        draft.doubt(layer, f"expected equal shapes, {received}")
-        return
-    draft.now = replace(result, zeros=result.zeros and others[0].zeros)
-    draft.expect_rank(layer, 2)
+    # What else takes a layer of the block takes it without the sum.
+    once = all(draft.readers[placed.layer.name] == 1 for placed in block)
+    if not once or others[0].shape != result.shape or len(result.shape) != 2:
+        return False
+    draft.now = replace(
+        result,
+        certain=draft.now.certain,
+        ranked=draft.now.ranked,
+        zeros=result.zeros and others[0].zeros,
+    )
+    if len({output.masked for output in inputs}) > 1:
+        return False
     start = starts[0].node.name
     draft.add(nodes.Residual(name=layer.name, input=(), start=start), layer)
+    return True
 
 
 def _source(draft: Draft, placed: Placed) -> str:
     """Return the name of the node that a node takes."""
     at = draft.placed.index(placed)
-    before = draft.placed[at - 1].node.name if at else nodes.INPUT
+    before = draft.placed[at - 1].node.name if at else next(iter(draft.inputs.values())).name
     return placed.node.source or before

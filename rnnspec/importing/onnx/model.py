@@ -67,15 +67,16 @@ def read_file(path: Path, name: str) -> Imported:
     account.check()
     assert arranged is not None, "without a problem"
     kinds = {step.layer.name: _op(step) for step in arranged.steps}
-    network = assemble(
+    assembled = assemble(
         account,
         name,
-        _network_input(account, reader, arranged),
+        (_network_input(account, reader, arranged),),
         [step.layer for step in arranged.steps],
         kinds,
         outputs=arranged.outputs,
     )
-    pairs = list(zip(arranged.steps, network.layers, strict=True))
+    network = assembled.network
+    pairs = assembled.pairs({step.layer.name: step for step in arranged.steps})
     arrays = _arrays(account, pairs)
     _check_masks(account, reader, pairs)
     least = nodes.least_steps(network)

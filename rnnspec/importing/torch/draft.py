@@ -50,7 +50,7 @@ def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Netwo
         chain.take(chain.rest.pop(0))
     account.check()
     kinds = {where: class_of(module) for where, module, _ in parts(modules)}
-    return assemble(account, name, network_input, chain.layers, kinds)
+    return assemble(account, name, (network_input,), chain.layers, kinds).network
 
 
 class _Chain:

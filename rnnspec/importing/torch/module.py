@@ -72,21 +72,22 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     arranged = reader.arrange(tuple(getattr(example[0], "shape", ())) if example else ())
     account.check()
     assert arranged is not None, "without a problem"
-    steps = arranged.steps
     kinds = {
         step.layer.name: f"nn.{type(scope.modules[step.modules[0]]).__name__}"
-        for step in steps
+        for step in arranged.steps
         if step.modules
     }
-    network = assemble(
+    assembled = assemble(
         account,
         name,
-        _network_input(account, scope, arranged),
-        [step.layer for step in steps],
+        (_network_input(account, scope, arranged),),
+        [step.layer for step in arranged.steps],
         kinds,
         outputs=arranged.outputs,
     )
-    pairs = list(zip(steps, network.layers, strict=True))
+    network = assembled.network
+    pairs = assembled.pairs({step.layer.name: step for step in arranged.steps})
+    steps = [step for step, _ in pairs]
     listed = [part for step in _with_arrays(steps) for part in _modules_of(scope, step, account)]
     arrays = arrays_of(network, listed, account, Path("module"))
     for step, node in pairs:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.comparison.reference import split_outputs
+from rnnspec.comparison.reference import result_shapes, split_outputs
 from rnnspec.errors import ModelError, Problem, UsageError, brief
 from rnnspec.importing.torch import graph
 from rnnspec.ir import nodes
@@ -178,7 +178,7 @@ class _Runs:
             self._networks[dtype] = model
         output = generated.backend.runtime.trace(self._networks[dtype], [], batch).output
         network = self._imported.program.network
-        parts = split_outputs(network, output)
+        parts = split_outputs(network, output, result_shapes(network, batch))
         return [parts[layer.name] for layer in network.results.values()]
 
 

@@ -26,13 +26,17 @@ def by_name(table: dict[str, str]) -> dict[str, str]:
 
 _TRAINING = "a spec describes a network, not its training"
 _SEQUENCES = (
-    "a layer passes its sequence to the next layer, and its final state to a repeat or to a head "
-    "with 'pooling: last'"
+    "a layer gives its sequence, but its final state to a repeat, to 'pooling: last', and as "
+    "NAME.state in 'of'"
 )
 _ENGINE = "each backend decides how to compute a layer"
 _FLOAT32 = "networks are built in float32; rnnspec parity also compares them in float64"
-_ZEROS = (
-    "each batch starts from a state of zeros; source in the form 'step' takes and returns states"
+_FIRST_STATES = (
+    "it is 'initial_state' of a recurrent layer: learned, given, {of: encoder} or {h: dense_1}"
+)
+_STATEFUL = (
+    "source in the form 'step' takes and returns states, and 'initial_state: given' makes inputs "
+    "and outputs of them"
 )
 _BATCH_AXIS = "the batch is always the first axis, the time step the second"
 _UNCONSTRAINED = "weight constraints are not supported"
@@ -56,20 +60,20 @@ _DROPOUT = "write {type: dropout, rate: 0.5} as the next layer"
 _LAYER_NORM = "write {type: layer_norm} as the next layer"
 _ACTIVATION = "write {type: activation, activation: relu} as the next layer"
 ENCODER = (
-    "an encoder and a decoder are layers of rnn, with a layer {type: repeat, steps: 4} between them"
+    "an encoder and a decoder are layers of rnn; the decoder has 'initial_state: {of: encoder}', "
+    "or reads a layer {type: repeat, steps: 4}"
 )
 CRF = "rnnspec does not support a CRF; 'pooling: none' gives the scores at every time step"
 ZONEOUT = "rnnspec does not support zoneout; 'recurrent_dropout' drops parts of the state"
 NOISE = "the only noise is 'dropout'"
 SELF_ATTENTION = "self-attention is not supported"
-_SOURCE = (
-    "each layer takes the output of the layer before it; {type: concat, of: [embedding_1, lstm_1]} "
-    "joins those of others"
-)
 _CHANNELS = "the number of channels follows from the layer before"
 _PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
 _PROJECTION = "projected states are not supported; Keras has no such layer"
-_SHARED = "layers cannot share weights; only the head can, by 'tied', those of the embedding"
+_SHARED = (
+    "layers cannot share weights; an input can share the embedding of another, by its name, and a "
+    "head can, by 'tied'"
+)
 _REPEAT = "repeat is a type of layer: write {type: repeat, steps: 4} in rnn"
 
 # Each reason, with the keys that it applies to in every section without an equivalent key.
@@ -92,7 +96,11 @@ _ANYWHERE = {
     _ENGINE: "implementation inplace unroll use_cudnn",
     _FLOAT32: "amp autocast data_type dtype dtype_policy float mixed_precision precision "
     "quantization quantization_config",
-    _ZEROS: "c0 c_0 cx h0 h_0 hx initial_hidden initial_state initial_states stateful",
+    _FIRST_STATES: "c0 c_0 cx h0 h_0 hx init_hidden initial_hidden initial_states",
+    _STATEFUL: "stateful",
+    "use 'initial_state: learned' in a recurrent layer": (
+        "learn_h0 learn_initial_state learned_initial_state trainable_h0 trainable_initial_state"
+    ),
     _BATCH_AXIS: "batch_first data_format time_major",
     _PADDING + ", not by lengths": "enforce_sorted lengths pack_padded ragged seq_lens",
     _NORM: "group_norm rms_norm weight_norm",
@@ -117,9 +125,6 @@ _ANYWHERE = {
     "a network takes batches of any size": "batch batch_size",
     "clipping of cell states is not supported": "cell_clip",
     "the framework chooses the device": "device use_gpu gpu cuda",
-    "a backward direction alone is not supported; use 'bidirectional'": (
-        "backward direction go_backwards reverse reversed"
-    ),
     "both directions belong to one layer; write 'bidirectional: true'": (
         "backward_layer forward_layer"
     ),
@@ -131,7 +136,6 @@ _ANYWHERE = {
     CRF: "crf use_crf",
     ZONEOUT: "zoneout zoneout_rate",
     NOISE: "gaussian_dropout gaussian_noise noise noise_std",
-    _SOURCE: "from inbound inbound_nodes input inputs source sources",
     "rnnspec does not support feeding the output back into the network": (
         "autoregressive feedback output_feedback scheduled_sampling teacher teacher_forcing "
         "teacher_forcing_ratio"
@@ -140,7 +144,7 @@ _ANYWHERE = {
         "beam beam_search beam_size beam_width decoding greedy max_decode_length num_beams "
         "temperature top_k top_p"
     ),
-    "rnn is a list of layers, in which 'concat' joins the outputs of earlier ones": (
+    "rnn is a list of layers; each takes the one before it, or what it names in 'of'": (
         "connections edges functional graph sequential"
     ),
     "write a list of layers, or one layer with 'layers: 2'": "cells",
@@ -160,7 +164,6 @@ _SIZES = "in_dim in_features in_size input_dim input_features input_size"
 _IN_PART = {
     "": {
         _REPEAT: "repeat repeat_vector",
-        "a network has one input; use 'input'": "inputs",
         "rnn is the list of its layers": "architecture model network",
         "it is a type of layer, as in rnn: {type: gru, units: 32}": "gru",
         "it is a type of layer, as in rnn: {type: lstm, units: 32}": "lstm",
@@ -172,7 +175,11 @@ _IN_PART = {
         ),
         "sparse inputs are not supported": "sparse",
         "the input is always required": "optional required",
-        "a network has one input, which joins call 'input'": "inputs name names",
+        "several inputs are in 'inputs' at the top level, by name": "inputs",
+        "an input is named by its key in 'inputs'": "name names",
+        "write 'per: sequence' in 'inputs' for one vector for each sequence": (
+            "constant context global per_sequence static"
+        ),
         "with 'features' the input is numbers, with an embedding tokens": "kind mode type",
         "a spec contains no arrays": "tensor",
     },
@@ -228,6 +235,7 @@ _IN_PART = {
             "bias freeze frozen requires_grad trainable"
         ),
     },
+    "transpose": {"the steps and the features change places": "axes dim dim0 dim1 dims perm"},
     "concat": {"outputs are joined along the features": "axis dim", _ACTIVATION: "activation"},
     "head": {
         _ENTERS: _SIZES,
@@ -235,9 +243,6 @@ _IN_PART = {
         _ALL_STEPS: "padding",
         "with 'pooling: none', the head is applied at every time step": (
             "layer return_sequence return_sequences time_distributed"
-        ),
-        "every head takes the output of the last layer of rnn": (
-            "from inbound input inputs of source sources"
         ),
         "a head ends in a dense layer; write others in rnn or head.hidden": "type",
         "write {type: layer_norm} in head.hidden": "layer_norm",
@@ -247,14 +252,13 @@ _IN_PART = {
         "rnnspec does not support several heads of attention": (
             "attention_heads heads n_head n_heads nhead num_attention_heads num_heads"
         ),
-        "the hidden layer of attention always has a bias": "bias use_bias",
         "an attention has no name of its own": "name",
         "'dropout' in head is on the pooled vector": "attention_dropout dropout",
-        "the score of a step is v . f(W h + b), or v . h without 'units'": (
+        "the score of a step is v . f(W h + b), or v . f(h) without 'units'": (
             "kind mechanism method mode normalize scale score score_mode scoring type use_scale"
         ),
-        "rnnspec does not support queries, keys and values; attention scores each time step": (
-            "key keys queries query value values"
+        "the time steps are keys and values; 'query' names the vector that they are scored with": (
+            "key keys value values"
         ),
     },
     "hidden": {
@@ -323,6 +327,9 @@ _PLACES = {
     "rnn.steps": "n n_times num_repeats output_length repeats time_steps times timesteps",
     "rnn.bidirectional": "bidir bi is_bidirectional num_directions",
     "rnn.merge": "combine merge_mode",
+    "rnn.direction": "backward backwards go_backwards reverse reversed",
+    "rnn.of": "from inbound inbound_nodes input inputs source sources",
+    "rnn.initial_state": "init_state initial starting_state",
     "rnn.dropout": (
         "drop drop_prob drop_rate dropout_prob dropout_rate dropout_w embed_dropout "
         "embedding_dropout input_dropout keep_prob p rate spatial_dropout"
@@ -336,6 +343,7 @@ _PLACES = {
     "rnn.bias": "biases use_bias",
     "rnn.layer_norm": "layer_normalization layernorm ln norm normalization normalize",
     "rnn.residual": "residual_connection residual_connections shortcut skip skip_connection",
+    "head.of": "from inbound input inputs source sources",
     "head.units": (
         "classes labels n_classes n_labels n_outputs num_classes num_labels num_outputs "
         "out_dim out_features out_size output_dim output_features output_size output_units"
@@ -406,9 +414,13 @@ _IN_LAYER = {
     "attention": {
         "units": "attention_dim attention_size dim hidden hidden_dim hidden_size size",
         "activation": "act nonlinearity",
+        "bias": "use_bias",
+        "query": "queries",
     },
+    "pool": {"pooling": "aggregation global_pooling how mode reduce reduction"},
 }
 _IN_LAYER["average_pool"] = _IN_LAYER["max_pool"]
+_IN_LAYER["add"] = _IN_LAYER["multiply"] = _IN_LAYER["concat"]
 _OF_KEY: dict[str, dict[str, None]] = {}
 for _place, _keys in _PLACES.items():
     for _key in _keys.split():
@@ -456,6 +468,7 @@ _VALUES = {
     "dropout": (("0.2", " for a keep_prob of 0.8"), "keep_prob"),
     "rate": (("0.2", " for a keep_prob of 0.8"), "keep_prob"),
     "bidirectional": (("true", " for two directions"), "num_directions"),
+    "direction": (("backward", ""), "backward backwards go_backwards reverse reversed"),
     "variational": (("true", " for one mask for all time steps"), "noise_shape"),
     "forget_bias": (("1.0", ", or 0.0 for false"), "unit_forget_bias"),
     "normalize": (

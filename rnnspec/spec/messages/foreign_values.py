@@ -42,6 +42,11 @@ _TYPES = _CELLS | by_name(
         "layer_norm": "layer_norm layer_normalization ln",
         "instance_norm": "instance_norm instance_norm1d instance_normalization",
         "concat": "concat concatenate cat",
+        "add": "add sum",
+        "multiply": "multiply mul product",
+        "transpose": "permute transpose",
+        "normalize": "l2_norm l2_normalization l2_normalize normalize unit_normalization",
+        "pool": "global_pool global_pooling pool pooling",
         "activation": "activation",
         "dropout": "dropout",
     }
@@ -59,23 +64,24 @@ _ACTIVATION = "write 'type: activation' with 'activation: {}', or the key of the
 _ATTENTION = "write 'pooling: {attention: {units: 64}}' in head, for attention over the time steps"
 _NORM = "the normalizations are 'layer_norm', 'batch_norm' and 'instance_norm'"
 _MLP = "write a 'dense' layer for each of them"
-_CHAIN = (
-    "'concat' joins the outputs of layers, 'merge' the two directions of one, and 'residual' adds "
-    "the input of a layer"
+_JOINS = "the joins of layers are 'concat', 'add' and 'multiply'"
+_RESHAPE = (
+    "reshaping is not supported; 'transpose' swaps steps and features, 'flatten' is a pooling"
 )
-_RESHAPE = "reshaping is not supported; head.pooling reduces all time steps to one vector"
-_PAD = "write 'padding: same' or 'padding: causal' in the layer that needs it"
+_PAD = "write 'padding: [1, 1]', 'same' or 'causal' in the layer that needs it"
 _CONV = "the only convolution is 'conv', over the time steps"
 _POOL = "the only pools are 'max_pool' and 'average_pool', over the time steps"
-_POOLED = "use 'pooling: {}' in head"
+_POOLED = "write {{type: pool, pooling: {0}}} in rnn, or 'pooling: {0}' in head"
+_INPUT = "the input is a separate section: input, or inputs for several by name"
 
 _ACTIVATIONS = ("relu", "elu", "selu", "silu", "sigmoid", "softmax", "softplus", "softsign", "tanh")
 _REASONS = {
     "bidirectional": "write the type of the inner layer, with 'bidirectional: true'",
     "embedding": "the embedding is a separate section: embedding",
     "identity": "an identity layer has no effect; remove it",
-    "input": "the input is a separate section: input",
-    "inputlayer": "the input is a separate section: input",
+    "bilinear": "a bilinear product is not supported; 'multiply' is the product by element",
+    "input": _INPUT,
+    "inputlayer": _INPUT,
     "lambda": "a spec contains no code",
     "masking": "padding is marked by input.mask_value or embedding.mask_zero",
     "peephole": "peepholes are not supported; neither Keras nor PyTorch has them",
@@ -97,9 +103,10 @@ _REASONS = {
     **dict.fromkeys(("zoneout", "zoneoutlstm", "zoneoutgru"), ZONEOUT),
     **dict.fromkeys(("ctc", "ctclayer"), "a spec describes a network, not its training"),
     **{name: _ACTIVATION.format(name) for name in _ACTIVATIONS},
-    **dict.fromkeys(("add", "average", "dot", "maximum", "minimum"), _CHAIN),
-    **dict.fromkeys(("multiply", "residual", "subtract"), _CHAIN),
-    **dict.fromkeys(("permute", "reshape", "unflatten"), _RESHAPE),
+    "residual": "'residual: true' adds the input of a recurrent layer; 'add' adds other layers",
+    **dict.fromkeys(("average", "dot", "maximum", "minimum", "subtract"), _JOINS),
+    **dict.fromkeys(("functional", "model", "sequential"), "rnn is the list of the layers"),
+    **dict.fromkeys(("reshape", "unflatten"), _RESHAPE),
     **dict.fromkeys(("feedforward", "ffn", "mlp"), _MLP),
     **dict.fromkeys(("cfc", "esn", "grud", "hopfield", "janet", "jordan", "lmu", "lru"), _NO_CELL),
     **dict.fromkeys(("lstmp", "ltc", "mamba", "mgu", "mru", "nas", "nru", "ran"), _NO_CELL),
@@ -209,6 +216,7 @@ _WORDS = {
             "mean_pool mean_pooling"
         ),
         "last": "final last_hidden last_state state",
+        "first_step": "first first_output",
         "{attention: {units: 64}}": "attention attention_pooling weighted",
         "flatten": "flattened flatten_steps",
         "{last_steps: 4}": "last_n last_n_steps last_steps",
@@ -217,6 +225,19 @@ _WORDS = {
             "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
             "global_max_pooling1d max_pool max_pooling maximum"
         ),
+    },
+    "direction": {
+        "backward": "backwards reverse reversed right_to_left",
+        "forward": "forwards left_to_right",
+    },
+    "initial_state": {
+        "learned": "learn learnable parameter trainable trained",
+        "given": "external input passed stateful",
+        "zeros": "zero none null",
+    },
+    "per": {
+        "sequence": "batch example global sample static",
+        "step": "steps time time_step timestep",
     },
     "initializer": {
         "{constant: 0.5}": "const constant",
@@ -259,7 +280,7 @@ _UNKNOWN = {
     ),
     "merge": "attention both difference dot first last list max maximum min none stack subtract",
     "pooling": (
-        "average_pooling1d avg_pool1d cls concat first kmax logsumexp max_pool1d max_pooling1d "
+        "average_pooling1d avg_pool1d cls concat kmax logsumexp max_pool1d max_pooling1d "
         "median min minimum rms topk"
     ),
 }
@@ -271,9 +292,9 @@ _NOT_SUPPORTED = {
 _ELSEWHERE = {
     "type": {
         "available only in rnn": (
-            "average_pool concat conv gru lstm max_pool repeat simple "
-            "average_pooling1d avg_pool1d concatenate conv1d max_pool1d max_pooling1d rnn "
-            "simple_rnn"
+            "add average_pool concat conv gru instance_norm lstm max_pool multiply pool repeat "
+            "simple transpose average_pooling1d avg_pool1d concatenate conv1d max_pool1d "
+            "max_pooling1d permute rnn simple_rnn"
         ),
     },
     "activation": {

@@ -136,7 +136,7 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
                 return _Flaw((*path, "type"), "E307", message)
             code, message = unknown_value("type", value, kinds, guess)
             return _Flaw((*path, "type"), code, message, meant=meant or "")
-        case "too_short" if path == ("heads",):
+        case "too_short" if path in (("heads",), ("inputs",)):
             # A name that is no string is reported, and then the mapping is not empty.
             return _Flaw(path, *invalid_value(detail, path, document, guess), missing="name")
         case _ if path[-1:] == ("[key]",):
@@ -179,8 +179,10 @@ def _path(loc: Path) -> Path:
 
 def _is_union(path: Path) -> bool:
     match path:
-        case ("heads", _):
+        case ("heads" | "inputs", _):
             return False
+        case (*_, "padding" | "initial_state") | ("inputs", _, "embedding"):
+            return True
         case ("rnn" | "initializers", _) | ("rnn", _, "layer_norm") | (*_, "hidden", int()):
             return True
         case ("cells", _) | ("cells", _, "equations") | ("cells", _, "equations", int()):
@@ -214,6 +216,10 @@ def _model(loc: Path) -> type[models.Model]:  # noqa: PLR0912 - a branch for eac
             return models.FORMS[form]
         case ("heads", _):
             return models.Head
+        case ("inputs", _):
+            return models.NamedInput
+        case ("inputs", _, "embedding", _):
+            return models.InputEmbedding
         case (*_, "hidden", int(), str() as kind):
             return models.HIDDEN[kind]
         case (*_, "activation", str() as form):
@@ -265,8 +271,13 @@ _FORMS = {**models.FORMS, **models.ACTIVATION_FORMS, **models.POOLING_FORMS}
 
 def _section(loc: Path) -> str:
     """Return the name of the section that ``loc`` is in, where ``heads`` are as ``head``."""
-    if len(loc) == 1:
-        return ""
+    match loc:
+        case (_,):
+            return ""
+        case ("inputs", _, *inside):
+            return "embedding" if inside[:1] == ["embedding"] else "input"
+        case _:
+            pass
     return "head" if loc[0] == "heads" and len(loc) > len(("heads", "name")) else str(loc[0])
 
 
@@ -283,6 +294,8 @@ def _part(loc: Path) -> str:
             return "layer_norm"
         case ("heads", _):
             return "head"
+        case ("inputs", *_):
+            return _section((*loc, ""))
         case (*_, "attention", "attention"):
             return "attention"
         case (section,):

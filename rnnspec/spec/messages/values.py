@@ -29,7 +29,13 @@ Message = tuple[str, str]
 _UNQUOTED = " (remove the quotes)"
 _TRUE = frozenset({"yes", "on", "y", "true"})
 _FALSE = frozenset({"no", "off", "n", "false"})
-_CUSTOM = {"name_form": "E311", "name_taken": "E312", "version": "E310", "inexact": "E315"}
+_CUSTOM = {
+    "name_form": "E311",
+    "name_taken": "E312",
+    "version": "E310",
+    "inexact": "E315",
+    "pair": "E313",
+}
 """Codes of the custom errors that the models and ``spec.names`` raise with a message."""
 
 
@@ -75,8 +81,8 @@ def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess)
         return "E219", f"expected {listed(allowed, 'or')}, received null ({hint})"
     if not isinstance(value, str):
         hint = ""
-        if what == "padding" and type(value) is int:
-            hint = f" (write {allowed[0]})" if value == 0 else " (the number follows from the name)"
+        if what == "padding" and type(value) is int and value >= 0:
+            hint = f" (write {allowed[0] if value == 0 else [value, value]})"
         return "E305", f"expected {listed(allowed, 'or')}, received {received(value)}{hint}"
     unknown = f"unknown {what} {quoted(value)}"
     if known := value_for(what, value, allowed):
@@ -94,7 +100,8 @@ def example_layer(kind: str, values: Mapping[str, Any] | None = None) -> str:
     """Return a layer of type ``kind`` with the keys that it needs, some of them from ``values``."""
     parts = [f"type: {kind}"]
     for key, field in models.KINDS[kind].model_fields.items():
-        if key != "type" and field.is_required():
+        # A repeat needs its steps or another key.
+        if key != "type" and (field.is_required() or key == "steps"):
             own = (values or {}).get(key)
             example = own if type(own) is int and own > 0 else (field.examples or [""])[0]
             text = f"[{', '.join(example)}]" if isinstance(example, list) else example
@@ -123,6 +130,10 @@ def _alternative(path: Path, allowed: tuple[str, ...]) -> tuple[str, tuple[str, 
             return "pooling", ("a mapping like {attention: {units: 64}}", "a list of poolings")
         case (*_, "pooling", _):
             return "pooling", ("a mapping like {attention: {units: 64}}",)
+        case (*_, "padding"):
+            return "padding", ("two numbers like [2, 2]",)
+        case (*_, "initial_state"):
+            return "initial_state", ("a mapping like {of: encoder}",)
         case _:
             return str(path[-1]), ()
 
@@ -172,6 +183,7 @@ _NULL_HINTS = {
     "recurrent_activation": "for no activation, write 'linear'",
     "pooling": "the string 'none' is not null",
     "type": "each layer needs a type",
+    "initial_state": "omit the key, or write zeros",
 }
 
 
@@ -231,6 +243,10 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
         # As frameworks write the size of a window, which has one axis.
         case [int() as size] if kind == "int_type":
             return f" (write {size})"
+        case [str(), str(), *_] if kind == "string_type" and path[-1] == "of":
+            return " (a layer of type concat, add or multiply joins several)"
+        case [str()] if kind == "string_type" and path[-1] in _NAMES:
+            return " (write it without the list)"
         case int() | float() if kind == "string_type" and path[-1] == "name":
             example = f"write 'n{value}': " if type(value) is int and value >= 0 else ""
             return f" ({example}quoted or not, a name starts with a letter)"
@@ -258,6 +274,8 @@ def _section_hint(value: Any, kind: str, path: Path) -> str:
             return " (several heads are in 'heads', by name)"
         case [first, second] if section in _PAIRS and type(first) is type(second) is int:
             return f" (write {{{_PAIRS[section].format(first, second)}}})"
+        case int() if number and path[0] == "inputs" and path[-1] in models.Input.model_fields:
+            return " (one input is 'input')" if len(path) == len(("inputs", "name")) else ""
         case [int(), int(), *_] if path[-1] == "units":
             return " (write a layer for each)"
         case [str() as single] if kind == "too_short" and single in get_args(models.PoolingName):
@@ -354,9 +372,10 @@ def _expected_layers(kind: str, path: Path, value: Any) -> str:
         return "at least one head" if kind == "too_short" else "a head like {units: 5}, by its name"
     if path[0] == "cells":
         return "" if kind in _SCALARS else _EXPECTED_IN_CELLS.get(path[2:3], "a mapping")
-    if path[-1] == "of":
-        names = "at least two names of layers" if kind == "too_short" else "a list of names"
-        return f"{names} like [embedding_1, lstm_1]"
+    if path[0] == "inputs":
+        return _expected_in_inputs(kind, path)
+    if expected := _expected_names(kind, path):
+        return expected
     if "pooling" in path and kind not in _SCALARS:
         at_least_two = "at least two poolings like [mean, max]"
         return at_least_two if kind == "too_short" else "a mapping like {units: 64}"
@@ -370,6 +389,32 @@ def _expected_layers(kind: str, path: Path, value: Any) -> str:
         return f"a layer like {example}"
     return ""
 
+
+def _expected_in_inputs(kind: str, path: Path) -> str:
+    if len(path) == 1:
+        how_many = "at least one input" if kind == "too_short" else "inputs"
+        return f"{how_many} like {{features: 7}}, by name"
+    if path[2:] == ("embedding",):
+        return "a mapping like {vocabulary: 10000, dim: 32}, or the name of another input"
+    return "" if kind in _SCALARS else "an input like {features: 7}"
+
+
+def _expected_names(kind: str, path: Path) -> str:
+    """Return what is expected under a key with names of layers."""
+    match path:
+        case _ if kind == "string_type" and _NAMES.intersection(path[-2:]):
+            return "a name like lstm_1"
+        case (*_, "initial_state"):
+            return "a mapping like {of: encoder}"
+        case (*_, "of"):
+            names = "at least two names of layers" if kind == "too_short" else "a list of names"
+            return f"{names} like [embedding_1, lstm_1]"
+        case _:
+            return ""
+
+
+_NAMES = frozenset({"of", "like", "query", "stream", "initial_state"})
+"""Keys with the names of layers and inputs."""
 
 _EXPECTED_IN_CELLS: dict[Path, str] = {
     (): "a cell with the keys states and equations, by its name",

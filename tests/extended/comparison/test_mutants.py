@@ -483,6 +483,7 @@ def nearly_no_dropout_changes_nothing(entrance: str, cell: str, nearly: str, *re
     live = case.build(require(backend, program))
     case.reset(live)
     seed(3)
+    assert isinstance(case.batch, np.ndarray)
     found = outputs(live.model, case.batch, training=True)
     assert found.shape == case.truth.output.shape
     real = REAL[entrance](case.batch) if is_padded else ...

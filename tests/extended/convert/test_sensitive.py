@@ -62,6 +62,7 @@ def cost(text: str, arrays: dict[str, Array]) -> float:
     """Return how far the reference in float32 is from itself in float64."""
     network = pipeline.reads(text).network
     batch = next(batches(network))
+    assert isinstance(batch, np.ndarray)
     rounded = batch if batch.dtype.kind == "i" else batch.astype(np.float32)
     truth = case_of(pipeline.reads(text), arrays, batch).truth.inputs["dense_1"]
     found = reference.run(network, arrays, rounded).inputs["dense_1"]

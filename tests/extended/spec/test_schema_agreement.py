@@ -32,6 +32,14 @@ SPATIAL = {"type": "dropout", "rate": 0.5, "variational": True}
 CONCAT = {"type": "concat", "of": ["gru_1", "gru_2"]}
 NUMBERS = {"version": 1, "name": "net", "input": {"features": 4}}
 TOKENS = {"version": 1, "name": "net", "embedding": {"vocabulary": 5, "dim": 4}}
+POOL = {"type": "pool", "pooling": "max"}
+CELL_OF = {**DENSE, "of": "gru_1.cell"}
+INPUTS = {
+    "version": 1,
+    "name": "net",
+    "inputs": {"one": {"features": 3}, "two": {"features": 2, "per": "sequence"}},
+}
+JOIN = {"type": "concat", "of": ["one", "two"]}
 LAST = {"pooling": "last"}
 MINE = {"states": ["h"], "equations": {"h": "tanh(W @ x + b)"}}
 OWN = {"type": "mine", "units": 4}
@@ -53,23 +61,38 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"expected an integer of at most 19 digits",
         {**NUMBERS, "rnn": GRU, "expect": {"max_parameters": 10**19}},
     ),
-    # The last layer of a list, and the order of two layers.
-    (r"'repeat' cannot be last", {**NUMBERS, "rnn": [GRU, REPEAT]}),
-    (r"'repeat' cannot follow another 'repeat'", {**NUMBERS, "rnn": [GRU, REPEAT, REPEAT, GRU]}),
+    # What the layer before another one gives.
+    (r"'repeat' repeats a vector", {**NUMBERS, "rnn": [GRU, REPEAT, REPEAT, GRU]}),
     (
         r"this layer returns only its final state",
         {**NUMBERS, "rnn": [GRU, {**GRU, "residual": True}], "head": LAST},
     ),
-    (r"'repeat' cannot be first", {**NUMBERS, "rnn": [DENSE, REPEAT, GRU]}),
-    (r"but a '\w+' is before it", {**NUMBERS, "rnn": [GRU, CONV, REPEAT, GRU]}),
-    (r"'variational' is for the steps", {**NUMBERS, "rnn": [GRU, SPATIAL], "head": LAST}),
+    (r"gives? one vector for each", {**NUMBERS, "rnn": [GRU, POOL, GRU]}),
+    (r"'variational' is for the steps", {**NUMBERS, "rnn": [GRU, POOL, SPATIAL]}),
     (
-        r"'pooling: last'(, the default,)? is the final state",
+        r"'last'|'pooling: last'(, the default,)? (is the final state|needs the states)",
         {**NUMBERS, "rnn": [GRU, CONV], "head": LAST},
     ),
     (
-        r"beside another pooling, 'last'",
-        {**NUMBERS, "rnn": [GRU, DENSE], "head": {"pooling": ["last", "max"]}},
+        r"'normalize' is for one vector",
+        {
+            **NUMBERS,
+            "rnn": [GRU, {**GRU, "of": "input"}, {"type": "add", "of": ["gru_1", "gru_2"]}],
+            "head": {"pooling": "none", "normalize": "l2"},
+        },
+    ),
+    (r"needs a fixed number of steps", {**NUMBERS, "rnn": [GRU, {"type": "transpose"}]}),
+    (
+        r"needs sequences of equal length",
+        {
+            **NUMBERS,
+            "input": {"features": 4, "length": 3, "mask_value": 0},
+            "rnn": [GRU, {"type": "transpose"}],
+        },
+    ),
+    (
+        r"a window would lie outside the sequence|more windows than steps",
+        {**NUMBERS, "rnn": [{**CONV, "padding": [3, 0]}, GRU]},
     ),
     # Defaults that are written beside one that is not.
     (
@@ -87,13 +110,46 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     ),
     # The names of layers, and what they are joined with.
     (r"expected a layer before this one", {**NUMBERS, "rnn": [GRU, CONCAT]}),
+    (r"has no part|only a recurrent layer has parts", {**NUMBERS, "rnn": [GRU, CELL_OF]}),
     (
-        r"expected the steps of the layer before the join",
+        r"expected (the steps|the \d+ steps|(one feature or )?the \d+ features) of",
         {**NUMBERS, "rnn": [CONV, GRU, {"type": "concat", "of": ["gru_1", "input"]}]},
     ),
     (
-        r"the output of '\w+' is not used",
+        r"no layer reads",
         {**NUMBERS, "rnn": [GRU, GRU, {"type": "concat", "of": ["gru_1", "input"]}]},
+    ),
+    (r"expected 'of'", {**INPUTS, "rnn": GRU}),
+    # The padding and the embedding of which of several inputs a head takes.
+    (
+        r"may be padding, which",
+        {
+            **INPUTS,
+            "inputs": {"one": {"features": 2, "mask_value": 0}},
+            "rnn": GRU,
+            "head": {"pooling": "first_step"},
+        },
+    ),
+    (
+        r"'tied' needs a network with one embedding",
+        {
+            **INPUTS,
+            "inputs": {name: {"embedding": {"vocabulary": 5, "dim": 4}} for name in ("one", "two")},
+            "rnn": [JOIN, GRU],
+            "head": {"units": 5, "tied": True},
+        },
+    ),
+    (
+        r"expected (an input|a vector|the states|a stack|a recurrent layer|a state)",
+        {**INPUTS, "stream": "three", "rnn": [JOIN, GRU]},
+    ),
+    (
+        r"vectors begin|no equation reads a state",
+        {
+            **NUMBERS,
+            "cells": {"mine": MINE},
+            "rnn": [{**OWN, "initial_state": "learned"}],
+        },
     ),
     # The number of steps so far.
     (
@@ -211,12 +267,15 @@ LAYERS = st.sampled_from(
         *(GRU, GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}, DENSE, CONV, SPATIAL),
         *({"type": "batch_norm"}, {"type": "max_pool", "size": 2}, CONCAT),
         *({"type": "activation", "activation": {"clipped_relu": 3}}, {"type": "layer_norm"}),
+        *(POOL, JOIN, {"type": "add", "of": ["gru_1", "gru_2"]}, {"type": "normalize"}),
+        *({**GRU, "initial_state": "learned"}, {**GRU, "of": "input", "direction": "backward"}),
     ]
 )
 POOLINGS = st.sampled_from(
     [
         *("mean", "flatten", "last_step", "none", {"last_steps": 2}, {"attention": {}}),
         *({"attention": {"units": 2}}, ["mean", "last"], ["last_step", {"attention": {}}]),
+        *("first_step", {"attention": {"query": "gru_1.state"}}, [1, 2], {"of": "gru_1"}),
         *({"leaky_relu": 0.5}, {"clipped_relu": 2}, ["gru_1", "input"]),
     ]
 )
@@ -428,6 +487,42 @@ heads:
   three: {pooling: none, hidden: [{type: dropout, rate: 0.5, variational: true}]}
   four: {pooling: flatten, hidden: [{type: dropout, rate: 0.5, variational: false}]}
 initializers: {bias: ones}
+---
+version: 1
+name: net
+inputs:
+  one: {length: 3, embedding: {name: tokens, vocabulary: 5, dim: 4, mask_zero: true}}
+  two: {length: 3, embedding: one}
+  three: {features: 4, per: sequence}
+  four: {per: sequence, embedding: {vocabulary: 5, dim: 4, weights: v, words: w}}
+  five: {features: 4, mask_value: 0, length: 3, per: step}
+stream: one
+rnn:
+- {type: add, of: [one, two, three, four, five]}
+- {type: gru, name: six, units: 4, initial_state: learned}
+- {type: gru, units: 4, of: five, initial_state: {of: six}, direction: backward}
+- {type: lstm, units: 4, of: five, initial_state: {h: three, c: six.state}}
+- {type: gru, units: 4, of: five, initial_state: given}
+- {type: multiply, of: [six, gru_2, lstm_1, gru_3]}
+- {type: pool, name: seven, pooling: [mean, {attention: {query: three, activation: tanh}}]}
+- {type: normalize}
+- {type: repeat, like: five}
+- {type: instance_norm}
+heads:
+  eight: {pooling: max, units: 3}
+  nine: {of: six, pooling: {attention: {units: 3, bias: false}}}
+---
+version: 1
+name: net
+input: {features: 4, length: 6}
+rnn:
+- {type: conv, filters: 3, kernel_size: 3, padding: [1, 2]}
+- {type: max_pool, size: 2, stride: 1, padding: [0, 1]}
+- {type: transpose}
+- {type: gru, units: 4, bias: false}
+- {type: pool, pooling: {attention: {units: 3}}}
+head: {pooling: none, normalize: l2}
+initializers: {bias: ones}
 """
 ANY_VALUES: list[Data] = [
     *(None, True, False, 0, 1, -1, 3.0, 0.5, 1.5, 2**31, 10_001, 1e31, -1e31),
@@ -436,6 +531,7 @@ ANY_VALUES: list[Data] = [
     *("dense", "conv", "flatten", "last_step", "none", {"last_steps": 1}, {"attention": {}}),
     *(["mean", "max"], ["last", {"attention": {"units": 1}}], ["mean", "mean"], ["mean", "none"]),
     *({"leaky_relu": 1}, {"clipped_relu": 0}, [DENSE], CONV, [SPATIAL], ["gru_1", "gru_1"]),
+    *("one", "six.state", "learned", "backward", "first_step", {"of": "six"}, {"h": "one"}, [1, 2]),
 ]
 ANY_KEYS = {key: examples[0] for keys in EXAMPLES for key, examples in keys.items()}
 

@@ -1,0 +1,115 @@
+"""The calls of recurrent layers, with the states that they begin with and end in."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.jax.cells import cell_classes, class_name, direction_path
+from rnnspec.backends.jax.slots import slots
+from rnnspec.ir import nodes
+from rnnspec.ir.forms import states_of
+from rnnspec.ir.params import directions
+from rnnspec.source.code import Code, code, listed
+from rnnspec.source.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnspec.backends.jax.cells import CellClass
+
+
+class RecurrentCalls(Walk):
+    """The part of the walk that runs recurrent layers."""
+
+    @cached_property
+    def cell_classes(self) -> dict[str, CellClass]:
+        """The generated classes by name."""
+        return cell_classes(self.network, self.form)
+
+    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the call of a layer, or of both of its directions."""
+        yield from self.need(layer.first_states.values())
+        kinds = [kind for kind, _ in layer.states]
+        read, parts = self.read_states(layer), dict[str, list[Code]]()
+        has_state = self.cell_classes[class_name(layer)].sequences == "with_state"
+        for way, direction in enumerate(directions(layer)):
+            path = direction_path(direction).removesuffix(".")
+            name = code("{}", "x" if layer.merge is None else ("ahead", "back")[way])
+            result, state = name, Code()
+            if has_state:
+                targets = dict.fromkeys(kinds, code("_"))
+                for kind in read:
+                    own = self.variables_of[f"{layer.name}.{kind}"]
+                    targets[kind] = code("{}", own if name == "x" else f"{name}_{kind}")
+                    parts.setdefault(own, []).append(targets[kind])
+                is_used = layer.return_sequences if layer.merge else self.gives_outputs(layer)
+                first = name if is_used else code("_")
+                if not layer.return_sequences:
+                    first = code("_")
+                    targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
+                many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
+                result = code("{}, {}", first, many)
+                zeros, state = self._first_state(layer, way)
+                yield zeros
+                if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
+                    parts.setdefault("", []).append(targets[kinds[0]])
+            yield code(
+                "{} = self.{}({})",
+                result,
+                code("{}.{}", layer.name, path) if path else layer.name,
+                listed("x", "mask" if layer.masked else "", state),
+            )
+            if has_state and not layer.return_sequences and kinds[0] in read:
+                yield code("{} = {}", name, targets[kinds[0]])
+        if layer.merge is not None:
+            parts.pop("", None)
+            for own, (ahead, back) in parts.items():
+                yield code("{} = jnp.concatenate([{}, {}], axis=-1)", own, ahead, back)
+            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+
+    def _first_state(self, layer: nodes.Recurrent, way: int) -> tuple[Code, Code]:
+        """Return the first states of a direction, behind a statement that makes zeros of them."""
+        values, statement = list[Code](), Code()
+        slot = slots(layer)[0].path
+        dtype = code("jnp.result_type(x, self.{}.{}.dtype)", layer.name, Code(slot))
+        for kind, size in layer.states:
+            if vector := layer.first_states.get(kind):
+                whole = self.output(vector)
+                half = "{}[:, {!r}:]" if way else "{}[:, :{!r}]"
+                values.append(whole if layer.merge is None else code(half, whole, size))
+            else:
+                values.append(code("jnp.zeros((x.shape[0], {!r}), {})", size, dtype))
+        if len(values) > 1 and len(set(values)) == 1:
+            statement = Code() if way else code("zeros = {}", values[0])
+            values = [code("zeros")] * len(values)
+        return statement, code("({})" if len(values) > 1 else "{}", listed(*values))
+
+    def read_states(self, layer: nodes.Recurrent) -> list[str]:
+        """Return the kinds of states that other layers take of a layer."""
+        read = {
+            final.part
+            for final in self.network.layers
+            if isinstance(final, nodes.FinalState) and self._sources[final.name][0] == layer.name
+        }
+        return [kind for kind, _ in layer.states if kind in read]
+
+    def final_state(self, layer: str, name: str) -> Code:
+        """Return a state after the last step, both directions side by side."""
+        return code("{}", self.variables_of[f"{layer}.{name}"])
+
+    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the call of a layer with its states."""
+        names = [state.name for state in states_of(layer)]
+        state = listed(*names)
+        if len(names) > 1:
+            state = code("({})", state)
+        yield code(
+            "{}, {} = self.{}({})",
+            "x" if layer.return_sequences else "_",
+            state,
+            layer.name,
+            listed("x", "mask" if layer.masked else "", state),
+        )
+        if not layer.return_sequences:
+            yield code("x = {}", names[0])

@@ -1,0 +1,534 @@
+"""The statements that connect the layers of a functional model."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.keras.layers import (
+    checked_parts,
+    is_layer,
+    make_activation,
+    make_embedding,
+    make_layer,
+    make_masking,
+    make_merge,
+    make_padding,
+    make_query,
+    make_recurrent,
+    make_scale,
+    make_scaling,
+    make_scorer,
+    parts_of,
+)
+from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
+from rnnspec.backends.keras.parts import BodyVerbs
+from rnnspec.ir import core, nodes
+from rnnspec.ir.expand import expand, running
+from rnnspec.ir.forms import states_of
+from rnnspec.ir.params import params
+from rnnspec.source.code import Code, code, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from rnnspec.ir.forms import Form
+
+_VARIABLES = frozenset(
+    """
+    bias build_begin build_model deviation embedding inputs keras l2_normalized limit mask mean
+    model np real scores share skip square states steps sys variance weights x zero
+    """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+"""The variables of a function beside those of layers."""
+_OTHER_VARIABLE = re.compile(
+    "(backward|fill|forward|legacy|masked|repeat|running|same|set)_.*|.*_(mask|out|table)"
+)
+
+_OUTPUT = re.compile(r"^(_, )?x\b")
+"""The output of a layer, or its state instead, where a statement assigns it."""
+
+
+class Graph:
+    """A functional model: the variables of its inputs and of the layers so far.
+
+    ``x`` is the output of the layer before, and ``skip`` is the input of the next residual. An
+    output that is used later has a variable of its own. ``layers`` are those to connect: all of a
+    network, or a part of it, to which ``values`` has the inputs.
+    """
+
+    def __init__(
+        self,
+        network: nodes.Network,
+        form: Form,
+        layers: Sequence[nodes.Layer],
+        values: Mapping[str, Code],
+    ) -> None:
+        self.network, self.form, self.layers = network, form, layers
+        self.values = dict(values)
+        self.inputs = {e.name: values[e.name] for e in network.inputs if e.name in values}
+        self.masks = Masks(network, form, layers, self.inputs)
+        self.sources = nodes.sources(network)
+        self.by_name = {layer.name: layer for layer in network.layers}
+        self.starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
+        self.checked = checked_parts(network)
+        self.tables = _shared_tables(network)
+        self.defined = set[str]()
+        # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
+        # by another one than the next.
+        is_state = nodes.FinalState | nodes.LearnedState
+        has_states = any(isinstance(layer, is_state) for layer in network.layers)
+        self.is_graph = network.has_named_inputs or has_states
+        self.kept = set(nodes.kept_outputs(network))
+        if self.is_graph:
+            for layer, names in zip(network.layers, self.sources.values(), strict=True):
+                self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
+                self.kept |= {layer.name} if isinstance(layer, nodes.LearnedState) else set()
+        self.previous, self.current = network.inputs[0].name, code("inputs")
+        if network.has_named_inputs:
+            self.previous = ""
+
+    def statements(self) -> Iterator[Code]:
+        """Yield the statements that compute all layers."""
+        padded = [e for e in self.network.inputs if has_masking(self.network, e)]
+        padded = [each for each in padded if each.name in self.inputs]
+        for each in padded[:1]:
+            yield from compare_padding(each)
+        for each in padded:
+            yield from self._mask_input(each)
+        yield from self.masks.before()
+        for layer in self.layers:
+            yield from self._store(layer.name, self._connect_with_mask(layer))
+
+    def value(self, name: str) -> Code:
+        """Return the variable with an input or the output of a layer."""
+        return self.current if name == self.previous else self.values[name]
+
+    def _mask_input(self, network_input: nodes.Input) -> Iterator[Code]:
+        assert isinstance(network_input, nodes.NumericInput)
+        name = network_input.name
+        prefix = f"{name}_" if self.network.has_named_inputs else ""
+        masking = make_masking(network_input.mask_value or 0.0, f"{prefix}masking")
+        statement = code("x = {}({})", masking, self.values[name])
+        if self.network.has_named_inputs:
+            self.kept.add(name)
+        yield from self._store(name, [statement])
+
+    def _store(self, name: str, statements: Iterable[Code]) -> Iterator[Code]:
+        """Yield the statements of a layer, with its output in the variable that it is read from."""
+        pieces = list(statements)
+        self.previous, self.current = name, code("x")
+        if isinstance(self.by_name.get(name), nodes.FinalState):
+            self.current = self.values[name]
+        elif name in self.kept:
+            variable = self.variable(name)
+            if self.is_graph:
+                at = max(i for i, piece in enumerate(pieces) if _OUTPUT.match(piece))
+                pieces[at] = Code(_OUTPUT.sub(rf"\1{variable}", pieces[at]))
+                self.current = variable
+            else:
+                pieces.append(code("{} = x", variable))
+            self.values[name] = variable
+        yield from pieces
+
+    def variable(self, name: str) -> Code:
+        """Return the variable of a layer that has one."""
+        taken = name in _VARIABLES or _OTHER_VARIABLE.fullmatch(name)
+        return code(name if self.is_graph and not taken else f"{name}_out")
+
+    def _connect_with_mask(self, layer: nodes.Layer) -> Iterator[Code]:
+        yield from self._connect(layer)
+        if not fills_windows(layer):
+            yield from self.masks.after(layer)
+
+    def _connect(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> Iterator[Code]:
+        """Yield the statements that compute a layer."""
+        main, *_ = self.sources[layer.name]
+        if isinstance(layer, nodes.FinalState | nodes.LearnedState):
+            if isinstance(layer, nodes.LearnedState):
+                yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))
+            return
+        x = self.value(main)
+        if layer.name in self.starts:
+            yield code("skip = {}", x)
+        match layer:
+            case nodes.Embedding():
+                yield from self._embed(layer, x)
+            case nodes.Recurrent():
+                run = self._step_recurrent if self.form == "step" else self._recurrent
+                yield from run(layer, x)
+            case nodes.Conv():
+                yield from self._conv(layer, x)
+            case nodes.WindowPooling():
+                yield from self._window_pooling(layer, x)
+            case nodes.BatchNorm():
+                yield code("x = {}({})", make_layer(layer), listed(x, self.masks.argument(layer)))
+            case nodes.Pooling() if self.form == "step" and states_of(layer):
+                yield from self._step_pooling(layer, x)
+            case nodes.Pooling(statistic="mean" | "max" as statistic, masked=True):
+                yield code("x = masked_{}({}, {})", statistic, x, self.masks.variable(main))
+            case nodes.Pooling() if not is_layer(layer):
+                result, *_ = expand(layer, "inference")
+                # The functions of final states return zeros themselves if no step is real.
+                yield from self._body(layer, x).statements([result])
+            case nodes.Attention():
+                yield from self._attend(layer, x)
+            case nodes.Repeat(like=str() as like):
+                yield code("x = {}", self._repeat(x, self.value(like), like))
+            case nodes.LastSteps():
+                last = code("{}[:, -{!r}:]", x, layer.count)
+                # A sequence that is too short has no such shape, and is refused.
+                reshape = layer.input[0] is None
+                yield (
+                    code("x = {}({})", make_layer(layer), last) if reshape else code("x = {}", last)
+                )
+            case nodes.Dense(tied=str() as tied):
+                yield from _project_tied(layer, self._table(tied), x)
+            case nodes.Activate(activation="legacy_hard_sigmoid"):
+                # Not the layer for an activation of a layer: a Pipeline drops the mask.
+                yield code("x = {}({})", make_scaling(layer.name), x)
+                hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
+                yield code("x = {}(x)", hard_sigmoid)
+            case nodes.Normalize():
+                yield code("x = l2_normalized({})", x)
+            case nodes.Composed():
+                yield from self._compose(layer, x)
+            case nodes.Residual():
+                yield code("x = {}([{}, skip])", make_layer(layer), x)
+            case nodes.Join():
+                yield code("x = {}([{}])", make_layer(layer), listed(*self._parts(layer)))
+            case _:
+                yield code("x = {}({})", make_layer(layer), x)
+
+    def _body(self, layer: nodes.Layer, x: Code, **options: Any) -> BodyVerbs:
+        """Return the writer of the recipe of a layer."""
+        variables = {"x": x}
+        if getattr(layer, "masked", False):
+            variables["mask"] = self.masks.variable(self.sources[layer.name][0])
+        return BodyVerbs(variables=variables, **options)
+
+    def one(self, function: str, name: str) -> Code:
+        """Return one number for each sequence, (batch, 1): ``zeros_like`` or ``ones_like``."""
+        if name not in self.values and name != self.previous:
+            # Only the number of sequences matters.
+            name = next(iter(self.inputs))
+        x, values = self.value(name), {**self.by_name, **{e.name: e for e in self.network.inputs}}
+        match values[name]:
+            case nodes.TokenInput() | nodes.LabelInput() as tokens:
+                at = "0, " if isinstance(tokens, nodes.TokenInput) else ""
+                number = code("{}[:, {}None], dtype=keras.config.floatx()", x, Code(at))
+            case nodes.VectorInput() | nodes.Node(output=(_,)):
+                number = code("{}[:, :1]", x)
+            case _:
+                number = code("{}[:, 0, :1]", x)
+        return code("keras.ops.{}({})", function, number)
+
+    # Embeddings
+
+    def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
+        table = layer.table or layer.name
+        if table not in self.tables:
+            yield code("x = {}({})", self._make_embedding(layer), x)
+            return
+        if table not in self.defined:
+            self.defined.add(table)
+            owner = self.by_name[table]
+            assert isinstance(owner, nodes.Embedding)
+            yield code("{} = {}", self._table(table), self._make_embedding(owner))
+        yield code("x = {}({})", self._table(table), x)
+
+    def _make_embedding(self, layer: nodes.Embedding) -> Code:
+        own = replace(layer, masked=masks_zero(self.network, layer))
+        return make_embedding(own, reversible=layer.name in self.tables and self.tables[layer.name])
+
+    def _table(self, name: str) -> Code:
+        """Return the variable with an embedding that is called more than once."""
+        return code(f"{name}_table" if self.is_graph else "embedding")
+
+    # Recurrent layers
+
+    def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
+        first = self._first_states(layer)
+        arguments = listed(
+            x,
+            self.masks.argument(layer),
+            code("initial_state=[{}]", listed(*first)) if first else Code(),
+        )
+        finals = [
+            final
+            for final in self.layers
+            if isinstance(final, nodes.FinalState) and self.sources[final.name][0] == layer.name
+        ]
+        # The output of Keras is zeros if no step is real; the state is then the first one.
+        reads_state = bool(first) and layer.masked and not layer.return_sequences
+        if not finals and not reads_state:
+            yield code("x = {}({})", make_recurrent(layer), arguments)
+        else:
+            targets = self._state_variables(layer, finals, needs_output=reads_state)
+            made = make_recurrent(layer, returns_states=True)
+            output = "_" if reads_state else "x"
+            yield code("{} = {}({})", listed(output, *targets), made, arguments)
+            yield from self._final_states(layer, finals, targets)
+            if reads_state:
+                outputs = targets[:: len(layer.states)]
+                if layer.merge is not None:
+                    yield code("x = {}([{}])", make_merge(layer), listed(*outputs))
+                elif outputs[0] != "x":
+                    yield code("x = {}", outputs[0])
+        if layer.backward and layer.return_sequences:
+            yield code("# Keras returns the steps in the order in which it reads them.")
+            yield code("x = keras.ops.flip(x, axis=1)")
+
+    def _state_variables(
+        self, layer: nodes.Recurrent, finals: Sequence[nodes.FinalState], *, needs_output: bool
+    ) -> list[Code]:
+        """Return the variable of each state that a layer returns, ``_`` for one that is unused."""
+        read = {final.part: final.name for final in reversed(finals)}
+        output = layer.states[0][0]
+        if layer.merge is None:
+            names = {part: self.variable(name) for part, name in read.items()}
+            if needs_output:
+                names.setdefault(output, code("x"))
+            return [names.get(state, code("_")) for state, _ in layer.states]
+        used = set(read) | ({output} if needs_output else set())
+        return [
+            code(f"{way}_{state}" if state in used else "_")
+            for way in ("forward", "backward")
+            for state, _ in layer.states
+        ]
+
+    def _final_states(
+        self,
+        layer: nodes.Recurrent,
+        finals: Sequence[nodes.FinalState],
+        targets: Sequence[Code],
+    ) -> Iterator[Code]:
+        """Yield the statements of the final states of both directions, side by side."""
+        states = [name for name, _ in layer.states]
+        values: dict[str, Code] = {}
+        for final in finals:
+            at = states.index(final.part)
+            if layer.merge is None:
+                values[final.part] = targets[at]
+            elif final.part not in values:
+                both = listed(targets[at], targets[len(states) + at])
+                values[final.part] = self.variable(final.name)
+                joined = code("keras.ops.concatenate([{}], axis=-1)", both)
+                yield code("{} = {}", values[final.part], joined)
+            self.values[final.name] = values[final.part]
+
+    def _first_states(self, layer: nodes.Recurrent) -> list[Code]:
+        """Return the first value of each state of each direction, none if all are zeros."""
+        vectors = {state: self.value(name) for state, name in layer.first_states.items()}
+        sizes = dict(layer.states)
+        return [
+            self._first_state(layer, vectors, state, size, way)
+            for way in range(layer.ways)
+            for state, size in sizes.items()
+            if vectors
+        ]
+
+    @staticmethod
+    def _first_state(
+        layer: nodes.Recurrent, vectors: Mapping[str, Code], state: str, size: int, way: int
+    ) -> Code:
+        if state not in vectors:
+            sizes = dict(layer.states)
+            same = [vector for name, vector in vectors.items() if sizes[name] == size]
+            if same and layer.merge is None:
+                return code("keras.ops.zeros_like({})", same[0])
+            one = code("keras.ops.zeros_like({}[:, :1])", next(iter(vectors.values())))
+            return code("keras.ops.tile({}, (1, {!r}))", one, size)
+        if layer.merge is None:
+            return vectors[state]
+        return code("{}[:, {!r}:]" if way else "{}[:, :{!r}]", vectors[state], size)
+
+    def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
+        names = [state.name for state in states_of(layer)]
+        yield code(
+            "{}, {} = {}({})",
+            # Not the output if it is the last one, which is zeros after a chunk of padding alone.
+            "x" if layer.return_sequences else "_",
+            listed(*names),
+            make_recurrent(layer, returns_states=True),
+            listed(
+                x,
+                self.masks.argument(layer),
+                code("initial_state=[{}]", listed(*_given_states(layer))),
+            ),
+        )
+        if not layer.return_sequences:
+            yield code("x = {}", names[0])
+        for final in self.layers:
+            if isinstance(final, nodes.FinalState) and self.sources[final.name][0] == layer.name:
+                self.values[final.name] = code("{}_{}", layer.name, final.part)
+
+    # Windows
+
+    def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
+        conv, body, *before = layer, self._body(layer, x), *expand(layer, self.form)
+        states = states_of(layer) if self.form == "step" else ()
+        body.variables.update({state.name: code("states[{!r}]", state.name) for state in states})
+        yield from body.statements(before[:-1])
+        x = body.variables.get("x") or code("x")
+        if states or not isinstance(layer.window.padding, str):
+            # The steps before are there already.
+            conv = replace(layer, window=replace(layer.window, padding="valid"))
+        if not states and not isinstance(layer.window.padding, str):
+            yield code("x = {}({})", make_padding(layer, layer.window.padding), x)
+            x = code("x")
+        yield code("x = {}({})", make_layer(conv), x)
+
+    def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
+        padding = layer.window.padding
+        if not isinstance(padding, str):
+            yield from self._padded_pooling(layer, padding, x)
+            return
+        match layer:
+            case nodes.WindowPooling(masked=False):
+                yield code("x = {}({})", make_layer(layer), x)
+            case nodes.WindowPooling(statistic="average"):
+                mask = self.masks.variable(self.sources[layer.name][0])
+                yield code("x = masked_average({}, {}, {})", make_layer(layer), x, mask)
+            case _:
+                mask = self.masks.variable(self.sources[layer.name][0])
+                yield code("x = {}(fill_padding({}, {}, -3e38))", make_layer(layer), x, mask)
+                yield from self._fill_windows(layer)
+
+    def _fill_windows(self, layer: nodes.WindowPooling) -> Iterator[Code]:
+        """Yield the statements that fill windows of padding alone."""
+        yield from self.masks.after(layer)
+        # What later layers would compute with such a number is not finite.
+        yield code("x = fill_padding(x, {}, 0)", self.masks.variable(layer.name))
+
+    def _padded_pooling(
+        self, layer: nodes.WindowPooling, padding: tuple[int, int], x: Code
+    ) -> Iterator[Code]:
+        """Yield the statements of a pool with added steps, which do not count."""
+        pool = make_layer(replace(layer, window=replace(layer.window, padding="valid")))
+        mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else Code()
+        if layer.statistic == "average":
+            real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
+            yield code(
+                "x = masked_average({}, {}({}), keras.ops.pad({}, ((0, 0), {!r})))",
+                pool,
+                make_padding(layer, padding),
+                x,
+                real,
+                padding,
+            )
+            return
+        filled = code("fill_padding({}, {}, -3e38)", x, mask) if mask else x
+        yield code(
+            "x = keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values=-3e38)", filled, padding
+        )
+        yield code("x = {}(x)", pool)
+        if mask:
+            yield from self._fill_windows(layer)
+        elif max(padding) > layer.window.reach:
+            yield code("x = keras.ops.where(x > -3e38, x, 0)")
+
+    # Statistics over the steps
+
+    def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
+        """Yield the statements that reduce the steps to their weighted mean."""
+        scores, names = x, parts_of(layer)
+        if layer.units is not None:
+            yield code("scores = {}({})", make_scorer(layer, layer.units), x)
+            scores = code("scores")
+        elif layer.activation != "linear":
+            yield code("scores = {}({})", make_activation(layer.activation, names["scores"]), x)
+            scores = code("scores")
+        if layer.query is None:
+            yield code("scores = {}({})", make_query(layer), scores)
+        else:
+            query = self.value(layer.query)
+            product = code('keras.ops.einsum("btf,bf->bt", {}, {})', scores, query)
+            yield code("scores = keras.ops.expand_dims({}, -1)", product)
+        _, *results = expand(layer, "inference")
+        body = self._body(layer, x, softmax=names["weights"])
+        yield from body.statements(result for result in results if result.name != "real")
+
+    def _compose(self, layer: nodes.Composed, x: Code) -> Iterator[Code]:
+        """Yield the statements of a recipe that ends in a product with an array, plus another."""
+        scale, offset = params(layer)
+        scales = {core.Param(layer.name, scale.name): make_scale(layer, scale, offset)}
+        yield from self._body(layer, x, scales=scales).statements(expand(layer, "inference"))
+
+    def _step_pooling(self, layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
+        names = [state.name for state in states_of(layer)]
+        states = _given_states(layer)
+        if layer.statistic == "sum":
+            total, _ = running(layer)
+            body = self._body(layer, variable)
+            body.variables["total"] = states[0]
+            yield code("{} = {}", names[0], body.write(total.value))
+            yield code("x = {}", names[0])
+            return
+        mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else ""
+        pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *states))
+        if layer.statistic == "mean":
+            yield code("x, {} = {}", listed(*names), pooled)
+        else:
+            # The maximum is a state itself.
+            yield code("{} = {}", listed(*names), pooled)
+            yield code("x = {}", names[0])
+
+    # Joins
+
+    def _parts(self, layer: nodes.Join) -> Iterator[Code]:
+        """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""
+        taken = [self.value(name) for name in layer.of]
+        steps = next((i for i, shape in enumerate(layer.inputs) if len(shape) > 1), None)
+        for name, shape, part in zip(layer.of, layer.inputs, taken, strict=True):
+            if steps is None or len(shape) > 1:
+                is_checked = steps is not None and name in self.checked.get(layer.name, ())
+                yield code("same_steps({}, {})", part, taken[steps or 0]) if is_checked else part
+            elif layer.how == "concat":
+                yield self._repeat(part, taken[steps], layer.of[steps])
+            else:
+                yield code("keras.ops.expand_dims({}, 1)", part)
+
+    def _repeat(self, vector: Code, sequence: Code, name: str) -> Code:
+        """Return a vector at each step of an input or of the output of a layer."""
+        tokens = [e.name for e in self.network.inputs if isinstance(e, nodes.TokenInput)]
+        like = code("keras.ops.expand_dims({}, -1)", sequence) if name in tokens else sequence
+        return code("repeat_like({}, {})", vector, like)
+
+
+def compare_padding(network_input: nodes.Input) -> Iterator[Code]:
+    """Yield a comment about the layer that computes the mask of features."""
+    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
+        yield code("# Padding is compared in the input's dtype, also under mixed precision.")
+
+
+def _shared_tables(network: nodes.Network) -> dict[str, bool]:
+    """Return the embeddings that are called more than once; true if one projects vectors too."""
+    tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
+    shared = {layer.table for layer in network.layers if isinstance(layer, nodes.Embedding)}
+    return {name: name in tied for name in (*tied, *shared) if name}
+
+
+def _given_states(layer: nodes.Layer) -> list[Code]:
+    return [code("states[{!r}]", state.name) for state in states_of(layer)]
+
+
+def _project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
+    """Yield the statements that project ``x`` by the transpose of the embedding."""
+    yield code("x = {}({}, reverse=True)", table, x)
+    names = parts_of(layer)
+    if layer.bias:
+        bias = replace(layer, tied=None, activation="linear")
+        yield code("# A dense layer without features has only its bias.")
+        if len(layer.input) > 1:
+            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
+        else:
+            # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
+            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
+        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
+    if layer.activation != "linear":
+        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))

@@ -1,0 +1,410 @@
+"""A Hypothesis strategy for specs of small graphs: named inputs, reads, joins and first states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hypothesis import strategies as st
+
+from rnnspec.comparison.layer_strategies import (
+    ANY_ACTIVATIONS,
+    ATTENTIONS,
+    CELLS,
+    END_STEPS,
+    ROOM,
+    SIZES,
+    Flow,
+    Names,
+    Words,
+    any_head,
+    any_initializers,
+    layer_keys,
+    poolings_of,
+    recurrent_layers,
+    width_of,
+    window_keys,
+    window_of,
+)
+from rnnspec.ir.nodes import Window
+from rnnspec.spec import models
+
+_INPUTS = ("words", "power", "basin", "user", "target")
+_MOST_HEADS = 3
+_VECTOR_LAYERS = (*models.HIDDEN, "repeat", "join")
+_SEQUENCE_LAYERS = (
+    *("recurrent",) * 8,
+    *models.HIDDEN,
+    *("conv", "max_pool", "average_pool", "instance_norm", "transpose"),
+    *("pool", "pool", "join", "join", "join"),
+)
+_KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
+
+
+@dataclass(slots=True)
+class _Value:
+    """What a layer can read: its name, its features, and its time steps if it has some.
+
+    ``axis`` is the same for sequences with equal steps. ``ways`` is the number of directions whose
+    final state ``pooling: last`` reads, 0 if it has none.
+    """
+
+    name: str
+    width: int
+    axis: tuple[str, int, int] | None = None
+    steps: int | None = None
+    masked: bool = False
+    ways: int = 0
+    is_read: bool = False
+
+
+@st.composite
+def graphs(draw: st.DrawFn, names: Names, *, cells: bool) -> Words:
+    """Draw the sections of a spec that are about inputs and layers."""
+    graph = _Graph(draw, names, cells=cells)
+    spec = graph.draw_inputs()
+    number = draw(st.integers(1, 5))
+    for _ in range(number):
+        graph.add_layer()
+    if not any(layer["type"] in (*models.RECURRENT, *CELLS) for layer in graph.layers):
+        graph.add_recurrent(graph.pick(steps=True))
+    used = sorted({layer["type"] for layer in graph.layers} & CELLS.keys())
+    spec |= {"cells": {name: CELLS[name] for name in used}} if used else {}
+    heads = graph.draw_heads()
+    spec["rnn"] = graph.layers
+    if len(heads) == 1 and draw(st.booleans()):
+        spec["head"] = heads[0]
+    elif heads:
+        spec["heads"] = {f"head_{number}": head for number, head in enumerate(heads)}
+    if initializers := draw(any_initializers(spec, graph.layers)):
+        spec["initializers"] = initializers
+    return spec
+
+
+class _Graph:
+    """The layers so far, and what can be read."""
+
+    def __init__(self, draw: st.DrawFn, names: Names, *, cells: bool) -> None:
+        self.draw = draw
+        self.names = names
+        self.cells = cells
+        self.layers: list[Words] = []
+        self.values: list[_Value] = []
+        self.last = ""
+        """What a layer reads that does not say so, empty if it must."""
+        # The final state of a layer with its name, which reads the layer itself.
+        self.parts: list[tuple[_Value, _Value]] = []
+
+    def draw_inputs(self) -> Words:
+        """Return the sections of the inputs."""
+        length = self.draw(st.integers(2, 6)) if self.draw(st.booleans()) else None
+        steps: Words = {} if length is None else {"length": length}
+        if self.draw(st.integers(0, 3)) == 0:
+            keys, value = self._draw_numbers(), _Value("input", 0, ("", 0, 1), length)
+            value.width, value.masked = keys["features"], "mask_value" in keys
+            self.values, self.last = [value], "input"
+            return {"input": steps | keys}
+        inputs: dict[str, Words] = {}
+        kinds = ["tokens", "numbers", "vector", "label", "shared"]
+        drawn = [self.draw(st.sampled_from(kinds[:2]))]
+        drawn += self.draw(st.lists(st.sampled_from(kinds), max_size=3))
+        for name, kind in zip(_INPUTS, self.draw(st.permutations(drawn)), strict=False):
+            tables = [
+                other for other, keys in inputs.items() if "dim" in str(keys.get("embedding"))
+            ]
+            value = _Value(name, self.draw(SIZES), ("", 0, 1), length)
+            table: Words = {"vocabulary": self.draw(st.integers(2, 7)), "dim": value.width}
+            match kind:
+                case "numbers":
+                    keys = steps | self._draw_numbers()
+                    value.width, value.masked = keys["features"], "mask_value" in keys
+                case "vector":
+                    keys = {"features": value.width, "per": "sequence"}
+                case "shared" if tables:
+                    shared = self.draw(st.sampled_from(tables))
+                    keys = {"embedding": shared, "per": self.draw(st.sampled_from(_PER))}
+                    keys |= steps if keys["per"] == "step" else {}
+                    table = inputs[shared]["embedding"]
+                    value.width = table["dim"]
+                    value.masked = bool(table.get("mask_zero"))
+                case "label":
+                    keys = {"per": "sequence", "embedding": table}
+                case _:
+                    table["mask_zero"] = value.masked = self.draw(st.booleans())
+                    keys = steps | {"embedding": table}
+            if keys.get("per") == "sequence":
+                value = _Value(name, value.width)
+            inputs[name] = keys
+            self.values.append(value)
+        self.last = self.values[0].name if len(self.values) == 1 else ""
+        spec: Words = {"inputs": inputs}
+        sequences = [value.name for value in self.values if value.axis]
+        if self.draw(st.booleans()):
+            spec["stream"] = self.draw(st.sampled_from(sequences))
+        return spec
+
+    def _draw_numbers(self) -> Words:
+        keys: Words = {"features": self.draw(SIZES)}
+        if self.draw(st.booleans()):
+            keys["mask_value"] = self.draw(st.sampled_from([0, -1.5, 99]))
+        return keys
+
+    def pick(self, *, steps: bool | None = None) -> _Value:
+        """Return a value to read, rather one that nothing reads; with ``steps``, a sequence."""
+        fitting = [value for value in self.values if steps is None or bool(value.axis) == steps]
+        new = [value for value in fitting if not value.is_read]
+        value = self.draw(st.sampled_from(new if new and self.draw(st.integers(0, 3)) else fitting))
+        value.is_read = True
+        return value
+
+    def pick_vector(self) -> _Value | None:
+        """Return a vector to read, which may be a final state; None if there is none."""
+        vectors = [(value, value) for value in self.values if value.axis is None]
+        if not (choices := [*vectors, *self.parts]):
+            return None
+        value, owner = self.draw(st.sampled_from(choices))
+        owner.is_read = True
+        return value
+
+    def add(self, layer: Words, value: _Value, read: _Value | None = None) -> _Value:
+        """Append a layer that reads one value, or several; ``value`` is what it gives."""
+        if "name" not in layer:
+            layer |= self.names.new(room=ROOM)
+        if read is not None and (read.name != self.last or self.draw(st.integers(0, 3)) == 0):
+            layer["of"] = read.name
+        value.name = self.last = layer["name"]
+        value.is_read = False
+        self.layers.append(layer)
+        self.values.append(value)
+        return value
+
+    def add_layer(self) -> None:
+        """Append a layer, and before it those that it needs."""
+        vector = self.pick_vector() if self.draw(st.integers(0, 3)) == 0 else None
+        read = vector or self.pick()
+        kind = self.draw(st.sampled_from(_SEQUENCE_LAYERS if read.axis else _VECTOR_LAYERS))
+        match kind:
+            case "recurrent":
+                self.add_recurrent(read)
+            case "join":
+                self._add_join(read)
+            case "pool":
+                self._add_pool(read)
+            case "repeat":
+                self._add_repeat(read)
+            case "conv" | "max_pool" | "average_pool":
+                self._add_window(kind, read)
+            case "transpose":
+                if read.masked or read.steps is None:
+                    self.add_recurrent(read)
+                    return
+                axis = (self.names.new()["name"], 0, 1)
+                self.add({"type": kind}, _Value("", read.steps, axis, read.width), read)
+            case _:
+                layer = {"type": kind, **self.draw(layer_keys(kind, "variational"))}
+                width = layer.get("units", read.width)
+                mixes = kind not in _KEEPS_FEATURES or "softmax" in str(layer.get("activation"))
+                ends = kind == "instance_norm" or (mixes and read.ways == 2)
+                ways = 0 if ends else read.ways
+                self.add(layer, replace(read, width=width, ways=ways), read)
+
+    def add_recurrent(self, read: _Value) -> None:
+        """Append a recurrent layer."""
+        layer = self.draw(recurrent_layers(self.names, read.width, sequence=True, cells=self.cells))
+        layer.pop("initial_state", None)
+        if "name" not in layer:
+            layer |= self.names.new(room=ROOM)
+        self._begin(layer)
+        both = layer.get("bidirectional", False)
+        joined = both and layer.get("merge", "concat") == "concat"
+        width = width_of(layer)
+        # Its output is that of the layer itself, or of what follows each step.
+        is_normed = bool(layer.get("layer_norm"))
+        ways = 2 if joined and not is_normed else int(not both)
+        ways = 0 if layer.get("residual") else ways
+        value = replace(read, width=2 * width if joined else width, ways=ways)
+        self.add(layer, value, read)
+        if not is_normed and not layer.get("residual"):
+            sizes = {"state": 2 * width if both else width}
+            if layer["type"] == "lstm":
+                sizes["cell"] = sizes["state"]
+            for part, size in sizes.items():
+                self.parts.append((_Value(f"{layer['name']}.{part}", size), value))
+
+    def _begin(self, layer: Words) -> None:
+        """Draw the first states of a recurrent layer, and append what they are."""
+        # The sizes of this one depend on the features that it reads.
+        types = {*models.RECURRENT, *CELLS} - {"three_states"}
+        others = [other for other in self.layers if other["type"] in types]
+        kind = self.draw(st.sampled_from(["zeros", "learned", "given", "of", "named"]))
+        ways = 2 if layer.get("bidirectional") else 1
+        match kind:
+            case "learned" | "given":
+                layer["initial_state"] = kind
+            case "of" if others:
+                other = self.draw(st.sampled_from(others))
+                # Equal states need what these keys say; what depends on the input stays.
+                for key in ("residual", "bidirectional", "merge", "direction", "layers"):
+                    layer.pop(key, None)
+                for key in ("activation", "recurrent_activation", "reset_after", "bias"):
+                    layer.pop(key, None)
+                layer.pop("dt", None)
+                layer.pop("projection", None)
+                same = ("type", "units", "bidirectional", "layers", "dt", "projection")
+                layer |= {key: other[key] for key in same if key in other}
+                layer["initial_state"] = {"of": other["name"]}
+            case "named" if layer["type"] in models.RECURRENT and layer.get("layers", 1) == 1:
+                states = ["h", "c"] if layer["type"] == "lstm" else ["h"]
+                vectors = {
+                    state: self._vector_of(ways * layer["units"])
+                    for state in self.draw(st.lists(st.sampled_from(states), unique=True))
+                }
+                named = {state: vector for state, vector in vectors.items() if vector}
+                layer |= {"initial_state": named} if named else {}
+            case _:
+                pass
+
+    def _vector_of(self, size: int) -> str:
+        """Return the name of a vector of a size, which may be appended; empty if there is none."""
+        value = self.pick_vector()
+        if value is not None and value.width != size:
+            dense = {"type": "dense", "units": size, "activation": "tanh"}
+            value = self.add(dense, _Value("", size), value)
+            value.is_read = True
+        return value.name if value else ""
+
+    def _add_join(self, first: _Value) -> None:
+        """Append a join of a value and others that fit it."""
+        kind = self.draw(st.sampled_from(["concat", "add", "multiply"]))
+        parts = [first]
+        for _ in range(self.draw(st.integers(1, 2))):
+            axis = next((part.axis for part in parts if part.axis), None)
+            fitting = [
+                value for value in self.values if None in (value.axis, axis) or value.axis == axis
+            ]
+            part = self.draw(st.sampled_from(fitting))
+            part.is_read = True
+            fits = kind == "concat" or part.width == first.width
+            if not fits and not (kind == "multiply" and part.width == 1):
+                dense = {"type": "dense", "units": first.width}
+                part = self.add(dense, replace(part, width=first.width), part)
+                part.is_read = True
+            parts.append(part)
+        parts = self.draw(st.permutations(parts))
+        joined = next((part for part in parts if part.axis), parts[0])
+        width = sum(part.width for part in parts) if kind == "concat" else first.width
+        masked = any(part.masked for part in parts)
+        layer = {"type": kind, "of": [part.name for part in parts]}
+        self.add(layer, replace(joined, width=width, masked=masked, ways=0))
+
+    def _add_pool(self, read: _Value) -> None:
+        """Append a pooling."""
+        one = st.sampled_from(["mean", "max", "sum", "last", *END_STEPS]) | ATTENTIONS
+        pooling = self.draw(
+            one | st.just("flatten") | st.integers(1, 3).map(lambda count: {"last_steps": count})
+        )
+        if self.draw(st.integers(0, 3)) == 0 and (query := self.pick_vector()):
+            asked: Words = {"query": query.name}
+            if query.width != read.width or self.draw(st.booleans()):
+                asked |= {"units": query.width, "bias": self.draw(st.booleans())}
+            asked |= {"activation": self.draw(ANY_ACTIVATIONS)}
+            pooling = {"attention": asked}
+        layer: Words = {"type": "pool", "pooling": pooling}
+        _fit(layer, read, otherwise="mean")
+        value = _Value("", read.width)
+        match layer["pooling"]:
+            case "flatten":
+                value.width = read.width * (read.steps or 0)
+            case {"last_steps": count}:
+                name = self.names.new()["name"]
+                value = _Value("", read.width, (name, 0, 1), count)
+            case _:
+                pass
+        self.add(layer, value, read)
+
+    def _add_repeat(self, read: _Value) -> None:
+        """Append a repeat of a vector, a number of times or as often as a sequence has steps."""
+        if self.draw(st.booleans()):
+            like = self.pick(steps=True)
+            value = _Value("", read.width, like.axis, like.steps)
+            self.add({"type": "repeat", "like": like.name}, value, read)
+            return
+        steps = self.draw(st.integers(1, 4))
+        value = _Value("", read.width, (self.names.new()["name"], 0, 1), steps)
+        self.add({"type": "repeat", "steps": steps}, value, read)
+
+    def _add_window(self, kind: str, read: _Value) -> None:
+        """Append a convolution or a pool."""
+        flow = Flow(read.width, read.steps, read.masked)
+        layer = {"type": kind, **self.draw(window_keys(kind, flow))}
+        window: Window = window_of(layer)
+        assert read.axis is not None
+        origin, first, every = read.axis
+        axis = (origin, first + every * window.anchor, every * window.stride)
+        self.add(layer, _Value("", flow.width, axis, flow.steps, read.masked), read)
+
+    def draw_heads(self) -> list[Words]:
+        """Return heads that read what nothing else does, or none if that is the last layer."""
+        left = [value for value in self.values if not value.is_read]
+        if len(left) > _MOST_HEADS:
+            vectors = []
+            for read in left:
+                value = read
+                if read.axis:
+                    value = self.add({"type": "pool", "pooling": "mean"}, _Value("", read.width))
+                    self.layers[-1]["of"] = read.name
+                vectors.append(value)
+            width = sum(value.width for value in vectors)
+            of = [value.name for value in vectors]
+            left = [self.add({"type": "concat", "of": of}, _Value("", width))]
+        is_last = [value.name for value in left] == [self.last]
+        if is_last and self.draw(st.integers(0, 4)) == 0:
+            return []
+        if not left or self.draw(st.integers(0, 4)) == 0:
+            left.append(self.pick())
+        heads = []
+        for read in left:
+            head = self.draw(any_head(self.names))
+            head.setdefault("pooling", "last")
+            _fit(head, read, otherwise="none" if self.draw(st.booleans()) else "sum")
+            if read.axis and head["pooling"] == "none":
+                head.pop("normalize", None)
+            if read.name in (*_INPUTS, "input"):
+                # An input as it is would be no output.
+                head.setdefault("units", 2)
+            if read.name != self.last or self.draw(st.booleans()):
+                head["of"] = read.name
+            heads.append(head)
+        return heads
+
+
+_PER = ("step", "sequence")
+
+
+def _fit(head: Words, read: _Value, *, otherwise: str) -> None:
+    """Change the poolings of a head, or of a layer, that what it reads does not allow."""
+    if read.axis is None:
+        # A vector has no steps to reduce.
+        head["pooling"] = "last"
+        return
+    several = isinstance(head["pooling"], list)
+    fitting = []
+    for pooling in poolings_of(head):
+        match pooling:
+            case "last":
+                fits = read.ways > 0
+            case "first_step" | "last_step":
+                fits = not read.masked
+            case "flatten":
+                fits = not read.masked and read.steps is not None
+            case {"last_steps": count}:
+                fits = not read.masked and (read.steps is None or count <= read.steps)
+            case _:
+                fits = True
+        if fits:
+            fitting.append(pooling)
+    if not several:
+        head["pooling"] = fitting[0] if fitting else otherwise
+    elif len(fitting) > 1:
+        head["pooling"] = fitting
+    else:
+        head["pooling"] = "mean"

@@ -1,0 +1,397 @@
+"""Hypothesis strategies for the layers and heads of random specs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from hypothesis import strategies as st
+
+from rnnspec.ir.nodes import Window
+from rnnspec.spec import models
+from rnnspec.words import CellActivation
+
+Words = dict[str, Any]
+
+
+LONGEST = 64
+"""The longest valid name."""
+ROOM = len("_2_initial_h")
+"""The longest suffix of the name of a recurrent layer."""
+SIZES = st.integers(1, 5)
+RATES = st.sampled_from([0, 0.0, 0.1, 0.25, 0.5, 1e-05])
+CELL_ACTIVATIONS = st.sampled_from(get_args(CellActivation))
+# Without exponential, which overflows unless its input is bounded; see any_head.
+ACTIVATIONS = CELL_ACTIVATIONS | st.sampled_from(["softmax", "log_softmax"])
+ANY_ACTIVATIONS = st.one_of(
+    ACTIVATIONS,
+    st.sampled_from([0.01, 0.2, 0.3]).map(lambda slope: {"leaky_relu": slope}),
+    st.sampled_from([0.3, 1, 6.0, 20]).map(lambda limit: {"clipped_relu": limit}),
+)
+_ACTIVATED = {"activation": ANY_ACTIVATIONS, "bias": st.booleans()}
+ATTENTIONS = st.one_of(
+    st.just({"attention": {}}),
+    ANY_ACTIVATIONS.map(lambda activation: {"attention": {"activation": activation}}),
+    st.fixed_dictionaries({"units": SIZES}, optional=_ACTIVATED).map(
+        lambda settings: {"attention": settings}
+    ),
+)
+DRAWN = st.one_of(
+    st.sampled_from([0.05, 0.3, 1, 1e-05]).map(lambda limit: {"uniform": limit}),
+    st.sampled_from([0.05, 0.3, 1, 1e-05]).map(lambda stddev: {"normal": stddev}),
+    st.sampled_from([-0.0, 0, 0.5, 1.0, -2, 1e30]).map(lambda value: {"constant": value}),
+)
+END_STEPS = ("first_step", "last_step")
+"""Poolings without a mask: with one, the step may be padding."""
+VECTORS = st.sampled_from(["zeros", "ones"]) | DRAWN
+MATRICES = st.one_of(
+    st.sampled_from(["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal"]), VECTORS
+)
+
+CELLS: dict[str, Words] = {
+    "peephole": {
+        "states": ["h", "c"],
+        "equations": {
+            "i": "sigmoid(W_i @ x + U_i @ h + p_i * c + b_i)",
+            "c": "(1 - i) * c + i * tanh(W_c @ x + U_c @ h + b_c)",
+            "h": "sigmoid(W_o @ x + U_o @ h + p_o * c + b_o) * tanh(c)",
+        },
+        "initialize": {"b_i": "ones", "p_o": 0.25, "U_i": {"normal": 0.3}},
+    },
+    "minimal": {
+        "states": ["h"],
+        "equations": {
+            "f": "sigmoid(W_f @ x + U_f @ h + b_f)",
+            "h": "(1 - dt * f) * h + dt * f * tanh(W_n @ x + U_n @ (f * h) + b_n)",
+        },
+        "settings": {"dt": 0.5},
+    },
+    "three_states": {
+        "states": ["h", "m", "n"],
+        "equations": {
+            "z": "hard_sigmoid(W @ concat(x, h, m) + b)",
+            "n": "n / 2 + abs(V @ x)",
+            "m": "0.5 * m + Q @ (z * h) + x / (1 + abs(Q @ n))",
+            "h": "z * tanh(P @ m) + (1 - z) * softsign(h)",
+        },
+        "sizes": {"m": "features"},
+        "output": "alpha * h + R @ m",
+        "parameters": {"alpha": "scalar", "Q": ["features", "units"]},
+        "initialize": {"alpha": 2},
+    },
+    "chosen": {
+        "states": ["h"],
+        "equations": {
+            "s": "softmax(W @ x + layer_norm(U @ h, 0.1))",
+            "h": "where(s > 0.25, tanh((A - A.T) @ h + V @ x), minimum(0.5 * h, s))",
+        },
+    },
+    "joined": {
+        "states": ["h"],
+        "equations": {
+            "g": "W @ x + U @ h + b",
+            "z": "sigmoid(split(g, 1, 2))",
+            "h": "z * h + (1 - z) * standardize(split(g, 2, 2), 0.1)",
+        },
+    },
+    "highway": {
+        "states": ["h"],
+        "equations": [
+            {"y": "W @ x"},
+            {
+                "repeat": 2,
+                "own": ["R", "b"],
+                "equations": {"t": "sigmoid(T @ h + b)", "h": "(1 - t) * h + t * tanh(R @ h + y)"},
+            },
+        ],
+    },
+    "projected": {
+        "states": ["h", "c"],
+        "equations": {
+            "c": "0.5 * c + tanh(W @ x + U @ h + b)",
+            "h": "P @ elu(c)",
+        },
+        "settings": {"projection": 2},
+        "sizes": {"h": "projection"},
+    },
+    # Those of an LSTM, in other words.
+    "memory": {
+        "states": ["y", "c"],
+        "equations": {
+            "k": "tanh(W_k @ x + (b_k + U_k @ y))",
+            "keep": "sigmoid(U_f @ y + W_f @ x + b_f)",
+            "c": "sigmoid(W_i @ x + U_i @ y + b_i) * k + c * keep",
+            "y": "tanh(c) * sigmoid(W_o @ x + U_o @ y + b_o)",
+        },
+        "initialize": {"b_f": "ones"},
+    },
+}
+"""Cells for random specs; those of other sizes than ``units`` are in ``width_of``."""
+
+
+def width_of(layer: Words) -> int:
+    """Return the number of features that a recurrent layer gives in a direction."""
+    width: int = layer["units"]
+    return layer.get("projection", 2) if layer["type"] == "projected" else width
+
+
+class Names:
+    """Names that are used once: all of them ``length`` long, or a few short ones."""
+
+    def __init__(self, length: int | None) -> None:
+        self.length = length
+        self._number = 0
+
+    def network(self) -> str:
+        """Return the name of the network."""
+        return "network_gru_".ljust(self.length, "x") if self.length else "small_net"
+
+    def layer(self, draw: st.DrawFn, *, room: int = 0) -> Words:
+        """Return a ``name`` key, or nothing; ``room`` is left for a suffix."""
+        drawn = self.new(room=room)
+        return drawn if self.length or draw(st.integers(0, 3)) == 0 else {}
+
+    def new(self, *, room: int = 0) -> Words:
+        """Return a ``name`` key; ``room`` is left for a suffix."""
+        self._number += 1
+        if self.length:
+            return {"name": f"layer_{self._number}_".ljust(self.length - room, "y")}
+        return {"name": f"my_layer_{self._number}"}
+
+
+@dataclass
+class Flow:
+    """The output so far: its width, its steps, and the outputs that a join can name."""
+
+    width: int
+    steps: int | None
+    masked: bool
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+
+
+@st.composite
+def window_keys(draw: st.DrawFn, kind: str, flow: Flow) -> Words:
+    """Draw the keys of a convolution or a pool, and change the flow as it does."""
+    is_conv = kind == "conv"
+    words = ["valid", "same", "numbers", *(["causal"] if is_conv else [])]
+    padding: Any = draw(st.sampled_from(words))
+    # Without padding, a window fits into the steps.
+    fits = flow.steps is None or padding in ("same", "causal")
+    longest = 4 if fits else min(4, flow.steps or 4)
+    size = draw(st.integers(1, longest))
+    stride = draw(st.integers(1, 3)) if draw(st.booleans()) else None
+    dilation = 1
+    # Keras has either a stride or a dilation, which has no effect on windows of one step.
+    if is_conv and size > 1 and stride in (None, 1) and draw(st.integers(0, 3)) == 0:
+        room = 3 if fits else flow.steps or 3
+        dilation = draw(st.integers(1, max(1, (room - 1) // (size - 1))))
+        dilation = min(dilation, 3)
+    layer: Words = {"kernel_size" if is_conv else "size": size}
+    if is_conv:
+        layer |= {"filters": draw(SIZES)}
+        layer |= draw(st.fixed_dictionaries({}, optional=_ACTIVATED))
+        flow.width = layer["filters"]
+    if padding == "numbers":
+        reach = dilation * (size - 1)
+        before = draw(st.integers(0, reach))
+        # With a mask, there are no more windows than steps.
+        padding = [before, draw(st.integers(0, reach - before if flow.masked else reach))]
+    if padding != "valid" or draw(st.booleans()):
+        layer["padding"] = padding
+    if stride is not None:
+        layer["stride"] = stride
+    if dilation > 1:
+        layer["dilation"] = dilation
+    window = window_of(layer)
+    flow.steps = window.count(flow.steps)
+    if not window.keeps_steps:
+        flow.outputs.clear()
+    return layer
+
+
+def window_of(layer: Words) -> Window:
+    """Return the window of a convolution or a pool."""
+    size = layer.get("kernel_size", layer.get("size", 1))
+    padding = layer.get("padding", "valid")
+    return Window(
+        size=size,
+        stride=layer.get("stride", 1 if "kernel_size" in layer else size),
+        dilation=layer.get("dilation", 1),
+        padding=tuple(padding) if isinstance(padding, list) else padding,
+    )
+
+
+def _as_lowered(pooling: Any) -> str:
+    """Return a text that is equal for poolings that mean the same."""
+    if isinstance(pooling, dict) and "attention" in pooling:
+        defaults = {"units": None, "activation": "tanh", "bias": True}
+        return repr({"attention": defaults | pooling["attention"]})
+    return repr(pooling)
+
+
+def poolings_of(head: Words) -> list[Any]:
+    """Return the poolings of a head."""
+    pooling = head.get("pooling", "last")
+    return pooling if isinstance(pooling, list) else [pooling]
+
+
+@st.composite
+def recurrent_layers(
+    draw: st.DrawFn, names: Names, width: int, *, sequence: bool, cells: bool
+) -> Words:
+    """Draw a recurrent layer; one that gives no ``sequence`` has no residual."""
+    type_ = draw(st.sampled_from(models.RECURRENT))
+    if cells and draw(st.integers(0, 4)) == 0:
+        type_ = draw(st.sampled_from(sorted(CELLS)))
+    layer: Words = {"type": type_, "units": draw(SIZES)}
+    if draw(st.integers(0, 3)) == 0:
+        layer["layers"] = draw(st.integers(1, 2))
+    layer |= names.layer(draw, room=ROOM)
+    layer |= draw(_dropouts())
+    if draw(st.booleans()):
+        layer["bidirectional"] = True
+        if draw(st.integers(0, 3)):
+            layer["merge"] = draw(st.sampled_from(["concat", "sum", "mul", "ave"]))
+    elif draw(st.integers(0, 4)) == 0:
+        layer["direction"] = draw(st.sampled_from(["backward", "forward"]))
+    if draw(st.integers(0, 4)) == 0:
+        layer["initial_state"] = "learned"
+    if type_ not in CELLS and draw(st.booleans()):
+        layer["bias"] = draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        layer["layer_norm"] = draw(st.booleans() | st.just({"epsilon": 1e-05}))
+    layer |= draw(_cells(type_))
+    if sequence and type_ != "projected" and draw(st.integers(0, 3)) == 0:
+        joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
+        # The output must be as wide as the input, and two directions cannot have an odd sum.
+        if not (joined and width % 2):
+            layer |= {"units": width // 2 if joined else width, "residual": True}
+    return layer
+
+
+@st.composite
+def _dropouts(draw: st.DrawFn) -> Words:
+    drawn: Words = {}
+    if draw(st.booleans()):
+        drawn["dropout"] = draw(RATES)
+        # Without a rate above 0, 'variational' has no effect, which is an error.
+        if drawn["dropout"] and draw(st.booleans()):
+            drawn["variational"] = draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        drawn["recurrent_dropout"] = draw(RATES)
+    return drawn
+
+
+@st.composite
+def _cells(draw: st.DrawFn, type_: str) -> Words:
+    drawn: Words = {}
+    if type_ in CELLS:
+        settings = CELLS[type_].get("settings", {})
+        return {key: draw(st.just(value) | SIZES) for key, value in settings.items()}
+    if draw(st.integers(0, 2)) == 0:
+        drawn["activation"] = draw(CELL_ACTIVATIONS)
+    if type_ != "simple" and draw(st.integers(0, 2)) == 0:
+        drawn["recurrent_activation"] = draw(CELL_ACTIVATIONS)
+    if type_ == "gru" and draw(st.booleans()):
+        drawn["reset_after"] = draw(st.booleans())
+    return drawn
+
+
+@st.composite
+def any_head(draw: st.DrawFn, names: Names) -> Words:
+    """Draw a head whose pooling may not fit what it reads."""
+    one = st.sampled_from(["mean", "max", *END_STEPS, "sum", "last"]) | ATTENTIONS
+    several = st.lists(one, min_size=2, max_size=3, unique_by=_as_lowered)
+    pooling = st.one_of(
+        st.sampled_from(["last", "mean", "max", "none", *END_STEPS]),
+        st.sampled_from(["sum", "flatten"]) | st.integers(1, 3).map(lambda k: {"last_steps": k}),
+        ATTENTIONS | several,
+    )
+    head: Words = draw(st.fixed_dictionaries({}, optional={"pooling": pooling, "dropout": RATES}))
+    if draw(st.booleans()):
+        head["hidden"] = draw(st.lists(_hidden(names), min_size=1, max_size=2))
+    if draw(st.integers(0, 4)):
+        output = {"activation": ANY_ACTIVATIONS, "bias": st.booleans()}
+        head |= {"units": draw(SIZES), **names.layer(draw)}
+        head |= draw(st.fixed_dictionaries({}, optional=output))
+        if draw(st.integers(0, 7)) == 0:
+            bounded = {"units": draw(SIZES), "activation": "tanh"}
+            head |= {"hidden": [*head.get("hidden", []), bounded], "activation": "exponential"}
+    gives_steps = head.get("pooling") == "none" or "last_steps" in poolings_of(head)[0]
+    if not gives_steps and draw(st.integers(0, 3)) == 0:
+        head["normalize"] = draw(st.sampled_from(["l2", "none"]))
+    return head
+
+
+@st.composite
+def _hidden(draw: st.DrawFn, names: Names) -> Words:
+    kind = draw(st.sampled_from(["dense"] * 3 + [*models.HIDDEN]))
+    match kind:
+        case "dense":
+            optional = {"activation": ANY_ACTIVATIONS, "bias": st.booleans(), "dropout": RATES}
+            layer = draw(st.fixed_dictionaries({"units": SIZES}, optional=optional))
+            layer |= {"type": "dense"} if draw(st.booleans()) else {}
+        case _:
+            layer = {"type": kind, **draw(layer_keys(kind, "momentum", "variational"))}
+    return {**layer, **names.layer(draw)}
+
+
+@st.composite
+def layer_keys(draw: st.DrawFn, kind: str, *without: str) -> Words:
+    """Draw the keys of a layer; one without values of its own has those of its examples."""
+    layer, optional = Words(), dict[str, st.SearchStrategy[Any]]()
+    for key, declared in models.KINDS[kind].model_fields.items():
+        if key in ("type", "name", "of", *without):
+            continue
+        values = _BY_KEY[key] if key in _BY_KEY else st.sampled_from(declared.examples or ())
+        if declared.is_required():
+            layer[key] = draw(values)
+        else:
+            optional[key] = values
+    return layer | draw(st.fixed_dictionaries({}, optional=optional)) if optional else layer
+
+
+_BY_KEY: dict[str, st.SearchStrategy[Any]] = {
+    "units": SIZES,
+    "activation": ANY_ACTIVATIONS,
+    "bias": st.booleans(),
+    "rate": RATES,
+    # A tiny one would make the norm of nearly constant values as large as their rounding.
+    "epsilon": st.sampled_from([1e-05, 1e-3, 0.1, 1]),
+    "momentum": st.sampled_from([0.0, 0.5, 0.9, 0.99]),
+}
+
+
+# All of the chosen cell is matrices, and a norm.
+_BIASED = (*models.RECURRENT, *(CELLS.keys() - {"chosen"}), "dense", "conv")
+
+
+@st.composite
+def any_initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
+    """Draw the initializers of arrays that a spec has."""
+    heads = [spec["head"]] if "head" in spec else [*spec.get("heads", {}).values()]
+    biased = [layer for layer in layers if layer["type"] in _BIASED and layer.get("bias", True)]
+    hidden = [
+        layer
+        for head in heads
+        for layer in head.get("hidden", [])
+        if layer.get("type", "dense") == "dense"
+    ]
+    scored = any(
+        isinstance(pooling, dict)
+        and pooling.get("attention", {}).get("units")
+        and pooling["attention"].get("bias", True)
+        for head in (*heads, *(layer for layer in layers if layer["type"] == "pool"))
+        for pooling in poolings_of(head)
+    )
+    optional = {"kernel": MATRICES, "recurrent": MATRICES}
+    if "embedding" in spec or any("embedding" in each for each in spec.get("inputs", {}).values()):
+        optional["embedding"] = VECTORS
+    last = any("units" in head and head.get("bias", True) for head in heads)
+    if biased or last or scored or any(layer.get("bias", True) for layer in hidden):
+        optional["bias"] = VECTORS
+    # A network has one value for all its LSTMs, and that of equations is 1.
+    types = {layer["type"] for layer in biased}
+    if "lstm" in types and "memory" not in types:
+        optional["forget_bias"] = st.sampled_from([0, 0.5, 1, 1.0, -1e-05, 2.5])
+    return draw(st.just({}) | st.fixed_dictionaries({}, optional=optional))

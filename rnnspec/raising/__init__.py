@@ -1,0 +1,258 @@
+"""Network to spec, the inverse of lowering: the plain data of a spec that describes a network.
+
+What a spec cannot express of a network of another tool is an error, never approximated.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.errors import ModelError
+from rnnspec.ir import nodes
+from rnnspec.ir.params import counts
+from rnnspec.raising.cells import name_cells, write_initializers
+from rnnspec.raising.graph import Graph, Words
+from rnnspec.raising.heads import find_segments, read_head
+from rnnspec.raising.items import POINTWISE, Item, ItemReader, without_defaults
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from rnnspec.raising.heads import Segment
+
+
+def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True) -> Words:
+    """Return the spec of ``network`` as plain data for ``spec.write.dump``.
+
+    Keys at their default are left out, and so are names that lowering gives by itself.
+
+    Args:
+        network: the network; its masks, residuals and shapes must be those that lowering makes,
+            which lowering the result again shows.
+        source: the file that the network comes from, for errors.
+        placed: whether its layers have names and shapes that lowering makes; otherwise their names
+            are left out, and so is the number of parameters.
+
+    Raises:
+        ModelError: a spec cannot express an arrangement or an initializer of the network;
+            every reason is listed.
+    """
+    types, cells = name_cells(network)
+    graph = Graph(network, source or network.name, types, placed=placed)
+    words: Words = {"version": 1, "name": network.name}
+    if network.description:
+        words["description"] = network.description
+    words |= _inputs(graph)
+    reader = ItemReader(graph, cells)
+    segments = find_segments(graph, reader)
+    items = reader.items(segments[0].start)
+    if not any(item.recurrent for item in items):
+        first = graph.layers[min(segments[0].start, len(graph.layers) - 1)]
+        graph.refuse(first.name, "expected a recurrent layer first, received none")
+        # Without one, nothing behind it has a place.
+        raise ModelError(tuple(graph.problems))
+    heads = {one.name: read_head(graph, reader, one, items[-1].output) for one in segments}
+    _ask_for_states(graph, items, [(one.main(graph), heads[one.name]) for one in segments])
+    layers = _with_copies(list(_with_reads(graph, items)))
+    if cells:
+        words["cells"] = cells
+    words["rnn"] = layers[0] if len(layers) == 1 else layers
+    if list(heads) != [""]:
+        words["heads"] = heads
+    # Without it, the output is that of the last item, at each step if it can be.
+    elif not _is_default(graph, segments[0], heads[""]):
+        words["head"] = heads[""]
+    if section := write_initializers(network, graph.refuse):
+        words["initializers"] = section
+    if placed:
+        words["expect"] = {"parameters": counts(network).total}
+    if graph.problems:
+        raise ModelError(tuple(graph.problems))
+    return words
+
+
+def _inputs(graph: Graph) -> Words:
+    """Read the inputs with their embeddings."""
+    network, inputs = graph.network, graph.declared_inputs
+    if not graph.named:
+        (only,) = inputs
+        words: Words = {}
+        if section := _input(models.Input, only):
+            words["input"] = section
+        if isinstance(only, nodes.TokenInput):
+            words["embedding"] = _embedding(graph, only, models.Embedding)
+        return words
+    tables = {layer.name: name for name, layer in graph.embeddings.items()}
+    sections: Words = {}
+    for each in inputs:
+        section = _input(models.NamedInput, each)
+        layer = graph.embeddings.get(each.name)
+        if layer is not None and layer.table is not None:
+            section["embedding"] = tables[layer.table]
+        elif isinstance(each, nodes.TokenInput | nodes.LabelInput):
+            section["embedding"] = _embedding(graph, each, models.InputEmbedding)
+        sections[each.name] = section
+    names = [each.name for each in network.inputs if isinstance(each, nodes.SequenceInput)]
+    is_default = network.stream == (names[0] if len(names) == 1 else None)
+    return {"inputs": sections} | ({} if is_default else {"stream": network.stream})
+
+
+def _input(model: type[models.Model], network_input: nodes.Input) -> Words:
+    match network_input:
+        case nodes.TokenInput(steps=steps):
+            return without_defaults(model, length=steps)
+        case nodes.NumericInput(steps=steps, features=features, mask_value=value):
+            return without_defaults(model, length=steps, features=features, mask_value=value)
+        case nodes.VectorInput(features=features):
+            return {"features": features, "per": "sequence"}
+        case nodes.LabelInput():
+            return {"per": "sequence"}
+        case _:
+            assert_never(network_input)
+
+
+def _embedding(
+    graph: Graph, tokens: nodes.TokenInput | nodes.LabelInput, model: type[models.Embedding]
+) -> Words:
+    layer = graph.embeddings.get(tokens.name)
+    if layer is None:
+        where = tokens.name if graph.named else "input"
+        graph.refuse(where, "expected an embedding of the tokens, received none")
+        return {}
+    files = layer.pretrained
+    return graph.name(layer) | without_defaults(
+        model,
+        vocabulary=layer.vocabulary,
+        dim=layer.dim,
+        mask_zero=tokens.masked,
+        trainable=layer.trainable,
+        weights=files and files.weights,
+        words=files and files.words,
+    )
+
+
+def _ask_for_states(
+    graph: Graph, items: Sequence[Item], heads: Sequence[tuple[str, Words]]
+) -> None:
+    """Name the final state of a layer where lowering would take its sequence.
+
+    ``heads`` are the layers that heads take, with their words. See ``lowering.state_items``.
+    """
+    beside, readers = set[str](), dict[str, list[Item | Words]]()
+    for item in items:
+        for layer in item.layers:
+            names = graph.sources[layer.name]
+            beside.update(names if item.main is None else names[1:])
+        if item.main is not None:
+            readers.setdefault(item.main, []).append(item)
+    for main, words in heads:
+        readers.setdefault(main, []).append(words)
+    states = set[str]()
+    for item in reversed(items):
+        own = readers.get(item.output, [])
+        others = [reader for reader in own if not _takes_state(reader, states)]
+        recurrent = item.recurrent
+        if recurrent is not None and not recurrent.return_sequences:
+            for reader in others:
+                words = reader.words if isinstance(reader, Item) else reader
+                words["of"] = graph.state(item.output)
+            states.add(item.output)
+        elif not others and item.output not in beside and (own or item is not items[-1]):
+            states.add(item.output)
+
+
+def _takes_state(reader: Item | Words, states: Collection[str]) -> bool:
+    """True if a reader takes the final state of a recurrent layer unless it is told otherwise."""
+    if not isinstance(reader, Item):
+        return bool(reader.get("pooling", "last") == "last")
+    match reader.layers[0]:
+        case nodes.Repeat():
+            return True
+        case nodes.Dropout(variational=True):
+            return False
+        case layer:
+            return isinstance(layer, POINTWISE) and reader.output in states and not reader.recurrent
+
+
+def _with_reads(graph: Graph, items: Sequence[Item]) -> Iterator[tuple[Words, str]]:
+    """Yield the words of each item with what it takes, and the name of its recurrent layer."""
+    inputs = graph.declared_inputs
+    name = inputs[0].name
+    first = graph.embeddings[name].name if name in graph.embeddings else name
+    previous = first if len(inputs) == 1 else None
+    for item in items:
+        words, main, recurrent = item.words, item.main, item.recurrent
+        if main is not None and main != previous and "of" not in words:
+            words["of"] = graph.read(main)
+        front = {key: words[key] for key in ("type", "name", "of") if key in words}
+        yield front | words, graph.base(recurrent.name) if recurrent else ""
+        previous = item.output
+        if previous in graph.pooled:
+            yield {"type": "pool", "name": graph.pooled[previous], "pooling": "last"}, ""
+
+
+def _with_copies(layers: Sequence[tuple[Words, str]]) -> list[Words]:
+    """Return layers with equal ones that follow each other as one, with ``layers``.
+
+    They come with the names of the recurrent layers. A stack may begin with the states of another.
+    """
+    groups = list[list[int]]()
+    for at, (words, recurrent) in enumerate(layers):
+        before = layers[at - 1][0] if at else {}
+        if groups and recurrent and _is_copy(words, before, first=len(groups[-1]) == 1):
+            groups[-1].append(at)
+        else:
+            groups.append([at])
+    stacks = {tuple(layers[at][1] for at in group) for group in groups}
+    targets = {at: other for at, (words, _) in enumerate(layers) if (other := _other(words))}
+    pairs = [(group, tuple(targets.get(at, "") for at in group)) for group in groups]
+    # All layers of a stack begin with those of another one, or it is none.
+    apart = {name for _, others in pairs if others not in stacks for name in others}
+    merged = list[Words]()
+    for group, others in pairs:
+        names = [layers[at][1] for at in group]
+        is_stack = not any(others) or (others in stacks and apart.isdisjoint(others))
+        if len(group) == 1 or not is_stack or not apart.isdisjoint(names):
+            merged += [layers[at][0] for at in group]
+            continue
+        words, last = layers[group[0]][0], layers[group[-1]][0]
+        front: Words = {key: words[key] for key in ("type", "of", "units") if key in words}
+        merged.append({**front, "layers": len(group), **words, **last})
+    return merged
+
+
+def _other(words: Words) -> str:
+    """Return the layer whose states a layer begins with, empty if there is none."""
+    match words.get("initial_state"):
+        case {"of": str(name)}:
+            return name
+        case _:
+            return ""
+
+
+def _is_copy(words: Words, before: Words, *, first: bool) -> bool:
+    """True if a layer is a copy of the one before it, which may be the first of its stack."""
+    if "name" in words or "name" in before or "of" in words:
+        return False
+    if isinstance(words.get("initial_state"), dict) and not _other(words):
+        return False
+    if bool(_other(words)) != bool(_other(before)):
+        return False
+
+    def rest(keys: Words) -> Words:
+        out = {"of"} if first else set()
+        out |= {"initial_state"} if _other(keys) else set()
+        return {key: value for key, value in keys.items() if key not in out}
+
+    return rest(words) == rest(before)
+
+
+def _is_default(graph: Graph, segment: Segment, head: Words) -> bool:
+    """True if a network without its head has the same output."""
+    if head == {"pooling": "none"}:
+        return True
+    name = segment.result
+    while isinstance(layer := graph.by_name.get(name), POINTWISE):
+        name = graph.main(layer)
+    return head == {"pooling": "last"} and not isinstance(layer, nodes.Recurrent)

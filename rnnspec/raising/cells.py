@@ -1,0 +1,82 @@
+"""The sections of a spec with the cells and the initializers of a network."""
+
+from __future__ import annotations
+
+from itertools import chain, count
+from typing import TYPE_CHECKING
+
+from rnnspec.cells import write_cell
+from rnnspec.ir import initializers, nodes
+from rnnspec.raising.graph import Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+Drawn = initializers.Initializer | float
+
+
+def name_cells(network: nodes.Network) -> tuple[dict[str, str], dict[str, Words]]:
+    """Return the type of each layer with a cell by equations, and the cells under these names.
+
+    Cells that differ in more than sizes have different names.
+    """
+    types, cells = dict[str, str](), dict[str, Words]()
+    named = dict[str, tuple[object, ...]]()
+    for layer in network.layers:
+        if not isinstance(layer, nodes.Recurrent) or not isinstance(layer.cell, nodes.EquationCell):
+            continue
+        cell = layer.cell
+        drawn = (layer.kernel_initializer, layer.recurrent_initializer, layer.bias_initializer)
+        content = (cell.equations, repr(cell.initializers), repr(drawn))
+        candidates = chain([cell.name], (f"{cell.name}_{number}" for number in count(2)))
+        name = next(other for other in candidates if named.setdefault(other, content) == content)
+        types[layer.name] = name
+        if name not in cells:
+            cells[name] = write_cell(
+                cell,
+                {
+                    "kernel": layer.kernel_initializer,
+                    "recurrent": layer.recurrent_initializer,
+                    "bias": layer.bias_initializer,
+                },
+            )
+    return types, cells
+
+
+def write_initializers(network: nodes.Network, refuse: Callable[[str, str], None]) -> Words:
+    """Return the section ``initializers``: one for each role, the same in every layer."""
+    words: Words = {}
+    for key, default, drawn in _roles(network):
+        # By their text, because -0.0 equals 0.0.
+        different = {repr(source): source for source in drawn}
+        if len(different) > 1:
+            message = f"expected one {key} initializer for the network, received {len(different)}"
+            refuse("initializers", message)
+        for text, source in different.items():
+            if text != repr(default):
+                words[key] = source if isinstance(source, float) else initializers.in_words(source)
+    return words
+
+
+def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
+    """Yield each key of the section with its default, and the initializers of the layers."""
+    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+    drawn = [layer for layer in network.layers if isinstance(layer, _DRAWN)]
+    yield "kernel", initializers.GlorotUniform(), [layer.kernel_initializer for layer in drawn]
+    recurrent_kernels = [layer.recurrent_initializer for layer in recurrent]
+    yield "recurrent", initializers.Orthogonal(), list(recurrent_kernels)
+    biases = [
+        layer.bias_initializer
+        for layer in drawn
+        if layer.bias and not (isinstance(layer, nodes.Attention) and layer.units is None)
+    ]
+    yield "bias", initializers.Constant(0.0), list(biases)
+    cells = [layer.cell for layer in recurrent if layer.bias]
+    yield "forget_bias", 1.0, [cell.forget_bias for cell in cells if isinstance(cell, nodes.LSTM)]
+    embeddings = [layer for layer in network.layers if isinstance(layer, nodes.Embedding)]
+    yield "embedding", initializers.Uniform(0.05), [layer.initializer for layer in embeddings]
+
+
+_DRAWN = (nodes.Recurrent, nodes.Conv, nodes.Dense, nodes.Attention)
+"""Layers with kernels."""

@@ -1,0 +1,245 @@
+"""What each layer of a network takes, what takes it, and what a spec calls it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.errors import Problem
+from rnnspec.ir import nodes
+from rnnspec.ir.text import default_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Words = dict[str, Any]
+RESULT = ""
+"""What takes an output of the network, in the place of a layer."""
+_STATES = (nodes.FinalState, nodes.LearnedState)
+"""The layers that lowering adds where something names them."""
+
+
+class Graph:
+    """The layers of a network but embeddings of inputs and states, with those that take each.
+
+    ``placed`` is true if its layers have names and shapes that lowering makes. ``types`` has the
+    type of each layer with a cell by equations.
+    """
+
+    def __init__(
+        self, network: nodes.Network, source: str, types: Mapping[str, str], *, placed: bool
+    ) -> None:
+        self.network = network
+        self.placed = placed
+        self.types = types
+        self.problems: list[Problem] = []
+        self.sources = nodes.sources(network)
+        self.by_name: dict[str, nodes.Layer] = {layer.name: layer for layer in network.layers}
+        self.inputs = {each.name: each for each in network.inputs}
+        self.named = [each.name for each in self.declared_inputs] != [nodes.INPUT]
+        """True if the spec declares its inputs by name."""
+        self.embeddings: dict[str, nodes.Embedding] = {}
+        """The embedding of each input that has one."""
+        for layer in network.layers:
+            name = self.sources[layer.name][0]
+            if isinstance(layer, nodes.Embedding) and name in self.inputs:
+                self.embeddings.setdefault(name, layer)
+        self._embedded = {layer.name: name for name, layer in self.embeddings.items()}
+        self.layers = [
+            layer
+            for layer in network.layers
+            if not isinstance(layer, _STATES) and layer.name not in self._embedded
+        ]
+        self.readers: dict[str, list[str]] = {}
+        for layer in network.layers:
+            if not isinstance(layer, _STATES):
+                for name in dict.fromkeys(self.sources[layer.name]):
+                    self.readers.setdefault(name, []).append(layer.name)
+        self.results = self._results()
+        for name in self.results.values():
+            self.readers.setdefault(name, []).append(RESULT)
+        self.aliases: dict[str, str] = {}
+        """The name of the recurrent layer for the last layer of its block."""
+        self.pooled: dict[str, str] = {}
+        """The names of poolings that have to give the final states of blocks."""
+        self._source = source
+        self._defaults = self._default_names()
+        self._sequences = self._find_sequences()
+
+    @property
+    def declared_inputs(self) -> tuple[nodes.Input, ...]:
+        """The inputs but the first states that a caller passes on."""
+        return tuple(
+            each
+            for each in self.network.inputs
+            if not (isinstance(each, nodes.VectorInput) and each.state)
+        )
+
+    def _results(self) -> dict[str, str]:
+        """Return the layer of each output but the last states, by the name of the output."""
+        layers = (layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
+        last = {
+            f"{layer.name}_{state}_next"
+            for layer in layers
+            for state, vector in layer.first_states.items()
+            if isinstance(self.inputs.get(vector), nodes.VectorInput) and self._is_state(vector)
+        }
+        outputs = {name: layer for name, layer in self.network.outputs if name not in last}
+        if not self.network.outputs:
+            return {RESULT: self.network.layers[-1].name}
+        if len(outputs) < len(self.network.outputs) and list(outputs) == ["output"]:
+            return {RESULT: outputs["output"]}
+        return outputs
+
+    def _is_state(self, name: str) -> bool:
+        vector = self.inputs.get(name)
+        return isinstance(vector, nodes.VectorInput) and vector.state
+
+    def _default_names(self) -> dict[str, str]:
+        numbers: Counter[str] = Counter()
+        defaults = dict[str, str]()
+        for layer in self.network.layers:
+            if isinstance(layer, _STATES):
+                continue
+            kind = default_kind(layer)
+            if isinstance(layer, nodes.Recurrent) and layer.merge is None:
+                kind = self.types.get(layer.name, kind)
+            numbers[kind] += 1
+            defaults[layer.name] = f"{kind}_{numbers[kind]}"
+        if self.named:
+            pairs = self._embedded.items()
+            defaults |= {layer: f"{name}_embedding" for layer, name in pairs}
+        return defaults
+
+    def _find_sequences(self) -> frozenset[str]:
+        """Return the inputs and layers whose value has time steps."""
+        found = {each.name for each in self.network.inputs if isinstance(each, nodes.SequenceInput)}
+        for layer in self.network.layers:
+            match layer:
+                case nodes.Recurrent(return_sequences=gives_steps):
+                    pass
+                case nodes.Repeat() | nodes.LastSteps():
+                    gives_steps = True
+                case nodes.Join(of=of):
+                    gives_steps = any(name in found for name in of)
+                case (
+                    nodes.Pooling()
+                    | nodes.Attention()
+                    | nodes.Flatten()
+                    | nodes.FinalState()
+                    | nodes.LearnedState()
+                ):
+                    gives_steps = False
+                case _:
+                    gives_steps = self.main(layer) in found
+            if gives_steps:
+                found.add(layer.name)
+        return frozenset(found)
+
+    def is_sequence(self, name: str) -> bool:
+        """True if the value of a layer or input has time steps."""
+        return name in self._sequences
+
+    def main(self, layer: nodes.Layer) -> str:
+        """Return the name of the layer or input that a layer takes, the first of a join."""
+        return self.sources[layer.name][0]
+
+    def feeds(self, at: int) -> bool:
+        """True if only the next layer takes the output of a layer, as its main input."""
+        layer, after = self.layers[at], self.layers[at + 1]
+        return self.readers.get(layer.name) == [after.name] and self.main(after) == layer.name
+
+    def refuse(self, layer: str, message: str) -> None:
+        """Record why a spec cannot express a layer."""
+        self.problems.append(Problem(self._source, message, layer, code="E704"))
+
+    def name(self, layer: nodes.Layer) -> Words:
+        """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
+        return {} if self.has_default_name(layer) else {"name": layer.name}
+
+    def has_default_name(self, layer: nodes.Layer) -> bool:
+        """True if lowering gives a layer its name."""
+        return not self.placed or layer.name == self._defaults[layer.name]
+
+    def base(self, name: str) -> str:
+        """Return what a spec calls the output of a layer, or an input."""
+        if self.named and name in self._embedded:
+            return self._embedded[name]
+        name = self.aliases.get(name, name)
+        return name if self.placed else self._defaults.get(name, name)
+
+    def read(self, name: str, *, beside: bool = False) -> str:
+        """Return what a spec calls a value that a layer takes.
+
+        With ``beside``, it is not the main input, which could ask for the final state.
+        """
+        layer = self.by_name.get(self.aliases.get(name, name))
+        match layer:
+            case nodes.FinalState(part=part):
+                recurrent = self.by_name[self.main(layer)]
+                assert isinstance(recurrent, nodes.Recurrent)
+                return self._part(recurrent, part)
+            case nodes.Recurrent(return_sequences=False) if beside:
+                return self.state(name)
+            case _:
+                return self.base(name)
+
+    def state(self, name: str) -> str:
+        """Return what a spec calls the final state that a recurrent layer, or its block, gives."""
+        layer = self.by_name[self.aliases.get(name, name)]
+        assert isinstance(layer, nodes.Recurrent)
+        if layer.name == name and layer.merge in (None, "concat"):
+            return self._part(layer, layer.states[0][0])
+        # A pooling of its own keeps its norm, and its merge.
+        return self.pooled.setdefault(name, f"{self.base(layer.name)[:50]}_last")
+
+    def _part(self, layer: nodes.Recurrent, part: str) -> str:
+        names = [name for name, _ in layer.states]
+        if part == names[0] and "state" not in names:
+            word = "state"
+        else:
+            word = "cell" if isinstance(layer.cell, nodes.LSTM) else part
+        return f"{self.base(layer.name)}.{word}"
+
+    def initial_state(self, layer: nodes.Recurrent) -> Words:
+        """Return the key with the first states of a layer."""
+        if not layer.first_states:
+            return {}
+        vectors = [
+            (state, name) for (state, _), name in zip(layer.begins, layer.initial, strict=True)
+        ]
+        names = [name for _, name in vectors if name is not None]
+        complete = len(names) == len(vectors)
+        own = all(self.readers.get(name) == [layer.name] for name in names)
+        learned = [isinstance(self.by_name.get(name), nodes.LearnedState) for name in names]
+        if complete and own and all(learned):
+            return {"initial_state": "learned"}
+        if complete and own and all(map(self._is_state, names)):
+            return {"initial_state": "given"}
+        other = self._states_of(layer, vectors) if complete else None
+        if other is not None:
+            return {"initial_state": {"of": self.base(other.name)}}
+        pairs = ((state, name) for state, name in vectors if name is not None)
+        return {"initial_state": {state: self.read(name, beside=True) for state, name in pairs}}
+
+    def _states_of(
+        self, layer: nodes.Recurrent, vectors: list[tuple[str, str | None]]
+    ) -> nodes.Recurrent | None:
+        """Return the layer of the same kind whose final states are the first ones of another."""
+        others = dict[str, nodes.Recurrent]()
+        for state, name in vectors:
+            vector = self.by_name.get(name or "")
+            if isinstance(vector, nodes.FinalState):
+                other, part = self.by_name[self.main(vector)], vector.part
+            elif isinstance(vector, nodes.Recurrent) and not vector.return_sequences:
+                other, part = vector, vector.states[0][0]
+            else:
+                return None
+            if not isinstance(other, nodes.Recurrent) or part != state:
+                return None
+            others[other.name] = other
+        (other, *more) = others.values()
+        alike = (nodes.cell_type(layer.cell), layer.units, layer.merge is None)
+        if more or alike != (nodes.cell_type(other.cell), other.units, other.merge is None):
+            return None
+        return other

@@ -1,0 +1,114 @@
+"""The heads of a network, which begin as early as the keys of a head allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.ir import nodes
+from rnnspec.raising.graph import Words
+from rnnspec.raising.items import POINTWISE, POOLS, activation_words, without_defaults
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from rnnspec.raising.graph import Graph
+    from rnnspec.raising.items import ItemReader
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The layers of a head by their places, from ``start`` up to ``end``; perhaps none."""
+
+    name: str
+    result: str
+    start: int
+    end: int
+
+    def main(self, graph: Graph) -> str:
+        """Return the layer or input that the head takes."""
+        return graph.main(graph.layers[self.start]) if self.start < self.end else self.result
+
+
+def find_segments(graph: Graph, reader: ItemReader) -> list[Segment]:
+    """Return the layers of each head. All are behind the items of ``rnn``, in their order."""
+    places = {layer.name: at for at, layer in enumerate(graph.layers)}
+    segments, end = list[Segment](), len(graph.layers)
+    for name, result in reversed(graph.results.items()):
+        start = _start(graph, reader, end) if places.get(result) == end - 1 else end
+        segments.insert(0, Segment(name, result, start, end))
+        end = start
+    return segments
+
+
+def _start(graph: Graph, reader: ItemReader, end: int) -> int:
+    """Return where the head begins whose last layer is before ``end``."""
+    layers, at = graph.layers, end
+
+    def is_inside(place: int) -> bool:
+        """True if only the head takes the output of a layer."""
+        if place < end - 1:
+            return graph.feeds(place)
+        return len(graph.readers[layers[place].name]) == 1
+
+    while at and is_inside(at - 1):
+        layer = layers[at - 1]
+        if not isinstance(layer, POINTWISE) or reader.is_in_block(at - 1):
+            break
+        at -= 1
+    if not at or not is_inside(at - 1):
+        return at
+    layer = layers[at - 1]
+    if isinstance(layer, POOLS) and graph.has_default_name(layer):
+        return at - 1
+    if isinstance(layer, nodes.Join) and graph.has_default_name(layer):
+        pools = [name for name in layer.of if isinstance(graph.by_name.get(name), POOLS)]
+        start = at - 1 - len(pools)
+        return start if reader.lists.get(start) == at - 1 else at
+    return at
+
+
+def read_head(graph: Graph, reader: ItemReader, segment: Segment, trunk: str) -> Words:
+    """Read a head behind ``trunk``, the output of the last item of ``rnn``."""
+    layers, at, end = graph.layers, segment.start, segment.end
+    main = segment.main(graph)
+    words: Words = {} if main == trunk else {"of": graph.read(main)}
+    gives_steps = graph.is_sequence(main)
+    words["pooling"] = "none" if gives_steps else "last"
+    if at < end and isinstance(layers[at], POOLS):
+        words["pooling"], number = reader.pooling(at)
+        gives_steps = isinstance(layers[at], nodes.LastSteps)
+        at += number
+    if at < end and isinstance(first := layers[at], nodes.Dropout) and reader.is_key(first):
+        words["dropout"] = first.rate
+        at += 1
+    normalizes = at < end and isinstance(layers[end - 1], nodes.Normalize) and not gives_steps
+    if normalizes and graph.has_default_name(layers[end - 1]):
+        end -= 1
+    dense = layers[end - 1] if at < end else None
+    end -= isinstance(dense, nodes.Dense)
+    hidden = list[Words]()
+    while at < end:
+        layer, after = layers[at], layers[at + 1] if at + 1 < end else None
+        hidden.append(reader.keys(layer))
+        at += 1
+        if isinstance(layer, nodes.Dense):
+            # The default.
+            del hidden[-1]["type"]
+            if isinstance(after, nodes.Dropout) and reader.is_key(after):
+                hidden[-1]["dropout"] = after.rate
+                at += 1
+    words |= {"hidden": hidden} if hidden else {}
+    if isinstance(dense, nodes.Dense):
+        words |= {**graph.name(dense), "units": dense.units}
+        words |= without_defaults(
+            models.Head,
+            activation=activation_words(dense.activation),
+            bias=dense.bias,
+            tied=dense.tied is not None,
+        )
+    if end + isinstance(dense, nodes.Dense) < segment.end:
+        words["normalize"] = "l2"
+    # The default, but a head needs a key.
+    if words["pooling"] == "last" and len(words) > 1:
+        del words["pooling"]
+    return words

@@ -1,0 +1,298 @@
+"""The items of ``rnn``, and the layers that heads have too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, get_args
+
+from rnnspec.ir import nodes
+from rnnspec.lowering import BY_KEYS
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rnnspec.raising.graph import Graph, Words
+
+POINTWISE = tuple(BY_KEYS[model] for model in get_args(models.PointwiseLayer))
+"""Layers that compute each step by itself."""
+POOLS = (nodes.Pooling, nodes.Attention, nodes.Flatten, nodes.LastSteps)
+
+
+def without_defaults(model: type[models.Model], **words: Any) -> Words:
+    """Return keys with their values, without those at the default of the ``model``."""
+    defaults = model.model_fields
+    return {key: value for key, value in words.items() if value != defaults[key].default}
+
+
+def activation_words(activation: Any) -> Any:
+    """Return an activation as a spec writes it, or any other value as it is."""
+    match activation:
+        case nodes.LeakyRelu(slope=slope):
+            return {"leaky_relu": slope}
+        case nodes.ClippedRelu(limit=limit):
+            return {"clipped_relu": limit}
+        case _:
+            return activation
+
+
+@dataclass(slots=True)
+class Item:
+    """An item of ``rnn``: its words, its last layer, and the main one that it takes, if any.
+
+    ``layers`` are those that it makes.
+    """
+
+    words: Words
+    main: str | None
+    layers: Sequence[nodes.Layer]
+
+    @property
+    def output(self) -> str:
+        """The name of its last layer."""
+        return self.layers[-1].name
+
+    @property
+    def recurrent(self) -> nodes.Recurrent | None:
+        """Its recurrent layer, if it is one."""
+        return next((layer for layer in self.layers if isinstance(layer, nodes.Recurrent)), None)
+
+
+class ItemReader:
+    """The layers of a network, read as items of ``rnn`` one after the other."""
+
+    def __init__(self, graph: Graph, cells: Mapping[str, Words]) -> None:
+        self.graph = graph
+        self._cells = cells
+        self._layers = graph.layers
+        self.lists = self._lists_of_poolings()
+
+    def items(self, end: int) -> list[Item]:
+        """Return the items for the layers up to the one at ``end``."""
+        found, at = list[Item](), 0
+        while at < end:
+            item = self._item(at, end)
+            recurrent = item.recurrent
+            if recurrent is not None and item.output != recurrent.name:
+                self.graph.aliases[item.output] = recurrent.name
+            found.append(item)
+            at += len(item.layers)
+        return found
+
+    def _lists_of_poolings(self) -> dict[int, int]:
+        """Return the place of each join of a list of poolings by that of the first of these."""
+        found = dict[int, int]()
+        for at, join in enumerate(self._layers):
+            if not isinstance(join, nodes.Join) or join.how != "concat":
+                continue
+            parts = [self.graph.by_name.get(name) for name in join.of]
+            pools = [part for part in parts if isinstance(part, nodes.Pooling | nodes.Attention)]
+            start = at - len(pools)
+            if start < 0 or not pools or self._layers[start:at] != pools:
+                continue
+            read = self.graph.main(pools[0])
+            own = all(
+                self.graph.main(pool) == read
+                and self.graph.has_default_name(pool)
+                and self.graph.readers[pool.name] == [join.name]
+                for pool in pools
+            )
+            words = [self._part_of_list(part, read) for part in parts]
+            unique = all(word not in words[:index] for index, word in enumerate(words))
+            if own and unique and None not in words:
+                found[start] = at
+        return found
+
+    def _part_of_list(self, part: nodes.Layer | None, read: str) -> Any:
+        """Return a pooling of a list that reduces what is ``read``, None if it is none."""
+        match part:
+            case nodes.Pooling() | nodes.Attention():
+                return self._pool(part)
+            case nodes.FinalState() if self.graph.main(part) == read:
+                recurrent = self.graph.by_name[read]
+                assert isinstance(recurrent, nodes.Recurrent)
+                is_output = part.part == recurrent.states[0][0] and recurrent.merge in (
+                    None,
+                    "concat",
+                )
+                return "last" if is_output else None
+            case _:
+                return None
+
+    def pooling(self, at: int) -> tuple[Any, int]:
+        """Return the pooling that begins at a place, and how many layers it has."""
+        layer = self._layers[at]
+        if at in self.lists:
+            join = self._layers[self.lists[at]]
+            assert isinstance(join, nodes.Join)
+            read = self.graph.main(layer)
+            parts = [self._part_of_list(self.graph.by_name[name], read) for name in join.of]
+            return parts, self.lists[at] - at + 1
+        match layer:
+            case nodes.Flatten():
+                return "flatten", 1
+            case nodes.LastSteps(count=count):
+                return {"last_steps": count}, 1
+            case _:
+                return self._pool(layer), 1
+
+    def _pool(self, layer: nodes.Layer) -> Any:
+        if isinstance(layer, nodes.Pooling):
+            return layer.statistic
+        assert isinstance(layer, nodes.Attention), "there are no other poolings"
+        activation = activation_words(layer.activation)
+        keys: Words = {} if layer.units is None else {"units": layer.units}
+        if layer.units is not None:
+            model = models.AttentionSettings
+            keys |= without_defaults(model, activation=activation, bias=layer.bias)
+        elif activation != "linear":
+            keys["activation"] = activation
+        if layer.query is not None:
+            keys["query"] = self.graph.read(layer.query, beside=True)
+        return {"attention": keys}
+
+    def is_in_block(self, at: int) -> bool:
+        """True if a key of the recurrent layer before a norm can say it."""
+        layer = self._layers[at] if at < len(self._layers) else None
+        before = self._layers[at - 1] if at else None
+        return (
+            isinstance(layer, nodes.LayerNorm)
+            and isinstance(before, nodes.Recurrent)
+            and self.graph.feeds(at - 1)
+            and self.graph.has_default_name(layer)
+        )
+
+    def _item(self, at: int, end: int) -> Item:
+        """Read the item of ``rnn`` that begins at a place."""
+        layer = self._layers[at]
+        if isinstance(layer, nodes.Recurrent) or self._is_dropout_of_block(at):
+            return self._block(at, end)
+        main, name = self.graph.main(layer), self.graph.name(layer)
+        match layer:
+            case nodes.Conv():
+                return Item({"type": "conv", **name, **_conv(layer)}, main, [layer])
+            case nodes.WindowPooling(window=window, statistic=statistic):
+                stride = None if window.stride == window.size else window.stride
+                words = {"type": f"{statistic}_pool", **name, "size": window.size}
+                padding = _padding(window)
+                words |= without_defaults(models.MaxPool, stride=stride, padding=padding)
+                return Item(words, main, [layer])
+            case nodes.Join(how=how):
+                of = [self.graph.read(part, beside=True) for part in layer.of]
+                return Item({"type": how, **name, "of": of}, None, [layer])
+            case _ if isinstance(layer, POOLS):
+                pooling, number = self.pooling(at)
+                last = self._layers[at + number - 1]
+                words = {"type": "pool", **self.graph.name(last), "pooling": pooling}
+                return Item(words, main, self._layers[at : at + number])
+            case _ if isinstance(layer, tuple(BY_KEYS.values())):
+                return Item(self.keys(layer), main, [layer])
+            case _:
+                message = f"{type(layer).__name__} is in a place with no key for it"
+                self.graph.refuse(layer.name, message)
+                return Item({}, None, [layer])
+
+    def _is_dropout_of_block(self, at: int) -> bool:
+        """True if a dropout is a key of the recurrent layer behind it."""
+        dropout, *behind = self._layers[at : at + 4]
+        if not behind or not isinstance(dropout, nodes.Dropout) or not self.is_key(dropout):
+            return False
+        layer = behind[0]
+        if not isinstance(layer, nodes.Recurrent) or layer.dropout or not self.graph.feeds(at):
+            return False
+        starts = [node.start for node in behind[1:] if isinstance(node, nodes.Residual)]
+        # A residual begins with its block.
+        return starts[:1] != [layer.name]
+
+    def is_key(self, dropout: nodes.Dropout) -> bool:
+        """True if a key can say a dropout, rather than an item of its own."""
+        # A key with the rate 0 makes no layer.
+        needs_item = dropout.variational or not dropout.rate
+        return self.graph.has_default_name(dropout) and not needs_item
+
+    def keys(self, layer: nodes.Layer) -> Words:
+        """Read a layer whose fields are its keys."""
+        if isinstance(layer, nodes.Dense) and layer.tied:
+            self.graph.refuse(layer.name, "only the output layer can be tied to the embedding")
+        model = next(model for model, node in BY_KEYS.items() if isinstance(layer, node))
+        (kind,) = (kind for kind, other in models.KINDS.items() if other is model)
+        words: Words = {"type": kind, **self.graph.name(layer)}
+        if isinstance(layer, nodes.Repeat) and layer.like is not None:
+            return words | {"like": self.graph.read(layer.like, beside=True)}
+        keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
+        values = {key: activation_words(getattr(layer, key)) for key in keys}
+        return words | without_defaults(model, **values)
+
+    def _block(self, at: int, end: int) -> Item:
+        """Read a recurrent layer with its dropout, layer norm and residual."""
+        first = self._layers[at]
+        dropout = first if isinstance(first, nodes.Dropout) else None
+        at += dropout is not None
+        layer = self._layers[at]
+        assert isinstance(layer, nodes.Recurrent), "a block has one"
+        block: list[nodes.Layer] = [first] if first is layer else [first, layer]
+        words = {**self._cell(layer), **self.graph.initial_state(layer)}
+        words |= self._dropout(layer, dropout)
+        if at + 1 < end and self.is_in_block(at + 1):
+            norm = self._layers[at + 1]
+            assert isinstance(norm, nodes.LayerNorm)
+            usual = norm.epsilon == nodes.LAYER_NORM_EPSILON
+            words["layer_norm"] = True if usual else {"epsilon": norm.epsilon}
+            block.append(norm)
+            at += 1
+        residual = self._layers[at + 1] if at + 1 < end else None
+        if isinstance(residual, nodes.Residual):
+            if residual.start != first.name:
+                message = f"adds the input of {residual.start}, expected that of the layer before"
+                self.graph.refuse(residual.name, message)
+            if not self.graph.feeds(at):
+                message = f"the output of {self._layers[at].name} without the sum is used too"
+                self.graph.refuse(residual.name, f"{message}, expected it once")
+            words["residual"] = True
+            block.append(residual)
+        return Item(words, self.graph.main(first), block)
+
+    def _cell(self, layer: nodes.Recurrent) -> Words:
+        cell = layer.cell
+        kind = self.graph.types.get(layer.name) or nodes.cell_type(cell)
+        model = models.KINDS.get(kind, models.CellLayer)
+        words: Words = {"type": kind, **self.graph.name(layer), "units": layer.units}
+        if layer.merge is not None:
+            words |= {"bidirectional": True, **without_defaults(model, merge=layer.merge)}
+        if layer.backward:
+            words["direction"] = "backward"
+        if isinstance(cell, nodes.EquationCell):
+            defaults = self._cells[kind].get("settings", {})
+            return words | {name: size for name, size in cell.sizes if size != defaults[name]}
+        names = [field.name for field in fields(cell) if field.name in model.model_fields]
+        return words | without_defaults(
+            model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
+        )
+
+    def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
+        words: Words = {}
+        if dropout:
+            words = {"dropout": dropout.rate, "variational": False}
+        elif layer.dropout:
+            words = {"dropout": layer.dropout}
+        return words | without_defaults(models.LSTM, recurrent_dropout=layer.recurrent_dropout)
+
+
+def _padding(window: nodes.Window) -> Any:
+    return list(window.padding) if isinstance(window.padding, tuple) else window.padding
+
+
+def _conv(layer: nodes.Conv) -> Words:
+    window = layer.window
+    return {
+        "filters": layer.filters,
+        "kernel_size": window.size,
+        **without_defaults(
+            models.Conv,
+            stride=window.stride,
+            dilation=window.dilation,
+            padding=_padding(window),
+            activation=activation_words(layer.activation),
+            bias=layer.bias,
+        ),
+    }

@@ -1,0 +1,332 @@
+"""What is written of each layer in the class of a network, in PyTorch or JAX.
+
+In this text, ``x`` is the input of the layer and then its output, and ``mask`` is true at its real
+steps.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, assert_never
+
+from rnnspec.ir import core, nodes
+from rnnspec.ir.expand import FIELDS, expand, merged
+from rnnspec.ir.forms import states_of, streamed
+from rnnspec.source.code import Code, code, lines, listed
+from rnnspec.source.composed import ComposedLayers
+from rnnspec.source.values import ASIDE, Scope, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rnnspec.ir.fields import Fields
+    from rnnspec.ir.forms import Form
+    from rnnspec.words import Merge
+
+
+_IDIOMS = (
+    nodes.Embedding
+    | nodes.Recurrent
+    | nodes.Conv
+    | nodes.WindowPooling
+    | nodes.Pooling
+    | nodes.Attention
+    | nodes.Dense
+    | nodes.BatchNorm
+    | nodes.LayerNorm
+    | nodes.Activate
+    | nodes.Dropout
+)
+"""Layers that a backend writes itself. The recipe of any other is its source."""
+
+
+def walked_fields(node: nodes.Layer | nodes.Network, form: Fields) -> Fields:
+    """Return the fields of what a walk writes: those of the recipe, or of the form of a backend."""
+    return form if isinstance(node, _IDIOMS | nodes.Network) else FIELDS
+
+
+@dataclass(frozen=True)
+class LayerWriter(ComposedLayers):
+    """The writer of layers, which a backend derives from.
+
+    ``in_source`` are the names of functions and modules in the source, and ``softmax`` is the
+    function of this name. In ``checked_forms``, source that does not compute chunks serves a loss
+    too, with each output before its activation if one of the ``losses`` takes it. ``scope`` is the
+    method that is written.
+    """
+
+    in_source: ClassVar[frozenset[str]]
+    softmax: ClassVar[str]
+    checked_forms: ClassVar[tuple[Form, ...]]
+    losses: ClassVar[Mapping[nodes.Activation, str]]
+
+    scope: Scope = field(default_factory=Scope, init=False, compare=False)
+
+    @cached_property
+    def _sources(self) -> dict[str, tuple[str, ...]]:
+        return nodes.sources(self.network)
+
+    @cached_property
+    def variables_of(self) -> dict[str, str]:
+        """The variable of each input and layer by its name, and of states as ``layer.state``."""
+        return variables(self.network, self.form, self.in_source)
+
+    @cached_property
+    def streamed(self) -> frozenset[str]:
+        """The input that comes in chunks, and the layers that depend on it."""
+        return streamed(self.network)
+
+    def _make(self, layer: nodes.Layer) -> Code:
+        """Return the statements that create the module of a layer."""
+        match layer:
+            case nodes.Composed() | nodes.LearnedState():
+                return self.make_composed(layer)
+            case nodes.Embedding(table=None):
+                return self.embedding(layer)
+            case nodes.Dropout():
+                return self.dropout(layer)
+            case nodes.LayerNorm():
+                return self.layer_norm(layer)
+            case nodes.Conv():
+                return self.conv(layer)
+            case nodes.WindowPooling():
+                return self.window_pooling(layer)
+            case nodes.BatchNorm():
+                return self.batch_norm(layer)
+            case nodes.Attention():
+                return self.attention(layer)
+            case nodes.Recurrent():
+                return self.recurrent(layer)
+            case nodes.Dense():
+                return self.dense(layer)
+            case _:
+                return Code()
+
+    def compute(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> Code:
+        """Return the statements that compute a layer."""
+        if isinstance(layer, nodes.Composed):
+            return self.run_composed(layer)
+        if not isinstance(layer, _IDIOMS):
+            return lines(self.statements(expand(layer, self.form)))
+        call = code("x = self.{}(x)", layer.name)
+        match layer:
+            case nodes.Embedding():
+                return code("x = self.{}(x)", layer.table or layer.name)
+            case nodes.Dropout():
+                return call if self.dropout(layer) else Code()
+            case nodes.LayerNorm():
+                return call
+            case nodes.Conv():
+                return lines(self.run_conv(layer), self.activated(layer))
+            case nodes.WindowPooling():
+                return lines(self.run_window_pooling(layer))
+            case nodes.BatchNorm():
+                return lines(self.run_batch_norm(layer))
+            case nodes.Activate():
+                return self.activated(layer)
+            case nodes.Attention():
+                return lines(self.run_attention(layer))
+            case nodes.Recurrent():
+                is_chunk = self.form == "step" and layer.name in self.streamed
+                return lines(self.run_chunk(layer) if is_chunk else self.run(layer))
+            case nodes.Dense():
+                return lines(self._project(layer), self.activated(layer))
+            case nodes.Pooling():
+                return lines(self._pool(layer))
+            case _:
+                assert_never(layer)
+
+    def _project(self, layer: nodes.Dense) -> Code:
+        """Return the statement that computes a dense layer without its activation."""
+        if layer.tied:
+            return code("x = {}", self.project_tied(layer))
+        return code("x = self.{}(x)", layer.name)
+
+    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
+        """Return the statement that applies the activation of a layer, empty if it is linear."""
+        if layer.activation == "linear":
+            return Code()
+        otherwise = code("x if logits else ") if layer in self._logits.values() else Code()
+        return code("x = {}{}", otherwise, self.activate(layer.activation))
+
+    @cached_property
+    def _logits(self) -> dict[str, nodes.Dense]:
+        """The layers from which a loss takes what enters the activation, by output."""
+        if self.form not in self.checked_forms or self.form == "step":
+            return {}
+        # A layer that takes the output of another needs it after the activation.
+        used = {name for names in nodes.sources(self.network).values() for name in names}
+        return {
+            name: layer
+            for name, layer in self.network.results.items()
+            if isinstance(layer, nodes.Dense)
+            and layer.activation in self.losses
+            and layer.name not in used
+        }
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression, also of what layers before have computed."""
+        match value:
+            case core.EarlierOutput(layer):
+                return self.output(layer)
+            case core.EarlierState(layer, name):
+                return self.final_state(layer, name)
+            case core.Apply(function, core.Name("x")):
+                return self.activate(function)
+            case core.Softmax(x):
+                return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
+            case _:
+                return super().write(value)
+
+    def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
+        names = [state.name for state in states_of(layer)]
+        if self.form == "step" and names:
+            # But for the mean, the statistic is a state itself.
+            results = listed("x" if layer.statistic == "mean" else "", *names)
+            arguments = listed("x", "mask" if layer.masked else "", *names)
+            yield code("{} = running_{}({})", results, layer.statistic, arguments)
+            if layer.statistic != "mean":
+                yield code("x = {}", names[0])
+            return
+        if layer.masked:
+            yield code("# A sequence of padding alone gives zeros.")
+        yield from self.pool(layer)
+
+    def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
+        """Yield the statements of a statistic over all steps."""
+        return self.statements(expand(layer, self.form))
+
+    def gives_outputs(self, layer: nodes.Recurrent) -> bool:
+        """True if the outputs of a recurrent layer at all steps are used, not its states alone."""
+        readers = (
+            self._sources[other.name]
+            for other in self.network.layers
+            if not isinstance(other, ASIDE)
+        )
+        is_read = any(layer.name in names for names in readers)
+        is_result = layer in self.network.results.values()
+        return layer.return_sequences and (is_read or is_result)
+
+    def gives_states_alone(self, layer: nodes.Layer) -> bool:  # noqa: ARG002
+        """True if no variable is needed for the output of a layer, but for those of its states."""
+        return False
+
+    def need(self, names: Iterable[str]) -> Iterator[Code]:
+        """Yield the statements of states that are used for the first time."""
+        by_name = {layer.name: layer for layer in self.network.layers}
+        for name in names:
+            layer = by_name.get(name)
+            if isinstance(layer, ASIDE) and name not in self.scope.values:
+                variable, value = code("{}", self.variables_of[name]), self.value_aside(layer)
+                if not value.isidentifier():
+                    yield code("{} = {}", variable, value)
+                self.scope.values[name] = value if value.isidentifier() else variable
+
+    def value_aside(self, layer: nodes.FinalState | nodes.LearnedState) -> Code:
+        """Return a final state, or a learned one."""
+        if isinstance(layer, nodes.LearnedState):
+            return code("self.{}({})", layer.name, self.scope.like)
+        return self.final_state(self._sources[layer.name][0], layer.part)
+
+    def output(self, layer: str) -> Code:
+        """Return the variable with the output of an earlier layer, or with an input."""
+        return self.scope.values[layer]
+
+    def merge(self, ahead: Code, back: Code, merge: Merge) -> Code:
+        """Return the outputs of both directions in one."""
+        both = replace(self, variables={"ahead": ahead, "back": back})
+        return both.write(merged(core.Name("ahead"), core.Name("back"), merge))
+
+    # What a backend writes: the modules first, then what computes them.
+
+    @abstractmethod
+    def create(self, modules: Code) -> Iterator[Code]:
+        """Yield the methods that create the modules, and draw the initial weights."""
+
+    @abstractmethod
+    def embedding(self, layer: nodes.Embedding) -> Code:
+        """Return the statements that create the module of an embedding."""
+
+    @abstractmethod
+    def dropout(self, layer: nodes.Dropout) -> Code:
+        """Return the statement that creates a dropout, empty if another module applies it."""
+
+    @abstractmethod
+    def layer_norm(self, layer: nodes.LayerNorm) -> Code:
+        """Return the statement that creates a layer normalization."""
+
+    @abstractmethod
+    def dense(self, layer: nodes.Dense) -> Code:
+        """Return the statement that creates a dense layer, without its activation."""
+
+    @abstractmethod
+    def recurrent(self, layer: nodes.Recurrent) -> Code:
+        """Return the statement that creates a recurrent layer, empty if another module has it."""
+
+    def convert_input(self, source: nodes.Input) -> Code:  # noqa: ARG002
+        """Return the statement that gives an input, ``x``, the dtype that layers take."""
+        return Code()
+
+    @abstractmethod
+    def final_state(self, layer: str, name: str) -> Code:
+        """Return a state after the last step, both directions side by side."""
+
+    @abstractmethod
+    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the statements that run a recurrent layer over whole sequences."""
+
+    @abstractmethod
+    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
+
+    @abstractmethod
+    def conv(self, layer: nodes.Conv) -> Code:
+        """Return the statement that creates a convolution, without its activation."""
+
+    @abstractmethod
+    def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
+        """Yield the statements that run a convolution, with its states in step form."""
+
+    def window_pooling(self, layer: nodes.WindowPooling) -> Code:  # noqa: ARG002
+        """Return the statement that creates a pooling of windows, if it is a module."""
+        return Code()
+
+    @abstractmethod
+    def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
+        """Yield the statements that pool windows."""
+
+    @abstractmethod
+    def batch_norm(self, layer: nodes.BatchNorm) -> Code:
+        """Return the statement that creates a batch normalization."""
+
+    @abstractmethod
+    def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
+        """Yield the statements that run a batch normalization."""
+
+    @abstractmethod
+    def attention(self, layer: nodes.Attention) -> Code:
+        """Return the statements that create what scores the steps."""
+
+    @abstractmethod
+    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+        """Yield the statements that reduce the steps to their weighted mean."""
+
+    @abstractmethod
+    def project_tied(self, layer: nodes.Dense) -> Code:
+        """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
+
+    @abstractmethod
+    def activate(self, activation: nodes.Activation) -> Code:
+        """Return ``x`` after an activation, which is not linear."""
+
+    def state_dtype(self) -> Code:
+        """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
+        return Code()
+
+    @abstractmethod
+    def zeros(self, shape: Code) -> Code:
+        """Return a state of zeros, given the sizes of its axes."""

@@ -1,0 +1,219 @@
+"""The variables in a method that computes a network: of inputs, outputs, states and masks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rnnspec.ir import nodes
+from rnnspec.ir.forms import streamed
+from rnnspec.source.code import Code, code
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from rnnspec.ir.forms import Form
+
+ASIDE = nodes.FinalState | nodes.LearnedState
+"""Layers whose value has a variable of its own, beside ``x``, and is computed where it is used."""
+
+_LOCALS = frozenset(
+    """
+    ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
+    mask max mean nn nnx range real rows scores self share skip square state states step steps
+    super torch total tuple type variance weights x zeros zip
+    """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+"""Names in methods that a value with the name of a layer must not hide."""
+
+
+def kept_values(
+    network: nodes.Network, layers: Iterable[nodes.Layer], results: Iterable[str]
+) -> frozenset[str]:
+    """Return the names of the layers and inputs whose value is used later than by the next layer.
+
+    ``layers`` are computed one after the other, and ``results`` are used after the last one.
+    """
+    taken, current = nodes.sources(network), network.inputs[0].name
+    kept = set(results)
+    for layer in layers:
+        if not isinstance(layer, ASIDE):
+            main, *others = taken[layer.name]
+            # A join takes each of its parts where it is; another layer has its input in ``x``.
+            in_place = (current,) if isinstance(layer, nodes.Join) else ()
+            kept.update(name for name in others if name not in in_place)
+            kept.update(name for name in (main,) if name != current)
+            current = layer.name
+    return frozenset(kept)
+
+
+def rename(text: Code, old: str, new: str) -> Code:
+    """Return code with another variable, except in comments."""
+    # Neither an attribute nor the name of an argument.
+    pattern = re.compile(rf'(?<![\w."]){old}(?!\w|=[^=])')
+    lines = text.split("\n")
+    return Code(
+        "\n".join(
+            line if line.lstrip().startswith("#") else pattern.sub(new, line) for line in lines
+        )
+    )
+
+
+def replace_input(text: Code, source: Code) -> Code:
+    """Return the statements of a layer with another variable in place of its input, ``x``."""
+    if source == "x":
+        return text
+    lines = list[Code]()
+    rest = text.split("\n") if text else []
+    while rest:
+        line = rest.pop(0)
+        targets, assigns, value = line.partition(" = ")
+        if line.startswith("#"):
+            lines.append(Code(line))
+            continue
+        if line.startswith(" ") or not assigns:
+            break
+        lines.append(Code(f"{targets} = {rename(Code(value), 'x', source)}"))
+        if re.search(r"\bx\b", targets):
+            return Code("\n".join([*lines, *rest]))
+    else:
+        return Code("\n".join(lines))
+    return Code(f"x = {source}\n{text}")
+
+
+def replace_output(text: Code, target: Code) -> Code:
+    """Return the statements of a layer that assign their result to another variable than ``x``."""
+    before, _, last = text.rpartition("\n")
+    targets, assigns, value = last.partition(" = ")
+    if not assigns or targets.split(",")[0] != "x" or last.startswith(" "):
+        return Code(f"{text}\n{target} = x")
+    statement = f"{rename(Code(targets), 'x', target)} = {value}"
+    return Code(f"{before}\n{statement}" if before else statement)
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The masks of a network, by the layers that use them.
+
+    They are in one variable, ``mask``, if the network has one input and its layers need one mask
+    after the other. ``names`` has the variable of each mask otherwise.
+    """
+
+    network: nodes.Network
+    taken: Collection[str]
+
+    @cached_property
+    def origins(self) -> dict[str, tuple[nodes.Origin, ...]]:
+        """The origins of the mask of each input and layer."""
+        return nodes.masks(self.network)
+
+    @cached_property
+    def is_one(self) -> bool:
+        """True if one variable is enough."""
+        if len(self.network.inputs) > 1:
+            return False
+        (only,) = self.network.inputs
+        current = ((only.name, 0, 1),)
+        for layer in self.network.layers:
+            if self._needed[layer.name] not in ((), current):
+                return False
+            if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+                ((name, first, every),), window = current, layer.window
+                current = ((name, first + every * window.anchor, every * window.stride),)
+        return True
+
+    @cached_property
+    def _needed(self) -> dict[str, tuple[nodes.Origin, ...]]:
+        """The origins of the mask that each layer uses, empty if it uses none."""
+        return {
+            name: self.origins[main] if layer in self.users else ()
+            for layer, (name, (main, *_)) in zip(
+                self.network.layers, nodes.sources(self.network).items(), strict=True
+            )
+        }
+
+    @cached_property
+    def users(self) -> list[nodes.Layer]:
+        """The layers that use a mask."""
+        layers = (each for each in self.network.layers if not isinstance(each, nodes.Embedding))
+        return [layer for layer in layers if getattr(layer, "masked", False)]
+
+    @cached_property
+    def names(self) -> dict[tuple[nodes.Origin, ...], str]:
+        """The variable of each mask that a layer uses, of the inputs first."""
+        masks = set(filter(None, self._needed.values()))
+        result: dict[tuple[nodes.Origin, ...], str] = {}
+        for name, origins in self.origins.items():
+            is_input = origins == ((name, 0, 1),)
+            if origins not in result and (origins in masks or is_input):
+                variable = f"{name}_mask"
+                while variable in self.taken:
+                    variable += "_out"
+                result[origins] = variable
+        return result
+
+    def variable(self, layer: nodes.Layer) -> str:
+        """Return the variable of the mask that a layer uses."""
+        needed = () if self.is_one else self._needed[layer.name]
+        return self.names[needed] if needed else "mask"
+
+    def after(self, layer: nodes.Layer) -> str:
+        """Return the variable of the mask that is first that of this layer, empty if none is."""
+        origins = self.origins.get(layer.name, ())
+        if self.is_one or origins not in self.names:
+            return ""
+        first = next(name for name, of in self.origins.items() if of == origins)
+        return self.names[origins] if first == layer.name else ""
+
+    def write(self, layer: str) -> Code:
+        """Return the mask of a layer, given variables for the masks of the inputs."""
+        parts = []
+        for name, first, every in self.origins[layer]:
+            steps = f"{first or ''}:{f':{every}' if every > 1 else ''}"
+            index = Code(f"[:, {steps}]" if steps != ":" else "")
+            parts.append(code("{}{}", self.names[(name, 0, 1),], index))
+        return Code(" & ".join(parts))
+
+
+@dataclass
+class Scope:
+    """A method that is written: its inputs, and the variables of what is computed so far."""
+
+    inputs: Sequence[nodes.Input] = ()
+    values: dict[str, Code] = field(default_factory=dict)
+    kept: frozenset[str] = frozenset()
+    like: Code = field(default_factory=lambda: Code("x"))
+
+
+def variables(network: nodes.Network, form: Form, in_source: Collection[str]) -> dict[str, str]:
+    """Return the variable of each input and layer by its name, and of states as ``layer.state``.
+
+    If the inputs have no names, ``x`` stands for the input.
+    """
+    named, in_chunks = network.has_named_inputs, streamed(network)
+    taken, result = set[str](_LOCALS.union(in_source)), dict[str, str]()
+    suffix = "" if named else "_out"
+    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+    for layer in recurrent:
+        taken.update(f"{way}_{state}" for way in ("ahead", "back") for state, _ in layer.states)
+
+    def add(key: str, name: str) -> None:
+        while name in taken:
+            name += "_out"
+        taken.add(name)
+        result[key] = name
+
+    for each in network.inputs:
+        add(each.name, f"{each.name}{suffix}")
+    for name in (layer.name for layer in network.layers):
+        add(name, f"{name}{suffix}")
+    for layer in recurrent:
+        for state, _ in layer.states:
+            key, name = f"{layer.name}.{state}", f"{layer.name}_{state}"
+            if form == "step" and layer.name in in_chunks:
+                result[key] = name
+            else:
+                add(key, name)
+    return result

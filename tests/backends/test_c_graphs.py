@@ -1,0 +1,169 @@
+"""C: graphs of layers, with a pointer for each input and each output, and a begin of sequences."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import IN_C, JOINED, PAIR, STREAMED, TRANSLATION, WAITING
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.backends import form_named, get, refusals
+from rnnspec.backends.c.read import READER
+from rnnspec.building import Output, build_model
+from rnnspec.errors import UsageError
+from rnnspec.ir.forms import Form
+
+
+@pytest.mark.parametrize("form", ["inference", "step"])
+@pytest.mark.parametrize("text", IN_C)
+def test_a_graph_computes_what_the_reference_does(text: str, form: str) -> None:
+    program = pipeline.reads(text)
+    if refusals(get("c"), program.network, form_named(form)):
+        pytest.skip("it has no step form")
+    parity = rnnspec.parity(program.spec, ["c"], level="forward", dtype="float32", form=form)
+    assert parity.equal, parity
+
+
+def declarations(text: str, form: str) -> list[str]:
+    """Return the functions of a header, each in one line"""
+    source = rnnspec.codegen(rnnspec.loads(text), "c", form=form).partition("_IMPLEMENTATION\n\n")
+    found = re.findall(r"^(?:int|void|float) \w+\([^;]*\);", source[0], re.MULTILINE)
+    return [re.sub(r"\s+", " ", one) for one in found]
+
+
+def test_inputs_are_pointers_of_their_names() -> None:
+    (run, _) = declarations(JOINED, "inference")
+    assert run == (
+        "int joined_run(const int32_t *words, const float *power, const float *plain, "
+        "size_t steps, const float *basin, int32_t user, float *y_one, float *y_two, "
+        "float *y_three, float *workspace);"
+    )
+    begin, step, chunk, _ = declarations(STREAMED, "step")
+    assert begin == (
+        "int streamed_begin(streamed_state *state, int32_t speaker, const int32_t *prompt, "
+        "size_t prompt_steps, float *workspace);"
+    )
+    outputs = "float *y_speech, float *y_voice, float *y_state);"
+    assert step == f"int streamed_step(streamed_state *state, const float *audio, {outputs}"
+    assert chunk == (
+        f"int streamed_chunk(streamed_state *state, const float *audio, size_t steps, {outputs}"
+    )
+    # Names of variables and of functions.
+    parameters = "size_t right_steps, const float *pair_run_, int32_t work_, float *y_a,"
+    assert parameters in declarations(PAIR, "inference")[0]
+
+
+def batch_of(**changes: Any) -> dict[str, Any]:
+    """Return a batch of two sequences for ``JOINED``, with other arrays for some inputs."""
+    arrays = {"words": np.ones((2, 5), int), "user": np.ones(2, int), "basin": np.ones((2, 2))}
+    arrays |= {"power": np.ones((2, 5, 3)), "plain": np.ones((2, 5, 1))}
+    return {name: array for name, array in (arrays | changes).items() if array is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"user": None}, "expected the inputs words, power, plain, basin, user, received words, "),
+        ({"plain": np.ones((2, 4, 1))}, "the same number of steps, received 5 of words, 5 of pow"),
+        ({"basin": np.ones((3, 2))}, "the same number of sequences, received 2 of words, 2 of pow"),
+        ({"basin": np.ones((2, 2, 1))}, r"basin: expected \(batch, 2\), received \(2, 2, 1\)"),
+        ({"user": np.ones(2)}, "user: expected integers as labels, received float64"),
+        ({"user": np.array([1, 5])}, "tokens of words from 0 to 5 and labels of user from 0 to 4"),
+        ({"words": np.ones((2, 1), int)}, "the same number of steps, received 1 of words"),
+    ],
+)
+def test_batches_that_do_not_fit(joined: Any, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        joined(batch_of(**changes))
+
+
+@pytest.fixture(scope="module")
+def joined() -> Any:
+    """Return a model of ``JOINED``."""
+    return rnnspec.build(rnnspec.loads(JOINED), "c", seed=1)
+
+
+def test_inputs_are_arguments_or_a_mapping(joined: Any) -> None:
+    outputs = joined(**batch_of())
+    assert {name: array.shape for name, array in outputs.items()} == {
+        "one": (2, 2),
+        "two": (2, 4),
+        "three": (2, 4, 2),
+    }
+    for name, array in joined(batch_of()).items():
+        np.testing.assert_array_equal(array, outputs[name])
+    with pytest.raises(UsageError, match="expected inputs by name: words, power, plain, basin, us"):
+        joined(np.ones((2, 5)))
+
+
+def test_a_sequence_in_chunks_waits_for_its_windows() -> None:
+    model = rnnspec.build(rnnspec.loads(WAITING), "c", form="step")
+    x = np.ones((2, 7, 3))
+    with pytest.raises(UsageError, match="expected 5 steps in the first chunk, received 4"):
+        model.step(x[:, :4])
+    outputs, states = model.step(x[:, :5])
+    assert states["near_inputs"].shape == (2, 2, 3)
+    shapes = {"soon": (2, 3, 2), "later": (2, 1, 2), "last": (2, 2), "same": (2, 5, 2)}
+    assert {name: array.shape for name, array in outputs.items()} == shapes
+    outputs, _ = model.step(x[:, 5:], states)
+    assert outputs["soon"].shape == outputs["later"].shape == (2, 2, 2)
+
+
+def test_other_inputs_begin_a_sequence() -> None:
+    model = rnnspec.build(rnnspec.loads(STREAMED), "c", form="step")
+    with pytest.raises(UsageError, match=r"expected the states that model\.begin returns"):
+        model.step(np.ones((2, 9, 3)))
+    with pytest.raises(UsageError, match="prompt: expected 1 to 512 steps, received 513"):
+        model.begin(speaker=np.ones(1, int), prompt=np.ones((1, 513), int))
+    with pytest.raises(UsageError, match="labels of speaker from 0 to 4 and tokens of prompt from"):
+        model.begin(speaker=np.full(1, 5), prompt=np.ones((1, 3), int))
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "options"),
+    [
+        (TRANSLATION, "inference", {"max_steps": 40}),
+        (STREAMED, "step", {"max_steps": 40}),
+        (WAITING, "step", {}),
+    ],
+)
+def test_a_folder_is_read_as_it_was_written(
+    text: str, form: Form, options: dict[str, int], tmp_path: Path
+) -> None:
+    program = pipeline.reads(text)
+    build_model(program, get("c"), form, 1, Output(tmp_path / "net"), options=options)
+    saved = READER.saved(tmp_path / "net", program.network)
+    assert (saved.form, saved.options) == (form, {"target": "portable", **options})
+    generated = pipeline.generate(program, get("c"), form, saved.options)
+    assert not saved.problem(saved.written(generated.text, generated.source), lambda: None)
+
+
+def test_a_graph_of_int8_is_near_that_of_floats() -> None:
+    program = pipeline.reads(STREAMED)
+    exact = rnnspec.build(program.spec, "c", form="step", seed=1)
+    generated = pipeline.generate(program, get("c"), "step", {"quantize": "int8"})
+    rounded = pipeline.instantiate(generated, drawn=False)
+    generated.store.write(rounded, generated.store.read(exact))
+    inputs = {"speaker": np.array([1, 2]), "prompt": np.array([[1, 2, 0], [3, 4, 5]])}
+    x = np.random.default_rng(0).standard_normal((2, 9, 3))
+    outputs = [model.step(x, model.begin(inputs))[0] for model in (exact, rounded)]
+    for name, array in outputs[0].items():
+        assert 0 < np.abs(array - outputs[1][name]).max() < 0.02
+
+
+def chain(layers: int) -> str:
+    """Return source of layers that each read the two before."""
+    rows = [f"- {{type: add, of: [l{at - 1}, l{at - 2}], name: l{at}}}" for at in range(2, layers)]
+    first = "- {type: gru, units: 2, name: l0}\n- {type: dense, units: 2, name: l1}\n"
+    text = f"version: 1\nname: net\ninput: {{features: 3}}\nrnn:\n{first}{chr(10).join(rows)}\n"
+    return rnnspec.codegen(rnnspec.loads(f"{text}head: {{pooling: mean}}\n"), "c")
+
+
+def test_memory_is_that_of_what_is_read_later() -> None:
+    sizes = [re.findall(r"NET_WORKSPACE (\d+) ", chain(layers)) for layers in (10, 1900)]
+    assert sizes[0] == sizes[1] == ["3176"]

@@ -1,0 +1,177 @@
+"""Graphs of layers in PyTorch and JAX, which are equal to the reference in all forms."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from graphs import GRAPHS
+from offered import import_later, require
+
+from rnnspec import pipeline
+from rnnspec.backends import get, refusals
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.case import Case
+from rnnspec.comparison.compare import Comparison
+from rnnspec.ir.forms import FORMS, Form
+
+torch = import_later("torch")
+
+STACKS = """\
+version: 1
+name: stacks
+inputs:
+  source: {embedding: {vocabulary: 7, dim: 3}}
+  target: {embedding: {vocabulary: 6, dim: 4}}
+stream: target
+rnn:
+  - {type: lstm, units: 3, layers: 2, name: encoder, of: source}
+  - {type: lstm, units: 3, layers: 2, name: decoder, of: target, initial_state: {of: encoder}}
+head: {pooling: none, units: 6}
+"""
+CELLS = """\
+version: 1
+name: cells
+input: {features: 3, mask_value: 0}
+cells:
+  leaky:
+    states: [h, s]
+    equations:
+      s: 0.9 * s + W_s @ x + b_s
+      h: tanh(U_h @ h + s)
+rnn:
+  - {type: lstm, units: 3, bidirectional: true, initial_state: learned, name: zero}
+  - {type: lstm, units: 3, bidirectional: true, initial_state: {of: zero}}
+  - {type: leaky, units: 3, bidirectional: true, initial_state: learned, name: one}
+  - {type: leaky, units: 3, bidirectional: true, initial_state: {of: one}, name: two}
+  - {type: gru, units: 2, recurrent_dropout: 0.1, initial_state: learned, direction: backward}
+  - {type: lstm, units: 2, recurrent_dropout: 0.1, bidirectional: true, merge: ave,
+    initial_state: learned, name: three}
+  - {type: concat, of: [three, three.cell, one.s]}
+  - {type: simple, units: 2, activation: elu, bidirectional: true, initial_state: learned}
+"""
+# Each name is a variable of some method, too.
+NAMES = """\
+version: 1
+name: names
+inputs:
+  first: {embedding: {vocabulary: 6, dim: 3}, length: 9}
+  real: {features: 3, mask_value: 0, length: 9}
+  last: {features: 3, per: sequence}
+rnn:
+  - {type: lstm, units: 3, of: first, activation: elu, initial_state: {h: last}, name: hidden}
+  - {type: gru, units: 3, of: real, bidirectional: true, dropout: 0.1, initial_state: learned,
+    name: back}
+  - {type: conv, filters: 3, kernel_size: 4, stride: 2, padding: [2, 1], of: back, name: total}
+  - {type: pool, pooling: {attention: {units: 3, query: last}}, of: total, name: scores}
+  - {type: pool, pooling: {attention: {activation: tanh}}, of: first, name: share}
+  - {type: pool, pooling: mean, of: total, name: mean}
+  - {type: concat, of: [scores, mean, back.state, share, last]}
+heads:
+  one: {pooling: none, units: 2, activation: sigmoid}
+  two: {of: hidden, pooling: [last, max], units: 2, activation: softmax}
+  three: {of: total, pooling: none, units: 1}
+"""
+ALL = (*GRAPHS, STACKS, CELLS, NAMES)
+
+
+@cache
+def program(text: str) -> pipeline.Program:
+    return pipeline.reads(text)
+
+
+@pytest.mark.parametrize("text", ALL, ids=lambda text: text.split()[3])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
+    backend = require(name)
+    if refused := refusals(backend, program(text).network, form):
+        pytest.skip(refused[0].reason)
+    case = Case.of(program(text), 0, "float64", None, form)
+    comparison = Comparison(case, "gradients" if form == "training" else "forward")
+    comparison.add(backend)
+    assert comparison.report().differences == ()
+
+
+@cache
+def model(name: str, text: str, form: Form = "training") -> Any:
+    generated = pipeline.generate(program(text), require(name), form)
+    return pipeline.instantiate(generated, "float64")
+
+
+def batch(text: str) -> Any:
+    return draw_batch(program(text).network, np.random.default_rng(0), 5)
+
+
+def tensors(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+UNEQUAL = """\
+version: 1
+name: unequal
+inputs: {one: {features: 1}, other: {features: 1}}
+rnn: [{type: add, of: [one, other]}, {type: gru, units: 2}]
+"""
+
+
+@pytest.mark.parametrize("form", ["training", "inference"])
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_unequal_steps_are_one_error(name: str, form: Form) -> None:
+    # One step would be the same at each step of the other.
+    arrays = {"one": np.zeros((2, 1, 1)), "other": np.zeros((2, 3, 1))}
+    runtime = get(name).runtime if require(name) else None
+    message = r"expected as many steps in one as in other, received \(1, 3\)"
+    with pytest.raises(ValueError, match=message):
+        runtime.trace(model(name, UNEQUAL, form), [], arrays)
+
+
+def test_mask_takes_the_inputs_by_name() -> None:
+    joined = next(text for text in GRAPHS if "name: joined" in text)
+    arrays = batch(joined)
+    expected = reference.masks(program(joined).network, arrays)["dense_3"]
+    assert not expected.all()
+    actual = model("torch", joined).mask(**tensors(arrays))
+    np.testing.assert_array_equal(actual.numpy(), expected)
+
+
+def test_stack_passes_its_states_on_as_they_are() -> None:
+    text = pipeline.generate(program(STACKS), get("torch"), "inference").text
+    _, forward = text.split("for a batch.")
+    assert (
+        forward.split('"""\n', 1)[1]
+        == """\
+        source_embedding = self.source_embedding(source)
+        target_embedding = self.target_embedding(target)
+        _, (encoder_1_h, encoder_1_c) = self.encoder_1(source_embedding)
+        x, _ = self.decoder_1(target_embedding, (encoder_1_h, encoder_1_c))
+        x = self.dense_1(x)
+        return x
+"""
+    )
+    assert "nn.LSTM(4, 3, num_layers=2, batch_first=True)" in text
+
+
+# PyTorch warns about its own deprecated TorchScript, and about arrays of its own layers.
+IGNORED = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+
+
+@IGNORED
+@pytest.mark.parametrize("text", ALL, ids=lambda text: text.split()[3])
+def test_torchscript_takes_the_source(text: str) -> None:
+    torch.jit.script(model("torch", text, "inference"))
+
+
+@IGNORED
+@pytest.mark.parametrize("text", [STACKS, NAMES], ids=["stacks", "names"])
+def test_torch_exports_the_source(text: str) -> None:
+    eager, drawn = model("torch", text, "inference"), batch(text)
+    positional = () if isinstance(drawn, dict) else (torch.from_numpy(drawn),)
+    named = tensors(drawn) if isinstance(drawn, dict) else {}
+    exported = torch.export.export(eager, positional, named).module()
+    with torch.no_grad():
+        expected = eager(*positional, **named)
+        torch.testing.assert_close(exported(*positional, **named), expected, rtol=0.0, atol=1e-12)
