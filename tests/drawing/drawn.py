@@ -15,10 +15,19 @@ from covering import covering
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.layout.grid import reads, split_heads
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.scene import Area, Box, Disc, Line, Point, Scene, Text
-from rnnspec.ir.nodes import Network, SequenceInput
+from rnnspec.ir.nodes import (
+    FinalState,
+    Join,
+    Network,
+    Pooling,
+    Recurrent,
+    SequenceInput,
+    Transpose,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -282,6 +291,24 @@ def networks() -> dict[str, Network]:
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
     texts |= {name: f"version: 1\nname: {name}\n{text}" for name, text in GRAPHS.items()}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}
+
+
+def is_chain(network: Network) -> bool:
+    """True if each layer stands right above the one that it takes, but for lines to joins."""
+    trunk, _ = split_heads(network)
+    below = [names for names, _ in reads(trunk, network)]
+    follows = all(
+        isinstance(stage, Join) or before.name in names
+        for before, stage, names in zip(trunk, trunk[1:], below[1:], strict=False)
+    )
+    plain = not any(
+        (isinstance(layer, Recurrent) and (layer.backward or layer.initial))
+        or (isinstance(layer, Join) and layer.how != "concat")
+        or (isinstance(layer, Pooling) and layer.statistic == "first_step")
+        or isinstance(layer, FinalState | Transpose)
+        for layer in network.layers
+    )
+    return follows and plain and not network.has_named_inputs
 
 
 def options(network: Network) -> Iterator[Options]:

@@ -345,8 +345,6 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
             line = Line(points=(*drawing.way(source, fork, high), end), cased=True)
             drawing.canvas.edge(fork.node, name, line, kind="join")
         ports.append(Port(column.x, y - 13, name, 42))
-    for name in sides:
-        drawing.reach(name, y)
     for number, (source, way) in enumerate(begins):
         _draw_bus(drawing, source, way, [port for port in ports if port], number)
     drawing.axis, drawing.columns = axis, columns
