@@ -138,7 +138,7 @@ rnn: [{type: add, of: [one, other]}, {type: gru, units: 2}]
 def test_unequal_steps_are_one_error(name: str, form: Form) -> None:
     # One step would be the same at each step of the other.
     arrays = {"one": np.zeros((2, 1, 1)), "other": np.zeros((2, 3, 1))}
-    runtime = get(name).runtime if require(name) else None
+    runtime = require(name).runtime
     message = r"expected as many steps in one as in other, received \(1, 3\)"
     with pytest.raises(ValueError, match=message):
         runtime.trace(model(name, UNEQUAL, form), [], arrays)
