@@ -69,7 +69,9 @@ rnn:
   - {type: pool, pooling: {attention: {units: 3, query: last}}, of: total, name: scores}
   - {type: pool, pooling: {attention: {activation: tanh}}, of: first, name: share}
   - {type: pool, pooling: mean, of: total, name: mean}
-  - {type: concat, of: [scores, mean, back.state, share, last]}
+  - {type: gru, units: 2, of: first, name: super}
+  - {type: gru, units: 2, initial_state: {of: super}, name: steps}
+  - {type: concat, of: [scores, mean, back.state, share, last, steps.state]}
 heads:
   one: {pooling: none, units: 2, activation: sigmoid}
   two: {of: hidden, pooling: [last, max], units: 2, activation: softmax}
