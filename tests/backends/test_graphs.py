@@ -146,6 +146,20 @@ def test_unequal_steps_are_one_error(name: str, form: Form) -> None:
         runtime.trace(model(name, UNEQUAL, form), [], arrays)
 
 
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_first_chunk_that_is_too_short_is_refused(name: str) -> None:
+    streamed = next(text for text in GRAPHS if "name: streamed" in text)
+    arrays, runtime = batch(streamed), require(name).runtime
+    audio, live = arrays.pop("audio"), model(name, streamed, "step")
+    before = runtime.begin(live, arrays)
+    with pytest.raises(
+        ValueError, match="expected at least 4 steps in the first chunk, received 3"
+    ):
+        runtime.step(live, audio[:, :3], before)
+    _, after = runtime.step(live, audio[:, :4], before)
+    runtime.step(live, audio[:, 4:], after)
+
+
 def test_mask_takes_the_inputs_by_name() -> None:
     joined = next(text for text in GRAPHS if "name: joined" in text)
     arrays = batch(joined)
