@@ -127,6 +127,7 @@ def test_joined_inputs_differ_in_their_padding_and_others_in_their_steps() -> No
     words, power, joined = (masks[name] for name in ("words", "power", "concat_1"))
     assert (words & power == joined).all()
     assert all((mask & ~joined).any() for mask in (words, power))
+    assert (words.any(axis=1) != power.any(axis=1)).any()
     assert joined[0].all()
     assert joined[1:].any()
     copied = draw_batch(pipeline.reads(COPIED).network, np.random.default_rng(0), 5)

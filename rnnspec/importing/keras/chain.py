@@ -38,8 +38,8 @@ def place_pieces(draft: Draft, features: Features) -> None:
 
     Without ``features``, the arrays are not looked at.
     """
-    starts = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
-    rest = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
+    starts: list[Piece] = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
+    rest: list[Piece] = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
     if not rest:
         message = "expected layers behind the input, received none"
         draft.account.refuse(draft.pieces[0].layer.name, message, "E704")
