@@ -1,4 +1,4 @@
-"""Graphs of layers in PyTorch and JAX, which are equal to the reference in all forms."""
+"""Graphs of layers in Keras, PyTorch and JAX, which are equal to the reference in all forms."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def program(text: str) -> pipeline.Program:
 
 @pytest.mark.parametrize("text", ALL, ids=lambda text: text.split()[3])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize("name", ["keras", "torch", "jax"])
 def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
     backend = require(name)
     if refused := refusals(backend, program(text).network, form):
