@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from rnnspec.backends import get, refusals
 from rnnspec.building import Output
 from rnnspec.comparison.verify import Proof
 from rnnspec.errors import UsageError
+from rnnspec.ir import nodes
 from rnnspec.ir.params import named_params
 
 if TYPE_CHECKING:
@@ -57,7 +59,12 @@ WRITTEN: list[tuple[str, Form]] = [
 
 def write(text: str, form: Form, path: Path) -> Any:
     """Return a model whose files were compared with the reference, and checked by ONNX."""
-    program, backend = pipeline.reads(text), get("onnx")
+    return write_program(pipeline.reads(text), form, path)
+
+
+def write_program(program: pipeline.Program, form: Form, path: Path) -> Any:
+    """Return the model of a program, like ``write``."""
+    backend, text = get("onnx"), program.spec.document.text
     assert not refusals(backend, program.network, form)
     generated = pipeline.generate(program, backend, form)
     model, rng = pipeline.instantiate(generated, drawn=False), np.random.default_rng(3)
@@ -212,3 +219,20 @@ def test_a_norm_of_real_steps_is_the_output(tmp_path: Path) -> None:
     text = "version: 1\nname: net\ninput: {features: 3, mask_value: 0}\nrnn:\n"
     text += "- {type: gru, units: 2}\n- {type: instance_norm}\nhead: {pooling: none}\n"
     write(text, "inference", tmp_path / "net.onnx")
+
+
+def test_a_last_output_is_zeros_where_no_step_is_real(tmp_path: Path) -> None:
+    # A final state, which a spec has instead, would be the first one.
+    program = pipeline.reads(SCANNED)
+    (final,) = (layer for layer in program.network.layers if isinstance(layer, nodes.FinalState))
+    last = nodes.Pooling(
+        name=final.name,
+        input=(None, final.size),
+        source=final.source,
+        statistic="last",
+        masked=True,
+        backward=final.size // 2,
+    )
+    layers = tuple(last if layer is final else layer for layer in program.network.layers)
+    network = replace(program.network, layers=layers)
+    write_program(replace(program, network=network), "inference", tmp_path / "net.onnx")
