@@ -267,8 +267,7 @@ def _blocks(stages: Sequence[Stage]) -> Iterator[Block]:
     """Yield each layer with the dropout before it, its norm, activation and residual."""
     block: list[Stage] = []
     for stage in stages:
-        is_layer = not isinstance(stage, Input | Poolings | Result)
-        belongs = is_layer and look(stage).shape in ("slab", "sum")
+        belongs = isinstance(stage, Layer) and look(stage).shape in ("slab", "sum")
         if not belongs and any(not isinstance(member, Dropout) for member in block):
             yield tuple(block)
             block = []
