@@ -156,7 +156,7 @@ class _Plan:
                 self._remove(index)
             behind |= isinstance(layer, nodes.Recurrent)
         first = next(index for index in block if index in self.steps)
-        step.layer = replace(step.layer, start=self.name_of(first))
+        step.layer = nodes.Residual(name=step.layer.name, input=(), start=self.name_of(first))
 
     def _move_forward(self, at: int) -> None:
         """Take the last step before layers that compute each step by itself."""

@@ -155,12 +155,10 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
     by_state = dict[tuple[str, str], str]()
     by_name = dict[str, nodes.Layer]()
     for layer in draft.layers:
-        # Without the layer before it, each has to name what it takes.
-        placed: nodes.Layer = replace(layer, source=sources[layer.name][0])
+        placed = rename_layer(layer, replaced)
         if isinstance(placed, nodes.Recurrent) and placed.name not in read:
             keeps = placed.name == last_item and placed.name not in ends
             placed = replace(placed, return_sequences=keeps)
-        placed = rename_layer(placed, replaced)
         if isinstance(placed, nodes.FinalState):
             recurrent = by_name[placed.source or ""]
             assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"
@@ -187,8 +185,11 @@ def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
 
     It comes with the name of the last of these others.
     """
-    layers = {layer.name: layer for layer in draft.layers}
     sources = nodes.sources(draft)
+    # In another order, each has to name what it takes.
+    layers: dict[str, nodes.Layer] = {
+        layer.name: replace(layer, source=sources[layer.name][0]) for layer in draft.layers
+    }
     results = [layer for _, layer in draft.outputs] or [draft.layers[-1].name]
     readers = Counter(results)
     readers.update(source for taken in sources.values() for source in dict.fromkeys(taken))

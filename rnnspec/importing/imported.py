@@ -39,7 +39,8 @@ class Imported:
     """A model of another tool as a network and its canonical arrays.
 
     The layers of ``network`` have the names that lowering gives; ``names`` are those that a person
-    gave to them in the file. ``form`` says in words which tool and version wrote the file.
+    gave to them in the file, and ``inputs`` are what the file calls named inputs. ``form`` says in
+    words which tool and version wrote the file.
     ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
     ``inferred`` are sentences for the user: what is not carried over, and what the file does not
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
@@ -55,6 +56,7 @@ class Imported:
     network: Network
     arrays: Mapping[str, Array]
     names: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
     form: str
     layers: tuple[Became, ...] = ()
     guesses: tuple[tuple[str, str], ...] = ()

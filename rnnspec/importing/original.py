@@ -30,8 +30,9 @@ from rnnspec.comparison.verify import (
 from rnnspec.errors import BackendError, ModelError, Problem, brief
 from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
-from rnnspec.ir.nodes import Pooling, Recurrent, TokenInput, least_steps
+from rnnspec.ir.nodes import INPUT, Pooling, Recurrent, SequenceInput, TokenInput, least_steps
 from rnnspec.ir.params import directions, params
+from rnnspec.slots import by_name
 from rnnspec.source.execute import execute
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.assemble import ImportedModel
     from rnnspec.ir.nodes import Network, Shape
     from rnnspec.pipeline import Generated
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 _MOST_NUMBERS = 2**26
 """The most numbers of all layers for one batch: half a gigabyte in float64."""
@@ -78,7 +79,7 @@ class Original:
     source: str
     what: str
     framework: str
-    output: Callable[[Array], Array]
+    output: Callable[[Any], Array]
     dtype: str = DTYPE
     function_error: float = 0.0
     scale: Callable[[float], None] | None = None
@@ -155,21 +156,31 @@ def compare(original: Original, model: ImportedModel) -> Compared:
     """
     if reason := _too_large(model.program.network):
         return Compared(original.what, reason=reason)
-    farthest, rounding, shapes = 0.0, 0.0, set[tuple[int, ...]]()
+    farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
+
+    def run(batch: Batch) -> Array:
+        """Return the output for a batch by the names of the network."""
+        names = model.imported.inputs
+        named = isinstance(batch, dict)
+        own = {names.get(name, name): array for name, array in by_name(batch).items()}
+        return original.output(own if named else batch)
+
     dtype = "float64" if original.dtype == "float64" else DTYPE
     for drawn in batches(model.program.network):
         batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
+        shape = tuple(array.shape for array in by_name(batch).values())
         # All batches of a network of fixed length are alike.
-        if batch.shape in shapes:
+        if shape in shapes:
             continue
-        shapes.add(batch.shape)
+        shapes.add(shape)
         case = case_of(model.program, model.arrays, batch, dtype)
         try:
-            output = original.output(batch)
+            output = run(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
             reason = f"{original.framework} does not run it ({brief(error)})"
             if original.live:
-                original.differs(f"on a random batch of shape {batch.shape}, {reason}")
+                said = shape[0] if len(shape) == 1 else shape
+                original.differs(f"on a random batch of shape {said}, {reason}")
             return Compared(original.what, reason=reason)
         distances = _distances(case, output)
         tolerated = _limits(case, original, distances)
@@ -185,7 +196,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
         if smaller is not None:
             case, share = smaller
             original.scale(share)
-            distances = _distances(case, original.output(case.batch))
+            distances = _distances(case, run(case.batch))
             _check(original, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
     for drawn in _beyond(model, original.limits):
@@ -194,7 +205,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
         if not np.abs(case.truth.output).max() < _LARGEST_OUTPUT:
             continue
         try:
-            output = original.output(batch)
+            output = run(batch)
         except Exception:  # noqa: BLE001, S112 - of a framework, which may lack the memory for it
             continue
         distances = _distances(case, output)
@@ -205,7 +216,9 @@ def compare(original: Original, model: ImportedModel) -> Compared:
 
 
 def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
-    """Yield batches with sizes, numbers and tokens just beyond limits."""
+    """Yield batches of an only input with sizes, numbers and tokens just beyond limits."""
+    if not limits or model.program.network.has_named_inputs:
+        return
     network, rng = model.program.network, np.random.default_rng(0)
     least, steps = least_steps(network), network.input.steps
     whole = sorted({int(limit) for limit in limits if limit == int(limit)})
@@ -254,7 +267,7 @@ def _check(
 
 def _runner(
     path: Path, origin: ImportedModel, backend: Backend
-) -> tuple[Callable[[Array], Array], Callable[[float], None] | None]:
+) -> tuple[Callable[[Any], Array], Callable[[float], None] | None]:
     """Return a function that runs a file, and one that scales its arrays, if there is one.
 
     Its framework does, with our source where a file has arrays only.
@@ -262,7 +275,7 @@ def _runner(
     form, runtime = origin.imported.source, backend.runtime
     if origin.imported.open_file is not None:
         return origin.imported.open_file(), None
-    run: Callable[[Array], Array]
+    run: Callable[[Any], Array]
     scale: Callable[[float], None]
     if backend.suffix:
         model = runtime.open_original(path, _own_classes(origin, backend))
@@ -315,17 +328,27 @@ def _load(path: Path, generated: Generated, text: str) -> Any:
         return backend.runtime.reload(Path(folder), name, generated.source)
 
 
-def _padded_at_end(network: Network, batch: Array) -> Array:
+def _padded_at_end(network: Network, batch: Batch) -> Batch:
     """Return a batch with the padding of each sequence at its end, without those of padding alone.
 
     The batch is returned as it is if its network has no mask.
     """
-    if not network.input.masked:
+    moved: dict[str, Array] = {}
+    kept: Array | None = None
+    for each in network.inputs:
+        array = moved[each.name] = by_name(batch)[each.name]
+        if isinstance(each, SequenceInput) and each.masked:
+            real = reference.padding_mask(each, array)
+            order = np.argsort(~real, axis=1, kind="stable")
+            order = order.reshape(*order.shape, *[1] * (array.ndim - 2))
+            moved[each.name] = np.take_along_axis(array, order, axis=1)
+            has_steps = np.atleast_1d(real.any(axis=1))
+            kept = has_steps if kept is None else kept & has_steps
+    if kept is None:
         return batch
-    real = reference.padding_mask(network.input, batch)
-    order = np.argsort(~real, axis=1, kind="stable")
-    moved = np.take_along_axis(batch, order.reshape(*order.shape, *[1] * (batch.ndim - 2)), axis=1)
-    return moved[real.any(axis=1)] if real.any() else moved[:1]
+    rows = np.flatnonzero(kept) if kept.any() else np.arange(1)
+    taken = {name: array[rows] for name, array in moved.items()}
+    return taken if network.has_named_inputs else taken[INPUT]
 
 
 def _distances(case: Case, output: Array) -> dict[str, float]:
@@ -350,8 +373,10 @@ def _where_defined(case: Case) -> Array:
     layers = case.network.layers
     if any(isinstance(layer, Pooling) and layer.masked for layer in layers):
         # Keras divides by the number of real steps, 0 in a sequence of padding.
-        rows = reference.padding_mask(case.network.input, case.batch).any(axis=1)
-        real &= rows.reshape(-1, *[1] * (real.ndim - 1))
+        for each in case.network.inputs:
+            if isinstance(each, SequenceInput) and each.masked:
+                rows = reference.padding_mask(each, by_name(case.batch)[each.name]).any(axis=1)
+                real &= rows.reshape(-1, *[1] * (real.ndim - 1))
     return real
 
 
@@ -377,7 +402,7 @@ def _limits(case: Case, original: Original, distances: Mapping[str, float]) -> d
 
 def _too_large(network: Network) -> str:
     """Return why a network is not run, empty if it is."""
-    numbers, steps = _size(network.input.shape), 0
+    numbers, steps = sum(_size(each.shape) for each in network.inputs), 0
     for layer in network.layers:
         numbers += _size(layer.output)
         if isinstance(layer, Recurrent):

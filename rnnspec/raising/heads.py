@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
@@ -37,7 +37,23 @@ def find_segments(graph: Graph, reader: ItemReader) -> list[Segment]:
         start = _start(graph, reader, end) if places.get(result) == end - 1 else end
         segments.insert(0, Segment(name, result, start, end))
         end = start
+    if _gives_only_states(graph, reader, end):
+        # As the last item, it would give its sequence.
+        at = next((at for at, one in enumerate(segments) if one.start < one.end), None)
+        if at is not None:
+            segments[at] = replace(segments[at], start=segments[at].end)
+            segments[:at] = [
+                replace(one, start=segments[at].end, end=segments[at].end) for one in segments[:at]
+            ]
     return segments
+
+
+def _gives_only_states(graph: Graph, reader: ItemReader, end: int) -> bool:
+    """True if the layer before ``end`` is recurrent, and only its states are used."""
+    if not end or graph.readers.get(graph.layers[end - 1].name):
+        return False
+    last = graph.layers[end - 2 if reader.is_in_block(end - 1) else end - 1]
+    return isinstance(last, nodes.Recurrent) and not last.return_sequences
 
 
 def _start(graph: Graph, reader: ItemReader, end: int) -> int:

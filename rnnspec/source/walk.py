@@ -98,7 +98,7 @@ class Walk(LayerWriter):
     def _running_parts(self) -> tuple[Code, ...]:
         """The functions of statistics over all chunks so far, which the class calls."""
         pools = [layer for layer in self.network.layers if isinstance(layer, nodes.Pooling)]
-        return tuple(self.running(pools)) if self.form == "step" else ()
+        return tuple(self.running(layer for layer in pools if self.form_of(layer) == "step"))
 
     @cached_property
     def _is_named(self) -> bool:

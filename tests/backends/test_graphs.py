@@ -75,7 +75,22 @@ heads:
   two: {of: hidden, pooling: [last, max], units: 2, activation: softmax}
   three: {of: total, pooling: none, units: 1}
 """
-ALL = (*GRAPHS, STACKS, CELLS, NAMES)
+EARLY = """\
+version: 1
+name: early
+inputs:
+  audio: {features: 2}
+  prompt: {features: 2, mask_value: 0}
+stream: audio
+rnn:
+  - {type: conv, filters: 2, kernel_size: 3, padding: causal, of: prompt}
+  - {type: pool, pooling: [mean, {attention: {units: 2}}], name: asked}
+  - {type: lstm, units: 4, bidirectional: true, of: conv_1, name: read}
+  - {type: concat, of: [audio, asked, read.cell]}
+  - {type: gru, units: 2}
+head: {pooling: mean}
+"""
+ALL = (*GRAPHS, STACKS, CELLS, NAMES, EARLY)
 
 
 @cache

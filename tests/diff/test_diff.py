@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import Words, spec_text, specs
+from rnnspec.comparison.layer_strategies import Words
+from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.diff import diff, has_given_name
 from rnnspec.errors import SpecError
 from rnnspec.ir.nodes import Network

@@ -573,15 +573,11 @@ def both_ways(shared: Any, x: Any) -> Any:
 
 
 BRANCHES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "parallel layers": (
-        lambda x: of.Concatenate()([of.LSTM(4, name="one")(x), of.LSTM(4, name="two")(x)]),
-        "two: expected one chain of layers up to the poolings and the heads, received this layer",
-    ),
     "a layer before one pooling": (
         lambda x: of.Concatenate()(
             [of.GlobalMaxPooling1D()(x), of.GlobalMaxPooling1D()(of.Dense(2, name="first")(x))]
         ),
-        "first: expected one chain of layers up to the poolings and the heads, received this layer",
+        "expected a recurrent layer first, received none",
     ),
     "steps side by side": (
         lambda x: of.Concatenate(axis=1, name="long")([x, of.LSTM(3, return_sequences=True)(x)]),
@@ -590,10 +586,6 @@ BRANCHES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "one layer twice": (
         lambda x: both_ways(of.LSTM(3, name="shared"), x),
         "shared: called 2 times, with the same weights; rnnspec does not support that",
-    ),
-    "a product": (
-        lambda x: of.Multiply(name="gate")([x, of.LSTM(3, return_sequences=True)(x)]),
-        "gate: cannot carry over a layer of the class 'Multiply'",
     ),
 }
 
@@ -652,7 +644,7 @@ def without_names(network: nodes.Network) -> nodes.Network:
 
 def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> None:
     same, refused = 0, set[str]()
-    for words in sample(specs(cells=False), 8):
+    for words in sample(specs(cells=False, graph=False), 14):
         keras.utils.clear_session(free_memory=False)
         if "forget_bias" in words.get("initializers", {}):
             # Source sets another one after the model is made; no configuration of Keras tells it.

@@ -330,9 +330,9 @@ def _bodies(
         return None, Body(network, names, layers, limits)
     streams = streamed(network)
     rows = any(
-        len(layer.output) > 1 or isinstance(layer, nodes.Recurrent)
-        for layer in network.layers
-        if layer.name not in streams
+        isinstance(each, nodes.SequenceInput) or len(getattr(each, "output", ())) > 1
+        for each in (*network.inputs, *network.layers)
+        if each.name not in streams
     )
     first = Layers(network, by_path, stepped=not rows, target=target, rows=rows)
     # The functions of both are in one file.

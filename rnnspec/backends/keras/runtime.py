@@ -156,7 +156,8 @@ class KerasRuntime(Runtime):
         with _recursion(len(model.layers)):
             probe = keras.Model(named, [*first.values(), *results])
         with _no_advice():
-            values = [*map(np.asarray, probe.predict_on_batch(inputs))]
+            # The only one of a list of outputs is returned without the list.
+            values = [*map(np.asarray, keras.tree.flatten(probe.predict_on_batch(inputs)))]
         inside, outputs = values[: len(first)], values[len(first) :]
         whole = (
             join(dict(zip(output, outputs, strict=True)), output)

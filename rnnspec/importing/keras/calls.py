@@ -73,7 +73,8 @@ def _read_new_call(args: list[Any], kwargs: Mapping[str, Any]) -> Call:
     values = [(value, _read_tensor(value)) for value in flat]
     constants = tuple(value for value, tensor in values if tensor is None and value is not None)
     given = kwargs.get("initial_state")
-    states = [_read_tensor(state) for state in (given if isinstance(given, list) else [given])]
+    several = given if isinstance(given, list | tuple) else [given]
+    states = [_read_tensor(state) for state in several]
     known = tuple(state for state in states if state)
     if known and len(known) == len(states):
         kwargs = {key: value for key, value in kwargs.items() if key != "initial_state"}

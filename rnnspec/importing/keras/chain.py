@@ -38,8 +38,8 @@ def place_pieces(draft: Draft, features: Features) -> None:
 
     Without ``features``, the arrays are not looked at.
     """
-    starts = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
-    rest = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
+    starts: list[Piece] = [piece for piece in draft.pieces if isinstance(piece, pieces.Input)]
+    rest: list[Piece] = [piece for piece in draft.pieces if not isinstance(piece, pieces.Input)]
     if not rest:
         message = "expected layers behind the input, received none"
         draft.account.refuse(draft.pieces[0].layer.name, message, "E704")
@@ -109,7 +109,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     ):
         certain = _take_tokens(draft, key, name, embedding, shape)
     elif shape is not None and len(shape) == 1 and shape[0] is not None and name != nodes.INPUT:
-        draft.inputs[key] = nodes.VectorInput(name=name, features=shape[0])
+        draft.inputs[key] = nodes.VectorInput(name=name, features=shape[0], state=False)
         certain = True
     else:
         if masking is not None:

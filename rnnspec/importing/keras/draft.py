@@ -261,10 +261,10 @@ class Draft:
             placed.node = node
         # A final state may be the output of its layer.
         self.placed = [placed for placed, _ in pairs]
-        for layer, became, words in self.became:
+        for origin, became, words in self.became:
             if became is not None:
                 words = words.format(name=became.node.name, type=type_name(became.node))  # noqa: PLW2901
-            self.account.became.append(Became(layer.name, layer.kind, words))
+            self.account.became.append(Became(origin.name, origin.kind, words))
         return assembled.network
 
     def _name_outputs(
@@ -275,10 +275,15 @@ class Draft:
             return ()
         kinds = {default_kind(layer) for layer in layers}
         named = dict[str, str]()
-        for at, ((own_name, _, _), node) in enumerate(zip(self.results, results, strict=True), 1):
-            name, (kind, _, number) = own_name, own_name.rpartition("_")
+        for at, ((own_name, layer, number), node) in enumerate(
+            zip(self.results, results, strict=True), 1
+        ):
+            if number and own_name == layer:
+                # A state is not the output of its layer.
+                own_name = node.replace(":", "_")  # noqa: PLW2901
+            name, (kind, _, counter) = own_name, own_name.rpartition("_")
             # The language may give such a name to a layer.
-            made_up = kind in kinds and number.isdecimal()
+            made_up = kind in kinds and counter.isdecimal()
             if made_up or name in named or not is_layer_name(name):
                 name = f"output_{at}"
                 self.account.infer(f"output {at}, {show_value(own_name)}, is named {name}")

@@ -281,8 +281,11 @@ class _Graph:
         self.calls[layer.name] = (_without_reverse(first),)
         for at, call in enumerate(others, 1):
             name = f"{layer.name}:{at}"
-            key = "tied" if call.kwargs.get("reverse") is True else "shared"
-            self.layers[name] = replace(layer, name=name, **{key: layer.name})
+            tied = call.kwargs.get("reverse") is True
+            named = replace(layer, name=name)
+            self.layers[name] = (
+                replace(named, tied=layer.name) if tied else replace(named, shared=layer.name)
+            )
             self.calls[name] = (_without_reverse(call),)
         self.calls = {
             name: tuple(
@@ -448,6 +451,9 @@ class _Graph:
         if arguments.pop("training", False) is not False:
             self.refuse(name, "called with training=True, which drops values in inference too")
         mask = arguments.pop("mask", None)
+        if isinstance(mask, list | tuple) and not any(mask):
+            # A model that is a layer has one for each of its inputs.
+            mask = None
         for key in arguments:
             self.refuse(name, f"called with {key}, which rnnspec does not support")
         layer = self.layers[name]

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.imported import Imported
     from rnnspec.importing.keras.arrays import MatchArrays
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,14 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
     trained = canonical(account, draft.placed, arrays)
     account.check()
     form, names = f"{description.form} of {version}", _chosen_names(draft)
-    return account.finish(network, trained, form, names, opener="keras")
+    imported = account.finish(network, trained, form, names, opener="keras")
+    return replace(imported, inputs=_inputs_of_file(draft, layers.inputs))
+
+
+def _inputs_of_file(draft: Draft, inputs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return what the file calls each named input."""
+    named = {draft.input_names[layer]: name for name, layer in inputs}
+    return {} if list(named) == [nodes.INPUT] else named
 
 
 def _version(account: Account, description: Description, layers: Sequence[Foreign]) -> Version:
@@ -276,7 +283,7 @@ def framework(model: Any, version: str) -> str:
     return f"tf_keras {version}"
 
 
-def output(model: Any, inputs: Array) -> Array:
+def output(model: Any, inputs: Batch) -> Array:
     """Return the output of a live model in inference, which stays as it is.
 
     A model may take batches of one size only.

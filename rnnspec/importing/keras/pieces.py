@@ -163,9 +163,7 @@ def has_arrays(piece: Piece) -> bool:
 def sizes(value: Any) -> tuple[int | None, ...] | None:
     """Return the shape of one sample from a shape with the batch in front, or None."""
     match value:
-        case [_, *rest] if rest and all(
-            size is None or (type(size) is int and size >= 1) for size in rest
-        ):
+        case [_, *rest] if all(size is None or (type(size) is int and size >= 1) for size in rest):
             return tuple(rest)
         case _:
             return None
