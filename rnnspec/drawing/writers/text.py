@@ -536,9 +536,9 @@ class _Picture:
         row = self._branches[self._last] = self.canvas.add_row()
         lane, inputs = self._lane(self._last), set[int]()
         if self._last in below:
-            is_layer = not isinstance(stage, Input | Poolings | Result)
             columns = self._outputs(self._last)
-            inputs.update(self._places(stage) if is_layer else [one.x for one in columns])
+            places = [column.x for column in columns]
+            inputs.update(self._places(stage) if isinstance(stage, Layer) else places)
         for column in self._outputs(self._last):
             corner = "┤" if column.x in inputs else "╯"
             self.canvas.put(row, column.x - lane, f"╰{'─' * (lane - 1)}{corner}")
