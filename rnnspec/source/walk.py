@@ -313,8 +313,7 @@ class Walk(LayerWriter):
             yield code(
                 """
                 if {chunk}.shape[1] < {!r} and {}.shape[1] < {!r}:
-                    steps = {chunk}.shape[1]
-                    raise ValueError(f"{}, received {{steps}}")
+                    raise ValueError(f"{}, received {{{chunk}.shape[1]}}")
                 """,
                 least,
                 state.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.plan import direction_key, plan_of, stack_of
@@ -151,10 +150,6 @@ class RecurrentCalls(Walk):
         }
         return [kind for kind, _ in layer.states if kind in read]
 
-    @cached_property
-    def _by_name(self) -> dict[str, nodes.Layer]:
-        return {layer.name: layer for layer in self.network.layers}
-
     def _state_variable(self, layer: nodes.Layer, kind: str) -> Code:
         return code("{}", self.variables_of[f"{module(layer)}.{kind}"])
 
@@ -203,10 +198,10 @@ class RecurrentCalls(Walk):
 
         Those have it as it is, in the variable of the states.
         """
-        results = {*self.network.results.values(), *(s.layer for s in held_values(self.network))}
-        if not isinstance(layer, nodes.Recurrent) or not results.isdisjoint((layer, layer.name)):
+        if not isinstance(layer, nodes.Recurrent) or layer.return_sequences:
             return False
-        if layer.return_sequences:
+        held = (state.layer for state in held_values(self.network) if self.form == "step")
+        if layer.name in {*self._results, *held}:
             return False
         for other in self.network.layers:
             if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState):
