@@ -165,6 +165,7 @@ rnn:
 - {type: lstm, units: 4}
 - {type: lstm, units: 4}
 - {type: lstm, units: 4, initial_state: {of: lstm_2}}
+- {type: lstm, units: 4, initial_state: {of: lstm_2}}
 """,
     "cells": """\
 input: {features: 3}
