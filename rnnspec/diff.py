@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import SequenceMatcher
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.display import html_of
@@ -22,21 +22,27 @@ from rnnspec.ir.nodes import (
     Flatten,
     Input,
     Join,
+    LabelInput,
     Layer,
+    LearnedState,
     Network,
     Normalize,
+    NumericInput,
+    Pooling,
     Recurrent,
     TokenInput,
+    VectorInput,
     Window,
     WindowPooling,
     cell_type,
+    sources,
 )
 from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import activation_text, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from rnnspec.pipeline import Program
 
@@ -64,10 +70,10 @@ def layer_settings(network: Network) -> list[Settings]:
 
 
 _ELSEWHERE = {
-    *("name", "input", "inputs", "source", "masked", "return_sequences", "start", "backward"),
+    *("name", "input", "inputs", "source", "masked", "return_sequences", "start"),
 }
 """Fields of layers that other layers decide, or the place of the layer."""
-_KEYS = {"statistic": "pooling", "count": "last_steps"}
+_KEYS = {"statistic": "pooling", "count": "last_steps", "how": "type"}
 """Keys of the language by the field of a node that has another name."""
 _PRESENT: dict[type, Settings] = {
     Normalize: {"normalize": "l2"},
@@ -85,13 +91,12 @@ def _settings_of(layer: Layer) -> Settings:
         match layer, field.name:
             case _, "cell":
                 settings |= {"type": cell_type(value), **_plain(value)}
-            case Recurrent(), "merge":
-                settings |= {"bidirectional": value is not None} | (
-                    {"merge": value} if value else {}
-                )
-            case Recurrent(), "dropout":
-                # Replaced in layer_settings if the dropout is a layer of its own.
-                settings |= {"dropout": value, "variational": True}
+            case Recurrent(), "merge" | "backward" | "initial" | "dropout" as name:
+                settings |= _recurrent(layer, name)
+            case Pooling(), "backward":
+                pass
+            case Embedding(), "table":
+                settings |= {"embedding": value} if value else {}
             case Embedding(), "masked":
                 settings["mask_zero"] = value
             case Dense(), "tied":
@@ -110,6 +115,21 @@ def _settings_of(layer: Layer) -> Settings:
     # Sorting is stable: the others are in the order of the fields.
     order = sorted(settings, key=lambda key: _LAST.index(key) + 1 if key in _LAST else 0)
     return {key: settings[key] for key in order}
+
+
+def _recurrent(layer: Recurrent, field: str) -> Settings:
+    """Return the settings that a field of a recurrent layer stands for."""
+    match field:
+        case "merge":
+            settings: Settings = {"bidirectional": layer.merge is not None}
+            return settings | ({"merge": layer.merge} if layer.merge else {})
+        case "backward":
+            return {"direction": "backward"} if layer.backward else {}
+        case "initial":
+            return {f"initial_state.{name}": vector for name, vector in layer.first_states.items()}
+        case _:
+            # Replaced in layer_settings if the dropout is a layer of its own.
+            return {"dropout": layer.dropout, "variational": True}
 
 
 _LAST = ("activation", "recurrent_activation", "reset_after", "bias")
@@ -153,27 +173,37 @@ def _plain(node: Any) -> Settings:
 
 def network_settings(network: Network) -> Settings:
     """Return the settings of the whole network: its name, input and initializers."""
-    settings: Settings = {"name": network.name, **_input(network.input)}
+    settings: Settings = {"name": network.name}
+    for each in network.inputs:
+        settings |= _input(each, "inputs." + each.name if network.has_named_inputs else "input")
     if network.outputs:
         # The layers that compute them follow from those of each head.
         settings["heads"] = tuple(name for name, _ in network.outputs)
     # A description is no part of the network.
-    known = {"name", "description", "input", "layers", "outputs"}
+    known = {"name", "description", "inputs", "layers", "outputs"}
     settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
     for layer in network.layers:
         settings |= _initializers(layer)
     return settings
 
 
-def _input(network_input: Input) -> Settings:
-    """Return the settings of the input, but those that are keys of the embedding."""
-    # 'input' stands for the kind of input, which no single key of the language sets.
-    settings: Settings = {"input": "tokens" if isinstance(network_input, TokenInput) else "numbers"}
+def _input(network_input: Input, place: str) -> Settings:
+    """Return the settings of an input at a place, but those that are keys of the embedding."""
+    # The place stands for the kind of input, which no single key of the language sets.
+    settings: Settings = {place: _KINDS[type(network_input)]}
     for field in fields(network_input):
-        if field.name not in ("vocabulary", "mask_zero"):
+        if field.name not in ("name", "vocabulary", "mask_zero", "state"):
             key = {"steps": "length"}.get(field.name, field.name)
-            settings[f"input.{key}"] = getattr(network_input, field.name)
+            settings[f"{place}.{key}"] = getattr(network_input, field.name)
     return settings
+
+
+_KINDS: dict[type, str] = {
+    TokenInput: "tokens",
+    NumericInput: "numbers",
+    VectorInput: "a vector",
+    LabelInput: "a label",
+}
 
 
 def _initializers(layer: Layer) -> Settings:
@@ -199,10 +229,16 @@ _SOON = 50
 
 @dataclass(frozen=True, slots=True)
 class LayerSettings:
-    """A layer and its settings."""
+    """A layer, its settings, and the name of what it takes.
+
+    It is ``branched`` if it says so itself; otherwise it takes the output of the layer before it,
+    or that of the last layer that all heads have in common.
+    """
 
     layer: Layer
     settings: Settings
+    source: str = ""
+    branched: bool = False
 
     @property
     def kind(self) -> str:
@@ -391,7 +427,8 @@ class Diff:
 def diff(before: Program, after: Program) -> Diff:
     """Return the differences: defaults count as written, comments and descriptions do not count."""
     old, new = before.network, after.network
-    pairs = align(*([*map(LayerSettings, net.layers, layer_settings(net))] for net in (old, new)))
+    pairs = align(_with_settings(old), _with_settings(new))
+    renamed = {a.layer.name: b.layer.name for a, b in pairs if a and b}
     settings, others = network_settings(old), network_settings(new)
     # A removed embedding would otherwise appear as a changed initializer too.
     unused = {key for key in settings.keys() ^ others.keys() if key.startswith("initializers.")}
@@ -401,16 +438,45 @@ def diff(before: Program, after: Program) -> Diff:
         network=tuple(c for c in _changes(settings, others) if c.key not in unused),
         expect=_changes(before.spec.expect.model_dump(), after.spec.expect.model_dump()),
         layers=tuple(
-            LayerDiff(a.layer if a else None, b.layer if b else None, _layer_changes(a, b))
+            LayerDiff(a.layer if a else None, b.layer if b else None, _layer_changes(a, b, renamed))
             for a, b in pairs
         ),
     )
 
 
-def _layer_changes(before: LayerSettings | None, after: LayerSettings | None) -> tuple[Change, ...]:
+def _with_settings(network: Network) -> list[LayerSettings]:
+    """Return the layers of a network with their settings, and which branches they are on."""
+    result, before = list[LayerSettings](), None
+    taken, ends = sources(network), {name for _, name in network.outputs}
+    # Heads begin behind the end of the one before; usually all take the same.
+    heads = {
+        after.source
+        for end, after in pairwise(network.layers)
+        if end.name in ends and after.source is not None
+    }
+    for layer, settings in zip(network.layers, layer_settings(network), strict=True):
+        (source, *_) = taken[layer.name]
+        is_head = before is not None and before.layer.name in ends and len(heads) == 1
+        is_pooling = before is not None and all(
+            isinstance(one, Pooling | Attention) for one in (before.layer, layer)
+        )
+        beside = is_head or (is_pooling and before is not None and before.source == source)
+        own = layer.source is not None and not isinstance(layer, Embedding | LearnedState)
+        before = LayerSettings(layer, settings, source, own and not beside)
+        result.append(before)
+    return result
+
+
+def _layer_changes(
+    before: LayerSettings | None, after: LayerSettings | None, renamed: Mapping[str, str]
+) -> tuple[Change, ...]:
+    """Return the changes of a layer; ``renamed`` has the new name of each that is in both."""
     if before is None or after is None:
         return ()
     changes = _changes(before.settings, after.settings)
+    source = renamed.get(before.source, before.source)
+    if (before.branched or after.branched) and source != after.source:
+        changes = (Change("of", before.source, after.source), *changes)
     # The number in a default name shifts whenever a layer is added or removed.
     old, new = before.layer, after.layer
     if old.name != new.name and (has_given_name(old) or has_given_name(new)):

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends import BACKENDS, honouring
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import listed
-from rnnspec.ir.nodes import INPUT, Dense, EquationCell, Recurrent, SimpleRNN, sources
+from rnnspec.ir.nodes import (
+    Dense,
+    Embedding,
+    EquationCell,
+    LearnedState,
+    Recurrent,
+    SimpleRNN,
+    sources,
+)
 from rnnspec.ir.params import Counts, count, counts, directions, params
 from rnnspec.ir.text import type_name
 
@@ -77,7 +85,7 @@ class Summary:
     ``stepwise`` lists, for each backend, the layers that have no fused implementation there and
     run step by step, each with the key that requires it. ``outputs`` has the layer of each named
     output. ``stock`` has, for each backend, the layers whose built-in counterpart has another
-    number of parameters.
+    number of parameters. ``inputs`` has the shape of each input, if they have names.
     """
 
     name: str
@@ -86,6 +94,7 @@ class Summary:
     stepwise: dict[str, dict[str, str]]
     outputs: dict[str, str]
     stock: dict[str, tuple[Stock, ...]] = field(default_factory=dict)
+    inputs: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return text_of(self)
@@ -98,7 +107,8 @@ class Summary:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Joins, shared vectors, outputs, slow layers and other counts: all that no row shows."""
+        """Inputs, joins, shared vectors, outputs, slow layers, other counts: what no row shows."""
+        inputs = (f"Input {name}: {shape}" for name, shape in self.inputs.items())
         takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
         shares = (
             f"{row.name} shares the vectors of {row.shares}" for row in self.layers if row.shares
@@ -111,7 +121,7 @@ class Summary:
         slow = (
             f"Run step by step on {backend}, not fused: {why}" for backend, why in reasons.items()
         )
-        return (*takes, *shares, *outputs, *slow, *self.stock_counts)
+        return (*inputs, *takes, *shares, *outputs, *slow, *self.stock_counts)
 
     @property
     def stock_counts(self) -> tuple[str, ...]:
@@ -130,8 +140,8 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as printed by ``rnnspec summary --json``.
 
-        ``stepwise``, ``stock``, ``outputs``, and the ``takes``, ``shares`` and ``arrays`` of a
-        layer are present if they are not empty.
+        ``inputs``, ``stepwise``, ``stock``, ``outputs``, and the ``takes``, ``shares`` and
+        ``arrays`` of a layer are present if they are not empty.
         """
         rows = []
         for layer in self.layers:
@@ -142,6 +152,7 @@ class Summary:
             rows.append(row | ({"shares": shares} if shares else {}))
         return {
             "name": self.name,
+            **({"inputs": {n: list(s) for n, s in self.inputs.items()}} if self.inputs else {}),
             "layers": rows,
             "parameters": self.parameters.as_dict(),
             **({"outputs": self.outputs} if self.outputs else {}),
@@ -180,10 +191,15 @@ def totals(parameters: Counts) -> str:
 
 def summarize(network: Network, places: Places | None = None) -> Summary:
     """Return the summary of a network; ``places`` are those of ``lowering.array_places``."""
-    sources_of, before, rows = sources(network), INPUT, list[LayerSummary]()
+    sources_of, rows = sources(network), list[LayerSummary]()
+    # The first layer need not say which input it takes if there is only one.
+    before = network.inputs[0].name if len(network.inputs) == 1 else ""
     for layer in network.layers:
-        takes = sources_of[layer.name] if sources_of[layer.name] != (before,) else ()
+        takes = sources_of[layer.name]
+        # A learned state takes only the number of sequences.
+        takes = () if takes == (before,) or isinstance(layer, LearnedState) else takes
         shares = layer.tied if isinstance(layer, Dense) else None
+        shares = layer.table if isinstance(layer, Embedding) else shares
         shape = (None, *layer.output)
         arrays = tuple(_arrays(layer, (places or {}).get(layer.name, {})))
         kind, number = type_name(layer), count(layer)
@@ -200,4 +216,7 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         {name: s for name, s in stepwise.items() if s},
         dict(network.outputs),
         {name: layers for name, layers in stock.items() if layers},
+        {each.name: (None, *each.shape) for each in network.inputs}
+        if network.has_named_inputs
+        else {},
     )

@@ -193,10 +193,12 @@ class Header:
             symbol, kind = parameter.symbol, parameter.kind
             if kind.strip() == "size_t":
                 least, most = self.limits(symbol)
-                index = "3" if self.stream else "length"
-                values = f"{{{least}, {least} + 1, 16, 17, 33, {most}}}"
-                lengths += [f"const size_t {symbol}_of[] = {values};"]
-                lengths += [f"const size_t {symbol} = {symbol}_of[{index}];"]
+                if self.stream:
+                    lengths.append(f"const size_t {symbol} = {most} < 17 ? {most} : 17;")
+                else:
+                    values = f"{{{least}, {least} + 1, 16, 17, 33, {most}}}"
+                    lengths.append(f"const size_t {symbol}_of[] = {values};")
+                    lengths.append(f"const size_t {symbol} = {symbol}_of[length];")
                 continue
             size = self.size(symbol) if "*" in kind else "1"
             call = f"floats({size}, kind, {self.mask})"
@@ -230,20 +232,8 @@ def _run(header: Header) -> str:
     symbols = [parameter.symbol for parameter in header.inputs]
     limits = {p.symbol: header.limits(p.symbol) for p in header.inputs if "size_t" in p.kind}
     fits = [f"{steps} >= {least} && {steps} <= {most}" for steps, (least, most) in limits.items()]
-    call = f"{header.name}_run({', '.join(symbols)}, {words['outputs']}, workspace)"
-    bad = []
-    for parameter in header.inputs:
-        if "int32_t" not in parameter.kind:
-            continue
-        symbol, is_array = parameter.symbol, "*" in parameter.kind
-        for value in ("-1", "INT32_MIN", "INT32_MAX", header.vocabulary(symbol)):
-            refuse = f'expect("{header.name}: a token", {{}} == {header.cap}_BAD_TOKEN);'
-            if is_array:
-                last = f"{symbol}[{header.size(symbol)} - 1]"
-                bad += [f"{last} = {value};", refuse.format(call), f"{last} = 0;"]
-            else:
-                others = [value if one == symbol else one for one in symbols]
-                bad.append(refuse.format(call.replace(", ".join(symbols), ", ".join(others))))
+    call = f"{header.name}_run({{}}, {words['outputs']}, workspace)"
+    bad = _bad_tokens(header, call)
     none = []
     for steps, (least, most) in limits.items():
         for value in (f"{least} - 1", f"{most} + 1", "(size_t)-1"):
@@ -268,23 +258,49 @@ def _run(header: Header) -> str:
     )
 
 
+def _bad_tokens(header: Header, call: str) -> list[str]:
+    """Return the statements that call a function with wrong tokens, of which it takes none."""
+    bad, symbols = list[str](), [parameter.symbol for parameter in header.inputs]
+    for parameter in header.inputs:
+        if "int32_t" not in parameter.kind:
+            continue
+        symbol = parameter.symbol
+        for value in ("-1", "INT32_MIN", "INT32_MAX", header.vocabulary(symbol)):
+            refuse = f'expect("{header.name}: a token", {call} == {header.cap}_BAD_TOKEN);'
+            if "*" in parameter.kind:
+                last = f"{symbol}[{header.size(symbol)} - 1]"
+                bad += [f"{last} = {value};", refuse.format(", ".join(symbols)), f"{last} = 0;"]
+            else:
+                others = [value if one == symbol else one for one in symbols]
+                bad.append(refuse.format(", ".join(others)))
+    return bad
+
+
 def _step(header: Header) -> str:
     words, stream = header.words_of_all, header.stream
     assert stream
     name, x = header.name, stream.symbol
-    begin, free = [], ""
+    begin, bad, more = [], list[str](), ""
     if any(parameter.symbol == "workspace" for parameter in header.parameters("begin")):
         words["arrays"] += f"\nfloat *workspace = floats({header.cap}_WORKSPACE, 0, 1e30f);"
-        free = "\nfree(workspace);"
+        words["free"] += "\nfree(workspace);"
+        more = ", workspace"
+    symbols = [parameter.symbol for parameter in header.inputs]
     for state in ("state", "other"):
-        named = [p.symbol for p in header.parameters("begin") if p.symbol != "state"]
-        start = f"{name}_begin({', '.join([state, *named])})"
+        start = f"{name}_begin({', '.join([state, *symbols])}{more})"
         begin.append(
             f'expect("{name}: begin", {start} == {header.cap}_OK);'
             if header.begins
             else f"{name}_reset({state});"
         )
-    bad = []
+    if header.begins:
+        bad += _bad_tokens(header, f"{name}_begin(state, {{}}{more})")
+    for parameter in header.inputs:
+        if "size_t" in parameter.kind:
+            for value in ("0", f"{header.limits(parameter.symbol)[1]} + 1"):
+                others = [value if one == parameter.symbol else one for one in symbols]
+                start = f"{name}_begin(state, {', '.join(others)}{more})"
+                bad.append(f'expect("{name}: steps", {start} == {header.cap}_BAD_LENGTH);')
     if "int32_t" in stream.kind:
         for value in ("-1", "INT32_MIN", "INT32_MAX", header.vocabulary(x)):
             for function, at, count in (("step", "0", ""), ("chunk", "steps - 1", "steps, ")):
@@ -300,6 +316,6 @@ def _step(header: Header) -> str:
         widths=", ".join(header.size(head).split(" * ")[-1] for head in header.outputs),
         delay=max(delays, key=int, default="0"),
         waits=f"{header.cap}_{'NO_OUTPUT' if delays else 'OK'}",
-        begin="\n".join(begin) + free,
+        begin="\n".join(begin),
         bad="\n".join(bad),
     )

@@ -171,4 +171,15 @@ heads:
   same: {of: now, pooling: none}
 """
 """In step form, outputs that begin at unlike steps."""
-IN_C = (OWN, PAIR, WAITING)
+POOLED = """\
+version: 1
+name: pooled
+inputs: {audio: {features: 2}, prompt: {features: 3, length: 4}}
+stream: audio
+rnn:
+  - {type: pool, of: prompt, pooling: mean, name: about}
+  - {type: gru, of: audio, units: 2}
+heads: {one: {of: gru_1, units: 1}, two: {of: about, units: 1}}
+"""
+"""In step form, a sequence that only a pooling reads."""
+IN_C = (OWN, PAIR, WAITING, POOLED)

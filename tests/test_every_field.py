@@ -532,10 +532,14 @@ def ignored(backend: Backend, form: Form) -> Iterator[str]:
     free = dict[tuple[str, str], bool]()
     shown = set[tuple[str, str]]()
     for change in changes():
-        before, after = in_form(change.program.network, form), in_form(change.network, form)
-        if (first := original(change.program.network)) is None or before == after:
+        if (first := original(change.program.network)) is None:
             continue
-        second = emit(backend, form, change.network)
+        # What no backend can write in a form cannot be arranged for it.
+        if (second := emit(backend, form, change.network)) is None:
+            continue
+        before, after = in_form(change.program.network, form), in_form(change.network, form)
+        if before == after:
+            continue
         field = change.kind, change.field
         if field in FREE:
             free[field] = free.get(field, False) or first != second
@@ -543,7 +547,7 @@ def ignored(backend: Backend, form: Form) -> Iterator[str]:
             if evidence(before, form) != evidence(after, form):
                 yield str(change)
         # A template may leave out what its source has, but hardly in one network only.
-        elif second is not None and first[0] != second[0] and field not in shown:
+        elif first[0] != second[0] and field not in shown:
             if render(first[0], backend.templates) != render(second[0], backend.templates):
                 shown.add(field)
             elif evidence(before, form) != evidence(after, form):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from cases import cases
+from fuzz.of_growth import check_growth
 
 from rnnspec import pipeline
+from rnnspec.errors import SpecError
 from rnnspec.ir import nodes
 
 
@@ -200,3 +203,24 @@ def test_the_input_that_comes_in_chunks(stream: str, expected: str | None) -> No
     join = "[{type: concat, of: [a, b, c]}, {type: gru, units: 2}]"
     assert read(f"inputs: {inputs}\nrnn: {join}\n{stream}").stream == expected
     assert read("inputs: {a: {features: 2}}\nrnn: {type: gru, units: 2}").stream == "a"
+
+
+@cases("prefix", ["layer", "no"])
+def test_the_time_is_in_proportion_to_the_layers(prefix: str) -> None:
+    """Each of 2,000 layers reads the two before it, or two that are not there."""
+
+    def layers(times: int) -> str:
+        lines = [f"- {{type: gru, units: 2, name: layer_{i}}}" for i in (0, 1)]
+        for i in range(2, times * 125):
+            of = f"{prefix}_{i - 2}, {prefix}_{i - 1}"
+            lines.append(f"- {{type: add, of: [{of}], name: layer_{i}}}")
+        return ONE + "\n".join(["rnn:", *lines])
+
+    def ask(text: str) -> None:
+        if prefix == "layer":
+            assert len(read(text).layers) == text.count("- {")
+        else:
+            with pytest.raises(SpecError):
+                read(text)
+
+    check_growth("layers", layers, ask)

@@ -152,7 +152,9 @@ class _Graph:
         """Return a value to read, rather one that nothing reads; with ``steps``, a sequence."""
         fitting = [value for value in self.values if steps is None or bool(value.axis) == steps]
         new = [value for value in fitting if not value.is_read]
-        value = self.draw(st.sampled_from(new if new and self.draw(st.integers(0, 3)) else fitting))
+        if self.draw(st.integers(0, 3)) and new:
+            fitting = new
+        value = self.draw(st.sampled_from(fitting))
         value.is_read = True
         return value
 

@@ -211,7 +211,7 @@ def window_keys(draw: st.DrawFn, kind: str, flow: Flow) -> Words:
 
 def window_of(layer: Words) -> Window:
     """Return the window of a convolution or a pool."""
-    size = layer.get("kernel_size", layer.get("size", 1))
+    size: int = layer["kernel_size" if "kernel_size" in layer else "size"]
     padding = layer.get("padding", "valid")
     return Window(
         size=size,

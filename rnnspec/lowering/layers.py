@@ -30,9 +30,10 @@ def add_item(graph: Graph, index: int, layer: models.AnyLayer) -> None:
     else:
         graph.take(layer.of, (*path, "of"))
         if len(graph.shape) < 2 and isinstance(layer, _OF_STEPS):
-            what = "a recurrent layer" if isinstance(layer, models.RecurrentLayer) else "it"
-            what = f"{what} reads the steps of a sequence"
-            message = f"{what}, but '{graph.last}' gives one vector for each; repeat it first"
+            message = (
+                f"'{layer.type}' reads the steps of a sequence, but '{graph.last}' gives one "
+                "vector for each; repeat it first"
+            )
             graph.refuse((*path, "of" if layer.of else "type"), message, code="E437")
             graph.pretend((None, *graph.shape))
         match layer:

@@ -78,6 +78,11 @@ class LayerWriter(ComposedLayers):
         """The input that comes in chunks, and the layers that depend on it."""
         return streamed(self.network)
 
+    def form_of(self, layer: nodes.Layer) -> Form:
+        """Return the form of a layer: in step form, one computed before the chunks is as always."""
+        is_early = self.form == "step" and layer.name not in self.streamed
+        return "inference" if is_early else self.form
+
     def _make(self, layer: nodes.Layer) -> Code:
         """Return the statements that create the module of a layer."""
         match layer:
@@ -111,7 +116,7 @@ class LayerWriter(ComposedLayers):
         if isinstance(layer, nodes.Composed):
             return self.run_composed(layer)
         if not isinstance(layer, _IDIOMS):
-            return lines(self.statements(expand(layer, self.form)))
+            return lines(self.statements(expand(layer, self.form_of(layer))))
         call = code("x = self.{}(x)", layer.name)
         match layer:
             case nodes.Embedding():
@@ -131,7 +136,7 @@ class LayerWriter(ComposedLayers):
             case nodes.Attention():
                 return lines(self.run_attention(layer))
             case nodes.Recurrent():
-                is_chunk = self.form == "step" and layer.name in self.streamed
+                is_chunk = self.form_of(layer) == "step"
                 return lines(self.run_chunk(layer) if is_chunk else self.run(layer))
             case nodes.Dense():
                 return lines(self._project(layer), self.activated(layer))
@@ -184,7 +189,7 @@ class LayerWriter(ComposedLayers):
 
     def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
-        if self.form == "step" and names:
+        if self.form_of(layer) == "step" and names:
             # But for the mean, the statistic is a state itself.
             results = listed("x" if layer.statistic == "mean" else "", *names)
             arguments = listed("x", "mask" if layer.masked else "", *names)
@@ -198,7 +203,7 @@ class LayerWriter(ComposedLayers):
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
-        return self.statements(expand(layer, self.form))
+        return self.statements(expand(layer, self.form_of(layer)))
 
     def gives_outputs(self, layer: nodes.Recurrent) -> bool:
         """True if the outputs of a recurrent layer at all steps are used, not its states alone."""

@@ -120,8 +120,8 @@ def test_other_inputs_begin_a_sequence() -> None:
         model.step(np.ones((2, 9, 3)))
     with pytest.raises(UsageError, match="prompt: expected 1 to 512 steps, received 513"):
         model.begin(speaker=np.ones(1, int), prompt=np.ones((1, 513), int))
-    with pytest.raises(UsageError, match="labels of speaker from 0 to 4 and tokens of prompt from"):
-        model.begin(speaker=np.full(1, 5), prompt=np.ones((1, 3), int))
+    with pytest.raises(UsageError, match="labels of speaker from 0 to 3 and tokens of prompt from"):
+        model.begin(speaker=np.full(1, 4), prompt=np.ones((1, 3), int))
 
 
 @pytest.mark.parametrize(

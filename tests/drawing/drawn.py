@@ -15,10 +15,19 @@ from covering import covering
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.layout.grid import reads, split_heads
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.scene import Area, Box, Disc, Line, Point, Scene, Text
-from rnnspec.ir.nodes import Network
+from rnnspec.ir.nodes import (
+    FinalState,
+    Join,
+    Network,
+    Pooling,
+    Recurrent,
+    SequenceInput,
+    Transpose,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -158,6 +167,109 @@ head: {pooling: none, units: 50, tied: true}
 """,
 }
 
+GRAPHS = {
+    "guide": """\
+inputs:
+  title: {embedding: {vocabulary: 10000, dim: 64}}
+  body: {embedding: {vocabulary: 10000, dim: 64}}
+  tags: {features: 12, per: sequence}
+rnn:
+  - {type: lstm, units: 128, of: title, name: title_lstm}
+  - {type: lstm, units: 32, of: body, name: body_lstm}
+  - {type: concat, of: [title_lstm.state, body_lstm.state, tags], name: all}
+heads:
+  priority: {units: 1, activation: sigmoid}
+  department: {units: 4, activation: softmax}
+""",
+    "encoder_decoder": """\
+inputs:
+  source: {features: 71}
+  target: {features: 93}
+rnn:
+  - {type: lstm, units: 256, of: source, name: encoder}
+  - {type: lstm, units: 256, of: target, name: decoder, initial_state: {of: encoder}}
+head: {units: 93, activation: softmax, pooling: none}
+""",
+    "actor_critic": """\
+input: {length: 16, features: 8}
+rnn:
+  - {type: lstm, units: 64, initial_state: given}
+heads:
+  actor: {hidden: [{units: 32, activation: tanh}], units: 4, activation: softmax, pooling: none}
+  critic: {units: 1, pooling: none}
+""",
+    "lstm_fcn": """\
+inputs:
+  series: {length: 96, features: 1}
+rnn:
+  - {type: transpose, of: series, name: shuffled}
+  - {type: lstm, units: 8, name: lstm}
+  - {type: conv, filters: 128, kernel_size: 8, padding: same, of: series, name: conv_a}
+  - {type: batch_norm}
+  - {type: conv, filters: 256, kernel_size: 5, padding: same, activation: relu}
+  - {type: conv, filters: 128, kernel_size: 3, padding: same, activation: relu}
+  - {type: pool, pooling: mean, name: average}
+  - {type: concat, of: [lstm.state, average]}
+head: {units: 2, activation: softmax}
+""",
+    "tagger": """\
+inputs:
+  words: {length: 50, embedding: {vocabulary: 10000, dim: 100, mask_zero: true}}
+  casing: {length: 50, embedding: {vocabulary: 8, dim: 10}}
+  basin: {features: 27, per: sequence}
+rnn:
+  - {type: concat, of: [words, casing, basin]}
+  - {type: lstm, units: 100, bidirectional: true, initial_state: learned}
+head: {units: 9, activation: softmax, pooling: none}
+""",
+    "inner_head": """\
+input: {length: 20, features: 5}
+rnn:
+  - {type: gru, units: 16, name: low}
+  - {type: gru, units: 16, direction: backward, name: high}
+  - {type: add, of: [low, high], name: both}
+  - {type: normalize}
+heads:
+  early: {of: low, units: 3, pooling: none}
+  late: {units: 2, pooling: mean}
+""",
+    "query": """\
+inputs:
+  clicks: {length: 20, features: 5}
+  user: {per: sequence, embedding: {vocabulary: 50, dim: 16}}
+rnn:
+  - {type: gru, units: 16, of: clicks, name: reads}
+  - {type: pool, pooling: {attention: {query: user, activation: tanh}}, name: context}
+  - {type: multiply, of: [context, user], name: gated}
+  - {type: repeat, like: clicks, name: again}
+  - {type: concat, of: [again, reads]}
+  - {type: gru, units: 8}
+head: {units: 1}
+""",
+    "branches": """\
+input: {length: 30, features: 4}
+rnn:
+  - {type: conv, filters: 8, kernel_size: 3, padding: same, name: stem}
+  - {type: conv, filters: 8, kernel_size: 3, padding: same, of: stem, name: a}
+  - {type: conv, filters: 8, kernel_size: 5, padding: same, of: stem, name: b}
+  - {type: max_pool, size: 3, stride: 1, padding: same, of: stem, name: c}
+  - {type: concat, of: [a, b, c]}
+  - {type: lstm, units: 8}
+head: {units: 1}
+""",
+    "backwards": """\
+inputs:
+  audio: {length: 30, features: 4}
+rnn:
+  - {type: gru, units: 8, of: audio, direction: backward, initial_state: given, name: back}
+  - {type: lstm, units: 6, bidirectional: true, of: audio, name: front}
+  - {type: lstm, units: 6, bidirectional: true, initial_state: {of: front}, of: back, name: both}
+head: {units: 1}
+""",
+}
+
+"""Networks of several inputs, branches, joins and states."""
+
 
 @cache
 def networks() -> dict[str, Network]:
@@ -177,12 +289,32 @@ def networks() -> dict[str, Network]:
     texts |= {name: f"version: 1\nname: {name}\n{text}" for name, text in STACKS.items()}
     drawn = [*sample(specs(), 8), *sample(specs(long_names=True), 2)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
+    texts |= {name: f"version: 1\nname: {name}\n{text}" for name, text in GRAPHS.items()}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}
+
+
+def is_chain(network: Network) -> bool:
+    """True if each layer stands right above the one that it takes, but for lines to joins."""
+    trunk, _ = split_heads(network)
+    below = [names for names, _ in reads(trunk, network)]
+    follows = all(
+        isinstance(stage, Join) or before.name in names
+        for before, stage, names in zip(trunk, trunk[1:], below[1:], strict=False)
+    )
+    plain = not any(
+        (isinstance(layer, Recurrent) and (layer.backward or layer.initial))
+        or (isinstance(layer, Join) and layer.how != "concat")
+        or (isinstance(layer, Pooling) and layer.statistic == "first_step")
+        or isinstance(layer, FinalState | Transpose)
+        for layer in network.layers
+    )
+    return follows and plain and not network.has_named_inputs
 
 
 def options(network: Network) -> Iterator[Options]:
     """Yield every kind of picture of a network that may overlap in its own way."""
-    most = min(network.input.steps or 64, 64)
+    steps = [each.steps or 64 for each in network.inputs if isinstance(each, SequenceInput)]
+    most = min(max(steps), 64)
     yield Options()
     yield Options(form="folded")
     yield Options(labels="none")
@@ -308,10 +440,15 @@ def runs_over(segment: Segment, area: Area, room: float = 0.7) -> bool:
     return enters < leaves
 
 
+WIDE = 130.0
+"""The width of nodes that take several steps."""
+
+
 def overlaps(scene: Scene) -> Iterator[str]:
     """Yield every text that leaves the picture, or meets a text, a line or an edge of a node.
 
-    And every arrow that runs over a node at none of its ends.
+    And every arrow that runs over a node at none of its ends. A branch passes behind the node of a
+    layer that takes all steps at once, which is as wide as they are.
     """
     canvas = (scene.x, scene.y, scene.x + scene.width, scene.y + scene.height)
     shapes = [shape for part in scene.parts for shape in part.shapes]
@@ -320,6 +457,7 @@ def overlaps(scene: Scene) -> Iterator[str]:
     text_boxes, boxes = boxes_of(text.area for text in texts), boxes_of(map(box, pieces))
     areas = nodes(scene)
     node_names, node_boxes = list(areas), boxes_of(areas.values())
+    wide = {name: area for name, area in areas.items() if area[2] - area[0] > WIDE}
     for number, text in enumerate(texts):
         area = text.area
         if not inside(area, canvas):
@@ -328,7 +466,8 @@ def overlaps(scene: Scene) -> Iterator[str]:
             # An index meets its variable on purpose.
             if index > number and not (text.variable and texts[index].variable):
                 yield f"{text.content} meets {texts[index].content}"
-        if any(runs_over(pieces[index], area) for index in meeting(boxes, area, room=1)):
+        is_free = not any(inside(area, other) for other in wide.values())
+        if is_free and any(runs_over(pieces[index], area) for index in meeting(boxes, area, 1)):
             yield f"{text.content} meets a line"
         for index in meeting(node_boxes, area):
             if not inside(area, areas[node_names[index]]):
@@ -339,7 +478,7 @@ def overlaps(scene: Scene) -> Iterator[str]:
         for piece in chain.from_iterable(map(segments, lines if "data-to" in data else ())):
             for name in (node_names[index] for index in meeting(node_boxes, box(piece), room=1)):
                 ends = (data["data-from"], data["data-to"])
-                if name not in ends and runs_over(piece, areas[name], -1):
+                if name not in (*ends, *wide) and runs_over(piece, areas[name], -1):
                     yield f"the arrow from {ends[0]} to {ends[1]} runs over {name}"
 
 

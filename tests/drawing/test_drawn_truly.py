@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cases import cases
-from drawing.drawn import Edge, Read, base, networks, nodes, read
+from drawing.drawn import Edge, Read, base, is_chain, networks, nodes, read
 
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.layout.grid import split_heads
@@ -17,10 +17,12 @@ from rnnspec.ir.nodes import (
     Conv,
     Dense,
     Dropout,
+    FinalState,
     Flatten,
     Join,
     LastSteps,
     Layer,
+    LearnedState,
     Network,
     Pooling,
     Recurrent,
@@ -32,8 +34,26 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.summaries import summarize
 
-NAMES = list(networks())
+NAMES = [name for name, network in networks().items() if is_chain(network)]
 UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
+
+
+@cases("name", [name for name in networks() if name not in NAMES])
+def test_an_edge_leads_to_each_layer_from_all_that_it_takes(name: str) -> None:
+    network, found = networks()[name], read(name)
+    edges = {(base(edge.source), base(edge.target)) for edge in found.edges}
+    edges |= {(base(edge.source), edge.target.partition("@")[0]) for edge in found.edges}
+    for layer, taken in sources(network).items():
+        node = next(other for other in network.layers if other.name == layer)
+        # The first takes only the number of sequences, and a dropout has a line.
+        if isinstance(node, LearnedState | Dropout):
+            continue
+        for source in taken[:1] if isinstance(node, Repeat) else taken:
+            assert (drawn_as(network, source), layer) in edges
+    for output, node in network.results.items():
+        if not isinstance(node, FinalState):
+            target = f"output.{output}" if output else "output"
+            assert (drawn_as(network, node.name), target) in edges
 
 
 @cases("name", UNFOLDED)
@@ -94,7 +114,7 @@ def columns_below(network: Network, found: Read, layer: Layer) -> list[str]:
     while (name := taken[below.name][0]) in kinds:
         below = kinds[name]
         match below:
-            case Repeat(steps=length) | LastSteps(count=length):
+            case Repeat(steps=int() as length) | LastSteps(count=length):
                 every = [str(step + 1) for step in range(length)]
                 return every if length <= 5 else [*every[:3], every[-1]]
             case Conv() | WindowPooling():

@@ -278,6 +278,36 @@ def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None
     compare(network, joined, reference.run(network, arrays, inputs), inputs)
 
 
+BESIDE = """\
+version: 1
+name: beside
+inputs: {{one: {{features: 2}}, two: {{features: 2}}}}
+stream: one
+rnn:
+{rnn}
+  - {{type: gru, units: 2, of: one, name: first}}
+  - {{type: gru, units: 2, of: two, name: second}}
+heads: {{x: {{of: first, pooling: none}}, y: {{of: second, pooling: {pooling}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rnn", "pooling", "refused"),
+    [
+        ("", "last", []),
+        ("", "none", ["second"]),
+        ("  - {type: add, of: [two, one], name: both}", "last", ["both"]),
+    ],
+)
+def test_a_sequence_beside_the_chunks_is_refused(
+    rnn: str, pooling: str, refused: list[str]
+) -> None:
+    text = BESIDE.format(rnn=rnn, pooling=pooling)
+    text = text.replace("of: one, name", "of: both, name") if rnn else text
+    network = pipeline.reads(text).network
+    assert [refusal.layer for refusal in step_refusals(network)] == refused
+
+
 def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any]:
     """Return the states before the first chunk."""
     before = {state.name: np.zeros((rows, *state.first_shape)) for state in states(network)}

@@ -26,7 +26,7 @@ from rnnspec.ir import cells, core, initializers, nodes
 from rnnspec.ir import expand as recipes
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import Form
-from rnnspec.source import composed, walk
+from rnnspec.source import composed, layers
 
 WHOLE = """\
 version: 1
@@ -211,9 +211,10 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
         return pipeline.generate(grown, BACKENDS[backend], "inference").text
 
     monkeypatch.setitem(torch._FIELDS, "inference", listed)
-    monkeypatch.setattr(cells, "FIELDS", listed)
+    monkeypatch.setattr(torch, "_CELL_FIELDS", listed)
     assert "nn.LSTM(" not in source("torch")
-    monkeypatch.setattr(plan, "FUSED", listed)
+    for module in (plan, torch):
+        monkeypatch.setattr(module, "FUSED", listed)
     assert source("torch").count("nn.LSTM(") == 3
     monkeypatch.setattr(plan, "STACKED", listed)
     assert "num_layers=3" in source("torch")
@@ -223,6 +224,7 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
     monkeypatch.setattr(keras, "_SEQUENTIAL", listed)
     assert "keras.Sequential" in source("keras")
 
+    monkeypatch.setattr(cells, "FIELDS", listed)
     assert "Scan" in source("onnx")
     monkeypatch.setattr(onnx_slots, "_OPERATOR", listed)
     assert "Scan" not in source("onnx")
@@ -231,7 +233,7 @@ def test_an_idiom_does_not_swallow_a_field(kind: type, monkeypatch: pytest.Monke
 def test_a_field_that_a_recipe_is_written_from_is_in_the_source_that_is_written_from_recipes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in (walk, onnx):
+    for module in (layers, onnx):
         monkeypatch.setattr(module, "FIELDS", Fields("Node.source Repeat.gain"))
     network = grow(pipeline.reads(OTHERS).network, nodes.Repeat, 0.5)
     refused = [name for name in BACKENDS if refusals(BACKENDS[name], network)]
@@ -246,7 +248,7 @@ PICK = core.Pick("last", recipes.X, recipes.MASK)
     ("name", "kind", "value"),
     [
         ("torch", nodes.Repeat, PICK),
-        ("jax", nodes.Repeat, PICK),
+        ("jax", nodes.Repeat, core.Embed(recipes.X, core.Param("repeat_1", "table"))),
         ("onnx", nodes.Repeat, PICK),
         ("onnx", nodes.Conv, recipes.X * core.Param("conv_1", "bias")),
     ],
@@ -258,7 +260,7 @@ def test_an_expression_of_a_recipe_without_source_is_one_error(
         own = iter([core.Result("x", value)])
         return own if isinstance(layer, kind) else recipes.expand(layer, form)
 
-    monkeypatch.setattr(walk, "expand", expand)
+    monkeypatch.setattr(layers, "expand", expand)
     monkeypatch.setattr(onnx_verbs, "expand", expand)
     program = pipeline.reads(OTHERS if kind is nodes.Repeat else WHOLE)
     with pytest.raises(GenerationError, match=f"the verb {type(value).__name__} is not supported"):
@@ -308,13 +310,14 @@ def test_each_value_in_a_graph_has_a_name_of_its_own_in_a_value_of_its_kind(
 def test_layers_that_differ_in_a_field_do_not_share_a_class(
     name: str, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cells, "FIELDS", Fields(f"{kind.__name__}.gain"))
+    for module in (torch, jax):
+        monkeypatch.setattr(module, "_CELL_FIELDS", Fields(f"{kind.__name__}.gain"))
     stepwise = STACK.replace("units: 2", "units: 2, activation: softsign")
     program = pipeline.reads(stepwise)
 
     def refused(*gains: float) -> set[str]:
-        layers = map(grow, program.network.layers, (kind,) * 3, gains)
-        network = replace(program.network, layers=tuple(layers))
+        grown = map(grow, program.network.layers, (kind,) * 3, gains)
+        network = replace(program.network, layers=tuple(grown))
         return {refusal.layer for refusal in refusals(BACKENDS[name], network, "inference")}
 
     assert refused(0.5, 0.5, 0.5) == set()

@@ -11,13 +11,15 @@ from rnnspec_playground import complete, describe, explain
 
 from rnnspec.ir import notation
 from rnnspec.pages import page
-from rnnspec.spec.models import KINDS, LSTM, Cell, CellLayer, Head, PoolingName, Spec
+from rnnspec.spec.models import KINDS, LSTM, Cell, CellLayer, Head, NamedInput, PoolingName, Spec
 from rnnspec.spec.zoo import zoo_names
 
 HEAD = "version: 1\nname: net\n"
 LAYER = list(LSTM.model_fields)
 CELL_LAYER = [key for key in CellLayer.model_fields if key not in ("type", "units", "settings")]
 POOLINGS = list(get_args(PoolingName))
+# Without several inputs, no stream is named.
+KEYS = [key for key in Spec.model_fields if key != "stream"]
 
 
 def at(text: str) -> tuple[str, int, int]:
@@ -33,13 +35,14 @@ def offered(text: str) -> list[str]:
 @cases(
     ("text", "labels"),
     [
-        ("|", list(Spec.model_fields)),
+        ("|", KEYS),
         ("version: |", ["1"]),
-        (f"{HEAD}in|", [key for key in Spec.model_fields if key not in ("version", "name")]),
+        (f"{HEAD}in|", [key for key in KEYS if key not in ("version", "name")]),
         (f"{HEAD}rnn:\n  |", ["type"]),
         (f"{HEAD}rnn:\n  - |", ["type"]),
         (f"{HEAD}rnn:\n  type: |", list(KINDS)),
-        (f"{HEAD}rnn:\n  - type: repeat\n    |", ["name", "steps"]),
+        (f"{HEAD}rnn:\n  - type: repeat\n    |", ["name", "of", "steps", "like"]),
+        (f"{HEAD}rnn:\n  - type: repeat\n    steps: 3\n    |", ["name", "of"]),
         (f"{HEAD}rnn: {{type: lstm, |}}", [key for key in LAYER if key != "type"]),
         (f"{HEAD}rnn: {{type: lstm, un|", [key for key in LAYER if key != "type"]),
         (f"{HEAD}rnn: {{type: lstm, bidirectional: |}}", ["true", "false"]),
@@ -47,6 +50,9 @@ def offered(text: str) -> list[str]:
         (f"{HEAD}head:\n  pooling: m|\nrnn: [{{", POOLINGS),
         (f"{HEAD}initializers:\n  bias: |", ["zeros", "ones"]),
         (f"{HEAD}initializers:\n  kernel:\n    |", ["uniform", "normal", "constant"]),
+        (f"{HEAD}inputs:\n  words:\n    |", list(NamedInput.model_fields)),
+        (f"{HEAD}inputs:\n  words:\n    per: |", ["step", "sequence"]),
+        (f"{HEAD}rnn:\n  - {{type: lstm, initial_state: |}}", ["zeros", "learned", "given"]),
         # A key that other keys exclude is not offered.
         (f"{HEAD}embedding: {{}}\ninput:\n  |", ["length", "mask_value"]),
         (f"{HEAD}# |", []),

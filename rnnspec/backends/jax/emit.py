@@ -188,7 +188,7 @@ class JaxWalk(RecurrentCalls):
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution; in step form, the states are the steps before a chunk."""
         window = layer.window
-        is_chunk = self.form == "step" and layer.name in self.streamed
+        is_chunk = self.form_of(layer) == "step"
         padding = code("{!r}", "VALID") if is_chunk else _padding(window)
         arguments: dict[str, Code | Literal] = {
             "kernel_size": window.size,
@@ -203,13 +203,13 @@ class JaxWalk(RecurrentCalls):
 
     def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
         """Yield the call of a convolution, with zeros for padding, and with its state."""
-        *before, _ = expand(layer, self.form)
+        *before, _ = expand(layer, self.form_of(layer))
         yield from self._unless_zeros(layer, before)
         yield code("x = self.{}(x)", layer.name)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
-        return self._unless_zeros(layer, expand(layer, self.form))
+        return self._unless_zeros(layer, expand(layer, self.form_of(layer)))
 
     def _unless_zeros(
         self, layer: nodes.Conv | nodes.WindowPooling, results: Iterable[core.Result]
@@ -317,7 +317,7 @@ class JaxWalk(RecurrentCalls):
             yield from self.need((layer.query,))
             query = self.output(layer.query)
             if layer.units is None:
-                yield from self.statements(expand(layer, self.form))
+                yield from self.statements(expand(layer, self.form_of(layer)))
                 return
         arguments = listed("x", "mask" if layer.masked else "", query)
         yield code("x = self.{}({})", layer.name, arguments)

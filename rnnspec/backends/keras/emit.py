@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.cells import is_by_equation, with_distinct_cells
-from rnnspec.backends.keras.graph import Graph, compare_padding
+from rnnspec.backends.keras.graph import Graph
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
+    compare_padding,
     is_layer,
     is_rounded,
     make_layer,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.layers import (
     checked_parts,
+    compare_padding,
     is_layer,
     make_activation,
     make_embedding,
@@ -21,12 +23,14 @@ from rnnspec.backends.keras.layers import (
     make_scaling,
     make_scorer,
     parts_of,
+    project_tied,
+    shared_tables,
 )
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
 from rnnspec.backends.keras.parts import BodyVerbs
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand, running
-from rnnspec.ir.forms import states_of
+from rnnspec.ir.forms import held_values, states_of
 from rnnspec.ir.params import params
 from rnnspec.source.code import Code, code, listed
 
@@ -74,7 +78,7 @@ class Graph:
         self.by_name = {layer.name: layer for layer in network.layers}
         self.starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
         self.checked = checked_parts(network)
-        self.tables = _shared_tables(network)
+        self.tables = shared_tables(network)
         self.defined = set[str]()
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
@@ -86,21 +90,23 @@ class Graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
                 self.kept |= {layer.name} if isinstance(layer, nodes.LearnedState) else set()
-        self.previous, self.current = network.inputs[0].name, code("inputs")
-        if network.has_named_inputs:
-            self.previous = ""
+        if len(layers) < len(network.layers):
+            self.kept.update(state.layer for state in held_values(network))
+        self.previous = "" if network.has_named_inputs else network.inputs[0].name
+        self.current = code("inputs")
 
     def statements(self) -> Iterator[Code]:
         """Yield the statements that compute all layers."""
-        padded = [e for e in self.network.inputs if has_masking(self.network, e)]
-        padded = [each for each in padded if each.name in self.inputs]
+        inputs = [each for each in self.network.inputs if each.name in self.inputs]
+        padded = [each for each in inputs if has_masking(self.network, each)]
         for each in padded[:1]:
             yield from compare_padding(each)
         for each in padded:
             yield from self._mask_input(each)
         yield from self.masks.before()
         for layer in self.layers:
-            yield from self._store(layer.name, self._connect_with_mask(layer))
+            mask = () if fills_windows(layer) else self.masks.after(layer)
+            yield from self._store(layer.name, chain(self._connect(layer), mask))
 
     def value(self, name: str) -> Code:
         """Return the variable with an input or the output of a layer."""
@@ -137,11 +143,6 @@ class Graph:
         """Return the variable of a layer that has one."""
         taken = name in _VARIABLES or _OTHER_VARIABLE.fullmatch(name)
         return code(name if self.is_graph and not taken else f"{name}_out")
-
-    def _connect_with_mask(self, layer: nodes.Layer) -> Iterator[Code]:
-        yield from self._connect(layer)
-        if not fills_windows(layer):
-            yield from self.masks.after(layer)
 
     def _connect(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         self, layer: nodes.Layer
@@ -187,7 +188,7 @@ class Graph:
                     code("x = {}({})", make_layer(layer), last) if reshape else code("x = {}", last)
                 )
             case nodes.Dense(tied=str() as tied):
-                yield from _project_tied(layer, self._table(tied), x)
+                yield from project_tied(layer, self._table(tied), x)
             case nodes.Activate(activation="legacy_hard_sigmoid"):
                 # Not the layer for an activation of a layer: a Pipeline drops the mask.
                 yield code("x = {}({})", make_scaling(layer.name), x)
@@ -227,8 +228,6 @@ class Graph:
                 number = code("{}[:, 0, :1]", x)
         return code("keras.ops.{}({})", function, number)
 
-    # Embeddings
-
     def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
         table = layer.table or layer.name
         if table not in self.tables:
@@ -248,8 +247,6 @@ class Graph:
     def _table(self, name: str) -> Code:
         """Return the variable with an embedding that is called more than once."""
         return code(f"{name}_table" if self.is_graph else "embedding")
-
-    # Recurrent layers
 
     def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
         first = self._first_states(layer)
@@ -367,8 +364,6 @@ class Graph:
             if isinstance(final, nodes.FinalState) and self.sources[final.name][0] == layer.name:
                 self.values[final.name] = code("{}_{}", layer.name, final.part)
 
-    # Windows
-
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
         conv, body, *before = layer, self._body(layer, x), *expand(layer, self.form)
         states = states_of(layer) if self.form == "step" else ()
@@ -432,8 +427,6 @@ class Graph:
         elif max(padding) > layer.window.reach:
             yield code("x = keras.ops.where(x > -3e38, x, 0)")
 
-    # Statistics over the steps
-
     def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
         """Yield the statements that reduce the steps to their weighted mean."""
         scores, names = x, parts_of(layer)
@@ -478,8 +471,6 @@ class Graph:
             yield code("{} = {}", listed(*names), pooled)
             yield code("x = {}", names[0])
 
-    # Joins
-
     def _parts(self, layer: nodes.Join) -> Iterator[Code]:
         """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""
         taken = [self.value(name) for name in layer.of]
@@ -500,35 +491,5 @@ class Graph:
         return code("repeat_like({}, {})", vector, like)
 
 
-def compare_padding(network_input: nodes.Input) -> Iterator[Code]:
-    """Yield a comment about the layer that computes the mask of features."""
-    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
-        yield code("# Padding is compared in the input's dtype, also under mixed precision.")
-
-
-def _shared_tables(network: nodes.Network) -> dict[str, bool]:
-    """Return the embeddings that are called more than once; true if one projects vectors too."""
-    tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
-    shared = {layer.table for layer in network.layers if isinstance(layer, nodes.Embedding)}
-    return {name: name in tied for name in (*tied, *shared) if name}
-
-
 def _given_states(layer: nodes.Layer) -> list[Code]:
     return [code("states[{!r}]", state.name) for state in states_of(layer)]
-
-
-def _project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
-    """Yield the statements that project ``x`` by the transpose of the embedding."""
-    yield code("x = {}({}, reverse=True)", table, x)
-    names = parts_of(layer)
-    if layer.bias:
-        bias = replace(layer, tied=None, activation="linear")
-        yield code("# A dense layer without features has only its bias.")
-        if len(layer.input) > 1:
-            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
-        else:
-            # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
-            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
-        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
-    if layer.activation != "linear":
-        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))

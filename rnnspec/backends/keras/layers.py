@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
@@ -12,7 +13,7 @@ from rnnspec.ir import nodes
 from rnnspec.source.code import Code, Literal, call, code
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from rnnspec.ir.params import Param
 
@@ -308,6 +309,36 @@ def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
                 steps = known[names[0]]
         known[layer.name] = steps
     return {name: others for name, others in checked.items() if others}
+
+
+def compare_padding(network_input: nodes.Input) -> Iterator[Code]:
+    """Yield a comment about the layer that computes the mask of features."""
+    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
+        yield code("# Padding is compared in the input's dtype, also under mixed precision.")
+
+
+def shared_tables(network: nodes.Network) -> dict[str, bool]:
+    """Return the embeddings that are called more than once; true if one projects vectors too."""
+    tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
+    shared = {layer.table for layer in network.layers if isinstance(layer, nodes.Embedding)}
+    return {name: name in tied for name in (*tied, *shared) if name}
+
+
+def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
+    """Yield the statements that project ``x`` by the transpose of the embedding."""
+    yield code("x = {}({}, reverse=True)", table, x)
+    names = parts_of(layer)
+    if layer.bias:
+        bias = replace(layer, tied=None, activation="linear")
+        yield code("# A dense layer without features has only its bias.")
+        if len(layer.input) > 1:
+            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
+        else:
+            # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
+            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
+        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
+    if layer.activation != "linear":
+        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))
 
 
 def _make(type_: str, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:

@@ -72,6 +72,7 @@ class Layers:
             )
             for name in self.recurrent
         }
+        self.read = _read_outputs(network)
         self.batch = "" if self.inputs else BATCH_SIZE
 
     def add(self) -> None:
@@ -245,6 +246,7 @@ class Layers:
                     },
                     finals=self.finals[name],
                     pooled=name in self.pooled,
+                    with_output=name in self.read,
                 )
                 add_recurrent(into, layer, run)
                 if layer.return_sequences:
@@ -346,6 +348,18 @@ def _taken_once(network: nodes.Network) -> set[str]:
 def has_begin(network: nodes.Network) -> bool:
     """True if something is computed before the first chunk, beside zeros."""
     return any(vector != state for state, vector in first_vectors(network).items())
+
+
+def _read_outputs(network: nodes.Network) -> set[str]:
+    """Return the layers and inputs whose output is read, and not only a final state."""
+    sources = nodes.sources(network)
+    read = {layer.name for layer in network.results.values()}
+    for layer in network.layers:
+        if not isinstance(layer, nodes.FinalState | nodes.LearnedState):
+            read.update(sources[layer.name])
+        if isinstance(layer, nodes.Residual):
+            read.add(sources[layer.start][0])
+    return read
 
 
 def is_next_state(network: nodes.Network, layer: nodes.Layer, name: str) -> bool:

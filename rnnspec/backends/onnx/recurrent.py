@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a recurrent layer reads, and which of its states are read.
+    """What a recurrent layer reads, and what of it is read.
 
     ``x`` is its input, and ``padding`` what it skips. ``first`` has the vectors that states begin
     with, by state, with both directions side by side. ``finals`` are the states that are read after
     the last step. If ``pooled`` is true, the last output is read too, which is zeros if no step is
-    real. If ``stepped`` is true, the layer begins with the states that the graph is given, and
-    names those after the last step.
+    real; ``with_output`` is true if the output itself is. If ``stepped`` is true, the layer begins
+    with the states that the graph is given, and names those after the last step.
     """
 
     x: str
@@ -56,19 +56,24 @@ class Run:
     first: Mapping[str, str] = field(default_factory=dict)
     finals: frozenset[str] = frozenset()
     pooled: bool = False
+    with_output: bool = True
 
 
-def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> str:
-    """Add a layer, and return its output or final state."""
+def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> None:
+    """Add a layer: its output or final state, and the states that are read."""
     if stepwise_reason(layer):
-        return _add_scans(into, layer, run)
+        _add_scans(into, layer, run)
+        return
     padding = run.padding
     if run.stepped:
-        return _add_fused_chunk(into, layer, run.x, padding)
+        _add_fused_chunk(into, layer, run)
+        return
     output, *_ = (name for name, _ in layer.states)
-    finals = {*run.finals, *(() if layer.return_sequences else (output,))}
+    ends = run.with_output and not layer.return_sequences
+    finals = run.finals | ({output} if ends else set())
     raw = finals | ({output} if run.pooled else set())
-    results = [array(layer.name, "Y") if layer.return_sequences else ""]
+    all_steps = run.with_output and layer.return_sequences
+    results = [array(layer.name, "Y") if all_steps else ""]
     results += [array(layer.name, f"Y_{name}") if name in raw else "" for name, _ in layer.states]
     while not results[-1]:
         results.pop()
@@ -81,9 +86,8 @@ def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> str:
             # After a sequence of length 0, ONNX Runtime returns zeros instead of the first state.
             computed, held = array(layer.name, f"Y_{name}"), _final(layer, name)
             into.add(held, "Where", padding.exists(), computed, initial[name])
-    if layer.return_sequences:
-        return _merge_directions(into, layer, results[0])
-    return _merge_directions(into, layer, _final(layer, output))
+    if run.with_output:
+        _merge_directions(into, layer, results[0] if all_steps else _final(layer, output))
 
 
 def _final(layer: Recurrent, state: str) -> str:
@@ -181,25 +185,27 @@ def _merge_directions(into: Builder, layer: Recurrent, result: str, about: str =
     return into.add(layer.name, reduction, result, at, keepdims=0)
 
 
-def _add_fused_chunk(into: Builder, layer: Recurrent, x: str, padding: Padding | None) -> str:
-    """Add a fused layer that begins with its states, and return its output or final state."""
-    states = states_of(layer)
+def _add_fused_chunk(into: Builder, layer: Recurrent, run: Run) -> None:
+    """Add a fused layer that begins with its states."""
+    states, padding = states_of(layer), run.padding
+    all_steps = run.with_output and layer.return_sequences
     first = into.integers("Axis_0", 0)
     initial = [
         into.add(array(layer.name, f"Given_{state.kind}"), "Unsqueeze", state.name, first)
         for state in states
     ]
     results = (
-        array(layer.name, "Y") if layer.return_sequences else "",
+        array(layer.name, "Y") if all_steps else "",
         *(array(layer.name, f"Y_{state.kind}") for state in states),
     )
     lengths = "" if padding is None else padding.lengths()
-    into.node(_fused_node(layer, results, x, lengths, *initial))
+    into.node(_fused_node(layer, results, run.x, lengths, *initial))
     for state, result in zip(states, results[1:], strict=True):
         _hand_on(into, state, result, padding)
-    if layer.return_sequences:
-        return into.add(layer.name, "Squeeze", results[0], into.integers("Axis_1", 1))
-    return into.add(layer.name, "Identity", after(states[0].name))
+    if all_steps:
+        into.add(layer.name, "Squeeze", results[0], into.integers("Axis_1", 1))
+    elif run.with_output:
+        into.add(layer.name, "Identity", after(states[0].name))
 
 
 def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) -> None:
@@ -213,8 +219,8 @@ def _hand_on(into: Builder, state: State, result: str, padding: Padding | None) 
     into.add(after(state.name), "Where", padding.exists(), computed, state.name)
 
 
-def _add_scans(into: Builder, layer: Recurrent, run: Run) -> str:
-    """Add a layer that runs step by step, and return its output or final state."""
+def _add_scans(into: Builder, layer: Recurrent, run: Run) -> None:
+    """Add a layer that runs step by step."""
     first = dict[str, tuple[str, ...]]()
     for name, vector in run.first.items():
         first[name] = (vector,)
@@ -226,10 +232,13 @@ def _add_scans(into: Builder, layer: Recurrent, run: Run) -> str:
         _add_scan(into, layer, run, way, {name: ways[number] for name, ways in first.items()})
         for number, way in enumerate(directions(layer))
     ]
-    if layer.merge == "concat":
-        return into.add(layer.name, "Concat", *both, axis=-1)
     operators = {None: "Identity", "sum": "Add", "ave": "Mean", "mul": "Mul"}
-    return into.add(layer.name, operators[layer.merge], *both)
+    if not run.with_output:
+        return
+    if layer.merge == "concat":
+        into.add(layer.name, "Concat", *both, axis=-1)
+    else:
+        into.add(layer.name, operators[layer.merge], *both)
 
 
 def _add_scan(
@@ -237,7 +246,7 @@ def _add_scan(
 ) -> str:
     """Add the ``Scan`` of one direction, and return its output or final state."""
     real = "" if run.padding is None else run.padding.is_real("sbf")
-    with_output = run.stepped or layer.return_sequences
+    with_output = run.with_output and (run.stepped or layer.return_sequences)
     prefix = array(layer.name, direction_prefix(direction))
     every = f"{prefix}Y"
     if isinstance(layer.cell, EquationCell):

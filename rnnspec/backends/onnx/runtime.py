@@ -139,21 +139,26 @@ class OnnxRuntime(Runtime):
 
     def trace(self, model: OnnxModel, layers: Sequence[str], inputs: Batch) -> Trace:
         """Run a batch, and record the input of each layer."""
-        graph = _Layers(model.proto.graph, layers)
-        value_names = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
-        origins = {layer: graph.trace_back(layer) for layer in layers}
-        places = [place for _, place in origins.values() if place]
+        graph = _Layers(model.proto.graph)
+        results = [declared.name for declared in model.proto.graph.output]
+        value_names = {layer: name for layer, name in graph.values.items() if name not in results}
+        origins = {layer: graph.trace_back(layer) for layer in graph.layers}
+        places = [place for sources in origins.values() for _, place in sources if place]
         names = tuple(dict.fromkeys((*value_names.values(), *places)))
         values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
-        batch = inputs if isinstance(inputs, Mapping) else {INPUT: inputs}
-        outputs: dict[str, Array] = {**batch}
-        inputs_of: dict[str, Array] = {}
+        result_of = dict(zip(results, outputs_of, strict=True))
+        outputs = dict(inputs) if isinstance(inputs, Mapping) else {INPUT: inputs}
+        first, inputs_of = next(iter(outputs.values())), dict[str, Any]()
         place_of: dict[str, Array | None] = {}
-        for layer, (source, moved) in origins.items():
-            inputs_of[layer] = outputs[source if source in outputs else next(iter(batch))]
-            place = value_of[moved] if moved else place_of.get(source)
+        for layer, sources in origins.items():
+            # A learned state reads none.
+            inputs_of[layer] = outputs.get(sources[0][0], first) if sources else first
+            known = (value_of[at] if at else place_of.get(source) for source, at in sources)
+            place = next((place for place in known if place is not None), None)
             if layer not in value_names:
+                # It may be an output of the graph itself.
+                outputs |= {layer: result_of[layer]} if layer in result_of else {}
                 continue
             x = value_of[value_names[layer]]
             if x.ndim == 2:
@@ -165,7 +170,7 @@ class OnnxRuntime(Runtime):
                 x = np.take_along_axis(x, place[..., np.newaxis], axis=0)
             # As (batch, steps, features), with each step in its place.
             place_of[layer], outputs[layer] = place, x.transpose(axes)
-        return Trace(inputs_of, model.join(outputs_of))
+        return Trace({name: inputs_of[name] for name in layers}, model.join(outputs_of))
 
     def begin(self, model: OnnxModel, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the states before the first chunk."""
@@ -302,36 +307,52 @@ def write_test_data(
 class _Layers:
     """The values and sources of layers in a graph of rnnspec."""
 
-    def __init__(self, graph: onnx.GraphProto, layers: Sequence[str]) -> None:
+    def __init__(self, graph: onnx.GraphProto) -> None:
         # An empty name stands for an output, or an input, that is left out.
         self.makers = {name: node for node in graph.node for name in node.output if name}
         self.inputs = [declared.name for declared in graph.input]
-        self.layers = layers
+        # A name with a capital letter is that of a value about padding, or of the only input.
+        self.layers = [
+            name
+            for name in dict.fromkeys(array_of(name)[0] or name for name in self.makers)
+            if name not in self.inputs and not name[0].isupper()
+        ]
         self.values = {
-            layer: name for layer in layers for name in output_names(layer) if name in self.makers
+            layer: name
+            for layer in self.layers
+            for name in output_names(layer)
+            if name in self.makers
         }
         """The name of the output of each layer."""
 
-    def trace_back(self, layer: str) -> tuple[str, str]:
-        """Return the layer or input that a layer takes first, and the place of its moved steps.
+    def trace_back(self, layer: str) -> list[tuple[str, str]]:
+        """Return the layers and inputs that a layer takes, in order, with the place of each.
 
-        The place is empty if steps are where the other layer has them.
+        That is the value with the place of steps that are moved on the way, empty if none are.
         """
-        waiting, seen, place = [self.values.get(layer, layer)], set[str](), ""
+        waiting, seen = [(self._begin(layer), "")], set[str]()
+        sources: dict[str, str] = {}
         while waiting:
-            name = waiting.pop()
-            if name in seen or not (name in self.makers or name in self.inputs):
+            name, place = waiting.pop()
+            is_known = name in self.makers or name in self.inputs
+            if name in seen or not is_known or self._is_about_padding(name):
                 continue
             seen.add(name)
             owner = array_of(name)[0] or name
-            if self._is_about_padding(name):
-                continue
             if name in self.inputs or (owner != layer and owner in self.layers):
-                return owner, place or self._place_between(name, owner)
+                sources.setdefault(owner, place or self._place_between(name, owner))
+                continue
             node = self.makers[name]
             place = place or self._place(node)
-            waiting.extend(reversed(_inputs_in_order(node)))
-        return "", ""
+            # A shape depends on no numbers.
+            if node.op_type != "Shape":
+                waiting.extend((other, place) for other in reversed(_inputs_in_order(node)))
+        return list(sources.items())
+
+    def _begin(self, layer: str) -> str:
+        """Return the output of a layer, or its last value if only its final states are taken."""
+        values = [name for name in self.makers if array_of(name)[0] == layer]
+        return self.values.get(layer) or [layer, *values][-1]
 
     def _place_between(self, name: str, owner: str) -> str:
         """Return the place of steps that are moved between the output of a layer and a value."""
@@ -427,6 +448,8 @@ class OnnxModel:
         declared = {one.name: one for one in taken if one.name != BATCH_SIZE}
         given = [name for name in self.states if f"{GIVEN} {name}" in self._words]
         expected = [*declared, *given]
+        if not expected:
+            raise UsageError("expected no begin: without states, model.step(chunk) begins")
         _check_names("inputs of begin", expected, inputs)
         feeds = {name: self._batch(inputs[name], declared[name]) for name in declared}
         feeds |= {name: _as_numbers(_as_array(inputs[name]), name) for name in given}
@@ -664,8 +687,8 @@ def _as_array(value: ArrayLike) -> Array:
 
 def _check_names(what: str, expected: Sequence[str], values: Arrays) -> None:
     if set(values) != set(expected):
-        names = ", ".join(expected) or "none"
-        raise UsageError(f"{what}: expected {names}, received {brief(', '.join(values)) or 'none'}")
+        names, others = ", ".join(expected) or "none", ", ".join(values) or "none"
+        raise UsageError(f"{what}: expected {names}, received {brief(others)}")
 
 
 def _rows(feeds: Mapping[str, Array]) -> int:

@@ -206,16 +206,16 @@ class RecurrentCalls(Walk):
         results = {*self.network.results.values(), *(s.layer for s in held_values(self.network))}
         if not isinstance(layer, nodes.Recurrent) or not results.isdisjoint((layer, layer.name)):
             return False
-        readers = [
-            (other, kind)
-            for other in self.network.layers
-            if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState)
-            for kind, vector in getattr(other, "first_states", {"": layer.name}).items()
-            if vector == layer.name
-        ]
-        return not layer.return_sequences and all(
-            kind and self._passes_on(other, kind) for other, kind in readers
-        )
+        if layer.return_sequences:
+            return False
+        for other in self.network.layers:
+            if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState):
+                if not isinstance(other, nodes.Recurrent):
+                    return False
+                kinds = [kind for kind, of in other.first_states.items() if of == layer.name]
+                if not all(self._passes_on(other, kind) for kind in kinds):
+                    return False
+        return True
 
     def _first_vectors(self, layer: nodes.Recurrent) -> list[str]:
         """Return the names of the vectors that a module begins with, but for those passed on."""

@@ -279,7 +279,7 @@ class TorchWalk(RecurrentCalls):
         window = layer.window
         if layer.masked and not self._is_filled(layer):
             yield code("x = {}", channels.where_real(code("0")))
-        if self.form == "step" and window.reach:
+        if self.form_of(layer) == "step" and window.reach:
             (state,) = states_of(layer)
             yield code(
                 """
@@ -365,7 +365,7 @@ class TorchWalk(RecurrentCalls):
             yield code("scores = self.{}({})", layer.name, hidden)
         else:
             yield code("scores = self.{}[{!r}]({})", layer.name, "query", hidden)
-        _, *results = expand(layer, self.form)
+        _, *results = expand(layer, self.form_of(layer))
         yield from self.statements(results)
 
     @cached_property

@@ -128,11 +128,13 @@ def scene(network: Network, options: Options) -> Scene:
     labels, folded = options.labels == "full", options.form == "folded"
     drawing = Drawing(network, axes(network, options), labels=labels, folded=folded)
     trunk, heads = split_heads(network)
-    below = {
-        stage.name: taken for stage, (taken, _) in zip(trunk, reads(trunk, network), strict=True)
-    }
+    below, last_readers = dict[str, Sequence[str]](), dict[str, str]()
+    for stage, (taken, _) in zip(trunk, reads(trunk, network), strict=True):
+        below[stage.name] = taken
+        last_readers |= dict.fromkeys(taken, stage.name)
     for row in rows(network):
         _draw_row(drawing, row, below)
+        drawing.running = {name for name in drawing.running if last_readers[name] != drawing.last}
     if heads:
         draw_heads(drawing, _draw_layer)
     elif not network.outputs:

@@ -146,7 +146,7 @@ def _draw_state(drawing: Drawing, track: _Track) -> None:
         assert drawing.axis is not None, "a recurrent layer has a sequence before it"
         _draw_states(drawing, track, drawing.axis)
         right = last.x + (track.half + 14 if track.hollow(last) else max(track.half, drawing.route))
-        right += _BEGIN + 18 if track.sign < 0 else 0.0
+        right += _BEGIN + (70 if track.layer.first_states else 18) if track.sign < 0 else 0.0
         # An arrow may lead straight from the first step to the second.
         adjacent = len(drawing.columns) > (1 if drawing.axis.dots is None else 2)
         if not drawing.named and adjacent and not track.hollow(drawing.columns[1]):
@@ -490,7 +490,10 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
         line = Line(points=points, role=role, width=1.8, cased=True)
         drawing.canvas.edge(port.node, name, line, kind="final")
     ahead, back = words.last_states(layer, drawing.lengths[layer.name])
-    if all(fits(text, last.x - half - backward.x, 11) for text in (ahead, back)):
+    right = max([last.x + half, *(port.x + 15 for port in drawing.finals.values())])
+    if not drawing.running and all(
+        fits(text, last.x - half - backward.x, 11) for text in (ahead, back)
+    ):
         notes = [
             remark(forward.x - 12, y + 27, ahead, "forward", "end"),
             remark(backward.x + 14, y - 12, back, "backward"),
@@ -498,7 +501,7 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
         drawing.canvas.note(layer.name, *notes)
     else:
         both = [Note(ahead, "forward"), Note(back, "backward")]
-        drawing.write_beside(layer.name, last.x + half, y, both)
+        drawing.write_beside(layer.name, right, y, both)
     drawing.to_vector(last.x, Port(last.x, y - 13, name, half), y - 13)
 
 

@@ -171,7 +171,8 @@ class Drawing:
     has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
     ``forks`` what leaves each layer for others than the next. ``finals`` has the ports of the final
     states beside the last row, and ``forward_y`` is the height of its forward cells. ``last`` is
-    the layer or input that the ports belong to. ``lengths`` has the name of the last step after
+    the layer or input that the ports belong to, and ``running`` has the sequences whose lanes go
+    on. ``lengths`` has the name of the last step after
     each layer. ``level`` is the
     centre of the row if it is placed already, because it has the layers of several heads.
     """
@@ -195,6 +196,7 @@ class Drawing:
         self.forks: dict[str, Flow] = {}
         self.finals: dict[str, Port] = {}
         self._dotted = set[str]()
+        self.running = set[str]()
         self._reached: dict[str, float] = {}
         self.forward_y = 0.0
         self.last = ""
@@ -279,6 +281,12 @@ class Drawing:
         """True if a layer takes the output of this name first."""
         return self._taken[layer.name][0] == name
 
+    def beside_lanes(self, x: float) -> float:
+        """Return the place for a vector near ``x`` that no lane of a sequence goes through."""
+        if not self.running:
+            return x
+        return min((port.x for port in self.ports if port), key=lambda place: abs(place - x))
+
     def is_forked(self, layer: Layer) -> bool:
         """True if more than the next layer takes the output of a layer."""
         return layer.name in self._forked
@@ -356,6 +364,7 @@ class Drawing:
             self._put_dots(layer if follows else "")
             self._dotted |= {self.last} if follows else set()
             self.forks[self.last] = replace(self.flow, notes=[])
+            self.running |= {self.last} if self.last in self._lanes else set()
         for name, port in self.finals.items():
             if name in self._vector_lanes:
                 self.floor -= 12

@@ -192,8 +192,11 @@ def _heads(
         for (name, _), path in zip(outputs, paths, strict=True)
     ]
     below = [layer.name for head in heads for layer in head.layers]
-    if len(trunk) + len(below) == len(order) and all(
-        _is_above(head.layers, taken, trunk[-1]) for head in heads
+    # Outputs may have nothing in common.
+    if (
+        trunk
+        and len(trunk) + len(below) == len(order)
+        and all(_is_above(head.layers, taken, trunk[-1]) for head in heads)
     ):
         yield from heads
 
@@ -267,8 +270,7 @@ def _blocks(stages: Sequence[Stage]) -> Iterator[Block]:
     """Yield each layer with the dropout before it, its norm, activation and residual."""
     block: list[Stage] = []
     for stage in stages:
-        is_layer = not isinstance(stage, Input | Poolings | Result)
-        belongs = is_layer and look(stage).shape in ("slab", "sum")
+        belongs = isinstance(stage, Layer) and look(stage).shape in ("slab", "sum")
         if not belongs and any(not isinstance(member, Dropout) for member in block):
             yield tuple(block)
             block = []

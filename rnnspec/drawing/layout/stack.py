@@ -160,13 +160,14 @@ def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
     long, short = look(layer).kind, look(layer).word
     content = next((text for text in (long, long[:19]) if fits(text, wide)), short)
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
+    out = drawing.beside_lanes(x)
     _rise_all(drawing, layer.name, name, y + 13)
-    drawing.to_vector(x, Port(x, y - 13, name, wide / 2), y - 13)
+    drawing.to_vector(out, Port(out, y - 13, name, wide / 2), y - 13)
 
 
 def draw_fan(drawing: Drawing, layer: Attention | Pooling) -> None:
     """Draw lines from the steps that a pooling takes into one node."""
-    x = _middle(drawing)
+    x = drawing.beside_lanes(_middle(drawing))
     y = drawing.place(13, gap(x - drawing.columns[0].x), drawing.entry(layer))
     port = draw_pool(drawing, layer, x, y, POOL_WIDTH)
     drawing.write_notes(layer.name, y + 13)
@@ -344,8 +345,6 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
             line = Line(points=(*drawing.way(source, fork, high), end), cased=True)
             drawing.canvas.edge(fork.node, name, line, kind="join")
         ports.append(Port(column.x, y - 13, name, 42))
-    for name in sides:
-        drawing.reach(name, y)
     for number, (source, way) in enumerate(begins):
         _draw_bus(drawing, source, way, [port for port in ports if port], number)
     drawing.axis, drawing.columns = axis, columns

@@ -16,9 +16,10 @@ from offered import require_all
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import honouring, needs
+from rnnspec.comparison.layer_strategies import Words
 from rnnspec.comparison.levels import TOLERANCES, levels_up_to
 from rnnspec.comparison.random import compare_random
-from rnnspec.comparison.strategies import Words, sample, spec_text, specs
+from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import BackendError, GenerationError, ParityError, UsageError
 from rnnspec.spec.models import Data, Expect, Model, Spec
 
