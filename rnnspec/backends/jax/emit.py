@@ -382,7 +382,8 @@ class JaxWalk(RecurrentCalls):
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
         main = self._sources[layer.name][0]
-        (before,) = (each for each in self.network.layers if each.name == main)
+        # None for an input.
+        before = next((each for each in self.network.layers if each.name == main), None)
         # A final state is at the last and at the first step, because it stays as it is at padding.
         stays = isinstance(before, nodes.Recurrent) and not before.first_states
         is_state = layer.statistic == "last" and stays
