@@ -92,7 +92,21 @@ rnn:
   - {type: gru, units: 2}
 head: {pooling: mean}
 """
-ALL = (*GRAPHS, STACKS, CELLS, NAMES, EARLY)
+POOLS = """\
+version: 1
+name: pools
+inputs:
+  real: {features: 3}
+  padded: {features: 4, mask_value: 0}
+rnn:
+  - {type: pool, of: real, pooling: {attention: {}}, name: one}
+  - {type: pool, of: padded, pooling: {attention: {}}, name: two}
+  - {type: pool, of: padded, pooling: max, name: highest}
+  - {type: gru, units: 2, of: real}
+  - {type: concat, of: [one, two, highest, gru_1.state]}
+"""
+"""Inputs that are pooled, with padding and without."""
+ALL = (*GRAPHS, STACKS, CELLS, NAMES, EARLY, POOLS)
 
 
 @cache

@@ -13,16 +13,19 @@ _CLASSES = product(
     ("rnn", "lstm", "gru", "reset_first_gru"),
     ("_layer",),
 )
+_ATTENTIONS = product(
+    ("", "masked_"),
+    ("", "activated_", "linear_", "queried_", "unbiased_", "unbiased_queried_"),
+    ("attention_pooling",),
+)
 _RESERVED = ReservedNames(
     in_source=frozenset(
         """
-        activated_attention_pooling attention_pooling callable frozen_embed gate_masks
-        gate_products hard_sigmoid jnp
-        l2_normalized layers legacy_hard_sigmoid linear_attention_pooling model nn nnx norm_mask
-        partial queried_attention_pooling running_max running_mean running_sum softplus
-        symmetric_uniform tied_linear unbiased_attention_pooling unbiased_queried_attention_pooling
+        callable frozen_embed gate_masks gate_products hard_sigmoid jnp l2_normalized layers
+        legacy_hard_sigmoid model nn nnx norm_mask partial running_max running_mean running_sum
+        softplus symmetric_uniform tied_linear
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ).union(map("".join, _CLASSES), composed_names()),
+    ).union(map("".join, _CLASSES), map("".join, _ATTENTIONS), composed_names()),
     in_class=frozenset({"initial_states", "mask", "self"}),
     # Every public attribute of flax.nnx.Module (Flax 0.12), which a test compares likewise.
     in_framework=frozenset(

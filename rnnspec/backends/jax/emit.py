@@ -19,7 +19,7 @@ from rnnspec.backends.jax.cells import (
     make_initializer,
 )
 from rnnspec.backends.jax.equations import mask_refusals
-from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
+from rnnspec.backends.jax.parts import attend, attention_classes, embedding_of, parts
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
@@ -300,7 +300,9 @@ class JaxWalk(RecurrentCalls):
         if layer.units is not None or layer.activation != "linear":
             arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
-        module = _make(attention_class(layer), *sizes, **arguments)
+        classes = attention_classes(self.network).items()
+        (name,) = (name for name, layers in classes if layer in layers)
+        module = _make(name, *sizes, **arguments)
         return code("self.{} = {}", layer.name, module)
 
     def _function(self, activation: nodes.Activation) -> Code:
@@ -435,11 +437,10 @@ _ARGUMENTS = Fields(
 
 def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
-    classes = [
-        (class_name(layer) if isinstance(layer, nodes.Recurrent) else attention_class(layer), layer)
-        for layer in network.layers
-        if isinstance(layer, nodes.Recurrent)
-        or (isinstance(layer, nodes.Attention) and (layer.units or not layer.query))
+    attentions = attention_classes(network).items()
+    classes: list[tuple[str, nodes.Layer]] = [
+        *((name, layer) for name, layers in attentions for layer in layers),
+        *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),
     ]
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return (

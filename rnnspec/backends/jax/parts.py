@@ -46,13 +46,8 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
     if tied := nodes.tied_layers(network):
         yield _tied_linear(tied[0], embedding_of(network, tied[0]), form)
-    attentions = [
-        layer
-        for layer in network.layers
-        if isinstance(layer, nodes.Attention) and (layer.units or not layer.query)
-    ]
-    for attention in {attention_class(layer): layer for layer in attentions}.values():
-        yield _attention_pooling(attention, form, verbs)
+    for name, (attention, *_) in attention_classes(network).items():
+        yield _attention_pooling(name, attention, form, verbs)
     about = _NOT_STOCK
     for class_ in classes:
         if isinstance(class_.first.cell, nodes.EquationCell):
@@ -142,8 +137,22 @@ def _tied_linear(layer: nodes.Dense, embedding: nodes.Embedding, form: Form) -> 
     )
 
 
-def attention_class(layer: nodes.Attention) -> str:
-    """Return the name of the generated class that pools by attention."""
+def attention_classes(network: nodes.Network) -> dict[str, list[nodes.Attention]]:
+    """Return the layers of each generated class that pools by attention, by its name."""
+    classes = dict[str, list[nodes.Attention]]()
+    for layer in network.layers:
+        if isinstance(layer, nodes.Attention) and (layer.units or not layer.query):
+            classes.setdefault(_attention_class(layer), []).append(layer)
+    for name, layers in list(classes.items()):
+        masked = [layer for layer in layers if layer.masked]
+        # A class of one kind of layers alone needs no name that tells them apart.
+        if 0 < len(masked) < len(layers):
+            classes[f"Masked{name}"] = masked
+            classes[name] = [layer for layer in layers if not layer.masked]
+    return classes
+
+
+def _attention_class(layer: nodes.Attention) -> str:
     if layer.units is None:
         kind = "Linear" if layer.activation == "linear" else "Activated"
     else:
@@ -151,7 +160,7 @@ def attention_class(layer: nodes.Attention) -> str:
     return f"{kind}AttentionPooling"
 
 
-def _attention_pooling(layer: nodes.Attention, form: Form, verbs: Verbs) -> Code:
+def _attention_pooling(name: str, layer: nodes.Attention, form: Form, verbs: Verbs) -> Code:
     """Return the class of attentions of a kind; all are drawn alike."""
     kernel, bias = Code(), Code()
     if form == "training":
@@ -197,7 +206,7 @@ def _attention_pooling(layer: nodes.Attention, form: Form, verbs: Verbs) -> Code
                 {weights}
                 return {result}
         ''',
-        name=attention_class(layer),
+        name=name,
         arguments=listed("self", *arguments),
         hidden=hidden,
         activation=code("self.activation = activation") if activated else Code(),
