@@ -132,7 +132,9 @@ class Graph:
             message = f"expected at most {MAX_NAME_LENGTH} characters; '{name}' has {len(name)}"
             self.refuse(path, message, code="E416")
         if name in self._names:
-            self.refuse(path, f"another layer is already named '{name}'", code="E415")
+            is_input = any(each.name == name for each in self.inputs)
+            what = "an input" if is_input else "another layer"
+            self.refuse(path, f"{what} is already named '{name}'", code="E415")
         self._names.add(name)
         return name
 
