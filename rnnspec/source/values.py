@@ -65,8 +65,11 @@ def replace_input(text: Code, source: Code) -> Code:
     """Return the statements of a layer with another variable in place of its input, ``x``."""
     if source == "x":
         return text
+    if not text:
+        # A layer that changes nothing, such as a linear activation.
+        return Code(f"x = {source}")
     lines = list[Code]()
-    rest = text.split("\n") if text else []
+    rest = text.split("\n")
     while rest:
         line = rest.pop(0)
         targets, assigns, value = line.partition(" = ")
