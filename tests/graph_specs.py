@@ -144,6 +144,29 @@ heads:
   one: {hidden: [{units: 2, name: inner}], units: 3}
   two: {of: inner, units: 1}
 """,
+    "vectors": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4}
+- {type: dense, of: lstm_1.state, units: 5}
+- {type: gru, of: input, units: 2}
+- {type: concat, of: [dense_1, gru_1.state]}
+head: {units: 2}
+""",
+    "only_states": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4}
+- {type: dense, of: lstm_1.cell, units: 5}
+""",
+    "part_of_stack": """\
+input: {features: 4}
+rnn:
+- {type: lstm, units: 4}
+- {type: lstm, units: 4}
+- {type: lstm, units: 4, initial_state: {of: lstm_2}}
+- {type: lstm, units: 4, initial_state: {of: lstm_2}}
+""",
     "cells": """\
 input: {features: 3}
 cells:

@@ -259,9 +259,9 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
-    if form == "step" and (shared := step_refusals(network)):
-        # Some of its layers have no output of any number of steps.
-        return shared
+    shared = step_refusals(network) if form == "step" else ()
+    # Without a step form, some of its layers have no output of any number of steps.
+    form = "inference" if shared else form
     arranged, emitter = in_form(network, form), backend.emitter
     reason = f"rnnspec writes no source of it for {backend.title}"
     ignored = (
@@ -270,4 +270,4 @@ def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refus
         for table in emitter.fields(arranged, node, form)
         for field in table.missing(node)
     )
-    return (*ignored, *emitter.refusals(arranged, form))
+    return (*shared, *ignored, *emitter.refusals(arranged, form))

@@ -157,14 +157,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
     if reason := _too_large(model.program.network):
         return Compared(original.what, reason=reason)
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
-
-    def run(batch: Batch) -> Array:
-        """Return the output for a batch by the names of the network."""
-        names = model.imported.inputs
-        named = isinstance(batch, dict)
-        own = {names.get(name, name): array for name, array in by_name(batch).items()}
-        return original.output(own if named else batch)
-
+    run = partial(_run, original, model.imported.inputs)
     dtype = "float64" if original.dtype == "float64" else DTYPE
     for drawn in batches(model.program.network):
         batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
@@ -213,6 +206,12 @@ def compare(original: Original, model: ImportedModel) -> Compared:
             _check(original, distances, _limits(case, original, distances))
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
+
+
+def _run(original: Original, names: Mapping[str, str], batch: Batch) -> Array:
+    """Return the output for a batch, with the inputs under the ``names`` of the original."""
+    own = {names.get(name, name): array for name, array in by_name(batch).items()}
+    return original.output(own if isinstance(batch, dict) else batch)
 
 
 def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:

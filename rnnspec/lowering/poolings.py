@@ -78,10 +78,19 @@ def _join(
     """Add several poolings, and what puts them side by side."""
     trunk, joined = graph.last, list[str]()
     assert trunk is not None
+
+    def writes_activation(part: Statistic | models.Attention) -> bool:
+        return isinstance(part, models.Attention) and part.attention.writes("activation")
+
     for index, part in enumerate(parts):
         graph.branch(trunk)
         where = (*path, index)
-        if part in parts[:index]:
+        # An activation that is written has a meaning without units, though it is the default.
+        is_same = [
+            other == part and writes_activation(other) == writes_activation(part)
+            for other in parts[:index]
+        ]
+        if any(is_same):
             # Without it, a list of two would be a list of one.
             remedy = "remove it" if len(parts) > 2 else "write it once, without the list"
             graph.refuse(where, f"the list has this pooling already; {remedy}", code="E426")

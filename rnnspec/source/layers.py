@@ -69,6 +69,10 @@ class LayerWriter(ComposedLayers):
         return nodes.sources(self.network)
 
     @cached_property
+    def _by_name(self) -> dict[str, nodes.Layer]:
+        return {layer.name: layer for layer in self.network.layers}
+
+    @cached_property
     def variables_of(self) -> dict[str, str]:
         """The variable of each input and layer by its name, and of states as ``layer.state``."""
         return variables(self.network, self.form, self.in_source)
@@ -222,9 +226,8 @@ class LayerWriter(ComposedLayers):
 
     def need(self, names: Iterable[str]) -> Iterator[Code]:
         """Yield the statements of states that are used for the first time."""
-        by_name = {layer.name: layer for layer in self.network.layers}
         for name in names:
-            layer = by_name.get(name)
+            layer = self._by_name.get(name)
             if isinstance(layer, ASIDE) and name not in self.scope.values:
                 variable, value = code("{}", self.variables_of[name]), self.value_aside(layer)
                 if not value.isidentifier():

@@ -285,9 +285,10 @@ class Walk(LayerWriter):
             )
         many = len(next(iter(network.results.values())).output) > 1
         about = "outputs of the chunk" if many else "output for the steps so far"
-        result, returned = array, self._value_of_results
-        if network.outputs:
-            result, about = states_type, "outputs by name"
+        result = states_type if network.outputs else array
+        about = "outputs by name" if network.outputs else about
+        prepared = self._prepare(lines(unpack, self._short_chunk(chunk)))
+        computed = lines(prepared, self._compute(in_chunks), self.need(self._results))
         yield function(
             code(
                 "{}(self, {}: {}, states: {}) -> tuple[{}, {}]",
@@ -298,13 +299,28 @@ class Walk(LayerWriter):
                 result,
                 states_type,
             ),
-            self._prepare(unpack),
-            self._compute(in_chunks),
-            self.need(self._results),
+            computed,
             code("states = {}", _entries({name: code("{}", name) for name in names})),
-            (code("return {}, states", returned()) for _ in range(1)),
+            code("return {}, states", self._value_of_results()),
             describes=[f"Return the {about}, and the states for the next chunk."],
         )
+
+    def _short_chunk(self, chunk: str) -> Iterator[Code]:
+        """Yield the check of the first chunk, if it needs more steps than those after it."""
+        least = nodes.least_steps_by_input(self.network)[self.network.stream or ""]
+        short = (each for each in states(self.network) if each.first_shape != each.shape)
+        if (state := next(short, None)) and state.steps:
+            yield code(
+                """
+                if {chunk}.shape[1] < {!r} and {}.shape[1] < {!r}:
+                    raise ValueError(f"{}, received {{{chunk}.shape[1]}}")
+                """,
+                least,
+                state.name,
+                state.steps,
+                Code(f"expected at least {least} steps in the first chunk"),
+                chunk=chunk,
+            )
 
     def _value_of_results(self) -> Code:
         outputs = {name: self.output(layer.name) for name, layer in self.network.results.items()}

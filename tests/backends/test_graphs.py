@@ -1,4 +1,4 @@
-"""Graphs of layers in PyTorch and JAX, which are equal to the reference in all forms."""
+"""Graphs of layers in Keras, PyTorch and JAX, which are equal to the reference in all forms."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ rnn:
   - {type: pool, pooling: {attention: {units: 3, query: last}}, of: total, name: scores}
   - {type: pool, pooling: {attention: {activation: tanh}}, of: first, name: share}
   - {type: pool, pooling: mean, of: total, name: mean}
-  - {type: concat, of: [scores, mean, back.state, share, last]}
+  - {type: gru, units: 2, of: first, name: super}
+  - {type: gru, units: 2, initial_state: {of: super}, name: steps}
+  - {type: concat, of: [scores, mean, back.state, share, last, steps.state]}
 heads:
   one: {pooling: none, units: 2, activation: sigmoid}
   two: {of: hidden, pooling: [last, max], units: 2, activation: softmax}
@@ -100,7 +102,7 @@ def program(text: str) -> pipeline.Program:
 
 @pytest.mark.parametrize("text", ALL, ids=lambda text: text.split()[3])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize("name", ["keras", "torch", "jax"])
 def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
     backend = require(name)
     if refused := refusals(backend, program(text).network, form):
@@ -138,10 +140,24 @@ rnn: [{type: add, of: [one, other]}, {type: gru, units: 2}]
 def test_unequal_steps_are_one_error(name: str, form: Form) -> None:
     # One step would be the same at each step of the other.
     arrays = {"one": np.zeros((2, 1, 1)), "other": np.zeros((2, 3, 1))}
-    runtime = get(name).runtime if require(name) else None
+    runtime = require(name).runtime
     message = r"expected as many steps in one as in other, received \(1, 3\)"
     with pytest.raises(ValueError, match=message):
         runtime.trace(model(name, UNEQUAL, form), [], arrays)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_first_chunk_that_is_too_short_is_refused(name: str) -> None:
+    streamed = next(text for text in GRAPHS if "name: streamed" in text)
+    arrays, runtime = batch(streamed), require(name).runtime
+    audio, live = arrays.pop("audio"), model(name, streamed, "step")
+    before = runtime.begin(live, arrays)
+    with pytest.raises(
+        ValueError, match="expected at least 4 steps in the first chunk, received 3"
+    ):
+        runtime.step(live, audio[:, :3], before)
+    _, after = runtime.step(live, audio[:, :4], before)
+    runtime.step(live, audio[:, 4:], after)
 
 
 def test_mask_takes_the_inputs_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,13 @@ from graphs import GIVEN, GRAPHS, JOINED, STREAMED, TRANSLATION
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline
+from rnnspec import pipeline, saving
 from rnnspec.backends import get, refusals
-from rnnspec.building import Output, build_model
+from rnnspec.building import Output
+from rnnspec.comparison.verify import Proof
 from rnnspec.errors import UsageError
+from rnnspec.ir import nodes
+from rnnspec.ir.params import named_params
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,9 +36,22 @@ rnn:
   - {type: lstm, units: 2, activation: softplus, bidirectional: true, initial_state: learned}
 head: {pooling: [last, mean]}
 """
+PARTS = """\
+version: 1
+name: parts
+inputs:
+  a: {features: 3, mask_value: 0}
+  b: {features: 2, per: sequence}
+rnn:
+  - {type: lstm, units: 2, of: a, initial_state: learned, name: cells}
+  - {type: gru, units: 2, of: a, direction: backward, name: back}
+  - {type: layer_norm, name: norm}
+  - {type: pool, pooling: [last, mean], name: pooled}
+  - {type: concat, of: [pooled, cells.cell, b]}
+"""
 WRITTEN: list[tuple[str, Form]] = [
     (text, form)
-    for text in (*GRAPHS, SCANNED)
+    for text in (*GRAPHS, SCANNED, PARTS)
     for form in get("onnx").forms
     if form == "inference" or text in {GIVEN, STREAMED, TRANSLATION}
 ]
@@ -42,9 +59,26 @@ WRITTEN: list[tuple[str, Form]] = [
 
 def write(text: str, form: Form, path: Path) -> Any:
     """Return a model whose files were compared with the reference, and checked by ONNX."""
-    program = pipeline.reads(text)
-    assert not refusals(get("onnx"), program.network, form)
-    return build_model(program, get("onnx"), form, seed=3, output=Output(path)).model
+    return write_program(pipeline.reads(text), form, path)
+
+
+def write_program(program: pipeline.Program, form: Form, path: Path) -> Any:
+    """Return the model of a program, like ``write``."""
+    backend, text = get("onnx"), program.spec.document.text
+    assert not refusals(backend, program.network, form)
+    generated = pipeline.generate(program, backend, form)
+    model, rng = pipeline.instantiate(generated, drawn=False), np.random.default_rng(3)
+    # Learned states begin as zeros.
+    arrays = {
+        name: rng.uniform(0.1, 0.7, param.shape).astype(np.float32) * (-1) ** len(name)
+        if not param.positive
+        else rng.uniform(0.5, 1.0, param.shape).astype(np.float32)
+        for name, _, param in named_params(program.network)
+    }
+    generated.store.write(model, arrays)
+    proof = Proof(program, generated, arrays)
+    saving.save(path, generated, text, model, force=False, verify=proof)
+    return model
 
 
 @pytest.mark.parametrize(("text", "form"), WRITTEN)
@@ -70,11 +104,11 @@ def names_in(graph: Any) -> set[str]:
     return names.union(*map(names_in, bodies))
 
 
-@pytest.mark.parametrize("text", [JOINED, TRANSLATION, GIVEN])
+@pytest.mark.parametrize("text", [JOINED, TRANSLATION, GIVEN, PARTS])
 def test_every_value_is_used(text: str) -> None:
     from rnnspec.backends.onnx.read import split_models
 
-    forms = ("inference", "step") if text != JOINED else ("inference",)
+    forms = ("inference", "step") if text in {TRANSLATION, GIVEN} else ("inference",)
     for form in forms:
         source = rnnspec.codegen(rnnspec.loads(text), "onnx", form=form)
         for part in split_models(source):
@@ -166,7 +200,7 @@ def test_a_file_is_not_read_without_the_one_that_begins(tmp_path: Path) -> None:
     write(TRANSLATION, "step", path)
     path.rename(tmp_path / "other.onnx")
     with pytest.raises(UsageError, match=r"net_begin.onnx: error: already exists"):
-        write(TRANSLATION, "step", path)
+        Output(path).check(pipeline.reads(TRANSLATION), get("onnx"), "step")
     (tmp_path / "other.onnx").rename(path)
     with pytest.raises(UsageError, match="received the one that is run before it"):
         read_own_file(begin)
@@ -185,3 +219,20 @@ def test_a_norm_of_real_steps_is_the_output(tmp_path: Path) -> None:
     text = "version: 1\nname: net\ninput: {features: 3, mask_value: 0}\nrnn:\n"
     text += "- {type: gru, units: 2}\n- {type: instance_norm}\nhead: {pooling: none}\n"
     write(text, "inference", tmp_path / "net.onnx")
+
+
+def test_a_last_output_is_zeros_where_no_step_is_real(tmp_path: Path) -> None:
+    # A final state, which a spec has instead, would be the first one.
+    program = pipeline.reads(SCANNED)
+    (final,) = (layer for layer in program.network.layers if isinstance(layer, nodes.FinalState))
+    last = nodes.Pooling(
+        name=final.name,
+        input=(None, final.size),
+        source=final.source,
+        statistic="last",
+        masked=True,
+        backward=final.size // 2,
+    )
+    layers = tuple(last if layer is final else layer for layer in program.network.layers)
+    network = replace(program.network, layers=layers)
+    write_program(replace(program, network=network), "inference", tmp_path / "net.onnx")

@@ -295,3 +295,33 @@ def test_heads_differ_by_their_names() -> None:
     (change,) = found.network
     assert (change.key, change.before, change.after) == ("heads", ("one", "two"), ("three", "two"))
     assert diff(pipeline.reads(text), pipeline.reads(text)).same
+
+
+GRAPH = """\
+version: 1
+name: net
+inputs: {audio: {features: 3, length: 9}, text: {length: 9, features: 3}}
+rnn:
+  - {type: gru, units: 4, of: audio, name: ears}
+  - {type: gru, units: 4, of: text, name: eyes, initial_state: {h: ears.state}}
+  - {type: dense, units: 4, of: eyes, name: mind}
+  - {type: add, of: [ears, mind, eyes]}
+head: {pooling: none, units: 1}
+"""
+
+
+@cases(
+    ("old", "new", "changed"),
+    [
+        ("{length: 9", "{mask_value: 0, length: 9", {"inputs.text.mask_value"}),
+        ("{h: ears.state}", "learned", {"initial_state.h"}),
+        ("4, of: text", "4, of: text, direction: backward", {"direction"}),
+        ("of: eyes", "of: ears", {"of"}),
+        ("type: add", "type: multiply", {"type"}),
+        ("4, of: eyes", "4", set[str]()),
+    ],
+)
+def test_a_change_of_a_graph_is_told_by_its_key(old: str, new: str, changed: set[str]) -> None:
+    result = diff(pipeline.reads(GRAPH), pipeline.reads(GRAPH.replace(old, new)))
+    changes = [*result.network, *(each for layer in result.layers for each in layer.changes)]
+    assert {change.key for change in changes} == changed

@@ -114,7 +114,7 @@ def columns_below(network: Network, found: Read, layer: Layer) -> list[str]:
     while (name := taken[below.name][0]) in kinds:
         below = kinds[name]
         match below:
-            case Repeat(steps=length) | LastSteps(count=length):
+            case Repeat(steps=int() as length) | LastSteps(count=length):
                 every = [str(step + 1) for step in range(length)]
                 return every if length <= 5 else [*every[:3], every[-1]]
             case Conv() | WindowPooling():

@@ -12,10 +12,19 @@ from conftest import GALLERY
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.writers.mermaid import mermaid
-from rnnspec.ir.nodes import INPUT, Dense, Dropout, Network, Recurrent, Residual, sources
+from rnnspec.ir.nodes import (
+    Dense,
+    Dropout,
+    Embedding,
+    LearnedState,
+    Network,
+    Recurrent,
+    Residual,
+    sources,
+)
 
 TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"
-NODE = rf'  (l\d+[fb]?|in|out\d*)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
+NODE = rf'  (l\d+[fb]?|in\d*|out\d*)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
 EDGE = rf'  (\w+) (-->|-\.->|-\.-)(?:\|"({TEXT})"\|)? (\w+)'
 OTHER = r"---|title: \"\w+\"|flowchart BT|  accTitle: \w+|  classDef \w+ [\w#:,]+"
 
@@ -51,15 +60,17 @@ def check(network: Network) -> None:
     sums = [each for each in network.layers if isinstance(each, Residual)]
     assert sum(text.endswith("the input as it was") for _, _, text, _ in edges) == len(sums)
     tied = [each.tied for each in network.layers if isinstance(each, Dense) and each.tied]
+    tied += [each.table for each in network.layers if isinstance(each, Embedding) and each.table]
     assert sum(text == "shared vectors" for _, _, text, _ in edges) == len(tied)
     check_sources(network, edges)
 
 
 def check_sources(network: Network, edges: list[tuple[str, str, str, str]]) -> None:
     """Check that the lines into each node come from the layers that it takes."""
-    taken, node = sources(network), {INPUT: "in"}
+    taken = sources(network)
+    node = {each.name: f"in{at or ''}" for at, each in enumerate(network.inputs)}
     for index, layer in enumerate(network.layers):
-        before = {node[name] for name in taken[layer.name]}
+        before = {node[name] for name in taken[layer.name] if not isinstance(layer, LearnedState)}
         node[layer.name] = f"l{index}"
         if isinstance(layer, Dropout):  # a line
             (node[layer.name],) = before

@@ -12,21 +12,23 @@ from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.layout.grid import Poolings, is_beside, side_by_side, split_heads
 from rnnspec.drawing.writers.text import text
 from rnnspec.ir.nodes import (
     Attention,
     BatchNorm,
     Conv,
     Dropout,
+    FinalState,
     Flatten,
     InstanceNorm,
-    Join,
     LayerNorm,
     Network,
     Normalize,
     Pooling,
     Recurrent,
     Repeat,
+    sources,
 )
 
 TOKENS = "embedding: {vocabulary: 20, dim: 4}"
@@ -74,7 +76,18 @@ def test_any_network_fits_names_each_layer_and_is_drawn_the_same_again() -> None
         for rows in (picture.splitlines(), folded.splitlines()):
             assert max(map(len, rows)) <= 80
             starts = [line.split()[0] for line in rows if line and not line.startswith(" ")]
-            assert starts[-2::-1] == ["input", *(layer.name for layer in of.layers), of.name]
+            check_order(of, starts[-2::-1])
+
+
+def check_order(of: Network, names: list[str]) -> None:
+    """Check that each input and layer has a row, above those of all that it takes."""
+    drawn = [one.name for one in (*of.inputs, *of.layers) if not is_beside(one)]
+    assert sorted(names) == sorted([*drawn, of.name])
+    assert names[-1] == of.name
+    for layer, taken in sources(of).items():
+        below = [name for name in taken if name in names]
+        if layer in names:
+            assert all(names.index(name) < names.index(layer) for name in below)
 
 
 def pooling_word(layer: Pooling | Attention | Flatten) -> str:
@@ -96,13 +109,16 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided
         pools = [each for each in of.layers if isinstance(each, Pooling | Attention | Flatten)]
-        lists = [each.of for each in of.layers if isinstance(each, Join) and len(each.input) == 1]
+        trunk, heads = split_heads(of)
+        stages = [*trunk, *(one for head in heads for one in side_by_side(of, head.layers))]
+        lists = [each.join.of for each in stages if isinstance(each, Poolings)]
         beside = {name for names in lists for name in names}
         boxes = [pooling_word(each) for each in pools if each.name not in beside]
         for word in [*boxes, *(f"{len(names)} pools" for names in lists)]:
             assert f"[{word}]" in folded
-        for name in dict(of.outputs):
-            assert f"\n  → {name} " in folded
+        for name, layer in of.results.items():
+            is_state = isinstance(layer, FinalState)
+            assert not name or (name in folded if is_state else f"\n  → {name} " in folded)
         convolutions = sum(isinstance(each, Conv) for each in of.layers)
         assert len(re.findall(r" conv$", folded, re.MULTILINE)) == convolutions
         if any(isinstance(each, Dropout) for each in of.layers):

@@ -123,8 +123,14 @@ def nested() -> Any:
 
 
 def from_vector() -> Any:
-    user = vector(5, "user")
+    user = vector(5, "x")
     return keras.Model(user, of.LSTM(3, return_sequences=True)(of.RepeatVector(4)(user)))
+
+
+def lower_head() -> Any:
+    x = steps(3, "x")
+    lower = of.LSTM(4, return_sequences=True)(x)
+    return keras.Model(x, {"one": of.Dense(2)(lower), "two": of.Dense(2)(of.GRU(3)(lower))})
 
 
 MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
@@ -159,7 +165,11 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
     ),
     "one table": (shared, ("  right: {length: 5, embedding: left}\n", "mask_zero: true")),
     "a model inside": (nested, ("  of: [dense_1, lstm_1.state]\n",)),
-    "a vector": (from_vector, ("- {type: repeat, steps: 4}\n",)),
+    "a vector": (
+        from_vector,
+        ("  input_1: {features: 5, per: sequence}\n", "- {type: repeat, steps: 4}\n"),
+    ),
+    "a head of a lower layer": (lower_head, ("  one: {of: lstm_1, pooling: none, units: 2}\n",)),
 }
 
 

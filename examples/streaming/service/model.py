@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 States = dict[str, Array]
+Output = Array | dict[str, Array]
 
 
 class RefusedError(Exception):
@@ -26,7 +27,8 @@ class RefusedError(Exception):
 class StepModel:
     """A network that takes chunks of tokens below ``vocabulary``, or of ``features`` if that is 0.
 
-    ``sizes`` are those of its states. ONNX Runtime may run one session in several threads.
+    ``sizes`` are those of its states, and ``heads`` the names of its outputs, empty if it has one
+    without a name. ONNX Runtime may run one session in several threads.
     """
 
     name: str
@@ -34,6 +36,7 @@ class StepModel:
     vocabulary: int
     features: int
     sizes: dict[str, int]
+    heads: tuple[str, ...]
 
     def zeros(self, batch: int) -> States:
         """Return the states before the first chunk."""
@@ -80,15 +83,17 @@ class StepModel:
         elif not np.isfinite(found).all():
             raise RefusedError(422, "expected numbers that float32 can hold, received another one")
 
-    def step(self, chunk: Array, states: States) -> tuple[Array, States]:
-        """Return the output for the steps so far, and the states after the chunk.
+    def step(self, chunk: Array, states: States) -> tuple[Output, States]:
+        """Return the output for the steps so far, by head if there are several, and the states.
 
         Raises:
             RefusedError: the output has numbers that are not finite.
         """
-        output, *after = self.session.run(None, {"inputs": chunk, **states})
-        if not np.isfinite(output).all():
+        results = self.session.run(None, {"inputs": chunk, **states})
+        outputs, after = results[: -len(states)], results[-len(states) :]
+        if not all(np.isfinite(output).all() for output in outputs):
             raise RefusedError(500, "the output has numbers that are not finite")
+        output = dict(zip(self.heads, outputs, strict=True)) if self.heads else outputs[0]
         return output, dict(zip(states, after, strict=True))
 
 
@@ -110,10 +115,15 @@ def open_model(path: str) -> StepModel:
     if about.get("form") != "step":
         raise ValueError(f"{path}: expected a model in step form, of rnnspec build --form step")
     inputs, *states = session.get_inputs()
+    names = [each.name for each in session.get_outputs()]
+    if names[-len(states) :] != [f"{each.name}_next" for each in states]:
+        raise ValueError(f"{path}: expected a network that takes nothing but its stream")
+    heads = tuple(names[: -len(states)])
     return StepModel(
         name=meta.graph_name,
         session=session,
         vocabulary=int(about.get("vocabulary", 0)),
         features=0 if "vocabulary" in about else inputs.shape[2],
         sizes={each.name: each.shape[1] for each in states},
+        heads=() if heads == ("output",) else heads,
     )

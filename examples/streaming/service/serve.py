@@ -49,7 +49,7 @@ class Opened(BaseModel):
 class Answer(BaseModel):
     """The output for the steps so far, and their number."""
 
-    output: list[Any]
+    output: list[Any] | dict[str, list[Any]]
     steps: int
 
 
@@ -84,6 +84,9 @@ def create_app(path: str, limits: Limits) -> FastAPI:
             raise RefusedError(413, f"expected at most {most}, received {lists} lists")
         given = await read(request, chunk)
         output, steps = await sessions.step(key, given.inputs, given.start)
+        if isinstance(output, dict):
+            by_head = {name: values.tolist() for name, values in output.items()}
+            return Answer(output=by_head, steps=steps)
         return Answer(output=output.tolist(), steps=steps)
 
     @app.delete("/sessions/{key}", status_code=204)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from model import Array, RefusedError, States, StepModel
+from model import Output, RefusedError, States, StepModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Sessions:
         self._held[made.key] = made
         return made
 
-    async def step(self, key: str, values: Any, start: int | None) -> tuple[Array, int]:
+    async def step(self, key: str, values: Any, start: int | None) -> tuple[Output, int]:
         """Return the output of a session for its next chunk, and the number of steps so far.
 
         Chunks of one session run one after another. A chunk that is refused changes nothing.
@@ -94,7 +94,7 @@ class Sessions:
             session.used = self.clock()
             return output, session.steps
 
-    def _run(self, values: Any, session: Session) -> tuple[int, Array, States]:
+    def _run(self, values: Any, session: Session) -> tuple[int, Output, States]:
         chunk = self.model.chunk(values, session.batch)
         if (steps := chunk.shape[1]) > (most := self.limits.steps):
             raise RefusedError(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rnnspec.backends.c.arrays import Stored
-    from rnnspec.backends.c.emit import CSource
+    from rnnspec.backends.c.source import CSource
     from rnnspec.slots import Array
 
     Arrays = Mapping[tuple[str, str], Array]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
-from rnnspec.backends.c.emit import CSource
 from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
+from rnnspec.backends.c.source import CSource
 from rnnspec.backends.c.steps import free_lengths
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.model_files import FileReader, NamedArrays

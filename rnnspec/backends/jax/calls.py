@@ -49,6 +49,7 @@ class RecurrentCalls(Walk):
                     first = code("_")
                     targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
                 many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
+                many = code("_") if set(targets.values()) == {"_"} else many
                 result = code("{}, {}", first, many)
                 zeros, state = self._first_state(layer, way)
                 yield zeros

@@ -25,7 +25,6 @@ from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
-from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, function, listed
 from rnnspec.source.layers import walked_fields
@@ -216,7 +215,7 @@ class JaxWalk(RecurrentCalls):
     ) -> Iterator[Code]:
         """Yield the statements of results, leaving out zeros where padding is zeros already."""
         inputs = {each.name for each in self.network.inputs}
-        is_zeros = inputs.issuperset(sources(self.network)[layer.name])
+        is_zeros = inputs.issuperset(self._sources[layer.name])
         for result in results:
             match result.value:
                 case core.Fill(core.Column() | core.Name(), core.Name("x"), 0.0) if is_zeros:
@@ -344,7 +343,7 @@ class JaxWalk(RecurrentCalls):
         takers = [
             layer
             for layer in self.network.layers
-            if source.name in sources(self.network)[layer.name]
+            if source.name in self._sources[layer.name]
             and not isinstance(layer, nodes.LearnedState)
         ]
         plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
@@ -382,7 +381,7 @@ class JaxWalk(RecurrentCalls):
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
-        main = sources(self.network)[layer.name][0]
+        main = self._sources[layer.name][0]
         (before,) = (each for each in self.network.layers if each.name == main)
         # A final state is at the last and at the first step, because it stays as it is at padding.
         stays = isinstance(before, nodes.Recurrent) and not before.first_states

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.plan import direction_key, plan_of, stack_of
@@ -151,10 +150,6 @@ class RecurrentCalls(Walk):
         }
         return [kind for kind, _ in layer.states if kind in read]
 
-    @cached_property
-    def _by_name(self) -> dict[str, nodes.Layer]:
-        return {layer.name: layer for layer in self.network.layers}
-
     def _state_variable(self, layer: nodes.Layer, kind: str) -> Code:
         return code("{}", self.variables_of[f"{module(layer)}.{kind}"])
 
@@ -203,19 +198,19 @@ class RecurrentCalls(Walk):
 
         Those have it as it is, in the variable of the states.
         """
-        results = {*self.network.results.values(), *(s.layer for s in held_values(self.network))}
-        if not isinstance(layer, nodes.Recurrent) or not results.isdisjoint((layer, layer.name)):
+        if not isinstance(layer, nodes.Recurrent) or layer.return_sequences:
             return False
-        readers = [
-            (other, kind)
-            for other in self.network.layers
-            if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState)
-            for kind, vector in getattr(other, "first_states", {"": layer.name}).items()
-            if vector == layer.name
-        ]
-        return not layer.return_sequences and all(
-            kind and self._passes_on(other, kind) for other, kind in readers
-        )
+        held = (state.layer for state in held_values(self.network) if self.form == "step")
+        if layer.name in {*self._results, *held}:
+            return False
+        for other in self.network.layers:
+            if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState):
+                if not isinstance(other, nodes.Recurrent):
+                    return False
+                kinds = [kind for kind, of in other.first_states.items() if of == layer.name]
+                if not all(self._passes_on(other, kind) for kind in kinds):
+                    return False
+        return True
 
     def _first_vectors(self, layer: nodes.Recurrent) -> list[str]:
         """Return the names of the vectors that a module begins with, but for those passed on."""

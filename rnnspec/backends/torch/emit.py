@@ -295,7 +295,7 @@ class TorchWalk(RecurrentCalls):
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
-        main, *_ = nodes.sources(self.network)[layer.name]
+        main, *_ = self._sources[layer.name]
         filled = (each for each in self.network.inputs if isinstance(each, nodes.NumericInput))
         return any(each.name == main for each in filled)
 

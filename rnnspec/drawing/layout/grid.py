@@ -192,8 +192,11 @@ def _heads(
         for (name, _), path in zip(outputs, paths, strict=True)
     ]
     below = [layer.name for head in heads for layer in head.layers]
-    if len(trunk) + len(below) == len(order) and all(
-        _is_above(head.layers, taken, trunk[-1]) for head in heads
+    # Outputs may have nothing in common.
+    if (
+        trunk
+        and len(trunk) + len(below) == len(order)
+        and all(_is_above(head.layers, taken, trunk[-1]) for head in heads)
     ):
         yield from heads
 

@@ -210,6 +210,7 @@ class _Picture:
         """Draw inputs and layers above each other."""
         stages = side_by_side(self.network, stages)
         for stage, (below, _) in zip(stages, reads(stages, self.network), strict=True):
+            self._draw_fork(stage, below)
             self._resume(stage, below)
             match stage:
                 case Poolings():
@@ -219,7 +220,6 @@ class _Picture:
                 case TokenInput() | NumericInput() | VectorInput() | LabelInput():
                     self._draw_input(stage)
                 case _:
-                    self._draw_fork(stage)
                     if stage.name in self._sums:
                         self._draw_branch(stage, self._sums[stage.name])
                     self._draw_layer(stage)
@@ -320,7 +320,10 @@ class _Picture:
                 more = f": {beside.kind}" if beside else ""
                 lines.append(f"{state} begins as {vector}{more}")
             for final in self._finals.get(layer.name, ()):
-                lines.append(f"{final.name}: {look(final).kind}")
+                outputs = (
+                    f", output {name}" for name, one in self.network.outputs if one == final.name
+                )
+                lines.append(f"{final.name}: {look(final).kind}{''.join(outputs)}")
         wrapped = [self._wrap(line, "  ") for line in lines]
         return sum(wrapped, self._wrap(words.heading))
 
@@ -526,12 +529,16 @@ class _Picture:
         if is_back and not self.grid.is_folded:
             yield columns[-1].x + side + 6, begin
 
-    def _draw_fork(self, layer: Layer) -> None:
-        """Draw where lines to joins leave those to the next layer."""
+    def _draw_fork(self, stage: Stage, below: Sequence[str]) -> None:
+        """Draw where lines to joins leave those to the next stage, if it takes the same."""
         if self._last not in self._lanes:
             return
         row = self._branches[self._last] = self.canvas.add_row()
-        lane, inputs = self._lane(self._last), set(self._places(layer))
+        lane, inputs = self._lane(self._last), set[int]()
+        if self._last in below:
+            columns = self._outputs(self._last)
+            places = [column.x for column in columns]
+            inputs.update(self._places(stage) if isinstance(stage, Layer) else places)
         for column in self._outputs(self._last):
             corner = "┤" if column.x in inputs else "╯"
             self.canvas.put(row, column.x - lane, f"╰{'─' * (lane - 1)}{corner}")

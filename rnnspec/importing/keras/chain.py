@@ -70,16 +70,6 @@ def place_pieces(draft: Draft, features: Features) -> None:
             draft.check_padding(layer, draft.output(layer, number))
 
 
-def _readers(draft: Draft, name: str) -> list[Piece]:
-    """Return the pieces that take the output of a layer, through those that change nothing."""
-    found = list[Piece]()
-    for piece in draft.pieces:
-        if name in piece.layer.inputs:
-            passes = isinstance(piece, pieces.Identity)
-            found += _readers(draft, piece.layer.name) if passes else [piece]
-    return found
-
-
 def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) -> list[Piece]:
     """Take an input: tokens or a label behind an embedding, or numbers, perhaps with a mask.
 
@@ -88,7 +78,7 @@ def _begin(draft: Draft, first: Piece, rest: list[Piece], features: Features) ->
     is_layer = isinstance(first, pieces.Input)
     shape = first.shape if isinstance(first, pieces.Input) else None
     shape = shape if shape is not None else pieces.stated_shape(first.layer)
-    readers = _readers(draft, first.layer.name) if is_layer else rest[:1]
+    readers = draft.readers_of(first.layer.name) if is_layer else rest[:1]
     # A chain without an input begins with the layer that reads it.
     key = first.layer.name if is_layer else ""
     name = draft.input_names.get(key, nodes.INPUT)

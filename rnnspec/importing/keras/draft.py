@@ -361,6 +361,15 @@ class Draft:
         half = direction if recurrent.node.merge else None
         return LayerOutput(name, (size,), masked=False, certain=output.certain, half=half)
 
+    def readers_of(self, layer: str) -> list[Piece]:
+        """Return the pieces that take an output of a layer, through those that change nothing."""
+        found: list[Piece] = []
+        for piece in self.pieces:
+            if layer in piece.layer.inputs:
+                passes = isinstance(piece, pieces.Identity)
+                found += self.readers_of(piece.layer.name) if passes else [piece]
+        return found
+
     def join_halves(self, outputs: Sequence[LayerOutput]) -> list[LayerOutput]:
         """Return outputs with both directions of a state as one, where they are in order."""
         joined = list[LayerOutput]()

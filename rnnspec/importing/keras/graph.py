@@ -321,8 +321,9 @@ class _Graph:
         if not fits or not self._sort(starts, ends):
             return OrderedLayers([self.layers[name] for name in data], ordered=False)
         unused = [name for name in data if name not in set(self._order)]
+        ways = "the input to the output" if len(starts) == 1 else "an input to an output"
         for name in unused[:_MOST_UNUSED]:
-            self.refuse(name, "not on the way from an input to an output")
+            self.refuse(name, f"not on the way from {ways}")
         used = self._find_outputs(outputs)
         members = [self._with_call(name, starts, used) for name in self._order]
         single = len(outputs) == 1 and outputs[0].key is None

@@ -269,6 +269,42 @@ def test_tokens_and_idle_sessions(tmp_path: Path) -> None:
         assert client.post(path, json={"inputs": [[1], [1]]}).status_code == 404
 
 
+HEADS = """\
+version: 1
+name: both
+input: {features: 2}
+rnn: {type: gru, units: 4, initial_state: zeros}
+heads: {voice: {units: 1}, gains: {pooling: none, units: 3}}
+"""
+
+
+def test_several_heads_are_answered_by_name(tmp_path: Path) -> None:
+    (tmp_path / "both.yaml").write_text(HEADS)
+    batch = np.random.default_rng(0).normal(size=(1, 5, 2))
+    with served(built(tmp_path, tmp_path / "both.yaml")) as client:
+        key = client.post("/sessions", json={}).raise_for_status().json()["session"]
+        parts = [
+            client.post(f"/sessions/{key}/chunks", json={"inputs": steps.tolist()}).json()["output"]
+            for steps in (batch[:, :2], batch[:, 2:])
+        ]
+    voice, gains = np.split(wanted(rnnspec.load(tmp_path / "both.yaml"), batch), [1], axis=1)
+    np.testing.assert_allclose(parts[1]["voice"], voice, rtol=0, atol=2e-6)
+    joined = np.concatenate([part["gains"] for part in parts], axis=1)
+    np.testing.assert_allclose(joined.reshape(1, -1), gains, rtol=0, atol=2e-6)
+
+
+def test_a_network_with_more_inputs_is_refused(tmp_path: Path) -> None:
+    spec = HEADS.replace("zeros", "given")
+    (tmp_path / "both.yaml").write_text(spec)
+    made = built(tmp_path, tmp_path / "both.yaml")
+    script = FOLDER / "service" / "serve.py"
+    ran = subprocess.run(
+        [sys.executable, str(script), str(made)], check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert "expected a network that takes nothing but its stream" in ran.stderr
+
+
 def test_a_model_in_another_form_is_refused(tmp_path: Path) -> None:
     require("onnx")
     made = tmp_path / "plain.onnx"

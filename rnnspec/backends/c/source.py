@@ -1,0 +1,255 @@
+"""The source of a network in C, as the template lays it out, and its interface."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends.c.arrays import Stored
+    from rnnspec.backends.c.body import Seen
+    from rnnspec.backends.c.layers import Function
+    from rnnspec.backends.c.steps import Length
+
+_COLUMNS = 100
+_LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
+_BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A constant of the interface, with its comment."""
+
+    name: str
+    value: int
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A state in the structure of states, filled up to whole blocks of units."""
+
+    name: str
+    size: int
+    shape: tuple[int, ...]
+    first_shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An input as a parameter.
+
+    ``size`` is the number of elements of a step, or of a vector. ``length`` is the number of steps,
+    None of a vector. A ``label`` is passed by value.
+    """
+
+    name: str
+    symbol: str
+    number: str
+    size: int
+    length: Length | None
+    vocabulary: int | None
+    label: bool = False
+
+    @property
+    def declaration(self) -> str:
+        """The declaration of the parameter."""
+        return f"int32_t {self.symbol}" if self.label else f"const {self.number} *{self.symbol}"
+
+    @property
+    def of_step(self) -> str:
+        """What there is at each step, or of the whole sequence."""
+        if self.vocabulary is None:
+            return _numbers(self.size)
+        return "a label" if self.label else "a token"
+
+    @property
+    def about(self) -> str:
+        """What there is of all steps."""
+        if self.length is None:
+            return self.of_step
+        steps = self.length.symbol
+        if self.vocabulary is None:
+            return f"{steps} x {self.size} numbers"
+        return f"a token for each {'step' if steps == 'steps' else f'of {steps} steps'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An array of the self-test: the inputs first, then what each pointer gets."""
+
+    pointer: str
+    symbol: str
+    number: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An output: its pointer, the constant with its size, and its sizes as expressions in C.
+
+    ``delay`` is the number of steps before it, in step form.
+    """
+
+    pointer: str
+    constant: str
+    width: int
+    sizes: tuple[str, ...]
+    delay: int
+    delay_constant: str
+
+    @property
+    def is_sequence(self) -> bool:
+        """True if it has time steps."""
+        return len(self.sizes) > 1
+
+    @property
+    def of_step(self) -> str:
+        """What a step gives."""
+        return _numbers(self.width)
+
+    @property
+    def of_chunk(self) -> str:
+        """What several steps give."""
+        if self.delay and self.is_sequence:
+            return f"{self.of_step} for each step after the first {self.delay_constant}"
+        return f"{'steps x ' if self.is_sequence else ''}{self.of_step}"
+
+    @property
+    def row_of_chunk(self) -> str:
+        """Where a step of a chunk puts it."""
+        if not self.is_sequence:
+            return self.pointer
+        times = f" * {self.width}" if self.width > 1 else ""
+        if not self.delay:
+            return f"{self.pointer} + t{times}"
+        waited = f"(t > wait{self.delay} ? t - wait{self.delay} : 0)"
+        return f"{self.pointer} + {waited}{times}"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSteps:
+    """A macro for the steps of the outputs of layers, in those of an input."""
+
+    name: str
+    parameter: str
+    value: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CSource:
+    """The source of a network.
+
+    ``inputs`` are those of the only function, in step form of the one that begins a sequence;
+    ``stream`` is the one that comes in chunks.
+    """
+
+    template: str = "c/model.h.j2"
+    entry: str
+    title: str
+    about: tuple[str, ...]
+    constants: tuple[Constant, ...]
+    target: str
+    rounded: bool
+    named: bool
+    test_steps: Mapping[str, int]
+    tests: tuple[Recorded, ...]
+    stepped: bool
+    states: tuple[Field, ...]
+    delay: int
+    inputs: tuple[Argument, ...]
+    stream: Argument | None
+    workspace: int
+    outputs: tuple[Result, ...]
+    output_steps: tuple[OutputSteps, ...]
+    functions: tuple[Function, ...]
+    arrays: tuple[Stored, ...]
+    begin: tuple[str, ...]
+    body: tuple[str, ...]
+    seen: tuple[Seen, ...]
+    kernels: tuple[str, ...]
+    rows: bool
+    before_loading: tuple[str, ...] = ()
+
+    @property
+    def lengths(self) -> tuple[Length, ...]:
+        """The numbers of steps that are parameters, in their order."""
+        lengths = (argument.length for argument in self.inputs)
+        return tuple(dict.fromkeys(length for length in lengths if length is not None))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The declarations of the inputs, each number of steps behind the last that has it."""
+        parameters = list[str]()
+        for argument in self.inputs:
+            parameters.append(argument.declaration)
+            if argument.length and argument.length.inputs[-1] == argument.name:
+                parameters.append(f"size_t {argument.length.symbol}")
+        return tuple(parameters)
+
+    @property
+    def test_arguments(self) -> tuple[str, ...]:
+        """What the self-test passes for the parameters."""
+        arguments = list[str]()
+        for argument in self.inputs:
+            symbol = f"{self.entry}_test_{argument.symbol}"
+            arguments.append(f"{symbol}[0]" if argument.label else symbol)
+            if argument.length and argument.length.inputs[-1] == argument.name:
+                arguments.append(str(self.test_steps[argument.name]))
+        return tuple(arguments)
+
+    @property
+    def begins(self) -> bool:
+        """True if a sequence begins with a call that takes something."""
+        return bool(self.inputs or self.workspace)
+
+    @property
+    def delays(self) -> tuple[int, ...]:
+        """The numbers of steps before the first rows of outputs."""
+        delays = (output.delay for output in self.outputs if output.is_sequence and output.delay)
+        return tuple(dict.fromkeys(delays))
+
+    @property
+    def merges(self) -> bool:
+        """True if a backward direction is merged into the output of the forward one."""
+        return any("merge" in function.parameters for function in self.functions)
+
+    @property
+    def width(self) -> int:
+        """The width of the longest definition of a constant, without its comment."""
+        return max(
+            len(f"#define {self.entry}_{constant.name} {constant.value}")
+            for constant in self.constants
+        )
+
+    def lay_out(self, text: str) -> str:
+        """Return the text of the source: long lines go on after a comma or a word of a comment."""
+        text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
+        return _LONG.sub(lambda match: "\n".join(_broken(match[0])), text)
+
+
+def _broken(line: str) -> list[str]:
+    """Return the lines of one that is too long."""
+    code = line.lstrip(" ")
+    margin = " " * (len(line) - len(code))
+    if code.startswith("/*"):
+        pieces, indent = code.replace(" */", "\0*/").split(" "), margin + "   "
+    else:
+        place = r"(?<=,) " if "," in code else r" (?=\+ )"
+        pieces, indent = re.split(place, code), margin + " " * 8
+    lines = [margin + pieces[0]]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + 1 + len(piece) <= _COLUMNS:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(indent + piece)
+    lines[-1] = lines[-1].replace("\0", " ")
+    return lines
+
+
+def _numbers(count: int) -> str:
+    return f"{count} number{'s' if count > 1 else ''}"
