@@ -199,9 +199,6 @@ KERAS_OWN = {
     "amplifier_capture_lstm": 3 * ["GetItem", "GetItem", "OnesLike", "OnesLike"],
     "gesture_lstm_fcn": ["ExpandDims", "ExpandDims"],
     "household_forecast_lstm": _AT_EACH_STEP,
-    "protein_structure_bilstm": [
-        *("NotEqual", "Masking", "Any", "ExpandDims", "ExpandDims", "Where", "Where"),
-    ],
     "sentence_query_bilstm": ["Concatenate", "Einsum", "ExpandDims", "Softmax", "Einsum"],
     "sentence_translation_gru": ["NotEqual", "NotEqual"],
     "story_question_lstm": _AT_EACH_STEP,

@@ -47,7 +47,7 @@ def test_a_picture_is_of_plain_svg(name: str, form: Form) -> None:
     numbers = re.findall(r"-?\d+\.\d+", re.sub(r"<(title|desc|text).*?</\1>", "", text))
     assert all(len(number.partition(".")[2]) <= 2 for number in numbers)
     assert "nan" not in text
-    assert len(text) < 150_000
+    assert len(text) < 100_000
 
 
 @cases("name", [name for name in NAMES if name not in CROSSED])
