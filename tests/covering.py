@@ -15,7 +15,10 @@ from rnnspec import pipeline
 from rnnspec.ir.params import counts
 
 Feature = tuple[str, str, object]
-_FREE_TEXT = ("name", "description", "start", "weights", "words", "source", "of", "tied")
+_FREE_TEXT = (
+    *("name", "description", "start", "weights", "words", "source", "of", "tied"),
+    *("initial", "like", "query", "stream", "table"),
+)
 
 
 def covering(paths: list[Path]) -> list[Path]:

@@ -19,6 +19,8 @@ _SIZES = ("dim", "features", "filters", "units", "vocabulary")
 _SMALLEST = 3
 _STEPS = 4
 """The fewest steps that are left behind all windows."""
+_WIDEST = 32
+"""The steps of the widest window that stays as it is."""
 
 
 def in_small(path: Path) -> str:
@@ -32,9 +34,13 @@ def in_small(path: Path) -> str:
     sizes = sorted({mapping[key] for mapping, key in _sizes_in(spec)})
     for mapping, key in list(_sizes_in(spec)):
         mapping[key] = min(mapping[key], sizes.index(mapping[key]) + _SMALLEST)
-    if length := spec.get("input", {}).get("length"):
-        least = least_steps(pipeline.read(path).network)
-        spec["input"]["length"] = min(length, max(_STEPS * least, 2 * _STEPS))
+    for layer in spec["rnn"] if isinstance(spec["rnn"], list) else ():
+        if (width := layer.get("kernel_size", 0)) > _WIDEST:
+            layer["kernel_size"] = width // _WIDEST + 1
+    least = least_steps(pipeline.read(path).network)
+    for taken in (spec.get("input", {}), *spec.get("inputs", {}).values()):
+        if length := taken.get("length"):
+            taken["length"] = min(length, max(_STEPS * least, 2 * _STEPS))
     return dump(spec)
 
 

@@ -17,8 +17,10 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     EquationCell,
+    FinalState,
     Join,
     LeakyRelu,
+    LearnedState,
     NumericInput,
     Recurrent,
     Repeat,
@@ -68,14 +70,27 @@ def too_far_back(context: Context) -> Iterator[Finding]:
 def one_direction(context: Context) -> Iterator[Finding]:
     """One direction, although the whole sequence is read before a result is needed."""
     entries = context.read_whole
-    if (
-        not entries
-        or entries[0].steps == 1
-        or any(entry.declared.bidirectional for entry in entries)
-    ):
+    bound = _bound_by_states(context)
+    free = [entry for entry in entries if bound.isdisjoint(layer.name for layer in entry.layers)]
+    if not free or free[0].steps == 1 or any(entry.declared.bidirectional for entry in entries):
         return
     message = "the whole sequence is read before a result is needed: try 'bidirectional: true'"
-    yield (*entries[0].path, "type"), message
+    yield (*free[0].path, "type"), message
+
+
+def _bound_by_states(context: Context) -> set[str]:
+    """Return the layers that begin with computed states, and those whose final states these are."""
+    bound = set[str]()
+    for layer in context.network.layers:
+        for name in layer.initial if isinstance(layer, Recurrent) else ():
+            match context.layers.get(name or ""):
+                case None | LearnedState():
+                    pass
+                case FinalState(name=final):
+                    bound |= {layer.name, *context.sources[final]}
+                case state:
+                    bound |= {layer.name, state.name}
+    return bound
 
 
 def one_layer(context: Context) -> Iterator[Finding]:

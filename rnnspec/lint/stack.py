@@ -49,8 +49,9 @@ def activated_twice(context: Context) -> Iterator[Finding]:
 def long_flatten(context: Context) -> Iterator[Finding]:
     """Many time steps, each with weights of its own in the next layer."""
     for layer in context.network.layers:
-        steps = layer.input[0]
-        if isinstance(layer, Flatten) and steps is not None and steps > LONG:
+        if not isinstance(layer, Flatten):
+            continue
+        if (steps := layer.input[0]) is not None and steps > LONG:
             message = (
                 f"{steps} steps become {width(layer.output):,} features, each with weights of its "
                 "own; 'mean', 'max' and 'attention' need none for more steps"
