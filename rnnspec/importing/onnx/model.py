@@ -227,7 +227,8 @@ def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Settin
     if "T" in order:
         name = dims[order.index("T")]
         clock = clocks.setdefault(name, len(clocks)) if isinstance(name, str) else 0
-    return Setting(order=order, sizes=sizes, tokens=whole, padded=False, clock=clock)
+    tokens = whole and len(dims) < 3
+    return Setting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
 
 
 def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting]:
