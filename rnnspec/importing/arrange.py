@@ -269,7 +269,7 @@ class _Plan:
             while before > 0:
                 layers.insert(0, self.steps[before].layer)
                 before = self.steps[before].sources[0]
-            if any(isinstance(layer, nodes.Repeat) for layer in layers):
+            if any(isinstance(layer, nodes.Repeat | nodes.Transpose) for layer in layers):
                 return None
             windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]
             left: int | None = steps

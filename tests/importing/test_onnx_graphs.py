@@ -20,7 +20,7 @@ onnx: Any = import_later("onnx")
 import_later("onnxruntime")
 
 OWN = {name: getattr(graphs, name) for name in ("COPIED", "GIVEN", "JOINED", "POOLED", "STREAMED")}
-OWN |= {name: getattr(graphs, name) for name in ("TRANSLATION", "TURNED", "WAITING")}
+OWN |= {name: getattr(graphs, name) for name in ("PAIR", "TRANSLATION", "TURNED", "WAITING")}
 
 
 def _count(network: nodes.Network) -> int:
@@ -90,6 +90,16 @@ READ = {
         (FEATURES, "float y, float z"),
         "type: multiply",
     ),
+    "steps as features": (
+        (
+            "c = Transpose <perm = [0, 2, 1]> (x)\nk = Conv (c, F)\n"
+            "m = ReduceMean <keepdims = 0> (k, LAST)\nt = Transpose <perm = [2, 0, 1]> (x)\n"
+            "a, h = LSTM <hidden_size = 4> (t, V, R, B)\ns = Squeeze (h, ZERO)\n"
+            "y = Concat <axis = 1> (s, m)"
+        ),
+        ("float[batch, 5, 3] x", "float y"),
+        "type: transpose",
+    ),
     "an attention with a query": (
         (
             f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
@@ -105,7 +115,14 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_graphs_of_others(tmp_path: Path, name: str) -> None:
     body, ends, expected = READ[name]
-    arrays = LSTM | {"K": (4, 2), "b": (2,), "N": (1, 1, 4), "V": (1, 16, 5), "G": (4, 4)}
+    arrays = LSTM | {
+        "K": (4, 2),
+        "b": (2,),
+        "N": (1, 1, 4),
+        "V": (1, 16, 5),
+        "G": (4, 4),
+        "F": (2, 3, 3),
+    }
     taken = imported(write(tmp_path, body, *ends, **arrays))
     assert expected in " ".join(taken.model.text.split())
 

@@ -179,6 +179,8 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
         # All steps of one feature are a flat vector.
         x = replace(x, axes=tuple("TF" if axis == "T" else axis for axis in x.axes))
     value = scope.with_features(scope.settle(x))
+    if value.axes[axis] == "T":
+        value = scope.turned(value, "".join({"T": "F", "F": "T"}.get(a, a) for a in value.axes))
     if value.axes[axis] != "F":
         raise RefusedError(f"expected a product over the features, received {describe(value)}")
     if scope.is_sequence(value.at) and value.axis("T") < 0:

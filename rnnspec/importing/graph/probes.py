@@ -47,7 +47,8 @@ class Setting:
     the end of a sequence alone. ``longer`` multiplies the open number of steps.
 
     Those of ``others`` are of the other inputs, in their order. An input that is not ``padded`` has
-    real steps alone, and those with the same ``clock`` have as many steps.
+    real steps alone, and those with the same ``clock`` have as many steps. With
+    ``has_turned_steps``, a layer may take the steps as features.
     """
 
     order: str
@@ -58,6 +59,7 @@ class Setting:
     at_end: bool = False
     longer: int = 1
     padded: bool = True
+    has_turned_steps: bool = False
     clock: int = 0
     others: tuple[Setting, ...] = ()
 

@@ -93,6 +93,7 @@ class Scope(LayerGraph):
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
+        self._turned: dict[int, int] = {}
         self._repeated_like: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
@@ -151,7 +152,7 @@ class Scope(LayerGraph):
         """True if an output has as many steps whatever the length of the input is."""
         while at > 0:
             match self.steps[at].layer:
-                case nodes.Repeat(like=None) | nodes.LastSteps():
+                case nodes.Repeat(like=None) | nodes.LastSteps() | nodes.Transpose():
                     return True
                 case nodes.Repeat():
                     at = self.steps[at].sources[1]
@@ -315,11 +316,35 @@ class Scope(LayerGraph):
             RefusedError: it is something else.
         """
         tensor = self.with_features(self.settle(value, **words))
-        tensor = self.as_steps(tensor)
+        tensor = self.turned(self.as_steps(tensor), axes)
         if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
             expected = describe(Tensor(0, tuple(axes)))
             raise RefusedError(f"expected {expected}, received {describe(tensor)}")
         return tensor
+
+    def turned(self, tensor: Tensor, axes: str) -> Tensor:
+        """Return a sequence of fixed length with its steps as features if it has such axes only so.
+
+        Anything else is as it was.
+        """
+        swapped = tuple({"T": "F", "F": "T"}.get(axis, axis) for axis in tensor.axes)
+        if tuple(axes) != swapped or tuple(axes) == tensor.axes or tensor.steps is not None:
+            return tensor
+        # Another order of the axes of the input may do without.
+        if not self.has_fixed_steps(tensor.at) or not (
+            tensor.at or self.probes.setting.has_turned_steps
+        ):
+            return tensor
+        (steps, *_), features = self.sequences(tensor.at).steps, self.features(tensor)
+        if tensor.at not in self._turned:
+            real = tuple(np.ones((rows, features), bool) for rows in self.probes.rows)
+            at = self._turned[tensor.at] = self.add(
+                nodes.Transpose(name="transpose", input=()),
+                tensor.at,
+                sequences=Sequences((features,) * len(real), real),
+            )
+            self._widths[at] = steps
+        return Tensor(self._turned[tensor.at], swapped)
 
     def as_steps(self, tensor: Tensor) -> Tensor:
         """Return a vector with an axis of size 1 as one step; anything else is as it was."""

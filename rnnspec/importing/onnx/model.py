@@ -268,6 +268,8 @@ def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting
         # The features of a network have a fixed number.
         if sizes[order.index("F")] is not None:
             yield Setting(order=order, sizes=sizes, tokens=False)
+    if None not in sizes[1:]:
+        yield Setting(order="BTF", sizes=sizes, tokens=False, has_turned_steps=True)
     if all(size is None for size in sizes):
         account.refuse(brief(first.name), "expected a fixed number of features", "E707")
         account.check()
