@@ -142,10 +142,10 @@ def test_two_inputs_of_an_exporter(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "steps of two inputs in one mask": (
+    "a condition as an input": (
         "n = Where (k, x, v)\n" + AHEAD + f"a, h = LSTM <hidden_size = 4> (t, W, R, B)\n{OUT}",
         f"{FEATURES}, float[batch, steps, 3] v, bool[batch, steps, 3] k",
-        "k",
+        "k: expected an input of numbers, received bool",
     ),
     "features that do not fit": (
         (
