@@ -21,6 +21,7 @@ import_later("onnxruntime")
 
 OWN = {name: getattr(graphs, name) for name in ("COPIED", "GIVEN", "JOINED", "POOLED", "STREAMED")}
 OWN |= {name: getattr(graphs, name) for name in ("PAIR", "TRANSLATION", "TURNED", "WAITING")}
+OWN["COPIED of the second"] = graphs.COPIED.replace("like: one", "like: two")
 
 
 def _count(network: nodes.Network) -> int:
