@@ -126,6 +126,8 @@ def test_graphs_of_others(tmp_path: Path, name: str) -> None:
     }
     taken = imported(write(tmp_path, body, *ends, **arrays))
     assert expected in " ".join(taken.model.text.split())
+    renamed = "the input x is named input_1" in taken.model.imported.inferred
+    assert renamed == ("input_1" in taken.model.text)
 
 
 def test_two_inputs_of_an_exporter(tmp_path: Path) -> None:
@@ -134,11 +136,11 @@ def test_two_inputs_of_an_exporter(tmp_path: Path) -> None:
         "e = Gather (E, words)\nc = Concat <axis = 2> (e, power)\n"
         "t = Transpose <perm = [1, 0, 2]> (c)\n"
         'a, h = GRU <hidden_size = 4, direction = "bidirectional"> (t, W, R, B, , h0)\n'
-        "j = Transpose <perm = [1, 0, 2]> (h)\ny = Reshape (j, FLAT)"
+        "j = Transpose <perm = [1, 0, 2]> (h)\ny = Reshape (j, FLAT)\nz = Identity (h)"
     )
     arrays = {"E": (9, 2), "W": (2, 12, 5), "R": (2, 12, 4), "B": (2, 24)}
     flat = np.array([0, -1])
-    taken = imported(write(tmp_path, body, inputs, "float y", **arrays, FLAT=flat))
+    taken = imported(write(tmp_path, body, inputs, "float y, float z", **arrays, FLAT=flat))
     assert [one.name for one in taken.model.imported.network.inputs] == ["words", "power", "h0"]
 
 

@@ -330,6 +330,8 @@ def _network_inputs(
     for place, (own, name) in enumerate(planned.items()):
         setting = scope.probes.setting.of(-place)
         where = brief(own) if len(planned) > 1 else ""
+        if where and name != own:
+            account.infer(f"the input {where} is named {name}")
         embedding = embeddings.get(-place)
         width = scope.width(-place)
         if not setting.is_sequence:
