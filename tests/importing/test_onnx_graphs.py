@@ -150,6 +150,14 @@ REFUSED = {
         f"{FEATURES}, float[batch, steps, 3] v, bool[batch, steps, 3] k",
         "k: expected an input of numbers, received bool",
     ),
+    "an input of four axes": (
+        (
+            "c = Add (x, v)\nt = Transpose <perm = [1, 0, 2]> (c)\n"
+            f"a, h = LSTM <hidden_size = 4> (t, W, R, B)\n{OUT}"
+        ),
+        f"{FEATURES}, float[1, batch, steps, 3] v",
+        "takes the input 'v'; expected a sequence, a vector or a label",
+    ),
     "features that do not fit": (
         (
             f"c = Add (x, v)\nt = Transpose <perm = [1, 0, 2]> (c)\n"

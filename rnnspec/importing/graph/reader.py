@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
     LayerReader = Callable[[Scope, Node, Sequence[Value]], tuple[Value, ...]]
 
-NO_STATES = "a spec has no input for states, which start at zeros"
+INPUTS = "a sequence, a vector or a label of each sequence, or its length"
+"""The inputs that a network may have."""
 _COST_OF_NODE = 2**12
 """The time that a node takes, as a number of bytes that are computed in it."""
 
@@ -173,7 +174,7 @@ class OperatorReader:
         for value in inputs:
             if isinstance(value, Argument) and node.op not in self._layers:
                 name = brief(value.name)
-                raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
+                raise RefusedError(f"takes the input '{name}'; expected {INPUTS}")
         try:
             read = self._layers.get(node.op, _read_node)
             outputs = read(self.scope, node, inputs)

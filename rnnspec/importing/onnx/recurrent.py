@@ -14,7 +14,7 @@ from rnnspec.cells import equation_cell
 from rnnspec.errors import brief
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.reader import NO_STATES
+from rnnspec.importing.graph.reader import INPUTS
 from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import (
     Argument,
@@ -299,7 +299,8 @@ def _first_state(
         case Known():
             return _constant_state(scope, value, size, layout, source)
         case Argument(name=name):
-            raise RefusedError(f"its initial states are the input '{brief(name)}'; {NO_STATES}")
+            message = f"its initial states are the input '{brief(name)}'; expected {INPUTS}"
+            raise RefusedError(message)
         case Tensor(axes=axes) if value.axis("T") < 0:
             expected = ("D", "B", "U") if number == 2 else ("", "B", "F")
             if layout:
