@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
     LayerReader = Callable[[Scope, Node, Sequence[Value]], tuple[Value, ...]]
 
-NO_STATES = "a spec has no input for states, which start at zeros"
+INPUTS = "a sequence, a vector or a label of each sequence, or its length"
+"""The inputs that a network may have."""
 _COST_OF_NODE = 2**12
 """The time that a node takes, as a number of bytes that are computed in it."""
 
@@ -134,8 +135,7 @@ def _read_again(
         try:
             return tried, read(tried, probes)
         except RestartError as restart:
-            changes: dict[str, Any] = restart.changes
-            setting = replace(setting, **changes)
+            setting = setting.change(restart.at, **restart.changes)
 
 
 class OperatorReader:
@@ -174,7 +174,7 @@ class OperatorReader:
         for value in inputs:
             if isinstance(value, Argument) and node.op not in self._layers:
                 name = brief(value.name)
-                raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
+                raise RefusedError(f"takes the input '{name}'; expected {INPUTS}")
         try:
             read = self._layers.get(node.op, _read_node)
             outputs = read(self.scope, node, inputs)
@@ -185,7 +185,7 @@ class OperatorReader:
             raise RefusedError(message, "E707") from None
         several = computed or (None,) * len(outputs)
         return tuple(
-            replace(value, numbers=known) if isinstance(value, Tensor) and value.at == 0 else value
+            replace(value, numbers=known) if isinstance(value, Tensor) and value.at <= 0 else value
             for value, known in zip(outputs, several, strict=False)
         )
 
@@ -229,17 +229,16 @@ class OperatorReader:
 
     def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
         """Have the graph read again with the number of padding that it compares features with."""
-        setting = self.scope.probes.setting
-        if node.op != "Equal" or setting.names_filler:
+        if node.op != "Equal":
             return
         match inputs:
-            case [Tensor(at=0, numbers=Known(kind="input")), Known() as y] | [
+            case [Tensor(at=at, numbers=Known(kind="input")), Known() as y] | [
                 Known() as y,
-                Tensor(at=0, numbers=Known(kind="input")),
-            ]:
+                Tensor(at=at, numbers=Known(kind="input")),
+            ] if at <= 0 and not self.scope.probes.setting.of(at).names_filler:
                 filler = y.constant
                 if filler is not None and filler.size == 1:
-                    raise RestartError(filler=float(filler.flat[0]), names_filler=True)
+                    raise RestartError(at, filler=float(filler.flat[0]), names_filler=True)
             case _:
                 pass
 
