@@ -148,10 +148,19 @@ def test_a_pool_of_an_odd_number(tmp_path: Path) -> None:
     )
 
 
+def test_numbers_of_steps_around(tmp_path: Path) -> None:
+    body = f"{TURN}k = Conv <strides = [2], pads = [1, 1]> (c, F)\n"
+    body += "w = Conv <pads = [2, 2]> (k, G)\n"
+    body += f"d = MaxPool <kernel_shape = [3], strides = [2], pads = [0, 1]> (w)\n{AFTER}{OUT}"
+    arrays = LSTM | {"F": (3, 3, 3), "G": (3, 3, 3), "K": (4, 2), "b": (2,)}
+    text = check_reading(write(tmp_path, body, **arrays)).text
+    assert [line.count("padding: [") for line in text.splitlines()].count(1) == 3
+
+
 @pytest.mark.parametrize(
     ("window", "message"),
     [
-        ("kernel_shape = [3], strides = [2], pads = [0, 1]", "pads: 0 steps before and 1 after"),
+        ("kernel_shape = [3], pads = [0, 3]", "padding: 0 steps before and 3 after"),
         ('kernel_shape = [3], auto_pad = "VALID", pads = [1, 1]', "auto_pad: expected it without"),
     ],
 )

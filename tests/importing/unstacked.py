@@ -73,18 +73,6 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         behind(nn.Conv1d(3, 4, 3, padding=1, padding_mode="circular")), FIRST,
         "first: padding_mode: expected 'zeros', received 'circular' [E703]",
     ),
-    "even kernel": (
-        behind(nn.Conv1d(3, 4, 4, padding=2)), FIRST,
-        "first: padding: 2 zeros before and 2 after a sequence; expected none, 1 and 2 ('same'), ",
-    ),
-    "stride with padding": (
-        behind(nn.Conv1d(3, 4, 3, stride=2, padding=1)), FIRST,
-        "first: padding: 1 zeros before and 1 after a sequence with stride 2; expected none, or 2",
-    ),
-    "stride of a padding to be cut": (
-        behind(nn.Conv1d(3, 4, 3, stride=2, padding=2)), FIRST,
-        "first: padding: 2 zeros before and 2 after a sequence with stride 2; expected none, or 2",
-    ),
     "not cut": (
         behind(nn.Conv1d(3, 4, 3, padding=2)), FIRST,
         "transpose: takes 2 steps more than rnnspec supports; expected padding='same', or a causal",
@@ -102,10 +90,6 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "average of padding": (
         behind(nn.AvgPool1d(3, stride=1, padding=1)), FIRST,
         "first: count_include_pad: expected 0, received 1: in rnnspec, steps outside the seq",
-    ),
-    "padded pool": (
-        behind(nn.MaxPool1d(3, padding=1)), FIRST,
-        "first: pads: 1 steps before and 1 after a sequence; expected none or 'same' [E703]",
     ),
     "zeros before a pool": (
         behind(nn.Sequential(nn.ZeroPad1d(1), nn.MaxPool1d(3, 1))), FIRST,

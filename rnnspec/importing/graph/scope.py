@@ -244,6 +244,8 @@ class Scope(LayerGraph):
         tensor = self._as_pooling(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
+        if tensor.surplus and tensor.at not in self._used:
+            tensor = self._keep_surplus(tensor)
         tensor.check_steps(self.cut_steps, with_pad=padded)
         if any("TF" in axis for axis in tensor.axes):
             tensor = self._flatten(tensor)
@@ -252,6 +254,19 @@ class Scope(LayerGraph):
             return tensor
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
         return replace(tensor, at=at, formula=None, numbers=None)
+
+    def _keep_surplus(self, tensor: Tensor) -> Tensor:
+        """Return the output of a convolution with the steps at its end that were not cut off."""
+        step, more = self.steps[tensor.at], tensor.surplus
+        assert isinstance(step.layer, nodes.Conv), "only convolutions have more steps"
+        step.layer = replace(step.layer, window=replace(step.layer.window, padding=(more, more)))
+        counts = tuple(steps + more for steps in self.sequences(tensor.at).steps)
+        real = tuple(
+            np.ones((rows, count), bool)
+            for rows, count in zip(self.probes.rows, counts, strict=True)
+        )
+        self._sequences[tensor.at] = Sequences(counts, real)
+        return replace(tensor, surplus=0)
 
     def place_formula(self, at: int, formula: Formula, width: int) -> int:
         """Add the layers that a function of the features is, and return the place of the last.

@@ -85,7 +85,7 @@ def convolve(  # noqa: PLR0913 - the settings of a convolution
         replace(layer, window=window),
         value.at,
         arrays=arrays,
-        sequences=_windows(scope, value.at, window),
+        sequences=windows(scope, value.at, window),
         modules=modules,
     )
     if window.size > 1:
@@ -123,7 +123,7 @@ def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int
 
 def _padding(
     scope: Scope, at: int, added: tuple[int, int], auto: str, valid: nodes.Window
-) -> tuple[WindowPadding, int]:
+) -> tuple[WindowPadding | tuple[int, int], int]:
     """Return the padding of a convolution, and by how many steps its output is too long.
 
     Raises:
@@ -135,15 +135,15 @@ def _padding(
             raise RefusedError("auto_pad: expected SAME_UPPER, received SAME_LOWER", "E703")
         return "same", 0
     fitting = fit_convolution(valid, added, _fixed_steps(scope, at))
-    if fitting is not None:
-        return fitting[0].padding, fitting[1]
-    message = f"padding: {added[0]} zeros before and {added[1]} after a sequence"
-    if valid.stride > 1:
-        message = f"{message} with stride {valid.stride}; expected none, or {reach} before it"
-        what = "'same' of the language divides them by the number of steps"
-        raise RefusedError(f"{message}: {what}", "E703")
-    same = f"{reach // 2} and {reach - reach // 2} ('same')"
-    raise RefusedError(f"{message}; expected none, {same}, or {reach} and 0 ('causal')", "E703")
+    if fitting is None:
+        raise _beyond(added, reach)
+    return fitting[0].padding, fitting[1]
+
+
+def _beyond(added: tuple[int, int], reach: int) -> RefusedError:
+    """Return the refusal of windows that lie outside of a sequence."""
+    message = f"padding: {added[0]} steps before and {added[1]} after a sequence"
+    return RefusedError(f"{message}; expected at most {reach}, as others are outside of it", "E703")
 
 
 def _fixed_steps(scope: Scope, at: int) -> int | None:
@@ -151,7 +151,7 @@ def _fixed_steps(scope: Scope, at: int) -> int | None:
     return scope.sequences(at).steps[0] if scope.has_fixed_steps(at) else None
 
 
-def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
+def windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
     """Return the windows over a sequence for the probes."""
     before = scope.sequences(at)
     counts = [window.count(steps) or 0 for steps in before.steps]
@@ -159,7 +159,10 @@ def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
         restart_longer(scope)
         raise RefusedError("its windows are longer than the sequences", "E707")
     real = tuple(
-        mask[:, window.anchor :: window.stride][:, :count]
+        # With more windows than steps, no mask tells the padding.
+        np.ones((len(mask), count), bool)
+        if window.anchor < 0
+        else mask[:, window.anchor :: window.stride][:, :count]
         for mask, count in zip(before.real, counts, strict=True)
     )
     return Sequences(tuple(counts), real)
@@ -182,7 +185,7 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         not scope.has_fixed_steps(value.at) or (lengths[0] - size) % stride > 0
     )
     valid = nodes.Window(size=size, stride=stride, dilation=1, padding="valid")
-    padding: WindowPadding = "valid"
+    padding: WindowPadding | tuple[int, int] = "valid"
     counts = statistic == "average" and node.attributes.get("count_include_pad", 0)
     if any(value.pad):
         if statistic != "max" or value.pad_value > -1e30 or any(added):
@@ -192,24 +195,24 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         added = value.pad
     if sizes["auto"] in ("SAME_UPPER", "SAME_LOWER"):
         padding = _padding(scope, value.at, added, sizes["auto"], valid)[0]
-    elif any(added) and fit_window(valid, added, _fixed_steps(scope, value.at), ("same",)):
-        padding = "same"
     elif any(added):
-        message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none or"
-        raise RefusedError(f"{message} 'same'", "E703")
+        fitting = fit_window(valid, added, _fixed_steps(scope, value.at), ("same",))
+        if fitting is None:
+            raise _beyond(added, size - 1)
+        padding = fitting.padding
     elif node.attributes.get("ceil_mode", 0) and may_overhang:
         if (size, stride) != (2, 2):
             message = "expected 0, or windows of 2 steps with a stride of 2, where it is 'same'"
             raise RefusedError(f"ceil_mode: {message}; received 1", "E703")
         padding = "same"
-    if padding == "same" and counts:
+    if padding != "valid" and counts:
         message = "count_include_pad: expected 0, received 1: in rnnspec, steps outside the "
         raise RefusedError(f"{message}sequence never count", "E703")
     window = replace(valid, padding=padding)
     layer = nodes.WindowPooling(
         name="pool", input=(), statistic=statistic, window=window, masked=False
     )
-    at = scope.add(layer, value.at, sequences=_windows(scope, value.at, window))
+    at = scope.add(layer, value.at, sequences=windows(scope, value.at, window))
     if size > 1:
         lowest = value.filler is not None and value.filler <= -1e30
         scope.masked[at] = statistic == "max" and lowest
@@ -269,19 +272,19 @@ def fit_convolution(
 
 def fit_window(
     valid: nodes.Window,
-    added: Sequence[int],
+    added: tuple[int, int],
     steps: int | None,
     paddings: Sequence[WindowPadding] = ("valid", "causal", "same"),
 ) -> nodes.Window | None:
     """Return the windows of the language that read the steps that ``valid`` ones read.
 
-    None if there are none.
+    Their padding is a word if one always adds as many steps. None if some lie outside of the steps.
 
     Args:
         valid: windows inside of what they read.
         added: the number of steps that are added before and after every sequence.
         steps: the number of steps of every sequence, None if it is open.
-        paddings: the paddings to try.
+        paddings: the words to try.
     """
     before, after = added
     for padding in paddings:
@@ -296,4 +299,4 @@ def fit_window(
             alike &= padding != "same" or valid.stride == 1
         if alike:
             return window
-    return None
+    return replace(valid, padding=added) if max(added) <= valid.reach else None

@@ -132,14 +132,14 @@ def place_zero_padding(draft: Draft, piece: pieces.ZeroPadding) -> None:
 def _with_zeros(draft: Draft, window: nodes.Window, zeros: pieces.ZeroPadding) -> nodes.Window:
     """Return the windows of the language that read the same steps with the zeros around."""
     before, after = zeros.before, zeros.after
-    steps = draft.now.shape[0]
-    if window.padding == "valid":
-        other = fit_window(window, (before, after), steps, ("causal", "same"))
+    if window.padding != "valid":
+        message = f"adds {before} and {after} steps; expected 'valid' behind it"
+    else:
+        other = fit_window(window, (before, after), draft.now.shape[0], ("causal", "same"))
         if other is not None:
             draft.became.append((zeros.layer, None, f"padding: {other.padding}"))
             return other
-    length = "" if window.stride == 1 or steps is not None else " of any length"
-    message = f"adds {before} and {after} steps{length}, which is neither 'same' nor 'causal'"
+        message = f"adds {before} and {after} steps; expected at most {window.reach}"
     draft.account.refuse(f"{zeros.layer.name}.padding", message, "E703")
     return window
 
