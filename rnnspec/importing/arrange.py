@@ -194,6 +194,20 @@ class _Plan:
         if sole and not any(isinstance(self.steps[i].layer, nodes.Join) for i in joined):
             self.steps[source].layer = replace(recurrent, return_sequences=False)
             self._remove(at)
+        elif recurrent.merge in (None, "concat") and not all(map(self._is_list, joined)):
+            cell, name = recurrent.cell, self.steps[at].layer.name
+            part = cell.equations.states[0] if isinstance(cell, nodes.EquationCell) else "h"
+            self.steps[at].layer = nodes.FinalState(name=name, input=(), part=part, size=0)
+
+    def _is_list(self, at: int) -> bool:
+        """True if a layer is a join of poolings of one sequence, which a list of poolings says."""
+        parts = [self.steps.get(source) for source in self.steps[at].sources]
+        pools = nodes.Pooling | nodes.Attention
+        return (
+            isinstance(self.steps[at].layer, nodes.Join)
+            and len({part and part.sources[0] for part in parts}) == 1
+            and all(part is not None and isinstance(part.layer, pools) for part in parts)
+        )
 
     def _order(self) -> list[int]:
         """Return the places so that each is behind those that it takes, branch by branch."""
@@ -255,7 +269,7 @@ class _Plan:
             while before > 0:
                 layers.insert(0, self.steps[before].layer)
                 before = self.steps[before].sources[0]
-            if any(isinstance(layer, nodes.Repeat) for layer in layers):
+            if any(isinstance(layer, nodes.Repeat | nodes.Transpose) for layer in layers):
                 return None
             windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]
             left: int | None = steps

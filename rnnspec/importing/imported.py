@@ -68,7 +68,7 @@ class Imported:
     source: Form | None = None
     options: SourceOptions = field(default_factory=dict)
     text: str = ""
-    open_file: Callable[[], Callable[[Array], Array]] | None = None
+    open_file: Callable[[], Callable[[Any], Array]] | None = None
     padded_at_end: bool = False
     limits: tuple[float, ...] = ()
     classes: tuple[str, ...] = ()

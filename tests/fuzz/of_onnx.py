@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from graphs import GRAPHS
 from small_networks import in_small
 
 from fuzz.breaking import broken_bytes
@@ -57,10 +58,11 @@ def run(number: int, seed: int, judge: Callable[[Path], object] = import_whole) 
 
 
 def whole_models() -> Iterator[Any]:
-    """Yield graphs of the gallery in small as another tool would have written them."""
+    """Yield graphs of the gallery in small, and of layers, as another tool would write them."""
     output = output_for(Path("whole.onnx"))
-    for spec in sorted((ROOT / "specs").glob("*.yaml")):
-        program = pipeline.reads(in_small(spec))
+    gallery = [in_small(spec) for spec in sorted((ROOT / "specs").glob("*.yaml"))]
+    for text in (*gallery, *GRAPHS):
+        program = pipeline.reads(text)
         arrays = draw_scaled(program.network, 1)
         output.write(Path("whole.onnx"), program, arrays, lambda _: None, force=True)
         model = onnx.load("whole.onnx")

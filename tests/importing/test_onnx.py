@@ -90,7 +90,7 @@ def test_another_form_than_that_of_the_graph(stepped: Path, form: str, message: 
     with pytest.raises(ModelError, match=message) as caught:
         take(stepped)
     # The graph by itself is none of the language, either.
-    assert "its initial states" in str(caught.value) or "takes the input" in str(caught.value)
+    assert "expected initial states of zeros" in str(caught.value)
 
 
 def test_a_named_spec_must_be_that_of_the_file(written: Path) -> None:

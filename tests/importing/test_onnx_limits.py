@@ -161,7 +161,7 @@ EDITS = {
         f"{STEPS}r_ = Range (N0, n_, N1)\nw_ = Gather <axis = 1> (w, r_)",
         "",
     ),
-    "backward": ("plain", "x", "w_ = Slice (w, LAST, BACK, ONE, LAST)", "backward"),
+    "backward": ("plain", "x", "w_ = Slice (w, LAST, BACK, ONE, LAST)", ""),
     "other shape": (
         "plain",
         "x",

@@ -488,7 +488,7 @@ def test_residuals_and_joins(tmp_path: Path) -> None:
     )
     second = {"V": (1, 16, 4), "Q": (1, 16, 4), "P": (1, 32)}
     model = imported(write(tmp_path, body, **LSTM, **second, K1=(8, 2)))
-    assert kinds(model) == ["Recurrent", "Recurrent", "Residual", "Concat", "Dense"]
+    assert kinds(model) == ["Recurrent", "Recurrent", "Residual", "Join", "Dense"]
 
 
 def test_tied_weights(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ SPECS = {
 }
 
 
-def check_own_graph(folder: Path, text: str) -> None:
-    """Check that a graph without its spec is read as a network with the same results."""
+def without_spec(folder: Path, text: str) -> tuple[Path, pipeline.Program]:
+    """Write a file of a spec without what rnnspec adds to its graph."""
     program, path = pipeline.reads(text), folder / "net.onnx"
     arrays = {
         name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
@@ -71,6 +71,15 @@ def check_own_graph(folder: Path, text: str) -> None:
     proto = onnx.load_model(path)
     del proto.metadata_props[:]
     path.write_bytes(proto.SerializeToString())
+    return path, program
+
+
+def check_own_graph(folder: Path, text: str) -> None:
+    """Check that a graph without its spec is read as a network with the same results."""
+    path, program = without_spec(folder, text)
+    arrays = {
+        name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
+    }
     taken = check_reading(path)
     batch = draw(
         program.network, (5, program.network.input.shape[0] or 11), np.random.default_rng(1)

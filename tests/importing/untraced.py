@@ -329,11 +329,6 @@ def twice(m: Any, x: Any) -> Any:
     return m.rnn(x)[0]
 
 
-def used_both(m: Any, x: Any) -> Any:
-    output, (h, _) = m.rnn(x)
-    return m.fc(output[:, -1]) + m.fc2(h[-1])
-
-
 def backward_first(m: Any, x: Any) -> Any:
     _, h = m.rnn(x)
     return F.normalize(torch.cat((h[-1], h[-2]), 1))
@@ -386,11 +381,6 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Written(twice, rnn=nn.GRU(3, 3, batch_first=True)),
         "m.rnn(x)",
         "rnn: called again, with the same weights; rnnspec does not support that [E704]",
-    ),
-    (
-        lambda: Written(used_both, rnn=lstm(), fc=nn.Linear(4, 4), fc2=nn.Linear(4, 4)),
-        "m.fc(output[:, -1]) + m.fc2(h[-1])",
-        "add: expected the sum of the output of one recurrent layer and its input [E704]",
     ),
     (
         lambda: Written(returned_both, rnn=lstm()),

@@ -12,7 +12,7 @@ from rnnspec.importing.graph import functions, settings
 from rnnspec.importing.graph.attention import attention, weigh, weights_of
 from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.layers import pool_steps, reduced_letters
+from rnnspec.importing.graph.layers import pool_steps, reduced_letters, score_by
 from rnnspec.importing.graph.masks import apply_mask
 from rnnspec.importing.graph.shapes import axis_number, constants
 from rnnspec.importing.graph.values import FinalStates, Known, Tensor, are_equal, describe
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
-    from rnnspec.words import Merge, Statistic
+    from rnnspec.words import JoinHow, Merge, Statistic
 
 _MOST_NUMBERS = 2**24
 """The most numbers of a function on samples."""
 _MERGES: dict[str, Merge] = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
+_HOWS: dict[str, JoinHow] = {"Add": "add", "Mul": "multiply"}
 _STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 
 
@@ -63,9 +64,9 @@ def _apply_to_features(
         if isinstance(value, Tensor)
     ]
     first = tensors[0]
-    same = (first.at, first.half, first.is_final, first.pad, first.surplus)
+    same = (first.at, first.half, first.is_final, first.part, first.pad, first.surplus)
     for other in tensors[1:]:
-        mine = (other.at, other.half, other.is_final, other.pad, other.surplus)
+        mine = (other.at, other.half, other.is_final, other.part, other.pad, other.surplus)
         moved = not are_equal(first.rows, other.rows) or not are_equal(first.steps, other.steps)
         if mine != same or moved:
             raise RefusedError(
@@ -246,6 +247,8 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             scope.merge(x.at, _MERGES[node.op])
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
             result = replace(x, axes=axes_left)
+        case ["F"] if node.op == "ReduceSum" and (score := _sum_of_products(scope, x)):
+            result = replace(score, axes=tuple("" if a == "F" else a for a in score.axes))
         case ["F"]:
             result = reduce_features(scope, node, x, functions.REDUCTIONS[node.op])
         case other:
@@ -254,6 +257,19 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     return replace(
         result, axes=tuple(axis for i, axis in enumerate(result.axes) if i not in removed)
     )
+
+
+def _sum_of_products(scope: Scope, x: Tensor) -> Tensor | None:
+    """Return the scores of an attention if a value is the product of steps and a vector."""
+    step = scope.steps.get(x.at)
+    if x.formula is not None or step is None or not isinstance(step.layer, nodes.Join):
+        return None
+    if step.layer.how != "multiply" or len(step.sources) != 2 or not scope.is_sequence(x.at):
+        return None
+    steps, query = sorted(step.sources, key=scope.is_sequence, reverse=True)
+    if scope.is_sequence(query) or scope.width(query) != scope.width(steps):
+        return None
+    return score_by(scope, replace(x, at=steps), Tensor(query, ("B", "F")))
 
 
 def reduce_features(scope: Scope, node: Node, x: Tensor, function: Any) -> Tensor:
@@ -272,6 +288,21 @@ def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     return reduce(scope, replace(node, op=op, attributes=attributes), [x])
 
 
+def _stack_directions(scope: Scope, parts: Sequence[Tensor], axis: int) -> Tensor | None:
+    """Return two vectors as those of the directions of a layer, which begins with them, or None."""
+    if any(part.is_final for part in parts) or any(scope.is_sequence(part.at) for part in parts):
+        return None
+    flat = [
+        replace(part, axes=tuple(a for i, a in enumerate(part.axes) if i != axis)) for part in parts
+    ]
+    if any(part.axes != ("B", "F") for part in flat) or len(set(map(scope.features, flat))) > 1:
+        return None
+    joined = join(scope, "concat", flat, 1)
+    axes = ["B", "U"]
+    axes.insert(axis, "D")
+    return replace(joined, axes=tuple(axes))
+
+
 # Two tensors
 
 
@@ -285,24 +316,62 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         whole = scope.fuse(one, two)
         scope.merge(whole.at, merges[node.op])
         return whole
-    if node.op != "Add" or x.role != "plain" or y.role != "plain":
+    how = _HOWS.get(node.op)
+    if how is None or x.role != "plain" or y.role != "plain":
         return None
-    if (x.at, x.half, x.is_final) == (y.at, y.half, y.is_final) and (x.formula or y.formula):
+    same = (x.at, x.half, x.is_final, x.part) == (y.at, y.half, y.is_final, y.part)
+    if same and (how == "multiply" or x.formula or y.formula):
         return None
-    one, two = (scope.as_steps(scope.with_features(scope.settle(tensor))) for tensor in (x, y))
-    output, start = (one, two) if one.at >= two.at else (two, one)
-    if output.at == start.at or not scope.is_sequence(output.at):
-        raise RefusedError("expected the sum of the output of one recurrent layer and its input")
-    if output.axes != start.axes:
-        raise RefusedError(
-            f"expected axes that are alike, received {describe(x)} and {describe(y)}"
-        )
-    if scope.features(output) != scope.features(start):
-        message = f"received {scope.features(start)} and {scope.features(output)} features"
-        raise RefusedError(f"expected an input and an output of equal size, {message}")
-    layer = nodes.Residual(name="add", input=(), start="")
-    output, start = scope.in_step(output, start)
-    return Tensor(scope.add(layer, output.at, start.at), output.axes, steps=output.steps)
+    return join(scope, how, [x, y])
+
+
+def join(scope: Scope, how: JoinHow, tensors: Sequence[Tensor], axis: int | None = None) -> Tensor:
+    """Return tensors side by side, or their sum or product.
+
+    Args:
+        scope: the layers.
+        how: how they are combined.
+        tensors: what is combined: sequences, vectors beside sequences, or vectors.
+        axis: the axis along which they stand side by side.
+
+    Raises:
+        RefusedError: they do not fit.
+    """
+    parts = [scope.with_features(scope.settle(tensor)) for tensor in tensors]
+    rank = max(len(part.axes) for part in parts)
+    parts = [replace(part, axes=("",) * (rank - len(part.axes)) + part.axes) for part in parts]
+    plain = [part for part in parts if not scope.is_repeated(part.at)]
+    if any(scope.is_sequence(part.at) for part in plain):
+        parts = [scope.without_repeat(part, of=plain) for part in parts]
+    elif any("T" in part.axes for part in parts):
+        parts = [scope.as_steps(part) for part in parts]
+    sequences = [part for part in parts if scope.is_sequence(part.at)]
+    in_step = iter(scope.in_step(*sequences) if sequences else ())
+    parts = [next(in_step) if scope.is_sequence(part.at) else part for part in parts]
+    first = next((part for part in parts if scope.is_sequence(part.at)), parts[0])
+    of_vector = tuple(axis.replace("T", "") for axis in first.axes)
+    if any(
+        part.axes != (first.axes if scope.is_sequence(part.at) else of_vector) for part in parts
+    ):
+        received = " and ".join(map(describe, parts))
+        raise RefusedError(f"expected axes that are alike, received {received}")
+    if axis is not None and first.axes[axis] != "F":
+        raise RefusedError(f"axis: expected the features, received that of {describe(first)}")
+    sizes = [scope.features(part) for part in parts]
+    others = set(sizes) - {max(sizes)} - ({1} if how == "multiply" else set())
+    if how != "concat" and others:
+        message = f"expected as many features, received {' and '.join(map(str, sizes))}"
+        raise RefusedError(message, "E707")
+    merged = scope.sequences_of_all(sequence.at for sequence in sequences)
+    places = [part.at for part in parts]
+    if how == "add" and len(parts) == len(sequences) and len(set(places)) == len(places):
+        # It may be that of a recurrent layer and its input.
+        places.sort(reverse=True)
+        layer: nodes.Layer = nodes.Residual(name="add", input=(), start="")
+    else:
+        layer = nodes.Join(name=how, how=how, input=(), of=(), inputs=())
+    at = scope.add(layer, *places, sequences=merged, is_vector=not sequences)
+    return Tensor(at, first.axes, steps=first.steps)
 
 
 def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None:
@@ -345,16 +414,11 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
         elif axes[axis] != "F":
             raise RefusedError("expected directions side by side, received another order")
         return replace(whole, axes=tuple(axes))
+    if all(part.axes[axis] == "" and part.axis("B") >= 0 for part in parts) and len(parts) == 2:
+        stacked = _stack_directions(scope, parts, axis)
+        if stacked is not None:
+            return stacked
     if all(part.axes[axis] in ("", "D") and part.is_final for part in parts):
         sizes = tuple(2 if part.axes[axis] else 1 for part in parts)
         return FinalStates(tuple(parts), sizes, axis)
-    solid = scope.in_step(*(scope.with_features(scope.settle(part)) for part in parts))
-    first = solid[0]
-    if any(tensor.axes != first.axes for tensor in solid):
-        received = " and ".join(map(describe, solid))
-        raise RefusedError(f"expected axes that are alike, received {received}")
-    if first.axes[axis] != "F":
-        raise RefusedError(f"axis: expected the features, received that of {describe(first)}")
-    layer = nodes.Join(name="concat", how="concat", input=(), of=(), inputs=())
-    at = scope.add(layer, *(tensor.at for tensor in solid))
-    return Tensor(at, first.axes, steps=first.steps)
+    return join(scope, "concat", parts, axis)

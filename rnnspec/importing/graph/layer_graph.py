@@ -200,11 +200,25 @@ def pooling(statistic: Statistic) -> nodes.Pooling:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How scores are made of the steps: ``query`` of a ``hidden`` layer, or of the steps."""
+    """How scores are made of the steps: ``query`` of a ``hidden`` layer, or of the steps.
+
+    A query that is the output of another layer is the second of what ``query`` takes.
+    """
 
     query: Step
     hidden: Step | None
     activation: nodes.Activation
+
+    @property
+    def has_vector(self) -> bool:
+        """True if the query is the output of another layer."""
+        return len(self.query.sources) > 1
+
+    @property
+    def has_bias(self) -> bool:
+        """True if the hidden layer has a bias; one beside a query that is learned gets one."""
+        hidden = self.hidden.layer if self.hidden else None
+        return not self.has_vector or not isinstance(hidden, nodes.Dense) or hidden.bias
 
     def attention(self, units: int | None) -> nodes.Attention:
         """Return the attention with these scores, given the units of the hidden layer."""
@@ -213,8 +227,10 @@ class Scores:
             name="attention",
             input=(),
             units=units,
-            activation="linear" if self.hidden is None else self.activation,
+            activation=self.activation,
             masked=False,
+            bias=self.has_bias,
+            query="first" if self.has_vector else None,
             kernel_initializer=self.query.layer.kernel_initializer,
             bias_initializer=self.query.layer.bias_initializer,
         )
@@ -245,6 +261,6 @@ def read_scores(graph: LayerGraph, at: int, start: int, expected: str) -> Scores
             case _:
                 raise RefusedError(expected)
         place = step.sources[0]
-    if place != start or (hidden is None and activation != "linear"):
+    if place != start:
         raise RefusedError(expected)
     return Scores(query, hidden, activation)

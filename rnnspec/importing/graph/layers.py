@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.graph.graph import Node
+    from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.scope import Scope
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.slots import Array
@@ -32,16 +33,21 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     Raises:
         RefusedError: the indices are no tokens of the input.
     """
-    if not scope.probes.setting.tokens:
+    if not scope.probes.of(indices.at).setting.tokens:
         raise RefusedError("expected tokens of the input as indices, received others")
     tokens = tokens_of(scope, indices)
     if tokens is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
-    if scope.embedding:
+    if indices.at in scope.embeddings:
         raise RefusedError("expected one embedding of the tokens, received another one")
     vocabulary, dim = table.shape
     layer = embedding("embedding", vocabulary, dim, trainable=True)
-    at = scope.embedding = scope.add(layer, 0, arrays={"embeddings": table})
+    arrays = {"embeddings": table}
+    for place in scope.embeddings.values():
+        # Only the same array of the file is shared, not an equal one.
+        if scope.arrays_of(scope.steps[place]).get("embeddings") is table:
+            layer, arrays = replace(layer, table=scope.steps[place].layer.name), {}
+    at = scope.embeddings[indices.at] = scope.add(layer, indices.at, arrays=arrays)
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
 
@@ -50,14 +56,18 @@ def tokens_of(scope: Scope, indices: Known) -> Tensor | None:
     tokens = indices.moved_input
     if tokens is None:
         return None
-    return _tokens_in_place(scope, tokens) or _moved_tokens(scope, tokens)
+    probes = scope.probes.of(indices.at)
+    in_place = _tokens_in_place(probes, tokens, indices.at)
+    if in_place is not None or not probes.setting.is_sequence:
+        return in_place
+    return _moved_tokens(probes, tokens, indices.at)
 
 
-def _tokens_in_place(scope: Scope, indices: Probed) -> Tensor | None:
+def _tokens_in_place(probes: Probes, indices: Probed, at: int) -> Tensor | None:
     """Return indices as the tokens that they are, or None."""
-    for letters in ("BT", "TB"):
-        batches = scope.probes.batches
-        plain = [batch if letters == "BT" else batch.T for batch in batches]
+    for letters in ("BT", "TB") if probes.setting.is_sequence else ("B",):
+        batches = probes.batches
+        plain = [batch.T if letters == "TB" else batch for batch in batches]
         if all(
             index.size == tokens.size and np.array_equal(np.ravel(index), np.ravel(tokens))
             for index, tokens in zip(indices, plain, strict=True)
@@ -65,18 +75,18 @@ def _tokens_in_place(scope: Scope, indices: Probed) -> Tensor | None:
             of_indices, of_tokens = [i.shape for i in indices], [t.shape for t in plain]
             axes = _axes_like(letters, of_indices, of_tokens)
             if axes is not None:
-                return Tensor(0, axes)
+                return Tensor(at, axes)
     return None
 
 
-def _moved_tokens(scope: Scope, indices: Probed) -> Tensor | None:
+def _moved_tokens(probes: Probes, indices: Probed, at: int) -> Tensor | None:
     """Return indices as tokens of each sequence in another order, or None.
 
     No token is twice in a sequence, so each tells the step that it is from.
     """
     for letters in ("BT", "TB"):
         moved: list[Array] = []
-        for index, batch in zip(indices, scope.probes.batches, strict=True):
+        for index, batch in zip(indices, probes.batches, strict=True):
             of_rows = index if letters == "BT" else index.T
             if index.ndim != 2 or len(of_rows) != len(batch):
                 break
@@ -91,7 +101,7 @@ def _moved_tokens(scope: Scope, indices: Probed) -> Tensor | None:
                 break
             moved.append(steps_of)
         else:
-            return Tensor(0, tuple(letters), steps=tuple(moved))
+            return Tensor(at, tuple(letters), steps=tuple(moved))
     return None
 
 
@@ -101,9 +111,10 @@ def _axes_like(
     """Return the axes of indices that are tokens in some order."""
     if all(shape == tokens for shape, tokens in zip(shapes, plain, strict=True)):
         return tuple(letters)
-    if all(shape == (tokens[0] * tokens[1],) for shape, tokens in zip(shapes, plain, strict=True)):
+    pairs = zip(shapes, plain, strict=True)
+    if len(letters) > 1 and all(shape == (tokens[0] * tokens[1],) for shape, tokens in pairs):
         return (letters,)
-    for place in range(3):
+    for place in range(len(letters) + 1):
         added = [(*tokens[:place], 1, *tokens[place:]) for tokens in plain]
         if list(shapes) == added:
             return (*letters[:place], "", *letters[place:])
@@ -118,6 +129,8 @@ def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     x, y = inputs
     if is_attention(x, y):
         return attend(scope, x, y)
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return _score(scope, x, y)
     if isinstance(y, Known) and (kernel := y.constant) is not None:
         return _dense(scope, scope.as_tensor(x), -1, kernel)
     if isinstance(x, Known) and (kernel := x.constant) is not None:
@@ -131,6 +144,30 @@ def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     raise RefusedError(message, "E701")
 
 
+def _score(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
+    """Return the product of steps and the vector of each sequence, the scores of an attention."""
+    value, query = (scope.settle(one) for one in (x, y))
+    if (value.axes, query.axes) != (("B", "T", "F"), ("B", "F", "")):
+        message = f"rnnspec does not support a product of {describe(x)} and {describe(y)}"
+        raise RefusedError(message, "E701")
+    return score_by(scope, value, query)
+
+
+def score_by(scope: Scope, value: Tensor, query: Tensor) -> Tensor:
+    """Return one number for each step: its product with the vector of its sequence.
+
+    Raises:
+        RefusedError: the vector has another size.
+    """
+    if scope.is_sequence(query.at) or scope.features(query) != scope.features(value):
+        sizes = f"{scope.features(value)} and {scope.features(query)} features"
+        raise RefusedError(f"expected a vector of as many features, received {sizes}")
+    # Only an attention has such a layer, which has no kernel of its own.
+    layer = dense("score", 1, activation="linear", bias=False)
+    at = scope.add(layer, value.at, query.at)
+    return replace(value, at=at, numbers=None, filler=None)
+
+
 def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
     while kernel.ndim > 2 and kernel.shape[0] == 1:
         kernel = kernel[0]
@@ -142,6 +179,8 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
         # All steps of one feature are a flat vector.
         x = replace(x, axes=tuple("TF" if axis == "T" else axis for axis in x.axes))
     value = scope.with_features(scope.settle(x))
+    if value.axes[axis] == "T":
+        value = scope.turned(value, "".join({"T": "F", "F": "T"}.get(a, a) for a in value.axes))
     if value.axes[axis] != "F":
         raise RefusedError(f"expected a product over the features, received {describe(value)}")
     if scope.is_sequence(value.at) and value.axis("T") < 0:
@@ -157,14 +196,15 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
 
 def _tied_embedding(scope: Scope, kernel: Array) -> str | None:
     """Return the name of the embedding whose array a kernel is."""
-    if not scope.embedding:
-        return None
-    table = scope.arrays_of(scope.steps[scope.embedding])["embeddings"]
-    if table.shape != kernel.shape[::-1] or not np.array_equal(table.T, kernel):
-        return None
-    where = scope.op.where if scope.op else ""
-    scope.account.infer("tied to the embedding, whose array it has", where)
-    return scope.steps[scope.embedding].layer.name
+    for place in scope.embeddings.values():
+        table = scope.arrays_of(scope.steps[place]).get("embeddings")
+        if table is None or table.shape != kernel.shape[::-1]:
+            continue
+        if np.array_equal(table.T, kernel):
+            where = scope.op.where if scope.op else ""
+            scope.account.infer("tied to the embedding, whose array it has", where)
+            return scope.steps[place].layer.name
+    return None
 
 
 def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:

@@ -41,6 +41,10 @@ def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
         return x
     if not any(array.any() for array in chosen) and isinstance(y, Tensor):
         return y
+    for one, other, is_real in ((x, y, chosen), (y, x, tuple(~array for array in chosen))):
+        if isinstance(one, Tensor) and one.is_final and _is_first_state(scope, one, other):
+            # What no step is real of ends as it began.
+            return _fill(scope, one, is_real, 0.0)
     if isinstance(y, Tensor):
         x, y, chosen = y, x, tuple(~array for array in chosen)
     number = y.constant if isinstance(y, Known) else None
@@ -49,6 +53,27 @@ def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
             f"rnnspec does not support a choice of {describe(x)} and {describe(y)}", "E701"
         )
     return _fill(scope, x, chosen, float(number.flat[0]))
+
+
+def _is_first_state(scope: Scope, x: Tensor, y: Value) -> bool:
+    """True if a value is what the layer began with whose final state is another one."""
+    layer, (_, *vectors) = scope.steps[x.at].layer, scope.steps[x.at].sources
+    if not isinstance(layer, nodes.Recurrent) or not layer.initial:
+        return False
+    place = 1 if x.part == "c" else 0
+    if layer.initial[place] is None:
+        return False
+    vector = vectors[sum(name is not None for name in layer.initial[:place])]
+    if isinstance(y, Tensor):
+        return scope.state_of(y) == vector if y.is_final else y.at == vector
+    learned = scope.steps[vector].arrays if vector > 0 else None
+    if not isinstance(y, Known) or learned is None or "vector" not in learned:
+        return False
+    rows = [
+        np.moveaxis(array, x.axis("B"), 0).reshape(len(real), -1)
+        for array, real in zip(y.arrays, scope.probes.real, strict=True)
+    ]
+    return all((row == learned["vector"]).all() for row in rows)
 
 
 def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:

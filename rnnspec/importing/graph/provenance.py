@@ -15,7 +15,7 @@ from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.bounds import BINARY, constant_bounds
 from rnnspec.importing.graph.derived import NARROW, bounds_of, check_reach, is_constant, limits_of
 from rnnspec.importing.graph.graph import DoubtError
-from rnnspec.importing.graph.values import Known
+from rnnspec.importing.graph.values import Known, RestartError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,7 +117,7 @@ class _Tracing:
             return Known(samples)
         try:
             if any(value.kind != "derived" for value in known_inputs):
-                known = self._of_input(samples)
+                known = self._of_one_input(samples)
             else:
                 known = Known(samples, bounds=bounds_of(node, self.inputs, samples, index))
             if known.kind == "derived":
@@ -127,6 +127,26 @@ class _Tracing:
         return known
 
     # Numbers of the input
+
+    def _setting(self, raw: Known) -> Setting:
+        return self.setting.of(raw.at)
+
+    def _of_one_input(self, samples: Probed) -> Known:
+        """Return numbers that follow from one of the inputs itself.
+
+        Raises:
+            DoubtError: it is more than its padding, or they follow from several.
+            RestartError: its padding is told apart, and the probes have none.
+        """
+        places = {value.at for value in self.inputs if value is not None and _is_raw(value)}
+        if len(places) > 1:
+            raise DoubtError(self.node, "mixes the numbers of two inputs")
+        (at,) = places
+        known = self._of_input(samples)
+        masks = known.kind == "derived" and self.node.op not in ("Shape", "Size", "Mul")
+        if masks and not self.setting.of(at).padded:
+            raise RestartError(at, padded=True)
+        return replace(known, at=at)
 
     def _of_input(self, samples: Probed) -> Known:
         """Return numbers that follow from the input itself.
@@ -145,12 +165,12 @@ class _Tracing:
                 return self._move_numbers(samples, [value for value in data if value is not None])
         raw = next(value for value in self.inputs if _is_raw(value))
         assert raw is not None, "it is of the input"
-        tokens = self.setting.tokens
+        tokens = self._setting(raw).tokens
         other = self._other_input(raw)
         if op in _SWAPPED and other is not None:
             return self._compare_with_padding(samples, raw, other)
         match op:
-            case "Abs" if raw.kind == "magnitude" or not self.setting.filler:
+            case "Abs" if raw.kind == "magnitude" or not self._setting(raw).filler:
                 return Known(samples, kind="magnitude")
             case "ReduceMax" | "ReduceSum" if raw.kind == "magnitude" or tokens:
                 return Known(samples, kind="magnitude")
@@ -183,7 +203,7 @@ class _Tracing:
         raw = [value for value in data if _is_raw(value)]
         if self.node.op == "Cast":
             return self._cast(samples, raw[0])
-        allowed = {0.0, self.setting.filler}
+        allowed = {0.0, *(self._setting(value).filler for value in raw)}
         for value in data:
             if not _is_raw(value) and not all(
                 set(np.unique(array).tolist()) <= allowed for array in value.samples
@@ -194,7 +214,7 @@ class _Tracing:
                 )
                 raise DoubtError(self.node, message)
         kinds = {value.kind for value in raw}
-        if len(kinds) > 1 and not self.setting.tokens:
+        if len(kinds) > 1 and not self._setting(raw[0]).tokens:
             raise DoubtError(
                 self.node, "mixes numbers of the input with others that it makes of it"
             )
@@ -203,9 +223,10 @@ class _Tracing:
     def _cast(self, samples: Probed, raw: Known) -> Known:
         """Return numbers of the input of another type, which has all of them, or truth values."""
         to = settings.DTYPES.get(self.node.attributes["to"], "")
-        if to == "?" and (raw.kind == "magnitude" or not self.setting.filler):
+        if to == "?" and (raw.kind == "magnitude" or not self._setting(raw).filler):
             return Known(samples, bounds=BINARY)
-        is_exact = to not in ("", "?", *NARROW) if self.setting.tokens else to.startswith("f")
+        tokens = self._setting(raw).tokens
+        is_exact = to not in ("", "?", *NARROW) if tokens else to.startswith("f")
         if not is_exact:
             message = "casts the input to a type that lacks some of its numbers"
             raise DoubtError(self.node, message)
@@ -219,7 +240,7 @@ class _Tracing:
         """
         op = self.node.op if raw is self.inputs[0] else _SWAPPED[self.node.op]
         constant = other.same_array if is_constant(other) else None
-        whole = self.setting.tokens
+        whole = self._setting(raw).tokens
         zero = raw.kind == "magnitude" or whole
         if constant is not None and constant.size == 1:
             limit = float(constant.flat[0])
@@ -233,7 +254,7 @@ class _Tracing:
                 if limit < 0:
                     truth = op in ("Greater", "GreaterOrEqual")
                     return Known(samples, bounds=constant_bounds(np.array(float(truth))))
-            elif op == "Equal" and limit == self.setting.filler:
+            elif op == "Equal" and limit == self._setting(raw).filler:
                 return Known(samples, bounds=BINARY)
         single = constant is not None and constant.size == 1
         what = f"{limit:g}" if single else "other numbers"

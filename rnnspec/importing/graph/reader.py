@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -134,8 +134,7 @@ def _read_again(
         try:
             return tried, read(tried, probes)
         except RestartError as restart:
-            changes: dict[str, Any] = restart.changes
-            setting = replace(setting, **changes)
+            setting = setting.change(restart.at, **restart.changes)
 
 
 class OperatorReader:
@@ -185,7 +184,7 @@ class OperatorReader:
             raise RefusedError(message, "E707") from None
         several = computed or (None,) * len(outputs)
         return tuple(
-            replace(value, numbers=known) if isinstance(value, Tensor) and value.at == 0 else value
+            replace(value, numbers=known) if isinstance(value, Tensor) and value.at <= 0 else value
             for value, known in zip(outputs, several, strict=False)
         )
 
@@ -229,17 +228,16 @@ class OperatorReader:
 
     def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
         """Have the graph read again with the number of padding that it compares features with."""
-        setting = self.scope.probes.setting
-        if node.op != "Equal" or setting.names_filler:
+        if node.op != "Equal":
             return
         match inputs:
-            case [Tensor(at=0, numbers=Known(kind="input")), Known() as y] | [
+            case [Tensor(at=at, numbers=Known(kind="input")), Known() as y] | [
                 Known() as y,
-                Tensor(at=0, numbers=Known(kind="input")),
-            ]:
+                Tensor(at=at, numbers=Known(kind="input")),
+            ] if at <= 0 and not self.scope.probes.setting.of(at).names_filler:
                 filler = y.constant
                 if filler is not None and filler.size == 1:
-                    raise RestartError(filler=float(filler.flat[0]), names_filler=True)
+                    raise RestartError(at, filler=float(filler.flat[0]), names_filler=True)
             case _:
                 pass
 

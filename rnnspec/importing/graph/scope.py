@@ -20,7 +20,7 @@ from rnnspec.importing.graph.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Operation, Scores, Step
@@ -33,6 +33,13 @@ _MOST_STEPS = 2**14
 _MOST_LAYERS = 3_000
 """The most layers, each activation and pooling counted: they are put in order in its square."""
 _EPSILON = 1e-3
+_VECTORS = (
+    nodes.Pooling,
+    nodes.Attention,
+    nodes.Flatten,
+    nodes.FinalState,
+    nodes.LearnedState,
+)
 _STEPWISE = (nodes.Dense, nodes.Activate, nodes.LayerNorm, nodes.BatchNorm, nodes.Normalize)
 """Layers that compute each step by itself."""
 
@@ -52,8 +59,8 @@ class Scope(LayerGraph):
     backward alone. ``masked`` says of each recurrent layer, pooling and window whether it leaves
     out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
     takes the lengths of sequences, so that padding is at the end alone. ``single_steps`` has the
-    node that takes each step by itself, and ``embedding`` is the place of the embedding, 0 if there
-    is none.
+    node that takes each step by itself, and ``embeddings`` has the place of the embedding of each
+    input by that of the input.
     """
 
     cut_steps = "a convolution whose last steps are cut off"
@@ -64,8 +71,10 @@ class Scope(LayerGraph):
     )
     """The scores of an attention that messages expect."""
 
-    def __init__(self, account: Account, probes: Probes) -> None:
-        super().__init__(account)
+    def __init__(
+        self, account: Account, probes: Probes, inputs: Sequence[str] = (nodes.INPUT,)
+    ) -> None:
+        super().__init__(account, inputs)
         self.probes = probes
         self.op: Operation | None = None
         self.backward: set[int] = set()
@@ -73,15 +82,21 @@ class Scope(LayerGraph):
         self.zeroed: set[int] = set()
         self.is_counted = False
         self.single_steps: dict[int, Operation] = {}
-        self.embedding = 0
-        self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
+        self.embeddings: dict[int, int] = {}
+        self._sequences: dict[int, Sequences | None] = {}
+        for at in self._widths:
+            one = probes.of(at)
+            is_sequence = one.setting.is_sequence
+            self._sequences[at] = Sequences(one.steps, one.real) if is_sequence else None
+            if not one.setting.tokens:
+                self._widths[at] = one.setting.size("F")
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
         self._pooled: dict[tuple[int, str], int] = {}
         self._repeated: dict[tuple[int, int], int] = {}
+        self._turned: dict[int, int] = {}
+        self._repeated_like: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
-        if not probes.setting.tokens:
-            self._widths[0] = probes.setting.size("F")
 
     # Layers
 
@@ -92,6 +107,7 @@ class Scope(LayerGraph):
         arrays: Mapping[str, Array] | None = None,
         sequences: Sequences | None = None,
         modules: tuple[str, ...] | None = None,
+        is_vector: bool = False,
     ) -> int:
         """Add a layer, and return its place.
 
@@ -101,6 +117,7 @@ class Scope(LayerGraph):
             arrays: its canonical arrays.
             sequences: the steps of its output, if they are others than those of what it takes.
             modules: what has its arrays in the model; by default, the node if there are arrays.
+            is_vector: whether it gives a vector, though another layer of the kind need not.
 
         Raises:
             UsageError: there are too many.
@@ -114,8 +131,10 @@ class Scope(LayerGraph):
             modules = (self.op.where,) if arrays else ()
         at = self.add_layer(layer, sources, self.op, modules)
         self.steps[at].arrays = arrays
-        is_vector = isinstance(layer, nodes.Pooling | nodes.Attention | nodes.Flatten)
-        self._sequences[at] = None if is_vector else sequences or self._sequences[sources[0]]
+        if is_vector or isinstance(layer, _VECTORS):
+            self._sequences[at] = None
+        else:
+            self._sequences[at] = sequences or self._sequences[sources[0]]
         return at
 
     def sequences(self, at: int) -> Sequences:
@@ -131,9 +150,15 @@ class Scope(LayerGraph):
 
     def has_fixed_steps(self, at: int) -> bool:
         """True if an output has as many steps whatever the length of the input is."""
-        while at and not isinstance(self.steps[at].layer, nodes.Repeat | nodes.LastSteps):
-            at = self.steps[at].sources[0]
-        return at != 0 or self.probes.setting.size("T") is not None
+        while at > 0:
+            match self.steps[at].layer:
+                case nodes.Repeat(like=None) | nodes.LastSteps() | nodes.Transpose():
+                    return True
+                case nodes.Repeat():
+                    at = self.steps[at].sources[1]
+                case _:
+                    at = self.steps[at].sources[0]
+        return self.probes.of(at).setting.size("T") is not None
 
     def is_sequence(self, at: int) -> bool:
         """True if an output has steps."""
@@ -167,7 +192,7 @@ class Scope(LayerGraph):
     def features(self, value: Tensor) -> int:
         """Return the number of features of a value."""
         width = self.width(value.at) or 1
-        layer = self.steps[value.at].layer if value.at else None
+        layer = self.steps[value.at].layer if value.at > 0 else None
         two = isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
         return width // 2 if value.half is not None and two else width
 
@@ -211,17 +236,20 @@ class Scope(LayerGraph):
 
     def as_input(self, value: Known) -> Tensor | None:
         """Return numbers as the input that they are equal to, or None."""
-        setting, batches = self.probes.setting, self.probes.batches
-        moved = value.moved_input
-        if setting.tokens or moved is None or not self.probes.has_numbers:
+        moved, probes = value.moved_input, self.probes.of(value.at)
+        setting, batches = probes.setting, probes.batches
+        if setting.tokens or moved is None or not probes.has_numbers:
             return None
+        if not setting.is_sequence:
+            fits = all(map(np.array_equal, moved, batches))
+            return Tensor(value.at, ("B", "F"), numbers=value) if fits else None
         for letters in ("BTF", "TBF", "BFT"):
             order = ["BTF".index(letter) for letter in letters]
             if all(
                 np.array_equal(array, batch.transpose(order))
                 for array, batch in zip(moved, batches, strict=True)
             ):
-                return Tensor(0, tuple(letters), numbers=value)
+                return Tensor(value.at, tuple(letters), numbers=value)
         return None
 
     def settle(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
@@ -288,11 +316,35 @@ class Scope(LayerGraph):
             RefusedError: it is something else.
         """
         tensor = self.with_features(self.settle(value, **words))
-        tensor = self.as_steps(tensor)
+        tensor = self.turned(self.as_steps(tensor), axes)
         if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
             expected = describe(Tensor(0, tuple(axes)))
             raise RefusedError(f"expected {expected}, received {describe(tensor)}")
         return tensor
+
+    def turned(self, tensor: Tensor, axes: str) -> Tensor:
+        """Return a sequence of fixed length with its steps as features if it has such axes only so.
+
+        Anything else is as it was.
+        """
+        swapped = tuple({"T": "F", "F": "T"}.get(axis, axis) for axis in tensor.axes)
+        if tuple(axes) != swapped or tuple(axes) == tensor.axes or tensor.steps is not None:
+            return tensor
+        # Another order of the axes of the input may do without.
+        if not self.has_fixed_steps(tensor.at) or not (
+            tensor.at or self.probes.setting.has_turned_steps
+        ):
+            return tensor
+        (steps, *_), features = self.sequences(tensor.at).steps, self.features(tensor)
+        if tensor.at not in self._turned:
+            real = tuple(np.ones((rows, features), bool) for rows in self.probes.rows)
+            at = self._turned[tensor.at] = self.add(
+                nodes.Transpose(name="transpose", input=()),
+                tensor.at,
+                sequences=Sequences((features,) * len(real), real),
+            )
+            self._widths[at] = steps
+        return Tensor(self._turned[tensor.at], swapped)
 
     def as_steps(self, tensor: Tensor) -> Tensor:
         """Return a vector with an axis of size 1 as one step; anything else is as it was."""
@@ -311,6 +363,81 @@ class Scope(LayerGraph):
             )
         axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
         return Tensor(self._repeated[tensor.at, count], axes)
+
+    def repeat_like(self, tensor: Tensor, counts: tuple[int, ...], place: int) -> Tensor:
+        """Return a vector as equal steps, as many as those of an earlier output.
+
+        Raises:
+            RefusedError: no output has as many.
+        """
+        like = next(
+            (at for at, other in self._sequences.items() if other and other.steps == counts), None
+        )
+        if like is None:
+            raise RefusedError(
+                "expected a vector repeated as a fixed number of steps, or as the steps of a "
+                "sequence; received others"
+            )
+        if (tensor.at, like) not in self._repeated_like:
+            real = tuple(
+                np.ones((rows, count), bool)
+                for rows, count in zip(self.probes.rows, counts, strict=True)
+            )
+            self._repeated_like[tensor.at, like] = self.add(
+                nodes.Repeat(name="repeat", input=(), steps=None, like=""),
+                tensor.at,
+                like,
+                sequences=Sequences(counts, real),
+            )
+        axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
+        return Tensor(self._repeated_like[tensor.at, like], axes)
+
+    def is_repeated(self, at: int) -> bool:
+        """True if the output at a place is a repeated vector."""
+        return at > 0 and isinstance(self.steps[at].layer, nodes.Repeat)
+
+    def without_repeat(self, tensor: Tensor, of: Sequence[Tensor]) -> Tensor:
+        """Return a vector that is repeated beside sequences of as many steps as itself."""
+        if not self.is_repeated(tensor.at):
+            return tensor
+        counts = self.sequences(tensor.at).steps
+        others = [self.sequences(one.at).steps for one in of if self.is_sequence(one.at)]
+        if any(steps != counts for steps in others):
+            return tensor
+        axes = tuple(axis.replace("T", "") for axis in tensor.axes)
+        return Tensor(self.steps[tensor.at].sources[0], axes)
+
+    def sequences_of_all(self, places: Iterable[int]) -> Sequences | None:
+        """Return the steps of sequences that are joined, which are real if all are; None of none.
+
+        Raises:
+            RefusedError: they have others.
+            RestartError: they may have others, as they follow from inputs that do.
+        """
+        merged: Sequences | None = None
+        before = 0
+        for at in places:
+            own = self.sequences(at)
+            if merged is None:
+                merged = own
+            elif own.steps != merged.steps:
+                inputs = sorted((self._input_of(before), self._input_of(at)))
+                clocks = [self.probes.setting.of(place).clock for place in inputs]
+                if clocks[0] != clocks[1]:
+                    raise RestartError(inputs[0], clock=clocks[1])
+                raise RefusedError("expected sequences of as many steps, received others")
+            else:
+                pairs = zip(merged.real, own.real, strict=True)
+                merged = Sequences(own.steps, tuple(a & b for a, b in pairs))
+            before = at
+        return merged
+
+    def _input_of(self, at: int) -> int:
+        """Return the place of the input whose steps an output has."""
+        while at > 0:
+            step = self.steps[at]
+            at = step.sources[-1 if isinstance(step.layer, nodes.Repeat) else 0]
+        return at
 
     def add_last_steps(self, at: int, count: int) -> int:
         """Add the last steps of a sequence at a place, and return their place."""
@@ -386,15 +513,26 @@ class Scope(LayerGraph):
     def _as_pooling(self, tensor: Tensor) -> Tensor:
         """Return a final state, or one step, as what a pooling gives."""
         if tensor.half is not None:
-            if tensor.at in self._fused or tensor.at in self.backward or self._is_both(tensor.at):
+            if tensor.at in self._fused or self._is_both(tensor.at):
                 way = "backward" if tensor.half else "forward"
                 raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
+            if tensor.at in self.backward:
+                step = self.steps[tensor.at]
+                assert isinstance(step.layer, nodes.Recurrent), "it has a direction"
+                step.layer = replace(step.layer, backward=True)
             tensor = replace(tensor, half=None)
         if tensor.is_final:
-            return replace(tensor, at=self.final(tensor.at), is_final=False, steps=None)
+            at = self.final(tensor.at, tensor.part)
+            return replace(tensor, at=at, is_final=False, part="", steps=None)
         if tensor.steps is None or tensor.axis("T") >= 0:
             return tensor
         at = tensor.at
+        layer = self.steps[at].layer if at > 0 else None
+        ends_first = isinstance(layer, nodes.Recurrent) and layer.backward
+        whole = all(mask.all() for mask in self.sequences(at).real)
+        if self.is_at(tensor, "first") and (whole or not any(self.masked.values())):
+            pooled = self.final(at) if ends_first else self._pool(at, "first_step")
+            return replace(tensor, at=pooled, steps=None)
         if self.is_at(tensor, "last"):
             return replace(tensor, at=self._pool(at, "last_step"), steps=None)
         if self.is_at(tensor, "last real") and not self._is_both(at):
@@ -410,9 +548,30 @@ class Scope(LayerGraph):
             raise RestartError(at_end=True)
         raise RefusedError("expected the last step of each sequence, received another one")
 
-    def final(self, at: int) -> int:
-        """Return the place of the final states of a layer."""
-        return self._pool(at, "last")
+    def state_of(self, tensor: Tensor) -> int | None:
+        """Return the place of a final state that another layer begins with, None if none does."""
+        return self._pooled.get((tensor.at, tensor.part or "h")) if tensor.is_final else None
+
+    def state(self, tensor: Tensor) -> int:
+        """Return the place of a final state as one that another layer begins with.
+
+        Raises:
+            RefusedError: it is that of one direction.
+        """
+        if tensor.half is not None and self._is_both(tensor.at):
+            raise RefusedError("uses one direction alone; expected both, side by side")
+        return self.final(tensor.at, tensor.part or "h")
+
+    def final(self, at: int, part: str = "") -> int:
+        """Return the place of a final state of a layer, its output if no ``part`` is named."""
+        layer = self.steps[at].layer
+        if not part and not (isinstance(layer, nodes.Recurrent) and layer.initial):
+            return self._pool(at, "last")
+        part = part or "h"
+        if (at, part) not in self._pooled:
+            state = nodes.FinalState(name=f"final_{part}", input=(), part=part, size=0)
+            self._pooled[at, part] = self.add(state, at)
+        return self._pooled[at, part]
 
     def _pool(self, at: int, statistic: Any) -> int:
         if (at, statistic) not in self._pooled:
@@ -461,7 +620,7 @@ class Scope(LayerGraph):
         return True
 
     def _is_both(self, at: int) -> bool:
-        layer = self.steps[at].layer if at else None
+        layer = self.steps[at].layer if at > 0 else None
         return isinstance(layer, nodes.Recurrent) and layer.merge is not None
 
     def _flatten(self, tensor: Tensor) -> Tensor:
@@ -480,22 +639,20 @@ class Scope(LayerGraph):
 
     def add_attention(self, scores: Scores, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
-        query = self.arrays_of(scores.query)["kernel"]
+        _, *others = scores.query.sources
+        arrays = {} if others else {"query": self.arrays_of(scores.query)["kernel"]}
         if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
             self.account.leave("the bias of scores", reason="a softmax is the same without it")
         if scores.hidden is None:
-            return self.add(scores.attention(None), start, arrays={"query": query})
+            return self.add(scores.attention(None), start, *others, arrays=arrays)
         hidden_arrays = self.arrays_of(scores.hidden)
-        if "bias" not in hidden_arrays:
+        kernel = hidden_arrays["kernel"]
+        if scores.has_bias and "bias" not in hidden_arrays:
             where = scores.hidden.op.where
             self.account.infer("bias 0, which the file lacks and the spec trains", where)
-        kernel = hidden_arrays["kernel"]
-        arrays = {
-            "query": query,
-            "kernel": kernel,
-            "bias": hidden_arrays.get("bias", 0 * kernel[0]),
-        }
-        return self.add(scores.attention(kernel.shape[1]), start, arrays=arrays)
+            hidden_arrays["bias"] = 0 * kernel[0]
+        layer = scores.attention(kernel.shape[1])
+        return self.add(layer, start, *others, arrays=arrays | hidden_arrays)
 
     # Functions of the features
 
@@ -552,7 +709,7 @@ class Scope(LayerGraph):
             RefusedError: they are others.
         """
         first, second = one.at, two.at
-        if one.axes != two.axes or one.is_final != two.is_final:
+        if one.axes != two.axes or (one.is_final, one.part) != (two.is_final, two.part):
             message = f"received {describe(one)} and {describe(two)}"
             raise RefusedError(f"expected the same of both directions, {message}")
         if not are_equal(one.rows, two.rows):

@@ -157,7 +157,7 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
                 return None
             if (
                 letters[0] == "F"
-                and has_directions(scope, x)
+                and (has_directions(scope, x) or _may_be_directions(scope, x))
                 and any(a * b > c for a, b, c in zip(product, sizes["F"], column, strict=True))
             ):
                 letters[:1] = ["D", "U"]
@@ -176,9 +176,14 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
     return tuple(axes)
 
 
+def _may_be_directions(scope: Scope, x: Tensor) -> bool:
+    """True if a vector may be two states, with which both directions of a layer begin."""
+    return not scope.is_sequence(x.at) and x.half is None and scope.features(x) % 2 == 0
+
+
 def has_directions(scope: Scope, x: Tensor) -> bool:
     """True if a value has the features of both directions of a layer."""
-    layer = scope.steps[x.at].layer if x.at else None
+    layer = scope.steps[x.at].layer if x.at > 0 else None
     return x.half is None and isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
 
 
@@ -212,7 +217,11 @@ def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tens
         axes = tuple("F" if i in changed else axis for i, axis in enumerate(axes))
         return replace(x, axes=axes, formula=replace(x.formula, is_single=False))
     letters = "".join(axis for axis in axes if axis)
-    if len(changed) != 1 or len(steps) != 1 or sorted(letters) != ["B", "F"]:
+    if len(changed) != 1 or sorted(letters) != ["B", "F"]:
         raise RefusedError("expected a vector repeated as a fixed number of steps, received others")
     (place,) = changed
-    return scope.repeat(replace(scope.settle(x), axes=axes), steps.pop(), place)
+    vector = replace(scope.settle(x), axes=axes)
+    counts = tuple(shape[place] for shape in targets)
+    if len(steps) > 1:
+        return scope.repeat_like(vector, counts, place)
+    return scope.repeat(vector, steps.pop(), place)

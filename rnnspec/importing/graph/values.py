@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,13 +30,15 @@ class Known:
     ``samples`` are the numbers for the probes, and the rest is what the nodes say of them:
     ``kind`` is ``input`` for numbers of the input, some of them moved, ``magnitude`` for what is 0
     exactly where these are padding, and at least 0, and ``derived`` for all that follows from
-    constants, sizes and padding alone. ``bounds`` hold for all sizes. If there is a ``doubt``,
-    other samples may show other numbers, and with a ``doubt_of_shape`` another shape.
+    constants, sizes and padding alone. ``at`` is the place of the input. ``bounds`` hold for all
+    sizes. If there is a ``doubt``, other samples may show other numbers, and with a
+    ``doubt_of_shape`` another shape.
     """
 
     samples: Probed
     name: str = ""
     kind: Literal["input", "magnitude", "derived"] = "derived"
+    at: int = 0
     bounds: Bounds = UNBOUNDED
     doubt: DoubtError | None = None
     doubt_of_shape: DoubtError | None = None
@@ -95,7 +97,8 @@ class Tensor:
     batch, T for the steps, F for the features, and D and U for their directions and units. An axis
     of size 1 may be empty. Apart from axes, it may differ from the output of the layer: by a
     ``formula`` of its features; ``half`` is the direction whose features it has, 0 or 1;
-    ``is_final`` if it is the final state; ``steps`` has the step that stands at each position, or
+    ``is_final`` if it is the final state, of the ``part`` of the cell if that is not its output;
+    ``steps`` has the step that stands at each position, or
     the one step of each sequence if it has no axis of steps; -1 is any step of padding.
 
     ``rows`` has the sequence at each position of the batch, None if each is in its place.
@@ -116,6 +119,7 @@ class Tensor:
     formula: Formula | None = None
     half: int | None = None
     is_final: bool = False
+    part: str = ""
     steps: Probed | None = None
     rows: Probed | None = None
     role: Literal["plain", "weights", "weighted"] = "plain"
@@ -179,11 +183,6 @@ class FinalStates:
 
 
 @dataclass(frozen=True, slots=True)
-class CellState:
-    """The final cell states of an LSTM."""
-
-
-@dataclass(frozen=True, slots=True)
 class Junk:
     """A state after the steps of padding, which no network of the language has."""
 
@@ -200,22 +199,22 @@ class Unknown:
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | FinalStates | CellState | Junk | Argument | Unknown | None
+Value = Known | Tensor | FinalStates | Junk | Argument | Unknown | None
 """A value; None is an input that is left out."""
 
 
 class RestartError(Exception):
-    """The graph has to be read again, with other probes."""
+    """The graph has to be read again, with other probes of the input at a place."""
 
-    def __init__(self, **changes: object) -> None:
+    def __init__(self, at: int = 0, **changes: Any) -> None:
         super().__init__()
+        self.at = at
         self.changes = changes
 
 
 _NAMES = {
     "Known": "numbers that are no output of a layer",
     "FinalStates": "the final states of several layers",
-    "CellState": "the cell states of an LSTM",
     "Junk": "a state that padding has changed",
     "Unknown": "an unknown value",
     "NoneType": "nothing",

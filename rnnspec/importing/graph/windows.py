@@ -29,6 +29,7 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a convolution over the steps."""
     w, b = [*constants(inputs, "W and B"), None][1:3]
     value = scope.as_steps(scope.with_features(scope.settle(inputs[0], padded=True), 1))
+    value = scope.turned(value, "BFT")
     if w is None or w.ndim != len(value.axes) or w.ndim < 3:
         raise RefusedError("W: expected an array of the file with the axes of the input", "E707")
     if node.attributes.get("group", 1) != 1:

@@ -13,8 +13,8 @@ import numpy as np
 
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
-from rnnspec.importing.assemble import assemble, is_layer_name
-from rnnspec.importing.graph.graph import Node
+from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
+from rnnspec.importing.graph.graph import Info, Node
 from rnnspec.importing.graph.probes import Setting
 from rnnspec.importing.graph.reader import Budget, read_in_order
 from rnnspec.importing.graph.values import NAMES_OF_AXES
@@ -28,13 +28,14 @@ from rnnspec.ir.text import type_name
 from rnnspec.slots import is_finite, packed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.importing.arrange import Arranged
-    from rnnspec.importing.graph.graph import Graph, Info
+    from rnnspec.importing.graph.graph import Graph
     from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.graph.probes import Probes
+    from rnnspec.importing.graph.scope import Scope
     from rnnspec.slots import Array
 
 _OPERATORS = {op.lower() for op in OPERATORS}
@@ -59,7 +60,8 @@ def read_file(path: Path, name: str) -> Imported:
         UsageError: the file cannot be read.
     """
     graph = read_graph(path)
-    account, reader = _read(str(path), graph)
+    planned = _plan_inputs(graph)
+    account, reader = _read(str(path), graph, planned)
     account.check()
     scope = reader.scope
     steps = scope.probes.setting.size("T")
@@ -70,7 +72,7 @@ def read_file(path: Path, name: str) -> Imported:
     assembled = assemble(
         account,
         name,
-        (_network_input(account, reader, arranged),),
+        _network_inputs(account, reader, arranged, planned),
         [step.layer for step in arranged.steps],
         kinds,
         outputs=arranged.outputs,
@@ -80,7 +82,10 @@ def read_file(path: Path, name: str) -> Imported:
     arrays = _arrays(account, pairs)
     _check_masks(account, reader, pairs)
     least = nodes.least_steps(network)
-    if network.input.shape[0] is None and least > 1:
+    open_ended = any(
+        isinstance(each, nodes.SequenceInput) and each.steps is None for each in network.inputs
+    )
+    if open_ended and least > 1:
         # A runtime may give a window that is longer than the sequence.
         what = f"what the file returns for fewer than {least} steps"
         account.leave(what, reason="the windows of the spec need as many")
@@ -90,50 +95,149 @@ def read_file(path: Path, name: str) -> Imported:
     unique = {name: label for name, label in names.items() if counts[label] == 1}
     form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
-    first, *others = graph.inputs
+    infos = {info.name: info for info in graph.inputs}
     layout = Layout(
-        scope.probes.setting,
-        first,
-        next((info for info in others if info.name == reader.lengths), None),
+        tuple((infos[name], scope.probes.setting.of(-place)) for place, name in enumerate(planned)),
+        infos.get(reader.lengths),
         tuple(OutputLayout(name, value.axes) for name, value in reader.results),
     )
+    named = network.has_named_inputs
     return replace(
         imported,
+        inputs={name: own for own, name in planned.items()} if named else {},
         open_file=partial(open_file, path, layout),
         padded_at_end=scope.is_counted or bool(reader.lengths),
         limits=graph.limits,
     )
 
 
-def _read(source: str, graph: Graph) -> tuple[Account, OnnxReader]:
+def _plan_inputs(graph: Graph) -> dict[str, str]:
+    """Return the names in the network of its inputs by those in the graph, a sequence first."""
+    tables, states = set[str](), set[str]()
+    values = {name: {name} for name in (info.name for info in graph.inputs)}
+    for node in graph.nodes:
+        # What an input is behind operators that only move it.
+        moved = [values.get(name, set[str]()) for name in node.inputs]
+        if node.op == "Gather" and len(moved) > 1 and node.inputs[0] in graph.arrays:
+            tables |= moved[1] if graph.arrays[node.inputs[0]].dtype.kind == "f" else set()
+        if node.op in ("LSTM", "GRU", "RNN"):
+            states |= set[str]().union(*moved[5:7])
+        if node.op in _MOVING and moved:
+            values |= dict.fromkeys(node.outputs, moved[0])
+    used = {name for node in graph.nodes for name in node.input_names}
+    used |= {info.name for info in graph.outputs}
+    planned = list[Info]()
+    for info in graph.inputs:
+        is_label = info.dims is not None and len(info.dims) == 1 and info.name in tables
+        few = info.dims is None or len(info.dims) not in (2, 3)
+        if info.name in used and (is_label or not few):
+            planned.append(info)
+    if len(planned) < 2:
+        return {info.name: nodes.INPUT for info in graph.inputs[:1]}
+    first = next((info for info in planned if _is_sequence(info, states)), planned[0])
+    planned.remove(first)
+    names = dict[str, str]()
+    for at, info in enumerate([first, *planned], 1):
+        name = _sanitize(info.name)
+        fits = is_input_name(name) and name not in names.values()
+        made_up = re.fullmatch(r".*_\d+", name) is not None
+        names[info.name] = name if fits and not made_up else f"input_{at}"
+    return names
+
+
+def _is_sequence(info: Info, states: Collection[str]) -> bool:
+    """True if an input has steps: it is no state, and no vector of a fixed size."""
+    dims = info.dims or ()
+    if info.name in states or len(dims) < 2:
+        return False
+    return len(dims) == 3 or info.dtype.startswith("int") or not isinstance(dims[1], int)
+
+
+_MOVING = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Slice", "Split")
+
+
+def _read(source: str, graph: Graph, planned: Mapping[str, str]) -> tuple[Account, OnnxReader]:
     """Return a graph as layers, with the input laid out as the graph takes it."""
-    account, name = Account(source), brief(graph.inputs[0].name) if graph.inputs else ""
+    account, name = Account(source), brief(next(iter(planned), ""))
+    infos = {info.name: info for info in graph.inputs}
     budget = Budget(source, graph.arrays.values())
 
     def read(tried: Account, probes: Probes) -> OnnxReader:
         budget.spend(probes.cost)
-        reader = OnnxReader(tried, graph, probes, budget)
+        reader = OnnxReader(tried, graph, probes, budget, planned)
         reader.read()
         if not reader.results and not tried.problems:
             tried.refuse("the graph", "expected the output of a layer, received none", "E704")
         if not tried.problems:
-            _check_names(tried, graph.inputs[0], probes.setting)
+            for place, own in enumerate(planned):
+                _check_names(tried, infos[own], probes.setting.of(-place))
         layers = [step.layer for step in reader.scope.steps.values()]
         if not tried.problems and not any(isinstance(layer, nodes.Recurrent) for layer in layers):
             tried.refuse("the graph", "expected a recurrent layer, received none", "E701")
         return reader
 
-    return account, read_in_order(account, name, _settings(source, graph), read)
+    several = [infos[own] for own in planned]
+    settings = _settings(source, graph, several[0] if several else None)
+    if len(several) > 1:
+        settings = _with_others(settings, several[0], several[1:])
+    return account, read_in_order(account, name, settings, read)
 
 
-def _settings(source: str, graph: Graph) -> Iterator[Setting]:
+def _with_others(
+    settings: Iterator[Setting], first: Info, others: Sequence[Info]
+) -> Iterator[Setting]:
+    """Yield how the inputs may be laid out: sequences with the same name of their steps are alike.
+
+    If that is not supported, all of them have as many steps.
+    """
+    for setting in settings:
+        clocks: dict[Any, int] = {(first.dims or ())[setting.order.index("T")]: 0}
+        plain = replace(setting, padded=False)
+        several = [_other_setting(plain, info, clocks) for info in others]
+        rows = [setting.size("B"), *(other.size("B") for other in several)]
+        fixed = next((size for size in rows if size is not None), None)
+        if fixed is not None:
+            at = plain.order.index("B")
+            plain = replace(plain, sizes=(*plain.sizes[:at], fixed, *plain.sizes[at + 1 :]))
+        yield replace(plain, others=tuple(several))
+        if any(other.clock for other in several):
+            yield replace(plain, others=tuple(replace(other, clock=0) for other in several))
+
+
+def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Setting:
+    """Return how an input behind the first one is laid out: as that is."""
+    dims = info.dims or ()
+    sizes = tuple(size if isinstance(size, int) else None for size in dims)
+    whole = info.dtype.startswith(("int", "uint"))
+    batch_first = first.order.index("B") < first.order.index("T")
+    match len(dims):
+        case 1:
+            order = "B"
+        case 2 if whole or sizes[1] is None:
+            order = "BT" if batch_first else "TB"
+        case 2:
+            order = "BF"
+        case _ if isinstance(dims[0], int) and isinstance(dims[2], int) and dims[0] in (1, 2):
+            order = "DBU"
+        case _ if len(first.order) == 3:
+            order = first.order
+        case _:
+            order = "BTF" if batch_first else "TBF"
+    clock = 0
+    if "T" in order:
+        name = dims[order.index("T")]
+        clock = clocks.setdefault(name, len(clocks)) if isinstance(name, str) else 0
+    tokens = whole and len(dims) < 3
+    return Setting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
+
+
+def _settings(source: str, graph: Graph, first: Info | None) -> Iterator[Setting]:
     """Yield how the first input may be laid out, the usual ways first.
 
     Raises:
         ModelError: it is no sequence.
     """
     account = Account(source)
-    first = graph.inputs[0] if graph.inputs else None
     if first is None or not graph.outputs:
         account.refuse("the graph", "expected an input and an output, received none", "E704")
         account.check()
@@ -164,6 +268,8 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
         # The features of a network have a fixed number.
         if sizes[order.index("F")] is not None:
             yield Setting(order=order, sizes=sizes, tokens=False)
+    if None not in sizes[1:]:
+        yield Setting(order="BTF", sizes=sizes, tokens=False, has_turned_steps=True)
     if all(size is None for size in sizes):
         account.refuse(brief(first.name), "expected a fixed number of features", "E707")
         account.check()
@@ -196,30 +302,79 @@ def _name_results(reader: OnnxReader) -> list[tuple[str, Any]]:
     return [(name, value) for name, (_, value) in zip(result_names, reader.results, strict=True)]
 
 
-def _network_input(account: Account, reader: OnnxReader, arranged: Arranged) -> nodes.Input:
-    """Return the input, with its length if the file fixes it."""
+def _network_inputs(
+    account: Account, reader: OnnxReader, arranged: Arranged, planned: Mapping[str, str]
+) -> list[nodes.Input]:
+    """Return the inputs, with their lengths if the file fixes them."""
     scope = reader.scope
-    setting = scope.probes.setting
-    masked = any(scope.masked.values())
-    fixed, length = setting.size("T"), arranged.length or setting.size("T")
-    if fixed is not None:
-        account.infer(f"input.length {fixed}: the file takes sequences of {fixed} steps alone")
-    if (rows := setting.size("B")) is not None:
-        account.infer(f"any number of sequences; the file takes {rows} at a time")
-    scope.infer_axes("the file takes", setting.order, "BT" if setting.tokens else "BTF")
+    masked = _masked_inputs(scope)
     if masked and (scope.is_counted or reader.lengths):
         lengths_remark = f"; the file takes lengths as its input {brief(reader.lengths)}"
         account.infer(
             "padding is skipped wherever it is; in the file it is at the end alone"
             + lengths_remark * bool(reader.lengths)
         )
-    first = arranged.steps[0].layer
-    if isinstance(first, nodes.Embedding):
-        return nodes.TokenInput(steps=length, vocabulary=first.vocabulary, mask_zero=masked)
-    width = scope.width(0)
-    assert width is not None, "of numbers"
-    value = setting.filler if masked else None
-    return nodes.NumericInput(steps=length, features=width, mask_value=value)
+    embeddings = {
+        step.sources[0]: step.layer
+        for step in scope.steps.values()
+        if isinstance(step.layer, nodes.Embedding)
+    }
+    inputs = dict[str, nodes.Input]()
+    for place, (own, name) in enumerate(planned.items()):
+        setting = scope.probes.setting.of(-place)
+        where = brief(own) if len(planned) > 1 else ""
+        embedding = embeddings.get(-place)
+        width = scope.width(-place)
+        if not setting.is_sequence:
+            if embedding is not None:
+                inputs[own] = nodes.LabelInput(name=name, vocabulary=embedding.vocabulary)
+            elif width is None:
+                account.refuse(brief(own), "expected a fixed number of features", "E707")
+            else:
+                inputs[own] = nodes.VectorInput(name=name, features=width, state=False)
+            continue
+        fixed = setting.size("T")
+        length = fixed if place else arranged.length or fixed
+        if fixed is not None:
+            what = f"{name}.length" if where else "input.length"
+            account.infer(f"{what} {fixed}: the file takes sequences of {fixed} steps alone")
+        if not place and (rows := setting.size("B")) is not None:
+            account.infer(f"any number of sequences; the file takes {rows} at a time")
+        scope.infer_axes("the file takes", setting.order, "BT" if setting.tokens else "BTF", where)
+        if embedding is not None:
+            inputs[own] = nodes.TokenInput(
+                name=name, steps=length, vocabulary=embedding.vocabulary, mask_zero=-place in masked
+            )
+        elif width is None:
+            account.refuse(brief(own), "expected tokens of an embedding, received others", "E704")
+        else:
+            value = setting.filler if -place in masked else None
+            inputs[own] = nodes.NumericInput(
+                name=name, steps=length, features=width, mask_value=value
+            )
+    account.check()
+    return [inputs[info] for info in reader.names_in_file if info in inputs]
+
+
+def _masked_inputs(scope: Scope) -> set[int]:
+    """Return the places of the inputs whose padding some layer leaves out."""
+    masked = set[int]()
+    waiting = [at for at, leaves_out in scope.masked.items() if leaves_out]
+    seen = set(waiting)
+    while waiting:
+        at = waiting.pop()
+        if at <= 0:
+            masked.add(at)
+            continue
+        step = scope.steps[at]
+        if isinstance(step.layer, nodes.Repeat):
+            continue
+        joins = isinstance(step.layer, nodes.Join | nodes.Residual)
+        sources = step.sources if joins else step.sources[:1]
+        new = [one for one in sources if one not in seen and scope.is_sequence(one)]
+        seen.update(new)
+        waiting += new
+    return {at for at in masked if scope.probes.setting.of(at).padded}
 
 
 def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict[str, Array]:

@@ -10,13 +10,13 @@ import numpy as np
 from rnnspec.backends.onnx.contents import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from rnnspec.backends.onnx.contents import Contents
     from rnnspec.importing.graph.graph import Info
     from rnnspec.importing.graph.probes import Setting
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +34,24 @@ class OutputLayout:
 class Layout:
     """How the inputs and the outputs of a file differ from those of its network.
 
-    ``lengths`` is an input of lengths, None if there is none. ``filler`` is what padded steps hold.
+    ``inputs`` are those of the network, a sequence first. ``lengths`` is an input of lengths, None
+    if there is none.
     """
 
-    setting: Setting
-    first: Info
+    inputs: tuple[tuple[Info, Setting], ...]
     lengths: Info | None
     results: tuple[OutputLayout, ...]
 
-    def feed(self, batch: Array) -> dict[str, Array]:
-        """Return the inputs for a batch of the network."""
-        laid_out = self.setting.lay_out(batch)
-        inputs = {self.first.name: np.ascontiguousarray(laid_out, _dtype(self.first))}
+    def feed(self, batch: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the inputs for a batch of the network by the names of the file."""
+        inputs = {
+            info.name: np.ascontiguousarray(setting.lay_out(batch[info.name]), _dtype(info))
+            for info, setting in self.inputs
+        }
         if self.lengths is not None:
-            real = batch != self.setting.filler
-            counts = (real if self.setting.tokens else real.any(2)).sum(1)
+            first, setting = self.inputs[0]
+            real = batch[first.name] != setting.filler
+            counts = (real if setting.tokens else real.any(2)).sum(1)
             inputs[self.lengths.name] = counts.astype(_dtype(self.lengths))
         return inputs
 
@@ -71,23 +74,26 @@ def _dtype(info: Info) -> str:
     return info.dtype if info.dtype.startswith(("int", "float", "uint")) else "float32"
 
 
-def open_file(path: Path, layout: Layout) -> Callable[[Array], Array]:
+def open_file(path: Path, layout: Layout) -> Callable[[Batch], Array]:
     """Return a function from a batch of a network to the output of its file."""
     from rnnspec.backends.onnx.session import open_limited
 
     session: Any = open_limited(_live_model(path))
     names = [result.name for result in layout.results]
-    rows = layout.setting.size("B")
+    first, setting = layout.inputs[0]
+    rows = setting.size("B")
 
-    def run(batch: Array) -> Array:
+    def run(batch: Batch) -> Array:
+        arrays = {first.name: batch} if isinstance(batch, np.ndarray) else dict(batch)
         if rows is None:
-            return layout.join(session.run(names, layout.feed(batch)))
+            return layout.join(session.run(names, layout.feed(arrays)))
         # As many sequences as the file takes, the last ones once more.
-        outputs = []
-        for start in range(0, len(batch), rows):
-            part = batch[start : start + rows]
-            full = np.concatenate([part, np.repeat(part[-1:], rows - len(part), axis=0)])
-            outputs.append(layout.join(session.run(names, layout.feed(full)))[: len(part)])
+        outputs, count = [], len(arrays[first.name])
+        for start in range(0, count, rows):
+            indices = np.arange(start, start + rows).clip(max=count - 1)
+            full = {name: array[indices] for name, array in arrays.items()}
+            result = layout.join(session.run(names, layout.feed(full)))
+            outputs.append(result[: count - start])
         return np.concatenate(outputs)
 
     return run

@@ -24,7 +24,7 @@ from rnnspec.importing.onnx.recurrent import check_settings, read_recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.graph.graph import Info
     from rnnspec.importing.graph.probes import Probes
@@ -54,12 +54,20 @@ OPERATORS = HANDLED | {*_RECURRENT, "If"}
 class OnnxReader:
     """The values so far, by their names.
 
-    ``results`` are the outputs, ``lengths`` is the name of an input of lengths, empty if there is
-    none.
+    ``names`` are the inputs of the network by their names in the graph. ``results`` are the
+    outputs, ``lengths`` is the name of an input of lengths, empty if there is none.
     """
 
-    def __init__(self, account: Account, graph: Graph, probes: Probes, budget: Budget) -> None:
-        self.scope = Scope(account, probes)
+    def __init__(
+        self,
+        account: Account,
+        graph: Graph,
+        probes: Probes,
+        budget: Budget,
+        names: Mapping[str, str],
+    ) -> None:
+        self.scope = Scope(account, probes, tuple(names.values()))
+        self._names = names
         self.results: list[tuple[str, Tensor]] = []
         self.lengths = ""
         self._graph = graph
@@ -70,16 +78,11 @@ class OnnxReader:
 
     def read(self) -> None:
         """Read all nodes; what cannot be taken over is refused in the account."""
-        first, *others = self._graph.inputs
-        probes = self.scope.probes
-        setting = probes.setting
-        if setting.tokens:
-            self._values[first.name] = Known(probes.inputs, kind="input")
-        else:
-            features = Known(probes.inputs, kind="input") if probes.has_numbers else None
-            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=features)
-        for info in others:
-            self._values[info.name] = self._other_input(info)
+        for place, name in enumerate(self._names):
+            self._values[name] = self._input(-place)
+        for info in self._graph.inputs:
+            if info.name not in self._names:
+                self._values[info.name] = self._other_input(info)
         needed = _needed_nodes(self._graph)
         self._read_nodes(self._graph, needed)
         self._leave_unused(needed)
@@ -90,6 +93,25 @@ class OnnxReader:
                 self._note_result(info.name, self._values.get(info.name))
             except RefusedError as refused:
                 self.scope.account.refuse(brief(info.name), refused.message, refused.code)
+
+    @property
+    def names_in_file(self) -> Iterator[str]:
+        """The names of the inputs of the network in the order of the file."""
+        return (info.name for info in self._graph.inputs if info.name in self._names)
+
+    def _input(self, at: int) -> Value:
+        """Return the input at a place."""
+        probes = self.scope.probes.of(at)
+        known = Known(probes.inputs, kind="input", at=at)
+        if probes.setting.tokens:
+            return known
+        order = tuple(probes.setting.order)
+        if "U" in order:
+            # The states of one direction have no axis of their own for it.
+            one = probes.setting.size("D") == 1
+            axes = tuple({"D": "", "U": "F"}.get(axis, axis) if one else axis for axis in order)
+            return Tensor(at, axes)
+        return Tensor(at, order, numbers=known if probes.has_numbers else None)
 
     def _leave_unused(self, needed: Sequence[Node]) -> None:
         """Name the inputs and the arrays that no output needs."""
@@ -141,7 +163,7 @@ class OnnxReader:
 
     def _is_repeated(self, at: int) -> bool:
         """True if a layer takes a vector that was repeated, which has no padding."""
-        while at:
+        while at > 0:
             if isinstance(self.scope.steps[at].layer, nodes.Repeat):
                 return True
             at = next(iter(self.scope.steps[at].sources), 0)
@@ -237,7 +259,7 @@ class OnnxReader:
             or ("F" in missing and scope.features(solid) != 1)
         ):
             raise RefusedError(f"expected a sequence or a vector, received {describe(solid)}")
-        if solid.at == 0:
+        if solid.at <= 0:
             raise RefusedError("expected the output of a layer, received the input")
         if not sequence and solid.axes.count("") == 1:
             solid = scope.keep_last_step(solid, [result.at for _, result in self.results])

@@ -12,12 +12,13 @@ import numpy as np
 from rnnspec.backends.onnx.slots import fused_slots, half
 from rnnspec.cells import equation_cell
 from rnnspec.errors import brief
+from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.reader import NO_STATES
 from rnnspec.importing.graph.scope import restart_with
 from rnnspec.importing.graph.values import (
     Argument,
-    CellState,
+    FinalStates,
     Junk,
     Known,
     RestartError,
@@ -99,9 +100,10 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     if w.shape[2] != scope.features(value):
         message = f"W: expected {scope.features(value)} features, received {w.shape[2]}"
         raise RefusedError(message, "E707")
-    states = (number, scope.probes.rows[0], units)
-    for state in more[:2] if node.op == "LSTM" else more[:1]:
-        _check_state(scope, state, (states[1], number, units) if layout else states)
+    initial = [
+        _first_state(scope, state, (number, units), layout, value.at)
+        for state in (more[:2] if node.op == "LSTM" else more[:1])
+    ]
     seen = _SeenSteps(scope, value, lengths)
     backward = (seen.is_backward() != (way == "reverse")) if number == 1 else False
     if number == 2 and seen.is_backward():
@@ -121,13 +123,20 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         arrays = _peephole_arrays(layer, w, r, b, p)
     else:
         arrays = _arrays(replace(layer, input=(None, w.shape[2])), w, r, b)
-    at = scope.add(layer, value.at, arrays=arrays)
+    if any(place is not None for place in initial):
+        # Their names are not known yet.
+        layer = replace(layer, initial=tuple(None if at is None else "first" for at in initial))
+    vectors = [place for place in initial if place is not None]
+    at = scope.add(layer, value.at, *vectors, arrays=arrays)
     scope.masked[at] = seen.masked
     if backward:
         scope.backward.add(at)
     half = None if number == 2 else int(backward)
     state = Tensor(at, (), half=half, rows=value.rows)
-    return _outputs(seen, state, layout, two=number == 2)
+    every, final = _outputs(seen, state, layout, two=number == 2)
+    if node.op != "LSTM":
+        return every, final
+    return every, final, replace(final, part="c") if isinstance(final, Tensor) else final
 
 
 def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
@@ -146,7 +155,7 @@ def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
     return _cell(node, 2 if way == "bidirectional" else 1), way, layout
 
 
-def _outputs(seen: _SeenSteps, state: Tensor, layout: int, *, two: bool) -> tuple[Value, ...]:
+def _outputs(seen: _SeenSteps, state: Tensor, layout: int, *, two: bool) -> tuple[Value, Value]:
     direction, features = ("D", "U") if two else ("", "F")
     if layout:
         all_axes = ("B", "T", direction, features)
@@ -160,7 +169,7 @@ def _outputs(seen: _SeenSteps, state: Tensor, layout: int, *, two: bool) -> tupl
         final = Junk()
     filler = 0.0 if seen.masked and seen.is_told else None
     every = replace(state, axes=all_axes, steps=seen.steps, filler=filler)
-    return every, final, CellState()
+    return every, final
 
 
 class _SeenSteps:
@@ -262,30 +271,79 @@ def _constant(value: Value, what: str) -> Array | None:
     return array
 
 
-def _check_state(scope: Scope, value: Value, shape: tuple[int, ...]) -> None:
-    """Check that an initial state is zeros, of a shape for the first probe.
+def _first_state(
+    scope: Scope, value: Value, size: tuple[int, int], layout: int, source: int
+) -> int | None:
+    """Return the place of the vector that a state begins as, None if that is zeros.
+
+    Args:
+        scope: the layers so far.
+        value: the state.
+        size: the directions and the units of the layer.
+        layout: 1 if the batch comes first.
+        source: the place of what the layer reads.
 
     Raises:
-        RefusedError: it is another.
+        RefusedError: it is none, or of another shape.
     """
-    rows = scope.probes.rows[0]
+    number, units = size
+    if isinstance(value, FinalStates) and len(value.parts) == number == 2:
+        flat = [
+            replace(part, axes=tuple(a for i, a in enumerate(part.axes) if i != value.axis))
+            for part in value.parts
+        ]
+        value = replace(join(scope, "concat", flat, 1), axes=("B", "F"))
     match value:
         case None:
-            return
-        case Known(arrays=arrays):
-            if any(array.any() for array in arrays):
-                raise RefusedError("expected initial states of zeros, received others")
-            fixed = {array.shape[shape.index(rows)] for array in arrays if array.ndim == 3}
-            if arrays[0].shape != shape and len(fixed) == 1:
-                restart_with(scope, "B", fixed.pop())
-            if arrays[0].shape != shape:
-                message = f"(directions, sequences, units), {shape}, received {arrays[0].shape}"
-                raise RefusedError(f"expected initial states of {message}", "E707")
+            return None
+        case Known():
+            return _constant_state(scope, value, size, layout, source)
         case Argument(name=name):
             raise RefusedError(f"its initial states are the input '{brief(name)}'; {NO_STATES}")
+        case Tensor(axes=axes) if value.axis("T") < 0:
+            expected = ("D", "B", "U") if number == 2 else ("", "B", "F")
+            if layout:
+                expected = (expected[1], expected[0], expected[2])
+            if axes not in (expected, ("B", "F")):
+                received = f"{describe(Tensor(0, expected))}, received {describe(value)}"
+                raise RefusedError(f"expected initial states of {received}")
+            vector = replace(value, axes=("B", "F"))
+            if value.is_final and value.formula is None:
+                vector = Tensor(scope.state(vector), ("B", "F"))
+            vector = scope.settle(vector)
+            if scope.features(vector) != number * units:
+                message = f"{number * units} numbers, received {scope.features(vector)}"
+                raise RefusedError(f"expected initial states of {message}", "E707")
+            return vector.at
         case _:
-            message = f"expected initial states of zeros, received {describe(value)}"
-            raise RefusedError(f"{message}; rnnspec passes on none")
+            message = f"expected a vector as initial states, received {describe(value)}"
+            raise RefusedError(message)
+
+
+def _constant_state(
+    scope: Scope, value: Known, size: tuple[int, int], layout: int, source: int
+) -> int | None:
+    """Return the place of a vector that is the same for each sequence, None if it is zeros.
+
+    Raises:
+        RefusedError: it is of another shape, or differs.
+    """
+    rows, (number, units) = scope.probes.rows[0], size
+    shape = (rows, number, units) if layout else (number, rows, units)
+    fixed = {array.shape[shape.index(rows)] for array in value.arrays if array.ndim == 3}
+    if value.arrays[0].shape != shape and len(fixed) == 1:
+        restart_with(scope, "B", fixed.pop())
+    if value.arrays[0].shape != shape:
+        message = f"(directions, sequences, units), {shape}, received {value.arrays[0].shape}"
+        raise RefusedError(f"expected initial states of {message}", "E707")
+    if not any(array.any() for array in value.arrays):
+        return None
+    several = [array.swapaxes(0, 1) if layout else array for array in value.arrays]
+    vector = several[0][:, 0]
+    if any((array != vector[:, None]).any() for array in several):
+        raise RefusedError("expected the same initial state for each sequence, received others")
+    layer = nodes.LearnedState(name="initial", input=(), size=vector.size)
+    return scope.add(layer, source, arrays={"vector": np.ravel(vector)})
 
 
 def _cell(node: Node, directions: int) -> nodes.Cell:

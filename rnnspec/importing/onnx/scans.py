@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,7 +13,7 @@ from rnnspec.backends.onnx.recurrent import step_body
 from rnnspec.importing.graph.graph import Graph
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.parts import current_steps
-from rnnspec.importing.graph.values import CellState, Known, Tensor, describe
+from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
@@ -174,7 +175,7 @@ def read_scan(
         scope.backward.add(at)
     every = Tensor(at, ("T", "B", "F"), half=int(backward), steps=value.steps)
     final = Tensor(at, ("B", "F"), half=int(backward), is_final=True)
-    return (final, *[CellState()] * (len(states) - 1), every)
+    return (final, *[replace(final, part="c")] * (len(states) - 1), every)
 
 
 def _is_backward(node: Node) -> bool:
