@@ -152,6 +152,96 @@ MODULES: dict[str, Callable[[], tuple[Any, tuple[Any, ...], list[str]]]] = {
 }
 
 
+def denoise(net: Any, x: Any) -> Any:
+    """Return two outputs of a graph in which each layer takes several others."""
+    dense = torch.tanh(net.dense(x))
+    voice = net.voice(dense)[0]
+    noise = net.noise(torch.cat([dense, voice, x], 2))[0]
+    return torch.sigmoid(net.out(torch.cat([voice, noise], 2))), torch.sigmoid(net.vad(voice))
+
+
+def with_attributes(net: Any, x: Any, attributes: Any) -> Any:
+    beside = attributes[:, None].expand(-1, x.shape[1], -1)
+    return net.out(
+        net.rnn(torch.cat([x, beside], 2))[0] * torch.sigmoid(net.gate(attributes))[:, None]
+    )
+
+
+def with_states(net: Any, x: Any, h: Any, c: Any) -> Any:
+    output, (h, c) = net.rnn(x, (h, c))
+    return net.out(output), h, c
+
+
+def translate(net: Any, source: Any, target: Any) -> Any:
+    return net.out(net.decoder(target, net.encoder(source)[1])[0])
+
+
+def learn_state(net: Any, x: Any) -> Any:
+    first = net.rnn.first.expand(-1, x.shape[0], -1).contiguous()
+    return net.out(net.rnn(x, first)[0][:, -1])
+
+
+def learned() -> Any:
+    rnn = nn.GRU(3, 4, batch_first=True)
+    rnn.first = nn.Parameter(torch.randn(1, 1, 4))
+    return module(learn_state, rnn=rnn, out=nn.Linear(4, 2))
+
+
+def gru(features: int, units: int = 4, **settings: Any) -> Any:
+    return nn.GRU(features, units, batch_first=True, **settings)
+
+
+GRAPHS: dict[str, Callable[[], tuple[Any, tuple[Any, ...], str]]] = {
+    "a trunk with branches": lambda: (
+        module(
+            denoise, dense=nn.Linear(3, 5), voice=gru(5), noise=gru(12, 6), out=nn.Linear(10, 3),
+            vad=nn.Linear(4, 1),
+        ),
+        (features(),),
+        "of: [voice, ",
+    ),
+    "attributes": lambda: (
+        module(with_attributes, rnn=gru(7), gate=nn.Linear(4, 4), out=nn.Linear(4, 2)),
+        (features(), torch.randn(2, 4)),
+        "of: [input_1, second]",
+    ),
+    "states": lambda: (
+        module(with_states, rnn=lstm(), out=nn.Linear(4, 2)),
+        (features(), torch.randn(1, 2, 4), torch.randn(1, 2, 4)),
+        "initial_state: {h: second, c: third}",
+    ),
+    "encoder and decoder": lambda: (
+        module(
+            translate, encoder=gru(3, num_layers=2), decoder=gru(3, num_layers=2),
+            out=nn.Linear(4, 2),
+        ),
+        (features(), torch.randn(2, 5, 3)),
+        "initial_state: {of: ",
+    ),
+    "learned state": lambda: (learned(), (features(),), "initial_state: learned"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_of_layers_comes_back(tmp_path: Path, name: str) -> None:
+    made, inputs, expected = GRAPHS[name]()
+    names = ["x", "second", "third"][: len(inputs)]
+    open_sizes = {
+        name: {0: "batch", 1: f"{name}_steps"} if size.dim() == 3 and len(size) > 1 else
+        {1 if size.dim() == 3 else 0: "batch"}
+        for name, size in zip(names, inputs, strict=True)
+    }  # fmt: skip
+    path = tmp_path / "traced.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            made, inputs, path, dynamo=False, input_names=names, dynamic_axes=open_sizes
+        )
+    taken = imported(path)
+    assert taken.compared.outcome
+    assert expected in " ".join(taken.model.text.split())
+
+
 @pytest.mark.parametrize("opset", [13, 17])
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_comes_back(tmp_path: Path, name: str, opset: int) -> None:

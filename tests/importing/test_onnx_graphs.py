@@ -21,6 +21,7 @@ import_later("onnxruntime")
 
 OWN = {name: getattr(graphs, name) for name in ("COPIED", "GIVEN", "JOINED", "POOLED", "STREAMED")}
 OWN |= {name: getattr(graphs, name) for name in ("PAIR", "TRANSLATION", "TURNED", "WAITING")}
+OWN["COPIED of the second"] = graphs.COPIED.replace("like: one", "like: two")
 
 
 def _count(network: nodes.Network) -> int:
@@ -125,6 +126,8 @@ def test_graphs_of_others(tmp_path: Path, name: str) -> None:
     }
     taken = imported(write(tmp_path, body, *ends, **arrays))
     assert expected in " ".join(taken.model.text.split())
+    renamed = "the input x is named input_1" in taken.model.imported.inferred
+    assert renamed == ("input_1" in taken.model.text)
 
 
 def test_two_inputs_of_an_exporter(tmp_path: Path) -> None:
@@ -133,19 +136,19 @@ def test_two_inputs_of_an_exporter(tmp_path: Path) -> None:
         "e = Gather (E, words)\nc = Concat <axis = 2> (e, power)\n"
         "t = Transpose <perm = [1, 0, 2]> (c)\n"
         'a, h = GRU <hidden_size = 4, direction = "bidirectional"> (t, W, R, B, , h0)\n'
-        "j = Transpose <perm = [1, 0, 2]> (h)\ny = Reshape (j, FLAT)"
+        "j = Transpose <perm = [1, 0, 2]> (h)\ny = Reshape (j, FLAT)\nz = Identity (h)"
     )
     arrays = {"E": (9, 2), "W": (2, 12, 5), "R": (2, 12, 4), "B": (2, 24)}
     flat = np.array([0, -1])
-    taken = imported(write(tmp_path, body, inputs, "float y", **arrays, FLAT=flat))
+    taken = imported(write(tmp_path, body, inputs, "float y, float z", **arrays, FLAT=flat))
     assert [one.name for one in taken.model.imported.network.inputs] == ["words", "power", "h0"]
 
 
 REFUSED = {
-    "steps of two inputs in one mask": (
+    "a condition as an input": (
         "n = Where (k, x, v)\n" + AHEAD + f"a, h = LSTM <hidden_size = 4> (t, W, R, B)\n{OUT}",
         f"{FEATURES}, float[batch, steps, 3] v, bool[batch, steps, 3] k",
-        "k",
+        "k: expected an input of numbers, received bool",
     ),
     "features that do not fit": (
         (

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.values import Known, Probed
     from rnnspec.slots import Array
 
+_FEW_NUMBERS = 64
+"""The most numbers of an array with a bound for each of them."""
 _MOST_LIMITS = 4
 NARROW = {"u1": 255, "i1": 127, "u2": 65_535, "i2": 32_767, "f2": 2048}
 """The number up to which a type has all whole ones, if sizes and tokens can be larger."""
@@ -195,9 +197,14 @@ class _Derived:
         bounds = [_bounds_of(value) for value in self.inputs]
         shape = samples[0].shape
         fixed = all(array.shape == shape for array in samples)
-        if fixed and all(inner.low.ndim for inner in bounds):
+        if fixed and samples[0].size <= _FEW_NUMBERS:
+            shapes = [value.samples[0].shape for value in self.inputs if value is not None]
             low, high = (
-                np.concatenate(sides, self.node.attributes["axis"])
+                # One bound may be that of all numbers.
+                np.concatenate(
+                    [np.broadcast_to(*pair) for pair in zip(sides, shapes, strict=True)],
+                    self.node.attributes["axis"],
+                )
                 for sides in ([inner.low for inner in bounds], [inner.high for inner in bounds])
             )
             return Bounds(low, high)

@@ -146,6 +146,9 @@ def _reorder_batch(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
 def _take_direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
     """Return the features of one direction."""
     letters, index = x.axes[axis], np.ravel(indices[0])
+    if x.at <= 0 and letters == "D":
+        message = "takes the state of one of several layers"
+        raise RefusedError(f"{message}; expected an input for the states of each layer")
     if x.formula is not None or not has_directions(scope, x):
         raise RefusedError(_PART)
     units = scope.sizes(x, "U")[0]

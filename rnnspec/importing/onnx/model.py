@@ -177,6 +177,13 @@ def _read(source: str, graph: Graph, planned: Mapping[str, str]) -> tuple[Accoun
         return reader
 
     several = [infos[own] for own in planned]
+    for info in several[1:]:
+        if 0 in (info.dims or ()):
+            account.refuse(brief(info.name), "expected sizes of at least 1, received 0", "E707")
+        elif not info.dtype.startswith(("int", "uint", "float", "bfloat")):
+            message = f"expected an input of numbers, received {brief(info.dtype)}"
+            account.refuse(brief(info.name), message, "E703")
+    account.check()
     settings = _settings(source, graph, several[0] if several else None)
     if len(several) > 1:
         settings = _with_others(settings, several[0], several[1:])
@@ -323,6 +330,8 @@ def _network_inputs(
     for place, (own, name) in enumerate(planned.items()):
         setting = scope.probes.setting.of(-place)
         where = brief(own) if len(planned) > 1 else ""
+        if where and name != own:
+            account.infer(f"the input {where} is named {name}")
         embedding = embeddings.get(-place)
         width = scope.width(-place)
         if not setting.is_sequence:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class OutputLayout:
     """An output, and the letter of the network's output that each of its axes is.
 
-    An axis of size 1 may have none, and F may be missing.
+    An axis of size 1 may have none, and F may be missing, or be two, D and U.
     """
 
     name: str
@@ -59,12 +59,14 @@ class Layout:
         """Return the outputs as one of the network: several as (batch, all of their numbers)."""
         laid_out = []
         for result, output in zip(self.results, outputs, strict=True):
-            letters = [letter for letter in "BTF" if letter in result.axes]
+            letters = [letter for letter in "BTDUF" if letter in result.axes]
             single = [i for i, axis in enumerate(result.axes) if not axis]
             order = [result.axes.index(letter) for letter in letters]
             array = np.squeeze(output.transpose([*order, *single]), (*range(-len(single), 0),))
+            if "D" in letters:
+                array = array.reshape(*array.shape[:-2], -1)
             # A last axis of size 1 may be missing.
-            laid_out.append(array if "F" in letters else array[..., None])
+            laid_out.append(array if {"F", "U"} & {*letters} else array[..., None])
         if len(laid_out) == 1:
             return laid_out[0]
         return np.concatenate([array.reshape(len(array), -1) for array in laid_out], axis=1)

@@ -250,6 +250,9 @@ class OnnxReader:
         solid = scope.with_features(scope.settle(tensor))
         solid = scope.in_place(solid)
         letters = "".join(solid.axes)
+        if "D" in letters and "U" in letters:
+            # The features of both directions, on axes of their own.
+            letters = letters.replace("D", "").replace("U", "F")
         sequence = scope.is_sequence(solid.at)
         letters_of_result = "BTF" if sequence else "BF"
         missing = set(letters_of_result) - set(letters)
