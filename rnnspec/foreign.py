@@ -190,7 +190,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     from rnnspec.importing.torch.runs import compare_module
 
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
-    inner = RUNTIME.unwrap(module)
+    inner: Any = RUNTIME.unwrap(module)
     if isinstance(example, Mapping):
         inputs = dict(example)
         if unknown := sorted(inputs.keys() - set(arguments(inner))):

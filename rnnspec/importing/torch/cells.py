@@ -171,11 +171,12 @@ def own_class(module: Any) -> str:
 
     They are told by their source: see ``stock_classes``.
     """
-    return _own_class(type(module))
+    kind: Any = type(module)
+    return _own_class(kind)
 
 
 @cache
-def _own_class(kind: type) -> str:
+def _own_class(kind: Any) -> str:
     if not re.search(r"padded steps|one bias per direction|A batch norm of", kind.__doc__ or ""):
         return ""
     try:

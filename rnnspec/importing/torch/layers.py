@@ -236,10 +236,9 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     for setting in ("scale_grad_by_freq", "sparse"):
         if getattr(module, setting):
             scope.account.leave(setting, op.target)
+    modules: tuple[str, ...] = (op.target,)
     if shared:
         layer, modules = replace(layer, table=shared[0]), ()
-    else:
-        modules = (op.target,)
     at = scope.embeddings[tokens.at] = scope.add(layer, tokens.at, modules=modules)
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
@@ -467,7 +466,7 @@ def _run_masked(  # noqa: PLR0912 - what each kind of class gives
     lay_out_recurrent(scope, value, batch_first=inner.batch_first)
     scope.fit_features(value.at, inner.input_size)
     name, _, key = op.target.rpartition(".")
-    half = None
+    half, levels = None, tuple[int, ...]()
     if key in DIRECTIONS and name:
         half = DIRECTIONS.index(key)
         if half != backward:

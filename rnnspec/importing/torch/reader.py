@@ -89,6 +89,9 @@ def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[R
                 return by_rank.get(rank, ("tokens", "label"))
             if user.target in _SAME and user.name not in seen:
                 waiting.append(user.name)
+    if any(user.target == "getitem" and type(user.args[1]) is int for user in users[op.name]):
+        # A tuple of states.
+        return (None,)
     if any(op.name in _names((user.args[1:], *user.kwargs.values())) for user in users[op.name]
            if user.kind == "module"):  # fmt: skip
         return ("state", None)

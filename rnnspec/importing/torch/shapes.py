@@ -168,7 +168,7 @@ def repeat(op: str) -> Callable[..., Value]:
     return run
 
 
-def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Learned:
+def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Value:
     """Return an array of the module that is the same for each sequence.
 
     Raises:

@@ -146,7 +146,8 @@ def learned_vector(scope: ModuleScope, path: str, rows: tuple[int, ...]) -> int:
     if key not in scope.learned:
         size = scope.tensors[path].shape[-1] * len(rows)
         layer = nodes.LearnedState(name=f"{path}_{len(scope.learned)}", input=(), size=size)
-        scope.learned[key] = scope.add(layer, 0, arrays={"vector": key}, modules=())
+        scope.learned[key] = scope.add(layer, 0, modules=())
+        scope.steps[scope.learned[key]].arrays = {"vector": key}
     return scope.learned[key]
 
 
