@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,11 @@ from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
 from rnnspec.backends import document_options, source_options
 from rnnspec.display import html_of, text_of
-from rnnspec.errors import ModelError, UsageError
+from rnnspec.errors import ModelError, UsageError, listed
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rnnspec.slots import Array
     from rnnspec.spec.models import Spec
 
@@ -166,10 +165,13 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     Args:
         module: an ``nn.Module`` whose ``forward`` calls layers of PyTorch. Its first argument is
             tokens, shape (batch, steps), or features, shape (batch, steps, features), or the same
-            with the axes in another order; another may be lengths for ``pack_padded_sequence``. Its
-            result is a tensor, or a tuple, a list or a dict of tensors, which are named outputs.
-        example: the inputs of ``forward``, a tensor or a tuple; needed only for a module that
-            fails on random ones. An argument with a default is an input only if the example has it.
+            with the axes in another order; others may be lengths for ``pack_padded_sequence``, or
+            inputs of a graph: sequences, vectors, labels and first states. Its result is a
+            tensor, or a tuple, a list or a dict of tensors, which are named outputs.
+        example: the inputs of ``forward``, a tensor, a tuple, or a mapping by the names of its
+            arguments; needed only for a module that fails on random ones, or whose layers do not
+            tell the features of an input. An argument with a default is an input only if the
+            example has it.
         name: the name of the network; by default that of the module's class.
 
     Raises:
@@ -183,12 +185,20 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
         message = "expected a module whose __init__ calls super().__init__(), received"
         raise UsageError(f"{message} {received(module)}")
     from rnnspec.backends.torch.runtime import RUNTIME
+    from rnnspec.importing.torch.graph import arguments
     from rnnspec.importing.torch.module import read_module
     from rnnspec.importing.torch.runs import compare_module
 
-    inputs = example if isinstance(example, tuple) else () if example is None else (example,)
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
-    inner = RUNTIME.unwrap(module)
+    inner: Any = RUNTIME.unwrap(module)
+    if isinstance(example, Mapping):
+        inputs = dict(example)
+        if unknown := sorted(inputs.keys() - set(arguments(inner))):
+            message = f"expected arguments of forward, received {listed(unknown)}"
+            raise UsageError(message, "example")
+    else:
+        several = example if isinstance(example, tuple) else () if example is None else (example,)
+        inputs = dict(zip(arguments(inner), several, strict=False))
     imported, layout = read_module(inner, chosen, inputs)
     result = write_spec("module", imported)
     compared = compare_module(inner, inputs, result, layout)

@@ -191,7 +191,20 @@ class _Plan:
         if not sole and recurrent.merge not in (None, "concat"):
             message = "uses both the sequence and the sum of the final states; expected one of them"
             raise _MisplacedError(self.steps[at], message)
-        if sole and not any(isinstance(self.steps[i].layer, nodes.Join) for i in joined):
+        others = [self.steps[user].layer for user in self._users(source) if user != _RESULT]
+        into_join = any(isinstance(self.steps[i].layer, nodes.Join) for i in joined)
+        is_output = recurrent.merge in (None, "concat")
+        if (
+            is_output
+            and not isinstance(recurrent.cell, nodes.EquationCell)
+            and (
+                (sole and into_join) or any(isinstance(layer, nodes.FinalState) for layer in others)
+            )
+        ):
+            part, size = recurrent.states[0]
+            name = self.steps[at].layer.name
+            self.steps[at].layer = nodes.FinalState(name=name, input=(), part=part, size=size)
+        elif sole and not into_join:
             self.steps[source].layer = replace(recurrent, return_sequences=False)
             self._remove(at)
         elif recurrent.merge in (None, "concat") and not all(map(self._is_list, joined)):

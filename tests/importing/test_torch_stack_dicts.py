@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
@@ -255,40 +256,70 @@ def test_names_in_a_spec_decide_between_equal_shapes(tmp_path: Path) -> None:
     assert not taken.imported.inferred
 
 
-BY_FILE = "the order of the modules by their place in the file: "
-BY_SIZE = "the order of the modules by their sizes: "
-
-
-@pytest.mark.parametrize(
-    ("layers", "order", "inferred"),
+@cases(
+    "layers",
     [
-        # As it is in the file, if that is an order, whatever else the sizes allow.
-        (["inp 4 4", "rnn 4 4", "out 4 2"], "inp rnn out", BY_FILE),
-        (["norm 4", "rnn 4 4", "out 4 2"], "norm rnn out", BY_FILE),
-        (["rnn 4 4", "fc 4 4", "out 4 2"], "rnn fc out", ""),
-        # What the output takes comes first, and that is said.
-        (["out 6 2", "rnn 4 6"], "rnn out", BY_SIZE),
-        (["out 6 2", "inp 3 4", "rnn 4 6"], "inp rnn out", BY_SIZE),
-        # A size alone puts no dense layer before a recurrent one.
-        (["rnn 5 8", "out 13 5"], "", ""),
+        # As it is in the file, whatever else the sizes allow.
+        "inp 4 4, rnn 4 4, out 4 2",
+        "norm 4, rnn 4 4, out 4 2",
+        "rnn 4 4, fc 4 4, out 4 2",
+        # A size is no order.
+        "out 6 2, rnn 4 6 -> rnn: expected 2 inputs, .* received 4; .* --spec",
+        "rnn 5 8, out 13 5 -> out: expected 8 inputs, .* received 13; .* --spec",
     ],
 )
-def test_a_draft_has_the_order_of_the_file(
-    tmp_path: Path, layers: list[str], order: str, inferred: str
-) -> None:
+def test_a_draft_has_the_order_of_the_file(tmp_path: Path, layers: str) -> None:
+    listed, _, refused = layers.partition(" -> ")
     kinds = {"rnn": nn.GRU, "norm": nn.LayerNorm}
     net = modules(
         **{
             name: kinds.get(name, nn.Linear)(*map(int, sizes))
-            for name, *sizes in map(str.split, layers)
+            for name, *sizes in map(str.split, listed.split(", "))
         }
     )
     torch.save(net.state_dict(), tmp_path / "net.pt")
-    if not order:
-        with pytest.raises(ModelError, match=r"out: expected 8 inputs, .* --spec"):
+    if refused:
+        with pytest.raises(ModelError, match=refused):
             take(tmp_path / "net.pt")
         return
     taken = take(tmp_path / "net.pt")
-    names = [layer.layer.partition("[")[0] for layer in taken.imported.layers]
-    assert " ".join(names) == order
-    assert taken.imported.inferred == ((inferred + ", ".join(names),) if inferred else ())
+    assert [layer.layer.partition("[")[0] for layer in taken.imported.layers] == [*net]
+    assert not taken.imported.inferred
+
+
+def test_names_that_a_file_sorts_are_no_order(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    layers = {"z": nn.Embedding(9, 4), "rnn": nn.GRU(4, 5), "out": nn.Linear(5, 2)}
+    path = tmp_path / "net.safetensors"
+    save_file(modules(**layers).state_dict(), path)
+    taken = take(path)
+    assert [layer.layer for layer in taken.imported.layers] == ["z", "rnn[0]", "out"]
+    sentence = "the order of the modules, whose names the file sorts: z, rnn and out"
+    assert taken.imported.inferred == (sentence,)
+    save_file(modules(inp=nn.Linear(4, 4), **layers).state_dict(), path)
+    with pytest.raises(ModelError, match=r"inp: may be before rnn or behind it, .* --spec"):
+        take(path)
+
+
+def test_heads_of_a_spec_whose_outputs_come_last(tmp_path: Path) -> None:
+    net = modules(
+        rnn=nn.GRU(3, 4),
+        actor=nn.Linear(4, 4),
+        critic=nn.Linear(4, 4),
+        value=nn.Linear(4, 1),
+        policy=nn.Linear(4, 2),
+    )
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=r"policy: expected 1 inputs, .* --spec"):
+        take(tmp_path / "net.pt")
+    text = f"""{START}input: {{features: 3}}
+rnn: {{type: gru, units: 4}}
+heads:
+  policy: {{hidden: [{{units: 4, activation: tanh, name: actor}}], units: 2}}
+  value: {{hidden: [{{units: 4, activation: tanh, name: critic}}], units: 1}}
+"""
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    layers = [layer.layer for layer in taken.imported.layers]
+    assert layers == ["rnn[0]", "actor", "policy", "critic", "value"]
+    assert not taken.imported.inferred

@@ -47,15 +47,6 @@ class Optional(nn.Module):
         return self.rnn(packed)[1][0][-1]
 
 
-class Given(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.rnn = lstm()
-
-    def forward(self, x: Any, h: Any, c: Any) -> Any:
-        return self.rnn(x, (h, c))[0]
-
-
 class Own(nn.LSTM):
     pass
 
@@ -400,11 +391,6 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (hooked, "", "rnn: has a hook, whose code is not read [E701]"),
     (nan, "", "rnn.bias_hh_l0: expected finite numbers, received others [E708]"),
     (
-        Given,
-        "self.rnn(x, (h, c))",
-        "rnn: its initial states are the argument 'h' of forward; a spec has no input for states",
-    ),
-    (
         Scaled,
         "self.rnn(x)[0] * self.scale",
         "mul: expected layers of PyTorch alone, received an array of the module",
@@ -539,11 +525,6 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "cell: rnnspec does not support nn.GRUCell; nn.GRU has the same arrays",
     ),
     (
-        lambda: Written(lambda m, x: m.rnn(x)[0][:, 0], rnn=lstm()),
-        "m.rnn(x)[0][:, 0]",
-        "getitem: expected the last step, [:, -1], received [:, 0]",
-    ),
-    (
         lambda: Written(lambda m, x: F.gelu(m.fc(m.rnn(x)[0])), rnn=lstm(), fc=nn.Linear(4, 2)),
         "F.gelu(m.fc(",
         "gelu: rnnspec does not support the operation 'gelu'; take it out of the module [E701]",
@@ -557,16 +538,6 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Written(lambda m, x: F.dropout(m.rnn(x)[1][0][-1], 0.5), rnn=lstm()),
         "F.dropout(m.rnn(x)",
         "dropout: drops in evaluation too; expected training=self.training [E703]",
-    ),
-    (
-        lambda: Written(lambda m, x: m.rnn(x)[1][0][0], rnn=lstm(num_layers=2)),
-        "",
-        "output: uses the final state of a lower layer; expected that of the top, h[-1] [E704]",
-    ),
-    (
-        lambda: Written(lambda m, x: m.rnn(x)[1][1][-1], rnn=lstm()),
-        "",
-        "output: uses the cell state c; rnnspec passes on the hidden state h [E704]",
     ),
     (
         lambda: over_time(lambda y, _: F.max_pool1d(y, y.size(0))),

@@ -137,6 +137,8 @@ class LayerGraph:
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
                 return size
+            case nodes.LearnedState(size=size):
+                return size
             case nodes.Recurrent(cell=nodes.EquationCell()) as layer:
                 features = self._widths[step.sources[0]]
                 return features and replace(layer, input=(None, features)).output[-1]
@@ -166,14 +168,19 @@ class LayerGraph:
             size = features
             while at > 0 and not isinstance(self.steps[at].layer, nodes.Flatten):
                 sources = self.steps[at].sources
-                if isinstance(self.steps[at].layer, nodes.Join):
-                    # Of one input, side by side.
-                    known = any(self._widths[source] is not None for source in sources)
-                    if known or size % len(sources):
-                        message = "expected known numbers of features, received a join of others"
-                        raise RefusedError(message)
-                    size //= len(sources)
-                at = sources[0]
+                layer, at = self.steps[at].layer, sources[0]
+                if isinstance(layer, nodes.Join):
+                    # Perhaps of one input several times.
+                    unknown = [source for source in sources if self._widths[source] is None]
+                    at = unknown[0]
+                    if layer.how == "concat":
+                        size -= sum(self._widths[source] or 0 for source in sources)
+                        if len({*unknown}) > 1 or size <= 0 or size % len(unknown):
+                            message = (
+                                "expected known numbers of features, received a join of others"
+                            )
+                            raise RefusedError(message)
+                        size //= len(unknown)
             if at > 0:
                 self.flattened[at] = size
             self._widths[at] = size

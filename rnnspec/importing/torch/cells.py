@@ -11,11 +11,13 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from textwrap import dedent
 from typing import Any
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import DEFAULTS
+from rnnspec.backends.torch.parts import stock_classes
 from rnnspec.cells import equation_cell
 from rnnspec.errors import listed
 from rnnspec.importing.graph.layer_graph import RefusedError
@@ -162,6 +164,30 @@ def _definition(text: str) -> ast.ClassDef | ast.FunctionDef:
     if isinstance(definition, ast.ClassDef):
         definition.name = ""
     return definition
+
+
+def own_class(module: Any) -> str:
+    """Return which class a module is of that rnnspec writes around stock layers, or nothing.
+
+    They are told by their source: see ``stock_classes``.
+    """
+    kind: Any = type(module)
+    return _own_class(kind)
+
+
+@cache
+def _own_class(kind: Any) -> str:
+    if not re.search(r"padded steps|one bias per direction|A batch norm of", kind.__doc__ or ""):
+        return ""
+    try:
+        return _own_classes().get(ast.dump(_definition(inspect.getsource(kind))), "")
+    except (TypeError, OSError, SyntaxError):
+        return ""
+
+
+@cache
+def _own_classes() -> dict[str, str]:
+    return {ast.dump(_definition(text)): kind for text, kind in stock_classes()}
 
 
 def _read_shapes(init: str) -> dict[str, tuple[str, ...]]:

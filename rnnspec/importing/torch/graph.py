@@ -20,12 +20,12 @@ from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
 from rnnspec.importing.graph.layer_graph import Place
-from rnnspec.importing.torch.cells import is_own_cell
+from rnnspec.importing.torch.cells import is_own_cell, own_class
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
 from rnnspec.importing.torch.zoo import zoo_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
@@ -115,14 +115,14 @@ class _Evaluating(int):
         return False
 
 
-def operations(module: nn.Module, inputs: int | None) -> tuple[list[Op], list[str]]:
+def operations(module: nn.Module, inputs: Sequence[str] | None) -> tuple[list[Op], list[str]]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     The second list has the functions that do something else in training, by a condition.
 
     Args:
         module: the module. A copy of it is traced, because ``forward`` may change it.
-        inputs: how many arguments are inputs; by default those without a default.
+        inputs: the names of the arguments that are inputs; by default those without a default.
 
     Raises:
         TraceError: the operations depend on data.
@@ -193,18 +193,27 @@ def array(values: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
 
 
-def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> list[Any]:
+def outcome(module: nn.Module, inputs: Mapping[str, Any], dtype: str) -> list[Any]:
     """Return the results of a copy of a module in ``dtype``, which new tensors get as well.
 
-    Floating inputs are converted to ``dtype``.
+    Floating inputs, which are by the names of arguments, are converted to ``dtype``.
     """
     before, target = torch.get_default_dtype(), getattr(torch, dtype)
     torch.set_default_dtype(target)
     try:
         with torch.inference_mode(mode=False), torch.no_grad():
-            floating = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs)
-            pairs = zip(inputs, floating, strict=True)
-            output = module(*(x.to(target) if converts else x for x, converts in pairs))
+            positional, named = list[Any](), dict[str, Any]()
+            for name, parameter in inspect.signature(module.forward).parameters.items():
+                if name not in inputs:
+                    continue
+                x = inputs[name]
+                floating = isinstance(x, torch.Tensor) and x.is_floating_point()
+                x = x.to(target) if floating else x
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    named[name] = x
+                else:
+                    positional.append(x)
+            output = module(*positional, **named)
             results = list(output.values()) if isinstance(output, dict) else output
             return (
                 [array(result) for result in results]
@@ -223,11 +232,15 @@ def runnable(module: nn.Module, dtype: str) -> nn.Module:
         ).eval()
 
 
-def inputs_of(module: nn.Module, values: Any, lengths: Any, number: int) -> tuple[Any, ...]:
-    """Return inputs of ``forward``: values on the device of the module, and lengths on the CPU."""
-    first = torch.from_numpy(np.ascontiguousarray(values))
-    others = [torch.from_numpy(lengths.copy()) for _ in range(number - 1)]
-    return (first.to(next(module.parameters(), first).device), *others)
+def input_of(module: nn.Module, values: Any) -> Any:
+    """Return an input of ``forward`` on the device of the module."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor.to(next(module.parameters(), tensor).device)
+
+
+def lengths_of(lengths: Any) -> Any:
+    """Return numbers of steps as an input of ``forward``, on the CPU."""
+    return torch.from_numpy(lengths.copy())
 
 
 @contextmanager
@@ -278,7 +291,12 @@ class _Tracer(fx.Tracer):
             return True
         bases = (base for base in type(m).__mro__ if base not in _CONTAINERS)
         stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
-        return stock or is_own_cell(m) or bool(super().is_leaf_module(m, module_qualified_name))
+        return (
+            stock
+            or is_own_cell(m)
+            or own_class(m) != ""
+            or bool(super().is_leaf_module(m, module_qualified_name))
+        )
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """Return the symbol of a node."""
@@ -337,10 +355,15 @@ def _recording(tracer: fx.Tracer) -> Iterator[None]:
             setattr(space, function.__name__, function)
 
 
-def defaults(module: nn.Module, inputs: int | None) -> dict[str, Any]:
+def arguments(module: nn.Module) -> list[str]:
+    """Return the names of the arguments of ``forward``."""
+    return list(inspect.signature(module.forward).parameters)
+
+
+def defaults(module: nn.Module, inputs: Sequence[str] | None) -> dict[str, Any]:
     """Return the arguments of ``forward`` that are no inputs, with their defaults."""
-    parameters = list(inspect.signature(module.forward).parameters.values())
-    others = parameters[inputs or 0 :]
+    parameters = inspect.signature(module.forward).parameters.values()
+    others = [other for other in parameters if other.name not in (inputs or ())]
     return {other.name: other.default for other in others if other.default is not other.empty}
 
 
@@ -363,7 +386,8 @@ def _is_in_place(node: fx.Node, root: nn.Module) -> bool:
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     if node.op == "call_module":
         return bool(getattr(root.get_submodule(name), "inplace", False))
-    changes = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+    kept = ("requires_grad_", "and_", "or_")
+    changes = name.endswith("_") and not name.endswith("__") and name not in kept
     assigns = node.target in (*_IN_PLACE, operator.setitem) or (node.kwargs.get("out") is not None)
     return node.op.startswith("call") and (changes or assigns or bool(node.kwargs.get("inplace")))
 
@@ -505,12 +529,15 @@ def _is_refusal(place: Place) -> bool:
     """True if a condition, of comparisons and ``or`` only, has an error as its consequence."""
     if place.span is None:
         return False
-    lines = (linecache.getline(place.file, place.span.line + at).strip() for at in range(2))
-    condition, consequence = lines
+    condition, consequence, behind = (
+        linecache.getline(place.file, place.span.line + at).strip() for at in range(3)
+    )
+    # What the message says may have a name.
+    said = re.match(r"\w+ = ", consequence) is not None and behind.startswith("raise ")
     return (
         condition.startswith("if ")
         and re.search(r"\b(?:not|and|else)\b", condition) is None
-        and consequence.startswith("raise ")
+        and (consequence.startswith("raise ") or said)
     )
 
 

@@ -13,9 +13,11 @@ from rnnspec.importing.torch import masks, shapes, windows
 from rnnspec.importing.torch.operators import lacks_operation
 from rnnspec.importing.torch.values import (
     Beside,
+    Firsts,
     ModuleArray,
     Several,
     State,
+    States,
     Value,
     describe,
     is_size,
@@ -81,9 +83,25 @@ def add(m: Operators, x: Any, y: Any, alpha: float = 1) -> Value:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
         return shapes.merge_states(m.scope, (x, y), "sum")
+    _fit_features(m, x, y)
     received = f"received {describe(x)} and {describe(y)}"
     refused = RefusedError(f"expected the sum of two sequences, {received}")
     return _merge_directions(m, x, y, "Add") or m.elementwise("Add", (x, y), refused)
+
+
+def _fit_features(m: Operators, x: Any, y: Any) -> None:
+    """Have an input with as many features as what it is added to, if nothing else tells them.
+
+    Raises:
+        RestartError: it has others than before.
+    """
+    tensors = [value for value in (x, y) if isinstance(value, Tensor) and value.role == "plain"]
+    widths = {m.scope.width(value.at) for value in tensors if value.axes[-1:] == ("F",)}
+    if len(tensors) == 2 and None in widths and len(widths) == 2:
+        (known,) = widths - {None}
+        for value in tensors:
+            if m.scope.width(value.at) is None and known is not None:
+                m.scope.fit_features(value.at, known)
 
 
 def write_out(name: str, op: str) -> Callable[..., Value]:
@@ -127,7 +145,15 @@ def write_out_steps(name: str) -> Callable[..., Value]:
 def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
     """Put states, vectors or sequences side by side."""
     scope = m.scope
-    if isinstance(x, tuple) and x and all(isinstance(part, State) for part in x):
+    if dim == 0 and isinstance(x, tuple) and (firsts := _one_after_another(x)) is not None:
+        return firsts
+    if (
+        isinstance(x, tuple)
+        and x
+        and all(isinstance(part, State) for part in x)
+        and (x[0].states.directions == 2 or len(x) == 1)
+        and len(x) <= 2
+    ):
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
         return shapes.merge_states(scope, x, "concat")
@@ -152,21 +178,40 @@ def concatenate(m: Operators, x: Any, dim: Any = 0) -> Value:
         directions: Value = scope.layer_output(m.run("Concat", *parts, axis=dim))
         return directions
     solid = [scope.layer_output(part) for part in parts]
-    first = solid[0]
-    if any(part.axes != first.axes for part in solid):
+    first = next((part for part in solid if part.axis("T") >= 0), solid[0])
+    if any(len(part.axes) != len(first.axes) for part in solid):
         raise RefusedError("expected sequences or vectors with the axes in one order")
     if first.axes[shapes.axis_number(dim, len(first.axes))] != "F":
         raise RefusedError(f"dim: expected the features, received {dim}", "E703")
     return m.run("Concat", *solid, axis=dim)
 
 
+def _one_after_another(values: tuple[Any, ...]) -> Firsts | None:
+    """Return vectors, each with a first axis, one after the other, or None if they are others."""
+    parts = list[Any]()
+    for value in values:
+        match value:
+            case Firsts(inner):
+                parts += inner
+            case States(swapped=False, number=number):
+                parts += [State(value, index - number) for index in range(number)]
+            case Tensor(axes=("", "B", "F")):
+                parts.append(replace(value, axes=("B", "F")))
+            case _:
+                return None
+    return Firsts(tuple(parts))
+
+
 def matrix_product(m: Operators, x: Any, y: Any) -> Value:
     """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
     if isinstance(y, ModuleArray):
         return linear(m, x, replace(y, turned=not y.turned))
-    if not any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
-        raise lacks_operation("bmm")
-    return m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
+    try:
+        return m.run("MatMul", m.scope.operand(x), m.scope.operand(y))
+    except RefusedError:
+        if any(isinstance(value, Tensor) and value.role == "weights" for value in (x, y)):
+            raise
+        raise lacks_operation("bmm") from None
 
 
 def linear(m: Operators, x: Any, weight: Any, bias: Any = None) -> Value:

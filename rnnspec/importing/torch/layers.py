@@ -13,19 +13,17 @@ from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
-from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
-from rnnspec.importing.torch import windows
-from rnnspec.importing.torch.cells import OwnCell, is_own_cell, read_own_cell
+from rnnspec.importing.graph.values import Known, Tensor, Unknown
+from rnnspec.importing.torch import states, windows
+from rnnspec.importing.torch.cells import OwnCell, is_own_cell, own_class, read_own_cell
 from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
     HOOKS,
-    LENGTHS,
-    NO_STATES,
+    Firsts,
     Packed,
     Several,
     States,
     Turned,
-    Zeros,
     describe,
 )
 from rnnspec.importing.torch.zoo import zoo_layer
@@ -79,31 +77,39 @@ _PLAIN = (
 _WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
-def call_module(m: Operators, op: Op, arguments: Arguments) -> Value:
+def call_module(  # noqa: PLR0912 - a branch for each kind
+    m: Operators, op: Op, arguments: Arguments
+) -> Value:
     """Return the result of a module; ``arguments`` are None if refused.
 
     Raises:
         RefusedError: rnnspec does not support the module, a setting of it, or it in this place.
     """
+    own = own_class(op.module)
+    if own and own not in (*CELLS, "batch_norm"):
+        return Unknown() if arguments is None else _run_masked(m, op, own, *arguments)
     if is_own_cell(op.module):
         return Unknown() if arguments is None else _run_own_cell(m.scope, op, *arguments)
     of_zoo = zoo_layer(op.module)
-    kind = type(op.module).__name__ if of_zoo else _check_class(op)
+    kind = own or (type(op.module).__name__ if of_zoo else _check_class(op))
     if arguments is None:
         return Unknown()
     args, kwargs = arguments
     for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
         args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
+    if own == "batch_norm":
+        _check_mask(m.scope, *args)
+        args, kind = args[:1], "BatchNorm1d"
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
-    if any(op.module is module for module in scope.modules.values()):
+    if kind != "Embedding" and any(op.module is module for module in scope.modules.values()):
         raise RefusedError(_CALLED_AGAIN)
     scope.modules[op.target] = op.module
     if of_zoo or kind in CELLS:
-        run = partial(_zoo, kind=of_zoo) if of_zoo else _recurrent
+        run = partial(_zoo, kind=of_zoo) if of_zoo else partial(_recurrent, kind=kind)
         return run(scope, op, *args, **kwargs)
     match kind:
         case "Embedding":
@@ -215,15 +221,25 @@ def _embedding(scope: ModuleScope, op: Op, x: Any) -> Tensor:
     tokens = tokens_of(scope, x) if isinstance(x, Known) else None
     if tokens is None:
         raise RefusedError("expected an embedding of the input, received one behind other layers")
+    if tokens.at in scope.embeddings:
+        raise RefusedError("expected one embedding of an input, received another one")
     vocabulary, dim = module.num_embeddings, module.embedding_dim
     if module.padding_idx is not None:
         scope.padding = op, module.padding_idx
     trainable = bool(module.weight.requires_grad)
     layer = embedding(op.target, vocabulary, dim, trainable=trainable)
+    shared = [
+        scope.steps[place].layer.name
+        for place in scope.embeddings.values()
+        if scope.modules[scope.steps[place].op.where] is module
+    ]
     for setting in ("scale_grad_by_freq", "sparse"):
         if getattr(module, setting):
             scope.account.leave(setting, op.target)
-    at = scope.add(layer, 0, modules=(op.target,))
+    modules: tuple[str, ...] = (op.target,)
+    if shared:
+        layer, modules = replace(layer, table=shared[0]), ()
+    at = scope.embeddings[tokens.at] = scope.add(layer, tokens.at, modules=modules)
     return replace(tokens, at=at, axes=(*tokens.axes, "F"))
 
 
@@ -286,7 +302,7 @@ def _say_missing(scope: ModuleScope, op: Op) -> None:
 
 
 def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
-    module = op.module
+    module, own = op.module, own_class(op.module)
     if module.running_mean is None or module.running_var is None:
         raise RefusedError("track_running_stats: expected True, received False", "E703")
     if module.momentum is None:
@@ -295,17 +311,20 @@ def _batch_norm(scope: ModuleScope, op: Op, value: Tensor) -> Tensor:
         )
         raise RefusedError(f"momentum: {message}", "E703")
     # In PyTorch, it is the share of the new value.
-    momentum = round(1.0 - float(module.momentum), 12)
+    momentum = float(module.momentum) if own else round(1.0 - float(module.momentum), 12)
     if not 0.0 <= momentum < 1.0:
         message = f"expected more than 0 and at most 1, received {module.momentum}"
         raise RefusedError(f"momentum: {message}", "E703")
     _lay_out_features(scope, value, "second")
-    scope.fit_features(value.at, module.num_features)
+    scope.fit_features(value.at, len(module.running_mean))
     _say_missing(scope, op)
-    scope.account.leave(
-        "the unbiased variance that nn.BatchNorm1d stores", op.target, "the spec stores the biased "
-        "one of each batch of training; the stored array is the same",
-    )  # fmt: skip
+    if not own:
+        scope.account.leave(
+            "the unbiased variance that nn.BatchNorm1d stores",
+            op.target,
+            "the spec stores the biased one of each batch of training; "
+            "the stored array is the same",
+        )
     layer = nodes.BatchNorm(
         name=op.target, input=(), epsilon=float(module.eps), momentum=momentum, masked=False
     )
@@ -365,33 +384,119 @@ def _softmax(m: Operators, value: Tensor, activation: Activation, dim: Any) -> T
     return joins.activate(m.scope, m.scope.layer_output(value), activation)
 
 
-def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None) -> Several:
-    packed = isinstance(x, Packed)
-    value = scope.sequence(x.steps if packed else x)
-    _check_states(scope, hx)
-    _check_mode(op)
-    module = op.module
+def _recurrent(scope: ModuleScope, op: Op, x: Any, hx: Any = None, *, kind: str) -> Several:
+    packed, backward, module = isinstance(x, Packed), isinstance(x, Turned), op.module
+    value = scope.sequence(x.steps if isinstance(x, Packed | Turned) else x)
+    if backward and module.bidirectional:
+        raise RefusedError("expected the steps in their order, received the last one first")
+    _check_mode(module, kind)
     if not packed:
         lay_out_recurrent(scope, value, batch_first=module.batch_first)
     scope.fit_features(value.at, module.input_size)
     scope.packed[op.target] = packed
-    at = value.at
+    levels, hidden = _add_levels(scope, op.target, module, kind, value.at, hx, (op.target,))
+    for at in levels:
+        scope.masked[at] = packed
+        if backward:
+            _turn_back(scope, at)
+    result = scope.result(value, levels[-1], filler=0.0 if packed else None)
+    every = Packed(result) if packed else Turned(result) if backward else result
+    both = Several((hidden, replace(hidden, is_cell=True))) if kind == "LSTM" else hidden
+    return Several((every, both))
+
+
+def _turn_back(scope: ModuleScope, at: int) -> None:
+    """Let a layer of one direction begin at the last step."""
+    layer = scope.steps[at].layer
+    if isinstance(layer, nodes.Recurrent):
+        scope.steps[at].layer = replace(layer, backward=True)
+
+
+def _add_levels(  # noqa: PLR0913, PLR0917 - what the layers of a module are
+    scope: ModuleScope,
+    name: str,
+    module: Any,
+    kind: str,
+    at: int,
+    hx: Any,
+    paths: tuple[str, ...],
+) -> tuple[tuple[int, ...], States]:
+    """Add the layers of a recurrent module; return their places and their final states."""
+    directions = 1 + module.bidirectional
+    number = module.num_layers * directions
+    cell = _cell(module, kind)
+    first = states.first_vectors(
+        scope, hx, len(recurrent("", cell, 1, merge=None, bias=True, return_sequences=True).states),
+        number, directions, module.hidden_size,
+    )  # fmt: skip
+    levels = list[int]()
     for index in range(module.num_layers):
         if index and module.dropout:
             rate = float(module.dropout)
             at = scope.add(nodes.Dropout(name="dropout", input=(), rate=rate), at)
-        at = scope.add(_level(op, index), at, modules=(op.target,))
-        scope.masked[at] = packed
-    number, directions = module.num_layers * (1 + module.bidirectional), 1 + module.bidirectional
-    result = scope.result(value, at, filler=0.0 if packed else None)
-    hidden = States(op.target, at, number, directions)
-    states = Several((hidden, replace(hidden, is_cell=True)))
-    return Several(
-        (
-            Packed(result) if packed else result,
-            states if type(module).__name__ == "LSTM" else hidden,
+        layer = recurrent(
+            name if module.num_layers == 1 else f"{name}[{index}]",
+            cell,
+            module.hidden_size,
+            merge="concat" if module.bidirectional else None,
+            bias=bool(module.bias),
+            return_sequences=True,
         )
-    )
+        at = states.add_recurrent(scope, layer, at, [part[index] for part in first], paths)
+        levels.append(at)
+    return tuple(levels), States(name, at, tuple(levels), number, directions)
+
+
+def _run_masked(  # noqa: PLR0912 - what each kind of class gives
+    m: Operators, op: Op, kind: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Value:
+    """Return what a module of rnnspec gives that handles padding around a stock layer."""
+    scope, inner, path = m.scope, op.module.layer, f"{op.target}.layer"
+    if kwargs or not 2 <= len(args) <= 3:
+        raise RefusedError("expected a sequence, its mask and perhaps states, received others")
+    x, mask, *given = args
+    if any(inner is module for module in scope.modules.values()):
+        raise RefusedError(_CALLED_AGAIN)
+    base = own_class(inner) or type(inner).__name__
+    scope.modules[path] = inner
+    _check_mode(inner, base)
+    _check_mask(scope, x, mask)
+    backward, hx = isinstance(x, Turned), given[0] if given else None
+    value = scope.sequence(x.steps if isinstance(x, Turned) else x)
+    lay_out_recurrent(scope, value, batch_first=inner.batch_first)
+    scope.fit_features(value.at, inner.input_size)
+    name, _, key = op.target.rpartition(".")
+    half, levels = None, tuple[int, ...]()
+    if key in DIRECTIONS and name:
+        half = DIRECTIONS.index(key)
+        if half != backward:
+            raise RefusedError("expected the last step first in the backward direction only")
+        paths = tuple(f"{name}.{direction}.layer" for direction in DIRECTIONS)
+        levels = (states.add_direction(
+            scope, name, inner, _cell(inner, base), value.at, hx, half, paths
+        ),)  # fmt: skip
+        hidden: Value = Firsts((Tensor(levels[0], ("B", "F"), half=half, is_final=True),))
+    else:
+        levels, hidden = _add_levels(scope, op.target, inner, base, value.at, hx, (path,))
+        for at in levels if backward else ():
+            _turn_back(scope, at)
+    for at in levels:
+        scope.masked[at] = True
+    every = scope.result(value, levels[-1], half=half, filler=None)
+    outputs: Value = Turned(every) if backward else every
+    match kind:
+        case "with_states" if isinstance(hidden, States):
+            return Several((outputs, Several((hidden, replace(hidden, is_cell=True)))))
+        case "with_state" | "with_states":
+            return Several((outputs, hidden))
+        case "some" if op.module.return_sequences:
+            return outputs
+        case "all":
+            return outputs
+        case _ if half is not None:
+            return Tensor(levels[-1], ("B", "F"), half=half, is_final=True)
+        case _:
+            return Tensor(scope.final(levels[-1]), ("B", "F"))
 
 
 def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
@@ -402,8 +507,9 @@ def _check_mask(scope: ModuleScope, x: Any, mask: Any) -> None:
     """
     turned = isinstance(x, Turned)
     steps = mask.steps if isinstance(mask, Turned) else mask
-    real = [values != 0 for values in scope.probes.inputs] if scope.tokens else []
-    known = [values.astype(bool) for values in steps.samples] if isinstance(steps, Known) else []
+    known = [values.astype(bool) for values in steps.arrays] if isinstance(steps, Known) else []
+    value = scope.operand(x.steps if isinstance(x, Turned) else x)
+    real = scope.real(value)
     same = len(real) == len(known) and all(map(np.array_equal, real, known))
     if not known or not same or turned != isinstance(mask, Turned):
         raise RefusedError("expected the mask of the tokens that are not 0, received another")
@@ -467,7 +573,7 @@ def _add_own_cell(
 def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLayer) -> Several:
     """Return the output and the final states of a layer of torchrecurrent."""
     value, module = scope.sequence(inp), op.module
-    _check_states(scope, state)
+    states.check_zeros(scope, state)
     lay_out_recurrent(scope, value, batch_first=module.batch_first)
     scope.fit_features(value.at, module.input_size)
     at, features = value.at, module.input_size
@@ -489,11 +595,11 @@ def _zoo(scope: ModuleScope, op: Op, inp: Any, state: Any = None, *, kind: ZooLa
             return_sequences=True,
         )
         at, features = scope.add(layer, at, modules=(path,)), module.hidden_size
-    hidden = States(op.target, at, module.num_layers, 1)
+    hidden = States(op.target, at, (), module.num_layers, 1)
     cell_states = replace(hidden, is_cell=True)
     first = cell_states if equations.equations.states[0] == "output" else hidden
-    states = Several((first, cell_states)) if cell.uses_double_state() else first
-    return Several((scope.result(value, at), states))
+    both = Several((first, cell_states)) if cell.uses_double_state() else first
+    return Several((scope.result(value, at), both))
 
 
 def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -> None:
@@ -506,52 +612,21 @@ def lay_out_recurrent(scope: ModuleScope, value: Tensor, *, batch_first: bool) -
     scope.lay_out(value, *axes, "features", where=f"batch_first={batch_first}")
 
 
-def _level(op: Op, index: int) -> nodes.Recurrent:
-    """Return one layer of a recurrent module."""
-    module = op.module
-    cell = CELLS[type(module).__name__]
+def _cell(module: Any, kind: str) -> nodes.Cell:
+    """Return the cell of a recurrent module."""
+    cell = CELLS[kind]
     if isinstance(cell, nodes.SimpleRNN):
-        cell = nodes.SimpleRNN(activation=module.mode.removeprefix("RNN_").lower())
-    return recurrent(
-        op.target if module.num_layers == 1 else f"{op.target}[{index}]",
-        cell,
-        module.hidden_size,
-        merge="concat" if module.bidirectional else None,
-        bias=bool(module.bias),
-        return_sequences=True,
-    )
+        return nodes.SimpleRNN(activation=module.mode.removeprefix("RNN_").lower())
+    return cell
 
 
-def _check_states(scope: ModuleScope, states: Any) -> None:
-    """Check that initial states are zeros, and note the batch size that they fix.
-
-    Raises:
-        RefusedError: they are others.
-    """
-    match states:
-        case None:
-            return
-        case Zeros(batch=batch):
-            scope.batch = scope.batch or batch
-        case tuple() | Several():
-            for state in states.items if isinstance(states, Several) else states:
-                _check_states(scope, state)
-        case Argument(name=name) | Known(name=name) if name:
-            name = name.removeprefix(LENGTHS)
-            raise RefusedError(
-                f"its initial states are the argument '{name}' of forward; {NO_STATES}"
-            )
-        case _:
-            raise RefusedError("expected initial states of zeros, received others")
-
-
-def _check_mode(op: Op) -> None:
+def _check_mode(module: Any, kind: str) -> None:
     """Check that a recurrent module computes what its class says.
 
     Raises:
         RefusedError: it computes something else.
     """
-    modes = ("RNN_TANH", "RNN_RELU") if op.layer == "RNN" else (op.layer,)
-    if op.module.mode not in modes:
-        message = f"mode: expected {listed(modes, 'or')}, received {op.module.mode}"
+    modes = ("RNN_TANH", "RNN_RELU") if kind == "RNN" else (kind,)
+    if module.mode not in modes:
+        message = f"mode: expected {listed(modes, 'or')}, received {module.mode}"
         raise RefusedError(f"{message}, set after construction", "E703")

@@ -44,7 +44,7 @@ AT_LEAST_ONE = "at least 1 of "
 
 def is_input(x: Any) -> bool:
     """True if a value is the input."""
-    return (isinstance(x, Tensor) and not x.at and x.formula is None) or (
+    return (isinstance(x, Tensor) and x.at <= 0 and x.formula is None) or (
         isinstance(x, Known) and x.kind == "input"
     )
 
@@ -80,7 +80,7 @@ def to(m: Operators, x: Any, *args: Any, **kwargs: Any) -> Value:
 
 def long(m: Operators, x: Any) -> Value:
     """Return a value as integers: tokens, or lengths."""
-    if isinstance(x, Tensor) and x.at:
+    if isinstance(x, Tensor) and x.at > 0:
         raise RefusedError("expected a cast to integers of tokens alone, received it behind layers")
     if is_input(x):
         m.scope.casts_to_integers = True
@@ -227,7 +227,7 @@ def _not_zero(m: Operators, x: Any) -> Known:
     Raises:
         RefusedError: it is not about the tokens of the input.
     """
-    if not is_input(x) or not m.scope.tokens:
+    if not isinstance(x, Known) or not is_input(x) or not m.scope.probes.setting.of(x.at).tokens:
         received = "features" if is_input(x) else describe(x)
         message = f"expected the tokens of the input, whose padding is 0, received {received}"
         raise RefusedError(f"{message}; give lengths as an argument of forward")
@@ -244,6 +244,9 @@ def compare(op: str, expected: int, advice: str = "") -> Callable[..., Value]:
         if isinstance(x, Known | Argument) and not is_input(x):
             result = m.run("Equal" if op == "Differ" else op, x, y)
             return m.run("Not", result) if op == "Differ" else result
+        if isinstance(x, Tensor) and x.numbers is not None and isinstance(y, int | float):
+            equal = m.run("Equal", x, float(y))
+            return equal if op == "Equal" else m.run("Not", equal)
         mask = _not_zero(m, x)
         if op == "Less":
             raise RefusedError("expected tokens compared with 0, received another comparison")
@@ -265,6 +268,20 @@ def invert(m: Operators, x: Any) -> Value:
 def count_nonzero(m: Operators, x: Any, dim: Any = None) -> Value:
     """Return how many tokens are not 0."""
     return reduce_numbers(m, as_mask(m, x), "Sum", dim, keepdim=False)
+
+
+def both(m: Operators, x: Any, y: Any) -> Value:
+    """Return where two masks are true."""
+    if not isinstance(x, Known) or not isinstance(y, Known):
+        raise RefusedError(f"expected two masks, received {describe(x)} and {describe(y)}")
+    return m.compute("And", x, y)
+
+
+def any_true(m: Operators, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+    """Return where any of the truth values along an axis holds."""
+    if not isinstance(x, Known):
+        raise RefusedError(f"expected which numbers are padding, received {describe(x)}")
+    return m.as_truth(reduce_numbers(m, x, "Max", dim, keepdim=keepdim))
 
 
 def _fill(m: Operators, condition: Any, x: Any, y: Any) -> Value:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.layer_graph import Step
@@ -40,19 +42,22 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
-def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Imported, Layout]:
+def read_module(
+    module: Any, name: str, example: Mapping[str, Any] | None = None
+) -> tuple[Imported, Layout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
     Args:
         module: the module, which is not changed and not run.
         name: the name of the network.
-        example: inputs of ``forward``; without them, they are the arguments without a default.
+        example: inputs of ``forward`` by the names of its arguments; without them, they are those
+            without a default.
 
     Raises:
         ModelError: rnnspec does not support something in it.
         UsageError: it cannot be copied.
     """
-    account, inputs = Account("module"), len(example) or None
+    account, inputs = Account("module"), list(example) if example else None
     _check_calls(account, module)
     fault: graph.TraceError | None = None
     try:
@@ -61,7 +66,8 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
         fault, operations, testers = error, error.before, []
     for tester in testers:
         account.leave(f"the condition on training in {tester}")
-    reader = read_operations(account, module, operations)
+    shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
+    reader = read_operations(account, module, operations, shapes)
     if fault is not None:
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
@@ -69,7 +75,8 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     _account_for(account, scope, module, inputs)
     _check_padding(account, scope)
     account.check()
-    arranged = reader.arrange(tuple(getattr(example[0], "shape", ())) if example else ())
+    first = (example or {}).get(reader.first)
+    arranged = reader.arrange(tuple(getattr(first, "shape", ())))
     account.check()
     assert arranged is not None, "without a problem"
     kinds = {
@@ -80,7 +87,7 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     assembled = assemble(
         account,
         name,
-        (_network_input(account, scope, arranged),),
+        [_network_input(account, scope, arranged, at) for at in reader.places],
         [step.layer for step in arranged.steps],
         kinds,
         outputs=arranged.outputs,
@@ -88,7 +95,11 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     network = assembled.network
     pairs = assembled.pairs({step.layer.name: step for step in arranged.steps})
     steps = [step for step, _ in pairs]
-    listed = [part for step in _with_arrays(steps) for part in _modules_of(scope, step, account)]
+    listed = [
+        part
+        for step, level in _with_arrays(scope, steps)
+        for part in _modules_of(scope, step, account, level)
+    ]
     arrays = arrays_of(network, listed, account, Path("module"))
     for step, node in pairs:
         for key in (f"{node.name}.{array}" for array in ("kernel", "gamma", "beta")):
@@ -105,11 +116,28 @@ def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Im
     return account.finish(network, arrays, "module of PyTorch", names), reader.layout
 
 
-def _network_input(account: Account, scope: ModuleScope, arranged: Arranged) -> nodes.Input:
-    """Return the input, with the padding that the lengths of packed sequences stand for."""
-    masked, first = scope.has_padding, arranged.steps[0].layer
-    steps = arranged.length or scope.probes.setting.size("T")
-    if isinstance(first, nodes.Embedding):
+def _network_input(
+    account: Account, scope: ModuleScope, arranged: Arranged, at: int
+) -> nodes.Input:
+    """Return an input, with the padding that the lengths of packed sequences stand for."""
+    setting, name = scope.probes.setting.of(at), scope.inputs[-at]
+    masked = scope.has_padding and setting.padded
+    features = scope.width(at)
+    embeddings = (
+        step.layer
+        for step in arranged.steps
+        if isinstance(step.layer, nodes.Embedding) and (step.layer.source or name) == name
+    )
+    first = next(embeddings, None)
+    if not setting.is_sequence:
+        if first is not None:
+            return nodes.LabelInput(name=name, vocabulary=first.vocabulary)
+        if features is None:
+            account.refuse(name, "expected a layer that tells its features; give example=", "E707")
+            account.check()
+        return nodes.VectorInput(name=name, features=features or 0, state=False)
+    steps = setting.size("T") or (None if at else arranged.length)
+    if first is not None:
         if masked and scope.counted:
             message = "the module counts the other tokens of a sequence, and takes as many from its"
             account.infer(f"padding is token 0; {message} start")
@@ -122,31 +150,62 @@ def _network_input(account: Account, scope: ModuleScope, arranged: Arranged) -> 
                 + " at the end only"
             )
         size = first.vocabulary
-        return nodes.TokenInput(steps=steps, vocabulary=size, mask_zero=masked)
-    if masked:
+        return nodes.TokenInput(name=name, steps=steps, vocabulary=size, mask_zero=masked)
+    if masked and scope.lengths:
         account.infer("padding has zeros in every feature; the module takes lengths")
-    value, features = 0.0 if masked else None, scope.width(0)
-    assert features is not None, "a recurrent layer tells it"
-    return nodes.NumericInput(steps=steps, features=features, mask_value=value)
+    if features is None:
+        account.refuse(name, "expected a layer that tells its features; give example=", "E707")
+        account.check()
+    value = setting.filler if masked else None
+    return nodes.NumericInput(name=name, steps=steps, features=features or 0, mask_value=value)
 
 
-def _with_arrays(steps: Sequence[Step]) -> Iterator[Step]:
-    """Yield the layers with arrays, several layers of one module once."""
+def _with_arrays(scope: ModuleScope, steps: Sequence[Step]) -> Iterator[tuple[Step, int | None]]:
+    """Yield the layers with arrays, several layers of one module once if they follow each other.
+
+    Otherwise each comes with its level.
+    """
+    stacks = [key for key, _ in groupby(step.modules for step in steps if step.modules)]
+    levels = dict[tuple[str, ...], list[str]]()
+    for step in scope.steps.values():
+        levels.setdefault(step.modules, []).append(step.layer.name)
+    used = {step.layer.name for step in steps}
     before: tuple[str, ...] = ()
     for step in steps:
         outside = step.arrays or (isinstance(step.layer, nodes.Dense) and step.layer.tied)
-        if outside or (step.modules and step.modules != before):
-            yield step
+        names = [
+            name
+            for name in levels[step.modules]
+            if name.startswith(step.layer.name.partition("[")[0])
+        ]
+        if (
+            isinstance(step.layer, nodes.Recurrent)
+            and step.modules
+            and (stacks.count(step.modules) > 1 or not used.issuperset(names))
+        ):
+            for name in names if step.modules != before else ():
+                if name not in used:
+                    scope.account.leave(name, reason="not used by forward")
+            yield step, names.index(step.layer.name)
+        elif outside or (step.modules and step.modules != before):
+            yield step, None
         before = step.modules or before
 
 
-def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module]:
+def _modules_of(
+    scope: ModuleScope, step: Step, account: Account, level: int | None
+) -> list[Module]:
     """Return the modules with the arrays of a layer, and arrays that PyTorch's may lack."""
     match step.layer:
         case nodes.Dense(tied=str()):
             paths = [f"{path}.bias" for path in step.modules] or list((step.arrays or {}).values())
             bias = scope.tensors.get(paths[0]) if paths else None
             return [Tied(step.layer.name, None if bias is None else _entry(bias))]
+        case nodes.LearnedState():
+            path, rows = (step.arrays or {})["vector"]
+            tensor = scope.tensors[path].reshape(-1, scope.tensors[path].shape[-1])
+            vector = _entry(tensor[list(rows)].reshape(-1))
+            return [ZooCell(path, "nn.Parameter", {"vector": vector})]
         case nodes.LayerNorm() if step.arrays:
             size = scope.width(step.sources[0]) or 0
             weight, bias = (
@@ -166,8 +225,22 @@ def _modules_of(scope: ModuleScope, step: Step, account: Account) -> list[Module
                 for path in step.modules
             )
             return [RecurrentModule(step.layer.name, (directions,))]
+        case nodes.Recurrent() if len(step.modules) == 2:
+            # Each direction has a module of its own.
+            parts = [
+                modules(_entries(scope, replace(step, modules=(path,))), account)
+                for path in step.modules
+            ]
+            stacks = [part for part, *_ in parts if isinstance(part, RecurrentModule)]
+            return [RecurrentModule(step.layer.name, (tuple(s.layers[0][0] for s in stacks),))]
         case _:
-            return modules(_entries(scope, step), account)
+            whole = modules(_entries(scope, step), account)
+            return [
+                replace(module, layers=(module.layers[level],))
+                if level is not None and isinstance(module, RecurrentModule)
+                else module
+                for module in whole
+            ]
 
 
 def _parameters(cell: Any, equations: Equations) -> dict[str, Entry]:
@@ -201,7 +274,7 @@ def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
             entries.setdefault(f"{path}.weight", _constant(1.0, size))
             entries.setdefault(f"{path}.bias", _constant(0.0, size))
             entries.pop(f"{path}.num_batches_tracked", None)
-        case nodes.Attention(units=int(units)):
+        case nodes.Attention(units=int(units), bias=True):
             entries.setdefault(f"{path}.bias", _constant(0.0, units))
         case _:
             pass
@@ -273,13 +346,16 @@ def _constant(value: float, size: int) -> Entry:
     return Entry((size,), floating=True, read=read)
 
 
-def _account_for(account: Account, scope: ModuleScope, module: Any, inputs: int | None) -> None:
+def _account_for(
+    account: Account, scope: ModuleScope, module: Any, inputs: Sequence[str] | None
+) -> None:
     """Name every array and argument that no layer has, and refuse shared and broken arrays."""
     owners = dict[int, str]()
     outside = {
         path
         for step in scope.steps.values()
-        for path in (step.arrays or {}).values()
+        for value in (step.arrays or {}).values()
+        for path in (value[:1] if isinstance(value, tuple) else (value,))
         if isinstance(path, str)
     }
     tied = {
@@ -343,7 +419,8 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
     """Return why the result of a layer depends on padded steps, empty if it does not."""
     step, packs = scope.steps[at], any(scope.packed.values())
     layer = step.layer
-    if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not scope.masked.get(at):
+    padded = _has_padded_steps(scope, step.sources[0])
+    if isinstance(layer, nodes.Conv | nodes.WindowPooling) and padded and not scope.masked.get(at):
         way = "pack_padded_sequence" if packs else "masks"
         message = "sees what padded steps hold, which rnnspec leaves out; expected it without"
         return f"{message} {way}"
@@ -368,10 +445,5 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
 
 
 def _has_padded_steps(scope: ModuleScope, at: int) -> bool:
-    """True if the output at a place has the steps of the input."""
-    vectors = nodes.Pooling | nodes.Attention | nodes.Flatten | nodes.Repeat
-    while at:
-        if isinstance(scope.steps[at].layer, vectors):
-            return False
-        at = scope.steps[at].sources[0]
-    return True
+    """True if the output at a place has padded steps."""
+    return scope.is_sequence(at) and not all(real.all() for real in scope.sequences(at).real)

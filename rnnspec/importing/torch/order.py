@@ -7,21 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.errors import few
 from rnnspec.importing.torch.arrays import expected_shapes, layers_with_arrays, parts
 from rnnspec.importing.torch.state_dict import (
-    Attention,
     BatchNorm,
-    Convolution,
     Entry,
     Matrix,
     Module,
     Norm,
     RecurrentModule,
-    Tied,
-    ZooCell,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.text import default_kind
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.imported import Account
 
-_MOST_MODULES = 40
 _MOST_TRIES = 10_000
 
 Shapes = dict[str, tuple[int, ...]]
@@ -192,120 +187,42 @@ def _closest(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> list
 
 
 def order_by_file(modules: Sequence[Module], account: Account, *, ordered: bool) -> list[Module]:
-    """Return the modules in an order in which each takes what the one before it gives.
+    """Return the modules in the order of a file, which is that of their definition.
 
-    That is the order of the file if it can be. Otherwise it is one that the sizes allow, which is
-    recorded as inferred. If the file is ``ordered``, by definition, a dense layer or a norm behind
-    a recurrent layer stays behind it. If there is no such order, it is that of the file.
+    A file that is not ``ordered`` sorts their names: then an embedding comes first and a recurrent
+    layer before dense ones and norms, and a module that may as well be in front of it is refused.
     """
-    if len(modules) > _MOST_MODULES:
+    if ordered:
         return list(modules)
-    listed, search = list(modules), _Search(modules, dense_first=False)
-    if _is_chain(listed, dense_first=True):
-        if not _is_chain(listed, dense_first=False):
-            search = _Search(modules, dense_first=True)
-        if any(order != listed for order in islice(search.orders(), 2)):
-            names = ", ".join(module.name for module in listed)
-            account.infer(f"the order of the modules by their place in the file: {names}")
-        return listed
-    every = _Search(modules, dense_first=True)
-    orders = (o for o in every.orders() if not ordered or not _brings_forward(o, listed))
-    for several in (list(islice(search.orders(), 2)), list(islice(orders, 2))):
-        if several:
-            names = ", ".join(module.name for module in several[0])
-            others = ", and by their place in the file" if len(several) > 1 else ""
-            account.infer(f"the order of the modules by their sizes{others}: {names}")
-            return several[0]
+    recurrent = [module for module in modules if isinstance(module, RecurrentModule)]
+    ranks = {module.name: _rank(module, recurrent) for module in modules}
+    listed = sorted(modules, key=lambda module: ranks[module.name])
+    embeddings = [module for module in listed if not ranks[module.name]]
+    for module in listed:
+        unclear = ranks[module.name] > 1 and recurrent and _gives(module, recurrent[0].features)
+        if unclear or (len(embeddings) > 1 and module in embeddings):
+            message = (
+                f"may be before {recurrent[0].name} or behind it, and the file sorts the names of "
+                "modules; write the spec, and name it with --spec"
+            )
+            account.refuse(module.name, message, "E707")
+    if len(listed) > 1:
+        names = few([module.name for module in listed])
+        account.infer(f"the order of the modules, whose names the file sorts: {names}")
     return listed
 
 
-def _brings_forward(order: list[Module], listed: list[Module]) -> bool:
-    """True if a dense layer or a norm is before a recurrent layer that it was behind."""
-    embeds = isinstance(order[0], Matrix) and order[0].bias is None
-    return any(
-        isinstance(after, RecurrentModule)
-        and not isinstance(before, RecurrentModule)
-        and listed.index(after) < listed.index(before)
-        for at, after in enumerate(order)
-        for before in order[int(embeds) : at]
-    )
-
-
-def _is_chain(modules: list[Module], *, dense_first: bool) -> bool:
-    return all(
-        _fits(modules[:at], module) and (dense_first or not _is_dense_first(modules[:at], module))
-        for at, module in enumerate(modules)
-    )
-
-
-class _Search:
-    """A search for orders by trying each module that fits, the first of the file first."""
-
-    def __init__(self, modules: Sequence[Module], *, dense_first: bool) -> None:
-        self.modules = modules
-        self.dense_first = dense_first
-        self.tries = 0
-
-    def orders(self) -> Iterator[list[Module]]:
-        """Yield every order, until there were too many tries."""
-        yield from self._from([], list(self.modules))
-
-    def _from(self, placed: list[Module], rest: list[Module]) -> Iterator[list[Module]]:
-        if not rest:
-            yield placed
-        for index, module in enumerate(rest):
-            self.tries += 1
-            if self.tries > _MOST_TRIES:
-                return
-            if _fits(placed, module) and (self.dense_first or not _is_dense_first(placed, module)):
-                yield from self._from([*placed, module], rest[:index] + rest[index + 1 :])
-
-
-def _is_dense_first(placed: list[Module], module: Module) -> bool:
-    """True if a module puts a dense layer, or a norm, before a recurrent layer."""
-    before = placed[-1] if placed else None
+def _rank(module: Module, recurrent: Sequence[RecurrentModule]) -> int:
+    """Return the place of the kind of a module among others: embedding, recurrent, the rest."""
     match module:
         case RecurrentModule():
-            return isinstance(before, Matrix) and len(placed) > 1
-        case Norm() | BatchNorm():
-            return not any(isinstance(earlier, RecurrentModule) for earlier in placed)
-        case Matrix() if before is None:
-            return module.bias is not None
-        case Matrix():
-            return len(placed) == 1 and isinstance(before, Matrix)
-        case _:
-            return False
-
-
-def _fits(placed: list[Module], module: Module) -> bool:
-    match module:
-        case _ if not placed:
-            return isinstance(module, RecurrentModule | Matrix | Convolution | Norm | BatchNorm)
-        case RecurrentModule():
-            return _width(placed) == module.features
-        case Norm() | BatchNorm():
-            return _width(placed) == module.weight.shape[0]
-        case Matrix() | Convolution():
-            return _width(placed) == module.weight.shape[1]
-        case Attention() | Tied() | ZooCell():
-            return True
-        case _:
-            assert_never(module)
-
-
-def _width(placed: list[Module]) -> int:
-    """Return the number of features that the last module gives."""
-    last = placed[-1]
-    match last:
-        case RecurrentModule():
-            return last.units * len(last.layers[0])
-        case Matrix(bias=None) if len(placed) == 1:  # an embedding
-            return last.weight.shape[1]
-        case Norm() | BatchNorm() | Matrix() | Convolution():
-            return last.weight.shape[0]
-        case Tied():  # an output, whose units no layer takes
+            return 1
+        case Matrix(bias=None) if recurrent and module.weight.shape[1] == recurrent[0].features:
             return 0
-        case Attention() | ZooCell():
-            raise AssertionError("a state dict does not tell it")
         case _:
-            assert_never(last)
+            return 2
+
+
+def _gives(module: Module, features: int) -> bool:
+    """True if a recurrent layer of some features can be behind a module."""
+    return isinstance(module, Matrix | Norm | BatchNorm) and module.weight.shape[0] == features

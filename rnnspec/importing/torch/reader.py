@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import islice, product
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
+from rnnspec.importing.assemble import is_input_name
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.probes import Setting
 from rnnspec.importing.graph.reader import read_in_order
@@ -16,6 +18,7 @@ from rnnspec.importing.graph.values import (
     Tensor,
     Unknown,
 )
+from rnnspec.importing.imported import Account
 from rnnspec.importing.torch import calls, graph, layers
 from rnnspec.importing.torch.operators import Operators
 from rnnspec.importing.torch.scope import ModuleScope
@@ -34,37 +37,181 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.probes import Probes
-    from rnnspec.importing.imported import Account
     from rnnspec.importing.torch.values import Op, Value
 
 
-def read_operations(account: Account, module: Any, operations: Sequence[Op]) -> ModuleReader:
-    """Read all operations of a module; what cannot be taken over is refused in the account."""
-    tokens = any(type(op.module).__name__ == "Embedding" for op in operations)
-    orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
+Role = Literal["sequence", "tokens", "vector", "label", "state"]
+"""What an input is: with steps or without, of numbers or of embedded integers."""
+_MOST_MEANINGS = 300
+
+
+def find_roles(operations: Sequence[Op], ranks: Mapping[str, int]) -> Iterator[dict[str, Role]]:
+    """Yield what the arguments may be, the usual meanings first; lengths are left out.
+
+    The first one is a sequence.
+    """
+    users = dict[str, "list[Op]"]()
+    for op in operations:
+        for name in _names((op.args, tuple(op.kwargs.values()))):
+            users.setdefault(name, []).append(op)
+    names = [op for op in operations if op.kind == "input" and op.name in users]
+    embeds = any(type(op.module).__name__ == "Embedding" for op in operations)
+    if len(names) < 2:
+        targets = [op.target for op in operations if op.kind == "input"][:1]
+        yield dict.fromkeys(targets, "tokens" if embeds else "sequence")
+        return
+    choices = [_choices(op, users, ranks.get(op.target)) for op in names]
+    # The first one has no lengths of others.
+    choices[0] = tuple(role for role in choices[0] if role) or choices[0]
+    for chosen in product(*choices):
+        roles = {op.target: role for op, role in zip(names, chosen, strict=True) if role}
+        steps = [name for name, role in roles.items() if role in ("sequence", "tokens")]
+        if steps:
+            yield {steps[0]: roles[steps[0]], **roles}
+    if ranks and not any("sequence" in choice or "tokens" in choice for choice in choices):
+        # The comparison tells what is wrong with the example.
+        yield from find_roles(operations, {})
+
+
+def _choices(op: Op, users: Mapping[str, list[Op]], rank: int | None) -> tuple[Role | None, ...]:
+    """Return what an argument may be, None for lengths."""
+    waiting, seen = [op.name], set[str]()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        for user in users.get(name, ()):
+            if type(user.module).__name__ == "Embedding":
+                by_rank: dict[int | None, tuple[Role | None, ...]] = {1: ("label",), 2: ("tokens",)}
+                return by_rank.get(rank, ("tokens", "label"))
+            if user.target in _SAME and user.name not in seen:
+                waiting.append(user.name)
+    if any(user.target == "getitem" and type(user.args[1]) is int for user in users[op.name]):
+        # A tuple of states.
+        return (None,)
+    if any(op.name in _names((user.args[1:], *user.kwargs.values())) for user in users[op.name]
+           if user.kind == "module"):  # fmt: skip
+        return ("state", None)
+    by_rank = {1: (None,), 2: ("vector", None), 3: ("sequence",)}
+    return by_rank.get(rank, (None, "sequence", "vector"))
+
+
+_SAME = ("long", "int", "to", "clone", "contiguous", "detach", "t", "transpose", "permute")
+
+
+def read_operations(
+    account: Account, module: Any, operations: Sequence[Op], shapes: Mapping[str, Sequence[int]]
+) -> ModuleReader:
+    """Read all operations of a module; what cannot be taken over is refused in the account.
+
+    Nothing says what a second argument is. Each meaning is tried, and the first one counts that
+    rnnspec supports: lengths, then a sequence, then a vector.
+
+    Args:
+        account: what everything is recorded in.
+        module: the module.
+        operations: what its ``forward`` does.
+        shapes: the shapes of the arguments that have an example.
+    """
     tensors = graph.parameters(module)
+    best: tuple[Account, ModuleReader] | None = None
+    ranks = {name: len(shape) for name, shape in shapes.items()}
+    for roles in islice(find_roles(operations, ranks), _MOST_MEANINGS):
+        tried = Account(account.source)
+        reader = _read_as(tried, tensors, operations, roles, shapes)
+        rank = (len(tried.problems), -len(reader.scope.steps))
+        if best is None or rank < (len(best[0].problems), -len(best[1].scope.steps)):
+            best = tried, reader
+        if not tried.problems:
+            break
+    assert best is not None, "there is a way to read it"
+    account.adopt(best[0])
+    best[1].scope.account = account
+    return best[1]
+
+
+def _read_as(
+    account: Account,
+    tensors: dict[str, Any],
+    operations: Sequence[Op],
+    roles: Mapping[str, Role],
+    shapes: Mapping[str, Sequence[int]],
+) -> ModuleReader:
+    """Read all operations with a meaning of each argument."""
+    (_, role), *others = roles.items()
+    tokens, several = role == "tokens", bool(others)
+    calls = {op.target for op in operations if op.kind == "call"}
+    compares = (several and bool(calls & {"ne", "not_equal", "eq", "bool"})) or (
+        not tokens and "any" in calls
+    )
 
     def read(tried: Account, probes: Probes) -> ModuleReader:
-        reader = ModuleReader(ModuleScope(tried, probes, tensors), operations)
+        names = tuple(map(_input_name, roles)) if several else (nodes.INPUT,)
+        places = {name: -at for at, name in enumerate(roles)}
+        scope = ModuleScope(tried, probes, tensors, names)
+        reader = ModuleReader(scope, operations, places, with_numbers=compares)
         reader.read()
         return reader
 
+    orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
     settings = (
-        Setting(order=order, sizes=(None,) * len(order), tokens=tokens, at_end=True)
+        Setting(
+            order=order,
+            sizes=(None,) * len(order),
+            tokens=tokens,
+            at_end=not compares,
+            padded=not several or "pack_padded_sequence" in calls,
+            others=tuple(_setting(other, order, shapes.get(name)) for name, other in others),
+        )
         for order in orders
     )
     return read_in_order(account, "the input", settings, read)
 
 
+def _input_name(argument: str) -> str:
+    return argument if is_input_name(argument) else f"{argument}_input"
+
+
+def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
+    """Return what is assumed of another input than the first one."""
+    match role:
+        case "sequence":
+            letters = order if "F" in order else f"{order}F"
+        case "tokens":
+            letters = order.replace("F", "")
+        case "vector":
+            letters = "BF"
+        case "state":
+            return Setting(order="DBU", sizes=(1, None, None), tokens=False, padded=False)
+        case "label":
+            letters = "B"
+        case _:
+            assert_never(role)
+    embedded = role in ("tokens", "label")
+    sizes = tuple(
+        size if letter == "F" else None
+        for letter, size in zip(letters, shape or (None,) * len(letters), strict=False)
+    )
+    return Setting(order=letters, sizes=sizes, tokens=embedded, padded=False)
+
+
 class ModuleReader:
     """The value of each operation so far."""
 
-    def __init__(self, scope: ModuleScope, operations: Sequence[Op]) -> None:
+    def __init__(
+        self,
+        scope: ModuleScope,
+        operations: Sequence[Op],
+        places: Mapping[str, int],
+        *,
+        with_numbers: bool,
+    ) -> None:
         self.scope = scope
+        self._places = places
+        self._with_numbers = with_numbers
         self._operators = Operators(scope)
         self.results: list[tuple[str, Tensor]] = []
         self._operations = operations
@@ -124,7 +271,8 @@ class ModuleReader:
         match op.kind:
             case "input":
                 self._inputs.append(op.target)
-                return self._first_input() if len(self._inputs) == 1 else Argument(op.target)
+                at = self._places.get(op.target)
+                return Argument(op.target) if at is None else self._input(at)
             case "module":
                 return layers.call_module(self._operators, op, arguments)
             case "array":
@@ -134,13 +282,19 @@ class ModuleReader:
                     self._note_results(args[0])
                 return Beside()
             case _:
-                return calls.call_function(self._operators, op.target, arguments)
+                value = calls.call_function(self._operators, op.target, arguments)
+                if isinstance(value, Known) and value.kind == "input" and value.doubt is None:
+                    return self.scope.as_input(value) or value
+                return value
 
-    def _first_input(self) -> Value:
-        probes = self.scope.probes
-        if self.scope.tokens:
-            return Known(probes.inputs, kind="input")
-        return Tensor(0, tuple(probes.setting.order))
+    def _input(self, at: int) -> Value:
+        probes = self.scope.probes.of(at)
+        known = Known(probes.inputs, kind="input", at=at)
+        if probes.setting.tokens:
+            return known
+        axes = tuple({"D": "", "U": "F"}.get(axis, axis) for axis in probes.setting.order)
+        numbers = known if self._with_numbers and probes.has_numbers else None
+        return Tensor(at, axes, numbers=numbers)
 
     def _resolve(self, value: Any) -> Any:
         match value:
@@ -187,10 +341,12 @@ class ModuleReader:
 
     def _note_result(self, name: str, value: Any, *, alone: bool) -> None:
         scope = self.scope
-        if isinstance(value, State) and (alone or value.index == -1):
+        if isinstance(value, State) and (alone or value.index == -1 or value.states.levels):
             value = scope.whole(value)
         match value:
-            case Known(kind="input") | Tensor(at=0, formula=None):
+            case Known(kind="input"):
+                raise RefusedError("expected the output of a layer, received the input")
+            case Tensor(at=at, formula=None) if at <= 0:
                 raise RefusedError("expected the output of a layer, received the input")
             case Tensor(role="plain"):
                 solid = scope.layer_output(value)
@@ -212,6 +368,16 @@ class ModuleReader:
         self._say_layout(solid)
         self.results.append((name, solid))
 
+    @property
+    def first(self) -> str:
+        """The argument that is the first input, at place 0."""
+        return next((name for name, at in self._places.items() if not at), "")
+
+    @property
+    def places(self) -> list[int]:
+        """The places of the inputs in the order of the arguments."""
+        return [self._places[name] for name in self._inputs if name in self._places]
+
     def arrange(self, shape: Sequence[int]) -> Arranged | None:
         """Return the layers in the order of a spec, or None if the account has a problem.
 
@@ -232,8 +398,15 @@ class ModuleReader:
     def layout(self) -> Layout:
         """The layout of the input and the results, once they have been read."""
         scope = self.scope
+        names = {at: scope.inputs[-at] for at in self._places.values()}
+        arguments = [(name, names.get(self._places.get(name, 1), "")) for name in self._inputs]
+        settings = {name: scope.probes.of(at).setting for at, name in names.items()}
         return Layout(
-            order=self._order,
+            arguments=tuple(arguments),
+            axes={
+                name: tuple({"D": "", "U": "F"}.get(axis, axis) for axis in setting.order)
+                for name, setting in settings.items()
+            },
             results=tuple(
                 ResultLayout(
                     name,
@@ -243,8 +416,6 @@ class ModuleReader:
                 )
                 for name, value in self.results
             ),
-            inputs=len(self._inputs),
-            lengths=self._inputs.index(scope.lengths) if scope.lengths else 0,
             counted=scope.counted or (scope.masks and not scope.lengths),
             decreasing=scope.decreasing,
             batch=scope.batch,

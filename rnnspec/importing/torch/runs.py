@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison.reference import result_shapes, split_outputs
-from rnnspec.errors import ModelError, Problem, UsageError, brief
+from rnnspec.errors import ModelError, Problem, UsageError, brief, listed
+from rnnspec.importing.graph import values as graph_values
+from rnnspec.importing.graph.values import Tensor
 from rnnspec.importing.torch import graph
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.assemble import ImportedModel
     from rnnspec.importing.torch.values import Layout
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 _TOLERANCE = 1e-9
 """The largest difference in float64, relative to the largest value or to 1."""
@@ -33,19 +35,19 @@ class _ModuleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """Inputs of ``forward``, what messages call them, and those of the network.
+    """Inputs of ``forward``, what messages call them, and those of the network, by their names.
 
     ``lengths`` are the numbers of real steps, None if no step is padding.
     """
 
     title: str
-    values: tuple[Any, ...]
-    batch: Array
+    values: Mapping[str, Any]
+    batch: Mapping[str, Array]
     lengths: Any
 
 
 def compare_module(
-    module: Any, example: tuple[Any, ...], imported: ImportedModel, layout: Layout
+    module: Any, example: Mapping[str, Any], imported: ImportedModel, layout: Layout
 ) -> str:
     """Check that a network has the results of its module, on an example and on random inputs.
 
@@ -67,7 +69,7 @@ def compare_module(
     with graph.keep_randomness(module):
         runs = _Runs(module, imported, layout)
         network = imported.program.network
-        several = [_of_example(example, network.input, layout)] if example else []
+        several = [_of_example(example, network, layout)] if example else []
         if several:
             runs.compare(several)
         where = "the example and random inputs" if example else "random inputs"
@@ -152,9 +154,12 @@ class _Runs:
             results = graph.outcome(module, inputs.values, dtype)
         except Exception as error:
             raise _ModuleError(brief(error)) from error
-        batch = inputs.batch
-        if dtype == "float32" and batch.dtype.kind == "f":
-            batch = batch.astype(np.float32)
+        batch = {
+            name: array.astype(np.float32)
+            if dtype == "float32" and array.dtype.kind == "f"
+            else array
+            for name, array in inputs.batch.items()
+        }
         outputs = self._outputs("float64", batch)
         # What float32 costs the network itself is what it may cost the module.
         rounded = self._outputs("float32", batch) if dtype == "float32" else outputs
@@ -170,14 +175,15 @@ class _Runs:
                 return f"{far} in '{layout.name}'" if layout.name else far
         return ""
 
-    def _outputs(self, dtype: str, batch: Array) -> list[Array]:
+    def _outputs(self, dtype: str, arrays: Mapping[str, Array]) -> list[Array]:
         generated = self._inference
         if dtype not in self._networks:
             model = pipeline.instantiate(generated, dtype, drawn=False)
             generated.store.write(model, self._imported.arrays)
             self._networks[dtype] = model
-        output = generated.backend.runtime.trace(self._networks[dtype], [], batch).output
         network = self._imported.program.network
+        batch: Batch = arrays if network.has_named_inputs else arrays[nodes.INPUT]
+        output = generated.backend.runtime.trace(self._networks[dtype], [], batch).output
         parts = split_outputs(network, output, result_shapes(network, batch))
         return [parts[layer.name] for layer in network.results.values()]
 
@@ -206,22 +212,45 @@ def _difference(output: Array, rounded: Array, expected: Array, lengths: Any, dt
     return "" if far <= tolerance else f"a difference of {far:.3g}"
 
 
-def _of_example(example: tuple[Any, ...], network_input: nodes.Input, layout: Layout) -> _Inputs:
-    try:
-        batch = graph.array(example[0])
-    except Exception as error:
-        message = f"expected tensors, received an error: {brief(error)}"
-        raise UsageError(message, "example") from error
-    tokens = isinstance(network_input, nodes.TokenInput)
-    axes = "(batch, steps)" if tokens else "(batch, steps, features)"
-    if batch.ndim != axes.count(",") + 1:
-        raise UsageError(f"expected the shape {axes}, received {batch.shape}", "example")
-    batch = batch.transpose(np.argsort(layout.order))
-    batch = batch.astype(np.int64) if tokens else batch
-    lengths = example[layout.lengths] if layout.lengths else None
+def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
+    batch, lengths = dict[str, "Array"](), None
+    for argument, name in layout.arguments:
+        if not name:
+            lengths = example.get(argument, lengths)
+            continue
+        try:
+            values = graph.array(example[argument])
+        except Exception as error:
+            message = f"expected tensors, received an error: {brief(error)}"
+            raise UsageError(message, "example") from error
+        axes = layout.axes[name]
+        if values.ndim != len(axes):
+            plain = graph_values.describe(Tensor(0, tuple(sorted(axes, key="BTF".find))))
+            raise UsageError(f"expected the shape {plain}, received {values.shape}", "example")
+        batch[name] = _as_batch(values, axes)
+    by_name = {each.name: each for each in network.inputs}
+    for name, values in batch.items():
+        if isinstance(by_name[name], nodes.TokenInput | nodes.LabelInput):
+            batch[name] = values.astype(np.int64)
     if layout.counted:
-        lengths = np.count_nonzero(batch, axis=1)
+        tokens = [n for n in batch if isinstance(by_name[n], nodes.TokenInput)]
+        lengths = np.count_nonzero(batch[tokens[0]], axis=1) if tokens else None
     return _Inputs("the example", example, batch, lengths)
+
+
+def _as_batch(values: Array, axes: tuple[str, ...]) -> Array:
+    """Return an input of the module as one of the network, with the batch first."""
+    kept = [axis for axis in axes if axis]
+    squeezed = values.reshape([n for n, axis in zip(values.shape, axes, strict=True) if axis])
+    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTF".index)])
+
+
+def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
+    """Return an input of the network as the module takes it."""
+    kept = [axis for axis in axes if axis]
+    usual = sorted(kept, key="BTF".index)
+    moved = batch.transpose([usual.index(axis) for axis in kept])
+    return moved[tuple(slice(None) if axis else np.newaxis for axis in axes)]
 
 
 def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inputs]:
@@ -230,39 +259,60 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inpu
     Without lengths no step is padding, so zeros at the start and at the end are steps like others.
     """
     rng, rows = np.random.default_rng(0), layout.batch or _ROWS
-    network_input = network.input
     least = nodes.least_steps(network)
     several = dict.fromkeys((max(7, least + 4), max(4, least + 1), least))
-    for steps in (network_input.steps,) if network_input.steps else several:
-        batch = _values(rng, network_input, rows, steps)
+    fixed = [each.steps for each in network.inputs if isinstance(each, nodes.SequenceInput)]
+    for steps in several if None in fixed else fixed[:1]:
+        assert steps is not None
+        batch = {each.name: _values(rng, each, rows, steps) for each in network.inputs}
         lengths = np.linspace(steps, 1, rows).round().astype(np.int64)
-        if not (layout.lengths or layout.counted):
-            if rows > 1:
-                batch[0, steps // 2 + 1 :] = 0
-                batch[1, : steps // 2] = 0
+        masked = {each.name for each in network.inputs if each.masked}
+        if not (layout.has_lengths or layout.counted):
+            for array in batch.values() if rows > 1 else ():
+                if array.ndim > 1 and array.shape[1] == steps:
+                    array[0, steps // 2 + 1 :] = 0
+                    array[1, : steps // 2] = 0
             yield _inputs(module, batch, lengths, layout)
             continue
         orders = (lengths,) if layout.decreasing else (lengths, np.roll(lengths, 1))
         for order in orders:
-            padded = batch.copy()
-            padded[np.arange(steps) >= order[:, np.newaxis]] = 0
+            padded = dict(batch)
+            for each in network.inputs:
+                if each.name in masked or len(network.inputs) == 1:
+                    filler = getattr(each, "mask_value", None) or 0
+                    padded[each.name] = padded[each.name].copy()
+                    padded[each.name][np.arange(steps) >= order[:, np.newaxis]] = filler
             yield _inputs(module, padded, order, layout)
 
 
-def _inputs(module: Any, batch: Array, lengths: Array, layout: Layout) -> _Inputs:
-    values = batch.transpose(layout.order)
-    kind = "tokens" if batch.ndim == 2 else "features"
-    title = f"random {kind} of shape {values.shape}"
-    if layout.lengths or layout.counted:
+def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Layout) -> _Inputs:
+    values = {name: _lay_out(array, layout.axes[name]) for name, array in batch.items()}
+    kinds = {
+        name: "tokens" if array.dtype.kind == "i" else "features" for name, array in batch.items()
+    }
+    shapes = [f"{kinds[name]} of shape {array.shape}" for name, array in values.items()]
+    title = f"random {listed(shapes)}"
+    if layout.has_lengths or layout.counted:
         title += f" with lengths {', '.join(map(str, lengths))}"
-    inputs = graph.inputs_of(module, values, lengths, layout.inputs)
+    inputs = {
+        argument: graph.input_of(module, values[name]) if name else graph.lengths_of(lengths)
+        for argument, name in layout.arguments
+    }
     return _Inputs(title, inputs, batch, lengths)
 
 
 def _values(rng: np.random.Generator, network_input: nodes.Input, rows: int, steps: int) -> Array:
+    values: Array
     match network_input:
-        case nodes.TokenInput(vocabulary=vocabulary, mask_zero=masks):
-            values: Array = rng.integers(min(int(masks), vocabulary - 1), vocabulary, (rows, steps))
-            return values
-        case nodes.NumericInput(features=features):
-            return rng.standard_normal((rows, steps, features))
+        case nodes.TokenInput(vocabulary=vocabulary, mask_zero=masks, steps=own):
+            size = (rows, own or steps)
+            values = rng.integers(min(int(masks), vocabulary - 1), vocabulary, size)
+        case nodes.LabelInput(vocabulary=vocabulary):
+            values = rng.integers(0, vocabulary, rows)
+        case nodes.NumericInput(features=features, steps=own):
+            values = rng.standard_normal((rows, own or steps, features))
+        case nodes.VectorInput(features=features):
+            values = rng.standard_normal((rows, features))
+        case _:
+            assert_never(network_input)
+    return values

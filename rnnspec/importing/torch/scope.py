@@ -9,8 +9,8 @@ import numpy as np
 
 from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.scope import Scope, restart_with
-from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, Tensor
+from rnnspec.importing.graph.scope import Scope
+from rnnspec.importing.graph.values import NAMES_OF_AXES, Known, RestartError, Tensor
 from rnnspec.importing.torch.values import (
     ARRAY_OUTSIDE,
     ModuleArray,
@@ -22,6 +22,8 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.graph.layer_graph import Scores
     from rnnspec.importing.graph.probes import Probes
@@ -36,6 +38,9 @@ class ModuleScope(Scope):
     with arrays that are layers. ``packed`` says of each recurrent module whether it was given a
     packed sequence. ``padding`` is an embedding with its ``padding_idx``. ``masks`` is true if
     padded steps are left out by masks. Others are those of ``Layout``, ``lengths`` by its name.
+    ``learned`` has the places of vectors that are learned, by their array and its rows, and
+    ``directions`` what the forward direction of a layer begins with, while the backward one is
+    unknown.
     ``stand_ins`` are numbers in place of those of arrays in functions of features, by their paths.
     """
 
@@ -45,8 +50,14 @@ class ModuleScope(Scope):
         "and nn.Linear(UNITS, 1), or by nn.Linear(FEATURES, 1) alone, received others"
     )
 
-    def __init__(self, account: Account, probes: Probes, tensors: dict[str, Any]) -> None:
-        super().__init__(account, probes)
+    def __init__(
+        self,
+        account: Account,
+        probes: Probes,
+        tensors: dict[str, Any],
+        inputs: Sequence[str] = (nodes.INPUT,),
+    ) -> None:
+        super().__init__(account, probes, inputs)
         self.tensors = tensors
         self.modules: dict[str, Any] = {}
         self.packed: dict[str, bool] = {}
@@ -59,6 +70,8 @@ class ModuleScope(Scope):
         self.padding: tuple[Op, int] | None = None
         self.masks = False
         self.stand_ins: dict[str, Array] = {}
+        self.learned: dict[tuple[str, tuple[int, ...]], int] = {}
+        self.directions: dict[str, list[Any]] = {}
 
     @property
     def tokens(self) -> bool:
@@ -86,10 +99,16 @@ class ModuleScope(Scope):
             RefusedError: it has another number.
             RestartError: it is that of the input, which nothing has told before.
         """
-        unknown = self._widths[0] is None
+        unknown = [place for place, width in self._widths.items() if place <= 0 and width is None]
         super().fit_features(at, features)
-        if unknown and not self.tokens and (width := self._widths[0]) is not None:
-            restart_with(self, "F", width)
+        for place in unknown:
+            setting, width = self.probes.setting.of(place), self._widths[place]
+            letter = "U" if "U" in setting.order else "F"
+            if setting.tokens or width is None or setting.size(letter) is not None:
+                continue
+            sizes = list(setting.sizes)
+            sizes[setting.order.index(letter)] = width
+            raise RestartError(place, sizes=tuple(sizes))
 
     # Padding
 
@@ -131,7 +150,7 @@ class ModuleScope(Scope):
         waiting, seen = [at], set[int]()
         while waiting:
             now = waiting.pop()
-            if not now or now in seen or not self.is_sequence(now):
+            if now <= 0 or now in seen or not self.is_sequence(now):
                 continue
             seen.add(now)
             step = self.steps[now]
@@ -154,7 +173,7 @@ class ModuleScope(Scope):
             RefusedError: they are those of a lower layer, of one direction of two, or cell states.
         """
         states = value.states if isinstance(value, State) else value
-        if states.is_cell:
+        if states.is_cell and not states.levels:
             raise RefusedError("uses the cell state c; rnnspec passes on the hidden state h")
         if states.directions == 2 and isinstance(value, State):
             way = "backward" if value.index % 2 else "forward"
@@ -162,6 +181,10 @@ class ModuleScope(Scope):
                 f"uses the {way} direction alone; expected torch.cat((h[-2], h[-1]), dim=1)"
             )
         if isinstance(value, State) and value.index != -1:
+            if states.levels:
+                level = states.levels[(value.index + states.number) // states.directions]
+                at = self.final_state(level, "c" if states.is_cell else "h")
+                return Tensor(at, ("B", "F"))
             raise RefusedError(
                 "uses the final state of a lower layer; expected that of the top, h[-1]"
             )
@@ -169,7 +192,16 @@ class ModuleScope(Scope):
             raise RefusedError(
                 f"expected one final state, such as h[-1], received all {states.number}"
             )
-        return Tensor(self.final(states.at), ("B", "F"))
+        at = self.final_state(states.at, "c") if states.is_cell else self.final(states.at)
+        return Tensor(at, ("B", "F"))
+
+    def first_step(self, at: int) -> int:
+        """Return the place of the first step of a sequence."""
+        return self._pool(at, "first_step")
+
+    def final_state(self, at: int, part: str) -> int:
+        """Return the place of a final state that another layer begins with."""
+        return self.final(at, part or "h")
 
     def operand(self, value: Any, *, either_order: bool = False) -> Tensor:
         """Return a value as a tensor, perhaps with a function of its features.
@@ -237,15 +269,16 @@ class ModuleScope(Scope):
 
     def features(self, value: Tensor) -> int:
         """Return the number of features of a value, that of the probes as long as it is unknown."""
-        if self.width(value.at) is None and not self.tokens and self._leads_to_input(value.at):
-            width: int = self.probes.batches[0].shape[2]
+        if self.width(value.at) is None and (at := self._input_of_features(value.at)) is not None:
+            width: int = self.probes.of(at).batches[0].shape[-1]
             return width
         return super().features(value)
 
-    def _leads_to_input(self, at: int) -> bool:
-        while at and not isinstance(self.steps[at].layer, nodes.Flatten):
+    def _input_of_features(self, at: int) -> int | None:
+        """Return the place of the input of numbers that has the features at a place, or None."""
+        while at > 0 and not isinstance(self.steps[at].layer, nodes.Flatten):
             at = self.steps[at].sources[0]
-        return not at
+        return at if at <= 0 and not self.probes.of(at).setting.tokens else None
 
     def stand_in(self, value: Tensor, path: str) -> Known | None:
         """Return numbers in place of those of an array of the module along the features, or None.
@@ -255,7 +288,7 @@ class ModuleScope(Scope):
         shape = tuple(self.tensors[path].shape)
         if len(shape) != 1 or not value.axes or value.axes[-1] != "F":
             return None
-        if self.width(value.at) is None and self._leads_to_input(value.at):
+        if self.width(value.at) is None and self._input_of_features(value.at) is not None:
             self.fit_features(value.at, shape[0])
         if self.features(value) != shape[0]:
             return None
@@ -332,18 +365,20 @@ class ModuleScope(Scope):
 
     def add_attention(self, scores: Scores, start: int) -> int:
         """Add the attention with some scores over the steps at a place, and return its place."""
-        query, hidden = scores.query.modules[0], scores.hidden
-        if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
+        (_, *others), hidden = scores.query.sources, scores.hidden
+        queries = () if others else scores.query.modules
+        if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias and queries:
             reason = "a softmax is the same without it"
-            self.account.leave(f"{query}.bias", reason=reason)
+            self.account.leave(f"{queries[0]}.bias", reason=reason)
         if hidden is None:
-            return self.add(scores.attention(None), start, modules=(query,))
-        if isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
+            return self.add(scores.attention(None), start, *others, modules=queries)
+        if scores.has_bias and isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
             self.account.infer(
                 "bias 0, which the module lacks and the spec trains", hidden.modules[0]
             )
         units = self.width(scores.query.sources[0])
-        return self.add(scores.attention(units), start, modules=(hidden.modules[0], query))
+        modules = (hidden.modules[0], *queries)
+        return self.add(scores.attention(units), start, *others, modules=modules)
 
     def _flatten(self, tensor: Tensor) -> Tensor:
         if self.is_padded(tensor.at):

@@ -10,12 +10,17 @@ import numpy as np
 from rnnspec.errors import listed
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import NAMES_OF_AXES, Argument, Known, RestartError, Tensor
+from rnnspec.importing.torch import states
 from rnnspec.importing.torch.values import (
+    ARRAY_OUTSIDE,
     LENGTHS,
     NO_STATES,
     Beside,
+    Firsts,
+    Learned,
     ModuleArray,
     Packed,
+    Portion,
     Several,
     State,
     States,
@@ -27,7 +32,7 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rnnspec.importing.torch.operators import Operators
     from rnnspec.importing.torch.scope import ModuleScope
@@ -37,7 +42,10 @@ if TYPE_CHECKING:
 
 def pass_on(m: Operators, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
-    unchanged = Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray
+    unchanged = (
+        Known | Argument | Zeros | Beside | States | State | Packed | ModuleArray | Turned
+        | Learned | Firsts | Portion
+    )  # fmt: skip
     return x if isinstance(x, unchanged) else _movable(m.scope, x, either_order=True)
 
 
@@ -132,6 +140,10 @@ def squeeze(m: Operators, x: Any, dim: Any = None) -> Value:
 
 def unsqueeze(m: Operators, x: Any, dim: Any) -> Value:
     """Give a value an axis of size 1."""
+    if isinstance(x, Portion) and dim == 0:
+        return Firsts((x,))
+    if isinstance(x, Zeros):
+        return x
     value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
     return m.run("Unsqueeze", value, axes=(axis_number(dim, _rank(m, value) + 1),))
 
@@ -140,16 +152,55 @@ def repeat(op: str) -> Callable[..., Value]:
     """Return a function that repeats a vector as steps."""
 
     def run(m: Operators, x: Any, *sizes: Any) -> Value:
-        value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
         several = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
+        if isinstance(x, ModuleArray):
+            return _learned(m, op, x, several)
+        value = x if isinstance(x, Known | Argument) else _movable(m.scope, x)
         try:
             # As many as there are.
             return m.run(op, value, join_sizes(m, [1 if n == -1 else n for n in several]))
+        except RestartError:
+            raise
         except RefusedError:
             message = "expected a vector repeated as steps: unsqueeze(1).repeat(1, STEPS, 1)"
             raise RefusedError(message) from None
 
     return run
+
+
+def _learned(m: Operators, op: str, x: ModuleArray, sizes: Sequence[Any]) -> Value:
+    """Return an array of the module that is the same for each sequence.
+
+    Raises:
+        RefusedError: it is repeated otherwise than for the sequences.
+    """
+    shape, rows = tuple(m.scope.tensors[x.path].shape), m.scope.probes.rows
+    shape = (1,) * (len(sizes) - len(shape)) + shape
+    known = [
+        size.samples if isinstance(size, Known) else (np.array(size),) * len(rows) for size in sizes
+    ]
+    batch = len(shape) - 2
+    for place, (size, samples) in enumerate(zip(shape, known, strict=True)):
+        numbers = [int(number) for number in samples]
+        plain = all(n in ((1,) if op == "Tile" else (-1, size)) for n in numbers)
+        if not (tuple(numbers) == rows and size == 1 if place == batch else plain):
+            raise RefusedError(ARRAY_OUTSIDE, "E701")
+    if len(shape) not in (2, 3) or x.turned:
+        raise RefusedError(ARRAY_OUTSIDE, "E701")
+    if batch:
+        return Learned(x.path, tuple(range(shape[0])))
+    return Tensor(states.learned_vector(m.scope, x.path, (0,)), ("B", "F"))
+
+
+def stack(m: Operators, x: Any, dim: Any = 0) -> Value:
+    """Return vectors one after the other along a new first axis."""
+    if dim != 0 or not isinstance(x, tuple):
+        raise RefusedError(f"dim: expected 0, received {dim}", "E703")
+    values = [m.scope.operand(part) if isinstance(part, Tensor) else part for part in x]
+    for value in values:
+        if not isinstance(value, Tensor | State | Zeros | Portion):
+            raise RefusedError(f"expected vectors, received {describe(value)}")
+    return Firsts(tuple(values))
 
 
 def join_sizes(m: Operators, sizes: Any) -> Known:
@@ -175,8 +226,8 @@ def reshape(m: Operators, x: Any, *sizes: Any) -> Value:
     match x:
         case States():
             if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
-                states = (State(x, -2), State(x, -1))[-x.directions :]
-                return merge_states(m.scope, states, "concat")
+                several = (State(x, -2), State(x, -1))[-x.directions :]
+                return merge_states(m.scope, several, "concat")
             if x.number == 1 and sizes == (-1, m.scope.width(x.at)):
                 return m.scope.whole(x)
             raise RefusedError(_OTHER_SHAPE, "E701")
@@ -263,7 +314,7 @@ def item(m: Operators, x: Any, index: Any) -> Value:
         RefusedError: rnnspec does not support this part.
     """
     match x:
-        case Several(items):
+        case Several(items) | Firsts(items):
             if type(index) is not int or not -len(items) <= index < len(items):
                 raise RefusedError(f"expected one of {len(items)} results, received [{index}]")
             value: Value = items[index]
@@ -286,13 +337,13 @@ def item(m: Operators, x: Any, index: Any) -> Value:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
 
 
-def _state(states: States, index: Any) -> Value:
+def _state(all_states: States, index: Any) -> Value:
     index = _leading(index, 1)
-    if type(index) is not int or states.swapped:
+    if type(index) is not int or all_states.swapped:
         raise RefusedError("expected one final state, such as h[-1], received another part")
-    state = State(states, index if index < 0 else index - states.number)
-    if not -states.number <= state.index < 0:
-        raise RefusedError(f"expected one of {states.number} final states, received [{index}]")
+    state = State(all_states, index if index < 0 else index - all_states.number)
+    if not -all_states.number <= state.index < 0:
+        raise RefusedError(f"expected one of {all_states.number} final states, received [{index}]")
     return state
 
 
@@ -330,12 +381,23 @@ def _take(m: Operators, x: Any, parts: list[Any]) -> Any:
     return value
 
 
-def _part(m: Operators, x: Tensor, index: Any) -> Value:
+def _part(  # noqa: PLR0912 - a branch for each part
+    m: Operators, x: Tensor, index: Any
+) -> Value:
     """Return the last step or steps, or cut off those that a causal convolution does not have."""
     scope = m.scope
     if isinstance(index, str):
         raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
     parts = _parts(index, len(x.axes))
+    match x.axes, parts:
+        case ("B", "F"), [slice(start=None, stop=None, step=None), slice(step=None) as part]:
+            vector, (start, stop) = scope.layer_output(x), (part.start or 0, part.stop)
+            width = scope.features(vector)
+            stop = width if stop is None else stop
+            if type(start) is int and type(stop) is int and (start, stop) != (0, width):
+                return Portion(vector, start % width, stop if stop > 0 else stop + width)
+        case _:
+            pass
     steps = x.axis("T")
     axis_parts = [part for part in parts if part is not None]
     match axis_parts[:2]:
@@ -370,9 +432,11 @@ def _part(m: Operators, x: Tensor, index: Any) -> Value:
             "reads the last step, which is padding in a shorter sequence; expected the final "
             "state, h[-1] or torch.cat((h[-2], h[-1]), dim=1)"
         )
-    ends = ("last", "first") if result.half is not None else ("last",)
-    if not any(scope.is_at(result, end) for end in ends):
+    if not any(scope.is_at(result, end) for end in ("last", "first")):
         raise RefusedError(_other_part(index, steps))
+    if result.half is None and not scope.is_at(result, "last"):
+        solid = scope.layer_output(replace(result, axes=x.axes, steps=None))
+        return Tensor(scope.first_step(solid.at), result.axes)
     return result if result.half is not None else scope.layer_output(result)
 
 
@@ -417,25 +481,34 @@ def _state_in_words(index: Any) -> str:
     return "..." if index is ... else f"{index}" if isinstance(index, int) else describe(index)
 
 
-def merge_states(scope: ModuleScope, states: tuple[State, ...], merge: Merge) -> Value:
+def merge_states(scope: ModuleScope, several: tuple[State, ...], merge: Merge) -> Value:
     """Return the final states of both directions of the top layer, merged.
 
     Raises:
         RefusedError: they are others.
     """
-    first = states[0].states
-    if len(states) == 1:
-        return scope.whole(states[0])
-    indices = tuple(state.index for state in states)
-    alike = all(state.states == first for state in states) and not first.is_cell
+    first = several[0].states
+    if len(several) == 1:
+        return scope.whole(several[0])
+    indices = tuple(state.index for state in several)
+    level, direction = divmod(indices[0] + first.number, 2)
+    pair = indices == (indices[0], indices[0] + 1) and not direction and first.directions == 2
+    other = first.is_cell or indices[-1] != -1
+    if pair and other and first.levels and all(state.states == first for state in several):
+        if merge != "concat":
+            raise RefusedError("expected the states of both directions side by side")
+        return Tensor(
+            scope.final_state(first.levels[level], "c" if first.is_cell else "h"), ("B", "F")
+        )
+    alike = all(state.states == first for state in several) and not first.is_cell
     if not alike or indices not in ((-2, -1), (-1, -2)) or first.directions != 2:
-        several = len({s.states.module for s in states}) > 1
-        received = [f"{s} of {s.states.module}" if several else f"{s}" for s in states]
+        apart = len({state.states.module for state in several}) > 1
+        received = [f"{s} of {s.states.module}" if apart else f"{s}" for s in several]
         message = (
             f"expected h[-2] and h[-1] of one bidirectional module, received {listed(received)}"
         )
         cells = "; rnnspec passes on no cell state, c"
-        raise RefusedError(message + cells * any(state.states.is_cell for state in states))
+        raise RefusedError(message + cells * any(state.states.is_cell for state in several))
     value = scope.whole(replace(first, number=1))
     layer = scope.steps[first.at].layer
     assert isinstance(layer, nodes.Recurrent), "it has states"

@@ -11,6 +11,8 @@ from rnnspec.importing.graph import values as graph_values
 from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rnnspec.importing.graph.layer_graph import Place
 
 
@@ -87,12 +89,13 @@ class Packed:
 class States:
     """The final states of a recurrent module, (layers x directions, batch, units).
 
-    ``module`` is its path, and ``at`` its top layer in the graph. ``swapped`` is true if the batch
-    comes first.
+    ``module`` is its path, ``at`` its top layer in the graph, and ``levels`` are all of its layers.
+    ``swapped`` is true if the batch comes first.
     """
 
     module: str
     at: int
+    levels: tuple[int, ...]
     number: int
     directions: int
     is_cell: bool = False
@@ -108,6 +111,33 @@ class State:
 
     def __str__(self) -> str:
         return f"{'c' if self.states.is_cell else 'h'}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Firsts:
+    """Vectors one after the other along a first axis, as the first states of layers.
+
+    A part is zeros, or a tensor (batch, features), perhaps the final state of one direction.
+    """
+
+    parts: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some of the features of a vector, from one on."""
+
+    vector: Tensor
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The rows of an array of the module, each the same for each sequence."""
+
+    path: str
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +173,9 @@ Value = (
     | Packed
     | States
     | State
+    | Firsts
+    | Portion
+    | Learned
     | Several
     | Turned
     | ModuleArray
@@ -167,24 +200,28 @@ class ResultLayout:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the input and the results of a module differ from those of its network.
+    """How the inputs and the results of a module differ from those of its network.
 
-    ``order`` are the axes of the input of the network that make the input of the module. ``inputs``
-    is the number of inputs of ``forward``, the lengths of packed sequences among them: the one at
-    ``lengths``, 0 if there are none. The module may have ``counted`` the tokens that are not 0
-    instead. Lengths must be ``decreasing`` unless the module packs with ``enforce_sorted=False``.
-    ``batch`` is the only batch size that the module takes, 0 if it takes
-    any. ``casts`` is true if ``forward`` names a dtype.
+    ``arguments`` has each input of ``forward`` with the name of that of the network, empty for
+    lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
+    of ``Tensor``. The module may have ``counted`` the tokens that are not 0 instead. Lengths must
+    be ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
+    batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
+    dtype.
     """
 
-    order: tuple[int, ...]
+    arguments: tuple[tuple[str, str], ...]
+    axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
-    inputs: int
-    lengths: int
     counted: bool
     decreasing: bool
     batch: int
     casts: bool
+
+    @property
+    def has_lengths(self) -> bool:
+        """True if an argument has the lengths of sequences."""
+        return any(not name for _, name in self.arguments)
 
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]] | None
@@ -197,6 +234,9 @@ _NAMES = {
     "Zeros": "zeros",
     "Beside": "a size",
     "States": "all final states",
+    "Firsts": "several vectors, one after the other",
+    "Portion": "a part of the features",
+    "Learned": "an array of the module for each sequence",
     "Unknown": "an unknown value",
     "ModuleArray": "an array of the module outside of a layer",
 }

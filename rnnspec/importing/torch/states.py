@@ -1,0 +1,252 @@
+"""The states that recurrent layers begin with: vectors, learned ones, and those of other layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.importing.graph.joins import join
+from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.values import Argument, Known, Tensor
+from rnnspec.importing.torch.values import (
+    LENGTHS,
+    NO_STATES,
+    Firsts,
+    Learned,
+    Portion,
+    Several,
+    State,
+    States,
+    Zeros,
+    describe,
+)
+from rnnspec.importing.unplaced import recurrent
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.importing.torch.scope import ModuleScope
+
+First = tuple[int, int | None] | None
+"""The place of a vector, with the half of it that is taken; None for zeros."""
+
+
+def check_zeros(scope: ModuleScope, hx: Any) -> None:
+    """Check that first states are zeros.
+
+    Raises:
+        RefusedError: they are others.
+    """
+    parts = hx.items if isinstance(hx, Several) else hx if isinstance(hx, tuple) else (hx,)
+    for part in parts:
+        if _vectors(scope, part, 1) != [None]:
+            raise RefusedError("expected initial states of zeros, received others")
+
+
+def first_vectors(  # noqa: PLR0913, PLR0917 - the sizes of a module
+    scope: ModuleScope, hx: Any, parts: int, number: int, directions: int, units: int
+) -> list[list[int | None]]:
+    """Return the vector that each layer of a module begins with, for each part of its state.
+
+    Args:
+        scope: the layers.
+        hx: the states that the module is given.
+        parts: the number of states of its cell.
+        number: the number of its layers and directions.
+        directions: the number of its directions.
+        units: the units of each layer.
+
+    Raises:
+        RefusedError: they are no vectors of its size.
+    """
+    if hx is None or isinstance(hx, Zeros):
+        values: tuple[Any, ...] = (hx,) * parts
+    elif parts == 1:
+        values = (hx,)
+    else:
+        values = hx.items if isinstance(hx, Several) else hx if isinstance(hx, tuple) else ()
+        if len(values) != parts:
+            _refuse(hx)
+    result = list[list[int | None]]()
+    for value in values:
+        vectors = _vectors(scope, value, number)
+        pairs = [vectors[i : i + directions] for i in range(0, number, directions)]
+        result.append([_side_by_side(scope, pair, units) for pair in pairs])
+    return result
+
+
+def _refuse(value: Any) -> None:
+    match value:
+        case Argument(name=name) | Known(name=name) if name:
+            name = name.removeprefix(LENGTHS)
+            raise RefusedError(
+                f"its initial states are the argument '{name}' of forward; {NO_STATES}"
+            )
+        case _:
+            raise RefusedError(
+                "expected initial states of zeros, or a vector for each layer, received "
+                f"{describe(value)}"
+            )
+
+
+def _vectors(scope: ModuleScope, value: Any, number: int) -> list[First]:
+    """Return what each layer and direction begins with."""
+    match value:
+        case None:
+            return [None] * number
+        case Zeros(batch=batch):
+            scope.batch = scope.batch or batch
+            return [None] * number
+        case Firsts(parts) if len(parts) == number:
+            return [_vector(scope, part) for part in parts]
+        case States(swapped=False) if value.number == number and value.levels:
+            return [_vector(scope, State(value, index - number)) for index in range(number)]
+        case Tensor(axes=("", "B", "F")) if number == 1:
+            return [_vector(scope, replace(value, axes=("B", "F")))]
+        case Tensor(axes=("D", "B", "U")) if number == 2:
+            at = scope.settle(replace(value, axes=("B", "F"))).at
+            return [(at, 0), (at, 1)]
+        case Learned(path=path, rows=rows) if len(rows) == number:
+            return [(learned_vector(scope, path, (row,)), None) for row in rows]
+        case _:
+            _refuse(value)
+            raise AssertionError("it was refused")
+
+
+def _vector(scope: ModuleScope, value: Any) -> First:
+    """Return a vector of one layer and direction."""
+    match value:
+        case None | Zeros():
+            return None
+        case State(states=states, index=index):
+            level, direction = divmod(index + states.number, states.directions)
+            at = scope.final_state(states.levels[level], "c" if states.is_cell else "")
+            return at, direction if states.directions == 2 else None
+        case Portion(vector=vector, start=start, stop=stop):
+            width = scope.features(vector)
+            if (start, stop) not in ((0, width // 2), (width // 2, width)) or width % 2:
+                raise RefusedError("expected one half of a vector, received another part of it")
+            return vector.at, int(start > 0)
+        case Tensor(half=int(half), is_final=True, at=at):
+            return scope.final_state(at, value.part), half
+        case Tensor(axes=("B", "F")):
+            solid = scope.layer_output(value)
+            if scope.is_sequence(solid.at):
+                raise RefusedError(f"expected a vector, received {describe(value)}")
+            return solid.at, None
+        case _:
+            _refuse(value)
+            raise AssertionError("it was refused")
+
+
+def learned_vector(scope: ModuleScope, path: str, rows: tuple[int, ...]) -> int:
+    """Return the place of a vector that is learned: the rows of an array, one behind the other."""
+    key = (path, rows)
+    if key not in scope.learned:
+        size = scope.tensors[path].shape[-1] * len(rows)
+        layer = nodes.LearnedState(name=f"{path}_{len(scope.learned)}", input=(), size=size)
+        scope.learned[key] = scope.add(layer, 0, modules=())
+        scope.steps[scope.learned[key]].arrays = {"vector": key}
+    return scope.learned[key]
+
+
+def _side_by_side(scope: ModuleScope, pair: Sequence[First], units: int) -> int | None:
+    """Return the place of the vector of a layer, both directions side by side."""
+    first, *rest = pair
+    if not rest:
+        if first is None:
+            return None
+        if first[1] is not None:
+            raise RefusedError("expected a vector of one layer, received a half of one")
+        scope.fit_features(first[0], units)
+        return first[0]
+    (second,) = rest
+    if first is None and second is None:
+        return None
+    if first is None or second is None:
+        raise RefusedError("expected vectors for both directions or for none")
+    if first[0] == second[0] and (first[1], second[1]) == (0, 1):
+        scope.fit_features(first[0], 2 * units)
+        return first[0]
+    learned = {at: key for key, at in scope.learned.items()}
+    one, two = (learned.get(part[0]) for part in (first, second))
+    if one and two and one[0] == two[0]:
+        # A parameter has a row for each direction.
+        return learned_vector(scope, one[0], one[1] + two[1])
+    if first[1] is not None or second[1] is not None:
+        raise RefusedError("expected the states of both directions of one layer, in their order")
+    parts = [Tensor(part[0], ("B", "F")) for part in (first, second)]
+    for part in parts:
+        scope.fit_features(part.at, units)
+    return join(scope, "concat", parts, 1).at
+
+
+def add_recurrent(
+    scope: ModuleScope,
+    layer: nodes.Recurrent,
+    at: int,
+    first: Sequence[int | None],
+    paths: tuple[str, ...],
+) -> int:
+    """Add a recurrent layer that begins with vectors, and return its place."""
+    vectors = [vector for vector in first if vector is not None]
+    if vectors:
+        # Their names are not known yet.
+        initial = tuple(None if vector is None else "first" for vector in first)
+        layer = replace(layer, initial=initial)
+        _place_learned(scope, at, vectors)
+    return scope.add(layer, at, *vectors, modules=paths)
+
+
+def _place_learned(scope: ModuleScope, at: int, vectors: Sequence[int]) -> None:
+    """Have vectors that are learned take what the layer takes that begins with them."""
+    for vector in vectors:
+        if vector > 0 and isinstance(scope.steps[vector].layer, nodes.LearnedState):
+            scope.steps[vector].sources = (at,)
+
+
+def add_direction(  # noqa: PLR0913, PLR0917 - a layer, and a direction of it
+    scope: ModuleScope,
+    name: str,
+    module: Any,
+    cell: nodes.Cell,
+    at: int,
+    hx: Any,
+    direction: int,
+    paths: tuple[str, ...],
+) -> int:
+    """Return the place of a layer whose directions have a module each, the forward one first.
+
+    Raises:
+        RefusedError: they differ.
+    """
+    layer = recurrent(
+        name, cell, module.hidden_size, merge="concat", bias=bool(module.bias),
+        return_sequences=True,
+    )  # fmt: skip
+    number = len(replace(layer, input=(None, 1)).states)
+    values = (
+        hx.items if isinstance(hx, Several) else hx if isinstance(hx, tuple) else (hx,) * number
+    )
+    halves = [_vectors(scope, value, 1)[0] for value in values]
+    if module.num_layers > 1 or module.bidirectional:
+        raise RefusedError("expected one layer for each direction, received several")
+    if direction == 0:
+        scope.directions[name] = halves
+        return scope.add(layer, at, modules=paths)
+    place = next((at for at, step in scope.steps.items() if step.modules == paths), 0)
+    step = scope.steps.get(place)
+    if step is None or step.layer != replace(layer, name=step.layer.name) or step.sources != (at,):
+        raise RefusedError("expected two equal layers with one input and mask, received others")
+    first = [
+        _side_by_side(scope, pair, module.hidden_size)
+        for pair in zip(scope.directions.pop(name), halves, strict=True)
+    ]
+    vectors = tuple(vector for vector in first if vector is not None)
+    if vectors:
+        initial = tuple(None if vector is None else "first" for vector in first)
+        step.layer = replace(layer, name=step.layer.name, initial=initial)
+        step.sources = (at, *vectors)
+        _place_learned(scope, at, vectors)
+    return place
