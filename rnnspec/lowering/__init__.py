@@ -98,15 +98,25 @@ def _build(spec: models.Spec, state_items: Collection[int], later: Collection[st
     for path, head in spec.all_heads:
         graph.last = trunk
         add_head(graph, path, head)
-        if graph.last not in graph.by_name:
-            message = (
-                f"the head gives the input '{graph.last}' as it is; expected a layer or 'units'"
-            )
-            graph.refuse((*path, "of"), message, code="E425")
+        _check_result(graph, (*path, "of"), "head")
         graph.results[str(path[-1])] = graph.last or ""
     if not spec.all_heads:
+        _check_result(graph, ("rnn", len(spec.rnn) - 1), "network")
         graph.results[OUTPUT] = graph.last or ""
     return graph
+
+
+def _check_result(graph: Graph, path: Path, kind: str) -> None:
+    """Check that an output is not an input as it is, which it would be without dropout too."""
+    name, inference = graph.last, ""
+    while isinstance(layer := graph.by_name.get(name or ""), nodes.Dropout):
+        at = graph.order[layer.name]
+        before = graph.layers[at - 1].name if at else graph.inputs[0].name
+        name, inference = layer.source or before, " in inference, without dropout"
+    # Without a recurrent layer, another message says so.
+    if graph.stacks and name not in graph.by_name:
+        message = f"the {kind} gives the input '{name}' as it is{inference}; expected a layer"
+        graph.refuse(path, f"{message} or 'units'" if kind == "head" else message, code="E425")
 
 
 def _state_items(spec: models.Spec, readers: Mapping[int, Sequence[Path | None]]) -> frozenset[int]:

@@ -62,7 +62,7 @@ def is_equal_or_refused(path: Path, backend: str) -> None:
 
 def test_random_specs_are_equal_in_step_form(backend: str) -> None:
     require(backend, STEP, needs.level("forward"), needs.dtype("float64"))
-    found = compare_random(6, 8, [backend], form="step")
+    found = compare_random(9, 13, [backend], form="step")
     assert found.equal, f"{found.error}\n{found.spec}"
     assert found.largest["forward"] < 1e-9
     assert found.compared > found.refused / 4
