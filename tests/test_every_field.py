@@ -204,6 +204,7 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     **{
         (kind, "source"): ["two", "bidirectional_1"] for kind in ("Attention", "Flatten", "Pooling")
     },
+    ("Conv", "source"): ["scaled"],
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
     ("Repeat", "name"): ["other"],

@@ -35,7 +35,8 @@ _SEQUENCE_LAYERS = (
     *("recurrent",) * 8,
     *models.HIDDEN,
     *("conv", "max_pool", "average_pool", "instance_norm", "transpose"),
-    *("pool", "pool", "join", "join", "join"),
+    *("pool",) * 4,
+    *("join",) * 3,
 )
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
 
@@ -112,7 +113,12 @@ class _Graph:
                 other for other, keys in inputs.items() if "dim" in str(keys.get("embedding"))
             ]
             value = _Value(name, self.draw(SIZES), ("", 0, 1), length)
-            table: Words = {"vocabulary": self.draw(st.integers(2, 7)), "dim": value.width}
+            table: Words = {
+                "vocabulary": self.draw(st.integers(2, 7)),
+                "dim": value.width,
+                **self.draw(st.fixed_dictionaries({}, optional={"trainable": st.booleans()})),
+                **self.names.layer(self.draw),
+            }
             match kind:
                 case "numbers":
                     keys = steps | self._draw_numbers()
@@ -300,10 +306,11 @@ class _Graph:
 
     def _add_pool(self, read: _Value) -> None:
         """Append a pooling."""
-        one = st.sampled_from(["mean", "max", "sum", "last", *END_STEPS]) | ATTENTIONS
-        pooling = self.draw(
-            one | st.just("flatten") | st.integers(1, 3).map(lambda count: {"last_steps": count})
-        )
+        # Few sequences allow the last of these.
+        seldom = ("last", "flatten", *END_STEPS)
+        words = st.sampled_from(["mean", "max", "sum", *seldom * 3])
+        others = ATTENTIONS | st.integers(1, 3).map(lambda count: {"last_steps": count})
+        pooling = self.draw(words if self.draw(st.integers(0, 2)) else others)
         if self.draw(st.integers(0, 3)) == 0 and (query := self.pick_vector()):
             asked: Words = {"query": query.name}
             if query.width != read.width or self.draw(st.booleans()):

@@ -255,7 +255,7 @@ def recurrent_layers(
     elif draw(st.integers(0, 4)) == 0:
         layer["direction"] = draw(st.sampled_from(["backward", "forward"]))
     if draw(st.integers(0, 4)) == 0:
-        layer["initial_state"] = "learned"
+        layer["initial_state"] = draw(st.sampled_from(["learned", "zeros"]))
     if type_ not in CELLS and draw(st.booleans()):
         layer["bias"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:

@@ -33,6 +33,7 @@ UNDRAWN = {
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
+    ("LearnedState", "source"): "it tells only how many sequences there are",
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",
     ("Pretrained", "words"): "likewise",
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",

@@ -16,6 +16,8 @@ MODELS = (
     *("Head", "Hidden", "Initializers", "Conv", "BatchNorm", "LayerNormLayer", "Dropout"),
     *("ActivationLayer", "Concat", "AttentionSettings", "Attention", "LastSteps", "Dense"),
     *("MaxPool", "AveragePool", "LeakyRelu", "ClippedRelu"),
+    *("NamedInput", "InputEmbedding", "InstanceNorm", "NormalizeLayer", "Pool", "Transpose"),
+    *("Add", "Multiply"),
 )
 CELLS = ("SimpleRNN", "LSTM", "GRU", "CellLayer")
 KEY = "    added: float = Field(default={}, description='A key that was added.', examples=[1.5])\n"
@@ -38,7 +40,7 @@ EDITS = (
         "            outputs = layer.added * outputs\n            results.append(outputs[",
     ),
     (
-        "rnnspec/comparison/strategies.py",
+        "rnnspec/comparison/layer_strategies.py",
         "    layer |= draw(_dropouts())\n",
         '    layer |= draw(_dropouts()) | {"added": draw(st.sampled_from([1.0, 0.5]))}\n',
     ),

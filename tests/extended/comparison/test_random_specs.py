@@ -141,6 +141,9 @@ def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> Non
 UNDRAWN = {
     ("Embedding", "weights"): "names a file",
     ("Embedding", "words"): "likewise",
+    ("InputEmbedding", "weights"): "names a file",
+    ("InputEmbedding", "words"): "likewise",
+    ("Hidden", "of"): "is an error: a hidden layer reads the one before it",
     ("ZooCell", "zoo"): "stands for a cell that is drawn as any other",
     ("Spec", "data"): "is for advice, and no part of the network",
     ("Spec", "expect"): "is a promise, and no part of the network",
