@@ -187,6 +187,7 @@ class RecurrentCalls(Walk):
             sources.append(source)
         first = sources[0]
         is_flat = any(isinstance(each.cell, nodes.EquationCell) for each in (layer, first))
+        is_flat = is_flat or not plan_of(first).returns_pair
         if is_flat or first.merge not in {layer.merge, "concat"} or first.ways != layer.ways:
             return ""
         names = [source.name for source in sources]

@@ -80,9 +80,13 @@ def added_steps(window: nodes.Window, steps: int | None) -> tuple[int, int] | No
 
 
 def own_padding(window: nodes.Window, steps: int | None) -> int:
-    """Return the padding that a module of PyTorch can add itself: the same at both ends."""
+    """Return the padding that a module of PyTorch can add itself: the same at both ends.
+
+    A pool adds at most half a window: https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html.
+    """
     before, after = added_steps(window, steps) or (0, 0)
-    return before if before == after else 0
+    fits = window.dilation > 1 or before <= window.size // 2
+    return before if before == after and fits else 0
 
 
 def pad(
@@ -90,7 +94,7 @@ def pad(
 ) -> Iterator[Code]:
     """Yield the statements that add the steps of a window that no module adds itself."""
     added = added_steps(window, steps)
-    if added is not None and added[0] == added[1]:
+    if added is not None and added[0] == added[1] == own_padding(window, steps):
         return
     # Not padding=size // 2, which is another number of steps if the size is even or with a stride.
     amount = code("(total // 2, total - total // 2)") if added is None else code("{!r}", added)

@@ -187,14 +187,21 @@ def plan_layers(network: Network, form: Form) -> Network:
                 place += 1
             else:
                 layers[index] = StackedDropout(**values)
-    packed = {taken[final.name][0] for final in finals if final.part == "c"}
+    # Outputs tell neither a cell state nor what a lower layer of a module ends in.
+    lower = {
+        layer.name
+        for layer in layers
+        if isinstance(layer, PlannedLayer) and layer.plan.stack and not layer.plan.stack.is_top
+    }
+    sources_of_c = {taken[final.name][0] for final in finals if final.part == "c"}
+    packed = sources_of_c | (read & lower)
     return replace(network, layers=tuple(_alike_in_class(layers, packed)))
 
 
 def _alike_in_class(layers: list[Layer], packed: Collection[str]) -> Iterator[Layer]:
     """Yield the layers, all of a generated class with states if one of them has states.
 
-    Of the ``packed`` ones, another layer takes the cell state.
+    Of the ``packed`` ones, another layer takes a state that the outputs do not tell.
     """
 
     def class_of(layer: Layer) -> str:
