@@ -113,17 +113,17 @@ inputs:
   real: {features: 3}
   padded: {features: 3, mask_value: 0}
 rnn:
-  - {type: activation, activation: linear, of: real, name: same}
-  - {type: max_pool, size: 4, stride: 1, padding: [3, 3], of: real, name: wide}
+  - {type: activation, activation: linear, of: real, name: kept}
+  - {type: max_pool, size: 4, stride: 1, padding: [3, 3], of: real, name: wider}
   - {type: simple, units: 3, layers: 2, of: padded, initial_state: given, name: stack}
   - {type: gru, units: 3, reset_after: false, layer_norm: true, of: real, name: first}
   - {type: gru, units: 3, of: padded, initial_state: {of: first}, name: second}
   - {type: concat, of: [second.state, stack.state]}
 heads:
-  same: {of: same, pooling: mean}
-  wide: {of: wide, pooling: none, units: 2}
-  first: {of: first, units: 2}
-  last: {of: concat_1, units: 2}
+  a: {of: kept, pooling: mean}
+  b: {of: wider, pooling: none, units: 2}
+  c: {of: first, units: 2}
+  d: {of: concat_1, units: 2}
 """
 """A layer that changes nothing, padding of most of a window, states below the top of a stack."""
 ALL = (*GRAPHS, STACKS, CELLS, NAMES, EARLY, POOLS, CORNERS)
