@@ -116,7 +116,9 @@ def open_model(path: str) -> StepModel:
         raise ValueError(f"{path}: expected a model in step form, of rnnspec build --form step")
     inputs, *states = session.get_inputs()
     names = [each.name for each in session.get_outputs()]
-    if names[-len(states) :] != [f"{each.name}_next" for each in states]:
+    # A network with more inputs has a name for each, and values that are computed from them.
+    handed_on = [f"{each.name}_next" for each in states]
+    if inputs.name != "inputs" or names[-len(states) :] != handed_on:
         raise ValueError(f"{path}: expected a network that takes nothing but its stream")
     heads = tuple(names[: -len(states)])
     return StepModel(

@@ -213,7 +213,9 @@ def test_options_and_files_that_are_refused(
 ) -> None:
     (tmp_path / "text.onnx").write_text("text")
     command = [sys.executable, str(FOLDER / "service" / "serve.py"), str(tmp_path / "text.onnx")]
-    ran = subprocess.run([*command, *words], check=False, capture_output=True, text=True)
+    ran = subprocess.run(
+        [*command, *words], check=False, capture_output=True, text=True, timeout=60
+    )
     assert ran.returncode == 2
     assert "Traceback" not in ran.stderr
     assert message in ran.stderr.splitlines()[-1]
