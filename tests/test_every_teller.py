@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphs import GRAPHS
 from test_every_field import (
     CELLS,
     CORPUS,
@@ -31,7 +32,7 @@ from test_every_field import (
 from rnnspec import pipeline
 from rnnspec.backends.torch import plan
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_input
+from rnnspec.comparison.batch import draw_batch
 from rnnspec.diff import diff
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import nodes
@@ -46,7 +47,7 @@ def computed(program: Program, network: Network) -> Any:
     """Return what the reference computes, or None if the network is invalid."""
     del program
     try:
-        batch = draw_input(network.input, np.random.default_rng(0))
+        batch = draw_batch(network, np.random.default_rng(0))
         output = reference.run(network, draw_scaled(network, 0), batch).output
     except INVALID:
         return None
@@ -99,9 +100,24 @@ input: {features: 3}
 rnn: {type: gru, units: 4, name: trunk}
 heads: {one: {pooling: none, units: 4}, two: {pooling: none, units: 4}}
 """
+# Layers that could take another sequence, or another vector, of the same size.
+SQUARE = """\
+version: 1
+name: square
+input: {features: 3, length: 3}
+rnn: [{type: dense, units: 3, name: scaled}, {type: transpose}, {type: lstm, units: 3}]
+head: {pooling: {last_steps: 2}}
+"""
+BESIDE = """\
+version: 1
+name: beside
+inputs: {one: {features: 2}, style: {features: 2, per: sequence}}
+rnn: [{type: dense, of: style, units: 2}, {type: repeat, like: one}, {type: lstm, units: 3}]
+"""
 PROGRAMS = [
     *map(pipeline.reads, (MORE, REPEATED, PLAIN, VECTORS, MASKED, STACK, JOINED)),
     *map(pipeline.reads, (FLAT, TIED, CONV, ALIKE, CELLS)),
+    *map(pipeline.reads, (SQUARE, BESIDE, *GRAPHS)),
 ]
 
 UNTOLD = {
@@ -110,10 +126,12 @@ UNTOLD = {
         | .*initializers? | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
-        | Concat\.inputs""",
+        | Join\.inputs | (Vector|Label)Input\..* | FinalState\.size | Network\.stream
+        | LearnedState\.source | Embedding\.source""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
-        | TokenInput\.(mask_zero|vocabulary)""",
-    "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features""",
+        | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",
+    "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features
+        | LearnedState\.size | VectorInput\.state""",
 }
 """The fields that a part has no use for, or that another part of the network decides."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.errors import Problem
+from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import nodes
 from rnnspec.ir.text import default_kind
 
@@ -24,6 +24,9 @@ class Graph:
 
     ``placed`` is true if its layers have names and shapes that lowering makes. ``types`` has the
     type of each layer with a cell by equations.
+
+    Raises:
+        ModelError: a layer takes another one that is not before it.
     """
 
     def __init__(
@@ -45,6 +48,13 @@ class Graph:
             if isinstance(layer, nodes.Embedding) and name in self.inputs:
                 self.embeddings.setdefault(name, layer)
         self._embedded = {layer.name: name for name, layer in self.embeddings.items()}
+        # Walks from a layer to what it takes then end.
+        known = set(self.inputs)
+        for layer in network.layers:
+            if not known.issuperset(self.sources[layer.name]):
+                message = "takes the output of a layer that is not before it"
+                raise ModelError((Problem(source, message, layer.name, code="E704"),))
+            known.add(layer.name)
         self.layers = [
             layer
             for layer in network.layers
