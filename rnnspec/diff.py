@@ -190,7 +190,8 @@ def network_settings(network: Network) -> Settings:
 def _input(network_input: Input, place: str) -> Settings:
     """Return the settings of an input at a place, but those that are keys of the embedding."""
     # The place stands for the kind of input, which no single key of the language sets.
-    settings: Settings = {place: _KINDS[type(network_input)]}
+    kind = next(text for kind, text in _KINDS.items() if isinstance(network_input, kind))
+    settings: Settings = {place: kind}
     for field in fields(network_input):
         if field.name not in ("name", "vocabulary", "mask_zero", "state"):
             key = {"steps": "length"}.get(field.name, field.name)
