@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,14 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.slots import Array
+    from rnnspec.slots import Array, Batch
 
 
 _MANY_STEPS = 100
 """From here on, compiling a loop of Keras takes less time than running it step by step."""
 
 
-def outputs(model: Any, batch: Array, *, training: bool) -> Array:
+def outputs(model: Any, batch: Batch, *, training: bool) -> Array:
     """Return the output for a batch, in training (with dropout) or in inference.
 
     Named outputs are side by side, sorted by name.
@@ -26,16 +27,16 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
     output = _output(model, batch, training=training)
     if not isinstance(output, dict):
         return np.array(output)
-    return np.concatenate(
-        [np.array(output[name]).reshape(len(batch), -1) for name in sorted(output)], 1
-    )
+    parts = [np.array(output[name]) for name in sorted(output)]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], 1)
 
 
-def _output(model: Any, batch: Array, *, training: bool) -> Any:
+def _output(model: Any, batch: Batch, *, training: bool) -> Any:
     keras = sys.modules.get("keras")
     # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
-        if batch.shape[1] > _MANY_STEPS and not training:
+        arrays = batch.values() if isinstance(batch, Mapping) else (batch,)
+        if max((*array.shape, 0)[1] for array in arrays) > _MANY_STEPS and not training:
             return model.predict_on_batch(batch)
         output = model(batch, training=training)
         return keras.tree.map_structure(keras.ops.convert_to_numpy, output)
