@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,16 @@ from small_networks import in_small
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.comparison.batch import draw_input
-from rnnspec.ir.nodes import Flatten, LastSteps, least_steps
+from rnnspec.comparison.batch import draw_batch
+from rnnspec.ir.nodes import (
+    Flatten,
+    LabelInput,
+    LastSteps,
+    Network,
+    Transpose,
+    VectorInput,
+    least_steps,
+)
 from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
@@ -41,7 +49,8 @@ class Deployed:
     """A model in float64, a batch, and a number of steps with which to show it to a tool."""
 
     model: Any
-    batch: Any
+    batch: dict[str, Any]
+    network: Network
     steps: int
     text: str
 
@@ -50,9 +59,22 @@ class Deployed:
         """True if a generated class loops over the steps, whose number tools then fix."""
         return "Stepwise" in self.text or "run step by step" in self.text
 
-    def check(self, made: Callable[[Any], Any], batch: Any) -> None:
+    def part(self, rows: int | None = None, steps: int | None = None) -> dict[str, Any]:
+        """Return the arguments for the first sequences, or for the first steps of them."""
+        kinds = VectorInput | LabelInput
+        vectors = {each.name for each in self.network.inputs if isinstance(each, kinds)}
+        return {
+            name: array[:rows] if name in vectors else array[:rows, :steps]
+            for name, array in self.batch.items()
+        }
+
+    def call(self, model: Callable[..., Any], batch: dict[str, Any]) -> Any:
+        return model(**batch) if self.network.has_named_inputs else model(batch["input"])
+
+    def check(self, made: Callable[..., Any], batch: dict[str, Any]) -> None:
         with torch.no_grad():
-            torch.testing.assert_close(made(batch), self.model(batch), rtol=0.0, atol=1e-12)
+            expected = self.call(self.model, batch)
+            torch.testing.assert_close(self.call(made, batch), expected, rtol=0.0, atol=1e-12)
 
 
 @cache
@@ -61,13 +83,18 @@ def deployed(path: Path) -> Deployed:
     generated = pipeline.generate(program, get("torch"), "inference")
     model = pipeline.instantiate(generated, "float64").eval()
     generated.store.write(model, draw_scaled(program.network, 0))
-    drawn = draw_input(program.network.input, np.random.default_rng(0))
+    network = program.network
+    drawn = draw_batch(network, np.random.default_rng(0))
+    arrays = drawn if isinstance(drawn, Mapping) else {"input": drawn}
     # Source for inference does not check the number of steps, but some layers need all of them.
-    flat = any(isinstance(layer, Flatten | LastSteps) for layer in program.network.layers)
-    steps = drawn.shape[1] if flat or least_steps(program.network) > STEPS else STEPS
-    batch = torch.from_numpy(drawn[:, : steps + 1])
-    batch = batch.double() if batch.is_floating_point() else batch
-    return Deployed(model, batch, steps, generated.text)
+    needs_all = Flatten | LastSteps | Transpose
+    flat = any(isinstance(layer, needs_all) for layer in network.layers)
+    whole = max(len(array[0]) if array.ndim > 1 else 1 for array in arrays.values())
+    steps = whole if flat or least_steps(network) > STEPS else STEPS
+    batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    batch = {name: x.double() if x.is_floating_point() else x for name, x in batch.items()}
+    found = Deployed(model, batch, network, steps, generated.text)
+    return replace(found, batch=found.part(steps=steps + 1))
 
 
 def each_of(paths: list[Path]) -> pytest.MarkDecorator:
@@ -85,16 +112,33 @@ FEW = each_of([*SPECS, GOLDENS[1]])
 def test_script(path: Path) -> None:
     each = deployed(path)
     made = torch.jit.script(each.model)
-    for batch in (each.batch, each.batch[:1, : each.steps]):
+    for batch in (each.batch, each.part(1, each.steps)):
         each.check(made, batch)
 
 
 @ALL
 def test_trace(path: Path) -> None:
     each = deployed(path)
+    names = list(each.batch)
+
+    class Positional(torch.nn.Module):
+        """The model, called by places: a trace does not take arguments that are keywords only."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = each.model
+
+        def forward(self, *arrays: Any) -> Any:
+            return each.call(self.model, dict(zip(names, arrays, strict=True)))
+
     # A trace that is strict refuses a mapping of outputs.
-    made = torch.jit.trace(each.model, (each.batch[:2, : each.steps],), strict=False)
-    each.check(made, each.batch[:, : each.steps])
+    example = tuple(each.part(2, each.steps).values())
+    traced = torch.jit.trace(Positional(), example, strict=False)
+
+    def made(*batch: Any, **named: Any) -> Any:
+        return traced(*batch, *named.values())
+
+    each.check(made, each.part(steps=each.steps))
     if not each.loops:
         each.check(made, each.batch)
 
@@ -104,9 +148,9 @@ def test_export(path: Path) -> None:
     each = deployed(path)
     # Not the steps: torch.export of PyTorch 2.13 fixes their number in its own nn.LSTM, too.
     shapes = ({0: torch.export.Dim.DYNAMIC},)
-    given = (each.batch[:2, : each.steps],)
+    given = tuple(each.part(2, each.steps).values())
     made = torch.export.export(each.model, given, dynamic_shapes=shapes).module()
-    each.check(made, each.batch[:, : each.steps])
+    each.check(made, each.part(steps=each.steps))
 
 
 @FEW
@@ -116,5 +160,5 @@ def test_compile(path: Path) -> None:
     # itself to run outside of its graphs.
     torch.compiler.reset()
     made = torch.compile(each.model, backend="aot_eager")
-    for batch in (each.batch, each.batch[:1, : each.steps]):
+    for batch in (each.batch, each.part(1, each.steps)):
         each.check(made, batch)
