@@ -410,6 +410,9 @@ def refit(network: Network) -> Network:  # noqa: PLR0912 - a branch for each kin
             require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)
         outputs[layer.name] = layers[layer.name].output
+    read = {name for names in sources.values() for name in names}
+    if unread := [name for name in inputs if name not in read]:
+        raise GenerationError(f"no layer takes {unread}")
     stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
     return verify(replace(network, layers=tuple(layers.values()), stream=stream))
 

@@ -75,6 +75,9 @@ def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> None:
     all_steps = run.with_output and layer.return_sequences
     results = [array(layer.name, "Y") if all_steps else ""]
     results += [array(layer.name, f"Y_{name}") if name in raw else "" for name, _ in layer.states]
+    if not any(results):
+        # Nothing takes what it computes.
+        return
     while not results[-1]:
         results.pop()
     initial = {name: _stack_directions(into, layer, name, run.first[name]) for name in run.first}
