@@ -17,6 +17,7 @@ from rnnspec.comparison.batch import draw_batch
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.compare import Comparison
 from rnnspec.ir.forms import FORMS, Form
+from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
 
@@ -150,7 +151,9 @@ def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
 @cache
 def model(name: str, text: str, form: Form = "training") -> Any:
     generated = pipeline.generate(program(text), require(name), form)
-    return pipeline.instantiate(generated, "float64")
+    live = pipeline.instantiate(generated, "float64")
+    generated.store.write(live, draw_scaled(program(text).network, 0))
+    return live
 
 
 def batch(text: str) -> Any:

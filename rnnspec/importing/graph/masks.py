@@ -60,7 +60,8 @@ def _is_first_state(scope: Scope, x: Tensor, y: Value) -> bool:
     layer, (_, *vectors) = scope.steps[x.at].layer, scope.steps[x.at].sources
     if not isinstance(layer, nodes.Recurrent) or not layer.initial:
         return False
-    place = 1 if x.part == "c" else 0
+    # A layer has two states at most: the output, and a cell state.
+    place = int(x.part not in ("", "h"))
     if layer.initial[place] is None:
         return False
     vector = vectors[sum(name is not None for name in layer.initial[:place])]
