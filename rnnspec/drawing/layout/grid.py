@@ -152,9 +152,7 @@ def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
     while waiting:
         node = waiting[-1]
         names = taken.get(node.name, ())
-        if isinstance(node, Repeat):
-            names = names[:1]
-        elif not isinstance(node, Join):
+        if not isinstance(node, Join):
             names = (*names[1:], *names[:1])
         new = [nodes[name] for name in names if name not in known]
         if node.name in known or not new:
