@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from importing.onnx_graphs import check_reading, draw
+from importing.onnx_graphs import check_reading, draw, steps_of
 from offered import import_later
 
 from rnnspec import pipeline
@@ -81,9 +81,7 @@ def check_own_graph(folder: Path, text: str) -> None:
         name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
     }
     taken = check_reading(path)
-    batch = draw(
-        program.network, (5, program.network.input.shape[0] or 11), np.random.default_rng(1)
-    )
+    batch = draw(program.network, (5, steps_of(program.network) or 11), np.random.default_rng(1))
     received, expected = (
         reference.run(network, {name: own.astype("f8") for name, own in several.items()}, batch)
         for network, several in ((taken.program.network, taken.arrays), (program.network, arrays))
