@@ -15,6 +15,7 @@ from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
+from rnnspec.slots import by_name
 
 onnx: Any = import_later("onnx")
 
@@ -90,7 +91,10 @@ def check_reading(path: Path) -> ImportedModel:
             if taken.imported.padded_at_end:
                 batch = _padded_at_end(network, batch)
             case = case_of(taken.program, taken.arrays, batch, "float64")
-            assert max(_distances(case, output(batch)).values()) < 1e-4, (rows, steps)
+            names = taken.imported.inputs
+            named = {names.get(name, name): one for name, one in by_name(batch).items()}
+            received = output(named if network.has_named_inputs else batch)
+            assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
     return taken
 
 

@@ -82,9 +82,16 @@ def check_own_graph(folder: Path, text: str) -> None:
     }
     taken = check_reading(path)
     batch = draw(program.network, (5, steps_of(program.network) or 11), np.random.default_rng(1))
+    own = batch
+    if program.network.has_named_inputs:
+        names = taken.imported.inputs
+        own = {each.name: batch[names[each.name]] for each in taken.program.network.inputs}
     received, expected = (
-        reference.run(network, {name: own.astype("f8") for name, own in several.items()}, batch)
-        for network, several in ((taken.program.network, taken.arrays), (program.network, arrays))
+        reference.run(network, {name: one.astype("f8") for name, one in several.items()}, values)
+        for network, several, values in (
+            (taken.program.network, taken.arrays, own),
+            (program.network, arrays, batch),
+        )
     )
     np.testing.assert_allclose(received.output, expected.output, atol=1e-5)
 
