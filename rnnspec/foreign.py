@@ -15,7 +15,7 @@ from rnnspec import pipeline
 from rnnspec.arguments import check_flag, received
 from rnnspec.backends import document_options, source_options
 from rnnspec.display import html_of, text_of
-from rnnspec.errors import ModelError, UsageError, listed
+from rnnspec.errors import UsageError, listed
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
 
@@ -133,14 +133,11 @@ def from_keras(model: Any, name: str = "") -> Model:
     if version is None:
         raise UsageError(f"expected a Keras model, received {received(model)}")
     chosen = name or name_network(model.name)
-    try:
+    # Our own source says more than its layers: which first states are given, and in what order
+    # the spec has its branches. Attention and a tied kernel with a bias are several operations.
+    imported = built.read_live(model, chosen, f"model of Keras {version}")
+    if imported is None:
         imported = read_live(model, chosen, version)
-    except ModelError:
-        # Attention and a tied kernel with a bias are several operations in our own source.
-        own_model = built.read_live(model, chosen, f"model of Keras {version}")
-        if own_model is None:
-            raise
-        imported = own_model
     result = write_spec("model", imported)
     original = Original(
         source="model",

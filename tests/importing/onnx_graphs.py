@@ -15,6 +15,7 @@ from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
+from rnnspec.slots import by_name
 
 onnx: Any = import_later("onnx")
 
@@ -83,20 +84,40 @@ def check_reading(path: Path) -> ImportedModel:
     network, run = taken.program.network, taken.imported.open_file
     assert run is not None
     output, rng = run(), np.random.default_rng(0)
-    least, fixed = nodes.least_steps(network), network.input.shape[0]
+    least, fixed = nodes.least_steps(network), steps_of(network)
     for steps in [fixed] if fixed else [*range(least, least + 9), 23]:
         for rows in (1, 2, steps):
             batch = draw(network, (rows, steps), rng)
             if taken.imported.padded_at_end:
                 batch = _padded_at_end(network, batch)
             case = case_of(taken.program, taken.arrays, batch, "float64")
-            assert max(_distances(case, output(batch)).values()) < 1e-4, batch.shape
+            names = taken.imported.inputs
+            named = {names.get(name, name): one for name, one in by_name(batch).items()}
+            received = output(named if network.has_named_inputs else batch)
+            assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
     return taken
 
 
+def steps_of(network: nodes.Network) -> int | None:
+    """Return the number of steps of the first input that has one."""
+    sequences = (nodes.TokenInput, nodes.NumericInput)
+    return next((each.steps for each in network.inputs if isinstance(each, sequences)), None)
+
+
 def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator) -> Any:
-    """Return a batch, in which a masked network gets padding of one kind."""
-    source = network.input
+    """Return a batch, by name if inputs have one: a masked input gets padding of one kind."""
+    if not network.has_named_inputs:
+        return draw_input(network.input, size, rng)
+    return {source.name: draw_input(source, size, rng) for source in network.inputs}
+
+
+def draw_input(source: nodes.Input, size: tuple[int, int], rng: np.random.Generator) -> Any:
+    """Return values of an input."""
+    if isinstance(source, nodes.VectorInput):
+        return rng.standard_normal((size[0], source.features)).astype(np.float32)
+    if isinstance(source, nodes.LabelInput):
+        return rng.integers(0, source.vocabulary, size[0])
+    size = (size[0], source.steps or size[1])
     padding = np.zeros(size, bool)
     if source.masked:
         at, ends = np.arange(size[1]), rng.integers(0, size[1] + 1, (size[0], 1))

@@ -112,6 +112,15 @@ def shared() -> Any:
     return keras.Model([left, right], of.Dense(1)(joined))
 
 
+def shared_later_first() -> Any:
+    """Return a model whose output depends on the second call of an embedding before the first."""
+    left, right = tokens("left", 5), tokens("right", 5)
+    table = of.Embedding(9, 3)
+    before, behind = table(left), table(right)
+    joined = of.Concatenate()([of.GRU(2)(behind), of.LSTM(3)(before)])
+    return keras.Model([left, right], of.Dense(1)(joined))
+
+
 def nested() -> Any:
     one, two = steps(3, "one"), steps(3, "two")
     inner_one, inner_two = steps(3, "inner_one"), steps(3, "inner_two")
@@ -164,6 +173,10 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
         ),
     ),
     "one table": (shared, ("  right: {length: 5, embedding: left}\n", "mask_zero: true")),
+    "one table, its second call first": (
+        shared_later_first,
+        ("  right: {length: 5, embedding: left}\n", "  of: [gru_1.state, lstm_1.state]\n"),
+    ),
     "a model inside": (nested, ("  of: [dense_1, lstm_1.state]\n",)),
     "a vector": (
         from_vector,

@@ -16,7 +16,7 @@ from rnnspec.comparison.random import Texts
 from rnnspec.comparison.reference import result_shapes, run, split_outputs
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.assemble import write_spec
-from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, Network, Pooling
+from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, LearnedState, Network, Pooling, Recurrent
 from rnnspec.ir.params import counts, params
 from rnnspec.spec.write import dump
 from rnnspec.weights.initial import draw_scaled
@@ -177,6 +177,8 @@ def stock_text(text: str) -> str:
             moves = (stride or (1 if kind == "conv" else layer["size"])) > 1
             if moves or (kind == "average_pool" and layer["size"] % 2 == 0):
                 del layer["padding"]
+        elif kind == "average_pool":
+            layer.pop("padding", None)
     return dump(words).replace("legacy_hard_sigmoid", "hard_sigmoid")
 
 
@@ -190,9 +192,19 @@ def shape_of(network: Network) -> list[Any]:
     ]
 
 
+def is_chain(network: Network) -> bool:
+    """True if each layer takes the output of the one before it alone, from its first step on."""
+    return not network.has_named_inputs and not any(
+        layer.source is not None
+        or isinstance(layer, LearnedState)
+        or (isinstance(layer, Recurrent) and layer.backward)
+        for layer in network.layers
+    )
+
+
 def test_source_of_random_specs_gives_the_same_network() -> None:
     texts = list(dict.fromkeys(map(stock_text, Texts(40, 4).all())))
-    read = 0
+    read, refused = 0, set[str]()
     for text in texts:
         try:
             program = pipeline.reads(text)
@@ -202,10 +214,20 @@ def test_source_of_random_specs_gives_the_same_network() -> None:
         model = pipeline.instantiate(generated, "float64", drawn=False)
         arrays = draw_scaled(program.network, 1)
         generated.store.write(model, arrays)
-        found = rnnspec.from_torch(model, name=program.network.name)
+        try:
+            found = rnnspec.from_torch(model, name=program.network.name)
+        except ModelError as error:
+            if is_chain(program.network):
+                raise
+            # Of graphs, it reads what people write.
+            refused |= {problem.code for problem in error.problems}
+            continue
         network = pipeline.program(found.spec).network
-        assert shape_of(network) == shape_of(program.network), text
+        # Of a graph, branches may stand in another order, and states be named.
+        if is_chain(program.network):
+            assert shape_of(network) == shape_of(program.network), text
         assert counts(network).total == counts(program.network).total
         assert found.compared.endswith("equal on random inputs (float64)"), text
         read += 1
-    assert read > len(texts) * 0.9
+    assert read > len(texts) * 0.7
+    assert refused <= {"E701", "E703", "E704", "E707"}

@@ -408,11 +408,13 @@ class Graph:
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else Code()
         if layer.statistic == "average":
             real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
+            # A layer that adds steps would warn that it drops the mask.
             yield code(
-                "x = masked_average({}, {}({}), keras.ops.pad({}, ((0, 0), {!r})))",
+                "x = masked_average({}, keras.ops.pad({}, ((0, 0), {!r}, (0, 0))), "
+                "keras.ops.pad({}, ((0, 0), {!r})))",
                 pool,
-                make_padding(layer, padding),
                 x,
+                padding,
                 real,
                 padding,
             )

@@ -34,7 +34,7 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles += ["weights"]
         case nodes.Recurrent(merge=str(), masked=True, return_sequences=False) if layer.initial:
             roles = ["merge"]
-        case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+        case nodes.Conv(window=window):
             roles = [] if isinstance(window.padding, str) else ["padding"]
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []
@@ -276,7 +276,7 @@ def make_merge(layer: nodes.Recurrent) -> Code:
     return _make(_MERGES[layer.merge or "concat"], name=parts_of(layer)["merge"])
 
 
-def make_padding(layer: nodes.Layer, padding: tuple[int, int]) -> Code:
+def make_padding(layer: nodes.Conv, padding: tuple[int, int]) -> Code:
     """Return the layer that adds steps of zeros."""
     return _make("ZeroPadding1D", padding, name=parts_of(layer)["padding"])
 

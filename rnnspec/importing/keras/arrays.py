@@ -196,25 +196,15 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         )
         for node in known.layers
     ]
-    with_arrays = {
-        layer.name
-        for entry in placed
-        if params(entry.node)
-        for layer in (entry.layer, *entry.others)
-    }
     position = {name: at for at, name in enumerate(order)}
-    # A tied output without a bias is no layer, but a second call of the embedding. Counted as one,
-    # it would shift the numbers that Keras gives the dense layers behind it.
+    # What has no array is no layer of a class that Keras numbers here: a second call of an
+    # embedding, as a tied output without a bias is too, or an attention without layers of its own.
     layers = [
-        layer
-        for entry in placed
-        if params(entry.node) or not _is_tied(entry.node)
-        for layer in (entry.layer, *entry.others)
+        layer for entry in placed if params(entry.node) for layer in (entry.layer, *entry.others)
     ]
     layers.sort(key=lambda layer: position.get(layer.name, -1))
-    with_own = [layer for layer in layers if layer.name in with_arrays]
-    stored = match(account, layers, with_own)
-    _check_number(account, with_own, stored)
+    stored = match(account, layers, layers)
+    _check_number(account, layers, stored)
     if not order and isinstance(stored, Numbered):
         _check_order(account, known, [entry for entry in placed if params(entry.node)])
     account.check()
@@ -285,7 +275,7 @@ def _kind(node: nodes.Layer) -> str:
             return "BatchNormalization"
         case nodes.Conv():
             return "Conv1D"
-        case nodes.Attention():
+        case nodes.Attention() | nodes.LearnedState():
             return "Dense"
         case nodes.Composed():
             return "EinsumDense"
@@ -367,10 +357,14 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
 
 def _stored_shape(node: nodes.Layer, param: Param) -> tuple[int, ...]:
     """Return the shape in which Keras keeps an array: a matrix of a cell is (in, out)."""
+    if isinstance(node, nodes.LearnedState):
+        return (1, *param.shape)  # the kernel of a dense layer that reads a one
     return param.shape[::-1] if is_by_equation(node) else param.shape
 
 
 def _read(node: nodes.Layer, array: StoredArray) -> Array:
+    if isinstance(node, nodes.LearnedState):
+        return array.read().reshape(-1)
     return array.read().T.copy() if is_by_equation(node) else array.read()
 
 

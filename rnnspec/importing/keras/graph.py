@@ -315,12 +315,15 @@ class _Graph:
             for end in outputs
         )
         ends = [end.layer for end in outputs]
-        data = self._find_data(ends)
+        reached = self._find_reached(ends)
+        data = [
+            name for name, layer in self.layers.items() if not layer.operation or name in reached
+        ]
         starts = [end.layer for end in inputs]
         fits = self._check_ends(inputs, outputs)
         if not fits or not self._sort(starts, ends):
             return OrderedLayers([self.layers[name] for name in data], ordered=False)
-        unused = [name for name in data if name not in set(self._order)]
+        unused = [name for name in data if name not in {*reached, *starts}]
         ways = "the input to the output" if len(starts) == 1 else "an input to an output"
         for name in unused[:_MOST_UNUSED]:
             self.refuse(name, f"not on the way from {ways}")
@@ -343,7 +346,7 @@ class _Graph:
                 fits = False
         return fits
 
-    def _find_data(self, ends: list[str]) -> list[str]:
+    def _find_reached(self, ends: list[str]) -> set[str]:
         """Return the layers that data passes through: operations that only make masks are none."""
         waiting, reached = list(ends), set[str]()
         while waiting:
@@ -351,9 +354,7 @@ class _Graph:
                 reached.add(name)
                 calls = self.calls.get(name, ())
                 waiting += [source for call in calls for source, _, _ in call.taken]
-        return [
-            name for name, layer in self.layers.items() if not layer.operation or name in reached
-        ]
+        return reached
 
     def _sources(self, name: str) -> list[str]:
         return [source for call in self.calls[name] for source, _, _ in call.taken]
@@ -361,7 +362,8 @@ class _Graph:
     def _sort(self, starts: list[str], ends: list[str]) -> bool:
         """Find the order of the layers: each behind its inputs, and those in their order.
 
-        So the layers of a branch stand together. Returns whether there is an order.
+        A later call of an embedding stands behind the first. So the layers of a branch stand
+        together. Returns whether there is an order.
         """
         placed, open_ = set(starts), set[str]()
         self._order = list(starts)
@@ -373,6 +375,8 @@ class _Graph:
                 waiting.pop()
                 continue
             sources = [] if name not in self.layers else self._sources(name)
+            if name in self.layers and self.layers[name].shared:
+                sources = [self.layers[name].shared, *sources]
             missing = [source for source in sources if source not in placed]
             if name not in open_:
                 fits = self._check_calls(name) and fits

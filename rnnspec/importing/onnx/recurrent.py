@@ -309,7 +309,9 @@ def _first_state(
                 received = f"{describe(Tensor(0, expected))}, received {describe(value)}"
                 raise RefusedError(f"expected initial states of {received}")
             vector = replace(value, axes=("B", "F"))
-            if value.is_final and value.formula is None:
+            # A state has both directions side by side, whatever the outputs are merged to.
+            merge = getattr(scope.steps[value.at].layer, "merge", None) if value.at > 0 else None
+            if value.is_final and value.formula is None and merge in (None, "concat"):
                 vector = Tensor(scope.state(vector), ("B", "F"))
             vector = scope.settle(vector)
             if scope.features(vector) != number * units:

@@ -46,6 +46,12 @@ def is_own_cell(module: Any) -> bool:
     return _TITLE.match(type(module).__doc__ or "") is not None
 
 
+def first_states_of(module: Any) -> tuple[str, ...]:
+    """Return the first states that the ``forward`` of such a class takes."""
+    taken = inspect.signature(type(module).forward).parameters
+    return tuple(name for name in taken if name not in ("self", "x", "mask"))
+
+
 def read_own_cell(module: Any) -> OwnCell:
     """Return the cell that a class describes, with the sizes of the module.
 

@@ -15,7 +15,7 @@ from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
-from rnnspec.importing.torch.cells import is_own_cell
+from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
 from rnnspec.importing.torch.state_dict import (
@@ -292,6 +292,18 @@ def _check_calls(account: Account, module: Any) -> None:
         account.refuse("module", "PyTorch has a hook for all modules, which is not read", "E701")
     if reason := _untraceable(module):
         account.refuse("module", reason, "E704" if is_alone(module) else "E701")
+        account.check()
+    cells = {path: part for path, part in module.named_modules() if is_own_cell(part)}
+    begun = {path: first_states_of(part) for path, part in cells.items()}
+    for path, states in begun.items():
+        if states:
+            message = (
+                f"takes first states ({', '.join(states)}), which rnnspec does not read for a cell "
+                "by equations; give the spec of the model to read its arrays alone"
+            )
+            account.refuse(path, message, "E704")
+    if any(begun.values()):
+        # No meaning of its arguments makes another network of it.
         account.check()
 
 
