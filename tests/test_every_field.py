@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from itertools import islice
@@ -29,7 +29,7 @@ from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
 from rnnspec.ir.forms import Form
-from rnnspec.ir.nodes import Network
+from rnnspec.ir.nodes import Network, least_steps
 from rnnspec.ir.params import counts, params
 from rnnspec.ir.verify import verify
 from rnnspec.source.render import render
@@ -410,8 +410,17 @@ def refit(network: Network) -> Network:  # noqa: PLR0912 - a branch for each kin
             require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)
         outputs[layer.name] = layers[layer.name].output
+    require_steps(layers.values())
     stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
     return verify(replace(network, layers=tuple(layers.values()), stream=stream))
+
+
+def require_steps(layers: Iterable[nodes.Layer]) -> None:
+    """Raise for a sequence that has no step."""
+    for layer in layers:
+        steps, *features = layer.output
+        if features and steps is not None and steps < 1:
+            raise GenerationError(f"{layer.name} has no step")
 
 
 def require_fit(layer: nodes.Join, shapes: tuple[Any, ...]) -> None:
@@ -580,9 +589,12 @@ STRUCTURE = ("cell", "merge", "statistic", "return_sequences", "start")
 """Fields that make a network one that shows what others do not, so these stay."""
 
 
+def batch_of(network: Network) -> Any:
+    return draw_batch(network, np.random.default_rng(0), max(STEPS, least_steps(network)))
+
+
 def outputs(network: Network) -> Any:
-    batch = draw_batch(network, np.random.default_rng(0), STEPS)
-    return reference.run(network, draw_scaled(network, 0), batch).output
+    return reference.run(network, draw_scaled(network, 0), batch_of(network)).output
 
 
 def with_others(backend: Backend, form: Form, network: Network, *, nested: bool) -> Network:
@@ -619,9 +631,11 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     generated = pipeline.generate(replace(program, network=network), backend, form)
     model = pipeline.instantiate(generated, backend.dtypes[0], drawn=False)
     generated.store.write(model, draw_scaled(network, 0))
-    batch = draw_batch(network, np.random.default_rng(0), STEPS)
+    batch = batch_of(network)
     if form == "step":
-        output = step_through(backend, model, network, batch, [3, STEPS - 3])
+        first = max(STEPS // 2, least_steps(network))
+        lengths = [length for length in (first, batch.shape[1] - first) if length]
+        output = step_through(backend, model, network, batch, lengths)
     else:
         layers = [layer.name for layer in generated.network.layers]
         output = backend.runtime.trace(model, layers, batch).output
