@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from itertools import islice
@@ -402,7 +402,7 @@ def refit(network: Network) -> Network:  # noqa: PLR0912 - a branch for each kin
                     raise GenerationError(f"{layer.name} takes no final state")
                 back = below.units if below.merge or below.backward else 0
                 own |= {"masked": masked, "backward": back}
-            case _ if hasattr(layer, "masked"):
+            case _ if "masked" in {field.name for field in fields(layer)}:
                 own["masked"] = masked
             case _:
                 pass
@@ -410,17 +410,21 @@ def refit(network: Network) -> Network:  # noqa: PLR0912 - a branch for each kin
             require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)
         outputs[layer.name] = layers[layer.name].output
-    require_steps(layers.values())
     stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
-    return verify(replace(network, layers=tuple(layers.values()), stream=stream))
+    return verify(whole(replace(network, layers=tuple(layers.values()), stream=stream)))
 
 
-def require_steps(layers: Iterable[nodes.Layer]) -> None:
-    """Raise for a sequence that has no step."""
-    for layer in layers:
+def whole(network: Network) -> Network:
+    """Return a network unchanged, unless it has a sequence of no steps or what nothing reads."""
+    for layer in network.layers:
         steps, *features = layer.output
         if features and steps is not None and steps < 1:
             raise GenerationError(f"{layer.name} has no step")
+    read = {name for names in nodes.sources(network).values() for name in names}
+    read |= {layer.name for layer in network.results.values()}
+    if unread := {each.name for each in (*network.inputs, *network.layers)} - read:
+        raise GenerationError(f"no layer reads {', '.join(sorted(unread))}")
+    return network
 
 
 def require_fit(layer: nodes.Join, shapes: tuple[Any, ...]) -> None:
