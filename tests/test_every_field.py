@@ -29,7 +29,7 @@ from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
 from rnnspec.ir.forms import Form
-from rnnspec.ir.nodes import Network
+from rnnspec.ir.nodes import Network, least_steps
 from rnnspec.ir.params import counts, params
 from rnnspec.ir.verify import verify
 from rnnspec.source.render import render
@@ -404,7 +404,7 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
                     raise GenerationError(f"{layer.name} takes no final state")
                 back = below.units if below.merge or below.backward else 0
                 own |= {"masked": masked, "backward": back}
-            case _ if hasattr(layer, "masked"):
+            case _ if "masked" in {field.name for field in fields(layer)}:
                 own["masked"] = masked
             case _:
                 pass
@@ -416,7 +416,20 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
     if unread := [name for name in inputs if name not in read]:
         raise GenerationError(f"no layer takes {unread}")
     stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
-    return verify(replace(network, layers=tuple(layers.values()), stream=stream))
+    return verify(whole(replace(network, layers=tuple(layers.values()), stream=stream)))
+
+
+def whole(network: Network) -> Network:
+    """Return a network unchanged, unless it has a sequence of no steps or what nothing reads."""
+    for layer in network.layers:
+        steps, *features = layer.output
+        if features and steps is not None and steps < 1:
+            raise GenerationError(f"{layer.name} has no step")
+    read = {name for names in nodes.sources(network).values() for name in names}
+    read |= {layer.name for layer in network.results.values()}
+    if unread := {each.name for each in (*network.inputs, *network.layers)} - read:
+        raise GenerationError(f"no layer reads {', '.join(sorted(unread))}")
+    return network
 
 
 def require_fit(layer: nodes.Join, shapes: tuple[Any, ...]) -> None:
@@ -585,9 +598,12 @@ STRUCTURE = ("cell", "merge", "statistic", "return_sequences", "start")
 """Fields that make a network one that shows what others do not, so these stay."""
 
 
+def batch_of(network: Network) -> Any:
+    return draw_batch(network, np.random.default_rng(0), max(STEPS, least_steps(network)))
+
+
 def outputs(network: Network) -> Any:
-    batch = draw_batch(network, np.random.default_rng(0), STEPS)
-    return reference.run(network, draw_scaled(network, 0), batch).output
+    return reference.run(network, draw_scaled(network, 0), batch_of(network)).output
 
 
 def with_others(backend: Backend, form: Form, network: Network, *, nested: bool) -> Network:
@@ -624,9 +640,11 @@ def test_changes_move_the_numbers_as_those_of_the_reference(
     generated = pipeline.generate(replace(program, network=network), backend, form)
     model = pipeline.instantiate(generated, backend.dtypes[0], drawn=False)
     generated.store.write(model, draw_scaled(network, 0))
-    batch = draw_batch(network, np.random.default_rng(0), STEPS)
+    batch = batch_of(network)
     if form == "step":
-        output = step_through(backend, model, network, batch, [3, STEPS - 3])
+        first = max(STEPS // 2, least_steps(network))
+        lengths = [length for length in (first, batch.shape[1] - first) if length]
+        output = step_through(backend, model, network, batch, lengths)
     else:
         layers = [layer.name for layer in generated.network.layers]
         output = backend.runtime.trace(model, layers, batch).output

@@ -394,9 +394,11 @@ def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, 
         before = (children.get(f"{name}_{role}") for role in ("padding", "scores"))
         child = next(filter(None, before), children.get(name))
         # A reshape gets a part of the steps, and a layer that scales what functions have computed.
-        # An embedding with several inputs has that of another layer.
         others = (keras.layers.Reshape, keras.layers.EinsumDense)
-        if child is None or isinstance(child, others) or len(child._inbound_nodes) > 1:  # noqa: SLF001
+        if child is None or isinstance(child, others):
+            continue
+        # An embedding with several inputs has that of another layer.
+        if isinstance(child, keras.layers.Embedding) and len(child._inbound_nodes) > 1:  # noqa: SLF001
             continue
         tensor = child.input[0] if isinstance(child.input, list) else child.input
         made_by = tensor._keras_history.operation  # noqa: SLF001
