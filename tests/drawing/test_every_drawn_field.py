@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import islice
+from itertools import islice, takewhile
 from typing import get_args
 
 from cases import cases
@@ -41,6 +41,9 @@ UNDRAWN = {
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",
     ("Pretrained", "words"): "likewise",
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",
+    ("LabelInput", "vocabulary"): "likewise",
+    ("LabelInput", "name"): "an input is shown by what it is",
+    ("Network", "stream"): "whole sequences are drawn, not chunks",
 }
 """Fields that no picture shows, and why."""
 _FEW = 12
@@ -55,6 +58,19 @@ def drawn(network: Network) -> str | None:
         return None
 
 
+_REFERENCES = ("source", "start", "like", "query", "table", "tied", "of", "initial", "stream")
+"""Fields with names of layers and inputs."""
+
+
+def _possible(network: Network, layer: str, field: str, value: object) -> bool:
+    """True if a field of a layer may have a value: the name of what is before the layer."""
+    if field not in _REFERENCES:
+        return True
+    before = takewhile(lambda other: other.name != layer, network.layers)
+    known = {None, *(each.name for each in (*network.inputs, *before))}
+    return known.issuperset(value if isinstance(value, tuple) else (value,))
+
+
 def changes(kind: str, field: str) -> Iterator[bool]:
     """Yield for each node of a kind if another value of a field changes the picture."""
     # A small network is drawn faster.
@@ -62,6 +78,13 @@ def changes(kind: str, field: str) -> Iterator[bool]:
         for place, node in parts(program.network):
             if type(node).__name__ == kind:
                 others = (value for value in SEEN[kind, field] if value != getattr(node, field))
+                others = (
+                    each
+                    for each in others
+                    if _possible(program.network, getattr(node, "name", ""), field, each)
+                )
+                # Of names, one is as good as another.
+                others = islice(others, 3 if field == "name" else None)
                 pictures = (
                     drawn(with_value(program.network, (*place, field), value)) for value in others
                 )
