@@ -77,16 +77,17 @@ def changes(kind: str, field: str) -> Iterator[bool]:
     for program in sorted(CORPUS, key=lambda program: len(program.network.layers)):
         for place, node in parts(program.network):
             if type(node).__name__ == kind:
-                others = (value for value in SEEN[kind, field] if value != getattr(node, field))
+                name = getattr(node, "name", "")
                 others = (
-                    each
-                    for each in others
-                    if _possible(program.network, getattr(node, "name", ""), field, each)
+                    value
+                    for value in SEEN[kind, field]
+                    if value != getattr(node, field)
+                    and _possible(program.network, name, field, value)
                 )
-                # Of names, one is as good as another.
-                others = islice(others, 3 if field == "name" else None)
                 pictures = (
-                    drawn(with_value(program.network, (*place, field), value)) for value in others
+                    drawn(with_value(program.network, (*place, field), value))
+                    # Of names, one is as good as another.
+                    for value in islice(others, 3 if field == "name" else None)
                 )
                 if after := next(filter(None, pictures), None):
                     yield after != drawn(program.network)

@@ -121,7 +121,7 @@ def test_trace(path: Path) -> None:
     each = deployed(path)
     names = list(each.batch)
 
-    class Positional(torch.nn.Module):
+    class Positional(torch.nn.Module):  # type: ignore[misc, name-defined]
         """The model, called by places: a trace does not take arguments that are keywords only."""
 
         def __init__(self) -> None:
