@@ -412,9 +412,6 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
             require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)
         outputs[layer.name] = layers[layer.name].output
-    taken = {name for names in sources.values() for name in names}
-    if unread := [name for name in inputs if name not in taken]:
-        raise GenerationError(f"no layer takes {unread}")
     stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
     return verify(whole(replace(network, layers=tuple(layers.values()), stream=stream)))
 
