@@ -32,8 +32,14 @@ def _pictures(spec: Spec) -> Iterator[tuple[str, str]]:
     """Yield the pictures of a spec by their places, for light and for dark pages."""
     for theme, place in (("colour", str), ("dark", dark)):
         yield place(f"gallery/{spec.name}.svg"), str(rnnspec.draw(spec, theme=theme))
-        small = rnnspec.draw(spec, theme=theme, labels="none", steps=3)
+        small = rnnspec.draw(spec, theme=theme, labels="none", steps=_few_steps(spec))
         yield place(f"gallery/small/{spec.name}.svg"), str(small)
+
+
+def _few_steps(spec: Spec) -> int:
+    """Return 3, or the length of a shorter input."""
+    lengths = [spec.input.length, *(own.length for own in (spec.inputs or {}).values())]
+    return min(3, *(length for length in lengths if length is not None), 3)
 
 
 def _index(specs: dict[Path, Spec]) -> str:
