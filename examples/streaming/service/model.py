@@ -27,8 +27,8 @@ class RefusedError(Exception):
 class StepModel:
     """A network that takes chunks of tokens below ``vocabulary``, or of ``features`` if that is 0.
 
-    ``sizes`` are those of its states, and ``heads`` the names of its outputs, empty if it has one
-    without a name. ONNX Runtime may run one session in several threads.
+    ``sizes`` are those of its states, and ``heads`` the names of its outputs, empty if it has one.
+    ONNX Runtime may run one session in several threads.
     """
 
     name: str
@@ -127,5 +127,5 @@ def open_model(path: str) -> StepModel:
         vocabulary=int(about.get("vocabulary", 0)),
         features=0 if "vocabulary" in about else inputs.shape[2],
         sizes={each.name: each.shape[1] for each in states},
-        heads=() if heads == ("output",) else heads,
+        heads=heads if len(heads) > 1 else (),
     )
