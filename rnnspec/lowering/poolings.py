@@ -80,7 +80,9 @@ def _join(
     assert trunk is not None
 
     def writes_activation(part: Statistic | models.Attention) -> bool:
-        return isinstance(part, models.Attention) and part.attention.writes("activation")
+        if not isinstance(part, models.Attention) or part.attention.units is not None:
+            return False
+        return part.attention.writes("activation")
 
     for index, part in enumerate(parts):
         graph.branch(trunk)
