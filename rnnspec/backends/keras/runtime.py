@@ -406,6 +406,11 @@ def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, 
         # state gets a number.
         is_other = type(made_by).__name__ in _OF_FUNCTIONS
         is_other |= getattr(made_by, "subscripts", "") == _REPEATED
+        if type(made_by).__name__ == "Where":
+            # The mean of real steps gets zeros for the others, of steps that are added too.
+            filled = keras.tree.flatten(made_by.input)
+            makers = (type(each._keras_history.operation).__name__ for each in filled)  # noqa: SLF001
+            is_other |= "Pad" in makers
         # A layer that is a bias alone gets no features.
         if tensor.shape[-1] != 0 and not is_other:
             yield name, tensor
