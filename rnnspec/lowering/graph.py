@@ -252,6 +252,16 @@ class Graph:
         self._refuse_name(declared, path)
         return None
 
+    def expect_vector(self, name: str, declared: str, size: int) -> str:
+        """Return a message: a layer or an input, by its name in the spec, gives another vector."""
+        shape = self.values[name].shape
+        gives = f"one of {shape[0]}" if len(shape) == 1 else "a sequence"
+        message = f"expected a vector of {size} features; '{declared}' gives {gives}"
+        layer = self.stacks.get(declared, (None,))[-1]
+        if layer is None or len(shape) < 2 or layer.ways * layer.states[0][1] != size:
+            return message
+        return f"{message}: write '{declared}.state' for its final state"
+
     def _read(self, name: str, reader: Path | None) -> None:
         if name in self.items:
             self.readers.setdefault(self.items[name], []).append(reader)

@@ -11,7 +11,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
 from rnnspec.lowering.graph import read_activation
-from rnnspec.lowering.poolings import Advice, add_pooling, final_state
+from rnnspec.lowering.poolings import add_pooling, advise_pooling, final_state
 from rnnspec.lowering.recurrent import add_recurrent
 from rnnspec.spec import models
 
@@ -115,7 +115,8 @@ def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
             case nodes.Recurrent() as recurrent:
                 graph.branch(graph.final_state(recurrent, recurrent.states[0][0]))
             case int() as backward:
-                name = graph.name("last_pooling", (*path, "type"))
+                # Not numbered, as most repeats take the state itself, without a pooling.
+                name = graph.reserve(f"{source}_last", (*path, "type"))
                 shape, masked = graph.shape, graph.masked
                 graph.add(
                     nodes.Pooling(
@@ -301,7 +302,7 @@ def add_head(graph: Graph, path: Path, head: models.Head) -> None:
     graph.take(head.of, (*path, "of"))
     if head.normalize != "none" and head.gives_steps and len(graph.shape) > 1:
         message = "'normalize' is for one vector, not for one at every time step"
-        graph.refuse((*path, "normalize"), message + Advice(graph).text(), code="E418", key=True)
+        graph.refuse((*path, "normalize"), message + advise_pooling(graph), code="E418", key=True)
     add_pooling(graph, (*path, "pooling"), head)
     if head.dropout:
         _add_dropout(graph, head.dropout, (*path, "dropout"))

@@ -78,21 +78,10 @@ def _join(
     """Add several poolings, and what puts them side by side."""
     trunk, joined = graph.last, list[str]()
     assert trunk is not None
-
-    def writes_activation(part: Statistic | models.Attention) -> bool:
-        if not isinstance(part, models.Attention) or part.attention.units is not None:
-            return False
-        return part.attention.writes("activation")
-
     for index, part in enumerate(parts):
         graph.branch(trunk)
         where = (*path, index)
-        # An activation that is written has a meaning without units, though it is the default.
-        is_same = [
-            other == part and writes_activation(other) == writes_activation(part)
-            for other in parts[:index]
-        ]
-        if any(is_same):
+        if any(other == part and _scores(other) == _scores(part) for other in parts[:index]):
             # Without it, a list of two would be a list of one.
             remedy = "remove it" if len(parts) > 2 else "write it once, without the list"
             graph.refuse(where, f"the list has this pooling already; {remedy}", code="E426")
@@ -116,6 +105,13 @@ def _join(
     )
 
 
+def _scores(pooling: Statistic | models.Attention) -> bool:
+    """True if an attention computes what it scores: without units, a written activation does."""
+    if not isinstance(pooling, models.Attention):
+        return False
+    return pooling.attention.units is not None or pooling.attention.writes("activation")
+
+
 def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
     graph: Graph,
     path: Path,
@@ -127,14 +123,13 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
 ) -> None:
     """Add the layer that reduces the steps to one vector."""
     if isinstance(pooling, models.Attention):
-        _attend(graph, (*path, "attention"), pooling.attention, name)
+        _attend(graph, (*path, "attention"), pooling, name)
         return
-    advice = Advice(graph, others)
     name_of = graph.name(f"{pooling}_pooling", path, name)
     if pooling in ("first_step", "last_step") and graph.masked:
         end = pooling.removesuffix("_step")
-        message = f"the {end} step may be padding, which '{pooling}' does not skip{advice.text()}"
-        graph.refuse(path, message, code="E419")
+        message = f"the {end} step may be padding, which '{pooling}' does not skip"
+        graph.refuse(path, message + advise_pooling(graph, others), code="E419")
     backward = 0
     if pooling == "last":
         state = final_state(graph)
@@ -143,7 +138,8 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
                 is_default = isinstance(declared, models.Head) and not declared.writes("pooling")
                 what = "'pooling: last', the default," if is_default else "'pooling: last'"
                 code, what = ("E421", what) if declared else ("E426", "'last'")
-                graph.refuse(path, f"{what} {reason}{advice.text()}", code=code, key=is_default)
+                message = f"{what} {reason}{advise_pooling(graph, others)}"
+                graph.refuse(path, message, code=code, key=is_default)
             case nodes.Recurrent() as layer:
                 final = graph.final_state(layer, layer.states[0][0])
                 graph.branch(final)
@@ -163,26 +159,27 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
     )
 
 
-def _attend(graph: Graph, path: Path, settings: models.AttentionSettings, name: str | None) -> None:
-    query, trunk = None, graph.last
+def _attend(graph: Graph, path: Path, attention: models.Attention, name: str | None) -> None:
+    settings, query, trunk = attention.attention, None, graph.last
     assert trunk is not None
     size = nodes.width(graph.shape) if settings.units is None else settings.units
     if settings.query is not None:
         query = graph.find(settings.query, (*path, "query"))
         shape = graph.values[query].shape if query else (size,)
         if shape != (size,):
-            received = f"one of {shape[0]}" if len(shape) == 1 else "a sequence"
-            message = f"expected a vector of {size} features, received {received}"
+            message = graph.expect_vector(query or "", settings.query, size)
             graph.refuse((*path, "query"), message, code="E425")
             query = None
     graph.branch(trunk)
-    is_scored = settings.units is not None or settings.writes("activation")
+    activation: nodes.Activation = "linear"
+    if _scores(attention):
+        activation = read_activation(settings.activation)
     graph.add(
         nodes.Attention(
             name=graph.name("attention_pooling", path[:-1], name),
             input=graph.shape,
             units=settings.units,
-            activation=read_activation(settings.activation) if is_scored else "linear",
+            activation=activation,
             masked=graph.masked,
             kernel_initializer=read_initializer(graph.spec.initializers.kernel),
             bias_initializer=read_initializer(graph.spec.initializers.bias),
@@ -241,20 +238,12 @@ def _keeps_features(layer: nodes.Layer) -> bool:
     return isinstance(layer, _KEEPS_FEATURES) and not softmax
 
 
-class Advice:
-    """Which poolings break no rule in place of one beside others."""
-
-    def __init__(self, graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> None:
-        self.graph = graph
-        self.others = others
-
-    def text(self) -> str:
-        """Return the end of a message."""
-        masked = self.graph.masked
-        possible = {
-            "last": not isinstance(final_state(self.graph), str),
-            "first_step": not masked,
-            "last_step": not masked,
-        }
-        names = [name for name in _PLAIN if possible.get(name, True) and name not in self.others]
-        return f"; use another pooling: {listed(names, 'or')}" if names else "; remove it"
+def advise_pooling(graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> str:
+    """Return the end of a message: which poolings break no rule in place of one beside others."""
+    possible = {
+        "last": not isinstance(final_state(graph), str),
+        "first_step": not graph.masked,
+        "last_step": not graph.masked,
+    }
+    names = [name for name in _PLAIN if possible.get(name, True) and name not in others]
+    return f"; use another pooling: {listed(names, 'or')}" if names else "; remove it"

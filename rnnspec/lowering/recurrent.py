@@ -254,10 +254,8 @@ def _states_text(layer: nodes.Recurrent) -> str:
 def _vector(graph: Graph, path: Path, name: str, size: int) -> str | None:
     """Return the layer or input with the first value of a state of a size."""
     found = graph.find(name, path)
-    if found is not None and (shape := graph.values[found].shape) != (size,):
-        received = f"one of {shape[0]}" if len(shape) == 1 else "a sequence"
-        message = f"expected a vector of {size} features; {quoted(name)} gives {received}"
-        graph.refuse(path, message, code="E435")
+    if found is not None and graph.values[found].shape != (size,):
+        graph.refuse(path, graph.expect_vector(found, name, size), code="E435")
         return None
     return found
 
