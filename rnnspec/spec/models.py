@@ -797,27 +797,29 @@ class Attention(Model):
     )
 
 
-PoolingName = Literal["last", "mean", "max", "sum", "first_step", "last_step", "flatten", "none"]
+_Reduction = Literal["last", "mean", "max", "sum", "first_step", "last_step", "flatten"]
+PoolingName = Literal[_Reduction, "none"]
 POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
 """The model of a pooling that is a mapping, by its only key."""
 _Vector = Annotated[
     Annotated[Statistic, Tag("name")] | Annotated[Attention, Tag("attention")],
     _select({"attention": Attention}),
 ]
-Pooling = Annotated[
-    Annotated[PoolingName, Tag("name")]
-    | Annotated[LastSteps, Tag("last_steps")]
+_PoolingForm = (
+    Annotated[LastSteps, Tag("last_steps")]
     | Annotated[Attention, Tag("attention")]
     | Annotated[
         Annotated[tuple[_Vector, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
         Tag("list"),
-    ],
-    _select(POOLING_FORMS, lists=True),
+    ]
+)
+Pooling = Annotated[
+    Annotated[PoolingName, Tag("name")] | _PoolingForm, _select(POOLING_FORMS, lists=True)
 ]
 
 
 class Pool(_Layer):
-    """Reduces the time steps to one vector."""
+    """Reduces the time steps to one vector, or to the last few of them."""
 
     type: Literal["pool"]
     name: OptionalName = _key(
@@ -826,17 +828,7 @@ class Pool(_Layer):
         default=None,
     )
     pooling: Annotated[
-        Annotated[
-            Literal["last", "mean", "max", "sum", "first_step", "last_step", "flatten"],
-            Tag("name"),
-        ]
-        | Annotated[LastSteps, Tag("last_steps")]
-        | Annotated[Attention, Tag("attention")]
-        | Annotated[
-            Annotated[tuple[_Vector, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
-            Tag("list"),
-        ],
-        _select(POOLING_FORMS, lists=True),
+        Annotated[_Reduction, Tag("name")] | _PoolingForm, _select(POOLING_FORMS, lists=True)
     ] = _key(
         "How the time steps are reduced to one vector; a list puts several side by side.",
         "mean",
