@@ -16,6 +16,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert|for [\w, ]+ in) ")
 _KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
 _PAIRS = {")": "(", "]": "[", "}": "{"}
+_CHOICE = re.compile(r"(.+)( if .+) else .+")
 _WORDS = re.compile(",| (?:if|else|for|in|is|not|and|or) ")
 _OPERATORS = tuple(map(re.compile, (" (?:[<>]=?|[!=]=) ", " [+-] ", " [*/@%] ")))
 """The operators before which an expression can be broken, the weakest first."""
@@ -70,11 +71,24 @@ def _break_statement(line: str) -> list[str]:
 
 def _parenthesize(value: str, margin: str, before: str, after: str) -> list[str]:
     """Break a value, in parentheses if its first line fits only inside them."""
+    first, *rest = _split(value)
+    if rest and first.endswith("}"):
+        # A mapping is broken, whatever comes after it.
+        return _break(first, margin, before, f", {', '.join(rest)}{after}")
+    inner = margin + _INDENT
+    if match := _CHOICE.fullmatch(_outside(value)):
+        (_, yes), (_, condition) = match.span(1), match.span(2)
+        whole = [value] if len(inner + value) <= LINE_LENGTH else []
+        parts = whole or [value[:yes], value[yes + 1 : condition], value[condition + 1 :]]
+        return [f"{before}(", *(inner + part for part in parts), f"{margin}){after}"]
     is_arithmetic = len(_operands(value)) > 1
     breaking = _break_end if is_arithmetic else _break
     lines = breaking(value, margin, before, after)
-    inside = _break(value, margin + _INDENT, margin + _INDENT, "")
-    if len(lines[0]) <= LINE_LENGTH or (len(inside[0]) > LINE_LENGTH and not is_arithmetic):
+    inside = _break(value, inner, inner, "")
+    # With a single target, parentheses have to help each line, and not the first one only.
+    is_single = before.endswith(" = ") and "," not in before
+    fits = max(map(len, inside if is_single else inside[:1])) <= LINE_LENGTH
+    if len(lines[0]) <= LINE_LENGTH or not (fits or is_arithmetic):
         return lines
     return [f"{before}(", *inside, f"{margin}){after}"]
 
@@ -132,7 +146,7 @@ def _break(value: str, margin: str, before: str, after: str) -> list[str]:
         return [*lines, *_spread(inside, margin, start, bracket + after)]
     if bracket == "]" and head:
         return [start, margin + _INDENT + inside, margin + bracket + after]
-    if bracket == "}":
+    if bracket == "}" or not (head or " for " in _outside(inside)):
         return _one_per_line(_split(inside), margin, start, bracket + after)
     return _spread(inside, margin, start, bracket + after)
 
@@ -146,7 +160,7 @@ def _spread(inside: str, margin: str, opening: str, closing: str) -> list[str]:
 
 def _one_per_line(items: list[str], margin: str, opening: str, closing: str) -> list[str]:
     # Ruff adds a trailing comma only to more than one argument.
-    comma = "," if len(items) > 1 or opening.endswith("{") else ""
+    comma = "," if len(items) > 1 or opening.endswith(("{", "[")) else ""
     inner, lines = margin + _INDENT, [opening]
     for item in items:
         key = match[0] if (match := _KEY.match(item)) else ""
