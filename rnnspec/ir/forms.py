@@ -86,6 +86,10 @@ def for_inference(network: Network) -> Network:
                 pass
         layers.append(result)
         previous = layer.name
+        if isinstance(layer, LearnedState | FinalState):
+            # A state of the layer that follows, which the dropout does not act on.
+            waiting.remove(layer.name)
+            continue
         # A residual that starts at a dropout starts at the layer after it.
         starts |= dict.fromkeys(waiting, layer.name)
         waiting.clear()

@@ -119,14 +119,20 @@ rnn:
   - {type: simple, units: 3, layers: 2, of: padded, initial_state: given, name: stack}
   - {type: gru, units: 3, reset_after: false, layer_norm: true, of: real, name: first}
   - {type: gru, units: 3, of: padded, initial_state: {of: first}, name: second}
+  - {type: gru, units: 3, of: real, dropout: 0.1, variational: false, residual: true,
+    initial_state: learned, name: over}
   - {type: concat, of: [second.state, stack.state]}
 heads:
+  e: {of: over, pooling: mean}
   a: {of: kept, pooling: mean}
   b: {of: wider, pooling: none, units: 2}
   c: {of: first, units: 2}
   d: {of: concat_1, units: 2}
 """
-"""A layer that changes nothing, padding of most of a window, states below the top of a stack."""
+"""A layer that changes nothing, padding of most of a window, states below the top of a stack.
+
+A state that is learned stands between a dropout, where a residual starts, and its layer.
+"""
 ALL = (*GRAPHS, STACKS, CELLS, NAMES, EARLY, POOLS, CORNERS)
 
 
