@@ -137,6 +137,11 @@ class Masks:
             )
         }
 
+    def uses(self, network_input: nodes.Input) -> bool:
+        """True if the mask of an input tells the real steps of a layer that uses a mask."""
+        origins = (origin for needed in self._needed.values() for origin in needed)
+        return any(name == network_input.name for name, _, _ in origins)
+
     @cached_property
     def users(self) -> list[nodes.Layer]:
         """The layers that use a mask."""

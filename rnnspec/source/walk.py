@@ -433,9 +433,10 @@ class Walk(LayerWriter):
             yield self._check_batch(source)
         yield self.convert_input(source)
         yield states
-        if source.masked:
+        is_filled = isinstance(source, nodes.NumericInput)
+        if source.masked and (is_filled or not self._is_named or self._masks.uses(source)):
             yield self._mask_of(source)
-            if isinstance(source, nodes.NumericInput):
+            if is_filled:
                 # As in Masking of Keras: the padding value must not enter a product.
                 fill = code("x = {}", self.write(REAL))
                 yield rename(fill, "mask", self._mask_name(source))

@@ -121,7 +121,8 @@ class RecurrentCalls(Walk):
         for kind in read:
             of_direction = code("{}", f"{name}_{kind}")
             targets[kind] = self._state_variable(layer, kind) if name == "x" else of_direction
-        if not layer.return_sequences and output not in read:
+        is_alone = name == "x" and self.gives_states_alone(layer)
+        if not (layer.return_sequences or output in read or is_alone):
             targets[output] = code("{}", last)
         is_used = layer.return_sequences if name != "x" else self.gives_outputs(layer)
         first = code("{}", name if is_used else "_")
