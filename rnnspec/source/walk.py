@@ -204,12 +204,15 @@ class Walk(LayerWriter):
         network, array = self.network, code("{}", self.array)
         self._begin(network.inputs, network.layers, self._kept_results)
         if self._has_mask_method:
+            purpose = "to leave padding out of a loss"
+            purpose += ", by output" if self._has_several_masks else ""
             yield function(
-                self._signature("mask", returns=array),
+                self._signature(
+                    "mask",
+                    returns=code("dict[str, {}]", array) if self._has_several_masks else array,
+                ),
                 self._output_mask(),
-                describes=[
-                    "Return True at real steps, (batch, steps), to leave padding out of a loss."
-                ],
+                describes=[f"Return True at real steps, (batch, steps), {purpose}."],
                 decorators=[code("staticmethod")],
             )
         outputs, logits = network.outputs, self._logits
@@ -381,7 +384,7 @@ class Walk(LayerWriter):
     @property
     def _last_windows(self) -> tuple[nodes.Window, ...]:
         """The windows that the mask of the result has gone through, but those that keep it."""
-        name, windows = self._padded_results[0], list[nodes.Window]()
+        name, windows = next(iter(self._padded_results.values())), list[nodes.Window]()
         layers = {layer.name: layer for layer in self.network.layers}
         while name in layers:
             layer = layers[name]
@@ -391,17 +394,29 @@ class Walk(LayerWriter):
         return tuple(window for window in reversed(windows) if not window.keeps_steps)
 
     @property
-    def _padded_results(self) -> list[str]:
-        return [name for name in self._results if name in self._masks.origins]
+    def _padded_results(self) -> dict[str, str]:
+        """The layer of each output with padding, by the name of the output."""
+        results = {name: layer.name for name, layer in self.network.results.items()}
+        return {name: layer for name, layer in results.items() if layer in self._masks.origins}
+
+    @property
+    def _has_several_masks(self) -> bool:
+        """True if outputs have unlike padding."""
+        return len({self._masks.origins[layer] for layer in self._padded_results.values()}) > 1
 
     def _output_mask(self) -> Iterator[Code]:
         """Yield the body of ``mask``."""
-        if self._is_named or not self._masks.is_one:
-            name = self._padded_results[0]
+        if self._is_named or not self._masks.is_one or self._has_several_masks:
+            layers = self._padded_results
+            used = {name for layer in layers.values() for name, _, _ in self._masks.origins[layer]}
             for each in self.network.inputs:
-                if any(each.name == origin for origin, _, _ in self._masks.origins[name]):
-                    yield rename(self._mask_of(each), "x", each.name)
-            yield code("return {}", self._masks.write(name))
+                if each.name in used:
+                    is_real = self._is_real(each)
+                    is_real = rename(is_real, "x", each.name) if self._is_named else is_real
+                    yield code("{} = {}", self._masks.names[(each.name, 0, 1),], is_real)
+            masks = {name: self._masks.write(layer) for name, layer in layers.items()}
+            several = self._has_several_masks
+            yield code("return {}", _entries(masks) if several else next(iter(masks.values())))
         elif not self._last_windows:
             yield code("return {}", self._is_real(self.network.input))
         else:
@@ -448,8 +463,8 @@ class Walk(LayerWriter):
 
     def _mask_of(self, source: nodes.Input) -> Code:
         """Return the statement that makes the mask of an input, ``x``."""
-        is_same = self._has_mask_method and not self._is_named and self._masks.is_one
-        if is_same and not self._last_windows:
+        is_same = self._has_mask_method and not (self._is_named or self._has_several_masks)
+        if is_same and self._masks.is_one and not self._last_windows:
             return code("mask = self.mask(x)")
         return code("{} = {}", self._mask_name(source), self._is_real(source))
 

@@ -212,6 +212,29 @@ def test_mask_takes_the_inputs_by_name() -> None:
     np.testing.assert_array_equal(actual.numpy(), expected)
 
 
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_outputs_with_unlike_padding_have_masks_by_name(name: str) -> None:
+    arrays, network = batch(UNLIKE), program(UNLIKE).network
+    masks = reference.masks(network, arrays)
+    array = torch.from_numpy(arrays) if name == "torch" else arrays
+    actual = model(name, UNLIKE).mask(array)
+    expected = {output: masks[layer] for output, layer in network.outputs}
+    assert {output: mask.tolist() for output, mask in actual.items()} == {
+        output: mask.tolist() for output, mask in expected.items()
+    }
+
+
+UNLIKE = """\
+version: 1
+name: unlike
+embedding: {vocabulary: 5, dim: 3, mask_zero: true}
+rnn:
+  - {type: gru, units: 3, name: each}
+  - {type: conv, filters: 2, kernel_size: 3, name: fewer}
+heads: {one: {of: each, pooling: none, units: 2}, two: {of: fewer, pooling: none, units: 2}}
+"""
+
+
 def test_stack_passes_its_states_on_as_they_are() -> None:
     text = pipeline.generate(program(STACKS), get("torch"), "inference").text
     _, forward = text.split("for a batch.")
