@@ -104,9 +104,11 @@ rnn:
   - {type: pool, of: padded, pooling: {attention: {}}, name: two}
   - {type: pool, of: padded, pooling: max, name: highest}
   - {type: gru, units: 2, of: real}
-  - {type: concat, of: [one, two, highest, gru_1.state]}
+  - {type: gru, units: 3, of: padded}
+  - {type: gru, units: 3, initial_state: {h: one}}
+  - {type: concat, of: [one, two, highest, gru_1.state, gru_3.state]}
 """
-"""Inputs that are pooled, with padding and without."""
+"""Inputs that are pooled, with padding and without, and a padded stack with a state at its top."""
 CORNERS = """\
 version: 1
 name: corners
