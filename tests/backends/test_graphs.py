@@ -106,9 +106,12 @@ rnn:
   - {type: gru, units: 2, of: real}
   - {type: gru, units: 3, of: padded}
   - {type: gru, units: 3, initial_state: {h: one}}
-  - {type: concat, of: [one, two, highest, gru_1.state, gru_3.state]}
+  - {type: lstm, units: 2, of: real}
+  - {type: lstm, units: 2, of: real, initial_state: {c: lstm_1.cell}}
+  - {type: concat, of: [one, two, highest, gru_1.state, gru_3.state, lstm_2.state]}
 """
-"""Inputs that are pooled, with padding and without, and a padded stack with a state at its top."""
+"""Inputs that are pooled, with padding and without; a first state at the top of a stack alone, and
+that of a cell alone, which another layer passes on."""
 CORNERS = """\
 version: 1
 name: corners
