@@ -849,18 +849,6 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
     return result
 
 
-def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
-    """Return the windows that the mask of the only input has gone through after each layer."""
-    after: dict[str, tuple[Window, ...]] = {INPUT: ()} if network.input.masked else {}
-    for layer, (first, *_) in zip(network.layers, sources(network).values(), strict=True):
-        if first not in after or isinstance(layer, Repeat) or len(layer.output) < 2:
-            continue
-        windows = (layer.window,) if isinstance(layer, Conv | WindowPooling) else ()
-        after[layer.name] = after[first] + windows
-    after.pop(INPUT, None)
-    return after
-
-
 def tied_layers(network: Network) -> list[Dense]:
     """Return the layers with the vectors of an embedding and a bias of their own."""
     dense = (layer for layer in network.layers if isinstance(layer, Dense))
