@@ -104,9 +104,14 @@ rnn:
   - {type: pool, of: padded, pooling: {attention: {}}, name: two}
   - {type: pool, of: padded, pooling: max, name: highest}
   - {type: gru, units: 2, of: real}
-  - {type: concat, of: [one, two, highest, gru_1.state]}
+  - {type: gru, units: 3, of: padded}
+  - {type: gru, units: 3, initial_state: {h: one}}
+  - {type: lstm, units: 2, of: real}
+  - {type: lstm, units: 2, of: real, initial_state: {c: lstm_1.cell}}
+  - {type: concat, of: [one, two, highest, gru_1.state, gru_3.state, lstm_2.state]}
 """
-"""Inputs that are pooled, with padding and without."""
+"""Inputs that are pooled, with padding and without; a first state at the top of a stack alone, and
+that of a cell alone, which another layer passes on."""
 CORNERS = """\
 version: 1
 name: corners

@@ -121,8 +121,8 @@ class RecurrentCalls(Walk):
         for kind in read:
             of_direction = code("{}", f"{name}_{kind}")
             targets[kind] = self._state_variable(layer, kind) if name == "x" else of_direction
-        is_alone = name == "x" and self.gives_states_alone(layer)
-        if not (layer.return_sequences or output in read or is_alone):
+        is_read = not layer.return_sequences and not self.gives_states_alone(layer)
+        if is_read and output not in read:
             targets[output] = code("{}", last)
         is_used = layer.return_sequences if name != "x" else self.gives_outputs(layer)
         first = code("{}", name if is_used else "_")
@@ -250,7 +250,12 @@ class RecurrentCalls(Walk):
             ends = Code("" if way is None else "[1:]" if way else "[:1]")
             return code("{}{}", self.variables_of[f"{passed}.{kind}"], ends)
         if not any(vectors):
-            others = [vector for each in layers for vector in each.first_states.values()]
+            if other := next(
+                (name for name, _ in layer.states if self._passes_on(layer, name)), ""
+            ):
+                # The two states of an LSTM have one shape.
+                return code("torch.zeros_like({})", self._first_of_kind(layer, other, size, way))
+            others = self._first_vectors(layer)
             like = self.output(others[0]) if others else code("x")
             count = len(layers) * (1 if way is not None else layer.ways)
             rows = [] if is_flat else [code("{!r}", count)]

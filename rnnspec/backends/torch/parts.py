@@ -188,9 +188,9 @@ def _of_kind(kind: str) -> dict[str, Code]:
     """
     match kind:
         case "MaskedLSTM":
-            type_, first = "tuple[torch.Tensor, torch.Tensor]", "state[0][0]"
+            type_, first = "tuple[torch.Tensor, torch.Tensor]", "state[0][-1]"
         case "Masked":
-            type_, first = "torch.Tensor", "state[0]"
+            type_, first = "torch.Tensor", "state[-1]"
         case _:
             type_, first = "", "0"
     return {
