@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -46,6 +47,14 @@ if TYPE_CHECKING:
 
 Role = Literal["sequence", "tokens", "vector", "label", "state"]
 """What an input is: with steps or without, of numbers or of embedded integers."""
+_WORDS: dict[str, str] = {
+    "sequence": "a sequence",
+    "tokens": "tokens",
+    "vector": "a vector",
+    "label": "a label of each sequence",
+    "state": "a first state",
+    "lengths": "lengths of sequences",
+}
 _MOST_MEANINGS = 300
 
 
@@ -107,8 +116,8 @@ def read_operations(
 ) -> ModuleReader:
     """Read all operations of a module; what cannot be taken over is refused in the account.
 
-    Nothing says what a second argument is. Each meaning is tried, and the first one counts that
-    rnnspec supports: lengths, then a sequence, then a vector.
+    Nothing says what a second argument is. Each meaning is tried, and the one counts that rnnspec
+    supports: if there are two, only an example tells which of them it is.
 
     Args:
         account: what everything is recorded in.
@@ -119,16 +128,24 @@ def read_operations(
     tensors = graph.parameters(module)
     best: tuple[Account, ModuleReader] | None = None
     ranks = {name: len(shape) for name, shape in shapes.items()}
+    meanings = list[dict[str, Role]]()
     for roles in islice(find_roles(operations, ranks), _MOST_MEANINGS):
         tried = Account(account.source)
-        reader = _read_as(tried, tensors, operations, roles, shapes)
+        reader = _read_as(tried, tensors, operations, roles, shapes, to_end=not meanings)
         rank = (len(tried.problems), -len(reader.scope.steps))
         if best is None or rank < (len(best[0].problems), -len(best[1].scope.steps)):
             best = tried, reader
-        if not tried.problems:
+        meanings += [] if tried.problems else [roles]
+        if len(meanings) == 2:
             break
     assert best is not None, "there is a way to read it"
     account.adopt(best[0])
+    if len(meanings) == 2:
+        for name in dict.fromkeys((*meanings[0], *meanings[1])):
+            one, other = (_WORDS[roles.get(name, "lengths")] for roles in meanings)
+            if one != other:
+                message = f"it may be {one} or {other}, which differ; give inputs as example="
+                account.refuse(f"the argument '{name}'", message, "E704")
     best[1].scope.account = account
     return best[1]
 
@@ -139,8 +156,10 @@ def _read_as(
     operations: Sequence[Op],
     roles: Mapping[str, Role],
     shapes: Mapping[str, Sequence[int]],
+    *,
+    to_end: bool,
 ) -> ModuleReader:
-    """Read all operations with a meaning of each argument."""
+    """Read all operations with a meaning of each argument, or those before the first problem."""
     (_, role), *others = roles.items()
     tokens, several = role == "tokens", bool(others)
     calls = {op.target for op in operations if op.kind == "call"}
@@ -153,7 +172,7 @@ def _read_as(
         places = {name: -at for at, name in enumerate(roles)}
         scope = ModuleScope(tried, probes, tensors, names)
         reader = ModuleReader(scope, operations, places, with_numbers=compares)
-        reader.read()
+        reader.read(to_end=to_end)
         return reader
 
     orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
@@ -164,7 +183,11 @@ def _read_as(
             tokens=tokens,
             at_end=not compares,
             padded=not several or "pack_padded_sequence" in calls,
-            others=tuple(_setting(other, order, shapes.get(name)) for name, other in others),
+            others=tuple(
+                # Those that are joined have as many steps as the first one.
+                replace(_setting(other, order, shapes.get(name)), clock=clock)
+                for clock, (name, other) in enumerate(others, 1)
+            ),
         )
         for order in orders
     )
@@ -191,9 +214,10 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
         case _:
             assert_never(role)
     embedded = role in ("tokens", "label")
+    # The comparison tells what is wrong with an example of other axes.
+    known = shape if shape and len(shape) == len(letters) else (None,) * len(letters)
     sizes = tuple(
-        size if letter == "F" else None
-        for letter, size in zip(letters, shape or (None,) * len(letters), strict=False)
+        size if letter == "F" else None for letter, size in zip(letters, known, strict=True)
     )
     return Setting(order=letters, sizes=sizes, tokens=embedded, padded=False)
 
@@ -221,12 +245,18 @@ class ModuleReader:
         self._inputs = list[str]()
         self._in_autocast = False
 
-    def read(self) -> None:
-        """Read all operations; what cannot be taken over is refused in the account."""
+    def read(self, *, to_end: bool) -> None:
+        """Read all operations; what cannot be taken over is refused in the account.
+
+        Args:
+            to_end: whether to go on behind the first problem.
+        """
         for op in self._operations:
             for name in _names((op.args, tuple(op.kwargs.values()))):
                 self._users.setdefault(name, []).append(op)
         for op in self._operations:
+            if self.scope.account.problems and not to_end:
+                return
             self.scope.op = op
             if op.kind == "input" and op.name not in self._users:
                 self.scope.account.leave(
