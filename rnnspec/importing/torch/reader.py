@@ -38,7 +38,7 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.probes import Probes
@@ -126,28 +126,51 @@ def read_operations(
         shapes: the shapes of the arguments that have an example.
     """
     tensors = graph.parameters(module)
-    best: tuple[Account, ModuleReader] | None = None
     ranks = {name: len(shape) for name, shape in shapes.items()}
-    meanings = list[dict[str, Role]]()
-    for roles in islice(find_roles(operations, ranks), _MOST_MEANINGS):
+
+    def read(roles: Mapping[str, Role]) -> tuple[Account, ModuleReader]:
         tried = Account(account.source)
-        reader = _read_as(tried, tensors, operations, roles, shapes, to_end=not meanings)
-        rank = (len(tried.problems), -len(reader.scope.steps))
-        if best is None or rank < (len(best[0].problems), -len(best[1].scope.steps)):
-            best = tried, reader
-        meanings += [] if tried.problems else [roles]
-        if len(meanings) == 2:
-            break
-    assert best is not None, "there is a way to read it"
-    account.adopt(best[0])
+        return tried, _read_as(tried, tensors, operations, roles, shapes)
+
+    meanings = _find_meanings(find_roles(operations, ranks), read)
+    # If there is none, the one with the fewest problems says why.
+    every = map(read, islice(find_roles(operations, ranks), _MOST_MEANINGS))
+    readings = [reading for _, reading in meanings] or every
+    tried, reader = min(readings, key=lambda one: (len(one[0].problems), -len(one[1].scope.steps)))
+    account.adopt(tried)
+    reader.scope.account = account
     if len(meanings) == 2:
-        for name in dict.fromkeys((*meanings[0], *meanings[1])):
-            one, other = (_WORDS[roles.get(name, "lengths")] for roles in meanings)
-            if one != other:
-                message = f"it may be {one} or {other}, which differ; give inputs as example="
+        (one, _), (other, _) = meanings
+        for name in dict.fromkeys((*one, *other)):
+            if one.get(name) != other.get(name):
+                words = " or ".join(_WORDS[roles.get(name, "lengths")] for roles in (one, other))
+                message = f"it may be {words}, which differ; give inputs as example="
                 account.refuse(f"the argument '{name}'", message, "E704")
-    best[1].scope.account = account
-    return best[1]
+    return reader
+
+
+def _find_meanings(
+    several: Iterable[dict[str, Role]],
+    read: Callable[[Mapping[str, Role]], tuple[Account, ModuleReader]],
+) -> list[tuple[dict[str, Role], tuple[Account, ModuleReader]]]:
+    """Return the first two meanings without a problem, each with what was read.
+
+    An operation that was refused is so again for the same meanings of what it depends on.
+    """
+    clean, failed = list[Any](), list[dict[str, Any]]()
+    for roles in islice(several, _MOST_MEANINGS**2):
+        first = next(iter(roles))
+        whole = {**roles, "": (first, len(roles) > 1)}
+        if any(all(whole.get(name) == role for name, role in one.items()) for one in failed):
+            continue
+        tried, reader = read(roles)
+        if tried.problems:
+            failed.append({name: whole.get(name) for name in (first, "", *reader.causes)})
+        else:
+            clean.append((roles, (tried, reader)))
+        if len(clean) == 2 or len(failed) == _MOST_MEANINGS:
+            break
+    return clean
 
 
 def _read_as(
@@ -156,10 +179,8 @@ def _read_as(
     operations: Sequence[Op],
     roles: Mapping[str, Role],
     shapes: Mapping[str, Sequence[int]],
-    *,
-    to_end: bool,
 ) -> ModuleReader:
-    """Read all operations with a meaning of each argument, or those before the first problem."""
+    """Read all operations with a meaning of each argument."""
     (_, role), *others = roles.items()
     tokens, several = role == "tokens", bool(others)
     calls = {op.target for op in operations if op.kind == "call"}
@@ -167,12 +188,14 @@ def _read_as(
         not tokens and "any" in calls
     )
 
+    causes = set[str]()
+
     def read(tried: Account, probes: Probes) -> ModuleReader:
         names = tuple(map(_input_name, roles)) if several else (nodes.INPUT,)
         places = {name: -at for at, name in enumerate(roles)}
         scope = ModuleScope(tried, probes, tensors, names)
-        reader = ModuleReader(scope, operations, places, with_numbers=compares)
-        reader.read(to_end=to_end)
+        reader = ModuleReader(scope, operations, places, causes, with_numbers=compares)
+        reader.read()
         return reader
 
     orders = ("BT", "TB") if tokens else ("BTF", "TBF", "BFT", "TFB", "FBT", "FTB")
@@ -223,17 +246,23 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
 
 
 class ModuleReader:
-    """The value of each operation so far."""
+    """The value of each operation so far.
+
+    ``causes`` has the arguments that the first operation that is refused depends on, for each order
+    of the axes.
+    """
 
     def __init__(
         self,
         scope: ModuleScope,
         operations: Sequence[Op],
         places: Mapping[str, int],
+        causes: set[str],
         *,
         with_numbers: bool,
     ) -> None:
         self.scope = scope
+        self.causes = causes
         self._places = places
         self._with_numbers = with_numbers
         self._operators = Operators(scope)
@@ -245,18 +274,15 @@ class ModuleReader:
         self._inputs = list[str]()
         self._in_autocast = False
 
-    def read(self, *, to_end: bool) -> None:
-        """Read all operations; what cannot be taken over is refused in the account.
-
-        Args:
-            to_end: whether to go on behind the first problem.
-        """
+    def read(self) -> None:
+        """Read all operations; what cannot be taken over is refused in the account."""
         for op in self._operations:
             for name in _names((op.args, tuple(op.kwargs.values()))):
                 self._users.setdefault(name, []).append(op)
+        behind, has_problem = dict[str, set[str]](), False
         for op in self._operations:
-            if self.scope.account.problems and not to_end:
-                return
+            before = (behind[name] for name in _names((op.args, tuple(op.kwargs.values()))))
+            behind[op.name] = set[str]().union({op.target} if op.kind == "input" else (), *before)
             self.scope.op = op
             if op.kind == "input" and op.name not in self._users:
                 self.scope.account.leave(
@@ -273,6 +299,9 @@ class ModuleReader:
                 message = f"expected arguments that rnnspec supports, received an error: {error!r}"
                 self._refuse(op, brief(message), "E704")
                 self._values[op.name] = Unknown()
+            if self.scope.account.problems and not has_problem:
+                has_problem = True
+                self.causes |= behind[op.name]
             self._check_modes(op)
 
     def _note_refusal(self, op: Op, refused: RefusedError) -> None:
