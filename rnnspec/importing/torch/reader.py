@@ -70,8 +70,8 @@ def find_roles(operations: Sequence[Op], ranks: Mapping[str, int]) -> Iterator[d
     names = [op for op in operations if op.kind == "input" and op.name in users]
     embeds = any(type(op.module).__name__ == "Embedding" for op in operations)
     if len(names) < 2:
-        targets = [op.target for op in operations if op.kind == "input"][:1]
-        yield dict.fromkeys(targets, "tokens" if embeds else "sequence")
+        target = next((op.target for op in operations if op.kind == "input"), "")
+        yield {target: "tokens" if embeds else "sequence"}
         return
     choices = [_choices(op, users, ranks.get(op.target)) for op in names]
     # The first one has no lengths of others.
