@@ -144,6 +144,22 @@ def test_two_inputs_of_an_exporter(tmp_path: Path) -> None:
     assert [one.name for one in taken.model.imported.network.inputs] == ["words", "power", "h0"]
 
 
+def test_steps_without_names_are_those_of_one_input(tmp_path: Path) -> None:
+    body = (
+        f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B)\n"
+        "u = Transpose <perm = [1, 0, 2]> (v)\nc, g = LSTM <hidden_size = 4> (u, W, R, B)\n"
+        "n = Shape <start = 1, end = 2> (v)\ns_ = Concat <axis = 0> (n, ONE, ONE)\n"
+        "e = Tile (h, s_)\ny, o = LSTM <hidden_size = 4> (e, V, R, B)"
+    )
+    ends = f"{FEATURES}, float[batch, others, 3] v", "float y, float g"
+    path = write(tmp_path, body, *ends, **LSTM, V=(1, 16, 4))
+    proto = onnx.load(path)
+    for value in proto.graph.input:
+        value.type.tensor_type.shape.dim[1].ClearField("dim_param")
+    onnx.save(proto, path)
+    assert "{type: repeat, like: v}" in imported(path).model.text
+
+
 REFUSED = {
     "a condition as an input": (
         "n = Where (k, x, v)\n" + AHEAD + f"a, h = LSTM <hidden_size = 4> (t, W, R, B)\n{OUT}",
@@ -157,6 +173,16 @@ REFUSED = {
         ),
         f"{FEATURES}, float[1, batch, steps, 3] v",
         "takes the input 'v'; expected a sequence, a vector or a label",
+    ),
+    "the number of steps of another": (
+        (
+            f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B)\nc = Squeeze (a, ONE)\n"
+            "m = ReduceSum <keepdims = 0> (c, ZERO)\nn = Shape <start = 1, end = 2> (v)\n"
+            "f = Cast <to = 1> (n)\nd = Div (m, f)\ne = ReduceMax <keepdims = 0> (v, ONE)\n"
+            "y = Concat <axis = 1> (d, e)"
+        ),
+        f"{FEATURES}, float[batch, others, 3] v",
+        "divided by their number, received that of all",
     ),
     "features that do not fit": (
         (

@@ -112,6 +112,22 @@ class Given(Module):
         return self.out(output), h[-1]
 
 
+class Repeated(Module):
+    def forward(self, x: Any, z: Any) -> Any:
+        copies = self.one(x)[1][-1].unsqueeze(1).expand(-1, z.shape[1], -1)
+        return self.two(copies)[0], self.three(z)[1][-1]
+
+
+class Averaged(Module):
+    def forward(self, x: Any, z: Any) -> Any:
+        return self.one(x)[0].sum(1) / z.shape[1], self.two(z)[1][-1]
+
+
+class Beside(Module):
+    def forward(self, x: Any, z: Any) -> Any:
+        return self.rnn(x)[0] + self.two(z)
+
+
 class Passed(Module):
     def forward(self, x: Any) -> Any:
         return self.two(x, self.one(x)[1])[0]
@@ -180,3 +196,37 @@ def test_an_example_by_names_tells_the_features() -> None:
     assert "static_input: {features: 2, per: sequence}" in text
     with pytest.raises(rnnspec.errors.UsageError, match="expected arguments of forward"):
         rnnspec.from_torch(module, {"x": example["x"], "other": example["static"]})
+
+
+def test_inputs_that_are_not_joined_have_steps_of_their_own() -> None:
+    module = Repeated(one=gru(), two=gru(4), three=gru())
+    assert "like: z" in rnnspec.from_torch(module).spec.document.text
+    with pytest.raises(ModelError, match="expected no size beside a vector"):
+        rnnspec.from_torch(Averaged(one=gru(), two=gru()))
+
+
+@cases(
+    "make, other, message",
+    {
+        "steps": (
+            lambda: Beside(rnn=nn.GRU(3, 4), two=nn.Linear(2, 4)),
+            lambda: torch.randn(2, 2),
+            "'z': it may be a sequence or a vector",
+        ),
+        "tokens": (
+            lambda: Beside(rnn=nn.GRU(3, 4), two=nn.Embedding(9, 4)),
+            lambda: torch.arange(2),
+            "'z': it may be tokens or a label of each sequence",
+        ),
+    },
+)
+def test_an_argument_with_two_meanings_needs_an_example(
+    make: Callable[[], Any], other: Callable[[], Any], message: str
+) -> None:
+    # The steps come first, so that either is added to them.
+    with pytest.raises(ModelError, match=message):
+        rnnspec.from_torch(make())
+    model = rnnspec.from_torch(make(), {"x": torch.randn(5, 2, 3), "z": other()})
+    assert "per: sequence" in model.spec.document.text
+    with pytest.raises(rnnspec.errors.RnnspecError, match="example"):
+        rnnspec.from_torch(make(), {"x": torch.randn(2, 3), "z": torch.randn(3)})

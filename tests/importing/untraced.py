@@ -174,6 +174,24 @@ def of_two_layers(m: Any, x: Any) -> Any:
     return h[1] + h[-1]
 
 
+class WithoutInput(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = lstm()
+
+    def forward(self) -> Any:
+        return self.rnn(torch.zeros(1, 2, 3))[0]
+
+
+class PackedBackward(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = lstm()
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        return self.rnn(rnn.pack_padded_sequence(x.flip(1), lengths))[1][0][-1]
+
+
 class TwoPacked(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -337,6 +355,8 @@ def gain_twice(m: Any, y: Any) -> Any:
 
 
 REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
+    (WithoutInput, "self.rnn(", "rnn: expected a tensor, received zeros"),
+    (PackedBackward, "rnn.pack_padded", "received a sequence with its last step first"),
     (
         lambda: Written(
             lambda m, x: m.rnn(m.conv(x.transpose(1, 2)))[0], conv=nn.Conv1d(3, 3, 1), rnn=lstm()

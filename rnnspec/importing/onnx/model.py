@@ -195,7 +195,7 @@ def _with_others(
 ) -> Iterator[Setting]:
     """Yield how the inputs may be laid out: sequences with the same name of their steps are alike.
 
-    If that is not supported, all of them have as many steps.
+    The others are only if they are joined.
     """
     for setting in settings:
         clocks: dict[Any, int] = {(first.dims or ())[setting.order.index("T")]: 0}
@@ -207,8 +207,6 @@ def _with_others(
             at = plain.order.index("B")
             plain = replace(plain, sizes=(*plain.sizes[:at], fixed, *plain.sizes[at + 1 :]))
         yield replace(plain, others=tuple(several))
-        if any(other.clock for other in several):
-            yield replace(plain, others=tuple(replace(other, clock=0) for other in several))
 
 
 def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Setting:
@@ -233,7 +231,8 @@ def _other_setting(first: Setting, info: Info, clocks: dict[Any, int]) -> Settin
     clock = 0
     if "T" in order:
         name = dims[order.index("T")]
-        clock = clocks.setdefault(name, len(clocks)) if isinstance(name, str) else 0
+        # Steps without a name are those of no other input.
+        clock = clocks.setdefault(info if name is None else name, len(clocks))
     tokens = whole and len(dims) < 3
     return Setting(order=order, sizes=sizes, tokens=tokens, padded=False, clock=clock)
 

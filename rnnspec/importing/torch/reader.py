@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
@@ -37,7 +38,7 @@ from rnnspec.importing.torch.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.probes import Probes
@@ -46,6 +47,14 @@ if TYPE_CHECKING:
 
 Role = Literal["sequence", "tokens", "vector", "label", "state"]
 """What an input is: with steps or without, of numbers or of embedded integers."""
+_WORDS: dict[str, str] = {
+    "sequence": "a sequence",
+    "tokens": "tokens",
+    "vector": "a vector",
+    "label": "a label of each sequence",
+    "state": "a first state",
+    "lengths": "lengths of sequences",
+}
 _MOST_MEANINGS = 300
 
 
@@ -61,8 +70,8 @@ def find_roles(operations: Sequence[Op], ranks: Mapping[str, int]) -> Iterator[d
     names = [op for op in operations if op.kind == "input" and op.name in users]
     embeds = any(type(op.module).__name__ == "Embedding" for op in operations)
     if len(names) < 2:
-        targets = [op.target for op in operations if op.kind == "input"][:1]
-        yield dict.fromkeys(targets, "tokens" if embeds else "sequence")
+        target = next((op.target for op in operations if op.kind == "input"), "")
+        yield {target: "tokens" if embeds else "sequence"}
         return
     choices = [_choices(op, users, ranks.get(op.target)) for op in names]
     # The first one has no lengths of others.
@@ -107,8 +116,8 @@ def read_operations(
 ) -> ModuleReader:
     """Read all operations of a module; what cannot be taken over is refused in the account.
 
-    Nothing says what a second argument is. Each meaning is tried, and the first one counts that
-    rnnspec supports: lengths, then a sequence, then a vector.
+    Nothing says what a second argument is. Each meaning is tried, and the one counts that rnnspec
+    supports: if there are two, only an example tells which of them it is.
 
     Args:
         account: what everything is recorded in.
@@ -117,20 +126,51 @@ def read_operations(
         shapes: the shapes of the arguments that have an example.
     """
     tensors = graph.parameters(module)
-    best: tuple[Account, ModuleReader] | None = None
     ranks = {name: len(shape) for name, shape in shapes.items()}
-    for roles in islice(find_roles(operations, ranks), _MOST_MEANINGS):
+
+    def read(roles: Mapping[str, Role]) -> tuple[Account, ModuleReader]:
         tried = Account(account.source)
-        reader = _read_as(tried, tensors, operations, roles, shapes)
-        rank = (len(tried.problems), -len(reader.scope.steps))
-        if best is None or rank < (len(best[0].problems), -len(best[1].scope.steps)):
-            best = tried, reader
-        if not tried.problems:
+        return tried, _read_as(tried, tensors, operations, roles, shapes)
+
+    meanings = _find_meanings(find_roles(operations, ranks), read)
+    # If there is none, the one with the fewest problems says why.
+    every = map(read, islice(find_roles(operations, ranks), _MOST_MEANINGS))
+    readings = [reading for _, reading in meanings] or every
+    tried, reader = min(readings, key=lambda one: (len(one[0].problems), -len(one[1].scope.steps)))
+    account.adopt(tried)
+    reader.scope.account = account
+    if len(meanings) == 2:
+        (one, _), (other, _) = meanings
+        for name in dict.fromkeys((*one, *other)):
+            if one.get(name) != other.get(name):
+                words = " or ".join(_WORDS[roles.get(name, "lengths")] for roles in (one, other))
+                message = f"it may be {words}, which differ; give inputs as example="
+                account.refuse(f"the argument '{name}'", message, "E704")
+    return reader
+
+
+def _find_meanings(
+    several: Iterable[dict[str, Role]],
+    read: Callable[[Mapping[str, Role]], tuple[Account, ModuleReader]],
+) -> list[tuple[dict[str, Role], tuple[Account, ModuleReader]]]:
+    """Return the first two meanings without a problem, each with what was read.
+
+    An operation that was refused is so again for the same meanings of what it depends on.
+    """
+    clean, failed = list[Any](), list[dict[str, Any]]()
+    for roles in islice(several, _MOST_MEANINGS**2):
+        first = next(iter(roles))
+        whole = {**roles, "": (first, len(roles) > 1)}
+        if any(all(whole.get(name) == role for name, role in one.items()) for one in failed):
+            continue
+        tried, reader = read(roles)
+        if tried.problems:
+            failed.append({name: whole.get(name) for name in (first, "", *reader.causes)})
+        else:
+            clean.append((roles, (tried, reader)))
+        if len(clean) == 2 or len(failed) == _MOST_MEANINGS:
             break
-    assert best is not None, "there is a way to read it"
-    account.adopt(best[0])
-    best[1].scope.account = account
-    return best[1]
+    return clean
 
 
 def _read_as(
@@ -148,11 +188,13 @@ def _read_as(
         not tokens and "any" in calls
     )
 
+    causes = set[str]()
+
     def read(tried: Account, probes: Probes) -> ModuleReader:
         names = tuple(map(_input_name, roles)) if several else (nodes.INPUT,)
         places = {name: -at for at, name in enumerate(roles)}
         scope = ModuleScope(tried, probes, tensors, names)
-        reader = ModuleReader(scope, operations, places, with_numbers=compares)
+        reader = ModuleReader(scope, operations, places, causes, with_numbers=compares)
         reader.read()
         return reader
 
@@ -164,7 +206,11 @@ def _read_as(
             tokens=tokens,
             at_end=not compares,
             padded=not several or "pack_padded_sequence" in calls,
-            others=tuple(_setting(other, order, shapes.get(name)) for name, other in others),
+            others=tuple(
+                # Those that are joined have as many steps as the first one.
+                replace(_setting(other, order, shapes.get(name)), clock=clock)
+                for clock, (name, other) in enumerate(others, 1)
+            ),
         )
         for order in orders
     )
@@ -191,25 +237,32 @@ def _setting(role: Role, order: str, shape: Sequence[int] | None) -> Setting:
         case _:
             assert_never(role)
     embedded = role in ("tokens", "label")
+    # The comparison tells what is wrong with an example of other axes.
+    known = shape if shape and len(shape) == len(letters) else (None,) * len(letters)
     sizes = tuple(
-        size if letter == "F" else None
-        for letter, size in zip(letters, shape or (None,) * len(letters), strict=False)
+        size if letter == "F" else None for letter, size in zip(letters, known, strict=True)
     )
     return Setting(order=letters, sizes=sizes, tokens=embedded, padded=False)
 
 
 class ModuleReader:
-    """The value of each operation so far."""
+    """The value of each operation so far.
+
+    ``causes`` has the arguments that the first operation that is refused depends on, for each order
+    of the axes.
+    """
 
     def __init__(
         self,
         scope: ModuleScope,
         operations: Sequence[Op],
         places: Mapping[str, int],
+        causes: set[str],
         *,
         with_numbers: bool,
     ) -> None:
         self.scope = scope
+        self.causes = causes
         self._places = places
         self._with_numbers = with_numbers
         self._operators = Operators(scope)
@@ -226,7 +279,10 @@ class ModuleReader:
         for op in self._operations:
             for name in _names((op.args, tuple(op.kwargs.values()))):
                 self._users.setdefault(name, []).append(op)
+        behind, has_problem = dict[str, set[str]](), False
         for op in self._operations:
+            before = (behind[name] for name in _names((op.args, tuple(op.kwargs.values()))))
+            behind[op.name] = set[str]().union({op.target} if op.kind == "input" else (), *before)
             self.scope.op = op
             if op.kind == "input" and op.name not in self._users:
                 self.scope.account.leave(
@@ -243,6 +299,9 @@ class ModuleReader:
                 message = f"expected arguments that rnnspec supports, received an error: {error!r}"
                 self._refuse(op, brief(message), "E704")
                 self._values[op.name] = Unknown()
+            if self.scope.account.problems and not has_problem:
+                has_problem = True
+                self.causes |= behind[op.name]
             self._check_modes(op)
 
     def _note_refusal(self, op: Op, refused: RefusedError) -> None:

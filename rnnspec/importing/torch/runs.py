@@ -256,22 +256,29 @@ def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
 def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inputs]:
     """Yield random inputs with different numbers of steps, padded at the end if there are lengths.
 
+    Inputs that need not have as many steps have others, but for those with the same lengths.
     Without lengths no step is padding, so zeros at the start and at the end are steps like others.
     """
     rng, rows = np.random.default_rng(0), layout.batch or _ROWS
     least = nodes.least_steps(network)
     several = dict.fromkeys((max(7, least + 4), max(4, least + 1), least))
     fixed = [each.steps for each in network.inputs if isinstance(each, nodes.SequenceInput)]
+    masked = {each.name for each in network.inputs if each.masked}
+    first = nodes.equal_steps(network)
+    groups = [*dict.fromkeys(first.values())]
+    told = {first[name] for name in masked}
+    more = {name: 0 if of in told else groups.index(of) for name, of in first.items()}
     for steps in several if None in fixed else fixed[:1]:
         assert steps is not None
-        batch = {each.name: _values(rng, each, rows, steps) for each in network.inputs}
+        batch = {
+            each.name: _values(rng, each, rows, steps + more.get(each.name, 0))
+            for each in network.inputs
+        }
         lengths = np.linspace(steps, 1, rows).round().astype(np.int64)
-        masked = {each.name for each in network.inputs if each.masked}
         if not (layout.has_lengths or layout.counted):
-            for array in batch.values() if rows > 1 else ():
-                if array.ndim > 1 and array.shape[1] == steps:
-                    array[0, steps // 2 + 1 :] = 0
-                    array[1, : steps // 2] = 0
+            for name in first if rows > 1 else ():
+                batch[name][0, steps // 2 + 1 :] = 0
+                batch[name][1, : steps // 2] = 0
             yield _inputs(module, batch, lengths, layout)
             continue
         orders = (lengths,) if layout.decreasing else (lengths, np.roll(lengths, 1))

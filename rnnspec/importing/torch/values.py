@@ -237,6 +237,7 @@ _NAMES = {
     "Firsts": "several vectors, one after the other",
     "Portion": "a part of the features",
     "Learned": "an array of the module for each sequence",
+    "Turned": "a sequence with its last step first",
     "Unknown": "an unknown value",
     "ModuleArray": "an array of the module outside of a layer",
 }
