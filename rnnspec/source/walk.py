@@ -477,7 +477,8 @@ class Walk(LayerWriter):
         if isinstance(source, nodes.SequenceInput) and shape[0] is None:
             rest = shape[1:]
             # A later chunk may be shorter than the first one.
-            least = 1 if self.form == "step" else nodes.least_steps(self.network)
+            is_chunk = self.form == "step" and source.name == self.network.stream
+            least = 1 if is_chunk else nodes.least_steps_by_input(self.network)[source.name]
             expected[1] = "steps > 0" if least == 1 else f"steps >= {least}"
             width = [code("x.shape[2] != {!r}", size) for size in rest]
             few = code("x.shape[1] == 0") if least == 1 else code("x.shape[1] < {!r}", least)

@@ -163,6 +163,7 @@ _RULES: dict[str, Rule] = {
     r"^no layer has the type '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
     r"write \w+ [@*] \(W @ x\) for": lambda d, p, m: None,
     r"\(write 'n\d+'": lambda d, p, m: _put(d, p, "n1"),
+    r": write '(\w+\.state)' for its final state": lambda d, p, m: _put(d, p, m[1]),
     r"\(write it without the list\)$": lambda d, p, m: _put(d, p, _at(d, p)[0]),
     r"\(write a layer for each\)$": lambda d, p, m: None,
     r"\(write (.*)\)$": lambda d, p, m: _put(d, p, _parse(m[1])),

@@ -120,8 +120,6 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
         blocks=builder.finish(),
     )
     begins = stepped and has_begin(network)
-    least = nodes.least_steps(network)
-    is_open = any(each.steps is None for each in _sequences(layers.inputs))
     return replace(
         _write(network, builder, graph),
         docstring=(
@@ -145,8 +143,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
                 for state in network_states
                 if state.first_steps != state.steps
             ),
-            # ONNX Runtime pools a part of a window too.
-            *(((LEAST_STEPS, str(least)),) if is_open and least > 1 else ()),
+            *_steps_needed(network, layers.inputs),
             *_vocabularies(network, layers.inputs, stepped=stepped),
         ),
         begin=_emit_begin(network) if begins else None,
@@ -176,6 +173,7 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
         metadata=(
             *_frozen(network, graph),
             (FORM, BEGIN),
+            *_steps_needed(network, layers.inputs),
             *_vocabularies(network, layers.inputs, stepped=True),
         ),
     )
@@ -209,6 +207,18 @@ def _frozen(network: nodes.Network, graph: Graph) -> Iterator[tuple[str, str]]:
     for name, _, trainable in _arrays(network, graph):
         if not trainable:
             yield f"frozen {name}", "true"
+
+
+def _steps_needed(
+    network: nodes.Network, inputs: Iterable[nodes.Input]
+) -> Iterator[tuple[str, str]]:
+    """Yield the smallest numbers of steps: ONNX Runtime pools a part of a window too."""
+    by_input = nodes.least_steps_by_input(network)
+    for each in _sequences(inputs):
+        least = by_input[each.name]
+        if each.steps is None and least > 1:
+            key = f"{LEAST_STEPS} {each.name}" if network.has_named_inputs else LEAST_STEPS
+            yield key, str(least)
 
 
 def _vocabularies(

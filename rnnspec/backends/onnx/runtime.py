@@ -526,7 +526,9 @@ class OnnxModel:
         about = "" if name == INPUT else f"{name}: "
         # An open number of steps is 0.
         sizes = _shape(expected)[1:]
-        most = 0 if later else int(self._words.get(LEAST_STEPS, 1)) - 1
+        key = LEAST_STEPS if name == INPUT else f"{LEAST_STEPS} {name}"
+        least = max(int(_words_of(proto).get(key, 1)) for proto in self.protos)
+        most = 0 if later else least - 1
         fits = batch.ndim == 1 + len(sizes) and all(
             actual == size if size else actual > most
             for actual, size in zip(batch.shape[1:], sizes, strict=True)
