@@ -13,7 +13,7 @@ from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
     LSTM,
     Activation,
-    Attention,
+    AttentionPooling,
     Conv,
     Dense,
     Dropout,
@@ -78,7 +78,7 @@ _KEYS = {"statistic": "pooling", "count": "last_steps", "how": "type"}
 _PRESENT: dict[type, Settings] = {
     Normalize: {"normalize": "l2"},
     Flatten: {"pooling": "flatten"},
-    Attention: {"pooling": "attention"},
+    AttentionPooling: {"pooling": "attention"},
 }
 """The meaning of a layer for a key that none of its fields has."""
 
@@ -459,7 +459,7 @@ def _with_settings(network: Network) -> list[LayerSettings]:
         (source, *_) = taken[layer.name]
         is_head = before is not None and before.layer.name in ends and len(heads) == 1
         is_pooling = before is not None and all(
-            isinstance(one, Pooling | Attention) for one in (before.layer, layer)
+            isinstance(one, Pooling | AttentionPooling) for one in (before.layer, layer)
         )
         beside = is_head or (is_pooling and before is not None and before.source == source)
         own = layer.source is not None and not isinstance(layer, Embedding | LearnedState)

@@ -195,14 +195,14 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("Normalize", "name"): ["other"],
     **{
         (kind, "name"): ["other"]
-        for kind in ("Activate", "Attention", "BatchNorm", "Conv", "Flatten", "Join", "LastSteps")
+        for kind in ("Activate", "AttentionPooling", "BatchNorm", "Conv", "Flatten", "Join", "LastSteps")
     },
     **{
         (kind, "name"): ["other"]
         for kind in ("LayerNorm", "Residual", "Transpose", "WindowPooling")
     },
     **{
-        (kind, "source"): ["two", "bidirectional_1"] for kind in ("Attention", "Flatten", "Pooling")
+        (kind, "source"): ["two", "bidirectional_1"] for kind in ("AttentionPooling", "Flatten", "Pooling")
     },
     ("Conv", "source"): ["scaled"],
     ("Pretrained", "weights"): ["other.txt"],
@@ -349,7 +349,7 @@ TRAINED = ("rate", "variational", "dropout", "recurrent_dropout", "pretrained")
 
 
 SEQUENTIAL = (
-    *(nodes.Recurrent, nodes.Conv, nodes.WindowPooling, nodes.Pooling, nodes.Attention),
+    *(nodes.Recurrent, nodes.Conv, nodes.WindowPooling, nodes.Pooling, nodes.AttentionPooling),
     *(nodes.Flatten, nodes.LastSteps, nodes.Transpose),
 )
 AXES = {nodes.Repeat: 1, **dict.fromkeys(SEQUENTIAL, 2)}

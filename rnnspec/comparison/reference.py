@@ -212,7 +212,7 @@ class _Run:
             case nodes.Pooling():
                 samples = zip(x, self._mask(layer, x), strict=True)
                 return np.stack([_statistic(layer, steps[at]) for steps, at in samples])
-            case nodes.Attention():
+            case nodes.AttentionPooling():
                 # One query for each sequence, or the same one for all.
                 query = arrays["query"].T if layer.query is None else inputs[1]
                 return _attend(layer, arrays, x, query, self._mask(layer, x))
@@ -368,7 +368,7 @@ _Masked = (
     | nodes.BatchNorm
     | nodes.InstanceNorm
     | nodes.Pooling
-    | nodes.Attention
+    | nodes.AttentionPooling
 )
 
 
@@ -433,7 +433,9 @@ def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
             assert_never(layer.how)
 
 
-def _attend(layer: nodes.Attention, arrays: Arrays, x: Array, query: Array, mask: Array) -> Array:
+def _attend(
+    layer: nodes.AttentionPooling, arrays: Arrays, x: Array, query: Array, mask: Array
+) -> Array:
     hidden = x
     if layer.units is not None:
         hidden = x @ arrays["kernel"] + arrays.get("bias", 0.0)

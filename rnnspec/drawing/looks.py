@@ -12,7 +12,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
-    Attention,
+    AttentionPooling,
     BatchNorm,
     ClippedRelu,
     Conv,
@@ -118,7 +118,7 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
         case Pooling(statistic=statistic):
             word = statistic.replace("_", " ")
             return Look(word, word, "plain", "pill", _pooling(layer))
-        case Attention():
+        case AttentionPooling():
             return Look("attention", "attention", "plain", "pill", _attention(layer))
         case Flatten():
             return Look("flatten", "flatten", "plain", "pill", "all steps in one vector")
@@ -254,7 +254,7 @@ def _batch_norm(layer: BatchNorm) -> str:
     )
 
 
-def _attention(layer: Attention) -> str:
+def _attention(layer: AttentionPooling) -> str:
     usual = layer.activation == ("linear" if layer.units is None else "tanh")
     return _join(
         f"attention over the steps{' that are not padding' if layer.masked else ''}",

@@ -215,7 +215,7 @@ class _Plan:
     def _is_list(self, at: int) -> bool:
         """True if a layer is a join of poolings of one sequence, which a list of poolings says."""
         parts = [self.steps.get(source) for source in self.steps[at].sources]
-        pools = nodes.Pooling | nodes.Attention
+        pools = nodes.Pooling | nodes.AttentionPooling
         return (
             isinstance(self.steps[at].layer, nodes.Join)
             and len({part and part.sources[0] for part in parts}) == 1
@@ -247,7 +247,7 @@ class _Plan:
                     vectors = iter(others)
                     named = tuple(name and next(vectors) for name in initial)
                     step.layer = replace(step.layer, source=main, initial=named)
-                case nodes.Attention() if others:
+                case nodes.AttentionPooling() if others:
                     step.layer = replace(step.layer, source=main, query=others[0])
                 case nodes.Repeat() if others:
                     step.layer = replace(step.layer, source=main, like=others[0])

@@ -404,7 +404,7 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
             return replace(renamed, table=new(table))
         case nodes.Repeat(like=str() as like):
             return replace(renamed, like=new(like))
-        case nodes.Attention(query=str() as query):
+        case nodes.AttentionPooling(query=str() as query):
             return replace(renamed, query=new(query))
         case nodes.Recurrent(initial=initial):
             return replace(renamed, initial=tuple(name and new(name) for name in initial))

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.backward Recurrent.initial Pooling.backward "
-    "Attention.bias Attention.query Repeat.like Dropout.variational Dense.tied"
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
@@ -117,7 +117,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", Drop(X, layer.rate, layer.variational))
         case nodes.Pooling():
             yield from running(layer) if form == "step" and states_of(layer) else pool(layer)
-        case nodes.Attention():
+        case nodes.AttentionPooling():
             yield from _attend(layer)
         case nodes.Flatten():
             yield Result("x", Flatten(X))
@@ -260,7 +260,7 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     yield Result("x", X * Param(layer.name, "gamma") + Param(layer.name, "beta"))
 
 
-def _attend(layer: nodes.Attention) -> Iterator[Result]:
+def _attend(layer: nodes.AttentionPooling) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     hidden: Expression = X
     if layer.units is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from rnnspec.errors import Refusal, listed
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     BatchNorm,
     Conv,
     Dropout,
@@ -78,7 +78,7 @@ def for_inference(network: Network) -> Network:
                 result = replace(result, masked=False)
             case Join():
                 result = replace(result, of=tuple(before.get(name, name) for name in result.of))
-            case Attention(query=str() as query):
+            case AttentionPooling(query=str() as query):
                 result = replace(result, query=before.get(query, query))
             case Repeat(like=str() as like):
                 result = replace(result, like=before.get(like, like))
@@ -231,7 +231,7 @@ _OF_ALL_STEPS: dict[type[Layer], tuple[str, str]] = {
     LastSteps: ("pooling", "the last steps would be in other chunks"),
     Transpose: ("type", "the steps of all chunks would be features"),
     InstanceNorm: ("type", "the mean of all steps would change with each chunk"),
-    Attention: ("pooling", "the weights of all steps would change with each chunk"),
+    AttentionPooling: ("pooling", "the weights of all steps would change with each chunk"),
 }
 """The key of each layer that computes with all steps at once, and why it cannot with chunks."""
 

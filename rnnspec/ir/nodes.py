@@ -399,7 +399,7 @@ class Dense(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attention(Node):
+class AttentionPooling(Node):
     """The mean of the time steps with weights that are learned.
 
     The weights are softmax(s) over the steps, without padding if ``masked``; the score of a step is
@@ -729,7 +729,7 @@ Layer = (
     | BatchNorm
     | LayerNorm
     | Composed
-    | Attention
+    | AttentionPooling
     | LearnedState
     | Dense
     | ParameterFree
@@ -797,7 +797,7 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
                 result[layer.name] = of
             case Recurrent():
                 result[layer.name] = (main, *layer.first_states.values())
-            case Attention(query=str() as other) | Repeat(like=str() as other):
+            case AttentionPooling(query=str() as other) | Repeat(like=str() as other):
                 result[layer.name] = (main, other)
             case _:
                 result[layer.name] = (main,)
@@ -946,7 +946,7 @@ def layer_activations(layer: Layer) -> tuple[Activation, ...]:
             return tuple(name for name in _CELL_ACTIVATIONS if name in used)
         case Recurrent():
             return cell_activations(layer.standard_cell)
-        case Dense() | Conv() | Activate() | Attention():
+        case Dense() | Conv() | Activate() | AttentionPooling():
             return (layer.activation,)
         case _:
             return ()

@@ -17,7 +17,7 @@ from rnnspec.ir.equations import evaluate_size
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     LSTM,
-    Attention,
+    AttentionPooling,
     BatchNorm,
     Cell,
     Conv,
@@ -128,7 +128,7 @@ def params(layer: Layer) -> tuple[Param, ...]:
             kernel = Param("kernel", "step in out", steps, layer.kernel_initializer)
             bias = Param("bias", "out", sizes, layer.bias_initializer)
             return (kernel, bias) if layer.bias else (kernel,)
-        case Attention(units=units):
+        case AttentionPooling(units=units):
             size = layer.features if units is None else units
             scores = (("in", size), ("out", 1))
             query = Param("query", "in out", scores, layer.kernel_initializer)

@@ -12,7 +12,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
-    Attention,
+    AttentionPooling,
     Cell,
     ClippedRelu,
     Composed,
@@ -238,7 +238,7 @@ def type_name(layer: Layer) -> str:
         case WindowPooling():
             # Not MaxPooling, which is a pooling of all steps.
             return f"{layer.statistic.title()}Pool"
-        case Attention():
+        case AttentionPooling():
             return "AttentionPooling"
         case Activate():
             return "Activation"

@@ -15,7 +15,7 @@ from typing import Any
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Dense,
     Embedding,
     EquationCell,
@@ -87,7 +87,7 @@ def verify(network: Network) -> Network:
                 of = by_name.get(layer.source or "")
                 fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
                 _require(fits, f"{layer.name} is no state of {taken[0]}")
-            case Attention(query=str()):
+            case AttentionPooling(query=str()):
                 size = layer.features if layer.units is None else layer.units
                 _require(others == [(size,)], f"{layer.name} asks with {others}")
             case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     FinalState,
     Flatten,
     Input,
@@ -118,7 +118,7 @@ def _effect_of_padding(context: Context, name: str) -> str:
         ):
             continue
         match layer:
-            case Attention():
+            case AttentionPooling():
                 return "attention may be paid to it"
             case Pooling(statistic=statistic) if statistic in _EFFECTS:
                 return _EFFECTS[statistic]

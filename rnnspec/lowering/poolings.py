@@ -175,7 +175,7 @@ def _attend(graph: Graph, path: Path, attention: models.Attention, name: str | N
     if _scores(attention):
         activation = read_activation(settings.activation)
     graph.add(
-        nodes.Attention(
+        nodes.AttentionPooling(
             name=graph.name("attention_pooling", path[:-1], name),
             input=graph.shape,
             units=settings.units,

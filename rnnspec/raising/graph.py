@@ -134,7 +134,7 @@ class Graph:
                     gives_steps = any(name in found for name in of)
                 case (
                     nodes.Pooling()
-                    | nodes.Attention()
+                    | nodes.AttentionPooling()
                     | nodes.Flatten()
                     | nodes.FinalState()
                     | nodes.LearnedState()

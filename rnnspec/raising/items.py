@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 POINTWISE = tuple(BY_KEYS[model] for model in get_args(models.PointwiseLayer))
 """Layers that compute each step by itself."""
-POOLS = (nodes.Pooling, nodes.Attention, nodes.Flatten, nodes.LastSteps)
+POOLS = (nodes.Pooling, nodes.AttentionPooling, nodes.Flatten, nodes.LastSteps)
 
 
 def without_defaults(model: type[models.Model], **words: Any) -> Words:
@@ -86,7 +86,9 @@ class ItemReader:
             if not isinstance(join, nodes.Join) or join.how != "concat":
                 continue
             parts = [self.graph.by_name.get(name) for name in join.of]
-            pools = [part for part in parts if isinstance(part, nodes.Pooling | nodes.Attention)]
+            pools = [
+                part for part in parts if isinstance(part, nodes.Pooling | nodes.AttentionPooling)
+            ]
             start = at - len(pools)
             if start < 0 or not pools or self._layers[start:at] != pools:
                 continue
@@ -106,7 +108,7 @@ class ItemReader:
     def _part_of_list(self, part: nodes.Layer | None, read: str) -> Any:
         """Return a pooling of a list that reduces what is ``read``, None if it is none."""
         match part:
-            case nodes.Pooling() | nodes.Attention():
+            case nodes.Pooling() | nodes.AttentionPooling():
                 return self._pool(part)
             case nodes.FinalState() if self.graph.main(part) == read:
                 recurrent = self.graph.by_name[read]
@@ -139,7 +141,7 @@ class ItemReader:
     def _pool(self, layer: nodes.Layer) -> Any:
         if isinstance(layer, nodes.Pooling):
             return layer.statistic
-        assert isinstance(layer, nodes.Attention), "there are no other poolings"
+        assert isinstance(layer, nodes.AttentionPooling), "there are no other poolings"
         activation = activation_words(layer.activation)
         keys: Words = {} if layer.units is None else {"units": layer.units}
         if layer.units is not None:

@@ -32,7 +32,7 @@ _IDIOMS = (
     | nodes.Conv
     | nodes.WindowPooling
     | nodes.Pooling
-    | nodes.Attention
+    | nodes.AttentionPooling
     | nodes.Dense
     | nodes.BatchNorm
     | nodes.LayerNorm
@@ -104,7 +104,7 @@ class LayerWriter(ComposedLayers):
                 return self.window_pooling(layer)
             case nodes.BatchNorm():
                 return self.batch_norm(layer)
-            case nodes.Attention():
+            case nodes.AttentionPooling():
                 return self.attention(layer)
             case nodes.Recurrent():
                 return self.recurrent(layer)
@@ -137,7 +137,7 @@ class LayerWriter(ComposedLayers):
                 return lines(self.run_batch_norm(layer))
             case nodes.Activate():
                 return self.activated(layer)
-            case nodes.Attention():
+            case nodes.AttentionPooling():
                 return lines(self.run_attention(layer))
             case nodes.Recurrent():
                 is_chunk = self.form_of(layer) == "step"
@@ -316,11 +316,11 @@ class LayerWriter(ComposedLayers):
         """Yield the statements that run a batch normalization."""
 
     @abstractmethod
-    def attention(self, layer: nodes.Attention) -> Code:
+    def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return the statements that create what scores the steps."""
 
     @abstractmethod
-    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+    def run_attention(self, layer: nodes.AttentionPooling) -> Iterator[Code]:
         """Yield the statements that reduce the steps to their weighted mean."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ UNDRAWN = {
     ("LSTM", "forget_bias"): INITIAL,
     **{
         (kind, f"{array}_initializer"): INITIAL
-        for kind in ("Dense", "Conv", "Attention")
+        for kind in ("Dense", "Conv", "AttentionPooling")
         for array in ("kernel", "bias")
     },
     ("Embedding", "initializer"): INITIAL,

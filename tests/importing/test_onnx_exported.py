@@ -117,7 +117,7 @@ MODULES: dict[str, Callable[[], tuple[Any, tuple[Any, ...], list[str]]]] = {
             query=nn.Linear(5, 1),
         ),
         (features(),),
-        ["Recurrent", "Attention"],
+        ["Recurrent", "AttentionPooling"],
     ),
     "functions": lambda: (
         module(

@@ -476,7 +476,7 @@ def test_attention_over_the_steps(tmp_path: Path) -> None:
     )
     model = imported(write(tmp_path, body, **LSTM, K1=(4, 5), k1=(5,), K2=(5, 1)))
     attention = layers(model)[-1]
-    assert isinstance(attention, nodes.Attention)
+    assert isinstance(attention, nodes.AttentionPooling)
     assert (attention.units, attention.activation) == (5, "tanh")
 
 

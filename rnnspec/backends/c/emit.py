@@ -46,7 +46,7 @@ _MOST_STACK = 2**16
 
 _FIELDS = Fields(
     "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Attention.bias "
-    "Attention.query Repeat.like Dense.tied"
+    "AttentionPooling.query Repeat.like Dense.tied"
 )
 _CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
 """The fields that the source of each form is written from."""

@@ -218,7 +218,7 @@ class Layers:
                     yield copied(y, x, str(nodes.width(layer.output)))
             case nodes.Pooling():
                 yield from self._pooling(layer, place)
-            case nodes.Attention():
+            case nodes.AttentionPooling():
                 yield self._attention(layer, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
@@ -522,7 +522,7 @@ class Layers:
                 Function(f"{layer.statistic}_pooling", f"{layer.statistic}_pooling"), values
             )
 
-    def _attention(self, layer: nodes.Attention, place: Place) -> Call:
+    def _attention(self, layer: nodes.AttentionPooling, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
         values |= {"mask": place.mask} if place.mask else {}
         query = {"query": place.inputs[1]} if layer.query else {}

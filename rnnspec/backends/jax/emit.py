@@ -68,7 +68,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     walk = JaxWalk(network, form)
     imports = []
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
-    attentions = (layer for layer in network.layers if isinstance(layer, nodes.Attention))
+    attentions = (layer for layer in network.layers if isinstance(layer, nodes.AttentionPooling))
     scores = any(
         layer.units or (layer.activation != "linear" and not layer.query) for layer in attentions
     )
@@ -289,7 +289,7 @@ class JaxWalk(RecurrentCalls):
             over = code("mask=norm_mask(mask)")
         yield code("x = self.{}({})", layer.name, listed("x", over))
 
-    def attention(self, layer: nodes.Attention) -> Code:
+    def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return a module of a generated class, which scores the steps and weights them."""
         arguments: dict[str, Code] = {}
         sizes: tuple[int, ...] = (nodes.width(layer.input),)
@@ -311,7 +311,7 @@ class JaxWalk(RecurrentCalls):
             return code("{}", ACTIVATIONS[activation] or "jax.nn.identity")
         return code("lambda x: {}", self.activate(activation))
 
-    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+    def run_attention(self, layer: nodes.AttentionPooling) -> Iterator[Code]:
         """Yield the call of the module, or the recipe of an attention without arrays."""
         query = Code()
         if layer.query:

@@ -137,11 +137,11 @@ def _tied_linear(layer: nodes.Dense, embedding: nodes.Embedding, form: Form) -> 
     )
 
 
-def attention_classes(network: nodes.Network) -> dict[str, list[nodes.Attention]]:
+def attention_classes(network: nodes.Network) -> dict[str, list[nodes.AttentionPooling]]:
     """Return the layers of each generated class that pools by attention, by its name."""
-    classes = dict[str, list[nodes.Attention]]()
+    classes = dict[str, list[nodes.AttentionPooling]]()
     for layer in network.layers:
-        if isinstance(layer, nodes.Attention) and (layer.units or not layer.query):
+        if isinstance(layer, nodes.AttentionPooling) and (layer.units or not layer.query):
             classes.setdefault(_attention_class(layer), []).append(layer)
     for name, layers in list(classes.items()):
         masked = [layer for layer in layers if layer.masked]
@@ -152,7 +152,7 @@ def attention_classes(network: nodes.Network) -> dict[str, list[nodes.Attention]
     return classes
 
 
-def _attention_class(layer: nodes.Attention) -> str:
+def _attention_class(layer: nodes.AttentionPooling) -> str:
     if layer.units is None:
         kind = "Linear" if layer.activation == "linear" else "Activated"
     else:
@@ -160,7 +160,7 @@ def _attention_class(layer: nodes.Attention) -> str:
     return f"{kind}AttentionPooling"
 
 
-def _attention_pooling(name: str, layer: nodes.Attention, form: Form, verbs: Verbs) -> Code:
+def _attention_pooling(name: str, layer: nodes.AttentionPooling, form: Form, verbs: Verbs) -> Code:
     """Return the class of attentions of a kind; all are drawn alike."""
     kernel, bias = Code(), Code()
     if form == "training":

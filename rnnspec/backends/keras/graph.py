@@ -176,7 +176,7 @@ class Graph:
                 result, *_ = expand(layer, "inference")
                 # The functions of final states return zeros themselves if no step is real.
                 yield from self._body(layer, x).statements([result])
-            case nodes.Attention():
+            case nodes.AttentionPooling():
                 yield from self._attend(layer, x)
             case nodes.Repeat(like=str() as like):
                 yield code("x = {}", self._repeat(x, self.value(like), like))
@@ -429,7 +429,7 @@ class Graph:
         elif max(padding) > layer.window.reach:
             yield code("x = keras.ops.where(x > -3e38, x, 0)")
 
-    def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
+    def _attend(self, layer: nodes.AttentionPooling, x: Code) -> Iterator[Code]:
         """Yield the statements that reduce the steps to their weighted mean."""
         scores, names = x, parts_of(layer)
         if layer.units is not None:

@@ -33,7 +33,7 @@ def initialize_by_default(network: nodes.Network) -> nodes.Network:
                 return layer
             case nodes.Recurrent():
                 return replace(layer, recurrent_initializer=_RECURRENT, **_OTHERS)
-            case nodes.Dense() | nodes.Conv() | nodes.Attention():
+            case nodes.Dense() | nodes.Conv() | nodes.AttentionPooling():
                 return replace(layer, **_OTHERS)
             case _:
                 return layer

@@ -28,7 +28,7 @@ _WINDOW_POOLING = {"max": "MaxPooling1D", "average": "AveragePooling1D"}
 def parts_of(layer: nodes.Layer) -> dict[str, str]:
     """Return the names of further layers of Keras that compute a layer, by what they are."""
     match layer:
-        case nodes.Attention():
+        case nodes.AttentionPooling():
             roles = ["query"] if layer.units is not None and layer.query is None else []
             roles += ["scores"] if layer.units is None and layer.activation != "linear" else []
             roles += ["weights"]
@@ -71,7 +71,7 @@ def is_layer(layer: nodes.Layer) -> bool:
             | nodes.FinalState()
             | nodes.LearnedState()
             | nodes.Normalize()
-            | nodes.Attention()
+            | nodes.AttentionPooling()
             | nodes.LastSteps()
             | nodes.Composed()
         ):
@@ -139,7 +139,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
             return _make(type_, layer.rate, name=layer.name)
         case nodes.Pooling():
             return _make(_POOLING[layer.statistic], name=layer.name)
-        case nodes.Attention():
+        case nodes.AttentionPooling():
             return make_query(layer) if layer.units is None else make_scorer(layer, layer.units)
         case nodes.Flatten():
             return _make("Flatten", name=layer.name)
@@ -227,7 +227,7 @@ def make_scaling(name: str) -> Code:
     return _make("Rescaling", code("np.array([1.2])"), name=name)
 
 
-def make_scorer(layer: nodes.Attention, units: int) -> Code:
+def make_scorer(layer: nodes.AttentionPooling, units: int) -> Code:
     """Return the hidden layer of an attention."""
     return _make(
         "Dense",
@@ -239,7 +239,7 @@ def make_scorer(layer: nodes.Attention, units: int) -> Code:
     )
 
 
-def make_query(layer: nodes.Attention) -> Code:
+def make_query(layer: nodes.AttentionPooling) -> Code:
     """Return the layer that scores the steps in an attention."""
     return _make(
         "Dense",
@@ -397,7 +397,7 @@ def is_rounded(activation: nodes.Activation) -> bool:
             return False
 
 
-def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv | nodes.Attention) -> Arguments:
+def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv | nodes.AttentionPooling) -> Arguments:
     if not layer.bias:
         return {"use_bias": False}
     return {"bias_initializer": make_initializer(layer.bias_initializer)}

@@ -161,7 +161,7 @@ class Layers:
                     axes = self._window_axes(layer)
                 case (
                     nodes.Pooling()
-                    | nodes.Attention()
+                    | nodes.AttentionPooling()
                     | nodes.Flatten()
                     | nodes.LastSteps()
                     | nodes.Transpose()
@@ -198,9 +198,9 @@ class Layers:
                 return "bsf"
             case nodes.BatchNorm() if axes != "bf" and ahead == "bfs":
                 return "bfs"
-            case nodes.Dense() | nodes.LayerNorm() | nodes.Attention() | nodes.Composed() if (
-                axes == "bfs"
-            ):
+            case (
+                nodes.Dense() | nodes.LayerNorm() | nodes.AttentionPooling() | nodes.Composed()
+            ) if axes == "bfs":
                 return "sbf" if ahead == "sbf" else "bsf"
             case nodes.Residual():
                 # Steps that are moved have another order behind other padding.
@@ -304,7 +304,7 @@ class Layers:
                     values[core.EarlierOutput(part)] = sequences.take(part, order)
             case nodes.Residual():
                 values[SKIP] = sequences.take(self.sources[layer.start][0], axes)
-            case nodes.Attention(query=str() as query):
+            case nodes.AttentionPooling(query=str() as query):
                 values[core.EarlierOutput(query)] = sequences.take(query, "bf")
             case _:
                 pass

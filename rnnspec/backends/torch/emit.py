@@ -337,7 +337,7 @@ class TorchWalk(RecurrentCalls):
         takes_mask = layer.masked and self.form == "training"
         yield code("x = self.{}({})", layer.name, listed("x", "mask" if takes_mask else ""))
 
-    def attention(self, layer: nodes.Attention) -> Code:
+    def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return the linear layer of the query, of the hidden layer of the steps, or both."""
         modules = dict[str, Code]()
         if layer.units is not None:
@@ -349,7 +349,7 @@ class TorchWalk(RecurrentCalls):
         entries = listed(*(code("{!r}: {}", name, module) for name, module in modules.items()))
         return code("self.{} = nn.ModuleDict({{{}}})", layer.name, entries)
 
-    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+    def run_attention(self, layer: nodes.AttentionPooling) -> Iterator[Code]:
         """Yield the statements that weight the steps, and sum them."""
         hidden = code("x")
         if layer.units is not None:

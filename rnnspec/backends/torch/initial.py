@@ -72,7 +72,7 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
 def _modules(layer: nodes.Layer) -> Iterator[tuple[nodes.Layer, dict[str, Code]]]:
     """Yield each module of a layer, as the layer with the statements that draw its arrays."""
     draws = _draws(layer)
-    if isinstance(layer, nodes.Attention) and layer.query is None:
+    if isinstance(layer, nodes.AttentionPooling) and layer.query is None:
         # Linear layers: the query has the kernel of its own one.
         yield layer, {"kernel": draws.pop("query")}
     if draws:
@@ -87,7 +87,7 @@ def _class(layer: nodes.Layer) -> str:
             return "nn.Embedding"
         case nodes.Dense(tied=str()):
             return "TiedLinear"
-        case nodes.Dense() | nodes.Attention():
+        case nodes.Dense() | nodes.AttentionPooling():
             return "nn.Linear"
         case nodes.Conv():
             return "nn.Conv1d"

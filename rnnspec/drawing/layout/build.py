@@ -50,7 +50,7 @@ from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Formula, Line, Scene, Shape, Text
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Conv,
     Dropout,
     Embedding,
@@ -223,7 +223,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             _draw_residual(drawing, layer)
         case Dropout():
             drawing.draw_drop(layer)
-        case Attention() | Pooling(statistic="last"):
+        case AttentionPooling() | Pooling(statistic="last"):
             draw_fan(drawing, layer)
         case Pooling() | Flatten():
             draw_pooling(drawing, layer)

@@ -15,7 +15,7 @@ from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
 from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Conv,
     Dropout,
     FinalState,
@@ -63,7 +63,7 @@ class Hidden:
 class Poolings:
     """Several poolings of one sequence, and the join of their vectors."""
 
-    layers: tuple[Pooling | Attention, ...]
+    layers: tuple[Pooling | AttentionPooling, ...]
     join: Join
 
     @property
@@ -82,7 +82,7 @@ class Head:
     @property
     def is_stepwise(self) -> bool:
         """True if it has a result for each time step of a trunk that is a sequence."""
-        apart = Pooling | Attention | Flatten | LastSteps
+        apart = Pooling | AttentionPooling | Flatten | LastSteps
         return not any(isinstance(layer, apart) for layer in self.layers)
 
 
@@ -205,7 +205,7 @@ def _is_above(layers: Sequence[Layer], taken: Mapping[str, tuple[str, ...]], bel
     for layer in layers:
         names = set(taken[layer.name])
         is_join = isinstance(layer, Join) and names <= pools
-        is_pool = isinstance(layer, Pooling | Attention) and names == {below}
+        is_pool = isinstance(layer, Pooling | AttentionPooling) and names == {below}
         pools |= {layer.name} if is_pool else set()
         if isinstance(layer, Recurrent) or not (is_join or is_pool or names == {last}):
             return False
@@ -251,7 +251,7 @@ def side_by_side(network: Network, stages: Sequence[Stage]) -> list[Stage]:
     result: list[Stage] = []
     for stage in stages:
         count = len(stage.of) if isinstance(stage, Join) else 0
-        parts = [part for part in result[-count:] if isinstance(part, Pooling | Attention)]
+        parts = [part for part in result[-count:] if isinstance(part, Pooling | AttentionPooling)]
         if (
             isinstance(stage, Join)
             and stage.how == "concat"

@@ -33,7 +33,7 @@ from rnnspec.drawing.layout.stack import (
 )
 from rnnspec.drawing.scene import Text, text_width
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Flatten,
     Join,
     LabelInput,
@@ -54,7 +54,7 @@ _NAME_SIZE = 12.0
 
 _Draw = Callable[[Drawing, Layer], None]
 _Unit = Layer | Poolings
-_Pools = Poolings | Pooling | Attention | Flatten | LastSteps
+_Pools = Poolings | Pooling | AttentionPooling | Flatten | LastSteps
 
 
 @dataclass(slots=True)
@@ -180,7 +180,7 @@ def _draw_unit(drawing: Drawing, draw_layer: _Draw, strand: _Strand, unit: _Unit
             draw_pools(drawing, unit, strand.x, y, pools_width(unit) / len(unit.layers))
         case Join():
             draw_vector_join(drawing, unit)
-        case Pooling() | Attention() | Flatten():
+        case Pooling() | AttentionPooling() | Flatten():
             port = draw_pool(drawing, unit, strand.x, y, POOL_WIDTH)
             drawing.write_notes(unit.name, y + 13)
             drawing.to_vector(strand.x, port, y - 13)

@@ -21,7 +21,7 @@ from rnnspec.drawing.looks import every, look
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, text_width
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Conv,
     Flatten,
     Join,
@@ -165,7 +165,7 @@ def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
     drawing.to_vector(out, Port(out, y - 13, name, wide / 2), y - 13)
 
 
-def draw_fan(drawing: Drawing, layer: Attention | Pooling) -> None:
+def draw_fan(drawing: Drawing, layer: AttentionPooling | Pooling) -> None:
     """Draw lines from the steps that a pooling takes into one node."""
     x = drawing.beside_lanes(_middle(drawing))
     y = drawing.place(13, gap(x - drawing.columns[0].x), drawing.entry(layer))
@@ -222,7 +222,7 @@ def _middle(drawing: Drawing) -> float:
 
 
 def draw_pool(
-    drawing: Drawing, layer: Pooling | Attention | Flatten, x: float, y: float, wide: float
+    drawing: Drawing, layer: Pooling | AttentionPooling | Flatten, x: float, y: float, wide: float
 ) -> Port:
     """Draw one pooling, and a line from each step that it takes."""
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, look(layer).word, wide))
@@ -241,9 +241,9 @@ def draw_pool(
     room = min(14.0, (wide - 34) / max(1, len(real) - 1))
     for at, port in enumerate(real):
         end = x + room * (at - (len(real) - 1) / 2), y + 13
-        width = _WIDTHS[at % len(_WIDTHS)] if isinstance(layer, Attention) else 1.1
+        width = _WIDTHS[at % len(_WIDTHS)] if isinstance(layer, AttentionPooling) else 1.1
         drawing.slant(port, name, end, width)
-    if isinstance(layer, Attention) and layer.query is not None:
+    if isinstance(layer, AttentionPooling) and layer.query is not None:
         source, way = drawing.vector_way(layer.query, y)
         line = Line(points=(*way, (x - wide / 2 - SPACE, y)), cased=True)
         drawing.canvas.edge(source, name, line, kind="query")

@@ -19,7 +19,7 @@ from rnnspec.drawing.words import (
     states_in_words,
 )
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Dense,
     Dropout,
     Embedding,
@@ -145,7 +145,7 @@ def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, names: Sequ
         _add_state(chart, name, layer)
     rate = dropout(layer) if isinstance(layer, Recurrent) else ""
     for source in dict.fromkeys(names[:1] if isinstance(layer, Recurrent) else names):
-        asks = isinstance(layer, Attention) and source != names[0]
+        asks = isinstance(layer, AttentionPooling) and source != names[0]
         counts = isinstance(layer, Repeat) and source != names[0]
         chart.enter(name, source, "query" if asks else "its steps" if counts else "", rate)
     if isinstance(layer, Recurrent):

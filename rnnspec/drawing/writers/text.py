@@ -39,7 +39,7 @@ from rnnspec.drawing.words import (
 from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas, Column, Grid
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     Conv,
     Dropout,
     Flatten,
@@ -292,7 +292,7 @@ class _Picture:
                 rows = [self.canvas.add_row() for _ in label[1:]]
                 for row in (*rows, self.canvas.add_row(label)):
                     self.canvas.mark(row, self._places(layer), "┊")
-            case Pooling() | Attention() | Flatten():
+            case Pooling() | AttentionPooling() | Flatten():
                 self._draw_pooling(layer, label)
             case Repeat() | LastSteps() | Transpose():
                 self._draw_spread(layer, label)
@@ -392,7 +392,7 @@ class _Picture:
         if self.axis.has_dots and not layer.window.keeps_steps:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
 
-    def _draw_pooling(self, layer: Pooling | Attention | Flatten, label: list[str]) -> None:
+    def _draw_pooling(self, layer: Pooling | AttentionPooling | Flatten, label: list[str]) -> None:
         places, real = self._places(layer), self.axis.real
         middle = (real[0].x + real[-1].x) // 2
         if isinstance(layer, Pooling) and layer.statistic in ("first_step", "last_step"):

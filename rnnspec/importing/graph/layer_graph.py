@@ -227,10 +227,10 @@ class Scores:
         hidden = self.hidden.layer if self.hidden else None
         return not self.has_vector or not isinstance(hidden, nodes.Dense) or hidden.bias
 
-    def attention(self, units: int | None) -> nodes.Attention:
+    def attention(self, units: int | None) -> nodes.AttentionPooling:
         """Return the attention with these scores, given the units of the hidden layer."""
         assert isinstance(self.query.layer, nodes.Dense), "it was read"
-        return nodes.Attention(
+        return nodes.AttentionPooling(
             name="attention",
             input=(),
             units=units,

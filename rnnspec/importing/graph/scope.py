@@ -35,7 +35,7 @@ _MOST_LAYERS = 3_000
 _EPSILON = 1e-3
 _VECTORS = (
     nodes.Pooling,
-    nodes.Attention,
+    nodes.AttentionPooling,
     nodes.Flatten,
     nodes.FinalState,
     nodes.LearnedState,

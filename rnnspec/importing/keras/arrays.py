@@ -275,7 +275,7 @@ def _kind(node: nodes.Layer) -> str:
             return "BatchNormalization"
         case nodes.Conv():
             return "Conv1D"
-        case nodes.Attention() | nodes.LearnedState():
+        case nodes.AttentionPooling() | nodes.LearnedState():
             return "Dense"
         case nodes.Composed():
             return "EinsumDense"

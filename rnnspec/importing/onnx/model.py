@@ -415,7 +415,7 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
     return arrays
 
 
-_MASKED = (nodes.Recurrent, nodes.Attention, nodes.Pooling, nodes.Conv, nodes.WindowPooling)
+_MASKED = (nodes.Recurrent, nodes.AttentionPooling, nodes.Pooling, nodes.Conv, nodes.WindowPooling)
 """The layers of which it matters whether they leave out padding."""
 
 
@@ -452,7 +452,7 @@ def _name_of(step: Step) -> str:
     name = _sanitize(parts[-1]) if len(parts) and " at " not in step.op.where else ""
     generic = re.match(r"(node|onnx)_|.*__\d+$", name)
     # Norms and attentions may be keys of other layers.
-    named = step.modules and not isinstance(step.layer, nodes.LayerNorm | nodes.Attention)
+    named = step.modules and not isinstance(step.layer, nodes.LayerNorm | nodes.AttentionPooling)
     return name if named and not generic and is_layer_name(name) else ""
 
 

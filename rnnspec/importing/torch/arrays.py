@@ -161,7 +161,7 @@ def _merge(layers: Sequence[Layer], listed_parts: list[Part], account: Account) 
         match layer:
             case nodes.Embedding() if isinstance(module, Matrix):
                 tables[layer.name] = module.weight
-            case nodes.Attention() if isinstance(module, Matrix):
+            case nodes.AttentionPooling() if isinstance(module, Matrix):
                 hidden, query = None, module
                 if layer.units is not None and isinstance(following, Matrix):
                     hidden, query = module, following

@@ -110,7 +110,7 @@ def read_module(
         node.name: step.layer.name.replace(".", "_")
         for step, node in pairs
         if step.modules
-        and not isinstance(step.layer, nodes.LayerNorm | nodes.Attention)
+        and not isinstance(step.layer, nodes.LayerNorm | nodes.AttentionPooling)
         and not step.layer.name.rpartition(".")[2].isdigit()
     }
     return account.finish(network, arrays, "module of PyTorch", names), reader.layout
@@ -274,7 +274,7 @@ def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
             entries.setdefault(f"{path}.weight", _constant(1.0, size))
             entries.setdefault(f"{path}.bias", _constant(0.0, size))
             entries.pop(f"{path}.num_batches_tracked", None)
-        case nodes.Attention(units=int(units), bias=True):
+        case nodes.AttentionPooling(units=int(units), bias=True):
             entries.setdefault(f"{path}.bias", _constant(0.0, units))
         case _:
             pass
@@ -450,7 +450,7 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
             return (
                 "takes what stands at padding, which masks leave out elsewhere; a spec has one mask"
             )
-        case nodes.Pooling() | nodes.Attention():
+        case nodes.Pooling() | nodes.AttentionPooling():
             return "counts padding, which masks leave out elsewhere; a spec has one mask"
         case _:
             return ""

@@ -129,7 +129,7 @@ def _places(layer: nodes.Layer) -> Iterator[_Place]:
     """Yield the places of the modules of a layer; an attention has up to two."""
     shapes = expected_shapes(layer)
     match layer:
-        case nodes.Attention():
+        case nodes.AttentionPooling():
             # A softmax is the same without the bias of the query.
             query = {"weight": shapes.pop("query"), "bias": (1,)}
             if shapes:
