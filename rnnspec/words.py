@@ -48,6 +48,9 @@ WindowStatistic = Literal["max", "average"]
 WindowPadding = Literal["valid", "same", "causal"]
 """The steps that windows may see outside the sequence: none, as many as needed, or earlier ones."""
 
+Score = Literal["dot", "scaled_dot", "general", "additive"]
+"""Scores of a query q and a step m of what it attends to."""
+
 MEANINGS = {
     "merge": {
         "concat": "Concatenation, twice as wide.",
@@ -67,6 +70,12 @@ MEANINGS = {
     "per": {
         "step": "Something at each time step.",
         "sequence": "One vector or label for each sequence.",
+    },
+    "score": {
+        "dot": "q . m",
+        "scaled_dot": "q . m, divided by the square root of their size.",
+        "general": "q W m, with a matrix W.",
+        "additive": "v . tanh(W q + U m + b), with matrices W and U and a vector v.",
     },
     "padding": {
         "valid": "None: windows lie inside the sequence.",

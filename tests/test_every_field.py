@@ -195,14 +195,23 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("Normalize", "name"): ["other"],
     **{
         (kind, "name"): ["other"]
-        for kind in ("Activate", "AttentionPooling", "BatchNorm", "Conv", "Flatten", "Join", "LastSteps")
+        for kind in (
+            "Activate",
+            "AttentionPooling",
+            "BatchNorm",
+            "Conv",
+            "Flatten",
+            "Join",
+            "LastSteps",
+        )
     },
     **{
         (kind, "name"): ["other"]
         for kind in ("LayerNorm", "Residual", "Transpose", "WindowPooling")
     },
     **{
-        (kind, "source"): ["two", "bidirectional_1"] for kind in ("AttentionPooling", "Flatten", "Pooling")
+        (kind, "source"): ["two", "bidirectional_1"]
+        for kind in ("AttentionPooling", "Flatten", "Pooling")
     },
     ("Conv", "source"): ["scaled"],
     ("Pretrained", "weights"): ["other.txt"],

@@ -15,7 +15,7 @@ from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.reference import FullTrace
 from rnnspec.comparison.rounding import bound, bounds
-from rnnspec.ir.nodes import Attention, Dropout, Layer, Recurrent, least_steps
+from rnnspec.ir.nodes import AttentionPooling, Dropout, Layer, Recurrent, least_steps
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
@@ -320,7 +320,7 @@ def _enters_changed(layer: Layer) -> bool:
     match layer:
         case Recurrent(backward=backward):
             return backward
-        case Attention(units=None, activation=activation):
+        case AttentionPooling(units=None, activation=activation):
             return activation != "linear"
         case _:
             return False

@@ -127,6 +127,7 @@ _EXACT = (
     nodes.Embedding
     | nodes.Recurrent
     | nodes.FinalState
+    | nodes.Contexts
     | nodes.LearnedState
     | nodes.Repeat
     | nodes.Transpose
@@ -160,6 +161,7 @@ class _Run:
         self.moved: dict[str, Array] = {}
         self.first: dict[str, Array] = {}
         self.last: dict[str, Array] = {}
+        self.contexts: dict[str, Array] = {}
 
     def compute(self, layers: Sequence[nodes.Layer]) -> FullTrace:
         """Compute layers in order."""
@@ -186,6 +188,10 @@ class _Run:
                 return self._recurrent(layer, arrays, x)
             case nodes.FinalState():
                 return self.last[f"{self.sources[layer.name][0]}_{layer.part}"]
+            case nodes.Contexts():
+                return self.contexts[self.sources[layer.name][0]]
+            case nodes.Attention():
+                return self._attend_to(layer, arrays, x)
             case nodes.LearnedState():
                 return np.repeat(arrays["vector"][np.newaxis], len(x), axis=0)
             case nodes.Repeat(like=str()):
@@ -239,6 +245,20 @@ class _Run:
         (source, *_) = self.sources[layer.name]
         return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
 
+    def _memory(self, attention: nodes.Attention | nodes.StepAttention) -> _Memory:
+        """Return what a layer attends to."""
+        values, keys = self.outputs[attention.over], self.outputs[attention.keys]
+        mask = self.masks[attention.over] if attention.masked else np.ones(values.shape[:2], bool)
+        return _Memory(keys, values, mask, attention.scale)
+
+    def _attend_to(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
+        memory, score = self._memory(layer), arrays.get("score")
+        if x.ndim == 2:
+            return memory.mean(x, score)
+        contexts = [memory.mean(query, score) for query in x.swapaxes(0, 1)]
+        width = memory.values.shape[-1]
+        return np.stack(contexts, axis=1) if contexts else np.zeros((len(x), 0, width))
+
     def _recurrent(self, layer: nodes.Recurrent, arrays: Arrays, x: Array) -> Array:
         mask, results, finals = self._mask(layer, x), [], []
         for number, prefix in enumerate(directions(layer)):
@@ -250,9 +270,17 @@ class _Run:
             first = [self._first_state(layer, *state, number) for state in layer.states]
             # Each direction ends in its own last state: the backward one at the first time step.
             order = -1 if layer.backward or prefix == "backward." else 1
-            outputs, state = _scan(
-                layer, of_direction, x[:, ::order], mask[:, ::order], noise=self.noise, first=first
+            memory = self._memory(layer.attention) if layer.attention else None
+            outputs, state, contexts = _scan(
+                layer,
+                of_direction,
+                x[:, ::order],
+                mask[:, ::order],
+                noise=self.noise,
+                first=first,
+                memory=memory,
             )
+            self.contexts[layer.name] = contexts[:, ::order]
             finals.append(state)
             results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
         for (name, _), parts in zip(layer.states, zip(*finals, strict=True), strict=True):
@@ -328,7 +356,7 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         # A final state is not computed from the output of its layer, nor a learned one from any.
         if layer.name in trace.inputs and not isinstance(
-            layer, nodes.FinalState | nodes.LearnedState
+            layer, nodes.FinalState | nodes.Contexts | nodes.LearnedState
         ):
             values[names[0]] = trace.inputs[layer.name]
     values = {name: value for name, value in values.items() if name not in known}
@@ -359,6 +387,29 @@ def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict
     ends = np.cumsum([prod(shape) for _, shape in shapes])[:-1]
     parts = zip(shapes, np.split(output, ends, axis=1), strict=True)
     return {name: part.reshape(-1, *shape) for (name, shape), part in parts}
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """The keys and values of what a layer attends to, (batch, steps, size), and the real steps."""
+
+    keys: Array
+    values: Array
+    mask: Array
+    scale: float
+
+    def mean(self, query: Array, score: Array | None) -> Array:
+        """Return the mean of the values, weighted for the query of each sequence."""
+        contexts = []
+        for row, keys, values, real in zip(query, self.keys, self.values, self.mask, strict=True):
+            if score is None:
+                scores = self.scale * (keys[real] @ row)
+            else:
+                scores = (np.tanh(row + keys[real]) @ score)[:, 0]
+            # Without a real step, the sum is of nothing.
+            weights = np.exp(scores - scores.real.max(initial=-np.inf)) if len(scores) else scores
+            contexts.append((weights / weights.sum() if len(scores) else weights) @ values[real])
+        return np.stack(contexts)
 
 
 _Masked = (
@@ -494,29 +545,41 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     *,
     noise: Callable[[Array], Array],
     first: Sequence[Array | None],
-) -> tuple[Array, list[Array]]:
-    """Return h at each time step, (batch, steps, units), and the last states, kept at padding."""
+    memory: _Memory | None,
+) -> tuple[Array, list[Array], Array]:
+    """Return h at each time step, (batch, steps, units), and the last states, kept at padding.
+
+    The last result is the context at each step, without features if there is no memory.
+    """
     ahead, changes = _bind_cell(layer.cell, bias=layer.bias)
     values = _name_parameters(layer, arrays) | {INPUT: x}
-    projected = [(name, compute(values)) for name, compute in ahead]
-    dtype = np.result_type(x, *arrays.values(), *(s for s in first if s is not None))
+    projected = [] if memory else [(name, compute(values)) for name, compute in ahead]
+    begun = [s for s in first if s is not None]
+    dtype = np.result_type(x, *arrays.values(), *begun, *([memory.values] if memory else []))
     # All states of a step lie in one array, beside each other.
     names, sizes = zip(*layer.states, strict=True)
     ends = np.cumsum(sizes)
     zeros = (np.zeros((len(x), size), dtype=dtype) for size in sizes)
     state = _join([z if s is None else s for z, s in zip(zeros, first, strict=True)])
     outputs = np.empty((*x.shape[:2], ends[0]), dtype=dtype)
+    width = memory.values.shape[-1] if memory else 0
+    contexts = np.empty((*x.shape[:2], width), dtype=dtype)
     padded = not mask.all()
     for t in range(x.shape[1]):
         for name, steps in projected:
             values[name] = steps[:, t]
+        if memory:
+            query = state[:, : ends[0]] @ arrays.get("attention.kernel", np.eye(ends[0]))
+            contexts[:, t] = noise(memory.mean(query, arrays.get("attention.score")))
+            values[INPUT] = _join([x[:, t], contexts[:, t]])
+            values |= [(name, compute(values)) for name, compute in ahead]
         values |= zip(names, np.split(state, ends[:-1], axis=-1), strict=True)
         for name, compute in changes:
             values[name] = compute(values)
         moved = noise(_join([values[name] for name in names]))
         state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
         outputs[:, t] = state[:, : ends[0]]
-    return outputs, np.split(state, ends[:-1], axis=-1)
+    return outputs, np.split(state, ends[:-1], axis=-1), contexts
 
 
 def _name_parameters(layer: nodes.Recurrent, arrays: Arrays) -> dict[str, Array]:

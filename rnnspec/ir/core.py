@@ -57,6 +57,20 @@ class EarlierState(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierContexts(Verb):
+    """The context at each step of an earlier recurrent layer with attention."""
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierMask(Verb):
+    """The mask of the output of an earlier layer, or of an input."""
+
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Param(Verb):
     """A canonical array of a layer."""
 
@@ -97,12 +111,21 @@ class Embed(Verb):
 
 
 @dataclass(frozen=True, slots=True)
+class Memory(Verb):
+    """What a layer attends to: a key and a value for each step, and which steps are real."""
+
+    keys: Expression
+    values: Expression
+    mask: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scan(Verb):
     """A state after each step, (batch, steps, units), of a layer in one ``direction``.
 
     ``kind`` is the name of the state. The first states are ``states``, or zeros. A state stays as
     it is where ``mask`` is false. The backward direction begins at the last step, and so does the
-    only one of a layer that is ``backward``.
+    only one of a layer that is ``backward``. A layer with attention has a ``memory``.
     """
 
     layer: Recurrent
@@ -111,6 +134,7 @@ class Scan(Verb):
     x: Expression
     mask: Expression | None
     states: tuple[Expression, ...] = ()
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +152,30 @@ class Dot(Verb):
 
     x: Expression
     vector: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Scores(Verb):
+    """The score of each query and each key.
+
+    (batch, queries, size) and (batch, steps, size) -> (batch, queries, steps): the products, or
+    with a vector v, (size, 1), v . tanh(query + key).
+    """
+
+    queries: Expression
+    keys: Expression
+    vector: Param | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mix(Verb):
+    """The sum of the steps of x, weighted for each query.
+
+    (batch, queries, steps) and (batch, steps, features) -> (batch, queries, features).
+    """
+
+    weights: Expression
+    x: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +235,13 @@ class Norm(Verb):
 @dataclass(frozen=True, slots=True)
 class Column(Verb):
     """A mask as (batch, steps, 1)."""
+
+    mask: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Verb):
+    """A mask as (batch, 1, steps)."""
 
     mask: Expression
 
@@ -304,20 +359,26 @@ Expression = (
     | Name
     | EarlierOutput
     | EarlierState
+    | EarlierContexts
+    | EarlierMask
     | Param
     | Setting
     | SquareRoot
     | Combine
     | Embed
+    | Memory
     | Scan
     | MatMul
     | Dot
+    | Scores
+    | Mix
     | Conv
     | PoolWindows
     | Apply
     | Drop
     | Norm
     | Column
+    | Row
     | Fill
     | Reduce
     | CountSteps

@@ -20,6 +20,8 @@ from rnnspec.ir.core import (
     CountSteps,
     Dot,
     Drop,
+    EarlierContexts,
+    EarlierMask,
     EarlierOutput,
     EarlierState,
     Embed,
@@ -29,6 +31,8 @@ from rnnspec.ir.core import (
     Join,
     Length,
     MatMul,
+    Memory,
+    Mix,
     Name,
     Norm,
     Param,
@@ -37,7 +41,9 @@ from rnnspec.ir.core import (
     Reduce,
     Repeat,
     Result,
+    Row,
     Scan,
+    Scores,
     Setting,
     Slice,
     Softmax,
@@ -57,13 +63,15 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 FIELDS = Fields(
-    "Node.source Embedding.table Recurrent.backward Recurrent.initial Pooling.backward "
+    "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
+    "Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""
 X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""
+NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
 STATES: dict[str, tuple[str, ...]] = {
     "mean": ("total", "count"),
     "max": ("highest", "count"),
@@ -72,7 +80,7 @@ STATES: dict[str, tuple[str, ...]] = {
 """The names of a running statistic's states, in the order of ``states_of``."""
 
 
-def expand(  # noqa: PLR0912 - a branch for each kind of layer
+def expand(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
     layer: nodes.Layer, form: Form
 ) -> Iterator[Result]:
     """Yield the results of a layer in order; ``x`` is its input before, and its output at the end.
@@ -109,6 +117,10 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
             yield Result("x", _join(layer))
         case nodes.FinalState():
             yield Result("x", EarlierState(layer.source or "", layer.part))
+        case nodes.Contexts():
+            yield Result("x", EarlierContexts(layer.source or ""))
+        case nodes.Attention():
+            yield from _attend(layer)
         case nodes.LearnedState():
             yield Result("x", Spread(Param(layer.name, "vector"), X))
         case nodes.Transpose():
@@ -118,7 +130,7 @@ def expand(  # noqa: PLR0912 - a branch for each kind of layer
         case nodes.Pooling():
             yield from running(layer) if form == "step" and states_of(layer) else pool(layer)
         case nodes.AttentionPooling():
-            yield from _attend(layer)
+            yield from _attention_pooling(layer)
         case nodes.Flatten():
             yield Result("x", Flatten(X))
         case nodes.LastSteps():
@@ -260,7 +272,25 @@ def _instance_norm(layer: nodes.InstanceNorm) -> Iterator[Result]:
     yield Result("x", X * Param(layer.name, "gamma") + Param(layer.name, "beta"))
 
 
-def _attend(layer: nodes.AttentionPooling) -> Iterator[Result]:
+def _attend(layer: nodes.Attention) -> Iterator[Result]:
+    """Yield the results of an attention, in which padding has no weight."""
+    is_vector = len(layer.input) == 1
+    vector = Param(layer.name, "score") if layer.additive else None
+    queries = Repeat(X, 1) if is_vector else X
+    scores = Scores(queries, EarlierOutput(layer.keys), vector)
+    scaled = scores * Setting("scale", layer.scale)
+    yield Result("scores", scores if layer.scale == 1.0 else scaled)
+    weights: Expression = Apply("softmax", Name("scores"))
+    if layer.masked:
+        yield Result("real", Row(EarlierMask(layer.over)), NO_WEIGHT)
+        yield Result("scores", Fill(Name("real"), Name("scores"), LOWEST))
+        weights = Fill(Name("real"), weights, 0.0)
+    yield Result("weights", weights)
+    context: Expression = Mix(Name("weights"), EarlierOutput(layer.over))
+    yield Result("x", Take(context, 0) if is_vector else context)
+
+
+def _attention_pooling(layer: nodes.AttentionPooling) -> Iterator[Result]:
     """Yield the results of an attention, in which padding has no weight."""
     hidden: Expression = X
     if layer.units is not None:
@@ -274,8 +304,7 @@ def _attend(layer: nodes.AttentionPooling) -> Iterator[Result]:
     scores, real = Name("scores"), Name("real")
     weights: Expression = Softmax(scores)
     if layer.masked:
-        about = "Padding has no weight, so a sequence of padding alone gives zeros."
-        yield Result("real", Column(MASK), about)
+        yield Result("real", Column(MASK), NO_WEIGHT)
         yield Result("scores", Fill(real, scores, LOWEST))
         weights = Fill(real, weights, 0.0)
     yield Result("weights", weights)
@@ -284,11 +313,13 @@ def _attend(layer: nodes.AttentionPooling) -> Iterator[Result]:
 
 def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
     mask = MASK if layer.masked else None
+    memory = _memory(layer.attention) if layer.attention else None
     if form == "step":
         states = states_of(layer)
         before = tuple(Name(state.name) for state in states)
         for state in states:
-            yield Result(f"{state.name}_steps", Scan(layer, "", state.kind, X, mask, before))
+            scan = Scan(layer, "", state.kind, X, mask, before, memory)
+            yield Result(f"{state.name}_steps", scan)
         for state in states:
             yield Result(state.name, Take(Name(f"{state.name}_steps"), -1))
         name = states[0].name
@@ -296,13 +327,18 @@ def _recurrent(layer: nodes.Recurrent, form: Form) -> Iterator[Result]:
         return
     output = layer.states[0][0]
     ahead, back = (
-        Scan(layer, way, output, X, mask, first_states(layer, number))
+        Scan(layer, way, output, X, mask, first_states(layer, number), memory)
         for number, way in enumerate((*directions(layer), "")[:2])
     )
     # A state stays as it is at padding, so the last one is at an end.
     last, first = (ahead, back) if layer.return_sequences else (Take(ahead, -1), Take(back, 0))
     alone = Take(ahead, 0) if layer.backward and not layer.return_sequences else last
     yield Result("x", merged(last, first, layer.merge) if layer.merge else alone)
+
+
+def _memory(attention: nodes.StepAttention) -> Memory:
+    mask = EarlierMask(attention.over) if attention.masked else None
+    return Memory(EarlierOutput(attention.keys), EarlierOutput(attention.over), mask)
 
 
 def first_states(layer: nodes.Recurrent, direction: int) -> tuple[Expression, ...]:

@@ -9,12 +9,14 @@ What does not depend on the input that comes in chunks is computed once, before 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from rnnspec.errors import Refusal, listed
 from rnnspec.ir.nodes import (
+    Attention,
     AttentionPooling,
     BatchNorm,
+    Contexts,
     Conv,
     Dropout,
     FinalState,
@@ -32,10 +34,13 @@ from rnnspec.ir.nodes import (
     Residual,
     SequenceInput,
     Shape,
+    StepAttention,
     Transpose,
     VectorInput,
     Window,
     WindowPooling,
+    attention_of,
+    masks,
     sources,
     width,
 )
@@ -64,13 +69,16 @@ def for_inference(network: Network) -> Network:
             # What takes its output takes its input instead.
             before[layer.name] = source
             continue
-        follows = source == previous and not isinstance(layer, FinalState)
+        follows = source == previous and not isinstance(layer, FinalState | Contexts)
         is_implied = follows or isinstance(layer, Join)
         result: Layer = replace(layer, source=None if is_implied else source)
         match result:
             case Recurrent():
                 initial = tuple(name and before.get(name, name) for name in result.initial)
                 result = replace(result, dropout=0.0, recurrent_dropout=0.0, initial=initial)
+                if result.attention:
+                    own = _without(result.attention, before)
+                    result = replace(result, attention=own)
             case Residual():
                 result = replace(result, start=starts.get(result.start, result.start))
             case BatchNorm():
@@ -78,6 +86,8 @@ def for_inference(network: Network) -> Network:
                 result = replace(result, masked=False)
             case Join():
                 result = replace(result, of=tuple(before.get(name, name) for name in result.of))
+            case Attention():
+                result = _without(result, before)
             case AttentionPooling(query=str() as query):
                 result = replace(result, query=before.get(query, query))
             case Repeat(like=str() as like):
@@ -97,24 +107,34 @@ def for_inference(network: Network) -> Network:
     return replace(network, layers=tuple(layers), outputs=outputs)
 
 
+_Attending = TypeVar("_Attending", Attention, StepAttention)
+
+
+def _without(attention: _Attending, before: Mapping[str, str]) -> _Attending:
+    """Return an attention to what is before the layers that are left out."""
+    over, keys = attention.over, attention.keys
+    return replace(attention, over=before.get(over, over), keys=before.get(keys, keys))
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """An array (batch, size) that a layer hands on to the next chunk.
+    """An array that a layer hands on to the next chunk, (batch, size) unless said otherwise.
 
     It is zeros before the first chunk, unless a recurrent layer says otherwise.
     A recurrent layer has its hidden state ``NAME_h``, and an LSTM its cell state ``NAME_c`` too. A
     mean has the sum ``NAME_sum``, a maximum the highest values so far, ``NAME_max``; both have the
     number of real steps, ``NAME_count``, of size 1. As long as it is 0, ``NAME_max`` is zeros. A
     sum has ``NAME_sum``. A convolution has its last inputs, ``NAME_inputs``, which is
-    (batch, ``steps``, size); before the first chunk, it has ``first_steps``, which may be fewer. A
-    vector that does not depend on the chunks has its value, ``NAME_value``, which stays as it is.
+    (batch, steps, size); before the first chunk, it has ``first_shape``, which may be fewer steps.
+    What does not depend on the chunks has its value, ``NAME_value``, which stays as it is: a
+    vector, or the steps of a memory, with ``NAME_mask``, (batch, steps), true at its real steps, if
+    it may have others. ``shape`` is without the batch; None stands for any number of steps.
     """
 
     layer: str
     kind: str
-    size: int
-    steps: int | None = None
-    first_steps: int | None = None
+    shape: Shape
+    fewer: Shape | None = None
 
     @property
     def name(self) -> str:
@@ -122,14 +142,14 @@ class State:
         return f"{self.layer}_{self.kind}"
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the state of one sequence."""
-        return (self.size,) if self.steps is None else (self.steps, self.size)
+    def size(self) -> int:
+        """The number of features."""
+        return width(self.shape)
 
     @property
-    def first_shape(self) -> tuple[int, ...]:
+    def first_shape(self) -> Shape:
         """The shape of the state of one sequence before the first chunk."""
-        return (self.size,) if self.first_steps is None else (self.first_steps, self.size)
+        return self.shape if self.fewer is None else self.fewer
 
 
 def for_steps(network: Network) -> Network:
@@ -154,6 +174,8 @@ def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
                 result = replace(result, inputs=tuple(shapes[name] for name in names))
             case Repeat(like=str()):
                 result = replace(result, steps=shapes[names[1]][0])
+            case Attention(over=over):
+                result = replace(result, memory=shapes[over])
             case _:
                 pass
         layers.append(result)
@@ -182,20 +204,34 @@ def states(network: Network) -> tuple[State, ...]:
 
 
 def held_values(network: Network) -> tuple[State, ...]:
-    """Return the vectors that layers of the chunks take, and that do not depend on the chunks."""
-    in_chunks, taken = streamed(network), sources(network)
-    outputs = {each.name: each.shape for each in (*network.inputs,)}
+    """Return what layers of the chunks take, and what does not depend on the chunks.
+
+    These are vectors, and the memories of attentions, with their masks.
+    """
+    in_chunks, taken, padded = streamed(network), sources(network), masks(network)
+    outputs = {each.name: each.shape for each in network.inputs}
     outputs |= {layer.name: layer.output for layer in network.layers}
     held: dict[str, None] = {}
+    masked: dict[str, None] = {}
     for layer in network.layers:
-        if layer.name in in_chunks:
-            names = taken[layer.name]
+        if layer.name not in in_chunks:
+            continue
+        names = taken[layer.name]
+        if isinstance(layer, Recurrent):
             # The vectors that a recurrent layer begins with are no longer needed.
-            names = names[:1] if isinstance(layer, Recurrent) else names
-            held |= dict.fromkeys(name for name in names if name not in in_chunks)
+            names = (names[0], *names[1 + len(layer.first_states) :])
+        held |= dict.fromkeys(name for name in names if name not in in_chunks)
+        attention = attention_of(layer)
+        if attention and attention.masked:
+            masked[attention.over] = None
     results = (layer.name for layer in network.results.values())
     held |= dict.fromkeys(name for name in results if name not in in_chunks)
-    return tuple(State(name, "value", width(outputs[name])) for name in held)
+    held_states = list[State]()
+    for name in held:
+        held_states.append(State(name, "value", outputs[name]))
+        if name in masked and name in padded:
+            held_states.append(State(name, "mask", outputs[name][:1]))
+    return tuple(held_states)
 
 
 def states_of(layer: Layer) -> tuple[State, ...]:
@@ -206,16 +242,17 @@ def states_of(layer: Layer) -> tuple[State, ...]:
     """
     match layer:
         case Recurrent():
-            return tuple(State(layer.name, name, size) for name, size in layer.states)
+            return tuple(State(layer.name, name, (size,)) for name, size in layer.states)
         case Pooling(statistic="mean" | "max" as statistic):
             kind = "sum" if statistic == "mean" else "max"
-            count = State(layer.name, "count", 1)
-            return (State(layer.name, kind, width(layer.input)), count)
+            count = State(layer.name, "count", (1,))
+            return (State(layer.name, kind, (width(layer.input),)), count)
         case Pooling(statistic="sum"):
-            return (State(layer.name, "sum", width(layer.input)),)
+            return (State(layer.name, "sum", (width(layer.input),)),)
         case Conv(window=window) if window.reach:
             first = min(window.reach - window.anchor, window.reach)
-            return (State(layer.name, "inputs", layer.features, window.reach, first),)
+            shape, fewer = (window.reach, layer.features), (first, layer.features)
+            return (State(layer.name, "inputs", shape, None if fewer == shape else fewer),)
         case _:
             return ()
 
@@ -257,6 +294,7 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                 reason = f"in step form, {name} would be known only after the last step"
                 key = "initial_state" if isinstance(layer, Recurrent) else "of"
                 yield Refusal(layer.name, key, reason)
+            yield from _attention_refusals(layer, in_chunks)
             if isinstance(layer, Join):
                 for name in (name for name in layer.of if name in others):
                     reason = f"in step form, {name} would have to come in chunks too"
@@ -272,6 +310,13 @@ def _refusals(network: Network) -> Iterator[Refusal]:
         is_state = isinstance(each, VectorInput) and each.state
         if not is_state and (owner := owners.get(each.name)):
             yield Refusal(owner, "name", f"in step form, a state would have the name {each.name}")
+
+
+def _attention_refusals(layer: Layer, in_chunks: frozenset[str]) -> Iterator[Refusal]:
+    attention = attention_of(layer)
+    if attention and in_chunks & {attention.over, attention.keys}:
+        reason = "in step form, the weights of all steps would change with each chunk"
+        yield Refusal(layer.name, "over" if layer is attention else "attention", reason)
 
 
 def _has_steps(value: Input | Layer) -> bool:

@@ -259,6 +259,26 @@ def cell_type(cell: Cell) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepAttention:
+    """What a recurrent layer attends to at each step, before the cell.
+
+    The query is the output state h before the step, or h W with ``projects``. Its weights over the
+    steps of the layer ``over``, of ``width`` features, and their mean, the context, are those of
+    ``Attention`` with the same fields. ``size`` is the number of features of queries and keys. The
+    cell takes [x, context].
+    """
+
+    over: str
+    keys: str
+    width: int
+    size: int
+    projects: bool
+    additive: bool
+    scale: float
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent(Node):
     """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
@@ -268,6 +288,7 @@ class Recurrent(Node):
     ``dropout`` is the rate on the input of the layer, with one mask per sequence and direction,
     scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, with one mask per
     gate; the input then has one mask per gate too. A ``masked`` layer keeps its state at padding.
+    A layer with ``attention`` has one direction, and no dropout of its own.
     """
 
     cell: Cell
@@ -283,11 +304,12 @@ class Recurrent(Node):
     bias_initializer: Initializer
     backward: bool = False
     initial: tuple[str | None, ...] = ()
+    attention: StepAttention | None = None
 
     @property
     def features(self) -> int:
-        """The number of input features."""
-        return width(self.input)
+        """The number of features that the cell takes: those of the input, and of the context."""
+        return width(self.input) + (self.attention.width if self.attention else 0)
 
     @property
     def ways(self) -> int:
@@ -301,6 +323,9 @@ class Recurrent(Node):
             return self.states
         parts = (part for line in self.cell.equations.lines for part in walk(line.value))
         read = {part.name for part in parts if isinstance(part, Name) and part.kind == "state"}
+        if self.attention:
+            # It asks with the output.
+            read.add(self.cell.equations.states[0])
         return tuple(state for state in self.states if state[0] in read)
 
     @property
@@ -677,7 +702,16 @@ class LayerNorm(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceNorm(Node):
+class ComposedNode(Node):
+    """The base of layers whose source is their recipe: no framework skips padding as they do."""
+
+    about: ClassVar[str]
+
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceNorm(ComposedNode):
     """Each feature of a sequence, as ``about`` says.
 
     Mean and variance are over the steps, without padding if ``masked``; of no steps, both are 0.
@@ -689,7 +723,44 @@ class InstanceNorm(Node):
     )
 
     epsilon: float
-    masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention(ComposedNode):
+    """For each query, the mean of the steps of the layer ``over``, its memory.
+
+    The weights are softmax(s) over the steps of the memory, without padding if ``masked``. The
+    score of a query q and the key k of a step is s = ``scale`` q . k, or if ``additive``
+    v . tanh(q + k) with a vector v that is learned. ``keys`` names the layer that gives a key for
+    each step. Queries are a sequence or one vector. A memory of padding alone gives zeros.
+    Sources: Bahdanau et al., 2015; Luong et al., 2015; Vaswani et al., 2017.
+    """
+
+    about: ClassVar[str] = "The mean of the steps of a memory for each query, weighted by scores."
+
+    over: str
+    keys: str
+    memory: Shape
+    additive: bool
+    scale: float
+    kernel_initializer: Initializer
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (*self.input[:-1], width(self.memory))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contexts(Node):
+    """The context at each step of a recurrent layer with attention, which is its ``source``."""
+
+    size: int
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (*self.input[:-1], self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -705,8 +776,7 @@ class Residual(Node):
 
 
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
-Composed = InstanceNorm
-"""The layers with arrays whose source is their recipe: frameworks have none that skips padding."""
+Composed = InstanceNorm | Attention
 ParameterFree = (
     Repeat
     | WindowPooling
@@ -714,6 +784,7 @@ ParameterFree = (
     | Residual
     | Join
     | FinalState
+    | Contexts
     | Transpose
     | Dropout
     | Pooling
@@ -728,7 +799,8 @@ Layer = (
     | Conv
     | BatchNorm
     | LayerNorm
-    | Composed
+    | InstanceNorm
+    | Attention
     | AttentionPooling
     | LearnedState
     | Dense
@@ -795,8 +867,13 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
         match layer:
             case Join(of=of):
                 result[layer.name] = of
-            case Recurrent():
+            case Recurrent(attention=None):
                 result[layer.name] = (main, *layer.first_states.values())
+            case Recurrent(attention=StepAttention(over=over, keys=keys)):
+                memory = dict.fromkeys((over, keys))
+                result[layer.name] = (main, *layer.first_states.values(), *memory)
+            case Attention(over=over, keys=keys):
+                result[layer.name] = (main, *dict.fromkeys((over, keys)))
             case AttentionPooling(query=str() as other) | Repeat(like=str() as other):
                 result[layer.name] = (main, other)
             case _:
@@ -809,12 +886,12 @@ def kept_outputs(network: Network) -> frozenset[str]:
     """Return the names of the layers and inputs whose value is used later than by the next layer.
 
     So are the named outputs, but that of the last layer. A final state is not the output of its
-    layer, and a learned state needs none.
+    layer, nor are contexts, and a learned state needs none.
     """
     last = network.layers[-1].name
     previous, joined = network.inputs[0].name, {name for _, name in network.outputs if name != last}
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        if not isinstance(layer, FinalState | LearnedState):
+        if not isinstance(layer, FinalState | Contexts | LearnedState):
             joined.update(name for name in names if name != previous)
         previous = layer.name
     return frozenset(joined)
@@ -849,6 +926,35 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
     return result
 
 
+def attention_of(layer: Layer) -> Attention | StepAttention | None:
+    """Return what a layer attends to, or None."""
+    match layer:
+        case Attention():
+            return layer
+        case Recurrent(attention=attention):
+            return attention
+        case _:
+            return None
+
+
+def masked_by(network: Network) -> dict[str, tuple[str, ...]]:
+    """Return, for each layer that leaves out padding, the layers and inputs whose padding it is."""
+    result: dict[str, tuple[str, ...]] = {}
+    for layer, (main, *_) in zip(network.layers, sources(network).values(), strict=True):
+        match layer:
+            case Embedding():
+                names: tuple[str, ...] = ()
+            case Attention(over=over, masked=masked):
+                names = (over,) if masked else ()
+            case Recurrent(attention=StepAttention(over=over, masked=True), masked=masked):
+                names = (main, over) if masked else (over,)
+            case _:
+                names = (main,) if getattr(layer, "masked", False) else ()
+        if names:
+            result[layer.name] = names
+    return result
+
+
 def tied_layers(network: Network) -> list[Dense]:
     """Return the layers with the vectors of an embedding and a bias of their own."""
     dense = (layer for layer in network.layers if isinstance(layer, Dense))
@@ -876,7 +982,9 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
                 own = max(own, count)
             case _:
                 pass
-        for name in names:
+        # One step of a memory is enough.
+        attends = isinstance(layer, Attention | Recurrent)
+        for name in names[:1] if attends else names:
             least[name] = max(own, least.get(name, 1))
     return {each.name: least.get(each.name, 1) for each in network.inputs}
 

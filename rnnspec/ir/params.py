@@ -17,6 +17,7 @@ from rnnspec.ir.equations import evaluate_size
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     LSTM,
+    Attention,
     AttentionPooling,
     BatchNorm,
     Cell,
@@ -97,7 +98,9 @@ def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
     return tuple(prod(sizes[name] for name in group) for group in axis_groups(axes))
 
 
-def params(layer: Layer) -> tuple[Param, ...]:
+def params(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: Layer,
+) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
     if isinstance(layer, ParameterFree):
         return ()
@@ -110,9 +113,9 @@ def params(layer: Layer) -> tuple[Param, ...]:
             param = Param("embeddings", "token out", table, layer.initializer)
             return (param if layer.trainable else replace(param, learned_from=None),)
         case Recurrent():
-            return tuple(
-                param for prefix in directions(layer) for param in _direction(layer, prefix)
-            )
+            ways = directions(layer)
+            arrays = (param for prefix in ways for param in _direction(layer, prefix))
+            return (*arrays, *_asking(layer))
         case Dense():
             # As in keras.layers.Dense; the weight of torch.nn.Linear is the transpose.
             sizes = (("in", layer.features), ("out", layer.units))
@@ -139,6 +142,10 @@ def params(layer: Layer) -> tuple[Param, ...]:
             kernel = Param("kernel", "in out", sizes, layer.kernel_initializer)
             bias = Param("bias", "out", sizes, layer.bias_initializer)
             return (kernel, *((bias,) if layer.bias else ()), *queries)
+        case Attention():
+            if not layer.additive:
+                return ()
+            return (_scoring("score", width(layer.input), layer.kernel_initializer),)
         case LearnedState():
             # Zeros, as in most networks that learn it.
             return (Param("vector", "out", (("out", layer.size),), Constant(0.0)),)
@@ -158,6 +165,22 @@ def params(layer: Layer) -> tuple[Param, ...]:
             return (gamma, Param("beta", "out", features, Constant(0.0)))
         case _:
             assert_never(layer)
+
+
+def _scoring(name: str, size: int, initializer: Initializer) -> Param:
+    return Param(name, "in out", (("in", size), ("out", 1)), initializer)
+
+
+def _asking(layer: Recurrent) -> Iterator[Param]:
+    """Yield the arrays with which a recurrent layer attends to another."""
+    if layer.attention is None:
+        return
+    size, initializer = layer.attention.size, layer.kernel_initializer
+    if layer.attention.projects:
+        sizes = (("in", layer.states[0][1]), ("out", size))
+        yield Param("attention.kernel", "in out", sizes, initializer)
+    if layer.attention.additive:
+        yield _scoring("attention.score", size, initializer)
 
 
 def named_params(network: Network) -> Iterator[tuple[str, Layer, Param]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import TYPE_CHECKING, assert_never, get_args
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.nodes import (
     GRU,
@@ -12,6 +12,7 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
+    Attention,
     AttentionPooling,
     Cell,
     ClippedRelu,
@@ -199,13 +200,15 @@ def cell_name(cell: Cell) -> str:
 
 def composed_class(layer: Composed | LearnedState) -> str:
     """Return the name of the generated class of a layer that is written from its recipe."""
-    return f"{'Masked' if layer.masked else ''}{type(layer).__name__}"
+    kind = type(layer).__name__
+    if isinstance(layer, Attention):
+        kind = f"{'Additive' if layer.additive else 'Dot'}{kind}"
+    return f"{'Masked' if layer.masked else ''}{kind}"
 
 
 def composed_names() -> frozenset[str]:
     """Return the names of the classes of composed layers, in lower case with underscores."""
-    kinds = (*(get_args(Composed) or (Composed,)), LearnedState)
-    names = [_snake_case(kind.__name__) for kind in kinds]
+    names = ["instance_norm", "learned_state", "additive_attention", "dot_attention"]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

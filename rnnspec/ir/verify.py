@@ -11,11 +11,13 @@ import math
 import re
 from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir.nodes import (
+    Attention,
     AttentionPooling,
+    Contexts,
     Dense,
     Embedding,
     EquationCell,
@@ -25,14 +27,22 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Residual,
     Shape,
+    StepAttention,
+    attention_of,
     sources,
+    width,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # As in the spec. Names become identifiers and paths in generated source, so they are checked again.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
-def verify(network: Network) -> Network:
+def verify(  # noqa: PLR0912, PLR0915 - a check for each kind of layer
+    network: Network,
+) -> Network:
     """Return ``network`` unchanged.
 
     Raises:
@@ -63,8 +73,14 @@ def verify(network: Network) -> Network:
         _require(finite, f"{layer.name} contains a non-finite number")
         _, *others = shapes
         match layer:
-            case Recurrent():
+            case Recurrent(attention=None):
                 _require_states(layer, others)
+            case Recurrent(attention=StepAttention() as attention):
+                _require_states(layer, others[: len(layer.first_states)])
+                one_way = not (layer.merge or layer.dropout or layer.recurrent_dropout)
+                _require(one_way, f"{layer.name} attends in both directions, or with dropout")
+                asked = attention.size if attention.projects else layer.states[0][1]
+                _require_memory(layer, attention, asked, outputs)
             case Residual(start=start):
                 fits = inputs.get(start) == shape
                 _require(fits, f"{layer.name} adds the input of {start} to shape {shape}")
@@ -76,8 +92,8 @@ def verify(network: Network) -> Network:
                 fits = isinstance(table, Embedding) and table.dim == layer.features
                 _require(fits, f"{layer.name} is tied to {tied}, which has other vectors")
             case Embedding(table=str() as shared):
-                table, own = by_name.get(shared), (layer.vocabulary, layer.dim, None)
-                fits = isinstance(table, Embedding) and own == (
+                table, same = by_name.get(shared), (layer.vocabulary, layer.dim, None)
+                fits = isinstance(table, Embedding) and same == (
                     table.vocabulary,
                     table.dim,
                     table.table,
@@ -87,6 +103,14 @@ def verify(network: Network) -> Network:
                 of = by_name.get(layer.source or "")
                 fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
                 _require(fits, f"{layer.name} is no state of {taken[0]}")
+            case Contexts(size=size):
+                of = by_name.get(layer.source or "")
+                own = attention_of(of) if isinstance(of, Recurrent) else None
+                fits = isinstance(own, StepAttention) and own.width == size
+                fits = fits and len(layer.input) > 1
+                _require(fits, f"{layer.name} has no contexts of {taken[0]}")
+            case Attention():
+                _require_memory(layer, layer, width(layer.input), outputs)
             case AttentionPooling(query=str()):
                 size = layer.features if layer.units is None else layer.units
                 _require(others == [(size,)], f"{layer.name} asks with {others}")
@@ -112,6 +136,21 @@ def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
     _require(not (layer.backward and layer.merge), f"{layer.name} has both directions")
     expected = [(layer.ways * n,) for name, n in layer.begins if name in layer.first_states]
     _require(shapes == expected, f"{layer.name} begins with {shapes}, expected {expected}")
+
+
+def _require_memory(
+    layer: Attention | Recurrent,
+    attention: Attention | StepAttention,
+    size: int,
+    outputs: Mapping[str, Shape],
+) -> None:
+    """Check what a layer attends to, given the size of its queries."""
+    memory, keys = outputs[attention.over], outputs[attention.keys]
+    expected = (memory[0] if memory else None, size)
+    declared = attention.memory if isinstance(attention, Attention) else attention.width
+    fits = len(memory) > 1 and declared in (memory, memory[-1])
+    _require(fits, f"{layer.name} attends to shape {memory}, expected {declared}")
+    _require(keys == expected, f"{layer.name} has keys of shape {keys}, expected {expected}")
 
 
 # Layers differ in their names, but share most cells, rates and initializers: cache by value.

@@ -79,10 +79,11 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
 def _names_layers(layer: models.AnyLayer) -> bool:
     """True if a layer may read another one than that before it."""
     match layer:
-        case models.RepeatVector(like=str()) | models.Pool():
+        case models.RepeatVector(like=str()) | models.Pool() | models.AttentionLayer():
             return True
         case models.SimpleRNN() | models.LSTM() | models.GRU() | models.CellLayer():
-            return layer.of is not None or isinstance(layer.initial_state, dict)
+            has_others = layer.attention is not None or isinstance(layer.initial_state, dict)
+            return layer.of is not None or has_others
         case _:
             return layer.of is not None
 
@@ -239,7 +240,7 @@ def _roles(layer: nodes.Layer, defaults: Mapping[Role, Initializer]) -> set[str]
 
 _ARRAYS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "kernel": frozenset({"kernel", "query"}),
+        "kernel": frozenset({"kernel", "query", "score"}),
         "recurrent": frozenset({"recurrent_kernel"}),
         "bias": frozenset({"bias"}),
     }

@@ -289,6 +289,8 @@ class Graph:
         parts = {"state": names[0], **{name: name for name in names}}
         if isinstance(layer.cell, nodes.LSTM):
             parts["cell"] = "c"
+        if layer.attention and part == "context":
+            return self._contexts(layer)
         if part not in parts:
             kind = nodes.cell_type(layer.cell)
             has = f"the states of {kind!r} are {listed(names)}"
@@ -297,6 +299,25 @@ class Graph:
             self.refuse(path, f"{message}; expected {listed(list(parts), 'or')}", code="E425")
             return None
         return self.final_state(layer, parts[part])
+
+    def _contexts(self, layer: nodes.Recurrent) -> str:
+        """Return the layer with the contexts of a layer, which is added if it is not there."""
+        # They are those of a sequence of outputs.
+        self._read(self.blocks[layer.name], None)
+        name = f"{layer.name}_context"
+        if name not in self.by_name:
+            last, attention = self.last, layer.attention
+            assert attention is not None
+            self.branch(layer.name)
+            contexts = nodes.Contexts(
+                name=self.reserve(name, self.place),
+                input=self.shape,
+                source=layer.name,
+                size=attention.width,
+            )
+            self.add(contexts)
+            self.last = last
+        return name
 
     def final_state(self, layer: nodes.Recurrent, part: str) -> str:
         """Return the layer with the last value of a state, which is added if it is not there."""

@@ -10,6 +10,7 @@ from rnnspec.cells import read_initializer
 from rnnspec.ir import nodes
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
+from rnnspec.lowering.attention import add_attention
 from rnnspec.lowering.graph import read_activation
 from rnnspec.lowering.poolings import add_pooling, advise_pooling, final_state
 from rnnspec.lowering.recurrent import add_recurrent
@@ -47,6 +48,8 @@ def add_item(graph: Graph, index: int, layer: models.AnyLayer) -> None:
                 _add_windowed(graph, path, layer)
             case models.Transpose():
                 _add_transpose(graph, path, layer)
+            case models.AttentionLayer():
+                add_attention(graph, path, layer)
             case _:
                 add_declared(graph, path, layer)
     if graph.last in graph.by_name:

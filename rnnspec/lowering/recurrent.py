@@ -12,6 +12,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError, evaluate_size
 from rnnspec.ir.shapes import size_names
+from rnnspec.lowering.attention import step_attention
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import quoted
@@ -66,21 +67,30 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
 ) -> nodes.Recurrent:
     """Add a recurrent layer with its dropout, layer norm and residual."""
     path, start = ("rnn", index), None
-    if layer.dropout and not layer.variational:
-        rate = float(layer.dropout)
+    # The dropout of a layer with attention acts on its input alone, not on the context.
+    is_own = layer.variational and layer.attention is None
+    if layer.dropout and not is_own:
+        rate, variational = float(layer.dropout), layer.variational
         name = graph.name("dropout", (*path, "dropout"))
-        start = nodes.Dropout(name=name, input=graph.shape, rate=rate)
+        start = nodes.Dropout(name=name, input=graph.shape, rate=rate, variational=variational)
         graph.add(start)
-    cell, bias = _cell(graph, path, layer)
+    width = _context_width(graph, layer)
+    cell, bias = _cell(graph, path, layer, nodes.width(graph.shape) + width)
+    name = graph.name(_kind(layer, cell), (*path, "name"), declared)
+    attention = None
+    if layer.attention is not None:
+        units = _state_size(cell, layer.units, nodes.width(graph.shape) + width)
+        where = (*path, "attention")
+        attention = step_attention(graph, where, layer.attention, name, units)
     recurrent = nodes.Recurrent(
-        name=graph.name(_kind(layer, cell), (*path, "name"), declared),
+        name=name,
         input=graph.shape,
         cell=cell,
         units=layer.units,
         merge=layer.merge if layer.bidirectional else None,
         bias=bias,
         # Otherwise it is a layer of its own.
-        dropout=float(layer.dropout) if layer.variational else 0.0,
+        dropout=float(layer.dropout) if is_own else 0.0,
         recurrent_dropout=float(layer.recurrent_dropout),
         masked=graph.masked,
         return_sequences=return_sequences,
@@ -88,6 +98,7 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
         recurrent_initializer=graph.defaults["recurrent"],
         bias_initializer=graph.defaults["bias"],
         backward=layer.direction == "backward",
+        attention=attention,
     )
     source = graph.last
     initial = _initial(graph, (*path, "initial_state"), layer, recurrent, number)
@@ -111,6 +122,14 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
     assert graph.last is not None
     graph.blocks[recurrent.name] = graph.last
     return recurrent
+
+
+def _state_size(cell: nodes.Cell, units: int, features: int) -> int:
+    """Return the size of the output of a cell, with which it asks."""
+    if not isinstance(cell, nodes.EquationCell):
+        return units
+    sizes = {"units": units, "features": features, **dict(cell.sizes)}
+    return evaluate_size(dict(cell.equations.shapes)[cell.equations.states[0]][0], sizes)
 
 
 def _add_residual(graph: Graph, path: Path, start: nodes.Layer, recurrent: nodes.Recurrent) -> None:
@@ -265,10 +284,19 @@ _CELLS: Mapping[type[models.StandardLayer], type[nodes.StandardCell]] = MappingP
 )
 
 
-def _cell(graph: Graph, path: Path, layer: models.RecurrentLayer) -> tuple[nodes.Cell, bool]:
+def _context_width(graph: Graph, layer: models.RecurrentLayer) -> int:
+    """Return the number of features of the context, 0 without one."""
+    over = layer.attention.over if layer.attention else ""
+    value = graph.values.get(graph.blocks.get(over, over))
+    return nodes.width(value.shape) if over and value and len(value.shape) > 1 else 0
+
+
+def _cell(
+    graph: Graph, path: Path, layer: models.RecurrentLayer, features: int
+) -> tuple[nodes.Cell, bool]:
     """Return a cell, whose fields are keys of the layer or of the initializers, and its bias."""
     if isinstance(layer, models.CellLayer):
-        equations = read_equation_cell(graph, path, layer, nodes.width(graph.shape))
+        equations = read_equation_cell(graph, path, layer, features)
         known = standard_cell(equations, graph.defaults)
         # What the language has anyway is a layer of that type.
         return (known.cell, known.bias) if isinstance(known, Recognition) else (equations, True)

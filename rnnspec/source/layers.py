@@ -90,7 +90,7 @@ class LayerWriter(ComposedLayers):
     def _make(self, layer: nodes.Layer) -> Code:
         """Return the statements that create the module of a layer."""
         match layer:
-            case nodes.Composed() | nodes.LearnedState():
+            case nodes.ComposedNode() | nodes.LearnedState():
                 return self.make_composed(layer)
             case nodes.Embedding(table=None):
                 return self.embedding(layer)

@@ -107,6 +107,12 @@ class Verbs(ABC):
             case (
                 core.EarlierOutput()
                 | core.EarlierState()
+                | core.EarlierContexts()
+                | core.EarlierMask()
+                | core.Memory()
+                | core.Scores()
+                | core.Mix()
+                | core.Row()
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()

@@ -312,7 +312,7 @@ class Walk(LayerWriter):
         """Yield the check of the first chunk, if it needs more steps than those after it."""
         least = nodes.least_steps_by_input(self.network)[self.network.stream or ""]
         short = (each for each in states(self.network) if each.first_shape != each.shape)
-        if (state := next(short, None)) and state.steps:
+        if state := next(short, None):
             yield code(
                 """
                 if {chunk}.shape[1] < {!r} and {}.shape[1] < {!r}:
@@ -320,7 +320,7 @@ class Walk(LayerWriter):
                 """,
                 least,
                 state.name,
-                state.steps,
+                state.shape[0],
                 Code(f"expected at least {least} steps in the first chunk"),
                 chunk=chunk,
             )

@@ -45,7 +45,15 @@ from rnnspec.spec.fields import (
     Size,
 )
 from rnnspec.wording import received
-from rnnspec.words import Activation, CellActivation, Direction, Merge, Statistic, WindowPadding
+from rnnspec.words import (
+    Activation,
+    CellActivation,
+    Direction,
+    Merge,
+    Score,
+    Statistic,
+    WindowPadding,
+)
 
 if TYPE_CHECKING:
     from rnnspec.files.arrays import Array
@@ -474,6 +482,21 @@ InitialState = Annotated[
 ]
 
 
+class _Scored(Model):
+    over: str = _key("The name of the layer or input whose steps are weighted.", "encoder")
+    score: Score = _key(
+        "The score of a query q and a step m, by whose softmax the steps are weighted.", "general"
+    )
+    units: OptionalSize = _key(
+        "The size of what the score adds. Needs `score: additive`.", 64, default=None
+    )
+    bias: bool = _key("Gives the score a bias. Needs `score: additive`.", False, default=True)
+
+
+class StepAttention(_Scored):
+    """What a recurrent layer attends to at each step, with its state before the step."""
+
+
 class _Recurrent(_Layer):
     type: str
     name: OptionalName = _key(
@@ -504,6 +527,13 @@ class _Recurrent(_Layer):
         {"of": "encoder"},
         {"h": "dense_1"},
         default="zeros",
+    )
+    attention: Annotated[StepAttention | None, Absent()] = _key(
+        "What the layer attends to at each step, before the cell: the query is the state before "
+        "the step, and the cell takes the context behind the input. `NAME.context` are the "
+        "contexts.",
+        {"over": "encoder", "score": "additive", "units": 64},
+        default=None,
     )
     dropout: Rate = _key(
         "The fraction of the layer's input that is set to zero in training.", 0.2, default=0.0
@@ -846,6 +876,15 @@ class Transpose(_Layer):
     )
 
 
+class AttentionLayer(_Scored, _Layer):
+    """For each step, or for a vector, the mean of the steps of another layer, by their scores."""
+
+    type: Literal["attention"]
+    name: OptionalName = _key(
+        "The name of the layer; by default attention_1 and so on.", "context", default=None
+    )
+
+
 class NormalizeLayer(_Layer):
     """Divides the vector of each step by its Euclidean norm."""
 
@@ -914,6 +953,7 @@ _TypedLayer = (
     | NormalizeLayer
     | Transpose
     | Pool
+    | AttentionLayer
     | JoinLayer
 )
 AnyLayer = _TypedLayer | CellLayer
@@ -947,6 +987,7 @@ RnnLayer = Annotated[
     | Annotated[Dropout, Tag("dropout")]
     | Annotated[ActivationLayer, Tag("activation")]
     | Annotated[NormalizeLayer, Tag("normalize")]
+    | Annotated[AttentionLayer, Tag("attention")]
     | Annotated[Transpose, Tag("transpose")]
     | Annotated[Pool, Tag("pool")]
     | Annotated[Concat, Tag("concat")]

@@ -10,6 +10,7 @@ from rnnspec.spec.models import (
     KINDS,
     LSTM,
     Attention,
+    AttentionLayer,
     CellLayer,
     Conv,
     Dropout,
@@ -19,6 +20,7 @@ from rnnspec.spec.models import (
     RecurrentLayer,
     RepeatVector,
     Spec,
+    StepAttention,
     ZooCell,
 )
 from rnnspec.spec.names import MAX_CELL_NAME_LENGTH
@@ -143,12 +145,27 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
         path = ("rnn", index)
         if layer.writes("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
+        if layer.attention is not None:
+            yield from _step_attention(layer, path)
         if layer.writes("direction") and layer.bidirectional:
             message = "'direction' has no effect with 'bidirectional: true', which has both"
             yield ((*path, "direction"), "E406", message)
         # A written 'dropout: 0' drops nothing either.
         if layer.writes("variational") and layer.dropout == 0.0:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
+
+
+def _step_attention(layer: RecurrentLayer, path: Path) -> Iterator[Broken]:
+    where = (*path, "attention")
+    if layer.bidirectional:
+        message = "'attention' asks with one state, and 'bidirectional: true' has two"
+        yield (where, "E438", message)
+    if layer.layers > 1:
+        message = f"'attention' is of one layer, and this item has 'layers: {layer.layers}'"
+        yield (where, "E438", f"{message} (write a layer for each)")
+    if layer.recurrent_dropout:
+        message = "'recurrent_dropout' has no meaning for a layer with 'attention'"
+        yield ((*path, "recurrent_dropout"), "E438", message)
 
 
 def _idle_settings(spec: Spec) -> Iterator[Broken]:
@@ -172,6 +189,23 @@ def _idle_settings(spec: Spec) -> Iterator[Broken]:
                     yield ((*path, index, "variational"), "E407", message)
                 case _:
                     pass
+
+
+def _scores(spec: Spec) -> Iterator[Broken]:
+    attentions: list[tuple[Path, AttentionLayer | StepAttention]] = []
+    for index, layer in enumerate(spec.rnn):
+        if isinstance(layer, AttentionLayer):
+            attentions.append((("rnn", index), layer))
+        elif isinstance(layer, RecurrentLayer) and layer.attention is not None:
+            attentions.append((("rnn", index, "attention"), layer.attention))
+    for path, scored in attentions:
+        if scored.score == "additive" and scored.units is None:
+            message = "'score: additive' needs 'units', the size of what it adds"
+            yield ((*path, "score"), "E438", message)
+        for key in ("units", "bias"):
+            if scored.score != "additive" and scored.writes(key):
+                message = f"{key!r} has no effect with 'score: {scored.score}', expected additive"
+                yield ((*path, key), "E438", message)
 
 
 def _repeats(spec: Spec) -> Iterator[Broken]:
@@ -285,6 +319,7 @@ _RULES = (
     _empty_sections,
     _recurrent_layers,
     _idle_settings,
+    _scores,
     _repeats,
     _recurrent_layer,
     _pretrained_vectors,

@@ -65,7 +65,14 @@ def test_what_a_padded_step_holds_never_reaches_a_real_one(*, training: bool) ->
         for name in (padded.layers[-1].name, *result.moved):
             assert np.array_equal(results[0][name], results[1][name], equal_nan=True), (spec, name)
         seen |= {type(layer).__name__ for layer in padded.layers if getattr(layer, "masked", False)}
-    assert seen >= {"Conv", "WindowPooling", "BatchNorm", "Pooling", "AttentionPooling", "Recurrent"}
+    assert seen >= {
+        "Conv",
+        "WindowPooling",
+        "BatchNorm",
+        "Pooling",
+        "AttentionPooling",
+        "Recurrent",
+    }
 
 
 def test_a_network_for_inference_is_the_same_without_dropout() -> None:

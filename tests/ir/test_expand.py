@@ -115,6 +115,19 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             assert_never(expression)
 
 
+def _memory(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
+    """Return what a layer attends to, or None."""
+    if verb.memory is None or verb.layer.attention is None:
+        return None
+    keys, values = (
+        evaluate(part, names, arrays) for part in (verb.memory.keys, verb.memory.values)
+    )
+    mask = np.ones(values.shape[:2], dtype=bool)
+    if verb.memory.mask is not None:
+        mask = evaluate(verb.memory.mask, names, arrays)
+    return reference._Memory(keys, values, mask, verb.layer.attention.scale)
+
+
 def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
     """Return the states after each step of one direction, and those after the last step.
 
@@ -132,7 +145,18 @@ def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -
         for state in verb.states
     ]
     first = given or [None] * len(layer.states)
-    outputs, last = reference._scan(layer, own, x, mask, noise=reference._exact, first=first)
+    memory = _memory(verb, names, arrays)
+    outputs, last, contexts = reference._scan(
+        layer,
+        own,
+        x,
+        mask,
+        noise=reference._exact,
+        first=first,
+        memory=_memory(verb, names, arrays),
+    )
+    if verb.kind == "context":
+        return contexts[:, ::order], last
     place = [name for name, _ in layer.states].index(verb.kind)
     return (last[place][:, np.newaxis] if place else outputs[:, ::order]), last
 

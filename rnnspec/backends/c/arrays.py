@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.c.names import array_symbol, layer_names
 from rnnspec.ir.cells import compile_step
 from rnnspec.ir.equations import Name, Product, walk
-from rnnspec.ir.nodes import Attention, Conv, Dense, EquationCell, Layer, Network, Recurrent
+from rnnspec.ir.nodes import AttentionPooling, Conv, Dense, EquationCell, Layer, Network, Recurrent
 from rnnspec.ir.params import Param, directions, params
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 
@@ -321,7 +321,7 @@ def _parts(layer: Layer, param: Param, target: str, gates: int) -> tuple[Dims, .
             return _parts_of_parameter(cell, param, target, gates)
         case Recurrent(units=units):
             gates = len(param.gates)
-        case Dense(units=units) | Conv(filters=units) | Attention(units=int(units)):
+        case Dense(units=units) | Conv(filters=units) | AttentionPooling(units=int(units)):
             gates = 1
         case _:
             return ()

@@ -183,7 +183,7 @@ class Layers:
                 yield self._call(Function(f"{layer.statistic}_windows", "window_pooling"), values)
             case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
                 yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
-            case nodes.Composed():
+            case nodes.ComposedNode():
                 self._needs(products="sqrtf")
                 values = {"x": x, "steps": rows, "units": str(units), "y": y}
                 values |= {"mask": place.mask} if place.mask else {}

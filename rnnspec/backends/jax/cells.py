@@ -9,7 +9,7 @@ from rnnspec.ir import initializers
 from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
-    Attention,
+    AttentionPooling,
     Cell,
     Conv,
     Dense,
@@ -217,7 +217,7 @@ def make_initializer(source: initializers.Initializer, *, rows_first: bool = Fal
             assert_never(source)
 
 
-def draws_bias(layer: Attention | Conv | Dense) -> bool:
+def draws_bias(layer: AttentionPooling | Conv | Dense) -> bool:
     """True if the initial bias is other than the zeros of a module of Flax."""
     return layer.bias_initializer != initializers.Constant(0.0)
 

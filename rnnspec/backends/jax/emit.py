@@ -52,7 +52,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 
 _GRAPH = (
     "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
-    " Attention.bias Attention.query"
+    " AttentionPooling.bias AttentionPooling.query"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -428,7 +428,7 @@ _ARGUMENTS = Fields(
     " Recurrent.initial Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation Attention.units Attention.activation Attention.query Dense.units"
+    " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation AttentionPooling.query Dense.units"
     " Dense.activation"
     " Dense.kernel_initializer"
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path, variables
-from rnnspec.ir.nodes import Attention, Composed, Layer, LearnedState, Recurrent
+from rnnspec.ir.nodes import AttentionPooling, ComposedNode, Layer, LearnedState, Recurrent
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
 
@@ -29,9 +29,9 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
     match layer:
         case Recurrent():
             return tuple(_recurrent(layer))
-        case Attention():
+        case AttentionPooling():
             return slots_by_name(layer, _ATTENTION_PATHS)
-        case Composed() | LearnedState():
+        case ComposedNode() | LearnedState():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS)

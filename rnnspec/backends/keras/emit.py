@@ -48,7 +48,7 @@ _OF_RESULT = 2
 _SEQUENTIAL = Fields("Dropout.variational")
 _GRAPH = (
     "Network.outputs Network.stream Node.source Embedding.table Recurrent.backward "
-    "Recurrent.initial Pooling.backward Attention.bias Attention.query Repeat.like Dense.tied"
+    "Recurrent.initial Pooling.backward AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),

@@ -196,7 +196,7 @@ class Graph:
                 yield code("x = {}(x)", hard_sigmoid)
             case nodes.Normalize():
                 yield code("x = l2_normalized({})", x)
-            case nodes.Composed():
+            case nodes.ComposedNode():
                 yield from self._compose(layer, x)
             case nodes.Residual():
                 yield code("x = {}([{}, skip])", make_layer(layer), x)

@@ -73,7 +73,7 @@ def is_layer(layer: nodes.Layer) -> bool:
             | nodes.Normalize()
             | nodes.AttentionPooling()
             | nodes.LastSteps()
-            | nodes.Composed()
+            | nodes.ComposedNode()
         ):
             return False
         case _:
@@ -154,7 +154,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 **_bias(layer),
                 name=layer.name,
             )
-        case nodes.Normalize() | nodes.Composed() | nodes.FinalState():
+        case nodes.Normalize() | nodes.ComposedNode() | nodes.FinalState():
             raise AssertionError("functions compute it, for Keras has no such layer")
         case _:
             assert_never(layer)

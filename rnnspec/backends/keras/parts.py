@@ -13,8 +13,8 @@ from rnnspec.ir.expand import pool
 from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     Activate,
-    Attention,
-    Composed,
+    AttentionPooling,
+    ComposedNode,
     Conv,
     Join,
     Normalize,
@@ -88,8 +88,8 @@ def _parts(  # noqa: PLR0912 - a branch for each kind of layer
         case (
             Conv(masked=True)
             | WindowPooling(masked=True)
-            | Attention(masked=True)
-            | Composed(masked=True)
+            | AttentionPooling(masked=True)
+            | ComposedNode(masked=True)
             | Pooling(statistic="sum", masked=True)
         ):
             yield _FILL_PADDING

@@ -9,7 +9,14 @@ from rnnspec.backends.contract import Slots
 from rnnspec.backends.keras.cells import attributes
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.ir.cells import gates, has_recurrent_bias
-from rnnspec.ir.nodes import Attention, Composed, EquationCell, Layer, LearnedState, Recurrent
+from rnnspec.ir.nodes import (
+    AttentionPooling,
+    ComposedNode,
+    EquationCell,
+    Layer,
+    LearnedState,
+    Recurrent,
+)
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot, slots_by_name
 
@@ -24,11 +31,11 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
         case LearnedState():
             return (Slot(param="vector", path="kernel", axes="out", row=0),)
-        case Attention(query=None):
+        case AttentionPooling(query=None):
             # Without a hidden layer, the layer that scores the steps has the name of the attention.
             *hidden, query = slots_by_name(layer, {"query": "kernel"})
             return (*hidden, replace(query, module=parts_of(layer).get("query")))
-        case Composed():
+        case ComposedNode():
             return slots_by_name(layer, {"gamma": "kernel", "beta": "bias"})
         case _:
             return slots_by_name(layer)

@@ -199,7 +199,7 @@ class Layers:
             case nodes.BatchNorm() if axes != "bf" and ahead == "bfs":
                 return "bfs"
             case (
-                nodes.Dense() | nodes.LayerNorm() | nodes.AttentionPooling() | nodes.Composed()
+                nodes.Dense() | nodes.LayerNorm() | nodes.AttentionPooling() | nodes.ComposedNode()
             ) if axes == "bfs":
                 return "sbf" if ahead == "sbf" else "bsf"
             case nodes.Residual():

@@ -73,7 +73,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 
 _GRAPH = (
     "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
-    " Attention.bias Attention.query"
+    " AttentionPooling.bias AttentionPooling.query"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),

@@ -95,7 +95,7 @@ def _class(layer: nodes.Layer) -> str:
             return "BatchNorm"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
-        case nodes.Composed() | nodes.LearnedState():
+        case nodes.ComposedNode() | nodes.LearnedState():
             return composed_class(layer)
         case _:
             raise AssertionError(f"{layer.name} holds no array")

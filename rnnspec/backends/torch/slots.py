@@ -17,8 +17,8 @@ from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
-    Attention,
-    Composed,
+    AttentionPooling,
+    ComposedNode,
     EquationCell,
     Layer,
     LearnedState,
@@ -78,10 +78,10 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             )
         case Recurrent():
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
-        case Attention(units=int()):
+        case AttentionPooling(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
-        case Composed() | LearnedState():
+        case ComposedNode() | LearnedState():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS, _AXES)

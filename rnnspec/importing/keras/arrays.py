@@ -277,7 +277,7 @@ def _kind(node: nodes.Layer) -> str:
             return "Conv1D"
         case nodes.AttentionPooling() | nodes.LearnedState():
             return "Dense"
-        case nodes.Composed():
+        case nodes.ComposedNode():
             return "EinsumDense"
         case _:
             return type(node).__name__

@@ -1,0 +1,125 @@
+"""Attention to the steps of another layer: as a layer, and in a recurrent one at each step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.ir import nodes
+from rnnspec.spec import models
+
+if TYPE_CHECKING:
+    from rnnspec.lowering.graph import Graph, Path
+
+_Declared = models.AttentionLayer | models.StepAttention
+
+
+def add_attention(graph: Graph, path: Path, layer: models.AttentionLayer) -> None:
+    """Add an attention whose queries are what the next layer takes."""
+    name = graph.name("attention", (*path, "name"), layer.name)
+    over = _memory(graph, path, layer)
+    if over is None:
+        return
+    queries, size = graph.last, _query_size(graph, path, layer, over, nodes.width(graph.shape))
+    assert queries is not None
+    keys = _add_keys(graph, path, layer, name, over)
+    graph.branch(queries)
+    if layer.score in ("general", "additive"):
+        _add_projection(graph, (*path, "name"), f"{name}_query", size, bias=False)
+    memory = graph.values[over]
+    graph.add(
+        nodes.Attention(
+            name=name,
+            input=graph.shape,
+            over=over,
+            keys=keys,
+            memory=memory.shape,
+            additive=layer.score == "additive",
+            scale=_scale(layer, size),
+            masked=memory.masked,
+            kernel_initializer=graph.defaults["kernel"],
+        )
+    )
+
+
+def step_attention(
+    graph: Graph, path: Path, declared: models.StepAttention, name: str, units: int
+) -> nodes.StepAttention | None:
+    """Return what a recurrent layer with a state of ``units`` attends to; its keys are added.
+
+    None, with a problem, if there is no such layer.
+    """
+    over = _memory(graph, path, declared)
+    if over is None:
+        return None
+    queries, size = graph.last, _query_size(graph, path, declared, over, units)
+    assert queries is not None
+    keys = _add_keys(graph, path, declared, name, over)
+    graph.branch(queries)
+    memory = graph.values[over]
+    return nodes.StepAttention(
+        over=over,
+        keys=keys,
+        width=nodes.width(memory.shape),
+        size=size,
+        projects=declared.score in ("general", "additive"),
+        additive=declared.score == "additive",
+        scale=_scale(declared, size),
+        masked=memory.masked,
+    )
+
+
+def _memory(graph: Graph, path: Path, declared: _Declared) -> str | None:
+    """Return the layer or input whose steps are weighted; None, with a problem, if it has none."""
+    over = graph.find(declared.over, (*path, "over"))
+    if over is not None and len(graph.values[over].shape) < 2:
+        message = f"'over' names a sequence, but '{declared.over}' gives one vector for each"
+        graph.refuse((*path, "over"), message, code="E438")
+        return None
+    return over
+
+
+def _query_size(graph: Graph, path: Path, declared: _Declared, over: str, size: int) -> int:
+    """Return the size of queries and keys, given that of the queries as they are."""
+    width = nodes.width(graph.values[over].shape)
+    match declared.score:
+        case "additive":
+            # A missing size has been refused.
+            return declared.units or size
+        case "general":
+            return width
+        case _ if size != width:
+            message = (
+                f"'score: {declared.score}' needs queries and steps of one size, received {size} "
+                f"and {width} features; 'general' does not"
+            )
+            graph.refuse((*path, "score"), message, code="E438")
+    return size
+
+
+def _add_keys(graph: Graph, path: Path, declared: _Declared, name: str, over: str) -> str:
+    """Return the layer that gives the key of each step, which is added if it has arrays."""
+    if declared.score != "additive" or declared.units is None:
+        return over
+    graph.branch(over)
+    where = (*path, "units")
+    return _add_projection(graph, where, f"{name}_keys", declared.units, bias=declared.bias)
+
+
+def _add_projection(graph: Graph, path: Path, name: str, units: int, *, bias: bool) -> str:
+    graph.add(
+        nodes.Dense(
+            name=graph.reserve(name, path),
+            input=graph.shape,
+            units=units,
+            activation="linear",
+            bias=bias,
+            kernel_initializer=graph.defaults["kernel"],
+            bias_initializer=graph.defaults["bias"],
+        ),
+        path,
+    )
+    return name
+
+
+def _scale(declared: _Declared, size: int) -> float:
+    return size**-0.5 if declared.score == "scaled_dot" else 1.0
