@@ -21,6 +21,9 @@ RETURNS = {
     "with_state": docstring(
         ["Return the outputs, (batch, steps, units), and the state after them."]
     ),
+    "with_contexts": docstring(
+        ["Return the outputs and the contexts, (batch, steps, ...), and the state after them."]
+    ),
 }
 """Docstrings for what a class of recurrent layers returns, by the ``sequences`` of the class."""
 

@@ -10,7 +10,7 @@ from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
     AttentionPooling,
-    Cell,
+    Contexts,
     Conv,
     Dense,
     EquationCell,
@@ -67,12 +67,16 @@ def joined_label(product: JoinedProduct) -> str:
     return product.name.removesuffix("_product")
 
 
-def variables(cell: Cell) -> dict[str, str]:
-    """Return the variable or attribute for each name of a cell's equations."""
-    if not isinstance(cell, EquationCell):
+_OF_ATTENTION = frozenset({"attention", "context", "contexts", "keys", "memory", "memory_mask"})
+
+
+def variables(layer: Recurrent) -> dict[str, str]:
+    """Return the variable or attribute for each name of the equations of a layer's cell."""
+    if not isinstance(cell := layer.cell, EquationCell):
         return {}
     plan = schedule(cell.equations)
-    reserved = {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
+    reserved = {*_OF_ATTENTION, "query"} if layer.attention else set[str]()
+    reserved |= {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
     for statement in (*plan.before, *plan.step):
         if isinstance(statement, JoinedProduct):
             label = joined_label(statement)
@@ -88,7 +92,12 @@ def class_name(layer: Recurrent) -> str:
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"
     dropped = "RecurrentDropout" if layer.recurrent_dropout else ""
-    return f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}Layer"
+    own = f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}"
+    if layer.attention is None:
+        return f"{own}Layer"
+    kind = "Additive" if layer.attention.additive else "Dot"
+    kind = "General" if kind == "Dot" and layer.attention.projects else kind
+    return f"{own}With{'Masked' if layer.attention.masked else ''}{kind}Attention"
 
 
 def direction_path(direction: str) -> str:
@@ -102,8 +111,9 @@ class CellClass:
 
     ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
     ``all``, ``some`` or ``none`` of the layers return their whole sequence; if one of them is given
-    its first state or its last one is used, all of them return it ``with_state``. ``turns`` tells
-    whether one has a backward direction.
+    its first state or its last one is used, all of them return it ``with_state``. So do they if
+    ``gives_contexts``: another layer takes the contexts of one. ``turns`` tells whether one has a
+    backward direction.
     ``variables`` are the names of a cell's equations in the source, where these are others.
     """
 
@@ -111,6 +121,7 @@ class CellClass:
     layers: tuple[Recurrent, ...]
     options: tuple[str, ...]
     sequences: str
+    gives_contexts: bool
     turns: bool
     variables: Mapping[str, str]
 
@@ -129,6 +140,8 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
     by_class: dict[str, list[Recurrent]] = {}
     taken = sources(network)
     stateful = {taken[layer.name][0] for layer in network.layers if isinstance(layer, FinalState)}
+    asked = {taken[layer.name][0] for layer in network.layers if isinstance(layer, Contexts)}
+    stateful |= asked
     stateful |= streamed(network) if form == "step" else set()
     for layer in network.layers:
         if isinstance(layer, Recurrent):
@@ -144,8 +157,9 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
             layers=tuple(layers),
             options=tuple(_options(layers, form, sequences)),
             sequences=sequences,
+            gives_contexts=any(layer.name in asked for layer in layers),
             turns=any(layer.merge is not None or layer.backward for layer in layers),
-            variables=variables(layers[0].cell),
+            variables=variables(layers[0]),
         )
     return classes
 
