@@ -7,7 +7,11 @@ from rnnspec.ir.text import composed_names
 from rnnspec.reserved_names import ReservedNames
 
 _WITH_ATTENTION = product(
-    ("_with_",), ("", "masked_"), ("additive_", "dot_", "general_"), ("attention",)
+    ("_with_",),
+    ("", "masked_"),
+    ("", "scaled_"),
+    ("additive_", "dot_", "general_"),
+    ("attention",),
 )
 _CLASSES = product(
     ("", "masked_"),

@@ -22,8 +22,9 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.params import named_params
 from rnnspec.ir.schedule import JoinedProduct, schedule
-from rnnspec.ir.text import cell_name
+from rnnspec.ir.text import cell_name, composed_class
 from rnnspec.source.code import Code, code
+from rnnspec.source.composed import attention_layer
 from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
@@ -95,9 +96,15 @@ def class_name(layer: Recurrent) -> str:
     own = f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}"
     if layer.attention is None:
         return f"{own}Layer"
-    kind = "Additive" if layer.attention.additive else "Dot"
-    kind = "General" if kind == "Dot" and layer.attention.projects else kind
-    return f"{own}With{'Masked' if layer.attention.masked else ''}{kind}Attention"
+    attention = attention_class(layer)
+    return f"{own}With{attention.replace('Dot', 'General') if layer.attention.projects else attention}"
+
+
+def attention_class(layer: Recurrent) -> str:
+    """Return the name of the class that scores and mixes the steps of a layer's memory."""
+    module = attention_layer(layer)
+    assert module is not None
+    return composed_class(module)
 
 
 def direction_path(direction: str) -> str:

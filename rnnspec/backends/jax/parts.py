@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
-    from rnnspec.source.composed import ComposedLayers
     from rnnspec.source.verbs import Verbs
 
 
-def parts(network: nodes.Network, form: Form, walk: ComposedLayers) -> Iterator[Code]:
+def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
     """Yield the parts of a network's source, those that others use first."""
     if form == "training" and draws_uniformly(network):
         yield _SYMMETRIC_UNIFORM
@@ -48,8 +47,7 @@ def parts(network: nodes.Network, form: Form, walk: ComposedLayers) -> Iterator[
     if tied := nodes.tied_layers(network):
         yield _tied_linear(tied[0], embedding_of(network, tied[0]), form)
     for name, (attention, *_) in attention_classes(network).items():
-        yield _attention_pooling(name, attention, form, walk)
-    yield from walk.attention_classes
+        yield _attention_pooling(name, attention, form, verbs)
     about = _NOT_STOCK
     for class_ in classes:
         if isinstance(class_.first.cell, nodes.EquationCell):

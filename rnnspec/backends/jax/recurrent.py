@@ -7,13 +7,12 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
-from rnnspec.backends.jax.cells import ACTIVATIONS, make_initializer
+from rnnspec.backends.jax.cells import ACTIVATIONS, attention_class, make_initializer
 from rnnspec.ir.cells import GateProduct, activations, compile_step, gates, has_recurrent_bias
 from rnnspec.ir.equations import Line
 from rnnspec.ir.nodes import LSTM
-from rnnspec.ir.text import cell_name, composed_class
+from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code, docstring, lines, listed
-from rnnspec.source.composed import attention_layer
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
@@ -261,9 +260,7 @@ def modules_of_attention(class_: CellClass) -> list[Code]:
     if (attention := class_.first.attention) is None:
         return []
     query = [code("query: nnx.Linear")] if attention.projects else []
-    layer = attention_layer(class_.first)
-    assert layer is not None
-    return [*query, code("attention: {}", composed_class(layer))]
+    return [*query, code("attention: {}", attention_class(class_.first))]
 
 
 def attributes_of_attention(class_: CellClass) -> list[str]:
