@@ -281,7 +281,8 @@ class RecurrentCalls(Walk):
     def first_values(self) -> Iterator[tuple[str, Code]]:
         """Yield the name of each state that does not begin as zeros, and its first value."""
         for state in held_values(self.network):
-            yield state.name, self.output(state.layer)
+            is_mask = state.kind == "mask"
+            yield state.name, (self.mask_of if is_mask else self.output)(state.layer)
         for layer in self._streamed_modules():
             for kind, size in layer.states:
                 if any(each.first_states.get(kind) for each in self._modules_layers(layer)):
@@ -349,7 +350,7 @@ class RecurrentCalls(Walk):
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
         for state in states(self.network):
             layer = self._by_name.get(state.layer)
-            stack = stack_of(layer) if layer and state.kind != "value" else None
+            stack = stack_of(layer) if layer and state.kind not in ("value", "mask") else None
             if stack is None:
                 yield state.name, self.state_sizes(state, first=first)
             elif stack.index == 0:

@@ -214,8 +214,10 @@ class TorchWalk(RecurrentCalls):
         runs = channels.channel_runs(self.network)
         return {layer.name: run for run in runs for layer in run}
 
-    def hold(self, param: Param, *sizes: str) -> Code:
-        """Return a parameter, or a buffer if it is not trained."""
+    def hold(self, param: Param, *sizes: Code) -> Code:
+        """Return a parameter, or a buffer if it is not trained; a vector that scores is linear."""
+        if param.axes == "in out":
+            return code("self.{} = nn.Linear({}, bias=False)", param.name, listed(*sizes))
         array = code("torch.empty({})", listed(*sizes))
         if param.trainable:
             return code("self.{} = nn.Parameter({})", param.name, array)
@@ -448,6 +450,15 @@ class TorchWalk(RecurrentCalls):
             case core.Repeat(x, steps):
                 count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
                 return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
+            case core.Row(mask):
+                return code("{}.unsqueeze(1)", self.write(mask))
+            case core.Scores(queries, keys, core.Param(_, name)):
+                # One vector for each query and each key.
+                both = code(
+                    "torch.tanh({}.unsqueeze(2) + {}.unsqueeze(1))",
+                    *map(self.write, (queries, keys)),
+                )
+                return code("self.{}({}).squeeze(-1)", name, both)
             case core.Spread(vector, x):
                 # Not expand: cuDNN takes only states that are contiguous.
                 return code("{}.repeat({}.shape[0], 1)", self.write(vector), self.write(x))

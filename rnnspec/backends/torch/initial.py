@@ -60,8 +60,8 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
     kinds: dict[str, _Kind] = {}
     others: list[_Kind] = []
     modules = [module for layer in network.layers for module in _modules(layer)]
-    for layer, draws in modules:
-        first = _Kind(_class(layer), layer)
+    for class_, layer, draws in modules:
+        first = _Kind(class_, layer)
         if kind := kinds.get(first.class_, first).with_layer(draws):
             kinds[first.class_] = kind
         else:
@@ -69,14 +69,16 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
     return list(kinds.values()), others
 
 
-def _modules(layer: nodes.Layer) -> Iterator[tuple[nodes.Layer, dict[str, Code]]]:
-    """Yield each module of a layer, as the layer with the statements that draw its arrays."""
+def _modules(layer: nodes.Layer) -> Iterator[tuple[str, nodes.Layer, dict[str, Code]]]:
+    """Yield the class of each module of a layer, and the layer with the draws of its arrays."""
     draws = _draws(layer)
-    if isinstance(layer, nodes.AttentionPooling) and layer.query is None:
-        # Linear layers: the query has the kernel of its own one.
-        yield layer, {"kernel": draws.pop("query")}
+    is_linear = isinstance(layer, nodes.AttentionPooling | nodes.Attention)
+    for name in ("query", "score"):
+        # Linear layers: each has the kernel of its own one.
+        if is_linear and name in draws:
+            yield "nn.Linear", layer, {"kernel": draws.pop(name)}
     if draws:
-        yield layer, draws
+        yield _class(layer), layer, draws
 
 
 def _class(layer: nodes.Layer) -> str:

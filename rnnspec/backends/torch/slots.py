@@ -17,6 +17,7 @@ from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    Attention,
     AttentionPooling,
     ComposedNode,
     EquationCell,
@@ -81,6 +82,8 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case AttentionPooling(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
+        case Attention():
+            return slots_by_name(layer, {"score": "score.weight"}, _AXES)
         case ComposedNode() | LearnedState():
             return slots_by_name(layer)
         case _:
