@@ -127,7 +127,8 @@ UNTOLD = {
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
         | Join\.inputs | (Vector|Label)Input\..* | FinalState\.size | Network\.stream
-        | LearnedState\.source | Embedding\.source""",
+        | LearnedState\.source | Embedding\.source | Attention\.memory | Contexts\.size
+        | StepAttention\.(size|width)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
         | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",
     "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features
