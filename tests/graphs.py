@@ -115,7 +115,7 @@ rnn:
   - {type: gru, units: 4, of: both, attention: {over: encoder, score: scaled_dot}}
   - {type: attention, over: known, score: general, name: luong}
   - {type: attention, of: both, over: source, score: additive, units: 3, bias: false}
-  - {type: concat, of: [luong, attention_2, gru_2.context]}
+  - {type: concat, of: [luong, attention_2, gru_1.context]}
 head: {pooling: none, units: 5, activation: softmax}
 """
 """A decoder with attention before its cell, and after it."""

@@ -132,7 +132,7 @@ UNTOLD = {
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
         | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",
     "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features
-        | LearnedState\.size | VectorInput\.state""",
+        | LearnedState\.size | VectorInput\.state | StepAttention\.width""",
 }
 """The fields that a part has no use for, or that another part of the network decides."""
 
