@@ -267,7 +267,7 @@ class LayerWriter(ComposedLayers):
     def contexts(self, layer: nodes.Recurrent) -> Code:
         """Return the variable of the contexts of a layer, empty if no layer takes them."""
         for other in self.network.layers:
-            if isinstance(other, nodes.Contexts) and other.source == layer.name:
+            if isinstance(other, nodes.Contexts) and self._sources[other.name][0] == layer.name:
                 return code("{}", self.variables_of[other.name])
         return Code()
 

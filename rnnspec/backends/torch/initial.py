@@ -72,10 +72,12 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
 def _modules(layer: nodes.Layer) -> Iterator[tuple[str, nodes.Layer, dict[str, Code]]]:
     """Yield the class of each module of a layer, and the layer with the draws of its arrays."""
     draws = _draws(layer)
-    is_linear = isinstance(layer, nodes.AttentionPooling | nodes.Attention)
-    for name in ("query", "score"):
-        # Linear layers: each has the kernel of its own one.
-        if is_linear and name in draws:
+    linear = ["attention.kernel", "attention.score"]
+    if isinstance(layer, nodes.AttentionPooling | nodes.Attention):
+        linear = ["query", "score"]
+    for name in linear:
+        # Each is the kernel of a linear layer.
+        if name in draws:
             yield "nn.Linear", layer, {"kernel": draws.pop(name)}
     if draws:
         yield _class(layer), layer, draws
@@ -107,7 +109,7 @@ def _draws(layer: nodes.Layer) -> dict[str, Code]:
     """Return the statements that draw each array, by its name within a direction."""
     draws = {}
     for param, slot in zip(params(layer), slots(layer), strict=True):
-        name = param.name.rpartition(".")[2]
+        name = param.name.removeprefix("forward.").removeprefix("backward.")
         # A loop over a stock module's arrays has a variable for each.
         is_variable = isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused
         array = name if is_variable else f"module.{slot.path.rpartition('.')[2]}"
