@@ -140,7 +140,7 @@ def program(name: str) -> pipeline.Program:
 
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["torch"])
+@pytest.mark.parametrize("name", ["torch", "jax"])
 def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
     backend = require(name)
     if refused := refusals(backend, program(text).network, form):
