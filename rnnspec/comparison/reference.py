@@ -555,7 +555,9 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     values = _name_parameters(layer, arrays) | {INPUT: x}
     projected = [] if memory else [(name, compute(values)) for name, compute in ahead]
     begun = [s for s in first if s is not None]
-    dtype = np.result_type(x, *arrays.values(), *begun, *([memory.values] if memory else []))
+    dtype = np.result_type(
+        x, *arrays.values(), *begun, *([memory.keys, memory.values] if memory else [])
+    )
     # All states of a step lie in one array, beside each other.
     names, sizes = zip(*layer.states, strict=True)
     ends = np.cumsum(sizes)
