@@ -115,7 +115,7 @@ class JaxWalk(RecurrentCalls):
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
 
-    def hold(self, param: Param, *sizes: str) -> Code:
+    def hold(self, param: Param, *sizes: Code) -> Code:
         """Return a variable, which is zeros but for training."""
         shape = code("({},)" if len(sizes) == 1 else "({})", listed(*sizes))
         make, arguments = code("jnp.zeros"), listed(shape, "jnp.float32")
