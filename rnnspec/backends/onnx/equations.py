@@ -70,7 +70,7 @@ class EquationSteps:
     ) -> None:
         self.layer = layer
         self.equations = cell.equations
-        self.plan = schedule(cell.equations, input_when="step" if layer.attention else "before")
+        self.plan = schedule(cell.equations, attends=layer.attention is not None)
         self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
         self.constants = {line.name: line.value for line in self.plan.constants}
         arrays: dict[Expression, str] = {
