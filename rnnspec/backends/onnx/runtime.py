@@ -748,7 +748,8 @@ def _as_numbers(array: Array, name: str) -> Array:
 def _as_state(array: Array, declared: onnx.ValueInfoProto) -> Array:
     """Return a state in its dtype: numbers, or the mask of a memory."""
     if declared.type.tensor_type.elem_type != onnx.TensorProto.BOOL:
-        return _as_numbers(array, declared.name)
+        # A memory is not copied for each chunk.
+        return array if array.dtype == np.float32 else _as_numbers(array, declared.name)
     if array.dtype.kind != "b":
         message = f"expected true and false, received {brief(array.dtype)}"
         raise UsageError(f"{declared.name}: {message}")
