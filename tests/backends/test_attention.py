@@ -11,12 +11,12 @@ import pytest
 from offered import import_later, require
 
 from rnnspec import pipeline
-from rnnspec.backends import refusals
+from rnnspec.backends import get, refusals
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.compare import Comparison
-from rnnspec.ir.forms import FORMS, Form
+from rnnspec.ir.forms import Form
 from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
@@ -152,15 +152,17 @@ def program(name: str) -> pipeline.Program:
     return pipeline.reads(TEXTS[name])
 
 
+EACH = [(name, form) for name in ("torch", "onnx") for form in get(name).forms]
+
+
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["torch"])
+@pytest.mark.parametrize(("name", "form"), EACH)
 def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
     backend = require(name)
     if refused := refusals(backend, program(text).network, form):
         assert (text, form) in {("self", "step"), ("one_way", "step")}, refused
         return
-    case = Case.of(program(text), 0, "float64", None, form)
+    case = Case.of(program(text), 0, backend.dtypes[0], None, form)
     for masks in reference.masks(program(text).network, case.batch).values():
         assert not masks.any(axis=1).all(), "without a sequence of padding alone"
     comparison = Comparison(case, "gradients" if form == "training" else "forward")
