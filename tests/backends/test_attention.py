@@ -1,7 +1,8 @@
-"""Attention to another sequence, as a layer and in recurrent layers, in all forms of the backends."""
+"""Attention to another sequence, as a layer and in recurrent layers, in all forms of backends."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from offered import import_later, require
 
 from rnnspec import pipeline
-from rnnspec.backends import refusals
+from rnnspec.backends import get, refusals
 from rnnspec.comparison import reference
+from rnnspec.comparison.batch import draw_batch
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.compare import Comparison
-from rnnspec.ir.forms import FORMS, Form
+from rnnspec.ir.forms import Form
 from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
@@ -127,6 +129,18 @@ def _texts() -> dict[str, str]:
             second=second,
             third=third,
         )
+    for cell in ("simple", "gru", "lstm"):
+        texts[f"by_hand_{cell}"] = TEXT.format(
+            length="",
+            source="false",
+            target="false",
+            cells="",
+            reset_after="true",
+            decoder=f"type: {cell}, units: 4, initial_state: {{h: bridge}}",
+            first=SCORES["additive"],
+            second=SCORES["general"],
+            third=SCORES["general"],
+        )
     return texts | OTHERS
 
 
@@ -138,17 +152,153 @@ def program(name: str) -> pipeline.Program:
     return pipeline.reads(TEXTS[name])
 
 
+EACH = [(name, form) for name in ("torch", "jax", "onnx") for form in get(name).forms]
+
+
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize(("name", "form"), EACH)
 def test_equal_to_the_reference(name: str, form: Form, text: str) -> None:
     backend = require(name)
     if refused := refusals(backend, program(text).network, form):
         assert (text, form) in {("self", "step"), ("one_way", "step")}, refused
         return
-    case = Case.of(program(text), 0, "float64", None, form)
+    case = Case.of(program(text), 0, backend.dtypes[0], None, form)
     for masks in reference.masks(program(text).network, case.batch).values():
         assert not masks.any(axis=1).all(), "without a sequence of padding alone"
     comparison = Comparison(case, "gradients" if form == "training" else "forward")
     comparison.add(backend)
     assert comparison.report().differences == ()
+
+
+@cache
+def model(text: str, form: Form = "training") -> Any:
+    """Return a model in PyTorch with drawn weights."""
+    generated = pipeline.generate(program(text), require("torch"), form)
+    live = pipeline.instantiate(generated, "float64")
+    generated.store.write(live, draw_scaled(program(text).network, 0))
+    return live.eval()
+
+
+def batch(text: str) -> dict[str, Any]:
+    arrays = draw_batch(program(text).network, np.random.default_rng(0))
+    assert isinstance(arrays, Mapping)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def assert_close(one: Any, other: Any) -> None:
+    torch.testing.assert_close(one, other, rtol=0.0, atol=1e-12)
+
+
+# PyTorch warns about its own deprecated TorchScript, and about arrays of its own layers.
+ABOUT_TOOLS = ("DeprecationWarning", "FutureWarning", "UserWarning")
+
+
+@pytest.mark.filterwarnings(*(f"ignore::{name}" for name in ABOUT_TOOLS))
+def test_torch_export_takes_a_memory_of_any_length() -> None:
+    live, arrays, dynamic = model("last", "inference"), batch("last"), torch.export.Dim.DYNAMIC
+    # It fixes the steps of a loop.
+    arrays["target"] = arrays["target"][:, :2]
+    shapes = {"source": {0: dynamic, 1: dynamic}, "target": {0: dynamic}}
+    few = {name: array[:3] for name, array in arrays.items()}
+    exported = torch.export.export(live, (), few, dynamic_shapes=shapes).module()
+    arrays["source"] = arrays["source"][:, :5]
+    with torch.no_grad():
+        assert_close(exported(**arrays), live(**arrays))
+
+
+@pytest.mark.filterwarnings(*(f"ignore::{name}" for name in ABOUT_TOOLS))
+@pytest.mark.parametrize("text", ["gru", "lstm", "leaky"])
+def test_scripted_chunks_go_on(text: str) -> None:
+    live, arrays = model(text, "step"), batch(text)
+    scripted, target = torch.jit.script(live), arrays.pop("target")
+    with torch.no_grad():
+        states = live.begin(**arrays)
+        results = []
+        for chunk in target.split(5, 1):
+            result, states = scripted(chunk, states)
+            results.append(result)
+        expected = torch.jit.script(model(text, "inference"))(target=target, **arrays)
+    assert_close(torch.cat(results, 1)[target != 0], expected[target != 0])
+
+
+@pytest.mark.parametrize("text", ["gru", "functions"])
+def test_scaled_dot_product_is_that_of_pytorch(text: str) -> None:
+    attention, masked = model(text).after, text == "gru"
+    random = torch.Generator().manual_seed(0)
+    queries = torch.randn(6, 5, 4, dtype=torch.float64, generator=random)
+    memory = torch.randn(6, 7, 4, dtype=torch.float64, generator=random)
+    mask = torch.rand(6, 7, generator=random) > 0.4
+    mask[0] = False
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        queries, memory, memory, attn_mask=mask.unsqueeze(1) if masked else None
+    )
+    actual = attention(queries, memory, memory, *([mask] if masked else []))
+    # Of nothing real, PyTorch's own is not a number.
+    expected = expected if not masked else torch.where(mask.any(1)[:, None, None], expected, 0)
+    torch.testing.assert_close(actual, expected, rtol=0.0, atol=1e-6)
+
+
+def translator_by_hand(cell: str) -> Any:
+    class ByHand(torch.nn.Module):  # type: ignore[misc, name-defined]
+        """A translator as tutorials write it: Bahdanau's before the cell, then Luong's after it."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            nn = torch.nn
+            self.source, self.target = nn.Embedding(6, 3), nn.Embedding(5, 2)
+            self.encoder, self.bridge = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 4)
+            self.cell = getattr(nn, cell)(2 + 4, 4)
+            self.keys, self.query = nn.Linear(4, 3), nn.Linear(4, 3, bias=False)
+            self.score, self.general = nn.Linear(3, 1, bias=False), nn.Linear(4, 4, bias=False)
+            self.summary_query, self.output = nn.Linear(4, 4, bias=False), nn.Linear(16, 5)
+
+        def forward(self, source: Any, target: Any) -> Any:
+            memory, h = self.encoder(self.source(source))
+            first = h = torch.tanh(self.bridge(h[-1]))
+            c, outputs = torch.zeros_like(h), []
+            summary = torch.softmax(memory @ self.summary_query(first)[:, :, None], 1)
+            for word in target.T:
+                energies = self.score(torch.tanh(self.query(h)[:, None] + self.keys(memory)))
+                context = (torch.softmax(energies, 1) * memory).sum(1)
+                x = torch.cat([self.target(word), context], 1)
+                if isinstance(self.cell, torch.nn.LSTMCell):
+                    h, c = self.cell(x, (h, c))
+                else:
+                    h = self.cell(x, h)
+                weights = torch.softmax(memory @ self.general(h)[:, :, None], 1)
+                after = (weights * memory).sum(1)
+                outputs.append(torch.cat([h, context, after, (summary * memory).sum(1)], 1))
+            return torch.softmax(self.output(torch.stack(outputs, 1)), -1)
+
+    return ByHand().double()
+
+
+@pytest.mark.parametrize("cell", ["RNNCell", "GRUCell", "LSTMCell"])
+def test_equal_to_a_decoder_by_hand(cell: str) -> None:
+    decoder = {"RNNCell": "simple", "GRUCell": "gru", "LSTMCell": "lstm"}[cell]
+    hand, live, arrays = translator_by_hand(cell), model(f"by_hand_{decoder}"), batch("leaky")
+    paths = {
+        "source": "source_embedding",
+        "target": "target_embedding",
+        "keys": "decoder_keys",
+        "query": "decoder.query",
+        "score": "decoder.attention.score",
+        "general": "after_query",
+        "output": "dense_2",
+    }
+    own = dict(live.named_parameters())
+    with torch.no_grad():
+        for name, parameter in hand.named_parameters():
+            module, _, rest = name.partition(".")
+            path = (
+                f"decoder.{rest}_l0" if module == "cell" else f"{paths.get(module, module)}.{rest}"
+            )
+            # A redundant second bias is no parameter of ours.
+            parameter.copy_(own.get(path, torch.zeros_like(parameter)))
+    actual, expected = live(**arrays), hand(**arrays)
+    torch.testing.assert_close(actual, expected, rtol=0.0, atol=1e-6)
+    for total in (actual, expected):
+        total.square().sum().backward()
+    for path, same in (("decoder.weight_ih_l0", "cell.weight_ih"), ("encoder.weight_hh_l0",) * 2):
+        gradients = live.get_parameter(path).grad, hand.get_parameter(same).grad
+        torch.testing.assert_close(*gradients, rtol=0.0, atol=1e-6)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.torch.classes import CellClass
     from rnnspec.ir.equations import Expression
-    from rnnspec.ir.schedule import Statement, When
+    from rnnspec.ir.schedule import Statement
 
 _TYPES = {"recurrent_dropout": "float", "return_sequences": "bool"}
 
@@ -117,8 +117,7 @@ class _Forward:
         self.class_, self.layer, self.cell = class_, class_.first, class_.cell
         self.attends, self.drops = bool(self.layer.attention), self.layer.recurrent_dropout > 0
         # The input of a cell with attention has a context, which is known in the step.
-        when: When = "step" if self.attends else "before"
-        self.plan = schedule(self.cell.equations, input_when=when)
+        self.plan = schedule(self.cell.equations, attends=self.attends)
         self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
         self.writer = TensorWriter(self.cell, [n for s in statements for n in _targets(s)])
