@@ -109,7 +109,9 @@ rnn:
   - {type: gru, units: 3, of: target, attention: {over: source, score: additive, units: 2},
     name: one}
   - {type: gru, units: 2, attention: {over: other, score: additive, units: 4}, name: two}
-  - {type: concat, of: [two, one.context]}
+  - {type: attention, of: one, over: source, score: scaled_dot, name: three}
+  - {type: attention, of: two, over: other, score: scaled_dot, name: four}
+  - {type: concat, of: [three, four, one.context]}
 head: {pooling: mean, units: 2}
 """,
     # Contexts that a layer attends to, and a memory with the padding of windows.
