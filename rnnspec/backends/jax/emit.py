@@ -452,10 +452,10 @@ _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
     " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
-    " StepAttention.width StepAttention.size StepAttention.scale Attention.over Attention.keys"
-    " Attention.memory Attention.scale"
+    " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
+    " Attention.over Attention.keys Attention.memory Attention.scale"
     " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation"
     " AttentionPooling.query Dense.units Dense.activation Dense.kernel_initializer"
 )
@@ -469,8 +469,8 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
         *((name, layer) for name, layers in attentions for layer in layers),
         *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),
     ]
-    modules = filter(None, map(attention_layer, network.layers))
-    classes += [(composed_class(module), module) for module in modules]
+    scored = filter(None, map(attention_layer, network.layers))
+    classes += ((composed_class(layer), layer) for layer in scored if layer.additive)
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),
