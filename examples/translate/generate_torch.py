@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import torch
 from notations import BEGIN, END, LONGEST, generate_options, read_source, write_target

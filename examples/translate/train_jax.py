@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from notations import SPEC, batch, train_options
 from flax import nnx
+from notations import SPEC, batch, train_options
 from safetensors.numpy import save_file
 
 import rnnspec
