@@ -98,7 +98,51 @@ rnn:
   - {type: gru, units: 2, of: two, name: second}
   - {type: concat, of: [copies.state, first.state, second.state]}
 """
-GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED, COPIED)
+ATTENDING = """\
+version: 1
+name: attending
+inputs:
+  source: {embedding: {vocabulary: 6, dim: 3, mask_zero: true}}
+  target: {features: 2, mask_value: 2.0}
+stream: target
+rnn:
+  - {type: gru, units: 2, bidirectional: true, of: source, name: encoder}
+  - {type: dense, units: 3, activation: tanh, of: encoder.state, name: bridge}
+  - {type: lstm, units: 3, of: target, dropout: 0.5, name: decoder, initial_state: {h: bridge},
+    attention: {over: encoder, score: additive, units: 2}}
+  - {type: concat, of: [decoder, decoder.context], name: both}
+  - {type: dense, units: 4, activation: tanh, of: encoder, name: known}
+  - {type: gru, units: 4, of: both, attention: {over: encoder, score: scaled_dot}}
+  - {type: attention, over: known, score: general, name: luong}
+  - {type: attention, of: both, over: source, score: additive, units: 3, bias: false}
+  - {type: concat, of: [luong, attention_2, gru_1.context]}
+head: {pooling: none, units: 5, activation: softmax}
+"""
+"""A decoder with attention before its cell, and after it."""
+ASKING = """\
+version: 1
+name: asking
+inputs:
+  words: {length: 4, features: 3}
+  asked: {length: 3, features: 3, mask_value: 2.0}
+  question: {features: 3, per: sequence}
+cells:
+  mine:
+    states: [h, m]
+    equations: {m: tanh(W @ x + U @ h), h: 0.5 * h + P @ m}
+rnn:
+  - {type: mine, units: 3, of: words, name: first, attention: {over: words, score: dot}}
+  - {type: attention, over: first, score: scaled_dot, name: itself}
+  - {type: simple, units: 2, direction: backward, name: back,
+    attention: {over: asked, score: general}}
+  - {type: attention, of: question, over: asked, score: dot, name: answer}
+  - {type: attention, of: back.state, over: first.context, score: additive, units: 2}
+  - {type: concat, of: [answer, attention_3]}
+heads: {one: {}, two: {of: back, pooling: none}, three: {of: itself, pooling: mean}}
+initializers: {kernel: {normal: 0.5}, bias: ones}
+"""
+"""Attention of sequences to themselves, of vectors, and without padding."""
+GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED, COPIED, ATTENDING, ASKING)
 OWN = """\
 version: 1
 name: own

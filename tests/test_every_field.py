@@ -214,6 +214,10 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
         for kind in ("AttentionPooling", "Flatten", "Pooling")
     },
     ("Conv", "source"): ["scaled"],
+    ("Attention", "keys"): ["encoder"],
+    ("Attention", "source"): ["words"],
+    ("StepAttention", "keys"): ["known"],
+    ("StepAttention", "over"): ["source_embedding", "known"],
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
     ("Repeat", "name"): ["other"],
@@ -320,7 +324,7 @@ def node_types() -> list[type]:
         for module in (nodes, initializers)
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
-        if kind is not nodes.Node
+        if kind not in (nodes.Node, nodes.ComposedNode)
     ]
 
 
@@ -339,7 +343,8 @@ FIELDS = sorted(
 
 DECIDED = re.compile(
     r".*\.(input|inputs|masked|layers|source|outputs|of)|Embedding\.vocabulary|Pooling\.backward"
-    r"|(FinalState|LearnedState)\.size|Network\.stream|VectorInput\.state"
+    r"|(FinalState|LearnedState|Contexts|StepAttention)\.size|Network\.stream|VectorInput\.state"
+    r"|Attention\.memory|StepAttention\.width"
 )
 """Fields that the rest of the network decides; a change of another field changes them too.
 
@@ -395,6 +400,16 @@ def refit(  # noqa: PLR0912 - a branch for each kind of layer
                 recurrent = layers[first]
                 assert isinstance(recurrent, nodes.Recurrent)
                 own["size"] = recurrent.ways * dict(recurrent.states)[layer.part]
+            case nodes.Contexts():
+                size = nodes.attention_of(layers[first])
+                assert isinstance(size, nodes.StepAttention)
+                own["size"] = size.width
+            case nodes.Attention(over=over):
+                own |= {"memory": outputs[over], "masked": over in padded}
+            case nodes.Recurrent(attention=nodes.StepAttention(over=over) as attention):
+                sizes = {"width": outputs[over][-1], "size": outputs[attention.keys][-1]}
+                own["attention"] = replace(attention, masked=over in padded, **sizes)
+                own["masked"] = masked
             case nodes.Repeat(like=str() as like):
                 own["steps"] = outputs[like][0]
             case nodes.Repeat(steps=None):

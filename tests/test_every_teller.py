@@ -127,11 +127,12 @@ UNTOLD = {
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
         | Join\.inputs | (Vector|Label)Input\..* | FinalState\.size | Network\.stream
-        | LearnedState\.source | Embedding\.source""",
+        | LearnedState\.source | Embedding\.source | Attention\.memory | Contexts\.size
+        | StepAttention\.(size|width)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
         | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",
     "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features
-        | LearnedState\.size | VectorInput\.state""",
+        | LearnedState\.size | VectorInput\.state | StepAttention\.width""",
 }
 """The fields that a part has no use for, or that another part of the network decides."""
 

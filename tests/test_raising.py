@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 import yaml
@@ -12,7 +16,7 @@ from graph_specs import GRAPHS, graph_text
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, specs
-from rnnspec.errors import ModelError
+from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import HeUniform
 from rnnspec.raising import raise_spec
@@ -71,6 +75,133 @@ def test_random_specs() -> None:
         text = dump(raise_spec(wanted))
         # As text, because 0.0 equals -0.0.
         assert repr(network(text)) == repr(wanted), text
+
+
+def encoder_decoder(rng: Random) -> dict[str, Any]:
+    """Return a spec in which layers attend to the steps of others."""
+    units, keys = rng.choice([3, 4]), rng.choice([2, 3])
+
+    def scored(over: str, sizes: tuple[int, ...]) -> dict[str, Any]:
+        """Return the keys of an attention whose queries and steps have these sizes."""
+        same = len(set(sizes)) == 1
+        score = rng.choice(["general", "additive", *(["dot", "scaled_dot"] if same else [])])
+        additive = {"units": keys, **rng.choice([{}, {"bias": False}])}
+        return {"over": over, "score": score} | (additive if score == "additive" else {})
+
+    def maybe(**keys: Any) -> dict[str, Any]:
+        return keys if rng.random() < 0.4 else {}
+
+    both = rng.random() < 0.5
+    memory = 2 * units if both else units
+    kind = rng.choice(["lstm", "gru", "simple"])
+    encoder = {"type": kind, "of": "source", "units": units, "name": "encoder"}
+    encoder |= {"bidirectional": True} if both else {}
+    decoder = {"type": kind, "of": "target", "units": units, "name": "decoder"}
+    decoder |= maybe(dropout=0.2, **maybe(variational=False)) | maybe(layer_norm=True)
+    decoder |= maybe(initial_state=rng.choice(["learned", *([] if both else [{"of": "encoder"}])]))
+    decoder |= maybe(residual=True, units=4) if units == 4 else {}
+    context = rng.random() < 0.7
+    if context:
+        decoder["attention"] = scored("encoder", (units, memory))
+    rnn = [encoder, decoder]
+    joined = ["decoder", *(["decoder.context"] if context else [])]
+    for number in range(rng.randint(0 if context else 1, 2)):
+        # The names of projections may be those of layers in the spec, too.
+        names = [f"attention_{number}", f"luong_{number}"]
+        name = rng.choice(names)
+        if rng.random() < 0.4:
+            layer = {"type": "dense", "units": memory, **maybe(bias=False)}
+            rnn.append({**layer, "of": "decoder", "name": f"{rng.choice(names)}_query"})
+            sizes, queries = (memory, memory), rnn[-1]["name"]
+        else:
+            queries = rng.choice(["decoder", "encoder"])
+            sizes = (units if queries == "decoder" else memory, memory)
+            joined += [] if queries == "decoder" else [f"{name}_pooled"]
+        layer = {"type": "attention", "of": queries, **scored("encoder", sizes), "name": name}
+        rnn.append(layer)
+        if queries == "encoder":
+            rnn.append({"type": "pool", "pooling": "mean", "name": f"{name}_pooled"})
+        else:
+            joined.append(name)
+    if rng.random() < 0.3:
+        rnn.append({"type": "attention", "of": "decoder.state", **scored("target", (units, 4))})
+        joined.append(f"attention_{sum(layer['type'] == 'attention' for layer in rnn)}")
+    rnn += [{"type": "concat", "of": joined}] if len(joined) > 1 else []
+    return {
+        "version": 1,
+        "name": "decoder",
+        "inputs": {
+            "source": {"features": 5, **maybe(mask_value=0)},
+            "target": {"features": 4, **maybe(mask_value=0)},
+        },
+        "stream": "target",
+        "rnn": rnn,
+    }
+
+
+def test_encoders_and_decoders() -> None:
+    rng, read = Random(0), Counter[str]()
+    for _ in range(200):
+        drawn = encoder_decoder(rng)
+        try:
+            wanted = network(dump(drawn))
+        except SpecError as error:
+            if "is already named" not in str(error):
+                raise
+            # A layer of the spec has the name of a projection.
+            continue
+        text = dump(raise_spec(wanted))
+        assert repr(network(text)) == repr(wanted), (dump(drawn), text)
+        read.update(re.findall(r"score: (\w+)", text))
+        read.update(re.findall(r"\w+\.context|_query|variational: false|residual", text))
+    assert min(read.values()) > 15, read
+    assert len(read) == 8
+
+
+def test_equal_layers_with_attention_are_no_stack() -> None:
+    memory = {"type": "gru", "units": 3, "of": "source", "name": "memory"}
+    layer = {"type": "gru", "units": 3, "attention": {"over": "memory", "score": "dot"}}
+    inputs = {"source": {"features": 3}, "target": {"features": 3}}
+    words = {"version": 1, "name": "net", "inputs": inputs, "stream": "target"}
+    text = dump(words | {"rnn": [memory, {**layer, "of": "target"}, layer, layer]})
+    assert network(dump(raise_spec(network(text)))) == network(text)
+
+
+ATTENDS = """\
+version: 1
+name: net
+inputs: {source: {features: 3}, target: {features: 3}}
+stream: target
+rnn:
+- {type: gru, units: 3, of: source, name: memory}
+- {type: gru, units: 3, of: target, name: decoder}
+- {type: attention, of: decoder, over: memory, score: additive, units: 3}
+"""
+
+
+@cases(
+    ("fields", "message"),
+    [
+        (
+            {"name": "other"},
+            "other: an additive score of queries and keys that no layers of its own project",
+        ),
+        (
+            {"additive": False},
+            "attention_1: mixes memory by keys of another layer, attention_1_keys",
+        ),
+        (
+            {"additive": False, "keys": "memory", "scale": 0.5},
+            "attention_1: scales its scores by 0.5; expected 1, or 0.57735, 1 / sqrt(3) [E704]",
+        ),
+    ],
+)
+def test_refuses_scores_that_the_language_lacks(fields: dict[str, Any], message: str) -> None:
+    made = network(ATTENDS)
+    *layers, attention = made.layers
+    wrong = replace(made, layers=(*layers, replace(attention, **fields)))
+    with pytest.raises(ModelError, match=re.escape(f"error: {message}")):
+        raise_spec(wrong)
 
 
 def test_reads_as_if_written_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""A Hypothesis strategy for specs of small graphs: named inputs, reads, joins and first states."""
+"""Hypothesis strategies for specs of small graphs: named inputs, reads, joins and attention."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ from rnnspec.spec import models
 
 _INPUTS = ("words", "power", "basin", "user", "target")
 _MOST_HEADS = 3
-_VECTOR_LAYERS = (*models.HIDDEN, "repeat", "join")
+_VECTOR_LAYERS = (*models.HIDDEN, "repeat", "join", "attention")
 _SEQUENCE_LAYERS = (
     *("recurrent",) * 8,
     *models.HIDDEN,
     *("conv", "max_pool", "average_pool", "instance_norm", "transpose"),
     *("pool",) * 4,
     *("join",) * 3,
+    *("attention",) * 3,
 )
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")
 
@@ -68,17 +69,28 @@ def graphs(draw: st.DrawFn, names: Names, *, cells: bool) -> Words:
         graph.add_layer()
     if not any(layer["type"] in (*models.RECURRENT, *CELLS) for layer in graph.layers):
         graph.add_recurrent(graph.pick(steps=True))
-    used = sorted({layer["type"] for layer in graph.layers} & CELLS.keys())
-    spec |= {"cells": {name: CELLS[name] for name in used}} if used else {}
-    heads = graph.draw_heads()
-    spec["rnn"] = graph.layers
-    if len(heads) == 1 and draw(st.booleans()):
-        spec["head"] = heads[0]
-    elif heads:
-        spec["heads"] = {f"head_{number}": head for number, head in enumerate(heads)}
-    if initializers := draw(any_initializers(spec, graph.layers)):
-        spec["initializers"] = initializers
-    return spec
+    return graph.finish(spec)
+
+
+@st.composite
+def encoder_decoders(draw: st.DrawFn, names: Names, *, cells: bool) -> Words:
+    """Draw the sections of a spec in which a decoder attends to another sequence."""
+    graph = _Graph(draw, names, cells=cells)
+    spec = graph.draw_inputs(least=2)
+    target = next(value for value in graph.values if value.name == spec["stream"])
+    memory = next(value for value in graph.values if value.axis and value is not target)
+    target.is_read = memory.is_read = True
+    for _ in range(draw(st.integers(0, 2))):
+        memory = graph.add_recurrent(memory)
+        memory.is_read = True
+    place = draw(st.sampled_from(["cell", "layer", "both"]))
+    decoder = graph.add_recurrent(target, memory if place != "layer" else None)
+    if place != "cell":
+        query = graph.pick_vector() if draw(st.integers(0, 3)) == 0 else decoder
+        graph.add_attention(query or decoder, memory)
+    for _ in range(draw(st.integers(0, 2))):
+        graph.add_layer()
+    return graph.finish(spec)
 
 
 class _Graph:
@@ -95,24 +107,43 @@ class _Graph:
         # The final state of a layer with its name, which reads the layer itself.
         self.parts: list[tuple[_Value, _Value]] = []
 
-    def draw_inputs(self) -> Words:
-        """Return the sections of the inputs."""
+    def finish(self, spec: Words) -> Words:
+        """Add the layers, their cells and initializers, and the heads to the inputs of a spec."""
+        used = sorted({layer["type"] for layer in self.layers} & CELLS.keys())
+        spec |= {"cells": {name: CELLS[name] for name in used}} if used else {}
+        heads = self.draw_heads()
+        spec["rnn"] = self.layers
+        if len(heads) == 1 and self.draw(st.booleans()):
+            spec["head"] = heads[0]
+        elif heads:
+            spec["heads"] = {f"head_{number}": head for number, head in enumerate(heads)}
+        if initializers := self.draw(any_initializers(spec, self.layers)):
+            spec["initializers"] = initializers
+        return spec
+
+    def draw_inputs(self, least: int = 1) -> Words:
+        """Return the sections of the inputs, of which at least some are sequences."""
         length = self.draw(st.integers(2, 6)) if self.draw(st.booleans()) else None
-        steps: Words = {} if length is None else {"length": length}
-        if self.draw(st.integers(0, 3)) == 0:
+        if least == 1 and self.draw(st.integers(0, 3)) == 0:
+            steps: Words = {} if length is None else {"length": length}
             keys, value = self._draw_numbers(), _Value("input", 0, ("", 0, 1), length)
             value.width, value.masked = keys["features"], "mask_value" in keys
             self.values, self.last = [value], "input"
             return {"input": steps | keys}
         inputs: dict[str, Words] = {}
         kinds = ["tokens", "numbers", "vector", "label", "shared"]
-        drawn = [self.draw(st.sampled_from(kinds[:2]))]
-        drawn += self.draw(st.lists(st.sampled_from(kinds), max_size=3))
+        drawn = [self.draw(st.sampled_from(kinds[:2])) for _ in range(least)]
+        drawn += self.draw(st.lists(st.sampled_from(kinds), max_size=4 - least))
         for name, kind in zip(_INPUTS, self.draw(st.permutations(drawn)), strict=False):
             tables = [
                 other for other, keys in inputs.items() if "dim" in str(keys.get("embedding"))
             ]
             value = _Value(name, self.draw(SIZES), ("", 0, 1), length)
+            if self.draw(st.integers(0, 3)) == 0:
+                # Its steps are not those of the others.
+                own = self.draw(st.none() | st.integers(1, 6))
+                value.axis, value.steps = (name, 0, 1), own
+            steps = {} if value.steps is None else {"length": value.steps}
             table: Words = {
                 "vocabulary": self.draw(st.integers(2, 7)),
                 "dim": value.width,
@@ -144,7 +175,7 @@ class _Graph:
         self.last = self.values[0].name if len(self.values) == 1 else ""
         spec: Words = {"inputs": inputs}
         sequences = [value.name for value in self.values if value.axis]
-        if self.draw(st.booleans()):
+        if least > 1 or self.draw(st.booleans()):
             spec["stream"] = self.draw(st.sampled_from(sequences))
         return spec
 
@@ -199,6 +230,8 @@ class _Graph:
                 self._add_pool(read)
             case "repeat":
                 self._add_repeat(read)
+            case "attention":
+                self.add_attention(read, self.pick(steps=True))
             case "conv" | "max_pool" | "average_pool":
                 self._add_window(kind, read)
             case "transpose":
@@ -215,13 +248,25 @@ class _Graph:
                 ways = 0 if ends else read.ways
                 self.add(layer, replace(read, width=width, ways=ways), read)
 
-    def add_recurrent(self, read: _Value) -> None:
-        """Append a recurrent layer."""
+    def add_recurrent(self, read: _Value, memory: _Value | None = None) -> _Value:
+        """Append a recurrent layer, which attends to a ``memory``, or sometimes to any."""
         layer = self.draw(recurrent_layers(self.names, read.width, sequence=True, cells=self.cells))
         layer.pop("initial_state", None)
         if "name" not in layer:
             layer |= self.names.new(room=ROOM)
-        self._begin(layer)
+        if memory is None and self.draw(st.integers(0, 3)) == 0:
+            memory = self.pick(steps=True)
+        if memory is not None:
+            for key in ("bidirectional", "merge", "layers", "recurrent_dropout"):
+                layer.pop(key, None)
+            if layer.get("residual"):
+                layer["units"] = read.width
+            elif self.draw(st.integers(0, 3)) == 0:
+                # For scores that need equal sizes.
+                layer["units"] = memory.width
+        self._begin(layer, attends=memory is not None)
+        if memory is not None:
+            layer["attention"] = self._scored(memory, width_of(layer))
         both = layer.get("bidirectional", False)
         joined = both and layer.get("merge", "concat") == "concat"
         width = width_of(layer)
@@ -237,12 +282,40 @@ class _Graph:
                 sizes["cell"] = sizes["state"]
             for part, size in sizes.items():
                 self.parts.append((_Value(f"{layer['name']}.{part}", size), value))
+        if memory is not None:
+            context = replace(value, name=f"{value.name}.context", width=memory.width, ways=0)
+            context.is_read = self.draw(st.integers(0, 2)) > 0
+            self.values.append(context)
+        return value
 
-    def _begin(self, layer: Words) -> None:
+    def _scored(self, memory: _Value, size: int) -> Words:
+        """Return the keys of an attention to a memory, given the size of the queries."""
+        scores = ["general", "additive", *(["dot", "scaled_dot"] * 2 * (size == memory.width))]
+        keys: Words = {"over": memory.name, "score": self.draw(st.sampled_from(scores))}
+        if keys["score"] == "additive":
+            keys["units"] = self.draw(SIZES)
+            keys |= self.draw(st.fixed_dictionaries({}, optional={"bias": st.booleans()}))
+        return keys
+
+    def add_attention(self, queries: _Value, memory: _Value) -> None:
+        """Append an attention, and sometimes a layer that makes the sizes of both equal."""
+        if queries.width != memory.width and self.draw(st.integers(0, 2)) == 0:
+            dense = {"type": "dense", "units": memory.width}
+            queries.is_read = True
+            queries = self.add(dense, replace(queries, width=memory.width, ways=0), queries)
+            queries.is_read = True
+        layer = {"type": "attention", **self._scored(memory, queries.width)}
+        self.add(layer, replace(queries, width=memory.width, ways=0), queries)
+
+    def _begin(self, layer: Words, *, attends: bool) -> None:
         """Draw the first states of a recurrent layer, and append what they are."""
         # The sizes of this one depend on the features that it reads.
         types = {*models.RECURRENT, *CELLS} - {"three_states"}
         others = [other for other in self.layers if other["type"] in types]
+        if attends:
+            # Its own state is that of one layer in one direction.
+            one = [other for other in others if other.get("layers", 1) == 1]
+            others = [other for other in one if not other.get("bidirectional")]
         kind = self.draw(st.sampled_from(["zeros", "learned", "given", "of", "named"]))
         ways = 2 if layer.get("bidirectional") else 1
         match kind:

@@ -58,12 +58,13 @@ class FullTrace(Trace):
     """A trace with the output of each layer, and the moving arrays after a batch of training.
 
     ``states`` has the last states of each recurrent layer, (batch, size of all directions), by the
-    names that they have in step form.
+    names that they have in step form. ``contexts`` has those of each layer with attention.
     """
 
     outputs: Mapping[str, Array]
     moved: Mapping[str, Array]
     states: Mapping[str, Array] = field(default_factory=dict)
+    contexts: Mapping[str, Array] = field(default_factory=dict)
 
 
 def run(  # noqa: PLR0913 - how a pass may differ from a plain one
@@ -120,6 +121,7 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
         run.entered[earlier.name] = result.inputs[earlier.name]
         run.outputs[earlier.name] = result.outputs[earlier.name]
     run.last.update(result.states)
+    run.contexts.update(result.contexts)
     return run.compute(network.layers[len(before) :])
 
 
@@ -175,7 +177,7 @@ class _Run:
             exact = exact or isinstance(layer, _EXACT)
             self.outputs[layer.name] = output if exact else self.noise(output)
         output = join_outputs(self.network, self.outputs)
-        return FullTrace(self.entered, output, self.outputs, self.moved, self.last)
+        return FullTrace(self.entered, output, self.outputs, self.moved, self.last, self.contexts)
 
     def _layer(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, arrays: Arrays, inputs: Sequence[Array]
@@ -249,7 +251,7 @@ class _Run:
         """Return what a layer attends to."""
         values, keys = self.outputs[attention.over], self.outputs[attention.keys]
         mask = self.masks[attention.over] if attention.masked else np.ones(values.shape[:2], bool)
-        return _Memory(keys, values, mask, attention.scale)
+        return _Memory(keys, values, mask, attention.scale, self.noise)
 
     def _attend_to(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
         memory, score = self._memory(layer), arrays.get("score")
@@ -280,7 +282,8 @@ class _Run:
                 first=first,
                 memory=memory,
             )
-            self.contexts[layer.name] = contexts[:, ::order]
+            if memory:
+                self.contexts[layer.name] = contexts[:, ::order]
             finals.append(state)
             results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
         for (name, _), parts in zip(layer.states, zip(*finals, strict=True), strict=True):
@@ -358,7 +361,10 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
         if layer.name in trace.inputs and not isinstance(
             layer, nodes.FinalState | nodes.Contexts | nodes.LearnedState
         ):
-            values[names[0]] = trace.inputs[layer.name]
+            value = trace.inputs[layer.name]
+            is_query = isinstance(layer, nodes.Attention) and len(layer.input) == 1
+            # Backends may give an attention a vector as a sequence of one step.
+            values[names[0]] = value.reshape(len(value), -1) if is_query else value
     values = {name: value for name, value in values.items() if name not in known}
     values |= split_outputs(network, trace.output, result_shapes(network, inputs))
     # The output at padding is unspecified, so backends may differ there.
@@ -397,6 +403,7 @@ class _Memory:
     values: Array
     mask: Array
     scale: float
+    noise: Callable[[Array], Array]
 
     def mean(self, query: Array, score: Array | None) -> Array:
         """Return the mean of the values, weighted for the query of each sequence."""
@@ -406,6 +413,7 @@ class _Memory:
                 scores = self.scale * (keys[real] @ row)
             else:
                 scores = (np.tanh(row + keys[real]) @ score)[:, 0]
+            scores = self.noise(scores)
             # Without a real step, the sum is of nothing.
             weights = np.exp(scores - scores.real.max(initial=-np.inf)) if len(scores) else scores
             contexts.append((weights / weights.sum() if len(scores) else weights) @ values[real])
@@ -555,7 +563,8 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     values = _name_parameters(layer, arrays) | {INPUT: x}
     projected = [] if memory else [(name, compute(values)) for name, compute in ahead]
     begun = [s for s in first if s is not None]
-    dtype = np.result_type(x, *arrays.values(), *begun, *([memory.values] if memory else []))
+    memories = [memory.keys, memory.values] if memory else []
+    dtype = np.result_type(x, *arrays.values(), *begun, *memories)
     # All states of a step lie in one array, beside each other.
     names, sizes = zip(*layer.states, strict=True)
     ends = np.cumsum(sizes)
@@ -569,7 +578,9 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
         for name, steps in projected:
             values[name] = steps[:, t]
         if memory:
-            query = state[:, : ends[0]] @ arrays.get("attention.kernel", np.eye(ends[0]))
+            query = state[:, : ends[0]]
+            if "attention.kernel" in arrays:
+                query = query @ arrays["attention.kernel"]
             contexts[:, t] = noise(memory.mean(query, arrays.get("attention.score")))
             values[INPUT] = _join([x[:, t], contexts[:, t]])
             values |= [(name, compute(values)) for name, compute in ahead]

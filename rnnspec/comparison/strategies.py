@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
-from rnnspec.comparison.graph_strategies import graphs
+from rnnspec.comparison.graph_strategies import encoder_decoders, graphs
 from rnnspec.comparison.layer_strategies import (
     CELLS,
     END_STEPS,
@@ -56,16 +56,22 @@ def spec_text(spec: Mapping[str, Any]) -> str:
 
 @st.composite
 def specs(
-    draw: st.DrawFn, *, long_names: bool = False, cells: bool = True, graph: bool | None = None
+    draw: st.DrawFn,
+    *,
+    long_names: bool = False,
+    cells: bool = True,
+    graph: bool | None = None,
+    decoder: bool = False,
 ) -> Words:
     """Draw a valid spec as plain data, with a few names, or with long ones up to the maximum.
 
     Without ``cells``, all recurrent layers are of the types of the language. One spec in four is a
-    ``graph`` in which layers name what they read, unless all or none have to be.
+    ``graph`` in which layers name what they read, unless all or none have to be. With ``decoder``,
+    all have a decoder that attends to another sequence.
     """
     names = Names(draw(st.just(LONGEST) | st.integers(30, LONGEST)) if long_names else None)
-    if (draw(st.integers(0, 3)) == 3) if graph is None else graph:
-        sections = draw(graphs(names, cells=cells))
+    if decoder or ((draw(st.integers(0, 3)) == 3) if graph is None else graph):
+        sections = draw((encoder_decoders if decoder else graphs)(names, cells=cells))
         return {"version": 1, "name": names.network(), **sections}
     return draw(_chains(names, cells=cells))
 

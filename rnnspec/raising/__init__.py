@@ -148,6 +148,10 @@ def _ask_for_states(
             readers.setdefault(item.main, []).append(item)
     for main, words in heads:
         readers.setdefault(main, []).append(words)
+    blocks = {item.recurrent.name: item.output for item in items if item.recurrent}
+    # The contexts of a layer are those of its sequence.
+    contexts = (layer for layer in graph.network.layers if isinstance(layer, nodes.Contexts))
+    beside.update(blocks[graph.main(layer)] for layer in contexts)
     states = set[str]()
     for item in reversed(items):
         own = readers.get(item.output, [])
@@ -233,7 +237,7 @@ def _other(words: Words) -> str:
 
 def _is_copy(words: Words, before: Words, *, first: bool) -> bool:
     """True if a layer is a copy of the one before it, which may be the first of its stack."""
-    if "name" in words or "name" in before or "of" in words:
+    if "attention" in words or "name" in words or "name" in before or "of" in words:
         return False
     if isinstance(words.get("initial_state"), dict) and not _other(words):
         return False

@@ -69,6 +69,7 @@ def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
     biases = [
         layer.bias_initializer
         for layer in drawn
+        if not isinstance(layer, nodes.Attention)
         if layer.bias and not (isinstance(layer, nodes.AttentionPooling) and layer.units is None)
     ]
     yield "bias", initializers.Constant(0.0), list(biases)
@@ -78,5 +79,5 @@ def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
     yield "embedding", initializers.Uniform(0.05), [layer.initializer for layer in embeddings]
 
 
-_DRAWN = (nodes.Recurrent, nodes.Conv, nodes.Dense, nodes.AttentionPooling)
+_DRAWN = (nodes.Recurrent, nodes.Conv, nodes.Dense, nodes.AttentionPooling, nodes.Attention)
 """Layers with kernels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import ModelError, Problem
@@ -15,8 +16,61 @@ if TYPE_CHECKING:
 Words = dict[str, Any]
 RESULT = ""
 """What takes an output of the network, in the place of a layer."""
-_STATES = (nodes.FinalState, nodes.LearnedState)
+_STATES = (nodes.FinalState, nodes.LearnedState, nodes.Contexts)
 """The layers that lowering adds where something names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projections:
+    """The layers that are arrays of an attention, and what they are computed from."""
+
+    keys: nodes.Dense | None
+    query: nodes.Dense | None
+
+
+def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Projections]:
+    """Return the layers that lowering adds before each attention, by the name of the latter.
+
+    They are linear, only the attention takes them, and if the layers are ``placed``, they have the
+    names and the places that lowering gives them.
+    """
+    sources = nodes.sources(network)
+    readers = Counter(name for names in sources.values() for name in names)
+    readers.update(layer for _, layer in network.outputs)
+    layers = [layer for layer in network.layers if not isinstance(layer, _STATES)]
+    places = {layer.name: at for at, layer in enumerate(layers)}
+    tied = {layer.tied for layer in layers if isinstance(layer, nodes.Dense)}
+
+    def projection(of: nodes.Layer, name: str, ending: str, behind: int) -> nodes.Dense | None:
+        """Return the layer of a name if it is the one so many places before an attention."""
+        layer = layers[places[name]] if name in places else None
+        is_own = isinstance(layer, nodes.Dense) and readers[name] == 1
+        if not isinstance(layer, nodes.Dense) or not is_own or layer.activation != "linear":
+            return None
+        if layer.tied or name in tied:
+            return None
+        if placed and (name, places[name]) != (of.name + ending, places[of.name] - behind):
+            return None
+        return layer
+
+    result = dict[str, Projections]()
+    for layer in layers:
+        attention = nodes.attention_of(layer)
+        if attention is None:
+            continue
+        query = keys = None
+        if isinstance(layer, nodes.Attention):
+            query = projection(layer, sources[layer.name][0], "_query", 1)
+            if query is not None and query.bias:
+                query = None
+            if not attention.additive and attention.scale != 1:
+                query = None
+        if attention.additive and attention.keys != attention.over:
+            keys = projection(layer, attention.keys, "_keys", 1 if query is None else 2)
+            if keys is not None and sources[keys.name][0] != attention.over:
+                keys = None
+        result[layer.name] = Projections(keys, query)
+    return result
 
 
 class Graph:
@@ -55,14 +109,27 @@ class Graph:
                 message = "takes the output of a layer that is not before it"
                 raise ModelError((Problem(source, message, layer.name, code="E704"),))
             known.add(layer.name)
+        self.projections = find_projections(network, placed=placed)
+        """The layers that keys of an attention say, by the name of the attention."""
+        self._projected = dict[str, str]()
+        for name, own in self.projections.items():
+            self._projected |= {one.name: name for one in (own.keys, own.query) if one is not None}
+        # An attention takes what its projections do.
+        for name in self.projections:
+            through = (
+                self.sources[one][0] if one in self._projected else one
+                for one in self.sources[name]
+            )
+            main, *others = through
+            self.sources[name] = (main, *dict.fromkeys(others))
         self.layers = [
             layer
             for layer in network.layers
-            if not isinstance(layer, _STATES) and layer.name not in self._embedded
+            if not self._is_added(layer) and layer.name not in self._embedded
         ]
         self.readers: dict[str, list[str]] = {}
         for layer in network.layers:
-            if not isinstance(layer, _STATES):
+            if not self._is_added(layer):
                 for name in dict.fromkeys(self.sources[layer.name]):
                     self.readers.setdefault(name, []).append(layer.name)
         self.results = self._results()
@@ -84,6 +151,10 @@ class Graph:
             for each in self.network.inputs
             if not (isinstance(each, nodes.VectorInput) and each.state)
         )
+
+    def _is_added(self, layer: nodes.Layer) -> bool:
+        """True if a layer is no item of its own, but what another one is written with."""
+        return isinstance(layer, _STATES) or layer.name in self._projected
 
     def _results(self) -> dict[str, str]:
         """Return the layer of each output but the last states, by the name of the output."""
@@ -109,7 +180,7 @@ class Graph:
         numbers: Counter[str] = Counter()
         defaults = dict[str, str]()
         for layer in self.network.layers:
-            if isinstance(layer, _STATES):
+            if self._is_added(layer):
                 continue
             kind = default_kind(layer)
             if isinstance(layer, nodes.Recurrent) and layer.merge is None:
@@ -189,6 +260,8 @@ class Graph:
                 recurrent = self.by_name[self.main(layer)]
                 assert isinstance(recurrent, nodes.Recurrent)
                 return self._part(recurrent, part)
+            case nodes.Contexts():
+                return f"{self.base(self.main(layer))}.context"
             case nodes.Recurrent(return_sequences=False) if beside:
                 return self.state(name)
             case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.ir import nodes
@@ -171,6 +171,9 @@ class ItemReader:
             return self._block(at, end)
         main, name = self.graph.main(layer), self.graph.name(layer)
         match layer:
+            case nodes.Attention():
+                scored = self._scored(layer, layer)
+                return Item({"type": "attention", **name, **scored}, main, [layer])
             case nodes.Conv():
                 return Item({"type": "conv", **name, **_conv(layer)}, main, [layer])
             case nodes.WindowPooling(window=window, statistic=statistic):
@@ -197,10 +200,12 @@ class ItemReader:
     def _is_dropout_of_block(self, at: int) -> bool:
         """True if a dropout is a key of the recurrent layer behind it."""
         dropout, *behind = self._layers[at : at + 4]
-        if not behind or not isinstance(dropout, nodes.Dropout) or not self.is_key(dropout):
+        layer = behind[0] if behind else None
+        if not isinstance(dropout, nodes.Dropout) or not isinstance(layer, nodes.Recurrent):
             return False
-        layer = behind[0]
-        if not isinstance(layer, nodes.Recurrent) or layer.dropout or not self.graph.feeds(at):
+        # Lowering makes a layer of any dropout before one with attention.
+        is_key = self.is_key(replace(dropout, variational=False) if layer.attention else dropout)
+        if not is_key or layer.dropout or not self.graph.feeds(at):
             return False
         starts = [node.start for node in behind[1:] if isinstance(node, nodes.Residual)]
         # A residual begins with its block.
@@ -234,6 +239,8 @@ class ItemReader:
         assert isinstance(layer, nodes.Recurrent), "a block has one"
         block: list[nodes.Layer] = [first] if first is layer else [first, layer]
         words = {**self._cell(layer), **self.graph.initial_state(layer)}
+        if layer.attention is not None:
+            words["attention"] = self._scored(layer, layer.attention)
         words |= self._dropout(layer, dropout)
         if at + 1 < end and self.is_in_block(at + 1):
             norm = self._layers[at + 1]
@@ -271,10 +278,38 @@ class ItemReader:
             model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
         )
 
+    def _scored(
+        self, layer: nodes.Layer, attention: nodes.Attention | nodes.StepAttention
+    ) -> Words:
+        """Read what a layer attends to, and by which score."""
+        own = self.graph.projections[layer.name]
+        words: Words = {"over": self.graph.read(attention.over)}
+        projects = own.query is not None
+        if isinstance(attention, nodes.StepAttention):
+            size, projects = attention.size, attention.projects
+        else:
+            size = nodes.width(attention.memory)
+        if attention.additive and own.keys is not None and projects:
+            bias = without_defaults(models.AttentionLayer, bias=own.keys.bias)
+            return words | {"score": "additive", "units": own.keys.units, **bias}
+        if attention.additive:
+            message = "an additive score of queries and keys that no layers of its own project"
+            self.graph.refuse(layer.name, f"{message}; expected a dense layer for each")
+        elif attention.keys != attention.over:
+            message = f"mixes {attention.over} by keys of another layer, {attention.keys}"
+            self.graph.refuse(layer.name, f"{message}; only 'score: additive' has keys")
+        elif attention.scale not in (1.0, size**-0.5) or (projects and attention.scale != 1):
+            message = f"scales its scores by {attention.scale:g}; expected 1"
+            kind = "" if projects else f", or {size**-0.5:g}, 1 / sqrt({size})"
+            self.graph.refuse(layer.name, f"{message}{kind}")
+        score = "general" if projects else "dot" if attention.scale == 1 else "scaled_dot"
+        return words | {"score": score}
+
     def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         words: Words = {}
         if dropout:
-            words = {"dropout": dropout.rate, "variational": False}
+            words = {"dropout": dropout.rate}
+            words |= without_defaults(models.LSTM, variational=dropout.variational)
         elif layer.dropout:
             words = {"dropout": layer.dropout}
         return words | without_defaults(models.LSTM, recurrent_dropout=layer.recurrent_dropout)

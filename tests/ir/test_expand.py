@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from rnnspec.backends import in_form
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import STATES, expand, first_states, window_mask
+from rnnspec.ir.expand import STATES, _memory, expand, first_states, window_mask
 from rnnspec.ir.forms import Form, held_values, states, states_of, step_refusals, streamed
 from rnnspec.ir.params import directions
 from rnnspec.slots import by_name
@@ -40,6 +40,10 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return names[layer]
         case core.EarlierState(layer, name):
             return names[f"{layer}_{name}"]
+        case core.EarlierContexts(layer):
+            return names[f"{layer}_context"]
+        case core.EarlierMask(layer):
+            return names[f"{layer}_mask"]
         case core.Param(layer, name):
             return arrays[f"{layer}.{name}"]
         case core.Setting(_, number):
@@ -51,7 +55,17 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
         case core.Embed(x, table):
             return value(table)[value(x)]
         case core.Scan():
-            return scan(expression, names, arrays)[0]
+            return scan(expression, names, arrays).outputs
+        case core.Memory(keys, values, mask):
+            real = np.ones(value(values).shape[:2], bool) if mask is None else value(mask)
+            return value(keys), value(values), real
+        case core.Scores(queries, keys, None):
+            return np.einsum("bqd,bsd->bqs", value(queries), value(keys))
+        case core.Scores(queries, keys, vector):
+            sums = np.tanh(value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis])
+            return np.einsum("bqsd,dk->bqs", sums, value(vector))
+        case core.Mix(weights, x):
+            return np.einsum("bqs,bsf->bqf", value(weights), value(x))
         case core.MatMul(x, kernel, transposed):
             return value(x) @ (value(kernel).T if transposed else value(kernel))
         case core.Dot(x, vector):
@@ -80,6 +94,8 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
         case core.Column(mask):
             return value(mask)[..., np.newaxis]
+        case core.Row(mask):
+            return value(mask)[:, np.newaxis]
         case core.Fill(condition, x, otherwise):
             return np.where(value(condition), value(x), value(otherwise))
         case core.Reduce(how, x, keep):
@@ -115,24 +131,19 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             assert_never(expression)
 
 
-def _memory(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
-    """Return what a layer attends to, or None."""
-    if verb.memory is None or verb.layer.attention is None:
-        return None
-    keys, values = (
-        evaluate(part, names, arrays) for part in (verb.memory.keys, verb.memory.values)
-    )
-    mask = np.ones(values.shape[:2], dtype=bool)
-    if verb.memory.mask is not None:
-        mask = evaluate(verb.memory.mask, names, arrays)
-    return reference._Memory(keys, values, mask, verb.layer.attention.scale)
+class Scanned(NamedTuple):
+    """The results of a layer in one direction.
 
-
-def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Any:
-    """Return the states after each step of one direction, and those after the last step.
-
-    Of another state than the output, the first result has the last step only.
+    ``outputs`` are the states of a kind after each step; of another state than the output, they
+    have the last step only.
     """
+
+    outputs: Any
+    last: list[Any]
+    contexts: Any
+
+
+def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -> Scanned:
     layer, backward = verb.layer, verb.layer.backward or verb.direction == "backward."
     prefix, order = f"{layer.name}.{verb.direction}", -1 if backward else 1
     own = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
@@ -140,42 +151,50 @@ def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -
     mask = np.ones(x.shape[:2], dtype=bool)
     if verb.mask is not None:
         mask = evaluate(verb.mask, names, arrays)[:, ::order]
-    given = [
+    begun = [
         None if isinstance(state, float) else evaluate(state, names, arrays)
         for state in verb.states
     ]
-    first = given or [None] * len(layer.states)
-    memory = _memory(verb, names, arrays)
+    assert (verb.memory is None) == (layer.attention is None)
+    memory = None
+    if verb.memory is not None and layer.attention is not None:
+        held = evaluate(verb.memory, names, arrays)
+        memory = reference._Memory(*held, layer.attention.scale, reference._exact)
     outputs, last, contexts = reference._scan(
         layer,
         own,
         x,
         mask,
         noise=reference._exact,
-        first=first,
-        memory=_memory(verb, names, arrays),
+        first=begun or [None] * len(layer.states),
+        memory=memory,
     )
-    if verb.kind == "context":
-        return contexts[:, ::order], last
     place = [name for name, _ in layer.states].index(verb.kind)
-    return (last[place][:, np.newaxis] if place else outputs[:, ::order]), last
+    outputs = last[place][:, np.newaxis] if place else outputs[:, ::order]
+    return Scanned(outputs, last, contexts[:, ::order])
 
 
-def final_states(layer: nodes.Recurrent, names: Mapping[str, Any], arrays: Any) -> dict[str, Any]:
-    """Return each state after the last step, both directions side by side."""
+def parts_of(
+    layer: nodes.Recurrent, form: Form, names: Mapping[str, Any], arrays: Any
+) -> dict[str, Any]:
+    """Return what other layers read of a layer: its contexts, and in one call its last states."""
     mask, output = core.Name("mask") if layer.masked else None, layer.states[0][0]
-    ways = [
-        scan(
-            core.Scan(layer, way, output, core.Name("x"), mask, first_states(layer, number)),
-            names,
-            arrays,
-        )[1]
-        for number, way in enumerate(directions(layer))
-    ]
-    return {
-        f"{layer.name}_{name}": np.concatenate([states[place] for states in ways], axis=-1)
-        for place, (name, _) in enumerate(layer.states)
-    }
+    memory = _memory(layer.attention) if layer.attention else None
+    ways: list[Scanned] = []
+    for number, way in enumerate(directions(layer)):
+        first = first_states(layer, number)
+        if form == "step":
+            first = tuple(core.Name(state.name) for state in states_of(layer))
+        verb = core.Scan(layer, way, output, core.Name("x"), mask, first, memory)
+        ways.append(scan(verb, names, arrays))
+    parts = {f"{layer.name}_context": ways[0].contexts} if memory else {}
+    # In chunks, they are results of the recipe.
+    if form != "step":
+        parts |= {
+            f"{layer.name}_{name}": np.concatenate([way.last[place] for way in ways], axis=-1)
+            for place, (name, _) in enumerate(layer.states)
+        }
+    return parts
 
 
 def run(  # noqa: PLR0917 - a network, and what it is run on
@@ -184,7 +203,7 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
     """Return the output of each layer, or of some, and the states after them.
 
     ``known`` has the inputs, and what was computed before the chunks. The states before a chunk are
-    ``before``.
+    ``before``. Masks are outputs too, ``NAME_mask``.
     """
     outputs, inputs = dict(known), {each.name: each for each in network.inputs}
     masks = {
@@ -196,7 +215,7 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
     for layer, taken in zip(network.layers, nodes.sources(network).values(), strict=True):
         if layers is not None and layer.name not in layers:
             continue
-        names = dict(outputs) | after
+        names = dict(outputs) | after | {f"{name}_mask": mask for name, mask in masks.items()}
         # A learned state takes only the number of sequences.
         names["x"] = entered[layer.name] = outputs.get(taken[0], next(iter(known.values())))
         names["mask"] = masks.get(taken[0])
@@ -207,8 +226,8 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
             own = list(STATES.get(layer.statistic, ()))
             named = zip(own, (state.name for state in states_of(layer)), strict=False)
             names |= {name: before[state] for name, state in named if state in before}
-        if isinstance(layer, nodes.Recurrent) and form != "step":
-            after |= final_states(layer, names, arrays)
+        if isinstance(layer, nodes.Recurrent):
+            after |= parts_of(layer, form, names, arrays)
         for result in expand(layer, form):
             names[result.name] = evaluate(result.value, names, arrays)
         outputs[layer.name] = names["x"]
@@ -217,12 +236,12 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
         joined = [masks[name] for name in taken if name in masks]
         if isinstance(layer, nodes.Join) and joined:
             masks[layer.name] = np.logical_and.reduce(joined)
-        elif joined and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
+        elif taken[0] in masks and len(layer.output) > 1 and not isinstance(layer, nodes.Repeat):
             masks[layer.name] = masks[taken[0]]
             windows = window_mask(layer.window) if hasattr(layer, "window") else None
             if windows is not None:
                 masks[layer.name] = evaluate(windows, names, arrays)
-    return outputs, after
+    return outputs | {f"{name}_mask": mask for name, mask in masks.items()}, after
 
 
 POOLED = """\
@@ -287,7 +306,7 @@ def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None
     begun, _ = run(network, "inference", arrays, others or {stream: whole}, {}, once)
     before = first_values(network, begun, len(whole))
     first = nodes.least_steps(network)
-    known = {state.layer: before[state.name] for state in held}
+    known = {state.layer: before[state.name] for state in held if state.kind == "value"}
     chunks = []
     for chunk in np.split(whole, [first, first + 2], axis=1):
         outputs, before = run(network, "step", arrays, {stream: chunk} | known, before, in_chunks)
@@ -334,8 +353,15 @@ def test_a_sequence_beside_the_chunks_is_refused(
 
 def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any]:
     """Return the states before the first chunk."""
-    before = {state.name: np.zeros((rows, *state.first_shape)) for state in states(network)}
-    before |= {state.name: begun[state.layer] for state in held_values(network)}
+    before = {
+        state.name: begun[state.name if state.kind == "mask" else state.layer]
+        for state in held_values(network)
+    }
+    before |= {
+        state.name: np.zeros((rows, *state.first_shape))
+        for state in states(network)
+        if state.name not in before
+    }
     for layer in network.layers:
         if isinstance(layer, nodes.Recurrent) and layer.name in streamed(network):
             before |= {

@@ -88,11 +88,12 @@ rnn: {type: mine, units: 2}
 STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 3}\n"
 PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL, *GRAPHS)]
 
+BASES = (nodes.Node, nodes.ComposedNode)
 KINDS: list[Any] = [
     kind
     for module in (nodes, initializers)
     for kind in vars(module).values()
-    if is_dataclass(kind) and kind.__module__ == module.__name__ and kind is not nodes.Node
+    if is_dataclass(kind) and kind.__module__ == module.__name__ and kind not in BASES
 ]
 GROWN: dict[Any, Any] = {
     kind: make_dataclass(
@@ -154,12 +155,16 @@ SimpleRNN: activation
 LSTM: activation recurrent_activation forget_bias
 GRU: activation recurrent_activation reset_after
 EquationCell: name equations initializers sizes
+StepAttention: over keys width size projects additive scale masked
 Recurrent: cell units merge bias dropout recurrent_dropout masked return_sequences
 Recurrent: kernel_initializer recurrent_initializer bias_initializer
 Dropout: rate
 Pooling: statistic masked
 Dense: units activation bias kernel_initializer bias_initializer
-Attention: units activation masked kernel_initializer bias_initializer
+Attention: over keys memory additive scale kernel_initializer
+Contexts: size
+ComposedNode: masked
+AttentionPooling: units activation masked kernel_initializer bias_initializer
 LastSteps: count
 Window: size stride dilation padding
 Conv: filters window activation bias masked kernel_initializer bias_initializer
@@ -171,7 +176,7 @@ FinalState: part size
 LearnedState: size
 Repeat: steps
 LayerNorm: epsilon
-InstanceNorm: epsilon masked
+InstanceNorm: epsilon
 Residual: start
 Network: name description inputs layers
 Uniform: limit
@@ -192,7 +197,7 @@ def test_a_field_of_each_kind_is_asked_for() -> None:
         assert any(grow(network, kind, 0.0) != network for network in networks), kind
     essential = {
         (kind.__name__, each.name)
-        for kind in (*KINDS, nodes.Node)
+        for kind in (*KINDS, *BASES)
         for each in fields(kind)
         if each.default is MISSING and each.name in kind.__annotations__
     }

@@ -27,6 +27,7 @@ from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, function, listed
+from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ _FIELDS: dict[Form, Fields] = {
     "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
-_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
+_CELL_FIELDS = Fields(
+    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -115,7 +118,7 @@ class JaxWalk(RecurrentCalls):
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
 
-    def hold(self, param: Param, *sizes: str) -> Code:
+    def hold(self, param: Param, *sizes: Code) -> Code:
         """Return a variable, which is zeros but for training."""
         shape = code("({},)" if len(sizes) == 1 else "({})", listed(*sizes))
         make, arguments = code("jnp.zeros"), listed(shape, "jnp.float32")
@@ -331,12 +334,27 @@ class JaxWalk(RecurrentCalls):
             arguments = class_.arguments(layer)
             if direction == "backward." or layer.backward:
                 arguments["reverse"] = True
+            arguments |= self._modules_of_attention(layer)
             if self.form == "training":
                 arguments["rngs"] = code("rngs")
             key = direction_path(direction).removesuffix(".")
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         module = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, module)
+
+    def _modules_of_attention(self, layer: nodes.Recurrent) -> dict[str, Code]:
+        """Return the arguments with which a recurrent layer attends to a memory."""
+        if (module := attention_layer(layer)) is None or (attention := layer.attention) is None:
+            return {}
+        arguments = {"attention": self.make_composed(module)}
+        if attention.projects:
+            size, drawn = layer.states[0][1], dict[str, Code]()
+            if self.form == "training":
+                drawn["kernel_init"] = make_initializer(layer.kernel_initializer)
+            drawn["rngs"] = code("rngs")
+            query = _make("nnx.Linear", size, attention.size, use_bias=False, **drawn)
+            arguments = {"query": query, **arguments}
+        return arguments
 
     def convert_input(self, source: nodes.Input) -> Code:
         """Return the statement that makes integers real numbers, if nothing with arrays does."""
@@ -425,7 +443,8 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
-    " Recurrent.initial Recurrent.kernel_initializer"
+    " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
+    " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
     " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation AttentionPooling.query Dense.units"

@@ -391,7 +391,7 @@ def _inputs_of(model: keras.Model, names: Sequence[str]) -> Iterator[tuple[str, 
     children = _layers(model)
     for name in names:
         # These are before the layer itself.
-        before = (children.get(f"{name}_{role}") for role in ("padding", "scores"))
+        before = (children.get(f"{name}_{role}") for role in ("padding", "scores", "sum"))
         child = next(filter(None, before), children.get(name))
         # A reshape gets a part of the steps, and a layer that scales what functions have computed.
         others = (keras.layers.Reshape, keras.layers.EinsumDense)
