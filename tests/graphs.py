@@ -103,12 +103,12 @@ version: 1
 name: attending
 inputs:
   source: {embedding: {vocabulary: 6, dim: 3, mask_zero: true}}
-  target: {features: 2, mask_value: 2.0}
+  target: {features: 3, mask_value: 2.0}
 stream: target
 rnn:
   - {type: gru, units: 2, bidirectional: true, of: source, name: encoder}
   - {type: dense, units: 3, activation: tanh, of: encoder.state, name: bridge}
-  - {type: lstm, units: 3, of: target, dropout: 0.5, name: decoder, initial_state: {h: bridge},
+  - {type: lstm, units: 3, of: target, dropout: 0.5, residual: true, name: decoder, initial_state: {h: bridge},
     attention: {over: encoder, score: additive, units: 2}}
   - {type: concat, of: [decoder, decoder.context], name: both}
   - {type: dense, units: 4, activation: tanh, of: encoder, name: known}

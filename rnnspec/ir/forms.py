@@ -61,14 +61,17 @@ def for_inference(network: Network) -> Network:
     The other layers, their names and their arrays stay as they are.
     """
     layers, starts, before = list[Layer](), dict[str, str](), dict[str, str]()
-    waiting, previous = list[str](), network.inputs[0].name
+    chains, previous = dict[str, tuple[str, ...]](), network.inputs[0].name
     for layer, (taken, *_) in zip(network.layers, sources(network).values(), strict=True):
-        waiting.append(layer.name)
         source = before.get(taken, taken)
         if isinstance(layer, Dropout):
             # What takes its output takes its input instead.
             before[layer.name] = source
+            chains[layer.name] = (*chains.get(taken, ()), layer.name)
             continue
+        if not isinstance(layer, LearnedState):
+            # A residual that starts at a dropout starts at the first that takes its output.
+            starts = dict.fromkeys(chains.get(taken, ()), layer.name) | starts
         follows = source == previous and not isinstance(layer, FinalState | Contexts)
         is_implied = follows or isinstance(layer, Join)
         result: Layer = replace(layer, source=None if is_implied else source)
@@ -96,13 +99,6 @@ def for_inference(network: Network) -> Network:
                 pass
         layers.append(result)
         previous = layer.name
-        if isinstance(layer, LearnedState | FinalState):
-            # A state of the layer that follows, which the dropout does not act on.
-            waiting.remove(layer.name)
-            continue
-        # A residual that starts at a dropout starts at the layer after it.
-        starts |= dict.fromkeys(waiting, layer.name)
-        waiting.clear()
     outputs = tuple((name, before.get(layer, layer)) for name, layer in network.outputs)
     return replace(network, layers=tuple(layers), outputs=outputs)
 

@@ -68,7 +68,9 @@ def joined_label(product: JoinedProduct) -> str:
     return product.name.removesuffix("_product")
 
 
-_OF_ATTENTION = frozenset({"attention", "context", "contexts", "keys", "memory", "memory_mask"})
+_OF_ATTENTION = frozenset(
+    {"attend", "attention", "context", "contexts", "keys", "memory", "memory_mask"}
+)
 
 
 def variables(layer: Recurrent) -> dict[str, str]:
@@ -97,7 +99,9 @@ def class_name(layer: Recurrent) -> str:
     if layer.attention is None:
         return f"{own}Layer"
     attention = attention_class(layer)
-    return f"{own}With{attention.replace('Dot', 'General') if layer.attention.projects else attention}"
+    if layer.attention.projects:
+        attention = attention.replace("Dot", "General")
+    return f"{own}With{attention}"
 
 
 def attention_class(layer: Recurrent) -> str:
@@ -119,8 +123,9 @@ class CellClass:
     ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
     ``all``, ``some`` or ``none`` of the layers return their whole sequence; if one of them is given
     its first state or its last one is used, all of them return it ``with_state``. So do they if
-    ``gives_contexts``: another layer takes the contexts of one. ``turns`` tells whether one has a
-    backward direction.
+    ``gives_contexts``: another layer takes the contexts of one. In training, a class with additive
+    attention ``recomputes`` what the scores are made of. ``turns`` tells whether one has a backward
+    direction.
     ``variables`` are the names of a cell's equations in the source, where these are others.
     """
 
@@ -129,6 +134,7 @@ class CellClass:
     options: tuple[str, ...]
     sequences: str
     gives_contexts: bool
+    recomputes: bool
     turns: bool
     variables: Mapping[str, str]
 
@@ -165,10 +171,15 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
             options=tuple(_options(layers, form, sequences)),
             sequences=sequences,
             gives_contexts=any(layer.name in asked for layer in layers),
+            recomputes=form == "training" and _is_additive(layers[0]),
             turns=any(layer.merge is not None or layer.backward for layer in layers),
             variables=variables(layers[0]),
         )
     return classes
+
+
+def _is_additive(layer: Recurrent) -> bool:
+    return layer.attention is not None and layer.attention.additive
 
 
 _INITIAL = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")

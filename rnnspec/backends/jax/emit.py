@@ -19,7 +19,7 @@ from rnnspec.backends.jax.cells import (
     make_initializer,
 )
 from rnnspec.backends.jax.equations import mask_refusals
-from rnnspec.backends.jax.parts import attend, attention_classes, embedding_of, parts
+from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_classes
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
@@ -226,7 +226,9 @@ class JaxWalk(RecurrentCalls):
                 case _:
                     yield from self.statements([result])
 
-    def write(self, value: core.Expression) -> Code:
+    def write(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression
+    ) -> Code:
         """Return an expression, also of windows."""
         match value:
             case core.Combine("divide", x, core.Combine("maximum", core.Length(vector), 1e-12)) if (
@@ -235,6 +237,10 @@ class JaxWalk(RecurrentCalls):
                 return code("l2_normalized({})", self.write(x))
             case core.Param(_, name):
                 return code("self.{}[...]", name)
+            case core.Scores(queries, keys, core.Param(_, name)):
+                # One vector for each query and each key.
+                sums = code("{}[:, :, None] + {}[:, None]", *map(self.write, (queries, keys)))
+                return code("jnp.tanh({}) @ self.{}[:, 0]", sums, name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
             case core.Repeat(core.EarlierOutput(), 1):
@@ -303,7 +309,7 @@ class JaxWalk(RecurrentCalls):
         if layer.units is not None or layer.activation != "linear":
             arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
-        classes = attention_classes(self.network).items()
+        classes = pooling_classes(self.network).items()
         (name,) = (name for name, layers in classes if layer in layers)
         module = _make(name, *sizes, **arguments)
         return code("self.{} = {}", layer.name, module)
@@ -447,16 +453,15 @@ _ARGUMENTS = Fields(
     " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation AttentionPooling.query Dense.units"
-    " Dense.activation"
-    " Dense.kernel_initializer"
+    " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation"
+    " AttentionPooling.query Dense.units Dense.activation Dense.kernel_initializer"
 )
 """The fields that the generated classes take as arguments where their layers differ."""
 
 
 def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
-    attentions = attention_classes(network).items()
+    attentions = pooling_classes(network).items()
     classes: list[tuple[str, nodes.Layer]] = [
         *((name, layer) for name, layers in attentions for layer in layers),
         *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),

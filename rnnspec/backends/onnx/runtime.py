@@ -143,7 +143,8 @@ class OnnxRuntime(Runtime):
         results = [declared.name for declared in model.proto.graph.output]
         value_names = {layer: name for layer, name in graph.values.items() if name not in results}
         origins = {layer: graph.trace_back(layer) for layer in graph.layers}
-        places = [place for sources in origins.values() for _, place in sources if place]
+        places = {place for sources in origins.values() for _, place in sources if place}
+        places.discard(_IN_PLACE)
         names = tuple(dict.fromkeys((*value_names.values(), *places)))
         values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
@@ -154,7 +155,7 @@ class OnnxRuntime(Runtime):
         for layer, sources in origins.items():
             # A learned state reads none.
             inputs_of[layer] = outputs.get(sources[0][0], first) if sources else first
-            known = (value_of[at] if at else place_of.get(source) for source, at in sources)
+            known = (value_of.get(at) if at else place_of.get(source) for source, at in sources)
             place = next((place for place in known if place is not None), None)
             if layer not in value_names:
                 # It may be an output of the graph itself.
@@ -304,6 +305,10 @@ def write_test_data(
             (folder / f"{kind}_{at}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
 
 
+_IN_PLACE = "in place"
+"""What stands for the place of steps that are moved back; no value has this name."""
+
+
 class _Layers:
     """The values and sources of layers in a graph of rnnspec."""
 
@@ -328,7 +333,8 @@ class _Layers:
     def trace_back(self, layer: str) -> list[tuple[str, str]]:
         """Return the layers and inputs that a layer takes, in order, with the place of each.
 
-        That is the value with the place of steps that are moved on the way, empty if none are.
+        That is the value with the place of steps that are moved on the way, or ``_IN_PLACE`` if
+        they are moved back; it is empty if none are moved.
         """
         waiting, seen = [(self._begin(layer), "")], set[str]()
         sources: dict[str, str] = {}
@@ -375,7 +381,9 @@ class _Layers:
         return path.startswith(MASK)
 
     def _place(self, node: onnx.NodeProto) -> str:
-        """Return the value with the place of the steps that a node moves to the front."""
+        """Return the value with the place of the steps that a node moves to the front, or back."""
+        if node.op_type == "GatherElements":
+            return _IN_PLACE
         if node.op_type != "ScatterElements":
             return ""
         name: str = node.input[1]
@@ -740,7 +748,8 @@ def _as_numbers(array: Array, name: str) -> Array:
 def _as_state(array: Array, declared: onnx.ValueInfoProto) -> Array:
     """Return a state in its dtype: numbers, or the mask of a memory."""
     if declared.type.tensor_type.elem_type != onnx.TensorProto.BOOL:
-        return _as_numbers(array, declared.name)
+        # A memory is not copied for each chunk.
+        return array if array.dtype == np.float32 else _as_numbers(array, declared.name)
     if array.dtype.kind != "b":
         message = f"expected true and false, received {brief(array.dtype)}"
         raise UsageError(f"{declared.name}: {message}")

@@ -160,7 +160,7 @@ _PATHS = {
     "moving_variance": "Var",
     "query": "Query",
     "vector": "Vector",
-    "score": "Score",
+    "score": "Vector",
 }
 
 

@@ -93,10 +93,15 @@ class CellClass:
         return ("keys", "memory", *(["memory_mask"] if attention.masked else []))
 
     def attend(self, state: Code) -> Code:
-        """Return the statement in a step that assigns the context, given the state before it."""
-        query = code("self.query({})", state) if "query" in self.modules else state
-        arguments = listed(code("{}.unsqueeze(1)", query), *self.memory)
-        return code("context = self.attention({}).squeeze(1)", arguments)
+        """Return the statements in a step that make the context, given the state before it."""
+        return code(
+            """
+            query = {}.unsqueeze(1)
+            context = self.attention({}).squeeze(1)
+            """,
+            code("self.query({})", state) if "query" in self.modules else state,
+            listed("query", *self.memory),
+        )
 
     @property
     def cell(self) -> nodes.EquationCell:

@@ -260,10 +260,10 @@ def _result(class_: CellClass) -> Code:
         last = ".flatten(0, -2)" if flat else ""
         keep, returned = write_outputs(class_, flat)
         return code(
-            f"""
-            {{}}
-            state = {{}}
-            return {{}}
+            """
+            {}
+            state = {}
+            return {}
             """,
             keep,
             listed(*(code(f"{{}}{last}.unsqueeze(0)", state) for state in states)),
