@@ -24,10 +24,10 @@ def attend(model: torch.nn.Module, text: str) -> tuple[str, torch.Tensor]:
     kernel, score = (
         torch.tensor(arrays[f"decoder.attention.{name}"]) for name in ("kernel", "score")
     )
-    states = model.initial_states(source=torch.from_numpy(read_source(text)))
+    states = model.begin(source=torch.from_numpy(read_source(text)))
     token, tokens, weights = torch.tensor([[BEGIN]]), list[int](), list[torch.Tensor]()
     while len(tokens) < LONGEST and END not in tokens:
-        query = states["decoder_h"] @ kernel
+        query = states["decoder_h"][0] @ kernel
         scores = torch.tanh(query[:, None] + states["decoder_keys_value"]) @ score
         weights.append(torch.softmax(scores[0, :, 0], dim=0))
         output, states = model(target=token, states=states)

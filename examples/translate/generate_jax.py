@@ -32,7 +32,7 @@ def step(model: Any, token: jax.Array, states: States) -> tuple[jax.Array, State
 
 def greedy(model: Any, source: jax.Array, longest: int) -> jax.Array:
     """Return the likeliest token after each other, (batch, tokens); what follows END is void."""
-    states = model.initial_states(source=source)
+    states = model.begin(source=source)
     tokens = [jnp.full(len(source), BEGIN)]
     while len(tokens) <= longest and not (jnp.stack(tokens) == END).any(axis=0).all():
         scores, states = step(model, tokens[-1], states)
@@ -44,7 +44,7 @@ def sample(
     model: Any, source: jax.Array, longest: int, temperature: float, key: jax.Array
 ) -> jax.Array:
     """Return tokens that are drawn, (batch, tokens); a low temperature prefers the likely ones."""
-    states = model.initial_states(source=source)
+    states = model.begin(source=source)
     tokens = [jnp.full(len(source), BEGIN)]
     while len(tokens) <= longest and not (jnp.stack(tokens) == END).any(axis=0).all():
         scores, states = step(model, tokens[-1], states)
@@ -58,7 +58,7 @@ def search(model: Any, source: jax.Array, longest: int, width: int) -> jax.Array
 
     The best one has the highest mean log-probability of a token, its end included.
     """
-    states = model.initial_states(source=source)
+    states = model.begin(source=source)
     states = {name: state.repeat(width, axis=0) for name, state in states.items()}
     tokens = jnp.full((width, 1), BEGIN)
     lengths, has_ended = jnp.zeros(width), jnp.zeros(width, dtype=bool)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 def greedy(model: torch.nn.Module, source: torch.Tensor, longest: int) -> torch.Tensor:
     """Return the likeliest token after each other, (batch, tokens); what follows END is void."""
-    states = model.initial_states(source=source)
+    states = model.begin(source=source)
     tokens = torch.full((len(source), 1), BEGIN)
     while tokens.shape[1] <= longest and not (tokens == END).any(dim=1).all():
         scores, states = model(target=tokens[:, -1:], states=states)
@@ -36,7 +36,7 @@ def sample(
     random: torch.Generator,
 ) -> torch.Tensor:
     """Return tokens that are drawn, (batch, tokens); a low temperature prefers the likely ones."""
-    states = model.initial_states(source=source)
+    states = model.begin(source=source)
     tokens = torch.full((len(source), 1), BEGIN)
     while tokens.shape[1] <= longest and not (tokens == END).any(dim=1).all():
         scores, states = model(target=tokens[:, -1:], states=states)
@@ -51,8 +51,7 @@ def search(model: torch.nn.Module, source: torch.Tensor, longest: int, width: in
 
     The best one has the highest mean log-probability of a token, its end included.
     """
-    states = model.initial_states(source=source)
-    states = {name: state.repeat_interleave(width, dim=0) for name, state in states.items()}
+    states = take_rows(model.begin(source=source), torch.zeros(width, dtype=torch.long))
     tokens = torch.full((width, 1), BEGIN)
     lengths, has_ended = torch.zeros(width), torch.zeros(width, dtype=torch.bool)
     # All rows begin alike, so only the first of them counts.
@@ -70,8 +69,17 @@ def search(model: torch.nn.Module, source: torch.Tensor, longest: int, width: in
         totals, lengths = sums.flatten()[best], lengths[rows]
         tokens = torch.cat([tokens[rows], chosen[:, None]], dim=1)
         has_ended = has_ended[rows] | (chosen == END)
-        states = {name: state[rows] for name, state in states.items()}
+        states = take_rows(states, rows)
     return tokens[0, 1:]
+
+
+def take_rows(states: dict[str, torch.Tensor], rows: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the states of some sequences of the batch."""
+    # The states of nn.GRU and nn.LSTM, and no others, have the batch behind their layers.
+    return {
+        name: state.index_select(1 if name.endswith(("_h", "_c")) else 0, rows)
+        for name, state in states.items()
+    }
 
 
 def main() -> None:

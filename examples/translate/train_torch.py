@@ -13,6 +13,7 @@ import rnnspec
 def main() -> None:
     """Train, and write the weights."""
     options = train_options(__doc__ or "")
+    torch.set_num_threads(1)  # more would wait for each other: the network is small
     random = np.random.default_rng(1)
     model = rnnspec.build(SPEC, "torch", seed=1)
     optimizer = torch.optim.Adam(model.parameters())
