@@ -152,7 +152,7 @@ def program(name: str) -> pipeline.Program:
     return pipeline.reads(TEXTS[name])
 
 
-EACH = [(name, form) for name in ("torch", "onnx") for form in get(name).forms]
+EACH = [(name, form) for name in ("torch", "jax", "onnx") for form in get(name).forms]
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -373,6 +373,7 @@ class JaxWalk(RecurrentCalls):
             and not isinstance(layer, nodes.LearnedState)
         ]
         plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
+        plain += (nodes.Attention,)
         if self.network.has_named_inputs:
             plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
         has_arrays = not any(isinstance(layer, plain) for layer in takers)
