@@ -18,10 +18,10 @@ from rnnspec.drawing.layout.grid import (
     Stage,
     is_vector,
     lanes,
+    parts_beside,
     reads,
     side_by_side,
     split_heads,
-    parts_beside,
 )
 from rnnspec.drawing.looks import dropout, look
 from rnnspec.drawing.options import Form
