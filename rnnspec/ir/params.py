@@ -294,6 +294,8 @@ def too_large(layer: Layer) -> str | None:
     widths = [size or 0 for shape in (layer.input, layer.output) for size in shape[-1:]]
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
+    if isinstance(layer, Recurrent):
+        widths.append(layer.features)
     # Decides almost every layer without making a list of its arrays.
     inputs = layer.inputs if isinstance(layer, Join) else (layer.input,)
     if max(widths) < _ALWAYS_FITS or any(too_large_shape("", shape) for shape in inputs):

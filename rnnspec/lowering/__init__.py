@@ -233,7 +233,8 @@ def _roles(layer: nodes.Layer, defaults: Mapping[Role, Initializer]) -> set[str]
     if isinstance(layer, nodes.Recurrent) and isinstance(layer.cell, nodes.EquationCell):
         roles_of = roles(layer.cell.equations)
         drawn = ((roles_of[name], value) for name, value in layer.cell.initializers)
-        return {role for role, value in drawn if value is defaults[role]}
+        asking = {"kernel"} if any(p.name.startswith("attention.") for p in params(layer)) else ()
+        return {role for role, value in drawn if value is defaults[role]}.union(asking)
     names = {param.name.rpartition(".")[2] for param in params(layer)}
     return {role for role, arrays in _ARRAYS.items() if names & arrays}
 

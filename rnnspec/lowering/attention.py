@@ -18,6 +18,8 @@ def add_attention(graph: Graph, path: Path, layer: models.AttentionLayer) -> Non
     name = graph.name("attention", (*path, "name"), layer.name)
     over = _memory(graph, path, layer)
     if over is None:
+        # Another layer in its place, so that problems behind it are found.
+        graph.add(nodes.Activate(name=name, input=graph.shape, activation="linear"))
         return
     queries, size = graph.last, _query_size(graph, path, layer, over, nodes.width(graph.shape))
     assert queries is not None
@@ -72,7 +74,7 @@ def _memory(graph: Graph, path: Path, declared: _Declared) -> str | None:
     """Return the layer or input whose steps are weighted; None, with a problem, if it has none."""
     over = graph.find(declared.over, (*path, "over"))
     if over is not None and len(graph.values[over].shape) < 2:
-        message = f"'over' names a sequence, but '{declared.over}' gives one vector for each"
+        message = f"expected a sequence; '{declared.over}' gives one vector for each sequence"
         graph.refuse((*path, "over"), message, code="E438")
         return None
     return over
@@ -89,7 +91,7 @@ def _query_size(graph: Graph, path: Path, declared: _Declared, over: str, size: 
             return width
         case _ if size != width:
             message = (
-                f"'score: {declared.score}' needs queries and steps of one size, received {size} "
+                f"'score: {declared.score}' needs queries and steps of equal size, received {size} "
                 f"and {width} features; 'general' does not"
             )
             graph.refuse((*path, "score"), message, code="E438")

@@ -289,12 +289,21 @@ class Graph:
         parts = {"state": names[0], **{name: name for name in names}}
         if isinstance(layer.cell, nodes.LSTM):
             parts["cell"] = "c"
-        if layer.attention and part == "context":
+        if part == "context" and layer.attention:
             return self._contexts(layer)
+        item = self.places[layer.name][1:]
+        declared = self.spec.rnn[int(item[0])] if item else None
+        if part == "context" and getattr(declared, "attention", None):
+            # What it attends to has been refused.
+            return None
         if part not in parts:
             kind = nodes.cell_type(layer.cell)
             has = f"the states of {kind!r} are {listed(names)}"
             has = has if len(names) > 1 else f"the only state of {kind!r} is {names[0]}"
+            if layer.attention:
+                parts["context"] = ""
+            elif part == "context":
+                has = f"it has no 'attention', and {has}"
             message = f"'{base}' has no part {quoted(part)}; {has}"
             self.refuse(path, f"{message}; expected {listed(list(parts), 'or')}", code="E425")
             return None

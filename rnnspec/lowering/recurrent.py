@@ -82,6 +82,12 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
         units = _state_size(cell, layer.units, nodes.width(graph.shape) + width)
         where = (*path, "attention")
         attention = step_attention(graph, where, layer.attention, name, units)
+        states = cell.equations.states if isinstance(cell, nodes.EquationCell) else ()
+        if "context" in states:
+            message = (
+                f"'{layer.type}' has a state 'context', which is the name of what it attends to"
+            )
+            graph.refuse(where, message, code="E438", key=True)
     recurrent = nodes.Recurrent(
         name=name,
         input=graph.shape,

@@ -164,7 +164,7 @@ def _step_attention(layer: RecurrentLayer, path: Path) -> Iterator[Broken]:
         message = f"'attention' is of one layer, and this item has 'layers: {layer.layers}'"
         yield (where, "E438", f"{message} (write a layer for each)")
     if layer.recurrent_dropout:
-        message = "'recurrent_dropout' has no meaning for a layer with 'attention'"
+        message = "'recurrent_dropout' is not supported in a layer with 'attention'"
         yield ((*path, "recurrent_dropout"), "E438", message)
 
 
@@ -204,7 +204,7 @@ def _scores(spec: Spec) -> Iterator[Broken]:
             yield ((*path, "score"), "E438", message)
         for key in ("units", "bias"):
             if scored.score != "additive" and scored.writes(key):
-                message = f"{key!r} has no effect with 'score: {scored.score}', expected additive"
+                message = f"{key!r} has no effect with 'score: {scored.score}', only with additive"
                 yield ((*path, key), "E438", message)
 
 

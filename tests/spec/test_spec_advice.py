@@ -145,6 +145,9 @@ _RULES: dict[str, Rule] = {
     _KEY + r".*({type: .*?})": lambda d, p, m: _check_layer(m[2]),
     _KEY + r"(.*)": lambda d, p, m: _check_places(m[2]),
     _TYPE + r"(?:use|write) 'pooling: (.*)' in head": lambda d, p, m: _move_to_head(d, p, m[1]),
+    r"^missing key 'over', .*write 'pooling: (.*)' in head": lambda d, p, m: _move_to_head(
+        d, (*p, "type"), m[1]
+    ),
     _TYPE + r"write 'type: \w+' with ": lambda d, p, m: _set_type(d, p, m.string),
     _TYPE + r"write ({type: .*})": lambda d, p, m: _put(d, p[:-1], _parse(m[1])),
     _TYPE

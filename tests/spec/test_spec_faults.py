@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HEAD = "version: 1\nname: net\n"
 INPUT = "input: {features: 3}\n"
 RNN = "rnn: {type: lstm, units: 4}\n"
+ENCODED = f"{HEAD}inputs: {{source: {{features: 3}}, target: {{features: 3}}}}\n"
 TEMPLATES = {
     "WHOLE": "TEXT",
     "GRAPH": f"{HEAD}TEXT\n",
@@ -43,6 +44,12 @@ TEMPLATES = {
         f"{HEAD}{INPUT}cells:\n  mine:\n    states: [h]\n    equations:\n      h: TEXT\n"
         "rnn: {type: mine, units: 4}\n"
     ),
+    "DECODER": (
+        f"{ENCODED}rnn:\n  - {{type: gru, units: 4, of: source, name: enc}}\n"
+        "  - {type: gru, units: 4, of: target, name: dec, attention: TEXT}\n"
+        "  - {type: dense, units: 2, name: later}\n"
+    ),
+    "ATTENDING": (f"{ENCODED}rnn: [{{type: gru, units: 4, of: source, name: enc}}, TEXT]\n"),
     "HEAD": f"{HEAD}input: {{features: 3, length: 6}}\n{RNN}head: TEXT\n",
 }
 

@@ -109,6 +109,8 @@ class Function:
     settings: tuple[str, ...] = ()
     """What it is, its body and the settings among its parameters, if it is from a recipe."""
     attention: AttentionText | None = None
+    cell_of: str = ""
+    """The function before it whose cell it has too, if it attends."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -259,10 +261,14 @@ class Layers:
 
     def finished(self) -> tuple[Function, ...]:
         """Return the functions, each with the parameters that any call needs."""
-        return tuple(
-            replace(function, parameters=self._parameters(name))
-            for name, function in self.functions.items()
-        )
+        functions, cells = list[Function](), dict[tuple[str, ...], str]()
+        for name, function in self.functions.items():
+            own = function.cell.apart if isinstance(function.cell, CellText) else ()
+            of = cells.setdefault(own, name) if own else name
+            if not function.attention or of == name:
+                of = ""
+            functions.append(replace(function, parameters=self._parameters(name), cell_of=of))
+        return tuple(functions)
 
     def statement(self, call: Call) -> str:
         """Return a call as it is written once all calls are known."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.docstrings import ATTENDS
 from rnnspec.backends.jax.cells import ACTIVATIONS, joined_label, make_initializer
 from rnnspec.backends.jax.recurrent import (
-    ATTENDS,
     attributes_of_attention,
     describe_result,
     modules_of_attention,

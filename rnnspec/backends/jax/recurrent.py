@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
+from rnnspec.backends.docstrings import ATTENDS, RETURNS, recurrent_docstring
 from rnnspec.backends.jax.cells import ACTIVATIONS, attention_class, make_initializer
 from rnnspec.ir.cells import GateProduct, activations, compile_step, gates, has_recurrent_bias
 from rnnspec.ir.equations import Line
@@ -29,7 +29,6 @@ _SUMMARIES = {
     "GRU": "A GRU; its gates are in the order update, reset, candidate.",
     "ResetFirstGRU": "A GRU with the reset gate before the product: update, reset, candidate.",
 }
-ATTENDS = "Each x goes with a context: the mean of a memory for the state before the step."
 _TYPES = {
     "activation": code("Callable[[jax.Array], jax.Array]"),
     "recurrent_activation": code("Callable[[jax.Array], jax.Array]"),

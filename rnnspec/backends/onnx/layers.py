@@ -306,7 +306,8 @@ class Layers:
             keys: sequences.take(attention.keys, "bsf"),
         }
         if not attention.additive:
-            values[core.Transpose(keys)] = name = array(attention.keys, "Transposed")
+            about = "Input" if values[keys] == INPUT else attention.keys
+            values[core.Transpose(keys)] = name = array(about, "Transposed")
             if not into.has(name):
                 into.add(name, "Transpose", values[keys], perm=(0, 2, 1))
         if attention.masked:

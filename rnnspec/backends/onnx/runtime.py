@@ -29,6 +29,7 @@ from rnnspec.backends.onnx.slots import (
     NAMED,
     VOCABULARY,
     after,
+    array,
     array_of,
     find_array,
     half,
@@ -157,6 +158,8 @@ class OnnxRuntime(Runtime):
             inputs_of[layer] = outputs.get(sources[0][0], first) if sources else first
             known = (value_of.get(at) if at else place_of.get(source) for source, at in sources)
             place = next((place for place in known if place is not None), None)
+            # Also of a layer of which only the contexts are taken.
+            place_of[layer] = place
             if layer not in value_names:
                 # It may be an output of the graph itself.
                 outputs |= {layer: result_of[layer]} if layer in result_of else {}
@@ -170,7 +173,7 @@ class OnnxRuntime(Runtime):
             if place is not None and axes[0] == 1:
                 x = np.take_along_axis(x, place[..., np.newaxis], axis=0)
             # As (batch, steps, features), with each step in its place.
-            place_of[layer], outputs[layer] = place, x.transpose(axes)
+            outputs[layer] = x.transpose(axes)
         return Trace({name: inputs_of[name] for name in layers}, model.join(outputs_of))
 
     def begin(self, model: OnnxModel, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -306,7 +309,7 @@ def write_test_data(
 
 
 _IN_PLACE = "in place"
-"""What stands for the place of steps that are moved back; no value has this name."""
+"""The place of steps that are not moved; no value has this name."""
 
 
 class _Layers:
@@ -333,8 +336,8 @@ class _Layers:
     def trace_back(self, layer: str) -> list[tuple[str, str]]:
         """Return the layers and inputs that a layer takes, in order, with the place of each.
 
-        That is the value with the place of steps that are moved on the way, or ``_IN_PLACE`` if
-        they are moved back; it is empty if none are moved.
+        That is the value with the place of steps that are moved on the way, or ``_IN_PLACE`` with
+        the batch first; it is empty if the place is that of the layer.
         """
         waiting, seen = [(self._begin(layer), "")], set[str]()
         sources: dict[str, str] = {}
@@ -362,6 +365,8 @@ class _Layers:
 
     def _place_between(self, name: str, owner: str) -> str:
         """Return the place of steps that are moved between the output of a layer and a value."""
+        if name in (array(owner, "NWC"), array(owner, "NCW"), array(owner, "Transposed")):
+            return _IN_PLACE
         while name != self.values.get(owner, owner):
             node = self.makers[name]
             if place := self._place(node):
@@ -381,9 +386,7 @@ class _Layers:
         return path.startswith(MASK)
 
     def _place(self, node: onnx.NodeProto) -> str:
-        """Return the value with the place of the steps that a node moves to the front, or back."""
-        if node.op_type == "GatherElements":
-            return _IN_PLACE
+        """Return the value with the place of the steps that a node moves to the front."""
         if node.op_type != "ScatterElements":
             return ""
         name: str = node.input[1]

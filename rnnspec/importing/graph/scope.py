@@ -17,6 +17,7 @@ from rnnspec.importing.graph.values import (
     are_equal,
     describe,
 )
+from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -653,6 +654,39 @@ class Scope(LayerGraph):
             hidden_arrays["bias"] = 0 * kernel[0]
         layer = scores.attention(kernel.shape[1])
         return self.add(layer, start, *others, arrays=arrays | hidden_arrays)
+
+    def add_scores(self, hidden: Tensor, arrays: Mapping[str, Array]) -> int:
+        """Add the dense layer that makes scores of queries and steps, and return its place."""
+        layer = dense("score", 1, activation="linear", bias=False)
+        return self.add(layer, hidden.at, arrays=arrays)
+
+    def project(
+        self,
+        step: Step,
+        source: int,
+        *,
+        turned: bool = False,
+        with_bias_of: Sequence[Step] | None = None,
+    ) -> int:
+        """Add a projection of an attention with the kernel of a dense layer, and return its place.
+
+        Args:
+            step: the layer.
+            source: the place of what is projected.
+            turned: whether the kernel is transposed.
+            with_bias_of: other layers whose bias is added to that of the layer; None for no bias.
+        """
+        arrays = self.arrays_of(step)
+        kernel = arrays["kernel"].T if turned else arrays["kernel"]
+        steps = () if with_bias_of is None else (step, *with_bias_of)
+        biases = [own["bias"] for own in map(self.arrays_of, steps) if "bias" in own]
+        projected = {"kernel": kernel} | ({"bias": np.sum(biases, axis=0)} if biases else {})
+        layer = dense("projection", kernel.shape[1], activation="linear", bias=bool(biases))
+        return self.add(layer, source, arrays=projected)
+
+    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+        """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
+        return self.add(layer, *sources, arrays={"score": self.arrays_of(score)["kernel"]})
 
     # Functions of the features
 

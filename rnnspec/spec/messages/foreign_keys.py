@@ -60,13 +60,20 @@ _DROPOUT = "write {type: dropout, rate: 0.5} as the next layer"
 _LAYER_NORM = "write {type: layer_norm} as the next layer"
 _ACTIVATION = "write {type: activation, activation: relu} as the next layer"
 ENCODER = (
-    "an encoder and a decoder are layers of rnn; the decoder has 'initial_state: {of: encoder}', "
-    "or reads a layer {type: repeat, steps: 4}"
+    "an encoder and a decoder are layers of rnn; the decoder has 'initial_state: {of: encoder}' or "
+    "'attention: {over: encoder, score: general}', or reads a layer {type: repeat, steps: 4}"
 )
 CRF = "rnnspec does not support a CRF; 'pooling: none' gives the scores at every time step"
 ZONEOUT = "rnnspec does not support zoneout; 'recurrent_dropout' drops parts of the state"
 NOISE = "the only noise is 'dropout'"
-SELF_ATTENTION = "self-attention is not supported"
+ATTENTION_HEADS = "several heads of attention are not supported"
+_SELF_ATTENTION = (
+    "self-attention is a layer of rnn: {type: attention, over: lstm_1, score: scaled_dot} behind "
+    "lstm_1"
+)
+OVER_STEPS = "attention over the time steps is a pooling: head.pooling: {attention: {units: 64}}"
+_ATTENTION = "use 'attention: {over: encoder, score: general}' in a recurrent layer"
+_WEIGHTS = "the weights of an attention are the softmax of its scores, and no output"
 _CHANNELS = "the number of channels follows from the layer before"
 _PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
 _PROJECTION = "projected states are not supported; Keras has no such layer"
@@ -116,11 +123,22 @@ _ANYWHERE = {
     _PROJECTION: "num_proj proj_clip proj_dim proj_size projection projection_size",
     _SHARED: "share share_weights shared",
     _ALL_STEPS: "keepdims",
-    "attention over the time steps is a pooling: head.pooling: {attention: {units: 64}}": (
-        "attention"
+    OVER_STEPS: "attention",
+    ATTENTION_HEADS: "attention_heads n_head n_heads nhead num_attention_heads num_heads",
+    _SELF_ATTENTION: "self_attention",
+    _ATTENTION: (
+        "attend attention_layer attention_mechanism attention_type attention_wrapper attn attn_type"
     ),
-    SELF_ATTENTION: (
-        "attention_heads n_head n_heads nhead num_attention_heads num_heads self_attention"
+    _WEIGHTS: "need_weights output_attentions return_attention_scores return_attentions",
+    "the score of a step depends on it and on the query, not on earlier weights": (
+        "cumulative_weights cumulate_weights coverage coverage_loss location location_based "
+        "location_sensitive monotonic use_coverage"
+    ),
+    "rnnspec does not support input feeding: a layer asks with its state before the step": (
+        "feed_input input_feed input_feeding"
+    ),
+    "the decoder reads the target as another input; a spec describes a network, not its training": (
+        "scheduled_sampling teacher teacher_forcing teacher_forcing_ratio"
     ),
     "a network takes batches of any size": "batch batch_size",
     "clipping of cell states is not supported": "cell_clip",
@@ -137,8 +155,7 @@ _ANYWHERE = {
     ZONEOUT: "zoneout zoneout_rate",
     NOISE: "gaussian_dropout gaussian_noise noise noise_std",
     "rnnspec does not support feeding the output back into the network": (
-        "autoregressive feedback output_feedback scheduled_sampling teacher teacher_forcing "
-        "teacher_forcing_ratio"
+        "autoregressive feedback output_feedback"
     ),
     "a spec describes a network, not how its output is decoded": (
         "beam beam_search beam_size beam_width decoding greedy max_decode_length num_beams "
@@ -161,6 +178,17 @@ _ARRAYS = {
     _FROZEN: "freeze frozen requires_grad trainable",
 }
 _SIZES = "in_dim in_features in_size input_dim input_features input_size"
+_OF_ATTENTION = {
+    ATTENTION_HEADS: "attention_heads heads n_head n_heads nhead num_attention_heads num_heads",
+    "dropout of the weights is not supported": "attention_dropout attn_dropout dropout_weights",
+    "'score: scaled_dot' divides by the square root of the size": "scale scaled use_scale",
+    "what is added has the activation tanh": "activation act nonlinearity",
+    _WEIGHTS: "normalize return_weights softmax weights",
+    "padding of 'over' has no weight; other masks are not supported": (
+        "attn_mask causal is_causal key_padding_mask mask masked use_causal_mask"
+    ),
+    _ENTERS: _SIZES,
+}
 _IN_PART = {
     "": {
         _REPEAT: "repeat repeat_vector",
@@ -192,7 +220,8 @@ _IN_PART = {
         "rnnspec does not support dropout of weights; 'recurrent_dropout' is of the state": (
             "wdrop weight_drop weight_dropout"
         ),
-        f"{SELF_ATTENTION}; 'heads' at the top level are several outputs": "heads",
+        f"{ATTENTION_HEADS}; 'heads' at the top level are several outputs": "heads",
+        f"{_ATTENTION}": "encoder_outputs memory over score",
     },
     "repeat": {
         _ENTERS: _SIZES,
@@ -248,11 +277,18 @@ _IN_PART = {
         "write {type: layer_norm} in head.hidden": "layer_norm",
         "a softmax is over the units": "axis",
     },
-    "attention": {
-        "rnnspec does not support several heads of attention": (
-            "attention_heads heads n_head n_heads nhead num_attention_heads num_heads"
-        ),
+    "attention": _OF_ATTENTION,
+    "step_attention": {
+        **_OF_ATTENTION,
         "an attention has no name of its own": "name",
+        "the query is the state of the layer before each step": "of q queries query",
+        "'dropout' of the layer is on its input, not on the context": "dropout",
+    },
+    "attention_pooling": {
+        ATTENTION_HEADS: "attention_heads heads n_head n_heads nhead num_attention_heads num_heads",
+        "an attention has no name of its own": "name",
+        "it weights what it pools; another sequence is for a layer of rnn: "
+        "{type: attention, over: encoder, score: general}": "over",
         "'dropout' in head is on the pooled vector": "attention_dropout dropout",
         "the score of a step is v . f(W h + b), or v . f(h) without 'units'": (
             "kind mechanism method mode normalize scale score score_mode scoring type use_scale"
@@ -375,6 +411,20 @@ _PLACES = {
     "expect.parameters": "n_params num_parameters num_params param_count params total_params",
     "expect.max_parameters": "max_params",
 }
+_SCORED = {
+    "over": (
+        "context encoder encoder_output encoder_outputs k key keys kv memory to v value values"
+    ),
+    "score": (
+        "alignment attention_type function kind mechanism method mode score_function score_mode "
+        "score_type scoring type"
+    ),
+    "units": (
+        "attention_dim attention_size attention_units attn_dim dim hidden hidden_dim hidden_size "
+        "key_dim num_units size"
+    ),
+    "bias": "use_bias",
+}
 # Foreign names of keys of layers that are not recurrent. Here a name needs no other meaning.
 _IN_LAYER = {
     "dense": {
@@ -411,7 +461,9 @@ _IN_LAYER = {
     },
     "activation": {"activation": "act act_fn activation_fn fn function nonlinearity"},
     "concat": {"of": "inputs layers names parts sources"},
-    "attention": {
+    "attention": _SCORED | {"of": "q queries query"},
+    "step_attention": _SCORED,
+    "attention_pooling": {
         "units": "attention_dim attention_size dim hidden hidden_dim hidden_size size",
         "activation": "act nonlinearity",
         "bias": "use_bias",
@@ -497,7 +549,8 @@ def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tupl
 
     The equivalent is empty if there is none or if it belongs to another section. ``section`` is the
     section that contains ``key``, empty for the document itself, and ``part`` the mapping in it: a
-    type of layer, ``hidden``, ``layer_norm``, ``attention`` or ``form``, or the section again.
+    type of layer, ``hidden``, ``layer_norm``, ``step_attention``, ``attention_pooling`` or
+    ``form``, or the section again.
     """
     name = squeeze(key)
     if reason := _REASONS_IN.get(part, {}).get(name):

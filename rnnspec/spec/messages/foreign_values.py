@@ -6,10 +6,10 @@ import re
 
 from rnnspec.errors import listed
 from rnnspec.spec.messages.foreign_keys import (
+    ATTENTION_HEADS,
     CRF,
     ENCODER,
     NOISE,
-    SELF_ATTENTION,
     ZONEOUT,
     by_name,
     squeeze,
@@ -61,7 +61,11 @@ _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
 _NO_CELL = "this cell is not supported"
 _ACTIVATION = "write 'type: activation' with 'activation: {}', or the key of the layer before"
-_ATTENTION = "write 'pooling: {attention: {units: 64}}' in head, for attention over the time steps"
+_ATTENTION = (
+    "write 'pooling: {{attention: {{units: 64}}}}' in head, for attention over the time steps, or "
+    "{{type: attention, over: encoder, score: {}}} in rnn for another sequence"
+)
+_TRANSFORMER = "transformers are not supported"
 _NORM = "the normalizations are 'layer_norm', 'batch_norm' and 'instance_norm'"
 _MLP = "write a 'dense' layer for each of them"
 _JOINS = "the joins of layers are 'concat', 'add' and 'multiply'"
@@ -118,9 +122,14 @@ _PARTS = (
     ("convlstm", _NO_CELL),
     ("conv", _CONV),
     ("cnn", _CONV),
-    ("multihead", SELF_ATTENTION),
-    ("transformer", SELF_ATTENTION),
-    ("attention", _ATTENTION),
+    ("multihead", ATTENTION_HEADS),
+    ("transformer", _TRANSFORMER),
+    ("additiveattention", _ATTENTION.format("additive, units: 64")),
+    ("bahdanau", _ATTENTION.format("additive, units: 64")),
+    ("scaleddot", _ATTENTION.format("scaled_dot")),
+    ("dotproduct", _ATTENTION.format("dot")),
+    ("attention", _ATTENTION.format("general")),
+    ("luong", _ATTENTION.format("general")),
     ("globalmax", _POOLED.format("max")),
     ("adaptivemax", _POOLED.format("max")),
     ("globalav", _POOLED.format("mean")),
@@ -239,6 +248,12 @@ _WORDS = {
         "sequence": "batch example global sample static",
         "step": "steps time time_step timestep",
     },
+    "score": {
+        "additive": "additive_attention bahdanau bahdanau_attention concat feedforward mlp",
+        "dot": "dot_product dot_product_attention inner inner_product luong_dot product",
+        "general": "bilinear luong luong_attention luong_general multiplicative",
+        "scaled_dot": "scaled scaled_dot_product scaled_dot_product_attention",
+    },
     "initializer": {
         "{constant: 0.5}": "const constant",
         "{normal: 0.05}": "gaussian normal randn random_normal",
@@ -277,6 +292,11 @@ _UNKNOWN = {
         "dirac eye glorot_normal he_normal identity identity_initializer kaiming_normal "
         "lecun_normal sparse stft stft_initializer trunc_normal truncated_normal variance_scaling "
         "xavier_normal"
+    ),
+    "score": (
+        "content cosine coverage hybrid local local_m local_p location location_based "
+        "location_sensitive monotonic multi_head multi_head_attention normed_bahdanau "
+        "scaled_luong softmax"
     ),
     "merge": "attention both difference dot first last list max maximum min none stack subtract",
     "pooling": (

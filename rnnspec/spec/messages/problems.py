@@ -121,7 +121,8 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
             return _unknown_key(detail["loc"], path, document, guess)
         case "missing":
             key = str(path[-1])
-            return _Flaw(path[:-1], "E304", f"missing key {key!r}", missing=key)
+            hint = _POOLED if key == "over" and len(path) == len(("rnn", 0, "over")) else ""
+            return _Flaw(path[:-1], "E304", f"missing key {key!r}{hint}", missing=key)
         case "union_tag_not_found" if path[:1] == ("rnn",) and len(path) == len(("rnn", 0)):
             return _missing_type(path, detail["input"], guess)
         case "union_tag_invalid" | "union_tag_not_found" if path[-2:-1] in (("rnn",), ("hidden",)):
@@ -143,6 +144,12 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
             return _Flaw(path[:-1], *invalid_value(detail, path, document, guess), key=True)
         case _:
             return _Flaw(path, *invalid_value(detail, path, document, guess))
+
+
+_POOLED = (
+    ", what the layer attends to; attention over the steps of one sequence is a pooling: "
+    "write 'pooling: {attention: {units: 64}}' in head"
+)
 
 
 def _layer_instead(kind: str, path: Path, layer: dict[str, Any]) -> str:
@@ -212,6 +219,8 @@ def _model(loc: Path) -> type[models.Model]:  # noqa: PLR0912 - a branch for eac
             return models.FORMS[form]
         case ("rnn", _, _, "layer_norm", _):
             return models.LayerNorm
+        case ("rnn", _, _, "attention"):
+            return models.StepAttention
         case ("initializers", _, str() as form):
             return models.FORMS[form]
         case ("heads", _):
@@ -296,8 +305,10 @@ def _part(loc: Path) -> str:
             return "head"
         case ("inputs", *_):
             return _section((*loc, ""))
+        case ("rnn", _, _, "attention"):
+            return "step_attention"
         case (*_, "attention", "attention"):
-            return "attention"
+            return "attention_pooling"
         case (section,):
             return str(section)
         case _:
@@ -325,15 +336,14 @@ def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[
 
 
 _OF_ANYTHING = frozenset({"name", "type", "of", "description"})
+_SETTINGS = ("step_attention", "attention_pooling", "layer_norm", "form", "")
 
 
 def _sections(key: str, loc: Path) -> tuple[str, ...]:
     """Return the sections that ``key`` was meant for, the first with a preposition."""
     key = key.lower()
     # In a section, such a key is about that section; in an attention or a norm, every key is.
-    if len(loc) > 1 and (
-        key in _OF_ANYTHING or _part(loc[:-1]) in ("attention", "layer_norm", "form", "")
-    ):
+    if len(loc) > 1 and (key in _OF_ANYTHING or _part(loc[:-1]) in _SETTINGS):
         return ()
     sections = [name for name, model in models.SECTIONS.items() if key in model.model_fields]
     if any(key in model.model_fields for model in models.KINDS.values()):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.foreign_keys import form_for
+from rnnspec.spec.messages.foreign_keys import OVER_STEPS, form_for
 from rnnspec.spec.messages.foreign_values import home_for, layer_for, type_for, value_for
+from rnnspec.spec.names import NAME_PATTERN
 from rnnspec.spec.yaml.text import foreign_letter
 from rnnspec.spec.yaml.tree import without_comma
 from rnnspec.wording import nearest, quoted, received
-from rnnspec.words import Activation
+from rnnspec.words import Activation, Score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,7 +176,7 @@ def _unknown_form(value: dict[str, Any], path: Path) -> str:
 _KEYS_CHECKED = 4
 _REQUIRED = {
     *("units", "vocabulary", "dim", "steps", "uniform", "normal", "constant"),
-    *("filters", "kernel_size", "size", "rate", "leaky_relu", "clipped_relu", "last_steps"),
+    *("filters", "kernel_size", "size", "rate", "leaky_relu", "clipped_relu", "last_steps", "over"),
 }
 _SCALARS = {"int_type", "float_type", "bool_type", "string_type"}
 _NULL_HINTS = {
@@ -183,6 +184,7 @@ _NULL_HINTS = {
     "recurrent_activation": "for no activation, write 'linear'",
     "pooling": "the string 'none' is not null",
     "type": "each layer needs a type",
+    "score": "an attention needs a score",
     "initial_state": "omit the key, or write zeros",
 }
 
@@ -235,6 +237,8 @@ def without_space(text: str) -> str:
 def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
     """Return a hint that depends on the value itself, if there is one."""
     match value:
+        case None if path[0] == "rnn" and path[-1] == "attention":
+            return " (omit the key)"
         case str() if kind.startswith(("model", "tuple")) and without_space(value):
             return " (a space is missing after ':')"
         # Whoever writes 20 most likely means 20 %.
@@ -263,8 +267,12 @@ def _section_hint(value: Any, kind: str, path: Path) -> str:
     match value:
         case int() if number and section in _SINGLE:
             return f" (write {{{_SINGLE[section].format(value)}}})"
-        case int() if number and path[-1] == "attention":
+        case int() if number and path[-1] == "attention" and "pooling" in path:
             return f" (write {{units: {value}}})"
+        case str() if path[0] == "rnn" and path[-1] == "attention" and "pooling" not in path:
+            return _attention_hint(value)
+        case int() if path[0] == "rnn" and path[-1] == "attention" and "pooling" not in path:
+            return f" ({OVER_STEPS})"
         case int() if number and path[0] == "heads" and len(path) == len(("heads", "name")):
             is_key = path[-1] in models.Head.model_fields
             return " (one head is 'head')" if is_key else f" (write {{units: {value}}})"
@@ -284,6 +292,18 @@ def _section_hint(value: Any, kind: str, path: Path) -> str:
             return " (write it without the list)"
         case _:
             return ""
+
+
+def _attention_hint(value: str) -> str:
+    """Return the attention that has the score ``value``, or attends to the layer of that name."""
+    scores = get_args(Score)
+    known = value if value in scores else (value_for("score", value, scores) or "")
+    score = known.removeprefix("use ").strip("'")
+    if score in scores:
+        units = ", units: 64" if score == "additive" else ""
+        return f" (write {{over: encoder, score: {score}{units}}})"
+    is_name = re.fullmatch(NAME_PATTERN, value) and not known
+    return f" (write {{over: {value}, score: general}})" if is_name else ""
 
 
 def _fraction(value: float, written: str) -> Message:
@@ -376,6 +396,8 @@ def _expected_layers(kind: str, path: Path, value: Any) -> str:
         return _expected_in_inputs(kind, path)
     if expected := _expected_names(kind, path):
         return expected
+    if path[-1] == "attention" and "pooling" not in path:
+        return _ATTENTION
     if "pooling" in path and kind not in _SCALARS:
         at_least_two = "at least two poolings like [mean, max]"
         return at_least_two if kind == "too_short" else "a mapping like {units: 64}"
@@ -413,7 +435,8 @@ def _expected_names(kind: str, path: Path) -> str:
             return ""
 
 
-_NAMES = frozenset({"of", "like", "query", "stream", "initial_state"})
+_ATTENTION = "a mapping like {over: encoder, score: general}"
+_NAMES = frozenset({"of", "like", "over", "query", "stream", "initial_state"})
 """Keys with the names of layers and inputs."""
 
 _EXPECTED_IN_CELLS: dict[Path, str] = {
