@@ -170,7 +170,7 @@ def program(name: str) -> pipeline.Program:
     return pipeline.reads(TEXTS[name])
 
 
-EACH = [(name, form) for name in ("torch", "jax", "onnx") for form in get(name).forms]
+EACH = [(name, form) for name in ("keras", "torch", "jax", "onnx", "c") for form in get(name).forms]
 
 
 @pytest.mark.parametrize("text", TEXTS)
