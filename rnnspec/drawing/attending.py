@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rnnspec.ir.nodes import (
@@ -10,6 +11,8 @@ from rnnspec.ir.nodes import (
     Dense,
     Layer,
     Network,
+    Recurrent,
+    StepAttention,
     attention_of,
     sources,
 )
@@ -36,50 +39,42 @@ class Folded:
 
     whole: Network
     network: Network
-    projections: dict[str, tuple[Dense, ...]]
+    projections: Mapping[str, Sequence[Dense]]
 
 
 def fold_projections(network: Network) -> Folded:
     """Take out the layers that only compute the keys or the queries of an attention."""
     taken = sources(network)
-    readers: dict[str, set[str]] = {}
+    readers: dict[str, set[str]] = {layer.name: set() for layer in network.results.values()}
     for reader, names in taken.items():
         for name in names:
             readers.setdefault(name, set()).add(reader)
-    by_name = {layer.name: layer for layer in network.layers}
-    outputs = {layer.name for layer in network.results.values()}
-    projections: dict[str, tuple[Dense, ...]] = {}
+    projections: dict[str, list[Dense]] = {}
     for layer in network.layers:
-        if attention := attention_of(layer):
-            names = [attention.keys] if attention.keys != attention.over else []
-            names += taken[layer.name][:1] if isinstance(layer, Attention) else []
-            projections[layer.name] = tuple(
-                part
-                for part, name in zip(map(by_name.get, names), names, strict=True)
-                if isinstance(part, Dense)
-                and name in (f"{layer.name}_keys", f"{layer.name}_query")
-                and readers[name] == {layer.name}
-                and name not in outputs
-            )
+        owner, _, kind = layer.name.rpartition("_")
+        is_part = kind in ("keys", "query") and readers.get(layer.name) == {owner}
+        if is_part and isinstance(layer, Dense) and layer.activation == "linear":
+            projections.setdefault(owner, []).append(layer)
     apart = {part.name: part for parts in projections.values() for part in parts}
     layers = [_skip(layer, apart, taken) for layer in network.layers if layer.name not in apart]
     return Folded(network, replace(network, layers=tuple(layers)), projections)
 
 
-def _skip(layer: Layer, apart: dict[str, Dense], taken: dict[str, tuple[str, ...]]) -> Layer:
+def _skip(layer: Layer, apart: Mapping[str, Dense], taken: Mapping[str, Sequence[str]]) -> Layer:
     """Return a layer that takes what its projections take."""
-    result = layer
-    attention = attention_of(layer)
-    if attention is not None and attention.keys in apart:
-        match result:
-            case Attention(over=over):
-                result = replace(result, keys=over)
-            case _:
-                result = replace(result, attention=replace(attention, keys=attention.over))
-    query = taken[layer.name][0]
-    if isinstance(result, Attention) and query in apart:
-        result = replace(result, source=taken[query][0], input=apart[query].input)
-    return result
+    match layer:
+        case Recurrent(attention=StepAttention(keys=keys, over=over) as attention):
+            if keys in apart:
+                return replace(layer, attention=replace(attention, keys=over))
+            return layer
+        case Attention(keys=keys, over=over):
+            result = replace(layer, keys=over) if keys in apart else layer
+            query = taken[layer.name][0]
+            if query in apart:
+                result = replace(result, source=taken[query][0], input=apart[query].input)
+            return result
+        case _:
+            return layer
 
 
 def memories(layer: Layer) -> tuple[Memory, ...]:

@@ -126,7 +126,8 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
         case Attention():
             return Look("attention", "attend", "plain", "pill", _attention(layer, layer.input[-1]))
         case Contexts(source=source):
-            return Look("context", "context", "plain", "pill", f"the context at each step of {source}")
+            kind = f"the context at each step of {source}"
+            return Look("context", "context", "plain", "pill", kind)
         case Flatten():
             return Look("flatten", "flatten", "plain", "pill", "all steps in one vector")
         case LastSteps(count=steps):

@@ -102,7 +102,23 @@ _RECURRENT: Schema = {
         },
         {"if": {"required": ["merge"]}, "then": _apply("bidirectional", {"const": True})},
         {"if": {"required": ["variational"]}, "then": _apply("dropout", {"exclusiveMinimum": 0})},
+        {
+            "if": {"required": ["attention"]},
+            "then": {
+                "properties": {
+                    "bidirectional": _FALSE,
+                    "layers": {"maximum": 1},
+                    "recurrent_dropout": {"maximum": 0},
+                }
+            },
+        },
     ],
+}
+_ADDITIVE: Schema = {"const": "additive"}
+_SCORED: Schema = {
+    "if": _require("score", _ADDITIVE),
+    "then": {"required": ["units"]},
+    "else": {"properties": {"units": False, "bias": False}},
 }
 _KEEPS_STEPS: Schema = {
     "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
@@ -156,6 +172,8 @@ WITHIN: dict[str, Schema] = {
         "then": _apply("dilation", {"maximum": 1}),
     },
     "Dropout": {"if": _require("rate", {"const": 0}), "then": _apply("variational", _FALSE)},
+    "StepAttention": _SCORED,
+    "AttentionLayer": _SCORED,
     "AttentionSettings": {"dependencies": {"bias": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},
@@ -219,10 +237,16 @@ _BIASED_PARTS: list[Schema] = [
     _require("hidden", {"contains": _BIASED_DENSE}),
     _require("pooling", _POOLS_WITH_UNITS),
 ]
+_ADDS_WITH_BIAS: Schema = {
+    "required": ["score"],
+    "properties": {"score": _ADDITIVE, "bias": _KEEPS_BIAS},
+}
 _HAS_BIAS: Schema = {
     "anyOf": [
         _some_layer(*models.RECURRENT, "dense", "conv", cells=True, bias=_KEEPS_BIAS),
         _some_layer("pool", pooling=_POOLS_WITH_UNITS),
+        _has_layer({"type": "object", **_ADDS_WITH_BIAS}),
+        _has_layer(_require("attention", {"type": "object", **_ADDS_WITH_BIAS})),
         _some_head({"anyOf": _BIASED_PARTS}),
     ]
 }

@@ -96,6 +96,24 @@ rnn:
   - {type: gru, units: 3, attention: {over: source, score: dot}, name: two}
 head: {units: 2}
 """,
+    # Layers of one class, which attend to unlike memories with unlike sizes.
+    "shared": """\
+version: 1
+name: shared
+inputs:
+  source: {features: 3, mask_value: 0}
+  other: {features: 2, mask_value: 0}
+  target: {features: 2}
+stream: target
+rnn:
+  - {type: gru, units: 3, of: target, attention: {over: source, score: additive, units: 2},
+    name: one}
+  - {type: gru, units: 2, attention: {over: other, score: additive, units: 4}, name: two}
+  - {type: attention, of: one, over: source, score: scaled_dot, name: three}
+  - {type: attention, of: two, over: other, score: scaled_dot, name: four}
+  - {type: concat, of: [three, four, one.context]}
+head: {pooling: mean, units: 2}
+""",
     # Contexts that a layer attends to, and a memory with the padding of windows.
     "windows": """\
 version: 1
@@ -152,7 +170,7 @@ def program(name: str) -> pipeline.Program:
     return pipeline.reads(TEXTS[name])
 
 
-EACH = [(name, form) for name in ("torch", "jax", "onnx") for form in get(name).forms]
+EACH = [(name, form) for name in ("keras", "torch", "jax", "onnx", "c") for form in get(name).forms]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -302,3 +320,39 @@ def test_equal_to_a_decoder_by_hand(cell: str) -> None:
     for path, same in (("decoder.weight_ih_l0", "cell.weight_ih"), ("encoder.weight_hh_l0",) * 2):
         gradients = live.get_parameter(path).grad, hand.get_parameter(same).grad
         torch.testing.assert_close(*gradients, rtol=0.0, atol=1e-6)
+
+
+RAW = """\
+version: 1
+name: raw
+input: {features: 3}
+rnn: [{type: attention, over: input, score: scaled_dot}, {type: simple, units: 2}]
+"""
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_scores_of_small_integers_do_not_overflow(name: str) -> None:
+    backend, raw = require(name), pipeline.reads(RAW)
+    generated = pipeline.generate(raw, backend, "inference")
+    live = pipeline.instantiate(generated, "float32")
+    generated.store.write(live, draw_scaled(raw.network, 0))
+    numbers = np.arange(90).reshape(2, 15, 3)
+    actual, expected = (
+        backend.runtime.trace(live, [], numbers.astype(dtype)).output
+        for dtype in (np.uint8, np.float32)
+    )
+    assert np.abs(actual - expected).max() < 1e-6
+
+
+def test_new_weights_count_without_compiling_again() -> None:
+    # A function that JAX computes again for gradients must not keep the arrays of its first call.
+    jax = require("jax")
+    generated = pipeline.generate(program("reset_first"), jax, "training")
+    live = pipeline.instantiate(generated, "float32")
+    generated.store.write(live, draw_scaled(program("reset_first").network, 0))
+    arrays = draw_batch(program("reset_first").network, np.random.default_rng(0))
+    assert isinstance(arrays, Mapping)
+    before = np.asarray(live(**arrays))
+    score = live.decoder.attention.score
+    score.set_value(-4 * score.get_value())
+    assert np.abs(np.asarray(live(**arrays)) - before).max() > 1e-3

@@ -188,7 +188,20 @@ def test_states_come_from_begin() -> None:
 
 
 def test_a_memory_has_one_number_of_steps() -> None:
-    model = rnnspec.build(rnnspec.loads(ATTENDING), "onnx", form="step", seed=1)
+    text = """\
+version: 1
+name: net
+inputs:
+  source: {embedding: {vocabulary: 3, dim: 2, mask_zero: true}}
+  target: {features: 2}
+stream: target
+rnn:
+  - {type: gru, units: 3, of: source, name: encoder}
+  - {type: gru, units: 3, of: target, name: decoder, initial_state: {of: encoder},
+    attention: {over: encoder, score: additive, units: 2}}
+head: {pooling: none}
+"""
+    model = rnnspec.build(rnnspec.loads(text), "onnx", form="step", seed=1)
     states, chunk = model.begin(source=[[1, 2, 0], [0, 0, 0]]), np.ones((2, 1, 2))
     assert states["encoder_mask"].tolist() == [[True, True, False], [False, False, False]]
     output, new_states = model.step(chunk, states)

@@ -16,7 +16,17 @@ from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.writers import mermaid, svg, tikz
-from rnnspec.ir.nodes import Cell, Contexts, Dropout, FinalState, Input, Layer, LearnedState, Network, StepAttention
+from rnnspec.ir.nodes import (
+    Cell,
+    Contexts,
+    Dropout,
+    FinalState,
+    Input,
+    Layer,
+    LearnedState,
+    Network,
+    StepAttention,
+)
 
 INITIAL = "the values before training are no part of the structure"
 UNDRAWN = {
@@ -35,9 +45,8 @@ UNDRAWN = {
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
-    ("FinalState", "name"): "the layer and its state are named",
-    ("LearnedState", "name"): "likewise",
-    ("Contexts", "name"): "likewise",
+    ("LearnedState", "name"): "the layer that begins with it names it",
+    ("Contexts", "name"): "the layer that takes them names them",
     ("VectorInput", "name"): "a first state is named by its layer, and others by what they are",
     ("LearnedState", "source"): "it tells only how many sequences there are",
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",

@@ -63,7 +63,14 @@ class Luong(Module):
 class Scaled(Luong):
     def scores(self, scores: Any, source: Any) -> Any:
         del source
-        return scores / math.sqrt(4)
+        return scores / math.sqrt(self.decoder.hidden_size)
+
+
+class ScaledQueries(Luong):
+    """Queries are divided before the products."""
+
+    def queries(self, x: Any) -> Any:
+        return x / 4**0.5
 
 
 class General(Luong):
@@ -76,6 +83,17 @@ class GeneralKeys(Luong):
 
     def keys(self, x: Any) -> Any:
         return self.wa(x)
+
+
+class Sized(Module):
+    """The products divided by a size of a tensor, as d2l does it."""
+
+    def forward(self, source: Any, target: Any) -> Any:
+        memory, state = self.encoder(self.source_table(source))
+        output, _ = self.decoder(self.target_table(target), state)
+        d = output.shape[-1]
+        scores = torch.bmm(output, memory.transpose(1, 2)) / math.sqrt(d)
+        return self.out(torch.cat((output, torch.bmm(scores.softmax(-1), memory)), dim=2))
 
 
 class Turned(Module):
@@ -158,6 +176,8 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         ),
     ),
     "products, divided": (lambda: Scaled(**sides()), ("score: scaled_dot}\n",)),
+    "products, divided by a size": (lambda: Sized(**sides()), ("score: scaled_dot}\n",)),
+    "queries, divided": (lambda: ScaledQueries(**sides()), ("score: scaled_dot}\n",)),
     "general": (
         lambda: General(**sides(), wa=nn.Linear(4, 4, bias=False)),
         ("score: general}\n",),

@@ -128,6 +128,9 @@ def test_the_gallery_is_valid(gallery_spec: Path) -> None:
 NO = object()
 GRU = {"type": "gru", "units": 4}
 DENSE = {"type": "dense", "units": 4}
+ATTENTION = "$.rnn.attention"
+ADDS = {"over": "input", "score": "additive"}
+ASKS = {"over": "input", "score": "general"}
 UNITS = "$.head.pooling.attention.units"
 ADD = {"type": "add", "of": ["gru_1", "input"]}
 SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": "gru", "units": 4}}
@@ -179,6 +182,11 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"head": {"pooling": ["mean", "mean"]}}, "$.head.pooling", "non-unique elements"),
         ({"head": {"pooling": ["mean", "none"]}}, "$.head.pooling[1]", "'none' is not one of"),
         ({"head": {"pooling": {"attention": {"units": 0}}}}, UNITS, "less than the minimum of 1"),
+        ({"rnn": {**GRU, "attention": {"over": "input"}}}, ATTENTION, "'score' is a required"),
+        ({"rnn": {**GRU, "attention": ADDS}}, ATTENTION, "'units' is a required property"),
+        ({"rnn": {**GRU, "attention": {**ADDS, "score": "dot", "bias": True}}}, ATTENTION, "True"),
+        ({"rnn": {**GRU, "attention": ASKS, "layers": 2}}, "$.rnn.layers", "the maximum of 1"),
+        ({"rnn": [GRU, {"type": "attention", **ADDS}]}, "$.rnn[1]", "'units' is a required"),
         ({"head": {"pooling": {"last_step": 2}}}, "$.head.pooling", "'last_step' was unexpected"),
         ({"head": {"pooling": "flatten"}}, "$.head.pooling", "should not be valid under"),
         ({"head": {"units": 3, "tied": True}}, "$.head.tied", "False was expected"),

@@ -21,7 +21,7 @@ from rnnspec.backends.c.source import (
     Recorded,
     Result,
 )
-from rnnspec.backends.c.steps import delays, held_memories, lengths, most_steps, step_counts
+from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import cells, nodes, text
@@ -290,7 +290,8 @@ def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
 def _fields(network: nodes.Network, target: str, limits: tuple[Length, ...]) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
     held = {state.name for state in held_values(network)}
-    memories, most = held_memories(network), most_steps(network, limits)
+    memories = held_memories(network)
+    most = _steps_of(network, {name: each.most for each in limits for name in each.inputs})
     for state in states(network):
         layer = None if state.name in held else of_layer[state.layer]
         size = _padded(state, layer, target, most.get(state.layer, 1))

@@ -49,9 +49,7 @@ class Field:
     def about(self) -> str:
         """What the comment beside it says."""
         text = ", ".join(str(size or self.steps) for size in self.shape)
-        limit = f", at most {self.most} steps" if self.steps else ""
-        padding = ", 0 at padding" if self.number != "float" else ""
-        return f"({text}){limit}{padding}"
+        return f"({text}){', 0 at padding' if self.number != 'float' else ''}"
 
     @property
     def most(self) -> int:
@@ -248,7 +246,7 @@ class CSource:
             members.append(Member(state.name, state.number, state.size, state.about))
             counts = {member.name for member in members}
             if state.steps and state.steps not in counts:
-                members.append(Member(state.steps, "size_t", 0, "of them"))
+                members.append(Member(state.steps, "size_t", 0, f"at most {state.most}"))
         if self.delay:
             about = f"taken so far, at most {self.delay}"
             members.append(Member("steps", "float", 0, about))

@@ -9,7 +9,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.forms import held_values, states, states_of, streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
 
@@ -165,19 +165,6 @@ def lengths(network: nodes.Network, most: int | None = None) -> tuple[Length, ..
             )
         )
     return tuple(result)
-
-
-def most_steps(network: nodes.Network, limits: Sequence[Length]) -> dict[str, int]:
-    """Return the largest number of steps of each input and layer that is a sequence."""
-    most = {name: length.most for length in limits for name in length.inputs}
-    result = dict[str, int]()
-    for name, known in step_counts(network).items():
-        match known:
-            case int():
-                result[name] = known
-            case (of, _, _):
-                result[name] = most[of]
-    return result
 
 
 def free_lengths(network: nodes.Network, form: Form) -> list[Length]:

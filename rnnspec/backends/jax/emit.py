@@ -26,6 +26,7 @@ from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
+from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, Module, call, code, function, listed
 from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
@@ -450,10 +451,11 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
-    " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
-    " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
+    " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
+    " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
+    " Attention.over Attention.keys Attention.memory Attention.scale"
     " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation"
     " AttentionPooling.query Dense.units Dense.activation Dense.kernel_initializer"
 )
@@ -467,6 +469,8 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
         *((name, layer) for name, layers in attentions for layer in layers),
         *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),
     ]
+    scored = filter(None, map(attention_layer, network.layers))
+    classes += ((composed_class(layer), layer) for layer in scored if layer.additive)
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),

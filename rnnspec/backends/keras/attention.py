@@ -52,6 +52,7 @@ def wrapper_class(attention: StepAttention) -> str:
             score = "Additive" if projects else "PlainAdditive"
         case _, projects:
             score = "General" if projects else "Dot"
+            score = f"Keyed{score}" if takes_keys(attention) else score
     return f"{'Masked' if attention.masked else ''}{score}AttentionWrapper"
 
 
@@ -68,6 +69,11 @@ def make_wrapper(
         scale=1.0 if attention.additive else attention.scale,
         return_context=returns_context,
     )
+
+
+def takes_keys(attention: StepAttention) -> bool:
+    """True if the keys of a memory are beside its values, which are no keys to a sum."""
+    return attention.additive or attention.keys != attention.over
 
 
 def _has_arrays(attention: StepAttention) -> bool:
@@ -207,7 +213,7 @@ class _Wrapper:
     def _attend_to(self) -> Code:
         """Return the method that is told the memory, and keeps it as the steps need it."""
         attention = self.attention
-        names = ["memory", *(["keys"] if attention.additive else [])]
+        names = ["memory", *(["keys"] if takes_keys(attention) else [])]
         arrays = [*names, *(["mask"] if attention.masked else [])]
         kept = [
             *map(code, names),
@@ -224,7 +230,7 @@ class _Wrapper:
 
     def _call(self) -> Code:
         attention = self.attention
-        memory = ["memory", *(["keys"] if attention.additive else [])]
+        memory = ["memory", *(["keys"] if takes_keys(attention) else [])]
         memory += ["real"] if attention.masked else []
         query = code("states[0]")
         query = code("keras.ops.matmul({}, self.kernel)", query) if attention.projects else query
@@ -243,9 +249,9 @@ class _Wrapper:
             query,
             code("scores = keras.ops.matmul(keras.ops.tanh(query + keys), self.score)")
             if attention.additive
-            else code("scores = keras.ops.matmul(memory, query)"),
+            else code("scores = keras.ops.matmul({}, query)", memory[takes_keys(attention)]),
             self._weigh(softmax) if attention.masked else code("weights = {}", softmax),
-            code("context = keras.ops.sum(weights * memory, axis=1)"),
+            code('context = keras.ops.einsum("bmi,bmf->bf", weights, memory)'),
             code("x = keras.ops.concatenate([x, context], axis=-1)"),
             self._apply_cell(),
             describes=["Return the output and the states after a step."],

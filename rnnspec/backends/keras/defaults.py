@@ -20,14 +20,11 @@ _CELL: dict[str, Literal] = {
     "kernel_initializer": "glorot_uniform",
     "recurrent_initializer": "orthogonal",
     "bias_initializer": "zeros",
-}
-_GATED_CELL: dict[str, Literal] = {**_CELL, "recurrent_activation": "sigmoid"}
-_LAYER: dict[str, Literal] = {
-    "return_state": False,
-    "go_backwards": False,
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
 }
+_GATED_CELL: dict[str, Literal] = {**_CELL, "recurrent_activation": "sigmoid"}
+_LAYER: dict[str, Literal] = {"return_state": False, "go_backwards": False}
 _EMBEDDING: dict[str, Literal] = {
     "embeddings_initializer": "uniform",
     "trainable": True,
@@ -54,6 +51,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
         "GRU": {**_LAYER, **_GATED_CELL, "reset_after": True},
         "GRUCell": {**_GATED_CELL, "reset_after": True},
         "Bidirectional": {"merge_mode": "concat"},
+        "Attention": {"use_scale": False, "score_mode": "dot", "dropout": 0.0},
         "Dense": _DENSE,
         "EinsumDense": {name: _DENSE[name] for name in ("kernel_initializer", "bias_initializer")},
         "Conv1D": {**_DENSE, "strides": 1, "padding": "valid", "dilation_rate": 1},

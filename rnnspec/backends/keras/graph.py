@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
+from rnnspec.backends.keras.attention import takes_keys
 from rnnspec.backends.keras.layers import (
     checked_parts,
     compare_padding,
@@ -263,6 +264,7 @@ class Graph:
             code("initial_state=[{}]", listed(*first)) if first else Code(),
         )
         finals = self._parts_of(layer, nodes.FinalState)
+        yield self._explain_padding(layer, contexts)
         # The output of Keras is zeros if no step is real; the state is then the first one.
         needs_state = bool(contexts) or (bool(first) and layer.masked)
         reads_state = needs_state and not layer.return_sequences
@@ -299,9 +301,16 @@ class Graph:
         if attention is None:
             return Code()
         memory = [self.value(attention.over)]
-        memory += [self.value(attention.keys)] if attention.additive else []
+        memory += [self.value(attention.keys)] if takes_keys(attention) else []
         memory += [self.masks.variable(attention.over)] if attention.masked else []
         return code("[{}]", listed(*memory))
+
+    @staticmethod
+    def _explain_padding(layer: nodes.Recurrent, contexts: Sequence[nodes.Contexts]) -> Code:
+        """Return a comment about the argument by which the output at padding is zeros."""
+        if not (contexts and layer.masked):
+            return Code()
+        return code("# At padding, Keras on JAX would repeat the state, without a context.")
 
     def _take_contexts(
         self, layer: nodes.Recurrent, contexts: Sequence[nodes.Contexts]
@@ -382,6 +391,7 @@ class Graph:
     def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
         contexts = self._parts_of(layer, nodes.Contexts)
+        yield self._explain_padding(layer, contexts)
         yield code(
             "{}, {} = {}({})",
             # Not the output if it is the last one, which is zeros after a chunk of padding alone.

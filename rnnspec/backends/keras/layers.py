@@ -201,6 +201,8 @@ def make_recurrent(
             make_initializer(layer.kernel_initializer),
             returns_context=returns_context,
         )
+        # Else Keras on JAX repeats the state at padding, which has no context beside it.
+        wrapped["zero_output_for_mask"] = returns_context and layer.masked
         unset = dict.fromkeys(wrapped, False)
         return call(rnn_class(layer), cell, defaults=unset, **wrapped, **named)
     one_way = _make_direction(layer, wrapped, named)

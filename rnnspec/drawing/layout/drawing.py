@@ -39,7 +39,6 @@ from rnnspec.ir.nodes import (
     FinalState,
     Layer,
     LearnedState,
-    Network,
     Recurrent,
     Residual,
     VectorInput,
@@ -182,11 +181,11 @@ class Drawing:
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
     has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
     ``forks`` what leaves each layer for others than the next. ``finals`` has the ports of the final
-    states beside the last row, ``contexts`` those of its contexts, and ``forward_y`` is the height of its forward cells. ``last`` is
-    the layer or input that the ports belong to, and ``running`` has the sequences whose lanes go
-    on. ``lengths`` has the name of the last step after
-    each layer. ``level`` is the
-    centre of the row if it is placed already, because it has the layers of several heads.
+    states beside the last row, ``contexts`` what leaves its attention, and ``forward_y`` is the
+    height of its forward cells. ``last`` is the layer or input that the ports belong to, and
+    ``running`` has the sequences whose lanes go on. ``lengths`` has the name of the last step after
+    each layer, and ``projections`` those of each attention. ``level`` is the centre of the row if
+    it is placed already, because it has the layers of several heads.
     """
 
     def __init__(

@@ -510,7 +510,7 @@ def _pitch(network: Network) -> float:
     pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
     trunk, heads = split_heads(network)
     last = trunk[-1]
-    is_sequence = not isinstance(last, Poolings | Result) and not is_vector(last)
+    is_sequence = not isinstance(last, Poolings | Result | Memory) and not is_vector(last)
     beside = sum(head.is_stepwise for head in heads) if is_sequence else 0
     return max(pitch, HEAD * beside + 24)
 

@@ -18,10 +18,10 @@ from rnnspec.drawing.layout.grid import (
     Stage,
     is_vector,
     lanes,
+    parts_beside,
     reads,
     side_by_side,
     split_heads,
-    parts_beside,
 )
 from rnnspec.drawing.looks import dropout, look
 from rnnspec.drawing.options import Form
@@ -253,8 +253,10 @@ class _Picture:
         self._last = next(
             name for name, value in zip(below, values, strict=True) if value[1] == self.place
         )
-        self.canvas.add_row()
-        row = self.canvas.add_row(self._wrap(f"from {listed(below, 'and')}", "  "))
+        label = self._wrap(f"from {listed(below, 'and')}", "  ")
+        for _ in label:
+            self.canvas.add_row()
+        row = self.canvas.add_row(label)
         columns = self.axis.real if isinstance(stage, Join) else self._outputs(self._last)
         places = [self.place] if self.place is not None else [column.x for column in columns]
         self.canvas.mark(row, places, "●")

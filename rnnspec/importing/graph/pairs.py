@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,17 +23,42 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
 
-_LOWEST = -1e9
+LOWEST = -1e9
 """The largest number in place of the scores of padding with which their weights are 0."""
 
 
 def multiply_all(scope: Scope, x: Tensor, y: Tensor) -> Pairs | None:
     """Return the products of all steps of two sequences, None if these are others."""
-    one, two = (scope.in_place(scope.settle(value)) for value in (x, y))
-    if (one.axes, two.axes) != (("B", "T", "F"), ("B", "F", "T")):
+    if (x.axes, y.axes) != (("B", "T", "F"), ("B", "F", "T")):
         return None
+    factors = [_factor(value) for value in (x, y)]
+    one, two = (
+        scope.in_place(scope.settle(value if factor is None else replace(value, formula=None)))
+        for value, factor in zip((x, y), factors, strict=True)
+    )
     _check_width(scope, one, two)
-    return Pairs(one, two, ("B", "1", "2"), "scores")
+    scale = float(np.prod([1.0 if factor is None else factor for factor in factors]))
+    return Pairs(one, two, ("B", "1", "2"), "scores", scale)
+
+
+def _factor(x: Tensor) -> float | None:
+    """Return the number that the features of a layer are multiplied by, None if that is no layer's.
+
+    Queries are scaled before the products as well as after them.
+    """
+    formula = x.formula if x.role == "plain" else None
+    if formula is None:
+        return None
+    match formula.op, formula.parts:
+        case ("Mul", (None, np.ndarray(size=1) as number)) | (
+            "Mul",
+            (np.ndarray(size=1) as number, None),
+        ):
+            return float(number.flat[0])
+        case "Div", (None, np.ndarray(size=1) as number) if number.any():
+            return 1 / float(number.flat[0])
+        case _:
+            return None
 
 
 def add_all(scope: Scope, x: Tensor, y: Tensor) -> Pairs | None:
@@ -86,6 +111,10 @@ def read(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:  # noqa: P
                 raise RefusedError(f"expected one vector for the scores, {_received(inputs)}")
             scored = scope.add_scores(x.one, arrays={"kernel": kernel})
             return score(x, scored)
+        case "IsNaN" if x.stage == "weights":
+            return replace(x, stage="absent")
+        case "Where" if x.stage in ("weights", "absent"):
+            return _keep(scope, inputs)
         case "MatMul" if x.stage == "weights":
             return _mix(scope, inputs)
         case "Add" | "Sub" | "Mul" | "Div" if x.stage == "scores":
@@ -152,20 +181,18 @@ def _scale(scope: Scope, node: Node, x: Pairs, inputs: Sequence[Value]) -> Pairs
         value = float(number.flat[0])
         match node.op:
             case "Mul":
-                return replace(x, scale=x.scale * value)
+                return replace(x, scale=x.scale * value, shift=x.shift * value)
             case "Div" if second is other and value:
-                return replace(x, scale=x.scale / value)
+                return replace(x, scale=x.scale / value, shift=x.shift / value)
             case "Add" | "Sub" if second is other or node.op == "Add":
-                # A softmax is the same without it.
-                return x
+                # A softmax is the same without it, but for a number at some steps only.
+                return replace(x, shift=x.shift + (value if node.op == "Add" else -value))
             case _:
                 pass
-    if node.op == "Add":
-        low = [np.asarray(array) < 0 for array in other.arrays]
-        fillers = {float(v) for array in other.arrays for v in np.unique(array[array < 0])}
-        highest = max((float(array.max()) for array in other.arrays), default=0.0)
-        if fillers and max(fillers) <= _LOWEST and highest == 0:
-            return _leave_out(scope, x, [~array for array in low])
+    if node.op == "Add" or (node.op == "Sub" and second is other):
+        arrays = [np.asarray(array) * (1 if node.op == "Add" else -1) for array in other.arrays]
+        if all(((array == 0) | (array <= LOWEST)).all() for array in arrays):
+            return _leave_out(scope, x, [array == 0 for array in arrays])
     raise RefusedError(f"rnnspec does not support {node.op} of {_received(inputs)}", "E701")
 
 
@@ -175,15 +202,45 @@ def _choose(scope: Scope, x: Pairs, inputs: Sequence[Value]) -> Pairs:
     if not isinstance(condition, Known):
         raise RefusedError(f"expected a condition of the input, received {describe(condition)}")
     chosen = [array.astype(bool) for array in condition.arrays]
+    if isinstance(one, Pairs) and isinstance(two, Pairs):
+        if one.shift < two.shift:
+            one, two, chosen = two, one, [~array for array in chosen]
+        same = all(
+            getattr(one, field.name) == getattr(two, field.name)
+            for field in fields(Pairs)
+            if field.name != "shift"
+        )
+        if same and two.shift - one.shift <= LOWEST:
+            return _leave_out(scope, one, chosen)
+        raise RefusedError(f"rnnspec does not support a choice of {_received(inputs[1:])}", "E701")
     if two is x:
         one, two, chosen = two, one, [~array for array in chosen]
     number = two.constant if isinstance(two, Known) else None
     if one is not x or number is None or (number != number.flat[0]).any():
         raise RefusedError(f"rnnspec does not support a choice of {_received(inputs[1:])}", "E701")
-    if float(number.flat[0]) > _LOWEST:
-        message = f"expected at most {_LOWEST:g} at padding, received {float(number.flat[0]):g}"
+    if float(number.flat[0]) > LOWEST:
+        message = f"expected at most {LOWEST:g} at padding, received {float(number.flat[0]):g}"
         raise RefusedError(message, "E703")
     return _leave_out(scope, x, chosen)
+
+
+def _keep(scope: Scope, inputs: Sequence[Value]) -> Pairs:
+    """Return weights with zeros at padding, or where they are no numbers.
+
+    The latter is so in a sequence of padding alone, which has zeros in rnnspec.
+    """
+    match inputs:
+        case [Known() as real, Pairs(stage="weights") as x, Known() as number] if (
+            (constant := number.constant) is not None and not constant.any() and x.masked
+        ):
+            return _leave_out(scope, x, [array.astype(bool) for array in real.arrays])
+        case [Pairs(stage="absent"), Known() as number, Pairs(stage="weights") as x] if (
+            constant := number.constant
+        ) is not None and not constant.any():
+            return x
+        case _:
+            message = f"rnnspec does not support a choice of {_received(inputs[1:])}"
+            raise RefusedError(message, "E701")
 
 
 def _leave_out(scope: Scope, x: Pairs, real: Sequence[Array]) -> Pairs:
@@ -262,13 +319,16 @@ def _attend(scope: Scope, x: Pairs, queries: int, keys: int, over: int) -> int:
     """Add the attention of queries to the steps at a place, and return its place."""
     width = scope.width(over) or 1
     if x.scored is None:
+        usual = (scope.width(keys) or 1) ** -0.5
+        # Files have it in float32.
+        scale = usual if np.isclose(x.scale, usual, rtol=1e-6, atol=0) else x.scale
         if keys != over:
             # q . (U m + b) is (q U') . m, and a number that is the same for all steps.
             queries, keys = (
                 scope.project(_projection(scope, keys, over), queries, turned=True),
                 over,
             )
-        layer = attention("attention", "", "", width, additive=False, scale=x.scale)
+        layer = attention("attention", "", "", width, additive=False, scale=scale)
         return scope.add(layer, queries, over)
     if x.scale != 1:
         message = f"scales an additive score by {x.scale:g}; rnnspec does not support that"

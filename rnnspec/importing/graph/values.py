@@ -190,14 +190,16 @@ class Pairs:
     their ``sums``, and of the tanh of these, which is ``hidden``. Without ``sums``, scores are
     products. ``scored`` is the place of the dense layer that makes scores of them. ``masked`` is
     the axis whose padding is left out, empty for none, and ``over`` that along which the weights
-    add up to 1.
+    add up to 1. ``shift`` is a number that is added to all of them. Where weights are no numbers,
+    they are ``absent``.
     """
 
     one: Tensor
     two: Tensor
     axes: tuple[str, ...]
-    stage: Literal["sums", "hidden", "scores", "weights"]
+    stage: Literal["sums", "hidden", "scores", "weights", "absent"]
     scale: float = 1.0
+    shift: float = 0.0
     scored: int | None = None
     masked: str = ""
     over: str = ""

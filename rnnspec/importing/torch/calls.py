@@ -151,6 +151,12 @@ def _relu6(m: Operators, x: Any, inplace: bool = False) -> Value:
     return layers.activate(m, x, nodes.ClippedRelu(limit=6.0))
 
 
+def _root_of_size(m: Operators, x: Any) -> Value:
+    if not isinstance(x, Known):
+        raise lacks_operation("math.sqrt")
+    return m.run("Sqrt", m.as_floats(x))
+
+
 def _softmax(activation: Literal["softmax", "log_softmax"]) -> Callable[..., Value]:
     def apply(m: Operators, x: Any, dim: Any = None, _stacklevel: Any = 3) -> Value:
         return layers.activate(m, x, activation, dim)
@@ -286,6 +292,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "normalize": _normalize,
     "linear": joins.linear,
     "scaled_dot_product_attention": pairs.attend,
+    "math.sqrt": _root_of_size,
     "pad": _pad,
     "max_pool1d": _windows("max"),
     "avg_pool1d": _windows("average"),

@@ -127,6 +127,10 @@ def attend(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     return m.run("MatMul", m.run("Softmax", scores, axis=2), values)
 
 
+def _nan_to_num(m: Operators, x: Any, nan: float | None = 0.0, **_: Any) -> Value:
+    return m.run("Where", m.run("IsNaN", x), m.numbers(float(nan or 0.0)), x)
+
+
 def _size(m: Operators, x: Any, dim: Any = None) -> Value:
     sizes = m.run("Shape", x)
     if dim is None:
@@ -159,6 +163,7 @@ CALLS: dict[str, Callable[..., Value]] = {
     "dropout": _dropout,
     **dict.fromkeys(("masked_fill", "masked_fill_"), _masked_fill),
     "where": _where,
+    "nan_to_num": _nan_to_num,
     **dict.fromkeys(("mul", "multiply", "imul"), _operator("Mul")),
     **dict.fromkeys(("div", "divide", "truediv", "itruediv"), _operator("Div")),
     **dict.fromkeys(("add", "iadd"), _operator("Add")),

@@ -33,6 +33,8 @@ CONCAT = {"type": "concat", "of": ["gru_1", "gru_2"]}
 NUMBERS = {"version": 1, "name": "net", "input": {"features": 4}}
 TOKENS = {"version": 1, "name": "net", "embedding": {"vocabulary": 5, "dim": 4}}
 POOL = {"type": "pool", "pooling": "max"}
+ATTENTION = {"type": "attention", "over": "input", "score": "general"}
+ATTENDS = {"over": "input", "score": "additive", "units": 2}
 CELL_OF = {**DENSE, "of": "gru_1.cell"}
 INPUTS = {
     "version": 1,
@@ -110,6 +112,14 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     ),
     # The names of layers, and what they are joined with.
     (r"expected a layer before this one", {**NUMBERS, "rnn": [GRU, CONCAT]}),
+    (
+        r"needs queries and steps of equal size",
+        {**NUMBERS, "rnn": {**GRU, "units": 3, "attention": {"over": "input", "score": "dot"}}},
+    ),
+    (
+        r"expected a sequence; '\S+' gives one vector",
+        {**NUMBERS, "rnn": [GRU, {**ATTENTION, "of": "input", "over": "gru_1.state"}]},
+    ),
     (r"has no part|only a recurrent layer has parts", {**NUMBERS, "rnn": [GRU, CELL_OF]}),
     (
         r"expected (the steps|the \d+ steps|(one feature or )?the \d+ features) of",
@@ -269,6 +279,7 @@ LAYERS = st.sampled_from(
         *({"type": "batch_norm"}, {"type": "max_pool", "size": 2}, CONCAT),
         *({"type": "activation", "activation": {"clipped_relu": 3}}, {"type": "layer_norm"}),
         *(POOL, JOIN, {"type": "add", "of": ["gru_1", "gru_2"]}, {"type": "normalize"}),
+        *(ATTENTION, {**ATTENTION, **ATTENDS}, {**GRU, "attention": ATTENDS}),
         *({**GRU, "initial_state": "learned"}, {**GRU, "of": "input", "direction": "backward"}),
     ]
 )
