@@ -146,6 +146,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         output=partial(output, model),
         dtype=precision(model),
         live=True,
+        padded_at_end=imported.padded_at_end,
     )
     compared = str(compare(original, result))
     imported = result.imported

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LEGACY_HARD_SIGMOID = "Return clip(0.2 x + 0.5, 0, 1), which Keras 1 and 2 called hard_sigmoid."
 
+ATTENDS = "Each x goes with a context: the mean of a memory for the state before the step."
 RETURNS = {
     "all": docstring(["Return the outputs, (batch, steps, units)."]),
     "some": docstring(
@@ -20,6 +21,9 @@ RETURNS = {
     "none": docstring(["Return the last state, (batch, units)."]),
     "with_state": docstring(
         ["Return the outputs, (batch, steps, units), and the state after them."]
+    ),
+    "with_contexts": docstring(
+        ["Return the outputs and the contexts, (batch, steps, ...), and the state after them."]
     ),
 }
 """Docstrings for what a class of recurrent layers returns, by the ``sequences`` of the class."""

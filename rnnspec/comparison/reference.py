@@ -361,7 +361,10 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
         if layer.name in trace.inputs and not isinstance(
             layer, nodes.FinalState | nodes.Contexts | nodes.LearnedState
         ):
-            values[names[0]] = trace.inputs[layer.name]
+            value = trace.inputs[layer.name]
+            is_query = isinstance(layer, nodes.Attention) and len(layer.input) == 1
+            # Backends may give an attention a vector as a sequence of one step.
+            values[names[0]] = value.reshape(len(value), -1) if is_query else value
     values = {name: value for name, value in values.items() if name not in known}
     values |= split_outputs(network, trace.output, result_shapes(network, inputs))
     # The output at padding is unspecified, so backends may differ there.

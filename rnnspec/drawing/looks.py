@@ -12,9 +12,11 @@ from rnnspec.ir.nodes import (
     LSTM,
     Activate,
     Activation,
+    Attention,
     AttentionPooling,
     BatchNorm,
     ClippedRelu,
+    Contexts,
     Conv,
     Dense,
     Dropout,
@@ -35,6 +37,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     SimpleRNN,
+    StepAttention,
     Transpose,
     Window,
     WindowPooling,
@@ -119,7 +122,12 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
             word = statistic.replace("_", " ")
             return Look(word, word, "plain", "pill", _pooling(layer))
         case AttentionPooling():
-            return Look("attention", "attention", "plain", "pill", _attention(layer))
+            return Look("attention", "attention", "plain", "pill", _attention_pooling(layer))
+        case Attention():
+            return Look("attention", "attend", "plain", "pill", _attention(layer, layer.input[-1]))
+        case Contexts(source=source):
+            kind = f"the context at each step of {source}"
+            return Look("context", "context", "plain", "pill", kind)
         case Flatten():
             return Look("flatten", "flatten", "plain", "pill", "all steps in one vector")
         case LastSteps(count=steps):
@@ -191,9 +199,11 @@ def _recurrent(layer: Recurrent) -> str:
     cell, ways = layer.cell, "" if layer.merge is None else " each way"
     units = f"{count_words(layer.units, 'unit')}{ways}"
     gates, order = "", ""
+    attention = layer.attention
+    asks = "" if attention is None else _attention(attention, attention.size)
     match cell:
         case EquationCell(name=name):
-            return _join(name, units, "backward" if layer.backward else "")
+            return _join(name, units, "backward" if layer.backward else "", asks)
         case SimpleRNN():
             pass
         case LSTM(recurrent_activation=activation):
@@ -210,6 +220,7 @@ def _recurrent(layer: Recurrent) -> str:
         order,
         "" if layer.bias else "no bias",
         "backward" if layer.backward else "",
+        asks,
     )
 
 
@@ -254,7 +265,20 @@ def _batch_norm(layer: BatchNorm) -> str:
     )
 
 
-def _attention(layer: AttentionPooling) -> str:
+def _attention(attention: Attention | StepAttention, size: int | None) -> str:
+    """Return what queries of a ``size`` attend to, and the score."""
+    projected = isinstance(attention, StepAttention) and attention.projects
+    score = "additive" if attention.additive else "general" if projected else "dot"
+    scale = attention.scale
+    if scale != 1.0:
+        score = "scaled_dot" if size and scale == size**-0.5 else f"{score} times {scale:.3g}"
+    return _join(
+        f"{score} attention over {attention.over}",
+        "without padding" if attention.masked else "",
+    )
+
+
+def _attention_pooling(layer: AttentionPooling) -> str:
     usual = layer.activation == ("linear" if layer.units is None else "tanh")
     return _join(
         f"attention over the steps{' that are not padding' if layer.masked else ''}",

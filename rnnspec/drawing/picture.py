@@ -90,12 +90,13 @@ def picture(  # noqa: PLR0913 - the options of a picture
     network: Network, *, form: str, steps: int | None, labels: str, theme: str, background: str
 ) -> Picture:
     """Return the picture of a network that has been lowered; see ``draw``."""
+    from rnnspec.drawing.attending import fold_projections
     from rnnspec.drawing.layout.grid import rows
 
     options = check_options(
         network, form=form, steps=steps, labels=labels, theme=theme, background=background
     )
-    rows(network)  # refuses what is too large, before anything is written
+    rows(fold_projections(network).network)  # refuses what is too large, before anything is written
     return Picture(network, options)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnnspec.ir.nodes import (
+    Attention,
     Conv,
     LastSteps,
     Network,
@@ -174,7 +175,9 @@ def padding_uses(network: Network) -> set[str]:
     for layer in reversed(network.layers):
         # A recurrent layer holds its state whatever comes in, and a window skips padding.
         if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
-            uses.update(sources_of[layer.name])
+            # An attention has the padding of its queries; that of the memory has no weight.
+            read = sources_of[layer.name]
+            uses.update(read[:1] if isinstance(layer, Attention) else read)
             if isinstance(layer, Residual):
                 uses.update(sources_of[layer.start])
     return uses

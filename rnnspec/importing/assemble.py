@@ -14,6 +14,7 @@ from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
+from rnnspec.raising.graph import ADDED, find_projections
 from rnnspec.raising.items import POINTWISE, POOLS
 from rnnspec.spec.names import check_input_name, check_layer_name, check_network_name
 from rnnspec.spec.write import dump
@@ -92,7 +93,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         outputs=tuple(outputs),
         stream=sequences[0] if len(sequences) == 1 else None,
     )
-    draft = _settle_states(*_move_heads(draft))
+    draft = _settle_states(*_move_heads(_move_projections(draft)))
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -141,6 +142,7 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
     sources = nodes.sources(draft)
     read = {layer for _, layer in draft.outputs} or {draft.layers[-1].name}
     for layer in draft.layers:
+        # The contexts of a layer are those of its sequence.
         if not isinstance(layer, nodes.FinalState | nodes.LearnedState):
             read.update(sources[layer.name])
     layers = {layer.name: layer for layer in draft.layers}
@@ -180,6 +182,23 @@ def _is_output(state: nodes.FinalState, layer: nodes.Recurrent) -> bool:
     return state.part == layer.states[0][0] and layer.merge in (None, "concat")
 
 
+def _move_projections(draft: nodes.Network) -> nodes.Network:
+    """Return a network with the projections of each attention right before it."""
+    sources = nodes.sources(draft)
+    own = find_projections(draft, placed=False)
+    moved = {layer.name for each in own.values() for layer in each.layers}
+    # In another order, each has to name what it takes.
+    layers = [replace(layer, source=sources[layer.name][0]) for layer in draft.layers]
+    by_name = {layer.name: layer for layer in layers}
+    ordered = list[nodes.Layer]()
+    for layer in layers:
+        if layer.name in own:
+            ordered += [by_name[one.name] for one in own[layer.name].layers]
+        if layer.name not in moved:
+            ordered.append(layer)
+    return replace(draft, layers=tuple(ordered))
+
+
 def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
     """Return a network with the layers that only a head has behind all others.
 
@@ -215,8 +234,7 @@ def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
                 head[:0] = [*pools, name]
         heads |= dict.fromkeys(head)
     rest = [name for name in layers if name not in heads]
-    states = nodes.FinalState | nodes.LearnedState
-    last_item = next((name for name in reversed(rest) if not isinstance(layers[name], states)), "")
+    last_item = next((name for name in reversed(rest) if not isinstance(layers[name], ADDED)), "")
     return replace(draft, layers=tuple(layers[name] for name in (*rest, *heads))), last_item
 
 
@@ -224,7 +242,7 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
     """Return what lowering calls each input and layer of the draft of a network."""
 
     def has_own_place(layer: nodes.Layer) -> bool:
-        return not isinstance(layer, nodes.FinalState | nodes.LearnedState | nodes.Embedding)
+        return not isinstance(layer, (*ADDED, nodes.Embedding))
 
     def is_declared(network_input: nodes.Input) -> bool:
         return not (isinstance(network_input, nodes.VectorInput) and network_input.state)
@@ -260,6 +278,8 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
     for layer in draft.layers:
         if isinstance(layer, nodes.FinalState):
             names[layer.name] = f"{names.get(own[layer.name][0])}_final_{layer.part}"
+        elif isinstance(layer, nodes.Contexts):
+            names[layer.name] = f"{names.get(own[layer.name][0])}_context"
     return names
 
 
@@ -306,13 +326,21 @@ def _with_place(layer: nodes.Layer, lowered: nodes.Layer) -> nodes.Layer:
             keys.append("backward")
         case nodes.Repeat(like=str()):
             keys.append("steps")
-        case nodes.FinalState() | nodes.LearnedState():
+        case nodes.FinalState() | nodes.LearnedState() | nodes.Contexts():
             keys.append("size")
+        case nodes.Attention():
+            keys.append("memory")
         case _:
             pass
     place = {key: getattr(lowered, key, None) for key in keys if key in own}
     placed: nodes.Layer = replace(layer, **place)  # type: ignore[arg-type]
-    return placed
+    match placed, lowered:
+        case nodes.Recurrent(attention=nodes.StepAttention() as own_attention), nodes.Recurrent(
+            attention=nodes.StepAttention(width=size, masked=masked)
+        ):
+            return replace(placed, attention=replace(own_attention, width=size, masked=masked))
+        case _:
+            return placed
 
 
 def write_spec(source: str, imported: Imported) -> ImportedModel:
@@ -371,8 +399,15 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
 def _with_names_of_states(network: nodes.Network, names: Mapping[str, str]) -> dict[str, str]:
     """Return names with those of the states of each layer that gets another one."""
     result, sources = dict(names), nodes.sources(network)
+    for name, own in find_projections(network, placed=True).items():
+        for ending, projection in (("query", own.query), ("keys", own.keys)):
+            if projection is not None:
+                result[projection.name] = f"{names.get(name, name)}_{ending}"
     for layer in network.layers:
         match layer:
+            case nodes.Contexts():
+                recurrent = sources[layer.name][0]
+                result[layer.name] = f"{names.get(recurrent, recurrent)}_context"
             case nodes.FinalState(part=part):
                 recurrent = sources[layer.name][0]
                 result[layer.name] = f"{names.get(recurrent, recurrent)}_final_{part}"
@@ -406,8 +441,14 @@ def rename_layer(layer: nodes.Layer, names: Mapping[str, str]) -> nodes.Layer:
             return replace(renamed, like=new(like))
         case nodes.AttentionPooling(query=str() as query):
             return replace(renamed, query=new(query))
-        case nodes.Recurrent(initial=initial):
-            return replace(renamed, initial=tuple(name and new(name) for name in initial))
+        case nodes.Attention(over=over, keys=keys):
+            return replace(renamed, over=new(over), keys=new(keys))
+        case nodes.Recurrent(initial=initial, attention=attention):
+            if attention is not None:
+                over, keys = new(attention.over), new(attention.keys)
+                attention = replace(attention, over=over, keys=keys)
+            initial = tuple(name and new(name) for name in initial)
+            return replace(renamed, initial=initial, attention=attention)
         case _:
             return renamed
 

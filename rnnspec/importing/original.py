@@ -30,7 +30,15 @@ from rnnspec.comparison.verify import (
 from rnnspec.errors import BackendError, ModelError, Problem, brief
 from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
-from rnnspec.ir.nodes import INPUT, Pooling, Recurrent, SequenceInput, TokenInput, least_steps
+from rnnspec.ir.nodes import (
+    INPUT,
+    Pooling,
+    Recurrent,
+    SequenceInput,
+    TokenInput,
+    attention_of,
+    least_steps,
+)
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import by_name
 from rnnspec.source.execute import execute
@@ -41,7 +49,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.ir.nodes import Network, Shape
+    from rnnspec.ir.nodes import Layer, Network, Shape
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array, Batch
 
@@ -370,13 +378,19 @@ def _where_defined(case: Case) -> Array:
     """Return where the output of the original is defined, in the shape of the output."""
     real = case.real(case.batch) > 0.0
     layers = case.network.layers
-    if any(isinstance(layer, Pooling) and layer.masked for layer in layers):
-        # Keras divides by the number of real steps, 0 in a sequence of padding.
+    if any(_weighs_steps(layer) for layer in layers):
+        # Keras divides by the number of real steps, 0 in a sequence of padding, and attends to all.
         for each in case.network.inputs:
             if isinstance(each, SequenceInput) and each.masked:
                 rows = reference.padding_mask(each, by_name(case.batch)[each.name]).any(axis=1)
                 real &= rows.reshape(-1, *[1] * (real.ndim - 1))
     return real
+
+
+def _weighs_steps(layer: Layer) -> bool:
+    """True if a layer has no mean in a sequence of padding."""
+    attention = attention_of(layer)
+    return attention.masked if attention else isinstance(layer, Pooling) and layer.masked
 
 
 def _limits(case: Case, original: Original, distances: Mapping[str, float]) -> dict[str, float]:

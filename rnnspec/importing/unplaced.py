@@ -84,6 +84,23 @@ def dense(name: str, units: int, *, activation: nodes.Activation, bias: bool) ->
     )
 
 
+def attention(  # noqa: PLR0913 - the settings of a layer
+    name: str, over: str, keys: str, width: int, *, additive: bool, scale: float = 1.0
+) -> nodes.Attention:
+    """Return an attention without a place, over steps of ``width`` features."""
+    return nodes.Attention(
+        name=name,
+        input=(),
+        masked=False,
+        over=over,
+        keys=keys,
+        memory=(None, width),
+        additive=additive,
+        scale=scale,
+        kernel_initializer=GlorotUniform(),
+    )
+
+
 def conv(name: str, filters: int, window: nodes.Window, *, bias: bool) -> nodes.Conv:
     """Return a convolution without a place and without an activation."""
     return nodes.Conv(

@@ -98,13 +98,14 @@ class Schedule:
 
 
 @lru_cache
-def schedule(equations: Equations, *, shares: bool = True) -> Schedule:
+def schedule(equations: Equations, *, shares: bool = True, attends: bool = False) -> Schedule:
     """Return the schedule of equations.
 
     If it ``shares`` parts, repeated lines have one part of a joined product between them; otherwise
-    each part goes into one sum, so that products can be added up in its place.
+    each part goes into one sum, so that products can be added up in its place. If the layer
+    ``attends``, the input has the context in it, and is known in the step.
     """
-    return _Scheduler(_fold_numbers(equations), shares=shares).run()
+    return _Scheduler(_fold_numbers(equations), shares=shares, attends=attends).run()
 
 
 _ARITHMETIC: Mapping[Operator, Callable[[float, float], float]] = {
@@ -163,14 +164,14 @@ class _Sum:
 class _Scheduler:
     """The values so far, when each is known, and the sums of products, which are yet to join."""
 
-    def __init__(self, equations: Equations, *, shares: bool) -> None:
+    def __init__(self, equations: Equations, *, shares: bool, attends: bool) -> None:
         self.equations, self.shares = equations, shares
         self.shapes: dict[str, Shape] = {
             INPUT: ("features",),
             **dict(equations.parameters),
             **dict(equations.shapes),
         }
-        self.when: dict[str, When] = {INPUT: "before"}
+        self.when: dict[str, When] = {INPUT: "step" if attends else "before"}
         self.constants: list[Line] = []
         self.lines: list[Line] = []
         self.sums: dict[str, _Sum] = {}

@@ -202,13 +202,15 @@ def composed_class(layer: Composed | LearnedState) -> str:
     """Return the name of the generated class of a layer that is written from its recipe."""
     kind = type(layer).__name__
     if isinstance(layer, Attention):
-        kind = f"{'Additive' if layer.additive else 'Dot'}{kind}"
+        scaled = "Scaled" if layer.scale != 1.0 else ""
+        kind = f"{scaled}{'Additive' if layer.additive else 'Dot'}{kind}"
     return f"{'Masked' if layer.masked else ''}{kind}"
 
 
 def composed_names() -> frozenset[str]:
     """Return the names of the classes of composed layers, in lower case with underscores."""
     names = ["instance_norm", "learned_state", "additive_attention", "dot_attention"]
+    names += ["scaled_additive_attention", "scaled_dot_attention"]
     return frozenset(names).union(f"masked_{name}" for name in names)
 
 

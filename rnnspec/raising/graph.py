@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Words = dict[str, Any]
 RESULT = ""
 """What takes an output of the network, in the place of a layer."""
-_STATES = (nodes.FinalState, nodes.LearnedState, nodes.Contexts)
+ADDED = (nodes.FinalState, nodes.LearnedState, nodes.Contexts)
 """The layers that lowering adds where something names them."""
 
 
@@ -26,6 +26,11 @@ class Projections:
 
     keys: nodes.Dense | None
     query: nodes.Dense | None
+
+    @property
+    def layers(self) -> list[nodes.Dense]:
+        """Those that there are, in the order in which lowering adds them."""
+        return [layer for layer in (self.keys, self.query) if layer is not None]
 
 
 def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Projections]:
@@ -37,7 +42,7 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
     sources = nodes.sources(network)
     readers = Counter(name for names in sources.values() for name in names)
     readers.update(layer for _, layer in network.outputs)
-    layers = [layer for layer in network.layers if not isinstance(layer, _STATES)]
+    layers = [layer for layer in network.layers if not isinstance(layer, ADDED)]
     places = {layer.name: at for at, layer in enumerate(layers)}
     tied = {layer.tied for layer in layers if isinstance(layer, nodes.Dense)}
 
@@ -113,7 +118,7 @@ class Graph:
         """The layers that keys of an attention say, by the name of the attention."""
         self._projected = dict[str, str]()
         for name, own in self.projections.items():
-            self._projected |= {one.name: name for one in (own.keys, own.query) if one is not None}
+            self._projected |= {one.name: name for one in own.layers}
         # An attention takes what its projections do.
         for name in self.projections:
             through = (
@@ -154,7 +159,7 @@ class Graph:
 
     def _is_added(self, layer: nodes.Layer) -> bool:
         """True if a layer is no item of its own, but what another one is written with."""
-        return isinstance(layer, _STATES) or layer.name in self._projected
+        return isinstance(layer, ADDED) or layer.name in self._projected
 
     def _results(self) -> dict[str, str]:
         """Return the layer of each output but the last states, by the name of the output."""

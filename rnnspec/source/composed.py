@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rnnspec.errors import GenerationError
@@ -15,8 +15,12 @@ from rnnspec.source.code import Code, code, define_class, function, listed
 from rnnspec.source.verbs import Verbs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Param
+
+_QUERIES = {"x": Code("queries")}
 
 
 @dataclass(frozen=True)
@@ -36,76 +40,112 @@ class ComposedLayers(Verbs):
 
     @property
     def layer_classes(self) -> tuple[Code, ...]:
-        """The classes of composed layers, each once."""
+        """The classes of composed layers, each once, but for attentions."""
+        composed = nodes.InstanceNorm | nodes.LearnedState
+        return self._classes(each for each in self.network.layers if isinstance(each, composed))
+
+    @property
+    def attention_classes(self) -> tuple[Code, ...]:
+        """The classes of attentions, each once, which recurrent layers have too."""
+        return self._classes(filter(None, map(attention_layer, self.network.layers)))
+
+    def _classes(self, layers: Iterable[nodes.Composed | nodes.LearnedState]) -> tuple[Code, ...]:
         classes = dict[str, Code]()
-        for layer in self.network.layers:
-            if isinstance(layer, nodes.Composed | nodes.LearnedState):
-                name, text = composed_class(layer), self._layer_class(layer)
-                if classes.setdefault(name, text) != text:
-                    raise GenerationError(f"{layer.name}: {name} has no argument for what differs")
+        for layer in layers:
+            name, text = composed_class(layer), self._layer_class(layer)
+            if classes.setdefault(name, text) != text:
+                raise GenerationError(f"{layer.name}: {name} has no argument for what differs")
         return tuple(classes.values())
 
     def _layer_class(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
         """Return the class of layers whose sizes and settings are its arguments."""
+        writer, takes = self, ["x"]
+        if isinstance(layer, nodes.Attention):
+            # A vector is a sequence of one step, and the names are those of the arguments.
+            sequence = (None, nodes.width(layer.input))
+            layer = replace(layer, input=sequence, keys="keys", over="memory")
+            writer, takes = replace(self, variables=_QUERIES), ["queries", "keys", "memory"]
         *results, result = expand(layer, self.form)
         names = dict.fromkeys(setting.name for setting in core.settings((*results, result)))
-        keywords = [*(code("{}: float", name) for name in names), self.generator()]
+        keywords = [*(code("{}: float", name) for name in names), self._generator_of(layer)]
         sizes = _sizes(layer)
-        arrays = (
-            self.hold(param, *(sizes[axis] for (axis,) in axis_groups(param.axes)))
-            for param in params(layer)
-        )
+        arrays = [self.hold(param, *_axes(param, sizes)) for param in params(layer)]
         arguments = listed(
             "self",
             *(code("{}: int", name) for name in sizes.values()),
             code("*") if any(keywords) else "",
             *keywords,
         )
-        inputs = listed(
-            code("x: {}", self.array), code("mask: {}", self.array) if layer.masked else ""
-        )
+        own = [*(code("self.{} = {}", name, name) for name in names), *arrays]
+        create = code("__init__({}) -> None", arguments)
+        takes += ["mask"] if layer.masked else []
+        inputs = listed(*(code("{}: {}", name, self.array) for name in takes))
         return define_class(
             composed_class(layer),
             self.module,
             [layer.about],
-            function(
-                code("__init__({}) -> None", arguments),
-                self.before_arrays,
-                (code("self.{} = {}", name, name) for name in names),
-                arrays,
-            ),
+            *([function(create, self.before_arrays, own)] if own else []),
             function(
                 code("{}(self, {}) -> {}", self.method, inputs, self.array),
-                self.statements(results),
-                code("return {}", self.write(result.value)),
+                writer.statements(results),
+                code("return {}", writer.write(result.value)),
             ),
         )
 
     def make_composed(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
-        """Return the statement that creates a layer of its class."""
+        """Return the call that creates a layer of its class."""
         sizes = {axis: size for param in params(layer) for axis, size in param.sizes}
         settings = core.settings(expand(layer, self.form))
         arguments = listed(
             *(code("{!r}", sizes[axis]) for axis in _sizes(layer)),
             *(code("{}={!r}", setting.name, setting.value) for setting in settings),
-            code("rngs=rngs") if self.generator() else "",
+            code("rngs=rngs") if self._generator_of(layer) else "",
         )
-        return code("self.{} = {}({})", layer.name, composed_class(layer), arguments)
-
-    def run_composed(self, layer: nodes.Composed) -> Code:
-        """Return the statement that calls a layer."""
-        return code("x = self.{}({})", layer.name, listed("x", "mask" if layer.masked else ""))
+        return code("{}({})", composed_class(layer), arguments)
 
     @abstractmethod
-    def hold(self, param: Param, *sizes: str) -> Code:
-        """Return the statement that creates an array, given the names of its sizes."""
+    def hold(self, param: Param, *sizes: Code) -> Code:
+        """Return the statement that creates an array, given its sizes."""
+
+    def _generator_of(self, layer: nodes.Composed | nodes.LearnedState) -> Code:
+        return self.generator() if params(layer) else Code()
 
     def generator(self) -> Code:
         """Return the parameter of a class that draws its arrays, if it has one."""
         return Code()
 
 
+def attention_layer(layer: nodes.Layer) -> nodes.Attention | None:
+    """Return an attention, or that of a recurrent layer as one of its own, else None."""
+    match layer:
+        case nodes.Attention():
+            return layer
+        case nodes.Recurrent(attention=nodes.StepAttention() as attention):
+            return nodes.Attention(
+                name=layer.name,
+                input=(None, attention.size),
+                over=attention.over,
+                keys=attention.keys,
+                memory=(None, attention.width),
+                additive=attention.additive,
+                scale=attention.scale,
+                masked=attention.masked,
+                kernel_initializer=layer.kernel_initializer,
+            )
+        case _:
+            return None
+
+
 def _sizes(layer: nodes.Composed | nodes.LearnedState) -> dict[str, str]:
     """Return the axes of the arrays of a layer, each with the name of its size."""
     axes = {axis for param in params(layer) for axis, _ in param.sizes}
+    if isinstance(layer, nodes.Attention):
+        return {"in": "units"} if axes else {}
     return {"out": "features"} if axes == {"out"} else {"in": "features", "out": "units"}
+
+
+def _axes(param: Param, sizes: dict[str, str]) -> Iterator[Code]:
+    """Yield the size of each axis of an array: its name, or a number that is always the same."""
+    numbers = dict(param.sizes)
+    for (axis,) in axis_groups(param.axes):
+        yield code("{}", sizes[axis]) if axis in sizes else code("{!r}", numbers[axis])

@@ -91,7 +91,7 @@ class LayerWriter(ComposedLayers):
         """Return the statements that create the module of a layer."""
         match layer:
             case nodes.ComposedNode() | nodes.LearnedState():
-                return self.make_composed(layer)
+                return code("self.{} = {}", layer.name, self.make_composed(layer))
             case nodes.Embedding(table=None):
                 return self.embedding(layer)
             case nodes.Dropout():
@@ -118,7 +118,7 @@ class LayerWriter(ComposedLayers):
     ) -> Code:
         """Return the statements that compute a layer."""
         if isinstance(layer, nodes.Composed):
-            return self.run_composed(layer)
+            return lines(self._run_composed(layer))
         if not isinstance(layer, _IDIOMS):
             return lines(self.statements(expand(layer, self.form_of(layer))))
         call = code("x = self.{}(x)", layer.name)
@@ -146,6 +146,21 @@ class LayerWriter(ComposedLayers):
                 return lines(self._project(layer), self.activated(layer))
             case nodes.Pooling():
                 return lines(self._pool(layer))
+            case _:
+                assert_never(layer)
+
+    def _run_composed(self, layer: nodes.Composed) -> Iterator[Code]:
+        """Yield the statement that calls a layer."""
+        match layer:
+            case nodes.InstanceNorm():
+                arguments = listed("x", "mask" if layer.masked else "")
+                yield code("x = self.{}({})", layer.name, arguments)
+            case nodes.Attention():
+                is_vector = len(layer.input) == 1
+                queries = code("x[:, None]" if is_vector else "x")
+                yield from self.need((layer.over, layer.keys))
+                call = code("self.{}({})", layer.name, listed(queries, *self.memory(layer)))
+                yield code("x = {}[:, 0]" if is_vector else "x = {}", call)
             case _:
                 assert_never(layer)
 
@@ -180,10 +195,12 @@ class LayerWriter(ComposedLayers):
     def write(self, value: core.Expression) -> Code:
         """Return an expression, also of what layers before have computed."""
         match value:
-            case core.EarlierOutput(layer):
+            case core.EarlierOutput(layer) if layer in self.scope.values:
                 return self.output(layer)
             case core.EarlierState(layer, name):
                 return self.final_state(layer, name)
+            case core.Apply("softmax", x) if x != core.Name("x"):
+                return code("{}({}, {}=-1)", self.softmax, self.write(x), self.axis)
             case core.Apply(function, core.Name("x")):
                 return self.activate(function)
             case core.Softmax(x):
@@ -234,11 +251,30 @@ class LayerWriter(ComposedLayers):
                     yield code("{} = {}", variable, value)
                 self.scope.values[name] = value if value.isidentifier() else variable
 
-    def value_aside(self, layer: nodes.FinalState | nodes.LearnedState) -> Code:
-        """Return a final state, or a learned one."""
-        if isinstance(layer, nodes.LearnedState):
-            return code("self.{}({})", layer.name, self.scope.like)
-        return self.final_state(self._sources[layer.name][0], layer.part)
+    def value_aside(self, layer: nodes.FinalState | nodes.Contexts | nodes.LearnedState) -> Code:
+        """Return a final state, the contexts of a layer, or a learned state."""
+        match layer:
+            case nodes.LearnedState():
+                return code("self.{}({})", layer.name, self.scope.like)
+            case nodes.Contexts():
+                # The layer itself has assigned them.
+                return code("{}", self.variables_of[layer.name])
+            case nodes.FinalState():
+                return self.final_state(self._sources[layer.name][0], layer.part)
+            case _:
+                assert_never(layer)
+
+    def contexts(self, layer: nodes.Recurrent) -> Code:
+        """Return the variable of the contexts of a layer, empty if no layer takes them."""
+        for other in self.network.layers:
+            if isinstance(other, nodes.Contexts) and self._sources[other.name][0] == layer.name:
+                return code("{}", self.variables_of[other.name])
+        return Code()
+
+    def memory(self, attention: nodes.Attention | nodes.StepAttention) -> tuple[Code, ...]:
+        """Return the keys, the values and the mask, if there is one, of what is attended to."""
+        mask = self.mask_of(attention.over) if attention.masked else Code()
+        return self.output(attention.keys), self.output(attention.over), mask
 
     def output(self, layer: str) -> Code:
         """Return the variable with the output of an earlier layer, or with an input."""
@@ -278,6 +314,10 @@ class LayerWriter(ComposedLayers):
     def convert_input(self, source: nodes.Input) -> Code:  # noqa: ARG002
         """Return the statement that gives an input, ``x``, the dtype that layers take."""
         return Code()
+
+    @abstractmethod
+    def mask_of(self, name: str) -> Code:
+        """Return the variable of the mask of an input, or of the output of a layer."""
 
     @abstractmethod
     def final_state(self, layer: str, name: str) -> Code:

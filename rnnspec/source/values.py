@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
 
-ASIDE = nodes.FinalState | nodes.LearnedState
+ASIDE = nodes.FinalState | nodes.Contexts | nodes.LearnedState
 """Layers whose value has a variable of its own, beside ``x``, and is computed where it is used."""
 
 _LOCALS = frozenset(
@@ -120,7 +120,7 @@ class Masks:
         (only,) = self.network.inputs
         current = ((only.name, 0, 1),)
         for layer in self.network.layers:
-            if self._needed[layer.name] not in ((), current):
+            if any(origins != current for origins in self._needed.get(layer.name, ())):
                 return False
             if isinstance(layer, nodes.Conv | nodes.WindowPooling):
                 ((name, first, every),), window = current, layer.window
@@ -128,44 +128,38 @@ class Masks:
         return True
 
     @cached_property
-    def _needed(self) -> dict[str, tuple[nodes.Origin, ...]]:
-        """The origins of the mask that each layer uses, empty if it uses none."""
+    def _needed(self) -> dict[str, list[tuple[nodes.Origin, ...]]]:
+        """The origins of each mask that a layer uses, by the name of the layer."""
         return {
-            name: self.origins[main] if layer in self.users else ()
-            for layer, (name, (main, *_)) in zip(
-                self.network.layers, nodes.sources(self.network).items(), strict=True
-            )
+            layer: [self.origins[name] for name in names]
+            for layer, names in nodes.masked_by(self.network).items()
         }
+
+    @cached_property
+    def _all_needed(self) -> set[tuple[nodes.Origin, ...]]:
+        return {origins for several in self._needed.values() for origins in several}
 
     def uses(self, network_input: nodes.Input) -> bool:
         """True if the mask of an input tells the real steps of a layer that uses a mask."""
-        origins = (origin for needed in self._needed.values() for origin in needed)
+        origins = (origin for needed in self._all_needed for origin in needed)
         return any(name == network_input.name for name, _, _ in origins)
-
-    @cached_property
-    def users(self) -> list[nodes.Layer]:
-        """The layers that use a mask."""
-        layers = (each for each in self.network.layers if not isinstance(each, nodes.Embedding))
-        return [layer for layer in layers if getattr(layer, "masked", False)]
 
     @cached_property
     def names(self) -> dict[tuple[nodes.Origin, ...], str]:
         """The variable of each mask that a layer uses, of the inputs first."""
-        masks = set(filter(None, self._needed.values()))
         result: dict[tuple[nodes.Origin, ...], str] = {}
         for name, origins in self.origins.items():
             is_input = origins == ((name, 0, 1),)
-            if origins not in result and (origins in masks or is_input):
+            if origins not in result and (origins in self._all_needed or is_input):
                 variable = f"{name}_mask"
                 while variable in self.taken:
                     variable += "_out"
                 result[origins] = variable
         return result
 
-    def variable(self, layer: nodes.Layer) -> str:
-        """Return the variable of the mask that a layer uses."""
-        needed = () if self.is_one else self._needed[layer.name]
-        return self.names[needed] if needed else "mask"
+    def variable(self, name: str) -> str:
+        """Return the variable of the mask of an input, or of the output of a layer."""
+        return "mask" if self.is_one else self.names.get(self.origins.get(name, ()), "mask")
 
     def after(self, layer: nodes.Layer) -> str:
         """Return the variable of the mask that is first that of this layer, empty if none is."""
@@ -187,10 +181,14 @@ class Masks:
 
 @dataclass
 class Scope:
-    """A method that is written: its inputs, and the variables of what is computed so far."""
+    """A method that is written: its inputs, and the variables of what is computed so far.
+
+    ``masks`` has the variables of masks that are states.
+    """
 
     inputs: Sequence[nodes.Input] = ()
     values: dict[str, Code] = field(default_factory=dict)
+    masks: dict[str, Code] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
     like: Code = field(default_factory=lambda: Code("x"))
 

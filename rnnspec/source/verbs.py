@@ -75,6 +75,11 @@ class Verbs(ABC):
             case core.Param(_, name) | core.Setting(name):
                 # In a class of layers, which has its arrays and settings.
                 return code("self.{}", name)
+            case core.EarlierOutput(name):
+                # In a class of layers, too, which takes it as an argument.
+                return code("{}", name)
+            case core.EarlierMask():
+                return code("mask")
             case core.SquareRoot(x):
                 return code("{}.sqrt({})", self.space, self.write(x))
             case core.MatMul(x, kernel, transposed=False):
@@ -96,6 +101,17 @@ class Verbs(ABC):
                 return code("{}.concatenate([{}], axis={!r})", self.space, joined, number)
             case core.Slice(x, start, end):
                 return code("{}[:, {!r}:{!r}]", self.write(x), start, end)
+            case core.Scores(queries, keys, vector):
+                one, other = self._operand(queries), self._operand(keys)
+                if vector is None:
+                    return code("{} @ {}.swapaxes(1, 2)", one, other)
+                # One vector for each query and each key.
+                both = code("{}.tanh({}[:, :, None] + {}[:, None])", self.space, one, other)
+                return code("({} @ {})[..., 0]", both, self.write(vector))
+            case core.Mix(weights, x):
+                return code("{} @ {}", self._operand(weights), self.write(x))
+            case core.Row(mask):
+                return code("{}[:, None]", self.write(mask))
             case core.Dot(x, vector):
                 return code("{} @ {}", self._operand(x), self.write(core.Column(vector)))
             case core.Repeat(core.EarlierOutput() as x, 1):
@@ -105,14 +121,9 @@ class Verbs(ABC):
             case core.Take(x, steps, features):
                 return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
-                core.EarlierOutput()
-                | core.EarlierState()
+                core.EarlierState()
                 | core.EarlierContexts()
-                | core.EarlierMask()
                 | core.Memory()
-                | core.Scores()
-                | core.Mix()
-                | core.Row()
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()

@@ -66,6 +66,7 @@ class Walk(LayerWriter):
             entry=entry,
             imports=(*own_imports, *([""] if own_imports else []), *self.imports),
             parts=(
+                *self.attention_classes,
                 *parts,
                 *self.layer_classes,
                 *self._running_parts,
@@ -84,7 +85,8 @@ class Walk(LayerWriter):
     def state_sizes(self, state: State, *, first: bool) -> Code:
         """Return the sizes of the axes of a state."""
         shape = state.first_shape if first else state.shape
-        return listed("batch", *(code("{!r}", size) for size in shape))
+        sizes = (code("steps") if size is None else code("{!r}", size) for size in shape)
+        return listed("batch", *sizes)
 
     def _describe_states(self) -> Iterator[str]:
         """Yield docstring lines about the states, none if the form has none."""
@@ -113,7 +115,7 @@ class Walk(LayerWriter):
     ) -> None:
         """Begin a method of some inputs and layers, after which some values are used."""
         scope = self.scope
-        scope.inputs, scope.values = inputs, {}
+        scope.inputs, scope.values, scope.masks = inputs, {}, {}
         scope.kept = kept_values(self.network, layers, results)
         for each in inputs:
             is_variable = self._is_named or each.name in scope.kept
@@ -144,7 +146,8 @@ class Walk(LayerWriter):
     def _place(self, layer: nodes.Layer, text: Code, source: Code) -> Iterator[Code]:
         """Yield the statements of a layer with the variables of its input, its output and masks."""
         values, target = self.scope.values, code("{}", self.variables_of[layer.name])
-        text = rename(text, "mask", self._masks.variable(layer))
+        main, *_ = self._sources[layer.name]
+        text = rename(text, "mask", self._masks.variable(main))
         is_kept = layer.name in self.scope.kept
         if not self._is_named:
             yield text
@@ -272,8 +275,9 @@ class Walk(LayerWriter):
         self._begin([stream], in_chunks, set(self._kept_results).intersection(self.streamed))
         states_type = code("dict[str, {}]", array)
         names = dict(self.state_shapes())
-        held = {state.layer: code("{}", state.name) for state in held_values(network)}
-        self.scope.values.update(held)
+        for state in held_values(network):
+            held = self.scope.masks if state.kind == "mask" else self.scope.values
+            held[state.layer] = code("{}", state.name)
         chunk = stream.name if self._is_named else "x"
         unpack = lines(code("{} = states[{!r}]", name, name) for name in names)
         if not others:
@@ -331,7 +335,10 @@ class Walk(LayerWriter):
 
     @cached_property
     def _first_values(self) -> dict[str, str]:
-        """The layer or input that each state begins as, but for zeros, by the name of the state."""
+        """The layer or input that each state begins as, but for zeros, by the name of the state.
+
+        A mask is that of its layer or input.
+        """
         values = {state.name: state.layer for state in held_values(self.network)}
         for layer in self.network.layers:
             if isinstance(layer, nodes.Recurrent) and layer.name in self.streamed:
@@ -374,8 +381,13 @@ class Walk(LayerWriter):
 
     def first_values(self) -> Iterator[tuple[str, Code]]:
         """Yield the name of each state that does not begin as zeros, and its first value."""
+        masks = {state.name for state in held_values(self.network) if state.kind == "mask"}
         for state, name in self._first_values.items():
-            yield state, self.output(name)
+            yield state, self.mask_of(name) if state in masks else self.output(name)
+
+    def mask_of(self, name: str) -> Code:
+        """Return the variable of the mask of an input, or of the output of a layer."""
+        return self.scope.masks.get(name) or code("{}", self._masks.variable(name))
 
     def first_needs(self) -> Iterator[str]:
         """Yield the names of what the states before the first chunk are made of."""

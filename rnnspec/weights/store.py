@@ -123,7 +123,8 @@ class Store:
             for param in params(layer) if own else ():
                 prefix, _, array = f"{layer.name}.{param.name}".rpartition(".")
                 parts = [f"{prefix}.{names[array, gate]}" for gate in param.gates]
-                if joined.keys() >= set(parts):
+                # The arrays with which a layer attends have no gates.
+                if parts and joined.keys() >= set(parts):
                     values = (np.asarray(joined.pop(part)) for part in parts)
                     joined[f"{prefix}.{array}"] = np.concatenate([v.T for v in values], axis=-1)
         return joined

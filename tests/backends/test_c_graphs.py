@@ -18,6 +18,20 @@ from rnnspec.building import Output, build_model
 from rnnspec.errors import UsageError
 from rnnspec.ir.forms import Form
 
+TRANSLATOR = """\
+version: 1
+name: translator
+inputs:
+  source: {features: 3, mask_value: 0}
+  target: {features: 2}
+stream: target
+rnn:
+  - {type: conv, of: source, filters: 3, kernel_size: 2, stride: 2, name: fewer}
+  - {type: gru, units: 3, of: target, name: decoder, attention: {over: source, score: dot}}
+  - {type: attention, of: decoder, over: fewer, score: additive, units: 4}
+head: {pooling: none, units: 2}
+"""
+
 
 @pytest.mark.parametrize("form", ["inference", "step"])
 @pytest.mark.parametrize("text", IN_C)
@@ -129,6 +143,7 @@ def test_other_inputs_begin_a_sequence() -> None:
     [
         (TRANSLATION, "inference", {"max_steps": 40}),
         (STREAMED, "step", {"max_steps": 40}),
+        (TRANSLATOR, "step", {"max_steps": 9}),
         (WAITING, "step", {}),
     ],
 )
@@ -154,6 +169,51 @@ def test_a_graph_of_int8_is_near_that_of_floats() -> None:
     outputs = [model.step(x, model.begin(inputs))[0] for model in (exact, rounded)]
     for name, array in outputs[0].items():
         assert 0 < np.abs(array - outputs[1][name]).max() < 0.02
+
+
+def test_a_state_has_room_for_the_longest_memory() -> None:
+    generated = pipeline.generate(
+        pipeline.reads(TRANSLATOR), get("c"), "step", {"max_steps": 9, "quantize": "int8"}
+    )
+    structure = generated.text.partition("typedef struct {\n")[2].partition("} translator_state")[0]
+    assert [line.strip() for line in structure.splitlines()] == [
+        "float source_value[27]; /* (source_steps, 3) */",
+        "size_t source_steps; /* at most 9 */",
+        "unsigned char source_mask[9]; /* (source_steps), 0 at padding */",
+        "float fewer_value[12]; /* (fewer_steps, 3) */",
+        "size_t fewer_steps; /* at most 4 */",
+        "unsigned char fewer_mask[4]; /* (fewer_steps), 0 at padding */",
+        "float attention_1_keys_value[16]; /* (fewer_steps, 4) */",
+        "float decoder_h[3]; /* (3) */",
+    ]
+    model = pipeline.instantiate(generated, drawn=True)
+    source = np.ones((2, 9, 3))
+    source[1] = 0.0
+    states = model.begin(source=source[:, :7])
+    shapes = {name: array.shape for name, array in states.items()}
+    assert shapes["source_value"] == (2, 7, 3)
+    assert shapes["fewer_mask"] == (2, 3)
+    assert states["fewer_mask"].tolist() == [[True] * 3, [False] * 3]
+    outputs, after = model.step(np.ones((2, 5, 2)), states)
+    np.testing.assert_array_equal(after["attention_1_keys_value"], states["attention_1_keys_value"])
+    assert np.isfinite(outputs).all()
+    with pytest.raises(UsageError, match="source: expected 2 to 9 steps, received 10"):
+        model.begin(source=np.ones((2, 10, 3)))
+    states["fewer_mask"] = states["fewer_mask"][:, :2]
+    with pytest.raises(
+        UsageError, match=r"fewer_mask: expected the shape \(2, 3\), received \(2, "
+    ):
+        model.step(np.ones((2, 5, 2)), states)
+
+
+def test_large_scores_do_not_overflow() -> None:
+    """A score of 1e4 has no exponential; the highest one may be at any step."""
+    model = rnnspec.build(rnnspec.loads(TRANSLATOR), "c", form="step", seed=1)
+    source = np.random.default_rng(0).standard_normal((3, 6, 3)) * 1e4
+    for order in (1, -1):
+        # The first query is zeros.
+        outputs, _ = model.step(np.ones((3, 3, 2)), model.begin(source=source[:, ::order]))
+        assert np.isfinite(outputs).all()
 
 
 def chain(layers: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from graphs import GIVEN, GRAPHS, JOINED, STREAMED, TRANSLATION
+from graphs import ASKING, ATTENDING, GIVEN, GRAPHS, JOINED, STREAMED, TRANSLATION
 from offered import import_later
 
 import rnnspec
@@ -53,7 +53,7 @@ WRITTEN: list[tuple[str, Form]] = [
     (text, form)
     for text in (*GRAPHS, SCANNED, PARTS)
     for form in get("onnx").forms
-    if form == "inference" or text in {GIVEN, STREAMED, TRANSLATION}
+    if form == "inference" or text in {ATTENDING, GIVEN, STREAMED, TRANSLATION}
 ]
 
 
@@ -104,16 +104,18 @@ def names_in(graph: Any) -> set[str]:
     return names.union(*map(names_in, bodies))
 
 
-@pytest.mark.parametrize("text", [JOINED, TRANSLATION, GIVEN, PARTS])
+@pytest.mark.parametrize("text", [JOINED, TRANSLATION, GIVEN, PARTS, ATTENDING, ASKING])
 def test_every_value_is_used(text: str) -> None:
     from rnnspec.backends.onnx.read import split_models
 
-    forms = ("inference", "step") if text in {TRANSLATION, GIVEN} else ("inference",)
+    forms = ("inference", "step") if text in {TRANSLATION, GIVEN, ATTENDING} else ("inference",)
     for form in forms:
         source = rnnspec.codegen(rnnspec.loads(text), "onnx", form=form)
         for part in split_models(source):
             graph = onnx.parser.parse_model(part).graph
-            made = {name for node in graph.node for name in node.output if name}
+            # The states after a Scan are outputs of it even if nothing takes them.
+            nodes_of = [node for node in graph.node if node.op_type != "Scan"]
+            made = {name for node in nodes_of for name in node.output if name}
             made |= {each.name for each in (*graph.initializer, *graph.value_info, *graph.input)}
             assert made <= names_in(graph) | {each.name for each in graph.output}
 
@@ -183,6 +185,64 @@ def test_states_come_from_begin() -> None:
         model.begin()
     with pytest.raises(UsageError, match="expected inputs by name, words, power, plain"):
         rnnspec.build(rnnspec.loads(JOINED), "onnx", seed=1)(WORDS)
+
+
+def test_a_memory_has_one_number_of_steps() -> None:
+    text = """\
+version: 1
+name: net
+inputs:
+  source: {embedding: {vocabulary: 3, dim: 2, mask_zero: true}}
+  target: {features: 2}
+stream: target
+rnn:
+  - {type: gru, units: 3, of: source, name: encoder}
+  - {type: gru, units: 3, of: target, name: decoder, initial_state: {of: encoder},
+    attention: {over: encoder, score: additive, units: 2}}
+head: {pooling: none}
+"""
+    model = rnnspec.build(rnnspec.loads(text), "onnx", form="step", seed=1)
+    states, chunk = model.begin(source=[[1, 2, 0], [0, 0, 0]]), np.ones((2, 1, 2))
+    assert states["encoder_mask"].tolist() == [[True, True, False], [False, False, False]]
+    output, new_states = model.step(chunk, states)
+    assert np.isfinite(output).all()
+    assert all(new_states[name] is states[name] for name in ("encoder_value", "encoder_mask"))
+    declared = {value.name: value for value in model.proto.graph.input}
+    sizes = {name: declared[name].type.tensor_type.shape.dim[1].dim_param for name in states}
+    memories = {name for name in states if name.endswith(("_value", "_mask"))}
+    assert {name for name, size in sizes.items() if size == "source_steps"} == memories
+    mask, keys = states["encoder_mask"], states["decoder_keys_value"]
+    for name, value, message in (
+        (
+            "encoder_mask",
+            mask[:, 1:],
+            "encoder_mask: expected 3 steps, as encoder_value has, received 2",
+        ),
+        ("encoder_mask", mask * 1, "encoder_mask: expected true and false, received int64"),
+        ("encoder_mask", mask[:1], r"expected the shape \(2, source_steps\), received \(1, 3\)"),
+        ("decoder_keys_value", keys[:, :0], r"expected the shape \(2, source_steps, 2\)"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            model.step(chunk, {**states, name: value})
+
+
+def test_inputs_of_begin_that_are_joined_have_equal_steps() -> None:
+    text = """\
+version: 1
+name: net
+inputs:
+  one: {features: 2}
+  other: {features: 2}
+  target: {features: 2}
+stream: target
+rnn:
+  - {type: add, of: [one, other], name: both}
+  - {type: gru, units: 2, of: target, attention: {over: both, score: dot}}
+head: {pooling: none}
+"""
+    model = rnnspec.build(rnnspec.loads(text), "onnx", form="step", seed=1)
+    with pytest.raises(UsageError, match="other: expected 3 steps, as one has, received 2"):
+        model.begin(one=np.ones((1, 3, 2)), other=np.ones((1, 2, 2)))
 
 
 def test_given_states_are_those_after_padding_alone(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.scene import Area, Box, Disc, Line, Point, Scene, Text
 from rnnspec.ir.nodes import (
+    Attention,
     FinalState,
     Join,
     Network,
@@ -266,6 +267,67 @@ rnn:
   - {type: lstm, units: 6, bidirectional: true, initial_state: {of: front}, of: back, name: both}
 head: {units: 1}
 """,
+    "translator": """\
+inputs:
+  source: {embedding: {vocabulary: 12, dim: 5, mask_zero: true}}
+  target: {embedding: {vocabulary: 11, dim: 4, mask_zero: true}}
+stream: target
+rnn:
+  - {type: gru, units: 6, bidirectional: true, of: source, name: encoder}
+  - {type: dense, units: 7, activation: tanh, of: encoder.state, name: bridge}
+  - type: gru
+    units: 7
+    of: target
+    name: decoder
+    initial_state: {h: bridge}
+    attention: {over: encoder, score: additive, units: 3}
+  - {type: concat, of: [decoder, decoder.context], name: both}
+  - {type: attention, of: decoder, over: encoder, score: general, name: luong}
+  - {type: concat, of: [both, luong]}
+head: {pooling: none, units: 11, activation: softmax}
+""",
+    "attending_stack": """\
+inputs:
+  source: {length: 12, embedding: {vocabulary: 50, dim: 8}}
+  target: {embedding: {vocabulary: 40, dim: 8}}
+stream: target
+rnn:
+  - {type: lstm, units: 8, layers: 2, of: source, name: encoder}
+  - type: lstm
+    units: 8
+    of: target
+    attention: {over: encoder, score: general}
+    residual: true
+    initial_state: learned
+  - {type: dropout, rate: 0.2}
+  - type: gru
+    units: 8
+    name: second
+    attention: {over: encoder, score: dot}
+    direction: backward
+    residual: true
+  - {type: attention, over: encoder, score: additive, units: 5}
+  - {type: concat, of: [attention_1, second.context]}
+head: {pooling: none, units: 40, activation: softmax}
+""",
+    "self_attention": """\
+input: {length: 20, features: 6, mask_value: 0}
+rnn:
+  - {type: gru, units: 8, bidirectional: true, name: reads}
+  - {type: attention, over: reads, score: scaled_dot, name: relates}
+  - {type: lstm, units: 4}
+head: {units: 2}
+""",
+    "question": """\
+inputs:
+  source: {features: 5, mask_value: 0}
+  question: {features: 7, per: sequence}
+rnn:
+  - {type: gru, units: 7, of: source, name: reads}
+  - {type: attention, of: question, over: reads, score: dot, name: answer}
+  - {type: concat, of: [answer, question, reads.state]}
+head: {units: 3}
+""",
 }
 
 """Networks of several inputs, branches, joins and states."""
@@ -305,7 +367,7 @@ def is_chain(network: Network) -> bool:
         (isinstance(layer, Recurrent) and (layer.backward or layer.initial))
         or (isinstance(layer, Join) and layer.how != "concat")
         or (isinstance(layer, Pooling) and layer.statistic == "first_step")
-        or isinstance(layer, FinalState | Transpose)
+        or isinstance(layer, FinalState | Transpose | Attention)
         for layer in network.layers
     )
     return follows and plain and not network.has_named_inputs

@@ -7,13 +7,15 @@ import re
 from cases import cases
 from drawing.drawn import Edge, Read, base, is_chain, networks, nodes, read
 
+from rnnspec.drawing.attending import fold_projections
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.layout.grid import split_heads
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import Area, Line, Scene, Text
 from rnnspec.drawing.words import dropped_states, lengths, shape, state_arrows
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
+    Contexts,
     Conv,
     Dense,
     Dropout,
@@ -40,13 +42,16 @@ UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
 
 @cases("name", [name for name in networks() if name not in NAMES])
 def test_an_edge_leads_to_each_layer_from_all_that_it_takes(name: str) -> None:
-    network, found = networks()[name], read(name)
+    network, found = fold_projections(networks()[name]).network, read(name)
     edges = {(base(edge.source), base(edge.target)) for edge in found.edges}
     edges |= {(base(edge.source), edge.target.partition("@")[0]) for edge in found.edges}
     for layer, taken in sources(network).items():
         node = next(other for other in network.layers if other.name == layer)
         # The first takes only the number of sequences, and a dropout has a line.
         if isinstance(node, LearnedState | Dropout):
+            continue
+        if isinstance(node, Contexts):  # they leave the attention in the layer
+            assert any(edge.source.startswith(f"{taken[0]}.attention") for edge in found.edges)
             continue
         for source in taken[:1] if isinstance(node, Repeat) else taken:
             assert (drawn_as(network, source), layer) in edges
@@ -209,7 +214,7 @@ def drawn_as(network: Network, name: str) -> str:
     kinds = {layer.name: layer for layer in network.layers}
     while isinstance(kinds.get(name), Dropout) and name not in forks(network):
         (name,) = sources(network)[name]
-    return name
+    return sources(network)[name][0] if isinstance(kinds.get(name), Contexts) else name
 
 
 @cases("name", NAMES)
@@ -336,7 +341,7 @@ def test_only_what_is_used_goes_up(name: str) -> None:
 def test_nothing_padded_or_unused_is_pooled(name: str) -> None:
     network, found = networks()[name], read(name)
     for layer in network.layers:
-        if not isinstance(layer, Pooling | Attention | Flatten | LastSteps):
+        if not isinstance(layer, Pooling | AttentionPooling | Flatten | LastSteps):
             continue
         pooled = [edge.source.partition("@")[2] for edge in found.into(layer.name)]
         real = [step for step in columns_below(network, found, layer) if step != "pad"]
@@ -440,6 +445,8 @@ def test_an_arrow_touches_the_nodes_that_it_names(name: str) -> None:
                 start, end = lines[0].points[0], lines[-1].points[-1]
                 held = 20 if "pad" in data["data-from"] + data["data-to"] else 3
                 dot = 15 if data.get("data-kind") in ("residual", "join") else 3
+                asks = data.get("data-kind") == "query"  # from a dot on the arrow of the state
+                held += 200 if asks else 0
                 assert touches(start, areas.get(data["data-from"]), held, dot), data
                 assert touches(end, areas.get(data["data-to"]), held, 3), data
 

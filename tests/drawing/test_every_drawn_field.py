@@ -16,7 +16,17 @@ from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.writers import mermaid, svg, tikz
-from rnnspec.ir.nodes import Cell, Dropout, FinalState, Input, Layer, LearnedState, Network
+from rnnspec.ir.nodes import (
+    Cell,
+    Contexts,
+    Dropout,
+    FinalState,
+    Input,
+    Layer,
+    LearnedState,
+    Network,
+    StepAttention,
+)
 
 INITIAL = "the values before training are no part of the structure"
 UNDRAWN = {
@@ -30,12 +40,13 @@ UNDRAWN = {
         for array in ("kernel", "bias")
     },
     ("Embedding", "initializer"): INITIAL,
+    ("Attention", "kernel_initializer"): INITIAL,
     ("EquationCell", "initializers"): INITIAL,
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
-    ("FinalState", "name"): "the layer and its state are named",
-    ("LearnedState", "name"): "likewise",
+    ("LearnedState", "name"): "the layer that begins with it names it",
+    ("Contexts", "name"): "the layer that takes them names them",
     ("VectorInput", "name"): "a first state is named by its layer, and others by what they are",
     ("LearnedState", "source"): "it tells only how many sequences there are",
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",
@@ -58,13 +69,18 @@ def drawn(network: Network) -> str | None:
         return None
 
 
-_REFERENCES = ("source", "start", "like", "query", "table", "tied", "of", "initial", "stream")
+_REFERENCES = (
+    *("source", "start", "like", "query", "table", "tied", "of", "initial", "stream"),
+    *("over", "keys"),
+)
 """Fields with names of layers and inputs."""
 
 
 def _possible(network: Network, layer: str, field: str, value: object) -> bool:
     """True if a field of a layer may have a value: the name of what is before the layer."""
-    if field not in _REFERENCES:
+    if isinstance(value, StepAttention):
+        value = (value.over, value.keys)
+    elif field not in _REFERENCES:
         return True
     before = takewhile(lambda other: other.name != layer, network.layers)
     known = {None, *(each.name for each in (*network.inputs, *before))}
@@ -108,8 +124,11 @@ def test_every_kind_of_node_is_in_some_picture() -> None:
     assert set(UNDRAWN) <= set(FIELDS)
 
 
-# States are drawn at the side of their layer.
-@cases("kind", [kind for kind in get_args(Layer) if kind not in (FinalState, LearnedState)])
+_BESIDE = (FinalState, LearnedState, Contexts)
+"""States and contexts, which are drawn at the side of their layer."""
+
+
+@cases("kind", [kind for kind in get_args(Layer) if kind not in _BESIDE])
 def test_a_kind_of_layer_has_one_look_in_all_pictures(kind: type[Layer]) -> None:
     network, layer = min(
         (

@@ -11,6 +11,7 @@ from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.attending import fold_projections
 from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import (
     Dense,
@@ -43,7 +44,13 @@ def parts(network: Network) -> tuple[dict[str, str], list[tuple[str, str, str, s
 
 
 def check(network: Network) -> None:
+    drawn = fold_projections(network)
+    for owner, projections in drawn.projections.items():
+        (node,) = (text for text in parts(network)[0].values() if text.startswith(f"{owner}  "))
+        assert all(f"<br>{part.name}  " in node for part in projections)
+    assert mermaid(network) == mermaid(network)
     nodes, edges = parts(network)
+    network = drawn.network
     for index, layer in enumerate(network.layers):
         if isinstance(layer, Dropout):
             assert any(f"{layer.name}  dropout" in text for _, _, text, _ in edges)
@@ -62,10 +69,12 @@ def check(network: Network) -> None:
     tied = [each.tied for each in network.layers if isinstance(each, Dense) and each.tied]
     tied += [each.table for each in network.layers if isinstance(each, Embedding) and each.table]
     assert sum(text == "shared vectors" for _, _, text, _ in edges) == len(tied)
-    check_sources(network, edges)
+    check_sources(network, nodes, edges)
 
 
-def check_sources(network: Network, edges: list[tuple[str, str, str, str]]) -> None:
+def check_sources(
+    network: Network, nodes: dict[str, str], edges: list[tuple[str, str, str, str]]
+) -> None:
     """Check that the lines into each node come from the layers that it takes."""
     taken = sources(network)
     node = {each.name: f"in{at or ''}" for at, each in enumerate(network.inputs)}
@@ -87,8 +96,7 @@ def check_sources(network: Network, edges: list[tuple[str, str, str, str]]) -> N
     for index, (name, layer) in enumerate(network.results.items()):
         out = f"out{index or ''}"
         assert {start for start, _, _, end in edges if end == out} == {node[layer.name]}
-        assert parts(network)[0][out] == ("#375;" + f"<br>{name}" * bool(name))
-    assert mermaid(network) == mermaid(network)
+        assert nodes[out] == ("#375;" + f"<br>{name}" * bool(name))
 
 
 @cases("gallery_spec", GALLERY)

@@ -13,10 +13,11 @@ from drawing.drawn import is_chain
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.attending import fold_projections
 from rnnspec.drawing.layout.grid import Poolings, is_beside, side_by_side, split_heads
 from rnnspec.drawing.writers.text import text
 from rnnspec.ir.nodes import (
-    Attention,
+    AttentionPooling,
     BatchNorm,
     Conv,
     Dropout,
@@ -24,7 +25,6 @@ from rnnspec.ir.nodes import (
     Flatten,
     InstanceNorm,
     LayerNorm,
-    LearnedState,
     Network,
     Normalize,
     Pooling,
@@ -65,7 +65,7 @@ def test_the_gallery_fits_a_terminal_and_names_each_layer(gallery_spec: Path) ->
     # Branches stand above each other, and states beside their layers.
     order = list if is_chain(of) else sorted
     inputs = [one.name for one in of.inputs if not getattr(one, "state", False)]
-    layers = [one.name for one in of.layers if not isinstance(one, FinalState | LearnedState)]
+    layers = [one.name for one in fold_projections(of).network.layers if not is_beside(one)]
     for picture in (text(of), text(of, form="folded"), text(of, unicode=False)):
         rows = picture.splitlines()
         assert max(map(len, rows)) <= 80
@@ -87,6 +87,7 @@ def test_any_network_fits_names_each_layer_and_is_drawn_the_same_again() -> None
 
 def check_order(of: Network, names: list[str]) -> None:
     """Check that each input and layer has a row, above those of all that it takes."""
+    of = fold_projections(of).network
     drawn = [one.name for one in (*of.inputs, *of.layers) if not is_beside(one)]
     assert sorted(names) == sorted([*drawn, of.name])
     assert names[-1] == of.name
@@ -96,10 +97,10 @@ def check_order(of: Network, names: list[str]) -> None:
             assert all(names.index(name) < names.index(layer) for name in below)
 
 
-def pooling_word(layer: Pooling | Attention | Flatten) -> str:
+def pooling_word(layer: Pooling | AttentionPooling | Flatten) -> str:
     if isinstance(layer, Pooling):
         return layer.statistic.replace("_", " ")
-    return "attention" if isinstance(layer, Attention) else "flatten"
+    return "attention" if isinstance(layer, AttentionPooling) else "flatten"
 
 
 def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
@@ -114,8 +115,10 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         divided = sum(isinstance(each, Normalize) for each in of.layers)
         assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided
-        pools = [each for each in of.layers if isinstance(each, Pooling | Attention | Flatten)]
-        trunk, heads = split_heads(of)
+        pools = [
+            each for each in of.layers if isinstance(each, Pooling | AttentionPooling | Flatten)
+        ]
+        trunk, heads = split_heads(fold_projections(of).network)
         stages = [*trunk, *(one for head in heads for one in side_by_side(of, head.layers))]
         lists = [each.join.of for each in stages if isinstance(each, Poolings)]
         beside = {name for names in lists for name in names}

@@ -67,7 +67,9 @@ from rnnspec.backends import get, refusals
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.pipeline import program
 
-SPECS = [rnnspec.loads(spec_text(words)) for words in sample(specs(), 24)]
+TEXTS = [spec_text(words) for words in sample(specs(), 30)]
+# States of cells with linear gates may overflow within a few steps.
+SPECS = [rnnspec.loads(text) for text in TEXTS if '"recurrent_activation": "linear"' not in text]
 ONNX = get("onnx")
 
 

@@ -314,7 +314,7 @@ def looped_cells(m: Any, x: Any) -> Any:
 
 def attention(m: Any, x: Any) -> Any:
     output, _ = m.rnn(x)
-    return torch.bmm(output, output.transpose(1, 2))
+    return torch.bmm(output, output)
 
 
 def branch(m: Any, x: Any) -> Any:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.c.names import array_symbol, layer_names
 from rnnspec.ir.cells import compile_step
 from rnnspec.ir.equations import Name, Product, walk
-from rnnspec.ir.nodes import AttentionPooling, Conv, Dense, EquationCell, Layer, Network, Recurrent
+from rnnspec.ir.nodes import (
+    AttentionPooling,
+    Conv,
+    Dense,
+    EquationCell,
+    Layer,
+    Network,
+    Recurrent,
+    StepAttention,
+)
 from rnnspec.ir.params import Param, directions, params
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 
@@ -317,6 +326,8 @@ def join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
 
 def _parts(layer: Layer, param: Param, target: str, gates: int) -> tuple[Dims, ...]:
     match layer:
+        case Recurrent(attention=StepAttention()) if param.name.startswith("attention."):
+            gates, units = 1, param.shape[1]
         case Recurrent(cell=EquationCell() as cell):
             return _parts_of_parameter(cell, param, target, gates)
         case Recurrent(units=units):
@@ -326,7 +337,7 @@ def _parts(layer: Layer, param: Param, target: str, gates: int) -> tuple[Dims, .
         case _:
             return ()
     name = param.name.rpartition(".")[2]
-    if name == "query":
+    if name in ("query", "score"):
         return ()
     block = block_of(units, target)
     blocks = -(-units // block)

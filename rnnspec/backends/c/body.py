@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
-from rnnspec.backends.c.layers import Call, Place, copied, each, steps_before, window_count
+from rnnspec.backends.c.layers import Call, Place, copied, each, steps_before, total, window_count
 from rnnspec.backends.c.names import input_symbols, loop, number, pointers
-from rnnspec.backends.c.steps import delays, step_counts
+from rnnspec.backends.c.steps import delays, held_memories, step_counts
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import held_values, streamed
 
@@ -67,14 +67,24 @@ class Body:
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.symbols = input_symbols(network)
         self.finals = self._final_states()
+        self.contexts = {
+            self.sources[layer.name][0]: layer.name
+            for layer in self.computed
+            if isinstance(layer, nodes.Contexts)
+        }
         self.pointers = self._pointers()
         is_whole = part != "step"
         self.lengths = [each for each in lengths if is_whole and each.inputs[0] in self.inputs]
         self.length_of = {name: each for each in self.lengths for name in each.inputs}
         self.counts = step_counts(network)
         self.steps = {name: each.symbol for name, each in self.length_of.items()}
+        self.held = held_memories(network) if part != "run" else {}
         if part == "step" and network.stream is not None:
             self.steps[network.stream] = "steps"
+            self.steps |= {
+                name: f"state->{field}" if field else str(self.counts[name])
+                for name, field in self.held.items()
+            }
         self.expressions: dict[str, str] = {}
         self.masks: dict[frozenset[nodes.Origin], str] = {}
         origins = nodes.masks(network)
@@ -99,8 +109,10 @@ class Body:
             name: "&" * isinstance(each, nodes.LabelInput) + self.symbols[name]
             for name, each in self.inputs.items()
         }
+        held = held_values(self.network) if self.part != "run" else ()
+        values = {s.layer: s for s in held if s.kind == "value"}
         if self.part == "step":
-            pointers |= {state.layer: f"state->{state.name}" for state in held_values(self.network)}
+            pointers |= {name: f"state->{state.name}" for name, state in values.items()}
         for layer in self.computed:
             if isinstance(layer, nodes.LearnedState):
                 pointers[layer.name] = self.shared.arrays[layer.name, "vector"].symbol
@@ -111,17 +123,35 @@ class Body:
                 pointers[layer.name] = f"state->{layer.name}_{layer.states[0][0]}"
             elif layer.name in self.results:
                 pointers[layer.name] = self.results[layer.name]
+            elif layer.name in values and len(layer.output) > 1:
+                # A memory is computed where it stays.
+                pointers[layer.name] = f"state->{values[layer.name].name}"
         return pointers
 
-    def _stores(self) -> Iterator[tuple[str, str, int]]:
-        """Yield the states that are not zeros at first, with the vector of each and its size."""
+    def _stores(self) -> Iterator[tuple[str, str, str]]:
+        """Yield the states that are not zeros at first, with the value of each and its size."""
         for state in held_values(self.network):
-            yield f"state->{state.name}", state.layer, state.size
+            if state.kind == "value":
+                rows = self.steps[state.layer] if len(state.shape) > 1 else "1"
+                yield f"state->{state.name}", state.layer, total(rows, state.size)
         for layer in self.network.layers:
             if isinstance(layer, nodes.Recurrent) and layer.name in self.streams:
                 sizes = dict(layer.states)
                 for name, vector in layer.first_states.items():
-                    yield f"state->{layer.name}_{name}", vector, sizes[name]
+                    yield f"state->{layer.name}_{name}", vector, str(sizes[name])
+
+    def _store(self) -> Iterator[str]:
+        """Yield the statements after which the state has what is known before the first chunk."""
+        for place, name, size in self._stores():
+            if place != (pointer := self._pointer(name)):
+                yield copied(place, pointer, size)
+        fields = {field: self.steps[name] for name, field in self.held.items() if field}
+        yield from (f"state->{field} = {steps};" for field, steps in fields.items())
+        for state in held_values(self.network):
+            if state.kind == "mask":
+                yield from self._mask(state.layer)
+                mask = self.masks[self.mask_keys[state.layer]]
+                yield f"memcpy(state->{state.name}, {mask}, {self.steps[state.layer]});"
 
     def _most(self, name: str) -> int:
         """Return the largest number of steps of an input or a layer, if it may have any."""
@@ -141,16 +171,16 @@ class Body:
         """Return what a layer reads, of which the number of steps is no part."""
         first, *others = self.sources[layer.name]
         match layer:
-            case nodes.FinalState() | nodes.LearnedState():
-                # The recurrent layer has put its state there, or there is an array.
+            case nodes.FinalState() | nodes.Contexts() | nodes.LearnedState():
+                # The recurrent layer has put it there, or there is an array.
                 return ()
             case nodes.Residual():
                 return (first, self.sources[layer.start][0])
             case nodes.Repeat():
                 return (first,)
-            case nodes.Recurrent() if self.part == "step":
+            case nodes.Recurrent(first_states=states) if self.part == "step":
                 # Its first states are there since the beginning.
-                return (first,)
+                return (first, *others[len(states) :])
             case _:
                 return (first, *others)
 
@@ -161,8 +191,12 @@ class Body:
             for name in self._reads(layer):
                 last[self._owner(name)] = index
         if self.part == "begin":
-            for _, name, _ in self._stores():
-                last[self._owner(name)] = len(self.computed)
+            stored = [state.layer for state in held_values(self.network)]
+            begun = [layer for layer in self.network.layers if layer.name in self.streams]
+            for layer in begun:
+                if isinstance(layer, nodes.Recurrent):
+                    stored += layer.first_states.values()
+            last |= {self._owner(name): len(self.computed) for name in stored}
         return last
 
     def _owner(self, name: str) -> str:
@@ -192,10 +226,11 @@ class Body:
 
     def _placed_with(self, layer: nodes.Layer) -> Iterator[nodes.Layer]:
         """Yield the layers whose outputs the statements of a layer compute."""
-        if not isinstance(layer, nodes.FinalState):
+        if not isinstance(layer, nodes.FinalState | nodes.Contexts):
             yield layer
         if isinstance(layer, nodes.Recurrent):
-            names = (self.finals.get((layer.name, state)) for state, _ in layer.states)
+            names = [self.finals.get((layer.name, state)) for state, _ in layer.states]
+            names.append(self.contexts.get(layer.name))
             yield from (self.layers[name] for name in names if name)
 
     def lines(self) -> list[str]:
@@ -254,7 +289,9 @@ class Body:
         """Yield the statements of all layers, each with what it takes and gives above it."""
         if self.part == "begin":
             yield "memset(state, 0, sizeof(*state));"
-        if self.part == "step" and any(getattr(each, "masked", False) for each in self.computed):
+        # The mask of an attention is that of its memory.
+        own = (each for each in self.computed if not isinstance(each, nodes.Attention))
+        if self.part == "step" and any(getattr(each, "masked", False) for each in own):
             yield from self._real()
         delay = 0
         for layer in self.computed:
@@ -266,8 +303,7 @@ class Body:
             yield from self._layer(layer)
         yield from self._copies(delay)
         if self.part == "begin":
-            for state, name, size in self._stores():
-                yield copied(state, self._pointer(name), str(size))
+            yield from self._store()
 
     def _wait(self, delay: int) -> Iterator[str]:
         """Yield the statements of a step after which a window is not yet full."""
@@ -314,10 +350,12 @@ class Body:
     def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
         if isinstance(layer, nodes.FinalState | nodes.LearnedState):
             return
-        first = next(
-            (name for name in self._reads(layer) if name in self.counts),
-            self.sources[layer.name][0],
-        )
+        first = self._first(layer)
+        if isinstance(layer, nodes.Contexts):
+            self.steps[layer.name] = self.steps[first]
+            if first in self.expressions:
+                self.expressions[layer.name] = self.expressions[first]
+            return
         steps, name = self.steps.get(first, "1"), self.names[layer.name]
         if len(layer.input) == 0:
             steps = "1"
@@ -344,23 +382,71 @@ class Body:
             mask = self.masks[self.mask_keys[first]]
         inputs = tuple(map(self._pointer, self._reads(layer)))
         yield from self._shapes(layer, inputs[0], steps, after)
+        yield from self._attended(layer)
         output = self._pointer(layer.name)
         if isinstance(layer, nodes.Flatten):
             output = self.results.get(layer.name, "")
             self.pointers.setdefault(layer.name, inputs[0])
         place = Place(
-            inputs, steps, output, after, before, mask, self._most(first), self._states_of(layer)
+            inputs,
+            steps,
+            output,
+            after,
+            before,
+            mask,
+            self._most(first),
+            self._states_of(layer),
+            f"&{name}_memory",
         )
         yield from self.shared.lines(layer, place)
 
+    def _attended(self, layer: nodes.Layer) -> Iterator[str]:
+        """Yield the declaration of what a layer attends to."""
+        attention = nodes.attention_of(layer)
+        if attention is None:
+            return
+        over, keys = attention.over, attention.keys
+        shapes = {name: self._shape(name) for name in (keys, over)}
+        parts = [self._pointer(keys), self._pointer(over)]
+        if self.shared.masks:
+            mask = "NULL"
+            if attention.masked and over in self.held and self.part == "step":
+                mask = f"state->{over}_mask"
+            elif attention.masked:
+                yield from self._mask(over)
+                mask = self.masks[self.mask_keys[over]]
+            parts.append(mask)
+        parts.append(self.steps[over])
+        parts += [str(nodes.width(shapes[name])) for name in (keys, over)]
+        start = f"const {self.network.name}_memory {self.names[layer.name]}_memory"
+        yield f"{start} = {{{', '.join(parts)}}};"
+
+    def _shape(self, name: str) -> nodes.Shape:
+        """Return the shape of an input or of the output of a layer."""
+        layer = self.layers.get(name)
+        if layer:
+            return layer.output
+        return next(each.shape for each in self.network.inputs if each.name == name)
+
+    def _first(self, layer: nodes.Layer) -> str:
+        """Return what has the steps of a layer, of all that it reads."""
+        first = self.sources[layer.name][0]
+        if nodes.attention_of(layer):
+            return first
+        return next((name for name in self._reads(layer) if name in self.counts), first)
+
     def _states_of(self, layer: nodes.Layer) -> dict[str, str]:
-        """Return where the first and the last states of a recurrent layer are, by parameters."""
-        if self.stepped or not isinstance(layer, nodes.Recurrent):
+        """Return where the states and contexts of a recurrent layer are, by parameters."""
+        if not isinstance(layer, nodes.Recurrent):
             return {}
-        names = {f"{state}_first": name for state, name in layer.first_states.items()}
-        for state, _ in layer.states:
-            if final := self.finals.get((layer.name, state)):
-                names[f"{state}_last"] = final
+        names = dict[str, str]()
+        if not self.stepped:
+            names = {f"{state}_first": name for state, name in layer.first_states.items()}
+            for state, _ in layer.states:
+                if final := self.finals.get((layer.name, state)):
+                    names[f"{state}_last"] = final
+        if contexts := self.contexts.get(layer.name):
+            names["contexts"] = contexts
         return {parameter: self._pointer(name) for parameter, name in names.items()}
 
     def _shapes(self, layer: nodes.Layer, x: str, steps: str, after: str) -> Iterator[str]:
@@ -464,6 +550,9 @@ def _skips_padding(layer: nodes.Layer) -> bool:
     """Return whether a layer looks at the mask; a normalization needs it in training only."""
     match layer:
         case nodes.Embedding() | nodes.BatchNorm() | nodes.Pooling(statistic="last_step"):
+            return False
+        case nodes.Attention():
+            # What it looks at is the mask of its memory.
             return False
         case _:
             return getattr(layer, "masked", False)

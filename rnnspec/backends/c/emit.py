@@ -21,7 +21,7 @@ from rnnspec.backends.c.source import (
     Recorded,
     Result,
 )
-from rnnspec.backends.c.steps import delays, lengths, step_counts
+from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import cells, nodes, text
@@ -45,10 +45,12 @@ _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
 _FIELDS = Fields(
-    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward AttentionPooling.bias "
-    "AttentionPooling.query Repeat.like Dense.tied"
+    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward "
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
 )
-_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
+_CELL_FIELDS = Fields(
+    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+)
 """The fields that the source of each form is written from."""
 
 
@@ -86,7 +88,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         test_steps=test_steps,
         tests=tuple(_tests(inputs, results, network, body, test_steps)),
         stepped=stepped,
-        states=tuple(_fields(network, target)) if stepped else (),
+        states=tuple(_fields(network, target, limits)) if stepped else (),
         delay=max(body.delays.values(), default=0),
         inputs=tuple(arguments.values()),
         stream=stream,
@@ -100,6 +102,8 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         seen=tuple(body.seen),
         kernels=tuple(sorted(layers.kernels)),
         rows=layers.rows,
+        masks=layers.masks,
+        scales=layers.scales,
     )
 
 
@@ -283,18 +287,25 @@ def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
         )
 
 
-def _fields(network: nodes.Network, target: str) -> Iterator[Field]:
+def _fields(network: nodes.Network, target: str, limits: tuple[Length, ...]) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
     held = {state.name for state in held_values(network)}
+    memories = held_memories(network)
+    most = _steps_of(network, {name: each.most for each in limits for name in each.inputs})
     for state in states(network):
         layer = None if state.name in held else of_layer[state.layer]
-        yield Field(state.name, _padded(state, layer, target), state.shape, state.first_shape)
+        size = _padded(state, layer, target, most.get(state.layer, 1))
+        number = "unsigned char" if state.name in held and state.kind == "mask" else "float"
+        steps, shape = memories.get(state.layer, "") if layer is None else "", state.shape
+        # There may be fewer than the spec says.
+        shape = (None, *shape[1:]) if steps else shape
+        yield Field(state.name, size, shape, state.fewer or shape, number, steps)
 
 
-def _padded(state: State, layer: nodes.Layer | None, target: str) -> int:
+def _padded(state: State, layer: nodes.Layer | None, target: str, most: int) -> int:
     if not isinstance(layer, nodes.Recurrent):
-        return prod(state.shape)
-    (size,) = state.shape
+        return prod(most if size is None else size for size in state.shape)
+    size = state.size
     block = block_of(size, target)
     return -(-size // block) * block
 

@@ -47,6 +47,11 @@ _FUNCTIONS = {name: activation(name) for name in get_args(CellActivation)}
 _FUNCTIONS |= {"exp": Activation("exponential")}
 """The functions that are there for many numbers too."""
 _OF_LIBRARY = {"log": "logf", "sqrt": "sqrtf", "abs": "fabsf"}
+_OF_ATTENTION = frozenset(
+    {"memory", "attention_kernel", "attention_kernel_scale", "score", "scale", "contexts"}
+    | {"context", "input", "x_size", "query", "queries", "hidden"}
+)
+"""The parameters and variables of a layer with attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class EquationText:
     size: str
     features: str
     ends: tuple[str, ...] = ()
+    end: str = ""
+    """Where the memory begins that the cell does not need."""
 
 
 @dataclass(slots=True)
@@ -200,6 +207,7 @@ class EquationLines(Lines):
         )
         lines.names |= {"work", "y", "steps", "width", "mask", "backward", "merge", "real"}
         lines.names |= {"units", "features"}
+        lines.names |= _OF_ATTENTION if layer.attention else set()
         return lines
 
     def write_layer(self) -> EquationText:
@@ -217,7 +225,9 @@ class EquationLines(Lines):
         self.places = place_sums(plan)
         self.sums = {name for name, _ in self.places.values()}
         self._label_sums(statements)
-        x = Vector("x" if self.stepped else "x_t", size=self._count("features"), padded="")
+        own = "x" if self.stepped else "x_t"
+        own = "input" if self.layer.attention else own
+        x = Vector(own, size=self._count("features"), padded="")
         self.writer.vectors[INPUT] = x
         # What is constant may need a matrix, whose lines are there before its own.
         self.lines = self.constants
@@ -247,7 +257,9 @@ class EquationLines(Lines):
                 ends.append(f"memcpy({last}, {state.text}, {state.size} * sizeof(float));")
         text = (*self.memory_lines, *self.constants, *zeros, *self.lines, *ends)
         # The output and the input of a step have sizes too.
-        sizes = self._use_sizes(text if self.stepped else (*text, states[0].size, x.size))
+        if self.layer.attention or not self.stepped:
+            text = (*text, states[0].size, x.size)
+        sizes = self._use_sizes((*text, self.place) if self.layer.attention else text)
         return EquationText(
             title=f"the cell {self.cell.name}",
             own=tuple(self.own.items()),
@@ -258,6 +270,7 @@ class EquationLines(Lines):
             size=states[0].size,
             features=x.size,
             ends=tuple(ends),
+            end=self.place,
         )
 
     def _use_sizes(self, lines: tuple[str, ...]) -> list[str]:

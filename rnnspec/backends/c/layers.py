@@ -33,6 +33,10 @@ _TYPES = {
     **dict.fromkeys(("table_scale", "kernel_scale", "recurrent_scale"), "const float *"),
     **dict.fromkeys(("bias", "recurrent_bias"), "const float *"),
     **dict.fromkeys(("gamma", "beta", "mean", "variance", "query"), "const float *"),
+    "memory": "const {prefix}_memory *",
+    "attention_kernel": "const {weight} *",
+    **dict.fromkeys(("attention_kernel_scale", "score"), "const float *"),
+    "scale": "float ",
     "epsilon": "float ",
     "tokens": "const int32_t *",
     "x": "const float *",
@@ -44,7 +48,7 @@ _TYPES = {
     "width": "size_t ",
     "merge": "char ",
     **dict.fromkeys(("h_first", "c_first"), "const float *"),
-    **dict.fromkeys(("h_last", "c_last"), "float *"),
+    **dict.fromkeys(("h_last", "c_last", "contexts"), "float *"),
     "work": "float *",
 }
 """The parameters of functions in their order, each with its type."""
@@ -54,7 +58,7 @@ _DEFAULTS = {
     **dict.fromkeys(("before", "backward"), "0"),
     "real": "1",
     "merge": "'='",
-    **dict.fromkeys(("h_first", "c_first", "h_last", "c_last"), "NULL"),
+    **dict.fromkeys(("h_first", "c_first", "h_last", "c_last", "contexts"), "NULL"),
 }
 """What a call passes for a parameter that only other calls need."""
 
@@ -62,6 +66,27 @@ _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 
 
 _LINEAR = Activation("linear")
+_DOT, _ADDITIVE = "dot_attention", "additive_attention"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionText:
+    """How a recurrent layer attends: with a function, after a product if it projects its state.
+
+    ``inputs`` is what the size of its input and the context is called, ``arguments`` is what the
+    function takes between the query and the context.
+    """
+
+    function: str
+    arguments: str
+    inputs: str
+    product: str = ""
+    block: int = 1
+
+    @property
+    def additive(self) -> bool:
+        """True if it needs memory for the sum of a query and a key."""
+        return self.function == _ADDITIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +108,16 @@ class Function:
     lines: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     """What it is, its body and the settings among its parameters, if it is from a recipe."""
+    attention: AttentionText | None = None
+    cell_of: str = ""
+    """The function before it whose cell it has too, if it attends."""
 
-    @property
-    def signature(self) -> str:
-        """The declarations of the parameters."""
-        weight = "int8_t" if self.is_rounded else "float"
+    def signature(self, prefix: str) -> str:
+        """Return the declarations of the parameters."""
+        names = {"weight": "int8_t" if self.is_rounded else "float", "prefix": prefix}
         others = dict.fromkeys(self.settings, "float ") | self.own
         types = {name: others.get(name) or _TYPES.get(name, _ARRAY) for name in self.parameters}
-        return ", ".join(type_.format(weight=weight) + name for name, type_ in types.items())
+        return ", ".join(type_.format(**names) + name for name, type_ in types.items())
 
     @property
     def own(self) -> dict[str, str]:
@@ -128,7 +155,10 @@ class Place:
     most: int = 1
     """The largest number of steps of the input."""
     states: Mapping[str, str] = field(default_factory=dict)
-    """The first and the last states of a recurrent layer, by the names of parameters."""
+    """The first and the last states of a recurrent layer, and its contexts if they are read, by
+    the names of parameters."""
+    memory: str = ""
+    """What the layer attends to, if it does."""
 
 
 @dataclass(slots=True)
@@ -183,7 +213,9 @@ class Layers:
                 yield self._call(Function(f"{layer.statistic}_windows", "window_pooling"), values)
             case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
                 yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
-            case nodes.ComposedNode():
+            case nodes.Attention():
+                yield from self._attend(layer, place, rows)
+            case nodes.InstanceNorm():
                 self._needs(products="sqrtf")
                 values = {"x": x, "steps": rows, "units": str(units), "y": y}
                 values |= {"mask": place.mask} if place.mask else {}
@@ -196,11 +228,11 @@ class Layers:
                 function = replace(function, lines=recipe_lines(results))
                 yield self._call(function, values | settings)
             case nodes.Activate():
-                yield copied(y, x, _times(rows, units))
+                yield copied(y, x, total(rows, units))
                 yield from self._activation(layer.activation, y, rows, units)
             case nodes.Residual():
                 sum_ = f"{y}[i] = {x}[i] + {place.inputs[1]}[i];"
-                yield from loop("i", _times(rows, units), [sum_])
+                yield from loop("i", total(rows, units), [sum_])
             case nodes.Join():
                 yield from self._join(layer, place, rows)
             case nodes.Repeat():
@@ -219,20 +251,24 @@ class Layers:
             case nodes.Pooling():
                 yield from self._pooling(layer, place)
             case nodes.AttentionPooling():
-                yield self._attention(layer, place)
+                yield self._attention_pooling(layer, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
-            case nodes.FinalState() | nodes.LearnedState():
+            case nodes.FinalState() | nodes.Contexts() | nodes.LearnedState():
                 raise AssertionError(f"{layer.name} is there already")
             case _:
                 assert_never(layer)
 
     def finished(self) -> tuple[Function, ...]:
         """Return the functions, each with the parameters that any call needs."""
-        return tuple(
-            replace(function, parameters=self._parameters(name))
-            for name, function in self.functions.items()
-        )
+        functions, cells = list[Function](), dict[tuple[str, ...], str]()
+        for name, function in self.functions.items():
+            own = function.cell.apart if isinstance(function.cell, CellText) else ()
+            of = cells.setdefault(own, name) if own else name
+            if not function.attention or of == name:
+                of = ""
+            functions.append(replace(function, parameters=self._parameters(name), cell_of=of))
+        return tuple(functions)
 
     def statement(self, call: Call) -> str:
         """Return a call as it is written once all calls are known."""
@@ -296,7 +332,7 @@ class Layers:
         if made.over_features:
             yield from each(rows, [f"{start}{_row(y, rows, units)}, {units});"])
         else:
-            yield f"{start}{y}, {_times(rows, units)}{made.more});"
+            yield f"{start}{y}, {total(rows, units)}{made.more});"
 
     def _products(
         self, layer: nodes.Dense | nodes.Conv, place: Place, rows: str, stride: int, inputs: int
@@ -366,7 +402,7 @@ class Layers:
             for own, (_, shape) in zip(steps, parts, strict=True)
         ):
             value = sign.join(f"{x}[i]" for x, _ in parts)
-            yield from loop("i", _times(rows, units), [f"{y}[i] = {value};"])
+            yield from loop("i", total(rows, units), [f"{y}[i] = {value};"])
             return
         elements = [
             f"{x}[{_element(own, nodes.width(shape))}]"
@@ -383,7 +419,7 @@ class Layers:
         values = {"inputs": str(layer.features), "units": str(layer.units)}
         for param in params(layer):
             path = param.name.removeprefix(prefix)
-            if param.name == f"{prefix}{path}":
+            if param.name == f"{prefix}{path}" and "." not in path:
                 values |= self._weights(layer, param.name, path.replace("t_kernel", "t"))
         cell = cell_text(
             layer.standard_cell,
@@ -397,13 +433,13 @@ class Layers:
             values |= {state: f"state->{layer.name}_{state}" for state in cell.states}
             floats = of_gates + cell.scratch * padded
         else:
-            floats = cell.memory["chunk"] * padded + _CHUNK * of_gates
-        self._needs(floats=floats)
+            chunk = 1 if layer.attention else _CHUNK
+            floats = cell.memory["chunk"] * padded + chunk * of_gates
         self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
         name = f"{name_cell(layer.standard_cell)}_{product}"
         function = Function(name, "recurrent", product, block, cell=cell)
         values |= _states_of(layer, prefix, place)
-        return self._call(function, values | self._sequence(layer, prefix, place))
+        return self._sequence(layer, prefix, place, function, values=values, floats=floats)
 
     def _cell_by_equations(
         self, layer: nodes.Recurrent, cell: nodes.EquationCell, prefix: str, place: Place
@@ -422,12 +458,78 @@ class Layers:
             one=self._one,
             ends=_states_of(layer, prefix, place),
         )
-        function = Function(f"{cell.name}_layer", "cell_by_equations", cell=lines.write_layer())
-        self._needs(floats=lines.floats)
+        text = lines.write_layer()
+        function = Function(f"{cell.name}_layer", "cell_by_equations", cell=text)
         self.kernels |= lines.kernels
-        return self._call(function, lines.arguments | self._sequence(layer, prefix, place))
+        values, floats = lines.arguments, lines.floats
+        return self._sequence(layer, prefix, place, function, values=values, floats=floats)
 
-    def _sequence(self, layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
+    def _sequence(  # noqa: PLR0913 - a layer, its place, and what its cell needs
+        self,
+        layer: nodes.Recurrent,
+        prefix: str,
+        place: Place,
+        function: Function,
+        *,
+        values: Mapping[str, str],
+        floats: int,
+    ) -> Call:
+        """Return the call of a recurrent layer, given the arguments of its cell."""
+        more = self._of_steps(layer, prefix, place)
+        if attention := layer.attention:
+            text, arguments, more_floats = self._attention(layer, attention, place)
+            if isinstance(function.cell, EquationText):
+                text = replace(text, inputs=function.cell.features)
+            function = replace(function, name=f"attending_{function.name}", attention=text)
+            more, floats = more | arguments, floats + more_floats
+        self._needs(floats=floats)
+        return self._call(function, {**values, **more})
+
+    def _attention(
+        self, layer: nodes.Recurrent, attention: nodes.StepAttention, place: Place
+    ) -> tuple[AttentionText, dict[str, str], int]:
+        """Return how a recurrent layer attends, its arguments, and the floats that it needs."""
+        floats, values = layer.features, {"memory": place.memory}
+        values |= {name: place.states[name] for name in ("contexts",) if name in place.states}
+        function, more, product, block = _DOT, "", "", 1
+        if attention.projects:
+            values |= self._weights(layer, "attention.kernel", "attention_kernel")
+            product, block, queries = self._block(layer, "attention.kernel")
+            self._needs(products=f"product_1x{product}")
+            floats += queries
+        if attention.additive:
+            function, more = _ADDITIVE, ", score, hidden"
+            values |= self._weights(layer, "attention.score", "score")
+            floats += attention.size
+        elif self.scales:
+            more, values["scale"] = ", scale", number(attention.scale)
+        self._needs(products=function)
+        return AttentionText(function, more, "inputs", product, block), values, floats
+
+    def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
+        """Yield the context of each query."""
+        function, more = _DOT, f", {number(layer.scale)}" if self.scales else ""
+        if layer.additive:
+            function, more = _ADDITIVE, f", {self.arrays[layer.name, 'score'].symbol}, work"
+        self._needs(products=function, floats=nodes.width(layer.input) * layer.additive)
+        query = _row(place.inputs[0], rows, nodes.width(layer.input))
+        context = _row(place.output, rows, nodes.width(layer.output))
+        call = f"{self.network.name}_{function}({place.memory}, {query}{more}, {context});"
+        yield from each(rows, [call])
+
+    @property
+    def scales(self) -> bool:
+        """True if any scores have a scale."""
+        attentions = map(nodes.attention_of, self.network.layers)
+        return any(attention.scale != 1.0 for attention in attentions if attention)
+
+    @property
+    def masks(self) -> bool:
+        """True if any layer leaves out padding of what it attends to."""
+        attentions = map(nodes.attention_of, self.network.layers)
+        return any(attention.masked for attention in attentions if attention)
+
+    def _of_steps(self, layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
         """Return the arguments of a recurrent layer that are not those of its cell."""
         values = {"x": place.inputs[0], "work": "work"}
         if self.stepped:
@@ -522,7 +624,7 @@ class Layers:
                 Function(f"{layer.statistic}_pooling", f"{layer.statistic}_pooling"), values
             )
 
-    def _attention(self, layer: nodes.AttentionPooling, place: Place) -> Call:
+    def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}
         values |= {"mask": place.mask} if place.mask else {}
         query = {"query": place.inputs[1]} if layer.query else {}
@@ -564,20 +666,20 @@ def _bytes(size: str) -> str:
     return "sizeof(float)" if size == "1" else f"{size} * sizeof(float)"
 
 
-def _times(rows: str, units: int) -> str:
+def total(rows: str, units: int) -> str:
     """Return the product of a number of rows and of units, without a factor of 1."""
     return str(int(rows) * units) if rows.isdigit() else f"{rows} * {units}" if units > 1 else rows
 
 
 def _element(rows: str, size: int) -> str:
     """Return the index of element ``u`` of row ``t``, or of the only row."""
-    row = "" if rows == "1" else _times("t", size)
+    row = "" if rows == "1" else total("t", size)
     return " + ".join(filter(None, (row, "u" if size > 1 else ""))) or "0"
 
 
 def _row(pointer: str, rows: str, size: int) -> str:
     """Return the row ``t`` of rows, or the only one."""
-    return pointer if rows == "1" else f"{pointer} + {_times('t', size)}"
+    return pointer if rows == "1" else f"{pointer} + {total('t', size)}"
 
 
 def each(rows: str, lines: list[str]) -> Iterator[str]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SEE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
 
+_NUMBERS = {"float": np.float32, "size_t": np.uintp, "unsigned char": np.uint8}
 _OF_LIBRARY = ("rnnspec_array", "rnnspec_output_steps", "rnnspec_watch")
 """The functions that a library has beside those of the network."""
 _PRELUDE = """\
@@ -196,7 +197,7 @@ class CModel:
         assert stream is not None
         batch, library = self._checked(stream, np.asarray(chunk)), self.library
         structure = self._states_before(states, len(batch))
-        steps, before = batch.shape[1], int(structure[0, -1]) if self.source.delay else 0
+        steps, before = batch.shape[1], int(structure["steps"][0]) if self.source.delay else 0
         if steps + before <= self.source.delay:
             least = self.source.delay + 1
             what = " in the first chunk" if self.source.delay else ""
@@ -221,8 +222,11 @@ class CModel:
 
     def _structures(self, rows: int) -> Array:
         """Return the structure of states of each sequence, of which nothing is set."""
-        size = sum(state.size for state in self.source.states) + bool(self.source.delay)
-        return np.zeros((rows, size), np.float32)
+        members = [
+            (member.name, _NUMBERS[member.number], (member.size,) if member.size else ())
+            for member in self.source.members
+        ]
+        return np.zeros(rows, np.dtype(members, align=True))
 
     def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> Array:
         """Return the structure of states of each sequence before a chunk."""
@@ -239,31 +243,39 @@ class CModel:
             raise UsageError(
                 f"states: expected {', '.join(names)}, received {brief(', '.join(states))}"
             )
-        at = 0
+        counts = dict[str, int]()
         for state in source.states:
-            array = np.asarray(states[state.name], np.float32)
-            shapes = [(rows, *state.shape), (rows, *state.first_shape)]
+            array = np.asarray(states[state.name])
+            if state.steps:
+                count = array.shape[1] if array.ndim > 1 else 0
+                structure[state.steps] = counts.setdefault(state.steps, min(count, state.most))
+            shapes = [
+                (rows, *(counts[state.steps] if size is None else size for size in shape))
+                for shape in (state.shape, state.first_shape)
+            ]
             if array.shape not in shapes:
                 raise UsageError(
                     f"{state.name}: expected the shape {shapes[0]}, received {array.shape}"
                 )
             # What a window needs before it is full is at the end.
-            end = at + prod(state.shape)
-            structure[:, end - prod(array.shape[1:]) : end] = array.reshape(rows, -1)
+            end = prod(shapes[0][1:])
+            structure[state.name][:, end - prod(array.shape[1:]) : end] = array.reshape(rows, -1)
             if source.delay and state.shape != state.first_shape:
-                structure[:, -1] = source.delay if array.shape == shapes[0] else 0
-            at += state.size
+                structure["steps"] = source.delay if array.shape == shapes[0] else 0
         return structure
 
     def _states_after(self, structure: Array) -> dict[str, Array]:
-        states, at = {}, 0
+        states = {}
         for state in self.source.states:
-            is_first = self.source.delay and not structure[0, -1]
-            shape = state.first_shape if is_first else state.shape
-            end = at + prod(state.shape)
-            part = structure[:, end - prod(shape) : end]
-            states[state.name] = part.reshape(len(structure), *shape).copy()
-            at += state.size
+            is_first = self.source.delay and not structure["steps"][0]
+            first_shape = state.first_shape if is_first else state.shape
+            whole, shape = (
+                [int(structure[state.steps][0]) if size is None else size for size in of]
+                for of in (state.shape, first_shape)
+            )
+            end = prod(whole)
+            part = structure[state.name][:, end - prod(shape) : end].reshape(len(structure), *shape)
+            states[state.name] = part != 0 if part.dtype == np.uint8 else part.copy()
         return states
 
     @cached_property

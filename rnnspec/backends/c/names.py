@@ -136,6 +136,7 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
 
 _KERNEL = re.compile(
     r"self_test|by_sign|split_exp|negative_expm1|dot_int8|product_\d+x\d+_int8|output_steps"
+    r"|(?:dot|additive)_attention"
     r"|(?:(?:legacy_)?hard_sigmoid|leaky_relu|clipped_relu)s?|log_softmax"
 )
 """Functions that every source may have, and that an array with any name could clash with."""
@@ -164,6 +165,8 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
 def _symbols(layer: nodes.Layer, name: str, start: str) -> Iterator[str]:
     """Yield the variables and the arrays of a layer that is called ``name``."""
     yield from (f"{name}_out", f"{name}_steps", f"{name}_before", f"{name}_mask")
+    if nodes.attention_of(layer):
+        yield f"{name}_memory"
     for param in params(layer):
         array = array_symbol(start, name, param)
         yield from (array, f"{array}_scale")
@@ -172,5 +175,6 @@ def _symbols(layer: nodes.Layer, name: str, start: str) -> Iterator[str]:
 def array_symbol(start: str, layer: str, param: Param) -> str:
     """Return what an array of a layer is called."""
     path = param.name.replace(".", "_")
-    # The scales of another array may have the name of a parameter.
-    return f"{start}{layer}_{path}{'_' if path.endswith('_scale') else ''}"
+    # The scales of another array, or an array of an attention, may have the name of a parameter.
+    is_like = path.endswith("_scale") or param.name.startswith("attention_")
+    return f"{start}{layer}_{path}{'_' if is_like else ''}"

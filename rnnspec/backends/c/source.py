@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.c.body import Seen
     from rnnspec.backends.c.layers import Function
     from rnnspec.backends.c.steps import Length
+    from rnnspec.ir.nodes import Shape
 
 _COLUMNS = 100
 _LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
@@ -30,12 +32,44 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A state in the structure of states, filled up to whole blocks of units."""
+    """A state in the structure of states, filled up to whole blocks of units.
+
+    ``size`` is enough for the largest number of steps, if it may have fewer; ``steps`` is then the
+    member that has their number, and the shape begins with None.
+    """
 
     name: str
     size: int
-    shape: tuple[int, ...]
-    first_shape: tuple[int, ...]
+    shape: Shape
+    first_shape: Shape
+    number: str = "float"
+    steps: str = ""
+
+    @property
+    def about(self) -> str:
+        """What the comment beside it says."""
+        text = ", ".join(str(size or self.steps) for size in self.shape)
+        return f"({text}){', 0 at padding' if self.number != 'float' else ''}"
+
+    @property
+    def most(self) -> int:
+        """The largest number of steps, if it may have fewer."""
+        return self.size // prod(size or 1 for size in self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the structure of states: an array, or a number if its size is 0."""
+
+    name: str
+    number: str
+    size: int
+    about: str
+
+    @property
+    def declaration(self) -> str:
+        """Its declaration."""
+        return f"{self.number} {self.name}{f'[{self.size}]' if self.size else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +207,8 @@ class CSource:
     seen: tuple[Seen, ...]
     kernels: tuple[str, ...]
     rows: bool
+    masks: bool
+    scales: bool
     before_loading: tuple[str, ...] = ()
 
     @property
@@ -201,6 +237,20 @@ class CSource:
             if argument.length and argument.length.inputs[-1] == argument.name:
                 arguments.append(str(self.test_steps[argument.name]))
         return tuple(arguments)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members of the structure of states, in order."""
+        members = list[Member]()
+        for state in self.states:
+            members.append(Member(state.name, state.number, state.size, state.about))
+            counts = {member.name for member in members}
+            if state.steps and state.steps not in counts:
+                members.append(Member(state.steps, "size_t", 0, f"at most {state.most}"))
+        if self.delay:
+            about = f"taken so far, at most {self.delay}"
+            members.append(Member("steps", "float", 0, about))
+        return tuple(members)
 
     @property
     def begins(self) -> bool:

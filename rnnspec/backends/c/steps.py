@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
-from rnnspec.ir.forms import states_of, streamed
+from rnnspec.ir.forms import held_values, states, states_of, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,11 +79,28 @@ def delays(network: nodes.Network) -> dict[str, int]:
             if isinstance(layer, nodes.Residual):
                 names.append(taken[layer.start][0])
             missing = sum(
-                (state.steps or 0) - (state.first_steps or 0)
+                (state.shape[0] or 0) - (state.fewer[0] or 0)
                 for state in states_of(layer)
-                if state.first_steps is not None
+                if state.fewer is not None
             )
             result[layer.name] = missing + max(result.get(name, 0) for name in names)
+    return result
+
+
+def held_memories(network: nodes.Network) -> dict[str, str]:
+    """Return the sequences that are known before the first chunk, which layers attend to.
+
+    Each has the state with its number of steps, which several may share, or an empty text if that
+    is fixed.
+    """
+    counts, taken = step_counts(network), {state.name for state in states(network)}
+    fields, result = dict[Count, str](), dict[str, str]()
+    for state in held_values(network):
+        if len(state.shape) > 1:
+            field, count = f"{state.layer}_steps", counts[state.layer]
+            # An equation may have a state of this name.
+            field += "_" * (field in taken)
+            result[state.layer] = "" if isinstance(count, int) else fields.setdefault(count, field)
     return result
 
 

@@ -6,12 +6,19 @@ from rnnspec.backends.base import Backend
 from rnnspec.ir.text import composed_names
 from rnnspec.reserved_names import ReservedNames
 
+_WITH_ATTENTION = product(
+    ("_with_",),
+    ("", "masked_"),
+    ("", "scaled_"),
+    ("additive_", "dot_", "general_"),
+    ("attention",),
+)
 _CLASSES = product(
     ("", "masked_"),
     ("", "unbiased_"),
     ("", "recurrent_dropout_"),
     ("rnn", "lstm", "gru", "reset_first_gru"),
-    ("_layer",),
+    ("_layer", *map("".join, _WITH_ATTENTION)),
 )
 _ATTENTIONS = product(
     ("", "masked_"),

@@ -29,10 +29,11 @@ class RecurrentCalls(Walk):
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
-        yield from self.need(layer.first_states.values())
+        yield from self.need(self._sources[layer.name][1:])
         kinds = [kind for kind, _ in layer.states]
         read, parts = self.read_states(layer), dict[str, list[Code]]()
         has_state = self.cell_classes[class_name(layer)].sequences == "with_state"
+        memory = self._memory_of(layer)
         for way, direction in enumerate(directions(layer)):
             path = direction_path(direction).removesuffix(".")
             name = code("{}", "x" if layer.merge is None else ("ahead", "back")[way])
@@ -50,7 +51,7 @@ class RecurrentCalls(Walk):
                     targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
                 many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
                 many = code("_") if set(targets.values()) == {"_"} else many
-                result = code("{}, {}", first, many)
+                result = listed(first, self._contexts_of(layer), many)
                 zeros, state = self._first_state(layer, way)
                 yield zeros
                 if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
@@ -59,7 +60,7 @@ class RecurrentCalls(Walk):
                 "{} = self.{}({})",
                 result,
                 code("{}.{}", layer.name, path) if path else layer.name,
-                listed("x", "mask" if layer.masked else "", state),
+                listed("x", "mask" if layer.masked else "", state, *memory),
             )
             if has_state and not layer.return_sequences and kinds[0] in read:
                 yield code("{} = {}", name, targets[kinds[0]])
@@ -73,7 +74,9 @@ class RecurrentCalls(Walk):
         """Return the first states of a direction, behind a statement that makes zeros of them."""
         values, statement = list[Code](), Code()
         slot = slots(layer)[0].path
-        dtype = code("jnp.result_type(x, self.{}.{}.dtype)", layer.name, Code(slot))
+        memory = self.output(layer.attention.over) if layer.attention else Code()
+        own = code("self.{}.{}.dtype", layer.name, Code(slot))
+        dtype = code("jnp.result_type({})", listed("x", memory, own))
         for kind, size in layer.states:
             if vector := layer.first_states.get(kind):
                 whole = self.output(vector)
@@ -99,18 +102,28 @@ class RecurrentCalls(Walk):
         """Return a state after the last step, both directions side by side."""
         return code("{}", self.variables_of[f"{layer}.{name}"])
 
+    def _memory_of(self, layer: nodes.Recurrent) -> tuple[Code, ...]:
+        """Return the arguments for what a layer attends to."""
+        return self.memory(layer.attention) if layer.attention else ()
+
+    def _contexts_of(self, layer: nodes.Recurrent) -> Code:
+        """Return the target of the contexts of a layer, empty if its class returns none."""
+        if not self.cell_classes[class_name(layer)].gives_contexts:
+            return Code()
+        return self.contexts(layer) or code("_")
+
     def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer with its states."""
         names = [state.name for state in states_of(layer)]
         state = listed(*names)
         if len(names) > 1:
             state = code("({})", state)
+        first = "x" if layer.return_sequences else "_"
         yield code(
-            "{}, {} = self.{}({})",
-            "x" if layer.return_sequences else "_",
-            state,
+            "{} = self.{}({})",
+            listed(first, self._contexts_of(layer), state),
             layer.name,
-            listed("x", "mask" if layer.masked else "", state),
+            listed("x", "mask" if layer.masked else "", state, *self._memory_of(layer)),
         )
         if not layer.return_sequences:
             yield code("x = {}", names[0])

@@ -10,7 +10,7 @@ from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
     AttentionPooling,
-    Cell,
+    Contexts,
     Conv,
     Dense,
     EquationCell,
@@ -22,8 +22,9 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.params import named_params
 from rnnspec.ir.schedule import JoinedProduct, schedule
-from rnnspec.ir.text import cell_name
+from rnnspec.ir.text import cell_name, composed_class
 from rnnspec.source.code import Code, code
+from rnnspec.source.composed import attention_layer
 from rnnspec.source.expressions import local_names
 
 if TYPE_CHECKING:
@@ -67,12 +68,18 @@ def joined_label(product: JoinedProduct) -> str:
     return product.name.removesuffix("_product")
 
 
-def variables(cell: Cell) -> dict[str, str]:
-    """Return the variable or attribute for each name of a cell's equations."""
-    if not isinstance(cell, EquationCell):
+_OF_ATTENTION = frozenset(
+    {"attend", "attention", "context", "contexts", "keys", "memory", "memory_mask"}
+)
+
+
+def variables(layer: Recurrent) -> dict[str, str]:
+    """Return the variable or attribute for each name of the equations of a layer's cell."""
+    if not isinstance(cell := layer.cell, EquationCell):
         return {}
     plan = schedule(cell.equations)
-    reserved = {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
+    reserved = {*_OF_ATTENTION, "query"} if layer.attention else set[str]()
+    reserved |= {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
     for statement in (*plan.before, *plan.step):
         if isinstance(statement, JoinedProduct):
             label = joined_label(statement)
@@ -88,7 +95,20 @@ def class_name(layer: Recurrent) -> str:
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"
     dropped = "RecurrentDropout" if layer.recurrent_dropout else ""
-    return f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}Layer"
+    own = f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}"
+    if layer.attention is None:
+        return f"{own}Layer"
+    attention = attention_class(layer)
+    if layer.attention.projects:
+        attention = attention.replace("Dot", "General")
+    return f"{own}With{attention}"
+
+
+def attention_class(layer: Recurrent) -> str:
+    """Return the name of the class that scores and mixes the steps of a layer's memory."""
+    module = attention_layer(layer)
+    assert module is not None
+    return composed_class(module)
 
 
 def direction_path(direction: str) -> str:
@@ -102,8 +122,10 @@ class CellClass:
 
     ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
     ``all``, ``some`` or ``none`` of the layers return their whole sequence; if one of them is given
-    its first state or its last one is used, all of them return it ``with_state``. ``turns`` tells
-    whether one has a backward direction.
+    its first state or its last one is used, all of them return it ``with_state``. So do they if
+    ``gives_contexts``: another layer takes the contexts of one. In training, a class with additive
+    attention ``recomputes`` what the scores are made of. ``turns`` tells whether one has a backward
+    direction.
     ``variables`` are the names of a cell's equations in the source, where these are others.
     """
 
@@ -111,6 +133,8 @@ class CellClass:
     layers: tuple[Recurrent, ...]
     options: tuple[str, ...]
     sequences: str
+    gives_contexts: bool
+    recomputes: bool
     turns: bool
     variables: Mapping[str, str]
 
@@ -129,6 +153,8 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
     by_class: dict[str, list[Recurrent]] = {}
     taken = sources(network)
     stateful = {taken[layer.name][0] for layer in network.layers if isinstance(layer, FinalState)}
+    asked = {taken[layer.name][0] for layer in network.layers if isinstance(layer, Contexts)}
+    stateful |= asked
     stateful |= streamed(network) if form == "step" else set()
     for layer in network.layers:
         if isinstance(layer, Recurrent):
@@ -144,10 +170,16 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
             layers=tuple(layers),
             options=tuple(_options(layers, form, sequences)),
             sequences=sequences,
+            gives_contexts=any(layer.name in asked for layer in layers),
+            recomputes=form == "training" and _is_additive(layers[0]),
             turns=any(layer.merge is not None or layer.backward for layer in layers),
-            variables=variables(layers[0].cell),
+            variables=variables(layers[0]),
         )
     return classes
+
+
+def _is_additive(layer: Recurrent) -> bool:
+    return layer.attention is not None and layer.attention.additive
 
 
 _INITIAL = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")

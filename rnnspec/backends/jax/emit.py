@@ -19,14 +19,16 @@ from rnnspec.backends.jax.cells import (
     make_initializer,
 )
 from rnnspec.backends.jax.equations import mask_refusals
-from rnnspec.backends.jax.parts import attend, attention_classes, embedding_of, parts
+from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_classes
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
+from rnnspec.ir.text import composed_class
 from rnnspec.source.code import Code, Module, call, code, function, listed
+from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
@@ -60,7 +62,9 @@ _FIELDS: dict[Form, Fields] = {
     "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
-_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
+_CELL_FIELDS = Fields(
+    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+)
 
 
 def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
@@ -115,7 +119,7 @@ class JaxWalk(RecurrentCalls):
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
 
-    def hold(self, param: Param, *sizes: str) -> Code:
+    def hold(self, param: Param, *sizes: Code) -> Code:
         """Return a variable, which is zeros but for training."""
         shape = code("({},)" if len(sizes) == 1 else "({})", listed(*sizes))
         make, arguments = code("jnp.zeros"), listed(shape, "jnp.float32")
@@ -223,7 +227,9 @@ class JaxWalk(RecurrentCalls):
                 case _:
                     yield from self.statements([result])
 
-    def write(self, value: core.Expression) -> Code:
+    def write(  # noqa: PLR0912 - a branch for each verb
+        self, value: core.Expression
+    ) -> Code:
         """Return an expression, also of windows."""
         match value:
             case core.Combine("divide", x, core.Combine("maximum", core.Length(vector), 1e-12)) if (
@@ -232,6 +238,10 @@ class JaxWalk(RecurrentCalls):
                 return code("l2_normalized({})", self.write(x))
             case core.Param(_, name):
                 return code("self.{}[...]", name)
+            case core.Scores(queries, keys, core.Param(_, name)):
+                # One vector for each query and each key.
+                sums = code("{}[:, :, None] + {}[:, None]", *map(self.write, (queries, keys)))
+                return code("jnp.tanh({}) @ self.{}[:, 0]", sums, name)
             case core.Flatten(x):
                 return code("{x}.reshape({x}.shape[0], -1)", x=self.write(x))
             case core.Repeat(core.EarlierOutput(), 1):
@@ -300,7 +310,7 @@ class JaxWalk(RecurrentCalls):
         if layer.units is not None or layer.activation != "linear":
             arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
-        classes = attention_classes(self.network).items()
+        classes = pooling_classes(self.network).items()
         (name,) = (name for name, layers in classes if layer in layers)
         module = _make(name, *sizes, **arguments)
         return code("self.{} = {}", layer.name, module)
@@ -331,12 +341,27 @@ class JaxWalk(RecurrentCalls):
             arguments = class_.arguments(layer)
             if direction == "backward." or layer.backward:
                 arguments["reverse"] = True
+            arguments |= self._modules_of_attention(layer)
             if self.form == "training":
                 arguments["rngs"] = code("rngs")
             key = direction_path(direction).removesuffix(".")
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         module = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, module)
+
+    def _modules_of_attention(self, layer: nodes.Recurrent) -> dict[str, Code]:
+        """Return the arguments with which a recurrent layer attends to a memory."""
+        if (module := attention_layer(layer)) is None or (attention := layer.attention) is None:
+            return {}
+        arguments = {"attention": self.make_composed(module)}
+        if attention.projects:
+            size, drawn = layer.states[0][1], dict[str, Code]()
+            if self.form == "training":
+                drawn["kernel_init"] = make_initializer(layer.kernel_initializer)
+            drawn["rngs"] = code("rngs")
+            query = _make("nnx.Linear", size, attention.size, use_bias=False, **drawn)
+            arguments = {"query": query, **arguments}
+        return arguments
 
     def convert_input(self, source: nodes.Input) -> Code:
         """Return the statement that makes integers real numbers, if nothing with arrays does."""
@@ -349,6 +374,7 @@ class JaxWalk(RecurrentCalls):
             and not isinstance(layer, nodes.LearnedState)
         ]
         plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
+        plain += (nodes.Attention,)
         if self.network.has_named_inputs:
             plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
         has_arrays = not any(isinstance(layer, plain) for layer in takers)
@@ -425,23 +451,26 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
-    " Recurrent.initial Recurrent.kernel_initializer"
+    " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
+    " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
-    " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation AttentionPooling.query Dense.units"
-    " Dense.activation"
-    " Dense.kernel_initializer"
+    " Attention.over Attention.keys Attention.memory Attention.scale"
+    " GRU.recurrent_activation AttentionPooling.units AttentionPooling.activation"
+    " AttentionPooling.query Dense.units Dense.activation Dense.kernel_initializer"
 )
 """The fields that the generated classes take as arguments where their layers differ."""
 
 
 def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
-    attentions = attention_classes(network).items()
+    attentions = pooling_classes(network).items()
     classes: list[tuple[str, nodes.Layer]] = [
         *((name, layer) for name, layers in attentions for layer in layers),
         *((class_name(each), each) for each in network.layers if isinstance(each, nodes.Recurrent)),
     ]
+    scored = filter(None, map(attention_layer, network.layers))
+    classes += ((composed_class(layer), layer) for layer in scored if layer.additive)
     tied = [("TiedLinear", layer) for layer in nodes.tied_layers(network)]
     return (
         *shared_refusals([*classes, *tied], _ARGUMENTS),

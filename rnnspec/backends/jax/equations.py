@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.docstrings import RETURNS
+from rnnspec.backends.docstrings import ATTENDS
 from rnnspec.backends.jax.cells import ACTIVATIONS, joined_label, make_initializer
-from rnnspec.backends.jax.recurrent import state_type, write_scan, write_step
+from rnnspec.backends.jax.recurrent import (
+    attributes_of_attention,
+    describe_result,
+    modules_of_attention,
+    write_scan,
+    write_signature,
+    write_step,
+)
 from rnnspec.errors import Refusal
 from rnnspec.ir.equations import (
     ApplyToVector,
@@ -147,6 +154,8 @@ class EquationClass:
     def write(self) -> Code:
         """Return the class."""
         call = self._call()
+        about = [ATTENDS, ""] if self.layer.attention else []
+        equations = describe(self.cell.equations, 80)
         return code(
             """
             class {}(nnx.Module):
@@ -157,7 +166,7 @@ class EquationClass:
                 {}
             """,
             self.class_.name,
-            docstring([f"The cell {self.cell.name}.", "", *describe(self.cell.equations, 80)]),
+            docstring([f"The cell {self.cell.name}.", "", *about, *equations]),
             self._init([name for name in ("features", "units") if f"self.{name}" in call]),
             call,
         )
@@ -177,6 +186,7 @@ class EquationClass:
         options = [code("{}: {}", option, _TYPES[option]) for option in self.class_.options]
         if self.class_.turns:
             options.append(code("reverse: bool = False"))
+        options += modules_of_attention(self.class_)
         if self.form == "training":
             options.append(code("rngs: nnx.Rngs"))
         attributes = [*sizes]
@@ -184,6 +194,7 @@ class EquationClass:
             attributes.append("return_sequences")
         if self.class_.turns:
             attributes.append("reverse")
+        attributes += attributes_of_attention(self.class_)
         dropout = code("self.dropout = nnx.Dropout(dropout, broadcast_dims=(1,), rngs=rngs)")
         recurrent = code("self.recurrent_dropout = nnx.Dropout(recurrent_dropout, rngs=rngs)")
         return code(
@@ -243,23 +254,18 @@ class EquationClass:
         return Code(" + ".join(self._size(size, number=n) for size, n in numbers.items()))
 
     def _call(self) -> Code:
-        arguments = [code("x: jax.Array"), code("mask: jax.Array") if self.layer.masked else Code()]
-        returned = code("jax.Array")
-        if self.class_.sequences == "with_state":
-            state, type_ = state_type(self.class_)
-            arguments.append(code("{}: {}", state, type_))
-            returned = code("tuple[jax.Array, {}]", type_)
         before, step = self.schedule.before, self.schedule.step
         inputs = [self._variable(name) for name in self.schedule.inputs]
         # Beside a product with a state, one with the inputs of all steps before the scan is slower
         # on a CPU: in inference, a peephole LSTM takes 2.1 times as long (batch 32, 100 steps, 64
         # units). A linear recurrence, which has none, takes 0.44 times as long with it (512 steps,
         # batch 8), and twice as long in training with an associative scan.
-        if any(isinstance(statement, JoinedProduct) for statement in step):
+        # The input of a cell with attention has a context, which is known in the step.
+        if self.layer.attention or any(isinstance(each, JoinedProduct) for each in step):
             before, step, inputs = (), (*before, *step), ["x"]
         return code(
             """
-            def __call__({arguments}) -> {returned}:
+            {signature}:
                 {docstring}
                 {drop}
                 x = x.swapaxes(0, 1)
@@ -273,9 +279,8 @@ class EquationClass:
                 {zeros}
                 {scan}
             """,
-            arguments=listed("self", *arguments),
-            returned=returned,
-            docstring=RETURNS[self.class_.sequences],
+            signature=write_signature(self.class_),
+            docstring=describe_result(self.class_),
             drop=code("x = self.dropout(x)") if self._drops_input else Code(),
             parameters=lines(self._parameters()),
             constants=lines(self._statements(self.schedule.constants)),
@@ -311,7 +316,9 @@ class EquationClass:
 
     def _zeros(self) -> Iterator[Code]:
         (first, *_), _ = zip(*self.cell.equations.parameters, strict=True)
-        yield code("dtype = jnp.result_type(x, self.{}[...])", self._variable(first))
+        memory = code("memory") if self.layer.attention else Code()
+        like = listed("x", memory, code("self.{}[...]", self._variable(first)))
+        yield code("dtype = jnp.result_type({})", like)
         shapes = dict(self.cell.equations.shapes)
         for name, _ in self.layer.states:
             size = self._size(shapes[name][0])

@@ -46,7 +46,7 @@ def parts(network: nodes.Network, form: Form, verbs: Verbs) -> Iterator[Code]:
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
     if tied := nodes.tied_layers(network):
         yield _tied_linear(tied[0], embedding_of(network, tied[0]), form)
-    for name, (attention, *_) in attention_classes(network).items():
+    for name, (attention, *_) in pooling_classes(network).items():
         yield _attention_pooling(name, attention, form, verbs)
     about = _NOT_STOCK
     for class_ in classes:
@@ -137,7 +137,7 @@ def _tied_linear(layer: nodes.Dense, embedding: nodes.Embedding, form: Form) -> 
     )
 
 
-def attention_classes(network: nodes.Network) -> dict[str, list[nodes.AttentionPooling]]:
+def pooling_classes(network: nodes.Network) -> dict[str, list[nodes.AttentionPooling]]:
     """Return the layers of each generated class that pools by attention, by its name."""
     classes = dict[str, list[nodes.AttentionPooling]]()
     for layer in network.layers:

@@ -38,9 +38,10 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 
 
 def _recurrent(layer: Recurrent) -> Iterator[Slot]:
-    # The generated classes hold the canonical arrays themselves, under their own names.
+    # The generated classes hold the canonical arrays themselves, under their own names, but for the
+    # product with which a state asks.
     by_name = {param.name: param for param in params(layer)}
-    attributes = variables(layer.cell)
+    attributes = {**variables(layer), "attention.kernel": "query.kernel"}
     for prefix in directions(layer):
         for name, param in by_name.items():
             if name.startswith(prefix):

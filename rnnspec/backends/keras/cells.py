@@ -164,7 +164,9 @@ def parts_of_cells(network: Network, form: Form) -> Iterator[Code]:
         yield _STANDARDIZED
     if any(layer.recurrent_dropout for layers in groups.values() for layer in layers):
         yield from (_DRAW_MASKS, _MASKED_PRODUCTS)
-    yield code(_SHARING_RNN, package=network.name)
+    # A layer with attention is of another class.
+    if any(layer.attention is None for layers in groups.values() for layer in layers):
+        yield code(_SHARING_RNN, package=network.name)
     for layers in groups.values():
         yield _CellClass(network.name, layers, form).write()
 

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     from rnnspec.source.code import Literal
 
-_RECURRENT: dict[str, Literal] = {
-    "return_state": False,
-    "go_backwards": False,
+_CELL: dict[str, Literal] = {
     "activation": "tanh",
     "use_bias": True,
     "kernel_initializer": "glorot_uniform",
@@ -25,7 +23,8 @@ _RECURRENT: dict[str, Literal] = {
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
 }
-_GATED: dict[str, Literal] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
+_GATED_CELL: dict[str, Literal] = {**_CELL, "recurrent_activation": "sigmoid"}
+_LAYER: dict[str, Literal] = {"return_state": False, "go_backwards": False}
 _EMBEDDING: dict[str, Literal] = {
     "embeddings_initializer": "uniform",
     "trainable": True,
@@ -45,10 +44,14 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     {
         "Embedding": _EMBEDDING,
         "ReversibleEmbedding": _EMBEDDING,
-        "SimpleRNN": _RECURRENT,
-        "LSTM": {**_GATED, "unit_forget_bias": True},
-        "GRU": {**_GATED, "reset_after": True},
+        "SimpleRNN": _LAYER | _CELL,
+        "SimpleRNNCell": _CELL,
+        "LSTM": {**_LAYER, **_GATED_CELL, "unit_forget_bias": True},
+        "LSTMCell": {**_GATED_CELL, "unit_forget_bias": True},
+        "GRU": {**_LAYER, **_GATED_CELL, "reset_after": True},
+        "GRUCell": {**_GATED_CELL, "reset_after": True},
         "Bidirectional": {"merge_mode": "concat"},
+        "Attention": {"use_scale": False, "score_mode": "dot", "dropout": 0.0},
         "Dense": _DENSE,
         "EinsumDense": {name: _DENSE[name] for name in ("kernel_initializer", "bias_initializer")},
         "Conv1D": {**_DENSE, "strides": 1, "padding": "valid", "dilation_rate": 1},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
+from rnnspec.backends.keras.attention import attending_layers
 from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.cells import is_by_equation, with_distinct_cells
 from rnnspec.backends.keras.graph import Graph
@@ -47,8 +48,9 @@ _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
 _SEQUENTIAL = Fields("Dropout.variational")
 _GRAPH = (
-    "Network.outputs Network.stream Node.source Embedding.table Recurrent.backward "
-    "Recurrent.initial Pooling.backward AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
+    "Network.outputs Network.stream Node.source Embedding.table Recurrent.attention "
+    "Recurrent.backward Recurrent.initial Pooling.backward AttentionPooling.bias "
+    "AttentionPooling.query Repeat.like Dense.tied"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),
@@ -109,9 +111,9 @@ def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
     if is_deep:
         yield "import sys"
     by_equation = any(map(is_by_equation, network.layers))
-    if by_equation:
-        yield "from typing import Any, ClassVar"
-    if is_deep or by_equation:
+    if needs_source(network):
+        yield "from typing import Any, ClassVar" if by_equation else "from typing import Any"
+    if is_deep or needs_source(network):
         yield ""
     yield "import keras"
     activations = [
@@ -256,12 +258,11 @@ def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
     """Return the statements of a model that takes a chunk with states, and the call of it."""
     in_chunks, before = streamed(network), states(network)
     inputs = [each for each in network.inputs if each.name in in_chunks]
-    made = {
-        state.name: code("keras.Input(shape={!r}, name={!r})", _any_steps(state), state.name)
-        for state in before
-    }
+    held = held_values(network)
+    made = {state.name: _make_state(state, is_mask=_is_mask(state, held)) for state in before}
+    fixed = {state.name: code("states[{!r}]", state.name) for state in held}
     values = _input_values(network, inputs) | {
-        state.layer: code("states[{!r}]", state.name) for state in held_values(network)
+        state.layer: fixed[state.name] for state in held if state.kind == "value"
     }
     layers = [layer for layer in network.layers if layer.name in in_chunks]
     graph = Graph(network, "step", layers, values)
@@ -270,8 +271,7 @@ def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
         code("states = {}", _dictionary(made)),
         *graph.statements(),
     ]
-    held = {state.name: values[state.layer] for state in held_values(network)}
-    after = {state.name: held.get(state.name) or code("{}", state.name) for state in before}
+    after = {state.name: fixed.get(state.name) or code("{}", state.name) for state in before}
     results = {name or "output": graph.value(layer.name) for name, layer in network.results.items()}
     given = "inputs" if network.has_named_inputs else '{"inputs": inputs}'
     model = code(
@@ -283,9 +283,17 @@ def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
     return body, model
 
 
-def _any_steps(state: State) -> nodes.Shape:
-    """Return the shape of a state, with any number of steps if it has fewer at first."""
-    return state.shape if state.first_shape == state.shape else (None, state.size)
+def _is_mask(state: State, held: Sequence[State]) -> bool:
+    """True if a state is the mask of a memory; the state of a cell may have the same name."""
+    return state.kind == "mask" and state in held
+
+
+def _make_state(state: State, *, is_mask: bool) -> Code:
+    """Return the input of a state, with any number of steps if it has fewer at first."""
+    shape = state.shape if state.fewer is None else (None, *state.shape[1:])
+    dtype = code('dtype="bool"') if is_mask else Code()
+    arguments = listed(code("shape={!r}", shape), dtype, code("name={!r}", state.name))
+    return code("keras.Input({})", arguments)
 
 
 def has_begin(network: nodes.Network) -> bool:
@@ -294,7 +302,7 @@ def has_begin(network: nodes.Network) -> bool:
     return (
         len(network.inputs) > 1
         or any(layer.name not in in_chunks for layer in network.layers)
-        or any(state.first_steps not in (None, 0, state.steps) for state in states(network))
+        or any(state.fewer is not None and state.fewer[0] for state in states(network))
     )
 
 
@@ -308,13 +316,16 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     body = [*graph.statements()]
     by_name = {layer.name: layer for layer in network.layers}
     first, zeros = dict[str, Code](), code("zero")
+    held = held_values(network)
     for state in states(network):
         layer = by_name.get(state.layer)
         vector = layer.first_states.get(state.kind) if isinstance(layer, nodes.Recurrent) else None
-        vector = state.layer if state.kind == "value" else vector
-        if vector is not None:
+        vector = state.layer if state in held else vector
+        if _is_mask(state, held):
+            first[state.name] = graph.masks.variable(state.layer)
+        elif vector is not None:
             first[state.name] = graph.value(vector)
-        elif state.steps is None:
+        elif len(state.shape) == 1:
             first[state.name] = code("keras.ops.tile({}, (1, {!r}))", zeros, state.size)
         else:
             column = code("keras.ops.expand_dims({}, 1)", zeros)
@@ -336,15 +347,16 @@ def _describe_states(network: nodes.Network) -> Iterator[str]:
     outputs = "the outputs" if network.outputs else '"output"'
     takes = f'It takes a dict of "{chunk}" and the states'
     yield f"{takes}, and returns one of {outputs} and new states."
+    held = held_values(network)
     if has_begin(network):
         yield "States, by name, which the model of build_begin returns before the first chunk:"
     else:
         yield "States, by name, zeros before the first chunk:"
     for state in states(network):
-        steps = (
-            "" if state.first_shape == state.shape else f", {state.first_shape[0]} steps at first"
-        )
-        yield f"    {state.name}: (batch, {', '.join(map(str, state.shape))}){steps}"
+        first = "" if state.fewer is None else f", {state.fewer[0]} steps at first"
+        sizes = ", ".join("steps" if size is None else str(size) for size in state.shape)
+        what = ", true at real steps" if _is_mask(state, held) else first
+        yield f"    {state.name}: (batch, {sizes}){what}"
 
 
 def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
@@ -361,6 +373,8 @@ def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
                     direction, dot, _ = param.name.rpartition(".")
                     lstm = code("model.get_layer({!r})", layer.name)
                     lstm = code("{}.{}", lstm, f"{direction}_layer") if dot else lstm
+                    # One that attends has the cell in its cell.
+                    lstm = code("{}.cell", lstm) if nodes.attention_of(layer) else lstm
                     yield code("set_forget_bias({}, {!r})", lstm, value)
 
 
@@ -412,7 +426,7 @@ def _repeats_last(layer: nodes.WindowPooling) -> bool:
 
 def needs_source(network: nodes.Network) -> bool:
     """True if the model has classes of its source."""
-    return any(map(is_by_equation, network.layers))
+    return any(map(is_by_equation, network.layers)) or bool(attending_layers(network))
 
 
 EMITTER = Emitter(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from rnnspec.backends.keras.attention import takes_keys
 from rnnspec.backends.keras.layers import (
     checked_parts,
     compare_padding,
     is_layer,
+    is_stock_attention,
     make_activation,
     make_embedding,
     make_layer,
@@ -27,7 +29,7 @@ from rnnspec.backends.keras.layers import (
     shared_tables,
 )
 from rnnspec.backends.keras.masks import Masks, fills_windows, has_masking, masks_zero
-from rnnspec.backends.keras.parts import BodyVerbs
+from rnnspec.backends.keras.parts import AttentionVerbs, BodyVerbs
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand, running
 from rnnspec.ir.forms import held_values, states_of
@@ -51,8 +53,11 @@ _OTHER_VARIABLE = re.compile(
     "(backward|fill|forward|legacy|masked|repeat|running|same|set)_.*|.*_(mask|out|table)"
 )
 
-_OUTPUT = re.compile(r"^(_, )?x\b")
+_OUTPUT = re.compile(r"^((_|steps), )?x\b")
 """The output of a layer, or its state instead, where a statement assigns it."""
+
+
+_PartOfRecurrent = TypeVar("_PartOfRecurrent", nodes.FinalState, nodes.Contexts)
 
 
 class Graph:
@@ -82,7 +87,7 @@ class Graph:
         self.defined = set[str]()
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
-        is_state = nodes.FinalState | nodes.LearnedState
+        is_state = nodes.FinalState | nodes.LearnedState | nodes.Contexts
         has_states = any(isinstance(layer, is_state) for layer in network.layers)
         self.is_graph = network.has_named_inputs or has_states
         self.kept = set(nodes.kept_outputs(network))
@@ -97,7 +102,7 @@ class Graph:
 
     def statements(self) -> Iterator[Code]:
         """Yield the statements that compute all layers."""
-        inputs = [each for each in self.network.inputs if each.name in self.inputs]
+        inputs = [each for each in self.network.inputs if each.name in self.masks.inputs]
         padded = [each for each in inputs if has_masking(self.network, each)]
         for each in padded[:1]:
             yield from compare_padding(each)
@@ -126,13 +131,13 @@ class Graph:
         """Yield the statements of a layer, with its output in the variable that it is read from."""
         pieces = list(statements)
         self.previous, self.current = name, code("x")
-        if isinstance(self.by_name.get(name), nodes.FinalState):
+        if isinstance(self.by_name.get(name), nodes.FinalState | nodes.Contexts):
             self.current = self.values[name]
         elif name in self.kept:
             variable = self.variable(name)
             if self.is_graph:
                 at = max(i for i, piece in enumerate(pieces) if _OUTPUT.match(piece))
-                pieces[at] = Code(_OUTPUT.sub(rf"\1{variable}", pieces[at]))
+                pieces[at] = Code(_OUTPUT.sub(rf"\g<1>{variable}", pieces[at]))
                 self.current = variable
             else:
                 pieces.append(code("{} = x", variable))
@@ -149,7 +154,7 @@ class Graph:
     ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
         main, *_ = self.sources[layer.name]
-        if isinstance(layer, nodes.FinalState | nodes.LearnedState):
+        if isinstance(layer, nodes.FinalState | nodes.LearnedState | nodes.Contexts):
             if isinstance(layer, nodes.LearnedState):
                 yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))
             return
@@ -176,8 +181,10 @@ class Graph:
                 result, *_ = expand(layer, "inference")
                 # The functions of final states return zeros themselves if no step is real.
                 yield from self._body(layer, x).statements([result])
-            case nodes.AttentionPooling():
+            case nodes.Attention():
                 yield from self._attend(layer, x)
+            case nodes.AttentionPooling():
+                yield from self._attention_pooling(layer, x)
             case nodes.Repeat(like=str() as like):
                 yield code("x = {}", self._repeat(x, self.value(like), like))
             case nodes.LastSteps():
@@ -196,7 +203,7 @@ class Graph:
                 yield code("x = {}(x)", hard_sigmoid)
             case nodes.Normalize():
                 yield code("x = l2_normalized({})", x)
-            case nodes.ComposedNode():
+            case nodes.InstanceNorm():
                 yield from self._compose(layer, x)
             case nodes.Residual():
                 yield code("x = {}([{}, skip])", make_layer(layer), x)
@@ -249,25 +256,25 @@ class Graph:
         return code(f"{name}_table" if self.is_graph else "embedding")
 
     def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
-        first = self._first_states(layer)
+        first, contexts = self._first_states(layer), self._parts_of(layer, nodes.Contexts)
         arguments = listed(
             x,
+            self._memory(layer),
             self.masks.argument(layer),
             code("initial_state=[{}]", listed(*first)) if first else Code(),
         )
-        finals = [
-            final
-            for final in self.layers
-            if isinstance(final, nodes.FinalState) and self.sources[final.name][0] == layer.name
-        ]
+        finals = self._parts_of(layer, nodes.FinalState)
+        yield self._explain_padding(layer, contexts)
         # The output of Keras is zeros if no step is real; the state is then the first one.
-        reads_state = bool(first) and layer.masked and not layer.return_sequences
+        needs_state = bool(contexts) or (bool(first) and layer.masked)
+        reads_state = needs_state and not layer.return_sequences
+        output = code("steps" if contexts else "_" if reads_state else "x")
         if not finals and not reads_state:
-            yield code("x = {}({})", make_recurrent(layer), arguments)
+            made = make_recurrent(layer, returns_context=bool(contexts))
+            yield code("{} = {}({})", output, made, arguments)
         else:
             targets = self._state_variables(layer, finals, needs_output=reads_state)
-            made = make_recurrent(layer, returns_states=True)
-            output = "_" if reads_state else "x"
+            made = make_recurrent(layer, returns_states=True, returns_context=bool(contexts))
             yield code("{} = {}({})", listed(output, *targets), made, arguments)
             yield from self._final_states(layer, finals, targets)
             if reads_state:
@@ -276,9 +283,46 @@ class Graph:
                     yield code("x = {}([{}])", make_merge(layer), listed(*outputs))
                 elif outputs[0] != "x":
                     yield code("x = {}", outputs[0])
-        if layer.backward and layer.return_sequences:
+        if layer.backward and (layer.return_sequences or contexts):
             yield code("# Keras returns the steps in the order in which it reads them.")
-            yield code("x = keras.ops.flip(x, axis=1)")
+            yield code("{} = keras.ops.flip({}, axis=1)", output, output)
+        yield from self._take_contexts(layer, contexts)
+
+    def _parts_of(
+        self, layer: nodes.Recurrent, kind: type[_PartOfRecurrent]
+    ) -> list[_PartOfRecurrent]:
+        """Return the layers that take the final states of a recurrent layer, or its contexts."""
+        parts = (part for part in self.layers if isinstance(part, kind))
+        return [part for part in parts if self.sources[part.name][0] == layer.name]
+
+    def _memory(self, layer: nodes.Recurrent) -> Code:
+        """Return the argument with what a layer attends to, or empty code."""
+        attention = layer.attention
+        if attention is None:
+            return Code()
+        memory = [self.value(attention.over)]
+        memory += [self.value(attention.keys)] if takes_keys(attention) else []
+        memory += [self.masks.variable(attention.over)] if attention.masked else []
+        return code("[{}]", listed(*memory))
+
+    @staticmethod
+    def _explain_padding(layer: nodes.Recurrent, contexts: Sequence[nodes.Contexts]) -> Code:
+        """Return a comment about the argument by which the output at padding is zeros."""
+        if not (contexts and layer.masked):
+            return Code()
+        return code("# At padding, Keras on JAX would repeat the state, without a context.")
+
+    def _take_contexts(
+        self, layer: nodes.Recurrent, contexts: Sequence[nodes.Contexts]
+    ) -> Iterator[Code]:
+        """Yield the statements that part the output from the contexts behind it."""
+        if not contexts:
+            return
+        variable, (_, size) = self.variable(contexts[0].name), layer.states[0]
+        yield code("{} = steps[:, :, {!r}:]", variable, size)
+        if layer.return_sequences:
+            yield code("x = steps[:, :, :{!r}]", size)
+        self.values.update({each.name: variable for each in contexts})
 
     def _state_variables(
         self, layer: nodes.Recurrent, finals: Sequence[nodes.FinalState], *, needs_output: bool
@@ -346,23 +390,26 @@ class Graph:
 
     def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
+        contexts = self._parts_of(layer, nodes.Contexts)
+        yield self._explain_padding(layer, contexts)
         yield code(
             "{}, {} = {}({})",
             # Not the output if it is the last one, which is zeros after a chunk of padding alone.
-            "x" if layer.return_sequences else "_",
+            "steps" if contexts else "x" if layer.return_sequences else "_",
             listed(*names),
-            make_recurrent(layer, returns_states=True),
+            make_recurrent(layer, returns_states=True, returns_context=bool(contexts)),
             listed(
                 x,
+                self._memory(layer),
                 self.masks.argument(layer),
                 code("initial_state=[{}]", listed(*_given_states(layer))),
             ),
         )
         if not layer.return_sequences:
             yield code("x = {}", names[0])
-        for final in self.layers:
-            if isinstance(final, nodes.FinalState) and self.sources[final.name][0] == layer.name:
-                self.values[final.name] = code("{}_{}", layer.name, final.part)
+        yield from self._take_contexts(layer, contexts)
+        for final in self._parts_of(layer, nodes.FinalState):
+            self.values[final.name] = code("{}_{}", layer.name, final.part)
 
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
         conv, body, *before = layer, self._body(layer, x), *expand(layer, self.form)
@@ -429,7 +476,23 @@ class Graph:
         elif max(padding) > layer.window.reach:
             yield code("x = keras.ops.where(x > -3e38, x, 0)")
 
-    def _attend(self, layer: nodes.AttentionPooling, x: Code) -> Iterator[Code]:
+    def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
+        """Yield the statements of the mean of a memory for each query."""
+        over, keys = self.value(layer.over), self.value(layer.keys)
+        if is_stock_attention(layer):
+            memory = [over] if layer.keys == layer.over else [over, keys]
+            yield code("x = {}([{}])", make_layer(layer), listed(x, *memory))
+            return
+        verbs = AttentionVerbs(
+            variables={"x": x},
+            earlier={layer.over: over, layer.keys: keys},
+            mask=self.masks.variable(layer.over) if layer.masked else Code(),
+            score=make_layer(layer),
+            names=parts_of(layer),
+        )
+        yield from verbs.statements(expand(layer, "inference"))
+
+    def _attention_pooling(self, layer: nodes.AttentionPooling, x: Code) -> Iterator[Code]:
         """Yield the statements that reduce the steps to their weighted mean."""
         scores, names = x, parts_of(layer)
         if layer.units is not None:

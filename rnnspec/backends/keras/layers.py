@@ -6,6 +6,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.keras.attention import make_wrapper, rnn_class
 from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.initial import embedding_initializer, make_initializer
@@ -36,6 +37,9 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles = ["merge"]
         case nodes.Conv(window=window):
             roles = [] if isinstance(window.padding, str) else ["padding"]
+        case nodes.Attention(additive=additive):
+            roles = [*(["sum", "tanh"] if additive else []), "weights"]
+            roles = [] if is_stock_attention(layer) else roles
         case nodes.Dense(tied=str()):
             roles = ["logits"] if layer.bias else []
             roles += [] if layer.activation == "linear" else ["activation"]
@@ -61,6 +65,8 @@ def is_layer(layer: nodes.Layer) -> bool:
             return not masked and isinstance(layer.window.padding, str)
         case nodes.Repeat(like=like):
             return like is None
+        case nodes.Recurrent(attention=attention):
+            return attention is None
         case nodes.Dense(tied=tied):
             return tied is None
         case nodes.Activate(activation=activation):
@@ -69,6 +75,7 @@ def is_layer(layer: nodes.Layer) -> bool:
             nodes.Residual()
             | nodes.Join()
             | nodes.FinalState()
+            | nodes.Contexts()
             | nodes.LearnedState()
             | nodes.Normalize()
             | nodes.AttentionPooling()
@@ -139,6 +146,10 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
             return _make(type_, layer.rate, name=layer.name)
         case nodes.Pooling():
             return _make(_POOLING[layer.statistic], name=layer.name)
+        case nodes.Attention(additive=True):
+            return _make_score(layer)
+        case nodes.Attention():
+            return _make("Attention", name=layer.name)
         case nodes.AttentionPooling():
             return make_query(layer) if layer.units is None else make_scorer(layer, layer.units)
         case nodes.Flatten():
@@ -154,7 +165,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 **_bias(layer),
                 name=layer.name,
             )
-        case nodes.Normalize() | nodes.ComposedNode() | nodes.FinalState():
+        case nodes.Normalize() | nodes.ComposedNode() | nodes.FinalState() | nodes.Contexts():
             raise AssertionError("functions compute it, for Keras has no such layer")
         case _:
             assert_never(layer)
@@ -173,52 +184,74 @@ def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
     )
 
 
-def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> Code:
+def make_recurrent(
+    layer: nodes.Recurrent, *, returns_states: bool = False, returns_context: bool = False
+) -> Code:
     """Return the call that makes a recurrent layer."""
     named: Arguments = {"name": layer.name} if layer.merge is None else {}
-    one_way = _make_direction(layer, named, returns_states=returns_states)
+    wrapped: Arguments = {
+        "return_sequences": layer.return_sequences or returns_context,
+        "return_state": returns_states,
+        "go_backwards": layer.backward,
+    }
+    if layer.attention is not None:
+        cell = make_wrapper(
+            layer.attention,
+            _make_cell(layer),
+            make_initializer(layer.kernel_initializer),
+            returns_context=returns_context,
+        )
+        # Else Keras on JAX repeats the state at padding, which has no context beside it.
+        wrapped["zero_output_for_mask"] = returns_context and layer.masked
+        unset = dict.fromkeys(wrapped, False)
+        return call(rnn_class(layer), cell, defaults=unset, **wrapped, **named)
+    one_way = _make_direction(layer, wrapped, named)
     if layer.merge is None:
         return one_way
     return _make("Bidirectional", one_way, merge_mode=layer.merge, name=layer.name)
 
 
-def _make_direction(layer: nodes.Recurrent, named: Arguments, *, returns_states: bool) -> Code:
+def _make_direction(layer: nodes.Recurrent, wrapped: Arguments, named: Arguments) -> Code:
     if isinstance(layer.cell, nodes.EquationCell):
-        cell = call(
-            cell_class(layer.cell),
-            layer.units,
-            *(
-                code("{}={!r}", size_argument(name), size)
-                for name, size in cell_sizes(layer, layer.cell).items()
-            ),
-            dropout=layer.dropout,
-            recurrent_dropout=layer.recurrent_dropout,
-            defaults={"dropout": 0.0, "recurrent_dropout": 0.0},
-        )
-        return call(
-            "SharingRNN",
-            cell,
-            defaults=dict.fromkeys(("return_sequences", "return_state", "go_backwards"), False),
-            return_sequences=layer.return_sequences,
-            return_state=returns_states,
-            go_backwards=layer.backward,
-            **named,
-        )
+        unset = dict.fromkeys(wrapped, False)
+        return call("SharingRNN", _make_cell(layer), defaults=unset, **wrapped, **named)
     type_, settings = _cell(layer.standard_cell, bias=layer.bias)
     return _make(
         type_,
         layer.units,
-        return_sequences=layer.return_sequences,
-        return_state=returns_states,
-        go_backwards=layer.backward,
+        **wrapped,
         **settings,
         dropout=layer.dropout,
         recurrent_dropout=layer.recurrent_dropout,
-        kernel_initializer=make_initializer(layer.kernel_initializer),
-        recurrent_initializer=make_initializer(layer.recurrent_initializer),
-        **_bias(layer),
+        **_initializers(layer),
         **named,
     )
+
+
+def _make_cell(layer: nodes.Recurrent) -> Code:
+    """Return the call that makes the cell of a layer, beside which Keras has no such layer."""
+    if not isinstance(layer.cell, nodes.EquationCell):
+        type_, settings = _cell(layer.cell, bias=layer.bias)
+        return _make(f"{type_}Cell", layer.units, **settings, **_initializers(layer))
+    return call(
+        cell_class(layer.cell),
+        layer.units,
+        *(
+            code("{}={!r}", size_argument(name), size)
+            for name, size in cell_sizes(layer, layer.cell).items()
+        ),
+        dropout=layer.dropout,
+        recurrent_dropout=layer.recurrent_dropout,
+        defaults={"dropout": 0.0, "recurrent_dropout": 0.0},
+    )
+
+
+def _initializers(layer: nodes.Recurrent) -> Arguments:
+    return {
+        "kernel_initializer": make_initializer(layer.kernel_initializer),
+        "recurrent_initializer": make_initializer(layer.recurrent_initializer),
+        **_bias(layer),
+    }
 
 
 def make_scaling(name: str) -> Code:
@@ -248,6 +281,21 @@ def make_query(layer: nodes.AttentionPooling) -> Code:
         kernel_initializer=make_initializer(layer.kernel_initializer),
         name=parts_of(layer).get("query", layer.name),
     )
+
+
+def is_stock_attention(layer: nodes.Attention) -> bool:
+    """True if the layer of Keras means the same: no memory has padding, and a query its steps.
+
+    Where nothing is real, Keras returns the mean of all steps.
+    """
+    plain = not (layer.additive or layer.masked) and layer.scale == 1.0
+    return plain and len(layer.input) > 1
+
+
+def _make_score(layer: nodes.Attention) -> Code:
+    """Return the layer that scores the sums of queries and keys."""
+    initializer = make_initializer(layer.kernel_initializer)
+    return _make("Dense", 1, use_bias=False, kernel_initializer=initializer, name=layer.name)
 
 
 def make_scale(layer: nodes.Layer, scale: Param, offset: Param) -> Code:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
+from rnnspec.ir.forms import held_values
 from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Masks:
     """The masks of some layers of a network, which have all inputs that they depend on.
 
     ``inputs`` has the variable of each input of the network. A single input has one mask at a time,
-    called ``mask``, unless layers go back to an earlier one.
+    called ``mask``, unless layers go back to an earlier one. ``held`` has the masks of memories in
+    the step form, in which the model before the first chunk has computed them.
     """
 
     def __init__(
@@ -39,11 +41,15 @@ class Masks:
         inputs: Mapping[str, Code],
     ) -> None:
         self.network, self.form, self.layers, self.inputs = network, form, layers, inputs
+        states = (state for state in held_values(network) if state.kind == "mask")
+        self.memories = {state.layer: code("states[{!r}]", state.name) for state in states}
+        self.held = self.memories if form == "step" else {}
         self.sources = nodes.sources(network)
         self.real = {name: frozenset(mask) for name, mask in nodes.masks(network).items()}
         self.passed = self._passed()
         self.owners: dict[Mask, str] = {}
-        for name in (*inputs, *(layer.name for layer in layers)):
+        self.inputs = {name: x for name, x in inputs.items() if name not in self.held}
+        for name in (*self.inputs, *(layer.name for layer in layers)):
             self.owners.setdefault(self.of(name), name)
         self.needed = self._needed()
         self.is_single = not network.has_named_inputs and self._is_in_order()
@@ -54,6 +60,8 @@ class Masks:
 
     def variable(self, name: str) -> Code:
         """Return the variable with the mask of an input or of the output of a layer."""
+        if name in self.held:
+            return self.held[name]
         return code("mask" if self.is_single else f"{self.owners[self.of(name)]}_mask")
 
     def argument(self, layer: nodes.Layer) -> Code:
@@ -110,7 +118,7 @@ class Masks:
                     passes = masks_zero(self.network, by_name[layer.table or layer.name])
                     mask = self.of(layer.name) if passes else _NO_MASK
                 case nodes.Recurrent():
-                    keeps = not (layer.backward or layer.first_states or self.form == "step")
+                    keeps = _takes_one(layer) and not layer.backward and self.form != "step"
                     mask = masks[0] if keeps and masks[0] == self.of(sources[0]) else _NO_MASK
                 case nodes.Residual(start=start):
                     first = passed.get(self.sources[start][0], _NO_MASK)
@@ -131,7 +139,7 @@ class Masks:
         match layer:
             case nodes.Recurrent(masked=True):
                 # Keras passes a mask on only to a layer that gets a single tensor.
-                alone = self.form != "step" and not layer.first_states
+                alone = self.form != "step" and _takes_one(layer)
             case nodes.BatchNorm(masked=True):
                 alone = True
             case _:
@@ -143,6 +151,9 @@ class Masks:
         """Yield the layers and inputs whose masks a layer takes from variables."""
         if computes_with_mask(layer) or self._is_explicit(layer):
             yield self.sources[layer.name][0]
+        attention = nodes.attention_of(layer)
+        if attention and attention.masked and attention.over not in self.held:
+            yield attention.over
         if fills_windows(layer):
             yield layer.name
 
@@ -158,6 +169,8 @@ class Masks:
     def _needed(self) -> set[Mask]:
         """Return the masks in variables, with those that they are computed from."""
         needed = {self.of(name) for layer in self.layers for name in self._uses(layer)}
+        if self.form != "step" and len(self.inputs) < len(self.network.inputs):
+            needed |= {self.of(name) for name in self.memories}
         if self.form == "step" and not self.network.has_named_inputs:
             needed.add(self.of(self.network.input.name))
         for layer in reversed(self.layers):
@@ -197,13 +210,19 @@ def masks_zero(network: nodes.Network, table: nodes.Layer) -> bool:
 
 def computes_with_mask(layer: nodes.Layer) -> bool:
     """True if functions compute a layer with a mask, which layers of Keras get as an argument."""
-    alone = nodes.Recurrent | nodes.BatchNorm | nodes.Embedding
-    return getattr(layer, "masked", False) and not isinstance(layer, alone)
+    # What an attention leaves out is padding of its memory.
+    others = nodes.Recurrent | nodes.BatchNorm | nodes.Embedding | nodes.Attention
+    return getattr(layer, "masked", False) and not isinstance(layer, others)
 
 
 def fills_windows(layer: nodes.Layer) -> bool:
     """True if a layer gives padded steps a value that no later layer may compute with."""
     return isinstance(layer, nodes.WindowPooling) and layer.masked and layer.statistic == "max"
+
+
+def _takes_one(layer: nodes.Recurrent) -> bool:
+    """True if a layer of Keras is called with a single tensor."""
+    return not layer.first_states and layer.attention is None
 
 
 def _joined(how: str, masks: Sequence[Mask]) -> Mask:

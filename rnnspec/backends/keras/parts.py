@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID
+from rnnspec.backends.keras.attention import parts_of_attention
 from rnnspec.backends.keras.cells import is_by_equation, parts_of_cells
 from rnnspec.backends.keras.layers import checked_parts
 from rnnspec.ir import core
@@ -14,8 +15,8 @@ from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     Activate,
     AttentionPooling,
-    ComposedNode,
     Conv,
+    InstanceNorm,
     Join,
     Normalize,
     Pooling,
@@ -56,6 +57,7 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
     if checked_parts(network):
         yield _SAME_STEPS
     yield from parts_of_cells(network, form)
+    yield from parts_of_attention(network)
 
 
 def _parts(  # noqa: PLR0912 - a branch for each kind of layer
@@ -89,7 +91,7 @@ def _parts(  # noqa: PLR0912 - a branch for each kind of layer
             Conv(masked=True)
             | WindowPooling(masked=True)
             | AttentionPooling(masked=True)
-            | ComposedNode(masked=True)
+            | InstanceNorm(masked=True)
             | Pooling(statistic="sum", masked=True)
         ):
             yield _FILL_PADDING
@@ -255,5 +257,67 @@ class BodyVerbs(KerasVerbs):
                 return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
             case core.Pick(end, x, core.Name("mask") as mask):
                 return code("masked_{}({}, {})", end, self.write(x), self.write(mask))
+            case _:
+                return super().write(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionVerbs(KerasVerbs):
+    """The functions and layers of Keras by which an attention weighs the steps of its memory.
+
+    ``earlier`` are the outputs of other layers, ``mask`` tells the real steps of the memory, and
+    ``score`` is the layer that scores sums. ``names`` are those of further layers.
+    """
+
+    earlier: Mapping[str, Code]
+    mask: Code
+    score: Code
+    names: Mapping[str, str]
+
+    def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
+        """Yield the statements of a value; each layer has one of its own."""
+        match value:
+            case core.Scores(queries, keys, core.Param()):
+                parts = listed(
+                    code("keras.ops.expand_dims({}, 2)", self.write(queries)),
+                    code("keras.ops.expand_dims({}, 1)", self.write(keys)),
+                )
+                add = call("keras.layers.Add", name=self.names["sum"])
+                yield code("{} = {}([{}])", name, add, parts)
+                tanh = call("keras.layers.Activation", "tanh", name=self.names["tanh"])
+                yield code("{} = {}({})", name, tanh, name)
+                yield code("{} = {}({})[:, :, :, 0]", name, self.score, name)
+            case core.Fill(real, core.Apply("softmax") as weights, number):
+                yield from super().assign(name, weights)
+                yield from super().assign(name, core.Fill(real, core.Name(name), number))
+            case _:
+                yield from super().assign(name, value)
+
+    def write(self, value: core.Expression) -> Code:
+        """Return an expression."""
+        match value:
+            case core.EarlierOutput(name):
+                return self.earlier[name]
+            case core.EarlierMask():
+                return self.mask
+            case core.Row(mask):
+                return code("keras.ops.expand_dims({}, 1)", self.write(mask))
+            case core.Repeat(x, 1):
+                return code("keras.ops.expand_dims({}, 1)", self.write(x))
+            case core.Scores(queries, keys):
+                parts = listed(self.write(queries), self.write(keys))
+                return code('keras.ops.einsum("bqf,bmf->bqm", {})', parts)
+            case core.Combine("multiply", scores, core.Setting(_, scale)):
+                # Not a product: Keras names one as it names its layer Multiply.
+                return code("{} / {!r}", self.write(scores), 1 / scale)
+            case core.Apply("softmax", x):
+                return code(
+                    "{}({})",
+                    call("keras.layers.Softmax", name=self.names["weights"]),
+                    self.write(x),
+                )
+            case core.Mix(weights, x):
+                parts = listed(self.write(weights), self.write(x))
+                return code('keras.ops.einsum("bqm,bmf->bqf", {})', parts)
             case _:
                 return super().write(value)

@@ -24,11 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_ASKING = "attention."
+"""The beginning of the names of the arrays with which a recurrent layer attends to another."""
+
+
 def slots(layer: Layer) -> tuple[Slot, ...]:
     """Return a slot for each canonical array of a layer."""
     match layer:
         case Recurrent():
-            return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
+            asking = (
+                Slot(
+                    param=param.name,
+                    path=f"cell.{param.name.removeprefix(_ASKING)}",
+                    axes=param.axes,
+                )
+                for param in params(layer)
+                if param.name.startswith(_ASKING)
+            )
+            ways = directions(layer)
+            return (*(slot for way in ways for slot in _direction(layer, way)), *asking)
         case LearnedState():
             return (Slot(param="vector", path="kernel", axes="out", row=0),)
         case AttentionPooling(query=None):
@@ -36,19 +50,20 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             *hidden, query = slots_by_name(layer, {"query": "kernel"})
             return (*hidden, replace(query, module=parts_of(layer).get("query")))
         case ComposedNode():
-            return slots_by_name(layer, {"gamma": "kernel", "beta": "bias"})
+            return slots_by_name(layer, {"gamma": "kernel", "beta": "bias", "score": "kernel"})
         case _:
             return slots_by_name(layer)
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
+    cell = f"{cell}cell." if layer.attention else cell
     if isinstance(layer.cell, EquationCell):
         # Keras's initializers take the fans of a matrix from (in, out).
         stored = {"out in": "in out"}
         names = attributes(layer.cell)
         for param in params(layer):
-            if param.name.startswith(prefix):
+            if param.name.startswith(prefix) and not param.name.startswith(_ASKING):
                 path = cell + names[param.name.removeprefix(prefix)]
                 yield Slot(param=param.name, path=path, axes=stored.get(param.axes, param.axes))
         return

@@ -37,7 +37,7 @@ from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.equations import Equations
 from rnnspec.ir.expand import FIELDS
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.forms import State, states
+from rnnspec.ir.forms import held_values, states
 from rnnspec.ir.notation import describe
 from rnnspec.ir.params import count
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.onnx.slots import Weight
-    from rnnspec.ir.forms import Form
+    from rnnspec.ir.forms import Form, State
 
 OPSET, IR_VERSION = 18, 8
 """The first opset in which all of it can be said, and the oldest version of files for it."""
@@ -67,7 +67,7 @@ _STEP_SUMMARY = (
 )
 """The documentation in a file in step form, with and without a file that begins."""
 
-_STATES = "Recurrent.backward Recurrent.initial"
+_STATES = "Recurrent.attention Recurrent.backward Recurrent.initial"
 _FINAL_STATE = Fields(f"Node.source Pooling.backward {_STATES}")
 
 
@@ -99,22 +99,23 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
     layers = Layers(builder, network, stepped=stepped)
     layers.add()
     layers.add_results()
-    network_states, axes = states(network) if stepped else (), _step_axes(network)
+    network_states = states(network) if stepped else ()
+    axes = _step_axes(network, stepped=stepped)
     outputs = tuple(_output_values(network, axes))
     results = {value.name for value in outputs}
     graph = Graph(
         name=network.name,
         inputs=(
             *(_input_value(network, each, axes) for each in layers.inputs),
-            *(_first_value(state) for state in network_states),
+            *(_first_value(state, axes) for state in network_states),
         ),
         outputs=(
             *outputs,
             *(
-                Value("float", ("batch", *state.shape), after(state.name))
-                for state in network_states
+                _state_value(state, axes, after(state.name))
+                for state in _moving(network_states)
                 # A given state is a result too.
-                if state.kind != "value" and after(state.name) not in results
+                if after(state.name) not in results
             ),
         ),
         blocks=builder.finish(),
@@ -124,7 +125,7 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
         _write(network, builder, graph),
         docstring=(
             *text.signature(network, chunks=stepped),
-            *(_describe_states(network) if stepped else ()),
+            *(_describe_states(network, axes) if stepped else ()),
             *_describe_cells(network),
         ),
         summary=(_AFTER_BEGIN if begins else _STEP_SUMMARY) if stepped else "",
@@ -139,9 +140,9 @@ def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSo
                 if any(each.name == state.name for state in network_states)
             ),
             *(
-                (f"{FIRST_STEPS} {state.name}", str(state.first_steps))
+                (f"{FIRST_STEPS} {state.name}", str(state.first_shape[0]))
                 for state in network_states
-                if state.first_steps != state.steps
+                if state.first_shape != state.shape
             ),
             *_steps_needed(network, layers.inputs),
             *_vocabularies(network, layers.inputs, stepped=stepped),
@@ -154,13 +155,14 @@ def _emit_begin(network: nodes.Network) -> GraphSource:
     """Return the source of the graph that is run once, before the first chunk."""
     builder = Builder()
     layers = Layers(builder, network, stepped=False, once=True)
-    inputs = tuple(_input_value(network, each, _step_axes(network)) for each in layers.inputs)
+    axes = _step_axes(network, stepped=True)
+    inputs = tuple(_input_value(network, each, axes) for each in layers.inputs)
     layers.add()
     layers.add_first_states()
     graph = Graph(
         name=f"{network.name}_begin",
         inputs=inputs or (Value("int64", (1,), BATCH_SIZE),),
-        outputs=tuple(map(_first_value, layers.first_states)),
+        outputs=tuple(_first_value(state, axes) for state in layers.first_states),
         blocks=builder.finish(),
     )
     by_batch = "" if inputs else f" Its input {BATCH_SIZE} is the number of sequences."
@@ -261,7 +263,7 @@ def _output_values(network: nodes.Network, axes: Mapping[str, str]) -> Iterator[
         yield Value("float", ("batch", *dims), name or layer.name)
 
 
-def _step_axes(network: nodes.Network) -> dict[str, str]:
+def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
     """Return the name of the open number of steps of each input and layer.
 
     ONNX Runtime takes axes of one name for equal, and other runtimes may.
@@ -292,7 +294,10 @@ def _step_axes(network: nodes.Network) -> dict[str, str]:
     for each in _sequences(network.inputs):
         if each.steps is None:
             inputs.setdefault(first(each.name), each.name)
-    results = [layer.name for layer in network.results.values() if steps.get(layer.name, 0) is None]
+    results = [layer.name for layer in network.results.values()]
+    if stepped:
+        results += [state.layer for state in held_values(network)]
+    results = [name for name in results if steps.get(name, 0) is None]
     others = {first(name): name for name in results if first(name) not in inputs}
     texts = {
         group: "steps" if len(inputs) == 1 else f"{name}_steps" for group, name in inputs.items()
@@ -304,12 +309,26 @@ def _step_axes(network: nodes.Network) -> dict[str, str]:
     return {name: texts[first(name)] for name in steps if first(name) in texts}
 
 
-def _first_value(state: State) -> Value:
-    steps = () if state.steps == state.first_steps else (f"{state.name}_steps",)
-    return Value("float", ("batch", *(steps or state.shape[:-1]), state.size), state.name)
+def _moving(network_states: Iterable[State]) -> list[State]:
+    """Return the states that a chunk changes."""
+    return [state for state in network_states if state.kind not in ("value", "mask")]
 
 
-def _describe_states(network: nodes.Network) -> Iterator[str]:
+def _state_value(state: State, axes: Mapping[str, str], name: str) -> Value:
+    dims = (axes[state.layer] if size is None else size for size in state.shape)
+    return Value("bool" if state.kind == "mask" else "float", ("batch", *dims), name)
+
+
+def _first_value(state: State, axes: Mapping[str, str]) -> Value:
+    """Return a state before a chunk, which may have fewer steps before the first one."""
+    value = _state_value(state, axes, state.name)
+    if state.first_shape == state.shape:
+        return value
+    batch, _, *others = value.dims
+    return replace(value, dims=(batch, f"{state.name}_steps", *others))
+
+
+def _describe_states(network: nodes.Network, axes: Mapping[str, str]) -> Iterator[str]:
     """Yield comment lines about the states and their shapes."""
     given = {each.name for each in network.inputs if isinstance(each, nodes.VectorInput)}
     if has_begin(network):
@@ -318,13 +337,17 @@ def _describe_states(network: nodes.Network) -> Iterator[str]:
         where = "zeros before the first chunk"
     yield f"States by name, {where}; each has an output NAME_next:"
     for state in states(network):
-        line = f"- {state.name}: ({', '.join(map(str, ('batch', *state.shape)))})"
-        if state.kind == "value":
+        line = (
+            f"- {state.name}: ({', '.join(map(str, _state_value(state, axes, state.name).dims))})"
+        )
+        if state.kind == "mask":
+            line += ", true at the real steps, which has no output: it stays as it is"
+        elif state.kind == "value":
             line += ", which has no output: it stays as it is"
         elif state.name in given:
             line += ", first the input of this name"
-        elif state.first_steps != state.steps:
-            line += f", first of {state.first_steps} steps"
+        elif state.first_shape != state.shape:
+            line += f", first of {state.first_shape[0]} steps"
         yield line
 
 

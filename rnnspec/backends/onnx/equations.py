@@ -32,11 +32,13 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.forms import states_of
+from rnnspec.ir.nodes import width
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.onnx.attention import Context
     from rnnspec.ir.equations import Expression, Size
     from rnnspec.ir.nodes import EquationCell, Recurrent
     from rnnspec.ir.schedule import Slice, Statement
@@ -67,7 +69,8 @@ class EquationSteps:
         self, into: Builder, layer: Recurrent, cell: EquationCell, prefix: str, x: str
     ) -> None:
         self.layer = layer
-        self.equations, self.plan = cell.equations, schedule(cell.equations)
+        self.equations = cell.equations
+        self.plan = schedule(cell.equations, attends=layer.attention is not None)
         self.known_sizes = {"units": layer.units, "features": layer.features, **dict(cell.sizes)}
         self.constants = {line.name: line.value for line in self.plan.constants}
         arrays: dict[Expression, str] = {
@@ -139,11 +142,17 @@ class EquationSteps:
             return
         key = Name(name, "input" if name == INPUT else "line")
         inside = self.step.known[key] = self.step.name("Now", name)
-        self.sequences.append((self.before.known[key], inside, self.size(self.plan.sizes[name])))
+        # With attention, the context stands behind what the loop takes.
+        size = width(self.layer.input) if name == INPUT else self.size(self.plan.sizes[name])
+        self.sequences.append((self.before.known[key], inside, size))
 
-    def body(self, *, masked: bool, with_output: bool) -> Graph:
+    def body(self, *, masked: bool, with_output: bool, context: Context | None) -> Graph:
         """Return the body, which takes the states and a step of each sequence."""
         into, step = self.step.into, self.step
+        if context:
+            x = Name(INPUT, "input")
+            parts = step.known[x], context.add(into, f"Old_{self.layer.states[0][0]}")
+            step.known[x] = into.add("Attending_x", "Concat", *parts, axis=-1)
         for name, _ in self.layer.states:
             step.known[Name(name, "state")] = f"Old_{name}"
         for statement in self.plan.step:
@@ -161,6 +170,8 @@ class EquationSteps:
         outputs = [_vector(name, size) for name, size in zip(results, sizes, strict=True)]
         if with_output:
             outputs.append(_vector(into.add("Output", "Identity", results[0]), sizes[0]))
+        if context and context.is_read:
+            outputs.append(context.output)
         return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
     def _new_state(self, name: str) -> str:
@@ -431,8 +442,8 @@ class _Values:
         """Return a vector of parameters once for each sequence, and for each step of it."""
         value, size = self.write(vector), self.steps.size_of(vector)
         batch = self.into.add(self.name("Batch", self.about), "Shape", self.like, start=0, end=-1)
-        width = self.into.integers(f"Units_{size}", size)
-        shape = self.into.add(self.name("Shape", self.about), "Concat", batch, width, axis=0)
+        units = self.into.integers(f"Units_{size}", size)
+        shape = self.into.add(self.name("Shape", self.about), "Concat", batch, units, axis=0)
         return self.into.add(self.name("Spread", self.about), "Expand", value, shape)
 
     def _part(self, operand: Expression, index: int, count: int) -> str:

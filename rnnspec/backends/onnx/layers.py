@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.onnx.attention import contexts_of
+from rnnspec.backends.onnx.graph import BOOL
 from rnnspec.backends.onnx.recurrent import Run, add_final_state, add_last, add_recurrent
 from rnnspec.backends.onnx.sequences import Sequences
 from rnnspec.backends.onnx.slots import (
@@ -38,7 +40,7 @@ class Layers:
     ) -> None:
         self.into = into
         self.network = network
-        self.stepped = stepped
+        self.stepped, self.once = stepped, once
         self.sources = nodes.sources(network)
         self.sequences = Sequences(into)
         self.layers, self.inputs = list(network.layers), list(network.inputs)
@@ -50,6 +52,7 @@ class Layers:
             taken = {network.stream} if stepped else _taken_once(network)
             self.inputs = [each for each in network.inputs if each.name in taken]
         self.ahead: dict[str, Axes] = {}
+        self.held_masks: dict[str, str] = {}
         self.recurrent = {
             layer.name: layer for layer in self.layers if isinstance(layer, nodes.Recurrent)
         }
@@ -73,6 +76,11 @@ class Layers:
             for name in self.recurrent
         }
         self.read = _read_outputs(network)
+        self.with_contexts = {
+            self.sources[layer.name][0]
+            for layer in self.layers
+            if isinstance(layer, nodes.Contexts)
+        }
         self.batch = "" if self.inputs else BATCH_SIZE
 
     def add(self) -> None:
@@ -114,18 +122,23 @@ class Layers:
         """Add the states before the first chunk, but those that are inputs."""
         self.into.block()
         for state in self.first_states:
-            vector = first_vectors(self.network).get(state.name)
-            if vector is None:
+            source = first_values(self.network).get(state.name)
+            if source is None:
                 zero = self.into.scalar("Zero", 0.0)
-                self.spread(state.name, zero, *state.first_shape)
+                self.spread(state.name, zero, *(size or 0 for size in state.first_shape))
+            elif state.kind == "mask":
+                padding = self.sequences.padding(source)
+                assert padding is not None
+                self.into.add(state.name, "Cast", padding.real_in("bs"), to=BOOL)
             else:
-                self.into.add(state.name, "Identity", self.sequences.take(vector, "bf"))
+                value = self.sequences.take(source, _axes_of(state))
+                self.into.add(state.name, "Identity", value)
 
     @property
     def first_states(self) -> list[State]:
         """The states before the first chunk, but those that are inputs."""
-        vectors = first_vectors(self.network)
-        return [state for state in states(self.network) if vectors.get(state.name) != state.name]
+        values = first_values(self.network)
+        return [state for state in states(self.network) if values.get(state.name) != state.name]
 
     def _begin(self) -> None:
         """Take the inputs, and the values that were computed once."""
@@ -133,10 +146,14 @@ class Layers:
         needs = self._look_ahead()
         if self.stepped:
             for state in held_values(network):
-                sequences.put(state.layer, "bf", state.name)
-        masks = nodes.masks(network)
-        taken = (layer for layer in self.layers if getattr(layer, "masked", False))
-        sources = (self.sources[layer.name][0] for layer in taken)
+                if state.kind == "mask":
+                    self.held_masks[state.layer] = state.name
+                else:
+                    sequences.put(state.layer, _axes_of(state), state.name)
+        masks, masked_by = nodes.masks(network), nodes.masked_by(network)
+        sources = {name for each in self.layers for name in masked_by.get(each.name, ())}
+        if self.once:
+            sources |= {state.layer for state in held_values(network) if state.kind == "mask"}
         padded = {name for source in sources for name, *_ in masks.get(source, ())}
         for each in self.inputs:
             axes: Axes = "sbf" if needs.get(each.name) == "sbf" else "bsf"
@@ -153,7 +170,7 @@ class Layers:
             axes = needs.setdefault(layer.name, "bsf")
             names = self.sources[layer.name][:1]
             match layer:
-                case nodes.FinalState() | nodes.LearnedState():
+                case nodes.FinalState() | nodes.Contexts() | nodes.LearnedState():
                     continue
                 case nodes.Recurrent():
                     axes = "sbf"
@@ -165,6 +182,7 @@ class Layers:
                     | nodes.Flatten()
                     | nodes.LastSteps()
                     | nodes.Transpose()
+                    | nodes.Attention()
                 ):
                     axes = "bsf"
                 case nodes.Join():
@@ -190,7 +208,8 @@ class Layers:
                 return "sbf"
             case nodes.Conv() | nodes.WindowPooling():
                 return self._window_axes(layer)
-            case nodes.Flatten() | nodes.Transpose():
+            case nodes.Flatten() | nodes.Transpose() | nodes.Attention():
+                # One query is a sequence of one step.
                 return "bsf"
             case nodes.Pooling(statistic="last" | "first_step") if not self.stepped:
                 return "bsf"
@@ -229,6 +248,9 @@ class Layers:
                 if not self.stepped:
                     add_final_state(into, self.recurrent[source], part, name)
                 sequences.put(name, "bf", state)
+            case nodes.Contexts():
+                into.add(name, "Identity", contexts_of(self.recurrent[source]))
+                sequences.put(name, "sbf", name, sequences.padding(source))
             case nodes.LearnedState():
                 vector = self.arrays[core.Param(name, "vector")]
                 self.spread(name, vector, layer.size)
@@ -247,6 +269,8 @@ class Layers:
                     finals=self.finals[name],
                     pooled=name in self.pooled,
                     with_output=name in self.read,
+                    with_contexts=name in self.with_contexts,
+                    memory=self._memory(layer.attention) if layer.attention else {},
                 )
                 add_recurrent(into, layer, run)
                 if layer.return_sequences:
@@ -271,6 +295,32 @@ class Layers:
         into.add(shape, "Concat", self.batch, into.integers(f"Sizes_{about}", *sizes), axis=0)
         return into.add(name, "Expand", value, shape)
 
+    def _memory(
+        self, attention: nodes.Attention | nodes.StepAttention
+    ) -> dict[core.Expression, str]:
+        """Return what the recipe of an attention takes of its memory, with each step in place."""
+        into, sequences, over = self.into, self.sequences, attention.over
+        keys = core.EarlierOutput(attention.keys)
+        values: dict[core.Expression, str] = {
+            core.EarlierOutput(over): sequences.take(over, "bsf"),
+            keys: sequences.take(attention.keys, "bsf"),
+        }
+        if not attention.additive:
+            about = "Input" if values[keys] == INPUT else attention.keys
+            values[core.Transpose(keys)] = name = array(about, "Transposed")
+            if not into.has(name):
+                into.add(name, "Transpose", values[keys], perm=(0, 2, 1))
+        if attention.masked:
+            real, padding = core.Row(core.EarlierMask(over)), sequences.padding(over)
+            if padding is not None:
+                values[real] = padding.is_real("bfs")
+            else:
+                values[real] = name = array(over, "Real")
+                if not into.has(name):
+                    at = into.integers("Axis_1", 1)
+                    into.add(name, "Unsqueeze", self.held_masks[over], at)
+        return values
+
     def _add_recipe(self, layer: nodes.Layer) -> None:
         """Add the nodes that the recipe of a layer says."""
         name, sequences, axes = layer.name, self.sequences, self._axes(layer)
@@ -280,7 +330,8 @@ class Layers:
         after = None if is_vector else padding
         values: dict[core.Expression, str] = {}
         if not isinstance(layer, nodes.Join):
-            values[X] = sequences.take(source, axes)
+            is_one = is_vector and isinstance(layer, nodes.Attention)
+            values[X] = sequences.take(source, "bf" if is_one else axes)
         output_axes: Axes = "bf" if is_vector else axes
         match layer:
             case nodes.Conv() | nodes.WindowPooling():
@@ -304,6 +355,9 @@ class Layers:
                     values[core.EarlierOutput(part)] = sequences.take(part, order)
             case nodes.Residual():
                 values[SKIP] = sequences.take(self.sources[layer.start][0], axes)
+            case nodes.Attention():
+                values |= self._memory(layer)
+                padding = None
             case nodes.AttentionPooling(query=str() as query):
                 values[core.EarlierOutput(query)] = sequences.take(query, "bf")
             case _:
@@ -323,22 +377,26 @@ class Layers:
         sequences.put(name, output_axes, result, after)
 
 
-def first_vectors(network: nodes.Network) -> dict[str, str]:
+def _axes_of(state: State) -> Axes:
+    return "bf" if len(state.shape) == 1 else "bsf"
+
+
+def first_values(network: nodes.Network) -> dict[str, str]:
     """Return the layer or input that each state of the step form begins as, but for zeros."""
-    vectors = {state.name: state.layer for state in held_values(network)}
+    values = {state.name: state.layer for state in held_values(network)}
     in_chunks = streamed(network)
     for layer in network.layers:
         if isinstance(layer, nodes.Recurrent) and layer.name in in_chunks:
             for state in states_of(layer):
                 if state.kind in layer.first_states:
-                    vectors[state.name] = layer.first_states[state.kind]
-    return vectors
+                    values[state.name] = layer.first_states[state.kind]
+    return values
 
 
 def _taken_once(network: nodes.Network) -> set[str]:
     """Return the inputs that are taken before the first chunk, but those that are states."""
     in_chunks, sources = streamed(network), nodes.sources(network)
-    taken = {name for state, name in first_vectors(network).items() if name != state}
+    taken = {name for state, name in first_values(network).items() if name != state}
     for layer in network.layers:
         if layer.name not in in_chunks and not isinstance(layer, nodes.LearnedState):
             taken.update(sources[layer.name])
@@ -347,15 +405,15 @@ def _taken_once(network: nodes.Network) -> set[str]:
 
 def has_begin(network: nodes.Network) -> bool:
     """True if something is computed before the first chunk, beside zeros."""
-    return any(vector != state for state, vector in first_vectors(network).items())
+    return any(value != state for state, value in first_values(network).items())
 
 
 def _read_outputs(network: nodes.Network) -> set[str]:
-    """Return the layers and inputs whose output is read, and not only a final state."""
+    """Return the layers and inputs whose output is read, not only a final state or contexts."""
     sources = nodes.sources(network)
     read = {layer.name for layer in network.results.values()}
     for layer in network.layers:
-        if not isinstance(layer, nodes.FinalState | nodes.LearnedState):
+        if not isinstance(layer, nodes.FinalState | nodes.Contexts | nodes.LearnedState):
             read.update(sources[layer.name])
         if isinstance(layer, nodes.Residual):
             read.add(sources[layer.start][0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.onnx.attention import Context, contexts_of
 from rnnspec.backends.onnx.equations import EquationSteps
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
 from rnnspec.backends.onnx.slots import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.onnx.graph import Attribute
     from rnnspec.backends.onnx.sequences import Padding
+    from rnnspec.ir import core
     from rnnspec.ir.equations import Expression
     from rnnspec.ir.forms import State
     from rnnspec.words import CellActivation, Merge
@@ -47,7 +49,8 @@ class Run:
     with, by state, with both directions side by side. ``finals`` are the states that are read after
     the last step. If ``pooled`` is true, the last output is read too, which is zeros if no step is
     real; ``with_output`` is true if the output itself is. If ``stepped`` is true, the layer begins
-    with the states that the graph is given, and names those after the last step.
+    with the states that the graph is given, and names those after the last step. ``memory`` has the
+    values that an attention takes, and ``with_contexts`` is true if the contexts are read.
     """
 
     x: str
@@ -57,6 +60,8 @@ class Run:
     finals: frozenset[str] = frozenset()
     pooled: bool = False
     with_output: bool = True
+    with_contexts: bool = False
+    memory: Mapping[core.Expression, str] = field(default_factory=dict)
 
 
 def add_recurrent(into: Builder, layer: Recurrent, run: Run) -> None:
@@ -252,16 +257,20 @@ def _add_scan(
     with_output = run.with_output and (run.stepped or layer.return_sequences)
     prefix = array(layer.name, direction_prefix(direction))
     every = f"{prefix}Y"
+    context, reason = None, ""
+    if layer.attention:
+        context = Context(layer, layer.attention, run.memory, into.constants, run.with_contexts)
+        reason = "attends to another sequence"
     if isinstance(layer.cell, EquationCell):
-        into.block("A Scan, because no fused operator has these equations.")
+        into.block(f"A Scan, because no fused operator {reason or 'has these equations'}.")
         steps = EquationSteps(into, layer, layer.cell, prefix, run.x)
         sequences = [name for name, *_ in steps.sequences]
-        body = steps.body(masked=bool(real), with_output=with_output)
+        body = steps.body(masked=bool(real), with_output=with_output, context=context)
         every = steps.before.name("Every", layer.states[0][0])
     else:
-        into.block("A Scan, because no fused operator has these activations.")
+        into.block(f"A Scan, because no fused operator {reason or 'has these activations'}.")
         sequences = [_project(into, layer, prefix, run.x)]
-        body, with_output = step_body(layer, prefix, masked=bool(real)), True
+        body, with_output = step_body(layer, prefix, masked=bool(real), context=context), True
     last = tuple(_last(layer, direction, name) for name, _ in layer.states)
     if run.stepped:
         first = tuple(state.name for state in states_of(layer))
@@ -272,15 +281,27 @@ def _add_scan(
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
     if layer.backward or direction == "backward.":
         flags["scan_input_directions"] = (1,) * len(sequences)
-        flags |= {"scan_output_directions": (1,)} if with_output else {}
-    outputs = (*last, every) if with_output else last
-    into.node(Node(outputs, "Scan", (*first, *sequences), tuple(flags.items()), body))
+    results = [every] if with_output else []
+    results += [contexts_of(layer)] if run.with_contexts else []
+    if "scan_input_directions" in flags and results:
+        flags["scan_output_directions"] = (1,) * len(results)
+    into.node(Node((*last, *results), "Scan", (*first, *sequences), tuple(flags.items()), body))
     return every if layer.return_sequences else last[0]
 
 
 def _project(into: Builder, layer: Recurrent, prefix: str, x: str) -> str:
     """Return the product of the kernel and all steps, with the bias."""
-    projected = into.add(f"{prefix}Projected", "MatMul", x, f"{prefix}Kernel")
+    kernel = f"{prefix}Kernel"
+    if layer.attention:
+        # The product with the context is in the loop.
+        sizes = layer.features - layer.attention.width, layer.attention.width
+        inputs = kernel, into.integers(f"Sizes_{'_'.join(map(str, sizes))}", *sizes)
+        parts = (
+            kernel,
+            _,
+        ) = tuple(f"{prefix}Kernel_{part}" for part in ("Input", "Context"))
+        into.node(Node(parts, "Split", inputs, (("axis", 0),)))
+    projected = into.add(f"{prefix}Projected", "MatMul", x, kernel)
     if not layer.bias:
         return projected
     return into.add(f"{prefix}Biased", "Add", projected, f"{prefix}Bias")
@@ -319,9 +340,17 @@ def _state_names(layer: Recurrent) -> list[str]:
     return [name.upper() for name, _ in layer.states]
 
 
-def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
+def step_body(
+    layer: Recurrent, prefix: str, *, masked: bool, context: Context | None = None
+) -> Graph:
     """Return the body of a ``Scan`` over the steps of a layer."""
-    into, states = Builder(), _state_names(layer)
+    into, states, now = Builder(), _state_names(layer), "Now"
+    if context:
+        into.constants, now = context.constants, "Now_Input"
+        product = into.add(
+            "Now_Context", "MatMul", context.add(into, states[0]), f"{prefix}Kernel_Context"
+        )
+        into.add("Now", "Add", now, product)
     new_states = _Step(into, layer, prefix).add()
     if masked:
         new_states = tuple(
@@ -331,10 +360,11 @@ def step_body(layer: Recurrent, prefix: str, *, masked: bool) -> Graph:
     into.add("Output", "Identity", new_states[0])
     width = len(gates(layer.standard_cell)) * layer.units
     inputs = [Value("float", ("?", layer.units), state) for state in states]
-    inputs.append(Value("float", ("?", width), "Now"))
+    inputs.append(Value("float", ("?", width), now))
     if masked:
         inputs.append(Value("bool", ("?", 1), "Real_Now"))
     outputs = [Value("float", ("?", layer.units), name) for name in (*new_states, "Output")]
+    outputs += [context.output] if context and context.is_read else []
     return Graph("Step", tuple(inputs), tuple(outputs), into.finish())
 
 

@@ -29,6 +29,7 @@ from rnnspec.backends.onnx.slots import (
     NAMED,
     VOCABULARY,
     after,
+    array,
     array_of,
     find_array,
     half,
@@ -143,7 +144,8 @@ class OnnxRuntime(Runtime):
         results = [declared.name for declared in model.proto.graph.output]
         value_names = {layer: name for layer, name in graph.values.items() if name not in results}
         origins = {layer: graph.trace_back(layer) for layer in graph.layers}
-        places = [place for sources in origins.values() for _, place in sources if place]
+        places = {place for sources in origins.values() for _, place in sources if place}
+        places.discard(_IN_PLACE)
         names = tuple(dict.fromkeys((*value_names.values(), *places)))
         values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
@@ -154,8 +156,10 @@ class OnnxRuntime(Runtime):
         for layer, sources in origins.items():
             # A learned state reads none.
             inputs_of[layer] = outputs.get(sources[0][0], first) if sources else first
-            known = (value_of[at] if at else place_of.get(source) for source, at in sources)
+            known = (value_of.get(at) if at else place_of.get(source) for source, at in sources)
             place = next((place for place in known if place is not None), None)
+            # Also of a layer of which only the contexts are taken.
+            place_of[layer] = place
             if layer not in value_names:
                 # It may be an output of the graph itself.
                 outputs |= {layer: result_of[layer]} if layer in result_of else {}
@@ -169,7 +173,7 @@ class OnnxRuntime(Runtime):
             if place is not None and axes[0] == 1:
                 x = np.take_along_axis(x, place[..., np.newaxis], axis=0)
             # As (batch, steps, features), with each step in its place.
-            place_of[layer], outputs[layer] = place, x.transpose(axes)
+            outputs[layer] = x.transpose(axes)
         return Trace({name: inputs_of[name] for name in layers}, model.join(outputs_of))
 
     def begin(self, model: OnnxModel, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -304,6 +308,10 @@ def write_test_data(
             (folder / f"{kind}_{at}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
 
 
+_IN_PLACE = "in place"
+"""The place of steps that are not moved; no value has this name."""
+
+
 class _Layers:
     """The values and sources of layers in a graph of rnnspec."""
 
@@ -328,7 +336,8 @@ class _Layers:
     def trace_back(self, layer: str) -> list[tuple[str, str]]:
         """Return the layers and inputs that a layer takes, in order, with the place of each.
 
-        That is the value with the place of steps that are moved on the way, empty if none are.
+        That is the value with the place of steps that are moved on the way, or ``_IN_PLACE`` with
+        the batch first; it is empty if the place is that of the layer.
         """
         waiting, seen = [(self._begin(layer), "")], set[str]()
         sources: dict[str, str] = {}
@@ -356,6 +365,8 @@ class _Layers:
 
     def _place_between(self, name: str, owner: str) -> str:
         """Return the place of steps that are moved between the output of a layer and a value."""
+        if name in (array(owner, "NWC"), array(owner, "NCW"), array(owner, "Transposed")):
+            return _IN_PLACE
         while name != self.values.get(owner, owner):
             node = self.makers[name]
             if place := self._place(node):
@@ -452,6 +463,7 @@ class OnnxModel:
             raise UsageError("expected no begin: without states, model.step(chunk) begins")
         _check_names("inputs of begin", expected, inputs)
         feeds = {name: self._batch(inputs[name], declared[name]) for name in declared}
+        _check_steps(feeds, {name: _dims(declared[name]) for name in declared})
         feeds |= {name: _as_numbers(_as_array(inputs[name]), name) for name in given}
         return self._first_states(feeds, _rows(feeds))
 
@@ -501,17 +513,7 @@ class OnnxModel:
         _check_names("inputs", [one.name for one in declared], inputs)
         feeds = {one.name: self._batch(inputs[one.name], one) for one in declared}
         _rows(feeds)
-        lengths = dict[str, tuple[str, int]]()
-        for one in declared:
-            for axis, dim in enumerate(one.type.tensor_type.shape.dim[1:], start=1):
-                if dim.dim_param:
-                    count = feeds[one.name].shape[axis]
-                    other, expected = lengths.setdefault(dim.dim_param, (one.name, count))
-                    if count != expected:
-                        raise UsageError(
-                            f"{one.name}: expected {expected} steps, as {other} has, "
-                            f"received {count}"
-                        )
+        _check_steps(feeds, {one.name: _dims(one) for one in declared})
         return feeds
 
     def _batch(
@@ -565,22 +567,30 @@ class OnnxModel:
                 raise UsageError("states: expected those of model.begin, received none")
             return self._first_states({}, rows)
         _check_names("states", list(self.states), states)
-        arrays = {name: _as_numbers(_as_array(states[name]), name) for name in self.states}
+        arrays = {one.name: _as_state(_as_array(states[one.name]), one) for one in self._states}
         for name, sizes in self.states.items():
-            shape, actual = (rows, *sizes), arrays[name].shape
-            # The last inputs of a convolution, of which there may be fewer before the first chunk.
-            first = int(self._words.get(f"{FIRST_STEPS} {name}", sizes[0]))
-            fits = len(actual) == len(shape) and first <= actual[1] <= sizes[0]
+            actual, steps = arrays[name].shape, sizes[0]
+            if isinstance(steps, str):
+                # A memory, of one or more steps.
+                fits = len(actual) > 1 and actual[1] > 0
+            else:
+                # The last inputs of a convolution, which are fewer before the first chunk.
+                first = int(self._words.get(f"{FIRST_STEPS} {name}", steps))
+                fits = len(actual) > 1 and first <= actual[1] <= steps
             if not fits or (actual[0], *actual[2:]) != (rows, *sizes[1:]):
-                raise UsageError(f"{name}: expected the shape {shape}, received {actual}")
+                shape = ", ".join(map(str, (rows, *sizes)))
+                raise UsageError(f"{name}: expected the shape ({shape}), received {actual}")
+        _check_steps(arrays, {name: ("", *sizes) for name, sizes in self.states.items()})
         return arrays
 
     def _first_states(self, feeds: Mapping[str, Array], rows: int) -> dict[str, Array]:
         """Return the states before the first chunk, given the other inputs."""
         states: dict[str, Array] = {}
         for name, (size, *others) in self.states.items():
-            first = int(self._words.get(f"{FIRST_STEPS} {name}", size))
-            states[name] = np.zeros((rows, first, *others), np.float32)
+            # A memory, whose steps have a name, is computed below.
+            if not isinstance(size, str):
+                first = int(self._words.get(f"{FIRST_STEPS} {name}", size))
+                states[name] = np.zeros((rows, first, *map(int, others)), np.float32)
         if self.first is not None:
             names = [one.name for one in self.first.graph.input]
             batch = {name: _not_empty(feeds[name]) for name in names if name in feeds}
@@ -636,11 +646,14 @@ class OnnxModel:
         return [self.proto] if self.first is None else [self.proto, self.first]
 
     @property
-    def states(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each state of one sequence, none if the model is not in step form."""
+    def states(self) -> dict[str, tuple[int | str, ...]]:
+        """The shape of each state of one sequence, none if the model is not in step form.
+
+        A number of steps that is open is its name, which states of equal steps share.
+        """
         outputs = {declared.name: declared for declared in self.proto.graph.output}
         # Before the first chunk, a state may have fewer steps.
-        return {one.name: _shape(outputs.get(after(one.name), one))[1:] for one in self._states}
+        return {one.name: _dims(outputs.get(after(one.name), one))[1:] for one in self._states}
 
     @property
     def _states(self) -> list[onnx.ValueInfoProto]:
@@ -707,6 +720,22 @@ def _rows(feeds: Mapping[str, Array]) -> int:
     return len(batch)
 
 
+def _check_steps(arrays: Mapping[str, Array], dims: Mapping[str, Sequence[int | str]]) -> None:
+    """Check that axes with the same name have the same size, but for the first one.
+
+    Raises:
+        UsageError: one has another.
+    """
+    lengths = dict[str, tuple[str, int]]()
+    for name, sizes in dims.items():
+        for count, size in zip(arrays[name].shape[1:], sizes[1:], strict=True):
+            if isinstance(size, str):
+                other, expected = lengths.setdefault(size, (name, count))
+                if count != expected:
+                    message = f"expected {expected} steps, as {other} has, received {count}"
+                    raise UsageError(f"{name}: {message}")
+
+
 def _words_of(proto: onnx.ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in proto.metadata_props}
 
@@ -717,6 +746,17 @@ def _as_numbers(array: Array, name: str) -> Array:
     if kind not in "biuf" and (kind != "V" or array.dtype.type is np.void):
         raise UsageError(f"expected numbers as {name}, received {brief(array.dtype)}")
     return array.astype(np.float32)
+
+
+def _as_state(array: Array, declared: onnx.ValueInfoProto) -> Array:
+    """Return a state in its dtype: numbers, or the mask of a memory."""
+    if declared.type.tensor_type.elem_type != onnx.TensorProto.BOOL:
+        # A memory is not copied for each chunk.
+        return array if array.dtype == np.float32 else _as_numbers(array, declared.name)
+    if array.dtype.kind != "b":
+        message = f"expected true and false, received {brief(array.dtype)}"
+        raise UsageError(f"{declared.name}: {message}")
+    return array
 
 
 def _not_empty(array: Array) -> Array:
@@ -731,8 +771,13 @@ def model_of(module: str, weights: dict[str, Array], *contents: bytes) -> OnnxMo
     return model
 
 
+def _dims(value: onnx.ValueInfoProto) -> tuple[int | str, ...]:
+    """Return the sizes of the axes of a value, by name if they are open."""
+    return tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
+
+
 def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """Return the sizes of the axes of a value."""
+    """Return the sizes of the axes of a value, 0 if they are open."""
     return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 

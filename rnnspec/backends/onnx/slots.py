@@ -160,6 +160,7 @@ _PATHS = {
     "moving_variance": "Var",
     "query": "Query",
     "vector": "Vector",
+    "score": "Vector",
 }
 
 
@@ -167,7 +168,7 @@ def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
     for param in params(layer):
         direction, dot, name = param.name.rpartition(".")
         words, axes = "_".join(map(str.capitalize, name.split("_"))), param.axes
-        if isinstance(layer.cell, EquationCell):
+        if isinstance(layer.cell, EquationCell) and direction != "attention":
             words, axes = parameter_path(name), {"out in": "in out"}.get(axes, axes)
         path = direction_prefix(direction + dot) + words
         yield Slot(param=param.name, path=path, axes=axes, gates=param.gates)

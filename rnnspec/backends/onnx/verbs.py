@@ -68,6 +68,7 @@ _ENDS: dict[type, str] = {
     core.CountSteps: "Steps",
     core.Length: "Norm",
     core.Softmax: "Weight",
+    core.Mix: "Mean",
     core.Join: "Joined",
 }
 """How the names of other values end."""
@@ -175,7 +176,7 @@ class Recipe:
                 return self._pool(value, name)
             case core.Apply(function, x):
                 axis = self.output_axes.index("f") - len(self.output_axes)
-                total = write(x, array(self.layer.name, "Sum"))
+                total = write(x, "" if x in self.names else array(self.layer.name, "Sum"))
                 return into.activate(name, total, function, axis)
             case core.Norm(over="given" | "features"):
                 return self._norm(value, name)
@@ -188,6 +189,10 @@ class Recipe:
                 return into.add(name, "Concat", *map(write, parts), axis=last)
             case core.Flatten(x):
                 return into.add(name, "Flatten", write(x), axis=1)
+            case core.Scores():
+                return self._scores(value, name)
+            case core.Mix(weights, x):
+                return into.add(name, "MatMul", write(weights), write(x))
             case core.Dot(x, vector) if axes == "bsf":
                 at = into.integers("Axis_last", -1)
                 column = into.add(self._name("Column"), "Unsqueeze", write(vector), at)
@@ -201,6 +206,10 @@ class Recipe:
                 core.Name()
                 | core.EarlierOutput()
                 | core.EarlierState()
+                | core.EarlierContexts()
+                | core.EarlierMask()
+                | core.Memory()
+                | core.Row()
                 | core.Norm()
                 | core.Scan()
                 | core.Slice()
@@ -290,9 +299,12 @@ class Recipe:
 
     def _repeat(self, x: core.Expression, steps: int | core.CountSteps, name: str) -> str:
         """Return a vector at each of some steps; it has a single one if it is spread anyway."""
-        into, axis = self.into, self.output_axes.index("s")
+        into, axis = (
+            self.into,
+            (self.output_axes if "s" in self.output_axes else self.axes).index("s"),
+        )
         at = into.integers(f"Axis_{axis}", axis)
-        if steps == 1 and isinstance(self.layer, nodes.Join):
+        if steps == 1 and isinstance(self.layer, nodes.Join | nodes.Attention):
             return into.add(name, "Unsqueeze", self._write(x), at)
         once = into.add(self._name("Once"), "Unsqueeze", self._write(x), at)
         # The axes before that of the steps are left out, as those of one element may be.
@@ -325,6 +337,26 @@ class Recipe:
             x = into.add(array(self.layer.name, "Windows"), "Transpose", x, perm=(0, 2, 1))
         arrays = map(self._write, (conv.kernel, *bias))
         return into.add(name, "Conv", x, *arrays, **self._window_options(conv.window))
+
+    def _scores(self, scores: core.Scores, name: str) -> str:
+        """Return the score of each query and key, (batch, queries, steps)."""
+        into, query = self.into, self._write(scores.queries)
+        if scores.vector is None:
+            keys = self._write(core.Transpose(scores.keys))
+            return into.add(name, "MatMul", query, keys)
+        # A query beside each key: (batch, queries, steps, size), or without queries if it is one.
+        beside = [query, self._write(scores.keys)]
+        one_query = isinstance(scores.queries, core.Repeat)
+        if not one_query:
+            at = into.integers("Axis_2", 2), into.integers("Axis_1", 1)
+            for index, about in enumerate(("Queries", "Keys")):
+                beside[index] = into.add(self._name(about), "Unsqueeze", beside[index], at[index])
+        total = into.add(self._name("Sum"), "Add", *beside)
+        hidden = into.add(self._name("Hidden"), "Tanh", total)
+        products = into.add(self._name("Product"), "MatMul", hidden, self._write(scores.vector))
+        if one_query:
+            return into.add(name, "Transpose", products, perm=(0, 2, 1))
+        return into.add(name, "Squeeze", products, into.integers("Axis_last", -1))
 
     def _gemm(self, product: core.MatMul, name: str, *bias: core.Param) -> str:
         operands = map(self._write, (product.x, product.kernel, *bias))
@@ -380,6 +412,10 @@ def _end(value: core.Expression, *, stepped: bool) -> str:
             return "Least" if limit == 1.0 else "Limited"
         case core.Combine("greater"):
             return "Begun"
+        case core.Apply("softmax", core.Scores() | core.Combine("multiply") | core.Fill()):
+            return "Weight"
+        case core.Repeat(core.Name(), 1):
+            return "Query"
         case core.Combine(how):
             return "Weighted" if how == "multiply" else how.capitalize()
         case core.Reduce() if stepped:

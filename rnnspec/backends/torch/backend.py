@@ -6,11 +6,17 @@ from rnnspec.backends.base import Backend
 from rnnspec.ir.text import composed_names
 from rnnspec.reserved_names import ReservedNames
 
-_CLASSES = product(
+_CELLS = ("rnn", "lstm", "gru", "reset_first_gru")
+_CLASSES = product(("", "masked_"), ("", "unbiased_"), ("stepwise_", "recurrent_dropout_"), _CELLS)
+_WITH_ATTENTION = product(
     ("", "masked_"),
     ("", "unbiased_"),
-    ("stepwise_", "recurrent_dropout_"),
-    ("rnn", "lstm", "gru", "reset_first_gru"),
+    _CELLS,
+    ("_with_",),
+    ("", "masked_"),
+    ("", "scaled_"),
+    ("additive_", "dot_", "general_"),
+    ("attention",),
 )
 _RESERVED = ReservedNames(
     in_source=frozenset(
@@ -19,7 +25,7 @@ _RESERVED = ReservedNames(
         model nn running_max running_mean running_sum single_bias_lstm single_bias_rnn single_step
         softplus tensor tied_linear variational_dropout
         """.split()  # noqa: SIM905 - names side by side are easier to check
-    ).union(map("".join, _CLASSES), composed_names()),
+    ).union(map("".join, _CLASSES), map("".join, _WITH_ATTENTION), composed_names()),
     in_class=frozenset({"initial_states", "mask", "reset_parameters", "self"}),
     # Every public attribute of torch.nn.Module (PyTorch 2.13) that a layer name could hide; a test
     # compares the list with the installed version.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.torch.classes import cell_classes
 from rnnspec.backends.torch.plan import direction_key, plan_of, stack_of
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir import nodes
@@ -14,6 +16,8 @@ from rnnspec.source.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rnnspec.backends.torch.classes import CellClass
 
 
 class RecurrentCalls(Walk):
@@ -32,7 +36,7 @@ class RecurrentCalls(Walk):
             yield code("x = {}", dropped)
         if stack and not stack.is_top:
             return
-        yield from self.need(self._first_vectors(layer))
+        yield from self.need((*self._first_vectors(layer), *self._attended(layer)))
         if plan.is_split:
             yield from self._run_both_ways(layer, dropped)
             return
@@ -49,8 +53,11 @@ class RecurrentCalls(Walk):
                 code(f"x{flip}"),
                 code(f"mask{flip}") if layer.masked else "",
                 first,
+                *self._memory(layer),
             ),
         )
+        if flip and (contexts := self.contexts(layer)):
+            yield code("{contexts} = {contexts}.flip(1)", contexts=contexts)
         if layer.return_sequences or not plan.returns_pair:
             if flip and self.gives_outputs(layer):
                 yield code("x = x.flip(1)")
@@ -126,6 +133,7 @@ class RecurrentCalls(Walk):
             targets[output] = code("{}", last)
         is_used = layer.return_sequences if name != "x" else self.gives_outputs(layer)
         first = code("{}", name if is_used else "_")
+        first = listed(first, self._contexts_target(layer))
         if isinstance(layer.cell, nodes.EquationCell):
             return listed(first, *targets.values()), targets[output]
         if set(targets.values()) == {"_"}:
@@ -133,6 +141,26 @@ class RecurrentCalls(Walk):
         pair = code("({})", listed(*targets.values())) if others else targets[output]
         # The final states of an LSTM are the pair (h, c).
         return code("{}, {}", first, pair), targets[output]
+
+    @cached_property
+    def cell_classes(self) -> dict[str, CellClass]:
+        """The generated classes by name."""
+        return cell_classes(self.network)
+
+    def _contexts_target(self, layer: nodes.Recurrent) -> Code:
+        """Return the target of the contexts of a layer, empty if its class returns none."""
+        class_ = self.cell_classes.get(plan_of(layer).class_)
+        if class_ is None or not class_.gives_contexts:
+            return Code()
+        return self.contexts(layer) or code("_")
+
+    def _attended(self, layer: nodes.Recurrent) -> tuple[str, ...]:
+        """Return the names of what a layer attends to."""
+        return (layer.attention.over, layer.attention.keys) if layer.attention else ()
+
+    def _memory(self, layer: nodes.Recurrent) -> tuple[Code, ...]:
+        """Return the arguments for what a layer attends to."""
+        return self.memory(layer.attention) if layer.attention else ()
 
     def _read_states(self, layer: nodes.Recurrent) -> list[str]:
         """Return the kinds of states that other layers take of a module."""
@@ -281,7 +309,8 @@ class RecurrentCalls(Walk):
     def first_values(self) -> Iterator[tuple[str, Code]]:
         """Yield the name of each state that does not begin as zeros, and its first value."""
         for state in held_values(self.network):
-            yield state.name, self.output(state.layer)
+            is_mask = state.kind == "mask"
+            yield state.name, (self.mask_of if is_mask else self.output)(state.layer)
         for layer in self._streamed_modules():
             for kind, size in layer.states:
                 if any(each.first_states.get(kind) for each in self._modules_layers(layer)):
@@ -308,8 +337,10 @@ class RecurrentCalls(Walk):
         stack = stack_of(layer)
         if isinstance(layer.cell, nodes.EquationCell):
             states = [state.name for state in states_of(layer)]
-            results = listed("x" if layer.return_sequences else "_", *states)
-            arguments = listed("x", "mask" if layer.masked else "", *states)
+            first = "x" if layer.return_sequences else "_"
+            results = listed(first, self._contexts_target(layer), *states)
+            memory = self._memory(layer)
+            arguments = listed("x", "mask" if layer.masked else "", *states, *memory)
             yield code("{} = self.{}({})", results, layer.name, arguments)
             if not layer.return_sequences:
                 yield code("x = {}", states[0])
@@ -321,8 +352,9 @@ class RecurrentCalls(Walk):
         state = (
             code("({}, {})", h, c) if isinstance(layer.standard_cell, nodes.LSTM) else code("{}", h)
         )
-        result = code("{}, {}", "x" if layer.return_sequences else "_", state)
-        arguments = listed("x", "mask" if layer.masked else "", state)
+        first = "x" if layer.return_sequences else "_"
+        result = listed(first, self._contexts_target(layer), state)
+        arguments = listed("x", "mask" if layer.masked else "", state, *self._memory(layer))
         run = code("{} = self.{}({})", result, stack.name, arguments)
         if plan_of(layer).has_single_step:
             # A scripted function takes no module, and TorchScript compiles only the branch that it
@@ -349,7 +381,7 @@ class RecurrentCalls(Walk):
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
         for state in states(self.network):
             layer = self._by_name.get(state.layer)
-            stack = stack_of(layer) if layer and state.kind != "value" else None
+            stack = stack_of(layer) if layer and state.kind not in ("value", "mask") else None
             if stack is None:
                 yield state.name, self.state_sizes(state, first=first)
             elif stack.index == 0:

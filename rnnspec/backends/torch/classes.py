@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.torch.plan import plan_of, stack_of
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.ir import nodes
-from rnnspec.source.code import Code, code
+from rnnspec.ir.text import composed_class
+from rnnspec.source.code import Code, code, listed
+from rnnspec.source.composed import attention_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from rnnspec.source.code import Literal
     from rnnspec.words import CellActivation
@@ -40,8 +42,8 @@ class CellClass:
     """A class that runs a cell step by step.
 
     ``options`` are its arguments beside the sizes, ``sequences`` tells whether ``all``, ``some`` or
-    ``none`` of its layers return their whole sequence, and ``drops_input`` whether one has a
-    dropout of its input within the cell.
+    ``none`` of its layers return their whole sequence, ``drops_input`` whether one has a dropout of
+    its input within the cell, and ``gives_contexts`` whether other layers take the contexts of one.
     """
 
     name: str
@@ -49,9 +51,12 @@ class CellClass:
     options: tuple[str, ...]
     sequences: str
     drops_input: bool
+    gives_contexts: bool
 
     @classmethod
-    def of(cls, name: str, layers: Sequence[nodes.Recurrent]) -> CellClass:
+    def of(
+        cls, name: str, layers: Sequence[nodes.Recurrent], with_contexts: Collection[str]
+    ) -> CellClass:
         """Return the class of some layers, which have the same kind of cell."""
         kind, dropped = sequences(layers), any(layer.dropout for layer in layers)
         is_standard = not isinstance(layers[0].cell, nodes.EquationCell)
@@ -67,7 +72,36 @@ class CellClass:
             "return_sequences": kind == "some",
         }
         names = tuple(key for key, is_option in options.items() if is_option)
-        return cls(name, layers[0], names, kind, options["dropout"])
+        gives_contexts = any(layer.name in with_contexts for layer in layers)
+        return cls(name, layers[0], names, kind, options["dropout"], gives_contexts)
+
+    @property
+    def modules(self) -> dict[str, Code]:
+        """The arguments that are modules, with which a layer attends to another, by name."""
+        attention = attention_layer(self.first)
+        if self.first.attention is None or attention is None:
+            return {}
+        query = {"query": code("nn.Linear")} if self.first.attention.projects else {}
+        return {**query, "attention": code("{}", composed_class(attention))}
+
+    @property
+    def memory(self) -> tuple[str, ...]:
+        """The arguments of the method with what a layer attends to."""
+        attention = self.first.attention
+        if attention is None:
+            return ()
+        return ("keys", "memory", *(["memory_mask"] if attention.masked else []))
+
+    def attend(self, state: Code) -> Code:
+        """Return the statements in a step that make the context, given the state before it."""
+        return code(
+            """
+            query = {}.unsqueeze(1)
+            context = self.attention({}).squeeze(1)
+            """,
+            code("self.query({})", state) if "query" in self.modules else state,
+            listed("query", *self.memory),
+        )
 
     @property
     def cell(self) -> nodes.EquationCell:
@@ -93,7 +127,10 @@ def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
     for layer in recurrent_modules(network):
         if not plan_of(layer).is_fused:
             by_class.setdefault(plan_of(layer).class_, []).append(layer)
-    return {name: CellClass.of(name, layers) for name, layers in sorted(by_class.items())}
+    taken = nodes.sources(network)
+    contexts = (each.name for each in network.layers if isinstance(each, nodes.Contexts))
+    of = {taken[name][0] for name in contexts}
+    return {name: CellClass.of(name, layers, of) for name, layers in sorted(by_class.items())}
 
 
 def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:

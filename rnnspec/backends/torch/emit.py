@@ -14,8 +14,6 @@ from rnnspec.backends.torch.backend import TORCH
 from rnnspec.backends.torch.calls import RecurrentCalls
 from rnnspec.backends.torch.classes import (
     ACTIVATIONS,
-    CellClass,
-    cell_classes,
     recurrent_modules,
     sequences,
     wrapped,
@@ -38,6 +36,7 @@ from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
+from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
@@ -81,11 +80,14 @@ _FIELDS: dict[Form, Fields] = {
     "step": Fields(_GRAPH),
 }
 """The fields that the source of each form is written from."""
-_CELL_FIELDS = Fields(f"{cells.FIELDS.names} Recurrent.backward Recurrent.initial")
+_CELL_FIELDS = Fields(
+    f"{cells.FIELDS.names} Recurrent.attention Recurrent.backward Recurrent.initial"
+)
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
-    " Recurrent.initial Recurrent.kernel_initializer"
+    " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
+    " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
     " LSTM.activation LSTM.recurrent_activation LSTM.forget_bias GRU.activation"
     " GRU.recurrent_activation EquationCell.initializers EquationCell.sizes Dense.units"
@@ -214,8 +216,10 @@ class TorchWalk(RecurrentCalls):
         runs = channels.channel_runs(self.network)
         return {layer.name: run for run in runs for layer in run}
 
-    def hold(self, param: Param, *sizes: str) -> Code:
-        """Return a parameter, or a buffer if it is not trained."""
+    def hold(self, param: Param, *sizes: Code) -> Code:
+        """Return a parameter, or a buffer if it is not trained; a vector that scores is linear."""
+        if param.axes == "in out":
+            return code("self.{} = nn.Linear({}, bias=False)", param.name, listed(*sizes))
         array = code("torch.empty({})", listed(*sizes))
         if param.trainable:
             return code("self.{} = nn.Parameter({})", param.name, array)
@@ -373,11 +377,6 @@ class TorchWalk(RecurrentCalls):
         return {layer.name: layer for layer in recurrent_modules(self.network)}
 
     @cached_property
-    def cell_classes(self) -> dict[str, CellClass]:
-        """The generated classes by name."""
-        return cell_classes(self.network)
-
-    @cached_property
     def _wrappers_differ(self) -> bool:
         return sequences(wrapped(self.network)) == "some"
 
@@ -403,6 +402,11 @@ class TorchWalk(RecurrentCalls):
         arguments: dict[str, Code | Literal] = {}
         if not plan.is_fused:
             arguments = self.cell_classes[plan.class_].arguments(layer)
+            if (attention := layer.attention) and attention.projects:
+                size = layer.states[0][1]
+                arguments["query"] = _make("nn.Linear", size, attention.size, bias=False)
+            if attends := attention_layer(layer):
+                arguments["attention"] = self.make_composed(attends)
             return _make(plan.class_, layer.features, layer.units, **arguments)
         if plan.stack:
             arguments = {"num_layers": plan.stack.size, "dropout": plan.stack.dropout}
@@ -448,6 +452,15 @@ class TorchWalk(RecurrentCalls):
             case core.Repeat(x, steps):
                 count = code("{!r}", steps) if isinstance(steps, int) else self.write(steps)
                 return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
+            case core.Row(mask):
+                return code("{}.unsqueeze(1)", self.write(mask))
+            case core.Scores(queries, keys, core.Param(_, name)):
+                # One vector for each query and each key.
+                both = code(
+                    "torch.tanh({}.unsqueeze(2) + {}.unsqueeze(1))",
+                    *map(self.write, (queries, keys)),
+                )
+                return code("self.{}({}).squeeze(-1)", name, both)
             case core.Spread(vector, x):
                 # Not expand: cuDNN takes only states that are contiguous.
                 return code("{}.repeat({}.shape[0], 1)", self.write(vector), self.write(x))

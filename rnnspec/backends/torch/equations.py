@@ -9,11 +9,13 @@ from functools import reduce
 from textwrap import wrap
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.docstrings import ATTENDS
 from rnnspec.backends.torch.expressions import FUNCTIONS, TensorWriter
 from rnnspec.backends.torch.plan import plan_of
-from rnnspec.backends.torch.recurrent import choose_result
+from rnnspec.backends.torch.recurrent import choose_result, keep_outputs, write_outputs
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.ir.equations import (
+    INPUT,
     Apply,
     Elementwise,
     Line,
@@ -47,11 +49,14 @@ def equation_class(class_: CellClass) -> Code:
         "",
         *wrap(f"States: {', '.join(states)}.", 80, subsequent_indent="    "),
     ]
+    if class_.first.attention:
+        description += ["", ATTENDS]
     if class_.first.recurrent_dropout:
         description += ["", "In training, a sequence has one mask for each matrix of a state."]
     sizes = ["features", "units", *(names[name] for name, _ in cell.sizes)]
     arguments = [code("{}: int", size) for size in sizes]
     options = [code("{}: {}", option, _TYPES[option]) for option in class_.options]
+    options += (code("{}: {}", name, type_) for name, type_ in class_.modules.items())
     if options:
         arguments += [Code("*"), *options]
     stored = [size for size in sizes if size in method.sizes_in_use]
@@ -71,7 +76,8 @@ def equation_class(class_: CellClass) -> Code:
         docstring=docstring(description),
         arguments=listed(*arguments),
         stored=lines(
-            code("self.{name} = {name}", name=name) for name in (*stored, *class_.options)
+            code("self.{name} = {name}", name=name)
+            for name in (*stored, *class_.options, *class_.modules)
         ),
         parameters=lines(
             code(
@@ -109,7 +115,9 @@ class _Forward:
 
     def __init__(self, class_: CellClass) -> None:
         self.class_, self.layer, self.cell = class_, class_.first, class_.cell
-        self.plan, self.drops = schedule(self.cell.equations), self.layer.recurrent_dropout > 0
+        self.attends, self.drops = bool(self.layer.attention), self.layer.recurrent_dropout > 0
+        # The input of a cell with attention has a context, which is known in the step.
+        self.plan = schedule(self.cell.equations, attends=self.attends)
         self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
         self.writer = TensorWriter(self.cell, [n for s in statements for n in _targets(s)])
@@ -137,6 +145,8 @@ class _Forward:
             for state, name in zip(self.cell.equations.states, self.states, strict=True):
                 writer.new_states[state] = writer.new(f"new_{name}")
         step = lines(map(self._statement, self.plan.step))
+        if self.attends:
+            step = lines(self._attend(), step)
         parts = {part: code("{}.unbind(1)", whole) for whole, part in writer.steps.items()}
         real_steps = Code()
         if self.layer.masked:
@@ -146,8 +156,9 @@ class _Forward:
                 real_steps = mask.unsqueeze(-1).unbind(1)
             """)
         steps = listed(*parts.values())
-        keeps_outputs = self.class_.sequences != "none"
-        append = code("outputs.append({})", self.states[0])
+        outputs = append = Code()
+        if self.class_.sequences != "none":
+            outputs, append = keep_outputs(self.class_, self.states[0])
         return code(
             """
             {signature}
@@ -171,13 +182,24 @@ class _Forward:
             variables=lines(code("{name} = self.{name}", name=name) for name in writer.variables),
             start=Code() if self._has_states else self._start(),
             real_steps=real_steps,
-            outputs=code("outputs = []") if keeps_outputs else Code(),
+            outputs=outputs,
             parts=listed(*parts),
             steps=code("zip({})", steps) if len(parts) > 1 else steps,
             step=step,
             keep=lines(self._keep_states()),
-            append=append if keeps_outputs else Code(),
+            append=append,
             result=self._result(),
+        )
+
+    def _attend(self) -> Code:
+        """Return the statements that put the context of a step behind its input."""
+        return code(
+            """
+            {attend}
+            {x} = torch.cat([{x}, context], dim=-1)
+            """,
+            attend=self.class_.attend(code("{}", self.states[0])),
+            x=self.writer.write(Name(INPUT, "input")),
         )
 
     @property
@@ -188,8 +210,9 @@ class _Forward:
     def _signature(self) -> Code:
         arguments, result = ["x", *(["mask"] if self.layer.masked else [])], code("torch.Tensor")
         if self._has_states:
-            arguments += self.states
-            result = code("tuple[{}]", listed(*[result] * (1 + len(self.states))))
+            arguments += (*self.states, *self.class_.memory)
+            count = 1 + self.class_.gives_contexts + len(self.states)
+            result = code("tuple[{}]", listed(*[result] * count))
         typed = listed(*(code("{}: torch.Tensor", name) for name in arguments))
         return code("def forward(self, {}) -> {}:", typed, result)
 
@@ -199,6 +222,9 @@ class _Forward:
             self.class_.sequences,
         )
         outputs, last = f"the outputs, (batch, steps, {size})", f"the last state, (batch, {size})"
+        if self.class_.gives_contexts:
+            contexts = "the outputs and the contexts, (batch, steps, ...)"
+            return docstring([f"Return {contexts}, and each state after them."])
         if self._has_states:
             return docstring([f"Return {outputs}, and each state after them."])
         results = {"all": outputs, "some": f"{outputs}, or {last}", "none": last}
@@ -224,7 +250,8 @@ class _Forward:
     def _result(self) -> Code:
         outputs = code("torch.stack(outputs).transpose(0, 1)")
         if self._has_states:
-            return code("return {}", listed(outputs, *self.states))
+            keep, returned = write_outputs(self.class_)
+            return lines(keep, code("return {}", listed(*returned, *self.states)))
         last = code("return {}", self.states[0])
         return choose_result(self.class_.sequences, code("return {}", outputs), last)
 

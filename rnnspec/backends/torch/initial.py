@@ -60,8 +60,8 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
     kinds: dict[str, _Kind] = {}
     others: list[_Kind] = []
     modules = [module for layer in network.layers for module in _modules(layer)]
-    for layer, draws in modules:
-        first = _Kind(_class(layer), layer)
+    for class_, layer, draws in modules:
+        first = _Kind(class_, layer)
         if kind := kinds.get(first.class_, first).with_layer(draws):
             kinds[first.class_] = kind
         else:
@@ -69,14 +69,18 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
     return list(kinds.values()), others
 
 
-def _modules(layer: nodes.Layer) -> Iterator[tuple[nodes.Layer, dict[str, Code]]]:
-    """Yield each module of a layer, as the layer with the statements that draw its arrays."""
+def _modules(layer: nodes.Layer) -> Iterator[tuple[str, nodes.Layer, dict[str, Code]]]:
+    """Yield the class of each module of a layer, and the layer with the draws of its arrays."""
     draws = _draws(layer)
-    if isinstance(layer, nodes.AttentionPooling) and layer.query is None:
-        # Linear layers: the query has the kernel of its own one.
-        yield layer, {"kernel": draws.pop("query")}
+    linear = ["attention.kernel", "attention.score"]
+    if isinstance(layer, nodes.AttentionPooling | nodes.Attention):
+        linear = ["query", "score"]
+    for name in linear:
+        # Each is the kernel of a linear layer.
+        if name in draws:
+            yield "nn.Linear", layer, {"kernel": draws.pop(name)}
     if draws:
-        yield layer, draws
+        yield _class(layer), layer, draws
 
 
 def _class(layer: nodes.Layer) -> str:
@@ -105,7 +109,7 @@ def _draws(layer: nodes.Layer) -> dict[str, Code]:
     """Return the statements that draw each array, by its name within a direction."""
     draws = {}
     for param, slot in zip(params(layer), slots(layer), strict=True):
-        name = param.name.rpartition(".")[2]
+        name = param.name.removeprefix("forward.").removeprefix("backward.")
         # A loop over a stock module's arrays has a variable for each.
         is_variable = isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused
         array = name if is_variable else f"module.{slot.path.rpartition('.')[2]}"

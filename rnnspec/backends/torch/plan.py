@@ -28,7 +28,8 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     sources,
 )
-from rnnspec.ir.text import cell_name, class_name
+from rnnspec.ir.text import cell_name, class_name, composed_class
+from rnnspec.source.composed import attention_layer
 from rnnspec.source.values import ASIDE, kept_values
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Plan:
         # between the two, so it needs both. Source: https://github.com/pytorch/pytorch/issues/750.
         redundant = fused and layer.bias and not isinstance(layer.cell, GRU)
         apart = layer.dropout > 0 or layer.masked or not fused
-        has_states = stepped or is_read or bool(layer.first_states)
+        has_states = stepped or is_read or bool(layer.first_states) or layer.attention is not None
         return cls(
             form=form,
             is_fused=fused,
@@ -283,6 +284,11 @@ def _class(layer: Recurrent, *, fused: bool, single: bool) -> str:
         return f"SingleBias{name}" if single else f"nn.{name}"
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"
+    attention = attention_layer(layer)
+    if layer.attention and attention:
+        kind = composed_class(attention)
+        kind = kind.replace("Dot", "General") if layer.attention.projects else kind
+        return f"{masked}{unbiased}{name}With{kind}"
     own = isinstance(layer.cell, EquationCell)
     loop = "RecurrentDropout" if layer.recurrent_dropout else "" if own else "Stepwise"
     return f"{masked}{unbiased}{loop}{name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
+from rnnspec.backends.docstrings import ATTENDS, RETURNS, recurrent_docstring
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.slots import gate_order
 from rnnspec.ir.cells import (
@@ -19,11 +19,11 @@ from rnnspec.ir.cells import (
 from rnnspec.ir.equations import Elementwise, Line, interpolation
 from rnnspec.ir.nodes import LSTM
 from rnnspec.ir.text import cell_name
-from rnnspec.source.code import Code, code, lines, listed
+from rnnspec.source.code import Code, code, docstring, lines, listed
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rnnspec.backends.torch.classes import CellClass
 
@@ -56,7 +56,9 @@ def stepwise_class(class_: CellClass) -> Code:
             {}
         """,
         class_.name,
-        recurrent_docstring(summary, layer, drops_input=class_.drops_input),
+        docstring([summary, "", ATTENDS])
+        if layer.attention
+        else recurrent_docstring(summary, layer, drops_input=class_.drops_input),
         _init(class_),
         _forward(class_),
     )
@@ -65,7 +67,9 @@ def stepwise_class(class_: CellClass) -> Code:
 def _init(class_: CellClass) -> Code:
     layer = class_.first
     signature = code("def __init__(self, input_size: int, hidden_size: int) -> None:")
-    if class_.options:
+    options = [code("{}: {}", option, _TYPES[option]) for option in class_.options]
+    options += (code("{}: {}", name, type_) for name, type_ in class_.modules.items())
+    if options:
         signature = code(
             """
             def __init__(
@@ -76,7 +80,7 @@ def _init(class_: CellClass) -> Code:
                 {}
             ) -> None:
             """,
-            lines(code("{}: {},", option, _TYPES[option]) for option in class_.options),
+            lines(code("{},", option) for option in options),
         )
     count = len(gates(layer.standard_cell))
     rows = code("hidden_size") if count == 1 else code("{!r} * hidden_size", count)
@@ -93,7 +97,9 @@ def _init(class_: CellClass) -> Code:
             {biases}
         """,
         signature=signature,
-        options=lines(code("self.{} = {}", option, option) for option in class_.options),
+        options=lines(
+            code("self.{} = {}", option, option) for option in (*class_.options, *class_.modules)
+        ),
         rows=rows,
         biases=lines(
             code("self.{} = nn.Parameter(torch.empty({}))", bias, rows)
@@ -112,7 +118,7 @@ def _forward(class_: CellClass) -> Code:
             real_steps = mask.unsqueeze(-1).unbind(1)
         """)
     if kind != "none":
-        outputs, append = code("outputs = []"), code("outputs.append(h)")
+        outputs, append = keep_outputs(class_, "h")
     return code(
         """
         {signature}
@@ -127,7 +133,7 @@ def _forward(class_: CellClass) -> Code:
             {result}
         """,
         signature=_signature(class_),
-        docstring=RETURNS[kind],
+        docstring=RETURNS["with_contexts" if class_.gives_contexts else kind],
         inputs=_inputs(class_),
         start=loop.start(),
         real_steps=real_steps,
@@ -137,6 +143,13 @@ def _forward(class_: CellClass) -> Code:
         append=append,
         result=_result(class_),
     )
+
+
+def keep_outputs(class_: CellClass, output: str) -> tuple[Code, Code]:
+    """Return the statements that make lists, and append to them: of outputs, and of contexts."""
+    variables = {"outputs": output} | ({"contexts": "context"} if class_.gives_contexts else {})
+    start = lines(code("{} = []", name) for name in variables)
+    return start, lines(code("{}.append({})", *item) for item in variables.items())
 
 
 def _has_states(class_: CellClass) -> bool:
@@ -161,8 +174,11 @@ def _signature(class_: CellClass) -> Code:
                 x: torch.Tensor,
                 {mask}
                 {name}: {type},
-            ) -> tuple[torch.Tensor, {type}]:
+                {memory}
+            ) -> tuple[{returned}]:
             """,
+            memory=lines(code("{}: torch.Tensor,", argument) for argument in class_.memory),
+            returned=listed(*["torch.Tensor"] * (1 + class_.gives_contexts), type_),
             mask=code("mask: torch.Tensor,") if class_.first.masked else Code(),
             name=name,
             type=type_,
@@ -175,6 +191,16 @@ def _signature(class_: CellClass) -> Code:
 def _inputs(class_: CellClass) -> Code:
     """Return the product of the input with its kernel, for all steps, and the masks of gates."""
     bias = "self.bias_ih_l0" if class_.first.bias else ""
+    if class_.first.attention:
+        return code(
+            """
+            # The product with x is one for all steps; that with a context is part of the step.
+            features = x.shape[2]
+            x = nn.functional.linear({})
+            weight_context = self.weight_ih_l0[:, features:].T
+            """,
+            listed("x", code("self.weight_ih_l0[:, :features]"), bias),
+        )
     product = code("x = nn.functional.linear({})", listed("x", "self.weight_ih_l0", bias))
     if not _is_by_gate(class_):
         dropped = code("x = variational_dropout(x, self.dropout, self.training)")
@@ -232,18 +258,31 @@ def _result(class_: CellClass) -> Code:
     if _has_states(class_):
         states = equations(class_.first.standard_cell).states
         last = ".flatten(0, -2)" if flat else ""
+        keep, returned = write_outputs(class_, flat)
         return code(
-            f"""
-            state = {{}}
-            return torch.stack(outputs){flat}.transpose(0, 1), state
+            """
+            {}
+            state = {}
+            return {}
             """,
+            keep,
             listed(*(code(f"{{}}{last}.unsqueeze(0)", state) for state in states)),
+            listed(*returned, "state"),
         )
     if flat:
         outputs = code("return torch.stack(outputs).flatten(1, -2).transpose(0, 1)")
         return choose_result(class_.sequences, outputs, code("return h.flatten(0, -2)"))
     outputs = code("return torch.stack(outputs).transpose(0, 1)")
     return choose_result(class_.sequences, outputs, code("return h"))
+
+
+def write_outputs(class_: CellClass, flat: str = "") -> tuple[Code, list[Code]]:
+    """Return what a class with states returns before them, behind a statement for a short line."""
+    outputs = code(f"torch.stack(outputs){flat}.transpose(0, 1)")
+    if not class_.gives_contexts:
+        return Code(), [outputs]
+    contexts = code("torch.stack(contexts).transpose(0, 1)")
+    return code("x = {}", outputs), [code("x"), contexts]
 
 
 def choose_result(sequences: str, outputs: Code, last: Code) -> Code:
@@ -279,6 +318,7 @@ class _Loop:
 
     def __init__(self, class_: CellClass) -> None:
         cell, self.layer = class_.first.standard_cell, class_.first
+        self.attend = class_.attend(code("h")) if self.layer.attention else Code()
         self.cell = compile_step(cell, bias=self.layer.bias, order=gate_order(cell))
         self.writer = _Writer({key: class_.activation(key) for key in activations(cell)})
         self.parts = [product.gates for product in self.cell.products]
@@ -324,6 +364,15 @@ class _Loop:
             "widths": code(", ".join(f"{count} * units" for count in counts).replace("1 * ", "")),
             **{array: self._named(array) for array in ("x", "w", "keep")},
         }
+        if self.attend:
+            return code(
+                """
+                units = self.weight_hh_l0.shape[1]
+                sizes = [{widths}]
+                {w} = self.weight_hh_l0.T.split_with_sizes(sizes, 1)
+                """,
+                **holes,
+            )
         if self.is_by_gate:
             return code(
                 """
@@ -347,7 +396,7 @@ class _Loop:
 
     def loop_head(self) -> Code:
         """Return the first line of the loop."""
-        if len(self.parts) > 1:
+        if len(self.parts) > 1 and not self.attend:
             steps = {f"step_{part}": code("x_{}.unbind()", part) for part in self.parts}
         else:
             steps = {"step": code("steps.unbind()" if self.is_by_gate else "x.unbind(1)")}
@@ -359,7 +408,7 @@ class _Loop:
 
     def step(self) -> Code:
         """Return the step."""
-        statements = []
+        statements = list(self._add_context() if self.attend else [])
         for statement in self.cell.statements:
             match statement:
                 case GateProduct(joined=True):
@@ -371,6 +420,13 @@ class _Loop:
                 case _:
                     assert_never(statement)
         return lines(statements)
+
+    def _add_context(self) -> Iterator[Code]:
+        """Yield the statements that make the context, and add its product to that of x."""
+        yield self.attend
+        yield code("step = torch.addmm(step, context, weight_context)")
+        if len(self.parts) > 1:
+            yield code("{} = step.split_with_sizes(sizes, 1)", self._named("step"))
 
     def _line(self, line: Line) -> Code:
         name, value = line.name, self.writer.write(line.value)

@@ -57,7 +57,7 @@ class TorchRuntime(Runtime):
         if child is None:
             return 0
         arrays = dict(child.named_parameters()) | _moving_arrays(child)
-        if stack := stack_of(layer):
+        if (stack := stack_of(layer)) and stack.size > 1:
             # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
             of_layer = re.compile(rf"_l{stack.index}(_reverse)?$")
             arrays = {name: array for name, array in arrays.items() if of_layer.search(name)}

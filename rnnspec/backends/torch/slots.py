@@ -17,6 +17,7 @@ from rnnspec.ir.cells import has_recurrent_bias
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    Attention,
     AttentionPooling,
     ComposedNode,
     EquationCell,
@@ -41,13 +42,14 @@ _PATHS = {
     "moving_variance": "running_var",
 }
 _AXES = {"in out": "out in", "step in out": "out in step"}
+_OF_ATTENTION = {"attention.kernel": "query.weight", "attention.score": "attention.score.weight"}
 
 
 RESERVED = TORCH.reserved_names.in_framework | frozenset(
     """
-    I O T_destination features hard_sigmoid kept l legacy_hard_sigmoid mask nn outputs real
-    real_steps recurrent_dropout return_sequences self softplus standardize super torch training
-    units zip
+    I O T_destination attention context contexts features hard_sigmoid kept keys l
+    legacy_hard_sigmoid mask memory memory_mask nn outputs query real real_steps recurrent_dropout
+    return_sequences self softplus standardize super torch training units zip
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """Names in a class for a cell by equations, and of every module."""
@@ -66,7 +68,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
     match layer:
         case Recurrent(cell=EquationCell() as cell):
             names = attributes(cell)
-            return tuple(
+            own = tuple(
                 Slot(
                     param=param.name,
                     path=f"{module_path(layer, prefix)[0]}{names[param.name.removeprefix(prefix)]}",
@@ -74,17 +76,27 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 )
                 for prefix in directions(layer)
                 for param in params(layer)
-                if param.name.startswith(prefix)
+                if param.name.startswith(prefix) and param.name not in _OF_ATTENTION
             )
+            return (*own, *_attention_slots(layer))
         case Recurrent():
-            return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
+            own = tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
+            return (*own, *_attention_slots(layer))
         case AttentionPooling(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
+        case Attention():
+            return slots_by_name(layer, {"score": "score.weight"}, _AXES)
         case ComposedNode() | LearnedState():
             return slots_by_name(layer)
         case _:
             return slots_by_name(layer, _PATHS, _AXES)
+
+
+def _attention_slots(layer: Recurrent) -> tuple[Slot, ...]:
+    """Return the slots of the linear layers with which a recurrent layer attends to another."""
+    slots_of = slots_by_name(layer, _OF_ATTENTION, _AXES)
+    return tuple(slot for slot in slots_of if slot.param in _OF_ATTENTION)
 
 
 def module(layer: Layer) -> str:

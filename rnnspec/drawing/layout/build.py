@@ -9,6 +9,7 @@ from itertools import takewhile
 from math import ceil
 
 from rnnspec.drawing import words
+from rnnspec.drawing.attending import Memory, fold_projections
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
 from rnnspec.drawing.layout.drawing import (
     DETAIL_SIZE,
@@ -38,8 +39,10 @@ from rnnspec.drawing.layout.grid import (
 )
 from rnnspec.drawing.layout.heads import draw_heads, draw_inner_result, draw_result
 from rnnspec.drawing.layout.stack import (
+    draw_attention,
     draw_fan,
     draw_join,
+    draw_memory,
     draw_pooling,
     draw_poolings,
     draw_spread,
@@ -50,6 +53,7 @@ from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Formula, Line, Scene, Shape, Text
 from rnnspec.drawing.typeset import break_lines
 from rnnspec.ir.nodes import (
+    Attention,
     AttentionPooling,
     Conv,
     Dropout,
@@ -126,7 +130,9 @@ def scene(network: Network, options: Options) -> Scene:
         UsageError: it has too many rows for a picture.
     """
     labels, folded = options.labels == "full", options.form == "folded"
-    drawing = Drawing(network, axes(network, options), labels=labels, folded=folded)
+    whole, drawn = network, fold_projections(network)
+    network = drawn.network
+    drawing = Drawing(drawn, axes(network, options), labels=labels, folded=folded)
     trunk, heads = split_heads(network)
     below, last_readers = dict[str, Sequence[str]](), dict[str, str]()
     for stage, (taken, _) in zip(trunk, reads(trunk, network), strict=True):
@@ -143,7 +149,7 @@ def scene(network: Network, options: Options) -> Scene:
     recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
     if any(layer.merge is not None or layer.backward for layer in recurrent):
         drawing.write_legend(bottom + 19)
-    margin = drawing.write_margin(words.total(network), bottom)
+    margin = drawing.write_margin(words.total(whole), bottom)
     if options.equations:
         _write_equations(drawing, margin)
     left, top, right, low = drawing.canvas.bounds()
@@ -155,7 +161,7 @@ def scene(network: Network, options: Options) -> Scene:
         width=ceil(right - left + 2 * _MARGIN),
         height=ceil(low - top + 2 * _MARGIN),
         title=network.name,
-        description=words.description(network, f"A recurrent network, {form}"),
+        description=words.description(whole, f"A recurrent network, {form}"),
         palette=PALETTES[options.theme],
         dark=DARK if options.theme == "auto" else None,
         has_ground=options.background == "white",
@@ -194,6 +200,8 @@ def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) ->
             name = row.layers[-1].name
         case Poolings():
             draw_poolings(drawing, row)
+        case Memory():
+            draw_memory(drawing, row)
         case Result():
             is_last = name == drawing.network.outputs[-1][0]
             entries = [words.Entry(drawing.network.name)] if is_last else []
@@ -219,6 +227,8 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_windows(drawing, layer)
         case Join():
             draw_join(drawing, layer)
+        case Attention():
+            draw_attention(drawing, layer)
         case Residual():
             _draw_residual(drawing, layer)
         case Dropout():

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rnnspec.drawing import words
+from rnnspec.drawing.attending import memories
 from rnnspec.drawing.layout.drawing import (
     SPACE,
     Canvas,
     Drawing,
+    Flow,
     Note,
     Port,
     box,
@@ -20,10 +22,11 @@ from rnnspec.drawing.layout.drawing import (
     remark,
     variable,
 )
-from rnnspec.drawing.layout.grid import Axis, Column
+from rnnspec.drawing.layout.grid import ROOM_FOR_ATTENTION, Axis, Column
+from rnnspec.drawing.layout.stack import draw_memories
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, Text, text_width
-from rnnspec.ir.nodes import EquationCell, LearnedState, Recurrent
+from rnnspec.ir.nodes import Contexts, EquationCell, FinalState, LearnedState, Recurrent
 from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
@@ -35,6 +38,8 @@ _ROUTE, _FOLDED_ROUTE = 54.0, 118.0
 _BOTH_HALF_WIDTH, _BOTH_HALF = 33.0, 19.0
 _BOTH_ROUTE, _BOTH_FOLDED_ROUTE = 71.0, 164.0
 _SHIFT, _APART = 25.0, 62.0
+_ATTENTION_SHIFT, _ATTENTION_DROP, _ATTENTION_HALF = 58.0, 55.0, 35.0
+"""How far beside and below a cell its attention is, and half the width of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,18 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     """Draw one cell at each step."""
     if any(port and port.via is not None for port in drawing.ports):
         drawing.route = _FOLDED_ROUTE if drawing.folded else _ROUTE
+        if layer.attention and layer.backward and not drawing.folded:
+            drawing.route += ROOM_FOR_ATTENTION
     drawing.drop(layer)
-    y = drawing.place(_HALF, 52, *drawing.entries(layer))
+    y = drawing.place(_HALF, 112 if layer.attention else 52, *drawing.entries(layer))
     drawing.forward_y = y
     track = _Track(layer, "", y, 0.0, _HALF_WIDTH)
     ports = [_draw_cell(drawing, track, column) for column in drawing.columns]
     _rise_to(drawing, track)
-    drawing.write_notes(layer.name, y + _HALF)
+    drawing.write_notes(layer.name, y + (_ATTENTION_DROP + 30 if layer.attention else _HALF))
     _draw_state(drawing, track)
+    if layer.attention:
+        _draw_attention(drawing, track)
     # The final state is that of step 1 if time runs to the left.
     last, end = (
         (drawing.columns[0], ports[0]) if layer.backward else (drawing.columns[-1], ports[-1])
@@ -135,6 +144,55 @@ def _rise_to(drawing: Drawing, track: _Track, *, cased: bool = False) -> None:
         if port and not track.hollow(column):
             end = (column.x + track.shift, track.y + high)
             drawing.rise(port, column.name(track.name), end, cased=cased)
+
+
+def _draw_attention(drawing: Drawing, track: _Track) -> None:
+    """Draw what a layer asks before each step, with the state that comes in, and the context."""
+    layer, columns, axis = track.layer, drawing.columns[:: track.sign], drawing.axis
+    beside_dots = set(axis.columns[-2:]) if axis and axis.dots is not None else set()
+    # At the side at which the state comes in; in the folded form, that of its loop.
+    side = 1 if drawing.folded else -track.sign
+    asks = side * (track.half + 14)
+    state = track.y + (9 if drawing.folded else track.lanes[-1][1])
+    y, before = track.y + _ATTENTION_DROP, _first_node(drawing, track)
+    ports, contexts = list[Port](), dict[Column, Port]()
+    for column, previous in zip(columns, (None, *columns), strict=False):
+        cell = column.name(layer.name)
+        if {column, previous} == beside_dots:
+            before = f"{layer.name}@..."
+        if track.hollow(column):
+            before = cell
+            continue
+        x = column.x + side * _ATTENTION_SHIFT
+        shapes = pill(x, y, "attention", 2 * _ATTENTION_HALF)
+        name = drawing.canvas.node(layer.name, column, *shapes, direction="attention")
+        ports.append(Port(x, y - 13, name, _ATTENTION_HALF))
+        drawing.canvas.marks(
+            layer.name, Disc(x=column.x + asks, y=state, radius=2.6, role="ink", solid=True)
+        )
+        query = ((column.x + asks, state), (column.x + asks, y - 13 - SPACE))
+        before = cell if drawing.folded else before
+        drawing.canvas.edge(before, name, Line(points=query, cased=True), kind="query")
+        inner, enters = x - side * (_ATTENTION_HALF + SPACE), column.x + side * 14
+        high = y - 5 if side > 0 else y
+        context = ((inner, high), (enters, high), (enters, track.y + _HALF + SPACE))
+        drawing.canvas.edge(name, cell, Line(points=context, cased=True), kind="context")
+        left, via = x - _ATTENTION_HALF - SPACE, y + 6 if side > 0 else y
+        contexts[column] = Port(column.x, y, name, _ATTENTION_HALF, via=via, side=left)
+        before = cell
+    draw_memories(drawing, [memory.name for memory in memories(layer)], ports)
+    for part in drawing.parts.get(layer.name, ()):
+        if isinstance(part, Contexts):
+            forks = [contexts.get(column) for column in drawing.columns]
+            drawing.contexts[part.name] = Flow(axis, drawing.columns, forks, [], [], part.name)
+
+
+def _first_node(drawing: Drawing, track: _Track) -> str:
+    """Return the node of the first output of a layer, 0 if it has none."""
+    vector = track.layer.first_states.get(track.layer.states[0][0])
+    if vector is None or vector in drawing.first_states:
+        return vector or "0"
+    return drawing.forks[vector].last
 
 
 def _draw_state(drawing: Drawing, track: _Track) -> None:
@@ -212,6 +270,7 @@ def _draw_first_node(
         x, y = drawing.columns[0].x - abs(track.shift), drawing.forward_y
         place = x - track.half - _BEGIN - 14
         place -= 72 if drawing.folded and track.direction else 0
+        place -= 20 if track.layer.attention and not drawing.folded else 0
     height = y + 27 * spread
     if track.direction != "backward":
         if isinstance(drawing.first_states[vector], LearnedState):
@@ -239,7 +298,8 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
     """Draw the final states that are read beside the cells; return where they end at the right."""
     first, layer, canvas = tracks[0], tracks[0].layer, drawing.canvas
     place = {state: off for names, off in first.lanes for state in names.split()}
-    finals = drawing.final_states.get(layer.name, [])
+    parts = drawing.parts.get(layer.name, [])
+    finals = [part for part in parts if isinstance(part, FinalState)]
     states = sorted(finals, key=lambda final: place[final.part])
     middle = sum(track.y for track in tracks) / len(tracks)
     if states and len(tracks) > 1 and not drawing.folded:

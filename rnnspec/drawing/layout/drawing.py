@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes, split_heads, states_beside
+from rnnspec.drawing.attending import Folded
+from rnnspec.drawing.layout.grid import (
+    LANE,
+    ROOM_FOR_ATTENTION,
+    Axis,
+    Column,
+    attention_sides,
+    lanes,
+    parts_beside,
+    split_heads,
+)
 from rnnspec.drawing.looks import dropout
 from rnnspec.drawing.scene import (
     Anchor,
@@ -29,7 +39,6 @@ from rnnspec.ir.nodes import (
     FinalState,
     Layer,
     LearnedState,
-    Network,
     Recurrent,
     Residual,
     VectorInput,
@@ -115,7 +124,8 @@ class Canvas:
 class Port:
     """The place where an arrow leaves a node upwards; the node reaches ``half`` to both sides.
 
-    ``via`` is the height of a dot on the arrow, where a residual or a join begins.
+    ``via`` is the height of a dot on the arrow, where a residual or a join begins. ``side`` is the
+    place at the side of the node where these begin instead, at the same height.
     """
 
     x: float
@@ -123,6 +133,7 @@ class Port:
     node: str
     half: float
     via: float | None = None
+    side: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +181,18 @@ class Drawing:
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
     has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
     ``forks`` what leaves each layer for others than the next. ``finals`` has the ports of the final
-    states beside the last row, and ``forward_y`` is the height of its forward cells. ``last`` is
-    the layer or input that the ports belong to, and ``running`` has the sequences whose lanes go
-    on. ``lengths`` has the name of the last step after
-    each layer. ``level`` is the
-    centre of the row if it is placed already, because it has the layers of several heads.
+    states beside the last row, ``contexts`` what leaves its attention, and ``forward_y`` is the
+    height of its forward cells. ``last`` is the layer or input that the ports belong to, and
+    ``running`` has the sequences whose lanes go on. ``lengths`` has the name of the last step after
+    each layer, and ``projections`` those of each attention. ``level`` is the centre of the row if
+    it is placed already, because it has the layers of several heads.
     """
 
     def __init__(
-        self, network: Network, axes: Mapping[str, Axis], *, labels: bool, folded: bool
+        self, drawn: Folded, axes: Mapping[str, Axis], *, labels: bool, folded: bool
     ) -> None:
-        self.network = network
+        self.network = network = drawn.network
+        self.projections = drawn.projections
         self.canvas = Canvas(labels=labels)
         self.axes = axes
         self.folded = folded
@@ -195,6 +207,7 @@ class Drawing:
         self.branches: dict[str, list[Port | None]] = {}
         self.forks: dict[str, Flow] = {}
         self.finals: dict[str, Port] = {}
+        self.contexts: dict[str, Flow] = {}
         self._dotted = set[str]()
         self.running = set[str]()
         self._reached: dict[str, float] = {}
@@ -207,7 +220,7 @@ class Drawing:
         self._starts = {layer.start for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = lanes(network)
         self._vector_lanes = lanes(network, vectors=True)
-        self.lengths = lengths(network)
+        self.lengths = lengths(drawn.whole)
         self._heads = {
             layer.name: head.name for head in split_heads(network)[1] for layer in head.layers
         }
@@ -224,7 +237,7 @@ class Drawing:
         self._forked = kept_outputs(network) | {
             name for name, others in takers.items() if not self._starts.isdisjoint(others)
         }
-        self.final_states = states_beside(network)
+        self.parts = parts_beside(network)
         self.first_states: dict[str, VectorInput | LearnedState] = {
             state.name: state
             for state in (*network.inputs, *network.layers)
@@ -232,9 +245,11 @@ class Drawing:
         }
         both = any(isinstance(layer, Recurrent) and layer.merge for layer in network.layers)
         self._lane = _LANES[both, folded]
+        if -1 in attention_sides(network) and not folded:
+            self._lane = max(self._lane, _LANES[False, False] + ROOM_FOR_ATTENTION)
         self._far = (180.0 if both else 70.0) if folded else 130.0 if both else 104.0
         self._far = max(self._far, self.left + 40)
-        self._far += _STATES_WIDTH if self.first_states or self.final_states else 0.0
+        self._far += _STATES_WIDTH if self.first_states or self.parts else 0.0
 
     @property
     def left(self) -> float:
@@ -264,6 +279,8 @@ class Drawing:
             line = Line(points=((x, reached + 12), (x, reached - 12)), head=False)
             self.canvas.lane(port.node, line)
             return (x, reached - 12), (x, y)
+        if port.side is not None:
+            return (port.side, port.via), (x, port.via), (x, y)
         # From a dot, if another arrow leads up to it.
         is_dotted = name in self._dotted or port.via > port.y - SPACE
         stem = () if is_dotted else ((port.x, port.y - SPACE),)
@@ -295,17 +312,19 @@ class Drawing:
         """Return the margin entry of a layer, with the named head that it is in."""
         return entry(layer, self.lengths[layer.name], self._heads.get(layer.name, ""))
 
-    def entries(self, layer: Recurrent) -> list[Entry]:
-        """Return the margin entries of a layer, and of the states that stand beside it."""
-        firsts = [self.first_states.get(name) for name in layer.first_states.values()]
+    def entries(self, layer: Layer) -> list[Entry]:
+        """Return the margin entries of a layer, and of all that stands beside it."""
+        vectors = layer.first_states.values() if isinstance(layer, Recurrent) else ()
+        firsts = [self.first_states.get(name) for name in vectors]
         return [
+            *map(self.entry, self.projections.get(layer.name, ())),
             *(
                 self.entry(state) if isinstance(state, LearnedState) else input_entry(state)
                 for state in firsts
                 if state is not None
             ),
             self.entry(layer),
-            *map(self.entry, self.final_states.get(layer.name, ())),
+            *map(self.entry, self.parts.get(layer.name, ())),
         ]
 
     def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
@@ -370,7 +389,10 @@ class Drawing:
                 self.floor -= 12
                 ports: list[Port | None] = [replace(port, via=self.floor)]
                 self.forks[name] = Flow(None, (Column(port.x, ""),), ports, [], [], name)
-        self.finals = {}
+        used = {name: flow for name, flow in self.contexts.items() if name in self._lanes}
+        self.forks |= used
+        self.running |= used.keys()
+        self.finals, self.contexts = {}, {}
         if not follows:
             self.rates, self.notes = [], []
             if takes and not is_join:

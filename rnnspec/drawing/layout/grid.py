@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from rnnspec.drawing.attending import Memory, memories, memory_rows
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
 from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import (
+    Attention,
     AttentionPooling,
+    Contexts,
     Conv,
     Dropout,
     FinalState,
@@ -50,6 +53,8 @@ _PITCH, _WIDE_PITCH = 126.0, 142.0
 """The distance of two columns, and that of a bidirectional layer."""
 _ROOM_FOR_RESIDUAL = 14.0
 _ROOM_FOR_DOTS = 100.0
+ROOM_FOR_ATTENTION = 52.0
+"""The room for the attention of a recurrent layer, between two cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +99,23 @@ class Result:
     layer: str
 
 
-Stage = Input | Layer | Poolings | Result
+Stage = Input | Layer | Poolings | Result | Memory
 """What is drawn between two others in any picture."""
 Row = Stage | Hidden
 Block = tuple[Stage, ...]
 
 
 def is_beside(stage: Input | Layer) -> bool:
-    """True if a state has no row of its own: it stands beside the recurrent layer that has it."""
+    """True if a state or contexts have no row: they stand beside the layer that has them."""
     is_first = isinstance(stage, VectorInput) and stage.state
-    return is_first or isinstance(stage, LearnedState | FinalState)
+    return is_first or isinstance(stage, LearnedState | FinalState | Contexts)
 
 
-def states_beside(network: Network) -> dict[str, list[FinalState]]:
-    """Return the final states of each recurrent layer that are read, or are outputs."""
-    result: dict[str, list[FinalState]] = {}
+def parts_beside(network: Network) -> dict[str, list[FinalState | Contexts]]:
+    """Return the final states and the contexts of each recurrent layer that are read or outputs."""
+    result: dict[str, list[FinalState | Contexts]] = {}
     for layer, (source, *_) in zip(network.layers, sources(network).values(), strict=True):
-        if isinstance(layer, FinalState):
+        if isinstance(layer, FinalState | Contexts):
             result.setdefault(source, []).append(layer)
     return result
 
@@ -129,12 +134,17 @@ def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
     heads = tuple(_heads(network, order, outputs))
     above = {layer.name for head in heads for layer in head.layers}
     trunk = [stage for stage in order if stage.name not in above]
-    stages: list[Stage] = [*trunk]
-    if not heads:
-        results: dict[str, list[Result]] = {}
-        for name, last in outputs:
-            results.setdefault(last, []).append(Result(name, last))
-        stages = [one for stage in trunk for one in (stage, *results.get(stage.name, ()))]
+    results: dict[str, list[Result]] = {}
+    for name, last in () if heads else outputs:
+        layer = by_name[last]
+        below = sources(network)[last][0] if isinstance(layer, Contexts) else last
+        results.setdefault(below, []).append(Result(name, last))
+    attended = memory_rows(network)
+    stages = [
+        one
+        for stage in trunk
+        for one in (stage, *results.get(stage.name, ()), *attended.get(stage.name, ()))
+    ]
     return tuple(side_by_side(network, stages)), heads
 
 
@@ -284,7 +294,7 @@ def _anonymous(stage: Stage, shared_outputs: frozenset[str]) -> Stage:
     everything to itself.
     """
     match stage:
-        case Poolings() | Result():
+        case Poolings() | Result() | Memory() | Attention():
             return stage
         case _ if isinstance(stage, Input) or stage.name in shared_outputs:
             return stage
@@ -410,6 +420,12 @@ def is_vector(stage: Input | Layer) -> bool:
     return len(stage.output) < 2
 
 
+def attention_sides(network: Network) -> frozenset[int]:
+    """Return the sides of cells at which a state comes in that an attention asks with."""
+    layers = (layer for layer in network.layers if isinstance(layer, Recurrent))
+    return frozenset(1 if layer.backward else -1 for layer in layers if layer.attention)
+
+
 def reads(
     stages: Sequence[Stage], network: Network
 ) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
@@ -425,8 +441,17 @@ def reads(
             case Poolings(layers=layers):
                 first = taken[layers[0].name][0]
                 result.append(((first,), tuple(n for one in layers for n in taken[one.name][1:])))
+            case Memory(of=of):
+                result.append(((of,), ()))
             case Join():
                 result.append((stage.of, ()))
+            case Attention():
+                beside = tuple(memory.name for memory in memories(stage))
+                result.append((taken[stage.name][:1], beside))
+            case Recurrent():
+                vectors = (name for name in stage.first_states.values() if name not in states)
+                beside = (*vectors, *(memory.name for memory in memories(stage)))
+                result.append((taken[stage.name][:1], beside))
             case Repeat():
                 result.append((taken[stage.name][:1], ()))
             case _ if names := taken.get(stage.name, ()):
@@ -446,21 +471,22 @@ def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
     stages = split_heads(network)[0]
     begins = {stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, Result)}
     kinds = {each.name: is_vector(each) for each in (*network.inputs, *network.layers)}
-    finals = {
-        state.name: begins[name]
-        for name, states in states_beside(network).items()
-        for state in states
+    # A memory goes as a whole.
+    kinds |= {stage.name: True for stage in stages if isinstance(stage, Memory)}
+    parts = {
+        part.name: begins[name] for name, parts in parts_beside(network).items() for part in parts
     }
-    begins |= finals
+    begins |= parts
     ends: dict[str, int] = {}
     for at, (below, beside) in enumerate(reads(stages, network)):
-        # A final state is beside its layer, and never right below another.
-        far = [n for n in below if begins[n] < at - 1 or n in finals]
+        # A part is beside its layer, and never right below another.
+        far = [n for n in below if begins[n] < at - 1 or n in parts]
         ends |= {name: at for name in (*far, *beside) if kinds[name] is vectors}
     result: dict[str, int] = {}
     first: list[int] = []
     # The inner lanes are for those that begin last, so that none crosses another.
-    for name in sorted(ends, key=lambda name: begins[name], reverse=True):
+    # A part of a layer begins below its output.
+    for name in sorted(ends, key=lambda name: (begins[name], name not in parts), reverse=True):
         free = (lane for lane, begin in enumerate(first) if begin > ends[name])
         lane = next(free, len(first))
         first[lane : lane + 1] = [begins[name]]
@@ -479,11 +505,12 @@ def _pitch(network: Network) -> float:
     both = any(isinstance(layer, Recurrent) and layer.merge is not None for layer in layers)
     pitch = _WIDE_PITCH if both else _PITCH
     pitch += _ROOM_FOR_RESIDUAL if any(isinstance(layer, Residual) for layer in layers) else 0
+    pitch += ROOM_FOR_ATTENTION * len(attention_sides(network))
     highest = max(lanes(network).values(), default=-1)
     pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
     trunk, heads = split_heads(network)
     last = trunk[-1]
-    is_sequence = not isinstance(last, Poolings | Result) and not is_vector(last)
+    is_sequence = not isinstance(last, Poolings | Result | Memory) and not is_vector(last)
     beside = sum(head.is_stepwise for head in heads) if is_sequence else 0
     return max(pitch, HEAD * beside + 24)
 

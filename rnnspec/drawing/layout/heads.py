@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rnnspec.drawing import words
+from rnnspec.drawing.attending import Memory
 from rnnspec.drawing.layout.drawing import (
     Drawing,
     Flow,
@@ -123,7 +124,7 @@ def _units(network: Network, head: Head) -> list[_Unit]:
         match stage:
             case Poolings():
                 units += [stage, stage.join]
-            case TokenInput() | NumericInput() | VectorInput() | LabelInput() | Result():
+            case TokenInput() | NumericInput() | VectorInput() | LabelInput() | Result() | Memory():
                 raise AssertionError("a head has layers only")
             case _:
                 units.append(stage)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from rnnspec.drawing.attending import Memory, memories
 from rnnspec.drawing.layout.drawing import (
     SPACE,
     Drawing,
@@ -21,6 +22,7 @@ from rnnspec.drawing.looks import every, look
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, text_width
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
+    Attention,
     AttentionPooling,
     Conv,
     Flatten,
@@ -353,6 +355,44 @@ def draw_join(drawing: Drawing, layer: Join) -> None:
     drawing.complete_row(ports, y - 13)
 
 
+def draw_memory(drawing: Drawing, memory: Memory) -> None:
+    """Draw the steps of a sequence as one node, which attentions take from its left side."""
+    y = drawing.place(13, 40)
+    edges = [port.x for port in drawing.ports if port] + [drawing.columns[0].x]
+    left, right = min(edges) - 48, max(edges) + 48
+    x = (left + right) / 2
+    shapes = pill(x, y, "memory", right - left)
+    name = drawing.canvas.node(memory.of, Column(x, ""), *shapes, direction="memory")
+    _rise_all(drawing, memory.of, name, y + 13)
+    port = Port(x, y - 13, name, (right - left) / 2, via=y, side=left - SPACE)
+    drawing.to_vector(x, port, y - 13)
+
+
+def draw_attention(drawing: Drawing, layer: Attention) -> None:
+    """Draw a context for each query, which comes from below; the memory comes from the side."""
+    names = [memory.name for memory in memories(layer)]
+    y = drawing.place(13, 44 + 18 * len(names), *drawing.entries(layer))
+    ports: list[Port | None] = []
+    for column, port in zip(drawing.columns, drawing.ports, strict=True):
+        if port is None:
+            ports.append(None)
+            continue
+        name = drawing.canvas.node(layer.name, column, *pill(column.x, y, look(layer).word))
+        drawing.rise(port, name, (column.x, y + 13))
+        ports.append(Port(column.x, y - 13, name, 42))
+    draw_memories(drawing, names, [port for port in ports if port])
+    drawing.write_notes(layer.name, y + 13)
+    drawing.draw_ellipsis(layer.name, y)
+    drawing.complete_row(ports, y - 13)
+
+
+def draw_memories(drawing: Drawing, names: Sequence[str], ports: list[Port]) -> None:
+    """Lead memories into nodes of attention, along a line below them."""
+    for number, name in enumerate(names):
+        source, way = _begin_bus(drawing, name, "")
+        _draw_bus(drawing, source, way, ports, number, kind="memory")
+
+
 def _is_vector(drawing: Drawing, name: str, below: str) -> bool:
     return (drawing if name == below else drawing.forks[name]).axis is None
 
@@ -373,14 +413,16 @@ def _begin_bus(
     return port.node, lambda y: ((port.x, port.y - SPACE), (port.x, y))
 
 
-def _draw_bus(
+def _draw_bus(  # noqa: PLR0913 - a line, where it begins and ends, and its number and kind
     drawing: Drawing,
     source: str,
     way: Callable[[float], tuple[Point, ...]],
     ports: list[Port],
     number: int,
+    *,
+    kind: str = "join",
 ) -> None:
-    """Lead a vector to the join of each step: the same one, along one line below them all."""
+    """Lead a vector to a node at each step: the same one, along one line below them all."""
     low = ports[0].y + 26
     points = way(low + 16 + 18 * number)
     x = points[-1][0]
@@ -388,7 +430,7 @@ def _draw_bus(
     for port in sorted(ports, key=lambda port: -abs(port.x - x)):
         tap = port.x + 26 - 12 * number
         line = Line(points=(*points, (tap, points[-1][1]), (tap, low + SPACE)), cased=True)
-        drawing.canvas.edge(source, port.node, line, kind="join")
+        drawing.canvas.edge(source, port.node, line, kind=kind)
 
 
 def _rise_all(drawing: Drawing, layer: str, name: str, bottom: float) -> None:

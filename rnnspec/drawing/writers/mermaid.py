@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from rnnspec.drawing.attending import fold_projections, memories
 from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
@@ -19,6 +20,7 @@ from rnnspec.drawing.words import (
     states_in_words,
 )
 from rnnspec.ir.nodes import (
+    Attention,
     AttentionPooling,
     Dense,
     Dropout,
@@ -52,7 +54,9 @@ def mermaid(network: Network) -> str:
 
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
-    sources_of, names = sources(network), lengths(network)
+    names, drawn = lengths(network), fold_projections(network)
+    network = drawn.network
+    sources_of = sources(network)
     chart = _Chart(names)
     for index, each in enumerate(network.inputs):
         name = f"in{index or ''}"
@@ -68,7 +72,8 @@ def mermaid(network: Network) -> str:
         name = f"l{index}"
         # A learned state takes only the number of sequences.
         names_read = () if isinstance(layer, LearnedState) else sources_of[layer.name]
-        _add_layer(chart, name, layer, words, names_read)
+        parts = [entry(part, names[part.name]) for part in drawn.projections.get(layer.name, ())]
+        _add_layer(chart, name, layer, [words, *parts], names_read)
         chart.outputs[layer.name] = _Origin(name)
         match layer:
             case Residual(start=start):
@@ -131,8 +136,12 @@ class _Chart:
         self.edge(output.node, name, words, dotted=bool(dropped))
 
 
-def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, names: Sequence[str]) -> None:
-    text = [*_lines(words), *remarks(layer)]
+def _add_layer(
+    chart: _Chart, name: str, layer: Layer, entries: list[Entry], names: Sequence[str]
+) -> None:
+    """Add the node of a layer, whose text begins with ``entries``, and the edges into it."""
+    text = [line for words in entries for line in _lines(words)]
+    text += remarks(layer)
     if isinstance(layer, Recurrent) and layer.merge is not None:
         _add_both_ways(chart, name, layer, text, names[0])
         _add_first_states(chart, [f"{name}f", f"{name}b"], layer)
@@ -144,10 +153,16 @@ def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, names: Sequ
     if isinstance(layer, Recurrent):
         _add_state(chart, name, layer)
     rate = dropout(layer) if isinstance(layer, Recurrent) else ""
+    attended = {memory.of for memory in memories(layer)}
     for source in dict.fromkeys(names[:1] if isinstance(layer, Recurrent) else names):
+        if source in attended and source != names[0]:
+            continue
         asks = isinstance(layer, AttentionPooling) and source != names[0]
+        asks |= isinstance(layer, Attention)
         counts = isinstance(layer, Repeat) and source != names[0]
         chart.enter(name, source, "query" if asks else "its steps" if counts else "", rate)
+    for memory in memories(layer):
+        chart.enter(name, memory.of, "memory")
     if isinstance(layer, Recurrent):
         _add_first_states(chart, [name], layer)
 

@@ -11,16 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from rnnspec.drawing.attending import Memory, fold_projections
 from rnnspec.drawing.layout.grid import (
     Poolings,
     Result,
     Stage,
     is_vector,
     lanes,
+    parts_beside,
     reads,
     side_by_side,
     split_heads,
-    states_beside,
 )
 from rnnspec.drawing.looks import dropout, look
 from rnnspec.drawing.options import Form
@@ -40,6 +41,7 @@ from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas,
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     AttentionPooling,
+    Contexts,
     Conv,
     Dropout,
     Flatten,
@@ -131,7 +133,11 @@ def _join_lanes(network: Network) -> dict[str, int]:
 
     All else that is not right below a layer is named there.
     """
-    vectors = {each.name for each in (*network.inputs, *network.layers) if is_vector(each)}
+    vectors = {
+        each.name
+        for each in (*network.inputs, *network.layers)
+        if is_vector(each) or isinstance(each, Contexts)
+    }
     stages, far, last = split_heads(network)[0], set[str](), ""
     for stage, (below, _) in zip(stages, reads(stages, network), strict=True):
         if last not in below or (isinstance(stage, Join) and not vectors.isdisjoint(below)):
@@ -155,7 +161,8 @@ class _Picture:
     """
 
     def __init__(self, network: Network, grid: Grid, margin: int) -> None:
-        self.network = network
+        drawn = fold_projections(network)
+        self.network = drawn.network
         self.grid = grid
         self.margin = margin
         self.canvas = Canvas()
@@ -167,11 +174,14 @@ class _Picture:
         self.place: int | None = None
         self._values: dict[str, tuple[Axis, int | None]] = {}
         self._names = lengths(network)
+        self._total = " ".join(total(network))
+        network = drawn.network
+        self._projections = drawn.projections
         self._sources = sources(network)
         self._uses_padding = padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = {} if grid.is_folded else _join_lanes(network)
-        self._finals = states_beside(network)
+        self._finals = parts_beside(network)
         self._states = {each.name: input_entry(each) for each in network.inputs}
         self._states |= {
             layer.name: entry(layer) for layer in network.layers if isinstance(layer, LearnedState)
@@ -187,7 +197,7 @@ class _Picture:
 
     def draw(self) -> Canvas:
         """Draw the input, the layers and the output."""
-        self.canvas.add_row([" ".join(total(self.network))])
+        self.canvas.add_row([self._total])
         trunk, heads = split_heads(self.network)
         self._draw_rows(trunk)
         if not heads:
@@ -217,6 +227,8 @@ class _Picture:
                     self._draw_poolings(stage)
                 case Result():
                     self._draw_result(stage.name)
+                case Memory():
+                    self._draw_memory(stage)
                 case TokenInput() | NumericInput() | VectorInput() | LabelInput():
                     self._draw_input(stage)
                 case _:
@@ -226,20 +238,25 @@ class _Picture:
             self._last = stage.name
             self._values[stage.name] = self.axis, self.place
             for final in self._finals.get(stage.name, ()):
-                self._values[final.name] = self.axis, self.axis.columns[-1].x
+                place = None if isinstance(final, Contexts) else self.axis.columns[-1].x
+                self._values[final.name] = self.axis, place
 
     def _resume(self, stage: Stage, below: Sequence[str]) -> None:
         """Go on with outputs that are not right below, which are named."""
         values = [self._values[name] for name in below]
         mixed = len({place is None for _, place in values}) > 1
+        # Contexts have no lines of their own.
+        mixed |= any(isinstance(self._layers.get(name), Contexts) for name in below)
         if not below or (self._last in below and not mixed):
             return
         self.axis, self.place = next((one for one in values if one[1] is None), values[0])
         self._last = next(
             name for name, value in zip(below, values, strict=True) if value[1] == self.place
         )
-        self.canvas.add_row()
-        row = self.canvas.add_row(self._wrap(f"from {listed(below, 'and')}", "  "))
+        label = self._wrap(f"from {listed(below, 'and')}", "  ")
+        for _ in label:
+            self.canvas.add_row()
+        row = self.canvas.add_row(label)
         columns = self.axis.real if isinstance(stage, Join) else self._outputs(self._last)
         places = [self.place] if self.place is not None else [column.x for column in columns]
         self.canvas.mark(row, places, "●")
@@ -278,6 +295,13 @@ class _Picture:
             self.canvas.put(row, column.x - (len(token) - 1) // 2, token)
         if self.axis.has_dots:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
+
+    def _draw_memory(self, memory: Memory) -> None:
+        """Draw a box around the steps that an attention takes."""
+        places = [column.x for column in self._outputs(self._last)]
+        self._draw_arrows(places)
+        self._draw_pill(places, "memory", self._wrap(f"the memory of {memory.of}", "  "))
+        self.place = (places[0] + places[-1]) // 2
 
     def _draw_layer(self, layer: Layer) -> None:
         label = self._label(layer)
@@ -324,6 +348,9 @@ class _Picture:
                     f", output {name}" for name, one in self.network.outputs if one == final.name
                 )
                 lines.append(f"{final.name}: {look(final).kind}{''.join(outputs)}")
+        for part in self._projections.get(layer.name, ()):
+            words_of = entry(part, self._names[part.name])
+            lines.append(f"{part.name}: {words_of.kind}  {words_of.compact_detail}")
         wrapped = [self._wrap(line, "  ") for line in lines]
         return sum(wrapped, self._wrap(words.heading))
 

@@ -14,6 +14,7 @@ from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, s
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import pool_steps, reduced_letters, score_by
 from rnnspec.importing.graph.masks import apply_mask
+from rnnspec.importing.graph.pairs import add_all
 from rnnspec.importing.graph.shapes import axis_number, constants
 from rnnspec.importing.graph.values import FinalStates, Known, Tensor, are_equal, describe
 from rnnspec.ir import nodes
@@ -34,7 +35,7 @@ _HOWS: dict[str, JoinHow] = {"Add": "add", "Mul": "multiply"}
 _STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 
 
-def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     """Return the result of a function that computes each number from those at the same place.
 
     Raises:
@@ -44,6 +45,8 @@ def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     known = [value for value in inputs if isinstance(value, Known)]
     if any(value.constant is None for value in known):
         return apply_mask(scope, node, inputs)
+    if len(tensors) == 2 and node.op == "Add" and (sums := add_all(scope, *tensors)) is not None:
+        return sums
     if len(tensors) == 2 and (joined := _combine(scope, node, *tensors)) is not None:
         return joined
     if len(tensors) == 1 and (halved := _average(scope, node, inputs)) is not None:

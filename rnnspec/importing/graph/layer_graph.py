@@ -137,7 +137,7 @@ class LayerGraph:
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
                 return size
-            case nodes.LearnedState(size=size):
+            case nodes.LearnedState(size=size) | nodes.Contexts(size=size):
                 return size
             case nodes.Recurrent(cell=nodes.EquationCell()) as layer:
                 features = self._widths[step.sources[0]]
@@ -150,6 +150,8 @@ class LayerGraph:
                 sizes = [self._widths[source] for source in step.sources]
                 known = [size or 0 for size in sizes]
                 return None if None in sizes else sum(known) if how == "concat" else max(known)
+            case nodes.Attention():
+                return self._widths[step.sources[1]]
             case nodes.FinalState():
                 recurrent = self.steps[step.sources[0]].layer
                 assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"

@@ -11,6 +11,7 @@ from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.attention import attend, is_attention
 from rnnspec.importing.graph.formulas import shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.pairs import multiply_all
 from rnnspec.importing.graph.shapes import constants
 from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.importing.unplaced import dense, embedding
@@ -124,7 +125,7 @@ def _axes_like(
 # Products
 
 
-def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
+def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     """Return the output of a dense layer, or of an attention."""
     x, y = inputs
     if is_attention(x, y):
@@ -144,8 +145,13 @@ def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     raise RefusedError(message, "E701")
 
 
-def _score(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
-    """Return the product of steps and the vector of each sequence, the scores of an attention."""
+def _score(scope: Scope, x: Tensor, y: Tensor) -> Value:
+    """Return the product of steps and the vector of each sequence, the scores of an attention.
+
+    Or the products of all steps with those of another sequence.
+    """
+    if (products := multiply_all(scope, x, y)) is not None:
+        return products
     value, query = (scope.settle(one) for one in (x, y))
     if (value.axes, query.axes) != (("B", "T", "F"), ("B", "F", "")):
         message = f"rnnspec does not support a product of {describe(x)} and {describe(y)}"

@@ -14,6 +14,7 @@ from rnnspec.importing.graph import (
     layers,
     masks,
     numbers,
+    pairs,
     parts,
     provenance,
     settings,
@@ -26,6 +27,7 @@ from rnnspec.importing.graph.values import (
     Argument,
     FinalStates,
     Known,
+    Pairs,
     RestartError,
     Tensor,
     Unknown,
@@ -176,8 +178,10 @@ class OperatorReader:
                 name = brief(value.name)
                 raise RefusedError(f"takes the input '{name}'; expected {INPUTS}")
         try:
-            read = self._layers.get(node.op, _read_node)
-            outputs = read(self.scope, node, inputs)
+            if any(isinstance(value, Pairs) for value in inputs):
+                outputs: tuple[Value, ...] = (pairs.read(self.scope, node, inputs),)
+            else:
+                outputs = self._layers.get(node.op, _read_node)(self.scope, node, inputs)
         except numbers.UNFIT as error:
             # Inputs of other kinds, axes that are not there: any file can have them.
             kinds = listed([describe(value) for value in inputs[:4]]) or "no inputs"

@@ -17,6 +17,7 @@ from rnnspec.importing.graph.values import (
     are_equal,
     describe,
 )
+from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -513,7 +514,8 @@ class Scope(LayerGraph):
     def _as_pooling(self, tensor: Tensor) -> Tensor:
         """Return a final state, or one step, as what a pooling gives."""
         if tensor.half is not None:
-            if tensor.at in self._fused or self._is_both(tensor.at):
+            self._part_directions(tensor.at)
+            if self._is_both(tensor.at):
                 way = "backward" if tensor.half else "forward"
                 raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
             if tensor.at in self.backward:
@@ -558,6 +560,8 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: it is that of one direction.
         """
+        if tensor.half is not None:
+            self._part_directions(tensor.at)
         if tensor.half is not None and self._is_both(tensor.at):
             raise RefusedError("uses one direction alone; expected both, side by side")
         return self.final(tensor.at, tensor.part or "h")
@@ -619,6 +623,15 @@ class Scope(LayerGraph):
                 return False
         return True
 
+    def _part_directions(self, at: int) -> None:
+        """Have the graph read again if one of two layers that were put side by side is used alone.
+
+        Raises:
+            RestartError: it is.
+        """
+        if at in self._fused:
+            raise RestartError(apart=True)
+
     def _is_both(self, at: int) -> bool:
         layer = self.steps[at].layer if at > 0 else None
         return isinstance(layer, nodes.Recurrent) and layer.merge is not None
@@ -653,6 +666,39 @@ class Scope(LayerGraph):
             hidden_arrays["bias"] = 0 * kernel[0]
         layer = scores.attention(kernel.shape[1])
         return self.add(layer, start, *others, arrays=arrays | hidden_arrays)
+
+    def add_scores(self, hidden: Tensor, arrays: Mapping[str, Array]) -> int:
+        """Add the dense layer that makes scores of queries and steps, and return its place."""
+        layer = dense("score", 1, activation="linear", bias=False)
+        return self.add(layer, hidden.at, arrays=arrays)
+
+    def project(
+        self,
+        step: Step,
+        source: int,
+        *,
+        turned: bool = False,
+        with_bias_of: Sequence[Step] | None = None,
+    ) -> int:
+        """Add a projection of an attention with the kernel of a dense layer, and return its place.
+
+        Args:
+            step: the layer.
+            source: the place of what is projected.
+            turned: whether the kernel is transposed.
+            with_bias_of: other layers whose bias is added to that of the layer; None for no bias.
+        """
+        arrays = self.arrays_of(step)
+        kernel = arrays["kernel"].T if turned else arrays["kernel"]
+        steps = () if with_bias_of is None else (step, *with_bias_of)
+        biases = [own["bias"] for own in map(self.arrays_of, steps) if "bias" in own]
+        projected = {"kernel": kernel} | ({"bias": np.sum(biases, axis=0)} if biases else {})
+        layer = dense("projection", kernel.shape[1], activation="linear", bias=bool(biases))
+        return self.add(layer, source, arrays=projected)
+
+    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+        """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
+        return self.add(layer, *sources, arrays={"score": self.arrays_of(score)["kernel"]})
 
     # Functions of the features
 
@@ -756,6 +802,8 @@ class Scope(LayerGraph):
     def same_directions(self, one: Tensor, two: Tensor) -> bool:
         """True if two values have the forward and the backward direction of a layer."""
         if (one.half, two.half) != (0, 1) or one.formula or two.formula:
+            return False
+        if self.probes.setting.apart and one.at != two.at:
             return False
         return one.at == two.at or two.at in self.backward
 

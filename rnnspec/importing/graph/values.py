@@ -182,6 +182,29 @@ class FinalStates:
     axis: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Numbers of each query and each step of another sequence: scores of an attention, or weights.
+
+    The steps of ``one`` and ``two`` are along the axes ``1`` and ``2``, and F are the features of
+    their ``sums``, and of the tanh of these, which is ``hidden``. Without ``sums``, scores are
+    products. ``scored`` is the place of the dense layer that makes scores of them. ``masked`` is
+    the axis whose padding is left out, empty for none, and ``over`` that along which the weights
+    add up to 1. ``shift`` is a number that is added to all of them. Where weights are no numbers,
+    they are ``absent``.
+    """
+
+    one: Tensor
+    two: Tensor
+    axes: tuple[str, ...]
+    stage: Literal["sums", "hidden", "scores", "weights", "absent"]
+    scale: float = 1.0
+    shift: float = 0.0
+    scored: int | None = None
+    masked: str = ""
+    over: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Junk:
     """A state after the steps of padding, which no network of the language has."""
@@ -199,7 +222,7 @@ class Unknown:
     """The result of a node that was refused."""
 
 
-Value = Known | Tensor | FinalStates | Junk | Argument | Unknown | None
+Value = Known | Tensor | Pairs | FinalStates | Junk | Argument | Unknown | None
 """A value; None is an input that is left out."""
 
 
@@ -244,6 +267,9 @@ def describe(value: Value) -> str:
             return "steps multiplied by weights; expected their sum over the steps"
         case Tensor(axes=axes):
             return f"({', '.join(map(name_axis, axes))})"
+        case Pairs(stage=stage):
+            what = "weights" if stage == "weights" else "scores"
+            return f"the {what} of the steps for each query"
         case Argument(name=name):
             return f"the input '{name}'"
         case _:

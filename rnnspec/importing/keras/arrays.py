@@ -133,20 +133,22 @@ class Foreign:
 class Placed:
     """A node with the layer of the file whose arrays it has, but for those that it ``lacks``.
 
-    Behind them are those of ``others``.
+    Behind them are those of ``others``. The last one is added to the bias of ``biased``, if that is
+    another one.
     """
 
     node: nodes.Layer
     layer: Foreign
     lacks: tuple[str, ...] = ()
     others: tuple[Foreign, ...] = ()
+    biased: Placed | None = None
 
     @property
     def number(self) -> int:
         """The number of arrays that Keras has for it."""
         if isinstance(self.node, nodes.Recurrent) and not is_by_equation(self.node):
             return (3 if self.node.bias else 2) * len(directions(self.node))
-        return len(params(self.node)) - len(self.lacks)
+        return len(params(self.node)) - len(self.lacks) + (self.biased is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +302,8 @@ def canonical(account: Account, placed: Sequence[Placed], source: LayerArrays) -
             continue
         every = [
             array
-            for layer in (entry.layer, *entry.others)
+            # What lacks all has no layer of its own in the file.
+            for layer in ((entry.layer, *entry.others) if entry.number else ())
             for array in stored_of(source, layer)
             # A layer that is a bias alone has a kernel without elements.
             if 0 not in array.shape or not _is_tied(entry.node)
@@ -320,7 +323,9 @@ def canonical(account: Account, placed: Sequence[Placed], source: LayerArrays) -
         account.refuse(name, message, "E706")
     if account.problems:
         return {}
-    arrays = {name: read() for name, read in plans}
+    arrays = dict[str, Array]()
+    for name, read in plans:
+        arrays[name] = arrays[name] + read() if name in arrays else read()
     for name, array in arrays.items():
         if not is_finite(array):
             account.refuse(name, "expected finite numbers, received others", "E708")
@@ -348,6 +353,10 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
                 yield f"{node.name}.{param.name}", partial(_constant, param)
             elif _fits(account, name, array := next(left), (_stored_shape(node, param),)):
                 yield f"{node.name}.{param.name}", partial(_read, node, array)
+        if placed.biased is not None and _fits(
+            account, name, array := next(left), ((params(placed.biased.node)[-1].shape),)
+        ):
+            yield f"{placed.biased.node.name}.bias", array.read
         return
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
@@ -359,17 +368,29 @@ def _stored_shape(node: nodes.Layer, param: Param) -> tuple[int, ...]:
     """Return the shape in which Keras keeps an array: a matrix of a cell is (in, out)."""
     if isinstance(node, nodes.LearnedState):
         return (1, *param.shape)  # the kernel of a dense layer that reads a one
+    if isinstance(node, nodes.Attention):
+        return param.shape[:1]
     return param.shape[::-1] if is_by_equation(node) else param.shape
 
 
 def _read(node: nodes.Layer, array: StoredArray) -> Array:
     if isinstance(node, nodes.LearnedState):
         return array.read().reshape(-1)
+    if isinstance(node, nodes.Attention):
+        return array.read()[:, np.newaxis]
     return array.read().T.copy() if is_by_equation(node) else array.read()
 
 
 def _constant(param: Param) -> Array:
-    assert isinstance(param.initializer, Constant), "only arrays of norms can be missing"
+    match param.name:
+        case "kernel":
+            return np.eye(*param.shape, dtype=np.float32)
+        case "score":
+            return np.ones(param.shape, dtype=np.float32)
+        case "bias":
+            return np.zeros(param.shape, dtype=np.float32)
+        case _:
+            assert isinstance(param.initializer, Constant), "those of norms"
     return np.full(param.shape, param.initializer.value, dtype=np.float32)
 
 

@@ -37,6 +37,8 @@ class Drawn:
         match node:
             case nodes.Dense() | nodes.Conv():
                 return replace(node, kernel_initializer=self.kernel, bias_initializer=self.bias)
+            case nodes.Attention():
+                return replace(node, kernel_initializer=self.kernel)
             case nodes.Recurrent(cell=cell):
                 if isinstance(cell, nodes.LSTM):
                     cell = replace(cell, forget_bias=self.forget_bias)
@@ -102,8 +104,18 @@ class Masks:
                 self.behind.get(source, _Mask()) if not number else _Mask()
                 for source, number in _data(piece)
             ]
-            mask = self.at[name] = _mask_at(piece, before)
-            behind = self.behind[name] = _mask_behind(piece, mask)
+            if isinstance(piece, pieces.Attention):
+                # It reads the mask of the values, and passes on that of the queries.
+                queries, values, *_ = before
+                mask = self.at[name] = values
+                behind = self.behind[name] = queries
+                # It sets the contexts of padded queries to zero.
+                self.read |= queries.origins if queries.present else frozenset()
+            else:
+                mask = self.at[name] = _mask_at(piece, before)
+                behind = self.behind[name] = _mask_behind(piece, mask)
+            if isinstance(piece, pieces.Recurrent) and piece.unmasked:
+                continue
             if mask.present and _reads_mask(piece):
                 self.read |= mask.origins
             if mask.present and not behind.present:
@@ -148,6 +160,7 @@ def _mask_behind(piece: Piece, mask: _Mask) -> _Mask:
             return _Mask()
         case (
             pieces.ZeroPadding()
+            | pieces.Dot()
             | pieces.Reshape()
             | pieces.Identity(drops=True)
             | pieces.Layer(
@@ -167,12 +180,21 @@ _FIRST = frozenset({""})
 
 def _reads_mask(piece: Piece) -> bool:
     match piece:
-        case pieces.Recurrent() | pieces.Activated(masks=True):
+        case pieces.Recurrent() | pieces.Attention() | pieces.Activated(masks=True):
             return True
         case pieces.Layer(node=nodes.Pooling(statistic="mean"), layer=layer):
             return not layer.operation
         case _:
             return False
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The scores of each query and each step of a memory, or their softmax with ``normal``."""
+
+    queries: LayerOutput
+    memory: LayerOutput
+    normal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +207,7 @@ class LayerOutput:
     ``ranked`` again behind the next recurrent layer. ``zeros`` is true if it is zero at padding,
     and ``padding`` has the zeros that a ZeroPadding1D adds, with its layer. ``origin`` is the layer
     of the input whose padding it has. A ``half`` is the state of one direction, 0 or 1, and what is
-    ``reversed`` has its last step first.
+    ``reversed`` has its last step first. ``scores`` are set if it is those of an attention.
     """
 
     node: str
@@ -198,6 +220,7 @@ class LayerOutput:
     origin: str = ""
     half: int | None = None
     reversed: bool = False
+    scores: Scores | None = None
 
 
 class Draft:
@@ -232,6 +255,8 @@ class Draft:
         self.readers.update(layer for _, layer, _ in outputs)
         # What each layer of the file became, in words that need the place of a node.
         self.became: list[tuple[Foreign, Placed | None, str]] = []
+        self.padded_at_end = False
+        """True if the model is the same only where padding is behind the real steps."""
         self.now = LayerOutput(nodes.INPUT, (), masked=False)
         """The input of the layer that is placed."""
 
@@ -331,6 +356,7 @@ class Draft:
             padding=None,
             half=None,
             reversed=False,
+            scores=None,
         )
         return placed
 
@@ -383,13 +409,17 @@ class Draft:
         return joined
 
     def check_whole(self, layer: Foreign, output: LayerOutput) -> None:
-        """Refuse the state of one direction, and steps in reverse order."""
+        """Refuse the state of one direction, steps in reverse order, and scores."""
         if output.half is not None:
             message = "reads one direction; rnnspec supports both side by side, as Concatenate does"
             self.refuse(layer, message)
         if output.reversed:
             message = "reads steps in reverse order; expected keras.ops.flip of them, axis=1"
             self.refuse(layer, message)
+        if output.scores is not None:
+            what = "weights" if output.scores.normal else "scores"
+            message = f"reads the {what} of an attention; expected their softmax over the steps"
+            self.refuse(layer, f"{message}, and its product with these steps")
 
     def _unique_name(self, name: str) -> str:
         """Return a name for the draft that no other node has, and that is not the input's."""

@@ -9,7 +9,14 @@ from rnnspec.errors import UsageError, listed
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras.arrays import Foreign
 from rnnspec.importing.keras.calls import Call, End, Tensor, read_calls, read_ends
-from rnnspec.importing.keras.layers import CLASSES, EMBEDDINGS, JOINS, OPERATIONS, STATES
+from rnnspec.importing.keras.layers import (
+    ATTENTIONS,
+    CLASSES,
+    EMBEDDINGS,
+    JOINS,
+    OPERATIONS,
+    STATES,
+)
 from rnnspec.importing.keras.settings import MODELS, foreign
 
 if TYPE_CHECKING:
@@ -411,7 +418,7 @@ class _Graph:
             return False
         inputs = list(calls[0].inputs)
         # A join may have an output twice.
-        several = [] if layer.kind == "Concatenate" else inputs
+        several = [] if layer.kind in ("Concatenate", *ATTENTIONS) else inputs
         again = [tensor for tensor in dict.fromkeys(several) if several.count(tensor) > 1]
         for tensor in again:
             message = f"reads the output of {tensor[0]} {inputs.count(tensor)} times"

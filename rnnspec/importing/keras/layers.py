@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 EMBEDDINGS = ("Embedding", "ReversibleEmbedding")
 """The classes of embeddings."""
-JOINS = ("Add", "Concatenate", "Multiply")
+ATTENTIONS = ("Attention", "AdditiveAttention")
+"""The classes of attention to the steps of another layer."""
+JOINS = ("Add", "Concatenate", "Multiply", "Dot", *ATTENTIONS)
 """The classes of layers, and the operations, that take several outputs."""
 
 
@@ -44,9 +46,8 @@ _MISSING = {
     "TensorFlowOpLayer": "a TensorFlow operation",
     "SlicingOpLambda": "a TensorFlow operation",
     "Cropping1D": "a part of a sequence",
-    "Attention": "attention",
-    "AdditiveAttention": "attention",
-    "MultiHeadAttention": "attention",
+    "MultiHeadAttention": "attention with several heads",
+    "GroupedQueryAttention": "attention with several heads",
     **dict.fromkeys(("PReLU", "ThresholdedReLU", "GaussianError"), "this activation"),
     **dict.fromkeys(MODELS, "models inside models at this depth"),
 }
@@ -74,7 +75,14 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
     _shape(settings, layer)
     piece = reading(settings, layer)
     settings.close()
-    return piece.layers if isinstance(piece, pieces.CellStack) else (piece,)
+    several = piece.layers if isinstance(piece, pieces.CellStack) else (piece,)
+    # Source: Layer.__call__ of Keras 3, which fills in a mask for a call with one tensor only.
+    if version.major < 3 or not layer.states or layer.mask is not None:
+        return several
+    return tuple(
+        replace(part, unmasked=True) if isinstance(part, pieces.Recurrent) else part
+        for part in several
+    )
 
 
 def _no_counterpart(layer: Foreign) -> str:
@@ -277,6 +285,39 @@ def _permute(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
+def _attention(settings: Settings, layer: Foreign) -> Piece:
+    additive = layer.kind == "AdditiveAttention"
+    scaled = settings.flag("use_scale", additive)
+    settings.only("causal", False, why="rnnspec attends to all steps")
+    if rate := settings.rate("dropout", 0.0):
+        settings.account.leave(f"dropout {rate:g} in an attention", layer.name)
+    if not additive:
+        settings.only("score_mode", "dot", why="that is AdditiveAttention over dense layers")
+        if scaled:
+            message = "expected false, received true: the learned scale is no array of rnnspec"
+            settings.refuse("use_scale", f"{message}; a dense layer of the queries has it")
+    lacks = ("score",) if additive and not scaled else ()
+    if lacks:
+        what = "score, 1 everywhere, is an array that learns, where use_scale is false"
+        settings.account.infer(what, layer.name)
+    if not 2 <= len(layer.inputs) <= 3:
+        message = f"expected the queries, the values and perhaps keys, received {len(layer.inputs)}"
+        settings.refuse("", f"{message} outputs", "E704")
+        return pieces.Lacking(layer)
+    node = unplaced.attention(layer.name, "", "", 1, additive=additive)
+    return pieces.Attention(layer=layer, node=node, lacks=lacks)
+
+
+def _dot(settings: Settings, layer: Foreign) -> Piece:
+    settings.only("normalize", False, why="rnnspec does not support the cosine")
+    axes = settings.take("axes")
+    if len(layer.inputs) != 2:
+        message = f"expected two outputs, received {len(layer.inputs)}"
+        settings.refuse("", message, "E704")
+        return pieces.Lacking(layer)
+    return pieces.Dot(layer, axes)
+
+
 def _flip(settings: Settings, layer: Foreign) -> Piece:
     match axis := settings.take("axis", None):
         case [int(only)] | int(only) if type(only) is int and only in (1, -2):
@@ -374,6 +415,8 @@ CLASSES: dict[str, Reading] = {
     "Concatenate": lambda settings, layer: pieces.Concat(
         layer, settings.take("axis", -1), settings.version.major < 3
     ),
+    **dict.fromkeys(ATTENTIONS, _attention),
+    "Dot": _dot,
     "Identity": lambda settings, layer: pieces.Identity(layer, drops=settings.version.major < 3),
 }
 """The reading of the settings of each class of layers."""

@@ -90,7 +90,8 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
     account.check()
     form, names = f"{description.form} of {version}", _chosen_names(draft)
     imported = account.finish(network, trained, form, names, opener="keras")
-    return replace(imported, inputs=_inputs_of_file(draft, layers.inputs))
+    own = _inputs_of_file(draft, layers.inputs)
+    return replace(imported, inputs=own, padded_at_end=draft.padded_at_end)
 
 
 def _inputs_of_file(draft: Draft, inputs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -50,12 +50,14 @@ class Layer:
 class Recurrent(Layer):
     """A recurrent layer, whose output at padding is zero with ``zeros``, and held without.
 
-    With ``apart``, its directions are two outputs.
+    With ``apart``, its directions are two outputs. Keras passes no mask on to an ``unmasked`` one,
+    though it has one beside the output.
     """
 
     node: nodes.Recurrent
     zeros: bool
     apart: bool = False
+    unmasked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,21 @@ class Activated(Layer):
 
     node: nodes.Activate
     masks: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention(Layer):
+    """An attention to steps, which its node does not name yet."""
+
+    node: nodes.Attention
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """The products of two outputs along ``axes`` of the batch."""
+
+    layer: Foreign
+    axes: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +157,7 @@ class Identity:
     drops: bool = False
 
 
-Known = Input | Masking | Layer | ZeroPadding | Add | Concat | Flip | Reshape | Identity
+Known = Input | Masking | Layer | ZeroPadding | Add | Concat | Dot | Flip | Reshape | Identity
 """The pieces that a layer of Keras may be."""
 
 Piece = Known | Lacking
@@ -153,6 +170,8 @@ def has_arrays(piece: Piece) -> bool:
             return len(piece.lacks) < len(("gamma", "beta"))
         case Layer(node=nodes.Dense() | nodes.Embedding()):
             return not piece.layer.tied and not piece.layer.shared
+        case Attention(node=node):
+            return node.additive and not piece.lacks
         case Layer(node=node):
             kinds = nodes.Recurrent | nodes.Conv | nodes.BatchNorm
             return isinstance(node, kinds)

@@ -295,6 +295,15 @@ def place_recurrent(
     layer = piece.layer
     draft.expect_rank(layer, 2)
     draft.check_mask(layer)
+    if piece.unmasked and draft.now.masked:
+        what = "Keras 3 passes no mask on to a layer that is called with initial_state"
+        forward = piece.node.ways == 1 and not piece.node.backward
+        if forward and piece.node.return_sequences and layer.used == (0,):
+            draft.account.infer(f"{what}: padding must be behind the real steps", layer.name)
+            draft.padded_at_end = True
+        else:
+            message = f"reads padding, since {what}"
+            draft.doubt(layer, f"{message}; expected the argument mask= in this call")
     if piece.zeros and draft.now.masked and piece.node.merge is None:
         what = "zero_output_for_mask"
         if piece.node.return_sequences:

@@ -78,7 +78,7 @@ def _slots(layer: Layer) -> Iterator[Slot]:
         return
     for slot in torch_slots(layer):
         # Of an attention, the query has a module of its own, and so has each direction of a cell.
-        path = "query" if slot.param == "query" else slot.path.removeprefix("hidden.")
+        path = "query" if slot.param in ("query", "score") else slot.path.removeprefix("hidden.")
         path = re.sub(r"^(forward|backward)_layer\.", r"\1.", path)
         yield replace(slot, path=path)
 

@@ -8,8 +8,8 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
-from rnnspec.importing.torch import joins, layers, masks, shapes, windows
+from rnnspec.importing.graph.values import Argument, Known, Pairs, Tensor, Unknown
+from rnnspec.importing.torch import joins, layers, masks, pairs, shapes, windows
 from rnnspec.importing.torch.operators import lacks_operation
 from rnnspec.importing.torch.values import (
     Beside,
@@ -151,6 +151,12 @@ def _relu6(m: Operators, x: Any, inplace: bool = False) -> Value:
     return layers.activate(m, x, nodes.ClippedRelu(limit=6.0))
 
 
+def _root_of_size(m: Operators, x: Any) -> Value:
+    if not isinstance(x, Known):
+        raise lacks_operation("math.sqrt")
+    return m.run("Sqrt", m.as_floats(x))
+
+
 def _softmax(activation: Literal["softmax", "log_softmax"]) -> Callable[..., Value]:
     def apply(m: Operators, x: Any, dim: Any = None, _stacklevel: Any = 3) -> Value:
         return layers.activate(m, x, activation, dim)
@@ -196,9 +202,10 @@ def call_function(m: Operators, name: str, arguments: Arguments) -> Value:
         return Beside()
     if name in _SHAPES.split() and values and isinstance(values[0], Zeros):
         return Zeros()
-    function = _CALLS.get(name)
+    scored = any(isinstance(value, Pairs) for value in values)
+    function = (pairs.CALLS if scored else _CALLS).get(name)
     if function is None:
-        raise lacks_operation(name)
+        raise pairs.lacking(name, values) if scored else lacks_operation(name)
     if arguments is None:
         return Unknown()
     first = {
@@ -215,7 +222,8 @@ def call_function(m: Operators, name: str, arguments: Arguments) -> Value:
         message = f"'{name}': expected other arguments: {error}"
         raise RefusedError(message, "E703") from None
     for key, value in bound.arguments.items():
-        if key in _SETTING_NAMES and isinstance(value, Value):
+        # The values of an attention are a tensor.
+        if key in _SETTING_NAMES and isinstance(value, Value) and function is not pairs.attend:
             raise RefusedError(f"{key}: expected a number, received {describe(value)}", "E703")
     return function(*bound.args, **bound.kwargs)
 
@@ -283,6 +291,8 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "dropout1d": _dropout_by_feature,
     "normalize": _normalize,
     "linear": joins.linear,
+    "scaled_dot_product_attention": pairs.attend,
+    "math.sqrt": _root_of_size,
     "pad": _pad,
     "max_pool1d": _windows("max"),
     "avg_pool1d": _windows("average"),

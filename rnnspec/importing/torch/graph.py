@@ -140,11 +140,18 @@ def operations(module: nn.Module, inputs: Sequence[str] | None) -> tuple[list[Op
     except Exception as error:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
-        raise TraceError(_reason_of(error), place, before) from error
+        raise TraceError(_reason_of(error, place), place, before) from error
     return _ops(graph, copy), list(testers)
 
 
-def _reason_of(error: Exception) -> str:
+ONE_CALL = (
+    "a decoder is one call of nn.GRU or nn.LSTM for all steps of its input, with the attention "
+    "behind it; one that attends before each step is a spec with the key 'attention'"
+)
+"""What to write in place of a loop over the steps."""
+
+
+def _reason_of(error: Exception, place: Place) -> str:
     """Return why a ``forward`` cannot be traced, and what to do."""
     if "'len'" in str(error):
         return "cannot be traced: expected x.size(0) or x.shape[0], received len(x) of a tensor"
@@ -153,6 +160,10 @@ def _reason_of(error: Exception) -> str:
             "cannot be traced: expected layers that are called as attributes of a module, received "
             "one that a function holds on to, such as a lambda in __init__ that uses self"
         )
+    line = place.span.text if place.span else ""
+    if ("as an integer" in str(error) or "iterated" in str(error)) and "for " in line:
+        expected = "expected no condition or loop on tensors or their sizes, received a loop"
+        return f"cannot be traced: {expected}; {ONE_CALL}"
     branches = any(part in str(error) for part in _BRANCHES)
     expected = "no condition or loop on tensors or their sizes" if branches else _SYMBOLS
     return f"cannot be traced: expected {expected}, received: {brief(error)}"

@@ -13,8 +13,8 @@ from rnnspec.errors import listed
 from rnnspec.importing.graph import joins
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.layers import tokens_of
-from rnnspec.importing.graph.values import Known, Tensor, Unknown
-from rnnspec.importing.torch import states, windows
+from rnnspec.importing.graph.values import Known, Pairs, Tensor, Unknown
+from rnnspec.importing.torch import pairs, states, windows
 from rnnspec.importing.torch.cells import OwnCell, is_own_cell, own_class, read_own_cell
 from rnnspec.importing.torch.shapes import flatten
 from rnnspec.importing.torch.values import (
@@ -103,6 +103,8 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")
     if kind in _PLAIN:
+        if isinstance(args[0], Pairs):
+            return pairs.call_module(m, op, kind, args[0])
         return _plain(m, op.module, kind, args[0])
     scope = m.scope
     if kind != "Embedding" and any(op.module is module for module in scope.modules.values()):
@@ -118,6 +120,8 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
             return windows.convolution(scope, op, args[0])
         case "BatchNorm1d":
             return _batch_norm(scope, op, scope.layer_output(args[0]))
+        case "Linear" if isinstance(args[0], Pairs):
+            return pairs.call_module(m, op, kind, args[0])
         case "LayerNorm":
             return _layer_norm(scope, op, scope.layer_output(args[0], either_order=True))
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -19,7 +20,9 @@ from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
 from rnnspec.importing.torch.state_dict import (
+    Attention,
     Entry,
+    Matrix,
     Norm,
     RecurrentModule,
     Tied,
@@ -27,6 +30,7 @@ from rnnspec.importing.torch.state_dict import (
     modules,
 )
 from rnnspec.importing.torch.zoo import zoo_layers
+from rnnspec.importing.unplaced import CELLS
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -67,7 +71,10 @@ def read_module(
     for tester in testers:
         account.leave(f"the condition on training in {tester}")
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
-    reader = read_operations(account, module, operations, shapes)
+    reader = read_operations(account, module, operations, shapes, whole=fault is None)
+    calls = Counter(op.target for op in operations if type(op.module).__name__ in CELLS)
+    for path in (path for path, number in calls.items() if number > 1):
+        account.refuse(path, f"called {calls[path]} times; {graph.ONE_CALL}", "E704")
     if fault is not None:
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
@@ -206,6 +213,16 @@ def _modules_of(
             tensor = scope.tensors[path].reshape(-1, scope.tensors[path].shape[-1])
             vector = _entry(tensor[list(rows)].reshape(-1))
             return [ZooCell(path, "nn.Parameter", {"vector": vector})]
+        case nodes.Dense() if step.arrays:
+            weight, turned = step.arrays["kernel"]
+            kernel, biases = scope.tensors[weight], [scope.tensors[b] for b in step.arrays["bias"]]
+            bias = _entry(sum(biases[1:], biases[0])) if biases else None
+            return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
+        case nodes.Attention():
+            score = (step.arrays or {})["score"]
+            return [
+                Attention(step.layer.name, None, Matrix(score, _entry(scope.tensors[score]), None))
+            ]
         case nodes.LayerNorm() if step.arrays:
             size = scope.width(step.sources[0]) or 0
             weight, bias = (
@@ -415,8 +432,15 @@ def _check_padding(account: Account, scope: ModuleScope) -> None:
             f"tokens 0 and {index} in the vocabulary, and these rows of {op.target}.weight"
         )
         account.refuse(op.target, message, "E703", op.place.file, op.place.span)
-    plain = [name for name, packed in scope.packed.items() if not packed]
-    if plain and len(plain) < len(scope.packed):
+    # Other inputs may have no padding.
+    padded = {
+        name
+        for step in scope.steps.values()
+        if isinstance(step.layer, nodes.Recurrent) and _has_padded_steps(scope, step.sources[0])
+        for name in step.modules
+    }
+    plain = [name for name, packed in scope.packed.items() if not packed and name in padded]
+    if plain and any(scope.packed.values()):
         message = "expected packed sequences in every recurrent layer or in none; received others"
         account.refuse(plain[0], message, "E704")
     for at, step in scope.steps.items() if scope.has_padding else ():
@@ -447,6 +471,10 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
                 "pack_padded_sequence"
             )
         case nodes.Pooling(statistic="last" | "last_step") | nodes.LastSteps() | nodes.Flatten():
+            return (
+                "takes what stands at padding, which masks leave out elsewhere; a spec has one mask"
+            )
+        case nodes.FinalState() if not scope.masked.get(step.sources[0]):
             return (
                 "takes what stands at padding, which masks leave out elsewhere; a spec has one mask"
             )

@@ -112,7 +112,12 @@ _SAME = ("long", "int", "to", "clone", "contiguous", "detach", "t", "transpose",
 
 
 def read_operations(
-    account: Account, module: Any, operations: Sequence[Op], shapes: Mapping[str, Sequence[int]]
+    account: Account,
+    module: Any,
+    operations: Sequence[Op],
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    whole: bool,
 ) -> ModuleReader:
     """Read all operations of a module; what cannot be taken over is refused in the account.
 
@@ -124,6 +129,7 @@ def read_operations(
         module: the module.
         operations: what its ``forward`` does.
         shapes: the shapes of the arguments that have an example.
+        whole: whether these are all operations; otherwise a meaning may be another one.
     """
     tensors = graph.parameters(module)
     ranks = {name: len(shape) for name, shape in shapes.items()}
@@ -139,7 +145,7 @@ def read_operations(
     tried, reader = min(readings, key=lambda one: (len(one[0].problems), -len(one[1].scope.steps)))
     account.adopt(tried)
     reader.scope.account = account
-    if len(meanings) == 2:
+    if len(meanings) == 2 and whole:
         (one, _), (other, _) = meanings
         for name in dict.fromkeys((*one, *other)):
             if one.get(name) != other.get(name):
@@ -181,9 +187,11 @@ def _read_as(
     shapes: Mapping[str, Sequence[int]],
 ) -> ModuleReader:
     """Read all operations with a meaning of each argument."""
-    (_, role), *others = roles.items()
+    (first, role), *others = roles.items()
     tokens, several = role == "tokens", bool(others)
     calls = {op.target for op in operations if op.kind == "call"}
+    # With several inputs, those have padding that are packed, or that a mask is made of.
+    padded = _compared(operations) | ({first} if "pack_padded_sequence" in calls else set())
     compares = (several and bool(calls & {"ne", "not_equal", "eq", "bool"})) or (
         not tokens and "any" in calls
     )
@@ -205,16 +213,36 @@ def _read_as(
             sizes=(None,) * len(order),
             tokens=tokens,
             at_end=not compares,
-            padded=not several or "pack_padded_sequence" in calls,
+            padded=not several or first in padded,
             others=tuple(
                 # Those that are joined have as many steps as the first one.
-                replace(_setting(other, order, shapes.get(name)), clock=clock)
+                replace(
+                    _setting(other, order, shapes.get(name)), clock=clock, padded=name in padded
+                )
                 for clock, (name, other) in enumerate(others, 1)
             ),
         )
         for order in orders
     )
     return read_in_order(account, "the input", settings, read)
+
+
+def _compared(operations: Sequence[Op]) -> set[str]:
+    """Return the arguments that ``forward`` compares with a number, or makes truth values of."""
+    names = dict[str, str]()
+    compared = set[str]()
+    for op in operations:
+        taken = next(_names(op.args), "")
+        if op.kind == "input":
+            names[op.name] = op.target
+        elif op.target in _SAME and taken in names:
+            names[op.name] = names[taken]
+        elif op.target in _COMPARISONS and taken in names:
+            compared.add(names[taken])
+    return compared
+
+
+_COMPARISONS = ("ne", "not_equal", "eq", "gt", "greater", "le", "less_equal", "bool", "sign")
 
 
 def _input_name(argument: str) -> str:

@@ -19,13 +19,14 @@ from rnnspec.importing.torch.values import (
     States,
     describe,
 )
+from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.graph.formulas import Formula, Piece
-    from rnnspec.importing.graph.layer_graph import Scores
+    from rnnspec.importing.graph.layer_graph import Scores, Step
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.imported import Account
     from rnnspec.slots import Array
@@ -379,6 +380,36 @@ class ModuleScope(Scope):
         units = self.width(scores.query.sources[0])
         modules = (hidden.modules[0], *queries)
         return self.add(scores.attention(units), start, *others, modules=modules)
+
+    def project(
+        self,
+        step: Step,
+        source: int,
+        *,
+        turned: bool = False,
+        with_bias_of: Sequence[Step] | None = None,
+    ) -> int:
+        """Add a projection of an attention with the kernel of a dense layer, and return its place.
+
+        See ``Scope.project``.
+        """
+        (path,), steps = step.modules, () if with_bias_of is None else (step, *with_bias_of)
+        if step.turned:
+            raise RefusedError(
+                "takes h[-1] before h[-2]; expected torch.cat((h[-2], h[-1]), dim=1)"
+            )
+        biases = tuple(f"{own}.bias" for one in steps for own in one.modules)
+        biases = tuple(bias for bias in biases if bias in self.tensors)
+        weight = f"{path}.weight"
+        units = self.tensors[weight].shape[1 if turned else 0]
+        layer = dense("projection", units, activation="linear", bias=bool(biases))
+        arrays = {"kernel": (weight, turned), "bias": biases}
+        return self.add(layer, source, arrays=arrays, modules=())  # type: ignore[arg-type]
+
+    def add_additive(self, layer: nodes.Attention, sources: tuple[int, ...], score: Step) -> int:
+        """Add an attention with an additive score, whose vector is the kernel of a dense layer."""
+        arrays: Any = {"score": f"{score.modules[0]}.weight"}
+        return self.add(layer, *sources, arrays=arrays, modules=())
 
     def _flatten(self, tensor: Tensor) -> Tensor:
         if self.is_padded(tensor.at):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.graph import values as graph_values
-from rnnspec.importing.graph.values import Argument, Known, Tensor, Unknown
+from rnnspec.importing.graph.values import Argument, Known, Pairs, Tensor, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,6 +168,7 @@ class Beside:
 
 Value = (
     Tensor
+    | Pairs
     | Known
     | Argument
     | Packed
@@ -275,7 +276,7 @@ def describe(value: Any) -> str:
             return _describe_tensor(value)
         case Tensor(role="plain"):
             return "the features of one direction"
-        case Tensor():
+        case Tensor() | Pairs():
             return graph_values.describe(value)
         case None | bool() | int() | float() | str():
             return f"{value!r}"

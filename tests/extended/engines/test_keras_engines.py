@@ -12,6 +12,7 @@ from typing import Any
 
 import keras_facts
 import pytest
+from graphs import ATTENDING
 from offered import import_later
 from small_networks import write_small
 
@@ -37,6 +38,9 @@ def _run(engine: str, root: Path, folder: Path) -> tuple[dict[str, Any], list[di
         level: [str(write_small(root / f"specs/{name}.yaml", folder)) for name in names]
         for level, names in SPECS.items()
     }
+    attending = folder / "attending.yaml"
+    attending.write_text(ATTENDING, encoding="utf-8")
+    paths["gradients"].append(str(attending))
     told = {
         "KERAS_BACKEND": engine,
         "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
@@ -76,7 +80,8 @@ def test_the_network_is_the_same(
         assert max(facts[f"{name}: once"], facts[f"{name}: repeated"]) < 1e-6
     for level, report in zip(SPECS, reports, strict=True):
         assert report["equal"], report
-        assert [spec["name"] for spec in report["specs"]] == SPECS[level]
+        more = ["attending"] if level == "gradients" else []
+        assert [spec["name"] for spec in report["specs"]] == [*SPECS[level], *more]
         for spec in report["specs"]:
             account = spec["backends"]["keras"]
             assert account["version"].endswith(f"on {engine}")

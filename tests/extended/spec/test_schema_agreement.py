@@ -201,6 +201,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"(another layer|an input) is already named '.*'",
         {**NUMBERS, "rnn": [{**GRU, "name": "one"}, {**GRU, "name": "one"}]},
     ),
+    (r"an input is already named '.*'", {**INPUTS, "rnn": [JOIN, {**GRU, "name": "one"}]}),
     (
         r"expected at most 64 characters including the suffixes _1 to _2",
         {**NUMBERS, "rnn": {**GRU, "name": "a" * 64, "layers": 2}},

@@ -1,0 +1,77 @@
+"""What a recurrent layer attends to, as nodes in the body of its ``Scan``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.onnx.graph import Value
+from rnnspec.backends.onnx.slots import array
+from rnnspec.backends.onnx.verbs import Recipe
+from rnnspec.ir import core, nodes
+from rnnspec.ir.expand import X
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends.onnx.graph import Builder
+
+
+def contexts_of(layer: nodes.Recurrent) -> str:
+    """Return the name of the contexts of a layer, (steps, batch, features)."""
+    return array(layer.name, "Contexts")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The context of a step of a layer.
+
+    ``memory`` has what the recipe of an attention takes of what it attends to; these values are
+    outside the body, as ``constants`` are.
+
+    ``is_read`` is true if it is taken by something beside the cell.
+    """
+
+    layer: nodes.Recurrent
+    attention: nodes.StepAttention
+    memory: Mapping[core.Expression, str]
+    constants: dict[str, str]
+    is_read: bool
+
+    @property
+    def output(self) -> Value:
+        """The context as an output of the body."""
+        return Value("float", ("?", self.attention.width), "Context_Output")
+
+    def add(self, into: Builder, state: str) -> str:
+        """Add the nodes of the context for the state before a step, and return it."""
+        attention, query = self.attention, state
+        if attention.projects:
+            kernel = array(self.layer.name, "Attention_Kernel")
+            query = into.add("Query", "MatMul", state, kernel)
+        asking = nodes.Attention(
+            name="Context",
+            input=(attention.size,),
+            over=attention.over,
+            keys=attention.keys,
+            memory=(None, attention.width),
+            additive=attention.additive,
+            scale=attention.scale,
+            masked=attention.masked,
+            kernel_initializer=self.layer.kernel_initializer,
+        )
+        score = core.Param(asking.name, "score")
+        Recipe(
+            into=into,
+            layer=asking,
+            values={X: query, **self.memory},
+            arrays={score: array(self.layer.name, "Attention_Score")},
+            axes="bsf",
+            output_axes="bf",
+            padding=None,
+            padding_after=None,
+            stepped=False,
+        ).add(asking.name)
+        if self.is_read:
+            into.add(self.output.name, "Identity", asking.name)
+        return asking.name
