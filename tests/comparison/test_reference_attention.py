@@ -1,4 +1,4 @@
-"""The reference's attention is a plain softmax, asks before or after the cell, and has gradients."""
+"""The reference's attention is a plain softmax, before or after the cell, and has gradients."""
 
 from __future__ import annotations
 
