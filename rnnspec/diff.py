@@ -39,6 +39,7 @@ from rnnspec.ir.nodes import (
     attention_of,
     cell_type,
     sources,
+    width,
 )
 from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import Counts, count, counts
@@ -132,23 +133,29 @@ def _attention(layer: Layer) -> Settings:
 
     The projection of the queries of an attention is a layer of its own; see ``layer_settings``.
     """
-    attention = attention_of(layer)
-    if attention is None:
-        return {}
-    of_steps = isinstance(attention, StepAttention)
-    size = attention.size if of_steps else attention.input[-1]
-    projects = of_steps and attention.projects
+    match attention_of(layer):
+        case None:
+            return {}
+        case StepAttention() as attention:
+            size, projects, own = attention.size, attention.projects, _plain(attention)
+            own |= {"units": size} if attention.additive else {}
+            prefix = "attention."
+        case attention:
+            size, projects, own, prefix = width(attention.input), False, {}, ""
     score = "additive" if attention.additive else "general" if projects else "dot"
     settings: Settings = {"over": attention.over, "score": score}
-    if size and attention.scale == size**-0.5 != 1:
+    if attention.scale == size**-0.5 != 1:
         settings["score"] = "scaled_dot"
     elif attention.scale != 1:
         settings["scale"] = attention.scale
-    if of_steps and attention.additive:
-        settings["units"] = size
     if attention.keys not in (attention.over, f"{layer.name}_keys"):
         settings["keys"] = attention.keys
-    return {f"attention.{key}": value for key, value in settings.items()} if of_steps else settings
+    settings |= {key: value for key, value in own.items() if key not in _OF_ATTENTION}
+    return {f"{prefix}{key}": value for key, value in settings.items()}
+
+
+_OF_ATTENTION = {*("over", "keys", "additive", "scale", "masked", "width", "size", "projects")}
+"""Fields of an attention that the keys over, score and units stand for."""
 
 
 def _recurrent(layer: Recurrent, field: str) -> Settings:

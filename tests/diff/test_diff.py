@@ -279,9 +279,9 @@ def test_an_attention_changes_by_its_keys(
         for one, other in (("dot", "dot"), (step, layer))
     )
     changed = {
-        (one.after or one.before).name: [(c.key, c.before, c.after) for c in one.changes]
+        one.after.name: [(change.key, change.before, change.after) for change in one.changes]
         for one in diff(before, after).layers
-        if one.changes or not (one.before and one.after)
+        if one.after and (one.changes or not one.before)
     }
     assert changed == told
 
