@@ -128,6 +128,10 @@ LAYERS: list[Data] = [
     {"type": "transpose"},
     {"type": "repeat", "like": "b"},
     {"type": "pool", "pooling": {"attention": {"units": 4}}},
+    {"type": "attention", "over": "b", "score": "general"},
+    {"type": "attention", "over": "b", "score": "additive", "units": 4},
+    {"type": "gru", "units": 4, "attention": {"over": "b", "score": "scaled_dot"}},
+    {"type": "gru", "units": 4, "attention": {"over": "b", "score": "additive", "units": 4}},
 ]
 UNNAMED: list[Data] = [
     {"type": "transpose", "of": "a"},
@@ -198,6 +202,7 @@ CANDIDATES: list[Any] = [
     *("mgu", ["m", "h"], ["U"], "h + h", {"h": "tanh(U @ h) + V @ m"}, {"dt": 3, "size": 4}),
     *("a", "b", "v", ["a", "b"], ["b", "a"], {"h": "v"}, {"vocabulary": 9, "dim": 4}),
     *("learned", "given", "backward", "sequence", "add", "multiply"),
+    *("dot", "scaled_dot", "general", {"over": "a", "score": "general"}),
     *({"m": "size"}, {"m": "size + 1"}, {"alpha": ["size"]}, {"b": 3}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
@@ -209,6 +214,7 @@ NO_PART_OF_THE_NETWORK = {
     ("Conv", "type"): "tells a convolution from others, which have other keys",
     ("Dropout", "type"): "tells a dropout from others, which have other keys",
     ("ActivationLayer", "type"): "tells an activation from others, which have other keys",
+    ("AttentionLayer", "type"): "tells an attention from others, which have other keys",
     ("Pool", "type"): "tells a pool from others, which have other keys",
     ("Hidden", "of"): "is refused: a hidden layer takes the one before it",
     ("Data", "examples"): "is for the advice of rnnspec lint",

@@ -247,6 +247,10 @@ class _Plan:
                     vectors = iter(others)
                     named = tuple(name and next(vectors) for name in initial)
                     step.layer = replace(step.layer, source=main, initial=named)
+                    if (asking := step.layer.attention) is not None:
+                        over = next(vectors)
+                        asking = replace(asking, over=over, keys=next(vectors, over))
+                        step.layer = replace(step.layer, attention=asking)
                 case nodes.Attention():
                     over, keys = others[0], others[-1]
                     step.layer = replace(step.layer, source=main, over=over, keys=keys)

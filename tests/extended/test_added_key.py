@@ -17,7 +17,7 @@ MODELS = (
     *("ActivationLayer", "Concat", "AttentionSettings", "Attention", "LastSteps", "Dense"),
     *("MaxPool", "AveragePool", "LeakyRelu", "ClippedRelu"),
     *("NamedInput", "InputEmbedding", "InstanceNorm", "NormalizeLayer", "Pool", "Transpose"),
-    *("Add", "Multiply"),
+    *("Add", "Multiply", "AttentionLayer", "StepAttention"),
 )
 CELLS = ("SimpleRNN", "LSTM", "GRU", "CellLayer")
 KEY = "    added: float = Field(default={}, description='A key that was added.', examples=[1.5])\n"

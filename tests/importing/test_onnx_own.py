@@ -59,6 +59,35 @@ SPECS = {
     "- {type: gru, units: 3, activation: silu, bias: false}\n"
     "- {type: lstm, units: 2, recurrent_activation: softplus, bidirectional: true, merge: sum}\n",
 }
+TWO = (
+    "inputs:\n  source: {features: 3, mask_value: 0}\n  target: {features: 2%s}\n"
+    "stream: target\nrnn:\n"
+)
+MASKED = TWO % ", mask_value: 0"
+TWO %= ""
+ENCODER = "- {type: gru, units: 4, of: source, bidirectional: true, name: encoder}\n"
+SPECS |= {
+    "attention behind a decoder": TWO
+    + ENCODER
+    + "- {type: gru, units: 8, of: target, name: decoder, initial_state: {h: encoder.state}}\n"
+    "- {type: attention, of: decoder, over: encoder, score: scaled_dot, name: one}\n"
+    "- {type: attention, of: decoder, over: encoder, score: additive, units: 3, name: two}\n"
+    "- {type: concat, of: [decoder, one, two]}\nhead: {pooling: none, units: 2}\n",
+    "attention before the cell": MASKED
+    + ENCODER
+    + "- {type: gru, units: 5, of: target, name: decoder, "
+    "attention: {over: encoder, score: additive, units: 3}}\n"
+    "- {type: concat, of: [decoder, decoder.context]}\nhead: {pooling: none, units: 2}\n",
+    "attention before the cell, backward": TWO
+    + ENCODER
+    + "- {type: lstm, units: 8, of: target, name: decoder, direction: backward, "
+    "initial_state: {h: encoder.state}, attention: {over: encoder, score: scaled_dot}}\n"
+    "head: {of: decoder.context, pooling: none, units: 2}\n",
+    "attention of a simple cell": TWO
+    + ENCODER
+    + "- {type: simple, units: 5, of: target, attention: {over: encoder, score: general}}\n"
+    "head: {pooling: mean, units: 2}\n",
+}
 
 
 def without_spec(folder: Path, text: str) -> tuple[Path, pipeline.Program]:

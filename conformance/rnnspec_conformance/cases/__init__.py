@@ -1,6 +1,6 @@
 """The catalogue of cases, by subject."""
 
-from rnnspec_conformance.cases import calls, cells, numbers, padding, recurrent, stack
+from rnnspec_conformance.cases import attention, calls, cells, numbers, padding, recurrent, stack
 from rnnspec_conformance.scenario import Scenario
 
 CASES: tuple[Scenario, ...] = (
@@ -10,5 +10,6 @@ CASES: tuple[Scenario, ...] = (
     *stack.CASES,
     *numbers.CASES,
     *cells.CASES,
+    *attention.CASES,
 )
 """All cases in the order of a suite."""

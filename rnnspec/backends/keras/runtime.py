@@ -335,8 +335,10 @@ def _leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
 
 
 def _registered(space: Mapping[str, Any]) -> dict[str, type]:
-    """Return the classes among the names of a module, by the names that Keras has for them."""
+    """Return the layers among the names of a module, by the names that Keras has for them."""
     classes = [value for value in space.values() if isinstance(value, type)]
+    # Typing has a class of the name of an operation, Any.
+    classes = [class_ for class_ in classes if issubclass(class_, keras.layers.Layer)]
     return {keras.saving.get_registered_name(class_): class_ for class_ in classes}
 
 

@@ -137,7 +137,7 @@ class LayerGraph:
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
                 return size
-            case nodes.LearnedState(size=size):
+            case nodes.LearnedState(size=size) | nodes.Contexts(size=size):
                 return size
             case nodes.Recurrent(cell=nodes.EquationCell()) as layer:
                 features = self._widths[step.sources[0]]

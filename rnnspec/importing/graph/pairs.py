@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.values import Value
     from rnnspec.slots import Array
 
-_LOWEST = -1e9
+LOWEST = -1e9
 """The largest number in place of the scores of padding with which their weights are 0."""
 
 
@@ -114,7 +114,7 @@ def read(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:  # noqa: P
         case "IsNaN" if x.stage == "weights":
             return replace(x, stage="absent")
         case "Where" if x.stage in ("weights", "absent"):
-            return _fill_absent(inputs)
+            return _keep(scope, inputs)
         case "MatMul" if x.stage == "weights":
             return _mix(scope, inputs)
         case "Add" | "Sub" | "Mul" | "Div" if x.stage == "scores":
@@ -191,7 +191,7 @@ def _scale(scope: Scope, node: Node, x: Pairs, inputs: Sequence[Value]) -> Pairs
                 pass
     if node.op == "Add" or (node.op == "Sub" and second is other):
         arrays = [np.asarray(array) * (1 if node.op == "Add" else -1) for array in other.arrays]
-        if all(((array == 0) | (array <= _LOWEST)).all() for array in arrays):
+        if all(((array == 0) | (array <= LOWEST)).all() for array in arrays):
             return _leave_out(scope, x, [array == 0 for array in arrays])
     raise RefusedError(f"rnnspec does not support {node.op} of {_received(inputs)}", "E701")
 
@@ -210,7 +210,7 @@ def _choose(scope: Scope, x: Pairs, inputs: Sequence[Value]) -> Pairs:
             for field in fields(Pairs)
             if field.name != "shift"
         )
-        if same and two.shift - one.shift <= _LOWEST:
+        if same and two.shift - one.shift <= LOWEST:
             return _leave_out(scope, one, chosen)
         raise RefusedError(f"rnnspec does not support a choice of {_received(inputs[1:])}", "E701")
     if two is x:
@@ -218,15 +218,22 @@ def _choose(scope: Scope, x: Pairs, inputs: Sequence[Value]) -> Pairs:
     number = two.constant if isinstance(two, Known) else None
     if one is not x or number is None or (number != number.flat[0]).any():
         raise RefusedError(f"rnnspec does not support a choice of {_received(inputs[1:])}", "E701")
-    if float(number.flat[0]) > _LOWEST:
-        message = f"expected at most {_LOWEST:g} at padding, received {float(number.flat[0]):g}"
+    if float(number.flat[0]) > LOWEST:
+        message = f"expected at most {LOWEST:g} at padding, received {float(number.flat[0]):g}"
         raise RefusedError(message, "E703")
     return _leave_out(scope, x, chosen)
 
 
-def _fill_absent(inputs: Sequence[Value]) -> Pairs:
-    """Return weights with zeros where they are no numbers: in a sequence of padding alone."""
+def _keep(scope: Scope, inputs: Sequence[Value]) -> Pairs:
+    """Return weights with zeros at padding, or where they are no numbers.
+
+    The latter is so in a sequence of padding alone, which has zeros in rnnspec.
+    """
     match inputs:
+        case [Known() as real, Pairs(stage="weights") as x, Known() as number] if (
+            (constant := number.constant) is not None and not constant.any() and x.masked
+        ):
+            return _leave_out(scope, x, [array.astype(bool) for array in real.arrays])
         case [Pairs(stage="absent"), Known() as number, Pairs(stage="weights") as x] if (
             constant := number.constant
         ) is not None and not constant.any():

@@ -48,7 +48,8 @@ class Setting:
 
     Those of ``others`` are of the other inputs, in their order. An input that is not ``padded`` has
     real steps alone, and those with the same ``clock`` have as many steps. With
-    ``has_turned_steps``, a layer may take the steps as features.
+    ``has_turned_steps``, a layer may take the steps as features. With ``apart``, a layer ahead and
+    one backward are two layers, even if their outputs stand side by side.
     """
 
     order: str
@@ -60,6 +61,7 @@ class Setting:
     longer: int = 1
     padded: bool = True
     has_turned_steps: bool = False
+    apart: bool = False
     clock: int = 0
     others: tuple[Setting, ...] = ()
 

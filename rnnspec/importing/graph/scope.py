@@ -514,7 +514,8 @@ class Scope(LayerGraph):
     def _as_pooling(self, tensor: Tensor) -> Tensor:
         """Return a final state, or one step, as what a pooling gives."""
         if tensor.half is not None:
-            if tensor.at in self._fused or self._is_both(tensor.at):
+            self._part_directions(tensor.at)
+            if self._is_both(tensor.at):
                 way = "backward" if tensor.half else "forward"
                 raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
             if tensor.at in self.backward:
@@ -559,6 +560,8 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: it is that of one direction.
         """
+        if tensor.half is not None:
+            self._part_directions(tensor.at)
         if tensor.half is not None and self._is_both(tensor.at):
             raise RefusedError("uses one direction alone; expected both, side by side")
         return self.final(tensor.at, tensor.part or "h")
@@ -619,6 +622,15 @@ class Scope(LayerGraph):
             if not np.array_equal(steps[rows], places[rows]):
                 return False
         return True
+
+    def _part_directions(self, at: int) -> None:
+        """Have the graph read again if one of two layers that were put side by side is used alone.
+
+        Raises:
+            RestartError: it is.
+        """
+        if at in self._fused:
+            raise RestartError(apart=True)
 
     def _is_both(self, at: int) -> bool:
         layer = self.steps[at].layer if at > 0 else None
@@ -790,6 +802,8 @@ class Scope(LayerGraph):
     def same_directions(self, one: Tensor, two: Tensor) -> bool:
         """True if two values have the forward and the backward direction of a layer."""
         if (one.half, two.half) != (0, 1) or one.formula or two.formula:
+            return False
+        if self.probes.setting.apart and one.at != two.at:
             return False
         return one.at == two.at or two.at in self.backward
 

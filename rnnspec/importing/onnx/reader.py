@@ -205,7 +205,7 @@ class OnnxReader:
             raise RefusedError(
                 f"rnnspec does not support {brief(node.op)} of the domain {domain}", "E701"
             )
-        if node.op == "Scan" and scans.cell_of(node) is not None:
+        if node.op == "Scan" and scans.body_of(node) is not None:
             if any(isinstance(value, Unknown) for value in inputs):
                 return (Unknown(),) * len(node.outputs)
             return scans.read_scan(self.scope, node, inputs, self._values.get)
@@ -279,7 +279,7 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         if needed.isdisjoint(node.outputs):
             continue
         result.append(node)
-        is_layer = node.op == "Scan" and scans.cell_of(node) is not None
+        is_layer = node.op == "Scan" and scans.body_of(node) is not None
         if node.domain or node.op not in ("Loop", "Scan") or is_layer:
             needed.update(node.input_names)
     return result[::-1]

@@ -101,7 +101,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         message = f"W: expected {scope.features(value)} features, received {w.shape[2]}"
         raise RefusedError(message, "E707")
     initial = [
-        _first_state(scope, state, (number, units), layout, value.at)
+        first_state(scope, state, (number, units), layout, value.at)
         for state in (more[:2] if node.op == "LSTM" else more[:1])
     ]
     seen = _SeenSteps(scope, value, lengths)
@@ -271,7 +271,7 @@ def _constant(value: Value, what: str) -> Array | None:
     return array
 
 
-def _first_state(
+def first_state(
     scope: Scope, value: Value, size: tuple[int, int], layout: int, source: int
 ) -> int | None:
     """Return the place of the vector that a state begins as, None if that is zeros.

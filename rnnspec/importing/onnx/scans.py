@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,8 +12,10 @@ import numpy as np
 from rnnspec.backends.onnx.recurrent import step_body
 from rnnspec.importing.graph.graph import Graph
 from rnnspec.importing.graph.layer_graph import RefusedError
+from rnnspec.importing.graph.pairs import LOWEST
 from rnnspec.importing.graph.parts import current_steps
 from rnnspec.importing.graph.values import Known, Tensor, describe
+from rnnspec.importing.onnx.recurrent import first_state
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
@@ -36,11 +38,40 @@ _AXES = ("scan_input_axes", "scan_output_axes")
 _DIRECTIONS = ("scan_input_directions", "scan_output_directions")
 
 
-def cell_of(node: Node) -> tuple[nodes.Cell, tuple[str, ...]] | None:
-    """Return the cell of a ``Scan`` and the names that its body takes from outside, or None.
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The names that an attention in a body takes from outside: of the graph around it.
 
-    These are the recurrent kernel and, if it has one, the bias of its product.
+    ``product`` is the rest of the kernel of the cell, which multiplies the context.
     """
+
+    product: str
+    values: str
+    keys: str
+    mask: str
+    kernel: str
+    score: str
+    scale: str
+    first: str
+    axis: str
+    zero: str
+    lowest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The cell of a ``Scan``, and the names that its body takes from outside.
+
+    ``outer`` are the recurrent kernel and, if it has one, the bias of its product.
+    """
+
+    cell: nodes.Cell
+    outer: tuple[str, ...]
+    asking: _Asking | None
+
+
+def body_of(node: Node) -> Body | None:
+    """Return what the body of a ``Scan`` computes, None if that is no cell that rnnspec writes."""
     body = node.attributes.get("body")
     if not isinstance(body, Graph) or len(body.nodes) > _MOST_NODES or body.arrays:
         return None
@@ -49,10 +80,84 @@ def cell_of(node: Node) -> tuple[nodes.Cell, tuple[str, ...]] | None:
     if states not in (1, 2) or scanned not in (1, 2) or len(body.inputs) != len(node.inputs):
         return None
     steps = [(step.op, step.attributes, step.inputs, step.outputs) for step in body.nodes]
-    names = ([info.name for info in infos] for infos in (body.inputs, body.outputs))
-    form, outer = _form(steps, *names)
+    inputs, outputs = ([info.name for info in infos] for infos in (body.inputs, body.outputs))
+    asking = _read_asking(body.nodes, inputs[0], inputs[states], outputs[states + 1 :])
+    if asking is not None:
+        # The rest is the body of a layer without the attention.
+        asked, now = asking
+        steps = [
+            (op, settings, taken, made) for op, settings, taken, made in steps if now not in made
+        ]
+        steps = [
+            (op, settings, tuple(inputs[states] if name == now else name for name in taken), made)
+            for op, settings, taken, made in steps
+        ]
+        outputs = outputs[: states + 1]
+    form, outer = _form(steps, inputs, outputs)
     cell = _cells(states, masked=scanned == 2).get(form)
-    return None if cell is None else (cell, outer)
+    return None if cell is None else Body(cell, outer, asking and asked)
+
+
+def _read_asking(
+    body: Sequence[Node], state: str, x: str, outputs: Sequence[str]
+) -> tuple[_Asking, str] | None:
+    """Return what an attention in a body takes, and what the cell takes in place of ``x``.
+
+    None if there is none as rnnspec writes it: the context is added to ``x`` as a product, and is
+    all of ``outputs``.
+    """
+    makers = {name: node for node in body for name in node.outputs}
+
+    def inputs(name: str, op: str, **settings: Any) -> tuple[str, ...] | None:
+        node = makers.get(name)
+        fits = node is not None and node.op == op
+        if (
+            node is None
+            or not fits
+            or any(node.attributes.get(k) != v for k, v in settings.items())
+        ):
+            return None
+        return node.inputs
+
+    def through(name: str, op: str, place: int = 0, **settings: Any) -> tuple[str, ...]:
+        """Return what an operator takes at a place, and the others, if it makes a value."""
+        taken = inputs(name, op, **settings)
+        # One more, so that none may be missing.
+        return (
+            (name, "", "")
+            if taken is None
+            else (taken[place], *taken[:place], *taken[place + 1 :], "")
+        )
+
+    for node in body:
+        if node.op != "Add" or node.inputs[0] != x:
+            continue
+        context, product, *_ = through(node.inputs[1], "MatMul")
+        mean, first, *_ = through(context, "Gather", axis=1)
+        weights, values, *_ = through(mean, "MatMul")
+        weights, kept, zero, *_ = through(weights, "Where", 1)
+        scores, *_ = through(weights, "Softmax", axis=-1)
+        scores, mask, lowest, *_ = through(scores, "Where", 1)
+        turned, *_ = through(scores, "Transpose", perm=(0, 2, 1))
+        scale = score = ""
+        if turned != scores:
+            hidden, score, *_ = through(turned, "MatMul")
+            sums, *_ = through(hidden, "Tanh")
+            query, keys, *_ = through(sums, "Add")
+        else:
+            scores, scale, *_ = through(scores, "Mul")
+            query, keys, *_ = through(scores, "MatMul")
+        query, axis, *_ = through(query, "Unsqueeze")
+        query, kernel, *_ = through(query, "MatMul")
+        asking = _Asking(
+            product, values, keys, mask, kernel, score, scale, first, axis, zero, lowest
+        )
+        outside = {getattr(asking, field.name) for field in fields(_Asking)}
+        complete = all((product, first, axis, values, keys, query == state, kept == mask))
+        given = [name for name in outputs if through(name, "Identity")[0] == context]
+        if complete and not outside & makers.keys() and given == outputs:
+            return asking, node.outputs[0]
+    return None
 
 
 @cache
@@ -138,14 +243,17 @@ def read_scan(
     Raises:
         RefusedError: it is no recurrent layer, or takes other values.
     """
-    recognised = cell_of(node)
-    if recognised is None:
+    body = body_of(node)
+    if body is None:
         raise RefusedError("Scan is a loop, and its body is none of a cell that rnnspec writes")
-    cell, outer = recognised
+    cell, outer, asking = body.cell, body.outer, body.asking
     backward = _is_backward(node)
-    *states, projected = inputs[: 2 if len(node.outputs) == 2 else 3]
+    scanned = node.attributes["num_scan_inputs"]
+    states, (projected, *_) = inputs[:-scanned], inputs[-scanned:]
     value = scope.sequence(projected, "TBF")
     kernel, bias, source = _product(scope, value)
+    if asking is not None:
+        kernel = np.concatenate([kernel, _array(find(asking.product))])
     arrays = {"kernel": kernel, "recurrent_kernel": _array(find(outer[0]))}
     number = len(gates(cell))
     units = arrays["recurrent_kernel"].shape[0]
@@ -162,20 +270,125 @@ def read_scan(
         if arrays[name].shape != shape:
             message = f"{name}: expected {shape}, received {arrays[name].shape}"
             raise RefusedError(message, "E707")
-    for state in states:
-        _check_zeros(scope, state, units)
-    real = inputs[-1] if len(inputs) > len(states) + 1 else None
+    initial = [_first_state(scope, state, units, source) for state in states]
+    vectors = [place for place in initial if place is not None]
+    real = inputs[-1] if scanned > 1 else None
     masked = _check_steps(scope, value, real)
     layer = recurrent(
         node.op.lower(), cell, units, merge=None, bias=has_bias, return_sequences=True
     )
-    at = scope.add(layer, source, arrays=arrays)
+    if vectors:
+        # Their names are not known yet.
+        layer = replace(layer, initial=tuple(None if at is None else "first" for at in initial))
+    if asking is None:
+        at = scope.add(layer, source, *vectors, arrays=arrays)
+    else:
+        attention, memory = _attention(scope, asking, units, find, arrays)
+        layer = replace(layer, attention=attention, backward=backward)
+        at = scope.add(layer, source, *vectors, *memory, arrays=arrays)
     scope.masked[at] = masked
-    if backward:
+    if backward and asking is None:
         scope.backward.add(at)
-    every = Tensor(at, ("T", "B", "F"), half=int(backward), steps=value.steps)
-    final = Tensor(at, ("B", "F"), half=int(backward), is_final=True)
-    return (final, *[replace(final, part="c")] * (len(states) - 1), every)
+    half = None if asking is not None else int(backward)
+    every = Tensor(at, ("T", "B", "F"), half=half, steps=value.steps)
+    final = Tensor(at, ("B", "F"), half=half, is_final=True)
+    results: list[Value] = [final, *[replace(final, part="c")] * (len(states) - 1), every]
+    if asking is not None and len(node.outputs) > len(results):
+        contexts = nodes.Contexts(name="context", input=(), size=attention.width)
+        results.append(replace(every, at=scope.add(contexts, at)))
+    return tuple(results)
+
+
+def _first_state(scope: Scope, value: Value, units: int, source: int) -> int | None:
+    """Return the place of the vector that a state begins with, None if that is zeros."""
+    if isinstance(value, Tensor):
+        return first_state(scope, value, (1, units), 0, source)
+    _check_zeros(scope, value, units)
+    return None
+
+
+def _attention(
+    scope: Scope,
+    asking: _Asking,
+    units: int,
+    find: Callable[[str], Value],
+    arrays: dict[str, Array],
+) -> tuple[nodes.StepAttention, tuple[int, ...]]:
+    """Return what a layer attends to, with the places of its memory; its arrays are added.
+
+    Raises:
+        RefusedError: it is no attention of rnnspec.
+    """
+    values, keys = (scope.in_place(scope.settle(find(n))) for n in (asking.values, asking.keys))
+    over, width = values.at, scope.features(values)
+    additive, size = bool(asking.score), scope.features(keys)
+    expected = ("B", "T", "F") if additive else ("B", "F", "T")
+    if values.axes != ("B", "T", "F") or keys.axes != expected:
+        raise RefusedError("expected the steps of a sequence and their keys, received others")
+    if asking.kernel:
+        arrays["attention.kernel"] = _array(find(asking.kernel))
+    shape = arrays["attention.kernel"].shape if asking.kernel else (units, units)
+    if shape != (units, size):
+        raise RefusedError(f"expected queries of {size} features, received {shape[1]}", "E707")
+    _check_numbers(find, asking)
+    scale = 1.0
+    if additive:
+        arrays["attention.score"] = _array(find(asking.score))
+        if arrays["attention.score"].shape != (size, 1):
+            raise RefusedError("expected one score of each query and step, received others", "E707")
+    elif keys.at != over:
+        raise RefusedError("expected the steps that are mixed as keys, received others")
+    if asking.scale:
+        scale = _number(find, asking.scale)
+        # A file has it in float32.
+        scale = size**-0.5 if np.isclose(scale, size**-0.5, rtol=1e-6, atol=0) else scale
+    if asking.mask:
+        mask, real = find(asking.mask), scope.real(values)
+        if not isinstance(mask, Known) or not all(
+            np.array_equal(array, steps[:, np.newaxis])
+            for array, steps in zip(mask.arrays, real, strict=True)
+        ):
+            raise RefusedError("expected the real steps of what is attended to, received others")
+    elif not all(steps.all() for steps in scope.real(values)):
+        raise RefusedError("weighs padding, too; rnnspec leaves it out")
+    attention = nodes.StepAttention(
+        over="",
+        keys="",
+        width=width,
+        size=size,
+        projects=bool(asking.kernel),
+        additive=additive,
+        scale=scale,
+        masked=bool(asking.mask),
+    )
+    return attention, (over, keys.at) if additive else (over,)
+
+
+def _number(find: Callable[[str], Value], name: str) -> float:
+    """Return a number of the file.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    value = find(name)
+    constant = value.constant if isinstance(value, Known) else None
+    if constant is None or constant.size != 1:
+        raise RefusedError(f"expected a number of the file, received {describe(value)}")
+    return float(constant.flat[0])
+
+
+def _check_numbers(find: Callable[[str], Value], asking: _Asking) -> None:
+    """Check the numbers in an attention that are no scale.
+
+    Raises:
+        RefusedError: one is another.
+    """
+    fits = _number(find, asking.first) == 0 and _number(find, asking.axis) == 1
+    if asking.mask:
+        low = _number(find, asking.lowest) <= LOWEST
+        fits = fits and low and _number(find, asking.zero) == 0
+    if not fits:
+        raise RefusedError("expected the attention that rnnspec writes, received other numbers")
 
 
 def _is_backward(node: Node) -> bool:

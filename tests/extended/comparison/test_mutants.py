@@ -57,6 +57,17 @@ SPECS = {
     "frozen": """\
 embedding: {vocabulary: 7, dim: 3, trainable: false}
 rnn: {type: simple, units: 4}""",
+    "attending": """\
+inputs:
+  source: {length: 5, embedding: {vocabulary: 7, dim: 3, mask_zero: true}}
+  target: {length: 4, embedding: {vocabulary: 6, dim: 4}}
+rnn:
+  - {type: gru, units: 4, of: source, name: encoder}
+  - {type: gru, units: 4, of: target, attention: {over: encoder, score: additive, units: 3},
+    name: decoder}
+  - {type: attention, over: encoder, score: scaled_dot, name: after}
+  - {type: concat, of: [decoder.context, after]}
+head: {pooling: none, units: 2}""",
     "stack": f"{SQUARE}rnn: {{type: lstm, units: 4, layers: 2}}\nhead: {{units: 2}}",
     "both_stacked": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, layers: 2, bidirectional: true}}
