@@ -83,12 +83,12 @@ rnn:
   - {type: attention, over: input, score: additive, units: 2, bias: false}
 head: {pooling: [mean, max], units: 2}
 """,
-    # The last output alone, keys of an input with padding, and contexts that nothing takes.
+    # The last output alone, a memory whose padding is no zeros, and contexts that nothing takes.
     "last": """\
 version: 1
 name: last
 inputs:
-  source: {features: 3, mask_value: 0}
+  source: {embedding: {vocabulary: 5, dim: 3, mask_zero: true}}
   target: {features: 2, mask_value: 0}
 stream: target
 rnn:
