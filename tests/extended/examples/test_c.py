@@ -50,7 +50,9 @@ def make(example: str, build: Path, *words: str) -> str:
     copy = build / "copy"
     shutil.copytree(FOLDER / example, copy, ignore=shutil.ignore_patterns("build"))
     rnnspec_command = f"RNNSPEC={sys.executable} -m rnnspec"
-    return run("make", "--no-print-directory", "-C", copy, f"BUILD={build}", rnnspec_command, *words)
+    return run(
+        "make", "--no-print-directory", "-C", copy, f"BUILD={build}", rnnspec_command, *words
+    )
 
 
 def build(out: Path, *options: str) -> None:
