@@ -1,8 +1,7 @@
-"""The translator of dates writes the same in every framework and in C, greedily and by a beam."""
+"""The translator of dates writes the same in every framework, greedily and by a beam."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from contextlib import redirect_stdout
@@ -55,7 +54,6 @@ def convert(trained: Path, name: str, out: Path) -> Path:
     suffix = require(name, needs.form("step")).suffix
     path = out / (f"date_translator{suffix}" if suffix else name)
     words = ["--spec", SPEC, "--form", "step", *([] if suffix else ["--backend", name])]
-    words += ["--max-steps", "20"] if name == "c" else []
     run(sys.executable, "-m", "rnnspec", "convert", trained, path, *words)
     return path
 
@@ -93,17 +91,6 @@ def test_each_framework_writes_the_same(
         assert run_script(generate, model, *DATES, "--beam", str(width)) == translations
     # As cold as this, a draw is the likeliest token.
     assert run_script(generate, model, *DATES, "--temperature", "1e-4") == expected[1]
-
-
-def test_c_writes_the_same(trained: Path, expected: dict[int, list[str]], tmp_path: Path) -> None:
-    if not shutil.which("cc"):
-        pytest.skip("not installed: cc")
-    model, program = convert(trained, "c", tmp_path), tmp_path / "generate"
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-O1", "-I", model]
-    run("cc", *flags, FOLDER / "generate.c", model / "date_translator.c", "-o", program, "-lm")
-    for width, translations in expected.items():
-        assert run(program, str(width), *DATES).splitlines() == translations
-    assert run(program, "-t", "1e-4", *DATES).splitlines() == expected[1]
 
 
 @pytest.mark.parametrize("name", ["torch", "keras", "jax"])
