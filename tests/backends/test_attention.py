@@ -291,6 +291,17 @@ def translator_by_hand(cell: str) -> Any:
     return ByHand().double()
 
 
+def test_a_vector_that_scores_is_drawn_with_its_own_fans() -> None:
+    text = TEXTS["by_hand_gru"].replace("units: 3}", "units: 600}", 1)
+    own = pipeline.reads(f"{text}initializers: {{kernel: he_uniform}}\n")
+    generated = pipeline.generate(own, require("torch"), "training")
+    decoder = pipeline.instantiate(generated, "float64").decoder
+    fans = {decoder.query: 4, decoder.attention.score: 600}
+    for linear, fan in fans.items():
+        bound = (6 / fan) ** 0.5
+        assert 0.95 * bound < linear.weight.abs().max().item() <= bound
+
+
 @pytest.mark.parametrize("cell", ["RNNCell", "GRUCell", "LSTMCell"])
 def test_equal_to_a_decoder_by_hand(cell: str) -> None:
     decoder = {"RNNCell": "simple", "GRUCell": "gru", "LSTMCell": "lstm"}[cell]
