@@ -217,7 +217,7 @@ KERAS_TYPES = {
     "Conv": ("Conv1D",),
     "Dropout": ("Dropout", "SpatialDropout1D"),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
-    "GRU": ("GRU", "SharingAttentionRNN"),
+    "GRU": ("GRU", "AttentionRNN"),
     "LearnedState": ("Dense",),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
