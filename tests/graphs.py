@@ -137,9 +137,8 @@ rnn:
     attention: {over: asked, score: general}}
   - {type: attention, of: question, over: asked, score: dot, name: answer}
   - {type: attention, of: back.state, over: first.context, score: additive, units: 2}
-  - {type: dense, units: 3, name: told}
-  - {type: concat, of: [answer, told]}
-heads: {one: {}, two: {of: back, pooling: none}, three: {of: itself, pooling: mean}}
+  - {type: concat, of: [answer, attention_3]}
+heads: {one: {}, two: {of: back, pooling: none}, three: {of: first, pooling: mean}}
 initializers: {kernel: {normal: 0.5}, bias: ones}
 """
 """Attention of sequences to themselves, of vectors, and without padding."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -78,6 +78,8 @@ def test_the_layer_of_keras_is_written_where_it_means_the_same() -> None:
         assert "keras.layers.Attention" not in rnnspec.codegen(other, "keras")
 
 
+# Keras warns of a memory of one step, whose weight is always 1.
+@pytest.mark.filterwarnings("ignore:(?s).*softmax over axis:UserWarning")
 @pytest.mark.parametrize(
     ("text", "form"), [(ATTENDING, "inference"), (ATTENDING, "step"), (ASKING, "inference")]
 )
