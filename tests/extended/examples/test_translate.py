@@ -53,7 +53,13 @@ def convert(trained: Path, name: str, out: Path) -> Path:
     """Return the model of a framework in step form."""
     suffix = require(name, needs.form("step")).suffix
     path = out / (f"date_translator{suffix}" if suffix else name)
-    words = ["--spec", SPEC, "--form", "step", *([] if suffix else ["--backend", name])]
+    words: list[str | Path] = [
+        "--spec",
+        SPEC,
+        "--form",
+        "step",
+        *([] if suffix else ["--backend", name]),
+    ]
     run(sys.executable, "-m", "rnnspec", "convert", trained, path, *words)
     return path
 
