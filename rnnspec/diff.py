@@ -13,6 +13,7 @@ from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
     LSTM,
     Activation,
+    Attention,
     AttentionPooling,
     Conv,
     Dense,
@@ -30,12 +31,15 @@ from rnnspec.ir.nodes import (
     NumericInput,
     Pooling,
     Recurrent,
+    StepAttention,
     TokenInput,
     VectorInput,
     Window,
     WindowPooling,
+    attention_of,
     cell_type,
     sources,
+    width,
 )
 from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import Counts, count, counts
@@ -57,22 +61,28 @@ def layer_settings(network: Network) -> list[Settings]:
     With ``variational: false``, dropout is a layer of its own, but the spec sets it in the
     recurrent layer, so it is a setting of both.
     """
-    before = (None, *network.layers)
-    return [
-        # A dropout of its own before a recurrent layer is the same network.
-        _settings_of(layer) | {"dropout": entering.rate, "variational": False}
-        if isinstance(layer, Recurrent)
-        and isinstance(entering, Dropout)
-        and not (entering.variational or has_given_name(entering))
-        else _settings_of(layer)
-        for entering, layer in zip(before, network.layers, strict=False)
-    ]
+    result = list[Settings]()
+    for entering, layer in zip((None, *network.layers), network.layers, strict=False):
+        settings = _settings_of(layer)
+        match layer, entering:
+            case Recurrent(), Dropout(rate=rate, variational=False) if not has_given_name(entering):
+                # A dropout of its own before a recurrent layer is the same network.
+                settings |= {"dropout": rate, "variational": False}
+            case Attention(name=name, additive=False), Dense(name=query) if (
+                query == f"{name}_query"
+            ):
+                settings["score"] = "general"
+            case _:
+                pass
+        result.append(settings)
+    return result
 
 
 _ELSEWHERE = {
     *("name", "input", "inputs", "source", "masked", "return_sequences", "start"),
+    *("attention", "over", "keys", "memory", "additive", "scale"),
 }
-"""Fields of layers that other layers decide, or the place of the layer."""
+"""Fields of layers that other layers decide, or the place of the layer, or ``_attention``."""
 _KEYS = {"statistic": "pooling", "count": "last_steps", "how": "type"}
 """Keys of the language by the field of a node that has another name."""
 _PRESENT: dict[type, Settings] = {
@@ -112,9 +122,40 @@ def _settings_of(layer: Layer) -> Settings:
                 settings["pooling"] = value
             case _, name if name not in _ELSEWHERE and not isinstance(value, Initializer):
                 settings |= _plain(value) if is_dataclass(value) else {_KEYS.get(name, name): value}
+    settings |= _attention(layer)
     # Sorting is stable: the others are in the order of the fields.
     order = sorted(settings, key=lambda key: _LAST.index(key) + 1 if key in _LAST else 0)
     return {key: settings[key] for key in order}
+
+
+def _attention(layer: Layer) -> Settings:
+    """Return the settings of what a layer attends to.
+
+    The projection of the queries of an attention is a layer of its own; see ``layer_settings``.
+    """
+    match attention_of(layer):
+        case None:
+            return {}
+        case StepAttention() as attention:
+            size, projects, own = attention.size, attention.projects, _plain(attention)
+            own |= {"units": size} if attention.additive else {}
+            prefix = "attention."
+        case attention:
+            size, projects, own, prefix = width(attention.input), False, {}, ""
+    score = "additive" if attention.additive else "general" if projects else "dot"
+    settings: Settings = {"over": attention.over, "score": score}
+    if attention.scale == size**-0.5 != 1:
+        settings["score"] = "scaled_dot"
+    elif attention.scale != 1:
+        settings["scale"] = attention.scale
+    if attention.keys not in (attention.over, f"{layer.name}_keys"):
+        settings["keys"] = attention.keys
+    settings |= {key: value for key, value in own.items() if key not in _OF_ATTENTION}
+    return {f"{prefix}{key}": value for key, value in settings.items()}
+
+
+_OF_ATTENTION = {*("over", "keys", "additive", "scale", "masked", "width", "size", "projects")}
+"""Fields of an attention that the keys over, score and units stand for."""
 
 
 def _recurrent(layer: Recurrent, field: str) -> Settings:

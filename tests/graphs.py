@@ -108,8 +108,8 @@ stream: target
 rnn:
   - {type: gru, units: 2, bidirectional: true, of: source, name: encoder}
   - {type: dense, units: 3, activation: tanh, of: encoder.state, name: bridge}
-  - {type: lstm, units: 3, of: target, dropout: 0.5, residual: true, name: decoder, initial_state: {h: bridge},
-    attention: {over: encoder, score: additive, units: 2}}
+  - {type: lstm, units: 3, of: target, dropout: 0.5, residual: true, name: decoder,
+    initial_state: {h: bridge}, attention: {over: encoder, score: additive, units: 2}}
   - {type: concat, of: [decoder, decoder.context], name: both}
   - {type: dense, units: 4, activation: tanh, of: encoder, name: known}
   - {type: gru, units: 4, of: both, attention: {over: encoder, score: scaled_dot}}
@@ -137,9 +137,8 @@ rnn:
     attention: {over: asked, score: general}}
   - {type: attention, of: question, over: asked, score: dot, name: answer}
   - {type: attention, of: back.state, over: first.context, score: additive, units: 2}
-  - {type: dense, units: 3, name: told}
-  - {type: concat, of: [answer, told]}
-heads: {one: {}, two: {of: back, pooling: none}, three: {of: itself, pooling: mean}}
+  - {type: concat, of: [answer, attention_3]}
+heads: {one: {}, two: {of: back, pooling: none}, three: {of: first, pooling: mean}}
 initializers: {kernel: {normal: 0.5}, bias: ones}
 """
 """Attention of sequences to themselves, of vectors, and without padding."""

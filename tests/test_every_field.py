@@ -370,7 +370,7 @@ AXES = {nodes.Repeat: 1, **dict.fromkeys(SEQUENTIAL, 2)}
 """The number of axes of the input of a layer, if it does not take any."""
 
 
-def refit(  # noqa: PLR0912 - a branch for each kind of layer
+def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
     network: Network,
 ) -> Network:
     """Return a network in which the fields that others decide are as these have it.

@@ -227,6 +227,18 @@ def test_the_places_of_parameters_are_right(cell: str) -> None:
     assert np.abs(reference.run(program.network, joined, batch).output - expected).max() < 1e-12
 
 
+def test_the_arrays_of_an_attention_are_none_of_the_equations() -> None:
+    cell = "cells: {mine: {states: [h], equations: {h: tanh(W @ x + U @ h + b)}}}\n"
+    layer = "rnn: {type: mine, units: 4, attention: {over: input, score: additive, units: 2}}\n"
+    spec = rnnspec.loads(f"{HEAD}{cell}{layer}")
+    require("onnx", spec)
+    model = rnnspec.build(spec, "onnx")
+    doubled = {name: 2 * array for name, array in rnnspec.read_weights(model).items()}
+    rnnspec.write_weights(model, doubled)
+    for name, array in rnnspec.read_weights(model).items():
+        np.testing.assert_array_equal(array, doubled[name])
+
+
 def test_a_summary_has_the_arrays_of_cells() -> None:
     spec = rnnspec.loads(f"{HEAD}cells: {{mine: {{from: mgu}}}}\nrnn: {{type: mine, units: 4}}\n")
     (row,) = rnnspec.summary(spec).layers

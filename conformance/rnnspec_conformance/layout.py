@@ -35,7 +35,7 @@ _LARGEST = 2**26
 class Call:
     """One call of a model: its inputs, and its outputs in float64, each in the order of the case.
 
-    Inputs are int64 tokens or float32.
+    Inputs are int64 tokens, float32, or a mask as bool.
     """
 
     inputs: tuple[Array, ...]

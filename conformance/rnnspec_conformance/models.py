@@ -60,6 +60,9 @@ def write_models(
             models[name] = write_arrays(folder, file, arrays, scenario.text).name
             continue
         backend = get(name)
+        if drawn.program.network.has_named_inputs and backend.suffix != ".onnx":
+            refused[name] = "the suite has what is run before the first chunk as an ONNX file alone"
+            continue
         try:
             models[name] = _write_model(folder, scenario, drawn, backend)
         except UnsupportedError as error:
@@ -83,8 +86,9 @@ def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backen
         saving.write(generated, model, written, scenario.text)
         _check(generated, written, scenario, drawn)
         if Path(name).suffix:
-            (file,) = written.iterdir()
-            file.rename(folder / name)
+            # In step form, there may be another one, which is run before the first chunk.
+            ends = "_begin" if scenario.begins else ""
+            (written / f"{generated.network.name}{ends}{backend.suffix}").rename(folder / name)
         else:
             shutil.copytree(written, folder / name)
     if backend.suffix == ".onnx":
@@ -135,6 +139,14 @@ def _check(generated: Generated, folder: Path, scenario: Scenario, drawn: Drawn)
 
 def _run(generated: Generated, model: Any, call: Call, drawn: Drawn) -> list[Array]:
     runtime = generated.backend.runtime
+    if drawn.program.network.has_named_inputs:
+        given = dict(zip(drawn.inputs, call.inputs, strict=True))
+        chunk = given.pop(drawn.program.network.stream or "", None)
+        if chunk is None:
+            states = runtime.begin(model, given)
+            return [states[name] for name in drawn.outputs]
+        output, after = runtime.step(model, chunk, given)
+        return [output, *(after[name] for name in drawn.outputs[1:])]
     inputs = call.inputs[0]
     if inputs.dtype.kind in "iu":
         inputs = inputs.astype(np.int32)

@@ -6,11 +6,11 @@ reference in float64 start from the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,17 +21,18 @@ from rnnspec.comparison.levels import size_of, tolerances
 from rnnspec.comparison.rounding import bounds
 from rnnspec.errors import GenerationError
 from rnnspec.ir.forms import State, states
-from rnnspec.ir.nodes import Network, NumericInput, TokenInput
+from rnnspec.ir.nodes import Network, NumericInput, Recurrent, SequenceInput, TokenInput
 from rnnspec.ir.params import named_params
+from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 from rnnspec_conformance.layout import Call, Fault
 
 if TYPE_CHECKING:
     from rnnspec.comparison.reference import FullTrace
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.nodes import SequenceInput
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
+    from rnnspec.slots import Batch as Numbers
 
     Arrays = Mapping[str, Array]
     Change = Callable[[Arrays], Arrays]
@@ -134,6 +135,10 @@ class Scenario:
     In the form ``step``, each call goes on from the states that the call before it has given, and
     states are inputs and outputs of the network. With ``halved``, a format that adds two biases has
     half of the sum in each.
+
+    With named inputs, the network is in step form, and a batch is by name: the first one also has
+    what does not come in chunks. The model is that of the chunks, or if it ``begins``, what is run
+    once before them.
     """
 
     name: str
@@ -141,10 +146,11 @@ class Scenario:
     consequence: str
     spec: str
     mistakes: tuple[Mistake, ...]
-    batches: tuple[Batch, ...] = (batch(),)
+    batches: tuple[Batch | Mapping[str, Batch], ...] = (batch(),)
     arrays: tuple[Change, ...] = ()
     form: Form = "inference"
     halved: bool = False
+    begins: bool = False
 
     @property
     def text(self) -> str:
@@ -185,23 +191,50 @@ class Scenario:
         network = in_form(self.program.network, self.form)
         arrays = _round_to_float32(_apply_changes(self.arrays, draw_scaled(network, seed)))
         rng = np.random.default_rng((seed, 1))
-        batches = [batch.draw(network.input, rng) for batch in self.batches]
+        batches: list[Numbers] = []
+        for declared in self.batches:
+            if isinstance(declared, Batch):
+                batches.append(declared.draw(network.input, rng))
+            else:
+                inputs = (each for each in network.inputs if isinstance(each, SequenceInput))
+                known = {each.name: each for each in inputs}
+                own = {name: each.draw(known[name], rng) for name, each in declared.items()}
+                batches.append(own if not batches else {**by_name(batches[0]), **own})
         handed = states(network) if self.form == "step" else ()
-        calls = tuple(_run(network, arrays, batches, handed))
+        calls = tuple(self._run(network, arrays, batches, handed))
         names = tuple(state.name for state in handed)
         outputs = tuple(network.results) if network.outputs else ("output",)
+        taken = ("inputs", *names)
+        if self.begins:
+            taken, outputs = _others(network), ()
+        elif network.has_named_inputs:
+            taken = (network.stream or "", *names)
+            names = tuple(state.name for state in handed if state.kind not in HELD)
         return Drawn(
             self.program,
             arrays,
-            ("inputs", *names),
+            taken,
             (*outputs, *names),
             calls,
             tuple(self._fault(mistake, network, arrays, batches) for mistake in self.mistakes),
             _tolerance(network, arrays, batches, joined=bool(handed)),
         )
 
+    def _run(
+        self,
+        network: Network,
+        arrays: Arrays,
+        batches: Sequence[Numbers],
+        handed: Sequence[State],
+        mistake: Mistake = _RIGHT,
+    ) -> list[Call]:
+        if network.has_named_inputs:
+            return list(_run_chunks(network, arrays, batches, handed, mistake, self.begins))
+        alone = mistake.batches(cast("Sequence[Array]", batches))
+        return _run(network, arrays, alone, handed, mistake)
+
     def _fault(
-        self, mistake: Mistake, network: Network, arrays: Arrays, batches: Sequence[Array]
+        self, mistake: Mistake, network: Network, arrays: Arrays, batches: Sequence[Numbers]
     ) -> Fault:
         if mistake.instead:
             text = self.text
@@ -221,7 +254,7 @@ class Scenario:
         for name, shape in shapes.items():
             assert fitting[name].shape == shape, f"{self.name}: {mistake.name}: {name}"
         handed = states(network) if self.form == "step" else ()
-        calls = _run(network, fitting, mistake.batches(batches), handed, mistake)
+        calls = self._run(network, fitting, batches, handed, mistake)
         spoiled = []
         for call in calls:
             count = len(call.outputs) - len(handed)
@@ -261,7 +294,10 @@ def _run(
     calls: list[Call] = []
     last: Arrays = {}
     for numbers in batches:
-        zeros = {state.name: np.zeros((len(numbers), *state.shape)) for state in handed}
+        zeros = {
+            state.name: np.zeros((len(numbers), *(size or 0 for size in state.shape)))
+            for state in handed
+        }
         before = {name: last.get(name, first) for name, first in zeros.items()}
         entering = mistake.states(before)
         if handed:
@@ -291,6 +327,56 @@ def _run(
             )
         )
     return calls
+
+
+HELD = ("value", "mask")
+"""The kinds of states that stay as they are: what is computed before the first chunk."""
+
+
+def _others(network: Network) -> tuple[str, ...]:
+    """Return the inputs that do not come in chunks."""
+    return tuple(each.name for each in network.inputs if each.name != network.stream)
+
+
+def _run_chunks(  # noqa: PLR0913, PLR0917 - a run of what is before the chunks, or of these
+    network: Network,
+    arrays: Arrays,
+    batches: Sequence[Numbers],
+    handed: Sequence[State],
+    mistake: Mistake,
+    begins: bool,
+) -> Iterator[Call]:
+    """Yield each call of the model that is run before the chunks, or of that of the chunks."""
+    last: Arrays = {}
+    layers = {layer.name: layer for layer in network.layers}
+    for numbers in map(by_name, batches):
+        chunk = numbers[network.stream or ""]
+        result = reference.run(network, arrays, numbers, states=mistake.states(last))
+        masks = reference.masks(network, numbers)
+        before: dict[str, Array] = {}
+        for state in handed:
+            layer = layers[state.layer]
+            if state.kind in HELD:
+                value = masks if state.kind == "mask" else result.outputs
+                before[state.name] = value[state.layer]
+            elif isinstance(layer, Recurrent) and state.kind in layer.first_states:
+                before[state.name] = result.outputs[layer.first_states[state.kind]]
+            else:
+                before[state.name] = np.zeros((len(chunk), state.size))
+        before |= last
+        after = {
+            state.name: _state_after(result, state) for state in handed if state.kind not in HELD
+        }
+        if begins:
+            given = tuple(array.astype(np.float64) for array in before.values())
+            yield Call(tuple(numbers[name] for name in _others(network)), given)
+            continue
+        entering = (
+            array if array.dtype == bool else array.astype(np.float32) for array in before.values()
+        )
+        kind = np.int64 if chunk.dtype.kind in "iu" else np.float32
+        yield Call((chunk.astype(kind), *entering), (result.output, *after.values()))
+        last = _round_to_float32(after)
 
 
 def _state_after(result: FullTrace, state: State) -> Array:
@@ -325,7 +411,7 @@ def _states_that_fit(last: Arrays, numbers: Array) -> dict[str, Array]:
 
 
 def _tolerance(
-    network: Network, arrays: Arrays, batches: Sequence[Array], *, joined: bool
+    network: Network, arrays: Arrays, batches: Sequence[Numbers], *, joined: bool
 ) -> float:
     """Return the largest absolute difference of an output that float32 explains.
 
@@ -334,7 +420,13 @@ def _tolerance(
     """
     error = max(backend.function_error for backend in BACKENDS.values())
     largest = 0.0
-    for numbers in [np.concatenate(batches, axis=1)] if joined else batches:
+    if network.has_named_inputs:
+        named, stream = [*map(by_name, batches)], network.stream or ""
+        chunks = np.concatenate([each[stream] for each in named], axis=1)
+        batches = [{**named[0], stream: chunks}]
+    elif joined:
+        batches = [np.concatenate(cast("Sequence[Array]", batches), axis=1)]
+    for numbers in batches:
         result = reference.run(network, arrays, numbers)
         values = reference.outputs(network, result, numbers)
         limits = bounds(network, arrays, numbers, values, dtype="float32", error=error)

@@ -22,6 +22,16 @@ ELSEWHERE = {
     "examples/notebook.ipynb": "examples/notebook.ipynb",
     "examples/streaming/README.md": "guides/streaming.md",
     "examples/training/README.md": "guides/training.md",
+    "examples/translate/README.md": "guides/translate.md",
+    "examples/translate/attention.png": "guides/attention.png",
+    **{
+        name: name
+        for name in (
+            "examples/translate/date_translator.yaml",
+            "examples/translate/generate.c",
+            "examples/translate/notations.py",
+        )
+    },
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 from matplotlib import pyplot as plt
-from notations import BEGIN, END, LONGEST, read_source, write_target
+from notations import BEGIN, END, LONGEST, SPEC, read_source, write_target
 from safetensors.torch import load_file
 
 import rnnspec
@@ -20,7 +20,7 @@ import rnnspec
 
 def attend(model: torch.nn.Module, text: str) -> tuple[str, torch.Tensor]:
     """Return a translation, and for each of its characters the weights of those of the source."""
-    arrays = rnnspec.read_weights(model)
+    arrays = rnnspec.read_weights(model, SPEC)
     kernel, score = (
         torch.tensor(arrays[f"decoder.attention.{name}"]) for name in ("kernel", "score")
     )

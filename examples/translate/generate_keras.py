@@ -10,6 +10,8 @@ their log-probabilities.
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ class Model:
     """The two files of a model: what is computed once, and a step."""
 
     def __init__(self, path: Path) -> None:
+        # The module beside the files has the classes of their layers.
+        sys.path.append(str(path.parent))
+        import_module(path.stem)
         self.begin = keras.saving.load_model(path.with_stem(f"{path.stem}_begin"))
         self.step = keras.saving.load_model(path)
 

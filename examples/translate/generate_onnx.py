@@ -37,7 +37,9 @@ class Model:
     def __call__(self, target: Tokens, states: States) -> tuple[Scores, States]:
         """Return the log-probabilities of what follows, (batch, vocabulary), and the states."""
         scores, *after = self.step.run(None, {"target": target, **states})
-        return scores[:, -1], dict(zip(states, after, strict=True))
+        # What has been computed once is no output; a state NAME is the output NAME_next.
+        names = [output.name.removesuffix("_next") for output in self.step.get_outputs()[1:]]
+        return scores[:, -1], states | dict(zip(names, after, strict=True))
 
 
 def greedy(model: Model, source: Tokens, longest: int) -> Tokens:

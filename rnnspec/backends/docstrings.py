@@ -23,7 +23,7 @@ RETURNS = {
         ["Return the outputs, (batch, steps, units), and the state after them."]
     ),
     "with_contexts": docstring(
-        ["Return the outputs and the contexts, (batch, steps, ...), and the state after them."]
+        ["Return the outputs, the contexts of all steps, and the state after them."]
     ),
 }
 """Docstrings for what a class of recurrent layers returns, by the ``sequences`` of the class."""

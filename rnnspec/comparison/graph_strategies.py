@@ -35,8 +35,8 @@ _SEQUENCE_LAYERS = (
     *("recurrent",) * 8,
     *models.HIDDEN,
     *("conv", "max_pool", "average_pool", "instance_norm", "transpose"),
-    *("pool",) * 4,
-    *("join",) * 3,
+    *("pool",) * 6,
+    *("join",) * 4,
     *("attention",) * 3,
 )
 _KEEPS_FEATURES = ("batch_norm", "dropout", "activation")

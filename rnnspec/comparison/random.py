@@ -157,11 +157,13 @@ class Comparer:
 class Texts:
     """``number`` specs as YAML, which depend only on the seed.
 
-    The last of ten or more is not drawn, and has what seldom is.
+    The last of ten or more is not drawn, and has what seldom is. With ``decoder``, all are drawn,
+    and have a decoder that attends to another sequence.
     """
 
     number: int
     seed: int
+    decoder: bool = False
 
     def all(self) -> list[str]:
         """Return the specs; a few may be equal.
@@ -173,7 +175,8 @@ class Texts:
         self._run(texts.append, shrinks=False)
         from rnnspec.comparison.strategies import MASKED_MAXIMUM
 
-        return [*texts[:-1], dump(MASKED_MAXIMUM)] if len(texts) >= 10 else texts
+        is_last_drawn = self.decoder or len(texts) < 10
+        return texts if is_last_drawn else [*texts[:-1], dump(MASKED_MAXIMUM)]
 
     def smaller(self, index: int, fails: Callable[[str], bool]) -> str | None:
         """Return the smallest spec found that fails, starting from the one at ``index``.
@@ -226,7 +229,9 @@ class Texts:
         def check_text(spec: dict[str, Any]) -> None:
             check(dump(spec))
 
-        hypothesis.seed(self.seed)(settings(hypothesis.given(specs())(check_text)))()
+        hypothesis.seed(self.seed)(
+            settings(hypothesis.given(specs(decoder=self.decoder))(check_text))
+        )()
 
 
 class _FailedError(Exception):
@@ -305,13 +310,15 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
     *,
     level: str | None = None,
     form: str | None = None,
+    decoder: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     compare: Callable[[Comparer, Sequence[str]], list[Outcome]] | None = None,
 ) -> SearchResult:
     """Draw ``number`` valid specs of small networks, and compare each up to ``level`` in float64.
 
     The options are those of ``parity``. Named backends that have no float64 are compared in
-    float32, as far as they support the level. ``compare`` returns the outcomes of specs in order,
+    float32, as far as they support the level. With ``decoder``, all specs have a decoder that
+    attends to another sequence. ``compare`` returns the outcomes of specs in order,
     up to the first with an error; by default, they are compared in this process.
 
     Raises:
@@ -320,7 +327,7 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
         UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
     planned = passes(backends, level, form)
-    drawn, comparer = Texts(number, seed), Comparer(planned)
+    drawn, comparer = Texts(number, seed, decoder), Comparer(planned)
     texts = drawn.all()
     outcomes = (compare or partial(compare_in_order, progress))(comparer, texts)
     failed, spec = Outcome({}), ""

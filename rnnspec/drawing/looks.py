@@ -266,14 +266,19 @@ def _batch_norm(layer: BatchNorm) -> str:
 
 
 def _attention(attention: Attention | StepAttention, size: int | None) -> str:
-    """Return what queries of a ``size`` attend to, and the score."""
-    projected = isinstance(attention, StepAttention) and attention.projects
-    score = "additive" if attention.additive else "general" if projected else "dot"
-    scale = attention.scale
-    if scale != 1.0:
-        score = "scaled_dot" if size and scale == size**-0.5 else f"{score} times {scale:.3g}"
+    """Return what queries of a ``size`` attend to, and the score.
+
+    A score of products has no name in a layer: the projection of its queries stands beside it.
+    """
+    score = ""
+    if isinstance(attention, StepAttention):
+        score = "general" if attention.projects else "dot"
+    if attention.scale != 1.0:
+        is_usual = size is not None and attention.scale == size**-0.5
+        score = "scaled_dot" if is_usual else f"{attention.scale:.3g} times"
+    score = "additive" if attention.additive else score
     return _join(
-        f"{score} attention over {attention.over}",
+        f"{score} attention over {attention.over}".strip(),
         "without padding" if attention.masked else "",
     )
 

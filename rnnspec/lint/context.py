@@ -129,6 +129,18 @@ class Context:
             name = self.sources[name][0]
         return None, has_residual
 
+    def is_projection(self, layer: nodes.Layer) -> bool:
+        """True if a layer only computes the keys or the queries of an attention."""
+        path = self.places[layer.name]
+        readers = self.readers.get(layer.name, ())
+        return any(nodes.attention_of(one) and self.places[one.name] == path for one in readers)
+
+    def memory(self, layer: nodes.Layer) -> tuple[Path, str]:
+        """Return the path and the name of what a layer attends to; the name may be empty."""
+        attention, path = nodes.attention_of(layer), self.places[layer.name]
+        inner = () if isinstance(layer, nodes.Attention) else ("attention",)
+        return (*path, *inner, "over"), attention.over if attention else ""
+
     def rate_path(self, layer: nodes.Dropout) -> Path:
         """Return the path of the rate of a dropout, which may be a key of another layer."""
         path = self.places[layer.name]

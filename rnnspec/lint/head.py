@@ -61,7 +61,7 @@ def two_linear_maps(context: Context) -> Iterator[Finding]:
 
 
 def one_step_to_pool(context: Context) -> Iterator[Finding]:
-    """A pooling over the single time step of a repeat."""
+    """A pooling or an attention over the single time step of a repeat."""
     # An input of one time step is reported by L207, a window that leaves one by L504.
     if any(isinstance(each, SequenceInput) and each.steps == 1 for each in context.network.inputs):
         return
@@ -70,6 +70,9 @@ def one_step_to_pool(context: Context) -> Iterator[Finding]:
         first = context.sources[layer.name][0]
         if first in once or (isinstance(layer, Repeat) and layer.steps == 1):
             once.add(layer.name)
+        path, over = context.memory(layer)
+        if over in once:
+            yield path, "there is only one time step to attend to, so each context is that step"
         if isinstance(layer, Pooling) and layer.input[0] == 1 and first in once:
             statistic = layer.statistic.replace("_", " ")
             message = (

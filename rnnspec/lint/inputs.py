@@ -113,6 +113,9 @@ def _effect_of_padding(context: Context, name: str) -> str:
         return ""
     states, sequences = list[Layer](), {name}
     for layer in context.network.layers:
+        _, over = context.memory(layer)
+        if over in sequences:
+            return "attention may be paid to it"
         if context.sources[layer.name][0] not in sequences and not (
             isinstance(layer, Join) and not sequences.isdisjoint(layer.of)
         ):

@@ -11,6 +11,7 @@ from rnnspec.ir.equations import is_linear_recurrence
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import (
     Activation,
+    Attention,
     ClippedRelu,
     Conv,
     Dense,
@@ -178,7 +179,7 @@ def bottleneck(context: Context) -> Iterator[Finding]:
     after: dict[str, int] = {}
     for name, (_, size) in sized.items():
         # A join has what goes around the layer, too.
-        if not isinstance(context.layers.get(name), Join):
+        if not isinstance(context.layers.get(name), Join | Attention):
             after[below[name]] = min(size, after.get(below[name], size))
     for name, (path, size) in sized.items():
         _, before = sized.get(below[name], ((), 0))
@@ -255,11 +256,11 @@ def _widths(context: Context) -> Iterator[tuple[str, Path, int]]:
             case Recurrent() if layer.name in last:
                 size = () if context.is_repeated(layer) else (*path, "units")
                 yield layer.name, size, width(layer.output)
-            case Embedding() | Join():
+            case Embedding() | Join() | Attention():
                 yield layer.name, (), width(layer.output)
             case Conv():
                 yield layer.name, (*path, "filters"), layer.filters
-            case Dense() if path not in context.heads:
+            case Dense() if path not in context.heads and not context.is_projection(layer):
                 yield layer.name, (*path, "units"), layer.units
             case _:
                 pass

@@ -83,12 +83,12 @@ rnn:
   - {type: attention, over: input, score: additive, units: 2, bias: false}
 head: {pooling: [mean, max], units: 2}
 """,
-    # The last output alone, keys of an input with padding, and contexts that nothing takes.
+    # The last output alone, a memory whose padding is no zeros, and contexts that nothing takes.
     "last": """\
 version: 1
 name: last
 inputs:
-  source: {features: 3, mask_value: 0}
+  source: {embedding: {vocabulary: 5, dim: 3, mask_zero: true}}
   target: {features: 2, mask_value: 0}
 stream: target
 rnn:
@@ -120,7 +120,7 @@ version: 1
 name: windows
 inputs:
   source: {features: 3, mask_value: 0}
-  target: {features: 2}
+  target: {features: 2, mask_value: 0}
 stream: target
 rnn:
   - {type: conv, filters: 3, kernel_size: 3, stride: 2, of: source, name: fewer}
@@ -289,6 +289,17 @@ def translator_by_hand(cell: str) -> Any:
             return torch.softmax(self.output(torch.stack(outputs, 1)), -1)
 
     return ByHand().double()
+
+
+def test_a_vector_that_scores_is_drawn_with_its_own_fans() -> None:
+    text = TEXTS["by_hand_gru"].replace("units: 3}", "units: 600}", 1)
+    own = pipeline.reads(f"{text}initializers: {{kernel: he_uniform}}\n")
+    generated = pipeline.generate(own, require("torch"), "training")
+    decoder = pipeline.instantiate(generated, "float64").decoder
+    fans = {decoder.query: 4, decoder.attention.score: 600}
+    for linear, fan in fans.items():
+        bound = (6 / fan) ** 0.5
+        assert 0.95 * bound < linear.weight.abs().max().item() <= bound
 
 
 @pytest.mark.parametrize("cell", ["RNNCell", "GRUCell", "LSTMCell"])

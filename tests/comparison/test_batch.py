@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import COPIED, JOINED
+from graphs import ATTENDING, COPIED, JOINED
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
@@ -186,3 +186,13 @@ def test_every_step_of_training_has_the_given_batch() -> None:
     case = Case.of(pipeline.reads(SPEC), 0, "float64", given)
     np.testing.assert_array_equal(case.batch, given)
     np.testing.assert_array_equal(case.another_batch(np.random.default_rng(1)), given)
+
+
+def test_a_batch_attends_to_fewer_steps_and_to_padding_alone() -> None:
+    network = pipeline.reads(ATTENDING).network
+    batch = draw_batch(network, np.random.default_rng(0))
+    masks = reference.masks(network, batch)
+    assert masks["encoder"].shape[1] != masks["decoder"].shape[1]
+    nothing = ~masks["encoder"].any(axis=1)
+    assert nothing.any()
+    assert masks["decoder"][nothing].any()

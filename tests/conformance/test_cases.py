@@ -120,7 +120,7 @@ def test_a_tolerance_is_near_what_float32_costs(cases: dict[str, Case]) -> None:
 def test_inputs_are_exact_in_float32(cases: dict[str, Case]) -> None:
     for case in cases.values():
         for call in case.calls:
-            assert {array.dtype.name for array in call.inputs} <= {"int64", "float32"}
+            assert {array.dtype.name for array in call.inputs} <= {"int64", "float32", "bool"}
             assert {array.dtype.name for array in call.outputs} == {"float64"}
             assert all(np.isfinite(array).all() for array in (*call.inputs, *call.outputs))
             for output in call.outputs:

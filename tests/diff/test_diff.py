@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from rnnspec.comparison.layer_strategies import Words
 from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.diff import diff, has_given_name
 from rnnspec.errors import SpecError
-from rnnspec.ir.nodes import Embedding, FinalState, LearnedState, Network
+from rnnspec.ir.nodes import Contexts, Embedding, FinalState, LearnedState, Network
 
 L = "{type: lstm, units: 32}"
 M = "{type: lstm, units: 64}"
@@ -230,11 +231,59 @@ def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
 @cases("gallery_spec", GALLERY)
 def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> None:
     network = pipeline.read(gallery_spec).network
+    text = gallery_spec.read_text()
     # Named after a layer, or after an input.
-    derived = FinalState | LearnedState | (Embedding if network.has_named_inputs else FinalState)
-    layers = [layer for layer in network.layers if not isinstance(layer, derived)]
-    given = [layer.name for layer in layers if has_given_name(layer)]
-    assert all(f"name: {name}" in gallery_spec.read_text() for name in given)
+    derived = FinalState | LearnedState | Contexts
+    derived |= Embedding if network.has_named_inputs else FinalState
+    for layer in network.layers:
+        # A layer of an attention, or one of several 'layers'.
+        name = re.sub(r"_(keys|query|\d+)$", "", layer.name)
+        if has_given_name(layer) and not isinstance(layer, derived):
+            assert re.search(rf"name: ({layer.name}|{name})\b", text), layer.name
+
+
+ATTENDING = """\
+version: 1
+name: net
+inputs: {source: {features: 4}, target: {features: 3}}
+rnn:
+- {type: gru, units: 4, of: target, name: decoder, attention: {over: source, score: STEP}}
+- {type: attention, over: source, score: LAYER, name: luong}
+"""
+
+
+@cases(
+    ("step", "layer", "told"),
+    [
+        ("dot", "scaled_dot", {"luong": [("score", "dot", "scaled_dot")]}),
+        ("dot", "general", {"luong_query": [], "luong": [("score", "dot", "general")]}),
+        ("general", "dot", {"decoder": [("attention.score", "dot", "general")]}),
+        (
+            "additive, units: 2",
+            "dot",
+            {
+                "decoder_keys": [],
+                "decoder": [
+                    ("attention.score", "dot", "additive"),
+                    ("attention.units", None, 2),
+                ],
+            },
+        ),
+    ],
+)
+def test_an_attention_changes_by_its_keys(
+    step: str, layer: str, told: dict[str, list[tuple[str, object, object]]]
+) -> None:
+    before, after = (
+        pipeline.reads(ATTENDING.replace("STEP", one).replace("LAYER", other))
+        for one, other in (("dot", "dot"), (step, layer))
+    )
+    changed = {
+        one.after.name: [(change.key, change.before, change.after) for change in one.changes]
+        for one in diff(before, after).layers
+        if one.after and (one.changes or not one.before)
+    }
+    assert changed == told
 
 
 STACK = """\

@@ -57,7 +57,7 @@ class Deployed:
     @property
     def loops(self) -> bool:
         """True if a generated class loops over the steps, whose number tools then fix."""
-        return "Stepwise" in self.text or "run step by step" in self.text
+        return ".unbind(" in self.text
 
     def part(self, rows: int | None = None, steps: int | None = None) -> dict[str, Any]:
         """Return the arguments for the first sequences, or for the first steps of them."""

@@ -31,6 +31,22 @@ def _without_context(arrays: Arrays) -> Arrays:
     return {**arrays, "decoder.kernel": arrays["decoder.kernel"][:3]}
 
 
+_TRANSLATOR = """
+inputs:
+  source: {embedding: {vocabulary: 9, dim: 3, mask_zero: true}}
+  target: {features: 3}
+stream: target
+rnn:
+  - {type: dense, units: 4, of: source, activation: tanh, name: memory}
+  - {type: pool, pooling: mean, name: summary}
+  - {type: dense, units: 4, activation: tanh, name: bridge}
+  - {type: gru, units: 4, of: target, name: decoder, initial_state: {h: bridge},
+    attention: {over: memory, score: additive, units: 3}}
+  - {type: concat, of: [decoder, decoder.context]}
+head: {pooling: none, units: 2}
+"""
+_SOURCE = {"source": Batch(("xxxxx", "xxx..", "x....")), "target": batch(3, 1)}
+
 CASES = (
     Scenario(
         name="attention-masked-source",
@@ -160,6 +176,39 @@ head: {pooling: none, units: 2}
         batches=(batch(3, 5),),
         mistakes=(
             Mistake(name="query is the state before the step", values={"decoder": _ask_before}),
+        ),
+    ),
+    Scenario(
+        name="attention-begin",
+        fact="What does not depend on the target is computed once: the memory, its keys and its mask, and the first state of the decoder.",
+        consequence="The source is read again for each step, or the mask of the source is lost on the way.",
+        form="step",
+        begins=True,
+        spec=_TRANSLATOR,
+        batches=(_SOURCE,),
+        mistakes=(
+            Mistake(name="bias of the keys left out", arrays=(scaled(0.0, "decoder_keys.bias"),)),
+            Mistake(
+                name="first state of zeros", arrays=(scaled(0.0, "bridge.kernel", "bridge.bias"),)
+            ),
+        ),
+    ),
+    Scenario(
+        name="attention-continue",
+        fact="A decoder with attention goes on from its state, with the same memory and mask in each call.",
+        consequence="The decoder forgets its state between two steps, or attends to the padding of the source.",
+        form="step",
+        spec=_TRANSLATOR,
+        batches=(_SOURCE, {"target": batch(3, 1)}, {"target": batch(3, 3)}),
+        mistakes=(
+            Mistake(
+                name="given state ignored",
+                states=lambda states: {name: 0.0 * state for name, state in states.items()},
+            ),
+            Mistake(
+                name="mask of the memory ignored",
+                instead={"mask_zero: true": "mask_zero: false"},
+            ),
         ),
     ),
 )

@@ -296,20 +296,21 @@ def _attend(class_: CellClass) -> Code:
     # the module: JAX keeps a trace for each function, and with it the arrays of the first call.
     recomputed = code(
         """
-        # Computed again for gradients: it adds each query to each key, which is much to store.
+        # Computed again for gradients: the sums of queries and keys are much to store.
         @jax.checkpoint
         """
     )
+    queries = code("queries" if attention.projects else "h[:, None]")
     return code(
         """
         {recomputed}
         def attend(h: jax.Array) -> jax.Array:
-            queries = {queries}[:, None]
+            {projected}
             return self.attention({arguments})[:, 0]
         """,
         recomputed=recomputed if class_.recomputes else Code(),
-        queries=code("self.query(h)" if attention.projects else "h"),
-        arguments=listed("queries", "keys", "memory", "memory_mask" if attention.masked else ""),
+        projected=code("queries = self.query(h)[:, None]") if attention.projects else Code(),
+        arguments=listed(queries, "keys", "memory", "memory_mask" if attention.masked else ""),
     )
 
 

@@ -237,8 +237,8 @@ def without_space(text: str) -> str:
 def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
     """Return a hint that depends on the value itself, if there is one."""
     match value:
-        case None if path[0] == "rnn" and path[-1] == "attention":
-            return " (omit the key)"
+        case str() | int() | None if path[0] == "rnn" and path[2:] == ("attention",):
+            return _attention_hint(value)
         case str() if kind.startswith(("model", "tuple")) and without_space(value):
             return " (a space is missing after ':')"
         # Whoever writes 20 most likely means 20 %.
@@ -267,12 +267,8 @@ def _section_hint(value: Any, kind: str, path: Path) -> str:
     match value:
         case int() if number and section in _SINGLE:
             return f" (write {{{_SINGLE[section].format(value)}}})"
-        case int() if number and path[-1] == "attention" and "pooling" in path:
+        case int() if number and path[-1] == "attention":
             return f" (write {{units: {value}}})"
-        case str() if path[0] == "rnn" and path[-1] == "attention" and "pooling" not in path:
-            return _attention_hint(value)
-        case int() if path[0] == "rnn" and path[-1] == "attention" and "pooling" not in path:
-            return f" ({OVER_STEPS})"
         case int() if number and path[0] == "heads" and len(path) == len(("heads", "name")):
             is_key = path[-1] in models.Head.model_fields
             return " (one head is 'head')" if is_key else f" (write {{units: {value}}})"
@@ -294,8 +290,13 @@ def _section_hint(value: Any, kind: str, path: Path) -> str:
             return ""
 
 
-def _attention_hint(value: str) -> str:
-    """Return the attention that has the score ``value``, or attends to the layer of that name."""
+def _attention_hint(value: str | int | None) -> str:
+    """Return a hint at the attention of a recurrent layer.
+
+    It has the score ``value``, or attends to the layer of that name.
+    """
+    if not isinstance(value, str):
+        return " (omit the key)" if value is None else f" ({OVER_STEPS})"
     scores = get_args(Score)
     known = value if value in scores else (value_for("score", value, scores) or "")
     score = known.removeprefix("use ").strip("'")

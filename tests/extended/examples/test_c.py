@@ -211,6 +211,82 @@ def test_a_sketch_for_arduino(tmp_path: Path) -> None:
     np.testing.assert_allclose([found], outputs([[0.25] * 3]), rtol=0, atol=1e-6)
 
 
+CHARACTERS = " 0123456789abcdefghijklmnopqrstuvwxyz,./-'"
+BEGIN, END, LONGEST = 1, 2, 12
+SEED = 37
+"""With weights of it, a beam has an end among the likeliest first characters."""
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the program that translates, of drawn weights: those that are trained are certain."""
+    tools("cc")
+    folder, example = tmp_path_factory.mktemp("translate"), FOLDER / "translate"
+    words = (
+        "--backend",
+        "c",
+        "--form",
+        "step",
+        "--seed",
+        str(SEED),
+        "--max-steps",
+        "32",
+        "-o",
+        folder,
+    )
+    spec = example / "date_translator.yaml"
+    run(sys.executable, "-m", "rnnspec", "build", spec, *words, "--force")
+    sources = example / "generate.c", folder / "date_translator.c"
+    include = "-I", folder
+    run("cc", "-std=c99", *STRICT, "-O2", *include, *sources, "-o", folder / "generate", "-lm")
+    return folder / "generate"
+
+
+def scores_after(text: str, tokens: list[int]) -> Any:
+    """Return the log-probabilities of what follows, from a whole sequence in the reference."""
+    network = pipeline.program(rnnspec.load(FOLDER / "translate" / "date_translator.yaml")).network
+    source = [[1 + CHARACTERS.index(character) for character in text]]
+    batch = {"source": np.array(source), "target": np.array([[BEGIN, *tokens]])}
+    return reference.run(network, draw_fresh(network, SEED), batch).output[0, -1]
+
+
+def search(text: str, width: int) -> str:
+    """Return what is best among all ways on from what was best before."""
+    beams = [(0.0, list[int]())]
+    for _ in range(LONGEST):
+        ways = [beam for beam in beams if END in beam[1]]
+        for total, tokens in beams:
+            if END not in tokens:
+                scores = scores_after(text, tokens)
+                ways += [(total + score, [*tokens, token]) for token, score in enumerate(scores)]
+        beams = sorted(ways, key=lambda way: -way[0] / len(way[1]))[:width]
+    return write_target(beams[0][1])
+
+
+def write_target(tokens: list[int]) -> str:
+    ended = tokens[: tokens.index(END)] if END in tokens else tokens
+    return "".join("???0123456789-"[token] for token in ended)
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_translations_are_the_best_that_a_beam_finds(translator: Path, width: int) -> None:
+    for text in ("3 may 1999", "dec. 31, 2049"):
+        assert run(translator, str(width), text).strip() == search(text, width)
+
+
+def test_characters_are_drawn_as_likely_as_they_are(translator: Path) -> None:
+    text, number, temperature = "3 may 1999", 2000, 0.5
+    assert run(translator, "-t", "0.0001", text) == run(translator, "1", text)
+    lines = run(translator, "-t", str(temperature), *[text] * number).split("\n")[:-1]
+    shares = np.exp(scores_after(text, []) / temperature)
+    shares /= shares.sum()
+    for token in range(3, 14):
+        drawn = sum(line.startswith("0123456789-"[token - 3]) for line in lines)
+        deviation = np.sqrt(number * shares[token] * (1 - shares[token]))
+        assert abs(drawn - number * shares[token]) < 4 * deviation
+    assert len(lines) == number
+
+
 BOARD = """\
 #include "board.h"
 #include <stdio.h>

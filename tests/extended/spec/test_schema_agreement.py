@@ -198,7 +198,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     (r"'residual' needs", {**NUMBERS, "rnn": {"type": "gru", "units": 3, "residual": True}}),
     (r"expected .* parameters", {**NUMBERS, "rnn": GRU, "expect": {"parameters": 1}}),
     (
-        r"another layer is already named '.*'",
+        r"(another layer|an input) is already named '.*'",
         {**NUMBERS, "rnn": [{**GRU, "name": "one"}, {**GRU, "name": "one"}]},
     ),
     (r"an input is already named '.*'", {**INPUTS, "rnn": [JOIN, {**GRU, "name": "one"}]}),
