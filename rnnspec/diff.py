@@ -223,9 +223,15 @@ def network_settings(network: Network) -> Settings:
     # A description is no part of the network.
     known = {"name", "description", "inputs", "layers", "outputs"}
     settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
+    drawn = dict[str, list[Any]]()
     for layer in network.layers:
-        settings |= _initializers(layer)
-    return settings
+        for key, value in _initializers(layer).items():
+            values = drawn.setdefault(key, [])
+            values += [] if value in values else [value]
+    # In a network of a spec, all layers have the same.
+    return settings | {
+        key: values[0] if len(values) == 1 else values for key, values in drawn.items()
+    }
 
 
 def _input(network_input: Input, place: str) -> Settings:

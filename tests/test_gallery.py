@@ -138,6 +138,37 @@ ROWS = {
     "streamflow_lstm": [81_920, 129],
     "text_question_lstm": [640_000, 320_000, 12_416, 3_136, 24_500],
     "ticket_routing_lstm": [640_000, 640_000, 98_816, 12_416, 173, 692],
+    "chatbot_attention_gru": [
+        3_913_000,
+        1_503_000,
+        1_503_000,
+        4_506_000,
+        1_503_000,
+        1_503_000,
+        500_500,
+        3_920_826,
+    ],
+    "textbook_attention_gru": [80, 80, 1_248, 1_632, 256, 3_920, 170],
+    "textbook_seq2seq_gru": [80, 80, 1_248, 1_632, 2_016, 1_632, 170],
+    "translation_attention_gru": [
+        2_010_368,
+        1_508_608,
+        2_365_440,
+        524_800,
+        524_800,
+        3_018_240,
+        10_566_149,
+    ],
+    "translation_context_gru": [2_010_368, 1_508_608, 1_182_720, 1_969_152, 7_548_933],
+    "translation_seq2seq_lstm": [
+        2_010_368,
+        1_508_608,
+        1_574_912,
+        2_099_200,
+        1_574_912,
+        2_099_200,
+        3_023_109,
+    ],
     "two_lstm_actor_critic": [267_264, 267_264, 16_448, 4_160, 130, 16_448, 4_160, 65],
     "weather_change_lstm": [6_656, 627],
     "word_context_rcnn": [250_000, 22_912, 22_912, 19_648, 65],
@@ -174,6 +205,7 @@ PRINTED = {
     "sentence_query_bilstm": 414,
     "sketch_decoder_lstm": 1_520_251,
     "streamflow_lstm": 82_561,
+    "translation_seq2seq_lstm": 13_898_501,
     "two_lstm_actor_critic": 577_987,
     "world_model_lstm": 384_071,
 }
@@ -185,11 +217,13 @@ KERAS_TYPES = {
     "Conv": ("Conv1D",),
     "Dropout": ("Dropout", "SpatialDropout1D"),
     "Embedding": ("Embedding", "ReversibleEmbedding"),
+    "GRU": ("GRU", "AttentionRNN"),
     "LearnedState": ("Dense",),
     "MaxPool": ("MaxPooling1D",),
     "MaxPooling": ("GlobalMaxPooling1D",),
     "MeanPooling": ("GlobalAveragePooling1D",),
     "Transpose": ("Permute",),
+    "TwoGrus": ("SharingAttentionRNN",),
 }
 """Types of layers that Keras names otherwise."""
 _LAST_STEP = ["Cast", "Cumsum", "GetItem", "Equal", "LogicalAnd"]
@@ -197,11 +231,17 @@ _SOFTMAX = ["Where", "ExpandDims", "Softmax", "Where", "Einsum"]
 _AT_EACH_STEP = ["GetItem", "OnesLike", "Einsum"]
 KERAS_OWN = {
     "amplifier_capture_lstm": 3 * ["GetItem", "GetItem", "OnesLike", "OnesLike"],
+    "chatbot_attention_gru": [
+        *["NotEqual", "NotEqual", "Flip", "NotEqual"],
+        *["ExpandDims", "Einsum", "Where", "Softmax", "Where", "Einsum"],
+    ],
     "gesture_lstm_fcn": ["ExpandDims", "ExpandDims"],
     "household_forecast_lstm": _AT_EACH_STEP,
     "sentence_query_bilstm": ["Concatenate", "Einsum", "ExpandDims", "Softmax", "Einsum"],
     "sentence_translation_gru": ["NotEqual", "NotEqual"],
     "story_question_lstm": _AT_EACH_STEP,
+    "textbook_attention_gru": ["NotEqual", "NotEqual"],
+    "translation_attention_gru": ["Concatenate", "GetItem", "GetItem"],
     "weight_dropped_lstm": ["GetItem", "Add"],
     "word_context_rcnn": ["Flip"],
     "direct_forecast_lstm": ["GetItem"],
@@ -212,6 +252,7 @@ KERAS_OWN = {
 }
 """Rows that Keras adds: for masks, attention, slices, tied kernels and vectors at each step."""
 OPERATIONS = {
+    "chatbot_attention_gru": {"answer_embedding", "context"},
     "sentence_query_bilstm": {"attention_pooling_1"},
     "story_question_lstm": {"repeat_vector_1"},
     "word_context_rcnn": {"left_embedding", "right_embedding"},
@@ -249,7 +290,10 @@ def test_keras_prints_the_layers_of_the_spec_and_nothing_else(
     printed = rows_of(rnnspec.build(covering_spec, "keras"))
     found = rnnspec.summary(covering_spec)
     # The steps and states that are kept are operations in Keras, or outputs of other layers.
-    kept, operations = ("FinalState", "LastPooling", "LastSteps"), OPERATIONS.get(found.name, set())
+    kept, operations = (
+        ("FinalState", "Contexts", "LastPooling", "LastSteps"),
+        OPERATIONS.get(found.name, set()),
+    )
     layers = {
         layer.name: layer
         for layer in found.layers

@@ -15,7 +15,10 @@ def main() -> None:
     options = train_options(__doc__ or "")
     random = np.random.default_rng(1)
     model = rnnspec.build(SPEC, "keras", seed=1)
-    rate = keras.optimizers.schedules.CosineDecay(5e-4, options.steps, 0.0, None, 5e-3, 200)
+    warming = options.steps // 10
+    rate = keras.optimizers.schedules.CosineDecay(
+        5e-4, options.steps - warming, warmup_target=5e-3, warmup_steps=warming
+    )
     # The softmax of log-softmax is softmax, so the loss may take it as logits.
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate, clipnorm=1.0), loss)

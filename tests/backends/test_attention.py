@@ -120,7 +120,7 @@ version: 1
 name: windows
 inputs:
   source: {features: 3, mask_value: 0}
-  target: {features: 2}
+  target: {features: 2, mask_value: 0}
 stream: target
 rnn:
   - {type: conv, filters: 3, kernel_size: 3, stride: 2, of: source, name: fewer}

@@ -49,16 +49,9 @@ rnn:
   - {type: pool, pooling: [last, mean], name: pooled}
   - {type: concat, of: [pooled, cells.cell, b]}
 """
-# Keys that are the only input.
-DIRECT = """\
-version: 1
-name: direct
-input: {features: 2, mask_value: 0}
-rnn: [{type: attention, over: input, score: dot}, {type: gru, units: 2}]
-"""
 WRITTEN: list[tuple[str, Form]] = [
     (text, form)
-    for text in (*GRAPHS, SCANNED, PARTS, DIRECT)
+    for text in (*GRAPHS, SCANNED, PARTS)
     for form in get("onnx").forms
     if form == "inference" or text in {ATTENDING, GIVEN, STREAMED, TRANSLATION}
 ]

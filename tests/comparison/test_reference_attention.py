@@ -29,12 +29,14 @@ BATCH["target"][1, 4:] = BATCH["target"][2, 1] = 0.0
 
 def network(*layers: dict[str, Any]) -> nodes.Network:
     masked = {"features": 3, "mask_value": 0}
-    spec = {"version": 1, "name": "net", "inputs": {"source": masked, "target": masked}}
-    return pipeline.reads(json.dumps(spec | {"rnn": layers})).network
+    inputs = {"source": masked, "target": masked}
+    spec = {"version": 1, "name": "net", "inputs": inputs, "rnn": layers}
+    return pipeline.reads(json.dumps(spec)).network
 
 
 def scored(score: str) -> dict[str, Any]:
-    return {"over": "source", "score": score} | ({"units": 2} if score == "additive" else {})
+    units = {"units": 2} if score == "additive" else {}
+    return {"over": "source", "score": score, **units}
 
 
 def context_of(query: Any, steps: Any, arrays: dict[str, Any], score: str, prefix: str) -> Any:
@@ -84,7 +86,7 @@ def test_a_context_is_the_mean_of_the_real_steps_by_the_softmax_of_their_scores(
 def test_a_layer_asks_with_its_state_before_the_step(score: str) -> None:
     """A decoder in plain lines, that of Bahdanau; its cell is the simple one."""
     simple = {"type": "simple", "units": 3, "of": "target", "name": "layer"}
-    own = network(simple | {"attention": scored(score)})
+    own = network({**simple, "attention": scored(score)})
     arrays = draw_scaled(own, 0)
     kernel, recurrent = arrays["layer.kernel"], arrays["layer.recurrent_kernel"]
     bias, output = arrays["layer.bias"], reference.run(own, arrays, BATCH).output
@@ -102,7 +104,7 @@ def test_the_state_after_a_step_asks_as_that_before_the_next_one() -> None:
     simple = {"type": "simple", "units": 3, "of": "target", "name": "layer"}
     after = {"type": "attention", "name": "after", **scored("scaled_dot")}
     both = {"type": "concat", "of": ["layer.context", "after"]}
-    own = network(simple | {"attention": scored("scaled_dot")}, after, both)
+    own = network({**simple, "attention": scored("scaled_dot")}, after, both)
     outputs = reference.run(own, draw_scaled(own, 0), BATCH).outputs
     before, behind = outputs["layer_context"], outputs["after"]
     np.testing.assert_allclose(before[:, 1:], behind[:, :-1], atol=1e-14)
@@ -118,7 +120,7 @@ def test_each_array_of_an_attention_has_the_gradient_of_small_differences() -> N
     exact = directional_derivatives(case)
 
     def loss(name: str, step: Any) -> float:
-        arrays = case.arrays | {name: case.arrays[name] + step}
+        arrays = {**case.arrays, name: case.arrays[name] + step}
         output = reference.run(case.network, arrays, case.batch, training=True).output
         return float(np.sum(case.weight * (output - case.target) ** 2) / 2.0)
 

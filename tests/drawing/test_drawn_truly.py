@@ -61,6 +61,29 @@ def test_an_edge_leads_to_each_layer_from_all_that_it_takes(name: str) -> None:
             assert (drawn_as(network, node.name), target) in edges
 
 
+@cases("name", ["translator", "attending_stack"])
+def test_a_query_is_the_state_before_its_step(name: str) -> None:
+    network, found = fold_projections(networks()[name]).network, read(name)
+    for layer in recurrent(network):
+        if layer.attention is None:
+            continue
+        steps = [at for at in found.columns(layer.name) if at != "pad" or not layer.masked]
+        steps = steps[::-1] if layer.backward else steps
+        edges = [edge for edge in found.edges if edge.target.startswith(f"{layer.name}.attention")]
+        memory = {(edge.source, step(edge)) for edge in edges if edge.kind == "memory"}
+        assert memory == {(f"{layer.attention.over}.memory", at) for at in steps}
+        queries = {step(edge): edge.source for edge in edges if edge.kind == "query"}
+        assert list(queries) == steps
+        first, *others = queries.values()
+        assert base(first) == layer.first_states.get("h", "0")
+        for before, at, source in zip(steps, steps[1:], others, strict=False):
+            assert source in (f"{layer.name}@{before}", f"{layer.name}@..."), at
+        contexts = [edge for edge in found.edges if edge.kind == "context"]
+        contexts = [edge for edge in contexts if base(edge.target) == layer.name]
+        assert [edge.target for edge in contexts] == [f"{layer.name}@{at}" for at in steps]
+        assert all(edge.source == f"{layer.name}.attention@{step(edge)}" for edge in contexts)
+
+
 @cases("name", UNFOLDED)
 def test_the_margin_is_the_summary(name: str) -> None:
     network, found = networks()[name], read(name)

@@ -11,8 +11,11 @@ import pytest
 from offered import import_later
 
 import rnnspec
+from rnnspec import pipeline
 from rnnspec.errors import ModelError
+from rnnspec.importing.kinds import output_for
 from rnnspec.importing.run import import_file
+from rnnspec.weights.initial import draw_scaled
 
 keras = import_later("keras")
 of, ops = import_later("keras.layers"), import_later("keras.ops")
@@ -110,6 +113,14 @@ def self_attention() -> Any:
     return keras.Model(x, of.Dense(2)(pooled))
 
 
+def unmasked_decoder() -> Any:
+    """Return a model whose decoder reads padding, since Keras 3 passes no mask on to it."""
+    inputs = [keras.Input((None,), name="source"), keras.Input((None,), name="target")]
+    source, target = (of.Embedding(9, 3, mask_zero=True)(each) for each in inputs)
+    _, *states = of.LSTM(4, return_state=True)(source)
+    return keras.Model(inputs, of.LSTM(4)(target, initial_state=states))
+
+
 MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
     "dot products": (
         by_dot_products,
@@ -152,6 +163,10 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
         ("score: additive, units: 4, bias: false}\n",),
     ),
     "one query": (one_query, ("score: dot}\n",)),
+    "a decoder without its mask": (
+        unmasked_decoder,
+        ("mask_zero: true", "  target:\n    embedding: {vocabulary: 9, dim: 3}\n"),
+    ),
     "queries that are the steps": (self_attention, ("score: dot}\n",)),
 }
 
@@ -180,6 +195,45 @@ def test_attention_in_a_file(tmp_path: Path) -> None:
         "passes no mask on to a layer that is called with initial_state: padding must be behind",
     ):
         assert any(part in line for line in said), said
+
+
+OWN = """\
+version: 1
+name: net
+inputs:
+  source: {embedding: {vocabulary: 9, dim: 3, mask_zero: true}}
+  target: {features: 2, mask_value: 0}
+stream: target
+rnn:
+- {type: gru, units: 3, of: source, name: encoder}
+- type: %s
+  of: target
+  name: decoder
+  units: 4
+  attention: {over: encoder, score: additive, units: 5}
+- {type: attention, of: decoder, over: encoder, score: additive, units: 2, name: after}
+- {type: concat, of: [decoder, decoder.context, after]}
+"""
+CELL = """\
+cells:
+  leaky: {states: [h], equations: {h: 0.5 * h + tanh(W @ x + U @ h + b)}}
+"""
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*.*You are using a softmax over axis")
+@pytest.mark.parametrize("text", [OWN % "lstm", OWN % "leaky" + CELL], ids=["lstm", "equations"])
+def test_own_files_come_back(tmp_path: Path, text: str) -> None:
+    program, path = pipeline.reads(text), tmp_path / "net.keras"
+    arrays = {
+        name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
+    }
+    output_for(path).write(path, program, arrays, lambda _: None, force=False)
+    found = import_file(path, tmp_path / "net.yaml")
+    assert str(found.compared).startswith("compared with the original in Keras"), found.compared
+    assert found.model.program.network == program.network
+    assert found.model.arrays.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found.model.arrays[name], array)
 
 
 def test_an_added_array_is_said() -> None:

@@ -17,7 +17,7 @@ nn: Any = torch.nn
 functional = nn.functional
 
 
-class Module(nn.Module):
+class Module(nn.Module):  # type: ignore[misc]
     """A module with layers by their names."""
 
     def __init__(self, **layers: Any) -> None:

@@ -59,9 +59,9 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
         case core.Memory(keys, values, mask):
             real = np.ones(value(values).shape[:2], bool) if mask is None else value(mask)
             return value(keys), value(values), real
-        case core.Scores(queries, keys, None):
-            return np.einsum("bqd,bsd->bqs", value(queries), value(keys))
         case core.Scores(queries, keys, vector):
+            if vector is None:
+                return np.einsum("bqd,bsd->bqs", value(queries), value(keys))
             sums = np.tanh(value(queries)[:, :, np.newaxis] + value(keys)[:, np.newaxis])
             return np.einsum("bqsd,dk->bqs", sums, value(vector))
         case core.Mix(weights, x):
@@ -158,8 +158,9 @@ def scan(verb: core.Scan, names: Mapping[str, Any], arrays: Mapping[str, Any]) -
     assert (verb.memory is None) == (layer.attention is None)
     memory = None
     if verb.memory is not None and layer.attention is not None:
-        held = evaluate(verb.memory, names, arrays)
-        memory = reference._Memory(*held, layer.attention.scale, reference._exact)
+        keys, values, real = evaluate(verb.memory, names, arrays)
+        scale, exact = layer.attention.scale, reference._exact
+        memory = reference._Memory(keys, values, real, scale, exact)
     outputs, last, contexts = reference._scan(
         layer,
         own,
@@ -358,7 +359,7 @@ def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any
         for state in held_values(network)
     }
     before |= {
-        state.name: np.zeros((rows, *state.first_shape))
+        state.name: np.zeros((rows, *(size or 0 for size in state.first_shape)))
         for state in states(network)
         if state.name not in before
     }

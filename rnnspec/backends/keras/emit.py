@@ -316,7 +316,7 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     body = [*graph.statements()]
     by_name = {layer.name: layer for layer in network.layers}
     first, zeros = dict[str, Code](), code("zero")
-    held = held_values(network)
+    held, padded = held_values(network), nodes.masks(network)
     for state in states(network):
         layer = by_name.get(state.layer)
         vector = layer.first_states.get(state.kind) if isinstance(layer, nodes.Recurrent) else None
@@ -324,7 +324,9 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
         if _is_mask(state, held):
             first[state.name] = graph.masks.variable(state.layer)
         elif vector is not None:
-            first[state.name] = graph.value(vector)
+            is_copy = len(state.shape) > 1 and vector in padded
+            copied = code("keras.ops.copy({})" if is_copy else "{}", graph.value(vector))
+            first[state.name] = copied
         elif len(state.shape) == 1:
             first[state.name] = code("keras.ops.tile({}, (1, {!r}))", zeros, state.size)
         else:
@@ -336,6 +338,8 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     yield from body
     if any("(zero" in text for text in first.values()):
         yield code("zero = {}", graph.one("zeros_like", inputs[0].name))
+    if any("ops.copy(" in text for text in first.values()):
+        yield code("# A copy has no mask of Keras, with which the model of a step would warn.")
     yield code(
         "return keras.Model(inputs, {}, name={!r})", _dictionary(first), f"{network.name}_begin"
     )

@@ -286,7 +286,8 @@ class AttentionVerbs(KerasVerbs):
                 yield code("{} = {}([{}])", name, add, parts)
                 tanh = call("keras.layers.Activation", "tanh", name=self.names["tanh"])
                 yield code("{} = {}({})", name, tanh, name)
-                yield code("{} = {}({})[:, :, :, 0]", name, self.score, name)
+                yield code("{} = {}({})", name, self.score, name)
+                yield code("{} = {}[:, :, :, 0]", name, name)
             case core.Fill(real, core.Apply("softmax") as weights, number):
                 yield from super().assign(name, weights)
                 yield from super().assign(name, core.Fill(real, core.Name(name), number))
@@ -309,7 +310,10 @@ class AttentionVerbs(KerasVerbs):
                 return code('keras.ops.einsum("bqf,bmf->bqm", {})', parts)
             case core.Combine("multiply", scores, core.Setting(_, scale)):
                 # Not a product: Keras names one as it names its layer Multiply.
-                return code("{} / {!r}", self.write(scores), 1 / scale)
+                size = max(round(scale**-2), 1)
+                is_root = size**-0.5 == scale
+                divisor = code("{!r}**0.5", size) if is_root else code("{!r}", 1 / scale)
+                return code("{} / {}", self.write(scores), divisor)
             case core.Apply("softmax", x):
                 return code(
                     "{}({})",

@@ -306,8 +306,7 @@ class Layers:
             keys: sequences.take(attention.keys, "bsf"),
         }
         if not attention.additive:
-            about = "Input" if values[keys] == INPUT else attention.keys
-            values[core.Transpose(keys)] = name = array(about, "Transposed")
+            values[core.Transpose(keys)] = name = array(attention.keys, "Transposed")
             if not into.has(name):
                 into.add(name, "Transpose", values[keys], perm=(0, 2, 1))
         if attention.masked:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.backends.keras.attention import rnn_class
 from rnnspec.backends.keras.cells import is_by_equation
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
@@ -147,7 +148,8 @@ class Placed:
     def number(self) -> int:
         """The number of arrays that Keras has for it."""
         if isinstance(self.node, nodes.Recurrent) and not is_by_equation(self.node):
-            return (3 if self.node.bias else 2) * len(directions(self.node))
+            own = (3 if self.node.bias else 2) * len(directions(self.node))
+            return own + len(_asking(self.node))
         return len(params(self.node)) - len(self.lacks) + (self.biased is not None)
 
 
@@ -265,6 +267,8 @@ def _check_order(account: Account, network: nodes.Network, placed: Sequence[Plac
 def _kind(node: nodes.Layer) -> str:
     """Return the class of Keras for a node."""
     match node:
+        case nodes.Recurrent(attention=nodes.StepAttention()):
+            return rnn_class(node)
         case nodes.Recurrent(merge=None, cell=nodes.EquationCell()):
             return "SharingRNN"
         case nodes.Recurrent(merge=None):
@@ -277,7 +281,7 @@ def _kind(node: nodes.Layer) -> str:
             return "BatchNormalization"
         case nodes.Conv():
             return "Conv1D"
-        case nodes.AttentionPooling() | nodes.LearnedState():
+        case nodes.AttentionPooling() | nodes.Attention() | nodes.LearnedState():
             return "Dense"
         case nodes.ComposedNode():
             return "EinsumDense"
@@ -351,34 +355,50 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
             if param.name in placed.lacks:
                 # Keras computes without it what this value of it gives.
                 yield f"{node.name}.{param.name}", partial(_constant, param)
-            elif _fits(account, name, array := next(left), (_stored_shape(node, param),)):
-                yield f"{node.name}.{param.name}", partial(_read, node, array)
+            elif _fits(account, name, array := next(left), _stored_shapes(node, param)):
+                yield f"{node.name}.{param.name}", partial(_read, node, param, array)
         if placed.biased is not None and _fits(
             account, name, array := next(left), ((params(placed.biased.node)[-1].shape),)
         ):
             yield f"{placed.biased.node.name}.bias", array.read
         return
+    asking = _asking(node)
+    stored, others = stored[: number - len(asking)], stored[number - len(asking) :]
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
         arrays = stored[at * each_way : (at + 1) * each_way]
         yield from _direction(account, placed, f"{node.name}.{prefix}", arrays)
+    for param, array in zip(asking, others, strict=True):
+        if _fits(account, name, array, (param.shape,)):
+            yield f"{node.name}.{param.name}", array.read
 
 
-def _stored_shape(node: nodes.Layer, param: Param) -> tuple[int, ...]:
-    """Return the shape in which Keras keeps an array: a matrix of a cell is (in, out)."""
+def _asking(node: nodes.Recurrent) -> list[Param]:
+    """Return the arrays with which a recurrent layer attends to another, behind those of a cell."""
+    return [param for param in params(node) if param.name.startswith("attention.")]
+
+
+def _stored_shapes(node: nodes.Layer, param: Param) -> tuple[tuple[int, ...], ...]:
+    """Return the shapes in which Keras keeps an array: a matrix of a cell is (in, out)."""
     if isinstance(node, nodes.LearnedState):
-        return (1, *param.shape)  # the kernel of a dense layer that reads a one
+        return ((1, *param.shape),)  # the kernel of a dense layer that reads a one
     if isinstance(node, nodes.Attention):
-        return param.shape[:1]
-    return param.shape[::-1] if is_by_equation(node) else param.shape
+        # The scale of AdditiveAttention, or the kernel of a dense layer in rnnspec's own source.
+        return (param.shape[:1], param.shape)
+    return (param.shape[::-1] if _is_turned(node, param) else param.shape,)
 
 
-def _read(node: nodes.Layer, array: StoredArray) -> Array:
+def _is_turned(node: nodes.Layer, param: Param) -> bool:
+    """True if Keras keeps the transpose of an array."""
+    return is_by_equation(node) and not param.name.startswith("attention.")
+
+
+def _read(node: nodes.Layer, param: Param, array: StoredArray) -> Array:
     if isinstance(node, nodes.LearnedState):
         return array.read().reshape(-1)
     if isinstance(node, nodes.Attention):
-        return array.read()[:, np.newaxis]
-    return array.read().T.copy() if is_by_equation(node) else array.read()
+        return array.read().reshape(-1, 1)
+    return array.read().T.copy() if _is_turned(node, param) else array.read()
 
 
 def _constant(param: Param) -> Array:
@@ -598,6 +618,9 @@ def _parts(layer: Foreign) -> tuple[str, ...]:
             return ("forward_layer/cell/", "backward_layer/cell/")
         case "SimpleRNN" | "LSTM" | "GRU" | "SharingRNN":
             return ("cell/",)
+        case "AttentionRNN" | "SharingAttentionRNN":
+            # Those of the cell, and of the class around it.
+            return ("cell/cell/", "cell/")
         case "RNN":
             return cell_folders(layer)
         case "TimeDistributed":

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MODULES = ("keras", "tf_keras", "tensorflow")
 """The packages with Keras's own classes."""
+ATTENDING = ("AttentionRNN", "SharingAttentionRNN")
+"""The classes of recurrent layers that attend to another sequence, around a class of the cell."""
 SHARING = "SharingRNN"
 """The class of the layer around a cell by equation."""
 DEFINITION = "definition"
@@ -402,7 +404,8 @@ def is_generated(layer: Mapping[str, Any]) -> bool:
     if not isinstance(registered, str) or registered.rpartition(">")[2] != kind:
         return False
     config = layer.get("config")
-    return isinstance(config, dict) and (kind == SHARING or DEFINITION in config)
+    is_own = kind in ATTENDING or str(kind).endswith("AttentionWrapper")
+    return isinstance(config, dict) and (is_own or kind == SHARING or DEFINITION in config)
 
 
 def generated_classes(config: Any) -> tuple[str, ...]:

@@ -301,7 +301,8 @@ def read_scan(
 
 def _first_state(scope: Scope, value: Value, units: int, source: int) -> int | None:
     """Return the place of the vector that a state begins with, None if that is zeros."""
-    if isinstance(value, Tensor):
+    # A graph whose states are inputs is that of a step, and no network by itself.
+    if isinstance(value, Tensor) and value.at > 0:
         return first_state(scope, value, (1, units), 0, source)
     _check_zeros(scope, value, units)
     return None
