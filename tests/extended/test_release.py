@@ -56,18 +56,17 @@ def test_a_release_is_ready_once_all_names_agree(project: Path) -> None:
         f"README.md links to {site}{page}, which is not the site of someone"
         for page in ("", "playground/", "conformance.html")
     ]
-    assert [place.partition(":")[0] for place in missing[3:]] == [
-        "README.md",
-        "conformance/README.md",
-    ]
+    places = ["README.md", "conformance/README.md", "rnnspec/version.py"]
+    assert [place.partition(":")[0] for place in missing[3:]] == places
 
-    for readme, old, new in (
+    for name, old, new in (
         ("README.md", "https://OWNER.", "https://someone."),
         ("README.md", "There is no release yet. ", ""),
         ("conformance/README.md", "In a clone of rnnspec:", "Install it:"),
+        ("rnnspec/version.py", "in a clone of rnnspec", ""),
     ):
-        text = (project / readme).read_text(encoding="utf-8")
-        (project / readme).write_text(text.replace(old, new), encoding="utf-8")
+        text = (project / name).read_text(encoding="utf-8")
+        (project / name).write_text(text.replace(old, new), encoding="utf-8")
     assert run(*ready, f"v{__version__}") == (0, [f"v{__version__} can be released"])
 
 
