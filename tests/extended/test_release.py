@@ -87,10 +87,19 @@ def test_the_page_of_a_release_has_no_relative_links(project: Path) -> None:
     assert "](https://github.com/OWNER/rnnspec/blob/v0.1.0/docs/tutorial/first.md)" in text
 
 
+def test_the_changelog_says_everything_once() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^- .*?(?=\n- |\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) > 100
+    assert sorted(entries) == sorted(set(entries))
+    themes = re.findall(r"^### .*$", text.split("\n## ")[1], re.MULTILINE)
+    assert len(themes) == len(set(themes)) > 1
+
+
 def test_the_notes_of_a_release_are_its_section(project: Path) -> None:
     code, notes = run(project / ".ci" / "release-notes", __version__)
     assert code == 0
-    assert "### Added" in notes
+    assert "### The language" in notes
     assert not any(line.startswith("## ") for line in notes)
     assert run(project / ".ci" / "release-notes", "9.9.9") == (1, [])
 
