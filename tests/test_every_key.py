@@ -139,6 +139,7 @@ UNNAMED: list[Data] = [
     {"type": "pool", "of": "a", "pooling": "max"},
     {"type": "add", "of": ["a", "b", "v"]},
     {"type": "multiply", "of": ["a", "b", "v"]},
+    {"type": "attention", "of": "a", "over": "b", "score": "dot"},
 ]
 NAMES = [f"layer_{number}" for number in range(len(LAYERS) + len(UNNAMED))]
 GRAPH: Data = {

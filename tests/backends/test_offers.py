@@ -195,7 +195,7 @@ def test_random_specs_that_are_refused_are_counted(monkeypatch: pytest.MonkeyPat
     # Of the whole language, the toy takes one spec in hundreds.
     both = st.sampled_from([yaml.safe_load(text) for text in (TAKEN, REFUSED)])
     with monkeypatch.context() as patched:
-        patched.setattr(strategies, "specs", lambda: both)
+        patched.setattr(strategies, "specs", lambda **_: both)
         found = compare_random(9, 6, ["toy"], level="counts")
     assert found.equal
     assert found.compared > 0

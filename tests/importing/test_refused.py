@@ -72,7 +72,7 @@ def test_the_identity_of_keras_2_drops_the_mask() -> None:
 
 
 def test_every_reason_at_once() -> None:
-    path = written(layer("Conv2D"), changed(LSTM, stateful=True, unknown=1), layer("Attention"))
+    path = written(layer("Conv2D"), changed(LSTM, stateful=True, unknown=1), layer("GroupQueryAttention"))
     assert [line.rpartition(" ")[2] for line in message(path).splitlines()] == [
         "[E701]", "[E703]", "[E702]", "[E701]",
     ]  # fmt: skip
@@ -91,14 +91,14 @@ def test_every_reason_beside_two_inputs_and_outputs() -> None:
     path = graph(
         ("other", second, []),
         ("first", DENSE, ["other"]),
-        ("join", layer("Attention"), ["in", "first"]),
+        ("join", layer("GroupQueryAttention"), ["in", "first"]),
         ("out", changed(LSTM, stateful=True), ["join"]),
         ("last", DENSE, ["out"]),
         inputs=("in", "other"),
         outputs=("out", "last"),
     )
     assert [line.removeprefix("model.h5: error: ")[:60] for line in message(path).splitlines()] == [
-        "join: cannot carry over a layer of the class 'Attention': rn",
+        "join: cannot carry over a layer of the class 'GroupQueryAtte",
         "out.stateful: expected False, received True; the state of a ",
     ]
 

@@ -45,7 +45,7 @@ def test_layers_stay_fused() -> None:
 
 def test_random_specs() -> None:
     compared = 0
-    for drawn in sample(specs(), 160):
+    for drawn in sample(specs(), 200):
         spec = rnnspec.loads(spec_text(drawn))
         if not refusals(get("onnx"), pipeline.program(spec).network, "step"):
             report = rnnspec.parity(spec, ["onnx"], form="step", dtype="float32")

@@ -296,10 +296,11 @@ class RecurrentCalls(Walk):
             if layer.merge is None:
                 parts.append(value)
             elif way is not None:
-                half = code("{}[:, {!r}:]" if way else "{}[:, :{!r}]", value, size)
-                # A stock layer takes only states that are contiguous.
-                is_bare = plan_of(layer).is_fused and not plan_of(layer).is_wrapped
-                parts.append(code("{}.contiguous()", half) if is_bare else half)
+                if len(vectors) == 1 and plan_of(layer).is_fused and not plan_of(layer).is_wrapped:
+                    # A stock layer takes only states that are contiguous.
+                    half = "{}[None, :, {!r}:]" if way else "{}[None, :, :{!r}]"
+                    return code(f"{half}.contiguous()", value, size)
+                parts.append(code("{}[:, {!r}:]" if way else "{}[:, :{!r}]", value, size))
             else:
                 parts += [code("{}[:, :{!r}]", value, size), code("{}[:, {!r}:]", value, size)]
         if len(parts) > 1:
