@@ -74,6 +74,16 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     stream = arguments.pop(network.stream or "", None) if stepped else None
     if stream and stream.length:
         stream = replace(stream, length=replace(stream.length, symbol="steps"))
+    if begin_lines or not stepped:
+        read = "\n".join(begin_lines or lines)
+        unused = tuple(
+            f"(void){each.symbol}; /* its steps count, not what they hold */"
+            for each in arguments.values()
+            if not re.search(rf"\b{each.symbol}\b", read)
+        )
+        begin_lines, lines = (
+            ((*unused, *begin_lines), lines) if stepped else ((), (*unused, *lines))
+        )
     inputs = (*arguments.values(), *([stream] if stream else []))
     results = tuple(_results(network, body))
     whole = begin if begin and not begin.stepped else None

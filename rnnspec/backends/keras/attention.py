@@ -195,7 +195,7 @@ class _Wrapper:
         weight = "self.{n} = self.add_weight(({shape}), self.kernel_initializer, name={n!r})"
         arrays = [("kernel", "self.units, self.size")] if self.attention.projects else []
         arrays += [("score", "self.size, 1")] if self.attention.additive else []
-        shape = code("tuple[int | None, ...]")
+        shape = code("tuple[Any, ...]")
         return function(
             code("build(self, input_shape: {}, memory_shape: {}) -> None", shape, shape),
             (code(weight, n=name, shape=Code(shape)) for name, shape in arrays),
