@@ -450,8 +450,9 @@ class _Graph:
             _fit(head, read, otherwise="none" if self.draw(st.booleans()) else "sum")
             if read.axis and head["pooling"] == "none":
                 head.pop("normalize", None)
-            if read.name in (*_INPUTS, "input"):
-                # An input as it is would be no output.
+            dropouts = (each.get("name") for each in self.layers if each["type"] == "dropout")
+            if read.name in (*_INPUTS, "input", *dropouts):
+                # An input as it is, in inference too, would be no output.
                 head.setdefault("units", 2)
             if read.name != self.last or self.draw(st.booleans()):
                 head["of"] = read.name

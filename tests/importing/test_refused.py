@@ -72,7 +72,9 @@ def test_the_identity_of_keras_2_drops_the_mask() -> None:
 
 
 def test_every_reason_at_once() -> None:
-    path = written(layer("Conv2D"), changed(LSTM, stateful=True, unknown=1), layer("GroupQueryAttention"))
+    path = written(
+        layer("Conv2D"), changed(LSTM, stateful=True, unknown=1), layer("GroupQueryAttention")
+    )
     assert [line.rpartition(" ")[2] for line in message(path).splitlines()] == [
         "[E701]", "[E703]", "[E702]", "[E701]",
     ]  # fmt: skip
