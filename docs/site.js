@@ -93,8 +93,9 @@ addEventListener("DOMContentLoaded", () => {
     for (const subject of table.querySelectorAll(".subject")) {
       subject.hidden = ![...subject.parentElement.rows].some((row) => row !== subject && !row.hidden);
     }
-    const count = rows.filter((row) => !row.hidden).length;
-    form.querySelector("output").textContent = `${count} cases, ${shown.filter(Boolean).length} tools`;
+    const count = (items, name) => `${items.length} ${name}${items.length === 1 ? "" : "s"}`;
+    const left = [count(rows.filter((row) => !row.hidden), "case"), count(shown.filter(Boolean), "tool")];
+    form.querySelector("output").textContent = left.join(", ");
   };
   form.addEventListener("input", filter);
   form.hidden = false;

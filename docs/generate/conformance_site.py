@@ -20,6 +20,7 @@ from docs.generate.conformance import (
     read_failures,
     read_notes,
 )
+from docs.generate.examples import ROOT
 from docs.generate.markdown import fence
 from docs.generate.repository import address
 from rnnspec.errors import listed
@@ -30,13 +31,13 @@ from rnnspec_conformance.scenario import Scenario
 from rnnspec_conformance.tools import TOOLS
 
 _SUBJECTS: dict[str, tuple[ModuleType, str, str]] = {
-    "layers": (recurrent, "Recurrent layers", "../differences.md"),
-    "calls": (calls, "Lengths, batches and states", "../concepts/state.md"),
-    "padding": (padding, "Padding", "../concepts/masks.md"),
-    "stack": (stack, "Other layers", "../concepts/convolutions.md"),
-    "numbers": (numbers, "Numbers", "../concepts/equality.md"),
-    "cells": (cells, "Cells by equations", "../concepts/cells.md"),
-    "attention": (attention, "Attention to another sequence", "../concepts/attention.md"),
+    "layers": (recurrent, "Recurrent layers", "differences.md"),
+    "calls": (calls, "Lengths, batches and states", "concepts/state.md"),
+    "padding": (padding, "Padding", "concepts/masks.md"),
+    "stack": (stack, "Other layers", "concepts/convolutions.md"),
+    "numbers": (numbers, "Numbers", "concepts/equality.md"),
+    "cells": (cells, "Cells by equations", "concepts/cells.md"),
+    "attention": (attention, "Attention to another sequence", "concepts/attention.md"),
 }
 """By anchor: the cases of a subject, its title, and the page about it."""
 _MARKS: dict[State, str] = {
@@ -95,7 +96,7 @@ def matrix_page(results: Results, failures: Sequence[Failure]) -> str:
     filled = {name: filling(results, name, failures) for name in results.tools}
     heads = "".join(_head(results, name, cause) for name, cause in filled.items())
     bodies = "\n".join(_rows(results, failures, anchor, filled) for anchor in _SUBJECTS)
-    line = '<span class="filled refused"></span> One cause of more than half of a column.'
+    line = '<span class="filled refused">&nbsp;</span> One cause of more than half of a column.'
     return (
         f'{_ABOUT}<p class="legend">{legend} {line}</p>\n'
         f"{_FILTER.format(options=options)}\n"
@@ -127,9 +128,8 @@ def _rows(
     filled: Mapping[str, Failure | None],
 ) -> str:
     module, title, _ = _SUBJECTS[subject]
-    rows = [
-        f'<tr class="subject"><th scope="rowgroup" colspan="{len(filled) + 1}">{title}</th></tr>'
-    ]
+    head = f'<th scope="rowgroup">{title}</th><td colspan="{len(filled)}"></td>'
+    rows = [f'<tr class="subject">{head}</tr>']
     for case in module.CASES:
         row = results.cells[case.name]
         cells = "".join(
@@ -192,11 +192,11 @@ def tool_page(
 
 def verdict(results: Results, name: str, failures: Sequence[Failure]) -> str:
     """Return a sentence with the number of results in each state, and of their causes."""
+    row = {case: cells[name] for case, cells in results.cells.items() if name in cells}
     counts = []
     for state in reversed(STATES):
-        row = [case for case, cells in results.cells.items() if name in cells]
-        inside = [case for case in row if results.cells[case][name].state == state]
-        number = len({explanation(case, name, failures) for case in inside} - {None})
+        inside = [case for case, cell in row.items() if cell.state == state]
+        number = len({explanation(case, name, failures) for case in inside if row[case].is_failure})
         of = f", from {number} cause{'' if number == 1 else 's'}" if number else ""
         if inside:
             counts.append(f"**{len(inside)} {TITLES[state]}**{of}")
@@ -261,6 +261,8 @@ What is not explained here, or explained wrongly, goes into `conformance/failure
 
 ![rnnspec conformance]({name}.svg)
 
+With the address of this site in place of `SITE`:
+
 {markdown}"""
 
 
@@ -282,7 +284,9 @@ def case_page(results: Results) -> str:
     """Return the page of the cases: what each is about, its spec, and the tools that fail it."""
     parts = ["# The cases\n", f"{len(results.cells)} cases, by subject.\n"]
     for anchor, (module, title, page) in _SUBJECTS.items():
-        parts.append(f"## {title} {{ #subject-{anchor} }}\n\nSee [the page about it]({page}).\n")
+        background, *_ = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+        parts.append(f"## {title} {{ #subject-{anchor} }}\n")
+        parts.append(f"See [{background.removeprefix('# ')}](../{page}).\n")
         for case in module.CASES:
             parts += _case_parts(case, results.cells[case.name])
     return "\n".join(parts)

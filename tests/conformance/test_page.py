@@ -38,6 +38,18 @@ PAGE_TEXT = PAGE.read_text(encoding="utf-8")
 SITE = conformance_pages()
 MATRIX = str(SITE["conformance/index.md"])
 FILLING = {name: filling(RESULTS, name, FAILURES) for name in RESULTS.tools}
+MATRIX_CELLS = {
+    case: dict(
+        zip(
+            RESULTS.tools,
+            re.findall(r'<td(?: class="([\w ]+)")?>(?:<a href="(\S+)")?', row),
+            strict=True,
+        )
+    )
+    for case, row in re.findall(
+        r'^<tr><th scope="row"><a href="cases.html#(.+?)"(.*)$', MATRIX, re.MULTILINE
+    )
+}
 EXPLANATIONS = {
     (case, tool): explanation(case, tool, FAILURES) for case, tool, _ in RESULTS.failures
 }
@@ -118,12 +130,8 @@ def test_every_result_is_told(name: str) -> None:
     assert [int(total), *(int(cell or 0) for cell in numbers)] == [len(row), *counts]
     assert int(number.partition(";")[0] or 0) == len(causes)
 
-    column = list(RESULTS.tools).index(name)
     for case in RESULTS.cells:
-        (line,) = re.findall(
-            rf'^<tr><th scope="row"><a href="cases.html#{case}".*$', MATRIX, re.MULTILINE
-        )
-        (kind, link) = re.findall(r'<td(?: class="([\w ]+)")?>(?:<a href="(\S+)")?', line)[column]
+        kind, link = MATRIX_CELLS[case][name]
         cell, cause = row.get(case), EXPLANATIONS.get((case, name))
         assert kind.removeprefix("filled ") == (cell.state if cell else "")
         assert link == (f"{name}.html#{cause.anchor}" if cause else "")
@@ -132,7 +140,11 @@ def test_every_result_is_told(name: str) -> None:
     page = str(SITE[f"conformance/{name}.md"])
     verdict = page.splitlines()[2]
     for state, count in zip(STATES, counts, strict=True):
-        assert (f"**{count} {TITLES[state]}**" in verdict) == bool(count)
+        own = {EXPLANATIONS.get((case, name)) for case in row if row[case].state == state} - {None}
+        number = f", from {len(own)} cause{'' if len(own) == 1 else 's'}" if own else ""
+        assert bool(re.search(rf"\*\*{count} {TITLES[state]}\*\*{number}[;.]", verdict)) == bool(
+            count
+        )
     for case, cell in row.items():
         assert (f"(cases.md#{case})" in page) == (cell.state != "absent")
     for cause in causes:
