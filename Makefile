@@ -20,7 +20,7 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
-.PHONY: help demo install test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
+.PHONY: help demo install test test-all quick lowest lint format site docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -87,9 +87,14 @@ format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+site: playground  ## Build the documentation with the playground in it, as a release publishes it (with Node 20)
+	$(MAKE) docs
+	@echo "its playground needs a server: $(PYTHON) -m http.server --directory build/site"
+
 docs: $(SITE_READY)  ## Build the documentation into build/site; a broken link is an error
 	$(BIN)/python -m docs.generate
 	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+	@echo "open build/site/index.html in a browser"
 
 pictures: $(SITE_READY)  ## Draw the pictures of the README and the documentation again
 	$(BIN)/python -m docs.generate.written
@@ -132,6 +137,7 @@ playground: $(SITE_READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as
 	$(BIN)/python -m docs.generate.playground >$(PARTS)/links.html
 	node playground/tools/compile.mjs $(PARTS)
 	node playground/tools/bundle.mjs $(PARTS) $(SITE) build/rnnspec-playground.html
+	@echo "open build/rnnspec-playground.html in a browser"
 
 playground-test: page-test  ## Build the playground, and test it in Node and in Chromium
 	$(BIN)/python -m pytest tests/playground tests/extended/playground

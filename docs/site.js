@@ -23,6 +23,44 @@ addEventListener("DOMContentLoaded", () => {
   }
 });
 
+// The gallery can be searched, and filtered by what is in a network.
+addEventListener("DOMContentLoaded", () => {
+  const gallery = document.querySelector(".md-typeset .networks");
+  if (!gallery) return;
+  const cards = [...gallery.querySelectorAll("li")].map((item) => ({
+    item,
+    text: item.textContent.toLowerCase(),
+    kinds: item.querySelector(".kinds").textContent.split(", "),
+  }));
+  const search = document.createElement("input");
+  search.type = "search";
+  search.placeholder = "Search, such as: keras sentiment";
+  search.setAttribute("aria-label", "Search the gallery");
+  const choice = document.createElement("select");
+  choice.setAttribute("aria-label", "Networks with");
+  choice.add(new Option("all networks", ""));
+  for (const kind of [...new Set(cards.flatMap(({ kinds }) => kinds))].sort()) {
+    const many = cards.filter(({ kinds }) => kinds.includes(kind)).length;
+    choice.add(new Option(`${kind} (${many})`, kind));
+  }
+  const count = document.createElement("output");
+  const show = () => {
+    const words = search.value.toLowerCase().split(/\s+/);
+    for (const { item, text, kinds } of cards) {
+      const isOfKind = !choice.value || kinds.includes(choice.value);
+      item.hidden = !(isOfKind && words.every((word) => text.includes(word)));
+    }
+    count.value = `${cards.filter(({ item }) => !item.hidden).length} of ${cards.length} networks`;
+  };
+  const form = document.createElement("form");
+  form.className = "networks-filter";
+  form.append(search, choice, count);
+  form.addEventListener("input", show);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  gallery.before(form);
+  show(); // a browser keeps what was typed when it comes back to a page
+});
+
 // A picture that could not be read if it fitted the screen scrolls, and says so.
 for (const event of ["load", "resize"]) {
   addEventListener(event, () => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from docs.generate.zoo import head_comment, zoo_pages
 from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import UnsupportedError
+from rnnspec.ir.nodes import Network, Recurrent
+from rnnspec.ir.text import type_name
+from rnnspec.pipeline import program
 from rnnspec.spec.models import Spec
 from rnnspec.summaries import Summary
 
@@ -53,8 +57,26 @@ def _card(spec: Spec) -> str:
     return (
         f"-   {picture}\n\n"
         f"    **[{spec.name}]({page})**\n\n"
-        f"    {spec.description} {rnnspec.summary(spec).parameters.total:,} parameters.\n"
+        f"    {spec.description} {rnnspec.summary(spec).parameters.total:,} parameters.\n\n"
+        f"    *{', '.join(kinds(program(spec).network))}*{{ .kinds }}\n"
     )
+
+
+_COMMON = {"Activation", "Dense", "Dropout", "FinalState"}
+"""Types of layers that most networks have, by which nobody looks for one."""
+
+
+def kinds(network: Network) -> list[str]:
+    """Return what a network can be filtered by: types of layers, several inputs or outputs."""
+    types = {type_name(layer) for layer in network.layers} - _COMMON
+    # The cells within layers of both directions, too.
+    types |= {
+        type_name(replace(layer, merge=None))
+        for layer in network.layers
+        if isinstance(layer, Recurrent)
+    }
+    several = (("inputs", network.inputs), ("outputs", network.outputs))
+    return [*sorted(types), *(f"several {name}" for name, all_ in several if len(all_) > 1)]
 
 
 _ABOUT = """# Gallery

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from docs.generate.repository import site_address
 from rnnspec import __version__
 
 
@@ -20,6 +21,7 @@ def configuration(text: str, places: Collection[str], repository: str = "") -> s
     config["site_name"] += f" {__version__}"
     if repository:
         config["repo_url"] = repository
+        config["site_url"] = site_address(repository)
     config["nav"] = _entries(config["nav"], places)
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 

@@ -15,6 +15,12 @@ def address() -> str:
     return str(project["urls"]["Source"])
 
 
+def site_address(url: str) -> str:
+    """Return the URL of the site on GitHub Pages, given that of the repository."""
+    owner, name = url.split("/")[-2:]
+    return f"https://{owner}.github.io/{name}/"
+
+
 def has_owner(url: str) -> bool:
     """True if the URL is that of a repository that exists."""
     return not url.endswith(f"/{_PLACEHOLDER}")

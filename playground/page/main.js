@@ -37,11 +37,13 @@ export function run(create, place) {
       sayLoading();
     } else if (state === "ready") {
       loading.end();
+    } else if (state === "slow") {
+      say("loading", "The first answer takes longer than usual…");
     } else {
       loading.fail();
       say("failed", state);
     }
-    find("status").setAttribute("aria-busy", String(state === "loading" || state === "ready"));
+    find("status").setAttribute("aria-busy", String(["loading", "ready", "slow"].includes(state)));
   }
 
   // Says nothing when Python starts again, which is after an answer that took too long.

@@ -1,6 +1,7 @@
 // The worker in which Python runs, as the page sees it. It is asked one thing at a time. If an answer
 // takes longer than LIMIT, the worker is ended and another one started. The first answer of a worker may
-// be slow because the worker has just started: it is asked once more of the next worker.
+// be slow because the worker has just started: it is asked once more of the next worker. Until the page
+// has had an answer, the machine may be slow: it waits, unless something newer is asked.
 
 export const LIMIT = 5_000;
 
@@ -12,6 +13,7 @@ export class Python {
   #worker;
   #ready = false;
   #first = true; // nothing has been answered since the start
+  #patient = true; // nothing has ever been answered
   #waiting = new Map();
   #asked = null;
   #timer;
@@ -53,7 +55,7 @@ export class Python {
     if (ready) this.#changed("ready");
     if (this.#asked && failure) this.#asked.reject(new Error(`Python failed: ${failure}`));
     else if (this.#asked) {
-      this.#first = false;
+      this.#first = this.#patient = false;
       this.#asked.resolve(result);
     } else if (failure) this.#fail(failure);
     this.#asked = null;
@@ -76,6 +78,11 @@ export class Python {
 
   #stop() {
     const [slow, first] = [this.#asked, this.#first];
+    if (this.#patient && !this.#waiting.has(slow.key)) {
+      this.#changed("slow");
+      this.#timer = setTimeout(() => this.#stop(), LIMIT);
+      return;
+    }
     this.#asked = null;
     this.begin();
     if (this.#waiting.has(slow.key)) {

@@ -44,29 +44,52 @@ describe("a worker", () => {
     assert.equal(workers.length, 1);
   });
 
+  test("is waited for until the page has had an answer, however slow it is", async () => {
+    const answer = python.ask("answer", "spec");
+    workers[0].say({ ready: true });
+    for (const _ of [1, 2, 3]) mock.timers.tick(LIMIT);
+    assert.deepEqual(states.slice(-2), ["slow", "slow"]);
+    workers[0].say({ result: "valid" });
+    assert.equal(await answer, "valid");
+    assert.equal(workers.length, 1);
+  });
+
+  // An answer, and one that is stopped: after it the next worker has just started.
+  async function restart() {
+    const quick = python.ask("answer", "quick");
+    workers[0].say({ ready: true });
+    workers[0].say({ result: "valid" });
+    await quick;
+    const stopped = assert.rejects(python.ask("answer", "slow"), /longer than 5 seconds and was stopped/);
+    mock.timers.tick(LIMIT);
+    await stopped;
+    assert.equal(workers[0].ended, true);
+  }
+
   test("whose first answer is slow is asked again, once", async () => {
+    await restart();
     const answer = python.ask("answer", "spec");
     const other = python.ask("hint", "place");
-    workers[0].say({ ready: true });
-    mock.timers.tick(LIMIT);
-    assert.equal(workers[0].ended, true);
     workers[1].say({ ready: true });
-    assert.deepEqual(workers[1].asked, ["spec"]);
-    workers[1].say({ result: "valid" });
+    mock.timers.tick(LIMIT);
+    assert.equal(workers[1].ended, true);
+    workers[2].say({ ready: true });
+    assert.deepEqual(workers[2].asked, ["spec"]);
+    workers[2].say({ result: "valid" });
     assert.equal(await answer, "valid");
-    workers[1].say({ result: "hint" });
+    workers[2].say({ result: "hint" });
     assert.equal(await other, "hint");
   });
 
   test("that is slow twice is stopped, with a sentence", async () => {
-    const answer = python.ask("answer", "spec");
-    const failed = assert.rejects(answer, /longer than 5 seconds and was stopped/);
-    for (const index of [0, 1]) {
+    await restart();
+    const failed = assert.rejects(python.ask("answer", "spec"), /longer than 5 seconds and was stopped/);
+    for (const index of [1, 2]) {
       workers[index].say({ ready: true });
       mock.timers.tick(LIMIT);
     }
     await failed;
-    assert.equal(workers.length, 3);
+    assert.equal(workers.length, 4);
   });
 
   test("that has answered is not asked again", async () => {

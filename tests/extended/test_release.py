@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from docs.generate.repository import site_address
 from rnnspec.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,32 @@ def test_a_release_is_ready_once_all_names_agree(project: Path) -> None:
     changelog.write_text(text.replace("- unreleased", "- 2027-01-02", 1), encoding="utf-8")
     text = metadata.read_text(encoding="utf-8")
     metadata.write_text(text.replace("com/OWNER/", "com/someone/"), encoding="utf-8")
+    _, missing = run(*ready, f"v{__version__}")
+    site = site_address("https://github.com/OWNER/rnnspec")
+    assert missing[:3] == [
+        f"README.md links to {site}{page}, which is not the site of someone"
+        for page in ("", "playground/", "conformance.html")
+    ]
+    assert [place.partition(":")[0] for place in missing[3:]] == [
+        "README.md",
+        "conformance/README.md",
+    ]
+
+    for readme, old, new in (
+        ("README.md", "https://OWNER.", "https://someone."),
+        ("README.md", "There is no release yet. ", ""),
+        ("conformance/README.md", "In a clone of rnnspec:", "Install it:"),
+    ):
+        text = (project / readme).read_text(encoding="utf-8")
+        (project / readme).write_text(text.replace(old, new), encoding="utf-8")
     assert run(*ready, f"v{__version__}") == (0, [f"v{__version__} can be released"])
+
+
+def test_a_release_from_1_0_on_is_no_alpha(project: Path) -> None:
+    version = project / "rnnspec" / "version.py"
+    version.write_text('__version__ = "1.0.0"\n', encoding="utf-8")
+    _, missing = run(sys.executable, project / ".ci" / "ready", "v1.0.0")
+    assert "pyproject.toml says that 1.0.0 is an alpha version" in missing
 
 
 def test_the_page_of_a_release_has_no_relative_links(project: Path) -> None:

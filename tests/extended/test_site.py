@@ -138,7 +138,9 @@ def link_targets(html: str) -> dict[str, str]:
 def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
     assert name_owner("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
-    assert f"repo_url: {url}" in configuration("site_name: x\nnav: []", [], url)
+    config = configuration("site_name: x\nnav: []", [], url)
+    assert f"repo_url: {url}\n" in config
+    assert "site_url: https://someone.github.io/rnnspec/\n" in config
     assert has_owner(url)
     assert not has_owner(url.replace("someone", "OWNER"))
 
@@ -155,6 +157,18 @@ def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: S
         assert f"**{rnnspec.summary(spec).parameters.total:,}**" in page
         tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
         assert tabs == ["Spec", *(backend.source_title for backend in having(SOURCE))]
+
+
+def test_a_card_of_the_gallery_says_what_the_network_can_be_filtered_by(site: Site) -> None:
+    page = str(site["gallery/index.md"])
+    rows = dict(
+        re.findall(
+            r"\*\*\[(\w+)\]\(.*?^    \*([^*]+)\*\{ \.kinds \}$", page, re.MULTILINE | re.DOTALL
+        )
+    )
+    assert list(rows) == sorted(path.stem for path in (ROOT / "specs").glob("*.yaml"))
+    assert {"Bidirectional", "GRU"} <= set(rows["gru_stack_both_ways"].split(", "))
+    assert "several outputs" in rows["noise_suppression_gru"].split(", ")
 
 
 def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:

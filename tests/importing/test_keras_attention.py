@@ -113,6 +113,14 @@ def self_attention() -> Any:
     return keras.Model(x, of.Dense(2)(pooled))
 
 
+def unmasked_decoder() -> Any:
+    """Return a model whose decoder reads padding, since Keras 3 passes no mask on to it."""
+    inputs = [keras.Input((None,), name="source"), keras.Input((None,), name="target")]
+    source, target = (of.Embedding(9, 3, mask_zero=True)(each) for each in inputs)
+    _, *states = of.LSTM(4, return_state=True)(source)
+    return keras.Model(inputs, of.LSTM(4)(target, initial_state=states))
+
+
 MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
     "dot products": (
         by_dot_products,
@@ -155,6 +163,10 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
         ("score: additive, units: 4, bias: false}\n",),
     ),
     "one query": (one_query, ("score: dot}\n",)),
+    "a decoder without its mask": (
+        unmasked_decoder,
+        ("mask_zero: true", "  target:\n    embedding: {vocabulary: 9, dim: 3}\n"),
+    ),
     "queries that are the steps": (self_attention, ("score: dot}\n",)),
 }
 

@@ -364,13 +364,13 @@ def _layer(account: Account, placed: Placed, stored: Sequence[StoredArray]) -> I
         return
     asking = _asking(node)
     stored, others = stored[: number - len(asking)], stored[number - len(asking) :]
-    for param, array in zip(asking, others, strict=True):
-        if _fits(account, name, array, (param.shape,)):
-            yield f"{node.name}.{param.name}", array.read
     each_way = len(stored) // len(directions(node))
     for at, prefix in enumerate(directions(node)):
         arrays = stored[at * each_way : (at + 1) * each_way]
         yield from _direction(account, placed, f"{node.name}.{prefix}", arrays)
+    for param, array in zip(asking, others, strict=True):
+        if _fits(account, name, array, (param.shape,)):
+            yield f"{node.name}.{param.name}", array.read
 
 
 def _asking(node: nodes.Recurrent) -> list[Param]:
