@@ -105,3 +105,37 @@ addEventListener(
   },
   { capture: true },
 );
+
+// The matrix of conformance shows all results, or only the rows and columns in which something is wrong, and all tools or those of
+// one framework. A cause that fills a column does not keep a row in sight.
+addEventListener("DOMContentLoaded", () => {
+  const form = document.querySelector("form.filter");
+  if (!form) return;
+  const table = document.querySelector("table.results");
+  const heads = [...table.tHead.rows[0].cells].slice(1);
+  const rows = [...table.querySelectorAll("tbody tr:not(.subject)")];
+  const isWrong = (cell) => cell.matches(".wrong:not(.filled)");
+  const filter = () => {
+    const wrong = form.elements.wrong.checked;
+    const framework = form.elements.framework.value;
+    const shown = heads.map(
+      (head, at) =>
+        (!framework || head.dataset.framework === framework) &&
+        (!wrong || rows.some((row) => isWrong(row.cells[at + 1]))),
+    );
+    heads.forEach((head, at) => (head.hidden = !shown[at]));
+    for (const row of rows) {
+      shown.forEach((is, at) => (row.cells[at + 1].hidden = !is));
+      row.hidden = wrong && !shown.some((is, at) => is && isWrong(row.cells[at + 1]));
+    }
+    for (const subject of table.querySelectorAll(".subject")) {
+      subject.hidden = ![...subject.parentElement.rows].some((row) => row !== subject && !row.hidden);
+    }
+    const count = (items, name) => `${items.length} ${name}${items.length === 1 ? "" : "s"}`;
+    const left = [count(rows.filter((row) => !row.hidden), "case"), count(shown.filter(Boolean), "tool")];
+    form.querySelector("output").textContent = left.join(", ");
+  };
+  form.addEventListener("input", filter);
+  form.hidden = false;
+  filter();
+});

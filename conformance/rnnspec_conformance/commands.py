@@ -16,7 +16,7 @@ from rnnspec.arguments import one_of
 from rnnspec.cli.app import PACKAGES, Command, Group
 from rnnspec.cli.completers import in_list, starting
 from rnnspec.cli.options import Force
-from rnnspec.errors import ParityError, UsageError, printable
+from rnnspec.errors import ParityError, UsageError, listed, printable
 from rnnspec.files import Inputs, check_target, write_file
 
 if TYPE_CHECKING:
@@ -83,6 +83,12 @@ JsonFile = Annotated[
 ]
 Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write the results as a page.")
+]
+Badge = Annotated[
+    Path | None,
+    typer.Option(
+        "--badge", metavar="FILE", help="Also write a badge as SVG; only with results of one tool."
+    ),
 ]
 Baseline = Annotated[
     Path | None,
@@ -190,12 +196,18 @@ def run(
         float | None,
         typer.Option(min=0.1, metavar="GB", help="The memory of each tool; only on Linux."),
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many tools run at the same time.")
+    ] = 1,
     json: JsonFile = None,
     html: Html = None,
+    badge: Badge = None,
     baseline: Baseline = None,
     force: Force = False,
 ) -> None:
     """Run the suite in tools, each in a process of its own.
+
+    An interrupted run (Ctrl-C) prints and writes the results that it has.
 
     Exit code: 0 if all outputs are equal to the reference's, else 1; with --baseline, 1 only if a
     result is worse than there.
@@ -205,7 +217,7 @@ def run(
 
     with single_threaded():  # the processes of the tools, too
         from rnnspec.cli.progress import progress
-        from rnnspec_conformance.run import run_suite
+        from rnnspec_conformance.run import InterruptedRun, run_suite
 
         launches = _launches(
             _split(tool),
@@ -216,11 +228,16 @@ def run(
             seconds=time_limit,
             memory=memory_limit,
         )
-        output = _ResultFiles(json, html, baseline, force=force)
+        output = _ResultFiles(json, html, badge, baseline, force=force)
+        output.check_tools([launch.tool.name for launch in launches])
         with _suite(suite, launches) as all_cases:
             cases = _matching(all_cases, case)
-            with progress(len(launches) * (len(cases) + 2)) as step:
-                results = run_suite(cases, launches, step)
+            try:
+                with progress(len(launches) * (len(cases) + 2)) as step:
+                    results = run_suite(cases, launches, step, jobs)
+            except InterruptedRun as stop:
+                output.write(stop.results)
+                raise
         output.write(results)
     if baseline is None and any(results.failures):
         raise typer.Exit(1)
@@ -233,6 +250,7 @@ def report(
     ],
     json: JsonFile = None,
     html: Html = None,
+    badge: Badge = None,
     baseline: Baseline = None,
     force: Force = False,
 ) -> None:
@@ -242,8 +260,10 @@ def report(
     """
     from rnnspec_conformance.results import merge, read_results
 
-    output = _ResultFiles(json, html, baseline, force=force, inputs=files)
-    output.write(merge([read_results(path) for path in files]))
+    output = _ResultFiles(json, html, badge, baseline, force=force, inputs=files)
+    results = merge([read_results(path) for path in files])
+    output.check_tools([*results.tools])
+    output.write(results)
 
 
 class _ResultFiles:
@@ -253,6 +273,7 @@ class _ResultFiles:
         self,
         json: Path | None,
         html: Path | None,
+        badge: Path | None,
         baseline: Path | None,
         *,
         force: bool,
@@ -260,18 +281,23 @@ class _ResultFiles:
     ) -> None:
         from rnnspec_conformance.results import read_results
 
-        self._json, self._html, self._force = json, html, force
+        self._json, self._html, self._badge, self._force = json, html, badge, force
         named = [(path, f"the input {path}") for path in inputs]
         if baseline is not None:
             named.append((baseline, "the baseline"))
         self._inputs = Inputs.of(named)
-        for path, suffixes in ((json, (".json",)), (html, (".html", ".htm"))):
+        for path, suffixes in ((json, (".json",)), (html, (".html", ".htm")), (badge, (".svg",))):
             if path is None or (path == json and path == Path("-")):
                 continue
             if path.suffix not in suffixes:
                 raise UsageError(f"expected a path that ends in {suffixes[0]}", str(path))
             check_target(path, force=force, inputs=self._inputs)
         self._baseline = None if baseline is None else read_results(baseline)
+
+    def check_tools(self, tools: Sequence[str]) -> None:
+        """Raise UsageError if a badge would be that of no tool or of several."""
+        if self._badge is not None and len(tools) != 1:
+            raise UsageError(f"--badge: expected one tool, received {listed(tools) or 'none'}")
 
     def write(self, results: Results) -> None:
         """Print the results, write them to the files, and compare them with the baseline.
@@ -280,7 +306,7 @@ class _ResultFiles:
             ParityError: a result is worse than in the baseline.
         """
         from rnnspec.cli.guard import print_json
-        from rnnspec_conformance.report import page, print_results
+        from rnnspec_conformance.report import badge, page, print_results
 
         if self._json == Path("-"):
             print_json(results.as_dict())
@@ -294,6 +320,9 @@ class _ResultFiles:
         if self._html is not None:
             text = page(results, command=join(["rnnspec", *sys.argv[1:]]))
             write_file(self._html, text, force=self._force, inputs=self._inputs)
+        if self._badge is not None:
+            text = badge(results, *results.tools)
+            write_file(self._badge, text, force=self._force, inputs=self._inputs)
         if self._baseline is not None and (worse := results.worse_than(self._baseline)):
             raise ParityError(worse)
 

@@ -114,6 +114,41 @@ def verdict(results: Results) -> str:
     return f"{len(cells)} result{'' if len(cells) == 1 else 's'}: {', '.join(counts)}"
 
 
+_BADGE = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img"
+ aria-label="{text}">
+<title>{text}</title>
+<rect width="{width}" height="20" rx="3" fill="#3b4650"/>
+<path d="M{left} 0h{flat}a3 3 0 0 1 3 3v14a3 3 0 0 1 -3 3h-{flat}z" fill="{colour}"/>
+<g fill="#ffffff" font-family="Verdana, 'DejaVu Sans', sans-serif" font-size="11"
+ text-anchor="middle">
+<text x="{middle}" y="14">{name}</text><text x="{right}" y="14">{counts}</text>
+</g>
+</svg>
+"""
+_BADGE_NAME = "rnnspec conformance"
+_CHARACTER = 6.6
+"""The mean width of a character of the badge, and more than that of most."""
+
+
+def badge(results: Results, tool: str) -> str:
+    """Return a picture of how many results of a tool are equal, and how many wrong, as SVG."""
+    states = [row[tool].state for row in results.cells.values() if tool in row]
+    equal, wrong = states.count("equal"), states.count("wrong")
+    counts = f"{equal} of {len(states)} equal" + (f", {wrong} wrong" if wrong else "")
+    left, more = (round(_CHARACTER * len(text)) + 12 for text in (_BADGE_NAME, counts))
+    return _BADGE.format(
+        text=f"{_BADGE_NAME}: {counts}",
+        name=_BADGE_NAME,
+        counts=counts,
+        width=left + more,
+        left=left,
+        flat=more - 3,
+        middle=left / 2,
+        right=left + more / 2,
+        colour="#8c1d40" if wrong else "#1f5fa8",
+    )
+
+
 _STYLE = """
 th, td { text-align: left; vertical-align: bottom; }
 .results td, .results th { padding: 0.15em 0.6em; white-space: nowrap;

@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Thread
+from threading import Event, Lock, Thread
 from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -92,39 +93,111 @@ def launch_command(command: str, name: str, format: str) -> Launch:  # noqa: A00
     return Launch(tool, json.dumps({"words": words, "format": format}), folder=Path.cwd())
 
 
+class InterruptedRun(KeyboardInterrupt):
+    """A run that was interrupted, with the results that it has."""
+
+    def __init__(self, results: Results) -> None:
+        super().__init__()
+        self.results = results
+
+
 def run_suite(
     cases: Sequence[Case],
     launches: Sequence[Launch],
     done: Callable[[str], None] = lambda _: None,
+    jobs: int = 1,
 ) -> Results:
     """Return the result of each case in each tool, which sees a copy of the case.
+
+    ``jobs`` tools run at the same time.
 
     Raises:
         BackendError: a tool is not installed, or cannot be started.
         SpecError: the spec of a case is invalid.
         UsageError: a case has other files than one may have; nothing is run.
+        InterruptedRun: Ctrl-C, after the first case.
     """
-    tools: dict[str, ToolRun] = {}
-    cells: dict[str, dict[str, Cell]] = {case.name: {} for case in cases}
     with tempfile.TemporaryDirectory() as folder:
-        copies = _copy_cases(cases, launches, Path(folder))
+        run = _Run(cases, _copy_cases(cases, launches, Path(folder)), done)
         if len(launches) > 1:
             # Nobody wants to learn after an hour that the last tool is missing.
-            for launch in launches:
-                done(f"looking for {launch.tool.title}")
-                with _Process(launch) as process:
-                    process.describe()
-        for launch in launches:
-            name = launch.tool.name
-            done(f"starting {launch.tool.title}")
-            with _Process(launch) as process:
-                tools[name] = process.describe()
-                for case in cases:
-                    done(f"{case.name} in {launch.tool.title}")
-                    copy = copies[launch.tool.format] / case.name
-                    cells[case.name][name] = _run_case(process, case, copy)
-    facts = {case.name: Facts(case.fact, case.consequence, case.tolerance) for case in cases}
-    return Results(tools, facts, cells)
+            run.all(run.look_for, launches, jobs)
+        try:
+            run.all(run.run_tool, launches, jobs)
+        except KeyboardInterrupt:
+            results = run.results(launches)
+            if not results.tools:
+                raise
+            raise InterruptedRun(results) from None
+    return run.results(launches)
+
+
+class _Run:
+    """The tools and cells of a run so far. Each tool has a thread, which ends at ``stop``."""
+
+    def __init__(
+        self, cases: Sequence[Case], copies: Mapping[str, Path], done: Callable[[str], None]
+    ) -> None:
+        self._tools: dict[str, ToolRun] = {}
+        self._cells: dict[tuple[str, str], Cell] = {}
+        self._cases, self._copies, self._done = cases, copies, done
+        self._stop, self._lock = Event(), Lock()
+
+    def all(
+        self, function: Callable[[Launch], None], launches: Sequence[Launch], jobs: int
+    ) -> None:
+        """Call a function with each launch, and end all processes if one call fails."""
+        with ThreadPoolExecutor(jobs) as pool:
+            running = {pool.submit(function, launch) for launch in launches}
+            try:
+                while running:
+                    # With a limit, because Ctrl-C does not end a wait on Windows.
+                    done, running = wait(running, _POLL_SECONDS, FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def look_for(self, launch: Launch) -> None:
+        """Start a tool, which raises an error if it is not installed."""
+        self._announce(f"looking for {launch.tool.title}")
+        with _Process(launch, self._stop) as process:
+            process.describe()
+
+    def run_tool(self, launch: Launch) -> None:
+        """Run all cases in a tool."""
+        name, title = launch.tool.name, launch.tool.title
+        self._announce(f"starting {title}")
+        with _Process(launch, self._stop) as process:
+            self._tools[name] = process.describe()
+            for case in self._cases:
+                self._announce(f"{case.name} in {title}")
+                copy = self._copies[launch.tool.format] / case.name
+                self._cells[case.name, name] = _run_case(process, case, copy)
+
+    def results(self, launches: Sequence[Launch]) -> Results:
+        """Return the results so far, in the order of the launches."""
+        began = {tool for _, tool in self._cells}
+        names = [launch.tool.name for launch in launches if launch.tool.name in began]
+        tools = {name: self._tools[name] for name in names}
+        facts = {
+            case.name: Facts(case.fact, case.consequence, case.tolerance) for case in self._cases
+        }
+        cells = {
+            case: {tool: self._cells[case, tool] for tool in tools if (case, tool) in self._cells}
+            for case in facts
+        }
+        return Results(tools, facts, cells)
+
+    def _announce(self, what: str) -> None:
+        with self._lock:
+            self._done(what)
+
+
+class _StoppedError(Exception):
+    """The run has been stopped."""
 
 
 def _copy_cases(cases: Sequence[Case], launches: Sequence[Launch], folder: Path) -> dict[str, Path]:
@@ -233,6 +306,8 @@ def _distance(truth: Sequence[Array], outputs: Sequence[Array]) -> _Distance:
         if expected.shape != received.shape:
             message = f"expected the shape {expected.shape}, received {received.shape}"
             return _Distance(0, message)
+        if np.iscomplexobj(received):
+            return _Distance(0, f"expected real numbers, received {received.dtype}")
         if not np.isfinite(received).all():
             return _Distance(0, "outputs are not finite")
         differences = np.abs(expected - received.astype(np.float64))
@@ -245,6 +320,7 @@ class _Process:
     """The process of a tool, which serves all cases and is started again after it has died."""
 
     launch: Launch
+    stop: Event
     _popen: subprocess.Popen[str] | None = None
     _replies: queue.Queue[str] = field(default_factory=queue.Queue)
     _errors: IO[bytes] | None = None
@@ -336,6 +412,8 @@ class _Process:
         assert self._popen is not None
         end = time.monotonic() + seconds
         while True:
+            if self.stop.is_set():
+                raise _StoppedError
             # Asked first: what a process wrote before it ended is read below.
             ended = self._popen.poll() is not None
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from docs.generate.conformance_site import conformance_pages
 from docs.generate.examples import ROOT
 from docs.generate.gallery import gallery_pages
 from docs.generate.navigation import configuration
@@ -27,6 +28,7 @@ def pages() -> dict[str, str | bytes]:
     """Return every file of the site by its place, without the playground."""
     return {
         **written_pages(),
+        **conformance_pages(),
         **gallery_pages(ROOT / "specs"),
         **language_page(),
         **command_page(),

@@ -41,6 +41,8 @@ _HEADS = {
 """The front matter of pages, for the theme."""
 
 GENERATED = {
+    "conformance/results": "conformance/index.md",
+    "conformance/rnnspec_conformance/cases": "conformance/cases.md",
     "rnnspec/__init__.py": "reference/api.md",
     "rnnspec/errors.py": "reference/exit-codes.md",
     "rnnspec/pages": "reference/errors.md",
@@ -87,6 +89,8 @@ def _place(name: str) -> str:
             return name.removeprefix("docs/")
         case ["rnnspec", "pages", page]:
             return f"{PLACES[page[0]]}#{page.removesuffix('.md').lower()}"
+        case ["conformance", "results", tool]:
+            return f"conformance/{tool.removesuffix('.json')}.md"
         case ["specs", spec]:
             return f"gallery/{spec.removesuffix('.yaml')}.md"
         case _:

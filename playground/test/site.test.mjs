@@ -12,6 +12,9 @@ const PAGES = [
   "tutorial/train.html",
   "guides/teach.html",
   "differences.html",
+  "conformance.html",
+  "conformance/index.html",
+  "conformance/tract-fixed.html",
   "gallery/stacked_lstm.html",
   "reference/language.html",
 ];
@@ -41,6 +44,29 @@ describe("the documentation", { skip: lacking }, () => {
       }
     });
   }
+
+  test("the matrix of conformance shows what is wrong, or one framework, and its names stay in sight", async () => {
+    const page = await opened(browser, pathToFileURL(path.join(SITE, "conformance/index.html")).href);
+    const output = page.locator("form.filter output");
+    const shown = (selector) => page.locator(`table.results ${selector}`).filter({ visible: true }).count();
+    const all = [await shown("tr > th[scope=row]"), await shown("th[data-framework]")];
+    assert.equal(await output.textContent(), `${all[0]} cases, ${all[1]} tools`);
+    await page.locator("[name=framework]").selectOption("torch");
+    assert.equal(await shown("th[data-framework]"), await shown("th[data-framework=torch]"));
+    assert.equal(await shown("tr > th[scope=row]"), all[0]);
+    await page.locator("[name=wrong]").check();
+    const rows = await page.locator("table.results tbody tr:has(th[scope=row])").filter({ visible: true }).all();
+    assert.ok(rows.length > 0 && rows.length < all[0]);
+    for (const row of rows) assert.ok(await row.locator("td.wrong:not(.filled)").filter({ visible: true }).count());
+    await page.locator("[name=wrong]").uncheck();
+    await page.locator("[name=framework]").selectOption("");
+    const inside = await page.locator("div.matrix").boundingBox();
+    await page.locator("div.matrix").evaluate((box) => box.scrollTo(300, 700));
+    const row = await page.locator("th[scope=row]").nth(60).boundingBox();
+    const head = await page.locator("th[data-framework]").nth(20).boundingBox();
+    assert.ok(Math.abs(row.x - inside.x) < 3 && Math.abs(head.y - inside.y) < 3);
+    await page.context().close();
+  });
 
   test("the copy button copies commands without prompts and output, and anything else as it is", async () => {
     const page = await opened(browser, pathToFileURL(path.join(SITE, "guides/teach.html")).href);

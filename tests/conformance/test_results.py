@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from rnnspec.cli.app import app
 from rnnspec.errors import Difference, UsageError
 from rnnspec_conformance.report import page, print_results, verdict
 from rnnspec_conformance.results import (
@@ -263,3 +264,15 @@ def test_the_page_says_in_text_what_its_cells_say_on_hover(every: Results) -> No
     assert "--tool <x>" in words
     assert "<script" not in text
     assert "://" not in text
+
+
+def test_a_badge_is_of_one_tool(every: Results, tmp_path: Path) -> None:
+    file, target = tmp_path / "results.json", tmp_path / "badge.svg"
+    words = ["conformance", "report", str(file), "--badge", str(target)]
+    file.write_text(json.dumps(results({"case": dict.fromkeys("ab", Cell("absent"))}).as_dict()))
+    with pytest.raises(UsageError, match=r"--badge: expected one tool, received a and b$"):
+        app(words, standalone_mode=False)
+    file.write_text(json.dumps(every.as_dict()))
+    app(words, standalone_mode=False)
+    text = "".join(ET.fromstring(target.read_text()).itertext())
+    assert "1 of 5 equal, 1 wrong" in text

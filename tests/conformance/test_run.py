@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from rnnspec_conformance.cases import CASES
 from rnnspec_conformance.copies import copy_case
 from rnnspec_conformance.layout import Case
 from rnnspec_conformance.results import Cell
-from rnnspec_conformance.run import Launch, launch_command, run_suite
+from rnnspec_conformance.run import InterruptedRun, Launch, launch_command, run_suite
 from rnnspec_conformance.tools import TOOLS, Tool
 
 pytest.importorskip("onnxruntime")
@@ -69,6 +70,8 @@ def load(case, tool):
                 return [*outputs, outputs[0]]
             case "returns NaN":
                 return [np.full_like(output, np.nan) for output in outputs]
+            case "returns complex numbers":
+                return [output + 0j for output in outputs]
             case "returns an array":
                 return outputs[0]
             case "returns text":
@@ -81,6 +84,13 @@ def load(case, tool):
                 print("out of luck", file=sys.stderr)
                 os._exit(3)
             case "hangs":
+                time.sleep(1000)
+            case "waits for the others":
+                here = Path(__file__).parent
+                (here / f"{os.getpid()}.here").touch()
+                while len([*here.glob("*.here")]) < 2:
+                    time.sleep(0.01)
+            case "hangs later" if case.name == "state-carried":
                 time.sleep(1000)
             case "prints escapes":
                 raise ValueError("\\x1b[2J\\u202e")
@@ -137,6 +147,32 @@ def test_a_tool_that_is_right(
     assert capfd.readouterr() == ("", "")
 
 
+def test_jobs_run_at_the_same_time(cases: tuple[Case, ...], fake: Callable[..., Launch]) -> None:
+    launches = [fake("waits for the others", 30) for _ in range(2)]
+    names = ["second", "first"]
+    launches = [
+        replace(launch, tool=replace(launch.tool, name=name))
+        for launch, name in zip(launches, names, strict=True)
+    ]
+    results = run_suite(cases, launches, jobs=2)
+    assert list(results.tools) == names
+    assert all(row == dict.fromkeys(names, Cell("equal", 0.0)) for row in results.cells.values())
+
+
+def test_an_interrupted_run_keeps_its_results(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    def press(what: str) -> None:
+        if NAMES[1] in what:
+            _thread.interrupt_main()
+
+    with pytest.raises(InterruptedRun) as stop:
+        run_suite(cases, [fake("hangs later")], press)
+    results = stop.value.results
+    assert list(results.tools) == ["fake"]
+    assert results.cells == {NAMES[0]: {"fake": Cell("equal", 0.0)}, NAMES[1]: {}}
+
+
 def test_wrong_outputs_name_the_fault_that_they_match(
     cases: tuple[Case, ...], fake: Callable[..., Launch]
 ) -> None:
@@ -168,6 +204,7 @@ def test_an_error_does_not_hide_wrong_outputs_before_it(
         ("has another shape", "expected the shape ("),
         ("returns too many", "expected 1 outputs, received 2"),
         ("returns NaN", "outputs are not finite"),
+        ("returns complex numbers", "expected real numbers, received complex128"),
     ],
 )
 def test_wrong_outputs_without_a_difference_say_why(

@@ -213,7 +213,7 @@ def _run_case(
         target.mkdir(parents=True)
         for index, output in enumerate(outputs):
             array = np.asarray(output)
-            if array.dtype.kind not in "biuf":  # such as bfloat16
+            if array.dtype.kind not in "biufc":  # such as bfloat16
                 array = array.astype(np.float64)
             np.save(target / f"output_{index}.npy", array)
         tell("returned")
