@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import fsum
 
 from rnnspec.drawing import words
 from rnnspec.drawing.attending import memories
@@ -301,7 +302,7 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
     parts = drawing.parts.get(layer.name, [])
     finals = [part for part in parts if isinstance(part, FinalState)]
     states = sorted(finals, key=lambda final: place[final.part])
-    middle = sum(track.y for track in tracks) / len(tracks)
+    middle = fsum(track.y for track in tracks) / len(tracks)
     if states and len(tracks) > 1 and not drawing.folded:
         right = max(right, drawing.columns[-1].x + _SHIFT + first.half + _BEGIN + 14)
     leftwards = first.sign < 0 and not drawing.folded
@@ -373,7 +374,7 @@ def _draw_states(drawing: Drawing, track: _Track, axis: Axis) -> None:
             between = axis.dots if {one, other} == beside_dots else None
             _draw_step(canvas, track, (one, other), between, state)
     if zeros:
-        zero, y = x - track.sign * (begin + 9), track.y + sum(zeros) / len(zeros) + 4.6
+        zero, y = x - track.sign * (begin + 9), track.y + fsum(zeros) / len(zeros) + 4.6
         text = Text(x=zero, y=y, content="0", size=13, role="grey", anchor="middle")
         canvas.marks(track.layer.name, text)
     if axis.dots is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import fsum
 
 from rnnspec.drawing import words
 from rnnspec.drawing.attending import Memory
@@ -99,7 +100,7 @@ def _strands(drawing: Drawing) -> list[_Strand]:
     others = [head for head in heads if head not in stepwise]
     widths = {head.name: _width(drawing, head) for head in others}
     if not stepwise:
-        right = (first + last - sum(widths.values())) / 2
+        right = (first + last - fsum(widths.values())) / 2
     strands = list[_Strand]()
     for head in heads:
         flow, x, width = drawing.flow, 0.0, 0.0
