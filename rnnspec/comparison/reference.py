@@ -193,7 +193,7 @@ class _Run:
             case nodes.Contexts():
                 return self.contexts[self.sources[layer.name][0]]
             case nodes.Attention():
-                return self._attend_to(layer, arrays, x)
+                return self._attend(layer, arrays, x)
             case nodes.LearnedState():
                 return np.repeat(arrays["vector"][np.newaxis], len(x), axis=0)
             case nodes.Repeat(like=str()):
@@ -223,7 +223,7 @@ class _Run:
             case nodes.AttentionPooling():
                 # One query for each sequence, or the same one for all.
                 query = arrays["query"].T if layer.query is None else inputs[1]
-                return _attend(layer, arrays, x, query, self._mask(layer, x))
+                return _pool_by_attention(layer, arrays, x, query, self._mask(layer, x))
             case nodes.Flatten():
                 return x.reshape(len(x), -1)
             case nodes.LastSteps():
@@ -253,7 +253,7 @@ class _Run:
         mask = self.masks[attention.over] if attention.masked else np.ones(values.shape[:2], bool)
         return _Memory(keys, values, mask, attention.scale, self.noise)
 
-    def _attend_to(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
+    def _attend(self, layer: nodes.Attention, arrays: Arrays, x: Array) -> Array:
         memory, score = self._memory(layer), arrays.get("score")
         if x.ndim == 2:
             return memory.mean(x, score)
@@ -492,7 +492,7 @@ def _join_layers(layer: nodes.Join, inputs: Sequence[Array]) -> Array:
             assert_never(layer.how)
 
 
-def _attend(
+def _pool_by_attention(
     layer: nodes.AttentionPooling, arrays: Arrays, x: Array, query: Array, mask: Array
 ) -> Array:
     hidden = x

@@ -40,7 +40,6 @@ from rnnspec.ir.nodes import (
     Window,
     WindowPooling,
     attention_of,
-    masks,
     sources,
     width,
 )
@@ -204,11 +203,11 @@ def held_values(network: Network) -> tuple[State, ...]:
 
     These are vectors, and the memories of attentions, with their masks.
     """
-    in_chunks, taken, padded = streamed(network), sources(network), masks(network)
+    in_chunks, taken = streamed(network), sources(network)
     outputs = {each.name: each.shape for each in network.inputs}
     outputs |= {layer.name: layer.output for layer in network.layers}
     held: dict[str, None] = {}
-    masked: dict[str, None] = {}
+    masked = set[str]()
     for layer in network.layers:
         if layer.name not in in_chunks:
             continue
@@ -219,13 +218,13 @@ def held_values(network: Network) -> tuple[State, ...]:
         held |= dict.fromkeys(name for name in names if name not in in_chunks)
         attention = attention_of(layer)
         if attention and attention.masked:
-            masked[attention.over] = None
+            masked.add(attention.over)
     results = (layer.name for layer in network.results.values())
     held |= dict.fromkeys(name for name in results if name not in in_chunks)
     held_states = list[State]()
     for name in held:
         held_states.append(State(name, "value", outputs[name]))
-        if name in masked and name in padded:
+        if name in masked:
             held_states.append(State(name, "mask", outputs[name][:1]))
     return tuple(held_states)
 
