@@ -13,7 +13,10 @@ from graphs import IN_C, JOINED, PAIR, STREAMED, TRANSLATION, WAITING
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
+from rnnspec.backends.c.filled import array_bytes
 from rnnspec.backends.c.read import READER
+from rnnspec.backends.c.source import CSource
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UsageError
 from rnnspec.ir.forms import Form
@@ -227,3 +230,20 @@ def chain(layers: int) -> str:
 def test_memory_is_that_of_what_is_read_later() -> None:
     sizes = [re.findall(r"NET_WORKSPACE (\d+) ", chain(layers)) for layers in (10, 1900)]
     assert sizes[0] == sizes[1] == ["3176"]
+
+
+@pytest.mark.parametrize("quantize", [{}, {"quantize": "int8"}], ids=["float", "int8"])
+def test_the_header_says_how_much_memory_a_program_needs(quantize: SourceOptions) -> None:
+    options: dict[str, str | int] = {"max_steps": 9, **quantize}
+    generated = pipeline.generate(pipeline.reads(TRANSLATOR), get("c"), "step", options)
+    text, source = generated.text, generated.source
+    assert isinstance(source, CSource)
+    # The state has floats, a number of steps and the bytes of a mask.
+    types = {"float": np.float32, "size_t": np.uint64, "unsigned char": np.uint8}
+    assert {member.number for member in source.members} == set(types)
+    members = [(each.name, types[each.number], max(each.size, 1)) for each in source.members]
+    state = np.dtype(members, align=True).itemsize
+    assert f"\n * Memory: {array_bytes(text):,} bytes of arrays, " in text
+    assert f" for the self-test, and {state:,} for a state.\n" in text
+    floats = max(map(int, re.findall(r"float workspace\[(\d+)\];", text)))
+    assert f" bytes, and {4 * floats + 1536:,} of the stack, without libraries (gcc -O3, " in text

@@ -93,6 +93,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         inputs=tuple(arguments.values()),
         stream=stream,
         workspace=whole.floats if whole else 0,
+        stack=max(part.floats for part in (begin, body) if part) if stepped else 0,
         outputs=results,
         output_steps=tuple(_output_steps(network, body)),
         functions=layers.finished(),

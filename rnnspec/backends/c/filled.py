@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import brief, printable
+from rnnspec.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,16 +28,28 @@ _ZEROS = re.compile(
 )
 _DECLARED = re.compile(r"\nstatic const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
 _SIZED = re.compile(r"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE | re.ASCII)
+_VERSION = re.compile(
+    r"^ \* Arrays: SHA-256 \w+, from rnnspec ([\w.+-]{1,40})\.$", re.MULTILINE | re.ASCII
+)
 _LONGEST_NUMBER = 32
 _TYPES: dict[str, type[np.number[Any]]] = {"float": np.float32, "int32_t": np.int32}
 _SPEC, _END = "/* The spec:\n", "\n */\n\n"
 _ON_A_LINE = 8
 
 
-def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec: str) -> str:
+def fill(  # noqa: PLR0913 - all that a file has
+    text: str,
+    source: CSource,
+    arrays: Arrays,
+    recorded: Recordings,
+    spec: str,
+    *,
+    version: str = __version__,
+) -> str:
     """Return the text of a source with numbers in its arrays, and the spec unless it is empty.
 
-    ``recorded`` are the arrays of the self-test by their symbols.
+    ``recorded`` are the arrays of the self-test by their symbols. ``version`` is that of the
+    rnnspec that wrote a file, which is written again.
     """
     packed: dict[str, Array] = {}
     for stored in source.arrays:
@@ -49,12 +62,18 @@ def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec:
         return f"{declared}{{\n{_literals(numbers[match['symbol']])}\n}};"
 
     # The last one: a description, which comes before it, may have such a line.
-    filled = _ZEROS.sub(
-        with_numbers, f" * Arrays: SHA-256 {digest}.\n".join(text.rsplit(_EMPTY, 1))
-    )
+    origin = f" * Arrays: SHA-256 {digest}, from rnnspec {version}.\n"
+    filled = _ZEROS.sub(with_numbers, origin.join(text.rsplit(_EMPTY, 1)))
     head, marker, tail = filled.partition("_IMPLEMENTATION\n\n")
     lines = "\n".join(f" * {_escaped(line)}".rstrip() for line in _lines(spec))
     return f"{head}{marker}{_SPEC}{lines}{_END}{tail}" if spec else filled
+
+
+def version_in(filled: str) -> str:
+    """Return the version of the rnnspec that wrote a text, this one if it does not say so."""
+    # A description may have such lines before it.
+    versions = _VERSION.findall(filled.partition("\n#ifndef ")[0])
+    return str(versions[-1]) if versions else __version__
 
 
 def spec_in(filled: str) -> str:

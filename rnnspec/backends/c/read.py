@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
-from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
+from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split, version_in
 from rnnspec.backends.c.source import CSource
 from rnnspec.backends.c.steps import free_lengths
 from rnnspec.backends.contract import SourceOptions
@@ -82,7 +82,10 @@ class SavedSource:
         """
         assert isinstance(source, CSource)
         recorded = self._numbers(lambda filled: recorded_in(filled, source))
-        return fill(text, source, self._arrays, recorded, spec_in(list(self.texts.values())[-1]))
+        texts = list(self.texts.values())
+        return fill(
+            text, source, self._arrays, recorded, spec_in(texts[-1]), version=version_in(texts[0])
+        )
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return the first line in which the files differ from what is written, if there is one.

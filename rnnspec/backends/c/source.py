@@ -22,6 +22,25 @@ _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The most bytes of a statement, and of all stack frames beside what a step computes with.
+
+    They are above what was measured of the gallery and of random specs.
+    """
+
+    compiler: str
+    statement: int
+    frames: int
+
+
+_LIMITS = {
+    "portable": Limits("gcc -O3, x86-64", 160, 1536),
+    "avx2": Limits("gcc -O3 -mavx2 -mfma", 160, 2048),
+    "cortex-m": Limits("gcc -O2, Cortex-M4F", 24, 512),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Constant:
     """A constant of the interface, with its comment."""
 
@@ -198,6 +217,7 @@ class CSource:
     inputs: tuple[Argument, ...]
     stream: Argument | None
     workspace: int
+    stack: int
     outputs: tuple[Result, ...]
     output_steps: tuple[OutputSteps, ...]
     functions: tuple[Function, ...]
@@ -267,6 +287,30 @@ class CSource:
     def merges(self) -> bool:
         """True if a backward direction is merged into the output of the forward one."""
         return any("merge" in function.parameters for function in self.functions)
+
+    def memory(self, implementation: str) -> tuple[str, ...]:
+        """Return lines on the memory that a program needs, given the text of the functions."""
+        limits = _LIMITS[self.target]
+        sizes = [array.bytes for array in self.arrays]
+        tests = sum(4 * recorded.size for recorded in self.tests)
+        code = limits.statement * (implementation.count(";") - len(sizes) - len(self.tests))
+        state = f", and {self.state_bytes:,} for a state" if self.stepped else ""
+        stack = 4 * self.stack + limits.frames
+        bounds = f"at most {-(-code // 100) * 100:,} bytes, and {stack:,} of the stack"
+        return (
+            f"Memory: {sum(sizes):,} bytes of arrays, {tests:,} for the self-test{state}.",
+            f"Code: {bounds}, without libraries ({limits.compiler}).",
+        )
+
+    @property
+    def state_bytes(self) -> int:
+        """The size of the structure of states with pointers of 64 bits: others are no larger."""
+        size, widest = 0, 1
+        for member in self.members:
+            width = {"float": 4, "size_t": 8}.get(member.number, 1)
+            size = -(-size // width) * width + width * max(member.size, 1)
+            widest = max(widest, width)
+        return -(-size // widest) * widest
 
     @property
     def width(self) -> int:
