@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.body import Seen
@@ -38,6 +38,31 @@ _LIMITS = {
     "avx2": Limits("gcc -O3 -mavx2 -mfma", 160, 2048),
     "cortex-m": Limits("gcc -O2, Cortex-M4F", 24, 512),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class BlobArray:
+    """An array in the file beside the source, in bytes from its beginning."""
+
+    number: str
+    symbol: str
+    at: int
+    size: int
+    comment: str
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that it takes."""
+        return self.size * (1 if self.number == "int8_t" else 4)
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.at + self.bytes
+
+
+_LINE = 64
+"""The bytes of a cache line, and of the widest vector registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +254,7 @@ class CSource:
     rows: bool
     masks: bool
     scales: bool
+    is_blob: bool
     before_loading: tuple[str, ...] = ()
 
     @property
@@ -288,6 +314,11 @@ class CSource:
         """True if a backward direction is merged into the output of the forward one."""
         return any("merge" in function.parameters for function in self.functions)
 
+    @property
+    def blob(self) -> tuple[BlobArray, ...]:
+        """The arrays in the file beside the source, each where a cache line begins."""
+        return tuple(place_arrays(self.arrays))
+
     def memory(self, implementation: str) -> tuple[str, ...]:
         """Return lines on the memory that a program needs, given the text of the functions."""
         limits = _LIMITS[self.target]
@@ -324,6 +355,17 @@ class CSource:
         """Return the text of the source: long lines go on after a comma or a word of a comment."""
         text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
         return _LONG.sub(lambda match: "\n".join(_broken(match[0])), text)
+
+
+def place_arrays(arrays: Iterable[Stored]) -> Iterator[BlobArray]:
+    """Yield the arrays in the file beside a source, in order."""
+    at = 0
+    for stored in arrays:
+        for symbol, size in stored.sizes.items():
+            number = stored.number if symbol == stored.symbol else "float"
+            comment = stored.comment if symbol == stored.symbol else ""
+            yield (place := BlobArray(number, symbol, at, size, comment))
+            at = -(-place.end // _LINE) * _LINE
 
 
 def _broken(line: str) -> list[str]:
