@@ -8,7 +8,6 @@ DEMO := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
 SITE_READY := $(VENV)/.site
 DIST := build/dist
-EMPTY := build/empty
 LOWEST := build/lowest
 NODE_MODULES := playground/node_modules/.package-lock.json
 WHEELS := build/playground-wheels
@@ -81,6 +80,7 @@ lint: $(READY)  ## Check style, types, imports, and the files for GitHub
 	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/import.yml
 
 format: $(READY)  ## Format, and fix what can be fixed
@@ -102,11 +102,8 @@ pictures: $(SITE_READY)  ## Draw the pictures of the README and the documentatio
 docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
 	node --test playground/test/site.test.mjs
 
-wheel: dist  ## Check the distributions, and use the wheels from an empty environment
-	rm -rf $(EMPTY)
-	$(PYTHON) -m venv $(EMPTY)
-	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
-	.ci/use-wheel $(EMPTY)/bin $(DIST)/rnnspec_conformance-*.whl
+wheel: dist  ## Install both wheels by name in an empty environment of each of PYTHONS, and use them
+	.ci/use-wheel $(DIST) $(BIN)/uv $(PYTHONS)
 
 dist: $(READY)  ## Build wheels and source distributions, and check what they contain
 	rm -rf $(DIST) && mkdir -p build

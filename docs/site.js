@@ -34,7 +34,7 @@ addEventListener("DOMContentLoaded", () => {
   }));
   const search = document.createElement("input");
   search.type = "search";
-  search.placeholder = "Search, such as: keras sentiment";
+  search.placeholder = "Search, such as: keras review";
   search.setAttribute("aria-label", "Search the gallery");
   const choice = document.createElement("select");
   choice.setAttribute("aria-label", "Networks with");

@@ -89,6 +89,32 @@ def test_all_is_true() -> None:
         _ = rnnspec.nosuch
 
 
+STABLE = {
+    "build": "spec backend seed form target max_steps",
+    "codegen": "spec backend form target max_steps",
+    "draw": "spec form steps labels theme background",
+    "from_keras": "model name",
+    "from_torch": "module example name",
+    "load": "path allow_outside",
+    "loads": "text source allow_outside",
+    "parity": "specs backends level form dtype seed batch optimizer progress",
+    "read_weights": "model spec",
+    "show_versions": "json",
+    "summary": "spec",
+    "write_weights": "model arrays spec",
+}
+"""The arguments of each public function, which docs/project/versioning.md promises to keep."""
+
+
+@cases("name, arguments", STABLE.items())
+def test_a_public_function_keeps_its_arguments(name: str, arguments: str) -> None:
+    parameters = inspect.signature(getattr(rnnspec, name)).parameters
+    names = arguments.split()
+    assert [each for each in parameters if each in names] == names
+    added = [parameters[each] for each in parameters if each not in names]
+    assert all(each.kind is each.KEYWORD_ONLY for each in added)
+
+
 def test_a_second_checkout_uses_its_own_templates(tmp_path: Path) -> None:
     for folder in ("rnnspec", "templates"):
         ignored = shutil.ignore_patterns("__pycache__")

@@ -20,7 +20,9 @@ def configuration(text: str, places: Collection[str], repository: str = "") -> s
     config = yaml.safe_load(text)
     config["site_name"] += f" {__version__}"
     if repository:
-        config["repo_url"] = repository
+        # Not repo_url: the theme would ask api.github.com for its stars on every page.
+        link = {"icon": "fontawesome/brands/github", "link": repository, "name": "Repository"}
+        config["extra"] = {**config.get("extra", {}), "social": [link]}
         config["site_url"] = site_address(repository)
     config["nav"] = _entries(config["nav"], places)
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)

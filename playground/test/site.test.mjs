@@ -70,6 +70,33 @@ describe("the documentation", { skip: lacking }, () => {
     await page.context().close();
   });
 
+  test("the gallery is searched, and filtered by what is in a network", async () => {
+    const page = await opened(browser, pathToFileURL(path.join(SITE, "gallery/index.html")).href, { bypassCSP: true });
+    const cards = page.locator(".networks li:visible");
+    const all = await cards.count();
+    const settle = async (many) => assert.equal(await page.locator("output").textContent(), `${many} of ${all} networks`);
+    await settle(all);
+    await page.getByLabel("Networks with").selectOption("several outputs");
+    const several = await cards.count();
+    assert.ok(several > 1 && several < all);
+    await settle(several);
+    for (const text of await cards.locator(".kinds").allTextContents()) assert.match(text, /several outputs/);
+    await page.getByLabel("Search the gallery").fill("GRU noise");
+    assert.deepEqual(await cards.locator("strong").allTextContents(), [
+      "noise_suppression_conv_gru",
+      "noise_suppression_gru",
+    ]);
+    await page.keyboard.press("Enter"); // the page stays
+    await settle(2);
+    await page.getByLabel("Search the gallery").fill("no such network");
+    await settle(0);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      assert.deepEqual(await barriers(page, { known: THEME }), [], colorScheme);
+    }
+    await page.context().close();
+  });
+
   test("a click on a picture shows it in its own size and scheme", async () => {
     const address = pathToFileURL(path.join(SITE, "gallery/stacked_lstm.html")).href;
     const page = await opened(browser, address, { colorScheme: "dark", viewport: { width: 390, height: 800 } });

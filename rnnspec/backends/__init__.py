@@ -23,6 +23,7 @@ from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
+from rnnspec.version import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -111,7 +112,7 @@ def ways(absent: Sequence[Backend], *others: str) -> str:
     """Return the ways to get one of several backends, or to do without."""
     extras = [backend.way for backend in absent if backend.extra]
     rest = [backend.way for backend in absent if not backend.extra]
-    clone = [f"{listed(extras, 'or')} in a clone of rnnspec"] if extras else []
+    clone = [f"{listed(extras, 'or')} {PLACE}"] if extras else []
     return listed([*clone, *rest, *others], "or")
 
 

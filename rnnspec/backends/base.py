@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError, brief
 from rnnspec.reserved_names import NO_NAMES, ReservedNames
+from rnnspec.version import install_command, ways_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,10 +113,7 @@ class Backend:
 
     @property
     def requirement(self) -> str:
-        """The arguments of ``pip install`` for the framework: the requirements of the extra.
-
-        pip would look for the extra itself on an index, which has no rnnspec.
-        """
+        """The arguments of ``pip install`` for the framework: the requirements of the extra."""
         return shlex.join(_requirements_of(self.extra) or [self.distribution])
 
     @property
@@ -123,14 +121,14 @@ class Backend:
         """The shortest way to get what is not installed."""
         if self.command is not None:
             return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
-        return f"pip install {shlex.quote(f'.[{self.extra}]') if self.extra else self.requirement}"
+        return install_command(self.extra) if self.extra else f"pip install {self.requirement}"
 
     @property
     def missing(self) -> str:
         """Advice if the framework, or the program that the runtime needs, is not installed."""
         if self.command is not None or not self.extra:
             return self.way
-        return f"{self.way} in a clone of rnnspec, or pip install {self.requirement}"
+        return ways_to_install(self.extra, self.requirement)
 
     @property
     def absence(self) -> str:

@@ -28,7 +28,7 @@ from rnnspec.cli.commands.schema import schema
 from rnnspec.cli.commands.summary import summary
 from rnnspec.cli.commands.validate import validate
 from rnnspec.errors import UsageError
-from rnnspec.version import __version__
+from rnnspec.version import PLACE, __version__
 
 
 class Group(TyperGroup):
@@ -78,7 +78,7 @@ class _Commands(Group):
             for point in entry_points(group="rnnspec.commands", name=name):
                 return name, get_command(point.load()), rest
             if not ctx.resilient_parsing:
-                install = f"in a clone of rnnspec, pip install ./{name}"
+                install = f"{PLACE}, pip install ./{name}"
                 raise UsageError(f"'rnnspec {name}' is not installed: {install}")
         return name, command, rest
 

@@ -56,18 +56,17 @@ def test_a_release_is_ready_once_all_names_agree(project: Path) -> None:
         f"README.md links to {site}{page}, which is not the site of someone"
         for page in ("", "playground/", "conformance.html")
     ]
-    assert [place.partition(":")[0] for place in missing[3:]] == [
-        "README.md",
-        "conformance/README.md",
-    ]
+    places = ["README.md", "conformance/README.md", "rnnspec/version.py"]
+    assert [place.partition(":")[0] for place in missing[3:]] == places
 
-    for readme, old, new in (
+    for name, old, new in (
         ("README.md", "https://OWNER.", "https://someone."),
         ("README.md", "There is no release yet. ", ""),
         ("conformance/README.md", "In a clone of rnnspec:", "Install it:"),
+        ("rnnspec/version.py", "in a clone of rnnspec", ""),
     ):
-        text = (project / readme).read_text(encoding="utf-8")
-        (project / readme).write_text(text.replace(old, new), encoding="utf-8")
+        text = (project / name).read_text(encoding="utf-8")
+        (project / name).write_text(text.replace(old, new), encoding="utf-8")
     assert run(*ready, f"v{__version__}") == (0, [f"v{__version__} can be released"])
 
 
@@ -88,10 +87,19 @@ def test_the_page_of_a_release_has_no_relative_links(project: Path) -> None:
     assert "](https://github.com/OWNER/rnnspec/blob/v0.1.0/docs/tutorial/first.md)" in text
 
 
+def test_the_changelog_says_everything_once() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^- .*?(?=\n- |\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) > 100
+    assert sorted(entries) == sorted(set(entries))
+    themes = re.findall(r"^### .*$", text.split("\n## ")[1], re.MULTILINE)
+    assert len(themes) == len(set(themes)) > 1
+
+
 def test_the_notes_of_a_release_are_its_section(project: Path) -> None:
     code, notes = run(project / ".ci" / "release-notes", __version__)
     assert code == 0
-    assert "### Added" in notes
+    assert "### The language" in notes
     assert not any(line.startswith("## ") for line in notes)
     assert run(project / ".ci" / "release-notes", "9.9.9") == (1, [])
 

@@ -139,7 +139,8 @@ def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
     assert name_owner("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
     config = configuration("site_name: x\nnav: []", [], url)
-    assert f"repo_url: {url}\n" in config
+    assert f"link: {url}\n" in config
+    assert "repo_url" not in config  # with which pages ask api.github.com
     assert "site_url: https://someone.github.io/rnnspec/\n" in config
     assert has_owner(url)
     assert not has_owner(url.replace("someone", "OWNER"))

@@ -19,6 +19,7 @@ import numpy as np
 
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.files.regular import opened
+from rnnspec.version import ways_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,11 +187,8 @@ def load(path: Path) -> Contents:
     try:
         import onnx
     except ImportError as error:
-        message = (
-            "reading ONNX files needs onnx: pip install '.[onnx]' in a clone of rnnspec, or pip "
-            "install onnx"
-        )
-        raise BackendError(message) from error
+        ways = ways_to_install("onnx", "onnx")
+        raise BackendError(f"reading ONNX files needs onnx: {ways}") from error
     from google.protobuf.message import DecodeError
 
     data = _map(path)

@@ -25,6 +25,7 @@ from rnnspec.drawing.scene import (
     Text,
 )
 from rnnspec.errors import BackendError
+from rnnspec.version import ways_to_install
 
 _SANS = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
 _SERIF = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', Times, serif"
@@ -207,10 +208,7 @@ def _import_cairosvg() -> Any:
         import cairosvg
     # OSError: CairoSVG is there, the library cairo is not.
     except (ImportError, OSError) as error:
-        message = (
-            "PNG and PDF need CairoSVG: pip install '.[pictures]' in a clone of rnnspec, or pip "
-            "install cairosvg"
-        )
+        message = f"PNG and PDF need CairoSVG: {ways_to_install('pictures', 'cairosvg')}"
         raise BackendError(
             f"{message} ({error})" if isinstance(error, OSError) else message
         ) from None

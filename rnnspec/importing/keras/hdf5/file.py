@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.importing.keras.hdf5.stream import BrokenError, Stream
+from rnnspec.version import ways_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,11 +49,8 @@ class Hdf5:
         try:
             from rnnspec.importing.keras.hdf5.objects import Objects
         except ImportError as error:
-            message = (
-                "HDF5 files are read with pyfive: pip install '.[import]' in a clone of rnnspec, "
-                "or pip install pyfive"
-            )
-            raise BackendError(message) from error
+            ways = ways_to_install("import", "pyfive")
+            raise BackendError(f"HDF5 files are read with pyfive: {ways}") from error
         self.path = path
         self._count = 0
         with self._reading():
