@@ -34,9 +34,9 @@ class Limits:
 
 
 _LIMITS = {
-    "portable": Limits("gcc -O3, x86-64", 160, 1536),
-    "avx2": Limits("gcc -O3 -mavx2 -mfma", 160, 2048),
-    "cortex-m": Limits("gcc -O2, Cortex-M4F", 24, 512),
+    "portable": Limits("gcc -O3, x86-64", 224, 2048),
+    "avx2": Limits("gcc -O3 -mavx2 -mfma", 336, 3072),
+    "cortex-m": Limits("gcc -O2, Cortex-M4F", 28, 640),
 }
 
 
