@@ -129,6 +129,8 @@ def build_model(  # noqa: PLR0913 - the options of the command
         RnnspecError: see ``build``.
     """
     if output is not None:
+        options = backend.emitter.complete(program.network, options)
+        backend = backend.with_options(options)
         output.check(program, backend, form)
     # Before the vectors, which may take minutes to read.
     backend.require()

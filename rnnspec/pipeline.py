@@ -198,7 +198,8 @@ def codegen(
             weights, or ``step`` for such source that takes a sequence in chunks, with the states
             of all layers as inputs and outputs. By default the first form that the backend writes.
         options: the options of source that the backend has. ``c`` has ``target``, the kind of
-            processor, and ``max_steps``, the longest sequence of a network that takes any length.
+            processor, ``weights``, where its arrays are, and ``max_steps``, the longest sequence
+            of a network that takes any length.
 
     Raises:
         SpecError: the spec is invalid.

@@ -314,8 +314,15 @@ class BackendFiles:
 
         # Before arrays are read, which may be too large for the backend's files.
         pipeline.arrange(program, self.backend, self.form, self.options)
-        network = program.network
-        check_output(output, self.backend, network, self.form, force=force, inputs=inputs)
+        network, backend, _ = program.network, *self._completed(program.network)
+        check_output(output, backend, network, self.form, force=force, inputs=inputs)
+
+    def _completed(self, network: Network) -> tuple[Backend, SourceOptions]:
+        """Return the backend with the options that the network decides, and all options."""
+        if lack(self.backend, *needs.source(self.form)):
+            return self.backend, self.options
+        options = self.backend.emitter.complete(network, self.options)
+        return self.backend.with_options(options), options
 
     def write(
         self,
@@ -336,7 +343,8 @@ class BackendFiles:
         from rnnspec import pipeline
         from rnnspec.comparison.verify import Proof
 
-        generated = pipeline.generate(program, self.backend, self.form, self.options)
+        backend, options = self._completed(program.network)
+        generated = pipeline.generate(program, backend, self.form, options)
         importing(self.backend)
         model = pipeline.instantiate(generated, drawn=False)
         generated.store.write(model, arrays)

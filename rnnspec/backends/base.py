@@ -147,7 +147,11 @@ class Backend:
 
     def with_options(self, options: SourceOptions) -> Backend:
         """Return the record with the fields that options replace."""
-        asked = [option for option in self.options if option.name in options]
+        asked = [
+            option
+            for option in self.options
+            if option.name in options and options[option.name] != option.default
+        ]
         return replace(
             self, **{field: value for option in asked for field, value in option.replaces}
         )

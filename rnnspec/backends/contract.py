@@ -46,6 +46,7 @@ class Option:
 
     A value is one of ``values``, whose ``title`` is a noun; an integer of at least 1; or, for a
     ``kind`` of ``bool``, true. ``words`` come after "can" and "cannot", with the value for ``{}``.
+    The first of several values is the default, which replaces nothing.
     ``commands`` are those that have it; what ``codegen`` has is passed to the emitter by the
     library too. ``output`` says why it needs an output, if it does. ``replaces`` are fields of the
     record that it replaces: with a single file among them, the ending of an output asks for it.
@@ -68,6 +69,11 @@ class Option:
     def flag(self) -> str:
         """The option on the command line."""
         return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def default(self) -> str | None:
+        """The value of source that nobody asked for, None if the option asks for something."""
+        return self.values[0] if len(self.values) > 1 else None
 
     @property
     def suffix(self) -> str:
@@ -162,6 +168,7 @@ class Emitter:
     ``stock`` returns the layers whose stock counterpart has another number of parameters.
     ``needs_source`` is true if a single file of a model names classes of its source.
     ``begins`` is true if a file beside that of a model in step form computes its first states.
+    ``complete`` returns the options of files, with those that the network decides.
     ``longest`` returns the number of steps that options limit a sequence to, None without a limit.
     """
 
@@ -173,6 +180,7 @@ class Emitter:
     stock: Callable[[Network], tuple[Stock, ...]] = lambda _network: ()
     needs_source: Callable[[Network], bool] = lambda _network: False
     begins: Callable[[Network], bool] = lambda _network: False
+    complete: Callable[[Network, SourceOptions], SourceOptions] = lambda _network, options: options
     longest: Callable[[SourceOptions], int | None] = lambda _options: None
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rnnspec.comparison.verify import Proof
     from rnnspec.pipeline import Generated, Program
+    from rnnspec.source.code import Source
 
 _ALLOWED = 0.1
 """The largest move of an output, as a part of the largest output, that rounding explains."""
@@ -53,9 +54,10 @@ class Quantization:
         generated = self.proof.generated
         runtime, name = generated.backend.runtime, generated.network.name
         self.sizes = [runtime.size(folder, name)]
+        source = generated.source
         try:
             if generated.backend.quantizes_source:
-                self._write_rounded(folder)
+                source = self._write_rounded(folder)
             else:
                 runtime.quantize(folder / f"{name}{generated.backend.suffix}", self.kind)
         except OSError as error:
@@ -63,16 +65,17 @@ class Quantization:
             raise OutputError(f"cannot be written: {reason}", str(self.output)) from error
         self.sizes.append(runtime.size(folder, name))
         self._check_size()
-        self._compare(folder)
+        self._compare(folder, source)
 
-    def _write_rounded(self, folder: Path) -> None:
-        """Write the files again, from source that rounds its arrays."""
+    def _write_rounded(self, folder: Path) -> Source:
+        """Write the files again, from source that rounds its arrays, and return it."""
         proof, exact = self.proof, self.proof.generated
         options = {**exact.options, QUANTIZE.name: self.kind}
         rounded = pipeline.generate(proof.program, exact.backend, exact.form, options)
         model = pipeline.instantiate(rounded, drawn=False)
         rounded.store.write(model, proof.arrays)
         saving.write(rounded, model, folder, proof.program.spec.document.text)
+        return rounded.source
 
     def report(self) -> Iterator[str]:
         """Yield lines about the quantized layers, the change of outputs, and the new size."""
@@ -96,10 +99,10 @@ class Quantization:
                 self.proof.program.source,
             )
 
-    def _compare(self, folder: Path) -> None:
+    def _compare(self, folder: Path, source: Source) -> None:
         proof = self.proof
         generated, program = proof.generated, proof.program
-        model = generated.backend.runtime.reload(folder, generated.network.name, generated.source)
+        model = generated.backend.runtime.reload(folder, generated.network.name, source)
         for batch in batches(program.network, generated.longest):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)

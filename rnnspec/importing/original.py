@@ -329,8 +329,8 @@ def _load(path: Path, generated: Generated, text: str) -> Any:
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         source = Path(folder, f"{name}{backend.ending}")
         source.write_text(text, encoding="utf-8", newline="\n")
-        if path.suffix == SUFFIX:
-            with opened(path) as (stream, _), source.with_suffix(SUFFIX).open("wb") as copy:
+        if path.suffix in (SUFFIX, ".bin"):
+            with opened(path) as (stream, _), source.with_suffix(path.suffix).open("wb") as copy:
                 shutil.copyfileobj(stream, copy)
         return backend.runtime.reload(Path(folder), name, generated.source)
 

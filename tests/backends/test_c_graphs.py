@@ -13,7 +13,10 @@ from graphs import IN_C, JOINED, PAIR, STREAMED, TRANSLATION, WAITING
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
+from rnnspec.backends.c.filled import array_bytes
 from rnnspec.backends.c.read import READER
+from rnnspec.backends.c.source import CSource
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UsageError
 from rnnspec.ir.forms import Form
@@ -227,3 +230,68 @@ def chain(layers: int) -> str:
 def test_memory_is_that_of_what_is_read_later() -> None:
     sizes = [re.findall(r"NET_WORKSPACE (\d+) ", chain(layers)) for layers in (10, 1900)]
     assert sizes[0] == sizes[1] == ["3176"]
+
+
+@pytest.mark.parametrize("quantize", [{}, {"quantize": "int8"}], ids=["float", "int8"])
+def test_the_header_says_how_much_memory_a_program_needs(quantize: SourceOptions) -> None:
+    options: dict[str, str | int] = {"max_steps": 9, **quantize}
+    generated = pipeline.generate(pipeline.reads(TRANSLATOR), get("c"), "step", options)
+    text, source = generated.text, generated.source
+    assert isinstance(source, CSource)
+    # The state has floats, a number of steps and the bytes of a mask.
+    types = {"float": np.float32, "size_t": np.uint64, "unsigned char": np.uint8}
+    assert {member.number for member in source.members} == set(types)
+    members = [(each.name, types[each.number], max(each.size, 1)) for each in source.members]
+    state = np.dtype(members, align=True).itemsize
+    assert f"\n * Memory: {array_bytes(text):,} bytes of arrays, " in text
+    assert f" for the self-test, and {state:,} for a state.\n" in text
+    floats = max(map(int, re.findall(r"float workspace\[(\d+)\];", text)))
+    assert f" bytes, and {4 * floats + 2048:,} of the stack, without libraries (gcc -O3, " in text
+
+
+@pytest.mark.parametrize("form", ["inference", "step"])
+def test_arrays_in_a_file_beside_the_source(form: Form, tmp_path: Path) -> None:
+    program = pipeline.reads(TRANSLATOR)
+    options: dict[str, str | int] = {"max_steps": 40, "weights": "blob"}
+    for quantize in ({}, {"quantize": "int8"}):
+        folder = tmp_path / f"net{len(quantize)}"
+        built = build_model(
+            program, get("c"), form, 1, Output(folder), options={**options, **quantize}
+        )
+        assert sorted(path.suffix for path in folder.iterdir()) == [".bin", ".c", ".h"]
+        assert "{\n    0." not in (folder / "translator.c").read_text().partition("self-test")[0]
+        if not quantize:
+            saved = READER.saved(folder, program.network)
+            assert saved.options["weights"] == "blob"
+            assert not saved.problem(
+                saved.written(built.generated.text, built.generated.source), lambda: None
+            )
+            blob = folder / "translator.bin"
+            content = bytearray(blob.read_bytes())
+            content[0] ^= 1
+            blob.write_bytes(content)
+            saved = READER.saved(folder, program.network)
+            assert "SHA-256" in saved.problem(
+                saved.written(built.generated.text, built.generated.source), lambda: None
+            )
+            blob.write_bytes(content[:-4])
+            with pytest.raises(UsageError, match=r"expected [\d,]+ bytes, received"):
+                READER.saved(folder, program.network).written(
+                    built.generated.text, built.generated.source
+                )
+        else:
+            with pytest.raises(UsageError, match="rounded to int8"):
+                READER.saved(folder, program.network)
+    with pytest.raises(UsageError, match="expected text for a single header, received blob"):
+        get("c").emitter.complete(program.network, {"weights": "blob", "single_header": True})
+
+
+def test_large_networks_have_their_arrays_in_a_file() -> None:
+    complete = get("c").emitter.complete
+    words = "version: 1\nname: net\nembedding: {vocabulary: %d, dim: 256}\n"
+    layers = "rnn: {type: simple, units: 1}\nhead: {units: 1}\n"
+    small, large = (pipeline.reads(words % count + layers) for count in (1022, 1023))
+    assert complete(small.network, {}) == {}
+    assert complete(large.network, {}) == {"weights": "blob"}
+    assert complete(large.network, {"weights": "text"}) == {"weights": "text"}
+    assert complete(large.network, {"single_header": True}) == {"single_header": True}

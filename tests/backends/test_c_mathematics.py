@@ -64,7 +64,7 @@ def laid_out(functions: Sequence[str], prefix: str = "net") -> str:
 def compiled(functions: Sequence[str], folder: Path, *flags: str) -> ctypes.CDLL:
     """Return a library in which the functions, which are static in a network, are not."""
     source, library = folder / "kernels.c", folder / "kernels.so"
-    source.write_text(re.sub("static (inline )?void ", "void ", laid_out(functions)))
+    source.write_text(re.sub("static (inline )?(?=void |float net_dot)", "", laid_out(functions)))
     command = [*COMPILER, "-std=c99", "-O3", *flags, "-shared", "-fPIC", str(source), "-lm", "-o"]
     subprocess.run([*command, str(library)], check=True)
     return ctypes.CDLL(str(library))
@@ -86,7 +86,7 @@ def library(
     suits = (sys.platform, platform.machine()) == ("linux", "x86_64") and gcc_version() >= 12
     if request.param == "dispatch" and not suits:
         pytest.skip("only gcc 12 on x86-64 Linux has functions in several versions")
-    functions = [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus", *PRODUCTS]
+    functions = [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus", "dot_int8", *PRODUCTS]
     folder = tmp_path_factory.mktemp("kernels")
     return compiled(functions, folder, *flags[request.param])
 
@@ -288,7 +288,9 @@ def test_products(library: ctypes.CDLL, product: str) -> None:
     function = library[f"net_{product}"]
     for inputs, units in itertools.product([1, 2, 3, 5, 40], [1, 16, 40]):
         padded = -(-units // block) * block
-        x = random.normal(size=(7, inputs)).astype(np.float32)
+        # Without their scale, sums of int8 with large numbers would overflow.
+        magnitude = np.float32(1e37 if int8 and inputs > 3 else 1.0)
+        x = magnitude * random.normal(size=(7, inputs)).astype(np.float32)
         if int8:
             kernel = random.integers(-127, 128, (inputs, gates * units), np.int8)
             scale = random.uniform(0.001, 0.01, (gates, padded)).astype(np.float32)
@@ -297,14 +299,22 @@ def test_products(library: ctypes.CDLL, product: str) -> None:
             scale = np.ones((gates, padded), np.float32)
         exact = np.einsum("rk,bkgl->rgbl", x.astype(np.float64), blocks(kernel, gates, block))
         exact = exact.reshape(7, gates, padded) * scale
-        first = random.normal(size=(gates, padded)).astype(np.float32)
+        first = magnitude * random.normal(size=(gates, padded)).astype(np.float32)
         weights = [blocks(kernel, gates, block), *([scale] if int8 else [])]
         z = first.copy()  # the start may be in the place of the result
         call(function, *weights, z, x, 1, inputs, padded, z)
-        assert_close(z, exact[0] + first, 2e-6 * inputs)
+        assert_close(z / magnitude, (exact[0] + first) / magnitude, 2e-6 * inputs)
         rows = np.full((7, gates, padded), np.nan, np.float32)
         call(function, *weights, first, x, 7, inputs, padded, rows)
-        assert_close(rows, exact + first, 2e-6 * inputs)
+        assert_close(rows / magnitude, (exact + first) / magnitude, 2e-6 * inputs)
+
+
+def test_a_dot_product_with_int8_does_not_overflow(library: ctypes.CDLL) -> None:
+    x, table = np.full(11, 1e37, np.float32), np.full(11, 127, np.int8)
+    function = library.net_dot_int8
+    function.restype = ctypes.c_float
+    product = function(*(ctypes.c_void_p(a.ctypes.data) for a in (x, table)), ctypes.c_size_t(11))
+    np.testing.assert_allclose(product, 11 * 127 * 1e37 / 2**32, rtol=1e-6)
 
 
 def test_loops_are_vectorized(tmp_path: Path) -> None:
@@ -315,7 +325,7 @@ def test_loops_are_vectorized(tmp_path: Path) -> None:
     functions = [name for name in ACTIVATIONS.values() if name not in scalar]
     functions += ["leaky_relus", "clipped_relus"]
     source = tmp_path / "kernels.c"
-    source.write_text(re.sub("static (inline )?void ", "void ", laid_out(functions)))
+    source.write_text(re.sub("static (inline )?(?=void |float net_dot)", "", laid_out(functions)))
     options = ["-std=c99", "-O3", "-fopt-info-vec-optimized", "-c", str(source), "-o"]
     command = [*COMPILER, *options, str(tmp_path / "kernels.o")]
     report = subprocess.run(command, check=True, capture_output=True, text=True).stderr

@@ -129,6 +129,11 @@ ATTACKS: dict[str, Change] = {
     "comment ends in the title": swap("/* net,", f"/* net */ {RUN} /*,"),
     "comment ends in the target": swap("Target: portable.", f"Target: portable. */ {RUN} /*"),
     "unknown target": swap("Target: portable.", "Target: portables."),
+    "code in the version": swap("from rnnspec ", f"from rnnspec */ {RUN} /* "),
+    "version in the description": lambda text: (
+        re.sub("from rnnspec .*", "from rnnspec 9.", text, count=1)
+        + " * Arrays: SHA-256 1, from rnnspec 9.\n"
+    ),
     "other checksum": lambda text: re.sub("SHA-256 .", "SHA-256 !", text, count=1),
     "code before": lambda text: RUN + "\n" + text,
     "code behind": lambda text: text + RUN + "\n",
@@ -246,6 +251,16 @@ def test_what_is_compiled_is_written_anew(form: Form, compiled: list[str]) -> No
     )
     assert text.replace("static const", "static") in reached.replace("static const", "static")
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("names", [("net.h", "net.c"), ("whole",)])
+def test_what_another_version_wrote_is_read(names: tuple[str, ...], texts: dict[str, str]) -> None:
+    require("c")
+    for name in names:
+        newer = re.sub("from rnnspec .*", "from rnnspec 1.2.3rc1.", texts[name], count=1)
+        assert (newer != texts[name]) == (name != "net.c")
+        Path(name.replace("whole", "net.h")).write_text(newer)
+    assert str(compare_file(Path("net.h"), take(Path("net.h")), lambda _: None))
 
 
 def test_a_header_beside_the_program_that_includes_it(texts: dict[str, str]) -> None:

@@ -9,6 +9,8 @@ from rnnspec.ir.nodes import Network, SequenceInput, least_steps
 
 TARGETS = ("portable", "avx2", "cortex-m")
 """The kinds of processor; source is for the first one if nobody asks for another."""
+MOST_IN_TEXT = 2**18
+"""The parameters that files have in their text: gcc 12 takes about 1 s and 100 MB for as many."""
 
 
 def _refuse_steps(network: Network, form: Form, steps: int) -> str:
@@ -47,6 +49,25 @@ OPTIONS = (
         kind=int,
         metavar="N",
         refusal=_refuse_steps,
+    ),
+    Option(
+        name="weights",
+        words="write arrays as {}",
+        help=f"text, or blob (a file beside it), the default above {MOST_IN_TEXT:,} parameters",
+        kind=str,
+        values=("text", "blob"),
+        metavar="KIND",
+        replaces=(
+            ("files", ("{name}.h", "{name}.c", "{name}.bin")),
+            (
+                "loading",
+                (
+                    '#include "{name}.h" /* in C or C++; compile it and {name}.c with -O3 */',
+                    "/* The arrays are in {name}.bin, which gcc finds by -I and its folder; */",
+                    "/* --weights text has them in {name}.c. */",
+                ),
+            ),
+        ),
     ),
     Option(
         name="single_header",

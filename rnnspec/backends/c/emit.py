@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
-from rnnspec.backends.c.backend import TARGETS
+from rnnspec.backends.c.backend import MOST_IN_TEXT, TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
@@ -23,7 +23,7 @@ from rnnspec.backends.c.source import (
 )
 from rnnspec.backends.c.steps import delays, held_memories, lengths, step_counts
 from rnnspec.backends.contract import Emitter
-from rnnspec.errors import Refusal
+from rnnspec.errors import Refusal, UsageError
 from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import State, held_values, states, streamed
@@ -103,6 +103,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         inputs=tuple(arguments.values()),
         stream=stream,
         workspace=whole.floats if whole else 0,
+        stack=max(part.floats for part in (begin, body) if part) if stepped else 0,
         outputs=results,
         output_steps=tuple(_output_steps(network, body)),
         functions=layers.finished(),
@@ -114,6 +115,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         rows=layers.rows,
         masks=layers.masks,
         scales=layers.scales,
+        is_blob=options.get("weights") == "blob",
     )
 
 
@@ -359,7 +361,19 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
             yield Refusal(largest.name, "units", reason)
 
 
+def _complete(network: nodes.Network, options: SourceOptions) -> SourceOptions:
+    """Return the options of files: large networks have their arrays beside the source."""
+    if "single_header" in options:
+        if options.get("weights") == "blob":
+            raise UsageError("weights: expected text for a single header, received blob")
+        return options
+    if "weights" in options or counts(network).total <= MOST_IN_TEXT:
+        return options
+    return {**options, "weights": "blob"}
+
+
 EMITTER = Emitter(
+    complete=_complete,
     emit=emit,
     fields=lambda _network, node, _form: (
         _CELL_FIELDS if isinstance(node, nodes.Recurrent) else _FIELDS,

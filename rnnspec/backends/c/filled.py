@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.backends.c.source import place_arrays
 from rnnspec.errors import brief, printable
+from rnnspec.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,17 +28,32 @@ _ZEROS = re.compile(
     re.MULTILINE | re.ASCII,
 )
 _DECLARED = re.compile(r"\nstatic const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
-_SIZED = re.compile(r"^static const (\w+) \w+\[(\d+)\]", re.MULTILINE | re.ASCII)
+_SIZED = re.compile(
+    r"^(?:static const (\w+) \w+\[(\d+)\]|\w+_ARRAY\((\w+),\s+\w+,\s+\d+,\s+\d+,\s+(\d+)\);)",
+    re.MULTILINE | re.ASCII,
+)
+_VERSION = re.compile(
+    r"^ \* Arrays: SHA-256 \w+, from rnnspec ([\w.+-]{1,40})\.$", re.MULTILINE | re.ASCII
+)
 _LONGEST_NUMBER = 32
 _TYPES: dict[str, type[np.number[Any]]] = {"float": np.float32, "int32_t": np.int32}
 _SPEC, _END = "/* The spec:\n", "\n */\n\n"
 _ON_A_LINE = 8
 
 
-def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec: str) -> str:
+def fill(  # noqa: PLR0913 - all that a file has
+    text: str,
+    source: CSource,
+    arrays: Arrays,
+    recorded: Recordings,
+    spec: str,
+    *,
+    version: str = __version__,
+) -> str:
     """Return the text of a source with numbers in its arrays, and the spec unless it is empty.
 
-    ``recorded`` are the arrays of the self-test by their symbols.
+    ``recorded`` are the arrays of the self-test by their symbols. ``version`` is that of the
+    rnnspec that wrote a file, which is written again.
     """
     packed: dict[str, Array] = {}
     for stored in source.arrays:
@@ -49,12 +66,44 @@ def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec:
         return f"{declared}{{\n{_literals(numbers[match['symbol']])}\n}};"
 
     # The last one: a description, which comes before it, may have such a line.
-    filled = _ZEROS.sub(
-        with_numbers, f" * Arrays: SHA-256 {digest}.\n".join(text.rsplit(_EMPTY, 1))
-    )
+    origin = f" * Arrays: SHA-256 {digest}, from rnnspec {version}.\n"
+    filled = _ZEROS.sub(with_numbers, origin.join(text.rsplit(_EMPTY, 1)))
     head, marker, tail = filled.partition("_IMPLEMENTATION\n\n")
     lines = "\n".join(f" * {_escaped(line)}".rstrip() for line in _lines(spec))
     return f"{head}{marker}{_SPEC}{lines}{_END}{tail}" if spec else filled
+
+
+def pack_blob(source: CSource, arrays: Arrays) -> bytes:
+    """Return the content of the file beside a source."""
+    packed: dict[str, Array] = {}
+    for stored in source.arrays:
+        packed |= stored.stored(arrays)
+    content = bytearray()
+    for place in source.blob:
+        content += bytes(place.at - len(content))
+        array = packed[place.symbol]
+        content += array.astype(array.dtype.newbyteorder("<")).tobytes()
+    return bytes(content)
+
+
+def unpack_blob(content: bytes, layout: Iterable[Stored]) -> dict[tuple[str, str], Array]:
+    """Return the canonical arrays of a layout in the file beside a source."""
+    layout = tuple(layout)
+    numbers = {
+        place.symbol: np.frombuffer(
+            content, "i1" if place.number == "int8_t" else "<f4", place.size, place.at
+        ).astype(np.float32)
+        for place in place_arrays(layout)
+    }
+    restored = [stored.restored(numbers) for stored in layout]
+    return {place: array for arrays in restored for place, array in arrays.items()}
+
+
+def version_in(filled: str) -> str:
+    """Return the version of the rnnspec that wrote a text, this one if it does not say so."""
+    # A description may have such lines before it.
+    versions = _VERSION.findall(filled.partition("\n#ifndef ")[0])
+    return str(versions[-1]) if versions else __version__
 
 
 def spec_in(filled: str) -> str:
@@ -94,7 +143,10 @@ def recorded_in(filled: str, source: CSource) -> dict[str, Array]:
 def array_bytes(filled: str) -> int:
     """Return the bytes of the arrays in a text, without those of the self-test."""
     declared = _SIZED.findall(filled.partition("\n/* The self-test: ")[0])
-    return sum(int(size) * (1 if number == "int8_t" else 4) for number, size in declared)
+    return sum(
+        int(size or other_size) * (1 if "int8_t" in (number, other) else 4)
+        for number, size, other, other_size in declared
+    )
 
 
 def _numbers_in(filled: str, sizes: Mapping[str, int]) -> dict[str, Array]:

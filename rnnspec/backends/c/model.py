@@ -49,6 +49,7 @@ class CModel:
     """C source with its arrays. Call it with a batch: it returns the output.
 
     ``text`` is that of the source, with zeros in place of the arrays, or the numbers of a file.
+    ``blob`` is what the file beside it has, if it was read from files with one.
     """
 
     module: str
@@ -56,6 +57,7 @@ class CModel:
     text: str
     arrays: dict[tuple[str, str], Array]
     changed: bool = True
+    blob: bytes = b""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A library can be neither pickled nor copied.
@@ -292,7 +294,12 @@ class CModel:
 
     @cached_property
     def _loaded(self) -> ctypes.CDLL:
-        compiled = compiler.compile_library(_watched(self))
+        if self.blob:
+            with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
+                Path(folder, f"{self.source.entry}.bin").write_bytes(self.blob)
+                compiled = compiler.compile_library(_watched(self), folder=Path(folder))
+        else:
+            compiled = compiler.compile_library(_watched(self))
         # Each model has a file of its own, as the loader gives the same library for the same file.
         with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
             path = Path(folder, "model.so")
@@ -455,6 +462,18 @@ def _watched(model: CModel) -> str:
         watched,
         flags=re.MULTILINE,
     )
+    if model.blob:
+        # Arrays that can be written are in another section.
+        writable = f'#undef {upper}_SECTION\n#define {upper}_SECTION ".data"\n'
+        watched = watched.replace(f"#define {upper}_ARRAY(", f"{writable}#define {upper}_ARRAY(", 1)
+        watched = watched.replace("    extern const type name[", "    extern type name[", 1)
+    else:
+        watched = re.sub(
+            rf"^{upper}_ARRAY\((\w+),\s+(\w+),\s+\d+,\s+\d+,\s+(\d+)\);",
+            r"static \1 \2[\3];",
+            watched,
+            flags=re.MULTILINE,
+        )
     cases = "".join(
         f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
     )

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
-from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
-from rnnspec.backends.c.source import CSource
+from rnnspec.backends.c.filled import (
+    arrays_in,
+    fill,
+    recorded_in,
+    spec_in,
+    split,
+    unpack_blob,
+    version_in,
+)
+from rnnspec.backends.c.source import CSource, place_arrays
 from rnnspec.backends.c.steps import free_lengths
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.model_files import FileReader, NamedArrays
@@ -33,7 +41,8 @@ Key = TypeVar("Key")
 _WHOLE = re.compile(r"\n#ifdef \w+_IMPLEMENTATION\n", re.ASCII)
 _TARGET = re.compile(r"\n \* Target: ([\w-]+)\.\n", re.ASCII)
 _RUN = re.compile(r"\nint \w+_run\(", re.ASCII)
-_ROUNDED = "\nstatic const int8_t "
+_ROUNDED = re.compile(r"\n(?:static const int8_t |\w+_ARRAY\(int8_t, )", re.ASCII)
+_IN_BLOB = re.compile(r"\n\w+_ARRAY\(float, ", re.ASCII)
 _MOST_BYTES = 2**28
 """No source that rnnspec writes is larger."""
 
@@ -43,12 +52,14 @@ class SavedSource:
     """Source with the numbers of its arrays, in one file or two.
 
     ``texts`` are those of the files by their paths, with the implementation in the last one.
+    ``blob`` is the file with the arrays if they are not in the text.
     """
 
     network: Network
     texts: Mapping[Path, str]
     form: Form
     options: SourceOptions
+    blob: Path | None = None
     tool: str = "C source of rnnspec, with the spec in it"
     left_out: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
@@ -64,8 +75,20 @@ class SavedSource:
 
     @cached_property
     def _arrays(self) -> dict[tuple[str, str], Array]:
+        if self.blob:
+            return self._arrays_in(self.blob)
         layout = stored_arrays(self.network, self.options.get("target", TARGETS[0]))
         return self._numbers(lambda filled: arrays_in(filled, layout))
+
+    def _arrays_in(self, blob: Path) -> dict[tuple[str, str], Array]:
+        """Return the canonical arrays in the file beside the source."""
+        layout = tuple(stored_arrays(self.network, self.options.get("target", TARGETS[0])))
+        places = tuple(place_arrays(layout))
+        with opened(blob) as (stream, size):
+            if size != (expected := places[-1].end):
+                message = f"expected {expected:,} bytes, received {size:,}"
+                raise UsageError(f"{message}: it is not of the source beside it", str(blob))
+            return unpack_blob(stream.read(), layout)
 
     def _numbers(self, read: Callable[[str], dict[Key, Array]]) -> dict[Key, Array]:
         path, filled = list(self.texts.items())[-1]
@@ -82,7 +105,10 @@ class SavedSource:
         """
         assert isinstance(source, CSource)
         recorded = self._numbers(lambda filled: recorded_in(filled, source))
-        return fill(text, source, self._arrays, recorded, spec_in(list(self.texts.values())[-1]))
+        texts = list(self.texts.values())
+        return fill(
+            text, source, self._arrays, recorded, spec_in(texts[-1]), version=version_in(texts[0])
+        )
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return the first line in which the files differ from what is written, if there is one.
@@ -120,7 +146,7 @@ def recognises(path: Path) -> bool:
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """Return the source and the header, or the header if it has everything.
+    """Return the source and the header, behind the arrays, or the header if it has everything.
 
     Raises:
         UsageError: a folder has several headers.
@@ -129,12 +155,14 @@ def files(path: Path) -> tuple[Path, ...]:
     if len(headers) != 1:
         raise UsageError(f"expected one header, received {len(headers)}", str(path))
     source = headers[0].with_suffix(".c")
-    return (source, headers[0]) if source.exists() else (headers[0],)
+    blob = source.with_suffix(".bin")
+    beside = [blob] if blob.exists() and source.exists() else []
+    return (*beside, source, headers[0]) if source.exists() else (headers[0],)
 
 
 def _texts(path: Path) -> dict[Path, str]:
     """Return the text of the header, and of the source if it has the implementation."""
-    *source, header = files(path)
+    *source, header = (each for each in files(path) if each.suffix != ".bin")
     texts = {header: _read(header)}
     # A header that has everything may be beside the source that includes it.
     if _WHOLE.search(texts[header]):
@@ -169,7 +197,7 @@ def saved(path: Path, network: Network) -> SavedSource:
     What it says of its form and options is taken at its word: other source would be another text.
     """
     texts = _texts(path)
-    if any(_ROUNDED in text for text in texts.values()):
+    if any(_ROUNDED.search(text) for text in texts.values()):
         message = (
             "expected exact arrays, received arrays rounded to int8; import the model that it was "
             "quantized from"
@@ -186,7 +214,15 @@ def saved(path: Path, network: Network) -> SavedSource:
         constant = rf"\n#define \w+_{length.prefix}MAX_STEPS +(\d{{1,9}}) "
         if most := re.search(constant, interface[2], re.ASCII):
             options["max_steps"] = int(most[1])
-    return SavedSource(network, texts, form, options)
+    blob = None
+    if _IN_BLOB.search(list(texts.values())[-1]):
+        options["weights"], blob = "blob", files(path)[0]
+        if blob.suffix != ".bin":
+            raise UsageError(
+                "expected the file of arrays beside it, received none",
+                str(blob.with_suffix(".bin")),
+            )
+    return SavedSource(network, texts, form, options, blob)
 
 
 READER = FileReader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

@@ -11,7 +11,15 @@ import numpy as np
 
 from rnnspec.backends.c import compiler
 from rnnspec.backends.c.arrays import takes_int8
-from rnnspec.backends.c.filled import array_bytes, arrays_in, fill, join, split
+from rnnspec.backends.c.filled import (
+    array_bytes,
+    arrays_in,
+    fill,
+    join,
+    pack_blob,
+    split,
+    unpack_blob,
+)
 from rnnspec.backends.c.model import CModel
 from rnnspec.backends.c.source import CSource
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
@@ -109,10 +117,12 @@ class CRuntime(Runtime):
         return _side_by_side(outputs), after
 
     def save(self, model: CModel, folder: Path, name: str, source: str, spec: str) -> None:
-        """Write ``NAME.h`` and ``NAME.c``."""
+        """Write ``NAME.h`` and ``NAME.c``, and ``NAME.bin`` if the arrays are in it."""
         text = fill(source, model.source, model.arrays, model.recorded(), spec)
         for suffix, part in zip((".h", ".c"), split(text, name), strict=True):
             (folder / f"{name}{suffix}").write_text(part, encoding="utf-8", newline="\n")
+        if model.source.is_blob:
+            (folder / f"{name}.bin").write_bytes(pack_blob(model.source, model.arrays))
 
     def quantizes(self, layer: Layer) -> bool:
         """True if a layer has a kernel of its own, or a table."""
@@ -132,7 +142,10 @@ class CRuntime(Runtime):
         """Return the model in files of ``save``, with the numbers in their text."""
         assert isinstance(source, CSource)
         text = _text_in(folder, name)
-        return CModel("", source, text, arrays_in(text, source.arrays), changed=False)
+        if not source.is_blob:
+            return CModel("", source, text, arrays_in(text, source.arrays), changed=False)
+        blob = (folder / f"{name}.bin").read_bytes()
+        return CModel("", source, text, unpack_blob(blob, source.arrays), changed=False, blob=blob)
 
 
 def _side_by_side(outputs: Mapping[str, Array]) -> Array:

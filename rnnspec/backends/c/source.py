@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.body import Seen
@@ -19,6 +19,50 @@ if TYPE_CHECKING:
 _COLUMNS = 100
 _LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
 _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most bytes of a statement, and of all stack frames beside what a step computes with.
+
+    They are above what was measured of the gallery and of random specs.
+    """
+
+    compiler: str
+    statement: int
+    frames: int
+
+
+_LIMITS = {
+    "portable": Limits("gcc -O3, x86-64", 224, 2048),
+    "avx2": Limits("gcc -O3 -mavx2 -mfma", 336, 3072),
+    "cortex-m": Limits("gcc -O2, Cortex-M4F", 28, 640),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BlobArray:
+    """An array in the file beside the source, in bytes from its beginning."""
+
+    number: str
+    symbol: str
+    at: int
+    size: int
+    comment: str
+
+    @property
+    def bytes(self) -> int:
+        """The bytes that it takes."""
+        return self.size * (1 if self.number == "int8_t" else 4)
+
+    @property
+    def end(self) -> int:
+        """Where it ends."""
+        return self.at + self.bytes
+
+
+_LINE = 64
+"""The bytes of a cache line, and of the widest vector registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +242,7 @@ class CSource:
     inputs: tuple[Argument, ...]
     stream: Argument | None
     workspace: int
+    stack: int
     outputs: tuple[Result, ...]
     output_steps: tuple[OutputSteps, ...]
     functions: tuple[Function, ...]
@@ -209,6 +254,7 @@ class CSource:
     rows: bool
     masks: bool
     scales: bool
+    is_blob: bool
     before_loading: tuple[str, ...] = ()
 
     @property
@@ -269,6 +315,35 @@ class CSource:
         return any("merge" in function.parameters for function in self.functions)
 
     @property
+    def blob(self) -> tuple[BlobArray, ...]:
+        """The arrays in the file beside the source, each where a cache line begins."""
+        return tuple(place_arrays(self.arrays))
+
+    def memory(self, implementation: str) -> tuple[str, ...]:
+        """Return lines on the memory that a program needs, given the text of the functions."""
+        limits = _LIMITS[self.target]
+        sizes = [array.bytes for array in self.arrays]
+        tests = sum(4 * recorded.size for recorded in self.tests)
+        code = limits.statement * (implementation.count(";") - len(sizes) - len(self.tests))
+        state = f", and {self.state_bytes:,} for a state" if self.stepped else ""
+        stack = 4 * self.stack + limits.frames
+        bounds = f"at most {-(-code // 100) * 100:,} bytes, and {stack:,} of the stack"
+        return (
+            f"Memory: {sum(sizes):,} bytes of arrays, {tests:,} for the self-test{state}.",
+            f"Code: {bounds}, without libraries ({limits.compiler}).",
+        )
+
+    @property
+    def state_bytes(self) -> int:
+        """The size of the structure of states with pointers of 64 bits: others are no larger."""
+        size, widest = 0, 1
+        for member in self.members:
+            width = {"float": 4, "size_t": 8}.get(member.number, 1)
+            size = -(-size // width) * width + width * max(member.size, 1)
+            widest = max(widest, width)
+        return -(-size // widest) * widest
+
+    @property
     def width(self) -> int:
         """The width of the longest definition of a constant, without its comment."""
         return max(
@@ -280,6 +355,17 @@ class CSource:
         """Return the text of the source: long lines go on after a comma or a word of a comment."""
         text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
         return _LONG.sub(lambda match: "\n".join(_broken(match[0])), text)
+
+
+def place_arrays(arrays: Iterable[Stored]) -> Iterator[BlobArray]:
+    """Yield the arrays in the file beside a source, in order."""
+    at = 0
+    for stored in arrays:
+        for symbol, size in stored.sizes.items():
+            number = stored.number if symbol == stored.symbol else "float"
+            comment = stored.comment if symbol == stored.symbol else ""
+            yield (place := BlobArray(number, symbol, at, size, comment))
+            at = -(-place.end // _LINE) * _LINE
 
 
 def _broken(line: str) -> list[str]:
