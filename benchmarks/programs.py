@@ -48,6 +48,8 @@ _ALWAYS = (
     *("-shared", "-fPIC", "-fvisibility=hidden", "-Wl,-Bsymbolic"),
 )
 _IS_X86 = platform.machine() in ("x86_64", "AMD64")
+_CPU = Path("/proc/cpuinfo")
+_HAS_AVX512 = _CPU.exists() and "avx512vl" in _CPU.read_text()
 _TYPES = {"int32": "int32_t", "int64": "int64_t", "float32": "float"}
 
 
@@ -165,15 +167,17 @@ static void sequence(const INPUT *x, float *y) {{
 
 def _ours(case: Case) -> Program:
     if case.stepped:
-        storage = "static {name}_state state;"
+        storage = "{upper}_ALIGNED static {name}_state state;"
         calls = f"""\
     {{name}}_reset(&state);
     for (int step = 0; step < {STEPS}; ++step)
         {{name}}_step(&state, x + step, y + step);"""
     else:
-        storage = "static float workspace[{upper}_WORKSPACE];"
+        storage = "{upper}_ALIGNED static float workspace[{upper}_WORKSPACE];"
         calls = f"    {{name}}_run(x, {STEPS}, y, workspace);"
-    target = "portable" if case.flags == PORTABLE or not _IS_X86 else "avx2"
+    target = "portable"
+    if _IS_X86 and case.flags != PORTABLE:
+        target = "avx512" if case.flags == NATIVE and _HAS_AVX512 else "avx2"
     names = {"name": case.network, "upper": case.network.upper()}
     header = _build(replace(case, flags=""), target)
     dtype = "int32" if case.has_tokens else "float32"

@@ -121,7 +121,7 @@ def test_matrices_that_only_products_read_are_quantized() -> None:
 def test_products_of_one_vector_are_one() -> None:
     text = rnnspec.codegen(spec_of("step"), "c", form="step")
     step = text[text.index("One step of the cell peephole") :].partition("\n}\n")[0]
-    assert step.count("_product_4x") == step.count("_product_") == 2
+    assert step.count("4 * units, ") == step.count("_product(") == 2
 
 
 def test_standard_cells_are_made_from_their_equations(monkeypatch: pytest.MonkeyPatch) -> None:

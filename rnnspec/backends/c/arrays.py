@@ -1,8 +1,8 @@
 """Arrays in C source: the layout of each, which the comment above it states.
 
-A product goes through its weights in the order in which they are stored: blocks of units, in each
-block the inputs, for each input the gates, and for each gate the units of the block. The last block
-is filled up with zeros. Whoever fills in the numbers reads the layout from the comment.
+A product goes through its weights in the order in which they are stored: groups of columns, in each
+group the inputs, and for each input the columns of the group. The columns of all gates are one
+row. Whoever fills in the numbers reads the layout from the comment.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.names import array_symbol, layer_names
-from rnnspec.ir.cells import compile_step
+from rnnspec.ir.cells import compile_step, gates
 from rnnspec.ir.equations import Name, Product, walk
 from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
     AttentionPooling,
     Conv,
     Dense,
@@ -23,13 +25,14 @@ from rnnspec.ir.nodes import (
     Layer,
     Network,
     Recurrent,
+    SimpleRNN,
     StepAttention,
 )
 from rnnspec.ir.params import Param, directions, params
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.ir.equations import Equations
     from rnnspec.ir.schedule import Schedule
@@ -39,14 +42,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Matrix:
+    """A matrix of a product: its inputs, and the widths of its groups of columns, in order.
+
+    Each group is stored by itself, as (inputs, width).
+    """
+
+    inputs: int
+    widths: tuple[int, ...]
+
+    @property
+    def columns(self) -> int:
+        """The number of columns."""
+        return sum(self.widths)
+
+    @property
+    def text(self) -> str:
+        """What the comment above the array says."""
+        groups = ((count, width) for width, count in Counter(self.widths).items())
+        return ", ".join(
+            f"{f'{count} x ' if count > 1 else ''}[{self.inputs}][{width}]"
+            for count, width in groups
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A canonical array of a layer as C source stores it, or several as one.
 
-    ``parts`` are the dimensions of its parts, one after the other: (blocks, inputs, gates, block)
-    of a kernel, (gates, units) of a bias that is filled up to whole blocks, and none of an array
-    that is stored as it is. If it is ``rounded``, it is stored as int8, each number a multiple of
-    the scale of its gate and unit, or of its row in a table. Parameters of equations may be joined:
-    those at the paths ``beside`` the first have the same shape, and are like its gates.
+    ``parts`` are its matrices, one after the other, and none of an array that no product reads as a
+    matrix. If it is ``rounded``, it is stored as int8, each number a multiple of the scale of its
+    column, or of its row in a table. ``gates`` are those of its last axis in the order in which
+    they are stored, of which ``order`` has the canonical places; there are none if that is the
+    canonical order. Parameters of equations may be joined: those at the paths ``beside`` the first
+    have the same shape, and are like its gates.
     """
 
     symbol: str
@@ -54,11 +83,13 @@ class Stored:
     path: str
     shape: Dims
     trainable: bool = True
-    parts: tuple[Dims, ...] = ()
+    parts: tuple[Matrix, ...] = ()
     rounded: bool = False
     transposed: bool = False
     """True if the canonical array has the units on its first axis."""
     beside: tuple[str, ...] = ()
+    gates: str = ""
+    order: tuple[int, ...] = ()
 
     @property
     def places(self) -> tuple[tuple[str, str], ...]:
@@ -68,18 +99,20 @@ class Stored:
     @property
     def size(self) -> int:
         """The number of elements that are stored."""
-        return sum(map(prod, self.parts)) if self.parts else prod(self.shape)
+        return prod(self.shape) * len(self.places)
 
     @property
     def comment(self) -> str:
         """What the comment above the array says."""
         shape = ", ".join(map(str, self.shape))
         frozen = "" if self.trainable else ", not trainable"
-        layout = " then ".join("".join(f"[{size}]" for size in dims) for dims in self.parts)
-        unit = "gate and unit" if self.parts else "row"
+        order = f", gates {' '.join(self.gates)}" if self.gates else ""
+        layout = " then ".join(part.text for part in self.parts)
+        unit = "column" if self.parts else "row"
         scaled = f", times the scale of its {unit}" if self.rounded else ""
         paths = ", ".join((self.path, *self.beside))
-        return f"{self.layer}.{paths} ({shape}){frozen}{layout and f', as {layout}'}{scaled}"
+        layout = f", as {layout}" if layout else ""
+        return f"{self.layer}.{paths} ({shape}){frozen}{order}{layout}{scaled}"
 
     @property
     def number(self) -> str:
@@ -106,7 +139,7 @@ class Stored:
         """The number of scales, 0 if it is not rounded."""
         if not self.rounded:
             return 0
-        return sum(_gates(dims) * _padded(dims) for dims in self.parts) or self.shape[0]
+        return sum(part.columns for part in self.parts) or self.shape[0]
 
     def stored(self, arrays: Mapping[tuple[str, str], Array]) -> dict[str, Array]:
         """Return what is stored of canonical arrays, by symbol."""
@@ -114,124 +147,82 @@ class Stored:
 
         own = [arrays[place] for place in self.places]
         own = [array.T for array in own] if self.transposed and self.parts else own
-        packed = self.pack(own[0] if len(own) == 1 else np.concatenate(own, axis=-1))
+        columns = self._ordered(own[0] if len(own) == 1 else np.concatenate(own, axis=-1))
         if not self.rounded:
-            return {self.symbol: packed}
-        largest = self._of_scales(np.abs(packed), lambda part: part.max(axis=1))
-        scale = (np.concatenate(largest) / _LARGEST_INT8).astype(np.float32)
-        each = self._of_each(np.where(scale > 0.0, scale, np.float32(1.0)))
-        return {self.symbol: np.rint(packed / each).astype(np.int8), self.scale: scale}
+            return {self.symbol: self._pack(columns)}
+        largest = np.abs(columns).max(axis=0 if self.parts else 1)
+        scale = (largest.reshape(-1) / _LARGEST_INT8).astype(np.float32)
+        each = np.where(scale > 0.0, scale, np.float32(1.0))
+        rounded = np.rint(columns / (each if self.parts else each[:, np.newaxis]))
+        return {self.symbol: self._pack(rounded).astype(np.int8), self.scale: scale}
 
     def restored(self, stored: Mapping[str, Array]) -> dict[tuple[str, str], Array]:
         """Return the canonical arrays of what is stored."""
         import numpy as np
 
-        packed = stored[self.symbol]
+        columns = self._unpack(stored[self.symbol])
         if self.rounded:
-            packed = packed * self._of_each(stored[self.scale])
-        arrays = np.split(self.unpack(packed), len(self.places), axis=-1)
+            scale = stored[self.scale]
+            columns = columns * (scale if self.parts else scale[:, np.newaxis])
+        arrays = np.split(self._ordered(columns, back=True), len(self.places), axis=-1)
         turned = (array.T for array in arrays) if self.transposed and self.parts else arrays
         shaped = (array.reshape(self.shape) for array in turned)
         return dict(zip(self.places, shaped, strict=True))
 
-    def _of_scales(self, packed: Array, reduce: Callable[[Array], Array]) -> list[Array]:
-        """Return what is reduced from all numbers with the same scale, in the order of scales."""
-        if not self.parts:
-            return [reduce(packed.reshape(self.shape))]
-        reduced, first = [], 0
-        for dims in self.parts:
-            part = packed[first : first + prod(dims)].reshape(dims)
-            first += prod(dims)
-            # (blocks, gates, block) in the order of gates and units.
-            reduced.append(reduce(part).transpose(1, 0, 2).reshape(-1))
-        return reduced
-
-    def _of_each(self, scale: Array) -> Array:
-        """Return the scale of each number as it is stored."""
+    def _ordered(self, array: Array, *, back: bool = False) -> Array:
+        """Return an array of (inputs, columns) with its gates in the order that is stored."""
         import numpy as np
 
-        if not self.parts:
-            return np.repeat(scale, self.shape[1])
-        spread, first = [], 0
-        for blocks, inputs, gates, block in self.parts:
-            part = scale[first : first + gates * blocks * block].reshape(gates, blocks, block)
-            first += gates * blocks * block
-            whole = np.broadcast_to(
-                part.transpose(1, 0, 2)[:, np.newaxis], (blocks, inputs, gates, block)
-            )
-            spread.append(whole.reshape(-1))
-        return np.concatenate(spread)
+        array = array.reshape(-1, array.shape[-1]) if self.parts else array
+        if not self.order:
+            return array
+        order = np.argsort(self.order) if back else self.order
+        gates = array.reshape(*array.shape[:-1], len(self.order), -1)
+        return gates[..., order, :].reshape(array.shape)
 
-    def pack(self, array: Array) -> Array:
+    def _pack(self, columns: Array) -> Array:
         """Return numbers as they are stored, as one axis."""
         import numpy as np
 
         if not self.parts:
-            return array.reshape(-1)
-        columns, first, packed = array.reshape(self._inputs, self._all_gates, -1), 0, []
-        for dims in self.parts:
-            gates = _gates(dims)
-            part = columns[:, first : first + gates]
-            first += gates
-            missing = _padded(dims) - part.shape[2]
-            part = np.pad(part, ((0, 0), (0, 0), (0, missing)))
-            if len(dims) > 2:
-                blocks, _, _, block = dims
-                part = part.reshape(*part.shape[:2], blocks, block).transpose(2, 0, 1, 3)
-            packed.append(part.reshape(-1))
-        return np.concatenate(packed)
+            return columns.reshape(-1)
+        widths = [width for part in self.parts for width in part.widths]
+        groups = np.split(columns, np.cumsum(widths)[:-1], axis=1)
+        return np.concatenate([group.reshape(-1) for group in groups])
 
-    def unpack(self, stored: Array) -> Array:
-        """Return the numbers of what is stored, (inputs, gates x units)."""
+    def _unpack(self, stored: Array) -> Array:
+        """Return the numbers of what is stored, (inputs, columns) of matrices."""
         import numpy as np
 
         if not self.parts:
-            return stored
-        first, columns = 0, []
-        numbers = prod(self.shape) * len(self.places)
-        units = numbers // (self._inputs * self._all_gates)
-        for dims in self.parts:
-            part = stored[first : first + prod(dims)].reshape(dims)
-            first += prod(dims)
-            if len(dims) > 2:
-                part = part.transpose(1, 2, 0, 3)
-            columns.append(part.reshape(-1, _gates(dims), _padded(dims))[..., :units])
-        return np.concatenate(columns, axis=1).reshape(self._inputs, -1)
-
-    @property
-    def _inputs(self) -> int:
-        return self.parts[0][1] if len(self.parts[0]) > 2 else 1
-
-    @property
-    def _all_gates(self) -> int:
-        return sum(map(_gates, self.parts))
-
-
-def _gates(dims: Dims) -> int:
-    return dims[-2]
-
-
-def _padded(dims: Dims) -> int:
-    return dims[-1] if len(dims) == 2 else dims[0] * dims[3]
+            return stored.reshape(*self.shape[:-1], -1) if self.shape else stored
+        sizes = [(part.inputs, width) for part in self.parts for width in part.widths]
+        groups = np.split(stored, np.cumsum(list(map(prod, sizes)))[:-1])
+        turned = (group.reshape(size) for group, size in zip(groups, sizes, strict=True))
+        return np.concatenate(list(turned), axis=1)
 
 
 _LARGEST_INT8 = 127.0
 _MOST_GATES = 4
 """No product is of more gates."""
-_FEW_UNITS = 4
-"""Fewer units would be mostly zeros that fill up a block."""
 
 
-def block_of(units: int, target: str) -> int:
-    """Return the number of units of a block, which a compiler puts side by side in registers."""
-    # A Cortex-M has 32 registers for floats: sixteen sums fit beside weights and an input. Blocks
-    # that are filled up with zeros would take flash.
-    if target == "cortex-m":
-        return next(block for block in (4, 2, 1) if units % block == 0)
-    if units < _FEW_UNITS:
-        return 1
-    # Two registers for each gate: of 128 bits, or of 256.
-    return 16 if units % 16 == 0 and target == "avx2" else 8
+def group_columns(columns: int, target: str) -> tuple[int, ...]:
+    """Return the widths of the groups in which the columns of a matrix are stored.
+
+    The sums of a group are in registers while a product goes through its inputs.
+    """
+    # A Cortex-M has 32 registers for floats: sixteen sums fit beside weights and an input.
+    widest, *others = WIDTHS["cortex-m" if target == "cortex-m" else "x86-64"]
+    widths, left = [widest] * (columns // widest), columns % widest
+    for width in others:
+        widths += [width] * (left // width)
+        left %= width
+    return tuple(widths)
+
+
+WIDTHS = {"cortex-m": (16, 8, 4, 2, 1), "x86-64": (64, 32, 16, 8, 4, 1)}
+"""The widths of groups of columns, the widest first."""
 
 
 def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:
@@ -244,6 +235,8 @@ def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> It
             if param.name != paths[0]:
                 continue
             parts = _parts(layer, param, target, len(paths))
+            order = gate_order(layer) if param.gates else ""
+            order = "" if order == param.gates else order
             yield Stored(
                 array_symbol(f"{network.name}_", names[layer.name], param),
                 layer.name,
@@ -254,13 +247,29 @@ def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> It
                 rounded=rounded and takes_int8(layer, param, target),
                 transposed=param.axes == "out in",
                 beside=paths[1:],
+                gates=order,
+                order=tuple(map(param.gates.index, order)),
             )
+
+
+def gate_order(layer: Layer) -> str:
+    """Return the gates of a standard cell in the order in which they are stored.
+
+    Those with the same function are side by side, so that one loop computes it.
+    """
+    match layer:
+        case Recurrent(cell=LSTM()):
+            return "ifoc"
+        case Recurrent(cell=SimpleRNN() | GRU()):
+            return gates(layer.standard_cell)
+        case _:
+            return ""
 
 
 def takes_int8(layer: Layer, param: Param, target: str = "portable") -> bool:
     """Return whether an array can be rounded: it is a table, or only products read it."""
     parts = _parts(layer, param, target, 1)
-    return param.name == "embeddings" or (len(parts) > 0 and len(parts[0]) > 2)
+    return param.name == "embeddings" or bool(parts)
 
 
 def _joined(layer: Layer) -> dict[str, tuple[str, ...]]:
@@ -329,46 +338,33 @@ def join_parameters(equations: Equations) -> Iterator[tuple[str, ...]]:
             yield tuple(group)
 
 
-def _parts(layer: Layer, param: Param, target: str, gates: int) -> tuple[Dims, ...]:
+def _parts(layer: Layer, param: Param, target: str, count: int) -> tuple[Matrix, ...]:
+    """Return the matrices in an array, ``count`` that are joined; none if it is read as it is."""
+    name, columns = param.name.rpartition(".")[2], tuple[int, ...]()
     match layer:
         case Recurrent(attention=StepAttention()) if param.name.startswith("attention."):
-            gates, units = 1, param.shape[1]
+            if name != "kernel":
+                return ()
+            inputs, columns = param.shape[0], (param.shape[1],)
         case Recurrent(cell=EquationCell() as cell):
-            return _parts_of_parameter(cell, param, target, gates)
-        case Recurrent(units=units):
-            gates = len(param.gates)
-        case Dense(units=units) | Conv(filters=units) | AttentionPooling(units=int(units)):
-            gates = 1
+            if len(param.shape) < 2 or not _is_factor(cell, name):
+                return ()
+            inputs, columns = param.shape[1], (count * param.shape[0],)
+        case Recurrent(units=units) if name == "recurrent_kernel":
+            products = compile_step(layer.standard_cell, bias=True).products
+            inputs, columns = units, tuple(len(product.gates) * units for product in products)
+        case Recurrent() if name == "kernel":
+            inputs, columns = param.shape[0], (param.shape[1],)
+        case Dense() | Conv() | AttentionPooling() if name == "kernel":
+            inputs, columns = prod(param.shape[:-1]), (param.shape[-1],)
         case _:
             return ()
-    name = param.name.rpartition(".")[2]
-    if name in ("query", "score"):
-        return ()
-    block = block_of(units, target)
-    blocks = -(-units // block)
-    if name.endswith("bias"):
-        return ((gates, blocks * block),)
-    inputs = prod(param.shape) // (gates * units)
-    if name == "recurrent_kernel" and isinstance(layer, Recurrent):
-        products = compile_step(layer.standard_cell, bias=True).products
-        return tuple((blocks, inputs, len(product.gates), block) for product in products)
-    return ((blocks, inputs, gates, block),)
+    return tuple(Matrix(inputs, group_columns(number, target)) for number in columns)
 
 
-def _parts_of_parameter(
-    cell: EquationCell, param: Param, target: str, gates: int
-) -> tuple[Dims, ...]:
-    """Return the parts of parameters in equations: whole blocks if only products read them."""
-    if not param.shape:
-        return ()
-    block = block_of(param.shape[0], target)
-    blocks = -(-param.shape[0] // block)
-    if len(param.shape) == 1:
-        return ((gates, blocks * block),)
-    name = param.name.rpartition(".")[2]
+def _is_factor(cell: EquationCell, name: str) -> bool:
+    """Return whether only products read a matrix: a transpose, too, takes it as it is."""
     parts = [part for line in cell.equations.lines for part in walk(line.value)]
     factors = [part.matrix for part in parts if isinstance(part, Product)]
     uses = [part for part in parts if isinstance(part, Name) and part.name == name]
-    # Anything else, such as a transpose, takes a matrix as it is.
-    is_factor = len(uses) == sum(factor in uses for factor in factors)
-    return ((blocks, param.shape[1], gates, block),) if is_factor else ()
+    return len(uses) == sum(factor in uses for factor in factors)

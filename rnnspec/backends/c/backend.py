@@ -7,7 +7,7 @@ from rnnspec.errors import listed
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network, SequenceInput, least_steps
 
-TARGETS = ("portable", "avx2", "cortex-m")
+TARGETS = ("portable", "avx2", "avx512", "cortex-m")
 """The kinds of processor; source is for the first one if nobody asks for another."""
 MOST_IN_TEXT = 2**18
 """The parameters that files have in their text: gcc 12 takes about 1 s and 100 MB for as many."""

@@ -36,14 +36,13 @@ if TYPE_CHECKING:
 class Vector:
     """A vector of numbers: one of several that are side by side behind a pointer.
 
-    ``size`` is the number of elements, ``padded`` that with what fills up whole blocks, both as
-    they are called in C. ``offset`` is that of a part of another vector.
+    ``size`` is the number of elements as it is called in C. ``offset`` is that of a part of another
+    vector.
     """
 
     pointer: str
     place: int = 0
     size: str = "units"
-    padded: str = "padded"
     offset: str = ""
 
     @property
@@ -58,10 +57,10 @@ class Vector:
         return Code(f"{self.pointer}[{offset} + u]" if offset else f"{self.pointer}[u]")
 
     def _offset(self, place: int) -> str:
-        return times(place, self.padded) if place else self.offset
+        return times(place, self.size) if place else self.offset
 
 
-def times(count: int, size: str = "padded") -> str:
+def times(count: int, size: str = "units") -> str:
     """Return a number of sizes in C."""
     return size if count == 1 else f"{count} * {size}"
 
@@ -74,15 +73,14 @@ class CellText:
     """A step of a cell: its lines, and those of a function apart, in which nothing overlaps.
 
     ``states`` are all of them, ``scratch`` is the number of vectors behind ``r`` beside those of
-    the gates, and ``sizes`` has the number of gates of each product. ``alias`` declares a pointer
-    to the vectors of one gate. ``functions`` are the activations that the lines call.
+    the gates. ``alias`` declares a pointer to the vectors of one gate. ``functions`` are the
+    activations that the lines call.
     """
 
     title: str
     gates: int
     states: tuple[str, ...]
     scratch: int
-    sizes: frozenset[int]
     lines: tuple[str, ...]
     apart: tuple[str, ...]
     alias: str
@@ -188,7 +186,7 @@ class Lines:
         If the value is None, it is there already.
         """
         run, writer = self.run, self.writer
-        bound = self.bound_of(target, value)
+        bound = target.size
         text = "" if value is None else _assignment(target, writer.write(value))
         if run and self.is_next(run, target) and (run.function, run.bound) == (function, bound):
             writer.before = run.count
@@ -208,10 +206,6 @@ class Lines:
     def is_next(self, run: Run, target: Vector) -> bool:
         """Return whether a vector is behind those of a run."""
         return target == replace(run.targets[0], place=run.targets[0].place + run.count)
-
-    def bound_of(self, target: Vector, value: Expression | None) -> str:  # noqa: ARG002
-        """Return the number of elements that a loop goes through, or a function."""
-        return target.padded
 
     def _close(self) -> None:
         run, self.run = self.run, None
@@ -287,7 +281,7 @@ class _Steps(Lines):
             self.assign(Vector("r"), product.vector)
         self.finish()
         count, before = len(product.gates), self.cell.gates.index(product.gates[0])
-        weights, padded, rounded = ["recurrent"], times(count), self.product.endswith("_int8")
+        weights, columns, rounded = ["recurrent"], times(count), self.product.endswith("_int8")
         if rounded:
             weights.append("recurrent_scale")
         if before:
@@ -299,10 +293,9 @@ class _Steps(Lines):
             self.scratch = count
             start = "recurrent_bias" if self.biased else "r"
             if not self.biased:
-                self.lines.append(f"memset(r, 0, {padded} * sizeof(float));")
-        call = f"{self.writer.prefix}_product_{count}x{self.product}"
-        arguments = f"{', '.join(weights)}, {start}, {x}, {self.one}units, padded, {z}"
-        self.lines.append(f"{call}({arguments});")
+                self.lines.append(f"memset(r, 0, {columns} * sizeof(float));")
+        arguments = f"{', '.join(weights)}, {start}, {x}, {self.one}units, {columns}, {z}"
+        self.lines.append(f"{self.writer.prefix}_{self.product}({arguments});")
         if not product.joined:
             # What follows is a function apart, so that compilers know that nothing overlaps:
             # layers may be so small that a check costs.
@@ -340,7 +333,7 @@ class _Steps(Lines):
             self.assign(target, operand, function)
         if state:
             self.finish()
-            self.lines.append(f"memcpy({state.text}, {target.text}, padded * sizeof(float));")
+            self.lines.append(f"memcpy({state.text}, {target.text}, units * sizeof(float));")
         else:
             self.writer.vectors[line.name] = target
 
@@ -349,13 +342,15 @@ def _gate(expression: Expression) -> bool:
     return isinstance(expression, Name) and expression.kind == "gate"
 
 
-def cell_text(cell: StandardCell, prefix: str, product: str, *, biased: bool, one: str) -> CellText:
-    """Return the text of a step, whose products are of the kind ``product``.
+def cell_text(  # noqa: PLR0913 - a cell, and how its arrays are stored
+    cell: StandardCell, prefix: str, product: str, order: str, *, biased: bool, one: str
+) -> CellText:
+    """Return the text of a step, whose products are computed by the function ``product``.
 
-    ``biased`` is true if the recurrent product has a bias of its own. ``one`` is what a product of
-    one row is told of that.
+    ``order`` is that of the gates. ``biased`` is true if the recurrent product has a bias of its
+    own. ``one`` is what a product of one row is told of that.
     """
-    step = compile_step(cell, bias=True)
+    step = compile_step(cell, bias=True, order=order)
     functions = {key: activation(value) for key, value in activations(cell).items()}
     texts = {key: "" if own.name == "linear" else own.name for key, own in functions.items()}
     writer = Elements(texts, prefix=prefix, activations=functions)
@@ -379,7 +374,6 @@ def cell_text(cell: StandardCell, prefix: str, product: str, *, biased: bool, on
         gates=len(step.gates),
         states=step.states,
         scratch=steps.scratch,
-        sizes=frozenset({len(step.gates), *(len(part.gates) for part in step.products)}),
         lines=tuple(lines),
         apart=tuple(apart),
         alias=alias,

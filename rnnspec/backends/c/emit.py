@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.c.arrays import block_of, stored_arrays
+from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import MOST_IN_TEXT, TARGETS
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Layers
@@ -26,7 +26,7 @@ from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal, UsageError
 from rnnspec.ir import cells, nodes, text
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.forms import State, held_values, states, streamed
+from rnnspec.ir.forms import held_values, states, streamed
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         test_steps=test_steps,
         tests=tuple(_tests(inputs, results, network, body, test_steps)),
         stepped=stepped,
-        states=tuple(_fields(network, target, limits)) if stepped else (),
+        states=tuple(_fields(network, limits)) if stepped else (),
         delay=max(body.delays.values(), default=0),
         inputs=tuple(arguments.values()),
         stream=stream,
@@ -112,6 +112,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         body=lines,
         seen=tuple(body.seen),
         kernels=tuple(sorted(layers.kernels)),
+        widths=tuple(sorted(layers.widths, reverse=True)),
         rows=layers.rows,
         masks=layers.masks,
         scales=layers.scales,
@@ -131,7 +132,7 @@ def _bodies(
     names = layer_names(network)
     by_path = {place: stored for stored in arrays for place in stored.places}
     if not stepped:
-        layers = Layers(network, by_path, stepped=False, target=target, rows=True)
+        layers = Layers(network, by_path, target=target, stepped=False, rows=True)
         return None, Body(network, names, layers, limits)
     streams = streamed(network)
     rows = any(
@@ -139,7 +140,7 @@ def _bodies(
         for each in (*network.inputs, *network.layers)
         if each.name not in streams
     )
-    first = Layers(network, by_path, stepped=not rows, target=target, rows=rows)
+    first = Layers(network, by_path, target=target, stepped=not rows, rows=rows)
     # The functions of both are in one file.
     later = replace(first, stepped=True)
     return (
@@ -299,27 +300,20 @@ def _results(network: nodes.Network, body: Body) -> Iterator[Result]:
         )
 
 
-def _fields(network: nodes.Network, target: str, limits: tuple[Length, ...]) -> Iterator[Field]:
+def _fields(network: nodes.Network, limits: tuple[Length, ...]) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
     held = {state.name for state in held_values(network)}
     memories = held_memories(network)
     most = _steps_of(network, {name: each.most for each in limits for name in each.inputs})
     for state in states(network):
         layer = None if state.name in held else of_layer[state.layer]
-        size = _padded(state, layer, target, most.get(state.layer, 1))
+        of_steps = most.get(state.layer, 1)
+        size = prod(of_steps if size is None else size for size in state.shape)
         number = "unsigned char" if state.name in held and state.kind == "mask" else "float"
         steps, shape = memories.get(state.layer, "") if layer is None else "", state.shape
         # There may be fewer than the spec says.
         shape = (None, *shape[1:]) if steps else shape
         yield Field(state.name, size, shape, state.fewer or shape, number, steps)
-
-
-def _padded(state: State, layer: nodes.Layer | None, target: str, most: int) -> int:
-    if not isinstance(layer, nodes.Recurrent):
-        return prod(most if size is None else size for size in state.shape)
-    size = state.size
-    block = block_of(size, target)
-    return -(-size // block) * block
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:

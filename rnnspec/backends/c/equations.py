@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never, get_args
 
-from rnnspec.backends.c.arrays import block_of, join_parameters, place_sums
+from rnnspec.backends.c.arrays import join_parameters, place_sums
 from rnnspec.backends.c.cells import Elements, Lines, Vector, times
 from rnnspec.backends.c.names import Activation, activation, loop, number, own_name
 from rnnspec.ir.equations import (
@@ -147,7 +147,6 @@ class EquationLines(Lines):
     layer: Recurrent
     cell: EquationCell
     stored: Mapping[str, Stored]
-    target: str
     stepped: bool
     one: str
     ends: Mapping[str, str]
@@ -159,6 +158,7 @@ class EquationLines(Lines):
     constants: list[str] = field(default_factory=list)
     floats: int = 0
     kernels: set[str] = field(default_factory=set)
+    widths: set[int] = field(default_factory=set)
     shapes: dict[str, Shape] = field(default_factory=dict)
     packed: set[str] = field(default_factory=set)
     """The matrices that are stored for products."""
@@ -167,8 +167,6 @@ class EquationLines(Lines):
     place: str = "work"
     """Where the next vector is in memory."""
     following: dict[Vector, Vector] = field(default_factory=dict)
-    exact: set[Vector] = field(default_factory=set)
-    """The vectors of which only the elements are written, not what fills up blocks."""
     sums: set[str] = field(default_factory=set)
     places: dict[tuple[str, int], tuple[str, int]] = field(default_factory=dict)
     """The sum of each part of a joined product, and its place."""
@@ -187,7 +185,6 @@ class EquationLines(Lines):
         stored: Mapping[str, Stored],
         *,
         network: str,
-        target: str,
         stepped: bool,
         one: str,
         ends: Mapping[str, str],
@@ -200,7 +197,6 @@ class EquationLines(Lines):
             layer=layer,
             cell=cell,
             stored=stored,
-            target=target,
             stepped=stepped,
             one=one,
             ends=ends,
@@ -227,7 +223,7 @@ class EquationLines(Lines):
         self._label_sums(statements)
         own = "x" if self.stepped else "x_t"
         own = "input" if self.layer.attention else own
-        x = Vector(own, size=self._count("features"), padded="")
+        x = Vector(own, size=self._count("features"))
         self.writer.vectors[INPUT] = x
         # What is constant may need a matrix, whose lines are there before its own.
         self.lines = self.constants
@@ -250,7 +246,7 @@ class EquationLines(Lines):
         self.kernels |= self.writer.called
         zeros, ends = list[str](), list[str]()
         for name, state in zip(equations.states, [] if self.stepped else states, strict=False):
-            zeros.append(f"memset({state.text}, 0, {state.padded} * sizeof(float));")
+            zeros.append(f"memset({state.text}, 0, {state.size} * sizeof(float));")
             if first := self._add_end(f"{name}_first", "const float *"):
                 zeros.append(f"memcpy({state.text}, {first}, {state.size} * sizeof(float));")
             if last := self._add_end(f"{name}_last", "float *"):
@@ -327,31 +323,13 @@ class EquationLines(Lines):
                 self.size_lines.append(f"const size_t {name} = {value};")
         return self.counts[size]
 
-    def _blocks(self, size: Size) -> str:
-        """Return a size in C that is filled up to whole blocks."""
-        count, block = self._count(size), block_of(self._number(size), self.target)
-        if block == 1:
-            return count
-        if count.isdigit():
-            return str(self._padded(size))
-        if (key := f"{size}, padded") not in self.counts:
-            self.counts[key] = name = self._name("padded" if size == "units" else f"padded_{count}")
-            value = f"({count} + {block - 1}) / {block} * {block}"
-            self.size_lines.append(f"const size_t {name} = {value};")
-        return self.counts[key]
-
-    def _padded(self, size: Size) -> int:
-        number = self._number(size)
-        block = block_of(number, self.target)
-        return -(-number // block) * block
-
     def _allocate(self, label: str, size: Size) -> Vector:
         """Return a new vector, and take memory for it."""
         name = self._name(label)
-        vector = Vector(name, size=self._count(size), padded=self._blocks(size))
+        vector = Vector(name, size=self._count(size))
         self.memory_lines.append(f"float *const {name} = {self.place};")
-        self.place = f"{name} + {vector.padded}"
-        self.floats += self._padded(size)
+        self.place = f"{name} + {vector.size}"
+        self.floats += self._number(size)
         return vector
 
     def _add_parameters(self, names: tuple[str, ...], shape: Shape) -> None:
@@ -368,9 +346,9 @@ class EquationLines(Lines):
             case ():
                 self.writer.scalars[first] = f"{pointer}[0]"
             case (size,):
-                count, padded = self._count(size), self._blocks(size)
+                count = self._count(size)
                 for place, name in enumerate(names):
-                    self.writer.vectors[name] = Vector(pointer, place, count, padded)
+                    self.writer.vectors[name] = Vector(pointer, place, count)
             case rows, columns:
                 matrix = pointer, self._count(rows), self._count(columns)
                 self.packed |= set(names) if stored.parts else set()
@@ -382,7 +360,7 @@ class EquationLines(Lines):
         size = self.shapes[name][0]
         if self.stepped:
             pointer = self._name(name)
-            vector = Vector(pointer, size=self._count(size), padded=self._blocks(size))
+            vector = Vector(pointer, size=self._count(size))
             self.own[pointer] = "float *"
             self.arguments[pointer] = f"state->{self.layer.name}_{name}"
         else:
@@ -419,7 +397,7 @@ class EquationLines(Lines):
             name, _ = self.places[product.name, index]
             if name not in self.writer.vectors:
                 vector = self._allocate(self.labels.get(name, name), size)
-                if before and before.padded == vector.padded:
+                if before and before.size == vector.size:
                     self.following[before] = vector
                 self.writer.vectors[name] = before = vector
 
@@ -443,7 +421,7 @@ class EquationLines(Lines):
             return ""
         vectors = [self.writer.vectors[b.name] for b in biases if isinstance(b, Name)]
         pointers = {vector.pointer for vector in vectors}
-        if len(vectors) == len(names) and len(pointers) == 1 and not self.exact & set(vectors):
+        if len(vectors) == len(names) and len(pointers) == 1:
             return vectors[0].text
         for name, bias in zip(names, biases, strict=True):
             self.assign(
@@ -460,18 +438,18 @@ class EquationLines(Lines):
         matrix, total = matrices[0], totals[0]
         if isinstance(matrix, Name) and matrix.name in self.packed:
             pointer, stored = self.writer.matrices[matrix.name][0], self.stored[matrix.name]
-            _, _, gates, block = stored.parts[0]
-            kind = f"{gates}x{block}{'_int8' if stored.rounded else ''}"
+            product = "product_int8" if stored.rounded else "product"
+            columns = times(len(stored.places), total.size)
             weights = f"{pointer}, {pointer}_scale" if stored.rounded else pointer
             if not start:
-                start, padded = total.text, times(gates, total.padded)
-                self.lines.append(f"memset({total.text}, 0, {padded} * sizeof(float));")
-            self.kernels.add(f"product_{kind}")
+                start = total.text
+                self.lines.append(f"memset({total.text}, 0, {columns} * sizeof(float));")
+            self.kernels.add(product)
+            self.widths.update(width for part in stored.parts for width in part.widths)
             self.lines.append(
-                f"{prefix}_product_{kind}({weights}, {start}, {vector.text}, {one}{vector.size}, "
-                f"{total.padded}, {total.text});"
+                f"{prefix}_{product}({weights}, {start}, {vector.text}, {one}{vector.size}, "
+                f"{columns}, {total.text});"
             )
-            self.exact -= set(totals)
             return
         pointer = self._matrix(matrix)
         product = f"{prefix}_dot({pointer} + u * {vector.size}, {vector.text}, {vector.size})"
@@ -480,7 +458,6 @@ class EquationLines(Lines):
         first = "" if start in ("", total.text) else f"{start}[u] + "
         sign = "+=" if start == total.text else "="
         self.lines += loop("u", total.size, [f"{element} {sign} {first}{product};"])
-        self.exact.add(total)
 
     def _matrix(self, matrix: Expression) -> str:
         """Return where a matrix is in memory, one row after the other."""
@@ -538,7 +515,7 @@ class EquationLines(Lines):
     def _keep(self, label: str, size: Size, vector: Vector) -> Name:
         """Return a name for a vector that has none in the equations."""
         name = f"{label} {len(self.shapes)}"
-        self.temporary |= set() if vector.offset or not vector.padded else {name}
+        self.temporary |= {name} if label != "part" else set()
         self.shapes[name], self.writer.vectors[name] = (size,), vector
         return Name(name, "line")
 
@@ -579,7 +556,7 @@ class EquationLines(Lines):
                     self.finish()
                     offset = times(index, self._count(size)) if index else ""
                     offset = " + ".join(filter(None, (whole.offset, offset)))
-                    part_of = Vector(whole.pointer, 0, self._count(size), "", offset)
+                    part_of = Vector(whole.pointer, 0, self._count(size), offset)
                     return self._keep("part", size, part_of)
                 case _:
                     return None
@@ -606,10 +583,9 @@ class EquationLines(Lines):
         values = [(self._value(part), self._count(self._size(part))) for part in parts]
         whole, offset = self._allocate(label or "joined", size), ""
         for value, count in values:
-            self.assign(Vector(whole.pointer, 0, count, "", offset), value)
+            self.assign(Vector(whole.pointer, 0, count, offset), value)
             offset = f"{offset} + {count}" if offset else count
         self.finish()
-        self.exact.add(whole)
         return self._keep("joined", size, whole)
 
     def _add_line(self, line: Line) -> None:
@@ -652,18 +628,9 @@ class EquationLines(Lines):
             writer.vectors[name] = vector = self._allocate(name, size[0])
             self.assign(vector, value, function)
 
-    def bound_of(self, target: Vector, value: Expression | None) -> str:
-        """Return the padded size if nothing is read or written that has none."""
-        vectors = {target} if value is None else self.writer.vectors_in(value)
-        if target.padded and all(v.padded and v not in self.exact for v in vectors):
-            return target.padded
-        if target not in self.writer.old.values():
-            self.exact.add(target)
-        return target.size
-
     def is_next(self, run: Run, target: Vector) -> bool:
-        """Return whether a vector is behind those of a run, padding included."""
-        return self.following.get(run.targets[-1]) == target and run.bound == target.padded
+        """Return whether a vector is behind those of a run."""
+        return self.following.get(run.targets[-1]) == target and run.bound == target.size
 
 
 def _label(names: tuple[str, ...]) -> str:

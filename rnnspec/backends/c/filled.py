@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 _EMPTY = " * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.\n"
 _ZEROS = re.compile(
-    r"^static const (?:float|int8_t|int32_t) (?P<symbol>\w+)\[(?P<size>\d+)\] = \{0\};$",
+    r"^(?:\w+_ALIGNED )?static const (?:float|int8_t|int32_t) (?P<symbol>\w+)\[(?P<size>\d+)\]"
+    r" = \{0\};$",
     re.MULTILINE | re.ASCII,
 )
-_DECLARED = re.compile(r"\nstatic const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
+_DECLARED = re.compile(r"\n(?:\w+_ALIGNED )?static const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
 _SIZED = re.compile(
-    r"^(?:static const (\w+) \w+\[(\d+)\]|\w+_ARRAY\((\w+),\s+\w+,\s+\d+,\s+\d+,\s+(\d+)\);)",
+    r"^(?:(?:\w+_ALIGNED )?static const (\w+) \w+\[(\d+)\]"
+    r"|\w+_ARRAY\((\w+),\s+\w+,\s+\d+,\s+\d+,\s+(\d+)\);)",
     re.MULTILINE | re.ASCII,
 )
 _VERSION = re.compile(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.c.arrays import gate_order
 from rnnspec.backends.c.cells import CellText, cell_text, name_cell
 from rnnspec.backends.c.equations import EquationLines, EquationText
 from rnnspec.backends.c.names import Activation, activation, loop, number
@@ -81,7 +82,6 @@ class AttentionText:
     arguments: str
     inputs: str
     product: str = ""
-    block: int = 1
 
     @property
     def additive(self) -> bool:
@@ -96,7 +96,7 @@ class Function:
     name: str
     kind: str
     product: str = ""
-    block: int = 1
+    target: str = ""
     activation: Activation = _LINEAR
     cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
@@ -128,6 +128,10 @@ class Function:
     def is_rounded(self) -> bool:
         """True if the weights are int8."""
         return any(name.endswith("_scale") for name in self.parameters)
+
+    def versions(self, prefix: str) -> str:
+        """Return the macro before a function that is compiled for several processors."""
+        return f"{prefix.upper()}_VERSIONS " if self.target == "portable" else ""
 
     def weights(self, name: str) -> str:
         """Return the arguments of a product that are a parameter's weights."""
@@ -171,14 +175,16 @@ class Layers:
 
     network: nodes.Network
     arrays: Mapping[tuple[str, str], Stored]
-    stepped: bool
     target: str
+    stepped: bool
     rows: bool
     """True if products have several rows."""
     work: int = 0
     functions: dict[str, Function] = field(default_factory=dict)
     needed: dict[str, set[str]] = field(default_factory=dict)
     kernels: set[str] = field(default_factory=set)
+    widths: set[int] = field(default_factory=set)
+    """The widths of the groups of columns that products have."""
 
     def lines(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         self, layer: nodes.Layer, place: Place
@@ -283,7 +289,9 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        function = replace(function, biases=biases, stepped=self.stepped, one=self._one)
+        function = replace(
+            function, target=self.target, biases=biases, stepped=self.stepped, one=self._one
+        )
         arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         # Beside functions of whole sequences, those of a step say so.
         own = f"{function.name}_step" if self.stepped and self.rows else function.name
@@ -316,11 +324,13 @@ class Layers:
         scale = {f"{parameter}_scale": stored.scale} if stored.rounded else {}
         return {parameter: stored.symbol, **scale}
 
-    def _block(self, layer: nodes.Layer, path: str) -> tuple[str, int, int]:
-        """Return the block of a kernel: as products are named, its size, and units in blocks."""
+    def _product(self, layer: nodes.Layer, path: str) -> str:
+        """Return the function of the products with an array, and collect what it needs."""
         stored = self.arrays[layer.name, path]
-        blocks, _, _, block = stored.parts[0]
-        return f"{block}{'_int8' if stored.rounded else ''}", block, blocks * block
+        product = "product_int8" if stored.rounded else "product"
+        self._needs(products=product)
+        self.widths |= {width for part in stored.parts for width in part.widths}
+        return product
 
     def _activation(self, value: nodes.Activation, y: str, rows: str, units: int) -> Iterator[str]:
         """Yield the statements of an activation in place, over each row if it is a softmax."""
@@ -338,18 +348,14 @@ class Layers:
         self, layer: nodes.Dense | nodes.Conv, place: Place, rows: str, stride: int, inputs: int
     ) -> Iterator[str]:
         """Yield the product of rows, which begin every ``stride`` numbers, and the bias."""
-        product, _, padded = self._block(layer, "kernel")
+        product = self._product(layer, "kernel")
         units, name = nodes.width(layer.output), self.network.name
         weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
         bias = self._weights(layer, "bias", "bias").get("bias")
         row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
-        z = to if units == padded else "work"
-        self._needs(products=f"product_1x{product}", floats=0 if z == to else padded)
-        sizes = f"{self._one}{inputs}, {padded}"
-        call = f"{name}_product_1x{product}({weights}, {bias or z}, {row}, {sizes}, {z});"
-        lines = [call] if bias else [f"memset({z}, 0, {_bytes(str(padded))});", call]
-        if z != to:
-            lines.append(copied(to, z, str(units)))
+        sizes = f"{self._one}{inputs}, {units}"
+        call = f"{name}_{product}({weights}, {bias or to}, {row}, {sizes}, {to});"
+        lines = [call] if bias else [f"memset({to}, 0, {_bytes(str(units))});", call]
         yield from each(rows, lines)
 
     def _tied(self, layer: nodes.Dense, place: Place, rows: str) -> Iterator[str | Call]:
@@ -415,7 +421,8 @@ class Layers:
     def _recurrent(self, layer: nodes.Recurrent, prefix: str, place: Place) -> Call:
         if isinstance(layer.cell, nodes.EquationCell):
             return self._cell_by_equations(layer, layer.cell, prefix, place)
-        product, block, padded = self._block(layer, f"{prefix}kernel")
+        product = self._product(layer, f"{prefix}kernel")
+        self._product(layer, f"{prefix}recurrent_kernel")
         values = {"inputs": str(layer.features), "units": str(layer.units)}
         for param in params(layer):
             path = param.name.removeprefix(prefix)
@@ -425,19 +432,20 @@ class Layers:
             layer.standard_cell,
             self.network.name,
             product,
+            gate_order(layer),
             biased="recurrent_bias" in values,
             one=self._one,
         )
-        of_gates = cell.gates * padded
+        of_gates = cell.gates * layer.units
         if self.stepped:
             values |= {state: f"state->{layer.name}_{state}" for state in cell.states}
-            floats = of_gates + cell.scratch * padded
+            floats = of_gates + cell.scratch * layer.units
         else:
             chunk = 1 if layer.attention else _CHUNK
-            floats = cell.memory["chunk"] * padded + chunk * of_gates
-        self.kernels |= {f"product_{size}x{product}" for size in cell.sizes} | cell.functions
-        name = f"{name_cell(layer.standard_cell)}_{product}"
-        function = Function(name, "recurrent", product, block, cell=cell)
+            floats = cell.memory["chunk"] * layer.units + chunk * of_gates
+        self.kernels |= cell.functions
+        name = f"{name_cell(layer.standard_cell)}{product.removeprefix('product')}"
+        function = Function(name, "recurrent", product, cell=cell)
         values |= _states_of(layer, prefix, place)
         return self._sequence(layer, prefix, place, function, values=values, floats=floats)
 
@@ -453,7 +461,6 @@ class Layers:
             cell,
             stored,
             network=self.network.name,
-            target=self.target,
             stepped=self.stepped,
             one=self._one,
             ends=_states_of(layer, prefix, place),
@@ -461,6 +468,7 @@ class Layers:
         text = lines.write_layer()
         function = Function(f"{cell.name}_layer", "cell_by_equations", cell=text)
         self.kernels |= lines.kernels
+        self.widths |= lines.widths
         values, floats = lines.arguments, lines.floats
         return self._sequence(layer, prefix, place, function, values=values, floats=floats)
 
@@ -491,12 +499,11 @@ class Layers:
         """Return how a recurrent layer attends, its arguments, and the floats that it needs."""
         floats, values = layer.features, {"memory": place.memory}
         values |= {name: place.states[name] for name in ("contexts",) if name in place.states}
-        function, more, product, block = _DOT, "", "", 1
+        function, more, product = _DOT, "", ""
         if attention.projects:
             values |= self._weights(layer, "attention.kernel", "attention_kernel")
-            product, block, queries = self._block(layer, "attention.kernel")
-            self._needs(products=f"product_1x{product}")
-            floats += queries
+            product = self._product(layer, "attention.kernel")
+            floats += attention.size
         if attention.additive:
             function, more = _ADDITIVE, ", score, hidden"
             values |= self._weights(layer, "attention.score", "score")
@@ -504,7 +511,7 @@ class Layers:
         elif self.scales:
             more, values["scale"] = ", scale", number(attention.scale)
         self._needs(products=function)
-        return AttentionText(function, more, "inputs", product, block), values, floats
+        return AttentionText(function, more, "inputs", product), values, floats
 
     def _attend(self, layer: nodes.Attention, place: Place, rows: str) -> Iterator[str]:
         """Yield the context of each query."""
@@ -582,8 +589,8 @@ class Layers:
             stride = window.stride * layer.features
             yield from self._products(layer, place, place.windows, stride, inputs)
             return
-        product, block, padded = self._block(layer, "kernel")
-        self._needs(floats=inputs + padded, products=f"product_1x{product}")
+        product = self._product(layer, "kernel")
+        self._needs(floats=inputs)
         values = self._weights(layer, "kernel", "kernel") | self._weights(layer, "bias", "bias")
         values |= {"x": x, "features": str(layer.features), "units": str(layer.filters)}
         values |= {"y": place.output, "work": "work"}
@@ -593,7 +600,8 @@ class Layers:
             values |= {"real": "real"} if layer.masked else {}
         else:
             values |= self._windows(window, place)
-        yield self._call(Function(f"conv_{product}", "conv", product, block), values)
+        name = f"conv{product.removeprefix('product')}"
+        yield self._call(Function(name, "conv", product), values)
 
     def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
@@ -631,20 +639,20 @@ class Layers:
         values |= self._weights(layer, "query", "query") | query
         values |= {"y": place.output, "work": "work"}
         made = activation(layer.activation)
-        function, padded = Function("attention", "attention", activation=made), 0
+        function, projected = Function("attention", "attention", activation=made), 0
         if layer.units is None and made.name != "linear":
-            padded = layer.features
+            projected = layer.features
             self._needs(made)
         elif layer.units is not None:
-            product, block, padded = self._block(layer, "kernel")
+            product, projected = self._product(layer, "kernel"), layer.units
             values |= self._weights(layer, "kernel", "kernel") | self._weights(
                 layer, "bias", "bias"
             )
             values["hidden"] = str(layer.units)
-            self._needs(made, products=f"product_1x{product}")
-            function = Function(f"attention_{product}", "attention", product, block, made)
+            self._needs(made)
+            function = Function(f"attention_{product}", "attention", product, activation=made)
         steps = place.most if layer.input[0] is None else layer.input[0]
-        self._needs(floats=steps + padded, products="dot exp")
+        self._needs(floats=steps + projected, products="dot exp")
         return self._call(function, values)
 
 

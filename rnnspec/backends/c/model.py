@@ -457,8 +457,8 @@ def _watched(model: CModel) -> str:
     symbols = [symbol for stored in source.arrays for symbol in stored.sizes]
     arrays = set(symbols)
     watched = re.sub(
-        r"^static const (\w+ (\w+)\[)",
-        lambda match: f"static {match[1]}" if match[2] in arrays else match[0],
+        r"^(\w+_ALIGNED )?static const (\w+ (\w+)\[)",
+        lambda match: f"{match[1] or ''}static {match[2]}" if match[3] in arrays else match[0],
         watched,
         flags=re.MULTILINE,
     )

@@ -41,7 +41,7 @@ Key = TypeVar("Key")
 _WHOLE = re.compile(r"\n#ifdef \w+_IMPLEMENTATION\n", re.ASCII)
 _TARGET = re.compile(r"\n \* Target: ([\w-]+)\.\n", re.ASCII)
 _RUN = re.compile(r"\nint \w+_run\(", re.ASCII)
-_ROUNDED = re.compile(r"\n(?:static const int8_t |\w+_ARRAY\(int8_t, )", re.ASCII)
+_ROUNDED = re.compile(r"\n(?:(?:\w+_ALIGNED )?static const int8_t |\w+_ARRAY\(int8_t, )", re.ASCII)
 _IN_BLOB = re.compile(r"\n\w+_ARRAY\(float, ", re.ASCII)
 _MOST_BYTES = 2**28
 """No source that rnnspec writes is larger."""

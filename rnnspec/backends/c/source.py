@@ -36,6 +36,7 @@ class Limits:
 _LIMITS = {
     "portable": Limits("gcc -O3, x86-64", 224, 2048),
     "avx2": Limits("gcc -O3 -mavx2 -mfma", 336, 3072),
+    "avx512": Limits("gcc -O3 -march=x86-64-v4", 336, 3072),
     "cortex-m": Limits("gcc -O2, Cortex-M4F", 28, 640),
 }
 
@@ -76,7 +77,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A state in the structure of states, filled up to whole blocks of units.
+    """A state in the structure of states.
 
     ``size`` is enough for the largest number of steps, if it may have fewer; ``steps`` is then the
     member that has their number, and the shape begins with None.
@@ -251,11 +252,18 @@ class CSource:
     body: tuple[str, ...]
     seen: tuple[Seen, ...]
     kernels: tuple[str, ...]
+    widths: tuple[int, ...]
+    """The widths of the groups of columns of all matrices, the widest first."""
     rows: bool
     masks: bool
     scales: bool
     is_blob: bool
     before_loading: tuple[str, ...] = ()
+
+    @property
+    def is_aligned(self) -> bool:
+        """True if arrays begin where cache lines do; a Cortex-M has none that matter."""
+        return self.target != "cortex-m"
 
     @property
     def lengths(self) -> tuple[Length, ...]:
