@@ -57,14 +57,14 @@ def test_every_array_is_stored_as_its_comment_says(
         words |= {"type": "gru", "reset": ", reset_after: false"}
     program = pipeline.program(rnnspec.loads(LAYERS % words))
     text = rnnspec.codegen(program.spec, "c", target=target)
-    stored = tuple(stored_arrays(program.network, target))
+    stored, lines = tuple(stored_arrays(program.network, target)), " ".join(text.split())
     for array in stored:
         numbers = np.arange(1.0, 1 + np.prod(array.shape)).reshape(array.shape)
         packed = array.stored({array.places[0]: numbers})[array.symbol]
         assert packed.shape == (array.size,)
         aligned = "" if target == "cortex-m" else "NET_ALIGNED "
         declared = f"{aligned}static const float {array.symbol}[{array.size}] = {{0}};"
-        assert f"/* {array.comment} */\n{declared}\n" in text
+        assert f"/* {array.comment} */ {declared} " in lines
         (restored,) = array.restored({array.symbol: packed}).values()
         np.testing.assert_array_equal(restored, numbers)
         # Nothing is there beside them.

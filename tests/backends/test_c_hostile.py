@@ -151,13 +151,14 @@ head: {pooling: none, units: 8, tied: true, activation: softmax}
 def layouts() -> dict[str, str]:
     """Return source with each kernel by the names of the networks.
 
-    All sizes are multiples of blocks: compilers know then that no element is left behind a loop.
+    All columns are in groups of one width: compilers know then that none is left behind a loop.
     """
     sources = {}
     for number, (text, target, quantize, form) in enumerate(
         [
             (ALIGNED, "portable", None, "step"),
             (ALIGNED, "avx2", None, "inference"),
+            (ALIGNED, "avx512", "int8", "inference"),
             (ALIGNED, "cortex-m", "int8", "step"),
             (TIED_TO_WORDS, "portable", "int8", "inference"),
             (TIED_TO_WORDS, "portable", None, "step"),
@@ -178,7 +179,9 @@ def with_numbers(text: str) -> str:
         values = (f"{draw.uniform(-1, 1):.6f}f" for _ in range(int(match[2])))
         return f"{match[1]}[{match[2]}] = {{{', '.join(values)}}};"
 
-    floats = re.compile(r"^(static const float \w+)\[(\d{1,4})\] = \{0\};", re.MULTILINE)
+    floats = re.compile(
+        r"^((?:\w+_ALIGNED )?static const float \w+)\[(\d{1,4})\] = \{0\};", re.MULTILINE
+    )
     return floats.sub(numbers, text)
 
 

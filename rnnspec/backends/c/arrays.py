@@ -58,11 +58,10 @@ class Matrix:
 
     @property
     def text(self) -> str:
-        """What the comment above the array says."""
-        groups = ((count, width) for width, count in Counter(self.widths).items())
+        """What the comment above the array says of its columns."""
+        counts = Counter(self.widths).items()
         return ", ".join(
-            f"{f'{count} x ' if count > 1 else ''}[{self.inputs}][{width}]"
-            for count, width in groups
+            f"{count} x {width}" if count > 1 else f"{width}" for width, count in counts
         )
 
 
@@ -111,7 +110,7 @@ class Stored:
         unit = "column" if self.parts else "row"
         scaled = f", times the scale of its {unit}" if self.rounded else ""
         paths = ", ".join((self.path, *self.beside))
-        layout = f", as {layout}" if layout else ""
+        layout = f", columns in {layout}" if layout else ""
         return f"{self.layer}.{paths} ({shape}){frozen}{order}{layout}{scaled}"
 
     @property
