@@ -361,3 +361,13 @@ def test_windows_after_a_repeat_are_counted_from_its_steps() -> None:
     text = f"version: 1\nname: net\ninput: {{features: 3}}\nrnn: {layers}\nhead: {{pooling: none}}"
     source = rnnspec.codegen(rnnspec.loads(text), "c")
     assert "#define NET_OUTPUT_STEPS(steps) (2 - 1)\n" in source
+
+
+def test_a_self_test_needs_finite_outputs(tmp_path: Path) -> None:
+    large = "initializers: {kernel: {constant: 1e30}}\n"
+    spec = rnnspec.loads(PLAIN + "head: {hidden: [{units: 9}, {units: 9}], units: 1}\n" + large)
+    output = Output(tmp_path / "net")
+    message = "net: error: expected finite outputs for the self-test, received NaN or infinity"
+    with pytest.raises(UsageError, match=message):
+        build_model(pipeline.program(spec), get("c"), "inference", 1, output)
+    assert not output.path.exists()

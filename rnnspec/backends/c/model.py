@@ -407,7 +407,11 @@ class CModel:
             raise UsageError(f"expected {listed(texts)}")
 
     def recorded(self) -> dict[str, Array]:
-        """Return the arrays of the self-test: random inputs, and what the model gives for them."""
+        """Return the arrays of the self-test: random inputs, and what the model gives for them.
+
+        Raises:
+            UsageError: an output is not finite, so that no difference from it is small.
+        """
         rng, source = np.random.default_rng(0), self.source
         batch = {
             argument.name: self._drawn(argument, rng)
@@ -420,6 +424,9 @@ class CModel:
             batch[source.stream.name] = chunk
         else:
             outputs = self.run(batch)
+        if not all(np.isfinite(output).all() for output in outputs.values()):
+            message = "expected finite outputs for the self-test, received NaN or infinity"
+            raise UsageError(f"{message}: the arrays are too large", source.entry)
         arguments = (*source.inputs, *([source.stream] if source.stream else []))
         arrays = {argument.symbol: batch[argument.name] for argument in arguments} | outputs
         return {test.symbol: arrays[test.pointer].reshape(-1) for test in source.tests}
