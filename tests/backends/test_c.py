@@ -221,9 +221,10 @@ def test_a_description_is_only_a_comment(form: str, tmp_path: Path) -> None:
 def test_no_array_has_the_name_of_a_function() -> None:
     template = environment(TEMPLATES / "c").get_template("kernels.c.j2")
     kernels = [activation(name).function for name in get_args(Activation) if name != "linear"]
-    kernels += ["leaky_relus", "clipped_relus", "dot", "dot_int8", "product_int8"]
+    kernels += ["leaky_relus", "clipped_relus", "dot", "dot_int8", "product", "product_int8"]
+    kernels += ["product_rows", "product_rows_int8"]
     text = template.render(
-        p="net", functions=kernels, stepped=False, target="portable", widths=[64, 32, 16, 8, 4, 1]
+        p="net", functions=kernels, target="portable", widths=[64, 32, 16, 8, 4, 1]
     )
     layers = (TEMPLATES / "c" / "layers.c.j2").read_text()
     names = re.findall(r"macro (\w+)\(", layers)

@@ -37,7 +37,7 @@ LANGUAGES = {
     "clang": ["clang", "-x", "c", "-std=c99"],
     "C++11": ["g++", "-x", "c++", "-std=c++11"],
 }
-PRODUCTS = ("product", "product_int8")
+PRODUCTS = ("product", "product_rows", "product_int8", "product_rows_int8")
 SINGLE = ("exp", "tanh", "sigmoid")
 PLURALS = {"softmax": "softmax", "log_softmax": "log_softmax", "softplus": "softpluses"}
 ACTIVATIONS = {
@@ -54,7 +54,7 @@ def laid_out(functions: Sequence[str], target: str = "portable") -> str:
     template = environment(TEMPLATES / "c").get_template("kernels.c.j2")
     includes = "#include <stddef.h>\n#include <stdint.h>\n"
     widths = WIDTHS["cortex-m" if target == "cortex-m" else "x86-64"]
-    options = {"functions": functions, "target": target, "widths": widths, "stepped": False}
+    options = {"functions": functions, "target": target, "widths": widths}
     return includes + template.render(p="net", **options)
 
 
@@ -126,7 +126,8 @@ def uses(functions: Sequence[str]) -> str:
     arguments = {"leaky_relus": "a, 1, 0.1f", "clipped_relus": "a, 1, 6.0f"}
     for name in PRODUCTS:
         weights = "q, b" if name.endswith("int8") else "b"
-        arguments[name] = f"{weights}, c, a, 1, 1, 19, z"
+        rows = "1, " if "rows" in name else ""
+        arguments[name] = f"{weights}, c, a, {rows}1, 19, z"
     calls = [
         f"a[0] = net_{name}(a[0]);"
         if name in SINGLE
@@ -145,7 +146,7 @@ def test_nothing_warns(language: str, tmp_path: Path) -> None:
         pytest.skip(f"{command[0]} is not found")
     families = [
         [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus"],
-        *([name] for name in (*SINGLE, "relus", "product")),
+        *([name] for name in (*SINGLE, "relus", "product", "product_int8")),
         PRODUCTS,
     ]
     for functions, target in [*((each, "portable") for each in families), (PRODUCTS, "cortex-m")]:
@@ -293,11 +294,11 @@ def in_groups(kernel: Array, target: str) -> Array:
     return np.concatenate([group.reshape(-1) for group in np.split(kernel, ends[:-1], axis=1)])
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("kind", ["", "_int8"], ids=["float", "int8"])
 @pytest.mark.parametrize("columns", [1, 2, 3, 4, 11, 16, 40, 64, 127, 160])
-def test_products(library: ctypes.CDLL, target: str, product: str, columns: int) -> None:
-    random, int8 = np.random.default_rng(columns), product.endswith("_int8")
-    function = library[f"net_{product}"]
+def test_products(library: ctypes.CDLL, target: str, kind: str, columns: int) -> None:
+    random, int8 = np.random.default_rng(columns), bool(kind)
+    product, of_rows = library[f"net_product{kind}"], library[f"net_product_rows{kind}"]
     for inputs in (1, 2, 3, 5, 16, 41):
         # Without their scale, sums of int8 with large numbers would overflow.
         magnitude = np.float32(1e37 if int8 and inputs > 3 else 1.0)
@@ -311,10 +312,10 @@ def test_products(library: ctypes.CDLL, target: str, product: str, columns: int)
         first = magnitude * random.normal(size=columns).astype(np.float32)
         weights = [in_groups(kernel, target), *([scale] if int8 else [])]
         z = first.copy()  # the start may be in the place of the result
-        call(function, *weights, z, x, 1, inputs, columns, z)
+        call(product, *weights, z, x, inputs, columns, z)
         assert_close(z / magnitude, (exact[0] + first) / magnitude, 2e-6 * inputs)
         rows = np.full((8, columns), np.nan, np.float32)
-        call(function, *weights, first, x, 7, inputs, columns, rows)
+        call(of_rows, *weights, first, x, 7, inputs, columns, rows)
         assert_close(rows[:7] / magnitude, (exact + first) / magnitude, 2e-6 * inputs)
         assert np.isnan(rows[7]).all()
 

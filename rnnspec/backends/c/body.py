@@ -34,11 +34,48 @@ class Seen:
     sizes: tuple[str, ...]
 
 
+BLOCK = 16
+"""The steps of a chunk that go through a layer before they go through the next."""
+
+
+def is_by_layer(network: nodes.Network) -> bool:
+    """True if the layers that take chunks can take several steps each, one layer after another.
+
+    They must have no state but those of recurrent layers, and look at no padding.
+    """
+    streams = streamed(network)
+    if held_values(network) or any(delays(network).values()):
+        return False
+    for layer in network.layers:
+        if layer.name not in streams:
+            continue
+        match layer:
+            case nodes.Recurrent(attention=None, masked=False):
+                pass
+            case nodes.Pooling(statistic="last" | "last_step", masked=False):
+                pass
+            case (
+                nodes.Embedding()
+                | nodes.Dense()
+                | nodes.Activate()
+                | nodes.BatchNorm()
+                | nodes.LayerNorm()
+                | nodes.Normalize()
+                | nodes.Residual()
+                | nodes.Join()
+            ) if not getattr(layer, "masked", False):
+                pass
+            case _:
+                return False
+    return any(isinstance(layer, nodes.Recurrent) for layer in network.layers)
+
+
 class Body:
     """The body of a function that calls those of the layers, and the memory that they share.
 
     In step form, the part ``begin`` computes what does not depend on the input that comes in
-    chunks, and ``step`` everything else; ``run`` computes all layers.
+    chunks, and ``step`` everything else; ``block`` does that for a few steps, layer by layer.
+    ``run`` computes all layers.
     """
 
     def __init__(
@@ -47,19 +84,20 @@ class Body:
         names: Mapping[str, str],
         layers: Layers,
         lengths: Sequence[Length],
-        part: Literal["run", "begin", "step"] = "run",
+        part: Literal["run", "begin", "step", "block"] = "run",
     ) -> None:
         self.network, self.names, self.shared, self.part = network, names, layers, part
         self.stepped, self.upper = layers.stepped, network.name.upper()
         self.layers = {layer.name: layer for layer in network.layers}
         self.sources = nodes.sources(network)
         self.streams = streams = frozenset[str]() if part == "run" else streamed(network)
+        self.in_chunks = in_chunks = part in ("step", "block")
         self.inputs = {
-            each.name: each for each in network.inputs if (each.name in streams) == (part == "step")
+            each.name: each for each in network.inputs if (each.name in streams) == in_chunks
         }
         self.delays = delays(network) if part == "step" else {}
         self.computed = sorted(
-            (layer for layer in network.layers if (layer.name in streams) == (part == "step")),
+            (layer for layer in network.layers if (layer.name in streams) == in_chunks),
             key=lambda layer: self.delays.get(layer.name, 0),
         )
         self.outputs = {} if part == "begin" else pointers(network)
@@ -73,13 +111,13 @@ class Body:
             if isinstance(layer, nodes.Contexts)
         }
         self.pointers = self._pointers()
-        is_whole = part != "step"
+        is_whole = not in_chunks
         self.lengths = [each for each in lengths if is_whole and each.inputs[0] in self.inputs]
         self.length_of = {name: each for each in self.lengths for name in each.inputs}
         self.counts = step_counts(network)
         self.steps = {name: each.symbol for name, each in self.length_of.items()}
         self.held = held_memories(network) if part != "run" else {}
-        if part == "step" and network.stream is not None:
+        if in_chunks and network.stream is not None:
             self.steps[network.stream] = "steps"
             self.steps |= {
                 name: f"state->{field}" if field else str(self.counts[name])
@@ -100,7 +138,7 @@ class Body:
         return {
             (self.sources[layer.name][0], layer.part): layer.name
             for layer in self.computed
-            if isinstance(layer, nodes.FinalState) and self.part != "step"
+            if isinstance(layer, nodes.FinalState) and not self.in_chunks
         }
 
     def _pointers(self) -> dict[str, str]:
@@ -163,8 +201,8 @@ class Body:
     def _size(self, layer: nodes.Layer) -> int:
         """Return the most floats of the output of a layer."""
         shape = layer.output
-        if self.stepped and len(shape) > 1:
-            return prod(size or 1 for size in shape[1:])
+        if self.in_chunks and len(shape) > 1:
+            return (1 if self.stepped else BLOCK) * prod(size or 1 for size in shape[1:])
         return prod(self._most(layer.name) if size is None else size for size in shape)
 
     def _reads(self, layer: nodes.Layer) -> tuple[str, ...]:
@@ -178,7 +216,7 @@ class Body:
                 return (first, self.sources[layer.start][0])
             case nodes.Repeat():
                 return (first,)
-            case nodes.Recurrent(first_states=states) if self.part == "step":
+            case nodes.Recurrent(first_states=states) if self.in_chunks:
                 # Its first states are there since the beginning.
                 return (first, *others[len(states) :])
             case _:
@@ -240,7 +278,10 @@ class Body:
         self.floats += self.shared.work
         masks = [self._memory_of_mask(key, mask) for key, mask in self.masks.items()]
         start = [*self._checks(), "", *self._memory(), *masks]
-        if not self.stepped:
+        if self.part == "block":
+            # The caller has checked everything, but gcc may warn of what no step would write.
+            start = [*self._memory(), "", "if (steps == 0) {", "    return;", "}"]
+        elif not self.stepped:
             # gcc splits a function behind early returns, unless what it declares is used above
             # them: faster in step form, slower for whole sequences, as it then has all layers in
             # line.
@@ -251,7 +292,7 @@ class Body:
 
     def _memory(self) -> Iterator[str]:
         """Yield the declarations of what the layers compute with."""
-        if self.stepped and self.floats:
+        if self.in_chunks and self.floats:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
             at = f" + {place}" if place else ""
@@ -440,6 +481,12 @@ class Body:
         if not isinstance(layer, nodes.Recurrent):
             return {}
         names = dict[str, str]()
+        if self.part == "block":
+            return {
+                f"{state}_{end}": f"state->{layer.name}_{state}"
+                for state, _ in layer.states
+                for end in ("first", "last")
+            }
         if not self.stepped:
             names = {f"{state}_first": name for state, name in layer.first_states.items()}
             for state, _ in layer.states:

@@ -258,7 +258,6 @@ class _Steps(Lines):
     product: str
     biased: bool
     """True if the recurrent product has a bias of its own."""
-    one: str
     apart: list[str] = field(default_factory=list)
     scratch: int = 0
 
@@ -294,7 +293,7 @@ class _Steps(Lines):
             start = "recurrent_bias" if self.biased else "r"
             if not self.biased:
                 self.lines.append(f"memset(r, 0, {columns} * sizeof(float));")
-        arguments = f"{', '.join(weights)}, {start}, {x}, {self.one}units, {columns}, {z}"
+        arguments = f"{', '.join(weights)}, {start}, {x}, units, {columns}, {z}"
         self.lines.append(f"{self.writer.prefix}_{self.product}({arguments});")
         if not product.joined:
             # What follows is a function apart, so that compilers know that nothing overlaps:
@@ -342,13 +341,13 @@ def _gate(expression: Expression) -> bool:
     return isinstance(expression, Name) and expression.kind == "gate"
 
 
-def cell_text(  # noqa: PLR0913 - a cell, and how its arrays are stored
-    cell: StandardCell, prefix: str, product: str, order: str, *, biased: bool, one: str
+def cell_text(
+    cell: StandardCell, prefix: str, product: str, order: str, *, biased: bool
 ) -> CellText:
     """Return the text of a step, whose products are computed by the function ``product``.
 
     ``order`` is that of the gates. ``biased`` is true if the recurrent product has a bias of its
-    own. ``one`` is what a product of one row is told of that.
+    own.
     """
     step = compile_step(cell, bias=True, order=order)
     functions = {key: activation(value) for key, value in activations(cell).items()}
@@ -362,7 +361,7 @@ def cell_text(  # noqa: PLR0913 - a cell, and how its arrays are stored
             alias = f"float *const n = {vector.text};"
             vector = Vector("n")
         writer.gates |= {gate: vector, f"x_{gate}": vector, f"h_{gate}": Vector("r", place)}
-    steps = _Steps(writer=writer, cell=step, product=product, biased=biased, one=one)
+    steps = _Steps(writer=writer, cell=step, product=product, biased=biased)
     for statement in step.statements:
         steps.add(statement)
     steps.finish()

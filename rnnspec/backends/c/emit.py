@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import MOST_IN_TEXT, TARGETS
-from rnnspec.backends.c.body import Body
+from rnnspec.backends.c.body import Body, is_by_layer
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
 from rnnspec.backends.c.source import (
@@ -61,8 +61,9 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     rounded = "quantize" in options
     arrays = tuple(stored_arrays(network, target, rounded=rounded))
     limits = lengths(network, options.get("max_steps"))
-    begin, body = _bodies(network, arrays, target, limits, stepped=stepped)
+    begin, body, block = _bodies(network, arrays, target, limits, stepped=stepped)
     begin_lines = tuple(begin.lines()) if begin and _is_computed(network) else ()
+    block_lines = tuple(block.lines()) if block else ()
     lines = tuple(body.lines())
     layers = body.shared
     test_steps = {
@@ -103,17 +104,17 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         inputs=tuple(arguments.values()),
         stream=stream,
         workspace=whole.floats if whole else 0,
-        stack=max(part.floats for part in (begin, body) if part) if stepped else 0,
+        stack=max(part.floats for part in (begin, body, block) if part) if stepped else 0,
         outputs=results,
         output_steps=tuple(_output_steps(network, body)),
         functions=layers.finished(),
         arrays=arrays,
         begin=begin_lines,
         body=lines,
+        block=block_lines,
         seen=tuple(body.seen),
         kernels=tuple(sorted(layers.kernels)),
         widths=tuple(sorted(layers.widths, reverse=True)),
-        rows=layers.rows,
         masks=layers.masks,
         scales=layers.scales,
         is_blob=options.get("weights") == "blob",
@@ -127,25 +128,32 @@ def _bodies(
     limits: tuple[Length, ...],
     *,
     stepped: bool,
-) -> tuple[Body | None, Body]:
-    """Return the functions: of whole sequences, or one that begins a sequence and a step."""
+) -> tuple[Body | None, Body, Body | None]:
+    """Return the functions: of whole sequences, or what begins one, a step, and several steps."""
     names = layer_names(network)
     by_path = {place: stored for stored in arrays for place in stored.places}
     if not stepped:
-        layers = Layers(network, by_path, target=target, stepped=False, rows=True)
-        return None, Body(network, names, layers, limits)
+        layers = Layers(network, by_path, target=target, stepped=False, whole=True)
+        return None, Body(network, names, layers, limits), None
     streams = streamed(network)
-    rows = any(
+    by_layer = target != "cortex-m" and is_by_layer(network)
+    if by_layer:
+        scratch = Layers(network, by_path, target=target, stepped=False, whole=True)
+        block = Body(network, names, scratch, limits, "block")
+        block.lines()
+        by_layer = 4 * block.floats <= _MOST_STACK
+    whole = by_layer or any(
         isinstance(each, nodes.SequenceInput) or len(getattr(each, "output", ())) > 1
         for each in (*network.inputs, *network.layers)
         if each.name not in streams
     )
-    first = Layers(network, by_path, target=target, stepped=not rows, rows=rows)
+    first = Layers(network, by_path, target=target, stepped=not whole, whole=whole)
     # The functions of both are in one file.
-    later = replace(first, stepped=True)
+    later, blocks = replace(first, stepped=True), replace(first)
     return (
         Body(network, names, first, limits, "begin"),
         Body(network, names, later, limits, "step"),
+        Body(network, names, blocks, limits, "block") if by_layer else None,
     )
 
 
@@ -341,7 +349,7 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     arrays = tuple(stored_arrays(network, TARGETS[0]))
-    begin, body = _bodies(network, arrays, TARGETS[0], lengths(network), stepped=True)
+    begin, body, _ = _bodies(network, arrays, TARGETS[0], lengths(network), stepped=True)
     for part in (begin, body):
         if part is None or not part.stepped:
             continue

@@ -148,7 +148,6 @@ class EquationLines(Lines):
     cell: EquationCell
     stored: Mapping[str, Stored]
     stepped: bool
-    one: str
     ends: Mapping[str, str]
     """The first and the last states, by their names and ``_first`` or ``_last``."""
     arguments: dict[str, str] = field(default_factory=dict)
@@ -186,7 +185,6 @@ class EquationLines(Lines):
         *,
         network: str,
         stepped: bool,
-        one: str,
         ends: Mapping[str, str],
     ) -> EquationLines:
         """Return the writer of a layer, with the arrays of one direction."""
@@ -198,7 +196,6 @@ class EquationLines(Lines):
             cell=cell,
             stored=stored,
             stepped=stepped,
-            one=one,
             ends=ends,
         )
         lines.names |= {"work", "y", "steps", "width", "mask", "backward", "merge", "real"}
@@ -434,7 +431,7 @@ class EquationLines(Lines):
         self, matrices: list[Expression], vector: Vector, totals: list[Vector], start: str
     ) -> None:
         """Add the lines of products, which are added to ``start`` if it is not empty."""
-        prefix, one = self.writer.prefix, self.one
+        prefix = self.writer.prefix
         matrix, total = matrices[0], totals[0]
         if isinstance(matrix, Name) and matrix.name in self.packed:
             pointer, stored = self.writer.matrices[matrix.name][0], self.stored[matrix.name]
@@ -447,7 +444,7 @@ class EquationLines(Lines):
             self.kernels.add(product)
             self.widths.update(width for part in stored.parts for width in part.widths)
             self.lines.append(
-                f"{prefix}_{product}({weights}, {start}, {vector.text}, {one}{vector.size}, "
+                f"{prefix}_{product}({weights}, {start}, {vector.text}, {vector.size}, "
                 f"{columns}, {total.text});"
             )
             return

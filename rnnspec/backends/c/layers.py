@@ -101,8 +101,6 @@ class Function:
     cell: CellText | EquationText | None = None
     biases: tuple[str, ...] = ()
     stepped: bool = False
-    one: str = ""
-    """What a product of one row is told of that, nothing if all are of one row."""
     parameters: tuple[str, ...] = ()
     about: str = ""
     lines: tuple[str, ...] = ()
@@ -177,8 +175,8 @@ class Layers:
     arrays: Mapping[tuple[str, str], Stored]
     target: str
     stepped: bool
-    rows: bool
-    """True if products have several rows."""
+    whole: bool
+    """True if there are functions of whole sequences."""
     work: int = 0
     functions: dict[str, Function] = field(default_factory=dict)
     needed: dict[str, set[str]] = field(default_factory=dict)
@@ -289,12 +287,10 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        function = replace(
-            function, target=self.target, biases=biases, stepped=self.stepped, one=self._one
-        )
+        function = replace(function, target=self.target, biases=biases, stepped=self.stepped)
         arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         # Beside functions of whole sequences, those of a step say so.
-        own = f"{function.name}_step" if self.stepped and self.rows else function.name
+        own = f"{function.name}_step" if self.stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name
@@ -304,10 +300,6 @@ class Layers:
         )
         self.needed.setdefault(name, set()).update(arguments)
         return Call(name, arguments)
-
-    @property
-    def _one(self) -> str:
-        return "1, " if self.rows else ""
 
     def _needs(self, *activations: Activation, floats: int = 0, products: str = "") -> None:
         """Collect what a function needs."""
@@ -353,7 +345,7 @@ class Layers:
         weights = ", ".join(self._weights(layer, "kernel", "kernel").values())
         bias = self._weights(layer, "bias", "bias").get("bias")
         row, to = _row(place.inputs[0], rows, stride), _row(place.output, rows, units)
-        sizes = f"{self._one}{inputs}, {units}"
+        sizes = f"{inputs}, {units}"
         call = f"{name}_{product}({weights}, {bias or to}, {row}, {sizes}, {to});"
         lines = [call] if bias else [f"memset({to}, 0, {_bytes(str(units))});", call]
         yield from each(rows, lines)
@@ -423,6 +415,8 @@ class Layers:
             return self._cell_by_equations(layer, layer.cell, prefix, place)
         product = self._product(layer, f"{prefix}kernel")
         self._product(layer, f"{prefix}recurrent_kernel")
+        if not (self.stepped or layer.attention) and layer.bias:
+            self._needs(products=product.replace("product", "product_rows"))
         values = {"inputs": str(layer.features), "units": str(layer.units)}
         for param in params(layer):
             path = param.name.removeprefix(prefix)
@@ -434,7 +428,6 @@ class Layers:
             product,
             gate_order(layer),
             biased="recurrent_bias" in values,
-            one=self._one,
         )
         of_gates = cell.gates * layer.units
         if self.stepped:
@@ -462,7 +455,6 @@ class Layers:
             stored,
             network=self.network.name,
             stepped=self.stepped,
-            one=self._one,
             ends=_states_of(layer, prefix, place),
         )
         text = lines.write_layer()

@@ -136,7 +136,7 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
 
 _KERNEL = re.compile(
     r"self_test|by_sign|split_exp|negative_expm1|dot_int8|output_steps"
-    r"|product(?:_int8)?(?:_at|_v3|_v4)|(?:product|columns?)_int8"
+    r"|(?:product(?:_rows)?|columns?)(?:_int8)?(?:_at|_v3|_v4)?"
     r"|(?:dot|additive)_attention"
     r"|(?:(?:legacy_)?hard_sigmoid|leaky_relu|clipped_relu)s?|log_softmax"
 )

@@ -250,11 +250,12 @@ class CSource:
     arrays: tuple[Stored, ...]
     begin: tuple[str, ...]
     body: tuple[str, ...]
+    block: tuple[str, ...]
+    """The body of a function of a few steps, layer by layer, if there is one in step form."""
     seen: tuple[Seen, ...]
     kernels: tuple[str, ...]
     widths: tuple[int, ...]
     """The widths of the groups of columns of all matrices, the widest first."""
-    rows: bool
     masks: bool
     scales: bool
     is_blob: bool
