@@ -327,9 +327,13 @@ def _enters_changed(layer: Layer) -> bool:
 
 
 def random_split(steps: int, rng: np.random.Generator, least: int = 1) -> list[int]:
-    """Return the lengths of random chunks, the first one as short as a network takes."""
+    """Return the lengths of random chunks.
+
+    The first one is as short as a network takes, and the last one a step: source may take a single
+    step in another way, and of a vector only the last one is compared.
+    """
     cuts = rng.integers(least, steps + 1, rng.integers(0, _MOST_CHUNKS - 1))
-    ends = sorted({least, steps, *map(int, cuts)})
+    ends = sorted({least, max(least, steps - 1), steps, *map(int, cuts)})
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 

@@ -218,8 +218,11 @@ class CModel:
         for index, row in enumerate(batch):
             pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
             state, x = _pointer(structure[index : index + 1]), _pointer(row)
-            step = library[f"{self.source.entry}_chunk"]
-            self._refuse(step(state, x, ctypes.c_size_t(steps), *pointers))
+            if steps == 1:
+                self._refuse(library[f"{self.source.entry}_step"](state, x, *pointers))
+            else:
+                chunk_call = library[f"{self.source.entry}_chunk"]
+                self._refuse(chunk_call(state, x, ctypes.c_size_t(steps), *pointers))
         return outputs, self._states_after(structure)
 
     def _structures(self, rows: int) -> Array:
@@ -311,7 +314,8 @@ class CModel:
                     f"what {compiler.command()} compiles cannot be loaded here: {error}"
                 ) from None
         entry, first = self.source.entry, "begin" if self.source.begins else "reset"
-        calls = (f"{entry}_chunk", f"{entry}_{first}") if self.source.stepped else (f"{entry}_run",)
+        in_steps = (f"{entry}_step", f"{entry}_chunk", f"{entry}_{first}")
+        calls = in_steps if self.source.stepped else (f"{entry}_run",)
         for name in (*_OF_LIBRARY, *calls):
             if not hasattr(library, name):  # as with -fvisibility=hidden
                 raise BackendError(
