@@ -201,7 +201,7 @@ class Body:
     def _size(self, layer: nodes.Layer) -> int:
         """Return the most floats of the output of a layer."""
         shape = layer.output
-        if self.in_chunks and len(shape) > 1:
+        if (self.stepped or self.part == "block") and len(shape) > 1:
             return (1 if self.stepped else BLOCK) * prod(size or 1 for size in shape[1:])
         return prod(self._most(layer.name) if size is None else size for size in shape)
 
@@ -292,7 +292,7 @@ class Body:
 
     def _memory(self) -> Iterator[str]:
         """Yield the declarations of what the layers compute with."""
-        if self.in_chunks and self.floats:
+        if (self.stepped or self.part == "block") and self.floats:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
             at = f" + {place}" if place else ""
