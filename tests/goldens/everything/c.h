@@ -6,8 +6,8 @@
  * Parameters: 1,876, 1,576 of them trainable.
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
- * Memory: 11,224 bytes of arrays, 44 for the self-test.
- * Code: at most 76,200 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
+ * Memory: 7,504 bytes of arrays, 44 for the self-test.
+ * Code: at most 66,400 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -24,13 +24,22 @@
 extern "C" {
 #endif
 
+/* Aligned to cache lines, as the arrays are: put before a workspace, it makes calls faster. */
+#ifndef EVERYTHING_ALIGNED
+#ifdef __GNUC__
+#define EVERYTHING_ALIGNED __attribute__((aligned(64)))
+#else
+#define EVERYTHING_ALIGNED
+#endif
+#endif
+
 #define EVERYTHING_OK 0          /* done */
 #define EVERYTHING_BAD_LENGTH 1  /* a status: too few or too many steps */
 #define EVERYTHING_BAD_TOKEN 2   /* a status: a token out of range */
 #define EVERYTHING_VOCABULARY 50 /* tokens are from 0 to one less */
 #define EVERYTHING_MIN_STEPS 1   /* steps of the shortest sequence */
 #define EVERYTHING_MAX_STEPS 12  /* steps of the longest sequence */
-#define EVERYTHING_WORKSPACE 684 /* floats that a call computes with */
+#define EVERYTHING_WORKSPACE 486 /* floats that a call computes with */
 #define EVERYTHING_OUTPUTS 3     /* numbers of an output */
 
 /*
@@ -70,12 +79,38 @@ float everything_self_test(float *y, float *workspace);
 #define EVERYTHING_MADD(a, b, c) ((a) * (b) + (c))
 #endif
 
-/* For x86-64 Linux and gcc 12 or later: if this is defined, functions are compiled a second time,
-   for AVX2 and FMA, and the program takes those that the machine can run. */
-#ifdef EVERYTHING_DISPATCH
-#define EVERYTHING_VERSIONS __attribute__((target_clones("default", "arch=x86-64-v3")))
+/* On x86-64 Linux, gcc 12 or later compiles functions for AVX2 and for AVX-512 too, and a program
+   takes those that the machine can run; not if the options of gcc are for such a machine already,
+   and not with sanitizers, which begin too late. 0 or 1 may be defined before. */
+#ifndef EVERYTHING_DISPATCH
+#if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__) \
+    && !defined(__AVX__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define EVERYTHING_DISPATCH 1
+#else
+#define EVERYTHING_DISPATCH 0
+#endif
+#endif
+#if EVERYTHING_DISPATCH
+#define EVERYTHING_VERSIONS \
+    __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define EVERYTHING_VERSIONS
+#endif
+
+/* Vector registers are of 128 bits << level. */
+#if defined(__AVX512F__)
+#define EVERYTHING_LEVEL 2
+#elif defined(__AVX__)
+#define EVERYTHING_LEVEL 1
+#else
+#define EVERYTHING_LEVEL 0
+#endif
+
+/* In line, so that the compiler knows the sizes, and has the sums in registers. */
+#ifdef __GNUC__
+#define EVERYTHING_INLINE static inline __attribute__((always_inline))
+#else
+#define EVERYTHING_INLINE static inline
 #endif
 
 static inline uint32_t everything_bits(float x) {
@@ -101,9 +136,9 @@ static inline float everything_limit(float x, float largest) {
 }
 
 /* exp(r) - 1 and n of exp(x) = 2^n exp(r), with the integer n nearest to x / log(2). The sum with
-   1.5 * 2^23 is rounded to n and has it in its lowest bits. The
-   coefficients minimize the largest relative error, 1.4e-8: a linear program over 4,001 Chebyshev
-   nodes, then a search among the neighbouring floats. */
+   1.5 * 2^23 is rounded to n and has it in its lowest bits. The coefficients minimize the largest
+   relative error, 1.4e-8: a linear program over 4,001 Chebyshev nodes, then a search among the
+   neighbouring floats. */
 static inline float everything_split_exp(float x, uint32_t *n) {
     *n = everything_bits(EVERYTHING_MADD(x, 1.44269504f, 12582912.0f)) - 0x4b400000u;
     const float whole = (float)(int32_t)*n;
@@ -195,228 +230,277 @@ EVERYTHING_VERSIONS static void everything_softmax(float *x, size_t n) {
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-EVERYTHING_VERSIONS static void everything_product_1x8(const float *EVERYTHING_RESTRICT w,
-        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * inputs;
-            float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
-            for (size_t j = 0; j < 8; ++j) {
-                a0[j] = start[unit + j];
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 4; k += 4, v += 32) {
-                for (size_t j = 0; j < 8; ++j) {
+/* A group of columns, a strip of them at a time: its sums are in registers, each in so many parts
+   that none waits for another. */
+EVERYTHING_INLINE void everything_columns(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t inputs, float *z, size_t width, size_t strip,
+        size_t parts) {
+    for (size_t first = 0; first < width; first += strip) {
+        const float *v = w + first;
+        float a0[16] = {0.0f}, a1[16] = {0.0f}, a2[16] = {0.0f}, a3[16] = {0.0f};
+        size_t k = 0;
+
+        if (parts == 4) {
+            for (; k < inputs - inputs % 4; k += 4, v += 4 * width) {
+                for (size_t j = 0; j < strip; ++j) {
                     a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
-                    a1[j] = EVERYTHING_MADD(x[k + 1], v[8 + j], a1[j]);
-                    a2[j] = EVERYTHING_MADD(x[k + 2], v[16 + j], a2[j]);
-                    a3[j] = EVERYTHING_MADD(x[k + 3], v[24 + j], a3[j]);
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[width + j], a1[j]);
+                    a2[j] = EVERYTHING_MADD(x[k + 2], v[2 * width + j], a2[j]);
+                    a3[j] = EVERYTHING_MADD(x[k + 3], v[3 * width + j], a3[j]);
                 }
             }
-            for (; k < inputs; ++k, v += 8) {
-                for (size_t j = 0; j < 8; ++j) {
+        }
+        if (parts == 2) {
+            for (; k < inputs - inputs % 2; k += 2, v += 2 * width) {
+                for (size_t j = 0; j < strip; ++j) {
                     a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
+                    a1[j] = EVERYTHING_MADD(x[k + 1], v[width + j], a1[j]);
                 }
             }
-            for (size_t j = 0; j < 8; ++j) {
-                z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
+        }
+        for (; k < inputs; ++k, v += width) {
+            for (size_t j = 0; j < strip; ++j) {
+                a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
             }
+        }
+        for (size_t j = 0; j < strip; ++j) {
+            float sum = a0[j];
+
+            if (parts > 1) {
+                sum += a1[j];
+            }
+            if (parts == 4) {
+                sum += a2[j] + a3[j];
+            }
+            z[first + j] = start[first + j] + sum;
         }
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
-   row, start may be z. */
-EVERYTHING_VERSIONS static void everything_product_1x1(const float *EVERYTHING_RESTRICT w,
+/* A group of one column, in sixteen parts that a compiler puts side by side. */
+EVERYTHING_INLINE void everything_column(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t inputs, float *z) {
+    float parts[16] = {0.0f}, sum = 0.0f;
+    size_t k = 0;
+
+    for (; k < inputs - inputs % 16; k += 16) {
+        for (size_t j = 0; j < 16; ++j) {
+            parts[j] = EVERYTHING_MADD(x[k + j], w[k + j], parts[j]);
+        }
+    }
+    for (; k < inputs; ++k) {
+        sum = EVERYTHING_MADD(x[k], w[k], sum);
+    }
+    for (size_t j = 0; j < 8; ++j) {
+        parts[j] += parts[j + 8];
+    }
+    for (size_t j = 0; j < 4; ++j) {
+        parts[j] += parts[j + 4];
+    }
+    sum += (parts[0] + parts[2]) + (parts[1] + parts[3]);
+    *z = *start + sum;
+}
+
+/* All groups, where vector registers are of 128 bits << level. */
+EVERYTHING_INLINE void everything_product_at(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t inputs, size_t columns, float *z, size_t level) {
+    size_t at = 0;
+
+    if (columns & 16) {
+        everything_columns(w + at * inputs, start + at, x, inputs, z + at, 16, 16,
+                level > 0 ? 4 : 2);
+        at += 16;
+    }
+    if (columns & 8) {
+        everything_columns(w + at * inputs, start + at, x, inputs, z + at, 8, 8, 4);
+        at += 8;
+    }
+    if (columns & 4) {
+        everything_columns(w + at * inputs, start + at, x, inputs, z + at, 4, 4, 4);
+        at += 4;
+    }
+    for (size_t left = columns % 4; left > 0; --left, ++at) {
+        everything_column(w + at * inputs, start + at, x, inputs, z + at);
+    }
+}
+
+#if EVERYTHING_DISPATCH
+__attribute__((target("arch=x86-64-v3")))
+static void everything_product_v3(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t inputs, size_t columns, float *z) {
+    everything_product_at(w, start, x, inputs, columns, z, 1);
+}
+
+__attribute__((target("arch=x86-64-v4")))
+static void everything_product_v4(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t inputs, size_t columns, float *z) {
+    everything_product_at(w, start, x, inputs, columns, z, 2);
+}
+#endif
+
+/* z[j] = start[j] + the sum over k of x[k] * w[k][j]. start may be z.
+   w has its columns in groups of 16, then 8, then 4, then 1, each stored by itself. */
+static void everything_product(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t inputs, size_t columns, float *z) {
+#if EVERYTHING_DISPATCH
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        everything_product_v4(w, start, x, inputs, columns, z);
+        return;
+    }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        everything_product_v3(w, start, x, inputs, columns, z);
+        return;
+    }
+#endif
+    everything_product_at(w, start, x, inputs, columns, z, EVERYTHING_LEVEL);
+}
+
+/* All groups, where vector registers are of 128 bits << level. */
+EVERYTHING_INLINE void everything_product_rows_at(const float *EVERYTHING_RESTRICT w,
         const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
-        for (size_t unit = 0; unit < padded; ++unit) {
-            const float *v = w + unit * inputs;
-            float a0 = start[unit];
-            for (size_t k = 0; k < inputs; ++k, v += 1) {
-                a0 = EVERYTHING_MADD(x[k], v[0], a0);
-            }
-            z[unit] = a0;
+        size_t columns, float *z, size_t level) {
+    size_t at = 0;
+
+    if (columns & 16) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            everything_columns(w + at * inputs, start + at, own_x, inputs, own_z, 16, 16,
+                    level > 0 ? 4 : 2);
+        }
+        at += 16;
+    }
+    if (columns & 8) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            everything_columns(w + at * inputs, start + at, own_x, inputs, own_z, 8, 8, 4);
+        }
+        at += 8;
+    }
+    if (columns & 4) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            everything_columns(w + at * inputs, start + at, own_x, inputs, own_z, 4, 4, 4);
+        }
+        at += 4;
+    }
+    for (size_t left = columns % 4; left > 0; --left, ++at) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            everything_column(w + at * inputs, start + at, own_x, inputs, own_z);
         }
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-EVERYTHING_VERSIONS static void everything_product_3x8(const float *EVERYTHING_RESTRICT w,
-        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * 3 * inputs;
-            float a0[24], a1[24] = {0.0f};
-            for (size_t gate = 0; gate < 3; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[gate * 8 + j] = start[gate * padded + unit + j];
-                }
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2, v += 48) {
-                for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
-                }
-                for (size_t j = 0; j < 24; ++j) {
-                    a1[j] = EVERYTHING_MADD(x[k + 1], v[24 + j], a1[j]);
-                }
-            }
-            for (; k < inputs; ++k, v += 24) {
-                for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
-                }
-            }
-            for (size_t gate = 0; gate < 3; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
-                }
-            }
-        }
-    }
+#if EVERYTHING_DISPATCH
+__attribute__((target("arch=x86-64-v3")))
+static void everything_product_rows_v3(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
+    everything_product_rows_at(w, start, x, rows, inputs, columns, z, 1);
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-EVERYTHING_VERSIONS static void everything_product_4x8(const float *EVERYTHING_RESTRICT w,
-        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * 4 * inputs;
-            float a0[32], a1[32] = {0.0f};
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[gate * 8 + j] = start[gate * padded + unit + j];
-                }
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2, v += 64) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = EVERYTHING_MADD(x[k + 1], v[32 + j], a1[j]);
-                }
-            }
-            for (; k < inputs; ++k, v += 32) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = EVERYTHING_MADD(x[k], v[j], a0[j]);
-                }
-            }
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
-                }
-            }
-        }
-    }
+__attribute__((target("arch=x86-64-v4")))
+static void everything_product_rows_v4(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
+    everything_product_rows_at(w, start, x, rows, inputs, columns, z, 2);
 }
+#endif
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
-   row, start may be z. */
-EVERYTHING_VERSIONS static void everything_product_4x1(const float *EVERYTHING_RESTRICT w,
-        const float *start, const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
-        for (size_t unit = 0; unit < padded; ++unit) {
-            const float *v = w + unit * 4 * inputs;
-            float a0 = start[unit];
-            float a1 = start[padded + unit];
-            float a2 = start[2 * padded + unit];
-            float a3 = start[3 * padded + unit];
-            for (size_t k = 0; k < inputs; ++k, v += 4) {
-                a0 = EVERYTHING_MADD(x[k], v[0], a0);
-                a1 = EVERYTHING_MADD(x[k], v[1], a1);
-                a2 = EVERYTHING_MADD(x[k], v[2], a2);
-                a3 = EVERYTHING_MADD(x[k], v[3], a3);
-            }
-            z[unit] = a0;
-            z[padded + unit] = a1;
-            z[2 * padded + unit] = a2;
-            z[3 * padded + unit] = a3;
-        }
+/* Likewise for several rows: each group of columns for all of them. */
+static void everything_product_rows(const float *EVERYTHING_RESTRICT w, const float *start,
+        const float *EVERYTHING_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
+#if EVERYTHING_DISPATCH
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        everything_product_rows_v4(w, start, x, rows, inputs, columns, z);
+        return;
     }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        everything_product_rows_v3(w, start, x, rows, inputs, columns, z);
+        return;
+    }
+#endif
+    everything_product_rows_at(w, start, x, rows, inputs, columns, z, EVERYTHING_LEVEL);
 }
 
 /* words.embeddings (50, 6), not trainable */
-static const float everything_words_embeddings[300] = {0};
-/* reader_1.forward.kernel (6, 20), as [1][6][4][8] */
-static const float everything_reader_1_forward_kernel[192] = {0};
-/* reader_1.forward.recurrent_kernel (5, 20), as [1][5][4][8] */
-static const float everything_reader_1_forward_recurrent_kernel[160] = {0};
-/* reader_1.forward.bias (20), as [4][8] */
-static const float everything_reader_1_forward_bias[32] = {0};
-/* reader_1.backward.kernel (6, 20), as [1][6][4][8] */
-static const float everything_reader_1_backward_kernel[192] = {0};
-/* reader_1.backward.recurrent_kernel (5, 20), as [1][5][4][8] */
-static const float everything_reader_1_backward_recurrent_kernel[160] = {0};
-/* reader_1.backward.bias (20), as [4][8] */
-static const float everything_reader_1_backward_bias[32] = {0};
-/* reader_2.forward.kernel (5, 20), as [1][5][4][8] */
-static const float everything_reader_2_forward_kernel[160] = {0};
-/* reader_2.forward.recurrent_kernel (5, 20), as [1][5][4][8] */
-static const float everything_reader_2_forward_recurrent_kernel[160] = {0};
-/* reader_2.forward.bias (20), as [4][8] */
-static const float everything_reader_2_forward_bias[32] = {0};
-/* reader_2.backward.kernel (5, 20), as [1][5][4][8] */
-static const float everything_reader_2_backward_kernel[160] = {0};
-/* reader_2.backward.recurrent_kernel (5, 20), as [1][5][4][8] */
-static const float everything_reader_2_backward_recurrent_kernel[160] = {0};
-/* reader_2.backward.bias (20), as [4][8] */
-static const float everything_reader_2_backward_bias[32] = {0};
-/* bidirectional_3.forward.kernel (5, 12), as [1][5][3][8] */
-static const float everything_bidirectional_3_forward_kernel[120] = {0};
-/* bidirectional_3.forward.recurrent_kernel (4, 12), as [1][4][3][8] */
-static const float everything_bidirectional_3_forward_recurrent_kernel[96] = {0};
-/* bidirectional_3.forward.bias (12), as [3][8] */
-static const float everything_bidirectional_3_forward_bias[24] = {0};
-/* bidirectional_3.forward.recurrent_bias (12), as [3][8] */
-static const float everything_bidirectional_3_forward_recurrent_bias[24] = {0};
-/* bidirectional_3.backward.kernel (5, 12), as [1][5][3][8] */
-static const float everything_bidirectional_3_backward_kernel[120] = {0};
-/* bidirectional_3.backward.recurrent_kernel (4, 12), as [1][4][3][8] */
-static const float everything_bidirectional_3_backward_recurrent_kernel[96] = {0};
-/* bidirectional_3.backward.bias (12), as [3][8] */
-static const float everything_bidirectional_3_backward_bias[24] = {0};
-/* bidirectional_3.backward.recurrent_bias (12), as [3][8] */
-static const float everything_bidirectional_3_backward_recurrent_bias[24] = {0};
-/* bidirectional_4.forward.kernel (8, 4), as [1][8][1][8] */
-static const float everything_bidirectional_4_forward_kernel[64] = {0};
-/* bidirectional_4.forward.recurrent_kernel (4, 4), as [1][4][1][8] */
-static const float everything_bidirectional_4_forward_recurrent_kernel[32] = {0};
-/* bidirectional_4.backward.kernel (8, 4), as [1][8][1][8] */
-static const float everything_bidirectional_4_backward_kernel[64] = {0};
-/* bidirectional_4.backward.recurrent_kernel (4, 4), as [1][4][1][8] */
-static const float everything_bidirectional_4_backward_recurrent_kernel[32] = {0};
-/* bidirectional_5.forward.kernel (4, 12), as [3][4][4][1] */
-static const float everything_bidirectional_5_forward_kernel[48] = {0};
-/* bidirectional_5.forward.recurrent_kernel (3, 12), as [3][3][4][1] */
-static const float everything_bidirectional_5_forward_recurrent_kernel[36] = {0};
-/* bidirectional_5.forward.bias (12), as [4][3] */
-static const float everything_bidirectional_5_forward_bias[12] = {0};
-/* bidirectional_5.backward.kernel (4, 12), as [3][4][4][1] */
-static const float everything_bidirectional_5_backward_kernel[48] = {0};
-/* bidirectional_5.backward.recurrent_kernel (3, 12), as [3][3][4][1] */
-static const float everything_bidirectional_5_backward_recurrent_kernel[36] = {0};
-/* bidirectional_5.backward.bias (12), as [4][3] */
-static const float everything_bidirectional_5_backward_bias[12] = {0};
-/* first.kernel (3, 8), as [1][3][1][8] */
-static const float everything_first_kernel[24] = {0};
-/* first.bias (8), as [1][8] */
-static const float everything_first_bias[8] = {0};
-/* dense_2.kernel (8, 6), as [1][8][1][8] */
-static const float everything_dense_2_kernel[64] = {0};
-/* dense_2.bias (6), as [1][8] */
-static const float everything_dense_2_bias[8] = {0};
-/* verdict.kernel (6, 3), as [3][6][1][1] */
-static const float everything_verdict_kernel[18] = {0};
+EVERYTHING_ALIGNED static const float everything_words_embeddings[300] = {0};
+/* reader_1.forward.kernel (6, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_1_forward_kernel[120] = {0};
+/* reader_1.forward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_1_forward_recurrent_kernel[100] = {0};
+/* reader_1.forward.bias (20), gates i f o c */
+EVERYTHING_ALIGNED static const float everything_reader_1_forward_bias[20] = {0};
+/* reader_1.backward.kernel (6, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_1_backward_kernel[120] = {0};
+/* reader_1.backward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_1_backward_recurrent_kernel[100] = {0};
+/* reader_1.backward.bias (20), gates i f o c */
+EVERYTHING_ALIGNED static const float everything_reader_1_backward_bias[20] = {0};
+/* reader_2.forward.kernel (5, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_2_forward_kernel[100] = {0};
+/* reader_2.forward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_2_forward_recurrent_kernel[100] = {0};
+/* reader_2.forward.bias (20), gates i f o c */
+EVERYTHING_ALIGNED static const float everything_reader_2_forward_bias[20] = {0};
+/* reader_2.backward.kernel (5, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_2_backward_kernel[100] = {0};
+/* reader_2.backward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+EVERYTHING_ALIGNED static const float everything_reader_2_backward_recurrent_kernel[100] = {0};
+/* reader_2.backward.bias (20), gates i f o c */
+EVERYTHING_ALIGNED static const float everything_reader_2_backward_bias[20] = {0};
+/* bidirectional_3.forward.kernel (5, 12), columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_kernel[60] = {0};
+/* bidirectional_3.forward.recurrent_kernel (4, 12), columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_recurrent_kernel[48] = {0};
+/* bidirectional_3.forward.bias (12) */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_bias[12] = {0};
+/* bidirectional_3.forward.recurrent_bias (12) */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_recurrent_bias[12] = {0};
+/* bidirectional_3.backward.kernel (5, 12), columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_kernel[60] = {0};
+/* bidirectional_3.backward.recurrent_kernel (4, 12), columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_recurrent_kernel[48] = {0};
+/* bidirectional_3.backward.bias (12) */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_bias[12] = {0};
+/* bidirectional_3.backward.recurrent_bias (12) */
+EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_recurrent_bias[12] = {0};
+/* bidirectional_4.forward.kernel (8, 4), columns in 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_4_forward_kernel[32] = {0};
+/* bidirectional_4.forward.recurrent_kernel (4, 4), columns in 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_4_forward_recurrent_kernel[16] = {0};
+/* bidirectional_4.backward.kernel (8, 4), columns in 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_4_backward_kernel[32] = {0};
+/* bidirectional_4.backward.recurrent_kernel (4, 4), columns in 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_4_backward_recurrent_kernel[16] = {0};
+/* bidirectional_5.forward.kernel (4, 12), gates i f o c, columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_5_forward_kernel[48] = {0};
+/* bidirectional_5.forward.recurrent_kernel (3, 12), gates i f o c, columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_5_forward_recurrent_kernel[36] = {0};
+/* bidirectional_5.forward.bias (12), gates i f o c */
+EVERYTHING_ALIGNED static const float everything_bidirectional_5_forward_bias[12] = {0};
+/* bidirectional_5.backward.kernel (4, 12), gates i f o c, columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_kernel[48] = {0};
+/* bidirectional_5.backward.recurrent_kernel (3, 12), gates i f o c, columns in 8, 4 */
+EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_recurrent_kernel[36] = {0};
+/* bidirectional_5.backward.bias (12), gates i f o c */
+EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_bias[12] = {0};
+/* first.kernel (3, 8), columns in 8 */
+EVERYTHING_ALIGNED static const float everything_first_kernel[24] = {0};
+/* first.bias (8) */
+EVERYTHING_ALIGNED static const float everything_first_bias[8] = {0};
+/* dense_2.kernel (8, 6), columns in 4, 2 x 1 */
+EVERYTHING_ALIGNED static const float everything_dense_2_kernel[48] = {0};
+/* dense_2.bias (6) */
+EVERYTHING_ALIGNED static const float everything_dense_2_bias[6] = {0};
+/* verdict.kernel (6, 3), columns in 3 x 1 */
+EVERYTHING_ALIGNED static const float everything_verdict_kernel[18] = {0};
 
 /* The self-test: an input of 8 steps, and its output. */
 static const int32_t everything_test_x[8] = {0};
@@ -439,31 +523,29 @@ static void everything_embedding(const float *table, const int32_t *tokens, size
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-EVERYTHING_VERSIONS static inline void everything_lstm_8(const float *kernel,
-        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
-        size_t units, size_t backward, float *y, size_t width, char merge, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
+EVERYTHING_VERSIONS static inline void everything_lstm(const float *kernel, const float *recurrent,
+        const float *bias, const float *x, size_t steps, size_t inputs, size_t units,
+        size_t backward, float *y, size_t width, char merge, float *work) {
     float *const h = work;
-    float *const c = h + padded;
-    float *const chunk = h + 2 * padded;
+    float *const c = h + units;
+    float *const chunk = h + 2 * units;
 
-    memset(work, 0, 2 * padded * sizeof(float));
+    memset(work, 0, 2 * units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        everything_product_4x8(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
+        everything_product_rows(kernel, bias, x + first * inputs, count, inputs, 4 * units, chunk);
         for (size_t i = 0; i < count; ++i) {
             const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 4 * padded;
+            float *const z = chunk + at * 4 * units;
 
-            everything_product_4x8(recurrent, z, h, 1, units, padded, z);
-            everything_sigmoids(z, 2 * padded);
-            everything_tanhs(z + 2 * padded, padded);
-            everything_sigmoids(z + 3 * padded, padded);
-            for (size_t u = 0; u < padded; ++u) {
-                c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                h[u] = z[3 * padded + u] * everything_tanh(c[u]);
+            everything_product(recurrent, z, h, units, 4 * units, z);
+            everything_sigmoids(z, 3 * units);
+            everything_tanhs(z + 3 * units, units);
+            for (size_t u = 0; u < units; ++u) {
+                c[u] = EVERYTHING_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
+                h[u] = z[2 * units + u] * everything_tanh(c[u]);
             }
             if (width > 0 || done + i + 1 == steps) {
                 everything_merge(y + (first + at) * width, h, units, merge);
@@ -473,45 +555,44 @@ EVERYTHING_VERSIONS static inline void everything_lstm_8(const float *kernel,
 }
 
 /* The new h of a GRU, from the products of the gates with the input, z, and with h, r. */
-EVERYTHING_VERSIONS static inline void everything_gru_8_cell(float *EVERYTHING_RESTRICT z,
-        const float *EVERYTHING_RESTRICT r, size_t padded, float *EVERYTHING_RESTRICT h) {
-    float *const n = z + 2 * padded;
+EVERYTHING_VERSIONS static inline void everything_gru_cell(float *EVERYTHING_RESTRICT z,
+        const float *EVERYTHING_RESTRICT r, size_t units, float *EVERYTHING_RESTRICT h) {
+    float *const n = z + 2 * units;
 
-    for (size_t u = 0; u < 2 * padded; ++u) {
+    for (size_t u = 0; u < 2 * units; ++u) {
         z[u] += r[u];
     }
-    everything_sigmoids(z, 2 * padded);
-    for (size_t u = 0; u < padded; ++u) {
-        n[u] = EVERYTHING_MADD(z[padded + u], r[2 * padded + u], n[u]);
+    everything_sigmoids(z, 2 * units);
+    for (size_t u = 0; u < units; ++u) {
+        n[u] = EVERYTHING_MADD(z[units + u], r[2 * units + u], n[u]);
     }
-    everything_tanhs(n, padded);
-    for (size_t u = 0; u < padded; ++u) {
+    everything_tanhs(n, units);
+    for (size_t u = 0; u < units; ++u) {
         h[u] = EVERYTHING_MADD(z[u], h[u] - n[u], n[u]);
     }
 }
 
 /* A GRU that resets after the product over a sequence: y has `width` numbers for each step, or the
    last state if it is 0. */
-EVERYTHING_VERSIONS static inline void everything_gru_8(const float *kernel, const float *recurrent,
+EVERYTHING_VERSIONS static inline void everything_gru(const float *kernel, const float *recurrent,
         const float *bias, const float *recurrent_bias, const float *x, size_t steps, size_t inputs,
         size_t units, size_t backward, float *y, size_t width, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const r = h + padded;
-    float *const chunk = h + 4 * padded;
+    float *const r = h + units;
+    float *const chunk = h + 4 * units;
 
-    memset(work, 0, padded * sizeof(float));
+    memset(work, 0, units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        everything_product_3x8(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
+        everything_product_rows(kernel, bias, x + first * inputs, count, inputs, 3 * units, chunk);
         for (size_t i = 0; i < count; ++i) {
             const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 3 * padded;
+            float *const z = chunk + at * 3 * units;
 
-            everything_product_3x8(recurrent, recurrent_bias, h, 1, units, padded, r);
-            everything_gru_8_cell(z, r, padded, h);
+            everything_product(recurrent, recurrent_bias, h, units, 3 * units, r);
+            everything_gru_cell(z, r, units, h);
             if (width > 0 || done + i + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
                     y[(first + at) * width + u] = h[u];
@@ -523,65 +604,30 @@ EVERYTHING_VERSIONS static inline void everything_gru_8(const float *kernel, con
 
 /* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
    if it is 0. */
-EVERYTHING_VERSIONS static inline void everything_simple_8(const float *kernel,
+EVERYTHING_VERSIONS static inline void everything_simple(const float *kernel,
         const float *recurrent, const float *x, size_t steps, size_t inputs, size_t units,
         size_t backward, float *y, size_t width, char merge, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const chunk = h + padded;
+    float *const chunk = h + units;
 
-    memset(work, 0, padded * sizeof(float));
+    memset(work, 0, units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        memset(chunk, 0, count * padded * sizeof(float));
+        memset(chunk, 0, count * units * sizeof(float));
         for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * padded;
+            float *const z = chunk + i * units;
 
-            everything_product_1x8(kernel, z, x + (first + i) * inputs, 1, inputs, padded, z);
+            everything_product(kernel, z, x + (first + i) * inputs, inputs, units, z);
         }
         for (size_t i = 0; i < count; ++i) {
             const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * padded;
+            float *const z = chunk + at * units;
 
-            everything_product_1x8(recurrent, z, h, 1, units, padded, z);
-            everything_tanhs(z, padded);
-            memcpy(h, z, padded * sizeof(float));
-            if (width > 0 || done + i + 1 == steps) {
-                everything_merge(y + (first + at) * width, h, units, merge);
-            }
-        }
-    }
-}
-
-/* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-EVERYTHING_VERSIONS static inline void everything_lstm_1(const float *kernel,
-        const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
-        size_t units, size_t backward, float *y, size_t width, char merge, float *work) {
-    const size_t padded = units;
-    float *const h = work;
-    float *const c = h + padded;
-    float *const chunk = h + 2 * padded;
-
-    memset(work, 0, 2 * padded * sizeof(float));
-    for (size_t done = 0; done < steps; done += 16) {
-        const size_t count = steps - done < 16 ? steps - done : 16;
-        const size_t first = backward ? steps - done - count : done;
-
-        everything_product_4x1(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
-        for (size_t i = 0; i < count; ++i) {
-            const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 4 * padded;
-
-            everything_product_4x1(recurrent, z, h, 1, units, padded, z);
-            everything_sigmoids(z, 2 * padded);
-            everything_tanhs(z + 2 * padded, padded);
-            everything_sigmoids(z + 3 * padded, padded);
-            for (size_t u = 0; u < padded; ++u) {
-                c[u] = EVERYTHING_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                h[u] = z[3 * padded + u] * everything_tanh(c[u]);
-            }
+            everything_product(recurrent, z, h, units, units, z);
+            everything_tanhs(z, units);
+            memcpy(h, z, units * sizeof(float));
             if (width > 0 || done + i + 1 == steps) {
                 everything_merge(y + (first + at) * width, h, units, merge);
             }
@@ -632,60 +678,59 @@ int everything_run(const int32_t *x, size_t steps, float *y, float *workspace) {
     /* words: (steps) -> (steps, 6) */
     everything_embedding(everything_words_embeddings, x, steps, 6, words_out);
     /* reader_1: (steps, 6) -> (steps, 5) */
-    everything_lstm_8(everything_reader_1_forward_kernel,
+    everything_lstm(everything_reader_1_forward_kernel,
             everything_reader_1_forward_recurrent_kernel, everything_reader_1_forward_bias,
             words_out, steps, 6, 5, 0, reader_1_out, 5, '=', work);
-    everything_lstm_8(everything_reader_1_backward_kernel,
+    everything_lstm(everything_reader_1_backward_kernel,
             everything_reader_1_backward_recurrent_kernel, everything_reader_1_backward_bias,
             words_out, steps, 6, 5, 1, reader_1_out, 5, '+', work);
     /* reader_2: (steps, 5) -> (steps, 5) */
-    everything_lstm_8(everything_reader_2_forward_kernel,
+    everything_lstm(everything_reader_2_forward_kernel,
             everything_reader_2_forward_recurrent_kernel, everything_reader_2_forward_bias,
             reader_1_out, steps, 5, 5, 0, reader_2_out, 5, '=', work);
-    everything_lstm_8(everything_reader_2_backward_kernel,
+    everything_lstm(everything_reader_2_backward_kernel,
             everything_reader_2_backward_recurrent_kernel, everything_reader_2_backward_bias,
             reader_1_out, steps, 5, 5, 1, reader_2_out, 5, '+', work);
     /* bidirectional_3: (steps, 5) -> (steps, 8) */
-    everything_gru_8(everything_bidirectional_3_forward_kernel,
+    everything_gru(everything_bidirectional_3_forward_kernel,
             everything_bidirectional_3_forward_recurrent_kernel,
             everything_bidirectional_3_forward_bias,
             everything_bidirectional_3_forward_recurrent_bias, reader_2_out, steps, 5, 4, 0,
             bidirectional_3_out, 8, work);
-    everything_gru_8(everything_bidirectional_3_backward_kernel,
+    everything_gru(everything_bidirectional_3_backward_kernel,
             everything_bidirectional_3_backward_recurrent_kernel,
             everything_bidirectional_3_backward_bias,
             everything_bidirectional_3_backward_recurrent_bias, reader_2_out, steps, 5, 4, 1,
             bidirectional_3_out + 4, 8, work);
     /* bidirectional_4: (steps, 8) -> (steps, 4) */
-    everything_simple_8(everything_bidirectional_4_forward_kernel,
+    everything_simple(everything_bidirectional_4_forward_kernel,
             everything_bidirectional_4_forward_recurrent_kernel, bidirectional_3_out, steps, 8, 4,
             0, bidirectional_4_out, 4, '=', work);
-    everything_simple_8(everything_bidirectional_4_backward_kernel,
+    everything_simple(everything_bidirectional_4_backward_kernel,
             everything_bidirectional_4_backward_recurrent_kernel, bidirectional_3_out, steps, 8, 4,
             1, bidirectional_4_out, 4, '*', work);
     /* bidirectional_5: (steps, 4) -> (steps, 3) */
-    everything_lstm_1(everything_bidirectional_5_forward_kernel,
+    everything_lstm(everything_bidirectional_5_forward_kernel,
             everything_bidirectional_5_forward_recurrent_kernel,
             everything_bidirectional_5_forward_bias, bidirectional_4_out, steps, 4, 3, 0,
             bidirectional_5_out, 3, '=', work);
-    everything_lstm_1(everything_bidirectional_5_backward_kernel,
+    everything_lstm(everything_bidirectional_5_backward_kernel,
             everything_bidirectional_5_backward_recurrent_kernel,
             everything_bidirectional_5_backward_bias, bidirectional_4_out, steps, 4, 3, 1,
             bidirectional_5_out, 3, '/', work);
     /* max_pooling_1: (steps, 3) -> (3) */
     everything_max_pooling(bidirectional_5_out, steps, 3, max_pooling_1_out);
     /* first: (3) -> (8) */
-    everything_product_1x8(everything_first_kernel, everything_first_bias, max_pooling_1_out, 1, 3,
-            8, first_out);
+    everything_product(everything_first_kernel, everything_first_bias, max_pooling_1_out, 3, 8,
+            first_out);
     everything_relus(first_out, 8);
     /* dense_2: (8) -> (6) */
-    everything_product_1x8(everything_dense_2_kernel, everything_dense_2_bias, first_out, 1, 8, 8,
-            work);
-    memcpy(dense_2_out, work, 6 * sizeof(float));
+    everything_product(everything_dense_2_kernel, everything_dense_2_bias, first_out, 8, 6,
+            dense_2_out);
     everything_softpluses(dense_2_out, 6);
     /* verdict: (6) -> (3) */
     memset(y, 0, 3 * sizeof(float));
-    everything_product_1x1(everything_verdict_kernel, y, dense_2_out, 1, 6, 3, y);
+    everything_product(everything_verdict_kernel, y, dense_2_out, 6, 3, y);
     everything_softmax(y, 3);
     return EVERYTHING_OK;
 }

@@ -4,8 +4,8 @@
  * Parameters: 950.
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
- * Memory: 5,776 bytes of arrays, 112 for the self-test.
- * Code: at most 73,700 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
+ * Memory: 3,800 bytes of arrays, 112 for the self-test.
+ * Code: at most 66,400 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -22,12 +22,21 @@
 extern "C" {
 #endif
 
+/* Aligned to cache lines, as the arrays are: put before a workspace, it makes calls faster. */
+#ifndef PADDED_ALIGNED
+#ifdef __GNUC__
+#define PADDED_ALIGNED __attribute__((aligned(64)))
+#else
+#define PADDED_ALIGNED
+#endif
+#endif
+
 #define PADDED_OK 0          /* done */
 #define PADDED_BAD_LENGTH 1  /* a status: too few or too many steps */
 #define PADDED_FEATURES 3    /* numbers of a step */
 #define PADDED_MIN_STEPS 1   /* steps of the shortest sequence */
 #define PADDED_MAX_STEPS 9   /* steps of the longest sequence */
-#define PADDED_WORKSPACE 747 /* floats that a call computes with */
+#define PADDED_WORKSPACE 619 /* floats that a call computes with */
 #define PADDED_OUTPUTS 2     /* numbers of an output */
 
 /*
@@ -67,12 +76,38 @@ float padded_self_test(float *y, float *workspace);
 #define PADDED_MADD(a, b, c) ((a) * (b) + (c))
 #endif
 
-/* For x86-64 Linux and gcc 12 or later: if this is defined, functions are compiled a second time,
-   for AVX2 and FMA, and the program takes those that the machine can run. */
-#ifdef PADDED_DISPATCH
-#define PADDED_VERSIONS __attribute__((target_clones("default", "arch=x86-64-v3")))
+/* On x86-64 Linux, gcc 12 or later compiles functions for AVX2 and for AVX-512 too, and a program
+   takes those that the machine can run; not if the options of gcc are for such a machine already,
+   and not with sanitizers, which begin too late. 0 or 1 may be defined before. */
+#ifndef PADDED_DISPATCH
+#if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__) \
+    && !defined(__AVX__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define PADDED_DISPATCH 1
+#else
+#define PADDED_DISPATCH 0
+#endif
+#endif
+#if PADDED_DISPATCH
+#define PADDED_VERSIONS \
+    __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define PADDED_VERSIONS
+#endif
+
+/* Vector registers are of 128 bits << level. */
+#if defined(__AVX512F__)
+#define PADDED_LEVEL 2
+#elif defined(__AVX__)
+#define PADDED_LEVEL 1
+#else
+#define PADDED_LEVEL 0
+#endif
+
+/* In line, so that the compiler knows the sizes, and has the sums in registers. */
+#ifdef __GNUC__
+#define PADDED_INLINE static inline __attribute__((always_inline))
+#else
+#define PADDED_INLINE static inline
 #endif
 
 static inline uint32_t padded_bits(float x) {
@@ -105,9 +140,9 @@ static inline float padded_limit(float x, float largest) {
 }
 
 /* exp(r) - 1 and n of exp(x) = 2^n exp(r), with the integer n nearest to x / log(2). The sum with
-   1.5 * 2^23 is rounded to n and has it in its lowest bits. The
-   coefficients minimize the largest relative error, 1.4e-8: a linear program over 4,001 Chebyshev
-   nodes, then a search among the neighbouring floats. */
+   1.5 * 2^23 is rounded to n and has it in its lowest bits. The coefficients minimize the largest
+   relative error, 1.4e-8: a linear program over 4,001 Chebyshev nodes, then a search among the
+   neighbouring floats. */
 static inline float padded_split_exp(float x, uint32_t *n) {
     *n = padded_bits(PADDED_MADD(x, 1.44269504f, 12582912.0f)) - 0x4b400000u;
     const float whole = (float)(int32_t)*n;
@@ -175,232 +210,272 @@ PADDED_VERSIONS static inline void padded_elus(float *x, size_t n) {
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-PADDED_VERSIONS static void padded_product_1x8(const float *PADDED_RESTRICT w, const float *start,
-        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * inputs;
-            float a0[8], a1[8] = {0.0f}, a2[8] = {0.0f}, a3[8] = {0.0f};
-            for (size_t j = 0; j < 8; ++j) {
-                a0[j] = start[unit + j];
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 4; k += 4, v += 32) {
-                for (size_t j = 0; j < 8; ++j) {
+/* A group of columns, a strip of them at a time: its sums are in registers, each in so many parts
+   that none waits for another. */
+PADDED_INLINE void padded_columns(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t inputs, float *z, size_t width, size_t strip,
+        size_t parts) {
+    for (size_t first = 0; first < width; first += strip) {
+        const float *v = w + first;
+        float a0[16] = {0.0f}, a1[16] = {0.0f}, a2[16] = {0.0f}, a3[16] = {0.0f};
+        size_t k = 0;
+
+        if (parts == 4) {
+            for (; k < inputs - inputs % 4; k += 4, v += 4 * width) {
+                for (size_t j = 0; j < strip; ++j) {
                     a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                    a1[j] = PADDED_MADD(x[k + 1], v[8 + j], a1[j]);
-                    a2[j] = PADDED_MADD(x[k + 2], v[16 + j], a2[j]);
-                    a3[j] = PADDED_MADD(x[k + 3], v[24 + j], a3[j]);
+                    a1[j] = PADDED_MADD(x[k + 1], v[width + j], a1[j]);
+                    a2[j] = PADDED_MADD(x[k + 2], v[2 * width + j], a2[j]);
+                    a3[j] = PADDED_MADD(x[k + 3], v[3 * width + j], a3[j]);
                 }
             }
-            for (; k < inputs; ++k, v += 8) {
-                for (size_t j = 0; j < 8; ++j) {
+        }
+        if (parts == 2) {
+            for (; k < inputs - inputs % 2; k += 2, v += 2 * width) {
+                for (size_t j = 0; j < strip; ++j) {
                     a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
+                    a1[j] = PADDED_MADD(x[k + 1], v[width + j], a1[j]);
                 }
             }
-            for (size_t j = 0; j < 8; ++j) {
-                z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
+        }
+        for (; k < inputs; ++k, v += width) {
+            for (size_t j = 0; j < strip; ++j) {
+                a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
             }
+        }
+        for (size_t j = 0; j < strip; ++j) {
+            float sum = a0[j];
+
+            if (parts > 1) {
+                sum += a1[j];
+            }
+            if (parts == 4) {
+                sum += a2[j] + a3[j];
+            }
+            z[first + j] = start[first + j] + sum;
         }
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
-   row, start may be z. */
-PADDED_VERSIONS static void padded_product_1x1(const float *PADDED_RESTRICT w, const float *start,
-        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
-        for (size_t unit = 0; unit < padded; ++unit) {
-            const float *v = w + unit * inputs;
-            float a0 = start[unit];
-            for (size_t k = 0; k < inputs; ++k, v += 1) {
-                a0 = PADDED_MADD(x[k], v[0], a0);
-            }
-            z[unit] = a0;
+/* A group of one column, in sixteen parts that a compiler puts side by side. */
+PADDED_INLINE void padded_column(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t inputs, float *z) {
+    float parts[16] = {0.0f}, sum = 0.0f;
+    size_t k = 0;
+
+    for (; k < inputs - inputs % 16; k += 16) {
+        for (size_t j = 0; j < 16; ++j) {
+            parts[j] = PADDED_MADD(x[k + j], w[k + j], parts[j]);
+        }
+    }
+    for (; k < inputs; ++k) {
+        sum = PADDED_MADD(x[k], w[k], sum);
+    }
+    for (size_t j = 0; j < 8; ++j) {
+        parts[j] += parts[j + 8];
+    }
+    for (size_t j = 0; j < 4; ++j) {
+        parts[j] += parts[j + 4];
+    }
+    sum += (parts[0] + parts[2]) + (parts[1] + parts[3]);
+    *z = *start + sum;
+}
+
+/* All groups, where vector registers are of 128 bits << level. */
+PADDED_INLINE void padded_product_at(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t inputs, size_t columns, float *z, size_t level) {
+    size_t at = 0;
+
+    if (columns & 16) {
+        padded_columns(w + at * inputs, start + at, x, inputs, z + at, 16, 16, level > 0 ? 4 : 2);
+        at += 16;
+    }
+    if (columns & 8) {
+        padded_columns(w + at * inputs, start + at, x, inputs, z + at, 8, 8, 4);
+        at += 8;
+    }
+    if (columns & 4) {
+        padded_columns(w + at * inputs, start + at, x, inputs, z + at, 4, 4, 4);
+        at += 4;
+    }
+    for (size_t left = columns % 4; left > 0; --left, ++at) {
+        padded_column(w + at * inputs, start + at, x, inputs, z + at);
+    }
+}
+
+#if PADDED_DISPATCH
+__attribute__((target("arch=x86-64-v3")))
+static void padded_product_v3(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t inputs, size_t columns, float *z) {
+    padded_product_at(w, start, x, inputs, columns, z, 1);
+}
+
+__attribute__((target("arch=x86-64-v4")))
+static void padded_product_v4(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t inputs, size_t columns, float *z) {
+    padded_product_at(w, start, x, inputs, columns, z, 2);
+}
+#endif
+
+/* z[j] = start[j] + the sum over k of x[k] * w[k][j]. start may be z.
+   w has its columns in groups of 16, then 8, then 4, then 1, each stored by itself. */
+static void padded_product(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t inputs, size_t columns, float *z) {
+#if PADDED_DISPATCH
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        padded_product_v4(w, start, x, inputs, columns, z);
+        return;
+    }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        padded_product_v3(w, start, x, inputs, columns, z);
+        return;
+    }
+#endif
+    padded_product_at(w, start, x, inputs, columns, z, PADDED_LEVEL);
+}
+
+/* All groups, where vector registers are of 128 bits << level. */
+PADDED_INLINE void padded_product_rows_at(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z,
+        size_t level) {
+    size_t at = 0;
+
+    if (columns & 16) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            padded_columns(w + at * inputs, start + at, own_x, inputs, own_z, 16, 16,
+                    level > 0 ? 4 : 2);
+        }
+        at += 16;
+    }
+    if (columns & 8) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            padded_columns(w + at * inputs, start + at, own_x, inputs, own_z, 8, 8, 4);
+        }
+        at += 8;
+    }
+    if (columns & 4) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            padded_columns(w + at * inputs, start + at, own_x, inputs, own_z, 4, 4, 4);
+        }
+        at += 4;
+    }
+    for (size_t left = columns % 4; left > 0; --left, ++at) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            padded_column(w + at * inputs, start + at, own_x, inputs, own_z);
         }
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-PADDED_VERSIONS static void padded_product_2x8(const float *PADDED_RESTRICT w, const float *start,
-        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 2 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * 2 * inputs;
-            float a0[16], a1[16] = {0.0f};
-            for (size_t gate = 0; gate < 2; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[gate * 8 + j] = start[gate * padded + unit + j];
-                }
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2, v += 32) {
-                for (size_t j = 0; j < 16; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                }
-                for (size_t j = 0; j < 16; ++j) {
-                    a1[j] = PADDED_MADD(x[k + 1], v[16 + j], a1[j]);
-                }
-            }
-            for (; k < inputs; ++k, v += 16) {
-                for (size_t j = 0; j < 16; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                }
-            }
-            for (size_t gate = 0; gate < 2; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
-                }
-            }
-        }
-    }
+#if PADDED_DISPATCH
+__attribute__((target("arch=x86-64-v3")))
+static void padded_product_rows_v3(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
+    padded_product_rows_at(w, start, x, rows, inputs, columns, z, 1);
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-PADDED_VERSIONS static void padded_product_3x8(const float *PADDED_RESTRICT w, const float *start,
-        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 3 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * 3 * inputs;
-            float a0[24], a1[24] = {0.0f};
-            for (size_t gate = 0; gate < 3; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[gate * 8 + j] = start[gate * padded + unit + j];
-                }
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2, v += 48) {
-                for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                }
-                for (size_t j = 0; j < 24; ++j) {
-                    a1[j] = PADDED_MADD(x[k + 1], v[24 + j], a1[j]);
-                }
-            }
-            for (; k < inputs; ++k, v += 24) {
-                for (size_t j = 0; j < 24; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                }
-            }
-            for (size_t gate = 0; gate < 3; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
-                }
-            }
-        }
+__attribute__((target("arch=x86-64-v4")))
+static void padded_product_rows_v4(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
+    padded_product_rows_at(w, start, x, rows, inputs, columns, z, 2);
+}
+#endif
+
+/* Likewise for several rows: each group of columns for all of them. */
+static void padded_product_rows(const float *PADDED_RESTRICT w, const float *start,
+        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t columns, float *z) {
+#if PADDED_DISPATCH
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        padded_product_rows_v4(w, start, x, rows, inputs, columns, z);
+        return;
     }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        padded_product_rows_v3(w, start, x, rows, inputs, columns, z);
+        return;
+    }
+#endif
+    padded_product_rows_at(w, start, x, rows, inputs, columns, z, PADDED_LEVEL);
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-PADDED_VERSIONS static void padded_product_4x8(const float *PADDED_RESTRICT w, const float *start,
-        const float *PADDED_RESTRICT x, size_t rows, size_t inputs, size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * 4 * inputs;
-            float a0[32], a1[32] = {0.0f};
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[gate * 8 + j] = start[gate * padded + unit + j];
-                }
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2, v += 64) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = PADDED_MADD(x[k + 1], v[32 + j], a1[j]);
-                }
-            }
-            for (; k < inputs; ++k, v += 32) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = PADDED_MADD(x[k], v[j], a0[j]);
-                }
-            }
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
-                }
-            }
-        }
-    }
-}
-
-/* bidirectional_1.forward.kernel (3, 16), as [1][3][4][8] */
-static const float padded_bidirectional_1_forward_kernel[96] = {0};
-/* bidirectional_1.forward.recurrent_kernel (4, 16), as [1][4][4][8] */
-static const float padded_bidirectional_1_forward_recurrent_kernel[128] = {0};
-/* bidirectional_1.forward.bias (16), as [4][8] */
-static const float padded_bidirectional_1_forward_bias[32] = {0};
-/* bidirectional_1.backward.kernel (3, 16), as [1][3][4][8] */
-static const float padded_bidirectional_1_backward_kernel[96] = {0};
-/* bidirectional_1.backward.recurrent_kernel (4, 16), as [1][4][4][8] */
-static const float padded_bidirectional_1_backward_recurrent_kernel[128] = {0};
-/* bidirectional_1.backward.bias (16), as [4][8] */
-static const float padded_bidirectional_1_backward_bias[32] = {0};
-/* gru_1.kernel (8, 24), as [1][8][3][8] */
-static const float padded_gru_1_kernel[192] = {0};
-/* gru_1.recurrent_kernel (8, 24), as [1][8][2][8] then [1][8][1][8] */
-static const float padded_gru_1_recurrent_kernel[192] = {0};
-/* gru_1.bias (24), as [3][8] */
-static const float padded_gru_1_bias[24] = {0};
+/* bidirectional_1.forward.kernel (3, 16), gates i f o c, columns in 16 */
+PADDED_ALIGNED static const float padded_bidirectional_1_forward_kernel[48] = {0};
+/* bidirectional_1.forward.recurrent_kernel (4, 16), gates i f o c, columns in 16 */
+PADDED_ALIGNED static const float padded_bidirectional_1_forward_recurrent_kernel[64] = {0};
+/* bidirectional_1.forward.bias (16), gates i f o c */
+PADDED_ALIGNED static const float padded_bidirectional_1_forward_bias[16] = {0};
+/* bidirectional_1.backward.kernel (3, 16), gates i f o c, columns in 16 */
+PADDED_ALIGNED static const float padded_bidirectional_1_backward_kernel[48] = {0};
+/* bidirectional_1.backward.recurrent_kernel (4, 16), gates i f o c, columns in 16 */
+PADDED_ALIGNED static const float padded_bidirectional_1_backward_recurrent_kernel[64] = {0};
+/* bidirectional_1.backward.bias (16), gates i f o c */
+PADDED_ALIGNED static const float padded_bidirectional_1_backward_bias[16] = {0};
+/* gru_1.kernel (8, 24), columns in 16, 8 */
+PADDED_ALIGNED static const float padded_gru_1_kernel[192] = {0};
+/* gru_1.recurrent_kernel (8, 24), columns in 16 then 8 */
+PADDED_ALIGNED static const float padded_gru_1_recurrent_kernel[192] = {0};
+/* gru_1.bias (24) */
+PADDED_ALIGNED static const float padded_gru_1_bias[24] = {0};
 /* layer_normalization_1.gamma (8) */
-static const float padded_layer_normalization_1_gamma[8] = {0};
+PADDED_ALIGNED static const float padded_layer_normalization_1_gamma[8] = {0};
 /* layer_normalization_1.beta (8) */
-static const float padded_layer_normalization_1_beta[8] = {0};
-/* lstm_1.kernel (8, 16), as [1][8][4][8] */
-static const float padded_lstm_1_kernel[256] = {0};
-/* lstm_1.recurrent_kernel (4, 16), as [1][4][4][8] */
-static const float padded_lstm_1_recurrent_kernel[128] = {0};
-/* lstm_1.bias (16), as [4][8] */
-static const float padded_lstm_1_bias[32] = {0};
-/* simple_rnn_1.kernel (4, 5), as [1][4][1][8] */
-static const float padded_simple_rnn_1_kernel[32] = {0};
-/* simple_rnn_1.recurrent_kernel (5, 5), as [1][5][1][8] */
-static const float padded_simple_rnn_1_recurrent_kernel[40] = {0};
-/* simple_rnn_1.bias (5), as [1][8] */
-static const float padded_simple_rnn_1_bias[8] = {0};
-/* dense_1.kernel (5, 2), as [2][5][1][1] */
-static const float padded_dense_1_kernel[10] = {0};
-/* dense_1.bias (2), as [1][2] */
-static const float padded_dense_1_bias[2] = {0};
+PADDED_ALIGNED static const float padded_layer_normalization_1_beta[8] = {0};
+/* lstm_1.kernel (8, 16), gates i f o c, columns in 16 */
+PADDED_ALIGNED static const float padded_lstm_1_kernel[128] = {0};
+/* lstm_1.recurrent_kernel (4, 16), gates i f o c, columns in 16 */
+PADDED_ALIGNED static const float padded_lstm_1_recurrent_kernel[64] = {0};
+/* lstm_1.bias (16), gates i f o c */
+PADDED_ALIGNED static const float padded_lstm_1_bias[16] = {0};
+/* simple_rnn_1.kernel (4, 5), columns in 4, 1 */
+PADDED_ALIGNED static const float padded_simple_rnn_1_kernel[20] = {0};
+/* simple_rnn_1.recurrent_kernel (5, 5), columns in 4, 1 */
+PADDED_ALIGNED static const float padded_simple_rnn_1_recurrent_kernel[25] = {0};
+/* simple_rnn_1.bias (5) */
+PADDED_ALIGNED static const float padded_simple_rnn_1_bias[5] = {0};
+/* dense_1.kernel (5, 2), columns in 2 x 1 */
+PADDED_ALIGNED static const float padded_dense_1_kernel[10] = {0};
+/* dense_1.bias (2) */
+PADDED_ALIGNED static const float padded_dense_1_bias[2] = {0};
 
 /* The self-test: an input of 8 steps, and its output. */
 static const float padded_test_x[24] = {0};
 static const float padded_test_y[4] = {0};
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-PADDED_VERSIONS static inline void padded_lstm_8(const float *kernel, const float *recurrent,
+PADDED_VERSIONS static inline void padded_lstm(const float *kernel, const float *recurrent,
         const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
         size_t units, size_t backward, float *y, size_t width, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + padded;
-    float *const chunk = h + 2 * padded;
+    float *const c = h + units;
+    float *const chunk = h + 2 * units;
 
-    memset(work, 0, 2 * padded * sizeof(float));
+    memset(work, 0, 2 * units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = backward ? steps - done - count : done;
 
-        padded_product_4x8(kernel, bias, x + first * inputs, count, inputs, padded, chunk);
+        padded_product_rows(kernel, bias, x + first * inputs, count, inputs, 4 * units, chunk);
         for (size_t i = 0; i < count; ++i) {
             const size_t at = backward ? count - 1 - i : i;
-            float *const z = chunk + at * 4 * padded;
+            float *const z = chunk + at * 4 * units;
 
             if (!mask || mask[first + at]) {
-                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
-                padded_sigmoids(z, 2 * padded);
-                padded_tanhs(z + 2 * padded, padded);
-                padded_sigmoids(z + 3 * padded, padded);
-                for (size_t u = 0; u < padded; ++u) {
-                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                    h[u] = z[3 * padded + u] * padded_tanh(c[u]);
+                padded_product(recurrent, z, h, units, 4 * units, z);
+                padded_sigmoids(z, 3 * units);
+                padded_tanhs(z + 3 * units, units);
+                for (size_t u = 0; u < units; ++u) {
+                    c[u] = PADDED_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
+                    h[u] = z[2 * units + u] * padded_tanh(c[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
@@ -414,33 +489,32 @@ PADDED_VERSIONS static inline void padded_lstm_8(const float *kernel, const floa
 
 /* A GRU that resets before the product over a sequence: y has `width` numbers for each step, or the
    last state if it is 0. */
-PADDED_VERSIONS static inline void padded_gru_reset_first_8(const float *kernel,
+PADDED_VERSIONS static inline void padded_gru_reset_first(const float *kernel,
         const float *recurrent, const float *bias, const float *x, const unsigned char *mask,
         size_t steps, size_t inputs, size_t units, float *y, size_t width, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const r = h + padded;
-    float *const chunk = h + 2 * padded;
+    float *const r = h + units;
+    float *const chunk = h + 2 * units;
 
-    memset(work, 0, padded * sizeof(float));
+    memset(work, 0, units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
 
-        padded_product_3x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
+        padded_product_rows(kernel, bias, x + done * inputs, count, inputs, 3 * units, chunk);
         for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * 3 * padded;
-            float *const n = z + 2 * padded;
+            float *const z = chunk + i * 3 * units;
+            float *const n = z + 2 * units;
 
             if (!mask || mask[done + i]) {
-                padded_product_2x8(recurrent, z, h, 1, units, padded, z);
-                padded_sigmoids(z, 2 * padded);
-                for (size_t u = 0; u < padded; ++u) {
-                    r[u] = z[padded + u] * h[u];
+                padded_product(recurrent, z, h, units, 2 * units, z);
+                padded_sigmoids(z, 2 * units);
+                for (size_t u = 0; u < units; ++u) {
+                    r[u] = z[units + u] * h[u];
                 }
                 /* The weights of the candidate are behind those of the gates. */
-                padded_product_1x8(recurrent + 2 * padded * units, n, r, 1, units, padded, n);
-                padded_tanhs(n, padded);
-                for (size_t u = 0; u < padded; ++u) {
+                padded_product(recurrent + 2 * units * units, n, r, units, units, n);
+                padded_tanhs(n, units);
+                for (size_t u = 0; u < units; ++u) {
                     h[u] = PADDED_MADD(z[u], h[u] - n[u], n[u]);
                 }
             }
@@ -480,30 +554,28 @@ static void padded_layer_norm(const float *gamma, const float *beta, float epsil
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-PADDED_VERSIONS static inline void padded_lstm_8_2(const float *kernel, const float *recurrent,
+PADDED_VERSIONS static inline void padded_lstm_2(const float *kernel, const float *recurrent,
         const float *bias, const float *x, const unsigned char *mask, size_t steps, size_t inputs,
         size_t units, float *y, size_t width, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + padded;
-    float *const chunk = h + 2 * padded;
+    float *const c = h + units;
+    float *const chunk = h + 2 * units;
 
-    memset(work, 0, 2 * padded * sizeof(float));
+    memset(work, 0, 2 * units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
 
-        padded_product_4x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
+        padded_product_rows(kernel, bias, x + done * inputs, count, inputs, 4 * units, chunk);
         for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * 4 * padded;
+            float *const z = chunk + i * 4 * units;
 
             if (!mask || mask[done + i]) {
-                padded_product_4x8(recurrent, z, h, 1, units, padded, z);
-                padded_sigmoids(z, 2 * padded);
-                padded_relus(z + 2 * padded, padded);
-                padded_sigmoids(z + 3 * padded, padded);
-                for (size_t u = 0; u < padded; ++u) {
-                    c[u] = PADDED_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                    h[u] = z[3 * padded + u] * padded_relu(c[u]);
+                padded_product(recurrent, z, h, units, 4 * units, z);
+                padded_sigmoids(z, 3 * units);
+                padded_relus(z + 3 * units, units);
+                for (size_t u = 0; u < units; ++u) {
+                    c[u] = PADDED_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
+                    h[u] = z[2 * units + u] * padded_relu(c[u]);
                 }
             }
             if (width > 0 || done + i + 1 == steps) {
@@ -517,24 +589,23 @@ PADDED_VERSIONS static inline void padded_lstm_8_2(const float *kernel, const fl
 
 /* A simple recurrent layer over a sequence: y has `width` numbers for each step, or the last state
    if it is 0. */
-PADDED_VERSIONS static inline void padded_simple_8(const float *kernel, const float *recurrent,
+PADDED_VERSIONS static inline void padded_simple(const float *kernel, const float *recurrent,
         const float *bias, const float *x, size_t steps, size_t inputs, size_t units, float *y,
         size_t width, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const chunk = h + padded;
+    float *const chunk = h + units;
 
-    memset(work, 0, padded * sizeof(float));
+    memset(work, 0, units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
 
-        padded_product_1x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
+        padded_product_rows(kernel, bias, x + done * inputs, count, inputs, units, chunk);
         for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * padded;
+            float *const z = chunk + i * units;
 
-            padded_product_1x8(recurrent, z, h, 1, units, padded, z);
-            padded_elus(z, padded);
-            memcpy(h, z, padded * sizeof(float));
+            padded_product(recurrent, z, h, units, units, z);
+            padded_elus(z, units);
+            memcpy(h, z, units * sizeof(float));
             if (width > 0 || done + i + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
                     y[(done + i) * width + u] = h[u];
@@ -560,7 +631,7 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
     float *const repeat_vector_1_out = workspace + 4;
     float *const simple_rnn_1_out = workspace + 12;
     float *const work = workspace + 216;
-    unsigned char *const mask = (unsigned char *)(workspace + 744);
+    unsigned char *const mask = (unsigned char *)(workspace + 616);
 
     if (steps < PADDED_MIN_STEPS || steps > PADDED_MAX_STEPS) {
         return PADDED_BAD_LENGTH;
@@ -573,14 +644,14 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
         }
     }
     /* bidirectional_1: (steps, 3) -> (steps, 8) */
-    padded_lstm_8(padded_bidirectional_1_forward_kernel,
+    padded_lstm(padded_bidirectional_1_forward_kernel,
             padded_bidirectional_1_forward_recurrent_kernel, padded_bidirectional_1_forward_bias, x,
             mask, steps, 3, 4, 0, bidirectional_1_out, 8, work);
-    padded_lstm_8(padded_bidirectional_1_backward_kernel,
+    padded_lstm(padded_bidirectional_1_backward_kernel,
             padded_bidirectional_1_backward_recurrent_kernel, padded_bidirectional_1_backward_bias,
             x, mask, steps, 3, 4, 1, bidirectional_1_out + 4, 8, work);
     /* gru_1: (steps, 8) -> (steps, 8) */
-    padded_gru_reset_first_8(padded_gru_1_kernel, padded_gru_1_recurrent_kernel, padded_gru_1_bias,
+    padded_gru_reset_first(padded_gru_1_kernel, padded_gru_1_recurrent_kernel, padded_gru_1_bias,
             bidirectional_1_out, mask, steps, 8, 8, gru_1_out, 8, work);
     /* layer_normalization_1: (steps, 8) -> (steps, 8) */
     padded_layer_norm(padded_layer_normalization_1_gamma, padded_layer_normalization_1_beta, 0.001f,
@@ -590,19 +661,19 @@ int padded_run(const float *x, size_t steps, float *y, float *workspace) {
         add_1_out[i] = layer_normalization_1_out[i] + bidirectional_1_out[i];
     }
     /* lstm_1: (steps, 8) -> (4) */
-    padded_lstm_8_2(padded_lstm_1_kernel, padded_lstm_1_recurrent_kernel, padded_lstm_1_bias,
+    padded_lstm_2(padded_lstm_1_kernel, padded_lstm_1_recurrent_kernel, padded_lstm_1_bias,
             add_1_out, mask, steps, 8, 4, lstm_1_out, 0, work);
     /* repeat_vector_1: (4) -> (2, 4) */
     for (size_t t = 0; t < 2; ++t) {
         memcpy(repeat_vector_1_out + t * 4, lstm_1_out, 4 * sizeof(float));
     }
     /* simple_rnn_1: (2, 4) -> (2, 5) */
-    padded_simple_8(padded_simple_rnn_1_kernel, padded_simple_rnn_1_recurrent_kernel,
+    padded_simple(padded_simple_rnn_1_kernel, padded_simple_rnn_1_recurrent_kernel,
             padded_simple_rnn_1_bias, repeat_vector_1_out, 2, 4, 5, simple_rnn_1_out, 5, work);
     /* dense_1: (2, 5) -> (2, 2) */
     for (size_t t = 0; t < 2; ++t) {
-        padded_product_1x1(padded_dense_1_kernel, padded_dense_1_bias, simple_rnn_1_out + t * 5, 1,
-                5, 2, y + t * 2);
+        padded_product(padded_dense_1_kernel, padded_dense_1_bias, simple_rnn_1_out + t * 5, 5, 2,
+                y + t * 2);
     }
     padded_sigmoids(y, 4);
     return PADDED_OK;

@@ -6,7 +6,7 @@
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
  * Memory: 1,379,972 bytes of arrays, 36 for the self-test.
- * Code: at most 29,600 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
+ * Code: at most 39,200 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -21,6 +21,15 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Aligned to cache lines, as the arrays are: put before a workspace, it makes calls faster. */
+#ifndef STACKED_LSTM_ALIGNED
+#ifdef __GNUC__
+#define STACKED_LSTM_ALIGNED __attribute__((aligned(64)))
+#else
+#define STACKED_LSTM_ALIGNED
+#endif
 #endif
 
 #define STACKED_LSTM_OK 0             /* done */
@@ -67,12 +76,38 @@ float stacked_lstm_self_test(float *y, float *workspace);
 #define STACKED_LSTM_MADD(a, b, c) ((a) * (b) + (c))
 #endif
 
-/* For x86-64 Linux and gcc 12 or later: if this is defined, functions are compiled a second time,
-   for AVX2 and FMA, and the program takes those that the machine can run. */
-#ifdef STACKED_LSTM_DISPATCH
-#define STACKED_LSTM_VERSIONS __attribute__((target_clones("default", "arch=x86-64-v3")))
+/* On x86-64 Linux, gcc 12 or later compiles functions for AVX2 and for AVX-512 too, and a program
+   takes those that the machine can run; not if the options of gcc are for such a machine already,
+   and not with sanitizers, which begin too late. 0 or 1 may be defined before. */
+#ifndef STACKED_LSTM_DISPATCH
+#if defined(__x86_64__) && defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__clang__) \
+    && !defined(__AVX__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define STACKED_LSTM_DISPATCH 1
+#else
+#define STACKED_LSTM_DISPATCH 0
+#endif
+#endif
+#if STACKED_LSTM_DISPATCH
+#define STACKED_LSTM_VERSIONS \
+    __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
 #else
 #define STACKED_LSTM_VERSIONS
+#endif
+
+/* Vector registers are of 128 bits << level. */
+#if defined(__AVX512F__)
+#define STACKED_LSTM_LEVEL 2
+#elif defined(__AVX__)
+#define STACKED_LSTM_LEVEL 1
+#else
+#define STACKED_LSTM_LEVEL 0
+#endif
+
+/* In line, so that the compiler knows the sizes, and has the sums in registers. */
+#ifdef __GNUC__
+#define STACKED_LSTM_INLINE static inline __attribute__((always_inline))
+#else
+#define STACKED_LSTM_INLINE static inline
 #endif
 
 static inline uint32_t stacked_lstm_bits(float x) {
@@ -98,9 +133,9 @@ static inline float stacked_lstm_limit(float x, float largest) {
 }
 
 /* exp(r) - 1 and n of exp(x) = 2^n exp(r), with the integer n nearest to x / log(2). The sum with
-   1.5 * 2^23 is rounded to n and has it in its lowest bits. The
-   coefficients minimize the largest relative error, 1.4e-8: a linear program over 4,001 Chebyshev
-   nodes, then a search among the neighbouring floats. */
+   1.5 * 2^23 is rounded to n and has it in its lowest bits. The coefficients minimize the largest
+   relative error, 1.4e-8: a linear program over 4,001 Chebyshev nodes, then a search among the
+   neighbouring floats. */
 static inline float stacked_lstm_split_exp(float x, uint32_t *n) {
     *n = stacked_lstm_bits(STACKED_LSTM_MADD(x, 1.44269504f, 12582912.0f)) - 0x4b400000u;
     const float whole = (float)(int32_t)*n;
@@ -152,84 +187,205 @@ STACKED_LSTM_VERSIONS static inline void stacked_lstm_sigmoids(float *x, size_t 
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit][k][gate]. Of one
-   row, start may be z. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_1x1(const float *STACKED_LSTM_RESTRICT w,
-        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += padded) {
-        for (size_t unit = 0; unit < padded; ++unit) {
-            const float *v = w + unit * inputs;
-            float a0 = start[unit];
-            for (size_t k = 0; k < inputs; ++k, v += 1) {
-                a0 = STACKED_LSTM_MADD(x[k], v[0], a0);
+/* A group of columns, a strip of them at a time: its sums are in registers, each in so many parts
+   that none waits for another. */
+STACKED_LSTM_INLINE void stacked_lstm_columns(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t inputs, float *z,
+        size_t width, size_t strip, size_t parts) {
+    for (size_t first = 0; first < width; first += strip) {
+        const float *v = w + first;
+        float a0[64] = {0.0f}, a1[64] = {0.0f}, a2[64] = {0.0f}, a3[64] = {0.0f};
+        size_t k = 0;
+
+        if (parts == 4) {
+            for (; k < inputs - inputs % 4; k += 4, v += 4 * width) {
+                for (size_t j = 0; j < strip; ++j) {
+                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[width + j], a1[j]);
+                    a2[j] = STACKED_LSTM_MADD(x[k + 2], v[2 * width + j], a2[j]);
+                    a3[j] = STACKED_LSTM_MADD(x[k + 3], v[3 * width + j], a3[j]);
+                }
             }
-            z[unit] = a0;
+        }
+        if (parts == 2) {
+            for (; k < inputs - inputs % 2; k += 2, v += 2 * width) {
+                for (size_t j = 0; j < strip; ++j) {
+                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[width + j], a1[j]);
+                }
+            }
+        }
+        for (; k < inputs; ++k, v += width) {
+            for (size_t j = 0; j < strip; ++j) {
+                a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
+            }
+        }
+        for (size_t j = 0; j < strip; ++j) {
+            float sum = a0[j];
+
+            if (parts > 1) {
+                sum += a1[j];
+            }
+            if (parts == 4) {
+                sum += a2[j] + a3[j];
+            }
+            z[first + j] = start[first + j] + sum;
         }
     }
 }
 
-/* z[row][gate][unit] = start[gate][unit] + the sum over k of x[row][k] * w[unit / 8][k][gate][unit
-   % 8]. Of one row, start may be z. */
-STACKED_LSTM_VERSIONS static void stacked_lstm_product_4x8(const float *STACKED_LSTM_RESTRICT w,
-        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
-        size_t padded, float *z) {
-    for (size_t row = 0; row < rows; ++row, x += inputs, z += 4 * padded) {
-        for (size_t unit = 0; unit < padded; unit += 8) {
-            const float *v = w + unit * 4 * inputs;
-            float a0[32], a1[32] = {0.0f};
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    a0[gate * 8 + j] = start[gate * padded + unit + j];
-                }
-            }
-            size_t k = 0;
-            for (; k < inputs - inputs % 2; k += 2, v += 64) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
-                }
-                for (size_t j = 0; j < 32; ++j) {
-                    a1[j] = STACKED_LSTM_MADD(x[k + 1], v[32 + j], a1[j]);
-                }
-            }
-            for (; k < inputs; ++k, v += 32) {
-                for (size_t j = 0; j < 32; ++j) {
-                    a0[j] = STACKED_LSTM_MADD(x[k], v[j], a0[j]);
-                }
-            }
-            for (size_t gate = 0; gate < 4; ++gate) {
-                for (size_t j = 0; j < 8; ++j) {
-                    z[gate * padded + unit + j] = a0[gate * 8 + j] + a1[gate * 8 + j];
-                }
-            }
+/* A group of one column, in sixteen parts that a compiler puts side by side. */
+STACKED_LSTM_INLINE void stacked_lstm_column(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t inputs, float *z) {
+    float parts[16] = {0.0f}, sum = 0.0f;
+    size_t k = 0;
+
+    for (; k < inputs - inputs % 16; k += 16) {
+        for (size_t j = 0; j < 16; ++j) {
+            parts[j] = STACKED_LSTM_MADD(x[k + j], w[k + j], parts[j]);
         }
     }
+    for (; k < inputs; ++k) {
+        sum = STACKED_LSTM_MADD(x[k], w[k], sum);
+    }
+    for (size_t j = 0; j < 8; ++j) {
+        parts[j] += parts[j + 8];
+    }
+    for (size_t j = 0; j < 4; ++j) {
+        parts[j] += parts[j + 4];
+    }
+    sum += (parts[0] + parts[2]) + (parts[1] + parts[3]);
+    *z = *start + sum;
+}
+
+/* All groups, where vector registers are of 128 bits << level. */
+STACKED_LSTM_INLINE void stacked_lstm_product_at(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t inputs, size_t columns,
+        float *z, size_t level) {
+    size_t at = 0;
+
+    for (; at < columns - columns % 64; at += 64) {
+        stacked_lstm_columns(w + at * inputs, start + at, x, inputs, z + at, 64,
+                level > 0 ? 64 : 32, level > 1 ? 2 : 1);
+    }
+    for (size_t left = columns % 4; left > 0; --left, ++at) {
+        stacked_lstm_column(w + at * inputs, start + at, x, inputs, z + at);
+    }
+}
+
+#if STACKED_LSTM_DISPATCH
+__attribute__((target("arch=x86-64-v3")))
+static void stacked_lstm_product_v3(const float *STACKED_LSTM_RESTRICT w, const float *start,
+        const float *STACKED_LSTM_RESTRICT x, size_t inputs, size_t columns, float *z) {
+    stacked_lstm_product_at(w, start, x, inputs, columns, z, 1);
+}
+
+__attribute__((target("arch=x86-64-v4")))
+static void stacked_lstm_product_v4(const float *STACKED_LSTM_RESTRICT w, const float *start,
+        const float *STACKED_LSTM_RESTRICT x, size_t inputs, size_t columns, float *z) {
+    stacked_lstm_product_at(w, start, x, inputs, columns, z, 2);
+}
+#endif
+
+/* z[j] = start[j] + the sum over k of x[k] * w[k][j]. start may be z.
+   w has its columns in groups of 64, then 1, each stored by itself. */
+static void stacked_lstm_product(const float *STACKED_LSTM_RESTRICT w, const float *start,
+        const float *STACKED_LSTM_RESTRICT x, size_t inputs, size_t columns, float *z) {
+#if STACKED_LSTM_DISPATCH
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        stacked_lstm_product_v4(w, start, x, inputs, columns, z);
+        return;
+    }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        stacked_lstm_product_v3(w, start, x, inputs, columns, z);
+        return;
+    }
+#endif
+    stacked_lstm_product_at(w, start, x, inputs, columns, z, STACKED_LSTM_LEVEL);
+}
+
+/* All groups, where vector registers are of 128 bits << level. */
+STACKED_LSTM_INLINE void stacked_lstm_product_rows_at(const float *STACKED_LSTM_RESTRICT w,
+        const float *start, const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs,
+        size_t columns, float *z, size_t level) {
+    size_t at = 0;
+
+    for (; at < columns - columns % 64; at += 64) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            stacked_lstm_columns(w + at * inputs, start + at, own_x, inputs, own_z, 64,
+                    level > 0 ? 64 : 32, level > 1 ? 2 : 1);
+        }
+    }
+    for (size_t left = columns % 4; left > 0; --left, ++at) {
+        const float *own_x = x;
+        float *own_z = z + at;
+
+        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
+            stacked_lstm_column(w + at * inputs, start + at, own_x, inputs, own_z);
+        }
+    }
+}
+
+#if STACKED_LSTM_DISPATCH
+__attribute__((target("arch=x86-64-v3")))
+static void stacked_lstm_product_rows_v3(const float *STACKED_LSTM_RESTRICT w, const float *start,
+        const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs, size_t columns,
+        float *z) {
+    stacked_lstm_product_rows_at(w, start, x, rows, inputs, columns, z, 1);
+}
+
+__attribute__((target("arch=x86-64-v4")))
+static void stacked_lstm_product_rows_v4(const float *STACKED_LSTM_RESTRICT w, const float *start,
+        const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs, size_t columns,
+        float *z) {
+    stacked_lstm_product_rows_at(w, start, x, rows, inputs, columns, z, 2);
+}
+#endif
+
+/* Likewise for several rows: each group of columns for all of them. */
+static void stacked_lstm_product_rows(const float *STACKED_LSTM_RESTRICT w, const float *start,
+        const float *STACKED_LSTM_RESTRICT x, size_t rows, size_t inputs, size_t columns,
+        float *z) {
+#if STACKED_LSTM_DISPATCH
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        stacked_lstm_product_rows_v4(w, start, x, rows, inputs, columns, z);
+        return;
+    }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        stacked_lstm_product_rows_v3(w, start, x, rows, inputs, columns, z);
+        return;
+    }
+#endif
+    stacked_lstm_product_rows_at(w, start, x, rows, inputs, columns, z, STACKED_LSTM_LEVEL);
 }
 
 /* embedding_1.embeddings (10000, 32) */
-static const float stacked_lstm_embedding_1_embeddings[320000] = {0};
-/* lstm_1.kernel (32, 128), as [4][32][4][8] */
-static const float stacked_lstm_lstm_1_kernel[4096] = {0};
-/* lstm_1.recurrent_kernel (32, 128), as [4][32][4][8] */
-static const float stacked_lstm_lstm_1_recurrent_kernel[4096] = {0};
-/* lstm_1.bias (128), as [4][32] */
-static const float stacked_lstm_lstm_1_bias[128] = {0};
-/* lstm_2.kernel (32, 128), as [4][32][4][8] */
-static const float stacked_lstm_lstm_2_kernel[4096] = {0};
-/* lstm_2.recurrent_kernel (32, 128), as [4][32][4][8] */
-static const float stacked_lstm_lstm_2_recurrent_kernel[4096] = {0};
-/* lstm_2.bias (128), as [4][32] */
-static const float stacked_lstm_lstm_2_bias[128] = {0};
-/* lstm_3.kernel (32, 128), as [4][32][4][8] */
-static const float stacked_lstm_lstm_3_kernel[4096] = {0};
-/* lstm_3.recurrent_kernel (32, 128), as [4][32][4][8] */
-static const float stacked_lstm_lstm_3_recurrent_kernel[4096] = {0};
-/* lstm_3.bias (128), as [4][32] */
-static const float stacked_lstm_lstm_3_bias[128] = {0};
-/* dense_1.kernel (32, 1), as [1][32][1][1] */
-static const float stacked_lstm_dense_1_kernel[32] = {0};
-/* dense_1.bias (1), as [1][1] */
-static const float stacked_lstm_dense_1_bias[1] = {0};
+STACKED_LSTM_ALIGNED static const float stacked_lstm_embedding_1_embeddings[320000] = {0};
+/* lstm_1.kernel (32, 128), gates i f o c, columns in 2 x 64 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_1_kernel[4096] = {0};
+/* lstm_1.recurrent_kernel (32, 128), gates i f o c, columns in 2 x 64 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_1_recurrent_kernel[4096] = {0};
+/* lstm_1.bias (128), gates i f o c */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_1_bias[128] = {0};
+/* lstm_2.kernel (32, 128), gates i f o c, columns in 2 x 64 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_2_kernel[4096] = {0};
+/* lstm_2.recurrent_kernel (32, 128), gates i f o c, columns in 2 x 64 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_2_recurrent_kernel[4096] = {0};
+/* lstm_2.bias (128), gates i f o c */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_2_bias[128] = {0};
+/* lstm_3.kernel (32, 128), gates i f o c, columns in 2 x 64 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_3_kernel[4096] = {0};
+/* lstm_3.recurrent_kernel (32, 128), gates i f o c, columns in 2 x 64 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_3_recurrent_kernel[4096] = {0};
+/* lstm_3.bias (128), gates i f o c */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_lstm_3_bias[128] = {0};
+/* dense_1.kernel (32, 1), columns in 1 */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_dense_1_kernel[32] = {0};
+/* dense_1.bias (1) */
+STACKED_LSTM_ALIGNED static const float stacked_lstm_dense_1_bias[1] = {0};
 
 /* The self-test: an input of 8 steps, and its output. */
 static const int32_t stacked_lstm_test_x[8] = {0};
@@ -244,29 +400,27 @@ static void stacked_lstm_embedding(const float *table, const int32_t *tokens, si
 }
 
 /* An LSTM over a sequence: y has `width` numbers for each step, or the last state if it is 0. */
-STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_8(const float *kernel,
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm(const float *kernel,
         const float *recurrent, const float *bias, const float *x, size_t steps, size_t inputs,
         size_t units, float *y, size_t width, float *work) {
-    const size_t padded = (units + 7) / 8 * 8;
     float *const h = work;
-    float *const c = h + padded;
-    float *const chunk = h + 2 * padded;
+    float *const c = h + units;
+    float *const chunk = h + 2 * units;
 
-    memset(work, 0, 2 * padded * sizeof(float));
+    memset(work, 0, 2 * units * sizeof(float));
     for (size_t done = 0; done < steps; done += 16) {
         const size_t count = steps - done < 16 ? steps - done : 16;
 
-        stacked_lstm_product_4x8(kernel, bias, x + done * inputs, count, inputs, padded, chunk);
+        stacked_lstm_product_rows(kernel, bias, x + done * inputs, count, inputs, 4 * units, chunk);
         for (size_t i = 0; i < count; ++i) {
-            float *const z = chunk + i * 4 * padded;
+            float *const z = chunk + i * 4 * units;
 
-            stacked_lstm_product_4x8(recurrent, z, h, 1, units, padded, z);
-            stacked_lstm_sigmoids(z, 2 * padded);
-            stacked_lstm_tanhs(z + 2 * padded, padded);
-            stacked_lstm_sigmoids(z + 3 * padded, padded);
-            for (size_t u = 0; u < padded; ++u) {
-                c[u] = STACKED_LSTM_MADD(z[padded + u], c[u], z[u] * z[2 * padded + u]);
-                h[u] = z[3 * padded + u] * stacked_lstm_tanh(c[u]);
+            stacked_lstm_product(recurrent, z, h, units, 4 * units, z);
+            stacked_lstm_sigmoids(z, 3 * units);
+            stacked_lstm_tanhs(z + 3 * units, units);
+            for (size_t u = 0; u < units; ++u) {
+                c[u] = STACKED_LSTM_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
+                h[u] = z[2 * units + u] * stacked_lstm_tanh(c[u]);
             }
             if (width > 0 || done + i + 1 == steps) {
                 for (size_t u = 0; u < units; ++u) {
@@ -302,17 +456,17 @@ int stacked_lstm_run(const int32_t *x, size_t steps, float *y, float *workspace)
     /* embedding_1: (steps) -> (steps, 32) */
     stacked_lstm_embedding(stacked_lstm_embedding_1_embeddings, x, steps, 32, embedding_1_out);
     /* lstm_1: (steps, 32) -> (steps, 32) */
-    stacked_lstm_lstm_8(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_recurrent_kernel,
+    stacked_lstm_lstm(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_recurrent_kernel,
             stacked_lstm_lstm_1_bias, embedding_1_out, steps, 32, 32, lstm_1_out, 32, work);
     /* lstm_2: (steps, 32) -> (steps, 32) */
-    stacked_lstm_lstm_8(stacked_lstm_lstm_2_kernel, stacked_lstm_lstm_2_recurrent_kernel,
+    stacked_lstm_lstm(stacked_lstm_lstm_2_kernel, stacked_lstm_lstm_2_recurrent_kernel,
             stacked_lstm_lstm_2_bias, lstm_1_out, steps, 32, 32, lstm_2_out, 32, work);
     /* lstm_3: (steps, 32) -> (32) */
-    stacked_lstm_lstm_8(stacked_lstm_lstm_3_kernel, stacked_lstm_lstm_3_recurrent_kernel,
+    stacked_lstm_lstm(stacked_lstm_lstm_3_kernel, stacked_lstm_lstm_3_recurrent_kernel,
             stacked_lstm_lstm_3_bias, lstm_2_out, steps, 32, 32, lstm_3_out, 0, work);
     /* dense_1: (32) -> (1) */
-    stacked_lstm_product_1x1(stacked_lstm_dense_1_kernel, stacked_lstm_dense_1_bias, lstm_3_out, 1,
-            32, 1, y);
+    stacked_lstm_product(stacked_lstm_dense_1_kernel, stacked_lstm_dense_1_bias, lstm_3_out, 32, 1,
+            y);
     stacked_lstm_sigmoids(y, 1);
     return STACKED_LSTM_OK;
 }
