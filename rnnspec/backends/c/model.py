@@ -494,8 +494,10 @@ def _watched(model: CModel) -> str:
         f"    case {index}:\n        return {result.sizes[0]};\n"
         for index, result in enumerate(() if source.stepped else source.outputs)
     )
+    # One version of each function: three take three times as long to compile.
     return f"""\
 #define {upper}_IMPLEMENTATION
+#define {upper}_DISPATCH 0
 {_PRELUDE}{watched}
 void rnnspec_watch(void (*watcher)(int, const void *, size_t)) {{
     rnnspec_watcher = watcher;
