@@ -63,8 +63,8 @@ OPTIONS = (
                 "loading",
                 (
                     '#include "{name}.h" /* in C or C++; compile it and {name}.c with -O3 */',
-                    "/* The arrays are in {name}.bin, which gcc finds by -I and its folder; */",
-                    "/* --weights text has them in {name}.c. */",
+                    "/* {name}.bin has the arrays: compile with -I and its folder. */",
+                    "/* To have them in {name}.c, build with --weights text. */",
                 ),
             ),
         ),
