@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from graphs import IN_C, JOINED, PAIR, STREAMED, TRANSLATION, WAITING
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
+from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.filled import array_bytes
 from rnnspec.backends.c.read import READER
-from rnnspec.backends.c.source import CSource
+from rnnspec.backends.c.source import Blob, CSource
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UsageError
@@ -251,7 +254,8 @@ def test_the_header_says_how_much_memory_a_program_needs(quantize: SourceOptions
 
 @pytest.mark.parametrize("form", ["inference", "step"])
 def test_arrays_in_a_file_beside_the_source(form: Form, tmp_path: Path) -> None:
-    program = pipeline.reads(TRANSLATOR)
+    # Large enough that int8 is smaller by whole cache lines.
+    program = pipeline.reads(TRANSLATOR.replace("units: 4", "units: 64"))
     options: dict[str, str | int] = {"max_steps": 40, "weights": "blob"}
     for quantize in ({}, {"quantize": "int8"}):
         folder = tmp_path / f"net{len(quantize)}"
@@ -284,6 +288,47 @@ def test_arrays_in_a_file_beside_the_source(form: Form, tmp_path: Path) -> None:
                 READER.saved(folder, program.network)
     with pytest.raises(UsageError, match="expected text for a single header, received blob"):
         get("c").emitter.complete(program.network, {"weights": "blob", "single_header": True})
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+def test_another_file_of_arrays_is_an_error_of_the_compiler_or_the_self_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "version: 1\nname: net\ninput: {features: 1}\nrnn: {type: gru, units: 9}\n"
+    program = pipeline.reads(text)
+    folders = [tmp_path / name for name in ("a \"b' c", "other seed")]
+    # The assembler looks where it runs first: a file there must not be that of the build.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.bin").write_bytes(bytes(99999))
+    for seed, folder in enumerate(folders):
+        build_model(program, get("c"), "step", seed, Output(folder), options={"weights": "blob"})
+    (tmp_path / "net.bin").unlink()
+    (tmp_path / "main.c").write_text(
+        '#include "net.h"\nint main(void) {\n    net_state s;\n    float y[9];\n'
+        "    return !(net_self_test(&s, y) <= 1e-6f);\n}\n"
+    )
+    blob, other = (folder / "net.bin" for folder in folders)
+    content = blob.read_bytes()
+    assert len(content) % 64 == 0
+    places = Blob.of(tuple(stored_arrays(program.network, "portable"))).arrays
+    assert len(places) > 1
+    assert all(place.at % 64 == 0 for place in places)
+
+    def compiled() -> str:
+        words = ["gcc", "-I", str(folders[0]), "main.c", str(folders[0] / "net.c"), "-o", "main"]
+        flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-lm"]
+        return subprocess.run([*words, *flags], capture_output=True, text=True, check=False).stderr
+
+    assert compiled() == ""
+    assert subprocess.run(["./main"], check=False).returncode == 0
+    for wrong in (content[:-64], content + bytes(64)):
+        blob.write_bytes(wrong)
+        assert "Error: net.bin is not in a folder of -I, or it is not that of net.c" in compiled()
+    blob.write_bytes(other.read_bytes())
+    assert compiled() == ""
+    assert subprocess.run(["./main"], check=False).returncode == 1
+    blob.unlink()
+    assert '#error "net.bin is not there: it belongs beside net.c, ' in compiled()
 
 
 def test_large_networks_have_their_arrays_in_a_file() -> None:

@@ -51,23 +51,15 @@ def version() -> str:
     return next(iter(result.stdout.splitlines()), command())
 
 
-def compile_library(text: str, *, folder: Path | None = None) -> bytes:
-    """Return a shared library of a text, which may include files of a folder.
+def compile_library(text: str, *, once: bool = False) -> bytes:
+    """Return a shared library of a text, which is kept unless it is compiled only once.
 
     Raises:
         BackendError: the compiler takes no C at all, such as one whose headers are missing.
         GenerationError: it does not take this text.
     """
-    return _compiled(text, _words_of(folder))
-
-
-def _words_of(folder: Path | None) -> tuple[str, ...]:
-    include = () if folder is None else ("-I", str(folder))
-    return (*_words(), "-std=c99", "-O1", "-fPIC", "-shared", *include)
-
-
-def _compiled(text: str, words: tuple[str, ...]) -> bytes:
-    return _cached(text, words) if "-I" not in words else _run(text, words)
+    words = (*_words(), "-std=c99", "-O1", "-fPIC", "-shared")
+    return _run(text, words) if once else _cached(text, words)
 
 
 @lru_cache(maxsize=64)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.c.source import place_arrays
+from rnnspec.backends.c.source import Blob
 from rnnspec.errors import brief, printable
 from rnnspec.version import __version__
 
@@ -24,15 +25,13 @@ if TYPE_CHECKING:
 
 _EMPTY = " * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.\n"
 _ZEROS = re.compile(
-    r"^(?:\w+_ALIGNED )?static const (?:float|int8_t|int32_t) (?P<symbol>\w+)\[(?P<size>\d+)\]"
+    r"^(?:\w+_ALIGNED )?static const (?:float|u?int(?:8|32)_t) (?P<symbol>\w+)\[(?P<size>\d+)\]"
     r" = \{0\};$",
     re.MULTILINE | re.ASCII,
 )
 _DECLARED = re.compile(r"\n(?:\w+_ALIGNED )?static const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
 _SIZED = re.compile(
-    r"^(?:(?:\w+_ALIGNED )?static const (\w+) \w+\[(\d+)\]"
-    r"|\w+_ARRAY\((\w+),\s+\w+,\s+\d+,\s+\d+,\s+(\d+)\);)",
-    re.MULTILINE | re.ASCII,
+    r"^(?:(?:\w+_ALIGNED )?static|extern) const (\w+) \w+\[(\d+)\]", re.MULTILINE | re.ASCII
 )
 _VERSION = re.compile(
     r"^ \* Arrays: SHA-256 \w+, from rnnspec ([\w.+-]{1,40})\.$", re.MULTILINE | re.ASCII
@@ -61,6 +60,9 @@ def fill(  # noqa: PLR0913 - all that a file has
     for stored in source.arrays:
         packed |= stored.stored(arrays)
     numbers = {**packed, **recorded}
+    if source.is_blob:
+        checksum = zlib.crc32(pack_blob(source, arrays))
+        numbers[source.checksum] = np.array([checksum], np.uint32)
     digest = hashlib.sha256(b"".join(array.tobytes() for array in packed.values())).hexdigest()
 
     def with_numbers(match: re.Match[str]) -> str:
@@ -81,11 +83,11 @@ def pack_blob(source: CSource, arrays: Arrays) -> bytes:
     for stored in source.arrays:
         packed |= stored.stored(arrays)
     content = bytearray()
-    for place in source.blob:
+    for place in source.blob.arrays:
         content += bytes(place.at - len(content))
         array = packed[place.symbol]
         content += array.astype(array.dtype.newbyteorder("<")).tobytes()
-    return bytes(content)
+    return bytes(content.ljust(source.blob.size, b"\0"))
 
 
 def unpack_blob(content: bytes, layout: Iterable[Stored]) -> dict[tuple[str, str], Array]:
@@ -95,7 +97,7 @@ def unpack_blob(content: bytes, layout: Iterable[Stored]) -> dict[tuple[str, str
         place.symbol: np.frombuffer(
             content, "i1" if place.number == "int8_t" else "<f4", place.size, place.at
         ).astype(np.float32)
-        for place in place_arrays(layout)
+        for place in Blob.of(layout).arrays
     }
     restored = [stored.restored(numbers) for stored in layout]
     return {place: array for arrays in restored for place, array in arrays.items()}
@@ -145,10 +147,7 @@ def recorded_in(filled: str, source: CSource) -> dict[str, Array]:
 def array_bytes(filled: str) -> int:
     """Return the bytes of the arrays in a text, without those of the self-test."""
     declared = _SIZED.findall(filled.partition("\n/* The self-test: ")[0])
-    return sum(
-        int(size or other_size) * (1 if "int8_t" in (number, other) else 4)
-        for number, size, other, other_size in declared
-    )
+    return sum(int(size) * (1 if number == "int8_t" else 4) for number, size in declared)
 
 
 def _numbers_in(filled: str, sizes: Mapping[str, int]) -> dict[str, Array]:
@@ -224,8 +223,8 @@ def _usage(upper: str) -> str:
 def _literals(numbers: Array) -> str:
     """Return literals in lines, of floats the shortest that read back the same."""
     words = list(map(str, numbers))
-    if numbers.dtype.kind == "f":
-        words = [f"{word}f" for word in words]
+    if suffix := {"f": "f", "u": "u"}.get(numbers.dtype.kind):
+        words = [f"{word}{suffix}" for word in words]
     lines = (words[at : at + _ON_A_LINE] for at in range(0, len(words), _ON_A_LINE))
     return ",\n".join("    " + ", ".join(line) for line in lines)
 

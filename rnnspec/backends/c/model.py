@@ -299,8 +299,9 @@ class CModel:
     def _loaded(self) -> ctypes.CDLL:
         if self.blob:
             with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
-                Path(folder, f"{self.source.entry}.bin").write_bytes(self.blob)
-                compiled = compiler.compile_library(_watched(self), folder=Path(folder))
+                path = Path(folder, f"{self.source.entry}.bin")
+                path.write_bytes(self.blob)
+                compiled = compiler.compile_library(_watched(self, path), once=True)
         else:
             compiled = compiler.compile_library(_watched(self))
         # Each model has a file of its own, as the loader gives the same library for the same file.
@@ -455,8 +456,11 @@ def _pointer(array: Array) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _watched(model: CModel) -> str:
-    """Return the text of a model, whose arrays can be written, and which shows what layers get."""
+def _watched(model: CModel, blob: Path | None = None) -> str:
+    """Return the text of a model, whose arrays can be written, and which shows what layers get.
+
+    ``blob`` is the file beside it: in the folder where the assembler runs may be another one.
+    """
     source, upper, parts, at = model.source, model.source.entry.upper(), list[str](), 0
     # In step form, no input of a layer is asked for.
     for index, layer in enumerate(() if source.stepped else source.seen):
@@ -473,20 +477,27 @@ def _watched(model: CModel) -> str:
         watched,
         flags=re.MULTILINE,
     )
-    if model.blob:
-        # Arrays that can be written are in another section.
-        writable = f'#undef {upper}_SECTION\n#define {upper}_SECTION ".data"\n'
-        watched = watched.replace(f"#define {upper}_ARRAY(", f"{writable}#define {upper}_ARRAY(", 1)
-        watched = watched.replace("    extern const type name[", "    extern type name[", 1)
-    else:
-        watched = re.sub(
-            rf"^{upper}_ARRAY\((\w+),\s+(\w+),\s+\d+,\s+\d+,\s+(\d+)\);",
-            r"static \1 \2[\3];",
-            watched,
-            flags=re.MULTILINE,
-        )
+    if source.is_blob:
+        # Arrays that can be written are in another section, or in the text until there is a file.
+        start, end = watched.index(f"\n#ifndef {upper}_BLOB\n"), watched.index("\n__asm__(")
+        section = f'#undef {upper}_SECTION\n#define {upper}_SECTION ".data\\n"\n'
+        after = watched.index("\nextern const float ")
+        declared = watched[after:].replace("extern const", "extern", 1)
+        if blob:
+            # A string of the assembler in one of C.
+            path = str(blob)
+            for _ in range(2):
+                path = path.replace("\\", r"\\").replace('"', r"\"")
+            define = f'\n#define {upper}_BLOB "{path}"'
+            watched = (
+                f"{watched[:start]}{define}{watched[start:end]}\n{section}"
+                f"{watched[end:after]}{declared}"
+            )
+        else:
+            array = f"\nstatic float {source.entry}_blob[{source.blob.size // 4}];"
+            watched = f"{watched[:start]}{array}{declared.partition(';')[2]}"
     cases = "".join(
-        f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
+        f"    case {index}:\n        return (void *){name};\n" for index, name in enumerate(symbols)
     )
     counts = ", ".join(["int output", *(f"size_t {each.symbol}" for each in source.lengths)])
     used = "".join(f"    (void){each.symbol};\n" for each in source.lengths)

@@ -19,7 +19,7 @@ from rnnspec.backends.c.filled import (
     unpack_blob,
     version_in,
 )
-from rnnspec.backends.c.source import CSource, place_arrays
+from rnnspec.backends.c.source import Blob, CSource
 from rnnspec.backends.c.steps import free_lengths
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.model_files import FileReader, NamedArrays
@@ -41,8 +41,10 @@ Key = TypeVar("Key")
 _WHOLE = re.compile(r"\n#ifdef \w+_IMPLEMENTATION\n", re.ASCII)
 _TARGET = re.compile(r"\n \* Target: ([\w-]+)\.\n", re.ASCII)
 _RUN = re.compile(r"\nint \w+_run\(", re.ASCII)
-_ROUNDED = re.compile(r"\n(?:(?:\w+_ALIGNED )?static const int8_t |\w+_ARRAY\(int8_t, )", re.ASCII)
-_IN_BLOB = re.compile(r"\n\w+_ARRAY\(float, ", re.ASCII)
+_ROUNDED = re.compile(
+    r"\n(?:(?:\w+_ALIGNED )?static const |#define \w+ \(\(const )int8_t ", re.ASCII
+)
+_IN_BLOB = re.compile(r"\nextern const float \w+_blob\[", re.ASCII)
 _MOST_BYTES = 2**28
 """No source that rnnspec writes is larger."""
 
@@ -83,9 +85,8 @@ class SavedSource:
     def _arrays_in(self, blob: Path) -> dict[tuple[str, str], Array]:
         """Return the canonical arrays in the file beside the source."""
         layout = tuple(stored_arrays(self.network, self.options.get("target", TARGETS[0])))
-        places = tuple(place_arrays(layout))
         with opened(blob) as (stream, size):
-            if size != (expected := places[-1].end):
+            if size != (expected := Blob.of(layout).size):
                 message = f"expected {expected:,} bytes, received {size:,}"
                 raise UsageError(f"{message}: it is not of the source beside it", str(blob))
             return unpack_blob(stream.read(), layout)

@@ -8,7 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.backends.c.body import Seen
@@ -60,6 +60,32 @@ class BlobArray:
     def end(self) -> int:
         """Where it ends."""
         return self.at + self.bytes
+
+    def place(self, entry: str) -> str:
+        """Return its address: any bytes may be read as int8."""
+        if self.number == "int8_t":
+            return f"((const int8_t *){entry}_blob + {self.at})"
+        return f"({entry}_blob + {self.at // 4})"
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """The file beside the source: arrays that each begin where a cache line does, and its size."""
+
+    arrays: tuple[BlobArray, ...]
+    size: int
+
+    @staticmethod
+    def of(arrays: Iterable[Stored]) -> Blob:
+        """Place arrays in their order."""
+        places, at = list[BlobArray](), 0
+        for stored in arrays:
+            for symbol, size in stored.sizes.items():
+                number = stored.number if symbol == stored.symbol else "float"
+                comment = stored.comment if symbol == stored.symbol else ""
+                places.append(BlobArray(number, symbol, at, size, comment))
+                at = -(-places[-1].end // _LINE) * _LINE
+        return Blob(tuple(places), at)
 
 
 _LINE = 64
@@ -324,9 +350,14 @@ class CSource:
         return any("merge" in function.parameters for function in self.functions)
 
     @property
-    def blob(self) -> tuple[BlobArray, ...]:
-        """The arrays in the file beside the source, each where a cache line begins."""
-        return tuple(place_arrays(self.arrays))
+    def blob(self) -> Blob:
+        """The file beside the source."""
+        return Blob.of(self.arrays)
+
+    @property
+    def checksum(self) -> str:
+        """The symbol of the checksum of the file beside the source."""
+        return f"{self.entry}_blob_checksum"
 
     def memory(self, implementation: str) -> tuple[str, ...]:
         """Return lines on the memory that a program needs, given the text of the functions."""
@@ -364,17 +395,6 @@ class CSource:
         """Return the text of the source: long lines go on after a comma or a word of a comment."""
         text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
         return _LONG.sub(lambda match: "\n".join(_broken(match[0])), text)
-
-
-def place_arrays(arrays: Iterable[Stored]) -> Iterator[BlobArray]:
-    """Yield the arrays in the file beside a source, in order."""
-    at = 0
-    for stored in arrays:
-        for symbol, size in stored.sizes.items():
-            number = stored.number if symbol == stored.symbol else "float"
-            comment = stored.comment if symbol == stored.symbol else ""
-            yield (place := BlobArray(number, symbol, at, size, comment))
-            at = -(-place.end // _LINE) * _LINE
 
 
 def _broken(line: str) -> list[str]:
