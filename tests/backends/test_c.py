@@ -223,9 +223,7 @@ def test_no_array_has_the_name_of_a_function() -> None:
     kernels = [activation(name).function for name in get_args(Activation) if name != "linear"]
     kernels += ["leaky_relus", "clipped_relus", "dot", "dot_int8", "product", "product_int8"]
     kernels += ["product_rows", "product_rows_int8"]
-    text = template.render(
-        p="net", functions=kernels, target="portable", widths=[64, 32, 16, 8, 4, 1]
-    )
+    text = template.render(p="net", functions=kernels, target="portable", widths=[64, 32, 16, 8, 1])
     layers = (TEMPLATES / "c" / "layers.c.j2").read_text()
     names = re.findall(r"macro (\w+)\(", layers)
     names += re.findall(r"net_(\w+)\(", text + rnnspec.codegen(rnnspec.loads(SAME), "c"))

@@ -220,7 +220,7 @@ def group_columns(columns: int, target: str) -> tuple[int, ...]:
     return tuple(widths)
 
 
-WIDTHS = {"cortex-m": (16, 4, 1), "x86-64": (64, 32, 16, 8, 4, 1)}
+WIDTHS = {"cortex-m": (16, 4, 1), "x86-64": (64, 32, 16, 8, 1)}
 """The widths of groups of columns, the widest first."""
 
 
