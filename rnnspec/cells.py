@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
-from rnnspec.ir.definition import define
 from rnnspec.ir.equations import EquationError, Name, Product, walk
 from rnnspec.ir.notation import RESERVED, Block, Notation, Row
 from rnnspec.ir.params import MAX_AXIS
@@ -277,6 +276,8 @@ def write_cell(
     cell: nodes.EquationCell, defaults: Mapping[Role, initializers.Initializer]
 ) -> dict[str, Any]:
     """Return a cell as plain data of a spec; its sizes are the defaults of its settings."""
+    from rnnspec.ir.definition import define
+
     role_of = roles(cell.equations)
     definition = define(cell, {name: defaults[role] for name, role in role_of.items()})
     settings = {"settings": dict(cell.sizes)} if cell.sizes else {}

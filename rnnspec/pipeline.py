@@ -32,7 +32,6 @@ from rnnspec.lowering import array_places, lower
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
-from rnnspec.summaries import Summary, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.source import code
+    from rnnspec.summaries import Summary
     from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
@@ -175,6 +175,8 @@ def summary(spec: Source) -> Summary:
         SpecError: the spec is invalid.
         UsageError: ``spec`` is not a spec, or the file cannot be read.
     """
+    from rnnspec.summaries import summarize
+
     known = program(spec)
     return summarize(known.network, array_places(known.spec))
 

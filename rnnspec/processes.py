@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -305,6 +304,9 @@ def held_back_stderr(keep: Callable[[str], str]) -> Iterator[None]:
         return
     # A file, not a pipe, because a full pipe would block the process. The descriptor is replaced,
     # not sys.stderr, because C++ code does not use the latter.
+    # Imported here: it loads hashes and random numbers, and most commands need neither.
+    import tempfile
+
     with tempfile.TemporaryFile() as chatter:
 
         def write_again(filtered: Callable[[str], str]) -> None:

@@ -5,6 +5,8 @@ The help is laid out here, because the layout differs between versions of typer.
 
 from __future__ import annotations
 
+from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -12,23 +14,30 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from rnnspec.arguments import one_of
-from rnnspec.cli.commands.build import build
-from rnnspec.cli.commands.codegen import codegen
-from rnnspec.cli.commands.completion import completion
-from rnnspec.cli.commands.convert import convert
-from rnnspec.cli.commands.diff import diff
-from rnnspec.cli.commands.doctor import doctor
-from rnnspec.cli.commands.draw import draw
-from rnnspec.cli.commands.explain import explain
-from rnnspec.cli.commands.import_ import import_
-from rnnspec.cli.commands.init import init
-from rnnspec.cli.commands.lint import lint
-from rnnspec.cli.commands.parity import parity
-from rnnspec.cli.commands.schema import schema
-from rnnspec.cli.commands.summary import summary
-from rnnspec.cli.commands.validate import validate
 from rnnspec.errors import UsageError
 from rnnspec.version import PLACE, __version__
+
+_EXAMPLES = {
+    "init": "rnnspec init my_tagger --network tagger",
+    "validate": "rnnspec validate specs --format concise",
+    "lint": "rnnspec lint specs --ignore L103,L2",
+    "explain": "rnnspec explain L101",
+    "summary": "rnnspec summary specs/stacked_lstm.yaml --json",
+    "build": "rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out",
+    "convert": "rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml",
+    "import": "rnnspec import trained.h5 -o names/classifier.yaml",
+    "codegen": "rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py",
+    "draw": "rnnspec draw specs/stacked_lstm.yaml -o stacked.svg",
+    "diff": "rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml",
+    "schema": "rnnspec schema -o rnnspec.schema.json",
+    "parity": "rnnspec parity specs/*.yaml --level training",
+    "doctor": "rnnspec doctor --json",
+    "completion": "rnnspec completion bash",
+}
+"""An example of each command, which is the function of its name in its module."""
+
+PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
+"""The help of each command that comes with a package of its own, in the folder of its name."""
 
 
 class Group(TyperGroup):
@@ -47,22 +56,29 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
-"""The help of each command that comes with a package of its own, in the folder of its name."""
-
-
 class _Commands(Group):
-    """The commands of rnnspec, then those of packages, which are looked for only when they run."""
+    """The commands of rnnspec, imported when they are asked for, then those of packages.
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    To import one costs time that all others would take; packages are looked for only when they run.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature of the class above
         """Return the names of all commands, also if their packages are not installed."""
-        return [*super().list_commands(ctx), *PACKAGES]
+        return [*_EXAMPLES, *PACKAGES]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Return a command; of a package, what the list of commands shows."""
         if about := PACKAGES.get(cmd_name):
             return TyperCommand(cmd_name, help=about)
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in _EXAMPLES:
+            return None
+        # A function whose name Python has taken has an underscore that the command lacks.
+        name = cmd_name + "_" * iskeyword(cmd_name)
+        function = getattr(import_module(f"rnnspec.cli.commands.{name}"), name)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        epilog = f"Example: {_EXAMPLES[cmd_name]}"
+        alone.command(cmd_name, cls=Command, epilog=epilog)(function)
+        return get_command(alone)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first argument names.
@@ -147,28 +163,3 @@ def _rnnspec(
     ] = False,
 ) -> None:
     del version
-
-
-_COMMANDS = (
-    (init, "rnnspec init my_tagger --network tagger"),
-    (validate, "rnnspec validate specs --format concise"),
-    (lint, "rnnspec lint specs --ignore L103,L2"),
-    (explain, "rnnspec explain L101"),
-    (summary, "rnnspec summary specs/stacked_lstm.yaml --json"),
-    (build, "rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out"),
-    (convert, "rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml"),
-    (import_, "rnnspec import trained.h5 -o names/classifier.yaml"),
-    (codegen, "rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py"),
-    (draw, "rnnspec draw specs/stacked_lstm.yaml -o stacked.svg"),
-    (diff, "rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"),
-    (schema, "rnnspec schema -o rnnspec.schema.json"),
-    (parity, "rnnspec parity specs/*.yaml --level training"),
-    (doctor, "rnnspec doctor --json"),
-    (completion, "rnnspec completion bash"),
-)
-"""The function of each command, and an example."""
-
-for _function, _example in _COMMANDS:
-    # A function whose name Python has taken has an underscore that the command lacks.
-    _name = _function.__name__.rstrip("_")
-    app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as all_source_forms
 from rnnspec.backends.base import LEVELS, TEMPLATES
-from rnnspec.backends.optimizers import OPTIMIZERS
-from rnnspec.drawing.options import BACKGROUNDS, FORMS, LABELS, THEMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -66,9 +64,25 @@ def _formats() -> Iterable[str]:
     return FORMATS
 
 
+def _optimizers() -> Iterable[str]:
+    from rnnspec.backends.optimizers import OPTIMIZERS
+
+    return OPTIMIZERS
+
+
+def _of_pictures(name: str) -> Completer:
+    def words() -> Iterable[str]:
+        from rnnspec.drawing import options
+
+        values: tuple[str, ...] = getattr(options, name)
+        return values
+
+    return complete_with(words)
+
+
 backends = complete_with(lambda: BACKENDS)
 levels = complete_with(lambda: LEVELS)
-optimizers = complete_with(lambda: OPTIMIZERS)
+optimizers = complete_with(_optimizers)
 dtypes = complete_with(
     lambda: dict.fromkeys(t for backend in BACKENDS.values() for t in backend.dtypes)
 )
@@ -77,10 +91,10 @@ networks = complete_with(network_names)
 cells = complete_with(cell_names)
 codes = complete_with(_codes)
 formats = complete_with(_formats)
-forms = complete_with(lambda: FORMS)
-labels = complete_with(lambda: LABELS)
-themes = complete_with(lambda: THEMES)
-backgrounds = complete_with(lambda: BACKGROUNDS)
+forms = _of_pictures("FORMS")
+labels = _of_pictures("LABELS")
+themes = _of_pictures("THEMES")
+backgrounds = _of_pictures("BACKGROUNDS")
 shells = complete_with(lambda: SHELLS)
 
 

@@ -4,7 +4,7 @@ The models are strict: no value is coerced and no unknown key is accepted. Check
 several keys are in ``spec.rules``.
 """
 
-from __future__ import annotations
+# Without postponed annotations: each would be compiled again when its model is built.
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -1234,12 +1234,12 @@ class Spec(Model):
         default=Expect.model_construct(),
     )
 
-    _document: Document = PrivateAttr()
+    _document: "Document" = PrivateAttr()
     _allow_outside: bool = PrivateAttr(default=False)
     _file: Path | None = PrivateAttr(default=None)
 
     @property
-    def document(self) -> Document:
+    def document(self) -> "Document":
         """The text of this spec, with the position of every value."""
         return self._document
 
@@ -1264,7 +1264,7 @@ class Spec(Model):
         return self._file
 
     @property
-    def weights(self) -> dict[str, Array] | None:
+    def weights(self) -> "dict[str, Array] | None":
         """The arrays by canonical name, if this spec was read from a canonical file."""
         if self._file is None:
             return None

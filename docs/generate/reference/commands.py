@@ -21,7 +21,8 @@ def command_page() -> dict[str, str]:
 def all_commands() -> Iterator[tuple[str, Any]]:
     """Yield each command with its name, which for one of a group has two words."""
     top: Any = get_command(app)
-    for name, command in {**top.commands, "conformance": get_command(conformance)}.items():
+    commands = {name: top.get_command(None, name) for name in top.list_commands(None)}
+    for name, command in {**commands, "conformance": get_command(conformance)}.items():
         if inner := getattr(command, "commands", None):
             yield from ((f"{name} {subcommand}", one) for subcommand, one in inner.items())
         else:

@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import subprocess
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,6 +67,9 @@ def _cached(text: str, words: tuple[str, ...]) -> bytes:
 
 
 def _run(text: str, words: tuple[str, ...]) -> bytes:
+    # Imported here: it loads hashes and random numbers, and the record needs neither.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         source, library = Path(folder, "source.c"), Path(folder, "library.so")
         source.write_text(text, encoding="utf-8")
