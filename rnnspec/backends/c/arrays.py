@@ -119,11 +119,6 @@ class Stored:
         return "int8_t" if self.rounded else "float"
 
     @property
-    def bytes(self) -> int:
-        """The bytes that it takes, with its scales."""
-        return self.size + 4 * self.scales if self.rounded else 4 * self.size
-
-    @property
     def scale(self) -> str:
         """The symbol of the scales of an array that is rounded."""
         return f"{self.symbol}_scale"

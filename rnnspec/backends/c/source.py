@@ -34,9 +34,9 @@ class Limits:
 
 
 _LIMITS = {
-    "portable": Limits("gcc -O3, x86-64", 224, 2048),
-    "avx2": Limits("gcc -O3 -mavx2 -mfma", 336, 3072),
-    "avx512": Limits("gcc -O3 -march=x86-64-v4", 336, 3072),
+    "portable": Limits("gcc -O3, x86-64", 400, 4096),
+    "avx2": Limits("gcc -O3 -mavx2 -mfma", 400, 3072),
+    "avx512": Limits("gcc -O3 -march=x86-64-v4", 400, 6144),
     "cortex-m": Limits("gcc -O2, Cortex-M4F", 28, 640),
 }
 
@@ -362,9 +362,16 @@ class CSource:
     def memory(self, implementation: str) -> tuple[str, ...]:
         """Return lines on the memory that a program needs, given the text of the functions."""
         limits = _LIMITS[self.target]
-        sizes = [array.bytes for array in self.arrays]
+        numbers = [
+            size * (1 if array.rounded and symbol == array.symbol else 4)
+            for array in self.arrays
+            for symbol, size in array.sizes.items()
+        ]
+        line = _LINE if self.is_aligned else 1
+        sizes = [-(-size // line) * line for size in numbers]
         tests = sum(4 * recorded.size for recorded in self.tests)
-        code = limits.statement * (implementation.count(";") - len(sizes) - len(self.tests))
+        declared = len(self.tests) + (0 if self.is_blob else len(sizes))
+        code = limits.statement * (implementation.count(";") - declared)
         state = f", and {self.state_bytes:,} for a state" if self.stepped else ""
         stack = 4 * self.stack + limits.frames
         bounds = f"at most {-(-code // 100) * 100:,} bytes, and {stack:,} of the stack"

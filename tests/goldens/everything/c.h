@@ -6,8 +6,8 @@
  * Parameters: 1,876, 1,576 of them trainable.
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
- * Memory: 7,504 bytes of arrays, 44 for the self-test.
- * Code: at most 66,400 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
+ * Memory: 8,448 bytes of arrays, 44 for the self-test.
+ * Code: at most 119,600 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -249,6 +249,20 @@ EVERYTHING_INLINE void everything_columns(const float *EVERYTHING_RESTRICT w, co
                     a3[j] = EVERYTHING_MADD(x[k + 3], v[3 * width + j], a3[j]);
                 }
             }
+            if (width <= 16 && k < inputs) {
+                float left_x[4] = {0.0f};
+                float left_v[64] = {0};
+
+                memcpy(left_x, x + k, (inputs - k) * sizeof(float));
+                memcpy(left_v, v, (inputs - k) * width * sizeof(float));
+                for (size_t j = 0; j < strip; ++j) {
+                    a0[j] = EVERYTHING_MADD(left_x[0], left_v[j], a0[j]);
+                    a1[j] = EVERYTHING_MADD(left_x[1], left_v[width + j], a1[j]);
+                    a2[j] = EVERYTHING_MADD(left_x[2], left_v[2 * width + j], a2[j]);
+                    a3[j] = EVERYTHING_MADD(left_x[3], left_v[3 * width + j], a3[j]);
+                }
+                k = inputs;
+            }
         }
         if (parts == 2) {
             for (; k < inputs - inputs % 2; k += 2, v += 2 * width) {
@@ -315,11 +329,7 @@ EVERYTHING_INLINE void everything_product_at(const float *EVERYTHING_RESTRICT w,
         everything_columns(w + at * inputs, start + at, x, inputs, z + at, 8, 8, 4);
         at += 8;
     }
-    if (columns & 4) {
-        everything_columns(w + at * inputs, start + at, x, inputs, z + at, 4, 4, 4);
-        at += 4;
-    }
-    for (size_t left = columns % 4; left > 0; --left, ++at) {
+    for (size_t left = columns % 8; left > 0; --left, ++at) {
         everything_column(w + at * inputs, start + at, x, inputs, z + at);
     }
 }
@@ -339,7 +349,7 @@ static void everything_product_v4(const float *EVERYTHING_RESTRICT w, const floa
 #endif
 
 /* z[j] = start[j] + the sum over k of x[k] * w[k][j]. start may be z.
-   w has its columns in groups of 16, then 8, then 4, then 1, each stored by itself. */
+   w has its columns in groups of 16, then 8, then 1, each stored by itself. */
 static void everything_product(const float *EVERYTHING_RESTRICT w, const float *start,
         const float *EVERYTHING_RESTRICT x, size_t inputs, size_t columns, float *z) {
 #if EVERYTHING_DISPATCH
@@ -380,16 +390,7 @@ EVERYTHING_INLINE void everything_product_rows_at(const float *EVERYTHING_RESTRI
         }
         at += 8;
     }
-    if (columns & 4) {
-        const float *own_x = x;
-        float *own_z = z + at;
-
-        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
-            everything_columns(w + at * inputs, start + at, own_x, inputs, own_z, 4, 4, 4);
-        }
-        at += 4;
-    }
-    for (size_t left = columns % 4; left > 0; --left, ++at) {
+    for (size_t left = columns % 8; left > 0; --left, ++at) {
         const float *own_x = x;
         float *own_z = z + at;
 
@@ -431,63 +432,63 @@ static void everything_product_rows(const float *EVERYTHING_RESTRICT w, const fl
 
 /* words.embeddings (50, 6), not trainable */
 EVERYTHING_ALIGNED static const float everything_words_embeddings[300] = {0};
-/* reader_1.forward.kernel (6, 20), gates i f o c, columns in 16, 4 */
+/* reader_1.forward.kernel (6, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_1_forward_kernel[120] = {0};
-/* reader_1.forward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+/* reader_1.forward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_1_forward_recurrent_kernel[100] = {0};
 /* reader_1.forward.bias (20), gates i f o c */
 EVERYTHING_ALIGNED static const float everything_reader_1_forward_bias[20] = {0};
-/* reader_1.backward.kernel (6, 20), gates i f o c, columns in 16, 4 */
+/* reader_1.backward.kernel (6, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_1_backward_kernel[120] = {0};
-/* reader_1.backward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+/* reader_1.backward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_1_backward_recurrent_kernel[100] = {0};
 /* reader_1.backward.bias (20), gates i f o c */
 EVERYTHING_ALIGNED static const float everything_reader_1_backward_bias[20] = {0};
-/* reader_2.forward.kernel (5, 20), gates i f o c, columns in 16, 4 */
+/* reader_2.forward.kernel (5, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_2_forward_kernel[100] = {0};
-/* reader_2.forward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+/* reader_2.forward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_2_forward_recurrent_kernel[100] = {0};
 /* reader_2.forward.bias (20), gates i f o c */
 EVERYTHING_ALIGNED static const float everything_reader_2_forward_bias[20] = {0};
-/* reader_2.backward.kernel (5, 20), gates i f o c, columns in 16, 4 */
+/* reader_2.backward.kernel (5, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_2_backward_kernel[100] = {0};
-/* reader_2.backward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 */
+/* reader_2.backward.recurrent_kernel (5, 20), gates i f o c, columns in 16, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_reader_2_backward_recurrent_kernel[100] = {0};
 /* reader_2.backward.bias (20), gates i f o c */
 EVERYTHING_ALIGNED static const float everything_reader_2_backward_bias[20] = {0};
-/* bidirectional_3.forward.kernel (5, 12), columns in 8, 4 */
+/* bidirectional_3.forward.kernel (5, 12), columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_kernel[60] = {0};
-/* bidirectional_3.forward.recurrent_kernel (4, 12), columns in 8, 4 */
+/* bidirectional_3.forward.recurrent_kernel (4, 12), columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_recurrent_kernel[48] = {0};
 /* bidirectional_3.forward.bias (12) */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_bias[12] = {0};
 /* bidirectional_3.forward.recurrent_bias (12) */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_forward_recurrent_bias[12] = {0};
-/* bidirectional_3.backward.kernel (5, 12), columns in 8, 4 */
+/* bidirectional_3.backward.kernel (5, 12), columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_kernel[60] = {0};
-/* bidirectional_3.backward.recurrent_kernel (4, 12), columns in 8, 4 */
+/* bidirectional_3.backward.recurrent_kernel (4, 12), columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_recurrent_kernel[48] = {0};
 /* bidirectional_3.backward.bias (12) */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_bias[12] = {0};
 /* bidirectional_3.backward.recurrent_bias (12) */
 EVERYTHING_ALIGNED static const float everything_bidirectional_3_backward_recurrent_bias[12] = {0};
-/* bidirectional_4.forward.kernel (8, 4), columns in 4 */
+/* bidirectional_4.forward.kernel (8, 4), columns in 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_4_forward_kernel[32] = {0};
-/* bidirectional_4.forward.recurrent_kernel (4, 4), columns in 4 */
+/* bidirectional_4.forward.recurrent_kernel (4, 4), columns in 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_4_forward_recurrent_kernel[16] = {0};
-/* bidirectional_4.backward.kernel (8, 4), columns in 4 */
+/* bidirectional_4.backward.kernel (8, 4), columns in 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_4_backward_kernel[32] = {0};
-/* bidirectional_4.backward.recurrent_kernel (4, 4), columns in 4 */
+/* bidirectional_4.backward.recurrent_kernel (4, 4), columns in 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_4_backward_recurrent_kernel[16] = {0};
-/* bidirectional_5.forward.kernel (4, 12), gates i f o c, columns in 8, 4 */
+/* bidirectional_5.forward.kernel (4, 12), gates i f o c, columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_5_forward_kernel[48] = {0};
-/* bidirectional_5.forward.recurrent_kernel (3, 12), gates i f o c, columns in 8, 4 */
+/* bidirectional_5.forward.recurrent_kernel (3, 12), gates i f o c, columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_5_forward_recurrent_kernel[36] = {0};
 /* bidirectional_5.forward.bias (12), gates i f o c */
 EVERYTHING_ALIGNED static const float everything_bidirectional_5_forward_bias[12] = {0};
-/* bidirectional_5.backward.kernel (4, 12), gates i f o c, columns in 8, 4 */
+/* bidirectional_5.backward.kernel (4, 12), gates i f o c, columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_kernel[48] = {0};
-/* bidirectional_5.backward.recurrent_kernel (3, 12), gates i f o c, columns in 8, 4 */
+/* bidirectional_5.backward.recurrent_kernel (3, 12), gates i f o c, columns in 8, 4 x 1 */
 EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_recurrent_kernel[36] = {0};
 /* bidirectional_5.backward.bias (12), gates i f o c */
 EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_bias[12] = {0};
@@ -495,7 +496,7 @@ EVERYTHING_ALIGNED static const float everything_bidirectional_5_backward_bias[1
 EVERYTHING_ALIGNED static const float everything_first_kernel[24] = {0};
 /* first.bias (8) */
 EVERYTHING_ALIGNED static const float everything_first_bias[8] = {0};
-/* dense_2.kernel (8, 6), columns in 4, 2 x 1 */
+/* dense_2.kernel (8, 6), columns in 6 x 1 */
 EVERYTHING_ALIGNED static const float everything_dense_2_kernel[48] = {0};
 /* dense_2.bias (6) */
 EVERYTHING_ALIGNED static const float everything_dense_2_bias[6] = {0};

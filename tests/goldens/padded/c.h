@@ -4,8 +4,8 @@
  * Parameters: 950.
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
- * Memory: 3,800 bytes of arrays, 112 for the self-test.
- * Code: at most 66,400 bytes, and 2,048 of the stack, without libraries (gcc -O3, x86-64).
+ * Memory: 4,096 bytes of arrays, 112 for the self-test.
+ * Code: at most 119,600 bytes, and 4,096 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * workspaces of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -229,6 +229,20 @@ PADDED_INLINE void padded_columns(const float *PADDED_RESTRICT w, const float *s
                     a3[j] = PADDED_MADD(x[k + 3], v[3 * width + j], a3[j]);
                 }
             }
+            if (width <= 16 && k < inputs) {
+                float left_x[4] = {0.0f};
+                float left_v[64] = {0};
+
+                memcpy(left_x, x + k, (inputs - k) * sizeof(float));
+                memcpy(left_v, v, (inputs - k) * width * sizeof(float));
+                for (size_t j = 0; j < strip; ++j) {
+                    a0[j] = PADDED_MADD(left_x[0], left_v[j], a0[j]);
+                    a1[j] = PADDED_MADD(left_x[1], left_v[width + j], a1[j]);
+                    a2[j] = PADDED_MADD(left_x[2], left_v[2 * width + j], a2[j]);
+                    a3[j] = PADDED_MADD(left_x[3], left_v[3 * width + j], a3[j]);
+                }
+                k = inputs;
+            }
         }
         if (parts == 2) {
             for (; k < inputs - inputs % 2; k += 2, v += 2 * width) {
@@ -294,11 +308,7 @@ PADDED_INLINE void padded_product_at(const float *PADDED_RESTRICT w, const float
         padded_columns(w + at * inputs, start + at, x, inputs, z + at, 8, 8, 4);
         at += 8;
     }
-    if (columns & 4) {
-        padded_columns(w + at * inputs, start + at, x, inputs, z + at, 4, 4, 4);
-        at += 4;
-    }
-    for (size_t left = columns % 4; left > 0; --left, ++at) {
+    for (size_t left = columns % 8; left > 0; --left, ++at) {
         padded_column(w + at * inputs, start + at, x, inputs, z + at);
     }
 }
@@ -318,7 +328,7 @@ static void padded_product_v4(const float *PADDED_RESTRICT w, const float *start
 #endif
 
 /* z[j] = start[j] + the sum over k of x[k] * w[k][j]. start may be z.
-   w has its columns in groups of 16, then 8, then 4, then 1, each stored by itself. */
+   w has its columns in groups of 16, then 8, then 1, each stored by itself. */
 static void padded_product(const float *PADDED_RESTRICT w, const float *start,
         const float *PADDED_RESTRICT x, size_t inputs, size_t columns, float *z) {
 #if PADDED_DISPATCH
@@ -359,16 +369,7 @@ PADDED_INLINE void padded_product_rows_at(const float *PADDED_RESTRICT w, const 
         }
         at += 8;
     }
-    if (columns & 4) {
-        const float *own_x = x;
-        float *own_z = z + at;
-
-        for (size_t row = 0; row < rows; ++row, own_x += inputs, own_z += columns) {
-            padded_columns(w + at * inputs, start + at, own_x, inputs, own_z, 4, 4, 4);
-        }
-        at += 4;
-    }
-    for (size_t left = columns % 4; left > 0; --left, ++at) {
+    for (size_t left = columns % 8; left > 0; --left, ++at) {
         const float *own_x = x;
         float *own_z = z + at;
 
@@ -436,9 +437,9 @@ PADDED_ALIGNED static const float padded_lstm_1_kernel[128] = {0};
 PADDED_ALIGNED static const float padded_lstm_1_recurrent_kernel[64] = {0};
 /* lstm_1.bias (16), gates i f o c */
 PADDED_ALIGNED static const float padded_lstm_1_bias[16] = {0};
-/* simple_rnn_1.kernel (4, 5), columns in 4, 1 */
+/* simple_rnn_1.kernel (4, 5), columns in 5 x 1 */
 PADDED_ALIGNED static const float padded_simple_rnn_1_kernel[20] = {0};
-/* simple_rnn_1.recurrent_kernel (5, 5), columns in 4, 1 */
+/* simple_rnn_1.recurrent_kernel (5, 5), columns in 5 x 1 */
 PADDED_ALIGNED static const float padded_simple_rnn_1_recurrent_kernel[25] = {0};
 /* simple_rnn_1.bias (5) */
 PADDED_ALIGNED static const float padded_simple_rnn_1_bias[5] = {0};
