@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-_TYPES = {"float": np.float32, "int64_t": np.int64, "int32_t": np.int32}
+_TYPES = {"float": np.float32, "int64_t": np.int64, "int32_t": np.int32, "bool": np.bool_}
 _PARAMETER = re.compile(r"(const )?(\w+) (\w+)((?:\[[^\]]+\])*)")
 
 
