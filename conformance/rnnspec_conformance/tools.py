@@ -101,7 +101,9 @@ _ALL = (
         "onnx2c, fixed sizes",
         "onnx2c",
         "onnx",
-        install="build https://github.com/kraiskil/onnx2c, and add its folder to PATH",
+        "onnxsim",
+        install="build https://github.com/kraiskil/onnx2c, add its folder to PATH; "
+        "pip install onnx onnxsim",
     ),
     _torch(
         "torch-onnx-dynamo",
