@@ -60,8 +60,8 @@ def write_models(
             models[name] = write_arrays(folder, file, arrays, scenario.text).name
             continue
         backend = get(name)
-        if drawn.program.network.has_named_inputs and backend.suffix != ".onnx":
-            refused[name] = "the suite has what is run before the first chunk as an ONNX file alone"
+        if backend.suffix != ".onnx" and (reason := _onnx_only_reason(scenario, drawn)):
+            refused[name] = f"the suite has {reason} as an ONNX file only"
             continue
         try:
             models[name] = _write_model(folder, scenario, drawn, backend)
@@ -69,6 +69,13 @@ def write_models(
             reasons = (f"{one.key} of {one.layer}: {one.reason}" for one in error.refusals)
             refused[name] = "; ".join(reasons)
     return models, refused
+
+
+def _onnx_only_reason(scenario: Scenario, drawn: Drawn) -> str:
+    """Return what only an ONNX file can have of a case, or nothing."""
+    if drawn.program.network.has_named_inputs:
+        return "what is run before the first chunk"
+    return f"a file without {scenario.omission}" if scenario.omission else ""
 
 
 def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backend) -> str:
@@ -84,6 +91,11 @@ def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backen
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         written = Path(temporary)
         saving.write(generated, model, written, scenario.text)
+        if backend.suffix == ".onnx":
+            from rnnspec_conformance.encoding import encode
+
+            for path in written.glob("*.onnx"):
+                encode(path, scenario.omission)
         _check(generated, written, scenario, drawn)
         if Path(name).suffix:
             # In step form, there may be another one, which is run before the first chunk.

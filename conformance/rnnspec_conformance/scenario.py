@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
     from rnnspec.slots import Batch as Numbers
+    from rnnspec_conformance.encoding import Omission
 
     Arrays = Mapping[str, Array]
     Change = Callable[[Arrays], Arrays]
@@ -134,7 +135,7 @@ class Scenario:
 
     In the form ``step``, each call goes on from the states that the call before it has given, and
     states are inputs and outputs of the network. With ``halved``, a format that adds two biases has
-    half of the sum in each.
+    half of the sum in each. With an ``omission``, the case is about how an ONNX file is written.
 
     With named inputs, the network is in step form, and a batch is by name: the first one also has
     what does not come in chunks. The model is that of the chunks, or if it ``begins``, what is run
@@ -151,6 +152,7 @@ class Scenario:
     form: Form = "inference"
     halved: bool = False
     begins: bool = False
+    omission: Omission | None = None
 
     @property
     def text(self) -> str:

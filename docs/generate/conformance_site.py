@@ -24,7 +24,16 @@ from docs.generate.examples import ROOT
 from docs.generate.markdown import fence
 from docs.generate.repository import address
 from rnnspec.errors import listed
-from rnnspec_conformance.cases import attention, calls, cells, numbers, padding, recurrent, stack
+from rnnspec_conformance.cases import (
+    attention,
+    calls,
+    cells,
+    encoding,
+    numbers,
+    padding,
+    recurrent,
+    stack,
+)
 from rnnspec_conformance.report import badge
 from rnnspec_conformance.results import STATES, TITLES, Cell, Results, State
 from rnnspec_conformance.scenario import Scenario
@@ -38,6 +47,7 @@ _SUBJECTS: dict[str, tuple[ModuleType, str, str]] = {
     "numbers": (numbers, "Numbers", "concepts/equality.md"),
     "cells": (cells, "Cells by equations", "concepts/cells.md"),
     "attention": (attention, "Attention to another sequence", "concepts/attention.md"),
+    "encoding": (encoding, "How an ONNX file is written", "guides/onnx.md"),
 }
 """By anchor: the cases of a subject, its title, and the page about it."""
 _MARKS: dict[State, str] = {

@@ -10,7 +10,7 @@ import sys
 import unittest
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -26,6 +26,7 @@ from rnnspec.errors import GenerationError, OutputError, ParityError, UsageError
 from rnnspec.files import output as output_files
 from rnnspec_conformance import layout, models, suite
 from rnnspec_conformance.cases import CASES
+from rnnspec_conformance.encoding import Omission
 from rnnspec_conformance.layout import Case
 from rnnspec_conformance.scenario import FAR, Mistake, Scenario, scaled
 
@@ -201,6 +202,45 @@ def test_both_biases_of_an_lstm_are_written(whole: Path) -> None:
     (bias,) = (array for array in graph.initializer if array.name == node.input[3])
     of_input, of_state = np.split(onnx.numpy_helper.to_array(bias)[0], 2)
     assert np.array_equal(of_input, of_state)
+
+
+def test_onnx_files_are_written_as_by_exporters_but_for_what_a_case_omits(
+    cases: dict[str, Case],
+) -> None:
+    outputs = {"RNN": 2, "GRU": 2, "LSTM": 3}
+    omissions = dict[str, set[str]]()
+    for scenario in CASES:
+        graph = onnx.load_model(cases[scenario.name].folder / "model.onnx").graph
+        makers = {name: node for node in graph.node for name in node.output}
+        taken = set()
+        for node in graph.node:
+            if node.op_type not in outputs:
+                continue
+            settings = {each.name: each for each in node.attribute}
+            functions = len(settings["activations"].strings) if "activations" in settings else 0
+            states = [*node.input, "", "", ""][5 : 4 + outputs[node.op_type]]
+            zeros = [makers[name] for name in states if name in makers]
+            taken |= {
+                *(
+                    ["output names"]
+                    if len([*filter(None, node.output)]) < outputs[node.op_type]
+                    else []
+                ),
+                *(["first states"] if not all(states) else []),
+                *(
+                    "unused numbers"
+                    for key in ("activation_alpha", "activation_beta")
+                    if key in settings and len(settings[key].floats) < functions
+                ),
+                *(
+                    "type of zeros"
+                    for node in zeros
+                    if node.op_type == "ConstantOfShape" and not node.attribute
+                ),
+            }
+        assert taken == {*filter(None, [scenario.omission])}, scenario.name
+        omissions.setdefault(scenario.omission or "", set()).add(scenario.name)
+    assert {*omissions} == {"", *get_args(Omission)}
 
 
 def test_a_suite_is_small(folder: Path, whole: Path) -> None:

@@ -1,6 +1,15 @@
 """The catalogue of cases, by subject."""
 
-from rnnspec_conformance.cases import attention, calls, cells, numbers, padding, recurrent, stack
+from rnnspec_conformance.cases import (
+    attention,
+    calls,
+    cells,
+    encoding,
+    numbers,
+    padding,
+    recurrent,
+    stack,
+)
 from rnnspec_conformance.scenario import Scenario
 
 CASES: tuple[Scenario, ...] = (
@@ -11,5 +20,6 @@ CASES: tuple[Scenario, ...] = (
     *numbers.CASES,
     *cells.CASES,
     *attention.CASES,
+    *encoding.CASES,
 )
 """All cases in the order of a suite."""

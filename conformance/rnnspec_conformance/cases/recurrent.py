@@ -267,6 +267,20 @@ head: {units: 2}
             Mistake(name="sigmoid", instead={"legacy_hard_sigmoid": "sigmoid"}),
         ),
     ),
+    Scenario(
+        name="hard-sigmoid-gru",
+        fact="A GRU may have hard_sigmoid gates, as those of Keras before 2.3 have.",
+        consequence="They are computed with sigmoid, by a tool that honours the activations of an LSTM only.",
+        spec="""
+input: {features: 3}
+rnn: {type: gru, units: 4, recurrent_activation: legacy_hard_sigmoid, reset_after: false}
+head: {units: 2}
+""",
+        mistakes=(
+            Mistake(name="slope 1/6", instead={"legacy_hard_sigmoid": "hard_sigmoid"}),
+            Mistake(name="sigmoid", instead={"legacy_hard_sigmoid": "sigmoid"}),
+        ),
+    ),
 )
 
 _HALVES = (replaced(lambda kernel: np.roll(kernel, len(kernel) // 2, axis=0), "dense_1.kernel"),)
@@ -278,7 +292,35 @@ def _turned(outputs: Array) -> Array:
     return np.concatenate([outputs[..., :half], outputs[:, ::-1, half:]], axis=-1)
 
 
+def _backward(cell: str, name: str, words: str, layer: str) -> Scenario:
+    return Scenario(
+        name=f"backward-{name}",
+        fact=f"{words} that reads backward only has the output of a step at its place, and its last state is the one at the first step.",
+        consequence="It runs forward, its outputs are in the order in which they were computed, or its last state is the one at the last step.",
+        spec=f"""
+input: {{features: 3}}
+rnn: {{type: {cell}, units: 4, direction: backward}}
+head: {{pooling: [last, last_step], units: 2}}
+""",
+        mistakes=(
+            Mistake(name="forward", instead={", direction: backward": ""}),
+            Mistake(
+                name="outputs in the order in which they were computed",
+                values={layer: lambda output: output[:, ::-1]},
+            ),
+            Mistake(
+                name="last state at the last step",
+                instead={"[last, last_step]": "last_step"},
+                arrays=(replaced(lambda kernel: kernel[:4] + kernel[4:], "dense_1.kernel"),),
+            ),
+        ),
+    )
+
+
 DIRECTIONS = (
+    _backward("lstm", "lstm", "An LSTM", "lstm_1"),
+    _backward("gru", "gru", "A GRU", "gru_1"),
+    _backward("simple", "simple-rnn", "A simple recurrent layer", "simple_rnn_1"),
     Scenario(
         name="backward-last-state",
         fact="The last state of the backward direction is the one at the first step, where it ends.",

@@ -142,11 +142,13 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
     if cell_functions != defaults:
         functions = [FUSED[name] for name in cell_functions] * len(directions(layer))
         attributes["activations"] = tuple(name for name, _ in functions)
-        # Each function takes the next value, if it takes one at all.
-        if alphas := tuple(values[0] for _, values in functions if values):
-            attributes["activation_alpha"] = alphas
-        if betas := tuple(values[1] for _, values in functions if len(values) > 1):
-            attributes["activation_beta"] = betas
+        # ONNX does not say whether a function that takes no number has one in the lists. For ONNX
+        # Runtime it has none, for others it has: if it is that of another one, both read the same.
+        for place, key in enumerate(("activation_alpha", "activation_beta")):
+            if numbers := [values[place] for _, values in functions if len(values) > place]:
+                attributes[key] = tuple(
+                    values[place] if len(values) > place else numbers[0] for _, values in functions
+                )
     inputs = (x, array(layer.name, "W"), array(layer.name, "R"), *further)
     return Node(outputs, operator, inputs, tuple(attributes.items()))
 
@@ -322,11 +324,8 @@ def _add_first_states(
         units = into.integers(f"Units_{size}", size)
         shape = into.add(f"{prefix}Zero_Shape{end}", "Concat", batch, units, axis=0)
         name = f"{prefix}Zero{end}"
-        if isinstance(layer.cell, EquationCell):
-            # tract takes the zeros of ConstantOfShape for float64.
-            zeros[size] = into.add(name, "Expand", into.scalar("Zero", 0.0), shape)
-        else:
-            zeros[size] = into.add(name, "ConstantOfShape", shape)
+        # Not ConstantOfShape, whose zeros tract takes for float64.
+        zeros[size] = into.add(name, "Expand", into.scalar("Zero", 0.0), shape)
     return tuple(given.get(state) or zeros[size] for state, size in layer.states)
 
 
