@@ -101,6 +101,7 @@ _ALL = (
         "onnx2c, fixed sizes",
         "onnx2c",
         "onnx",
+        "onnxsim",
         install="build https://github.com/kraiskil/onnx2c, and add its folder to PATH",
     ),
     _torch(

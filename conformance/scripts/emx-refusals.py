@@ -17,6 +17,7 @@ GRAPHS = {
     "Scan": """(float[2,3] x) => (float[3] y) <float[3] zeros = {0, 0, 0}>
         { y = Scan <num_scan_inputs: int = 1, scan_input_directions: ints = [1], body: graph = add
             (float[3] a, float[3] b) => (float[3] c) { c = Add (a, b) }> (zeros, x) }""",
+    "zeros": "(float[n] x) => (float[n] y) { size = Shape (x) y = ConstantOfShape (size) }",
     "ReduceMean": "(float[steps] x) => (float[1] y) { y = ReduceMean (x) }",
 }
 for name, text in GRAPHS.items():

@@ -1,6 +1,6 @@
-"""MNN's converter corrupts memory when it makes a loop of an LSTM, and dies sooner or later.
+"""MNN's converter dies, sooner or later, of an LSTM with outputs that have no name.
 
-Not with --useOriginRNNImpl, which makes one operator of it.
+Not with --useOriginRNNImpl, which makes one operator of it, nor if all outputs have names.
 """
 
 import _tools

@@ -1,4 +1,4 @@
-"""onnx2c refuses GRU and RNN, slopes of HardSigmoid, casts to int64, and parts of a shape."""
+"""onnx2c refuses GRU and RNN, HardSigmoid in an LSTM, casts to int64, and Scan."""
 
 import subprocess
 
@@ -10,9 +10,11 @@ GRAPHS = {
     "RNN": ONES.format(1, "1") + "{ y = RNN <hidden_size: int = 1> (x, w, r) }",
     "LSTM": ONES.format(4, "1, 1, 1, 1")
     + """{ y = LSTM <hidden_size: int = 1, activations: strings = ["HardSigmoid", "Tanh", "Tanh"],
-        activation_alpha: floats = [0.2], activation_beta: floats = [0.5]> (x, w, r) }""",
+        activation_alpha: floats = [0.2, 0, 0], activation_beta: floats = [0.5, 0, 0]> (x, w, r) }""",
     "Cast": "{ n = Cast <to: int = 7> (x) m = Neg (n) y = Cast <to: int = 1> (m) }",
-    "Shape": "{ size = Shape <start: int = 1> (x) y = Cast <to: int = 1> (size) }",
+    "Scan": """{ y, all = Scan <num_scan_inputs: int = 1, body: graph = add
+        (float[1,1] a, float[1,1] b) => (float[1,1] c, float[1,1] d)
+        { c = Add (a, b) d = Identity (c) }> (zero, x) }""",
 }
 HEAD = '<ir_version: 8, opset_import: ["": 18]> graph (float[3,1,1] x) => (float y) '
 for name, text in GRAPHS.items():

@@ -1,4 +1,4 @@
-"""onnx2tf gives the states of all steps for the last one, if only the last one is used."""
+"""onnx2tf gives the states of all steps for the last one, if the first output has no name."""
 
 import subprocess
 

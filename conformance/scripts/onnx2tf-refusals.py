@@ -1,4 +1,4 @@
-"""onnx2tf refuses lengths of a GRU and padding of a pool, and leaves a Scan as it is."""
+"""onnx2tf refuses lengths and HardSigmoid of a GRU, padding of a pool, and leaves a Scan."""
 
 import subprocess
 
@@ -9,6 +9,10 @@ GRAPHS = {
     "GRU": """(float[3,1,1] x, int32[1] lengths) => (float[3,1,1,1] y)
         <float[1,3,1] w = {1, 1, 1}, float[1,3,1] r = {1, 1, 1}, float[1,6] b = {0, 0, 0, 0, 0, 0}>
         { y = GRU <hidden_size: int = 1> (x, w, r, b, lengths) }""",
+    "HardSigmoid": """(float[3,1,1] x) => (float[3,1,1,1] y)
+        <float[1,3,1] w = {1, 1, 1}, float[1,3,1] r = {1, 1, 1}, float[1,6] b = {0, 0, 0, 0, 0, 0}>
+        { y = GRU <hidden_size: int = 1, activations: strings = ["HardSigmoid", "Tanh"],
+            activation_alpha: floats = [0.2, 0.2], activation_beta: floats = [0.5, 0.5]> (x, w, r, b) }""",
     "MaxPool": """(float[1,1,4] x) => (float[1,1,2] y)
         { y = MaxPool <kernel_shape: ints = [3], strides: ints = [2], auto_pad: string = "SAME_UPPER"> (x) }""",
     "Scan": """(float[2,3] x) => (float[3] y) <float[3] zeros = {0, 0, 0}>

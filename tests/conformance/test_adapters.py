@@ -47,18 +47,19 @@ def _outcomes(results: Results, tool: str) -> dict[str, tuple[str, str]]:
 
 
 SOURCE = """
-void sums(int batch, const float x[restrict batch][2], const int64_t shift[1], float sum[batch]) {
-    for (int i = 0; i < batch; ++i) sum[i] = x[i][0] + x[i][1] + shift[0];
+void sums(int batch, const float x[restrict batch][2], const bool on[1], const int64_t shift[1],
+          float sum[batch]) {
+    for (int i = 0; i < batch; ++i) sum[i] = x[i][0] + x[i][1] + on[0] * shift[0];
 }
 """
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_a_function_in_c_is_called_with_the_sizes_of_its_inputs() -> None:
-    source = f"#include <stdint.h>\n{SOURCE}"
+    source = f"#include <stdbool.h>\n#include <stdint.h>\n{SOURCE}"
     for batch in (1, 3):
         x = np.arange(2 * batch, dtype=np.float32).reshape(batch, 2)
-        (sums,) = call_function(source, "sums", [x, np.array([5])])
+        (sums,) = call_function(source, "sums", [x, np.array([True]), np.array([5])])
         assert sums.tolist() == (x.sum(axis=1) + 5).tolist()
 
 

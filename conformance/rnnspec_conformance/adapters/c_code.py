@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-_TYPES = {"float": np.float32, "int64_t": np.int64, "int32_t": np.int32}
+_TYPES = {"float": "float32", "int64_t": "int64", "int32_t": "int32", "bool": "bool"}
 _PARAMETER = re.compile(r"(const )?(\w+) (\w+)((?:\[[^\]]+\])*)")
 
 
@@ -29,6 +29,7 @@ def call_function(source: str, name: str, inputs: list[np.ndarray]) -> list[np.n
         if not dims:
             arrays.append(parameter)
             continue
+        array: np.ndarray
         if constant:
             array = np.ascontiguousarray(next(remaining), _TYPES[kind])
             sizes |= dict(zip(dims, array.shape, strict=True))

@@ -1,6 +1,7 @@
-"""onnx2c writes C from the case's ONNX file, with the sizes of each call.
+"""onnx2c writes C from the case's ONNX file, simplified with the sizes of each call.
 
-It is no package: ``onnx2c``, built from its repository, must be on the PATH.
+It is no package: ``onnx2c``, built from its repository, must be on the PATH. Its example of a model
+of PyTorch is simplified too: the shapes that exported files compute would end it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx
+import onnxsim
+
 from .c_code import call_function
-from .onnx_files import save_for_generator, sizes
+from .onnx_files import save_for_generator, save_with_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,13 +40,12 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
     model = case / "model.onnx"
 
     def run(inputs: list[np.ndarray]) -> list[np.ndarray]:
-        defines = [f"-d{name}:{size}" for name, size in sizes(model, inputs).items()]
         with tempfile.TemporaryDirectory() as folder:
             plain = Path(folder, "model.onnx")
-            save_for_generator(model, plain)
-            done = subprocess.run(
-                ["onnx2c", *defines, plain], check=False, capture_output=True, text=True
-            )
+            save_with_sizes(model, inputs, plain)
+            onnx.save(onnxsim.simplify(onnx.load(plain))[0], plain)
+            save_for_generator(plain, plain)
+            done = subprocess.run(["onnx2c", plain], check=False, capture_output=True, text=True)
         if done.returncode:
             # Without the time, so that the same refusal has the same words.
             message = re.sub(r"^[\d-]+ [\d.-]+ ", "", done.stderr.strip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,14 @@ def _convert(path: Path) -> Interpreter:
         # -kat: otherwise the axes of sequences are taken for those of pictures, and moved.
         program = Path(sys.executable).with_name("onnx2tf")
         command: list[str | Path] = [program, "-n", "-i", path, "-o", folder]
+        # It calls onnxsim, which is beside it, and goes on without if there is none.
+        paths = os.pathsep.join([str(program.parent), os.environ.get("PATH", "")])
         done = subprocess.run(
-            [*command, "-coion", "-kat", *input_names], check=False, capture_output=True, text=True
+            [*command, "-coion", "-kat", *input_names],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": paths},
         )
         models = [*Path(folder).glob("*_float32.tflite")]
         if done.returncode or not models:

@@ -10,7 +10,7 @@ const ort = createRequire(import.meta.url)("onnxruntime-web/wasm");
 ort.env.wasm.numThreads = 1;
 console.log(JSON.stringify({ version: ort.env.versions.web }));
 
-const ARRAYS = { int64: BigInt64Array, float32: Float32Array };
+const ARRAYS = { int64: BigInt64Array, float32: Float32Array, bool: Uint8Array };
 let session;
 
 async function open({ file }) {
@@ -26,8 +26,8 @@ async function run(inputs) {
   });
   const results = await session.run(Object.fromEntries(feeds));
   const outputs = session.outputNames.map((name) => {
-    const { dims, data } = results[name];
-    return { shape: dims, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64") };
+    const { type, dims, data } = results[name];
+    return { type, shape: dims, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64") };
   });
   return { outputs };
 }

@@ -40,7 +40,7 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
             ]
         )
         return [
-            np.frombuffer(base64.b64decode(output["data"]), np.float32).reshape(output["shape"])
+            np.frombuffer(base64.b64decode(output["data"]), output["type"]).reshape(output["shape"])
             for output in reply["outputs"]
         ]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-_TYPES = {"float32": "f32", "int64": "i64", "int32": "i32"}
+_TYPES = {"float32": "f32", "int64": "i64", "bool": "bool"}
 
 
 def version() -> str:
