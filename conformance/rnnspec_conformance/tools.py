@@ -102,7 +102,8 @@ _ALL = (
         "onnx2c",
         "onnx",
         "onnxsim",
-        install="build https://github.com/kraiskil/onnx2c, and add its folder to PATH",
+        install="build https://github.com/kraiskil/onnx2c, add its folder to PATH; "
+        "pip install onnx onnxsim",
     ),
     _torch(
         "torch-onnx-dynamo",

@@ -148,6 +148,20 @@ def test_a_large_value_of_softplus_stays_finite() -> None:
     np.testing.assert_allclose(model(np.array([[[200.0]]], np.float32)), [[200.0]])
 
 
+def test_each_activation_has_a_number_if_one_takes_it() -> None:
+    """ONNX Runtime counts those that take one, others count all: both read the same numbers."""
+    text = rnnspec.codegen(
+        rnnspec.loads(
+            "version: 1\nname: net\ninput: {features: 1}\nhead: {units: 1}\n"
+            "rnn: {type: gru, units: 1, activation: elu, recurrent_activation: "
+            "legacy_hard_sigmoid, bidirectional: true}"
+        ),
+        "onnx",
+    )
+    assert "activation_alpha = [0.2, 1.0, 0.2, 1.0]" in text
+    assert "activation_beta = [0.5, 0.5, 0.5, 0.5]" in text
+
+
 @pytest.mark.parametrize(
     ("edit", "layer"),
     [
