@@ -174,10 +174,10 @@ def merge(parts: Sequence[Results]) -> Results:
 
 
 def _join(before: ToolRun, after: ToolRun) -> ToolRun:
-    """Return a tool with cells of two runs."""
+    """Return a tool with cells of two runs, the first of which may have been joined before."""
 
     def both(first: str, second: str) -> str:
-        return first if first == second else f"{first}, {second}"
+        return first if f", {second}, " in f", {first}, " else f"{first}, {second}"
 
     return replace(
         after,

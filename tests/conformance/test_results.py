@@ -134,6 +134,8 @@ def test_the_later_of_two_results_counts() -> None:
         "2026-11-27, 2026-12-01",
         "2026-11-27",
     ]
+    third = results({"d": {"x": CELLS["equal"]}}, "2026-12-01")
+    assert merge([merged, third]).tools["x"].date == "2026-11-27, 2026-12-01"
     again = results({"a": {"x": CELLS["equal"]}, "b": {"x": CELLS["equal"]}}, "2026-12-02")
     assert merge([first, again]).tools["x"].date == "2026-12-02"
     assert first.cells["a"]["x"] == CELLS["wrong"]

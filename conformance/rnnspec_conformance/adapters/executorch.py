@@ -31,7 +31,7 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
     The sizes are open, which needs an upper limit, or those of the first call.
     """
     model = open_model(case)
-    shapes = dynamic_shapes(model, max=64) if tool == "executorch" else None
+    shapes = dynamic_shapes(model, max=256) if tool == "executorch" else None
     program = torch.export.export(model.module, model.example, dynamic_shapes=shapes)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
     # A method reads the memory of its program, and a program that of its buffer.

@@ -43,6 +43,8 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
 
             path = Path(folder, "model.tflite")
             sizes = {} if tool == "keras-litert" else _fix_sizes(case, model)
+            if tool == "keras-litert-torch":
+                _allow_64_bits()
             model.model.export(path, format="litert", verbose=False, **sizes)
             return model.by_position(open_litert(path.read_bytes()))
         model.model.export(folder, verbose=False)
@@ -71,6 +73,17 @@ def _fix_sizes(case: Path, model: KerasModel) -> dict[str, Any]:
         for name, dtype in model.types.items()
     }
     return {"input_signature": [specs if len(specs) > 1 else next(iter(specs.values()))]}
+
+
+def _allow_64_bits() -> None:
+    """Let a process export more than one model with tokens.
+
+    litert-torch sets this when it is imported, and Keras undoes it after each export:
+    https://github.com/keras-team/keras/pull/22758
+    """
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
 
 
 def _open_in_openvino(

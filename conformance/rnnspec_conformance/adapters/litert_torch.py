@@ -6,12 +6,14 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 import litert_torch
+import torch
 
 from .torch_models import open_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     import numpy as np
 
@@ -25,4 +27,10 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
     """Convert the model of a case, with the sizes of the first call."""
     del tool
     model = open_model(case)
-    return model.runner(litert_torch.convert(model.module, model.example))
+    converted = litert_torch.convert(model.module, model.example)
+
+    def run(*inputs: torch.Tensor) -> Any:
+        # The file takes 32 bits where the model has 64.
+        return converted(*(x.int() if x.dtype == torch.int64 else x for x in inputs))
+
+    return model.runner(run)
