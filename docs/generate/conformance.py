@@ -181,7 +181,7 @@ def _summary_row(results: Results, name: str, failures: Sequence[Failure]) -> li
         str(len(states)),
         *(str(states.count(state) or "") for state in STATES),
         f"{number}; {filled.label}" if filled else number,
-        tool.date,
+        " to ".join(dict.fromkeys((tool.date.split(", ")[0], tool.date.split(", ")[-1]))),
     ]
 
 
