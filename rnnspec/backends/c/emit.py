@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import MOST_IN_TEXT, TARGETS
@@ -149,12 +149,21 @@ def _bodies(
     )
     first = Layers(network, by_path, target=target, stepped=not whole, whole=whole)
     # The functions of both are in one file.
-    later, blocks = replace(first, stepped=True), replace(first)
-    return (
-        Body(network, names, first, limits, "begin"),
-        Body(network, names, later, limits, "step"),
-        Body(network, names, blocks, limits, "block") if by_layer else None,
-    )
+    parts: tuple[Literal["begin", "step", "block"], ...] = ("begin", "step", "block")
+
+    def bodies() -> tuple[Body, Body, Body]:
+        layers = (replace(first), replace(first, stepped=True), replace(first))
+        begin, step, block = (
+            Body(network, names, own, limits, part) for own, part in zip(layers, parts, strict=True)
+        )
+        return begin, step, block
+
+    if not by_layer:
+        return (*bodies()[:2], None)
+    # A function has the parameters that any call needs, also those of a part that comes later.
+    for part in bodies()[0 if _is_computed(network) else 1 :]:
+        part.lines()
+    return bodies()
 
 
 def _is_computed(network: nodes.Network) -> bool:

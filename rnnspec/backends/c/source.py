@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Shape
 
 _COLUMNS = 100
-_LONG = re.compile(r"^(?!#| +/\*).{101,}$", re.MULTILINE)
+_LONG = re.compile(r'^(?!#| +/\*)[^"\n]{101,}$', re.MULTILINE)
 _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 
 
