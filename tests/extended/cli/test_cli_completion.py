@@ -35,7 +35,7 @@ CASES = [
     ("rnnspec completion f", {"fish"}),
     ("rnnspec draw --theme p", {"print"}),
     ("rnnspec conformance r", {"run", "report"}),
-    ("rnnspec conformance run --case backward-l", {"backward-last-state"}),
+    ("rnnspec conformance run --case backward-la", {"backward-last-state"}),
     ("rnnspec conformance run --tool onnxruntime,tract-f", {"onnxruntime,tract-fixed"}),
     ("rnnspec conformance write suite --format onnx,ke", {"onnx,keras"}),
     ("rnnspec summary deep", {"deep/", "deep/net.yaml", "deep/other.yml"}),
