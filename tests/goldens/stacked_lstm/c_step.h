@@ -402,6 +402,30 @@ static const int32_t stacked_lstm_test_x[8] = {0};
 static const float stacked_lstm_test_y[1] = {0};
 
 /* y[t] = table[tokens[t]]. */
+static void stacked_lstm_embedding_step(const float *table, const int32_t *tokens, size_t steps,
+        size_t units, float *y) {
+    for (size_t t = 0; t < steps; ++t) {
+        memcpy(y + t * units, table + (size_t)tokens[t] * units, units * sizeof(float));
+    }
+}
+
+/* One step of an LSTM: h and c from the input x. */
+STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_step(const float *kernel,
+        const float *recurrent, const float *bias, const float *x, size_t inputs, size_t units,
+        float *h, float *c, float *work) {
+    float *const z = work;
+
+    stacked_lstm_product(kernel, bias, x, inputs, 4 * units, z);
+    stacked_lstm_product(recurrent, z, h, units, 4 * units, z);
+    stacked_lstm_sigmoids(z, 3 * units);
+    stacked_lstm_tanhs(z + 3 * units, units);
+    for (size_t u = 0; u < units; ++u) {
+        c[u] = STACKED_LSTM_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
+        h[u] = z[2 * units + u] * stacked_lstm_tanh(c[u]);
+    }
+}
+
+/* y[t] = table[tokens[t]]. */
 static void stacked_lstm_embedding(const float *table, const int32_t *tokens, size_t steps,
         size_t units, float *y) {
     for (size_t t = 0; t < steps; ++t) {
@@ -451,30 +475,6 @@ STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm(const float *kernel,
     }
     if (c_last) {
         memcpy(c_last, c, units * sizeof(float));
-    }
-}
-
-/* y[t] = table[tokens[t]]. */
-static void stacked_lstm_embedding_step(const float *table, const int32_t *tokens, size_t steps,
-        size_t units, float *y) {
-    for (size_t t = 0; t < steps; ++t) {
-        memcpy(y + t * units, table + (size_t)tokens[t] * units, units * sizeof(float));
-    }
-}
-
-/* One step of an LSTM: h and c from the input x. */
-STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_step(const float *kernel,
-        const float *recurrent, const float *bias, const float *x, size_t inputs, size_t units,
-        float *h, float *c, float *work) {
-    float *const z = work;
-
-    stacked_lstm_product(kernel, bias, x, inputs, 4 * units, z);
-    stacked_lstm_product(recurrent, z, h, units, 4 * units, z);
-    stacked_lstm_sigmoids(z, 3 * units);
-    stacked_lstm_tanhs(z + 3 * units, units);
-    for (size_t u = 0; u < units; ++u) {
-        c[u] = STACKED_LSTM_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
-        h[u] = z[2 * units + u] * stacked_lstm_tanh(c[u]);
     }
 }
 
