@@ -171,8 +171,8 @@ class Stored:
         if not self.order:
             return array
         order = np.argsort(self.order) if back else self.order
-        gates = array.reshape(*array.shape[:-1], len(self.order), -1)
-        return gates[..., order, :].reshape(array.shape)
+        by_gate = array.reshape(*array.shape[:-1], len(self.order), -1)
+        return by_gate[..., order, :].reshape(array.shape)
 
     def _pack(self, columns: Array) -> Array:
         """Return numbers as they are stored, as one axis."""

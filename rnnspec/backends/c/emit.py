@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import MOST_IN_TEXT, TARGETS
-from rnnspec.backends.c.body import Body, is_by_layer
+from rnnspec.backends.c.body import BLOCK, Body, is_by_layer
 from rnnspec.backends.c.layers import Layers
 from rnnspec.backends.c.names import HEADERS, input_symbols, layer_names
 from rnnspec.backends.c.source import (
@@ -112,6 +112,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         begin=begin_lines,
         body=lines,
         block=block_lines,
+        block_steps=BLOCK,
         seen=tuple(body.seen),
         kernels=tuple(sorted(layers.kernels)),
         widths=tuple(sorted(layers.widths, reverse=True)),

@@ -63,6 +63,11 @@ _DEFAULTS = {
 }
 """What a call passes for a parameter that only other calls need."""
 
+_OF_A_STEP = frozenset(
+    {"recurrent", "cell_by_equations", "conv", "mean_pooling", "sum_pooling", "max_pooling"}
+)
+"""The kinds of functions that are others in step form: they have states."""
+
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 
 
@@ -287,10 +292,11 @@ class Layers:
     def _call(self, function: Function, arguments: Mapping[str, str]) -> Call:
         """Return a call of a function, which gets a number if its name is that of another one."""
         biases = tuple(name for name in arguments if name.endswith("bias"))
-        function = replace(function, target=self.target, biases=biases, stepped=self.stepped)
+        stepped = self.stepped and function.kind in _OF_A_STEP
+        function = replace(function, target=self.target, biases=biases, stepped=stepped)
         arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         # Beside functions of whole sequences, those of a step say so.
-        own = f"{function.name}_step" if self.stepped and self.whole else function.name
+        own = f"{function.name}_step" if stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name

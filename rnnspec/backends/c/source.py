@@ -278,6 +278,8 @@ class CSource:
     body: tuple[str, ...]
     block: tuple[str, ...]
     """The body of a function of a few steps, layer by layer, if there is one in step form."""
+    block_steps: int
+    """The most steps that it takes."""
     seen: tuple[Seen, ...]
     kernels: tuple[str, ...]
     widths: tuple[int, ...]

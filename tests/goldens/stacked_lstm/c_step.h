@@ -6,7 +6,7 @@
  * Target: portable.
  * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
  * Memory: 1,380,032 bytes of arrays, 36 for the self-test, and 768 for a state.
- * Code: at most 83,600 bytes, and 16,640 of the stack, without libraries (gcc -O3, x86-64).
+ * Code: at most 82,400 bytes, and 16,640 of the stack, without libraries (gcc -O3, x86-64).
  * Pointers must not be NULL, and no two arguments may overlap. Calls share only constants: with
  * states of their own, they may run in several threads at once.
  * You may use this file under any terms: the licence of rnnspec does not cover what it generates.
@@ -402,7 +402,7 @@ static const int32_t stacked_lstm_test_x[8] = {0};
 static const float stacked_lstm_test_y[1] = {0};
 
 /* y[t] = table[tokens[t]]. */
-static void stacked_lstm_embedding_step(const float *table, const int32_t *tokens, size_t steps,
+static void stacked_lstm_embedding(const float *table, const int32_t *tokens, size_t steps,
         size_t units, float *y) {
     for (size_t t = 0; t < steps; ++t) {
         memcpy(y + t * units, table + (size_t)tokens[t] * units, units * sizeof(float));
@@ -422,14 +422,6 @@ STACKED_LSTM_VERSIONS static inline void stacked_lstm_lstm_step(const float *ker
     for (size_t u = 0; u < units; ++u) {
         c[u] = STACKED_LSTM_MADD(z[units + u], c[u], z[u] * z[3 * units + u]);
         h[u] = z[2 * units + u] * stacked_lstm_tanh(c[u]);
-    }
-}
-
-/* y[t] = table[tokens[t]]. */
-static void stacked_lstm_embedding(const float *table, const int32_t *tokens, size_t steps,
-        size_t units, float *y) {
-    for (size_t t = 0; t < steps; ++t) {
-        memcpy(y + t * units, table + (size_t)tokens[t] * units, units * sizeof(float));
     }
 }
 
@@ -498,7 +490,7 @@ int stacked_lstm_step(stacked_lstm_state *state, const int32_t *x, float *y) {
     float *const embedding_1_out = workspace;
     float *const work = workspace + 32;
     /* embedding_1: (steps) -> (32) */
-    stacked_lstm_embedding_step(stacked_lstm_embedding_1_embeddings, x, 1, 32, embedding_1_out);
+    stacked_lstm_embedding(stacked_lstm_embedding_1_embeddings, x, 1, 32, embedding_1_out);
     /* lstm_1: (32) -> (32) */
     stacked_lstm_lstm_step(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_recurrent_kernel,
             stacked_lstm_lstm_1_bias, embedding_1_out, 32, 32, state->lstm_1_h, state->lstm_1_c,
