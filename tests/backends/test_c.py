@@ -370,3 +370,24 @@ def test_a_self_test_needs_finite_outputs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         build_model(pipeline.program(spec), get("c"), "inference", 1, output)
     assert not output.path.exists()
+
+
+DECAY = """
+version: 1
+name: net
+input: {features: 3}
+cells:
+  decay: {states: [h], sizes: {h: features}, equations: {h: 0.5 * h + 0.5 * x}}
+rnn: {type: decay, units: 3}
+head: {pooling: mean}
+"""
+
+
+def test_a_network_without_arrays(tmp_path: Path) -> None:
+    # It calls none of the functions that most networks share, and needs what these would.
+    program = pipeline.program(rnnspec.loads(DECAY))
+    assert build_model(program, get("c"), "inference", 1, Output(tmp_path / "net")).equal
+    output = Output(tmp_path / "blob")
+    with pytest.raises(UsageError, match="expected text for a network without arrays"):
+        build_model(program, get("c"), "inference", 1, output, options={"weights": "blob"})
+    assert not output.path.exists()

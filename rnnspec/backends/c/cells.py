@@ -143,6 +143,7 @@ class Elements(ExpressionWriter):
                 return None
 
     def _madd(self, *parts: Expression) -> Code:
+        self.called.add("madd")
         return Code(f"{self.prefix.upper()}_MADD({', '.join(map(self.write, parts))})")
 
 

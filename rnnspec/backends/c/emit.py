@@ -374,7 +374,13 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
 
 
 def _complete(network: nodes.Network, options: SourceOptions) -> SourceOptions:
-    """Return the options of files: large networks have their arrays beside the source."""
+    """Return the options of files: large networks have their arrays beside the source.
+
+    Raises:
+        UsageError: there would be no such file, or it cannot be beside the source.
+    """
+    if options.get("weights") == "blob" and not counts(network).total:
+        raise UsageError("weights: expected text for a network without arrays, received blob")
     if "single_header" in options:
         if options.get("weights") == "blob":
             raise UsageError("weights: expected text for a single header, received blob")
