@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # importing typing is slow, and needed only later
 if TYPE_CHECKING:
     from typing import Any
 
-    from rnnspec.building import build
+    from rnnspec.building import build, save
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
     from rnnspec.environment import show_versions
@@ -32,6 +32,7 @@ __all__ = [
     "loads",
     "parity",
     "read_weights",
+    "save",
     "show_versions",
     "summary",
     "write_weights",
@@ -53,10 +54,10 @@ def __getattr__(name: str) -> Any:
             from rnnspec import foreign
 
             return getattr(foreign, name)
-        case "build":
-            from rnnspec.building import build
+        case "build" | "save":
+            from rnnspec import building
 
-            return build
+            return getattr(building, name)
         case "draw":
             from rnnspec.drawing.picture import draw
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline, saving
-from rnnspec.arguments import seed_from
+from rnnspec.arguments import received, seed_from
 from rnnspec.backends import Backend, document_options, form_named, get, needs, source_options
 from rnnspec.backends.contract import DEFAULTS, QUANTIZE, SourceOptions
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
 from rnnspec.ir.params import counts
+from rnnspec.live import find_origin
 from rnnspec.memory import memory_for
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
@@ -67,6 +69,70 @@ def build(
     asked = source_options("build", options)
     at = None if seed is None else seed_from(seed)
     return build_model(program, chosen, source, at, options=asked).model
+
+
+@document_options
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    backend: str | None = None,
+    *,
+    form: str | None = None,
+    force: bool = False,
+    **options: str | int | None,
+) -> None:
+    """Write a model that ``build`` made, as a file or folder that ``rnnspec convert`` writes.
+
+    The model may have been trained since, and may be wrapped by ``DistributedDataParallel`` or
+    ``torch.compile``. It is run on random batches of several lengths and with every pattern of
+    padding, and so is the model loaded from the written files: both must give the results of the
+    spec with its arrays, or nothing is kept. A model that ``build`` did not make is taken over
+    first: ``rnnspec.from_torch(model).save(path)``.
+
+    Args:
+        model: a live model of any backend; it stays as it is.
+        path: its ending decides what is written: ``.keras``, ``.onnx``, ``.h`` for C in a
+            single header, ``.safetensors`` for the arrays with the spec, and a folder without
+            an ending.
+        backend: the backend of a folder, such as ``torch``, ``jax`` or ``c``; by default the
+            first of these.
+        form: the form of the source, as for ``codegen``.
+        force: replace files that exist.
+        options: the options of the source, as for ``codegen``.
+
+    Raises:
+        ModelError: the model does not compute what its spec says, as it was changed since.
+        UnsupportedError: the backend cannot honour a key of the spec.
+        UsageError: ``model`` is no model of ``build``, the path fits no kind of file or not the
+            backend, an option is not valid, an array has numbers that are not finite, or a file
+            exists and ``force`` is false.
+        BackendError: the backend is not installed or too old.
+        ParityError: the model in the written files differs; nothing is kept.
+        OutputError: the files cannot be written.
+    """
+    asked = source_options("save", options)
+    generated = find_origin(model)
+    if generated is None:
+        message = f"expected a model that rnnspec.build made, received {received(model)}"
+        raise UsageError(f"{message}; take it over first: rnnspec.from_torch(model).save(path)")
+    # Imported here: a model that is only built is not compared.
+    from rnnspec.convert.run import write
+    from rnnspec.importing.original import compare_built
+
+    def read() -> Mapping[str, Array]:
+        inner, arrays = generated.backend.runtime.unwrap(model), generated.store.read(model)
+        compare_built(generated, inner, arrays)
+        return arrays
+
+    write(
+        generated.program,
+        read,
+        path,
+        backend=backend,
+        form=form,
+        options=asked,
+        force=force,
+    )
 
 
 @dataclass(frozen=True, slots=True)

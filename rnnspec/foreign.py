@@ -8,11 +8,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
-from rnnspec.arguments import check_flag, received
+from rnnspec.arguments import received
 from rnnspec.backends import document_options, source_options
 from rnnspec.display import html_of, text_of
 from rnnspec.errors import UsageError, listed
@@ -73,17 +72,13 @@ class Model:
             ParityError: the model in the written files differs; nothing is kept.
             OutputError: the files cannot be written.
         """
-        check_flag("force", force)
-        if not isinstance(path, str | os.PathLike):
-            raise UsageError(f"path: expected the path of a file, received {received(path)}")
         # Imported here because a model is read without what writes files.
         from rnnspec.convert.run import write
 
-        program = pipeline.program(self.spec)
         write(
-            program,
-            self.arrays,
-            Path(path),
+            pipeline.program(self.spec),
+            lambda: self.arrays,
+            path,
             backend=backend,
             form=form,
             options=source_options("save", options),
@@ -126,8 +121,9 @@ def from_keras(model: Any, name: str = "") -> Model:
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
+    from rnnspec.backends.keras.outputs import precision
     from rnnspec.importing import built
-    from rnnspec.importing.keras.model import framework, output, precision, read_live
+    from rnnspec.importing.keras.model import framework, output, read_live
 
     version = _version(model)
     if version is None:

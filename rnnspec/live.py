@@ -10,7 +10,6 @@ from rnnspec.arguments import received
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import UsageError, listed
 from rnnspec.lowering import array_places
-from rnnspec.weights.origins import origin
 from rnnspec.weights.store import Store
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.pipeline import Source
+    from rnnspec.pipeline import Generated, Source
     from rnnspec.slots import Array
 
 
@@ -68,10 +67,8 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike], spec: Source | No
 
 def _store(model: Any, spec: Source | None) -> Store:
     if spec is None:
-        # A wrapper is another object, of a class that no generated module defines.
-        for inner in (model, *(unwrapped for _, unwrapped in _owners(model))):
-            if (store := origin(inner)) is not None:
-                return store
+        if (generated := find_origin(model)) is not None:
+            return generated.store
         expected = "expected a model that rnnspec.build made, or its spec as well"
         raise UsageError(f"{expected}; received {received(model)}")
     program = pipeline.program(spec)
@@ -86,6 +83,13 @@ def _store(model: Any, spec: Source | None) -> Store:
         return next((store for store in stores if store.fits(model)), stores[0])
     titles = listed([backend.title for backend in BACKENDS.values()], "or")
     raise UsageError(f"expected a model of {titles}, received {received(model)}")
+
+
+def find_origin(model: Any) -> Generated | None:
+    """Return the source of a model, which may be wrapped, or None if rnnspec did not build it."""
+    # A wrapper is another object, of a class that no generated module defines.
+    several = (model, *(unwrapped for _, unwrapped in _owners(model)))
+    return next(filter(None, map(pipeline.origin, several)), None)
 
 
 def _owners(model: Any) -> Iterator[tuple[Backend, Any]]:

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from rnnspec.arguments import check_flag, path_from, received
 from rnnspec.backends import (
@@ -34,7 +35,7 @@ from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rnnspec.backends import Backend
     from rnnspec.ir.forms import Form
@@ -75,17 +76,17 @@ class Program:
 class Generated:
     """The generated source of a network for one backend.
 
-    ``text`` is the ``source``, laid out by its template. ``network`` is arranged as in the source,
-    with its stacks marked; ``parameters`` are those of ``lowering.array_places``.
+    ``text`` is the ``source``, laid out by its template. ``network`` is that of the ``program``,
+    arranged as in the source, with its stacks marked.
     """
 
+    program: Program
     backend: Backend
     form: Form
     network: Network
     text: str
     source: code.Source
     options: SourceOptions = field(default_factory=dict)
-    parameters: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def longest(self) -> int | None:
@@ -107,7 +108,7 @@ class Generated:
         """Access to the canonical arrays of models from this source."""
         from rnnspec.weights.store import Store
 
-        return Store(self.backend, self.network, self.parameters)
+        return Store(self.backend, self.network, array_places(self.program.spec))
 
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
@@ -233,8 +234,7 @@ def generate(
     form = backend.form(form)
     source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
-    places = array_places(program.spec)
-    return Generated(backend, form, network, text, source, options, places)
+    return Generated(program, backend, form, network, text, source, options)
 
 
 def arrange(
@@ -282,15 +282,30 @@ def instantiate(generated: Generated, dtype: str = "float32", *, drawn: bool = T
     Unless its initial weights have to be ``drawn``, the caller replaces every array of it.
     """
     from rnnspec.source.execute import execute
-    from rnnspec.weights.origins import remember
 
     # First, because the source imports the framework too, with whatever that logs.
     runtime = generated.backend.runtime
     module = execute(generated.text, generated.network.name, generated.backend.ending)
     model = runtime.instantiate(module, generated.source, dtype, drawn=drawn)
-    # The weights of this model, and of its copies, can then be read without the spec.
-    remember(model, generated.store, module.__name__)
+    # This model, and its copies, can then be read and saved without the spec.
+    _MODELS[model] = _MODULES[module.__name__] = generated
     return model
+
+
+_MODELS: WeakKeyDictionary[Any, Generated] = WeakKeyDictionary()
+_MODULES: dict[str, Generated] = {}
+
+
+def origin(model: Any) -> Generated | None:
+    """Return the source of a model, or None if ``rnnspec.build`` did not make it in this process.
+
+    A copy of a model is found by the module of its class.
+    """
+    try:
+        generated = _MODELS.get(model)
+    except TypeError:  # it allows no weak reference, so it is not a model
+        generated = None
+    return generated or _MODULES.get(str(type(model).__module__))
 
 
 def _check_text(name: str, value: object, *types: type) -> None:

@@ -196,6 +196,15 @@ class Slots:
     module: Callable[[Layer], str] = lambda layer: layer.name
 
 
+_LEAST_EXACT = ("float16", "bfloat16", "float32", "float64")
+
+
+def least_exact(dtypes: Iterable[str]) -> str:
+    """Return the least exact of the dtypes of a model, ``float32`` if none is one of floats."""
+    known = set(dtypes)
+    return next((dtype for dtype in _LEAST_EXACT if dtype in known), "float32")
+
+
 class Runtime(ABC):
     """The framework, which only the module with this class imports.
 
@@ -232,6 +241,10 @@ class Runtime(ABC):
     def layer_type(self, model: Any, layer: Layer) -> str:  # noqa: ARG002
         """Return the name of the framework's class of a layer, empty if there is none."""
         return ""
+
+    def precision(self, model: Any) -> str:  # noqa: ARG002 - some have one dtype
+        """Return the least exact dtype in which a model computes."""
+        return "float32"
 
     @abstractmethod
     def unwrap(self, model: Any) -> Any | None:

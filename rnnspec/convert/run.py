@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
+from rnnspec.arguments import check_flag, received
 from rnnspec.backends import Backend, form_named
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import UsageError
@@ -107,8 +109,8 @@ def convert(  # noqa: PLR0913 - the options of the command
 
 def write(  # noqa: PLR0913 - the options of the command
     program: Program,
-    arrays: Mapping[str, Array],
-    output: Path,
+    reading: Callable[[], Mapping[str, Array]],
+    path: str | os.PathLike[str],
     *,
     backend: str | None,
     form: str | None,
@@ -117,12 +119,19 @@ def write(  # noqa: PLR0913 - the options of the command
 ) -> Written:
     """Write a trained model in memory as ``convert`` writes one that it has read.
 
+    ``reading`` returns its arrays, once all else is known to be right.
+
     Raises:
         RnnspecError: as for ``convert``.
     """
+    check_flag("force", force)
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"path: expected the path of a file, received {received(path)}")
+    output = Path(path)
     target = output_for(output, backend, form_named(form), options)
     inputs = Inputs.of(program.named_files)
     target.check(output, program, force=force, inputs=inputs)
+    arrays = reading()
     _check_finite(arrays, program.source)
     return target.write(output, program, arrays, Backend.require, force=force)
 

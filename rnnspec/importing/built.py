@@ -15,7 +15,6 @@ from rnnspec.ir.nodes import Embedding
 from rnnspec.raising import raise_spec
 from rnnspec.slots import is_finite
 from rnnspec.spec.write import dump
-from rnnspec.weights.origins import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +70,9 @@ def read_live(model: Any, name: str, tool: str) -> Imported | None:
     """
     from rnnspec.importing.keras.files import SavedFile
 
-    if (store := origin(model)) is None:
+    if (generated := pipeline.origin(model)) is None:
         return None
+    store = generated.store
     # The arrays of an embedding are in the model, wherever they came from.
     layers = tuple(
         replace(layer, pretrained=None) if isinstance(layer, Embedding) else layer

@@ -17,7 +17,7 @@ from rnnspec.backends import get
 from rnnspec.backends.model_files import reader
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
-from rnnspec.comparison.case import random_split, step_through
+from rnnspec.comparison.case import random_split, step_through, stream_of
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.verify import (
     DTYPE,
@@ -30,6 +30,8 @@ from rnnspec.comparison.verify import (
 from rnnspec.errors import BackendError, ModelError, Problem, brief
 from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
+from rnnspec.importing.assemble import ImportedModel
+from rnnspec.importing.imported import Imported
 from rnnspec.ir.nodes import (
     INPUT,
     Pooling,
@@ -42,13 +44,13 @@ from rnnspec.ir.nodes import (
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import by_name
 from rnnspec.source.execute import execute
+from rnnspec.weights.caller_arrays import as_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
-    from rnnspec.importing.assemble import ImportedModel
     from rnnspec.ir.nodes import Layer, Network, Shape
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array, Batch
@@ -296,13 +298,40 @@ def _runner(
             model, {name: share * array for name, array in arrays.items()}
         )
     if form == "step":
-        rng, network = np.random.default_rng(0), origin.program.network
-
-        def run(inputs: Array) -> Array:
-            lengths = random_split(inputs.shape[1], rng)
-            return step_through(backend, model, network, inputs, lengths)
-
+        run = partial(_run_chunks, backend, model, origin.program.network)
     return run, scale
+
+
+def _run_chunks(backend: Backend, model: Any, network: Network, inputs: Batch) -> Array:
+    """Return the output of a model in step form for a batch in random chunks."""
+    steps = reference.steps_of(network, inputs)[stream_of(network)]
+    lengths = random_split(steps, np.random.default_rng(0), least_steps(network))
+    return step_through(backend, model, network, inputs, lengths)
+
+
+def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array]) -> None:
+    """Check that a live model that rnnspec built computes what its spec says with its arrays.
+
+    Raises:
+        ModelError: it differs, such as a model whose methods were replaced.
+    """
+    backend, program = generated.backend, generated.program
+    run = (
+        partial(_run_chunks, backend, model, program.network)
+        if generated.form == "step"
+        else lambda inputs: backend.runtime.trace(model, [], inputs).output
+    )
+    original = Original(
+        source="model",
+        what="the model",
+        framework=backend.runtime.version(),
+        output=lambda inputs: as_array(run(inputs)),
+        dtype=backend.runtime.precision(model),
+        function_error=backend.function_error,
+        live=True,
+    )
+    read = Imported(network=program.network, arrays=arrays, form=backend.title)
+    compare(original, ImportedModel(program.spec.document.text, program, arrays, read))
 
 
 def _own_classes(origin: ImportedModel, backend: Backend) -> Mapping[str, type]:

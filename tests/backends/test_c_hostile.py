@@ -85,9 +85,11 @@ def require(*names: str) -> str:
 
 
 def run(words: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Compile a text that may include files of a folder."""
+    """Compile a text that may include files of a folder, and link it unless told otherwise."""
+    # Linkers read from left to right: a library must be behind what calls it.
+    libraries = [] if {"-c", "-fsyntax-only"} & {*words.split()} else ["-lm"]
     return subprocess.run(
-        [*words.split(), "-I", str(folder), "-"],
+        [*words.split(), "-I", str(folder), "-", *libraries],
         input=text,
         capture_output=True,
         check=False,

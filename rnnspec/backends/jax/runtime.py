@@ -19,7 +19,7 @@ from flax import nnx
 from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
-from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.ir.params import Counts
 
@@ -78,6 +78,10 @@ class JaxRuntime(Runtime):
         """Return the parameter counts of the whole model according to Flax."""
         trainable = sum(_sizes(model, nnx.Param))
         return Counts(trainable=trainable, non_trainable=sum(_sizes(model, ...)) - trainable)
+
+    def precision(self, model: nnx.Module) -> str:
+        """Return the least exact dtype of the arrays of a model."""
+        return least_exact(str(variable.dtype) for variable in _variables(model).values())
 
     def unwrap(self, model: Any) -> nnx.Module | None:
         """Return a module as it is: nothing wraps a module of Flax."""

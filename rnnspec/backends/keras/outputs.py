@@ -1,12 +1,14 @@
-"""The output of a Keras model for a batch of any size."""
+"""The output of a live Keras model for a batch of any size, and how exact it is."""
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.backends.contract import least_exact
 from rnnspec.slots import by_name, map_batch
 
 if TYPE_CHECKING:
@@ -38,3 +40,19 @@ def side_by_side(outputs: Any) -> Array:
             return np.asarray(outputs)
     arrays = [np.asarray(output) for output in several]
     return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+
+
+def precision(model: Any) -> str:
+    """Return the least exact dtype in which a layer of a live model computes."""
+    keras = sys.modules.get("keras")
+    # On other engines than TensorFlow, float64 is float32 unless they are told otherwise.
+    exact = keras is None or not isinstance(model, keras.Model) or engine(keras) == "tensorflow"
+    # Also those of layers inside wrappers, which have a dtype of their own.
+    layers = [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
+    dtypes = {str(getattr(layer, "compute_dtype", "")) for layer in layers}
+    return least_exact(dtypes if exact else {*dtypes, "float32"})
+
+
+def engine(keras: Any) -> str:
+    """Return the name of the engine that Keras runs on."""
+    return str(keras.backend.backend())

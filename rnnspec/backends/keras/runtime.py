@@ -21,7 +21,7 @@ import numpy as np
 from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
 from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
-from rnnspec.backends.keras.outputs import output_of
+from rnnspec.backends.keras.outputs import output_of, precision
 from rnnspec.backends.model_files import load_entry
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
@@ -104,6 +104,10 @@ class KerasRuntime(Runtime):
             trainable=_size(_weights(model, "trainable_weights")),
             non_trainable=_size(_weights(model, "non_trainable_weights")),
         )
+
+    def precision(self, model: keras.Model) -> str:
+        """Return the least exact dtype in which a layer of a model computes."""
+        return precision(model)
 
     def unwrap(self, model: Any) -> keras.Model | None:
         """Return a model as it is: nothing wraps a Keras model."""

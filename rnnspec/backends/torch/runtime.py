@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.contract import ArrayType, Runtime, Trace, least_exact
 from rnnspec.backends.model_files import load_entry, write_by_name
 from rnnspec.backends.torch.plan import stack_of
 from rnnspec.backends.torch.slots import module
@@ -78,6 +78,11 @@ class TorchRuntime(Runtime):
             non_trainable=sum(a.numel() for a in (*frozen, *_moving_arrays(model).values())),
         )
 
+    def precision(self, model: nn.Module) -> str:
+        """Return the least exact dtype of the arrays of a model."""
+        arrays = (*model.parameters(), *model.buffers())
+        return least_exact(str(array.dtype).removeprefix("torch.") for array in arrays)
+
     def unwrap(self, model: Any) -> nn.Module | None:
         """Return a module without ``DistributedDataParallel`` and ``torch.compile`` around it."""
         # A loop, because a compiled module can be inside a parallel one, and the reverse.
@@ -111,9 +116,7 @@ class TorchRuntime(Runtime):
 
     def get(self, model: nn.Module, layer: str, path: str) -> Array:
         """Return a copy of one array."""
-        # NumPy has no bfloat16, and every bfloat16 is a float32.
-        array = _array(model, f"{layer}.{path}").detach().cpu()
-        return (array.float() if array.dtype == torch.bfloat16 else array).numpy().copy()
+        return _numpy(_array(model, f"{layer}.{path}")).copy()
 
     def put(self, model: nn.Module, layer: str, path: str, array: Array) -> None:
         """Replace one array, keeping its dtype and device."""
@@ -135,7 +138,7 @@ class TorchRuntime(Runtime):
             x = arguments[0]
             x = x.transpose(1, 2) if name in channeled and x.ndim > 2 else x
             # Others may share an embedding.
-            inputs_of.setdefault(name, x.numpy())
+            inputs_of.setdefault(name, _numpy(x))
 
         hooks = [
             _first_part(children[name]).register_forward_pre_hook(partial(note, name))
@@ -148,7 +151,7 @@ class TorchRuntime(Runtime):
         finally:
             for hook in hooks:
                 hook.remove()
-        return Trace(inputs_of, output.numpy())
+        return Trace(inputs_of, _numpy(output))
 
     def begin(self, model: nn.Module, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the states before the first chunk, by name."""
@@ -156,16 +159,16 @@ class TorchRuntime(Runtime):
         begin: Callable[..., dict[str, torch.Tensor]] = getattr(model, "begin")  # noqa: B009
         with torch.no_grad(), _mode(model, training=False):
             states = begin(**tensors)
-        return {name: state.numpy() for name, state in states.items()}
+        return {name: _numpy(state) for name, state in states.items()}
 
     def step(
         self, model: nn.Module, chunk: Array, states: Mapping[str, Array] | None
     ) -> tuple[Array, dict[str, Array]]:
         """Return the output for the steps so far, and the new states, by name."""
-        before = {name: torch.from_numpy(state) for name, state in (states or {}).items()}
+        before = {name: _input(model, state) for name, state in (states or {}).items()}
         with torch.no_grad(), _mode(model, training=False):
             output, after = model(_input(model, chunk), before or None)
-        return _join(output).numpy(), {name: state.numpy() for name, state in after.items()}
+        return _numpy(_join(output)), {name: _numpy(state) for name, state in after.items()}
 
     def learner(
         self, model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool
@@ -278,9 +281,13 @@ def _call(model: nn.Module, inputs: Batch) -> Any:
 
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
-    tensor = torch.from_numpy(inputs)
-    dtype = next(model.parameters()).dtype
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    tensor, array = torch.from_numpy(inputs), next(model.parameters())
+    return tensor.to(array if tensor.is_floating_point() else array.device)
+
+
+def _numpy(tensor: torch.Tensor) -> Array:
+    # NumPy has no bfloat16, and every bfloat16 is a float32.
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy(force=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.keras.outputs import output_of
+from rnnspec.backends.keras.outputs import engine, output_of
 from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.imported import Account, Imported, show_value
 from rnnspec.importing.keras.arrays import (
@@ -261,26 +261,11 @@ def read_live(model: Any, name: str, version: str) -> Imported:
     return read_model(account, description, lambda *_: arrays)
 
 
-_LEAST_EXACT = ("float16", "bfloat16", "float32", "float64")
-
-
-def precision(model: Any) -> str:
-    """Return the least exact dtype in which a layer of a live model computes."""
-    keras = sys.modules.get("keras")
-    # On other engines than TensorFlow, float64 is float32 unless they are told otherwise.
-    exact = keras is None or not isinstance(model, keras.Model) or _engine(keras) == "tensorflow"
-    # Also those of layers inside wrappers, which have a dtype of their own.
-    layers = [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
-    dtypes = {str(getattr(layer, "compute_dtype", "")) for layer in layers}
-    dtypes |= set() if exact else {"float32"}
-    return next((dtype for dtype in _LEAST_EXACT if dtype in dtypes), "float32")
-
-
 def framework(model: Any, version: str) -> str:
     """Return the Keras that a live model is of, with its version and its engine."""
     keras = sys.modules.get("keras")
     if keras is not None and isinstance(model, keras.Model):
-        return f"Keras {version} on {_engine(keras)}"
+        return f"Keras {version} on {engine(keras)}"
     return f"tf_keras {version}"
 
 
@@ -305,12 +290,8 @@ def _call_model(model: Any, batch: Array) -> Any:
     trained = [variable.value for variable in model.trainable_variables]
     others = [variable.value for variable in model.non_trainable_variables]
     call = partial(model.stateless_call, training=False)
-    if _engine(keras) == "jax":
+    if engine(keras) == "jax":
         # Compiled as a whole: operation by operation, it takes many times as long.
         call = sys.modules["jax"].jit(call)
     outputs, _ = call(trained, others, batch)
     return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
-
-
-def _engine(keras: Any) -> str:
-    return str(keras.backend.backend())
