@@ -41,6 +41,10 @@ RAISES = {
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError", "OutOfMemoryError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError", "OutOfMemoryError"},
     "read_weights": {"SpecError", "UnsupportedError", "UsageError"},
+    "save": {
+        *("ModelError", "UnsupportedError", "UsageError"),
+        *("BackendError", "ParityError", "OutputError"),
+    },
     "show_versions": {"UsageError"},
     "write_weights": {"SpecError", "UnsupportedError", "UsageError"},
 }

@@ -20,7 +20,6 @@ from rnnspec.errors import (
     RnnspecError,
     UsageError,
     brief,
-    few,
     listed,
 )
 from rnnspec.files.model import SPEC_KEY, SUFFIX
@@ -179,15 +178,19 @@ def _framework(path: Path) -> Backend | None:
 def _is_state_dict(path: Path) -> bool:
     if path.suffix.lower() != ".safetensors":
         return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin")
-    from rnnspec.importing.torch.state_dict import is_state_dict
+    # Imported here because NumPy is needed for these files only.
+    from rnnspec.files.arrays import read_metadata
 
-    return is_state_dict(path)
+    try:
+        return SPEC_KEY not in read_metadata(path)
+    except UsageError:
+        return not path.is_dir()
 
 
 def _read_state_dict(path: Path, request: Request) -> Imported:
     from rnnspec.importing.torch.files import read
 
-    imported = read(path, request.name, request.known_network, request.ignore)
+    imported = read(path, request.name, request.spec, request.ignore)
     return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
 
 
@@ -318,26 +321,12 @@ def kind_of(path: Path, *, importable: bool = False) -> Kind:
         if kind.recognises(path):
             return kind
     if importable and path.suffix.lower() == SUFFIX:
-        raise _no_state_dict(path)
-    raise UsageError(f"expected {titles(importable=importable)}", str(path))
-
-
-def _no_state_dict(path: Path) -> UsageError:
-    """Return why a file of safetensors is none that can be imported."""
-    from rnnspec.files.arrays import read_names
-    from rnnspec.importing.torch.state_dict import WANTED
-
-    try:
-        names, metadata = read_names(path)
-    except UsageError as error:
-        return error
-    if SPEC_KEY in metadata:
         message = (
             "is a .safetensors file of rnnspec, with its spec in it; 'rnnspec convert' takes it as "
             "it is"
         )
-        return UsageError(message, str(path))
-    return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
+        raise UsageError(message, str(path))
+    raise UsageError(f"expected {titles(importable=importable)}", str(path))
 
 
 def output_for(

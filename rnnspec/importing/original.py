@@ -316,16 +316,17 @@ def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array])
         ModelError: it differs, such as a model whose methods were replaced.
     """
     backend, program = generated.backend, generated.program
-    run = (
-        partial(_run_chunks, backend, model, program.network)
-        if generated.form == "step"
-        else lambda inputs: backend.runtime.trace(model, [], inputs).output
-    )
+
+    def run(inputs: Batch) -> Array:
+        if generated.form == "step":
+            return as_array(_run_chunks(backend, model, program.network, inputs))
+        return as_array(backend.runtime.trace(model, [], inputs).output)
+
     original = Original(
         source="model",
         what="the model",
         framework=backend.runtime.version(),
-        output=lambda inputs: as_array(run(inputs)),
+        output=run,
         dtype=backend.runtime.precision(model),
         function_error=backend.function_error,
         live=True,

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from cases import cases
 
+import rnnspec
 from rnnspec import pipeline
+from rnnspec.backends import get, refusals
 from rnnspec.comparison import reference
-from rnnspec.errors import ModelError
+from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import take
+from rnnspec.ir.forms import Form
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn
@@ -323,3 +326,109 @@ heads:
     layers = [layer.layer for layer in taken.imported.layers]
     assert layers == ["rnn[0]", "actor", "policy", "critic", "value"]
     assert not taken.imported.inferred
+
+
+@pytest.mark.parametrize("form", ["training", "inference", "step"])
+def test_state_dicts_of_our_own_source(tmp_path: Path, covering_spec: Path, form: Form) -> None:
+    program = pipeline.read(covering_spec)
+    if refusals(get("torch"), program.network, form):
+        pytest.skip(f"it has no {form} form")
+    built = rnnspec.build(program.spec, "torch", seed=1, form=form)
+    state = {f"_orig_mod.module.{name}": array for name, array in built.state_dict().items()}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt", spec=program)
+    for name, array in rnnspec.read_weights(built).items():
+        np.testing.assert_array_equal(taken.arrays[name], array, err_msg=name)
+
+
+def test_a_cell_of_ours_in_a_file_of_safetensors(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    cell = "cells: {mgu: {from: mgu}}\nrnn: {type: mgu, units: 4}\n"
+    program = pipeline.reads(f"{START}input: {{features: 3}}\n{cell}")
+    state = rnnspec.build(program.spec, "torch", seed=1).state_dict()
+    save_file(dict(state), tmp_path / "net.safetensors")
+    assert take(tmp_path / "net.safetensors", spec=program).arrays.keys() == {
+        f"mgu_1.{name}" for name in ("W_f", "U_f", "b_f", "W_h", "U_h", "b_h")
+    }
+    with pytest.raises(UsageError, match="state dict with a recurrent layer"):
+        take(tmp_path / "net.safetensors")
+    lstm = rnnspec.build(rnnspec.loads(f"{TOKENS}rnn: {{type: lstm, units: 4}}\n"), "torch")
+    save_file(dict(lstm.state_dict()), tmp_path / "lstm.safetensors")
+    with pytest.raises(ModelError, match=r"expected bias_hh beside bias_ih; .* with --spec"):
+        take(tmp_path / "lstm.safetensors")
+
+
+@cases(("kind", "cell"), [("lstm", nn.LSTMCell), ("gru", nn.GRUCell), ("simple", nn.RNNCell)])
+def test_cells_that_a_loop_calls(tmp_path: Path, kind: str, cell: Any) -> None:
+    net = modules(one=cell(3, 4), two=cell(4, 5, bias=False), out=nn.Linear(5, 2))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=rf"nn.{cell.__name__} takes a step, .* with --spec"):
+        take(tmp_path / "net.pt")
+    text = f"""{START}input: {{features: 3}}
+rnn: [{{type: {kind}, units: 4}}, {{type: {kind}, units: 5, bias: false}}]
+head: {{units: 2}}
+"""
+    batch = torch.randn(2, 6, 3, dtype=torch.float64)
+    one = two = None
+    with torch.no_grad():
+        for x in batch.unbind(1):
+            one = net["one"](x, one)
+            two = net["two"](one[0] if kind == "lstm" else one, two)
+        expected = net["out"](two[0] if kind == "lstm" else two)
+    output = run(take(tmp_path / "net.pt", spec=pipeline.reads(text)), batch.numpy())
+    np.testing.assert_allclose(output, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4), (4, 1)])
+def test_a_parameter_that_scores_steps(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    net = modules(rnn=nn.GRU(3, 4, batch_first=True), out=nn.Linear(4, 2))
+    net.v = nn.Parameter(torch.randn(shape, dtype=torch.float64))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    head = "head: {pooling: {attention: {}}, units: 2}\n"
+    text = f"{START}input: {{features: 3}}\nrnn: {{type: gru, units: 4}}\n{head}"
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    batch = torch.randn(2, 6, 3, dtype=torch.float64)
+    with torch.no_grad():
+        h, _ = net["rnn"](batch)
+        weights = torch.softmax(h @ net.v.reshape(4, 1), 1)
+        expected = net["out"]((weights * h).sum(1))
+    np.testing.assert_allclose(run(taken, batch.numpy()), expected, rtol=0, atol=1e-12)
+
+
+def test_an_additive_attention_with_three_biases(tmp_path: Path) -> None:
+    net = modules(
+        encoder=nn.GRU(3, 4, batch_first=True),
+        decoder=nn.LSTM(2, 5, batch_first=True),
+        Wa=nn.Linear(5, 6),
+        Ua=nn.Linear(4, 6),
+        Va=nn.Linear(6, 1),
+        out=nn.Linear(4, 2),
+    )
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    text = f"""{START}inputs: {{source: {{features: 3}}, target: {{features: 2}}}}
+rnn:
+- {{type: gru, units: 4, of: source, name: encoder}}
+- {{type: lstm, units: 5, of: target, name: decoder}}
+- {{type: attention, over: encoder, score: additive, units: 6}}
+head: {{pooling: none, units: 2}}
+"""
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    assert taken.imported.left_out == ("Va.bias (a softmax is the same without it)",)
+    source, target = (torch.randn(2, n, w, dtype=torch.float64) for n, w in ((5, 3), (4, 2)))
+    with torch.no_grad():
+        memory, queries = net["encoder"](source)[0], net["decoder"](target)[0]
+        sums = net["Ua"](memory)[:, None] + net["Wa"](queries)[:, :, None]
+        weights = torch.softmax(net["Va"](torch.tanh(sums))[..., 0], -1)
+        expected = net["out"](weights @ memory)
+    output = run(taken, {"source": source.numpy(), "target": target.numpy()})
+    np.testing.assert_allclose(output, expected, rtol=0, atol=1e-12)
+
+
+def test_a_tied_layer_that_has_nothing_of_its_own(tmp_path: Path) -> None:
+    text = f"{TOKENS}rnn: {{type: gru, units: 4}}\nhead: {{units: 9, tied: true, bias: false}}\n"
+    state = tied("emb", "out")
+    del state["out.weight"], state["out.bias"]
+    torch.save(state, tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    np.testing.assert_array_equal(taken.arrays["embedding_1.embeddings"], state["emb.weight"])

@@ -78,10 +78,10 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
                 for param in params(layer)
                 if param.name.startswith(prefix) and param.name not in _OF_ATTENTION
             )
-            return (*own, *_attention_slots(layer))
+            return (*own, *attention_slots(layer))
         case Recurrent():
             own = tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
-            return (*own, *_attention_slots(layer))
+            return (*own, *attention_slots(layer))
         case AttentionPooling(units=int()):
             paths = {"kernel": "hidden.weight", "bias": "hidden.bias", "query": "query.weight"}
             return slots_by_name(layer, paths, _AXES)
@@ -93,7 +93,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return slots_by_name(layer, _PATHS, _AXES)
 
 
-def _attention_slots(layer: Recurrent) -> tuple[Slot, ...]:
+def attention_slots(layer: Recurrent) -> tuple[Slot, ...]:
     """Return the slots of the linear layers with which a recurrent layer attends to another."""
     slots_of = slots_by_name(layer, _OF_ATTENTION, _AXES)
     return tuple(slot for slot in slots_of if slot.param in _OF_ATTENTION)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from rnnspec.backends.torch.slots import direction_slots
+from rnnspec.backends.torch.slots import attention_slots, direction_slots
 from rnnspec.backends.torch.slots import slots as torch_slots
 from rnnspec.errors import UsageError, few
 from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.imported import Account, Became
 from rnnspec.importing.torch.archive import TensorError
 from rnnspec.importing.torch.state_dict import (
-    Attention,
     BatchNorm,
     Convolution,
     Entry,
@@ -25,6 +25,7 @@ from rnnspec.importing.torch.state_dict import (
     RecurrentModule,
     Tied,
     ZooCell,
+    scores_steps,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
@@ -32,7 +33,7 @@ from rnnspec.ir.text import type_name
 from rnnspec.slots import Slot, is_finite, packed, shape_in, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from rnnspec.ir.nodes import Layer
@@ -59,9 +60,6 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                 values = {field.name: getattr(module, field.name) for field in fields(module)}
                 name = values.pop("name")
                 yield name, module, {key: entry for key, entry in values.items() if entry}
-            case Attention(name, hidden, query):
-                arrays = dict(next(parts([hidden]))[2]) if hidden else {}
-                yield name, module, {**arrays, "query": query.weight}
             case ZooCell(name=name, parameters=parameters):
                 yield name, module, parameters
             case _:
@@ -70,20 +68,22 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
 
 def _slots(layer: Layer) -> Iterator[Slot]:
     """Yield the slots of a layer, whose paths are the names of the arrays that ``parts`` yields."""
+    slots = torch_slots(layer)
     if isinstance(layer, nodes.Recurrent) and not isinstance(layer.cell, nodes.EquationCell):
         for prefix in directions(layer):
             for slot in direction_slots(layer, prefix):
                 addend = slot.addend and prefix + slot.addend
                 yield replace(slot, path=prefix + slot.path, addend=addend)
-        return
-    for slot in torch_slots(layer):
+        slots = attention_slots(layer)
+    for slot in slots:
         # Of an attention, the query has a module of its own, and so has each direction of a cell.
-        path = "query" if slot.param in ("query", "score") else slot.path.removeprefix("hidden.")
+        query = slot.param in ("query", "score") and scores_steps(layer)
+        path = "query" if query else slot.path.removeprefix("hidden.")
         path = re.sub(r"^(forward|backward)_layer\.", r"\1.", path)
         yield replace(slot, path=path)
 
 
-def canonical(layer: Layer, arrays: Mapping[str, Entry]) -> dict[str, Array]:
+def _canonical(layer: Layer, arrays: Mapping[str, Entry]) -> dict[str, Array]:
     """Return the canonical arrays of a layer, whose shapes have been compared."""
     param_of = {param.name: param for param in params(layer)}
     result: dict[str, Array] = {}
@@ -97,20 +97,79 @@ def canonical(layer: Layer, arrays: Mapping[str, Entry]) -> dict[str, Array]:
     return result
 
 
-Part = tuple[str, Module, "Mapping[str, Entry]"]
+Shapes = Mapping[str, tuple[int, ...]]
+Part = tuple[str, Module, Mapping[str, Entry]]
 
 
-def layers_with_arrays(network: nodes.Network) -> list[Layer]:
-    """Return the layers that have arrays, or share those of another layer."""
-    return [
-        layer
-        for layer in network.layers
-        if params(layer) or (isinstance(layer, nodes.Dense) and layer.tied)
-    ]
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A module that has arrays of a layer, with the ``shapes`` of its arrays by their names there.
+
+    ``paths`` are the names of these arrays in the layer. The module may lack the others, which are
+    ``spare``: a layer does without them, or shares those of another layer.
+    """
+
+    layer: Layer
+    shapes: Shapes
+    paths: Mapping[str, str]
+
+    @property
+    def spare(self) -> frozenset[str]:
+        """The arrays that the module may lack."""
+        return frozenset(self.shapes.keys() - self.paths.keys())
+
+    def fits(self, shapes: Shapes) -> bool:
+        """True if a module with arrays of these shapes is the piece."""
+        return self.paths.keys() <= shapes.keys() and shapes.items() <= self.shapes.items()
+
+
+def pieces(network: nodes.Network) -> list[Piece]:
+    """Return the modules that have the arrays of a network, in the order of its layers."""
+    asking = dict(_keys_by_query(network))
+    return [piece for layer in network.layers for piece in _pieces(layer, asking)]
+
+
+def _keys_by_query(network: nodes.Network) -> Iterator[tuple[str, str]]:
+    """Yield the name of what computes the queries of an additive attention, and that of the keys.
+
+    Both are added, so that the bias of either is that of the sum.
+    """
+    biased = {e.name for e in network.layers if isinstance(e, nodes.Dense) and e.bias}
+    for layer, (main, *_) in zip(network.layers, nodes.sources(network).values(), strict=True):
+        attention = nodes.attention_of(layer)
+        if attention is not None and attention.additive and attention.keys in biased:
+            yield (main if isinstance(layer, nodes.Attention) else layer.name), attention.keys
+
+
+def _pieces(layer: Layer, asking: Mapping[str, str]) -> Iterator[Piece]:
+    """Yield the modules that have the arrays of a layer; what scores steps has one of its own."""
+    expected = _expected_shapes(layer)
+    apart = {_QUERY, *_SCORING} if scores_steps(layer) else set[str]()
+    own = {path: shape for path, shape in expected.items() if path not in apart}
+    spare: Shapes = {}
+    match layer:
+        case nodes.Dense(tied=str()):
+            spare = {"weight": (layer.units, layer.features)}
+        case nodes.Dense(bias=False, units=units) if layer.name in asking:
+            spare = {"bias": (units,)}
+    if own or spare:
+        yield Piece(layer, {**own, **spare}, {path: path for path in own})
+    if apart and _QUERY in expected:
+        size = expected[_QUERY][0]
+        shapes = {"weight": expected[_QUERY]} | ({"bias": (size,)} if layer.name in asking else {})
+        yield Piece(layer, shapes, {"weight": _QUERY})
+    for path in [path for path in _SCORING if apart and path in expected]:
+        yield Piece(layer, {"weight": expected[path], "bias": (1,)}, {"weight": path})
+
+
+_QUERY = "query.weight"
+"""The projection of the state with which a recurrent layer attends."""
+_SCORING = ("query", "attention.score.weight")
+"""The vector that scores steps: that of an attention, and that of a recurrent layer."""
 
 
 def arrays_of(
-    network: nodes.Network, listed: list[Module], account: Account, path: Path
+    network: nodes.Network, listed: Sequence[Module], account: Account, path: Path
 ) -> dict[str, Array]:
     """Return the canonical arrays of a network, from the modules with arrays in their order.
 
@@ -118,71 +177,73 @@ def arrays_of(
         ModelError: they are not those of its layers, or not finite.
         UsageError: one cannot be read.
     """
-    layers = layers_with_arrays(network)
-    listed_parts = _merge(layers, list(parts(listed)), account)
-    if len(layers) != len(listed_parts):
-        names = few([layer.name for layer in layers])
+    expected, received = pieces(network), list(parts(listed))
+    if len(expected) != len(received):
+        layers = list(dict.fromkeys(piece.layer.name for piece in expected))
+        apart = f", in {len(expected)} modules" if len(expected) != len(layers) else ""
         message = (
-            f"expected the arrays of {len(layers)} layers ({names}), "
-            f"received those of {len(listed_parts)}: {few([part[0] for part in listed_parts])}"
+            f"expected the arrays of {len(layers)} layers ({few(layers)}){apart}, "
+            f"received those of {len(received)}: {few([part[0] for part in received])}"
         )
-        more = len(listed_parts) > len(layers)
+        more = len(received) > len(expected)
         way_out = account.way_out(["MODULE.*"]) if more else account.reminder()
         account.refuse("the model", message + way_out, "E706" if more else "E705")
         account.check()
-    pairs = list(zip(layers, listed_parts, strict=True))
-    for layer, part in pairs:
-        _compare(layer, part, account)
+    for piece, part in zip(expected, received, strict=True):
+        _compare(piece, part, account)
     account.check()
     arrays = dict[str, "Array"]()
     try:
-        for layer, (where, module, stored) in pairs:
-            for key, array in canonical(layer, stored).items():
+        entries = _entries(network, expected, received, account)
+        account.check()
+        for layer in dict.fromkeys(piece.layer for piece in expected):
+            for key, array in _canonical(layer, entries[layer.name]).items():
                 arrays[key] = packed(array)
-            became = Became(where, class_of(module), f"{layer.name} ({type_name(layer)})")
-            account.became.append(became)
     except (TensorError, HeaderError) as error:
         raise UsageError(str(error), str(path)) from None
+    check_finite(arrays, account)
+    return arrays
+
+
+def check_finite(arrays: Mapping[str, Array], account: Account) -> None:
+    """Refuse arrays with infinities or NaN."""
     for name, array in arrays.items():
         if not is_finite(array):
             account.refuse(name, "expected finite numbers, received others", "E708")
     account.check()
-    return arrays
 
 
-def _merge(layers: Sequence[Layer], listed_parts: list[Part], account: Account) -> list[Part]:
-    """Put together the modules of one layer, and leave out the weight that a layer shares."""
-    merged, rest, tables = list[Part](), list(listed_parts), dict[str, Entry]()
-    for layer in layers:
-        if not rest:
-            break
-        where, module, arrays = rest.pop(0)
-        following = rest[0][1] if rest else None
-        match layer:
-            case nodes.Embedding() if isinstance(module, Matrix):
-                tables[layer.name] = module.weight
-            case nodes.AttentionPooling() if isinstance(module, Matrix):
-                hidden, query = None, module
-                if layer.units is not None and isinstance(following, Matrix):
-                    hidden, query = module, following
-                    rest.pop(0)
-                if query.bias is not None:
-                    reason = "a softmax is the same without it"
-                    account.leave(f"{query.name}.bias", reason=reason)
-                arrays = {"query": query.weight}
-                if hidden is not None:
-                    arrays = dict(next(parts([hidden]))[2]) | arrays
-                module = Attention(where, hidden, query)
-            case nodes.Dense(tied=str() as tied) if isinstance(module, Matrix):
-                if not is_equal(module.weight, tables.get(tied)):
-                    message = f"expected the weight of {tied}, to which {layer.name} is tied"
-                    account.refuse(where, f"{message}, received another", "E707")
-                arrays = {"bias": module.bias} if module.bias else {}
-                module = Tied(where, module.bias)
-            case _:
-                pass
-        merged.append((where, module, arrays))
-    return merged + rest
+def _entries(
+    network: nodes.Network, expected: Sequence[Piece], received: Sequence[Part], account: Account
+) -> dict[str, dict[str, Entry]]:
+    """Return the arrays of each layer by their names in it, and account for the spare ones."""
+    entries = {layer.name: dict[str, Entry]() for layer in network.layers}
+    keys = dict(_keys_by_query(network))
+    biases = list[tuple[str, Entry]]()
+    for piece, (where, module, stored) in zip(expected, received, strict=True):
+        layer = piece.layer
+        if stored:
+            became = f"{layer.name} ({type_name(layer)})"
+            account.became.append(Became(where, class_of(module), became))
+        for name, entry in stored.items():
+            match layer:
+                case _ if name in piece.paths:
+                    entries[layer.name][piece.paths[name]] = entry
+                case nodes.Dense(tied=str() as tied):
+                    if not is_equal(entry, entries[tied].get("weight")):
+                        message = f"expected the weight of {tied}, to which {layer.name} is tied"
+                        account.refuse(where, f"{message}, received another", "E707")
+                case _ if piece.paths.get("weight") in _SCORING:
+                    account.leave(f"{where}.{name}", reason="a softmax is the same without it")
+                case _:
+                    biases.append((keys[layer.name], entry))
+    for name, bias in biases:
+        entries[name]["bias"] = _sum(entries[name]["bias"], bias)
+    return entries
+
+
+def _sum(one: Entry, other: Entry) -> Entry:
+    return replace(one, read=lambda: one.read().astype("f8") + other.read())
 
 
 def is_equal(one: Entry, other: Entry | None) -> bool:
@@ -192,21 +253,21 @@ def is_equal(one: Entry, other: Entry | None) -> bool:
     )
 
 
-def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
-    """Refuse a module that is not the layer of the network at its place."""
-    where, _, arrays = part
+def _compare(piece: Piece, part: Part, account: Account) -> None:
+    """Refuse a module that is not the piece of the network at its place."""
+    (where, _, arrays), layer = part, piece.layer
     cell = layer.cell if isinstance(layer, nodes.Recurrent) else None
     if isinstance(cell, nodes.GRU) and not cell.reset_after:
         message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"
         account.refuse(where, message, "E703")
-    expected = expected_shapes(layer)
     received = {name: entry.shape for name, entry in arrays.items()}
-    if expected != received:
+    if not piece.fits(received):
+        expected = {name: shape for name, shape in piece.shapes.items() if name in piece.paths}
         message = f"expected {layer.name} with {_list_shapes(expected)}"
         account.refuse(where, f"{message}, received {_list_shapes(received)}", "E707")
 
 
-def expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the arrays that PyTorch has for a layer."""
     param_of = {param.name: param for param in params(layer)}
     return {
@@ -214,7 +275,7 @@ def expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _list_shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _list_shapes(shapes: Shapes) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 
@@ -233,8 +294,6 @@ def class_of(module: Module) -> str:
             return "nn.Conv1d"
         case BatchNorm():
             return "nn.BatchNorm1d"
-        case Attention():
-            return "nn.Linear and a softmax"
         case ZooCell(kind=kind):
             return f"torchrecurrent.{kind}"
         case Tied():

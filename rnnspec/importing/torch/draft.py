@@ -10,7 +10,6 @@ from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account
 from rnnspec.importing.torch.arrays import class_of, is_equal, parts
 from rnnspec.importing.torch.state_dict import (
-    Attention,
     BatchNorm,
     Convolution,
     Matrix,
@@ -93,7 +92,7 @@ class _Chain:
                 self._norm(module)
             case Matrix():
                 self._dense(module)
-            case Convolution() | Attention() | Tied() | ZooCell():
+            case Convolution() | Tied() | ZooCell():
                 raise AssertionError("refused, or never read, without a spec")
             case _:
                 assert_never(module)
@@ -212,7 +211,7 @@ def _inputs(module: Module) -> int:
             return module.weight.shape[1]
         case Norm() | BatchNorm():
             return module.weight.shape[0]
-        case Attention() | Tied() | ZooCell():
+        case Tied() | ZooCell():
             raise AssertionError("a state dict does not tell these")
         case _:
             assert_never(module)

@@ -20,7 +20,6 @@ from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
 from rnnspec.importing.torch.reader import read_operations
 from rnnspec.importing.torch.state_dict import (
-    Attention,
     Entry,
     Matrix,
     Norm,
@@ -220,9 +219,7 @@ def _modules_of(
             return [Matrix(step.layer.name, _entry(kernel.T if turned else kernel), bias)]
         case nodes.Attention():
             score = (step.arrays or {})["score"]
-            return [
-                Attention(step.layer.name, None, Matrix(score, _entry(scope.tensors[score]), None))
-            ]
+            return [Matrix(score, _entry(scope.tensors[score]), None)]
         case nodes.LayerNorm() if step.arrays:
             size = scope.width(step.sources[0]) or 0
             weight, bias = (

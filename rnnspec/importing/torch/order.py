@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import few
-from rnnspec.importing.torch.arrays import expected_shapes, layers_with_arrays, parts
+from rnnspec.importing.torch.arrays import Piece, Shapes, parts, pieces
 from rnnspec.importing.torch.state_dict import (
     BatchNorm,
     Entry,
@@ -18,6 +17,7 @@ from rnnspec.importing.torch.state_dict import (
     Module,
     Norm,
     RecurrentModule,
+    Tied,
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.text import default_kind
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _MOST_TRIES = 10_000
 
-Shapes = dict[str, tuple[int, ...]]
-
 
 def order_by_spec(
     modules: Sequence[Module], network: nodes.Network, account: Account
@@ -41,7 +39,7 @@ def order_by_spec(
     the first of the file, which is recorded as inferred. Modules that fit no layer come in the
     places that are left, in the order of the file, so that the error is about these.
     """
-    places = [place for layer in layers_with_arrays(network) for place in _places(layer)]
+    places = pieces(network)
     candidates = [_Candidate(module) for module in modules]
     _reserve(places, candidates)
     several = list(islice(_assignments(places, candidates), 2))
@@ -62,23 +60,6 @@ def order_by_spec(
     return [candidate.module for candidate in several[0]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A layer, or a part of one, and the shapes of the module that has its arrays.
-
-    ``spare`` are arrays that the module may have or lack.
-    """
-
-    layer: nodes.Layer
-    shapes: Shapes
-    spare: frozenset[str] = frozenset()
-
-    def fits(self, shapes: Shapes) -> bool:
-        """True if a module with these shapes can be here."""
-        needed = self.shapes.keys() - self.spare
-        return needed <= shapes.keys() and shapes.items() <= self.shapes.items()
-
-
 class _Candidate:
     """A module, the shapes of the arrays of each layer that it has, and the name of its layer.
 
@@ -91,7 +72,7 @@ class _Candidate:
         self.shapes = tuple(tuple(sorted(shapes.items())) for shapes in self.layers)
         self.reserved = ""
 
-    def fits(self, places: Sequence[_Place], at: int) -> bool:
+    def fits(self, places: Sequence[Piece], at: int) -> bool:
         """True if the module has the arrays of the places from one on."""
         covered = places[at : at + len(self.layers)]
         return (
@@ -107,7 +88,7 @@ class _Candidate:
         return f".{self.module.name}".replace(".", "_").endswith(f"_{name}")
 
 
-def _reserve(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> None:
+def _reserve(places: Sequence[Piece], candidates: Sequence[_Candidate]) -> None:
     """Keep each module whose name a layer was given for that layer."""
     for at, place in enumerate(places):
         if re.fullmatch(rf"{default_kind(place.layer)}_[0-9]+", place.layer.name):
@@ -125,25 +106,8 @@ def _shapes(arrays: Mapping[str, Entry]) -> Shapes:
     return {name: entry.shape for name, entry in arrays.items()}
 
 
-def _places(layer: nodes.Layer) -> Iterator[_Place]:
-    """Yield the places of the modules of a layer; an attention has up to two."""
-    shapes = expected_shapes(layer)
-    match layer:
-        case nodes.AttentionPooling():
-            # A softmax is the same without the bias of the query.
-            query = {"weight": shapes.pop("query"), "bias": (1,)}
-            if shapes:
-                yield _Place(layer, shapes)
-            yield _Place(layer, query, frozenset({"bias"}))
-        case nodes.Dense(tied=str()):
-            weight = {"weight": (layer.units, layer.features)}
-            yield _Place(layer, {**weight, **shapes}, frozenset(weight))
-        case _:
-            yield _Place(layer, shapes)
-
-
 def _assignments(
-    places: Sequence[_Place], candidates: Sequence[_Candidate]
+    places: Sequence[Piece], candidates: Sequence[_Candidate]
 ) -> Iterator[list[_Candidate]]:
     """Yield ways to give each place a module, until there were too many tries.
 
@@ -156,6 +120,9 @@ def _assignments(
         at, chosen, rest = stack.pop()
         if at == len(places) and not rest:
             yield chosen
+        if at < len(places) and not places[at].paths:
+            # A layer that has nothing of its own needs no module.
+            stack.append((at + 1, [*chosen, _Candidate(Tied(places[at].layer.name, None))], rest))
         first = dict[object, _Candidate]()
         for candidate in rest:
             first.setdefault((candidate.shapes, candidate.reserved), candidate)
@@ -166,7 +133,7 @@ def _assignments(
                 stack.append((at + len(candidate.layers), [*chosen, candidate], others))
 
 
-def _closest(places: Sequence[_Place], candidates: Sequence[_Candidate]) -> list[Module]:
+def _closest(places: Sequence[Piece], candidates: Sequence[_Candidate]) -> list[Module]:
     """Return the modules with those that fit at their places, and the others in between."""
     order, rest, at = list[_Candidate | None](), list(candidates), 0
     while at < len(places):

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from glob import escape
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,10 @@ from rnnspec.files.arrays import HeaderError, safetensors_file
 from rnnspec.files.regular import opened
 from rnnspec.importing.torch.archive import TensorError, archive, tensor_of
 from rnnspec.importing.torch.pickled import Made
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from rnnspec.importing.imported import Account
@@ -65,8 +66,10 @@ class State:
 
 
 @contextmanager
-def state(path: Path) -> Iterator[State]:
+def state(path: Path, names: Collection[str] = ()) -> Iterator[State]:
     """Yield the state dict in a file of ``torch.save`` or of safetensors.
+
+    It has an array of a recurrent layer of PyTorch, or one of these ``names``.
 
     Raises:
         UsageError: the file cannot be read, or has no state dict of recurrent layers, or several.
@@ -75,6 +78,9 @@ def state(path: Path) -> Iterator[State]:
         with opened(path) as (stream, size):
             try:
                 stored = safetensors_file(stream, size)[0]
+                if not _has_names(stored, names):
+                    message = f"{WANTED}, received {few(list(stored)) or 'no arrays'}"
+                    raise UsageError(message, str(path))
                 yield State(
                     {
                         name: Entry(
@@ -93,28 +99,31 @@ def state(path: Path) -> Iterator[State]:
     else:
         with archive(path) as saved:
             try:
-                yield _find_state(saved)
+                yield _find_state(saved, names)
             except TensorError as error:
                 raise UsageError(str(error), str(path)) from None
 
 
-def is_state_dict(path: Path) -> bool:
-    """True if a file of safetensors has the names of a state dict with recurrent layers."""
-    try:
-        with opened(path) as (stream, size):
-            return any(map(_RECURRENT.fullmatch, safetensors_file(stream, size)[0]))
-    except (UsageError, HeaderError):
-        return False
+def _has_names(arrays: Iterable[str], names: Collection[str]) -> bool:
+    """True if arrays have the names of a recurrent layer, or some of ``names``, with any prefix."""
+    most = max((name.count(".") for name in names), default=0)
+    for name in arrays:
+        parts = name.rsplit(".", most + 1)
+        if _RECURRENT.fullmatch(name) or any(
+            ".".join(parts[i:]) in names for i in range(len(parts))
+        ):
+            return True
+    return False
 
 
-def _find_state(saved: Archive) -> State:
+def _find_state(saved: Archive, names: Collection[str]) -> State:
     if isinstance(saved.content, Made):
         message = (
             f"received an object of class {brief(saved.content.name)}, expected a state dict; "
             "save it with torch.save(model.state_dict(), PATH)"
         )
         raise TensorError(message)
-    candidates = dict(_candidates(saved.content, (), set()))
+    candidates = dict(_candidates(saved.content, (), set(), names))
     match saved.content:
         case _ if candidates:
             pass
@@ -125,30 +134,30 @@ def _find_state(saved: Archive) -> State:
         case other:
             raise TensorError(f"{WANTED}, received {type(other).__name__}")
     usual = [path for path in ((), *((name,) for name in _USUAL)) if path in candidates]
-    names = {path: ".".join(map(brief, path)) for path in candidates}
+    titles = {path: ".".join(map(brief, path)) for path in candidates}
     if len(candidates) > 1 and not usual:
-        raise TensorError(f"expected one state dict, received {few(sorted(names.values()))}")
+        raise TensorError(f"expected one state dict, received {few(sorted(titles.values()))}")
     path = next(iter(usual or candidates))
     entries = dict(_entries(saved, candidates[path]))
     beside = [name for name in saved.content if name != path[0]] if path else []
     others = [name for name in candidates[path] if name not in entries]
-    return State(entries, len(saved.file), names[path], tuple(beside), tuple(others))
+    return State(entries, len(saved.file), titles[path], tuple(beside), tuple(others))
 
 
 def _candidates(
-    content: Any, path: tuple[str, ...], seen: set[int]
+    content: Any, path: tuple[str, ...], seen: set[int], names: Collection[str]
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
     """Yield the mappings that have arrays of recurrent layers, by the keys that lead to them."""
     # A mapping under many keys of many mappings would take forever.
     if not isinstance(content, dict) or id(content) in seen:
         return
     seen.add(id(content))
-    if any(map(_RECURRENT.fullmatch, content)):
+    if _has_names(content, names):
         yield path, content
     elif len(path) < _DEEPEST:
         # The keys are not joined here: one of them can be as long as the file.
         for name, inner in content.items():
-            yield from _candidates(inner, (*path, name), seen)
+            yield from _candidates(inner, (*path, name), seen, names)
 
 
 def _entries(saved: Archive, mapping: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
@@ -170,8 +179,9 @@ def _read_tensor(saved: Archive, name: str, tensor: StoredTensor) -> Array:
         raise TensorError(f"{brief(name)}: {error}") from None
 
 
-# As PyTorch writes them: without leading zeros, which would name a layer twice.
-_IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))_l(0|[1-9][0-9]{0,4})(_reverse)?")
+# As PyTorch writes them: without leading zeros, which would name a layer twice. Those of a cell,
+# which takes one step, have no number.
+_IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))(?:_l(0|[1-9][0-9]{0,4})(_reverse)?)?")
 _DIRECTIONS = ("", "_reverse")
 
 
@@ -179,11 +189,13 @@ _DIRECTIONS = ("", "_reverse")
 class RecurrentModule:
     """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name.
 
-    A module for a cell by equations has others.
+    A module for a cell by equations has others. ``takes_a_step`` if it is an ``nn.LSTMCell``,
+    ``nn.GRUCell`` or ``nn.RNNCell``.
     """
 
     name: str
     layers: tuple[tuple[Mapping[str, Entry], ...], ...]
+    takes_a_step: bool = False
 
     @property
     def bidirectional(self) -> bool:
@@ -210,7 +222,8 @@ class RecurrentModule:
         """Its class."""
         if "weight_hh" not in self.layers[0][0]:
             return "Module"
-        return {1: "RNN", 3: "GRU", 4: "LSTM"}[self.gates]
+        kind = {1: "RNN", 3: "GRU", 4: "LSTM"}[self.gates]
+        return f"{kind}Cell" if self.takes_a_step else kind
 
     @property
     def bias(self) -> bool:
@@ -257,15 +270,6 @@ class BatchNorm:
 
 
 @dataclass(frozen=True, slots=True)
-class Attention:
-    """The dense layers that score a step, ``nn.Linear``; the last one has no bias."""
-
-    name: str
-    hidden: Matrix | None
-    query: Matrix
-
-
-@dataclass(frozen=True, slots=True)
 class Tied:
     """``nn.Linear`` with the weight of an embedding, and what is its own."""
 
@@ -282,22 +286,25 @@ class ZooCell:
     parameters: Mapping[str, Entry]
 
 
-Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Attention | Tied | ZooCell
+Module = RecurrentModule | Matrix | Norm | Convolution | BatchNorm | Tied | ZooCell
 
 
 def modules(
     entries: Mapping[str, Entry],
     account: Account,
     ignored: Iterable[str] = (),
-    *,
-    ties: bool = False,
+    network: nodes.Network | None = None,
 ) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
     A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
-    are among those that the user leaves out. If the network ``ties`` a layer to the embedding, that
-    may have its bias alone: a file of safetensors has a shared array once.
+    are among those that the user leaves out. If the ``network`` is known and ties a layer to an
+    embedding, that may have its bias alone: a file of safetensors has a shared array once. If it
+    scores the steps of an attention, a parameter of any name that is a vector may do so.
     """
+    layers = network.layers if network else ()
+    ties = any(isinstance(layer, nodes.Dense) and layer.tied for layer in layers)
+    scores = any(map(scores_steps, layers))
     grouped = dict[str, dict[str, "Entry"]]()
     for name, entry in entries.items():
         module, _, array = name.rpartition(".")
@@ -321,9 +328,31 @@ def modules(
                 "leave out all of its arrays or none"
             )
             account.refuse(name or "the model", message, "E705")
-        elif (module_ := _module(name, arrays, account, ties=ties)) is not None:
+            continue
+        vectors = [key for key, entry in arrays.items() if scores and _is_vector(key, entry.shape)]
+        others = {key: entry for key, entry in arrays.items() if key not in vectors}
+        if others and (module_ := _module(name, others, account, ties=ties)) is not None:
             result.append(module_)
+        prefix = f"{name}." if name else ""
+        result += [Matrix(f"{prefix}{key}", _as_row(arrays[key]), None) for key in vectors]
     return result
+
+
+def scores_steps(layer: nodes.Layer) -> bool:
+    """True if a layer weighs steps by scores."""
+    return isinstance(layer, nodes.AttentionPooling) or nodes.attention_of(layer) is not None
+
+
+def _is_vector(key: str, shape: tuple[int, ...]) -> bool:
+    """True if an array is a vector in the shape (n,), (1, n) or (n, 1), and not one of a module."""
+    of_module = key in ("weight", "bias") or key.startswith("running_") or _IN_STACK.fullmatch(key)
+    return not of_module and 0 < len(shape) <= 2 and math.prod(shape) == max(shape)
+
+
+def _as_row(vector: Entry) -> Entry:
+    """Return a vector as the weight of an ``nn.Linear`` with one output."""
+    shape = (1, math.prod(vector.shape))
+    return replace(vector, shape=shape, read=lambda: vector.read().reshape(shape))
 
 
 def _module(
@@ -362,18 +391,24 @@ def _module(
 
 def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> RecurrentModule | None:
     layer_arrays = dict[tuple[int, int], dict[str, "Entry"]]()
+    numbered = set[bool]()
     for key, entry in arrays.items():
         match = _IN_STACK.fullmatch(key)
         assert match is not None, "_module checked the names"
-        place = int(match[2]), _DIRECTIONS.index(match[3] or "")
+        numbered.add(match[2] is not None)
+        place = int(match[2] or 0), _DIRECTIONS.index(match[3] or "")
         layer_arrays.setdefault(place, {})[match[1]] = entry
+    if len(numbered) > 1:
+        message = f"expected the arrays of a layer or of a cell, received {few(list(arrays))}"
+        account.refuse(name or "the model", message, "E701")
+        return None
     both = any(direction for _, direction in layer_arrays)
     number = max(layer for layer, _ in layer_arrays) + 1
     if len(layer_arrays) != number * (1 + both):
         account.refuse(name, "expected every layer in each direction, received a part", "E705")
         return None
     layers = tuple(tuple(layer_arrays[i, j] for j in range(1 + both)) for i in range(number))
-    stack = RecurrentModule(name, layers)
+    stack = RecurrentModule(name, layers, takes_a_step=False in numbered)
     problems = list(_problems(stack))
     for message, code in problems:
         account.refuse(name, message, code)
@@ -387,7 +422,15 @@ def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
         yield "proj_size: rnnspec does not support a projection of the state", "E703"
         return
     if missing := [key for key in ("weight_ih", "weight_hh") if key not in first]:
-        yield f"expected {missing[0]}_l0, which is missing", "E705"
+        ending = "" if stack.takes_a_step else "_l0"
+        yield f"expected {missing[0]}{ending}, which is missing", "E705"
+        return
+    if "bias_hh" not in first and "bias_ih" in first:
+        message = (
+            "expected bias_hh beside bias_ih; a module of rnnspec's own source has one bias: name "
+            "its spec with --spec"
+        )
+        yield message, "E705"
         return
     shape, input_shape = first["weight_hh"].shape, first["weight_ih"].shape
     if len(shape) != 2 or not shape[1] or shape[0] not in (shape[1], 3 * shape[1], 4 * shape[1]):
@@ -404,8 +447,13 @@ def _problems(stack: RecurrentModule) -> Iterator[tuple[str, str]]:
             received = {key: entry.shape for key, entry in arrays.items()}
             for key in sorted(expected.keys() | received.keys()):
                 if expected.get(key) != received.get(key):
-                    shapes = f"expected shape {expected.get(key)}, received {received.get(key)}"
-                    yield f"{key}_l{index}{suffix}: {shapes}", "E707"
+                    shapes = [_shape_of(key, several) for several in (expected, received)]
+                    ending = "" if stack.takes_a_step else f"_l{index}{suffix}"
+                    yield f"{key}{ending}: expected {shapes[0]}, received {shapes[1]}", "E707"
+
+
+def _shape_of(key: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return f"shape {shapes[key]}" if key in shapes else "no such array"
 
 
 def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str, tuple[int, ...]]:
