@@ -19,7 +19,7 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
-.PHONY: help demo install test test-all quick lowest lint format site docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
+.PHONY: help demo install test test-all quick lowest gcc-only lint format site docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,9 @@ test-all: $(READY)  ## Run those of tests/extended too: tools, examples, engines
 
 quick: $(READY)  ## Run the tests that need no framework
 	$(BIN)/python -m pytest -n 2 $(QUICK)
+
+gcc-only: $(READY)  ## Run the tests that call compilers where gcc is the only one, as on a fresh Debian
+	.ci/gcc-only $(BIN)/python -m pytest tests/backends/test_c_hostile.py tests/backends/test_c_mathematics.py
 
 lowest: $(READY)  ## Run the quick tests on the oldest versions of the dependencies
 	rm -rf $(LOWEST)
@@ -146,7 +149,7 @@ playground-serve: playground  ## Build the playground, and serve it on this mach
 	node playground/tools/serve.mjs $(SITE)
 
 ci: $(READY)  ## Run what continuous integration runs, some of it side by side
-	$(MAKE) -j2 --output-sync=target lint page-test docs-test wheel lowest
+	$(MAKE) -j2 --output-sync=target lint page-test docs-test wheel lowest gcc-only
 	$(MAKE) test-all
 
 bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour

@@ -20,6 +20,7 @@ from rnnspec.errors import (
     RnnspecError,
     UsageError,
     brief,
+    few,
     listed,
 )
 from rnnspec.files.model import SPEC_KEY, SUFFIX
@@ -178,13 +179,9 @@ def _framework(path: Path) -> Backend | None:
 def _is_state_dict(path: Path) -> bool:
     if path.suffix.lower() != ".safetensors":
         return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin")
-    # Imported here because NumPy is needed for these files only.
-    from rnnspec.files.arrays import read_metadata
+    from rnnspec.importing.torch.state_dict import is_state_dict
 
-    try:
-        return SPEC_KEY not in read_metadata(path)
-    except UsageError:
-        return not path.is_dir()
+    return is_state_dict(path)
 
 
 def _read_state_dict(path: Path, request: Request) -> Imported:
@@ -321,12 +318,26 @@ def kind_of(path: Path, *, importable: bool = False) -> Kind:
         if kind.recognises(path):
             return kind
     if importable and path.suffix.lower() == SUFFIX:
+        raise _no_state_dict(path)
+    raise UsageError(f"expected {titles(importable=importable)}", str(path))
+
+
+def _no_state_dict(path: Path) -> UsageError:
+    """Return why a file of safetensors is none that can be imported."""
+    from rnnspec.files.arrays import read_names
+    from rnnspec.importing.torch.state_dict import WANTED
+
+    try:
+        names, metadata = read_names(path)
+    except UsageError as error:
+        return error
+    if SPEC_KEY in metadata:
         message = (
             "is a .safetensors file of rnnspec, with its spec in it; 'rnnspec convert' takes it as "
             "it is"
         )
-        raise UsageError(message, str(path))
-    raise UsageError(f"expected {titles(importable=importable)}", str(path))
+        return UsageError(message, str(path))
+    return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
 
 
 def output_for(

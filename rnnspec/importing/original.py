@@ -24,6 +24,7 @@ from rnnspec.comparison.verify import (
     LONGEST,
     batches,
     case_of,
+    in_float64,
     in_words,
     steady_case,
 )
@@ -169,6 +170,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
     run = partial(_run, original, model.imported.inputs)
     dtype = "float64" if original.dtype == "float64" else DTYPE
+    exact = in_float64(model.arrays)
     for drawn in batches(model.program.network):
         batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
         shape = tuple(array.shape for array in by_name(batch).values())
@@ -176,7 +178,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
         if shape in shapes:
             continue
         shapes.add(shape)
-        case = case_of(model.program, model.arrays, batch, dtype)
+        case = case_of(model.program, exact, batch, dtype)
         try:
             output = run(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything

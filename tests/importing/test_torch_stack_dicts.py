@@ -348,10 +348,12 @@ def test_a_cell_of_ours_in_a_file_of_safetensors(tmp_path: Path) -> None:
     program = pipeline.reads(f"{START}input: {{features: 3}}\n{cell}")
     state = rnnspec.build(program.spec, "torch", seed=1).state_dict()
     save_file(dict(state), tmp_path / "net.safetensors")
-    assert take(tmp_path / "net.safetensors", spec=program).arrays.keys() == {
-        f"mgu_1.{name}" for name in ("W_f", "U_f", "b_f", "W_h", "U_h", "b_h")
-    }
-    with pytest.raises(UsageError, match="state dict with a recurrent layer"):
+    # Without a head, the names are canonical ones as well.
+    arrays = take(tmp_path / "net.safetensors", spec=program).arrays
+    assert arrays.keys() == state.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, state[name])
+    with pytest.raises(UsageError, match="contains no spec"):
         take(tmp_path / "net.safetensors")
     lstm = rnnspec.build(rnnspec.loads(f"{TOKENS}rnn: {{type: lstm, units: 4}}\n"), "torch")
     save_file(dict(lstm.state_dict()), tmp_path / "lstm.safetensors")

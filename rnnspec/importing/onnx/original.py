@@ -141,13 +141,14 @@ def _keep_live(body: Any, contents: Contents) -> set[str]:
                 contents.fill(tensor)
         waiting.extend(inputs - needed)
         needed |= inputs
-    live_nodes = [node for node in body.node if id(node) in live]
-    del body.node[:]
-    body.node.extend(live_nodes)
+    for at in reversed(range(len(body.node))):
+        if id(body.node[at]) not in live:
+            del body.node[at]
     if is_graph:
-        arrays = [tensor for tensor in body.initializer if tensor.name in needed]
-        for tensor in arrays:
-            contents.fill(tensor)
-        del body.initializer[:]
-        body.initializer.extend(arrays)
+        # One by one: a list of what is left would be a copy of all numbers.
+        for at in reversed(range(len(body.initializer))):
+            if body.initializer[at].name in needed:
+                contents.fill(body.initializer[at])
+            else:
+                del body.initializer[at]
     return needed

@@ -12,7 +12,8 @@ from glob import escape
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import UsageError, brief, few
-from rnnspec.files.arrays import HeaderError, safetensors_file
+from rnnspec.files.arrays import HeaderError, read_names, safetensors_file
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 from rnnspec.importing.torch.archive import TensorError, archive, tensor_of
 from rnnspec.importing.torch.pickled import Made
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 _RECURRENT = re.compile(r"(.*\.)?weight_[ih]h(_l[0-9]+)?(_reverse)?")
+_OF_MODULE = re.compile(rf"(.*\.)?weight|{_RECURRENT.pattern}")
 _DEEPEST = 4
 WANTED = "expected a state dict with a recurrent layer (weight_ih_l0, weight_hh_l0, ...)"
 _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
@@ -102,6 +104,15 @@ def state(path: Path, names: Collection[str] = ()) -> Iterator[State]:
                 yield _find_state(saved, names)
             except TensorError as error:
                 raise UsageError(str(error), str(path)) from None
+
+
+def is_state_dict(path: Path) -> bool:
+    """True if a file of safetensors has names of modules, and no spec as rnnspec's own have."""
+    try:
+        names, metadata = read_names(path)
+    except UsageError:
+        return False
+    return SPEC_KEY not in metadata and any(map(_OF_MODULE.fullmatch, names))
 
 
 def _has_names(arrays: Iterable[str], names: Collection[str]) -> bool:
