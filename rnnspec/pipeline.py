@@ -26,7 +26,14 @@ from rnnspec.backends import (
     source_options,
 )
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
+from rnnspec.errors import (
+    GenerationError,
+    Problem,
+    SpecError,
+    UnsupportedError,
+    UsageError,
+    few,
+)
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
 from rnnspec.lowering import array_places, lower
@@ -225,15 +232,20 @@ def generate(
     Without ``form``, it is the first form of the backend.
 
     Raises:
+        GenerationError: the source uses a name that it neither defines nor imports.
         UnsupportedError: the backend cannot honour a key of the spec.
         UsageError: the backend generates no source, or not in this form or with these options.
     """
+    from rnnspec.source.closed import undefined_names
     from rnnspec.source.render import render
 
     network = arrange(program, backend, form, options)
     form = backend.form(form)
     source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
+    if names := undefined_names(text, backend.ending):
+        message = f"source for {backend.title} uses what it does not define: {few(names)}"
+        raise GenerationError(message, program.source)
     return Generated(program, backend, form, network, text, source, options)
 
 
