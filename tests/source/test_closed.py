@@ -24,7 +24,7 @@ head: {pooling: none, hidden: [{type: layer_norm}], units: 2, activation: softma
 MORE = {
     ".py": "\ndef more(x):\n    return pool_min(x, *[y for y in x], len=len(x))\n",
     ".h": "\nstatic float more(const float *x) {\n    return pool_min(x); /* gone(x) */\n}\n",
-    ".onnx.txt": '\n  more = Add (dense_1, pool_min)  # (gone)\n  "", y = RNN <\n  > (more, more)\n',
+    ".onnx.txt": '\n  more = Add (dense_1, pool_min)  # Go (x)\n  "", y = RNN <\n  > (more)\n',
 }
 
 
