@@ -372,7 +372,8 @@ rnn: [{{type: {kind}, units: 4}}, {{type: {kind}, units: 5, bias: false}}]
 head: {{units: 2}}
 """
     batch = torch.randn(2, 6, 3, dtype=torch.float64)
-    one = two = None
+    one: Any = None
+    two: Any = None
     with torch.no_grad():
         for x in batch.unbind(1):
             one = net["one"](x, one)
