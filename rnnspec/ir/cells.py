@@ -27,7 +27,7 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, SimpleRNN, StandardCell
+from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, Recurrent, SimpleRNN, StandardCell
 from rnnspec.ir.normal_form import normal_form
 from rnnspec.ir.parser import parse
 from rnnspec.words import CellActivation
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-FIELDS = Fields("Node.source")
+FIELDS = Fields("Node.source Recurrent.state_names")
 """The fields that a layer is written from if its cell is written from its equations."""
 ARRAYS = {"W": "kernel", "U": "recurrent_kernel", "b": "bias", "d": "recurrent_bias"}
 """The canonical array of each parameter, by its letter."""
@@ -88,17 +88,58 @@ def equations(cell: Cell, *, bias: bool = True) -> Equations:
     return leave_out(whole, {name for name, shape in whole.parameters if len(shape) == 1})
 
 
+def states_of_equations(layer: Recurrent) -> dict[str, tuple[str, int]]:
+    """Return the name and the size of each state of a layer by its name in the equations.
+
+    A cell of the language may have other names for its states in a spec.
+    """
+    return dict(zip(equations(layer.cell).states, layer.states, strict=True))
+
+
+def named_equations(layer: Recurrent) -> Equations:
+    """Return the equations of a standard cell as a spec has them, with the names of its states."""
+    cell = layer.standard_cell
+    named = {own: name for own, (name, _) in states_of_equations(layer).items()}
+    whole = _with_functions(equations(cell, bias=layer.bias), activations(cell))
+    # No line has the name of a state, unless it gives the state its new value.
+    for line in whole.lines:
+        while (
+            line.name not in whole.states and named.get(line.name, line.name) in layer.state_names
+        ):
+            named[line.name] = f"{named.get(line.name, line.name)}_gate"
+
+    def change(expression: Expression) -> Expression | None:
+        match expression:
+            case Name(name=name, kind="state" | "line"):
+                return replace(expression, name=named.get(name, name))
+            case _:
+                return None
+
+    return replace(
+        whole,
+        states=tuple(named[state] for state in whole.states),
+        lines=tuple(
+            Line(named.get(line.name, line.name), rewrite(line.value, change))
+            for line in whole.lines
+        ),
+        shapes=tuple((named.get(name, name), shape) for name, shape in whole.shapes),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Recognition:
     """A standard cell that equations are those of, and the place of each of their parameters.
 
-    A place is a canonical array and the gate whose part, transposed, is the parameter. In a GRU
-    that is ``swapped``, z and 1 - z have changed places: its arrays for z have the other sign.
+    A place is a canonical array and the gate whose part, transposed, is the parameter.
+    ``state_names`` are those of the equations in the order of the cell's states, empty if they are
+    the same. In a GRU that is ``swapped``, z and 1 - z have changed places: its arrays for z have
+    the other sign.
     """
 
     cell: StandardCell
     bias: bool
     places: Mapping[str, tuple[str, str]]
+    state_names: tuple[str, ...]
     swapped: bool = False
 
 
@@ -122,8 +163,11 @@ def recognize(equations_of_cell: Equations) -> Recognition | None:
                 continue
             named = dict(zip(own.names, form.names, strict=True))
             places = {name: place(named[name]) for name, _ in equations_of_cell.parameters}
+            of = {named[name]: name for name in equations_of_cell.states}
+            states = tuple(of[state] for state in template.states)
+            names = states if states != template.states else ()
             values: dict[str, Any] = {key: functions[key] for key in activations(cell)}
-            return Recognition(replace(cell, **values), bias, places, swapped)
+            return Recognition(replace(cell, **values), bias, places, names, swapped)
     return None
 
 

@@ -451,6 +451,7 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.state_names"
     " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
     " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"

@@ -46,11 +46,11 @@ _MOST_OPERATIONS = 4
 """The most operations, one after the other, beside a layer of Keras with a mask."""
 _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
-_SEQUENTIAL = Fields("Dropout.variational")
+_SEQUENTIAL = Fields("Dropout.variational Recurrent.state_names")
 _GRAPH = (
     "Network.outputs Network.stream Node.source Embedding.table Recurrent.attention "
-    "Recurrent.backward Recurrent.initial Pooling.backward AttentionPooling.bias "
-    "AttentionPooling.query Repeat.like Dense.tied"
+    "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),

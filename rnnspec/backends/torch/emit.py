@@ -86,6 +86,7 @@ _CELL_FIELDS = Fields(
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.state_names"
     " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
     " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
