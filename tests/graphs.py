@@ -281,4 +281,18 @@ rnn:
 heads: {one: {of: gru_1, units: 1}, two: {of: about, units: 1}}
 """
 """In step form, a sequence that only a pooling reads."""
-IN_C = (OWN, PAIR, WAITING, POOLED, RENAMED, PASSED_ON)
+BARE = """\
+version: 1
+name: bare
+inputs: {one: {features: 3, mask_value: 2.0}, start: {features: 3, per: sequence}}
+cells:
+  mean: {states: [h], sizes: {h: features}, equations: {h: 0.5 * h + 0.5 * x}}
+  halved: {states: [h], sizes: {h: features}, equations: {h: sigmoid(0.5 * x)}}
+rnn:
+  - {type: mean, of: one, units: 3, initial_state: {h: start}}
+  - {type: halved, units: 3, name: second}
+  - {type: mean, units: 3, initial_state: given}
+head: {pooling: none}
+"""
+"""Cells without parameters, in a network that has none."""
+IN_C = (OWN, PAIR, WAITING, POOLED, RENAMED, PASSED_ON, BARE)

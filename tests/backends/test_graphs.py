@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import GRAPHS
+from graphs import BARE, GRAPHS
 from offered import import_later, require
 
 from rnnspec import pipeline
@@ -138,7 +138,7 @@ heads:
 
 A state that is learned stands between a dropout, where a residual starts, and its layer.
 """
-ALL = (*GRAPHS, STACKS, CELLS, NAMES, EARLY, POOLS, CORNERS)
+ALL = (*GRAPHS, BARE, STACKS, CELLS, NAMES, EARLY, POOLS, CORNERS)
 
 
 @cache

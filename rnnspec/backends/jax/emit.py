@@ -385,9 +385,14 @@ class JaxWalk(RecurrentCalls):
 
     def _dtype(self) -> Code:
         """Return the dtype of ``x`` after a layer with arrays."""
-        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
-        slot, *_ = slots(first)
-        return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slot.path))
+        # A cell by equation may have no array.
+        with_arrays = [layer for layer in self.network.layers if slots(layer)]
+        recurrent = (layer for layer in with_arrays if isinstance(layer, nodes.Recurrent))
+        own = [
+            code("self.{}.{}.dtype", layer.name, Code(slots(layer)[0].path))
+            for layer in (*recurrent, *with_arrays)
+        ]
+        return code("jnp.result_type({})", listed("x", *own[:1]))
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, which are several for a maximum over the steps."""

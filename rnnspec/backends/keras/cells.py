@@ -322,20 +322,11 @@ class _CellClass:
 
     def write(self) -> Code:
         """Return the class."""
+        methods = self._init(), self._build(), self._begin(), self._call(), *self._config()
         return code(
             """
             @keras.saving.register_keras_serializable(package={!r})
             class {}(keras.layers.Layer):
-                {}
-
-                {}
-
-                {}
-
-                {}
-
-                {}
-
                 {}
 
                 {}
@@ -346,11 +337,7 @@ class _CellClass:
             cell_class(self.cell),
             docstring([f"The cell {self.cell.name}; its equations are in ``definition``."]),
             self._definition(),
-            self._init(),
-            self._build(),
-            self._begin(),
-            self._call(),
-            *self._config(),
+            Code("\n\n".join(filter(None, methods))),
         )
 
     def _definition(self) -> Code:
@@ -399,6 +386,8 @@ class _CellClass:
         )
 
     def _build(self) -> Code:
+        if not self.parameters:
+            return Code()
         own = "features" in self.sizes
         return function(
             code("build(self, input_shape: tuple[int | None, ...]) -> None"),

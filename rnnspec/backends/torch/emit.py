@@ -34,7 +34,7 @@ from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.params import count, counts, directions
+from rnnspec.ir.params import count, counts, directions, named_params
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
@@ -185,7 +185,7 @@ class TorchWalk(RecurrentCalls):
 
     def create(self, modules: Code) -> Iterator[Code]:
         """Yield ``__init__``, and for training ``reset_parameters``, which it calls."""
-        is_drawn = self.form == "training"
+        is_drawn = self.form == "training" and any(named_params(self.network))
         yield function(
             code("__init__(self) -> None"),
             code("super().__init__()"),

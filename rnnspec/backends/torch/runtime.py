@@ -279,8 +279,9 @@ def _call(model: nn.Module, inputs: Batch) -> Any:
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
     tensor = torch.from_numpy(inputs)
-    dtype = next(model.parameters()).dtype
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+    # A network of cells without parameters computes in the dtype of its input.
+    parameter = next(model.parameters(), tensor)
+    return tensor.to(parameter.dtype) if tensor.is_floating_point() else tensor
 
 
 @contextmanager
