@@ -98,7 +98,7 @@ def one_layer(context: Context) -> Iterator[Finding]:
     """One layer, although the data is enough for two."""
     if context.depth == 1 and (context.examples or 0) >= MUCH_DATA:
         message = f"{context.examples:,} examples are enough for a second layer: try 'layers: 2'"
-        yield (*context.entries[0].path, "type"), message
+        yield (*context.recurrences[0].path, "type"), message
 
 
 def unbounded_state(context: Context) -> Iterator[Finding]:
@@ -138,22 +138,22 @@ def _own_cells(context: Context) -> Iterator[tuple[Path, str, EquationCell]]:
             yield (*entry.path, "type"), cell.name, cell
 
 
-def order_of_steps(context: Context) -> Iterator[Finding]:
-    """A cell by equations, whose steps depend on each other in one way or another."""
+def waiting_for_nothing(context: Context) -> Iterator[Finding]:
+    """A cell by equations in which no step has to wait for the one before it."""
+    recurrences = {entry.path for entry in context.recurrences}
     for path, name, cell in _own_cells(context):
-        if recognize(cell.equations) is not None:
-            continue
-        if is_linear_recurrence(cell.equations):
+        if path[:-1] not in recurrences:
+            message = (
+                f"no equation of {name!r} reads a state: each step is computed by itself, and "
+                "nothing of the steps before it is remembered"
+            )
+            yield path, message
+        elif recognize(cell.equations) is None and is_linear_recurrence(cell.equations):
             message = (
                 f"{name!r} is a linear recurrence: its states are sums, which can be computed for "
                 "all steps at once"
             )
-        else:
-            message = (
-                f"{name!r} is sequential: a step has to wait for the one before it, on every "
-                "backend"
-            )
-        yield path, message
+            yield path, message
 
 
 def almost_built_in(context: Context) -> Iterator[Finding]:
@@ -223,7 +223,8 @@ def _plain_stacks(context: Context) -> Iterator[tuple[RecurrentEntry, int]]:
     around the layers between, as a residual is.
     """
     above: dict[str, tuple[RecurrentEntry, int]] = {}
-    plain = {entry.layers[0].name: entry for entry in context.entries}
+    plain = {entry.layers[0].name: entry for entry in context.recurrences}
+    waits = {layer.name for entry in context.recurrences for layer in entry.layers}
     plain = {name: entry for name, entry in plain.items() if not entry.declared.residual}
     for layer in context.network.layers:
         source = context.sources[layer.name][0]
@@ -232,7 +233,7 @@ def _plain_stacks(context: Context) -> Iterator[tuple[RecurrentEntry, int]]:
             first, depth = above.get(source, (entry, 0))
             above[entry.layers[-1].name] = first, depth + len(entry.layers)
             yield above[entry.layers[-1].name]
-        elif source in above and not isinstance(layer, Recurrent | Repeat | Join):
+        elif source in above and layer.name not in waits and not isinstance(layer, Repeat | Join):
             above[layer.name] = above[source]
 
 
