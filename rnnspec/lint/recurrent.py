@@ -128,26 +128,28 @@ def odd_gate(context: Context) -> Iterator[Finding]:
             yield (*entry.path, "recurrent_activation"), message
 
 
-def _own_cells(context: Context) -> Iterator[tuple[Path, str, EquationCell]]:
-    """Yield the path of the first layer of each cell by equations, with its name and the cell."""
+def _own_cells(context: Context) -> Iterator[tuple[Path, str, EquationCell, Recurrent]]:
+    """Yield the path of the first layer of each cell by equations, its name, and both."""
     seen = set[str]()
     for entry in context.entries:
-        cell = entry.layers[0].cell
-        if isinstance(cell, EquationCell) and cell.name not in seen:
-            seen.add(cell.name)
-            yield (*entry.path, "type"), cell.name, cell
+        layer = entry.layers[0]
+        if isinstance(layer.cell, EquationCell) and layer.cell.name not in seen:
+            seen.add(layer.cell.name)
+            yield (*entry.path, "type"), layer.cell.name, layer.cell, layer
 
 
 def waiting_for_nothing(context: Context) -> Iterator[Finding]:
     """A cell by equations in which no step has to wait for the one before it."""
-    recurrences = {entry.path for entry in context.recurrences}
-    for path, name, cell in _own_cells(context):
-        if path[:-1] not in recurrences:
+    for path, name, cell, layer in _own_cells(context):
+        if not layer.begins:
             message = (
                 f"no equation of {name!r} reads a state: each step is computed by itself, and "
                 "nothing of the steps before it is remembered"
             )
             yield path, message
+        elif layer.attention:
+            # It asks with the state.
+            continue
         elif recognize(cell.equations) is None and is_linear_recurrence(cell.equations):
             message = (
                 f"{name!r} is a linear recurrence: its states are sums, which can be computed for "
@@ -159,7 +161,7 @@ def waiting_for_nothing(context: Context) -> Iterator[Finding]:
 def almost_built_in(context: Context) -> Iterator[Finding]:
     """A cell by equations that would be one of the language, but for its initial values."""
     defaults = default_initializers(context.spec)
-    for path, name, cell in _own_cells(context):
+    for path, name, cell, _ in _own_cells(context):
         known, reason = recognize(cell.equations), standard_cell(cell, defaults)
         if known is not None and isinstance(reason, str):
             kind = cell_type(known.cell)
