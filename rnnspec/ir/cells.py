@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
-from itertools import product
+from itertools import count, product
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from rnnspec.ir.equations import (
@@ -27,13 +27,23 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, Recurrent, SimpleRNN, StandardCell
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
+    EquationCell,
+    Layer,
+    Network,
+    Recurrent,
+    SimpleRNN,
+    StandardCell,
+)
 from rnnspec.ir.normal_form import normal_form
 from rnnspec.ir.parser import parse
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 FIELDS = Fields("Node.source Recurrent.state_names")
@@ -94,6 +104,37 @@ def states_of_equations(layer: Recurrent) -> dict[str, tuple[str, int]]:
     A cell of the language may have other names for its states in a spec.
     """
     return dict(zip(equations(layer.cell).states, layer.states, strict=True))
+
+
+def with_distinct_cells(
+    network: Network, class_of: Callable[[Recurrent], str] | None = None
+) -> Network:
+    """Return a network in which two cells by equation have one name if they are one class.
+
+    The cells of two layers may have a name and differ in what their settings made of them. Cells
+    that differ in sizes only are one class, which takes these. With ``class_of``, the classes are
+    those of this name, and have their sizes.
+    """
+    own = [
+        (layer, layer.cell)
+        for layer in network.layers
+        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
+    ]
+    # A class has the name of its cell without underscores.
+    taken = {cell.name.replace("_", "") for _, cell in own}
+    names, firsts = dict[tuple[str, EquationCell], str](), set[str]()
+    named = dict[str, Layer]()
+    for layer, cell in own:
+        class_ = cell.name if class_of is None else class_of(layer)
+        key = class_, replace(cell, name="", sizes=() if class_of is None else cell.sizes)
+        if key not in names:
+            numbered = (f"{cell.name}_{number}" for number in count(2))
+            free = (name for name in numbered if name.replace("_", "") not in taken)
+            names[key] = cell.name if class_ not in firsts else next(free)
+            firsts.add(class_)
+            taken.add(names[key].replace("_", ""))
+        named[layer.name] = replace(layer, cell=replace(cell, name=names[key]))
+    return replace(network, layers=tuple(named.get(layer.name, layer) for layer in network.layers))
 
 
 def named_equations(layer: Recurrent) -> Equations:

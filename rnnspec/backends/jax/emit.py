@@ -23,6 +23,7 @@ from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_clas
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
+from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
@@ -470,6 +471,7 @@ _ARGUMENTS = Fields(
 
 def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
+    network = with_distinct_cells(network, class_name)
     attentions = pooling_classes(network).items()
     classes: list[tuple[str, nodes.Layer]] = [
         *((name, layer) for name, layers in attentions for layer in layers),
@@ -485,6 +487,7 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
 
 
 EMITTER = Emitter(
+    arrange=lambda network, _form: with_distinct_cells(network, class_name),
     emit=emit,
     fields=lambda _network, node, form: (
         _CELL_FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),
