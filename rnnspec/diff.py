@@ -101,7 +101,10 @@ def _settings_of(layer: Layer) -> Settings:
         match layer, field.name:
             case _, "cell":
                 settings |= {"type": cell_type(value), **_plain(value)}
-            case Recurrent(), "merge" | "backward" | "initial" | "dropout" as name:
+            case (
+                Recurrent(),
+                "merge" | "backward" | "initial" | "dropout" | "state_names" as name,
+            ):
                 settings |= _recurrent(layer, name)
             case Pooling(), "backward":
                 pass
@@ -166,6 +169,8 @@ def _recurrent(layer: Recurrent, field: str) -> Settings:
             return settings | ({"merge": layer.merge} if layer.merge else {})
         case "backward":
             return {"direction": "backward"} if layer.backward else {}
+        case "state_names":
+            return {"states": layer.state_names} if layer.state_names else {}
         case "initial":
             return {f"initial_state.{name}": vector for name, vector in layer.first_states.items()}
         case _:

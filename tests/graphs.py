@@ -142,7 +142,62 @@ heads: {one: {}, two: {of: back, pooling: none}, three: {of: first, pooling: mea
 initializers: {kernel: {normal: 0.5}, bias: ones}
 """
 """Attention of sequences to themselves, of vectors, and without padding."""
-GRAPHS = (TRANSLATION, JOINED, TURNED, GIVEN, STREAMED, COPIED, ATTENDING, ASKING)
+_SWAPPED = """
+cells:
+  swapped:
+    states: [c, h]
+    equations:
+      i: sigmoid(W_i @ x + U_i @ c + b_i)
+      f: sigmoid(W_f @ x + U_f @ c + b_f)
+      g: tanh(W_g @ x + U_g @ c + b_g)
+      o: sigmoid(W_o @ x + U_o @ c + b_o)
+      h: f * h + dt * i * g
+      c: o * tanh(h)
+    settings: {dt: 1}
+    initialize: {b_f: ones}
+  plain: {states: [z], equations: {z: tanh(W @ x + U @ z)}}
+"""
+RENAMED = f"""\
+version: 1
+name: renamed
+inputs: {{one: {{features: 2}}, two: {{features: 3, mask_value: 2.0}}}}{_SWAPPED}
+rnn:
+  - {{type: swapped, of: one, units: 3, initial_state: learned, name: first}}
+  - {{type: swapped, of: two, units: 3, dt: 0.5, initial_state: {{of: first}}, name: scaled}}
+  - {{type: lstm, units: 3, initial_state: {{of: first}}, name: usual}}
+  - {{type: swapped, units: 3, initial_state: {{of: scaled}}, name: third}}
+  - {{type: dense, of: usual.cell, units: 6, name: start}}
+  - {{type: swapped, units: 3, of: third, bidirectional: true, name: both,
+    initial_state: {{h: start}}}}
+  - {{type: plain, units: 3, initial_state: {{z: first.h}}, name: end}}
+heads:
+  one_h: {{of: first.h, units: 1}}
+  two_h: {{of: both.h}}
+  third_c: {{of: third.c}}
+  last: {{}}
+"""
+"""Cells of the language whose states have other names, which are those of other states too."""
+PASSED_ON = f"""\
+version: 1
+name: passed_on
+input: {{features: 2, mask_value: 2.0}}{_SWAPPED}
+rnn:
+  - {{type: swapped, units: 3, layers: 2, initial_state: given}}
+  - {{type: plain, units: 2, initial_state: learned}}
+head: {{pooling: none, units: 2}}
+"""
+GRAPHS = (
+    TRANSLATION,
+    JOINED,
+    TURNED,
+    GIVEN,
+    STREAMED,
+    COPIED,
+    ATTENDING,
+    ASKING,
+    RENAMED,
+    PASSED_ON,
+)
 OWN = """\
 version: 1
 name: own
@@ -226,4 +281,18 @@ rnn:
 heads: {one: {of: gru_1, units: 1}, two: {of: about, units: 1}}
 """
 """In step form, a sequence that only a pooling reads."""
-IN_C = (OWN, PAIR, WAITING, POOLED)
+BARE = """\
+version: 1
+name: bare
+inputs: {one: {features: 3, mask_value: 2.0}, start: {features: 3, per: sequence}}
+cells:
+  mean: {states: [h], sizes: {h: features}, equations: {h: 0.5 * h + 0.5 * x}}
+  halved: {states: [h], sizes: {h: features}, equations: {h: sigmoid(0.5 * x)}}
+rnn:
+  - {type: mean, of: one, units: 3, initial_state: {h: start}}
+  - {type: halved, units: 3, name: second}
+  - {type: mean, units: 3, initial_state: given}
+head: {pooling: none}
+"""
+"""Cells without parameters, in a network that has none."""
+IN_C = (OWN, PAIR, WAITING, POOLED, RENAMED, PASSED_ON, BARE)

@@ -353,6 +353,7 @@ Which input comes in chunks, and which is a state, changes no number.
 FREE = {
     ("Network", "name"),
     ("Network", "description"),
+    ("Recurrent", "state_names"),
     ("Pretrained", "weights"),
     ("Pretrained", "words"),
     *((kind, field) for kind, field in FIELDS if field == "name"),

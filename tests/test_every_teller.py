@@ -126,7 +126,8 @@ UNTOLD = {
         | .*initializers? | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
-        | Join\.inputs | (Vector|Label)Input\..* | FinalState\.size | Network\.stream
+        | Recurrent\.state_names | Join\.inputs | (Vector|Label)Input\..* | FinalState\.size
+        | Network\.stream
         | LearnedState\.source | Embedding\.source | Attention\.memory | Contexts\.size
         | StepAttention\.(size|width)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward

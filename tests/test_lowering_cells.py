@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.cells import equation_cell, standard_cell
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_input
+from rnnspec.comparison.batch import draw_batch, draw_input
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.initializers import Constant, GlorotUniform, HeUniform, Orthogonal
@@ -174,9 +176,10 @@ def test_equations_of_the_language_are_its_layer(cell: str, keys: str) -> None:
         lines = cell.splitlines()
         cell, keys = "\n".join([*lines[:-2], lines[-1], lines[-2]]), "type: gru"
     rest = "initializers: {forget_bias: 0.25}\n" if "0.25" in cell else ""
-    assert lower(cell) == built_in(keys, rest)
-    both = ", bidirectional: true, dropout: 0.5"
-    assert lower(cell, both) == built_in(f"{keys}{both}", rest)
+    for more in ("", ", bidirectional: true, dropout: 0.5"):
+        names = ("y", "c") if "states: [y, c]" in cell else ()
+        wanted = replace(built_in(f"{keys}{more}", rest), state_names=names)
+        assert lower(cell, more) == wanted
 
 
 @cases(
@@ -197,6 +200,60 @@ def test_other_cells_stay_by_equations(cell: str) -> None:
     assert isinstance(lower(cell).cell, nodes.EquationCell)
 
 
+STATES = """\
+version: 1
+name: net
+inputs:
+  one: {features: 3, length: 5}
+  v: {features: 4, per: sequence}
+  w: {features: 4, per: sequence}
+cells:
+  mine:
+"""
+
+
+@cases("names", {"swapped": ("c", "h"), "of words": ("out", "cell"), "other": ("state", "y")})
+def test_states_have_the_names_of_the_spec(names: tuple[str, str]) -> None:
+    """A layer of the language begins and ends in the states that the equations say."""
+    out, memory = names
+    words = {"y": out, "c": memory}
+    cell = re.sub(r"\b[yc]\b", lambda found: words[found[0]], LSTM)
+    lines = "".join(f"    {line}\n" for line in cell.strip().splitlines())
+    layer = f"{{type: mine, of: one, units: 4, initial_state: {{{out}: v, {memory}: w}}, name: a}}"
+    # The same cell, which the normal form does not know.
+    others = lines.replace("* keep", "* (keep + 1e-300 * k)")
+    heads = f"heads: {{o: {{of: a.{out}}}, m: {{of: a.{memory}}}}}\n"
+    of_language, own = (
+        pipeline.reads(f"{STATES}{cell}rnn: {layer}\n{heads}") for cell in (lines, others)
+    )
+    first, second = of_language.network.layers[0], own.network.layers[0]
+    assert isinstance(first, nodes.Recurrent)
+    assert isinstance(second, nodes.Recurrent)
+    assert isinstance(first.cell, nodes.LSTM)
+    assert isinstance(second.cell, nodes.EquationCell)
+    assert first.states == second.states
+    arrays, batch = draw_scaled(own.network, 0), draw_batch(own.network, np.random.default_rng(0))
+    joined = put_together(first, array_places(of_language.spec)["a"], arrays)
+    found, wanted = (
+        reference.outputs(program.network, reference.run(program.network, *values), batch)
+        for program, values in ((of_language, (joined, batch)), (own, (arrays, batch)))
+    )
+    for name, output in wanted.items():
+        assert np.abs(found[name] - output).max() < 1e-12, name
+
+
+def put_together(
+    layer: nodes.Recurrent, places: Mapping[str, tuple[str, str]], arrays: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arrays of a layer of the language from the parameters of its equations."""
+    joined = {}
+    for param in params(layer):
+        of_gates = {gate: name for name, (array, gate) in places.items() if array == param.name}
+        parts = [arrays[f"{layer.name}.{of_gates[gate]}"].T for gate in param.gates]
+        joined[f"{layer.name}.{param.name}"] = np.concatenate(parts, axis=-1)
+    return joined
+
+
 @cases("cell", {"lstm": LSTM, "gru": GRU, "simple": SIMPLE})
 def test_the_places_of_parameters_are_right(cell: str) -> None:
     """The layer of the language with its arrays put together computes what the equations say."""
@@ -213,11 +270,7 @@ def test_the_places_of_parameters_are_right(cell: str) -> None:
     assert isinstance(standard_cell(equations, defaults), Recognition)
     own = replace(program.network, layers=(replace(layer, cell=equations),))
     arrays, batch = draw_scaled(own, 0), draw_input(own.input, np.random.default_rng(0))
-    joined = {}
-    for param in params(layer):
-        of_gates = {gate: name for name, (array, gate) in places.items() if array == param.name}
-        parts = [arrays[f"{layer.name}.{of_gates[gate]}"].T for gate in param.gates]
-        joined[f"{layer.name}.{param.name}"] = np.concatenate(parts, axis=-1)
+    joined = put_together(layer, places, arrays)
     require("onnx", program.spec)
     model = rnnspec.build(program.spec, "onnx")
     rnnspec.write_weights(model, arrays)

@@ -566,7 +566,7 @@ def _scan(  # noqa: PLR0913 - a layer, and what it is run on
     memories = [memory.keys, memory.values] if memory else []
     dtype = np.result_type(x, *arrays.values(), *begun, *memories)
     # All states of a step lie in one array, beside each other.
-    names, sizes = zip(*layer.states, strict=True)
+    names, sizes = equations(layer.cell).states, [size for _, size in layer.states]
     ends = np.cumsum(sizes)
     zeros = (np.zeros((len(x), size), dtype=dtype) for size in sizes)
     state = _join([z if s is None else s for z, s in zip(zeros, first, strict=True)])

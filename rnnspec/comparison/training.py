@@ -55,6 +55,8 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     """
     places = [place for place in live.store.places if place[2].trainable]
     keys = trained_keys(live)
+    if not keys:
+        return lambda *_: (0.0, {})
     learn = live.backend.runtime.learner(live.model, keys, training=training)
 
     def run(batch: Batch, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:

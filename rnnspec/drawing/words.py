@@ -10,8 +10,6 @@ from rnnspec.drawing.looks import count_words, look
 from rnnspec.errors import listed, printable
 from rnnspec.ir.equations import Equations, Expression, Name, Product, walk
 from rnnspec.ir.nodes import (
-    LSTM,
-    Cell,
     Conv,
     EquationCell,
     FinalState,
@@ -151,34 +149,29 @@ _MOST_STATES, _LONGEST_STATES = 4, 16
 """The most states with an arrow each, and the characters of names beside a loop."""
 
 
-def state_names(cell: Cell) -> tuple[str, ...]:
-    """Return the name of each part of the state of a cell, the output last."""
-    match cell:
-        case EquationCell(equations=equations):
-            return equations.states[::-1]
-        case LSTM():
-            return ("c", "h")
-        case _:
-            return ("h",)
+def state_names(layer: Recurrent) -> tuple[str, ...]:
+    """Return the name of each part of the state of a layer, the output last."""
+    return tuple(name for name, _ in layer.states[::-1])
 
 
-def state_arrows(cell: Cell) -> tuple[str, ...]:
+def state_arrows(layer: Recurrent) -> tuple[str, ...]:
     """Return the states of each arrow from step to step: of many, the first share one."""
-    *first, last = (names := state_names(cell))
+    *first, last = (names := state_names(layer))
     return names if len(names) <= _MOST_STATES else (" ".join(first), last)
 
 
-def states_in_words(cell: Cell) -> str:
+def states_in_words(layer: Recurrent) -> str:
     """Return the names of the states, or how many there are if they are long."""
-    names = ", ".join(state_names(cell))
-    return names if len(names) <= _LONGEST_STATES else count_words(len(state_names(cell)), "state")
+    names = ", ".join(state_names(layer))
+    return names if len(names) <= _LONGEST_STATES else count_words(len(layer.states), "state")
 
 
-def dropped_states(cell: Cell) -> frozenset[str]:
+def dropped_states(layer: Recurrent) -> frozenset[str]:
     """Return the states that recurrent dropout acts on: those that matrices multiply."""
+    cell = layer.cell
     if not isinstance(cell, EquationCell):
         # The cell state of an LSTM is added to.
-        return frozenset({"h"})
+        return frozenset({layer.states[0][0]})
     states_of: dict[str, set[str]] = {}
     dropped = set[str]()
     for line in cell.equations.lines:

@@ -7,12 +7,14 @@ from collections import Counter
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import zip_longest
 from textwrap import fill
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnspec import pipeline
 from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
+from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.raising import raise_spec
 from rnnspec.raising.graph import ADDED, find_projections
 from rnnspec.raising.items import POINTWISE, POOLS
@@ -93,7 +95,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         outputs=tuple(outputs),
         stream=sequences[0] if len(sequences) == 1 else None,
     )
-    draft = _settle_states(*_move_heads(_move_projections(draft)))
+    draft = with_distinct_cells(_settle_states(*_move_heads(_move_projections(draft))))
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -373,11 +375,32 @@ def _read_spec(text: str, source: str) -> Program:
         raise ModelError(problems) from None
 
 
-def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
-    """Return a model with some layers, and what is named after them, under other names."""
+def rename_as(imported: Imported, spec: nodes.Network) -> Imported:
+    """Return a model whose layers and their states have the names that a spec has for them."""
+    names, states = dict[str, str](), dict[str, dict[str, str]]()
+    for own, its in zip(imported.network.layers, spec.layers, strict=False):
+        names[own.name] = its.name
+        if isinstance(own, nodes.Recurrent) and isinstance(its, nodes.Recurrent):
+            pairs = zip(own.states, its.states, strict=False)
+            states[own.name] = {name: other for (name, _), (other, _) in pairs if its.state_names}
+    return rename(imported, names, states)
+
+
+def rename(
+    imported: Imported,
+    names: Mapping[str, str],
+    states: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Imported:
+    """Return a model with some layers, and what is named after them, under other names.
+
+    ``states`` has the names of states that get others, by the layer.
+    """
     network = imported.network
-    names = _with_names_of_states(network, names)
-    layers = tuple(rename_layer(layer, names) for layer in network.layers)
+    names, sources = _with_names_of_states(network, names, states), nodes.sources(network)
+    layers = tuple(
+        rename_layer(_rename_states(layer, states, sources[layer.name][0]), names)
+        for layer in network.layers
+    )
     arrays = {}
     for path, array in imported.arrays.items():
         layer_name, _, rest = path.partition(".")
@@ -396,7 +419,21 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
     return replace(imported, network=network, arrays=arrays, layers=became)
 
 
-def _with_names_of_states(network: nodes.Network, names: Mapping[str, str]) -> dict[str, str]:
+def _rename_states(
+    layer: nodes.Layer, states: Mapping[str, Mapping[str, str]], source: str
+) -> nodes.Layer:
+    match layer:
+        case nodes.Recurrent() if own := states.get(layer.name):
+            return replace(layer, state_names=tuple(own.values()))
+        case nodes.FinalState(part=part) if own := states.get(source):
+            return replace(layer, part=own[part])
+        case _:
+            return layer
+
+
+def _with_names_of_states(
+    network: nodes.Network, names: Mapping[str, str], states: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
     """Return names with those of the states of each layer that gets another one."""
     result, sources = dict(names), nodes.sources(network)
     for name, own in find_projections(network, placed=True).items():
@@ -410,11 +447,14 @@ def _with_names_of_states(network: nodes.Network, names: Mapping[str, str]) -> d
                 result[layer.name] = f"{names.get(recurrent, recurrent)}_context"
             case nodes.FinalState(part=part):
                 recurrent = sources[layer.name][0]
+                part = states.get(recurrent, {}).get(part, part)
                 result[layer.name] = f"{names.get(recurrent, recurrent)}_final_{part}"
             case nodes.Recurrent() if layer.name in names:
                 for state in layer.first_states:
-                    for name in (f"{{}}_initial_{state}", f"{{}}_{state}", f"{{}}_{state}_next"):
-                        result[name.format(layer.name)] = name.format(names[layer.name])
+                    other = states.get(layer.name, {}).get(state, state)
+                    for name in ("{}_initial_{}", "{}_{}", "{}_{}_next"):
+                        own = name.format(layer.name, state)
+                        result[own] = name.format(names[layer.name], other)
             case _:
                 pass
     return result
@@ -459,8 +499,11 @@ def check_same(source: str, expected: nodes.Network, received: nodes.Network) ->
     Raises:
         ModelError: one differs; the problems are all of its settings that do.
     """
-    pairs = zip_longest((*expected.inputs, *expected.layers), (*received.inputs, *received.layers))
-    for one, two in pairs:
+    # Source has a class for each of two cells that settings made of one.
+    parts = (
+        (*each.inputs, *each.layers) for each in map(with_distinct_cells, (expected, received))
+    )
+    for one, two in zip_longest(*parts):
         if one != two:
             where = getattr(one or two, "name", "input")
             problems = [

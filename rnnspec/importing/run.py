@@ -12,7 +12,13 @@ from rnnspec.diff import diff
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
-from rnnspec.importing.assemble import ImportedModel, check_same, name_network, rename, write_spec
+from rnnspec.importing.assemble import (
+    ImportedModel,
+    check_same,
+    name_network,
+    rename_as,
+    write_spec,
+)
 from rnnspec.importing.kinds import Request, kind_of
 from rnnspec.spec.names import check_network_name
 
@@ -64,8 +70,7 @@ def take(  # noqa: PLR0913 - each is something to say about a file
     imported = kind.read(path, request)
     if spec is not None:
         # The layers have the names of the spec, if they are the same.
-        pairs = zip(imported.network.layers, spec.network.layers, strict=False)
-        named = rename(imported, {one.name: two.name for one, two in pairs})
+        named = rename_as(imported, spec.network)
         check_same(str(path), spec.network, named.network)
         return ImportedModel(spec.spec.document.text, spec, named.arrays, imported)
     if imported.spec:

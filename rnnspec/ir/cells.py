@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial, reduce
-from itertools import product
+from itertools import count, product
 from typing import TYPE_CHECKING, Any, assert_never, get_args
 
 from rnnspec.ir.equations import (
@@ -27,16 +27,26 @@ from rnnspec.ir.equations import (
     walk,
 )
 from rnnspec.ir.fields import Fields
-from rnnspec.ir.nodes import GRU, LSTM, Cell, EquationCell, SimpleRNN, StandardCell
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
+    EquationCell,
+    Layer,
+    Network,
+    Recurrent,
+    SimpleRNN,
+    StandardCell,
+)
 from rnnspec.ir.normal_form import normal_form
 from rnnspec.ir.parser import parse
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
-FIELDS = Fields("Node.source")
+FIELDS = Fields("Node.source Recurrent.state_names")
 """The fields that a layer is written from if its cell is written from its equations."""
 ARRAYS = {"W": "kernel", "U": "recurrent_kernel", "b": "bias", "d": "recurrent_bias"}
 """The canonical array of each parameter, by its letter."""
@@ -88,17 +98,89 @@ def equations(cell: Cell, *, bias: bool = True) -> Equations:
     return leave_out(whole, {name for name, shape in whole.parameters if len(shape) == 1})
 
 
+def states_of_equations(layer: Recurrent) -> dict[str, tuple[str, int]]:
+    """Return the name and the size of each state of a layer by its name in the equations.
+
+    A cell of the language may have other names for its states in a spec.
+    """
+    return dict(zip(equations(layer.cell).states, layer.states, strict=True))
+
+
+def with_distinct_cells(
+    network: Network, class_of: Callable[[Recurrent], str] | None = None
+) -> Network:
+    """Return a network in which two cells by equation have one name if they are one class.
+
+    The cells of two layers may have a name and differ in what their settings made of them. Cells
+    that differ in sizes only are one class, which takes these. With ``class_of``, the classes are
+    those of this name, and have their sizes.
+    """
+    own = [
+        (layer, layer.cell)
+        for layer in network.layers
+        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
+    ]
+    # A class has the name of its cell without underscores.
+    taken = {cell.name.replace("_", "") for _, cell in own}
+    names, firsts = dict[tuple[str, EquationCell], str](), set[str]()
+    named = dict[str, Layer]()
+    for layer, cell in own:
+        class_ = cell.name if class_of is None else class_of(layer)
+        key = class_, replace(cell, name="", sizes=() if class_of is None else cell.sizes)
+        if key not in names:
+            numbered = (f"{cell.name}_{number}" for number in count(2))
+            free = (name for name in numbered if name.replace("_", "") not in taken)
+            names[key] = cell.name if class_ not in firsts else next(free)
+            firsts.add(class_)
+            taken.add(names[key].replace("_", ""))
+        named[layer.name] = replace(layer, cell=replace(cell, name=names[key]))
+    return replace(network, layers=tuple(named.get(layer.name, layer) for layer in network.layers))
+
+
+def named_equations(layer: Recurrent) -> Equations:
+    """Return the equations of a standard cell as a spec has them, with the names of its states."""
+    cell = layer.standard_cell
+    named = {own: name for own, (name, _) in states_of_equations(layer).items()}
+    whole = _with_functions(equations(cell, bias=layer.bias), activations(cell))
+    # No line has the name of a state, unless it gives the state its new value.
+    for line in whole.lines:
+        while (
+            line.name not in whole.states and named.get(line.name, line.name) in layer.state_names
+        ):
+            named[line.name] = f"{named.get(line.name, line.name)}_gate"
+
+    def change(expression: Expression) -> Expression | None:
+        match expression:
+            case Name(name=name, kind="state" | "line"):
+                return replace(expression, name=named.get(name, name))
+            case _:
+                return None
+
+    return replace(
+        whole,
+        states=tuple(named[state] for state in whole.states),
+        lines=tuple(
+            Line(named.get(line.name, line.name), rewrite(line.value, change))
+            for line in whole.lines
+        ),
+        shapes=tuple((named.get(name, name), shape) for name, shape in whole.shapes),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Recognition:
     """A standard cell that equations are those of, and the place of each of their parameters.
 
-    A place is a canonical array and the gate whose part, transposed, is the parameter. In a GRU
-    that is ``swapped``, z and 1 - z have changed places: its arrays for z have the other sign.
+    A place is a canonical array and the gate whose part, transposed, is the parameter.
+    ``state_names`` are those of the equations in the order of the cell's states, empty if they are
+    the same. In a GRU that is ``swapped``, z and 1 - z have changed places: its arrays for z have
+    the other sign.
     """
 
     cell: StandardCell
     bias: bool
     places: Mapping[str, tuple[str, str]]
+    state_names: tuple[str, ...]
     swapped: bool = False
 
 
@@ -122,8 +204,11 @@ def recognize(equations_of_cell: Equations) -> Recognition | None:
                 continue
             named = dict(zip(own.names, form.names, strict=True))
             places = {name: place(named[name]) for name, _ in equations_of_cell.parameters}
+            of = {named[name]: name for name in equations_of_cell.states}
+            states = tuple(of[state] for state in template.states)
+            names = states if states != template.states else ()
             values: dict[str, Any] = {key: functions[key] for key in activations(cell)}
-            return Recognition(replace(cell, **values), bias, places, swapped)
+            return Recognition(replace(cell, **values), bias, places, names, swapped)
     return None
 
 

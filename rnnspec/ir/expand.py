@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 FIELDS = Fields(
     "Node.source Embedding.table Recurrent.attention Recurrent.backward Recurrent.initial "
-    "Pooling.backward "
+    "Recurrent.state_names Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dropout.variational Dense.tied"
 )
 """The fields that the recipes are written from; what a layer takes is decided before it."""

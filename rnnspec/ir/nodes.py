@@ -288,7 +288,9 @@ class Recurrent(Node):
     ``dropout`` is the rate on the input of the layer, with one mask per sequence and direction,
     scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, with one mask per
     gate; the input then has one mask per gate too. A ``masked`` layer keeps its state at padding.
-    A layer with ``attention`` has one direction, and no dropout of its own.
+    A layer with ``attention`` has one direction, and no dropout of its own. ``state_names`` are the
+    names that a spec has for the states of a standard cell, empty if they have those of its
+    equations.
     """
 
     cell: Cell
@@ -305,6 +307,7 @@ class Recurrent(Node):
     backward: bool = False
     initial: tuple[str | None, ...] = ()
     attention: StepAttention | None = None
+    state_names: tuple[str, ...] = ()
 
     @property
     def features(self) -> int:
@@ -352,11 +355,12 @@ class Recurrent(Node):
                     (name, evaluate_size(shapes[name][0], known)) for name in equations.states
                 )
             case LSTM():
-                return (("h", self.units), ("c", self.units))
+                own: tuple[str, ...] = ("h", "c")
             case SimpleRNN() | GRU():
-                return (("h", self.units),)
+                own = ("h",)
             case _:
                 assert_never(self.cell)
+        return tuple((name, self.units) for name in self.state_names or own)
 
     @property
     def output(self) -> Shape:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,11 @@ def _require_states(layer: Recurrent, shapes: list[Shape | None]) -> None:
         parameters = [name for name, _ in layer.cell.equations.parameters]
         fits = [name for name, _ in layer.cell.initializers] == parameters
         _require(fits, f"{layer.name} has initial values of other parameters")
+    if layer.state_names:
+        own, names = replace(layer, state_names=()).states, set(layer.state_names)
+        fits = len(own) == len(names) == len(layer.state_names)
+        fits = fits and not isinstance(layer.cell, EquationCell)
+        _require(fits, f"{layer.name} has {len(own)} states, and not these: {layer.state_names}")
     _require(not (layer.backward and layer.merge), f"{layer.name} has both directions")
     expected = [(layer.ways * n,) for name, n in layer.begins if name in layer.first_states]
     _require(shapes == expected, f"{layer.name} begins with {shapes}, expected {expected}")

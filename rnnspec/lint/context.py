@@ -65,9 +65,14 @@ class Context:
         return self.spec.data.examples
 
     @property
+    def recurrences(self) -> tuple[RecurrentEntry, ...]:
+        """The entries whose cells read a state; any other computes each step by itself."""
+        return tuple(entry for entry in self.entries if entry.layers[0].begins)
+
+    @property
     def depth(self) -> int:
-        """The number of recurrent layers."""
-        return sum(len(entry.layers) for entry in self.entries)
+        """The number of layers that read a state."""
+        return sum(len(entry.layers) for entry in self.recurrences)
 
     @property
     def parameters(self) -> Counts:
@@ -86,7 +91,7 @@ class Context:
                 repeated.add(layer.name)
         return tuple(
             entry
-            for entry in self.entries
+            for entry in self.recurrences
             if entry.layers[-1].name not in stepwise and entry.layers[0].name not in repeated
         )
 

@@ -98,7 +98,7 @@ def one_layer(context: Context) -> Iterator[Finding]:
     """One layer, although the data is enough for two."""
     if context.depth == 1 and (context.examples or 0) >= MUCH_DATA:
         message = f"{context.examples:,} examples are enough for a second layer: try 'layers: 2'"
-        yield (*context.entries[0].path, "type"), message
+        yield (*context.recurrences[0].path, "type"), message
 
 
 def unbounded_state(context: Context) -> Iterator[Finding]:
@@ -128,38 +128,40 @@ def odd_gate(context: Context) -> Iterator[Finding]:
             yield (*entry.path, "recurrent_activation"), message
 
 
-def _own_cells(context: Context) -> Iterator[tuple[Path, str, EquationCell]]:
-    """Yield the path of the first layer of each cell by equations, with its name and the cell."""
+def _own_cells(context: Context) -> Iterator[tuple[Path, str, EquationCell, Recurrent]]:
+    """Yield the path of the first layer of each cell by equations, its name, and both."""
     seen = set[str]()
     for entry in context.entries:
-        cell = entry.layers[0].cell
-        if isinstance(cell, EquationCell) and cell.name not in seen:
-            seen.add(cell.name)
-            yield (*entry.path, "type"), cell.name, cell
+        layer = entry.layers[0]
+        if isinstance(layer.cell, EquationCell) and layer.cell.name not in seen:
+            seen.add(layer.cell.name)
+            yield (*entry.path, "type"), layer.cell.name, layer.cell, layer
 
 
-def order_of_steps(context: Context) -> Iterator[Finding]:
-    """A cell by equations, whose steps depend on each other in one way or another."""
-    for path, name, cell in _own_cells(context):
-        if recognize(cell.equations) is not None:
+def waiting_for_nothing(context: Context) -> Iterator[Finding]:
+    """A cell by equations in which no step has to wait for the one before it."""
+    for path, name, cell, layer in _own_cells(context):
+        if not layer.begins:
+            message = (
+                f"no equation of {name!r} reads a state: each step is computed by itself, and "
+                "nothing of the steps before it is remembered"
+            )
+            yield path, message
+        elif layer.attention:
+            # It asks with the state.
             continue
-        if is_linear_recurrence(cell.equations):
+        elif recognize(cell.equations) is None and is_linear_recurrence(cell.equations):
             message = (
                 f"{name!r} is a linear recurrence: its states are sums, which can be computed for "
                 "all steps at once"
             )
-        else:
-            message = (
-                f"{name!r} is sequential: a step has to wait for the one before it, on every "
-                "backend"
-            )
-        yield path, message
+            yield path, message
 
 
 def almost_built_in(context: Context) -> Iterator[Finding]:
     """A cell by equations that would be one of the language, but for its initial values."""
     defaults = default_initializers(context.spec)
-    for path, name, cell in _own_cells(context):
+    for path, name, cell, _ in _own_cells(context):
         known, reason = recognize(cell.equations), standard_cell(cell, defaults)
         if known is not None and isinstance(reason, str):
             kind = cell_type(known.cell)
@@ -223,7 +225,8 @@ def _plain_stacks(context: Context) -> Iterator[tuple[RecurrentEntry, int]]:
     around the layers between, as a residual is.
     """
     above: dict[str, tuple[RecurrentEntry, int]] = {}
-    plain = {entry.layers[0].name: entry for entry in context.entries}
+    plain = {entry.layers[0].name: entry for entry in context.recurrences}
+    waits = {layer.name for entry in context.recurrences for layer in entry.layers}
     plain = {name: entry for name, entry in plain.items() if not entry.declared.residual}
     for layer in context.network.layers:
         source = context.sources[layer.name][0]
@@ -232,7 +235,7 @@ def _plain_stacks(context: Context) -> Iterator[tuple[RecurrentEntry, int]]:
             first, depth = above.get(source, (entry, 0))
             above[entry.layers[-1].name] = first, depth + len(entry.layers)
             yield above[entry.layers[-1].name]
-        elif source in above and not isinstance(layer, Recurrent | Repeat | Join):
+        elif source in above and layer.name not in waits and not isinstance(layer, Repeat | Join):
             above[layer.name] = above[source]
 
 

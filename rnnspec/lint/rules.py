@@ -27,7 +27,7 @@ RULES = (
     Rule("L121", "note", recurrent.high_dropout),
     Rule("L122", "note", recurrent.ignored_by_stock),
     Rule("L123", "warning", recurrent.nothing_left),
-    Rule("L131", "note", recurrent.order_of_steps),
+    Rule("L131", "note", recurrent.waiting_for_nothing),
     Rule("L132", "note", recurrent.almost_built_in),
     Rule("L201", "note", inputs.pretrain),
     Rule("L202", "warning", inputs.frozen_noise),

@@ -288,16 +288,14 @@ class Graph:
         names = [name for name, _ in layer.states]
         parts = {"state": names[0], **{name: name for name in names}}
         if isinstance(layer.cell, nodes.LSTM):
-            parts["cell"] = "c"
+            parts.setdefault("cell", names[1])
         if part == "context" and layer.attention:
             return self._contexts(layer)
-        item = self.places[layer.name][1:]
-        declared = self.spec.rnn[int(item[0])] if item else None
-        if part == "context" and getattr(declared, "attention", None):
+        if part == "context" and getattr(self._declared(layer), "attention", None):
             # What it attends to has been refused.
             return None
         if part not in parts:
-            kind = nodes.cell_type(layer.cell)
+            kind = self.declared_type(layer)
             has = f"the states of {kind!r} are {listed(names)}"
             has = has if len(names) > 1 else f"the only state of {kind!r} is {names[0]}"
             if layer.attention:
@@ -308,6 +306,14 @@ class Graph:
             self.refuse(path, f"{message}; expected {listed(list(parts), 'or')}", code="E425")
             return None
         return self.final_state(layer, parts[part])
+
+    def _declared(self, layer: nodes.Recurrent) -> models.AnyLayer:
+        """Return the item of the spec that a recurrent layer is of."""
+        return self.spec.rnn[int(self.places[layer.name][1])]
+
+    def declared_type(self, layer: nodes.Recurrent) -> str:
+        """Return the type that the spec gives a recurrent layer."""
+        return self._declared(layer).type
 
     def _contexts(self, layer: nodes.Recurrent) -> str:
         """Return the layer with the contexts of a layer, which is added if it is not there."""

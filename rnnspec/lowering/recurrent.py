@@ -75,14 +75,14 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
         start = nodes.Dropout(name=name, input=graph.shape, rate=rate, variational=variational)
         graph.add(start)
     width = _context_width(graph, layer)
-    cell, bias = _cell(graph, path, layer, nodes.width(graph.shape) + width)
+    cell, bias, state_names = _cell(graph, path, layer, nodes.width(graph.shape) + width)
     name = graph.name(_kind(layer, cell), (*path, "name"), declared)
     attention = None
     if layer.attention is not None:
         units = _state_size(cell, layer.units, nodes.width(graph.shape) + width)
         where = (*path, "attention")
         attention = step_attention(graph, where, layer.attention, name, units)
-        states = cell.equations.states if isinstance(cell, nodes.EquationCell) else ()
+        states = cell.equations.states if isinstance(cell, nodes.EquationCell) else state_names
         if "context" in states:
             message = (
                 f"'{layer.type}' has a state 'context', which is the name of what it attends to"
@@ -105,6 +105,7 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
         bias_initializer=graph.defaults["bias"],
         backward=layer.direction == "backward",
         attention=attention,
+        state_names=state_names,
     )
     source = graph.last
     initial = _initial(graph, (*path, "initial_state"), layer, recurrent, number)
@@ -216,13 +217,15 @@ def _named_states(  # noqa: PLR0913, PLR0917 - a layer, its place, and what is s
         other = _other_layer(graph, (*path, "of"), declared["of"], layer, number)
         if other is None:
             return ()
-        own, its = (_states_text(each) for each in (recurrent, other))
-        if own != its or recurrent.begins != other.begins:
+        final = _states_of(graph, layer, recurrent, other)
+        if final is None:
+            own = _states_text(layer.type, recurrent)
+            its = _states_text(graph.declared_type(other), other)
             its = its if own != its else f"{its}, of other sizes"
             message = f"expected the states of {own}; '{other.name}' has those of {its}"
             graph.refuse((*path, "of"), message, code="E435")
             return ()
-        return tuple(graph.final_state(other, state) for state in sizes)
+        return final
     if layer.layers > 1:
         message = f"vectors begin one layer, and this item has 'layers: {layer.layers}'"
         graph.refuse(path, message, code="E435")
@@ -271,9 +274,26 @@ def _other_layer(
     return others[number]
 
 
-def _states_text(layer: nodes.Recurrent) -> str:
+def _states_of(
+    graph: Graph, layer: models.RecurrentLayer, recurrent: nodes.Recurrent, other: nodes.Recurrent
+) -> tuple[str, ...] | None:
+    """Return the final states of another layer that those of a layer begin as, None if none do."""
+    # With other settings, only one of two layers of a cell may be one of the language.
+    kinds = layer.type, nodes.cell_type(recurrent.cell)
+    others = graph.declared_type(other), nodes.cell_type(other.cell)
+    if all(one != its for one, its in zip(kinds, others, strict=True)):
+        return None
+    if (recurrent.units, recurrent.ways) != (other.units, other.ways):
+        return None
+    pairs = dict(zip(recurrent.states, other.states, strict=True))
+    if any(size != pairs[name, size][1] for name, size in recurrent.begins):
+        return None
+    return tuple(graph.final_state(other, pairs[state][0]) for state in recurrent.begins)
+
+
+def _states_text(kind: str, layer: nodes.Recurrent) -> str:
     both = ", both directions" if layer.merge else ""
-    return f"{nodes.cell_type(layer.cell)}, {layer.units} units{both}"
+    return f"{kind}, {layer.units} units{both}"
 
 
 def _vector(graph: Graph, path: Path, name: str, size: int) -> str | None:
@@ -299,20 +319,25 @@ def _context_width(graph: Graph, layer: models.RecurrentLayer) -> int:
 
 def _cell(
     graph: Graph, path: Path, layer: models.RecurrentLayer, features: int
-) -> tuple[nodes.Cell, bool]:
-    """Return a cell, whose fields are keys of the layer or of the initializers, and its bias."""
+) -> tuple[nodes.Cell, bool, tuple[str, ...]]:
+    """Return a cell, whose fields are keys of the layer or of the initializers, and its bias.
+
+    With it are the names of its states, if these are others than its own.
+    """
     if isinstance(layer, models.CellLayer):
-        equations = read_equation_cell(graph, path, layer, features)
-        known = standard_cell(equations, graph.defaults)
+        own = read_equation_cell(graph, path, layer, features)
+        known = standard_cell(own, graph.defaults)
+        if not isinstance(known, Recognition):
+            return own, True, ()
         # What the language has anyway is a layer of that type.
-        return (known.cell, known.bias) if isinstance(known, Recognition) else (equations, True)
+        return known.cell, known.bias, known.state_names
     cell = _CELLS[type(layer)]
     values = dict[str, Any]()
     for field in fields(cell):
         is_drawn = field.name == "forget_bias"
         forget_bias = float(graph.spec.initializers.forget_bias)
         values[field.name] = forget_bias if is_drawn else getattr(layer, field.name)
-    return cell(**values), layer.bias
+    return cell(**values), layer.bias, ()
 
 
 def read_equation_cell(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.cells import write_cell
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.cells import named_equations, place
 from rnnspec.raising.graph import Words
 
 if TYPE_CHECKING:
@@ -19,14 +20,20 @@ Drawn = initializers.Initializer | float
 def name_cells(network: nodes.Network) -> tuple[dict[str, str], dict[str, Words]]:
     """Return the type of each layer with a cell by equations, and the cells under these names.
 
-    Cells that differ in more than sizes have different names.
+    So has one of the language whose states have other names. Cells that differ in more than sizes
+    have different names.
     """
     types, cells = dict[str, str](), dict[str, Words]()
     named = dict[str, tuple[object, ...]]()
     for layer in network.layers:
-        if not isinstance(layer, nodes.Recurrent) or not isinstance(layer.cell, nodes.EquationCell):
+        if not isinstance(layer, nodes.Recurrent):
             continue
-        cell = layer.cell
+        if isinstance(layer.cell, nodes.EquationCell):
+            cell = layer.cell
+        elif layer.state_names:
+            cell = _write_out(layer)
+        else:
+            continue
         drawn = (layer.kernel_initializer, layer.recurrent_initializer, layer.bias_initializer)
         content = (cell.equations, repr(cell.initializers), repr(drawn))
         candidates = chain([cell.name], (f"{cell.name}_{number}" for number in count(2)))
@@ -42,6 +49,31 @@ def name_cells(network: nodes.Network) -> tuple[dict[str, str], dict[str, Words]
                 },
             )
     return types, cells
+
+
+def _write_out(layer: nodes.Recurrent) -> nodes.EquationCell:
+    """Return the cell of a layer by its equations, with the names that its states have."""
+    cell = layer.standard_cell
+    values: list[tuple[str, initializers.Initializer]] = []
+    equations = named_equations(layer)
+    for name, _ in equations.parameters:
+        array, gate = place(name)
+        match array:
+            case "kernel":
+                value = layer.kernel_initializer
+            case "recurrent_kernel":
+                value = layer.recurrent_initializer
+            case _:
+                value = layer.bias_initializer
+        if isinstance(cell, nodes.LSTM) and (array, gate) == ("bias", "f"):
+            value = initializers.Constant(cell.forget_bias)
+        values.append((name, value))
+    return nodes.EquationCell(
+        name=f"{nodes.cell_type(cell)}_cell",
+        equations=equations,
+        initializers=tuple(values),
+        sizes=(),
+    )
 
 
 def write_initializers(network: nodes.Network, refuse: Callable[[str, str], None]) -> Words:

@@ -82,7 +82,7 @@ class Graph:
     """The layers of a network but embeddings of inputs and states, with those that take each.
 
     ``placed`` is true if its layers have names and shapes that lowering makes. ``types`` has the
-    type of each layer with a cell by equations.
+    type of each layer whose cell the spec gives by its equations.
 
     Raises:
         ModelError: a layer takes another one that is not before it.
@@ -189,13 +189,18 @@ class Graph:
                 continue
             kind = default_kind(layer)
             if isinstance(layer, nodes.Recurrent) and layer.merge is None:
-                kind = self.types.get(layer.name, kind)
+                kind = self._kind(layer, kind)
             numbers[kind] += 1
             defaults[layer.name] = f"{kind}_{numbers[kind]}"
         if self.named:
             pairs = self._embedded.items()
             defaults |= {layer: f"{name}_embedding" for layer, name in pairs}
         return defaults
+
+    def _kind(self, layer: nodes.Recurrent, standard: str) -> str:
+        """Return the type of a layer by equations, and ``standard`` for that of a standard cell."""
+        is_own = isinstance(layer.cell, nodes.EquationCell)
+        return self.types[layer.name] if is_own else standard
 
     def _find_sequences(self) -> frozenset[str]:
         """Return the inputs and layers whose value has time steps."""
@@ -286,7 +291,7 @@ class Graph:
         if part == names[0] and "state" not in names:
             word = "state"
         else:
-            word = "cell" if isinstance(layer.cell, nodes.LSTM) else part
+            word = "cell" if isinstance(layer.cell, nodes.LSTM) and not layer.state_names else part
         return f"{self.base(layer.name)}.{word}"
 
     def initial_state(self, layer: nodes.Recurrent) -> Words:
@@ -323,11 +328,20 @@ class Graph:
                 other, part = vector, vector.states[0][0]
             else:
                 return None
-            if not isinstance(other, nodes.Recurrent) or part != state:
+            if not isinstance(other, nodes.Recurrent):
+                return None
+            # Cells of the language have the same states, under any names.
+            if (part, state) not in self._pairs_of_states(other, layer):
                 return None
             others[other.name] = other
         (other, *more) = others.values()
-        alike = (nodes.cell_type(layer.cell), layer.units, layer.merge is None)
-        if more or alike != (nodes.cell_type(other.cell), other.units, other.merge is None):
-            return None
-        return other
+        own, its = (
+            (self._kind(each, nodes.cell_type(each.cell)), each.units, each.merge is None)
+            for each in (layer, other)
+        )
+        return other if own == its and not more else None
+
+    @staticmethod
+    def _pairs_of_states(one: nodes.Recurrent, other: nodes.Recurrent) -> set[tuple[str, str]]:
+        pairs = zip(one.states, other.states, strict=False)
+        return {(name, its) for (name, _), (its, _) in pairs}

@@ -273,6 +273,8 @@ class ItemReader:
         if isinstance(cell, nodes.EquationCell):
             defaults = self._cells[kind].get("settings", {})
             return words | {name: size for name, size in cell.sizes if size != defaults[name]}
+        if kind in self._cells:
+            return words
         names = [field.name for field in fields(cell) if field.name in model.model_fields]
         return words | without_defaults(
             model, **{name: getattr(cell, name) for name in names}, bias=layer.bias

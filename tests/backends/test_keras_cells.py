@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import cases
+from graphs import RENAMED
 from offered import import_later
+from own_cells import SETTINGS
 
 import rnnspec
 from rnnspec import pipeline
@@ -205,6 +207,16 @@ def test_force_replaces_only_source_that_rnnspec_wrote(tmp_path: Path) -> None:
         output.check(program, get("keras"))
     beside.write_text(pipeline.generate(program, get("keras")).text)
     output.check(program, get("keras"))
+
+
+@pytest.mark.parametrize("text", [SETTINGS, RENAMED], ids=["settings", "names of states"])
+def test_a_file_that_keras_saved_is_that_of_its_spec(text: str, tmp_path: Path) -> None:
+    program, path = pipeline.reads(text), tmp_path / "saved.keras"
+    model = rnnspec.build(program.spec, "keras", seed=1)
+    model.save(path)
+    read = take(path, spec=program)
+    for name, array in rnnspec.read_weights(model).items():
+        np.testing.assert_array_equal(read.arrays[name], array, err_msg=name)
 
 
 def test_cells_of_one_name_stay_apart(tmp_path: Path) -> None:

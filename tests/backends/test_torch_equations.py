@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from offered import import_later
-from own_cells import OF_PARAMETERS
+from own_cells import OF_PARAMETERS, SETTINGS
 
 import rnnspec
 from rnnspec import pipeline
@@ -164,6 +164,14 @@ def test_a_module_of_rnnspec_gives_the_cell_back(cell: str, more: str, entrance:
         assert read.cell.sizes == written.cell.sizes
         settings = [(layer.units, layer.merge, layer.masked) for layer in (read, written)]
         assert settings[0] == settings[1]
+
+
+def test_a_module_gives_back_one_cell_with_two_values_of_a_setting() -> None:
+    module = pipeline.instantiate(generated(SETTINGS), "float32")
+    model = rnnspec.from_torch(module)
+    assert "equal on random inputs" in model.compared
+    types = [layer.type for layer in model.spec.rnn]
+    assert types == ["leaky", "leaky_3", "leaky", "leaky2", "simple"]
 
 
 def test_training_and_masks_are_accounted_for() -> None:

@@ -302,7 +302,7 @@ def test_the_state_runs_through_every_step(name: str) -> None:
             cell = f"{layer.name}.{direction}" if direction else layer.name
             steps = found.columns(cell)
             order = steps[::-1] if direction == "backward" else steps
-            for states in state_arrows(layer.cell):
+            for states in state_arrows(layer):
                 assert way(found, cell, states) == order
         drawn = {edge.state for edge in found.edges if base(edge.source) == layer.name} - {""}
         assert set(" ".join(drawn).split()) <= {name for name, _ in layer.states}
@@ -428,7 +428,7 @@ def _check_recurrent_dropout(found: Read, layer: Recurrent) -> None:
     along = [edge for edge in found.edges if edge.state and base(edge.target) == layer.name]
     for edge in along:
         held = layer.masked and "@pad" in edge.source + edge.target
-        reads = not dropped_states(layer.cell).isdisjoint(edge.state.split())
+        reads = not dropped_states(layer).isdisjoint(edge.state.split())
         free = edge.source == "0" or not reads or held or not layer.recurrent_dropout
         assert edge.dashed == (not free), edge
 

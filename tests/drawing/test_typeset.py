@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from xml.etree import ElementTree as ET
 
@@ -22,7 +23,7 @@ from rnnspec.drawing.writers.svg import svg
 from rnnspec.drawing.writers.text import text
 from rnnspec.drawing.writers.tikz import tikz
 from rnnspec.ir.equations import Equations
-from rnnspec.ir.nodes import LSTM, Network, Recurrent
+from rnnspec.ir.nodes import Network, Recurrent
 from rnnspec.spec.names import MAX_CELL_NAME_LENGTH
 
 LONG = "n" * MAX_CELL_NAME_LENGTH
@@ -224,12 +225,16 @@ def test_the_states_of_a_cell_and_those_that_matrices_multiply() -> None:
     for name, lines in (*LINES[:3], through):
         (layer, *_) = network(name, *lines).layers
         assert isinstance(layer, Recurrent)
-        found[name] = state_arrows(layer.cell), dropped_states(layer.cell)
-    lstm = LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
-    found["lstm"] = state_arrows(lstm), dropped_states(lstm)
+        found[name] = state_arrows(layer), dropped_states(layer)
+    text = "version: 1\nname: net\ninput: {features: 4}\nrnn: {type: lstm, units: 6}\n"
+    (lstm,) = pipeline.reads(text).network.layers
+    assert isinstance(lstm, Recurrent)
+    for name, layer in (("lstm", lstm), ("swapped", replace(lstm, state_names=("c", "h")))):
+        found[name] = state_arrows(layer), dropped_states(layer)
     others = " ".join(f"s{n}" for n in reversed(range(12)))
     assert found == {
         "lstm": (("c", "h"), {"h"}),
+        "swapped": (("h", "c"), {"c"}),
         "short": (("c", "h"), frozenset()),
         "four": (("e", "d", "c", "h"), {"d"}),
         "many": ((others, "h"), frozenset()),

@@ -12,6 +12,7 @@ from rnnspec.backends.c.layers import Call, Place, copied, each, steps_before, t
 from rnnspec.backends.c.names import input_symbols, loop, number, pointers
 from rnnspec.backends.c.steps import delays, held_memories, step_counts
 from rnnspec.ir import nodes
+from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.forms import held_values, streamed
 
 if TYPE_CHECKING:
@@ -480,18 +481,19 @@ class Body:
         """Return where the states and contexts of a recurrent layer are, by parameters."""
         if not isinstance(layer, nodes.Recurrent):
             return {}
-        names = dict[str, str]()
+        names, states = dict[str, str](), states_of_equations(layer)
         if self.part == "block":
             return {
-                f"{state}_{end}": f"state->{layer.name}_{state}"
-                for state, _ in layer.states
+                f"{own}_{end}": f"state->{layer.name}_{state}"
+                for own, (state, _) in states.items()
                 for end in ("first", "last")
             }
         if not self.stepped:
-            names = {f"{state}_first": name for state, name in layer.first_states.items()}
-            for state, _ in layer.states:
+            first = layer.first_states
+            names = {f"{own}_first": first[s] for own, (s, _) in states.items() if s in first}
+            for own, (state, _) in states.items():
                 if final := self.finals.get((layer.name, state)):
-                    names[f"{state}_last"] = final
+                    names[f"{own}_last"] = final
         if contexts := self.contexts.get(layer.name):
             names["contexts"] = contexts
         return {parameter: self._pointer(name) for parameter, name in names.items()}

@@ -16,6 +16,7 @@ from rnnspec.backends.c.equations import EquationLines, EquationText
 from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.backends.c.verbs import recipe_lines
 from rnnspec.ir import core, nodes
+from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.expand import expand
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import default_kind
@@ -437,7 +438,8 @@ class Layers:
         )
         of_gates = cell.gates * layer.units
         if self.stepped:
-            values |= {state: f"state->{layer.name}_{state}" for state in cell.states}
+            states = states_of_equations(layer).items()
+            values |= {own: f"state->{layer.name}_{state}" for own, (state, _) in states}
             floats = of_gates + cell.scratch * layer.units
         else:
             chunk = 1 if layer.attention else _CHUNK
@@ -656,7 +658,7 @@ class Layers:
 
 def _states_of(layer: nodes.Recurrent, prefix: str, place: Place) -> dict[str, str]:
     """Return the first and last states of a direction; those of both are side by side."""
-    sizes = dict(layer.states)
+    sizes = {own: size for own, (_, size) in states_of_equations(layer).items()}
     return {
         name: pointer + (f" + {sizes[name.rpartition('_')[0]]}" if prefix == "backward." else "")
         for name, pointer in place.states.items()

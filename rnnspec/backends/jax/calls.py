@@ -73,10 +73,9 @@ class RecurrentCalls(Walk):
     def _first_state(self, layer: nodes.Recurrent, way: int) -> tuple[Code, Code]:
         """Return the first states of a direction, behind a statement that makes zeros of them."""
         values, statement = list[Code](), Code()
-        slot = slots(layer)[0].path
         memory = self.output(layer.attention.over) if layer.attention else Code()
-        own = code("self.{}.{}.dtype", layer.name, Code(slot))
-        dtype = code("jnp.result_type({})", listed("x", memory, own))
+        own = [code("self.{}.{}.dtype", layer.name, Code(slot.path)) for slot in slots(layer)]
+        dtype = code("jnp.result_type({})", listed("x", memory, *own[:1]))
         for kind, size in layer.states:
             if vector := layer.first_states.get(kind):
                 whole = self.output(vector)

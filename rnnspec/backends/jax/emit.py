@@ -23,6 +23,7 @@ from rnnspec.backends.jax.parts import attend, embedding_of, parts, pooling_clas
 from rnnspec.backends.jax.slots import slots
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import cells, core, nodes
+from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import X, expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.params import directions
@@ -385,9 +386,14 @@ class JaxWalk(RecurrentCalls):
 
     def _dtype(self) -> Code:
         """Return the dtype of ``x`` after a layer with arrays."""
-        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
-        slot, *_ = slots(first)
-        return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slot.path))
+        # A cell by equation may have no array.
+        with_arrays = [layer for layer in self.network.layers if slots(layer)]
+        recurrent = (layer for layer in with_arrays if isinstance(layer, nodes.Recurrent))
+        own = [
+            code("self.{}.{}.dtype", layer.name, Code(slots(layer)[0].path))
+            for layer in (*recurrent, *with_arrays)
+        ]
+        return code("jnp.result_type({})", listed("x", *own[:1]))
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, which are several for a maximum over the steps."""
@@ -451,6 +457,7 @@ def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Cod
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.state_names"
     " Recurrent.initial Recurrent.kernel_initializer StepAttention.over StepAttention.keys"
     " StepAttention.width StepAttention.size StepAttention.scale"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
@@ -464,6 +471,7 @@ _ARGUMENTS = Fields(
 
 def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
     """Return each setting that a class of several layers does not take."""
+    network = with_distinct_cells(network, class_name)
     attentions = pooling_classes(network).items()
     classes: list[tuple[str, nodes.Layer]] = [
         *((name, layer) for name, layers in attentions for layer in layers),
@@ -479,6 +487,7 @@ def refusals(network: nodes.Network, _form: Form) -> tuple[Refusal, ...]:
 
 
 EMITTER = Emitter(
+    arrange=lambda network, _form: with_distinct_cells(network, class_name),
     emit=emit,
     fields=lambda _network, node, form: (
         _CELL_FIELDS if isinstance(node, nodes.Recurrent) else walked_fields(node, _FIELDS[form]),

@@ -30,7 +30,7 @@ from rnnspec.ir.equations import (
 from rnnspec.ir.nodes import EquationCell, Recurrent, cell_expressions
 from rnnspec.ir.notation import describe
 from rnnspec.ir.schedule import JoinedProduct, JoinedSum, schedule
-from rnnspec.source.code import Code, code, docstring, lines, listed
+from rnnspec.source.code import Code, code, docstring, function, lines, listed
 from rnnspec.source.expressions import ExpressionWriter
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ class EquationClass:
         self.class_, self.form, self.layer = class_, form, class_.first
         assert isinstance(self.layer.cell, EquationCell)
         self.cell = self.layer.cell
+        self.parameters = self.cell.equations.parameters
         self.schedule = schedule(self.cell.equations)
         statements = (*self.schedule.before, *self.schedule.step)
         self.products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
@@ -197,30 +198,24 @@ class EquationClass:
         attributes += attributes_of_attention(self.class_)
         dropout = code("self.dropout = nnx.Dropout(dropout, broadcast_dims=(1,), rngs=rngs)")
         recurrent = code("self.recurrent_dropout = nnx.Dropout(recurrent_dropout, rngs=rngs)")
-        return code(
-            """
-            def __init__({arguments}) -> None:
-                {attributes}
-                {dropout}
-                {recurrent}
-                {arrays}
-            """,
-            arguments=listed(
-                "self",
-                code("features: int"),
-                code("units: int"),
-                code("*") if options else Code(),
-                *options,
-            ),
-            attributes=lines(code("self.{} = {}", name, name) for name in attributes),
-            dropout=dropout if self._drops_input else Code(),
-            recurrent=recurrent if self._drops_states else Code(),
-            arrays=lines(self._arrays()),
+        body = lines(
+            lines(code("self.{} = {}", name, name) for name in attributes),
+            dropout if self._drops_input else Code(),
+            recurrent if self._drops_states else Code(),
+            lines(self._arrays()),
         )
+        arguments = listed(
+            "self",
+            code("features: int"),
+            code("units: int"),
+            code("*") if options else Code(),
+            *options,
+        )
+        return function(code("__init__({}) -> None", arguments), body or code("super().__init__()"))
 
     def _arrays(self) -> Iterator[Code]:
         shared = dict[Code, str]()
-        for name, shape in self.cell.equations.parameters:
+        for name, shape in self.parameters:
             sizes = [self._size(size, "") for size in shape]
             text = code("({},)", sizes[0]) if len(sizes) == 1 else code("({})", listed(*sizes))
             value = code("jnp.zeros({}, jnp.float32)", text)
@@ -315,9 +310,9 @@ class EquationClass:
                 return self.writer.write(expression)
 
     def _zeros(self) -> Iterator[Code]:
-        (first, *_), _ = zip(*self.cell.equations.parameters, strict=True)
         memory = code("memory") if self.layer.attention else Code()
-        like = listed("x", memory, code("self.{}[...]", self._variable(first)))
+        arrays = [code("self.{}[...]", self._variable(name)) for name, _ in self.parameters]
+        like = listed("x", memory, *arrays[:1])
         yield code("dtype = jnp.result_type({})", like)
         shapes = dict(self.cell.equations.shapes)
         for name, _ in self.layer.states:

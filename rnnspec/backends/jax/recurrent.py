@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import ATTENDS, RETURNS, recurrent_docstring
 from rnnspec.backends.jax.cells import ACTIVATIONS, attention_class, make_initializer
-from rnnspec.ir.cells import GateProduct, activations, compile_step, gates, has_recurrent_bias
+from rnnspec.ir.cells import (
+    GateProduct,
+    activations,
+    compile_step,
+    gates,
+    has_recurrent_bias,
+    states_of_equations,
+)
 from rnnspec.ir.equations import Line
 from rnnspec.ir.nodes import LSTM
 from rnnspec.ir.text import cell_name
@@ -240,7 +247,7 @@ def _zeros(layer: Recurrent) -> Code:
 
 def state_variables(class_: CellClass) -> list[str]:
     """Return the name of the variable of each state."""
-    return [class_.variables.get(name, name) for name, _ in class_.first.states]
+    return [class_.variables.get(name, name) for name in states_of_equations(class_.first)]
 
 
 def _arrays_type(names: Sequence[str]) -> Code:

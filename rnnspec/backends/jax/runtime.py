@@ -257,8 +257,9 @@ def _view(model: nnx.Module, *, training: bool) -> nnx.Module:
 
 
 def _precision(model: nnx.Module) -> AbstractContextManager[Any]:
-    double = any(variable.dtype == jnp.float64 for variable in _variables(model).values())
-    return _enable_x64() if double else nullcontext()
+    dtypes = {variable.dtype for variable in _variables(model).values()}
+    # Without variables, the dtype of the input decides.
+    return _enable_x64() if np.dtype("float64") in dtypes or not dtypes else nullcontext()
 
 
 def _sizes(model: nnx.Module, kind: Any) -> Iterator[int]:
@@ -306,7 +307,8 @@ def _input(model: nnx.Module, inputs: Array) -> jax.Array:
 
 
 def _dtype(model: nnx.Module) -> Any:
-    return next(iter(_variables(model).values())).dtype
+    # A network of cells without parameters computes in the dtype of its input.
+    return next((variable.dtype for variable in _variables(model).values()), None)
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=_QUICKLY)

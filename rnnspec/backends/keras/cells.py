@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.initial import make_initializer
@@ -118,37 +116,6 @@ def is_by_equation(layer: Layer) -> bool:
 def _label(product: JoinedProduct) -> str:
     """Return the beginning of the names of a product's kernel, bias, masks and parts."""
     return product.name.removesuffix("_product")
-
-
-def with_distinct_cells(network: Network) -> Network:
-    """Return a network in which two cells by equation have one name if they are one class.
-
-    The cells of two layers may have a name and differ in what their settings made of them.
-    """
-    cells = {
-        layer.name: layer.cell
-        for layer in network.layers
-        if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
-    }
-    # Cells that differ in sizes only are one class, which takes these.
-    kinds = {name: replace(cell, name="", sizes=()) for name, cell in cells.items()}
-    taken, names = {cell.name for cell in cells.values()}, dict[EquationCell, str]()
-    for layer, cell in cells.items():
-        if kinds[layer] not in names:
-            numbered = (f"{cell.name}_{number}" for number in count(2))
-            is_first = cell.name not in names.values()
-            name = cell.name if is_first else next(n for n in numbered if n not in taken)
-            names[kinds[layer]] = name
-            taken.add(name)
-    return replace(
-        network,
-        layers=tuple(
-            replace(layer, cell=replace(layer.cell, name=names[kinds[layer.name]]))
-            if isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)
-            else layer
-            for layer in network.layers
-        ),
-    )
 
 
 def parts_of_cells(network: Network, form: Form) -> Iterator[Code]:
@@ -322,20 +289,11 @@ class _CellClass:
 
     def write(self) -> Code:
         """Return the class."""
+        methods = self._init(), self._build(), self._begin(), self._call(), *self._config()
         return code(
             """
             @keras.saving.register_keras_serializable(package={!r})
             class {}(keras.layers.Layer):
-                {}
-
-                {}
-
-                {}
-
-                {}
-
-                {}
-
                 {}
 
                 {}
@@ -346,11 +304,7 @@ class _CellClass:
             cell_class(self.cell),
             docstring([f"The cell {self.cell.name}; its equations are in ``definition``."]),
             self._definition(),
-            self._init(),
-            self._build(),
-            self._begin(),
-            self._call(),
-            *self._config(),
+            Code("\n\n".join(filter(None, methods))),
         )
 
     def _definition(self) -> Code:
@@ -399,6 +353,8 @@ class _CellClass:
         )
 
     def _build(self) -> Code:
+        if not self.parameters:
+            return Code()
         own = "features" in self.sizes
         return function(
             code("build(self, input_shape: tuple[int | None, ...]) -> None"),

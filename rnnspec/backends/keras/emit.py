@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.attention import attending_layers
 from rnnspec.backends.keras.backend import engine
-from rnnspec.backends.keras.cells import is_by_equation, with_distinct_cells
+from rnnspec.backends.keras.cells import is_by_equation
 from rnnspec.backends.keras.graph import Graph
 from rnnspec.backends.keras.initial import initialize_by_default
 from rnnspec.backends.keras.layers import (
@@ -22,6 +22,7 @@ from rnnspec.backends.keras.masks import computes_with_mask
 from rnnspec.backends.keras.parts import parts
 from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import held_values, states, streamed
@@ -46,11 +47,11 @@ _MOST_OPERATIONS = 4
 """The most operations, one after the other, beside a layer of Keras with a mask."""
 _OF_RESULT = 2
 """The operations of a result of a recipe, one after the other, on an average."""
-_SEQUENTIAL = Fields("Dropout.variational")
+_SEQUENTIAL = Fields("Dropout.variational Recurrent.state_names")
 _GRAPH = (
     "Network.outputs Network.stream Node.source Embedding.table Recurrent.attention "
-    "Recurrent.backward Recurrent.initial Pooling.backward AttentionPooling.bias "
-    "AttentionPooling.query Repeat.like Dense.tied"
+    "Recurrent.backward Recurrent.initial Recurrent.state_names Pooling.backward "
+    "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),

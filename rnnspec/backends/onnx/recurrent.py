@@ -158,7 +158,9 @@ def add_last(into: Builder, layer: Recurrent, padding: Padding | None, name: str
     (state, _), *_ = layer.states
     if not stepwise_reason(layer):
         last = replace(layer, name=name, return_sequences=False)
-        return _merge_directions(into, last, array(layer.name, f"Y_{state}"), array(name, "Y_h"))
+        return _merge_directions(
+            into, last, array(layer.name, f"Y_{state}"), array(name, f"Y_{state}")
+        )
     ends = [_last(layer, way, state) for way in directions(layer)]
     if padding is None or not layer.first_states:
         return into.add(name, "Concat", *ends, axis=-1)
@@ -336,7 +338,7 @@ def _last(layer: Recurrent, direction: str, state: str) -> str:
 
 
 def _state_names(layer: Recurrent) -> list[str]:
-    return [name.upper() for name, _ in layer.states]
+    return [name.upper() for name in cells.states_of_equations(layer)]
 
 
 def step_body(

@@ -123,7 +123,7 @@ def activations(cell: StandardCell) -> tuple[CellActivation, ...]:
             assert_never(cell)
 
 
-_OPERATOR = Fields("Node.source Recurrent.backward Recurrent.initial")
+_OPERATOR = Fields("Node.source Recurrent.backward Recurrent.initial Recurrent.state_names")
 """The fields that a fused operator stands for."""
 
 

@@ -349,10 +349,8 @@ class RecurrentCalls(Walk):
         assert stack is not None, "in step form, every recurrent layer is in a stack"
         if not stack.is_top:
             return
-        h, c = (f"{stack.name}_{kind}" for kind in ("h", "c"))
-        state = (
-            code("({}, {})", h, c) if isinstance(layer.standard_cell, nodes.LSTM) else code("{}", h)
-        )
+        states = [f"{stack.name}_{kind}" for kind, _ in layer.states]
+        state = code("({})" if len(states) > 1 else "{}", listed(*states))
         first = "x" if layer.return_sequences else "_"
         result = listed(first, self._contexts_target(layer), state)
         arguments = listed("x", "mask" if layer.masked else "", state, *self._memory(layer))
@@ -376,7 +374,7 @@ class RecurrentCalls(Walk):
         else:
             yield run
         if not layer.return_sequences:
-            yield code("x = {}[-1]", h)
+            yield code("x = {}[-1]", states[0])
 
     def state_shapes(self, *, first: bool = False) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""

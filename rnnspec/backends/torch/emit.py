@@ -34,7 +34,7 @@ from rnnspec.ir.cells import gates
 from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.params import count, counts, directions
+from rnnspec.ir.params import count, counts, directions, named_params
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
@@ -86,6 +86,7 @@ _CELL_FIELDS = Fields(
 _ARGUMENTS = Fields(
     "Node.name Node.input Node.source Recurrent.units Recurrent.merge Recurrent.dropout"
     " Recurrent.recurrent_dropout Recurrent.return_sequences Recurrent.backward"
+    " Recurrent.state_names"
     " Recurrent.initial StepAttention.over StepAttention.keys StepAttention.width"
     " StepAttention.size StepAttention.scale Recurrent.kernel_initializer"
     " Recurrent.recurrent_initializer Recurrent.bias_initializer SimpleRNN.activation"
@@ -184,7 +185,7 @@ class TorchWalk(RecurrentCalls):
 
     def create(self, modules: Code) -> Iterator[Code]:
         """Yield ``__init__``, and for training ``reset_parameters``, which it calls."""
-        is_drawn = self.form == "training"
+        is_drawn = self.form == "training" and any(named_params(self.network))
         yield function(
             code("__init__(self) -> None"),
             code("super().__init__()"),

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
-FUSED = Fields("Node.source Recurrent.backward Recurrent.initial")
+FUSED = Fields("Node.source Recurrent.backward Recurrent.initial Recurrent.state_names")
 """The fields that a stock layer of PyTorch stands for."""
-STACKED = Fields("Node.source Recurrent.initial")
+STACKED = Fields("Node.source Recurrent.initial Recurrent.state_names")
 """Those that a layer in a multi-layer module stands for, or a dropout between two of them."""
 
 
@@ -194,7 +194,9 @@ def plan_layers(network: Network, form: Form) -> Network:
         for layer in layers
         if isinstance(layer, PlannedLayer) and layer.plan.stack and not layer.plan.stack.is_top
     }
-    sources_of_c = {taken[final.name][0] for final in finals if final.part == "c"}
+    outputs = {layer.name: layer.states[0][0] for layer in layers if isinstance(layer, Recurrent)}
+    of_others = ((taken[final.name][0], final.part) for final in finals)
+    sources_of_c = {name for name, part in of_others if part != outputs[name]}
     packed = sources_of_c | (read & lower)
     return replace(network, layers=tuple(_alike_in_class(layers, packed)))
 

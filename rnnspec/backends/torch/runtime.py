@@ -281,7 +281,9 @@ def _call(model: nn.Module, inputs: Batch) -> Any:
 
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
-    tensor, array = torch.from_numpy(inputs), next(model.parameters())
+    tensor = torch.from_numpy(inputs)
+    # A network of cells without parameters computes in the dtype of its input.
+    array = next(model.parameters(), tensor)
     return tensor.to(array if tensor.is_floating_point() else array.device)
 
 

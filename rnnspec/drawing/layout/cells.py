@@ -69,7 +69,7 @@ class _Track:
     @property
     def lanes(self) -> tuple[tuple[str, float], ...]:
         """The states of each arrow, and its distance from the middle of the cells."""
-        arrows = words.state_arrows(self.layer.cell)
+        arrows = words.state_arrows(self.layer)
         pitch = min(12.0, 27.0 / len(arrows))
         first = -pitch * (len(arrows) - 1) / 2
         return tuple((states, first + pitch * at) for at, states in enumerate(arrows))
@@ -81,7 +81,7 @@ class _Track:
 
     def role(self, state: str) -> Role:
         """Return the colour of a part of the state: that of dropout if it is dropped."""
-        is_dropped = not words.dropped_states(self.layer.cell).isdisjoint(state.split())
+        is_dropped = not words.dropped_states(self.layer).isdisjoint(state.split())
         return "dropout" if self.layer.recurrent_dropout and is_dropped else "ink"
 
     def hollow(self, column: Column) -> bool:
@@ -118,7 +118,7 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
         _hold(drawing.canvas, layer.name, end)
     length = "1" if layer.backward else drawing.axis.length if drawing.axis else ""
     drawing.to_vector(last.x, end, y - _HALF)
-    output = words.state_names(layer.cell)[-1]
+    output = words.state_names(layer)[-1]
     if len(output) == 1:
         drawing.notes.append(Note(output, "grey", length))
 
@@ -435,11 +435,11 @@ def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> 
     x = column.x + track.shift
     edge, far = x + side * (track.half + SPACE), x + side * (track.half + 26)
     points = ((edge, track.y - 9), (far, track.y - 9), (far, track.y + 9), (edge, track.y + 9))
-    states = " ".join(words.state_names(track.layer.cell))
+    states = " ".join(words.state_names(track.layer))
     name, role = column.name(track.name), track.role(states)
     line = Line(points=points, role=role, dashed=role == "dropout")
     canvas.edge(name, name, line, state=states)
-    content = words.states_in_words(track.layer.cell)
+    content = words.states_in_words(track.layer)
     letters = Text(
         x=far + 8 * side, y=track.y + 4, content=content, size=14, role="grey",
         anchor="start" if side > 0 else "end", italic=True, variable=True,

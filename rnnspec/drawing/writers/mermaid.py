@@ -179,8 +179,8 @@ def _lines(words: Entry) -> list[str]:
 
 
 def _add_state(chart: _Chart, name: str, layer: Recurrent) -> None:
-    words = states_in_words(layer.cell)
-    rate = layer.recurrent_dropout if dropped_states(layer.cell) else 0.0
+    words = states_in_words(layer)
+    rate = layer.recurrent_dropout if dropped_states(layer) else 0.0
     chart.edge(name, name, f"{words}, dropout {rate:g}" if rate else words, dotted=bool(rate))
 
 

@@ -528,7 +528,7 @@ class _Picture:
         for start, word in cells:
             self.canvas.put(row, start, word)
         line, forward, backward = "─→←"
-        if layer.recurrent_dropout and dropped_states(layer.cell):
+        if layer.recurrent_dropout and dropped_states(layer):
             line, forward, backward = "┄⇢⇠"
         elif len(layer.states) > 1:
             line, forward, backward = "═⇒⇐"
