@@ -76,6 +76,7 @@ STATES: dict[str, tuple[str, ...]] = {
     "mean": ("total", "count"),
     "max": ("highest", "count"),
     "sum": ("total",),
+    "last": ("latest",),
 }
 """The names of a running statistic's states, in the order of ``states_of``."""
 
@@ -215,7 +216,7 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
     total, highest, count = Name("total"), Name("highest"), Name("count")
     chunk: Expression = CountSteps(X)
     steps: Expression = X
-    if layer.masked:
+    if layer.masked and layer.statistic != "last":
         real: Expression = Column(MASK)
         if layer.statistic != "sum":
             yield Result("real", real)
@@ -245,7 +246,12 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
                 yield Result("highest", so_far, about)
             yield Result("count", count + chunk)
             yield Result("x", highest)
-        case "last" | "first_step" | "last_step":
+        case "last":
+            latest = Name("latest")
+            picked = Fill(Reduce("any", MASK, keep=True), Pick("last", X, MASK), latest)
+            yield Result("latest", picked)
+            yield Result("x", latest)
+        case "first_step" | "last_step":
             raise AssertionError("it has no states")
         case _:
             assert_never(layer.statistic)

@@ -17,6 +17,7 @@ from rnnspec.backends.c.names import Activation, activation, loop, number
 from rnnspec.backends.c.verbs import recipe_lines
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand
+from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import default_kind
 
@@ -64,7 +65,10 @@ _DEFAULTS = {
 """What a call passes for a parameter that only other calls need."""
 
 _OF_A_STEP = frozenset(
-    {"recurrent", "cell_by_equations", "conv", "mean_pooling", "sum_pooling", "max_pooling"}
+    {
+        *("recurrent", "cell_by_equations", "conv"),
+        *("mean_pooling", "sum_pooling", "max_pooling", "last_pooling"),
+    }
 )
 """The kinds of functions that are others in step form: they have states."""
 
@@ -604,9 +608,10 @@ class Layers:
     def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
         last = layer.statistic in ("last", "last_step")
-        if layer.statistic == "first_step" or (self.stepped and last):
+        states = states_of(layer) if self.stepped else ()
+        if layer.statistic == "first_step" or (self.stepped and last and not states):
             yield copied(y, x, str(units))
-        elif last and not (place.mask and layer.statistic == "last"):
+        elif last and not states and not (place.mask and layer.statistic == "last"):
             # The last step of the layer before it; of its backward direction the first one.
             backward = layer.backward if layer.statistic == "last" else 0
             ahead = units - backward
@@ -618,10 +623,9 @@ class Layers:
         else:
             values = {"x": x, "units": str(units), "y": y}
             if self.stepped:
-                of_max = layer.statistic == "max"
-                values["kept"] = f"state->{layer.name}_{'max' if of_max else 'sum'}"
-                if layer.statistic != "sum":
-                    values["steps_before"] = f"state->{layer.name}_count"
+                values |= zip(
+                    ("kept", "steps_before"), (f"state->{s.name}" for s in states), strict=False
+                )
                 values |= {"real": "real"} if layer.masked else {}
             else:
                 values |= {"steps": place.steps} | ({"mask": place.mask} if place.mask else {})

@@ -211,7 +211,9 @@ class Layers:
             case nodes.Flatten() | nodes.Transpose() | nodes.Attention():
                 # One query is a sequence of one step.
                 return "bsf"
-            case nodes.Pooling(statistic="last" | "first_step") if not self.stepped:
+            case nodes.Pooling(statistic="last" | "first_step") if not self.stepped or states_of(
+                layer
+            ):
                 return "bsf"
             case nodes.Pooling(statistic="last_step") if padding(source) is not None:
                 return "bsf"
