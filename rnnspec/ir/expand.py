@@ -72,6 +72,8 @@ X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""
 NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
+_MOST_OPERANDS = 64
+"""The most operands of one sum or product; more of them are a sum of sums."""
 STATES: dict[str, tuple[str, ...]] = {
     "mean": ("total", "count"),
     "max": ("highest", "count"),
@@ -159,6 +161,11 @@ def _join(layer: nodes.Join) -> Expression:
         case "concat":
             return Join(tuple(parts))
         case "add" | "multiply" as how:
+            # Writers, and Python's own compiler, recurse into operands.
+            while len(parts) > _MOST_OPERANDS:
+                starts = range(0, len(parts), _MOST_OPERANDS)
+                groups = (parts[at : at + _MOST_OPERANDS] for at in starts)
+                parts = [reduce(partial(Combine, how), group) for group in groups]
             return reduce(partial(Combine, how), parts)
         case _:
             assert_never(layer.how)

@@ -71,16 +71,17 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         for length in limits
         for name in length.inputs
     }
-    arguments = {each.name: _argument(network, each, limits) for each in network.inputs}
+    symbols = input_symbols(network)
+    arguments = {each.name: _argument(each, symbols[each.name], limits) for each in network.inputs}
     stream = arguments.pop(network.stream or "", None) if stepped else None
     if stream and stream.length:
         stream = replace(stream, length=replace(stream.length, symbol="steps"))
     if begin_lines or not stepped:
-        read = "\n".join(begin_lines or lines)
+        read = {word for line in begin_lines or lines for word in re.findall(r"\w+", line)}
         unused = tuple(
             f"(void){each.symbol}; /* its steps count, not what they hold */"
             for each in arguments.values()
-            if not re.search(rf"\b{each.symbol}\b", read)
+            if each.symbol not in read
         )
         begin_lines, lines = (
             ((*unused, *begin_lines), lines) if stepped else ((), (*unused, *lines))
@@ -174,12 +175,9 @@ def _is_computed(network: nodes.Network) -> bool:
     return any(each.name not in streams for each in inputs_and_layers)
 
 
-def _argument(
-    network: nodes.Network, network_input: nodes.Input, limits: tuple[Length, ...]
-) -> Argument:
+def _argument(network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]) -> Argument:
     """Return the parameter of an input."""
     name = network_input.name
-    symbol = input_symbols(network)[name]
     length = next((length for length in limits if name in length.inputs), None)
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):

@@ -192,6 +192,13 @@ class Layers:
     kernels: set[str] = field(default_factory=set)
     widths: set[int] = field(default_factory=set)
     """The widths of the groups of columns that products have."""
+    symbols: frozenset[str] = field(init=False)
+    """The symbols of the arrays."""
+
+    def __post_init__(self) -> None:
+        """Collect the symbols."""
+        stored = self.arrays.values()
+        self.symbols = frozenset(symbol for each in stored for symbol in each.sizes)
 
     def lines(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         self, layer: nodes.Layer, place: Place
@@ -298,14 +305,13 @@ class Layers:
         biases = tuple(name for name in arguments if name.endswith("bias"))
         stepped = self.stepped and function.kind in _OF_A_STEP
         function = replace(function, target=self.target, biases=biases, stepped=stepped)
-        arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         # Beside functions of whole sequences, those of a step say so.
         own = f"{function.name}_step" if stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name
             for name in names
-            if arrays.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
+            if self.symbols.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
             if self.functions.setdefault(name, named := replace(function, name=name)) == named
         )
         self.needed.setdefault(name, set()).update(arguments)
