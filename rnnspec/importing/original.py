@@ -17,7 +17,7 @@ from rnnspec.backends import get
 from rnnspec.backends.model_files import reader
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_input
-from rnnspec.comparison.case import random_split, step_through
+from rnnspec.comparison.case import random_split, step_through, stream_of
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.verify import (
     DTYPE,
@@ -80,8 +80,8 @@ class Original:
     exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
-    With ``padded_at_end``, it takes sequences with padding at their end alone. ``limits`` are
-    numbers beyond which it may compute otherwise.
+    With ``padded_at_end``, it takes sequences with padding at their end alone, and with ``longest``
+    those of at most so many steps. ``limits`` are numbers beyond which it may compute otherwise.
     """
 
     source: str
@@ -93,6 +93,7 @@ class Original:
     scale: Callable[[float], None] | None = None
     live: bool = False
     padded_at_end: bool = False
+    longest: int | None = None
     limits: tuple[float, ...] = ()
 
     def differs(self, message: str) -> NoReturn:
@@ -151,6 +152,7 @@ def compare_file(
         function_error=backend.function_error,
         scale=scale,
         padded_at_end=imported.padded_at_end,
+        longest=backend.emitter.longest(imported.options),
         limits=imported.limits,
     )
     return compare(original, model)
@@ -167,7 +169,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[tuple[int, ...], ...]]()
     run = partial(_run, original, model.imported.inputs)
     dtype = "float64" if original.dtype == "float64" else DTYPE
-    for drawn in batches(model.program.network):
+    for drawn in batches(model.program.network, original.longest):
         batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
         shape = tuple(array.shape for array in by_name(batch).values())
         # All batches of a network of fixed length are alike.
@@ -193,7 +195,9 @@ def compare(original: Original, model: ImportedModel) -> Compared:
         farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
-        smaller = steady_case(model.program, model.arrays, original.function_error)
+        smaller = steady_case(
+            model.program, model.arrays, original.function_error, original.longest
+        )
         if smaller is not None:
             case, share = smaller
             original.scale(share)
@@ -298,8 +302,9 @@ def _runner(
     if form == "step":
         rng, network = np.random.default_rng(0), origin.program.network
 
-        def run(inputs: Array) -> Array:
-            lengths = random_split(inputs.shape[1], rng)
+        def run(inputs: Batch) -> Array:
+            steps = reference.steps_of(network, inputs)[stream_of(network)]
+            lengths = random_split(steps, rng, least_steps(network))
             return step_through(backend, model, network, inputs, lengths)
 
     return run, scale

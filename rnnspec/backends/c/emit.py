@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
-_MOST_PARAMETERS = 2**23
-"""Each takes about 12 characters of source, which the compiler reads into memory."""
+_MOST_PARAMETERS = 2**28
+"""Programs address 2 GB of data, unless they are compiled otherwise."""
 _TEST_STEPS = 8
 """The steps of the self-test, unless the network takes fewer or more."""
 _MOST_STACK = 2**16
@@ -339,7 +339,9 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     if total > _MOST_PARAMETERS:
         largest = max(network.layers, key=count)
         key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
-        reason = f"{total:,} parameters are too many for source; at most {_MOST_PARAMETERS:,} fit"
+        reason = (
+            f"{total:,} parameters are too many for a program; at most {_MOST_PARAMETERS:,} fit"
+        )
         found.append(Refusal(largest.name, key, reason))
     elif form == "step":
         found.extend(_too_large_for_stack(network))
