@@ -62,7 +62,8 @@ def draw_batch(
     """Return random values of each input, as in ``draw_input``.
 
     ``length`` is the number of steps of the first input that takes any; another one whose steps are
-    not joined with those has one step more, if that is not more than ``most``. Inputs that are joined differ in their padding.
+    not joined with those has one step more, if that is not more than ``most``. Inputs that are
+    joined differ in their padding.
 
     Raises:
         OutOfMemoryError: the batch does not fit into memory.
