@@ -266,11 +266,11 @@ class LayerWriter(ComposedLayers):
 
     def contexts(self, layer: nodes.Recurrent) -> Code:
         """Return the variable of the contexts of a layer, empty if no layer takes them."""
-        name = self._contexts_of.get(layer.name)
+        name = self._contexts_by_layer.get(layer.name)
         return code("{}", self.variables_of[name]) if name else Code()
 
     @cached_property
-    def _contexts_of(self) -> dict[str, str]:
+    def _contexts_by_layer(self) -> dict[str, str]:
         """The name of the contexts of each layer that another one takes the contexts of."""
         contexts = (layer for layer in self.network.layers if isinstance(layer, nodes.Contexts))
         return {self._sources[layer.name][0]: layer.name for layer in contexts}

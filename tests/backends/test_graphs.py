@@ -198,8 +198,8 @@ JOINS = {
     "sum": "[{type: gru, units: 3, of: one}, {type: add, of: [gru_1.state, other]}]",
     "steps": "[{type: gru, units: 3, of: one}, {type: multiply, of: [gru_1, other]}]",
     "state": "[{type: gru, units: 3, of: one, reset_after: false, initial_state: {h: other}}]",
-    "memory": "[{type: repeat, of: other, steps: 2}, {type: attention, of: one, over: repeat_vector_1, "
-    "score: dot}, {type: gru, units: 2}]",
+    "memory": "[{type: repeat, of: other, steps: 2, name: two}, "
+    "{type: gru, units: 3, of: one, attention: {over: two, score: dot}}]",
 }
 
 

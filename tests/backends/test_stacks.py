@@ -11,6 +11,7 @@ from offered import require_source
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends.torch.plan import StackedDropout, plan_layers, stack_of
+from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Dropout, Network
 
 LSTM = "type: lstm, units: 4"
@@ -136,11 +137,11 @@ def test_time_for_source_grows_with_the_number_of_layers(backend: str, initial: 
 
     chosen = require_source(backend, pipeline.reads(text(1)))
     for form in chosen.forms:
-        check_growth(
-            f"{form}, {initial}",
-            text,
-            lambda text, form=form: pipeline.generate(pipeline.reads(text), chosen, form),
-        )
+
+        def write(text: str, form: Form = form) -> None:
+            pipeline.generate(pipeline.reads(text), chosen, form)
+
+        check_growth(f"{form}, {initial}", text, write)
 
 
 def test_a_sum_of_many_layers_has_source(backend: str) -> None:
