@@ -13,8 +13,9 @@ from rnnspec.ir.params import MAX_AXIS
 from rnnspec.spec.fields import MAX_SIZE
 
 
-def lower(rest: str) -> nodes.Network:
-    text = f"version: 1\nname: net\ninput: {{length: 9, features: 2}}\n{rest}"
+def lower(rest: str, *, masked: bool = False) -> nodes.Network:
+    keys = "length: 9, features: 2" + ", mask_value: 0.0" * masked
+    text = f"version: 1\nname: net\ninput: {{{keys}}}\n{rest}"
     return pipeline.program(rnnspec.loads(text)).network
 
 

@@ -80,11 +80,48 @@ def test_windows_are_counted(keys: str, steps: int) -> None:
 
 
 def test_a_final_state_passes_layers_of_single_steps() -> None:
-    after = "{type: dense, units: 3}, {type: batch_norm}, {type: dropout, rate: 0.5}"
+    after = "{type: dense, units: 3}, {type: layer_norm}, {type: dropout, rate: 0.5}"
     network = lower(f"rnn: [{GRU}, {after}]\nhead: {{pooling: last, units: 2}}")
     assert [layer.output for layer in network.layers] == [(4,), (3,), (3,), (3,), (2,)]
     network = lower(f"rnn: [{GRU}, {after}, {{type: repeat, steps: 2}}, {GRU}]")
     assert [layer.output for layer in network.layers] == [(4,), (3,), (3,), (3,), (2, 3), (2, 4)]
+
+
+BOTH = "{type: gru, units: 4, bidirectional: true}"
+SUM = "{type: gru, units: 4, bidirectional: true, merge: sum}"
+LEARNED = "{type: gru, units: 4, initial_state: learned}"
+
+
+@cases(
+    ("layer", "after", "masked", "takes_state"),
+    [
+        (GRU, "{type: dense, units: 3}", True, False),
+        (GRU, "{type: dense, units: 3, bias: false, activation: tanh}", True, True),
+        (GRU, "{type: dense, units: 3, bias: false, activation: sigmoid}", True, False),
+        (GRU, "{type: activation, activation: {leaky_relu: 0.1}}", True, True),
+        (GRU, "{type: activation, activation: softplus}", True, False),
+        (GRU, "{type: activation, activation: softplus}", False, True),
+        (GRU, "{type: layer_norm}", True, False),
+        (GRU, "{type: normalize}", True, True),
+        (GRU, "{type: dropout, rate: 0.5}", True, True),
+        (LEARNED, "{type: dropout, rate: 0.5}", True, False),
+        (LEARNED, "{type: dropout, rate: 0.5}", False, True),
+        (LEARNED, "{type: pool, pooling: last}", True, True),
+        ("{type: gru, units: 4, layer_norm: true}", "{type: pool, pooling: last}", True, False),
+        (GRU, "{type: batch_norm}", True, False),
+        (GRU, "{type: batch_norm}", False, False),
+        (BOTH, "{type: batch_norm}", False, False),
+        (BOTH, "{type: activation, activation: sigmoid}", True, False),
+        (BOTH, "{type: dense, units: 3}", True, True),
+        (SUM, "{type: activation, activation: sigmoid}", True, True),
+    ],
+)
+def test_a_final_state_is_taken_before_layers_only_if_that_is_the_same(
+    layer: str, after: str, *, masked: bool, takes_state: bool
+) -> None:
+    network = lower(f"rnn: [{layer}, {after}]\nhead: {{units: 2}}", masked=masked)
+    (recurrent,) = (each for each in network.layers if isinstance(each, nodes.Recurrent))
+    assert recurrent.return_sequences is not takes_state
 
 
 def test_a_list_of_poolings_takes_one_sequence() -> None:

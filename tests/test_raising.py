@@ -36,6 +36,7 @@ head:
   units: 2
 expect: {parameters: 313}
 """
+SUM = "{type: gru, units: 4, bidirectional: true, merge: sum}"
 
 
 def network(text: str) -> nodes.Network:
@@ -67,6 +68,25 @@ def test_graphs_read_as_if_written_by_hand(name: str) -> None:
         expected["head"] = {"pooling": "none", **last}
     del words["expect"]
     assert words == expected
+
+
+@cases(
+    "layers",
+    [
+        "{type: gru, units: 4}, {type: pool, pooling: last}, {type: dense, units: 3}",
+        "{type: gru, units: 4}, {type: pool, pooling: last}, {type: layer_norm}",
+        "{type: gru, units: 4}, {type: dense, units: 3}",
+        "{type: gru, units: 4, layer_norm: true}, {type: batch_norm}",
+        "{type: gru, units: 4, direction: backward}, {type: activation, activation: softplus}",
+        f"{SUM}, {{type: pool, pooling: last}}, {{type: batch_norm}}",
+    ],
+)
+def test_a_state_before_layers_or_behind_them(layers: str) -> None:
+    rest = "{type: repeat, steps: 2}, {type: gru, units: 4}"
+    data = "input: {features: 3, mask_value: 0}"
+    wanted = network(f"version: 1\nname: net\n{data}\nrnn: [{layers}, {rest}]\n")
+    text = dump(raise_spec(wanted))
+    assert network(text) == wanted, text
 
 
 def test_random_specs() -> None:

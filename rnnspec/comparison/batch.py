@@ -54,12 +54,16 @@ def steps_to_draw(network: Network) -> int:
 
 
 def draw_batch(
-    network: Network, rng: np.random.Generator, length: int = STEPS_OF_ANY_LENGTH
+    network: Network,
+    rng: np.random.Generator,
+    length: int = STEPS_OF_ANY_LENGTH,
+    most: int | None = None,
 ) -> Batch:
     """Return random values of each input, as in ``draw_input``.
 
     ``length`` is the number of steps of the first input that takes any; another one whose steps are
-    not joined with those has one step more. Inputs that are joined differ in their padding.
+    not joined with those has one step more, if that is not more than ``most``. Inputs that are
+    joined differ in their padding.
 
     Raises:
         OutOfMemoryError: the batch does not fit into memory.
@@ -73,7 +77,8 @@ def draw_batch(
         if isinstance(each, SequenceInput) and each.steps is not None
     }
     free = [name for name in dict.fromkeys(first.values()) if name not in fixed]
-    lengths = fixed | {name: length + number for number, name in enumerate(free)}
+    longer = {name: length + number for number, name in enumerate(free)}
+    lengths = fixed | {name: min(steps, most or steps) for name, steps in longer.items()}
     return {
         each.name: draw_input(each, rng, lengths.get(first.get(each.name, ""), 0), number % 2)
         for number, each in enumerate(network.inputs)

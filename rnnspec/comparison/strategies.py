@@ -197,7 +197,9 @@ def _rnn(
         if sequence and layer.get("layers", 1) == 1 and "name" in layer:
             flow.outputs.append((layer["name"], flow.width))
         while draw(st.integers(0, 3)) == 3:
-            layers.append(draw(_others(names, flow, layers, pointwise=not sequence)))
+            both = bool(layer.get("bidirectional"))
+            others = _others(names, flow, layers, pointwise=not sequence, both=both)
+            layers.append(draw(others))
         if repeats:
             steps = draw(st.integers(1, 4))
             layers.append({"type": "repeat", "steps": steps, **names.layer(draw)})
@@ -207,11 +209,22 @@ def _rnn(
 
 
 @st.composite
-def _others(
-    draw: st.DrawFn, names: Names, flow: Flow, layers: list[Words], *, pointwise: bool = False
+def _others(  # noqa: PLR0913 - what is drawn so far, and what the layer reads
+    draw: st.DrawFn,
+    names: Names,
+    flow: Flow,
+    layers: list[Words],
+    *,
+    pointwise: bool = False,
+    both: bool = False,
 ) -> Words:
-    """Draw a layer of ``rnn`` that is not recurrent; on a state, only one that is ``pointwise``."""
+    """Draw a layer of ``rnn`` that is not recurrent; on a state, only one that is ``pointwise``.
+
+    The state may be that of ``both`` directions, which a layer between may have mixed.
+    """
     kinds = [*models.HIDDEN]
+    if pointwise and both:
+        kinds.remove("batch_norm")
     if not pointwise:
         kinds += ["conv", "conv", "max_pool", "average_pool", "instance_norm"]
         kinds += ["concat"] if layers and flow.outputs else []

@@ -157,7 +157,7 @@ def batches(network: Network, most: int | None = None) -> Iterator[Batch]:
     for seed, length in enumerate(lengths):
         steps = length + least_steps(network) - 1
         steps = steps if most is None else min(steps, most)
-        batch = draw_batch(network, np.random.default_rng(seed), steps)
+        batch = draw_batch(network, np.random.default_rng(seed), steps, most)
         yield batch
     at = _WITH_PADDING_INSIDE
     yield map_batch(lambda array: array[at : at + 1], batch)

@@ -83,8 +83,8 @@ class Original:
     exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
-    With ``padded_at_end``, it takes sequences with padding at their end alone. ``limits`` are
-    numbers beyond which it may compute otherwise.
+    With ``padded_at_end``, it takes sequences with padding at their end alone, and with ``longest``
+    those of at most so many steps. ``limits`` are numbers beyond which it may compute otherwise.
     """
 
     source: str
@@ -96,6 +96,7 @@ class Original:
     scale: Callable[[float], None] | None = None
     live: bool = False
     padded_at_end: bool = False
+    longest: int | None = None
     limits: tuple[float, ...] = ()
 
     def differs(self, message: str) -> NoReturn:
@@ -154,6 +155,7 @@ def compare_file(
         function_error=backend.function_error,
         scale=scale,
         padded_at_end=imported.padded_at_end,
+        longest=backend.emitter.longest(imported.options),
         limits=imported.limits,
     )
     return compare(original, model)
@@ -171,7 +173,7 @@ def compare(original: Original, model: ImportedModel) -> Compared:
     run = partial(_run, original, model.imported.inputs)
     dtype = "float64" if original.dtype == "float64" else DTYPE
     exact = in_float64(model.arrays)
-    for drawn in batches(model.program.network):
+    for drawn in batches(model.program.network, original.longest):
         batch = _padded_at_end(model.program.network, drawn) if original.padded_at_end else drawn
         shape = tuple(array.shape for array in by_name(batch).values())
         # All batches of a network of fixed length are alike.
@@ -197,7 +199,9 @@ def compare(original: Original, model: ImportedModel) -> Compared:
         farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
-        smaller = steady_case(model.program, model.arrays, original.function_error)
+        smaller = steady_case(
+            model.program, model.arrays, original.function_error, original.longest
+        )
         if smaller is not None:
             case, share = smaller
             original.scale(share)
@@ -332,6 +336,7 @@ def compare_built(generated: Generated, model: Any, arrays: Mapping[str, Array])
         dtype=backend.runtime.precision(model),
         function_error=backend.function_error,
         live=True,
+        longest=generated.longest,
     )
     read = Imported(network=program.network, arrays=arrays, form=backend.title)
     compare(original, ImportedModel(program.spec.document.text, program, arrays, read))

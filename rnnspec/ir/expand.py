@@ -72,10 +72,13 @@ X, MASK, SKIP = Name("x"), Name("mask"), Name("skip")
 REAL = Fill(Column(MASK), X, 0.0)
 """x, with zeros for padding."""
 NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
+_MOST_OPERANDS = 64
+"""The most operands of one sum or product; more of them are a sum of sums."""
 STATES: dict[str, tuple[str, ...]] = {
     "mean": ("total", "count"),
     "max": ("highest", "count"),
     "sum": ("total",),
+    "last": ("latest",),
 }
 """The names of a running statistic's states, in the order of ``states_of``."""
 
@@ -158,6 +161,11 @@ def _join(layer: nodes.Join) -> Expression:
         case "concat":
             return Join(tuple(parts))
         case "add" | "multiply" as how:
+            # Writers, and Python's own compiler, recurse into operands.
+            while len(parts) > _MOST_OPERANDS:
+                starts = range(0, len(parts), _MOST_OPERANDS)
+                groups = (parts[at : at + _MOST_OPERANDS] for at in starts)
+                parts = [reduce(partial(Combine, how), group) for group in groups]
             return reduce(partial(Combine, how), parts)
         case _:
             assert_never(layer.how)
@@ -215,7 +223,7 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
     total, highest, count = Name("total"), Name("highest"), Name("count")
     chunk: Expression = CountSteps(X)
     steps: Expression = X
-    if layer.masked:
+    if layer.masked and layer.statistic != "last":
         real: Expression = Column(MASK)
         if layer.statistic != "sum":
             yield Result("real", real)
@@ -245,7 +253,12 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
                 yield Result("highest", so_far, about)
             yield Result("count", count + chunk)
             yield Result("x", highest)
-        case "last" | "first_step" | "last_step":
+        case "last":
+            latest = Name("latest")
+            picked = Fill(Reduce("any", MASK, keep=True), Pick("last", X, MASK), latest)
+            yield Result("latest", picked)
+            yield Result("x", latest)
+        case "first_step" | "last_step":
             raise AssertionError("it has no states")
         case _:
             assert_never(layer.statistic)

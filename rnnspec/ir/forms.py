@@ -119,8 +119,9 @@ class State:
     A recurrent layer has its hidden state ``NAME_h``, and an LSTM its cell state ``NAME_c`` too. A
     mean has the sum ``NAME_sum``, a maximum the highest values so far, ``NAME_max``; both have the
     number of real steps, ``NAME_count``, of size 1. As long as it is 0, ``NAME_max`` is zeros. A
-    sum has ``NAME_sum``. A convolution has its last inputs, ``NAME_inputs``, which is
-    (batch, steps, size); before the first chunk, it has ``first_shape``, which may be fewer steps.
+    sum has ``NAME_sum``, and the last of steps with padding ``NAME_last``. A convolution has its
+    last inputs, ``NAME_inputs``, which is (batch, steps, size); before the first chunk, it has
+    ``first_shape``, which may be fewer steps.
     What does not depend on the chunks has its value, ``NAME_value``, which stays as it is: a
     vector, or the steps of a memory, with ``NAME_mask``, (batch, steps), true at its real steps, if
     it may have others. ``shape`` is without the batch; None stands for any number of steps.
@@ -244,6 +245,8 @@ def states_of(layer: Layer) -> tuple[State, ...]:
             return (State(layer.name, kind, (width(layer.input),)), count)
         case Pooling(statistic="sum"):
             return (State(layer.name, "sum", (width(layer.input),)),)
+        case Pooling(statistic="last", masked=True):
+            return (State(layer.name, "last", (width(layer.input),)),)
         case Conv(window=window) if window.reach:
             first = min(window.reach - window.anchor, window.reach)
             shape, fewer = (window.reach, layer.features), (first, layer.features)
@@ -334,9 +337,6 @@ def _refusals_of(layer: Layer) -> Iterator[Refusal]:
         case WindowPooling():
             reason = "in step form, a window would need steps of other chunks"
             yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
-        case Pooling(statistic="last", masked=True):
-            reason = "in step form, the last real step may be in an earlier chunk"
-            yield Refusal(layer.name, "pooling", reason)
         case Pooling(statistic="first_step"):
             reason = "in step form, the first step is in an earlier chunk"
             yield Refusal(layer.name, "pooling", reason)
@@ -350,14 +350,15 @@ def _refusals_of(layer: Layer) -> Iterator[Refusal]:
 
 
 def _window_refusals(layer: Conv, window: Window) -> Iterator[Refusal]:
+    what = window.padding if isinstance(window.padding, str) else list(window.padding)
     if window.stride > 1:
         reason = "in step form, a stride would need steps of other chunks"
         yield Refusal(layer.name, "stride", reason)
     # Of any number of steps, as the stride is 1.
     elif window.anchor < 0 or window.added(window.reach + 1)[1]:
-        what = window.padding if isinstance(window.padding, str) else list(window.padding)
         reason = f"in step form, padding: {what} would need steps of later chunks"
         yield Refusal(layer.name, "padding", f"{reason}; 'causal' and 'valid' do not")
     elif window.anchor and layer.masked:
-        reason = "in step form, the first chunk has fewer outputs than steps, and its padding none"
-        yield Refusal(layer.name, "padding", reason)
+        reason = f"in step form, padding: {what} gives fewer outputs than the mask has steps"
+        remedy = "use 'causal', or an input without mask_zero and mask_value"
+        yield Refusal(layer.name, "padding", f"{reason}; {remedy}")

@@ -7,6 +7,7 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never, get_args
 
 from rnnspec import words
@@ -22,7 +23,7 @@ from rnnspec.words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -812,7 +813,7 @@ Layer = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """Inputs and layers, each of which takes inputs or outputs of layers before it.
 
@@ -861,9 +862,26 @@ class Network:
         padded = masks(self)
         return any(layer.name in padded for layer in self.results.values())
 
+    @cached_property
+    def sources(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the layers and inputs that each layer takes, its main one first."""
+        return _find_sources(self)
+
+    @cached_property
+    def readers(self) -> Mapping[str, Sequence[Layer]]:
+        """The layers whose main input each layer and input is, if there are any."""
+        found = dict[str, list[Layer]]()
+        for layer in self.layers:
+            found.setdefault(self.sources[layer.name][0], []).append(layer)
+        return found
+
 
 def sources(network: Network) -> dict[str, tuple[str, ...]]:
     """Return the names of the layers and inputs that each layer takes, its main one first."""
+    return dict(network.sources)
+
+
+def _find_sources(network: Network) -> dict[str, tuple[str, ...]]:
     result: dict[str, tuple[str, ...]] = {}
     previous = network.inputs[0].name
     for layer in network.layers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,8 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import params
-from rnnspec.lowering.graph import OUTPUT, Graph, Path
+from rnnspec.lowering.behind import Behind
+from rnnspec.lowering.graph import OUTPUT, Graph, Path, read_activation
 from rnnspec.lowering.inputs import add_inputs
 from rnnspec.lowering.layers import BY_KEYS, add_head, add_item
 from rnnspec.lowering.recurrent import read_equation_cell
@@ -46,7 +49,7 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
     """
     if any(map(_names_layers, spec.rnn)) or any(head.of for _, head in spec.all_heads):
         # Which layers give their final state is known once it is known which layers read them.
-        draft = _build(spec, (), ())
+        draft = _build(spec, {}, ())
         readers, later = draft.readers, frozenset((*draft.values, *draft.blocks))
     else:
         readers = {index: [("rnn", index + 1)] for index in range(len(spec.rnn))}
@@ -88,7 +91,7 @@ def _names_layers(layer: models.AnyLayer) -> bool:
             return layer.of is not None
 
 
-def _build(spec: models.Spec, state_items: Collection[int], later: Collection[str]) -> Graph:
+def _build(spec: models.Spec, state_items: Mapping[int, Behind], later: Collection[str]) -> Graph:
     """Return the graph of a spec, with its problems."""
     graph = Graph(spec, state_items, later)
     _check_cells(graph)
@@ -120,36 +123,46 @@ def _check_result(graph: Graph, path: Path, kind: str) -> None:
         graph.refuse(path, f"{message} or 'units'" if kind == "head" else message, code="E425")
 
 
-def _state_items(spec: models.Spec, readers: Mapping[int, Sequence[Path | None]]) -> frozenset[int]:
-    """Return the items of ``rnn`` that give their final state, not a sequence.
+def _state_items(
+    spec: models.Spec, readers: Mapping[int, Sequence[Path | None]]
+) -> dict[int, Behind]:
+    """Return the items of ``rnn`` whose final state is all that is taken, with what is behind them.
 
     Layers that compute each step by itself take the state as it is.
     """
     heads = spec.all_heads
+    items = dict[int, Behind]()
 
-    def takes_state(reader: Path | None) -> bool:
+    def behind(reader: Path | None) -> Behind | None:
+        """Return the layers through which a reader takes the state, None if it takes steps."""
         match reader:
             case ("rnn", int() as index) if index < len(spec.rnn):
                 layer = spec.rnn[index]
-                if isinstance(layer, models.RepeatVector):
-                    return True
                 if isinstance(layer, models.Dropout) and layer.variational:
-                    return False
+                    return None
+                if isinstance(layer, models.PointwiseLayer) and index in items:
+                    return _behind(layer) | items[index]
                 is_last = isinstance(layer, models.Pool) and layer.pooling == "last"
-                return is_last or (isinstance(layer, models.PointwiseLayer) and index in items)
+                return Behind() if is_last or isinstance(layer, models.RepeatVector) else None
             case None:
-                return False
+                return None
             case _:
-                return any(path == reader and head.pooling == "last" for path, head in heads)
+                is_last = any(path == reader and head.pooling == "last" for path, head in heads)
+                return Behind() if is_last else None
 
-    items = set[int]()
     # Backwards, as a reader is behind what it reads.
     for index in reversed(range(len(spec.rnn))):
-        own = readers.get(index, ())
+        own = [behind(reader) for reader in readers.get(index, ())]
+        known = [each for each in own if each is not None]
         # Of an item that no layer reads, the states may be.
-        if all(map(takes_state, own)) and (own or index < len(spec.rnn) - 1):
-            items.add(index)
-    return frozenset(items)
+        if len(known) == len(own) and (own or index < len(spec.rnn) - 1):
+            items[index] = reduce(or_, known, Behind())
+    return items
+
+
+def _behind(layer: models.PointwiseLayer) -> Behind:
+    activation = read_activation(getattr(layer, "activation", "linear"))
+    return Behind.of(BY_KEYS[type(layer)], activation, bias=getattr(layer, "bias", False))
 
 
 def _stream(graph: Graph) -> str | None:
@@ -262,7 +275,7 @@ def array_places(spec: models.Spec) -> Mapping[str, Mapping[str, tuple[str, str]
         section, *rest = places[layer.name]
         declared = spec.rnn[int(rest[0])] if section == "rnn" else None
         if isinstance(declared, models.CellLayer) and isinstance(layer, nodes.Recurrent):
-            graph = Graph(spec, (), ())
+            graph = Graph(spec, {}, ())
             cell = read_equation_cell(graph, places[layer.name], declared, layer.features)
             known = standard_cell(cell, graph.defaults)
             by_layer |= {layer.name: known.places} if isinstance(known, Recognition) else {}

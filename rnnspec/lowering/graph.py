@@ -16,7 +16,9 @@ from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import nearest, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+
+    from rnnspec.lowering.behind import Behind
 
 Path = tuple[str | int, ...]
 """The keys and indices that lead to a value of the spec."""
@@ -50,14 +52,14 @@ class Value:
 class Graph:
     """The inputs and layers so far, the problems, and the name that the next layer takes.
 
-    ``state_items`` are the items of ``rnn`` that give their final state, not a sequence. ``later``
-    has the names of layers to come, for errors. ``readers`` has each item of ``rnn`` with the paths
-    of the layers and heads that take its output, None for one that takes it beside another.
-    ``order`` has the place of each layer among the layers.
+    ``state_items`` are the items of ``rnn`` of which only the final state is taken, each with the
+    layers behind which it is. ``later`` has the names of layers to come, for errors. ``readers``
+    has each item of ``rnn`` with the paths of the layers and heads that take its output, None for
+    one that takes it beside another. ``order`` has the place of each layer among the layers.
     """
 
     def __init__(
-        self, spec: models.Spec, state_items: Collection[int], later: Collection[str]
+        self, spec: models.Spec, state_items: Mapping[int, Behind], later: Collection[str]
     ) -> None:
         self.spec = spec
         self.state_items = state_items

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.cells import read_initializer
 from rnnspec.errors import listed
 from rnnspec.ir import nodes
+from rnnspec.lowering.behind import KEEPS_FEATURES, Behind
 from rnnspec.lowering.graph import read_activation
 from rnnspec.spec import models
 
@@ -190,9 +191,7 @@ def _attend(graph: Graph, path: Path, attention: models.Attention, name: str | N
     )
 
 
-_KEEPS_FEATURES = nodes.BatchNorm | nodes.Dropout | nodes.Activate
-"""Layers of which each feature depends on that feature only."""
-_KEEPS_STEPS = _KEEPS_FEATURES | nodes.Dense | nodes.LayerNorm | nodes.Normalize
+_KEEPS_STEPS = KEEPS_FEATURES | nodes.Dense | nodes.LayerNorm | nodes.Normalize
 
 
 def final_state(graph: Graph) -> int | nodes.Recurrent | str:
@@ -210,6 +209,9 @@ def final_state(graph: Graph) -> int | nodes.Recurrent | str:
         what = "the input" if layer is None else f"'{layer.name}'"
         return f"is the final state of a recurrent layer, and {what} is none"
     mixed = next((other for other in behind if not _keeps_features(other)), None)
+    norm = next((other for other in behind if isinstance(other, nodes.BatchNorm)), None)
+    # A pool before it gives it the states of both directions.
+    hint = f"; '{norm.name}' takes all steps: put a layer of type pool before it" if norm else ""
     size = layer.states[0][1]
     match layer.merge:
         case None if behind or not layer.first_states:
@@ -217,14 +219,12 @@ def final_state(graph: Graph) -> int | nodes.Recurrent | str:
         case "concat" if mixed is None and (behind or not layer.first_states):
             return size
         case "concat" if mixed is not None:
-            return f"needs the states of both directions, which '{mixed.name}' does not keep apart"
+            what = f"'{mixed.name}'"
         case None | "concat":
             return layer
-        case _:
-            return (
-                f"needs the states of both directions, which 'merge: {layer.merge}' does not keep "
-                "apart"
-            )
+        case merge:
+            what = f"'merge: {merge}'"
+    return f"needs the states of both directions, which {what} does not keep apart{hint}"
 
 
 def _before(graph: Graph, layer: nodes.Layer) -> str:
@@ -234,8 +234,8 @@ def _before(graph: Graph, layer: nodes.Layer) -> str:
 
 
 def _keeps_features(layer: nodes.Layer) -> bool:
-    softmax = isinstance(layer, nodes.Activate) and layer.activation in ("softmax", "log_softmax")
-    return isinstance(layer, _KEEPS_FEATURES) and not softmax
+    activation = layer.activation if isinstance(layer, nodes.Activate) else "linear"
+    return Behind.of(type(layer), activation).apart_features
 
 
 def advise_pooling(graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> str:

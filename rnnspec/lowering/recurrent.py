@@ -13,6 +13,7 @@ from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError, evaluate_size
 from rnnspec.ir.shapes import size_names
 from rnnspec.lowering.attention import step_attention
+from rnnspec.lowering.behind import Behind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import quoted
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 
 def add_recurrent(graph: Graph, index: int, layer: models.RecurrentLayer) -> None:
     """Add the copies of an item of ``rnn``."""
-    gives_state = index in graph.state_items
+    behind = graph.state_items.get(index)
+    if behind and layer.layer_norm:
+        behind |= Behind.of(nodes.LayerNorm)
     copies = list[nodes.Recurrent]()
     for number, declared in enumerate(_names_of_copies(graph, index, layer), start=1):
         # Only the last copy can be the one whose final state is used.
-        ends = gives_state and number == layer.layers
+        is_last = number == layer.layers
         copies.append(
-            _add_block(graph, index, layer, declared, number - 1, return_sequences=not ends)
+            _add_block(graph, index, layer, declared, number - 1, behind if is_last else None)
         )
         graph.stacks[copies[-1].name] = tuple(copies)
     names = [copy.name for copy in copies]
@@ -56,16 +59,18 @@ def _names_of_copies(graph: Graph, index: int, layer: models.RecurrentLayer) -> 
     return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
 
 
-def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
+def _add_block(  # noqa: PLR0913, PLR0917 - a copy, its place, and what is behind it
     graph: Graph,
     index: int,
     layer: models.RecurrentLayer,
     declared: str | None,
     number: int,
-    *,
-    return_sequences: bool,
+    behind: Behind | None,
 ) -> nodes.Recurrent:
-    """Add a recurrent layer with its dropout, layer norm and residual."""
+    """Add a recurrent layer with its dropout, layer norm and residual.
+
+    If only its final state is taken, ``behind`` are the layers behind which it is.
+    """
     path, start = ("rnn", index), None
     # The dropout of a layer with attention acts on its input alone, not on the context.
     is_own = layer.variational and layer.attention is None
@@ -99,7 +104,7 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
         dropout=float(layer.dropout) if is_own else 0.0,
         recurrent_dropout=float(layer.recurrent_dropout),
         masked=graph.masked,
-        return_sequences=return_sequences,
+        return_sequences=True,
         kernel_initializer=graph.defaults["kernel"],
         recurrent_initializer=graph.defaults["recurrent"],
         bias_initializer=graph.defaults["bias"],
@@ -112,6 +117,8 @@ def _add_block(  # noqa: PLR0913 - a copy, its place, and what it returns
     assert source is not None
     graph.branch(source)
     recurrent = replace(recurrent, initial=initial)
+    if behind and behind.takes_state(recurrent):
+        recurrent = replace(recurrent, return_sequences=False)
     graph.add(recurrent, (*path, "units"))
     if layer.initial_state == "given":
         for state, _ in recurrent.begins:

@@ -5,19 +5,22 @@ What a spec cannot express of a network of another tool is an error, never appro
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.errors import ModelError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import counts
+from rnnspec.lowering.behind import Behind
 from rnnspec.raising.cells import name_cells, write_initializers
 from rnnspec.raising.graph import Graph, Words
 from rnnspec.raising.heads import find_segments, read_head
-from rnnspec.raising.items import POINTWISE, Item, ItemReader, without_defaults
+from rnnspec.raising.items import POINTWISE, Item, ItemReader, behind, without_defaults
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.raising.heads import Segment
 
@@ -152,31 +155,41 @@ def _ask_for_states(
     # The contexts of a layer are those of its sequence.
     contexts = (layer for layer in graph.network.layers if isinstance(layer, nodes.Contexts))
     beside.update(blocks[graph.main(layer)] for layer in contexts)
-    states = set[str]()
+    states = dict[str, Behind]()
     for item in reversed(items):
-        own = readers.get(item.output, [])
-        others = [reader for reader in own if not _takes_state(reader, states)]
+        own = [(reader, _behind(reader, states)) for reader in readers.get(item.output, [])]
+        known = reduce(or_, (behind for _, behind in own if behind), Behind())
         recurrent = item.recurrent
         if recurrent is not None and not recurrent.return_sequences:
-            for reader in others:
-                words = reader.words if isinstance(reader, Item) else reader
-                words["of"] = graph.state(item.output)
-            states.add(item.output)
-        elif not others and item.output not in beside and (own or item is not items[-1]):
-            states.add(item.output)
+            block = (behind(layer) for layer in item.layers if isinstance(layer, nodes.LayerNorm))
+            gives_state = graph.gives_state(recurrent, reduce(or_, block, known))
+            for reader, behind_it in own:
+                if behind_it is None or (behind_it.has_layers and not gives_state):
+                    words = reader.words if isinstance(reader, Item) else reader
+                    words["of"] = graph.state(item.output)
+            states[item.output] = Behind()
+        elif item.output in beside or not all(behind_it for _, behind_it in own):
+            continue
+        elif own or item is not items[-1]:
+            states[item.output] = known
 
 
-def _takes_state(reader: Item | Words, states: Collection[str]) -> bool:
-    """True if a reader takes the final state of a recurrent layer unless it is told otherwise."""
+def _behind(reader: Item | Words, states: Mapping[str, Behind]) -> Behind | None:
+    """Return the layers through which a reader takes the final state of a recurrent layer.
+
+    It is None if the reader takes the sequence, unless it is told otherwise.
+    """
     if not isinstance(reader, Item):
-        return bool(reader.get("pooling", "last") == "last")
+        return Behind() if reader.get("pooling", "last") == "last" else None
     match reader.layers[0]:
         case nodes.Repeat():
-            return True
+            return Behind()
         case nodes.Dropout(variational=True):
-            return False
-        case layer:
-            return isinstance(layer, POINTWISE) and reader.output in states and not reader.recurrent
+            return None
+        case layer if isinstance(layer, POINTWISE) and not reader.recurrent:
+            return behind(layer) | states[reader.output] if reader.output in states else None
+        case _:
+            return None
 
 
 def _with_reads(graph: Graph, items: Sequence[Item]) -> Iterator[tuple[Words, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import ModelError, Problem
@@ -12,6 +12,8 @@ from rnnspec.ir.text import default_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rnnspec.lowering.behind import Behind
 
 Words = dict[str, Any]
 RESULT = ""
@@ -147,6 +149,7 @@ class Graph:
         self._source = source
         self._defaults = self._default_names()
         self._sequences = self._find_sequences()
+        self._padded = self._find_padded()
 
     @property
     def declared_inputs(self) -> tuple[nodes.Input, ...]:
@@ -227,9 +230,24 @@ class Graph:
                 found.add(layer.name)
         return frozenset(found)
 
+    def _find_padded(self) -> frozenset[str]:
+        """Return the inputs and layers whose value may have padding."""
+        found = {each.name for each in self.network.inputs if each.masked}
+        for layer in self.network.layers:
+            names = self.sources[layer.name]
+            read = names if isinstance(layer, nodes.Join) else names[:1]
+            has_steps = layer.name in self._sequences or isinstance(layer, nodes.Embedding)
+            if has_steps and not isinstance(layer, nodes.Repeat) and found.intersection(read):
+                found.add(layer.name)
+        return frozenset(found)
+
     def is_sequence(self, name: str) -> bool:
         """True if the value of a layer or input has time steps."""
         return name in self._sequences
+
+    def gives_state(self, layer: nodes.Recurrent, behind: Behind) -> bool:
+        """True if lowering lets a layer give its final state, with others behind it."""
+        return behind.takes_state(replace(layer, masked=self.main(layer) in self._padded))
 
     def main(self, layer: nodes.Layer) -> str:
         """Return the name of the layer or input that a layer takes, the first of a join."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.ir import nodes
 from rnnspec.lowering import BY_KEYS
+from rnnspec.lowering.behind import Behind
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ def without_defaults(model: type[models.Model], **words: Any) -> Words:
     """Return keys with their values, without those at the default of the ``model``."""
     defaults = model.model_fields
     return {key: value for key, value in words.items() if value != defaults[key].default}
+
+
+def behind(layer: nodes.Layer) -> Behind:
+    """Return a layer that computes each step by itself, as one behind a recurrent layer."""
+    activation = layer.activation if isinstance(layer, nodes.Dense | nodes.Activate) else "linear"
+    return Behind.of(type(layer), activation, bias=isinstance(layer, nodes.Dense) and layer.bias)
 
 
 def activation_words(activation: Any) -> Any:
@@ -162,6 +169,7 @@ class ItemReader:
             and isinstance(before, nodes.Recurrent)
             and self.graph.feeds(at - 1)
             and self.graph.has_default_name(layer)
+            and (before.return_sequences or self.graph.gives_state(before, behind(layer)))
         )
 
     def _item(self, at: int, end: int) -> Item:

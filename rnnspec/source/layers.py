@@ -228,14 +228,14 @@ class LayerWriter(ComposedLayers):
 
     def gives_outputs(self, layer: nodes.Recurrent) -> bool:
         """True if the outputs of a recurrent layer at all steps are used, not its states alone."""
-        readers = (
-            self._sources[other.name]
-            for other in self.network.layers
-            if not isinstance(other, ASIDE)
-        )
-        is_read = any(layer.name in names for names in readers)
-        is_result = layer in self.network.results.values()
-        return layer.return_sequences and (is_read or is_result)
+        return layer.return_sequences and layer.name in self._used
+
+    @cached_property
+    def _used(self) -> frozenset[str]:
+        """The inputs and layers whose outputs are taken by layers, or are results."""
+        layers = (layer for layer in self.network.layers if not isinstance(layer, ASIDE))
+        taken = (name for layer in layers for name in self._sources[layer.name])
+        return frozenset(taken).union(layer.name for layer in self.network.results.values())
 
     def gives_states_alone(self, layer: nodes.Layer) -> bool:  # noqa: ARG002
         """True if no variable is needed for the output of a layer, but for those of its states."""
@@ -266,10 +266,14 @@ class LayerWriter(ComposedLayers):
 
     def contexts(self, layer: nodes.Recurrent) -> Code:
         """Return the variable of the contexts of a layer, empty if no layer takes them."""
-        for other in self.network.layers:
-            if isinstance(other, nodes.Contexts) and self._sources[other.name][0] == layer.name:
-                return code("{}", self.variables_of[other.name])
-        return Code()
+        name = self._contexts_by_layer.get(layer.name)
+        return code("{}", self.variables_of[name]) if name else Code()
+
+    @cached_property
+    def _contexts_by_layer(self) -> dict[str, str]:
+        """The name of the contexts of each layer that another one takes the contexts of."""
+        contexts = (layer for layer in self.network.layers if isinstance(layer, nodes.Contexts))
+        return {self._sources[layer.name][0]: layer.name for layer in contexts}
 
     def memory(self, attention: nodes.Attention | nodes.StepAttention) -> tuple[Code, ...]:
         """Return the keys, the values and the mask, if there is one, of what is attended to."""

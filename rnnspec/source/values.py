@@ -22,8 +22,8 @@ ASIDE = nodes.FinalState | nodes.Contexts | nodes.LearnedState
 _LOCALS = frozenset(
     """
     ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
-    mask max mean nn nnx range real rows scores self share skip square state states step steps
-    super torch total tuple type variance weights x zeros zip
+    mask max mean nn nnx range real rows scores self sequences share skip square state states step
+    steps super torch total tuple type variance weights x zeros zip
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 """Names in methods that a value with the name of a layer must not hide."""

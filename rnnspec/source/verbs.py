@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import STATES, running
+from rnnspec.ir.forms import states_of
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
@@ -160,9 +161,8 @@ class Verbs(ABC):
 
     def running(self, layers: Iterable[nodes.Pooling]) -> Iterator[Code]:
         """Yield the function of each statistic over the steps of all chunks so far."""
-        for layer in {layer.statistic: layer for layer in layers}.values():
-            if layer.statistic in ("mean", "max", "sum"):
-                yield self._running(layer)
+        for layer in {layer.statistic: layer for layer in layers if states_of(layer)}.values():
+            yield self._running(layer)
 
     def _running(self, layer: nodes.Pooling) -> Code:
         return self.pooling(
@@ -217,6 +217,8 @@ def running_docstring(statistic: str, *, masked: bool) -> Code:
     steps = "real steps" if masked else "steps"
     if statistic == "sum":
         return docstring([f"Return the sum over all {steps} so far."])
+    if statistic == "last":
+        return docstring([f"Return the last of all {steps} so far."])
     if statistic == "mean":
         return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
     return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])

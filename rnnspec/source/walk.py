@@ -167,8 +167,24 @@ class Walk(LayerWriter):
         elif name := self._masks.after(layer):
             yield code("{} = {}", name, self._masks.write(layer.name))
 
-    def _unequal_steps(self) -> Iterator[Code]:
-        """Yield the checks that inputs whose sequences are joined have equally many steps."""
+    def _unequal_sizes(self) -> Iterator[Code]:
+        """Yield the checks that inputs have equally many sequences, and steps if these are joined.
+
+        One of them would be the same for all, or at each step, in arithmetic.
+        """
+        if len(self.scope.inputs) > 1:
+            sizes = [code("{}.shape[0]", self.output(each.name)) for each in self.scope.inputs]
+            equal = Code(" == ".join(sizes))
+            yield code(
+                """
+                if {unequal}:
+                    sequences = {sizes}
+                    raise ValueError(f"{text}, received {{sequences}}")
+                """,
+                unequal=code("not ({})", equal) if sizes[2:] else Code(" != ".join(sizes)),
+                sizes=listed(*sizes),
+                text=Code("expected as many sequences in each input"),
+            )
         by_name = {each.name: each for each in self.scope.inputs}
         for name, first in nodes.equal_steps(self.network).items():
             if name == first or name not in by_name or first not in by_name:
@@ -452,7 +468,7 @@ class Walk(LayerWriter):
                 prepared += [copied, rename(text, "x", variable)]
             else:
                 prepared.append(text)
-        return lines(prepared, self._unequal_steps(), states if self._is_named else Code())
+        return lines(prepared, self._unequal_sizes(), states if self._is_named else Code())
 
     def _enter(self, source: nodes.Input, states: Code) -> Iterator[Code]:
         """Yield the statements that check an input, ``x``, and fill its padding with zeros."""

@@ -21,6 +21,7 @@ from rnnspec.backends.base import TEMPLATES
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.backend import TARGETS
 from rnnspec.backends.c.names import activation
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.ir.forms import Form
@@ -110,7 +111,7 @@ rnn:
         ({"name": "features"}, "step", "name", "in C, a header of the standard library"),
         ({"name": "y_net"}, "inference", "name", "in C, the outputs have names that begin so"),
         ({"both": "true"}, "step", "bidirectional", "in step form, a backward direction"),
-        ({"units": 2000}, "inference", "units", "parameters are too many for source; at most"),
+        ({"units": 9000}, "inference", "units", "parameters are too many for a program; at most"),
         (
             {"wide": 17_001, "more": "head: {units: 1}"},
             "step",
@@ -135,6 +136,18 @@ def test_refusals(words: dict[str, object], form: str, key: str, reason: str) ->
         f"{words.get('name')}: "
     )
     assert reason in str(caught.value)
+
+
+def test_only_text_limits_the_number_of_parameters_in_files() -> None:
+    text = "version: 1\nname: net\nembedding: {vocabulary: 90000, dim: 100}\n"
+    program = pipeline.reads(f"{text}rnn: {{type: gru, units: 1}}\n")
+    each: tuple[SourceOptions, ...] = ({"weights": "text"}, {"single_header": True})
+    for options in each:
+        with pytest.raises(UsageError, match="too many for text; at most 8,388,608 fit"):
+            pipeline.arrange(program, get("c"), None, options)
+    files = get("c").emitter.complete(program.network, {})
+    assert files == {"weights": "blob"}
+    pipeline.arrange(program, get("c"), None, files)
 
 
 SAME = """

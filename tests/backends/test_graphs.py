@@ -195,6 +195,29 @@ def test_unequal_steps_are_one_error(name: str, form: Form) -> None:
         runtime.trace(model(name, UNEQUAL, form), [], arrays)
 
 
+JOINS = {
+    "sum": "[{type: gru, units: 3, of: one}, {type: add, of: [gru_1.state, other]}]",
+    "steps": "[{type: gru, units: 3, of: one}, {type: multiply, of: [gru_1, other]}]",
+    "state": "[{type: gru, units: 3, of: one, reset_after: false, initial_state: {h: other}}]",
+    "memory": "[{type: repeat, of: other, steps: 2, name: two}, "
+    "{type: gru, units: 3, of: one, attention: {over: two, score: dot}}]",
+}
+
+
+@pytest.mark.parametrize("form", ["training", "inference"])
+@pytest.mark.parametrize("name", ["torch", "jax"])
+@pytest.mark.parametrize("join", JOINS)
+def test_unequal_batches_are_one_error(name: str, form: Form, join: str) -> None:
+    # One sequence would be the same beside each of the other.
+    inputs = "inputs: {one: {features: 3}, other: {features: 3, per: sequence}}"
+    text = f"version: 1\nname: unequal\n{inputs}\nrnn: {JOINS[join]}\n"
+    runtime = require(name).runtime
+    message = r"expected as many sequences in each input, received \(3, 1\)"
+    arrays = {"one": np.zeros((3, 2, 3)), "other": np.zeros((1, 3))}
+    with pytest.raises(ValueError, match=message):
+        runtime.trace(model(name, text, form), [], arrays)
+
+
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_first_chunk_that_is_too_short_is_refused(name: str) -> None:
     streamed = next(text for text in GRAPHS if "name: streamed" in text)
@@ -247,6 +270,11 @@ def test_stack_passes_its_states_on_as_they_are() -> None:
     assert (
         forward.split('"""\n', 1)[1]
         == """\
+        if source.shape[0] != target.shape[0]:
+            sequences = source.shape[0], target.shape[0]
+            raise ValueError(
+                f"expected as many sequences in each input, received {sequences}"
+            )
         source_embedding = self.source_embedding(source)
         target_embedding = self.target_embedding(target)
         _, (encoder_1_h, encoder_1_c) = self.encoder_1(source_embedding)

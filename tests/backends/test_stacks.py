@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
+from fuzz.of_growth import check_growth
+from offered import require_source
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends.torch.plan import StackedDropout, plan_layers, stack_of
+from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Dropout, Network
 
 LSTM = "type: lstm, units: 4"
@@ -123,3 +126,32 @@ def test_marking_changes_nothing_else() -> None:
         assert isinstance(now, type(was))
         kept = [field.name for field in fields(was)]
         assert [getattr(now, name) for name in kept] == [getattr(was, name) for name in kept]
+
+
+@pytest.mark.parametrize("initial", ["learned", "given"])
+def test_time_for_source_grows_with_the_number_of_layers(backend: str, initial: str) -> None:
+    def text(times: int) -> str:
+        keys = f"units: 1, layers: {15 * times}, initial_state: {initial}"
+        rest = f"rnn: {{type: lstm, {keys}}}\nhead: {{pooling: mean}}\n"
+        return f"version: 1\nname: net\ninput: {{features: 1}}\n{rest}"
+
+    chosen = require_source(backend, pipeline.reads(text(1)))
+    for form in chosen.forms:
+
+        def write(text: str, form: Form = form) -> None:
+            pipeline.generate(pipeline.reads(text), chosen, form)
+
+        check_growth(f"{form}, {initial}", text, write)
+
+
+def test_a_sum_of_many_layers_has_source(backend: str) -> None:
+    names = [f"dense_{number}" for number in range(1, 1001)]
+    layers = ", ".join("{type: dense, of: gru_1, units: 1}" for _ in names)
+    rnn = f"{{type: gru, units: 1}}, {layers}, {{type: add, of: [{', '.join(names)}]}}"
+    rest = f"rnn: [{rnn}]\nhead: {{pooling: mean}}\n"
+    program = pipeline.reads(f"version: 1\nname: net\ninput: {{features: 1}}\n{rest}")
+    chosen = require_source(backend, program)
+    for form in chosen.forms:
+        generated = pipeline.generate(program, chosen, form)
+        if backend in ("keras", "torch", "jax"):
+            compile(generated.text, "net.py", "exec")

@@ -322,6 +322,7 @@ def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None
     compare(network, joined, reference.run(network, arrays, inputs), inputs)
 
 
+NET = "version: 1\nname: net\n"
 BESIDE = """\
 version: 1
 name: beside
@@ -350,6 +351,25 @@ def test_a_sequence_beside_the_chunks_is_refused(
     text = text.replace("of: one, name", "of: both, name") if rnn else text
     network = pipeline.reads(text).network
     assert [refusal.layer for refusal in step_refusals(network)] == refused
+
+
+@pytest.mark.parametrize(
+    ("padding", "mask", "reason"),
+    [
+        ("valid", "", None),
+        ("causal", ", mask_value: 0", None),
+        ("valid", ", mask_value: 0", "valid gives fewer outputs than the mask has steps; use"),
+        ("[1, 0]", ", mask_value: 0", "[1, 0] gives fewer outputs than the mask has steps; use"),
+    ],
+)
+def test_a_mask_over_fewer_windows_has_no_step_form(
+    padding: str, mask: str, reason: str | None
+) -> None:
+    conv = f"{{type: conv, filters: 1, kernel_size: 3, padding: {padding}}}"
+    rest = f"input: {{features: 2{mask}}}\nrnn: [{conv}, {{type: gru, units: 1}}]\n"
+    reasons = [each.reason for each in step_refusals(pipeline.reads(f"{NET}{rest}").network)]
+    assert [reason in each for each in reasons if reason] == ([True] if reason else [])
+    assert len(reasons) == (reason is not None)
 
 
 def first_values(network: nodes.Network, begun: Any, rows: int) -> dict[str, Any]:

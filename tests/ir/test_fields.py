@@ -252,7 +252,7 @@ PICK = core.Pick("last", recipes.X, recipes.MASK)
 @pytest.mark.parametrize(
     ("name", "kind", "value"),
     [
-        ("torch", nodes.Repeat, PICK),
+        ("torch", nodes.Repeat, core.Embed(recipes.X, core.Param("repeat_1", "table"))),
         ("jax", nodes.Repeat, core.Embed(recipes.X, core.Param("repeat_1", "table"))),
         ("onnx", nodes.Repeat, PICK),
         ("onnx", nodes.Conv, recipes.X * core.Param("conv_1", "bias")),

@@ -35,6 +35,7 @@ HEADS = {
     "last": "head: {units: 2}",
     "mean": "head: {pooling: mean, units: 2, normalize: l2}",
     "max": "head: {pooling: max, units: 2}",
+    "list": "head: {pooling: [last, mean], units: 2}",
     "none": "head: {pooling: none, units: 2, activation: softmax}",
 }
 EACH = [
@@ -43,7 +44,7 @@ EACH = [
     ("masked", "none"),
     ("features", "mean"),
     ("features", "max"),
-    ("tokens", "mean"),
+    ("tokens", "list"),
 ]
 
 

@@ -6,11 +6,14 @@ from rnnspec.backends.contract import QUANTIZE, Option
 from rnnspec.errors import listed
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network, SequenceInput, least_steps
+from rnnspec.ir.params import counts
 
 TARGETS = ("portable", "avx2", "avx512", "cortex-m")
 """The kinds of processor; source is for the first one if nobody asks for another."""
 MOST_IN_TEXT = 2**18
 """The parameters that files have in their text: gcc 12 takes 0.6 s and 83 MB for as many floats."""
+_MOST_IN_TEXT = 2**23
+"""The most that they may have there. Each takes about 12 characters, which compilers keep."""
 
 
 def _refuse_steps(network: Network, form: Form, steps: int) -> str:
@@ -30,6 +33,14 @@ def _refuse_steps(network: Network, form: Form, steps: int) -> str:
     if steps < (least := least_steps(network)):
         return f"expected at least {least:,}, received {steps:,}"
     return ""
+
+
+def _refuse_text(network: Network, _form: Form, value: str) -> str:
+    """Return why arrays cannot be numbers in the text, empty if they can."""
+    total = counts(network).total
+    if value == "blob" or total <= _MOST_IN_TEXT:
+        return ""
+    return f"{total:,} parameters are too many for text; at most {_MOST_IN_TEXT:,} fit"
 
 
 OPTIONS = (
@@ -57,6 +68,7 @@ OPTIONS = (
         kind=str,
         values=("text", "blob"),
         metavar="KIND",
+        refusal=_refuse_text,
         replaces=(
             ("files", ("{name}.h", "{name}.c", "{name}.bin")),
             (
@@ -76,6 +88,7 @@ OPTIONS = (
         kind=bool,
         commands=("build", "convert"),
         output="the path of the header",
+        refusal=lambda network, form, _value: _refuse_text(network, form, "text"),
         replaces=(
             ("files", ("{name}.h",)),
             (

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
-_MOST_PARAMETERS = 2**23
-"""Each takes about 12 characters of source, which the compiler reads into memory."""
+_MOST_PARAMETERS = 2**28
+"""Programs address 2 GB of data, unless they are compiled otherwise."""
 _TEST_STEPS = 8
 """The steps of the self-test, unless the network takes fewer or more."""
 _MOST_STACK = 2**16
@@ -71,16 +71,17 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         for length in limits
         for name in length.inputs
     }
-    arguments = {each.name: _argument(network, each, limits) for each in network.inputs}
+    symbols = input_symbols(network)
+    arguments = {each.name: _argument(each, symbols[each.name], limits) for each in network.inputs}
     stream = arguments.pop(network.stream or "", None) if stepped else None
     if stream and stream.length:
         stream = replace(stream, length=replace(stream.length, symbol="steps"))
     if begin_lines or not stepped:
-        read = "\n".join(begin_lines or lines)
+        read = {word for line in begin_lines or lines for word in re.findall(r"\w+", line)}
         unused = tuple(
             f"(void){each.symbol}; /* its steps count, not what they hold */"
             for each in arguments.values()
-            if not re.search(rf"\b{each.symbol}\b", read)
+            if each.symbol not in read
         )
         begin_lines, lines = (
             ((*unused, *begin_lines), lines) if stepped else ((), (*unused, *lines))
@@ -174,12 +175,9 @@ def _is_computed(network: nodes.Network) -> bool:
     return any(each.name not in streams for each in inputs_and_layers)
 
 
-def _argument(
-    network: nodes.Network, network_input: nodes.Input, limits: tuple[Length, ...]
-) -> Argument:
+def _argument(network_input: nodes.Input, symbol: str, limits: tuple[Length, ...]) -> Argument:
     """Return the parameter of an input."""
     name = network_input.name
-    symbol = input_symbols(network)[name]
     length = next((length for length in limits if name in length.inputs), None)
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):
@@ -341,7 +339,9 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     if total > _MOST_PARAMETERS:
         largest = max(network.layers, key=count)
         key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
-        reason = f"{total:,} parameters are too many for source; at most {_MOST_PARAMETERS:,} fit"
+        reason = (
+            f"{total:,} parameters are too many for a program; at most {_MOST_PARAMETERS:,} fit"
+        )
         found.append(Refusal(largest.name, key, reason))
     elif form == "step":
         found.extend(_too_large_for_stack(network))

@@ -18,6 +18,7 @@ from rnnspec.backends.c.verbs import recipe_lines
 from rnnspec.ir import core, nodes
 from rnnspec.ir.cells import states_of_equations
 from rnnspec.ir.expand import expand
+from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions, params
 from rnnspec.ir.text import default_kind
 
@@ -65,7 +66,10 @@ _DEFAULTS = {
 """What a call passes for a parameter that only other calls need."""
 
 _OF_A_STEP = frozenset(
-    {"recurrent", "cell_by_equations", "conv", "mean_pooling", "sum_pooling", "max_pooling"}
+    {
+        *("recurrent", "cell_by_equations", "conv"),
+        *("mean_pooling", "sum_pooling", "max_pooling", "last_pooling"),
+    }
 )
 """The kinds of functions that are others in step form: they have states."""
 
@@ -189,6 +193,13 @@ class Layers:
     kernels: set[str] = field(default_factory=set)
     widths: set[int] = field(default_factory=set)
     """The widths of the groups of columns that products have."""
+    symbols: frozenset[str] = field(init=False)
+    """The symbols of the arrays."""
+
+    def __post_init__(self) -> None:
+        """Collect the symbols."""
+        stored = self.arrays.values()
+        self.symbols = frozenset(symbol for each in stored for symbol in each.sizes)
 
     def lines(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
         self, layer: nodes.Layer, place: Place
@@ -295,14 +306,13 @@ class Layers:
         biases = tuple(name for name in arguments if name.endswith("bias"))
         stepped = self.stepped and function.kind in _OF_A_STEP
         function = replace(function, target=self.target, biases=biases, stepped=stepped)
-        arrays = {symbol for stored in self.arrays.values() for symbol in stored.sizes}
         # Beside functions of whole sequences, those of a step say so.
         own = f"{function.name}_step" if stepped and self.whole else function.name
         names = chain([own], (f"{own}_{n}" for n in count(2)))
         name = next(
             name
             for name in names
-            if arrays.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
+            if self.symbols.isdisjoint(f"{self.network.name}_{name}{end}" for end in ("", "_cell"))
             if self.functions.setdefault(name, named := replace(function, name=name)) == named
         )
         self.needed.setdefault(name, set()).update(arguments)
@@ -606,9 +616,10 @@ class Layers:
     def _pooling(self, layer: nodes.Pooling, place: Place) -> Iterator[str | Call]:
         (x, *_), y, units = place.inputs, place.output, nodes.width(layer.input)
         last = layer.statistic in ("last", "last_step")
-        if layer.statistic == "first_step" or (self.stepped and last):
+        states = states_of(layer) if self.stepped else ()
+        if layer.statistic == "first_step" or (self.stepped and last and not states):
             yield copied(y, x, str(units))
-        elif last and not (place.mask and layer.statistic == "last"):
+        elif last and not states and not (place.mask and layer.statistic == "last"):
             # The last step of the layer before it; of its backward direction the first one.
             backward = layer.backward if layer.statistic == "last" else 0
             ahead = units - backward
@@ -620,10 +631,9 @@ class Layers:
         else:
             values = {"x": x, "units": str(units), "y": y}
             if self.stepped:
-                of_max = layer.statistic == "max"
-                values["kept"] = f"state->{layer.name}_{'max' if of_max else 'sum'}"
-                if layer.statistic != "sum":
-                    values["steps_before"] = f"state->{layer.name}_count"
+                values |= zip(
+                    ("kept", "steps_before"), (f"state->{s.name}" for s in states), strict=False
+                )
                 values |= {"real": "real"} if layer.masked else {}
             else:
                 values |= {"steps": place.steps} | ({"mask": place.mask} if place.mask else {})

@@ -29,8 +29,8 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         callable frozen_embed gate_masks gate_products hard_sigmoid jnp l2_normalized layers
-        legacy_hard_sigmoid model nn nnx norm_mask partial running_max running_mean running_sum
-        softplus symmetric_uniform tied_linear
+        legacy_hard_sigmoid model nn nnx norm_mask partial running_last running_max running_mean
+        running_sum softplus symmetric_uniform tied_linear
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES), map("".join, _ATTENTIONS), composed_names()),
     in_class=frozenset({"initial_states", "mask", "self"}),

@@ -61,8 +61,9 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         build_begin build_model fill_padding hard_sigmoid l2_normalized layers legacy_hard_sigmoid
-        masked_average masked_first masked_last masked_max masked_mean model np ops running_max
-        repeat_like running_mean running_sum same_steps set_forget_bias softplus
+        masked_average masked_first masked_last masked_max masked_mean model np ops
+        repeat_like running_last running_max running_mean running_sum same_steps set_forget_bias
+        softplus
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ),
     in_class=frozenset({"inputs", "mask", "masking"}),

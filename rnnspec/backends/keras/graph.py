@@ -532,7 +532,7 @@ class Graph:
         if layer.statistic == "mean":
             yield code("x, {} = {}", listed(*names), pooled)
         else:
-            # The maximum is a state itself.
+            # Any other is a state itself.
             yield code("{} = {}", listed(*names), pooled)
             yield code("x = {}", names[0])
 

@@ -70,6 +70,8 @@ def _parts(  # noqa: PLR0912 - a branch for each kind of layer
             if layer.masked:
                 yield _FILL_PADDING
             yield _RUNNING_SUM
+        case Pooling(statistic="last", masked=True) if form == "step":
+            yield from (_MASKED_LAST, *KerasVerbs().running([layer]))
         case Pooling(statistic="mean" | "max", masked=True):
             what = "mean" if layer.statistic == "mean" else "maximum"
             about = f"Return the {what} over the real steps, (batch, features); zeros if there are "
@@ -208,6 +210,8 @@ class KerasVerbs(Verbs):
             case core.Combine("add", state, core.CountSteps()):
                 steps = code("keras.ops.ones_like(x[:, :, :1])")
                 return code("running_sum({}, {})", self.write(state), steps)
+            case core.Pick(end, x, core.Name("mask") as mask):
+                return code("masked_{}({}, {})", end, self.write(x), self.write(mask))
             case core.Reduce(how, x, keep):
                 along = listed(self.write(x), code("axis=1"), Code(self.keep if keep else ""))
                 return code("keras.ops.{}({})", how, along)
@@ -255,8 +259,6 @@ class BodyVerbs(KerasVerbs):
                 return code("{}({})", softmax, self.write(x))
             case core.Reduce("sum", core.Combine("multiply", core.Name("weights"), x)):
                 return code('keras.ops.einsum("bti,btf->bf", weights, {})', self.write(x))
-            case core.Pick(end, x, core.Name("mask") as mask):
-                return code("masked_{}({}, {})", end, self.write(x), self.write(mask))
             case _:
                 return super().write(value)
 

@@ -16,7 +16,7 @@ from rnnspec.backends.onnx.graph import (
     write_body,
     write_signature,
 )
-from rnnspec.backends.onnx.layers import Layers, has_begin, is_next_state, pooled_layers
+from rnnspec.backends.onnx.layers import Layers, has_begin, is_next_state, is_pooled
 from rnnspec.backends.onnx.slots import (
     BATCH_SIZE,
     BEGIN,
@@ -82,7 +82,7 @@ def source_fields(
             # A fused operator is written only if it stands for all fields.
             if stepwise_reason(node):
                 yield Fields(f"{cells.FIELDS.names} {_STATES}")
-            if form != "step" and node.name in pooled_layers(network):
+            if form != "step" and is_pooled(network, node):
                 yield _FINAL_STATE
         case nodes.Pooling(statistic="last") if form != "step":
             yield _FINAL_STATE

@@ -66,15 +66,12 @@ class Layers:
             if isinstance(layer, nodes.Embedding) and layer.table:
                 table = core.Param(layer.table, "embeddings")
                 self.arrays[core.Param(layer.name, "embeddings")] = self.arrays[table]
-        self.pooled = set() if stepped else pooled_layers(network)
-        self.finals = {
-            name: frozenset(
-                layer.part
-                for layer in self.layers
-                if isinstance(layer, nodes.FinalState) and self.sources[layer.name][0] == name
-            )
-            for name in self.recurrent
-        }
+        pooled = (name for name, layer in self.recurrent.items() if is_pooled(network, layer))
+        self.pooled = set() if stepped else set(pooled)
+        self.finals: dict[str, set[str]] = {name: set() for name in self.recurrent}
+        for layer in self.layers:
+            if isinstance(layer, nodes.FinalState):
+                self.finals[self.sources[layer.name][0]].add(layer.part)
         self.read = _read_outputs(network)
         self.with_contexts = {
             self.sources[layer.name][0]
@@ -121,8 +118,9 @@ class Layers:
     def add_first_states(self) -> None:
         """Add the states before the first chunk, but those that are inputs."""
         self.into.block()
+        values = first_values(self.network)
         for state in self.first_states:
-            source = first_values(self.network).get(state.name)
+            source = values.get(state.name)
             if source is None:
                 zero = self.into.scalar("Zero", 0.0)
                 self.spread(state.name, zero, *(size or 0 for size in state.first_shape))
@@ -211,7 +209,9 @@ class Layers:
             case nodes.Flatten() | nodes.Transpose() | nodes.Attention():
                 # One query is a sequence of one step.
                 return "bsf"
-            case nodes.Pooling(statistic="last" | "first_step") if not self.stepped:
+            case nodes.Pooling(statistic="last" | "first_step") if not self.stepped or states_of(
+                layer
+            ):
                 return "bsf"
             case nodes.Pooling(statistic="last_step") if padding(source) is not None:
                 return "bsf"
@@ -266,7 +266,7 @@ class Layers:
                         for state, vector in layer.first_states.items()
                         if not self.stepped
                     },
-                    finals=self.finals[name],
+                    finals=frozenset(self.finals[name]),
                     pooled=name in self.pooled,
                     with_output=name in self.read,
                     with_contexts=name in self.with_contexts,
@@ -423,16 +423,13 @@ def is_next_state(network: nodes.Network, layer: nodes.Layer, name: str) -> bool
     """True if a layer is a state that is passed on, and a name that of the state after a chunk."""
     if not isinstance(layer, nodes.FinalState):
         return False
-    (source,) = nodes.sources(network)[layer.name]
+    (source,) = network.sources[layer.name]
     return name == after(f"{source}_{layer.part}")
 
 
-def pooled_layers(network: nodes.Network) -> set[str]:
-    """Return the recurrent layers whose last output is taken, which is their final state."""
-    sources = nodes.sources(network)
-    recurrent = {layer.name for layer in network.layers if isinstance(layer, nodes.Recurrent)}
-    return recurrent & {
-        sources[layer.name][0]
-        for layer in network.layers
-        if isinstance(layer, nodes.Pooling) and layer.statistic == "last"
-    }
+def is_pooled(network: nodes.Network, layer: nodes.Recurrent) -> bool:
+    """True if the last output of a recurrent layer is taken, which is its final state."""
+    return any(
+        isinstance(reader, nodes.Pooling) and reader.statistic == "last"
+        for reader in network.readers.get(layer.name, ())
+    )

@@ -22,8 +22,8 @@ _RESERVED = ReservedNames(
     in_source=frozenset(
         """
         batch_norm callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm
-        model nn running_max running_mean running_sum single_bias_lstm single_bias_rnn single_step
-        softplus tensor tied_linear variational_dropout
+        model nn running_last running_max running_mean running_sum single_bias_lstm single_bias_rnn
+        single_step softplus tensor tied_linear variational_dropout
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES), map("".join, _WITH_ATTENTION), composed_names()),
     in_class=frozenset({"initial_states", "mask", "reset_parameters", "self"}),

@@ -164,20 +164,24 @@ class RecurrentCalls(Walk):
 
     def _read_states(self, layer: nodes.Recurrent) -> list[str]:
         """Return the kinds of states that other layers take of a module."""
-        read = {
-            final.part
-            for final in self.network.layers
-            if isinstance(final, nodes.FinalState)
-            and module(self._by_name[self._sources[final.name][0]]) == module(layer)
-        }
-        read |= {
-            kind
-            for other in self._by_name.values()
-            if isinstance(other, nodes.Recurrent)
-            for kind, _ in other.begins
-            if kind in other.first_states and self._passes_on(other, kind) == module(layer)
-        }
+        read = self._read_of_modules.get(module(layer), set())
         return [kind for kind, _ in layer.states if kind in read]
+
+    @cached_property
+    def _read_of_modules(self) -> dict[str, set[str]]:
+        """The kinds of states that other layers take of each module."""
+        read = dict[str, set[str]]()
+        for layer in self.network.layers:
+            match layer:
+                case nodes.FinalState():
+                    source = self._by_name[self._sources[layer.name][0]]
+                    read.setdefault(module(source), set()).add(layer.part)
+                case nodes.Recurrent():
+                    for kind in layer.first_states:
+                        read.setdefault(self._passes_on(layer, kind), set()).add(kind)
+                case _:
+                    pass
+        return read
 
     def _state_variable(self, layer: nodes.Layer, kind: str) -> Code:
         return code("{}", self.variables_of[f"{module(layer)}.{kind}"])
@@ -197,14 +201,29 @@ class RecurrentCalls(Walk):
 
     def _modules_layers(self, layer: nodes.Recurrent) -> list[nodes.Recurrent]:
         """Return the layers of the module of a layer."""
-        return [
-            each
-            for each in self.network.layers
-            if isinstance(each, nodes.Recurrent) and module(each) == module(layer)
-        ]
+        return self._layers_of_modules[module(layer)]
+
+    @cached_property
+    def _layers_of_modules(self) -> dict[str, list[nodes.Recurrent]]:
+        """The layers of each module."""
+        layers = dict[str, list[nodes.Recurrent]]()
+        for layer in self.network.layers:
+            if isinstance(layer, nodes.Recurrent):
+                layers.setdefault(module(layer), []).append(layer)
+        return layers
 
     def _passes_on(self, layer: nodes.Recurrent, kind: str) -> str:
         """Return the module whose states another one begins with as they are, if there is one."""
+        key = module(layer), kind
+        if key not in self._passed_on:
+            self._passed_on[key] = self._find_passed_on(layer, kind)
+        return self._passed_on[key]
+
+    @cached_property
+    def _passed_on(self) -> dict[tuple[str, str], str]:
+        return {}
+
+    def _find_passed_on(self, layer: nodes.Recurrent, kind: str) -> str:
         sources, layers = list[nodes.Recurrent](), self._modules_layers(layer)
         for each in layers:
             source = self._by_name.get(each.first_states.get(kind, ""))

@@ -455,6 +455,12 @@ class TorchWalk(RecurrentCalls):
                 return code("{}.unsqueeze(1).expand(-1, {}, -1)", self.write(x), count)
             case core.Row(mask):
                 return code("{}.unsqueeze(1)", self.write(mask))
+            case core.Pick("last", x, mask):
+                step = code(
+                    "{m}.shape[1] - 1 - {m}.flip(1).int().argmax(dim=1)", m=self.write(mask)
+                )
+                rows = code("torch.arange({x}.shape[0], device={x}.device)", x=self.write(x))
+                return code("{}[{}, {}]", self.write(x), rows, step)
             case core.Scores(queries, keys, core.Param(_, name)):
                 # One vector for each query and each key.
                 both = code(
