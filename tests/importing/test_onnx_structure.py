@@ -159,6 +159,7 @@ PADDING = "takes what stands at padding, which other layers leave out"
 IN_ORDER = "expected the sequences of the batch in their order"
 ALWAYS = "training_mode: expected false, received true"
 DROPS = "Y = Constant <value = bool {1}> ()\n"
+TWO = f'{AHEAD}a, h = LSTM <hidden_size = 4, direction = "bidirectional"> (t, W, R, B)\n'
 ZEROS = "puts a number in place of padding, which no layer leaves out"
 REFUSED: dict[str, tuple[str, str, str]] = {
     "the state behind a mask of -inf": (
@@ -304,6 +305,22 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         FEATURES,
         "keepdims: expected 0 or 1, received 2",
     ),
+    "a sum of directions and its half": (
+        (
+            f"{TWO}s = ReduceSum <keepdims = 0> (h, ZERO)\np = Mul (s, HALF)\nq = Tanh (s)\n"
+            "y = Concat <axis = 1> (p, q)"
+        ),
+        FEATURES,
+        "combines the directions that are used otherwise, too",
+    ),
+    "directions and their sum": (
+        (
+            f"{TWO}s = ReduceSum <keepdims = 0> (h, ZERO)\np = Transpose <perm = [1, 0, 2]> (h)\n"
+            "q = Reshape (p, SIDES)\ny = Concat <axis = 1> (s, q)"
+        ),
+        FEATURES,
+        "combines the directions that are used otherwise, too",
+    ),
     "a product with and without its bias": (
         (
             f"{EVERY}p = MatMul (o, L)\nq = Add (p, G)\nr = Tanh (q)\nt2 = Transpose <perm = "
@@ -321,8 +338,19 @@ def test_what_rnnspec_has_not_is_refused_by_the_graph(tmp_path: Path, name: str)
     body, inputs, message = REFUSED[name]
     index = np.broadcast_to(np.arange(2)[:, None], (2, 2, 4))
     arrays = {"H": np.array(1, "f2"), "I": index, "L": (4, 4), "G": (4,)}
+    arrays |= {"SIDES": np.array([0, -1])} | (BOTH if TWO in body else {})
     found = problems(graph(tmp_path, body, inputs, name, **arrays))
     assert any(message in problem for problem in found), found
+
+
+def test_a_model_of_float16_is_read(tmp_path: Path) -> None:
+    body = (
+        f"p = Cast <to = 10> (x)\n{STATE.replace('(x)', '(p)')}s = Squeeze (h, ZERO)\n"
+        "y = Cast <to = 1> (s)"
+    )
+    arrays = {name: np.full(shape, 0.1, "f2") for name, shape in LSTM.items()}
+    taken = take(write(tmp_path, body, **arrays))
+    assert "rounded to float16 in the file" in "".join(taken.imported.inferred)
 
 
 NO_DEFAULT = "activations: expected activation_alpha and activation_beta of {}, for which ONNX has"

@@ -245,7 +245,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         case ["D"] if node.op in _MERGES and x.formula is None:
             scope.merge(x.at, _MERGES[node.op])
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
-            result = replace(x, axes=axes_left)
+            result = replace(x, axes=axes_left, merge=_MERGES[node.op])
         case ["F"] if node.op == "ReduceSum" and (score := _sum_of_products(scope, x)):
             result = replace(score, axes=tuple("" if a == "F" else a for a in score.axes))
         case ["F"]:
@@ -314,7 +314,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         one, two = (x, y) if x.half == 0 else (y, x)
         whole = scope.fuse(one, two)
         scope.merge(whole.at, merges[node.op])
-        return whole
+        return replace(whole, merge=merges[node.op])
     how = _HOWS.get(node.op)
     if how is None or x.role != "plain" or y.role != "plain":
         return None
@@ -383,8 +383,8 @@ def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None
         ]:
             number = y.constant
             is_half = number is not None and number.size == 1 and float(number.flat[0]) == half
-            if is_half and at and scope.average(at):
-                return x
+            if is_half and at and x.merge == "sum" and scope.average(at):
+                return replace(x, merge="ave")
         case _:
             pass
     return None

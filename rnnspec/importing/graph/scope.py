@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.errors import UsageError
 from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
-from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, is_final, pooling
 from rnnspec.importing.graph.values import (
     Known,
     RestartError,
@@ -270,6 +270,7 @@ class Scope(LayerGraph):
             RefusedError: rnnspec does not support such a layer.
         """
         tensor = self.as_tensor(value)
+        self._check_merge(tensor)
         one_step = tensor.steps is not None and tensor.axis("T") < 0
         if tensor.formula is not None and one_step and tensor.half is None:
             # A bias is that of the layer before, which computes it at all steps.
@@ -289,6 +290,19 @@ class Scope(LayerGraph):
             return tensor
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
         return replace(tensor, at=at, formula=None, numbers=None)
+
+    def _check_merge(self, tensor: Tensor) -> None:
+        """Check that a value combines the directions of its layer as the layer does now.
+
+        Raises:
+            RefusedError: it combines them in another way.
+        """
+        place = tensor.at
+        while place > 0 and is_final(self.steps[place].layer):
+            place = self.steps[place].sources[0]
+        layer = self.steps[place].layer if place > 0 else None
+        if isinstance(layer, nodes.Recurrent) and (layer.merge or "concat") != tensor.merge:
+            raise RefusedError("combines the directions that are used otherwise, too")
 
     def _keep_surplus(self, tensor: Tensor) -> Tensor:
         """Return the output of a convolution with the steps at its end that were not cut off."""

@@ -63,6 +63,8 @@ def read_file(path: Path, name: str) -> Imported:
     planned = _plan_inputs(graph)
     account, reader = _read(str(path), graph, planned)
     account.check()
+    if graph.is_half:
+        account.infer("its numbers are rounded to float16 in the file, and not in the spec")
     scope = reader.scope
     steps = scope.probes.setting.size("T")
     arranged = arrange(scope, [(n, value.at) for n, value in _name_results(reader)], steps)
