@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from importing.onnx_graphs import (
+    AFTER,
     AHEAD,
     BOTH,
     COUNT,
@@ -19,6 +20,7 @@ from importing.onnx_graphs import (
     STATE,
     TABLE,
     TOKENS,
+    TURN,
     check_reading,
     check_taken,
     onnx,
@@ -321,6 +323,14 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         FEATURES,
         "combines the directions that are used otherwise, too",
     ),
+    "steps of zeros before a function": (
+        (
+            f"{TURN}p = Pad (c, PADS)\nf = Softmax <axis = 1> (p)\nd = Conv (f, CONV)\n{AFTER}"
+            "y = Squeeze (h, ZERO)"
+        ),
+        FEATURES,
+        "expected zeros before and after, received 0.333",
+    ),
     "a product with and without its bias": (
         (
             f"{EVERY}p = MatMul (o, L)\nq = Add (p, G)\nr = Tanh (q)\nt2 = Transpose <perm = "
@@ -337,7 +347,8 @@ REFUSED: dict[str, tuple[str, str, str]] = {
 def test_what_rnnspec_has_not_is_refused_by_the_graph(tmp_path: Path, name: str) -> None:
     body, inputs, message = REFUSED[name]
     index = np.broadcast_to(np.arange(2)[:, None], (2, 2, 4))
-    arrays = {"H": np.array(1, "f2"), "I": index, "L": (4, 4), "G": (4,)}
+    arrays: dict[str, Any] = {"H": np.array(1, "f2"), "I": index, "L": (4, 4), "G": (4,)}
+    arrays |= {"PADS": np.array([0, 0, 2, 0, 0, 0]), "CONV": (3, 3, 3)}
     arrays |= {"SIDES": np.array([0, -1])} | (BOTH if TWO in body else {})
     found = problems(graph(tmp_path, body, inputs, name, **arrays))
     assert any(message in problem for problem in found), found

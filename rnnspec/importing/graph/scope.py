@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
-from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
+from rnnspec.importing.graph.formulas import Affine, Norm, evaluate, layer_of, recognise
 from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, is_final, pooling
 from rnnspec.importing.graph.values import (
     Known,
@@ -288,8 +288,24 @@ class Scope(LayerGraph):
             self._check_there(tensor.at)
             self._used.add(tensor.at)
             return tensor
+        added = self._added_by(tensor, tensor.formula)
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
-        return replace(tensor, at=at, formula=None, numbers=None)
+        return replace(tensor, at=at, formula=None, numbers=None, pad_value=added)
+
+    def _added_by(self, tensor: Tensor, formula: Formula) -> float:
+        """Return the number at the steps that were added before a function of the features.
+
+        Raises:
+            RefusedError: it makes several numbers of one.
+        """
+        if not any(tensor.pad):
+            return tensor.pad_value
+        added = np.full((1, self.features(tensor)), tensor.pad_value)
+        with np.errstate(all="ignore"):
+            made = np.unique(evaluate(formula, added)[0])
+        if made.size != 1 or np.isnan(made[0]):
+            raise RefusedError("expected steps behind a function of features, received them before")
+        return float(made[0])
 
     def _check_merge(self, tensor: Tensor) -> None:
         """Check that a value combines the directions of its layer as the layer does now.
