@@ -176,7 +176,8 @@ class _Plan:
             self.steps[first].sources = (at,)
             pool.sources = (source,)
         layer = self.steps[source].layer if source > 0 else None
-        if isinstance(layer, nodes.Recurrent) and layer.merge is None:
+        # A backward layer begins there.
+        if isinstance(layer, nodes.Recurrent) and layer.merge is None and not layer.backward:
             pool.layer = replace(pooling("last"), name=pool.layer.name)
 
     def _end_recurrent(self, at: int) -> None:

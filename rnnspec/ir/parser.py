@@ -472,6 +472,15 @@ class _Reader:
         for row in reversed(self.rows):
             if row.path not in rows:
                 raise EquationError(row.path, 0, f"{row.name} is never used", key=True)
+        for block in self.notation.blocks:
+            copies = range(1, (block.repeat or 1) + 1)
+            for name, number in ((name, number) for name in block.own for number in copies):
+                if f"{name}_{number}" not in needed:
+                    message = (
+                        f"{name}_{number} is never used: a later repetition assigns again what is "
+                        f"made of it; use that in the block, or take {name} out of 'own'"
+                    )
+                    raise EquationError((*block.path, "own"), 0, message)
         if INPUT not in needed:
             message = f"the input {INPUT} is never used"
             raise EquationError(self.rows[0].path, 0, message, key=True)

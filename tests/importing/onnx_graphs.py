@@ -81,6 +81,12 @@ def check_reading(path: Path) -> ImportedModel:
     They are one to nine steps and more, as many sequences as steps, and every pattern of padding.
     """
     taken = take(path)
+    check_taken(taken)
+    return taken
+
+
+def check_taken(taken: ImportedModel) -> None:
+    """Compare what was read of a file with ONNX Runtime, as in ``check_reading``."""
     network, run = taken.program.network, taken.imported.open_file
     assert run is not None
     output, rng = run(), np.random.default_rng(0)
@@ -95,7 +101,6 @@ def check_reading(path: Path) -> ImportedModel:
             named = {names.get(name, name): one for name, one in by_name(batch).items()}
             received = output(named if network.has_named_inputs else batch)
             assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
-    return taken
 
 
 def steps_of(network: nodes.Network) -> int | None:
@@ -105,7 +110,10 @@ def steps_of(network: nodes.Network) -> int | None:
 
 
 def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator) -> Any:
-    """Return a batch, by name if inputs have one: a masked input gets padding of one kind."""
+    """Return a batch, by name if inputs have one, with padding of one kind.
+
+    To an input without a mask, it is steps as others are.
+    """
     if not network.has_named_inputs:
         return draw_input(network.input, size, rng)
     return {source.name: draw_input(source, size, rng) for source in network.inputs}
@@ -118,11 +126,9 @@ def draw_input(source: nodes.Input, size: tuple[int, int], rng: np.random.Genera
     if isinstance(source, nodes.LabelInput):
         return rng.integers(0, source.vocabulary, size[0])
     size = (size[0], source.steps or size[1])
-    padding = np.zeros(size, bool)
-    if source.masked:
-        at, ends = np.arange(size[1]), rng.integers(0, size[1] + 1, (size[0], 1))
-        kinds = [rng.random(size) < 0.4, at >= ends, at < ends, at < size[1]]
-        padding = kinds[rng.integers(len(kinds))] & (np.arange(size[0]) > 0)[:, None]
+    at, ends = np.arange(size[1]), rng.integers(0, size[1] + 1, (size[0], 1))
+    kinds = [rng.random(size) < 0.4, at >= ends, at < ends, at < size[1]]
+    padding = kinds[rng.integers(len(kinds))] & (np.arange(size[0]) > 0)[:, None]
     if isinstance(source, nodes.TokenInput):
         tokens = rng.integers(min(1, source.vocabulary - 1), source.vocabulary, size)
         return np.where(padding, 0, tokens)

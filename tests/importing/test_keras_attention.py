@@ -46,10 +46,11 @@ def closed(inputs: list[Any], queries: Any, context: Any) -> Any:
     return keras.Model(inputs, of.Dense(8, activation="softmax")(hidden))
 
 
-def by_dot_products(*, masked: bool = False, softmax: Any = None) -> Any:
+def by_dot_products(*, masked: bool = False, softmax: Any = None, scale: Any = None) -> Any:
     """Return Luong's decoder as many tutorials of Keras write it."""
     source, target, memory, queries, _ = sides(masked=masked)
     scores = of.Dot(axes=[2, 2])([queries, memory])
+    scores = scores if scale is None else scale(scores)
     weights = (softmax or of.Activation("softmax"))(scores)
     context = of.Dot(axes=[2, 1])([weights, memory])
     return closed([source, target], queries, context)
@@ -133,6 +134,10 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
     "dot products with a layer of softmax": (
         lambda: by_dot_products(softmax=of.Softmax()),
         ("- {type: attention, over: encoder, score: dot}\n",),
+    ),
+    "scaled dot products": (
+        lambda: by_dot_products(scale=lambda scores: 2.0 * (scores * 0.25)),
+        ("- {type: attention, over: encoder, score: scaled_dot}\n",),
     ),
     "masks": (
         lambda: attends(of.Attention),
@@ -304,6 +309,18 @@ REFUSED: dict[str, tuple[Model, str]] = {
     "scores as features": (
         scores_as_features,
         r"pooling\S*: reads the scores of an attention; expected their softmax over the steps, and",
+    ),
+    "scores and a number": (
+        lambda: by_dot_products(scale=lambda scores: scores + 1.0),
+        r"add\S*: reads the scores of an attention; expected their softmax over the steps, and",
+    ),
+    "scaled weights": (
+        lambda: by_dot_products(softmax=lambda scores: of.Softmax()(scores) * 2.0),
+        r"multiply\S*: reads the weights of an attention; expected their softmax over the steps",
+    ),
+    "scaled steps": (
+        lambda: by_dot_products(softmax=lambda scores: of.Softmax()(scores + 0.0 * scores)),
+        r"multiply\S*: called with constants|add\S*: reads the scores",
     ),
     "weights that are returned": (returned_weights, r"attention\S*: its output 1 is used"),
     "a learned scale": (

@@ -49,6 +49,13 @@ def tagger() -> Any:
     return keras.Model(inputs, of.Dense(3, activation="softmax")(hidden))
 
 
+def without_names(name: str | None = None) -> Any:
+    """Return a model whose second input has no name: its layer and its tensor have others."""
+    x, user = keras.Input((None, 4), name=name), keras.Input((3,))
+    joined = of.Concatenate()([of.LSTM(5)(x), user])
+    return keras.Model([x, user], [of.Dense(2)(joined), of.Dense(1)(joined)])
+
+
 def translator() -> Any:
     source, target = steps(3, "source"), steps(4, "target")
     _, *states = of.LSTM(4, return_state=True, name="encoder")(source)
@@ -151,6 +158,14 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
             "    embedding: {name: table, vocabulary: 9, dim: 4}\n",
         ),
     ),
+    "a list without names": (
+        without_names,
+        ("  of: [lstm_1.state, input_layer",),
+    ),
+    "one without a name": (
+        lambda: without_names("chunk"),
+        ("  chunk: {features: 4}\n", "  of: [lstm_1.state, input_layer"),
+    ),
     "translator": (translator, ("  initial_state: {of: encoder}\n",)),
     "a wide decoder": (
         lambda: both_directions(wide=True),
@@ -202,6 +217,14 @@ def test_inputs_of_a_file_are_named(tmp_path: Path, suffix: str) -> None:
     found = import_file(path, tmp_path / "net.yaml")
     assert str(found.compared).startswith("compared with the original in Keras"), found.compared
     assert found.model.imported.inputs == {name: name for name in ("chunk", "state_h", "state_c")}
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_inputs_of_a_file_without_names(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"net{suffix}"
+    without_names().save(path)
+    found = import_file(path, tmp_path / "net.yaml")
+    assert str(found.compared).startswith("compared with the original in Keras"), found.compared
 
 
 def masked_twice() -> Any:

@@ -326,6 +326,18 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         ),
         features,
     ),
+    **{
+        f"step {step} of a backward {kind.__name__}": (
+            written(
+                lambda m, x, step=step: m.fc(m.rnn(x.flip(1))[0].flip(1)[:, step]),
+                rnn=kind(3, 4, batch_first=True),
+                fc=nn.Linear(4, 2),
+            ),
+            features,
+        )
+        for kind in (nn.LSTM, nn.GRU, nn.RNN)
+        for step in (0, -1)
+    },
     "steps first": (
         written(
             lambda m, x: m.fc(m.rnn(x.permute(1, 0, 2))[0][-1]),

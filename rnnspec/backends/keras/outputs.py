@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,23 @@ def output_of(model: Any, call: Callable[[Any], Any], inputs: Batch) -> Array:
     size = model.inputs[0].shape[0] or length
     # The rows begin again where a batch would be too short.
     rows = np.arange(-(-length // size) * size).reshape(-1, size) % length
-    outputs = [
-        side_by_side(call(map_batch(partial(np.take, indices=row, axis=0), inputs))) for row in rows
-    ]
+    batches = (map_batch(partial(np.take, indices=row, axis=0), inputs) for row in rows)
+    outputs = [side_by_side(call(_as_taken(model, batch))) for batch in batches]
     return np.concatenate(outputs)[:length]
+
+
+def _as_taken(model: Any, inputs: Batch) -> Any:
+    """Return a batch as a model takes it, which may be a list in the order of its inputs.
+
+    Keras would look in a mapping for the names of tensors, which are not those of the layers of
+    inputs where a person has given no name.
+    """
+    if not isinstance(inputs, Mapping) or isinstance(model.input, Mapping):
+        return inputs
+    histories = [tensor._keras_history for tensor in model.inputs]  # noqa: SLF001 - what a tensor is of
+    # Keras 2 has layers there.
+    owners = [getattr(history, "operation", None) or history.layer for history in histories]
+    return [inputs[owner.name] for owner in owners]
 
 
 def side_by_side(outputs: Any) -> Array:

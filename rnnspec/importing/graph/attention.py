@@ -26,6 +26,9 @@ def weights_of(scope: Scope, value: Tensor) -> Tensor:
     if scope.features(solid) != 1:
         raise RefusedError("expected a softmax over the features, or over one score for each step")
     masked = filler is not None and filler <= -1e9
+    if filler is not None and not masked:
+        message = "expected a low number in place of the scores of padding"
+        raise RefusedError(f"{message}, such as -1e9, received {filler:g}", "E703")
     _check_steps(scope, solid, masked=masked)
     axes = tuple("" if axis == "F" else axis for axis in solid.axes)
     return Tensor(solid.at, axes, role="weights", steps=solid.steps, filler=0.0 if masked else None)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _FEW_NUMBERS = 64
 """The most numbers of an array with a bound for each of them."""
 _MOST_LIMITS = 4
-NARROW = {"u1": 255, "i1": 127, "u2": 65_535, "i2": 32_767, "f2": 2048}
+NARROW = {"u1": 255, "i1": 127, "u2": 65_535, "i2": 32_767, "f2": 2048, "bf2": 256}
 """The number up to which a type has all whole ones, if sizes and tokens can be larger."""
 _MOVING = (
     *("Identity", "Cast", "CastLike", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
@@ -97,6 +97,14 @@ def is_constant(value: Known) -> bool:
     return value.kind == "derived" and all(other is first for other in others)
 
 
+def type_of_cast(node: Node, inputs: Sequence[Known | None]) -> str:
+    """Return the type that numbers are cast to, empty if they are not."""
+    if node.op not in ("Cast", "CastLike"):
+        return ""
+    like = inputs[1] if len(inputs) > 1 else None
+    return settings.type_of_cast(node, None if like is None else like.samples[0])
+
+
 def _doubt(node: Node, inputs: Sequence[Known | None]) -> DoubtError:
     return DoubtError(
         node,
@@ -127,9 +135,10 @@ class _Derived:
         bounds = [_bounds_of(value) for value in self.inputs]
         if op == "Where":
             return self._choice_bounds(bounds)
-        if op == "Cast" and settings.DTYPES.get(node.attributes["to"]) == "?":
+        to = type_of_cast(node, self.inputs)
+        if to == "?":
             return self._truth_bounds(bounds[0].is_at_least(_ONE), _equal(bounds[0], _ZERO))
-        if op == "Cast" and (most := NARROW.get(settings.DTYPES.get(node.attributes["to"], ""))):
+        if most := NARROW.get(to):
             limits = constant_bounds(np.array(-most)), constant_bounds(np.array(most))
             if not (bounds[0].is_at_least(limits[0]) & limits[1].is_at_least(bounds[0])).all():
                 raise _doubt(self.node, self.inputs)

@@ -189,12 +189,17 @@ def _with_attributes(function: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _along_axis(function: Callable[[Array], Array]) -> Callable[..., Array]:
-    """Return an operator that applies a function of the last axis along an axis."""
+    """Return an operator that applies a function of the last axis along an axis, or several."""
 
     def apply(node: Node, inputs: Inputs, _: int) -> Array:
-        axis = node.attributes.get("axis", -1)
-        moved = np.moveaxis(required_inputs(inputs)[0], axis, -1)
-        return np.moveaxis(function(moved), -1, axis)
+        x = required_inputs(inputs)[0]
+        if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
+            raise ValueError("expected p to be 2")
+        first, *others = settings.normalized_axes(node, x.ndim)
+        if others:
+            result: Array = function(x.reshape(*x.shape[:first], -1)).reshape(x.shape)
+            return result
+        return np.moveaxis(function(np.moveaxis(x, first, -1)), -1, first)
 
     return apply
 
@@ -217,10 +222,10 @@ def _mean(node: Node, inputs: Inputs, largest: int) -> Array:
 
 def _reduce(function: Callable[..., Array]) -> Callable[..., Array]:
     def run(node: Node, inputs: Inputs, _: int) -> Array:
-        axes = settings.axes_of(node, inputs) or None
         x = required_inputs(inputs[:1])[0]
-        if axes is None and node.attributes.get("noop_with_empty_axes"):
-            return x
+        axes = settings.reduced_axes(node, inputs, x.ndim)
+        if not axes and x.ndim and node.op not in OF_ONE_NUMBER:
+            raise ValueError(f"{node.op} over no axis is not known")
         result: Array = np.asarray(function(x, axis=axes, keepdims=settings.keeps_axes(node)))
         return result.astype(x.dtype) if x.dtype.kind in "iu" else result
 
@@ -241,6 +246,8 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
 }
 """Functions that compute each number from those at the same place."""
 
+OF_ONE_NUMBER = frozenset({"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"})
+"""The statistics that of one number are that number."""
 REDUCTIONS: Mapping[str, Callable[..., Any]] = {
     op: _reduce(function) for op, function in _REDUCTIONS.items()
 }

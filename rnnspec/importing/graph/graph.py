@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from rnnspec.slots import Array
 
+NEWEST_OPSET = 2**31
+"""The version of operators that are no file's: each is what the last version says."""
 _FEW_NUMBERS = 4
 _NOWHERE = Place()
 
@@ -33,6 +35,8 @@ class Node:
     """Which of the functions with the name of the operator it is."""
     place: Place = _NOWHERE
     """Where it stands in a source file."""
+    opset: int = NEWEST_OPSET
+    """The version of ONNX's operators."""
 
     @property
     def where(self) -> str:
@@ -91,6 +95,12 @@ class Graph:
         needed = {info.name for info in self.outputs}.union(*(n.input_names for n in self.nodes))
         outputs = (name for node in self.nodes for name in node.outputs)
         return needed.difference(self.arrays, (info.name for info in self.inputs), outputs)
+
+    @property
+    def is_half(self) -> bool:
+        """True if it computes in float16: no array of real numbers has more digits."""
+        kinds = {array.dtype.str[1:] for array in self.arrays.values() if array.ndim}
+        return "f2" in kinds and not kinds & {"f4", "f8"}
 
     @property
     def limits(self) -> tuple[float, ...]:

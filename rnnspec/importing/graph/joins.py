@@ -12,10 +12,10 @@ from rnnspec.importing.graph import functions, settings
 from rnnspec.importing.graph.attention import attention, weigh, weights_of
 from rnnspec.importing.graph.formulas import Formula, apply, apply_activation, shortest_float
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.layers import pool_steps, reduced_letters, score_by
+from rnnspec.importing.graph.layers import pool_steps, score_by
 from rnnspec.importing.graph.masks import apply_mask
 from rnnspec.importing.graph.pairs import add_all
-from rnnspec.importing.graph.shapes import axis_number, constants
+from rnnspec.importing.graph.shapes import axis_number, constants, normalized_axis
 from rnnspec.importing.graph.values import FinalStates, Known, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
@@ -184,7 +184,7 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         RefusedError: it is over another axis.
     """
     x = scope.as_tensor(inputs[0])
-    axis = axis_number(node.attributes.get("axis", -1), len(x.axes))
+    axis = normalized_axis(node, x.axes)
     if x.axes[axis] == "T" and node.op == "Softmax":
         return weights_of(scope, x)
     if x.axes[axis] == "U":
@@ -229,18 +229,14 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     x = inputs[0]
     if not isinstance(x, Tensor):
         raise RefusedError(f"expected the output of a layer, received {describe(x)}")
-    letters = reduced_letters(x, node, inputs)
-    axes = settings.axes_of(node, constants(inputs, "axes"))
-    rank = len(x.axes)
-    removed = (
-        set()
-        if settings.keeps_axes(node)
-        else {axis % rank for axis in (range(rank) if axes is None else axes)}
-    )
+    axes = settings.reduced_axes(node, constants(inputs, "axes"), len(x.axes))
+    removed = set() if settings.keeps_axes(node) else set(axes)
     statistic = _STATISTICS.get(node.op)
-    match [letter for letter in letters if letter]:
-        case []:
+    match [x.axes[axis] for axis in axes if x.axes[axis]]:
+        case [] if node.op in functions.OF_ONE_NUMBER:
             result = x
+        case []:
+            raise RefusedError(f"rnnspec does not support {node.op} of single numbers", "E701")
         case ["T"] if x.role == "weighted" and statistic == "sum":
             at = attention(scope, x.at, x)
             result = Tensor(at, tuple(axis.replace("T", "") for axis in x.axes))
@@ -249,7 +245,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         case ["D"] if node.op in _MERGES and x.formula is None:
             scope.merge(x.at, _MERGES[node.op])
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
-            result = replace(x, axes=axes_left)
+            result = replace(x, axes=axes_left, merge=_MERGES[node.op])
         case ["F"] if node.op == "ReduceSum" and (score := _sum_of_products(scope, x)):
             result = replace(score, axes=tuple("" if a == "F" else a for a in score.axes))
         case ["F"]:
@@ -318,7 +314,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         one, two = (x, y) if x.half == 0 else (y, x)
         whole = scope.fuse(one, two)
         scope.merge(whole.at, merges[node.op])
-        return whole
+        return replace(whole, merge=merges[node.op])
     how = _HOWS.get(node.op)
     if how is None or x.role != "plain" or y.role != "plain":
         return None
@@ -387,8 +383,8 @@ def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None
         ]:
             number = y.constant
             is_half = number is not None and number.size == 1 and float(number.flat[0]) == half
-            if is_half and at and scope.average(at):
-                return x
+            if is_half and at and x.merge == "sum" and scope.average(at):
+                return replace(x, merge="ave")
         case _:
             pass
     return None

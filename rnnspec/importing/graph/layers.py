@@ -263,13 +263,28 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
     return Tensor(at, axes)
 
 
-# Norms
+# Norms and dropouts
+
+
+def check_dropout(inputs: Sequence[Value]) -> None:
+    """Check that a dropout of ONNX acts in training only.
+
+    Raises:
+        RefusedError: it always does.
+    """
+    training = inputs[2] if len(inputs) > 2 else None
+    if training is not None and (
+        not isinstance(training, Known) or any(array.any() for array in training.arrays)
+    ):
+        raise RefusedError("training_mode: expected false, received true", "E703")
 
 
 def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a batch norm in inference."""
     arrays = constants(inputs, "scale, B, mean and var")[1:]
-    if node.attributes.get("training_mode", 0) or any(array is None for array in arrays):
+    # Until opset 13, it is that of training if it returns its statistics.
+    trains = node.attributes.get("training_mode", 0) or any(node.outputs[1:])
+    if trains or any(array is None for array in arrays):
         raise RefusedError("expected inference and four arrays, received another batch norm")
     value = scope.with_features(scope.settle(inputs[0]), 1)
     if len(value.axes) < 2 or value.axes[1] != "F":
@@ -291,10 +306,3 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         arrays={k: cast("Array", array) for k, array in zip(names, arrays, strict=True)},
     )
     return replace(value, at=at, numbers=None, filler=None)
-
-
-def reduced_letters(x: Tensor, node: Node, inputs: Sequence[Value]) -> list[str]:
-    """Return the axes that a reduction is over, by their letters."""
-    axes = settings.axes_of(node, constants(inputs, "axes"))
-    rank = len(x.axes)
-    return [x.axes[axis % rank] for axis in (range(rank) if axes is None else axes)]

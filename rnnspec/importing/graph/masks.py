@@ -44,7 +44,7 @@ def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
     for one, other, is_real in ((x, y, chosen), (y, x, tuple(~array for array in chosen))):
         if isinstance(one, Tensor) and one.is_final and _is_first_state(scope, one, other):
             # What no step is real of ends as it began.
-            return _fill(scope, one, is_real, 0.0)
+            return _fill(scope, one, is_real, None)
     if isinstance(y, Tensor):
         x, y, chosen = y, x, tuple(~array for array in chosen)
     number = y.constant if isinstance(y, Known) else None
@@ -60,12 +60,14 @@ def _is_first_state(scope: Scope, x: Tensor, y: Value) -> bool:
     layer, (_, *vectors) = scope.steps[x.at].layer, scope.steps[x.at].sources
     if not isinstance(layer, nodes.Recurrent) or not layer.initial:
         return False
-    # A layer has two states at most: the output, and a cell state.
-    place = int(x.part not in ("", "h"))
-    if layer.initial[place] is None:
+    place = _place_of_state(x)
+    if layer.initial[place] is None or x.formula is not None:
         return False
     vector = vectors[sum(name is not None for name in layer.initial[:place])]
     if isinstance(y, Tensor):
+        aligned = ("",) * (len(x.axes) - len(y.axes)) + y.axes
+        if y.formula is not None or y.rows is not None or aligned != x.axes:
+            return False
         return scope.state_of(y) == vector if y.is_final else y.at == vector
     learned = scope.steps[vector].arrays if vector > 0 else None
     if not isinstance(y, Known) or learned is None or "vector" not in learned:
@@ -77,8 +79,19 @@ def _is_first_state(scope: Scope, x: Tensor, y: Value) -> bool:
     return all((row == learned["vector"]).all() for row in rows)
 
 
-def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:
+def _place_of_state(x: Tensor) -> int:
+    """Return the number of a state: a layer has two at most, the output and a cell state."""
+    return int(x.part not in ("", "h"))
+
+
+def _fill(scope: Scope, x: Tensor, real: Probed, number: float | None) -> Tensor:
     """Return a tensor with a number where a condition does not hold, which is at padding.
+
+    Args:
+        scope: the layers.
+        x: the tensor.
+        real: the condition.
+        number: the number, None for what a final state began as.
 
     Raises:
         RefusedError: the condition is another.
@@ -101,12 +114,46 @@ def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:
         if array.shape[1] in (1, target.shape[1])
     ) or any(a.shape[1] not in (1, b.shape[1]) for a, b in zip(by_row, expected, strict=True)):
         raise RefusedError(_OTHER_MASK)
-    if x.axis("T") < 0:
+    if x.axis("T") < 0 or number is None:
         if number:
             raise RefusedError(f"a sequence of padding alone gives zeros, received {number:g}")
-        # In the language, it is zeros anyway.
+        if number is not None and not _is_zero_without_steps(scope, x):
+            message = "puts zeros in place of what a sequence of padding alone gives"
+            raise RefusedError(f"{message}; expected it right behind a pooling, or a state")
+        if scope.op is not None:
+            scope.filled.setdefault(origin, scope.op)
         return x
+    if x.role != "plain":
+        if x.filler != 0.0 or number:
+            message = "leaves out weights of an attention behind its softmax"
+            raise RefusedError(f"{message}; expected a low number at padding before it")
+        return x
+    if not _holds_at_padding(scope, x, number) and scope.op is not None:
+        scope.filled.setdefault(x.at, scope.op)
     return replace(x, filler=number, numbers=None)
+
+
+def _is_zero_without_steps(scope: Scope, x: Tensor) -> bool:
+    """True if a vector is zeros where a sequence is padding alone, as it is in the language."""
+    layer = scope.steps[x.at].layer if x.at > 0 else None
+    if x.formula is not None:
+        return False
+    if isinstance(layer, nodes.Recurrent):
+        return not layer.initial or layer.initial[_place_of_state(x)] is None
+    return isinstance(layer, nodes.Pooling | nodes.AttentionPooling)
+
+
+def _holds_at_padding(scope: Scope, x: Tensor, number: float) -> bool:
+    """True if a number is what a tensor has at all padded steps anyway."""
+    if x.formula is not None or all(real.all() for real in scope.real(x)):
+        return x.formula is None
+    if x.at <= 0:
+        return number == scope.probes.setting.of(x.at).filler
+    step = scope.steps[x.at]
+    if not isinstance(step.layer, nodes.Embedding):
+        return False
+    table = scope.arrays_of(step).get("embeddings")
+    return table is not None and bool((table[0] == number).all())
 
 
 def _align_condition(array: Array, x: Tensor, shape: tuple[int, ...]) -> Array:

@@ -98,8 +98,10 @@ _FUNCTIONS: dict[str, Operator] = {
     "Round": by_element(np.round),
     "Where": by_element(np.where),
     "Identity": lambda _, inputs, __: inputs[0],
-    "Cast": lambda node, inputs, _: _first(inputs).astype(settings.DTYPES[node.attributes["to"]]),
-    "CastLike": lambda _, inputs, __: inputs[0].astype(inputs[1].dtype),
+    "Cast": lambda node, inputs, _: settings.cast(_first(inputs), settings.type_of_cast(node)),
+    "CastLike": lambda node, inputs, _: settings.cast(
+        _first(inputs), settings.type_of_cast(node, inputs[1])
+    ),
     "Size": lambda _, inputs, __: np.array(inputs[0].size, np.int64),
     "LayerNormalization": layer_norm,
     "Shape": lambda node, inputs, _: settings.part_of_shape(node, _first(inputs).shape),
@@ -276,6 +278,8 @@ def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
 def _top(node: Node, inputs: Inputs, largest: int) -> tuple[Array, Array]:
     x, count = required_inputs(inputs)
     axis = node.attributes.get("axis", -1)
+    if not node.attributes.get("sorted", 1):
+        raise ValueError("an order that is not stated is not known")
     (number,) = check_size(np.ravel(count)[:1].tolist(), largest)
     order = np.argsort(-x if node.attributes.get("largest", 1) else x, axis, kind="stable")
     indices = np.take(order, np.arange(number), axis)
@@ -287,7 +291,9 @@ def _one_hot(node: Node, inputs: Inputs, largest: int) -> Array:
     indices, depth, values = required_inputs(inputs)
     number = int(np.ravel(depth)[0])
     check_size([indices.size, number], largest)
-    hot = np.expand_dims(indices % number, -1) == np.arange(number)
+    # One outside of -number to number - 1 is none of them.
+    place = np.where(indices < 0, indices + number, indices)
+    hot = np.expand_dims(place, -1) == np.arange(number)
     encoded = np.where(hot, values[1], values[0])
     axis = node.attributes.get("axis", -1)
     result: Array = np.moveaxis(encoded, -1, axis)

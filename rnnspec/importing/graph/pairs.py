@@ -9,7 +9,12 @@ import numpy as np
 
 from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.layer_graph import RefusedError
-from rnnspec.importing.graph.shapes import axis_number, constants
+from rnnspec.importing.graph.shapes import (
+    axis_number,
+    constants,
+    normalized_axis,
+    squeezed_axes,
+)
 from rnnspec.importing.graph.values import Known, Pairs, Tensor, describe
 from rnnspec.importing.unplaced import attention
 from rnnspec.ir import nodes
@@ -91,11 +96,6 @@ def read(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:  # noqa: P
     """
     x = next(value for value in inputs if isinstance(value, Pairs))
     match node.op:
-        case "Identity" | "Cast" | "CastLike":
-            return x
-        case "Dropout":
-            scope.account.leave("dropout in an attention", node.where)
-            return x
         case "Shape":
             samples = tuple(settings.part_of_shape(node, shape) for shape in _shapes(scope, x))
             return Known(samples)
@@ -152,21 +152,13 @@ def _shapes(scope: Scope, x: Pairs) -> list[tuple[int, ...]]:
 
 
 def _change_axes(scope: Scope, node: Node, x: Pairs, inputs: Sequence[Value]) -> Pairs:
-    axes = settings.axes_of(node, constants(inputs, "axes"))
     if node.op == "Unsqueeze":
+        axes = settings.axes_of(node, constants(inputs, "axes"))
         rank = len(x.axes) + len(axes or ())
         added = {axis_number(axis, rank) for axis in axes or ()}
         rest = iter(x.axes)
         return replace(x, axes=tuple("" if i in added else next(rest, "") for i in range(rank)))
-    del scope
-    rank = len(x.axes)
-    removed = (
-        {i for i in range(rank) if not x.axes[i]}
-        if axes is None
-        else {axis_number(axis, rank) for axis in axes}
-    )
-    if any(x.axes[i] for i in removed):
-        raise RefusedError(f"expected axes of size 1, received those of {describe(x)}", "E707")
+    removed = squeezed_axes(node, inputs, x.axes, _shapes(scope, x), describe(x))
     return replace(x, axes=tuple(axis for i, axis in enumerate(x.axes) if i not in removed))
 
 
@@ -275,7 +267,7 @@ def _leave_out(scope: Scope, x: Pairs, real: Sequence[Array]) -> Pairs:
 
 
 def _normalize(scope: Scope, node: Node, x: Pairs) -> Pairs:
-    axis = x.axes[axis_number(node.attributes.get("axis", -1), len(x.axes))]
+    axis = x.axes[normalized_axis(node, x.axes)]
     if axis not in ("1", "2"):
         raise RefusedError("axis: expected that of the steps, received another", "E703")
     if x.masked not in ("", axis):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.errors import brief
 from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.provenance import check_slices
@@ -304,6 +305,8 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
 
 def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Put each step of a sequence at an index, the same for all features."""
+    if (reduction := node.attributes.get("reduction", "none")) != "none":
+        raise RefusedError(f"reduction: expected none, received {brief(reduction)}", "E703")
     _, indices, updates = inputs
     axis = axis_number(node.attributes.get("axis", 0), len(x.axes))
     if not isinstance(indices, Known) or updates is not x or x.axes[axis] != "T":

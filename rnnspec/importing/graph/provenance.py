@@ -13,7 +13,14 @@ import numpy as np
 
 from rnnspec.importing.graph import settings
 from rnnspec.importing.graph.bounds import BINARY, constant_bounds
-from rnnspec.importing.graph.derived import NARROW, bounds_of, check_reach, is_constant, limits_of
+from rnnspec.importing.graph.derived import (
+    NARROW,
+    bounds_of,
+    check_reach,
+    is_constant,
+    limits_of,
+    type_of_cast,
+)
 from rnnspec.importing.graph.graph import DoubtError
 from rnnspec.importing.graph.values import Known, RestartError
 
@@ -201,7 +208,7 @@ class _Tracing:
     def _move_numbers(self, samples: Probed, data: Sequence[Known]) -> Known:
         """Return numbers of the input in other places, some of them perhaps those of padding."""
         raw = [value for value in data if _is_raw(value)]
-        if self.node.op == "Cast":
+        if self.node.op in ("Cast", "CastLike"):
             return self._cast(samples, raw[0])
         allowed = {0.0, *(self._setting(value).filler for value in raw)}
         for value in data:
@@ -222,11 +229,11 @@ class _Tracing:
 
     def _cast(self, samples: Probed, raw: Known) -> Known:
         """Return numbers of the input of another type, which has all of them, or truth values."""
-        to = settings.DTYPES.get(self.node.attributes["to"], "")
+        to = type_of_cast(self.node, self.inputs)
         if to == "?" and (raw.kind == "magnitude" or not self._setting(raw).filler):
             return Known(samples, bounds=BINARY)
         tokens = self._setting(raw).tokens
-        is_exact = to not in ("", "?", *NARROW) if tokens else to.startswith("f")
+        is_exact = to not in ("", "?", *NARROW) if tokens else to in ("f4", "f8")
         if not is_exact:
             message = "casts the input to a type that lacks some of its numbers"
             raise DoubtError(self.node, message)

@@ -160,7 +160,8 @@ class OperatorReader:
         numbers_of = [_numbers(value) for value in inputs]
         computed = self._compute(node, inputs, numbers_of)
         tensors = any(isinstance(value, Tensor) for value in inputs)
-        if computed is not None and (not tensors or node.op in _NO_FEATURES or _is_cast(node)):
+        is_kept = node.op in _NO_FEATURES or not _type_of_cast(node, inputs).endswith(_REAL)
+        if computed is not None and (not tensors or is_kept):
             return computed
         try:
             return self._read(node, inputs, computed)
@@ -178,7 +179,7 @@ class OperatorReader:
                 name = brief(value.name)
                 raise RefusedError(f"takes the input '{name}'; expected {INPUTS}")
         try:
-            if any(isinstance(value, Pairs) for value in inputs):
+            if any(isinstance(value, Pairs) for value in inputs) and node.op not in _SAME:
                 outputs: tuple[Value, ...] = (pairs.read(self.scope, node, inputs),)
             else:
                 outputs = self._layers.get(node.op, _read_node)(self.scope, node, inputs)
@@ -309,8 +310,17 @@ HANDLED = frozenset({*_SHAPES, *_JOINS, *_SAME, "Split"})
 """The operators that are read."""
 
 
-def _is_cast(node: Node) -> bool:
-    return node.op == "Cast" and not settings.is_cast_to_numbers(node)
+_REAL = ("f2", "f4", "f8")
+
+
+def _type_of_cast(node: Node, inputs: Sequence[Value]) -> str:
+    """Return the type that a value is cast to, that of every layer if it is not."""
+    if node.op not in ("Cast", "CastLike"):
+        return "f4"
+    like = inputs[1] if len(inputs) > 1 else None
+    if isinstance(like, Tensor):
+        return "f4"
+    return settings.type_of_cast(node, like.samples[0] if isinstance(like, Known) else None)
 
 
 def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
@@ -343,15 +353,16 @@ def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, 
     """Return a value as it is."""
     x = inputs[0]
     if node.op == "Dropout":
-        training = inputs[2] if len(inputs) > 2 else None
-        if training is not None and (
-            not isinstance(training, Known) or any(array.any() for array in training.arrays)
-        ):
-            raise RefusedError("training_mode: expected false, received true", "E703")
-        scope.account.leave("Dropout", node.where)
+        layers.check_dropout(inputs)
+        what = "dropout in an attention" if isinstance(x, Pairs) else "Dropout"
+        scope.account.leave(what, node.where)
         return (x, Unknown())
-    if _is_cast(node):
+    kind = _type_of_cast(node, inputs)
+    if not kind.endswith(_REAL):
         raise RefusedError(f"expected real numbers, received a cast of {describe(x)} to others")
+    if kind in settings.HALF and not scope.is_half:
+        message = f"rounds {describe(x)} to {settings.HALF[kind]}, which rnnspec does not support"
+        raise RefusedError(message, "E701")
     return (x,)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
-from rnnspec.importing.graph.formulas import Affine, Norm, layer_of, recognise
-from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
+from rnnspec.importing.graph.formulas import Affine, Norm, evaluate, layer_of, recognise
+from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, is_final, pooling
 from rnnspec.importing.graph.values import (
     Known,
     RestartError,
@@ -59,7 +59,9 @@ class Scope(LayerGraph):
     ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
     backward alone. ``masked`` says of each recurrent layer, pooling and window whether it leaves
     out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
-    takes the lengths of sequences, so that padding is at the end alone. ``single_steps`` has the
+    takes the lengths of sequences, so that padding is at the end alone, and ``is_half`` if all
+    numbers of the model are rounded to float16. ``filled`` has the node that puts a number in place
+    of the padding of an output. ``single_steps`` has the
     node that takes each step by itself, and ``embeddings`` has the place of the embedding of each
     input by that of the input.
     """
@@ -82,6 +84,8 @@ class Scope(LayerGraph):
         self.masked: dict[int, bool] = {}
         self.zeroed: set[int] = set()
         self.is_counted = False
+        self.is_half = False
+        self.filled: dict[int, Operation] = {}
         self.single_steps: dict[int, Operation] = {}
         self.embeddings: dict[int, int] = {}
         self._sequences: dict[int, Sequences | None] = {}
@@ -98,6 +102,7 @@ class Scope(LayerGraph):
         self._repeated_like: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
+        self._replaced: set[int] = set()
 
     # Layers
 
@@ -265,24 +270,55 @@ class Scope(LayerGraph):
             RefusedError: rnnspec does not support such a layer.
         """
         tensor = self.as_tensor(value)
+        self._check_merge(tensor)
         one_step = tensor.steps is not None and tensor.axis("T") < 0
         if tensor.formula is not None and one_step and tensor.half is None:
             # A bias is that of the layer before, which computes it at all steps.
             steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None, rows=None))
             tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
         tensor = self._as_pooling(tensor)
-        if tensor.rows is not None and not in_any_row:
-            raise RefusedError("expected the sequences of the batch in their order")
+        if not in_any_row:
+            _check_rows(tensor)
         if tensor.surplus and tensor.at not in self._used:
             tensor = self._keep_surplus(tensor)
         tensor.check_steps(self.cut_steps, with_pad=padded)
         if any("TF" in axis for axis in tensor.axes):
             tensor = self._flatten(tensor)
         if tensor.formula is None:
+            self._check_there(tensor.at)
             self._used.add(tensor.at)
             return tensor
+        added = self._added_by(tensor, tensor.formula)
         at = self.place_formula(tensor.at, tensor.formula, self.features(tensor))
-        return replace(tensor, at=at, formula=None, numbers=None)
+        return replace(tensor, at=at, formula=None, numbers=None, pad_value=added)
+
+    def _added_by(self, tensor: Tensor, formula: Formula) -> float:
+        """Return the number at the steps that were added before a function of the features.
+
+        Raises:
+            RefusedError: it makes several numbers of one.
+        """
+        if not any(tensor.pad):
+            return tensor.pad_value
+        added = np.full((1, self.features(tensor)), tensor.pad_value)
+        with np.errstate(all="ignore"):
+            made = np.unique(evaluate(formula, added)[0])
+        if made.size != 1 or np.isnan(made[0]):
+            raise RefusedError("expected steps behind a function of features, received them before")
+        return float(made[0])
+
+    def _check_merge(self, tensor: Tensor) -> None:
+        """Check that a value combines the directions of its layer as the layer does now.
+
+        Raises:
+            RefusedError: it combines them in another way.
+        """
+        place = tensor.at
+        while place > 0 and is_final(self.steps[place].layer):
+            place = self.steps[place].sources[0]
+        layer = self.steps[place].layer if place > 0 else None
+        if isinstance(layer, nodes.Recurrent) and (layer.merge or "concat") != tensor.merge:
+            raise RefusedError("combines the directions that are used otherwise, too")
 
     def _keep_surplus(self, tensor: Tensor) -> Tensor:
         """Return the output of a convolution with the steps at its end that were not cut off."""
@@ -306,6 +342,7 @@ class Scope(LayerGraph):
         for part, piece in recognise(formula, width):
             key = (at, id(part))
             if key not in self._settled:
+                self._check_there(at)
                 self._settled[key] = self.add_piece(at, piece), part
             at = self._settled[key][0]
         return at
@@ -511,36 +548,45 @@ class Scope(LayerGraph):
         axes[place if place in ends else ends[-1]] = "F"
         return replace(tensor, axes=tuple(axes))
 
+    def _as_one_direction(self, tensor: Tensor) -> Tensor:
+        """Return the output of a direction that is a layer of its own, without a direction.
+
+        Raises:
+            RefusedError: it is one of two.
+        """
+        if tensor.half is None:
+            return tensor
+        self._part_directions(tensor.at)
+        if self._is_both(tensor.at):
+            way = "backward" if tensor.half else "forward"
+            raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
+        if tensor.at in self.backward:
+            step = self.steps[tensor.at]
+            assert isinstance(step.layer, nodes.Recurrent), "it has a direction"
+            step.layer = replace(step.layer, backward=True)
+        return replace(tensor, half=None)
+
     def _as_pooling(self, tensor: Tensor) -> Tensor:
         """Return a final state, or one step, as what a pooling gives."""
-        if tensor.half is not None:
-            self._part_directions(tensor.at)
-            if self._is_both(tensor.at):
-                way = "backward" if tensor.half else "forward"
-                raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
-            if tensor.at in self.backward:
-                step = self.steps[tensor.at]
-                assert isinstance(step.layer, nodes.Recurrent), "it has a direction"
-                step.layer = replace(step.layer, backward=True)
-            tensor = replace(tensor, half=None)
+        tensor = self._as_one_direction(tensor)
         if tensor.is_final:
             at = self.final(tensor.at, tensor.part)
             return replace(tensor, at=at, is_final=False, part="", steps=None)
         if tensor.steps is None or tensor.axis("T") >= 0:
             return tensor
         at = tensor.at
-        layer = self.steps[at].layer if at > 0 else None
-        ends_first = isinstance(layer, nodes.Recurrent) and layer.backward
+        recurrent = self._recurrent_before(at)
+        ends_first = recurrent is not None and recurrent[1].backward
         whole = all(mask.all() for mask in self.sequences(at).real)
         if self.is_at(tensor, "first") and (whole or not any(self.masked.values())):
-            pooled = self.final(at) if ends_first else self._pool(at, "first_step")
+            is_end = ends_first and recurrent is not None and recurrent[0] == at
+            pooled = self.final(at) if is_end else self._pool(at, "first_step")
             return replace(tensor, at=pooled, steps=None)
         if self.is_at(tensor, "last"):
             return replace(tensor, at=self._pool(at, "last_step"), steps=None)
-        if self.is_at(tensor, "last real") and not self._is_both(at):
-            self.masked[at] = True
-            # Where padding is at the end alone, a layer need not leave it out to be right here.
-            self.is_counted |= self.probes.setting.at_end
+        end = "first real" if ends_first else "last real"
+        if self.is_at(tensor, end) and not self._is_both(at):
+            self._leave_out_padding(at, recurrent)
             return replace(tensor, at=self.final(at), steps=None)
         counts = tuple(mask.sum(1) - 1 for mask in self.real(tensor))
         if not self.probes.setting.at_end and all(
@@ -550,6 +596,33 @@ class Scope(LayerGraph):
             raise RestartError(at_end=True)
         raise RefusedError("expected the last step of each sequence, received another one")
 
+    def _recurrent_before(self, at: int) -> tuple[int, nodes.Recurrent] | None:
+        """Return the recurrent layer that an output is of, each of its steps by itself, or None."""
+        while at > 0:
+            layer = self.steps[at].layer
+            if isinstance(layer, nodes.Recurrent):
+                return at, layer
+            if not isinstance(layer, _STEPWISE):
+                return None
+            at = self.steps[at].sources[0]
+        return None
+
+    def _leave_out_padding(self, at: int, recurrent: tuple[int, nodes.Recurrent] | None) -> None:
+        """Note that an output is taken at the last real step, before which there is no padding.
+
+        Raises:
+            RefusedError: there is padding.
+            RestartError: there may be; it is read again with padding at the end alone.
+        """
+        if recurrent is not None and not self.masked.get(recurrent[0]):
+            if recurrent[1].backward:
+                raise RefusedError("reads padding before the steps of a sequence, backward")
+            if not self.probes.setting.at_end:
+                raise RestartError(at_end=True)
+            # Padding behind a step changes nothing there.
+            self.masked[recurrent[0]] = self.is_counted = True
+        self.masked[at] = True
+
     def state_of(self, tensor: Tensor) -> int | None:
         """Return the place of a final state that another layer begins with, None if none does."""
         return self._pooled.get((tensor.at, tensor.part or "h")) if tensor.is_final else None
@@ -558,13 +631,10 @@ class Scope(LayerGraph):
         """Return the place of a final state as one that another layer begins with.
 
         Raises:
-            RefusedError: it is that of one direction.
+            RefusedError: it is that of one direction, or of the sequences in another order.
         """
-        if tensor.half is not None:
-            self._part_directions(tensor.at)
-        if tensor.half is not None and self._is_both(tensor.at):
-            raise RefusedError("uses one direction alone; expected both, side by side")
-        return self.final(tensor.at, tensor.part or "h")
+        _check_rows(tensor)
+        return self.final(self._as_one_direction(tensor).at, tensor.part or "h")
 
     def final(self, at: int, part: str = "") -> int:
         """Return the place of a final state of a layer, its output if no ``part`` is named."""
@@ -723,10 +793,7 @@ class Scope(LayerGraph):
             and at not in self._used
             and np.allclose(a, 1.0, rtol=1e-7, atol=0)
         ):
-            step.layer = replace(layer, bias=True)
-            step.arrays = self.arrays_of(step) | {"bias": b}
-            self._used.add(at)
-            return at
+            return self._replace(at, replace(layer, bias=True), self.arrays_of(step) | {"bias": b})
         if (a == 1.0).all() and not b.any():
             return at
         self.account.infer(
@@ -746,6 +813,28 @@ class Scope(LayerGraph):
         }
         return self.add(layer, at, arrays=arrays)
 
+    def _replace(self, at: int, layer: nodes.Layer, arrays: Mapping[str, Array]) -> int:
+        """Return the place of a layer in place of another one, which nothing may take any more."""
+        old = self.steps[at]
+        place = self.add(layer, *old.sources, arrays=arrays, modules=old.modules)
+        self.steps[place].op, old.sources = old.op, ()
+        self._sequences[place], self._widths[place] = self._sequences[at], self._widths[at]
+        if at in self.masked:
+            self.masked[place] = self.masked.pop(at)
+        self._replaced.add(at)
+        self._used.add(place)
+        return place
+
+    def _check_there(self, at: int) -> None:
+        """Check that a layer is not replaced.
+
+        Raises:
+            RefusedError: it is.
+        """
+        if at in self._replaced:
+            message = "takes the output of a layer without the bias that is added to it elsewhere"
+            raise RefusedError(f"{message}; rnnspec does not support that")
+
     # Directions
 
     def fuse(self, one: Tensor, two: Tensor) -> Tensor:
@@ -763,6 +852,8 @@ class Scope(LayerGraph):
         if one.axis("T") >= 0:
             one, two = self.in_step(one, two)
         if first != second and self._fused.get(second) != first:
+            if self.masked.get(first) != self.masked.get(second):
+                raise RefusedError("leaves out padding in one of two directions alone")
             self._fuse_layers(first, second)
         whole = replace(one, half=None)
         if one.is_final or one.axis("T") >= 0 or (one.steps is None and two.steps is None):
@@ -806,6 +897,16 @@ class Scope(LayerGraph):
         if self.probes.setting.apart and one.at != two.at:
             return False
         return one.at == two.at or two.at in self.backward
+
+
+def _check_rows(tensor: Tensor) -> None:
+    """Check that a value has the sequences of the batch in their order.
+
+    Raises:
+        RefusedError: they are in another one.
+    """
+    if tensor.rows is not None:
+        raise RefusedError("expected the sequences of the batch in their order")
 
 
 def restart_with(scope: Scope, letter: str, size: int) -> None:

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
     Inputs = Sequence[Array | None]
 
+_SOFTMAX_OF_ONE_AXIS = 13
+"""The opset from which on a softmax is over one axis, and not over all from one on."""
+HALF = {"f2": "float16", "bf2": "bfloat16"}
+"""The types that round the numbers of a network, which has float32, with their names."""
 DTYPES = {
     1: "f4", 2: "u1", 3: "i1", 4: "u2", 5: "i2", 6: "i4", 7: "i8", 9: "?", 10: "f2", 11: "f8",
-    12: "u4", 13: "u8", 16: "f4",
+    12: "u4", 13: "u8", 16: "bf2",
 }  # fmt: skip
-"""NumPy's dtypes by ONNX's numbers of them."""
+"""NumPy's dtypes by ONNX's numbers of them, and ``bf2``, which NumPy does not have."""
 
 
 def axes_of(node: Node, inputs: Inputs, at: int = 1) -> tuple[int, ...] | None:
@@ -102,6 +106,45 @@ def part_of_shape(node: Node, shape: Sequence[int]) -> Array:
     return np.array(shape[start:end], np.int64)
 
 
-def is_cast_to_numbers(node: Node) -> bool:
-    """True if a ``Cast`` is to real numbers."""
-    return DTYPES.get(node.attributes["to"], "").startswith("f")
+def type_of_cast(node: Node, like: Array | None = None) -> str:
+    """Return the type that a ``Cast`` or a ``CastLike`` is to, empty if it is none of numbers.
+
+    Args:
+        node: the node.
+        like: an array of the type that a ``CastLike`` is to.
+    """
+    if node.op == "Cast":
+        return DTYPES.get(node.attributes["to"], "")
+    return "" if like is None else like.dtype.str[1:].replace("b1", "?")
+
+
+def cast(x: Array, kind: str) -> Array:
+    """Return numbers in a type by its name."""
+    if kind != "bf2":
+        return x.astype(kind)
+    # The upper half of float32, rounded to the nearest one, of two to the even one.
+    bits = x.astype("f4").view("u4")
+    upper = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(x), x, upper.astype("u4").view("f4")).astype("f4")
+
+
+def normalized_axes(node: Node, rank: int) -> tuple[int, ...]:
+    """Return the axes that a softmax or a norm is over, as ``axis`` states them.
+
+    Raises:
+        ValueError: there is no such axis.
+    """
+    is_softmax = node.op in ("Softmax", "LogSoftmax")
+    of_all_behind = is_softmax and node.opset < _SOFTMAX_OF_ONE_AXIS
+    axis = node.attributes.get("axis", 1 if of_all_behind else -1)
+    if not -rank <= axis < rank:
+        raise ValueError(f"expected the number of one of {rank} axes, received {axis}")
+    return tuple(range(axis % rank, rank)) if of_all_behind else (axis % rank,)
+
+
+def reduced_axes(node: Node, inputs: Inputs, rank: int) -> tuple[int, ...]:
+    """Return the axes that a reduction is over."""
+    axes = axes_of(node, inputs)
+    if axes:
+        return tuple(axis % rank for axis in axes)
+    return () if node.attributes.get("noop_with_empty_axes") else tuple(range(rank))

@@ -54,6 +54,20 @@ def axis_number(axis: int, rank: int) -> int:
     return axis % rank
 
 
+def normalized_axis(node: Node, axes: Sequence[str]) -> int:
+    """Return the axis that a softmax or a norm is over: of several, the one whose size is not 1.
+
+    Raises:
+        RefusedError: it is over several.
+    """
+    first, *others = settings.normalized_axes(node, len(axes))
+    several = [axis for axis in (first, *others) if axes[axis]]
+    if len(several) > 1:
+        message = f"before opset 13, {node.op} is over all axes from this one on together"
+        raise RefusedError(f"axis: {message}; expected the last one, received {first}", "E703")
+    return several[0] if others and several else first
+
+
 def size(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Known:
     """Return the sizes of the axes of a tensor, or of all of it."""
     shapes = scope.shape(x)
@@ -77,16 +91,41 @@ def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> T
 
 def squeeze(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Remove axes of size 1."""
-    axes = settings.axes_of(node, constants(inputs, "axes"))
-    shapes, rank = scope.shape(x), len(x.axes)
-    if axes is None:
-        removed = {i for i in range(rank) if not x.axes[i]}
-    else:
-        removed = {axis_number(axis, rank) for axis in axes}
-    if any(shape[i] != 1 for shape in shapes for i in removed):
-        raise RefusedError(f"expected axes of size 1, received those of {describe(x)}", "E707")
+    removed = squeezed_axes(node, inputs, x.axes, scope.shape(x), describe(x))
     axes_left = tuple(axis for i, axis in enumerate(x.axes) if i not in removed)
     return with_axes(scope, x, axes_left)
+
+
+def squeezed_axes(
+    node: Node,
+    inputs: Sequence[Value],
+    axes: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+    what: str,
+) -> set[int]:
+    """Return the axes that are removed from a value.
+
+    Args:
+        node: the node.
+        inputs: what it takes.
+        axes: the letters of the axes of the value.
+        shapes: its shape for each probe.
+        what: what messages call it.
+
+    Raises:
+        RefusedError: their size is not 1, or it is not the same ones for every input.
+    """
+    rank, named = len(axes), settings.axes_of(node, constants(inputs, "axes"))
+    if named is None:
+        removed = {i for i in range(rank) if not axes[i]}
+        if any(shape[i] == 1 for shape in shapes for i in range(rank) if i not in removed):
+            message = "removes every axis of size 1, with a single sequence or step another one"
+            raise RefusedError(f"axes: {message}; expected the numbers of axes, received none")
+    else:
+        removed = {axis_number(axis, rank) for axis in named}
+    if any(shape[i] != 1 for shape in shapes for i in removed):
+        raise RefusedError(f"expected axes of size 1, received those of {what}", "E707")
+    return removed
 
 
 def with_axes(scope: Scope, x: Tensor, axes: tuple[str, ...]) -> Tensor:

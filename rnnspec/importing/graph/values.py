@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.formulas import Formula
     from rnnspec.importing.graph.graph import DoubtError
     from rnnspec.slots import Array
+    from rnnspec.words import Merge
 
     Probed = tuple[Array, ...]
     """An array for each probe."""
@@ -111,7 +112,7 @@ class Tensor:
     ``surplus`` is the number of steps at the end that a causal convolution does not have.
     ``filler`` is what padded steps hold, None for anything. It is ``backward_first`` if the
     features of the backward direction come before those of the forward one, which the graph has the
-    other way round.
+    other way round. ``merge`` is how the directions of its layer were combined to make it.
     """
 
     at: int
@@ -130,6 +131,7 @@ class Tensor:
     surplus: int = 0
     filler: float | None = None
     backward_first: bool = False
+    merge: Merge = "concat"
 
     def axis(self, letter: str) -> int:
         """Return the number of the axis that a letter is along, -1 if there is none."""

@@ -145,6 +145,18 @@ def normalize_scores(draft: Draft, piece: pieces.Activated, scores: Scores) -> N
     draft.now = replace(draft.now, scores=replace(scores, normal=True))
 
 
+def scale_scores(draft: Draft, piece: pieces.Scaled) -> None:
+    """Multiply scores by a number."""
+    scores = draft.now.scores
+    if scores is None:
+        draft.doubt(piece.layer, "called with constants, which rnnspec does not support")
+    elif scores.normal:
+        draft.check_whole(piece.layer, draft.now)
+    else:
+        scaled = replace(scores, scale=scores.scale * piece.factor)
+        draft.now = replace(draft.now, node=piece.layer.name, scores=scaled)
+
+
 def _place_mean(draft: Draft, piece: pieces.Dot, one: LayerOutput, two: LayerOutput) -> None:
     layer = piece.layer
     weights, steps = (one, two) if one.scores else (two, one)
@@ -171,5 +183,7 @@ def _place_mean(draft: Draft, piece: pieces.Dot, one: LayerOutput, two: LayerOut
     certain = draft.now.certain and weights.certain and steps.certain
     draft.now = replace(scores.queries, certain=certain)
     width = steps.shape[-1] or 1
-    node = unplaced.attention(layer.name, steps.node, steps.node, width, additive=False)
+    node = unplaced.attention(
+        layer.name, steps.node, steps.node, width, additive=False, scale=scores.scale
+    )
     draft.add(node, layer)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.importing.imported import show_value
 from rnnspec.importing.keras import pieces
-from rnnspec.importing.keras.attention import normalize_scores, place_attention, place_dot
+from rnnspec.importing.keras.attention import (
+    normalize_scores,
+    place_attention,
+    place_dot,
+    scale_scores,
+)
 from rnnspec.importing.keras.draft import Draft, LayerOutput, keeps_zeros
 from rnnspec.importing.keras.pieces import Piece
 from rnnspec.importing.keras.recurrent import (
@@ -224,9 +229,13 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
     if not isinstance(node, nodes.Conv | nodes.WindowPooling):
         draft.check_padding(layer.name, draft.now)
     for output in inputs:
-        reads_scores = isinstance(piece, pieces.Dot | pieces.Activated) and output.scores
-        if not (isinstance(piece, pieces.Flip) or reads_scores):
+        reads_scores = isinstance(piece, pieces.Dot | pieces.Scaled | pieces.Activated)
+        if not (isinstance(piece, pieces.Flip) or (reads_scores and output.scores)):
             draft.check_whole(layer, output)
+            if output.scores is not None:
+                # They have no features, which whatever takes them would need.
+                draft.now = replace(output, certain=False)
+                return
     match piece:
         case pieces.Attention():
             place_attention(draft, piece, inputs)
@@ -234,6 +243,8 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
             place_dot(draft, piece, inputs)
         case pieces.Activated() if draft.now.scores is not None:
             normalize_scores(draft, piece, draft.now.scores)
+        case pieces.Scaled():
+            scale_scores(draft, piece)
         case pieces.Recurrent():
             place_recurrent(draft, piece, states)
         case pieces.Norm():

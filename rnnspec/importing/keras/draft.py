@@ -194,6 +194,7 @@ class Scores:
 
     queries: LayerOutput
     memory: LayerOutput
+    scale: float = 1.0
     normal: bool = False
 
 

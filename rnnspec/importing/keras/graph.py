@@ -27,6 +27,10 @@ _LARGEST = 1e30
 _OTHER = "has a mask that is not that of one input, which rnnspec does not support"
 
 
+_WITH_CONSTANTS = ("GetItem", "Multiply")
+"""The operations that may take numbers."""
+
+
 class _MaskError(Exception):
     """A mask that is not made from the padding of the input."""
 
@@ -469,7 +473,7 @@ class _Graph:
         for key in arguments:
             self.refuse(name, f"called with {key}, which rnnspec does not support")
         layer = self.layers[name]
-        if call.constants and not (layer.operation and layer.kind == "GetItem"):
+        if call.constants and not (layer.operation and layer.kind in _WITH_CONSTANTS):
             self.refuse(name, "called with constants, which rnnspec does not support")
         if mask is None:
             return "", None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
@@ -357,6 +358,22 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
             return pieces.Lacking(layer)
 
 
+def _multiply(settings: Settings, layer: Foreign) -> pieces.Add:
+    return pieces.Add(layer, settings.version.major < 3, how="multiply")
+
+
+def _product(settings: Settings, layer: Foreign) -> Piece:
+    match layer.constants:
+        case ():
+            return _multiply(settings, layer)
+        case [int() | float() as factor] if type(factor) is not bool and isfinite(factor):
+            return pieces.Scaled(layer, float(factor))
+        case _:
+            received = show_value(list(layer.constants))
+            settings.refuse("", f"expected a number, received {received}", "E704")
+            return pieces.Lacking(layer)
+
+
 def _count(index: Any) -> int:
     """Return the number of steps if an index of the steps is that of the last ones, or else 0."""
     match index:
@@ -409,9 +426,7 @@ CLASSES: dict[str, Reading] = {
     "UnitNormalization": _normalize,
     "Permute": _permute,
     "Add": lambda settings, layer: pieces.Add(layer, settings.version.major < 3),
-    "Multiply": lambda settings, layer: pieces.Add(
-        layer, settings.version.major < 3, how="multiply"
-    ),
+    "Multiply": _multiply,
     "Concatenate": lambda settings, layer: pieces.Concat(
         layer, settings.take("axis", -1), settings.version.major < 3
     ),
@@ -423,7 +438,7 @@ CLASSES: dict[str, Reading] = {
 
 OPERATIONS: dict[str, Reading] = {
     "Add": CLASSES["Add"],
-    "Multiply": CLASSES["Multiply"],
+    "Multiply": _product,
     "Concatenate": CLASSES["Concatenate"],
     "Flip": _flip,
     "GetItem": _get_item,

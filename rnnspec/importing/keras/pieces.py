@@ -126,6 +126,14 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaled:
+    """An output multiplied by a number."""
+
+    layer: Foreign
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
 class Flip:
     """The steps in reverse order."""
 
@@ -157,7 +165,9 @@ class Identity:
     drops: bool = False
 
 
-Known = Input | Masking | Layer | ZeroPadding | Add | Concat | Dot | Flip | Reshape | Identity
+Known = (
+    Input | Masking | Layer | ZeroPadding | Add | Concat | Dot | Scaled | Flip | Reshape | Identity
+)
 """The pieces that a layer of Keras may be."""
 
 Piece = Known | Lacking

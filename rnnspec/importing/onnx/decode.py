@@ -262,6 +262,7 @@ class _Reading:
             outputs=self._names(proto.output),
             attributes={},
             overload=self._name(getattr(proto, "overload", "")),
+            opset=self._opset,
         )
         attributes = dict[str, Any]()
         for attribute in proto.attribute:

@@ -63,6 +63,8 @@ def read_file(path: Path, name: str) -> Imported:
     planned = _plan_inputs(graph)
     account, reader = _read(str(path), graph, planned)
     account.check()
+    if graph.is_half:
+        account.infer("its numbers are rounded to float16 in the file, and not in the spec")
     scope = reader.scope
     steps = scope.probes.setting.size("T")
     arranged = arrange(scope, [(n, value.at) for n, value in _name_results(reader)], steps)
@@ -367,22 +369,51 @@ def _network_inputs(
 def _masked_inputs(scope: Scope) -> set[int]:
     """Return the places of the inputs whose padding some layer leaves out."""
     masked = set[int]()
-    waiting = [at for at, leaves_out in scope.masked.items() if leaves_out]
+    waiting = [at for at, step in scope.steps.items() for at in _left_out_by(scope, at, step)]
     seen = set(waiting)
     while waiting:
         at = waiting.pop()
         if at <= 0:
             masked.add(at)
             continue
-        step = scope.steps[at]
-        if isinstance(step.layer, nodes.Repeat):
-            continue
-        joins = isinstance(step.layer, nodes.Join | nodes.Residual)
-        sources = step.sources if joins else step.sources[:1]
-        new = [one for one in sources if one not in seen and scope.is_sequence(one)]
+        new = [one for one in _padding_from(scope, at) if one not in seen]
         seen.update(new)
         waiting += new
     return {at for at in masked if scope.probes.setting.of(at).padded}
+
+
+def _left_out_by(scope: Scope, at: int, step: Step) -> Iterator[int]:
+    """Yield the places of the sequences whose padding a layer leaves out."""
+    sources, own = step.sources, 0
+    match step.layer:
+        case nodes.Attention():
+            own = 1
+        case nodes.Recurrent(attention=nodes.StepAttention(masked=True), initial=initial):
+            yield sources[1 + sum(name is not None for name in initial)]
+        case _:
+            pass
+    # The second direction of a layer takes nothing by itself.
+    if scope.masked.get(at) and sources and scope.is_sequence(sources[own]):
+        yield sources[own]
+
+
+def _padding_from(scope: Scope, at: int) -> tuple[int, ...]:
+    """Return the places of the sequences whose padding the sequence of a layer has."""
+    step = scope.steps[at]
+    if isinstance(step.layer, nodes.Repeat | nodes.LastSteps | nodes.Transpose):
+        return ()
+    joins = isinstance(step.layer, nodes.Join | nodes.Residual)
+    sources = step.sources if joins else step.sources[:1]
+    return tuple(source for source in sources if scope.is_sequence(source))
+
+
+def _padded_places(scope: Scope) -> set[int]:
+    """Return the places of the sequences that have padding in the network."""
+    padded = _masked_inputs(scope)
+    for at in scope.steps:
+        if scope.is_sequence(at) and any(one in padded for one in _padding_from(scope, at)):
+            padded.add(at)
+    return padded
 
 
 def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict[str, Array]:
@@ -415,7 +446,10 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
     return arrays
 
 
-_MASKED = (nodes.Recurrent, nodes.AttentionPooling, nodes.Pooling, nodes.Conv, nodes.WindowPooling)
+_MASKED = (
+    *(nodes.Recurrent, nodes.AttentionPooling, nodes.Attention, nodes.Pooling),
+    *(nodes.Conv, nodes.WindowPooling),
+)
 """The layers of which it matters whether they leave out padding."""
 
 
@@ -423,11 +457,17 @@ def _check_masks(
     account: Account, reader: OnnxReader, pairs: Sequence[tuple[Step, nodes.Layer]]
 ) -> None:
     """Refuse layers that see padding where those of the language leave it out."""
+    _check_padding(account, reader)
     masked = {reader.scope.steps[at].op.where: value for at, value in reader.scope.masked.items()}
     at_end = reader.scope.probes.setting.at_end
     for step, node in pairs:
         # Padding at the end does not change what a forward layer has read before.
-        if at_end and isinstance(node, nodes.Recurrent) and node.merge is None:
+        if (
+            at_end
+            and isinstance(node, nodes.Recurrent)
+            and node.merge is None
+            and not node.backward
+        ):
             continue
         if isinstance(node, _MASKED):
             seen = masked.get(step.op.where, node.masked)
@@ -436,6 +476,38 @@ def _check_masks(
                 other = "leaves it out" if node.masked else "does not"
                 message = f"{what}, where the network of rnnspec {other}"
                 account.refuse(step.op.where, message, "E704")
+
+
+def _check_padding(account: Account, reader: OnnxReader) -> None:
+    """Refuse what depends on padded steps, and numbers in place of padding that is none."""
+    scope = reader.scope
+    padded, reached = _padded_places(scope), set[int]()
+    waiting = [value.at for _, value in reader.results]
+    while waiting:
+        at = waiting.pop()
+        if at > 0 and at not in reached:
+            waiting += scope.steps[at].sources
+        reached.add(at)
+    for at, op in scope.filled.items():
+        if at not in padded:
+            message = "puts a number in place of padding, which no layer leaves out"
+            account.refuse(op.where, f"{message}; rnnspec does not support that", "E704")
+    for at in sorted(reached):
+        step = scope.steps.get(at)
+        if step is None or step.sources[0] not in padded:
+            continue
+        match step.layer:
+            case nodes.Pooling(statistic="last") | nodes.FinalState():
+                before = step.sources[0]
+                takes = isinstance(scope.steps[before].layer, nodes.Recurrent)
+                takes &= not scope.masked.get(before)
+            case nodes.Pooling(statistic="first_step" | "last_step"):
+                takes = True
+            case _:
+                takes = False
+        if takes:
+            message = "takes what stands at padding, which other layers leave out"
+            account.refuse(step.op.where, f"{message}; rnnspec does not support that", "E704")
 
 
 def _op(step: Step) -> str:

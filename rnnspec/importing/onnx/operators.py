@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _LARGEST_WINDOW = 2**15
 _WINDOW = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}
 """The smallest number in an attribute of a window over steps."""
+_SWITCHES = frozenset(
+    {"allowzero", "ceil_mode", "count_include_pad", "exclusive", "fmod", "input_forget"}
+    | {"keepdims", "largest", "linear_before_reset", "noop_with_empty_axes", "reverse"}
+    | {"select_last_index", "sorted", "spatial", "training_mode", "transA", "transB"}
+)
+"""The attributes that are 0 or 1."""
 _CLASSES: dict[str, type[Any]] = {
     "FLOAT": float,
     "INT": int,
@@ -50,6 +56,8 @@ def find_problems(node: Node, opset: int) -> Iterator[tuple[str, str, str]]:
         elif not _fits(value, attribute.type.name):
             expected = attribute.type.name.lower()
             yield where, f"expected a value of type {expected}", "E703"
+        elif name in _SWITCHES and value not in (0, 1):
+            yield where, f"expected 0 or 1, received {value}", "E703"
         elif name in _WINDOW and "strides" in schema.attributes:
             numbers = value if isinstance(value, tuple) else (value,)
             if not all(_WINDOW[name] <= number <= _LARGEST_WINDOW for number in numbers):

@@ -67,6 +67,7 @@ class OnnxReader:
         names: Mapping[str, str],
     ) -> None:
         self.scope = Scope(account, probes, tuple(names.values()))
+        self.scope.is_half = graph.is_half
         self._names = names
         self.results: list[tuple[str, Tensor]] = []
         self.lengths = ""

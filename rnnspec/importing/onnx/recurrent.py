@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,15 +61,19 @@ _PLAIN: dict[str, CellActivation] = {
     "softsign": "softsign",
     "softplus": "softplus",
 }
+_NOT_STATED = nan
 _WITH_NUMBERS: dict[str, tuple[float | None, float | None]] = {
-    "affine": (1.0, 0.0),
+    "affine": (_NOT_STATED, _NOT_STATED),
     "leakyrelu": (0.01, None),
     "thresholdedrelu": (1.0, None),
-    "scaledtanh": (1.0, 1.0),
+    "scaledtanh": (_NOT_STATED, _NOT_STATED),
     "hardsigmoid": (0.2, 0.5),
     "elu": (1.0, None),
 }
-"""The defaults of alpha and beta of the activations that have them."""
+"""The defaults of alpha and beta of the activations that have them.
+
+ONNX says that they are those of its operators, of which it has no Affine and no ScaledTanh.
+"""
 
 
 def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
@@ -204,7 +209,7 @@ class _SeenSteps:
         if not self._sees(rows):
             back = [[steps[::-1] for steps in of_probe] for of_probe in rows]
             if not self._sees(back):
-                self._refuse(scope, value)
+                self._refuse(scope)
             self._backward = True
         if value.steps is not None:
             self.steps = tuple(
@@ -225,16 +230,17 @@ class _SeenSteps:
             for seen, length, steps in zip(order, lengths, of_probe, strict=True):
                 if not np.array_equal(seen[: len(steps)], steps):
                     return False
-                if self.is_told and length != max(len(steps), 1) and length != len(steps):
+                if self.is_told and length != len(steps):
                     return False
         return True
 
-    def _refuse(self, scope: Scope, value: Tensor) -> None:
+    def _refuse(self, scope: Scope) -> None:
         counted = all(
             np.array_equal(length, real.sum(1)) or np.array_equal(length, real.sum(1).clip(1))
             for length, real in zip(self._lengths, self._real, strict=True)
         )
-        if counted and value.steps is None and not scope.probes.setting.at_end:
+        # With padding at their ends, sequences have a step, which counts of at least 1 expect.
+        if counted and not scope.probes.setting.at_end:
             raise RestartError(at_end=True)
         if self.is_told and not counted:
             message = (
@@ -287,7 +293,7 @@ def first_state(
         RefusedError: it is none, or of another shape.
     """
     number, units = size
-    if isinstance(value, FinalStates) and len(value.parts) == number == 2:
+    if isinstance(value, FinalStates) and len(value.parts) == number == 2 and value.axis == layout:
         flat = [
             replace(part, axes=tuple(a for i, a in enumerate(part.axes) if i != value.axis))
             for part in value.parts
@@ -400,6 +406,10 @@ def _activations(node: Node, directions: int) -> Iterator[CellActivation]:
 
 
 def _activation(key: str, name: str, alpha: float | None, beta: float | None) -> CellActivation:
+    missing = [word for word, value in (("alpha", alpha), ("beta", beta)) if value and isnan(value)]
+    if missing:
+        message = f"expected activation_{' and activation_'.join(missing)} of {brief(name)}"
+        raise RefusedError(f"activations: {message}, for which ONNX has no default", "E703")
     slope = alpha if beta is not None and abs(beta - 0.5) < _NEAR else None
     match key:
         case _ if key in _PLAIN:

@@ -516,7 +516,8 @@ def merge_states(scope: ModuleScope, several: tuple[State, ...], merge: Merge) -
         scope.merge(first.at, merge)
     elif layer.merge != "concat":
         raise RefusedError("uses both the states of two directions and their sum; expected one")
-    return replace(value, backward_first=merge == "concat" and indices == (-1, -2))
+    turned = merge == "concat" and indices == (-1, -2)
+    return replace(value, backward_first=turned, merge=merge)
 
 
 def chunk(m: Operators, x: Any, chunks: Any, dim: Any = 0) -> Value:
