@@ -22,7 +22,9 @@ from rnnspec.words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from rnnspec.ir.equations import Shape as Sizes
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -345,18 +347,27 @@ class Recurrent(Node):
     def states(self) -> tuple[tuple[str, int], ...]:
         """The name and the size of each state of a direction; the first is the output."""
         match self.cell:
-            case EquationCell(equations=equations, sizes=sizes):
-                known = {"units": self.units, "features": self.features, **dict(sizes)}
+            case EquationCell(equations=equations):
                 shapes = dict(equations.shapes)
-                return tuple(
-                    (name, evaluate_size(shapes[name][0], known)) for name in equations.states
-                )
+                return self._evaluate(tuple((name, shapes[name]) for name in equations.states))
             case LSTM():
                 return (("h", self.units), ("c", self.units))
             case SimpleRNN() | GRU():
                 return (("h", self.units),)
             case _:
                 assert_never(self.cell)
+
+    @property
+    def line_sizes(self) -> tuple[tuple[str, int], ...]:
+        """The name and the size of each vector that a cell by equations computes in a step."""
+        if not isinstance(self.cell, EquationCell):
+            return ()
+        return self._evaluate(tuple(item for item in self.cell.equations.shapes if item[1]))
+
+    def _evaluate(self, shapes: Iterable[tuple[str, Sizes]]) -> tuple[tuple[str, int], ...]:
+        assert isinstance(self.cell, EquationCell)
+        known = {"units": self.units, "features": self.features, **dict(self.cell.sizes)}
+        return tuple((name, evaluate_size(shape[0], known)) for name, shape in shapes)
 
     @property
     def output(self) -> Shape:

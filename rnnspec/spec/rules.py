@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
 from rnnspec.spec.models import (
-    KINDS,
     LSTM,
     Attention,
     AttentionLayer,
@@ -125,10 +124,7 @@ def _cells(spec: Spec) -> Iterator[Broken]:
     used = {layer.type for layer in spec.rnn if isinstance(layer, CellLayer)}
     for name, cell in (spec.cells or {}).items():
         path = ("cells", name)
-        if name in KINDS:
-            message = f"{name!r} is a type of layer; choose another name for the cell"
-            yield (path, "E430", message)
-        elif len(name) > MAX_CELL_NAME_LENGTH:
+        if len(name) > MAX_CELL_NAME_LENGTH:
             message = f"expected at most {MAX_CELL_NAME_LENGTH} characters: layers get numbers"
             yield (path, "E430", message)
         elif name not in used:

@@ -19,6 +19,8 @@ from spec.test_spec_faults import CASES
 
 import rnnspec
 from rnnspec.errors import Problem, SpecError
+from rnnspec.ir.equations import EquationError
+from rnnspec.ir.parser import parse
 from rnnspec.spec import models
 from rnnspec.spec.yaml.document import read
 
@@ -121,6 +123,18 @@ def _check_places(text: str) -> None:
         assert not key or any(key in model.model_fields for model in kinds), place
 
 
+def _check_expression(text: str) -> None:
+    """Check that what a message tells to write in an equation is an expression of the language."""
+    text = text.replace("...", "x").replace("(value)", "(x)").replace("split(v, i, n)", "x")
+    message = ""
+    try:
+        parse(f"h: h + W_of_x @ x + {text}", ["h"])
+    except EquationError as error:
+        message = error.message
+    # A matrix, or a vector of another size, is one.
+    assert not message or re.search("shape|a vector|a matrix|could be", message), text
+
+
 def _check_layer(text: str) -> None:
     """Check that a layer in a message is one."""
     layer = _parse(text)
@@ -188,6 +202,13 @@ _RULES: dict[str, Rule] = {
     r"no layer reads the input '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
     r"no layer reads the output of": lambda d, p, m: _delete(d, p),
     r"; did you mean '(\w+)'\?$": lambda d, p, m: _put(d, p, m[1]),
+    r"write it under '(parameters|sizes)'|write parentheses|write @ or \*|write [-*]": (
+        lambda d, p, m: None
+    ),
+    r"; did you mean (\w+)\?$|; write (\w+) for \w+$": lambda d, p, m: None,
+    r"\bwrite (.+?)(?: for .*|, (?:which|the|a|or|with) .*)?$": lambda d, p, m: _check_expression(
+        m[1]
+    ),
 }
 
 

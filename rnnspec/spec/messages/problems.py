@@ -51,13 +51,17 @@ class Findings:
 
 def find_problems(error: ValidationError, document: Document) -> Findings:
     """Return the problems of pydantic's errors, except consequences of faults in ``document``."""
+    details = error.errors(include_url=False)
+    cells = {detail["input"] for detail in details if detail["type"] == "cell_taken"}
+    settings = {detail["input"] for detail in details if detail["type"] == "setting_taken"}
     flaws = [
         _flaw(detail, document, nearest if number < _GUESSES else no_guess)
         for number, detail in enumerate(
             detail
-            for detail in error.errors(include_url=False)
+            for detail in details
             # pydantic also reports a list as too short because its items are invalid.
-            if detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"]
+            if (detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"])
+            and not _is_consequence(detail["loc"], cells, settings)
         )
     ]
     slips = _slips(flaws, document)
@@ -65,6 +69,20 @@ def find_problems(error: ValidationError, document: Document) -> Findings:
     values = {flaw.path: flaw.meant for flaw in slips if not flaw.key}
     corrected = document.correct(keys, values) if slips else None
     return Findings(_problems(flaws, document), _problems(slips, document), corrected)
+
+
+def _is_consequence(loc: Path, cells: set[str], settings: set[str]) -> bool:
+    """True for a layer that is meant to have a cell, or a key that is meant to be a setting.
+
+    ``cells`` and ``settings`` are those whose names are refused.
+    """
+    match loc:
+        case ("rnn", _, kind, *_) if kind in cells:
+            return True
+        case ("rnn", _, "cell", key, *_):
+            return key in settings
+        case _:
+            return False
 
 
 def _slips(flaws: Sequence[_Flaw], document: Document) -> list[_Flaw]:
