@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rnnspec.errors import listed
 from rnnspec.spec.models import (
     LSTM,
+    RECURRENT,
     Attention,
     AttentionLayer,
     CellLayer,
@@ -130,8 +131,16 @@ def _cells(spec: Spec) -> Iterator[Broken]:
         elif name not in used:
             yield (path, "E430", f"no layer has the type {name!r}; use the cell or remove it")
         if isinstance(cell, ZooCell) and cell.zoo not in zoo_names():
-            near = nearest(cell.zoo, zoo_names())
-            hint = f"did you mean {near!r}?" if near else "expected one such as 'peephole_lstm'"
+            # Imported here because a valid spec does not need it.
+            from rnnspec.spec.messages.foreign_values import cell_for
+
+            if cell.zoo in RECURRENT:
+                hint = f"it is a type of layer: write 'type: {cell.zoo}', without a cell"
+            elif meant := cell_for(cell.zoo):
+                hint = f"use {meant!r}"
+            else:
+                near = nearest(cell.zoo, zoo_names())
+                hint = f"did you mean {near!r}?" if near else "expected one such as 'peephole_lstm'"
             message = f"unknown cell {quoted(cell.zoo)}; {hint}"
             yield ((*path, "from"), "E433", message)
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.foreign_keys import is_answered, key_for
+from rnnspec.spec.messages.foreign_keys import is_answered, key_beside, key_for
 from rnnspec.spec.messages.foreign_values import type_for
 from rnnspec.spec.messages.values import (
     example_layer,
@@ -286,6 +286,8 @@ def _unknown_key(loc: Path, path: Path, document: Document, guess: Guess) -> _Fl
     if len(allowed) == 1 and key in _FORMS:
         message = f"{key!r} cannot be combined with {allowed[0]!r}; keep one of them"
         return _Flaw(path, "E314", message, key=True)
+    if why := key_beside(key, part, document.value(path[:-1])):
+        return _Flaw(path, "E302", f"unknown key {quoted(key)}; {why}", key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
     # Otherwise the hint names a value too, because this one is that of another key.
     certain = hint.startswith((f"use {meant!r}", f"did you mean {meant!r}"))
