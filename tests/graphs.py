@@ -183,7 +183,7 @@ inputs:
   pair_run: {per: sequence, features: 6}
   work: {per: sequence, embedding: {vocabulary: 3, dim: 6}}
 rnn:
-  - {type: conv, of: rnnspec_see, filters: 4, kernel_size: 3, stride: 2, name: halved, padding: valid}
+  - {type: conv, of: rnnspec_see, filters: 4, kernel_size: 3, stride: 2, padding: valid}
   - {type: max_pool, size: 2, name: quarter, padding: same}
   - {type: gru, units: 6, direction: backward, name: read}
   - {type: dense, of: quarter, units: 6, name: deep}
