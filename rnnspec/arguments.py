@@ -5,12 +5,15 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Number
+from types import MappingProxyType
 from typing import Any
 
 from rnnspec.errors import UsageError, brief, few, listed
 from rnnspec.wording import nearest
+
+_NOTHING_MEANT: Mapping[str, str] = MappingProxyType({})
 
 
 def received(value: object) -> str:
@@ -69,8 +72,12 @@ def check_flag(name: str, value: object) -> None:
         raise UsageError(f"{name}: expected True or False, received {received(value)}")
 
 
-def one_of(kind: str, value: object, known: Collection[str]) -> str:
+def one_of(
+    kind: str, value: object, known: Collection[str], meant: Mapping[str, str] = _NOTHING_MEANT
+) -> str:
     """Return ``value`` if it is one of the known names of its kind.
+
+    ``meant`` has advice, each with the names in lower case that it is for.
 
     Raises:
         UsageError: the value is unknown, or not a string.
@@ -80,8 +87,9 @@ def one_of(kind: str, value: object, known: Collection[str]) -> str:
     if not isinstance(value, str):
         raise UsageError(f"expected the name of a {kind}, received {received(value)}; {expected}")
     if value not in known:
+        hints = (hint for hint, names in meant.items() if value.lower() in names.split())
         similar = _similar(value, known)
-        hint = f"did you mean {similar!r}?" if similar else expected
+        hint = next(hints, f"did you mean {similar!r}?" if similar else expected)
         raise UsageError(f"unknown {kind} {received(value)}; {hint}")
     return value
 

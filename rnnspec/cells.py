@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.cells import recognize
-from rnnspec.ir.equations import EquationError, Name, Product, walk
+from rnnspec.ir.equations import EquationError, EquationErrors, Name, Product, walk
 from rnnspec.ir.notation import RESERVED, Block, Notation, Row
 from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.parser import read_cell
@@ -40,16 +41,18 @@ def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
     """
     blocks = tuple(_blocks(cell))
     lines = {row.name for block in blocks for row in block.rows}
-    sizes = _Sizes(cell, settings)
+    errors = EquationErrors()
+    sizes = _Sizes(cell, settings, errors)
     parameters: dict[str, Shape] = {}
     for name, shape in cell.parameters.items():
         path: Path = ("parameters", name)
-        parameters[name] = (
-            ()
-            if shape == "scalar"
-            else tuple(size_text(sizes.read(text, (*path, at))) for at, text in enumerate(shape))
-        )
-    resolved = {name: size_text(sizes.resolve(name)) for name in cell.sizes}
+        texts = () if shape == "scalar" else shape
+        parameters[name] = ()
+        with errors.collected():
+            parameters[name] = tuple(
+                size_text(sizes.read(text, (*path, at))) for at, text in enumerate(texts)
+            )
+    resolved = {name: size_text(sizes.known[name]) for name in cell.sizes}
     names = {"output", *cell.states, *lines}
     return read_cell(
         Notation(
@@ -66,7 +69,8 @@ def read(cell: models.Cell, settings: Mapping[str, float]) -> Reading:
             parameters=parameters,
             initialized=tuple(cell.initialize),
             sized=frozenset(sizes.used),
-        )
+        ),
+        errors,
     )
 
 
@@ -91,21 +95,36 @@ def _blocks(cell: models.Cell) -> Iterator[Block]:
 class _Sizes:
     """The sizes that a cell declares, in terms of ``units``, ``features`` and settings.
 
-    ``used`` are the other names that they have.
+    ``used`` are the other names that they have, and ``known`` the sizes of the section; one with an
+    error is ``units``, so that the error is told once.
     """
 
-    def __init__(self, cell: models.Cell, settings: Mapping[str, float]) -> None:
-        self.cell, self.settings = cell, settings
+    def __init__(
+        self, cell: models.Cell, settings: Mapping[str, float], errors: EquationErrors
+    ) -> None:
+        self.settings, self.errors = settings, errors
         self.names = (*NAMED_SIZES, *settings, *cell.sizes)
         self.used = set[str]()
-        for name in cell.sizes:
+        self.known: dict[str, Terms] = {}
+        declared: dict[str, Terms] = {}
+        for name, text in cell.sizes.items():
             if name in RESERVED or name in settings:
                 what = "a setting" if name in settings else "a name of the language"
                 message = f"expected another name: {name} is {what}"
-                raise EquationError(("sizes", name), 0, message, key=True)
+                errors.add(EquationError(("sizes", name), 0, message, key=True))
+            declared[name] = {NAMED_SIZES[0]: 1}
+            with errors.collected():
+                declared[name] = self._terms(text, ("sizes", name))
+        for name in self._in_order(declared):
+            with errors.collected():
+                self.known[name] = self._resolve(declared[name], ("sizes", name))
+            self.known.setdefault(name, {NAMED_SIZES[0]: 1})
 
-    def read(self, text: str, path: Path, trail: tuple[str, ...] = ()) -> Terms:
+    def read(self, text: str, path: Path) -> Terms:
         """Return a size with the values of the names in it."""
+        return self._resolve(self._terms(text, path), path)
+
+    def _terms(self, text: str, path: Path) -> Terms:
         try:
             terms = read_size(text, self.names)
         except ValueError as error:
@@ -116,19 +135,34 @@ class _Sizes:
             if not isinstance(value, int) or not 1 <= value <= MAX_AXIS:
                 message = f"{name} is a size: expected an integer of at least 1, received {value}"
                 raise EquationError(("settings", name), 0, message)
+        return terms
+
+    def _resolve(self, terms: Terms, path: Path) -> Terms:
         parts: list[Terms] = []
         for name, times in terms.items():
-            known = self.resolve(name, trail) if name in self.cell.sizes else {name: 1}
+            known = self.known.get(name, {name: 1})
             parts.append({term: times * factor for term, factor in known.items()})
-        return add_terms(parts)
+        total = add_terms(parts)
+        if max(total.values()) > MAX_AXIS:
+            message = f"expected a size of at most {MAX_AXIS:,}, received {size_text(total)}"
+            raise EquationError(path, 0, message)
+        return total
 
-    def resolve(self, name: str, trail: tuple[str, ...] = ()) -> Terms:
-        """Return the size of a name of the section."""
-        if name in trail:
-            circle = " -> ".join((*trail[trail.index(name) :], name))
-            message = f"the sizes are in a circle: {circle}"
-            raise EquationError(("sizes", name), 0, message)
-        return self.read(self.cell.sizes[name], ("sizes", name), (*trail, name))
+    def _in_order(self, declared: dict[str, Terms]) -> tuple[str, ...]:
+        """Return the names of the section, each behind those that its size has."""
+        while True:
+            graph = {name: terms.keys() & declared.keys() for name, terms in declared.items()}
+            try:
+                return tuple(TopologicalSorter(graph).static_order())
+            except CycleError as error:
+                # Each one is needed by the next, and the first is there twice.
+                circle = error.args[1][:0:-1]
+                first = next(name for name in declared if name in circle)
+                start = circle.index(first)
+                names = [*circle[start:], *circle[:start], first]
+                message = f"the sizes are in a circle: {' -> '.join(names)}"
+                self.errors.add(EquationError(("sizes", first), 0, message))
+                declared |= {name: {NAMED_SIZES[0]: 1} for name in circle}
 
 
 def cell_sizes(equations: Equations, settings: Mapping[str, float]) -> tuple[tuple[str, int], ...]:

@@ -19,6 +19,8 @@ from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rnnspec.slots import Array
     from rnnspec.spec.models import Spec
 
@@ -185,6 +187,9 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
 
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
     inner: Any = RUNTIME.unwrap(module)
+    if re.match(r"The network \w+ in step form\.", type(inner).__doc__ or ""):
+        message = "expected a module that takes whole sequences, received one in step form"
+        raise UsageError(f"{message}; build its spec in another form", "module")
     if isinstance(example, Mapping):
         inputs = dict(example)
         if unknown := sorted(inputs.keys() - set(arguments(inner))):
@@ -193,11 +198,41 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     else:
         several = example if isinstance(example, tuple) else () if example is None else (example,)
         inputs = dict(zip(arguments(inner), several, strict=False))
+    if example is None:
+        inputs = _own_example(torch, inner, arguments(inner))
     imported, layout = read_module(inner, chosen, inputs)
     result = write_spec("module", imported)
     compared = compare_module(inner, inputs, result, layout)
     imported = result.imported
     return Model(result.program.spec, result.arrays, imported.left_out, imported.inferred, compared)
+
+
+def _own_example(torch: Any, module: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return inputs of a module of our own source whose calls do not tell their shapes.
+
+    Its docstring does: it takes a fixed number of steps, or vectors.
+    """
+    from rnnspec.ir.nodes import INPUT
+    from rnnspec.ir.text import read_input_texts
+
+    declared = read_input_texts(type(module).__doc__ or "")
+    if tuple(declared) == (INPUT,):
+        declared = dict(zip(names, declared.values(), strict=False))
+    if not declared.keys() <= set(names) or all(None in shape for _, shape in declared.values()):
+        return {}
+    random = torch.Generator().manual_seed(0)
+    example = {}
+    for name, (vocabulary, shape) in declared.items():
+        size = (_ROWS, *(_STEPS if axis is None else axis for axis in shape))
+        example[name] = (
+            torch.randn(size, generator=random)
+            if vocabulary is None
+            else torch.randint(vocabulary, size, generator=random)
+        )
+    return example
+
+
+_ROWS, _STEPS = 3, 7
 
 
 def _version(model: Any) -> str | None:

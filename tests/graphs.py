@@ -233,12 +233,12 @@ PAIR = """\
 version: 1
 name: pair
 inputs:
-  left: {features: 2, mask_value: 0}
+  rnnspec_see: {features: 2, mask_value: 0}
   right: {features: 2, length: 9}
   pair_run: {per: sequence, features: 6}
   work: {per: sequence, embedding: {vocabulary: 3, dim: 6}}
 rnn:
-  - {type: conv, of: left, filters: 4, kernel_size: 3, stride: 2, name: halved, padding: valid}
+  - {type: conv, of: rnnspec_see, filters: 4, kernel_size: 3, stride: 2, padding: valid}
   - {type: max_pool, size: 2, name: quarter, padding: same}
   - {type: gru, units: 6, direction: backward, name: read}
   - {type: dense, of: quarter, units: 6, name: deep}
@@ -253,7 +253,7 @@ heads:
   c: {of: wide, pooling: first_step}
   d: {of: read, units: 1}
 """
-"""Two sequences of unlike numbers of steps."""
+"""Two sequences of unlike numbers of steps, one with the name of a function that runs C."""
 WAITING = """\
 version: 1
 name: waiting

@@ -64,13 +64,25 @@ __all__ = [
 BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH, JAX, ONNX, C)}
 
 
+ADVICE = {
+    "use 'keras', which runs on TensorFlow": "tensorflow tensorflow2 tf tf.keras tf2 tf_keras",
+    "use 'keras'": "h5 keras2 keras3",
+    "use 'torch'": "libtorch lightning pt pytorch pytorch_lightning torch.nn torchscript",
+    "use 'jax', whose layers are those of Flax": "equinox flax haiku linen nnx",
+    "use 'onnx'": "onnx_runtime onnxrt onnxruntime ort",
+    "use 'c'": "arduino c++ c89 c99 clang cpp gcc h",
+    "use 'keras' and TensorFlow's converter, or 'c' for microcontrollers": "litert lite tflite",
+    "use 'onnx', which it reads": "coreml openvino tensorrt tfjs triton trt",
+}
+
+
 def get(name: str, *needs: Need) -> Backend:
     """Return the backend named ``name``.
 
     Raises:
         UsageError: no backend has that name, or it lacks one of ``needs``.
     """
-    backend = BACKENDS[one_of("backend", name, BACKENDS)]
+    backend = BACKENDS[one_of("backend", name, BACKENDS, ADVICE)]
     if message := lack(backend, *needs):
         raise UsageError(message)
     return backend

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex
 
 from rnnspec.arguments import check_flag, one_of, received
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -51,6 +51,7 @@ class Option:
     library too. ``output`` says why it needs an output, if it does. ``replaces`` are fields of the
     record that it replaces: with a single file among them, the ending of an output asks for it.
     ``refusal`` returns why a network cannot have a value in a form of source, empty if it can.
+    ``otherwise`` is told of any other value: where that is given which may be meant.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Option:
     output: str = ""
     replaces: tuple[tuple[str, Any], ...] = ()
     refusal: Callable[[Network, Form, Any], str] = lambda _network, _form, _value: ""
+    otherwise: str = ""
 
     @property
     def flag(self) -> str:
@@ -83,6 +85,9 @@ class Option:
 
     def check(self, value: object) -> None:
         """Raise UsageError unless it can have this value."""
+        if self.values and self.otherwise and value not in self.values:
+            expected = f"expected {listed(self.values, 'or')}, received {received(value)}"
+            raise UsageError(f"{self.name}: {expected}; {self.otherwise}")
         if self.values:
             one_of(self.title or self.name, value, self.values)
         elif self.kind is bool:

@@ -36,6 +36,26 @@ _EXAMPLES = {
 }
 """An example of each command, which is the function of its name in its module."""
 
+ADVICE = {
+    "use 'convert' for a trained model, or 'build -o OUT' for one of a spec": (
+        "export save to_onnx onnx dump deploy"
+    ),
+    "use 'codegen', which writes source": (
+        "code compile emit gen generate scaffold source transpile translate"
+    ),
+    "use 'validate' for a spec, or 'parity' to compare backends": "check test verify",
+    "use 'parity' for backends, or 'diff' for two specs": "compare equal",
+    "use 'draw'": "display graph picture plot render show view visualise visualize",
+    "use 'summary'": "count describe info inspect params print stats",
+    "use 'init'": "create new start template",
+    "use 'import'": "load open read",
+    "use 'build', and train the model in its framework": "fit predict run train",
+    "use 'build --quantize int8'": "quantise quantize",
+    "use '--version'": "version",
+    "use 'help'": "commands list",
+}
+"""What to use for the commands of other tools."""
+
 PACKAGES = {"conformance": "Show which tools compute recurrent networks right."}
 """The help of each command that comes with a package of its own, in the folder of its name."""
 
@@ -52,7 +72,7 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first argument names."""
         if not ctx.resilient_parsing:  # as when a shell completes
-            one_of("command", args[0], [*self.list_commands(ctx), "help"])
+            one_of("command", args[0], [*self.list_commands(ctx), "help"], ADVICE)
         return super().resolve_command(ctx, args)
 
 

@@ -18,7 +18,12 @@ from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.raising import raise_spec
 from rnnspec.raising.graph import ADDED, find_projections
 from rnnspec.raising.items import POINTWISE, POOLS
-from rnnspec.spec.names import check_input_name, check_layer_name, check_network_name
+from rnnspec.spec.names import (
+    NAME_PATTERN,
+    check_input_name,
+    check_layer_name,
+    check_network_name,
+)
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
@@ -358,6 +363,12 @@ def write_spec(source: str, imported: Imported) -> ImportedModel:
     others |= {each.name for each in imported.network.inputs}
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
+    taken = [
+        f"the layer {theirs} is named {ours}"
+        for ours, theirs in imported.names.items()
+        if re.fullmatch(NAME_PATTERN, theirs) and not is_layer_name(theirs)
+    ]
+    named = replace(named, inferred=(*named.inferred, *taken))
     text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
     return ImportedModel(text, _read_spec(text, source), named.arrays, named)
 

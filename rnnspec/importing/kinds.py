@@ -319,6 +319,10 @@ def kind_of(path: Path, *, importable: bool = False) -> Kind:
             return kind
     if importable and path.suffix.lower() == SUFFIX:
         raise _no_state_dict(path)
+    if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
+        message = f"expected {titles(importable=importable)}, received a spec"
+        message = f"{message}; 'rnnspec build SPEC -o OUT' makes a model of it"
+        raise UsageError(message, str(path))
     raise UsageError(f"expected {titles(importable=importable)}", str(path))
 
 

@@ -6,6 +6,7 @@ line assigns it, and the new one after that. ``ir.parser`` reads them from text.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, assert_never
 
@@ -40,13 +41,45 @@ class EquationError(Exception):
     """A text of a cell that is wrong by itself, or does not fit the others.
 
     ``path`` leads to the text. Columns are counted from 1; 0 is for the text as a whole, or with
-    ``key``, for its name.
+    ``key``, for its name. ``others`` are wrong in the same cell.
     """
 
     def __init__(self, path: Path, column: int, message: str, *, key: bool = False) -> None:
         place = f"{path[-1]}, column {column}" if column else f"{path[-1]}"
         super().__init__(f"{place}: {message}")
         self.path, self.column, self.message, self.key = path, column, message, key
+        self.others: tuple[EquationError, ...] = ()
+
+
+class EquationErrors:
+    """The errors of a cell so far, so that all of them are told."""
+
+    def __init__(self) -> None:
+        self._errors: dict[tuple[Path, int, str], EquationError] = {}
+
+    def add(self, error: EquationError) -> None:
+        """Add an error and its others; a line of a repeated block has the same one each time."""
+        for each in (error, *error.others):
+            self._errors.setdefault((each.path, each.column, each.message), each)
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Add the error that is raised inside, and go on."""
+        try:
+            yield
+        except EquationError as error:
+            self.add(error)
+
+    def check(self) -> None:
+        """Raise the first error, with the others.
+
+        Raises:
+            EquationError: there is one.
+        """
+        if self._errors:
+            first, *others = self._errors.values()
+            first.others = tuple(others)
+            raise first
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,40 +287,42 @@ def is_linear_recurrence(equations: Equations) -> bool:
     a and b are free of it. They may have other states of this kind, whose values of all steps are
     known by then.
     """
-    values = {line.name: line.value for line in equations.lines}
     known = set[str]()
     while True:
         more = {
             state
             for state in equations.states
-            if state not in known
-            and _degree(Name(state, "line"), state, values, known, {}) is not None
+            if state not in known and _is_linear_in(state, equations, known)
         }
         if not more:
             return known == set(equations.states)
         known |= more
 
 
+def _is_linear_in(state: str, equations: Equations, known: Collection[str]) -> bool:
+    """True if the new value of a state is a * s + b of its value s before the step."""
+    # In the order of the lines, as a block may repeat them beyond the depth of a recursion.
+    degrees = dict[str, int | None]()
+    for line in equations.lines:
+        degrees[line.name] = 0 if line.name in known else _degree(line.value, state, known, degrees)
+    return degrees[state] is not None
+
+
 def _degree(
     expression: Expression,
     state: str,
-    values: Mapping[str, Expression],
     known: Collection[str],
-    degrees: dict[str, int | None],
+    degrees: Mapping[str, int | None],
 ) -> int | None:
     """Return 0 for a value free of a state, 1 for a * s + b, and None for anything else."""
 
     def of(part: Expression) -> int | None:
-        return _degree(part, state, values, known, degrees)
+        return _degree(part, state, known, degrees)
 
     match expression:
         case Name(name=name, kind="state"):
             return 0 if name in known else 1 if name == state else None
         case Name(name=name, kind="line"):
-            if name in known:
-                return 0
-            if name not in degrees:
-                degrees[name] = of(values[name])
             return degrees[name]
         case Elementwise(operator="+" | "-", left=left, right=right):
             sides = of(left), of(right)

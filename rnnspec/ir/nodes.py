@@ -23,7 +23,9 @@ from rnnspec.words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rnnspec.ir.equations import Shape as Sizes
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -349,12 +351,9 @@ class Recurrent(Node):
     def states(self) -> tuple[tuple[str, int], ...]:
         """The name and the size of each state of a direction; the first is the output."""
         match self.cell:
-            case EquationCell(equations=equations, sizes=sizes):
-                known = {"units": self.units, "features": self.features, **dict(sizes)}
+            case EquationCell(equations=equations):
                 shapes = dict(equations.shapes)
-                return tuple(
-                    (name, evaluate_size(shapes[name][0], known)) for name in equations.states
-                )
+                return self._evaluate(tuple((name, shapes[name]) for name in equations.states))
             case LSTM():
                 own: tuple[str, ...] = ("h", "c")
             case SimpleRNN() | GRU():
@@ -362,6 +361,18 @@ class Recurrent(Node):
             case _:
                 assert_never(self.cell)
         return tuple((name, self.units) for name in self.state_names or own)
+
+    @property
+    def line_sizes(self) -> tuple[tuple[str, int], ...]:
+        """The name and the size of each vector that a cell by equations computes in a step."""
+        if not isinstance(self.cell, EquationCell):
+            return ()
+        return self._evaluate(tuple(item for item in self.cell.equations.shapes if item[1]))
+
+    def _evaluate(self, shapes: Iterable[tuple[str, Sizes]]) -> tuple[tuple[str, int], ...]:
+        assert isinstance(self.cell, EquationCell)
+        known = {"units": self.units, "features": self.features, **dict(self.cell.sizes)}
+        return tuple((name, evaluate_size(shape[0], known)) for name, shape in shapes)
 
     @property
     def output(self) -> Shape:

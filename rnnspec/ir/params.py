@@ -295,12 +295,14 @@ def too_large(layer: Layer) -> str | None:
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
     if isinstance(layer, Recurrent):
-        widths.append(layer.features)
+        widths += [layer.features, *(size for _, size in layer.line_sizes)]
     # Decides almost every layer without making a list of its arrays.
     inputs = layer.inputs if isinstance(layer, Join) else (layer.input,)
     if max(widths) < _ALWAYS_FITS or any(too_large_shape("", shape) for shape in inputs):
         return None
     shapes: dict[str, Shape] = {f"{layer.name}.{p.name}": p.shape for p in params(layer)}
+    if isinstance(layer, Recurrent):
+        shapes |= {f"{layer.name}.{name}": (size,) for name, size in layer.line_sizes}
     shapes[f"the output of {layer.name} for one sequence"] = layer.output
     return next(filter(None, (too_large_shape(*item) for item in shapes.items())), None)
 

@@ -23,6 +23,7 @@ from rnnspec.ir.equations import (
     Concat,
     Elementwise,
     EquationError,
+    EquationErrors,
     Equations,
     Line,
     Name,
@@ -31,6 +32,14 @@ from rnnspec.ir.equations import (
     Product,
     Transpose,
     walk,
+)
+from rnnspec.ir.foreign_notation import (
+    Names,
+    letter_hint,
+    state_of,
+    text_slip,
+    time_hint,
+    tree_hint,
 )
 from rnnspec.ir.nodes import LAYER_NORM_EPSILON
 from rnnspec.ir.notation import (
@@ -55,6 +64,7 @@ MAX_DEPTH = 32
 MAX_LENGTH = 1000
 """The most lines with repetitions written out, nested operations of one, and characters of one."""
 _LARGEST = 3e38
+_SHOWN = 30
 
 _OPERATORS: dict[type[ast.operator], Operator] = {
     ast.Add: "+",
@@ -106,22 +116,25 @@ OUTPUT = "output"
 """The state of a cell whose output is an expression."""
 
 
-def read_cell(notation: Notation) -> Reading:
+def read_cell(notation: Notation, errors: EquationErrors | None = None) -> Reading:
     """Return the equations of a cell.
 
+    ``errors`` are those of what the notation was made from. Shapes are inferred if there are none.
+
     Raises:
-        EquationError: as ``parse``.
+        EquationError: as ``parse``, with all others that are no consequence of it.
     """
+    errors = errors or EquationErrors()
     if notation.output is not None:
         if OUTPUT in notation.states:
             message = "expected no state 'output' beside the key 'output'"
-            raise EquationError(("states", notation.states.index(OUTPUT)), 0, message)
+            errors.add(EquationError(("states", notation.states.index(OUTPUT)), 0, message))
+            errors.check()
         end = Block((notation.output,), ())
         states = (OUTPUT, *notation.states)
         notation = replace(notation, states=states, blocks=(*notation.blocks, end))
-    reader = _Reader(notation)
+    reader = _Reader(notation, errors)
     lines = reader.read()
-    reader.check_declared()
     sizes = dict.fromkeys(notation.states, "units") | dict(notation.sizes)
     if notation.output is not None and OUTPUT not in notation.sizes:
         # No expression has its value before the step, so that of its own decides.
@@ -143,16 +156,33 @@ def read_cell(notation: Notation) -> Reading:
     )
 
 
+class _TooDeepError(EquationError):
+    """An expression is too deep, of which one error is told."""
+
+
+_OF_OTHER_FUNCTIONS = (
+    ast.Constant,
+    ast.List,
+    ast.Tuple,
+    ast.Compare,
+    ast.Starred,
+    ast.GeneratorExp,
+)
+
+
 class _Reader:
     """The names that lines have assigned so far, and those that any line assigns.
 
     ``names_of_lines`` has the name as written of each line, and ``paths`` the place of its text.
     """
 
-    def __init__(self, notation: Notation) -> None:
+    def __init__(self, notation: Notation, errors: EquationErrors) -> None:
         self.notation = notation
+        self.errors = errors
         self.rows = [row for block in notation.blocks for row in block.rows]
         self.targets = {row.name for row in self.rows}
+        calls = {name: _call(name) for name in (*notation.functions, *OTHER_FUNCTIONS)}
+        self.names = Names(notation.states, self.targets, calls)
         self.current = dict[str, str]()
         self.parameters = dict[str, str]()
         self.names_of_lines = dict[str, str]()
@@ -167,7 +197,10 @@ class _Reader:
     def read(self) -> list[Line]:
         """Return all lines with repetitions written out, without those that nothing uses."""
         self._check_rows()
-        trees = {row.path: self._parse(row) for row in self.rows}
+        trees: dict[Path, ast.expr] = {}
+        for row in self.rows:
+            with self.errors.collected():
+                trees[row.path] = self._parse(row)
         times = Counter(
             row.name for block in self.notation.blocks for row in block.rows * (block.repeat or 1)
         )
@@ -177,53 +210,68 @@ class _Reader:
             for self.repetition in range(1, (block.repeat or 1) + 1):
                 for row in block.rows:
                     self.row, self.norms_of_row = row, 0
-                    value = self._read(trees[row.path], 1)
                     seen[row.name] += 1
                     last = seen[row.name] == times[row.name]
                     name = row.name if last else f"{row.name}_{seen[row.name]}"
+                    with self.errors.collected():
+                        if row.path in trees:
+                            lines.append(Line(name, self._read(trees[row.path], 1)))
+                    # After an error too, which is that of no other line.
                     self.current[row.name] = name
                     self.names_of_lines[name], self.paths[name] = row.name, row.path
-                    lines.append(Line(name, value))
+        self.errors.check()
         self._check_names(lines)
-        return self._without_unused(lines)
+        self.errors.check()
+        lines = self._without_unused(lines)
+        self._check_declared()
+        self.errors.check()
+        return lines
 
     def _check_rows(self) -> None:
         notation = self.notation
-        for index, name in enumerate(notation.states):
-            self._check_name(name, ("states", index))
-            if name in notation.states[:index]:
-                raise EquationError(("states", index), 0, f"the state {name} is there twice")
-        for name in notation.settings:
-            self._check_name(name, ("settings", name), key=True)
-            if name in self.targets or name in notation.states:
-                what = "a state" if name in notation.states else "a line"
-                message = f"{name} is {what} too; choose another name"
-                raise EquationError(("settings", name), 0, message, key=True)
         total = sum(len(block.rows) * (block.repeat or 1) for block in notation.blocks)
         if total > MAX_LINES:
             row = self.rows[min(MAX_LINES, len(self.rows) - 1)]
             what = "lines" if total == len(self.rows) else "lines with all repetitions"
             message = f"expected at most {MAX_LINES} {what}, received {total}"
-            raise EquationError(row.path, 0, message, key=True)
+            self._add(row.path, message, key=True)
+            self.errors.check()
+        for index, name in enumerate(notation.states):
+            self._check_name(name, ("states", index))
+            if name in notation.states[:index]:
+                self._add(("states", index), f"the state {name} is there twice")
+        for name in notation.settings:
+            self._check_name(name, ("settings", name), key=True)
+            if name in self.targets or name in notation.states:
+                what = "a state" if name in notation.states else "a line"
+                message = f"{name} is {what} too; choose another name"
+                self._add(("settings", name), message, key=True)
         assigned = set[str]()
         for block in notation.blocks:
             for row in block.rows:
-                self._check_name(row.name, row.path, key=True)
+                if row.name not in notation.states:
+                    self._check_name(row.name, row.path, key=True)
                 if row.name in assigned and block.repeat is None:
-                    raise EquationError(row.path, 0, f"{row.name} is assigned twice", key=True)
+                    self._add(row.path, f"{row.name} is assigned twice", key=True)
                 assigned.add(row.name)
+
+    def _add(self, path: Path, message: str, *, key: bool = False) -> None:
+        self.errors.add(EquationError(path, 0, message, key=key))
 
     def _check_name(self, name: str, path: Path, *, key: bool = False) -> None:
         if (message := self._flaw(name)) is not None:
-            raise EquationError(path, 0, message, key=key)
+            self._add(path, message, key=key)
 
     def _flaw(self, name: str) -> str | None:
         """Return why a state, line, parameter or setting cannot have this name, or None."""
         if len(name) > 64 or not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
-            return (
+            message = (
                 "expected a name of at most 64 letters a-z, A-Z, digits and underscores that "
                 f"starts with a letter, received {quoted(name)}"
             )
+            stem = re.match("[A-Za-z]+", name)
+            meant = stem is not None and stem[0] in self.notation.states
+            return f"{message}; did you mean {stem[0]}?" if stem and meant else message
         if name in RESERVED or name in self.notation.functions:
             return f"expected another name: {name} has a meaning in expressions"
         if keyword.iskeyword(name):
@@ -237,21 +285,24 @@ class _Reader:
             raise self._error(MAX_LENGTH, message)
         for offset, character in enumerate(row.text):
             if not (character.isascii() and (character.isprintable() or character == "\n")):
-                raise self._error(offset, f"expected printable ASCII, received {character!r}")
-            if character in "#\\":
+                message = f"expected printable ASCII, received {character!r}"
+                raise self._error(offset, message + letter_hint(character))
+            # It would end what Python reads.
+            if character == "#":
                 raise self._error(offset, f"expected an expression, received {character!r}")
+        text = row.text.replace("\n", " ")
         try:
             with warnings.catch_warnings():
                 # Python warns of what is refused below: 1or 2.
                 warnings.simplefilter("ignore")
-                return ast.parse(row.text.replace("\n", " "), mode="eval").body
+                tree = ast.parse(text, mode="eval").body
         except (SyntaxError, MemoryError, RecursionError) as error:
-            for word in re.finditer("[A-Za-z_]+", row.text):
-                if keyword.iskeyword(word[0]):
-                    message = f"{word[0]} is a Python keyword, which no name can be"
-                    raise self._error(word.start(), message) from None
-            offset = (getattr(error, "offset", 1) or len(row.text) + 1) - 1
-            raise self._error(offset, "expected an expression") from None
+            offset = (getattr(error, "offset", 1) or len(text) + 1) - 1
+            place, message = text_slip(text, self.names) or (offset, "expected an expression")
+            raise self._error(place, message) from None
+        if "^" in text and (slip := text_slip(text, self.names)):
+            raise self._error(*slip)
+        return tree
 
     def _column(self, tree: ast.expr) -> int:
         return self.row.start + tree.col_offset
@@ -262,11 +313,24 @@ class _Reader:
     def _refuse(self, tree: ast.expr, message: str) -> EquationError:
         return EquationError(self.row.path, self._column(tree), message)
 
-    def _read(self, tree: ast.expr, depth: int) -> Expression:  # noqa: PLR0912 - a branch each
-        column = self._column(tree)
+    def _read(self, tree: ast.expr, depth: int) -> Expression:
+        """Return the expression of a tree, or after an error, a name in its place."""
         if depth > MAX_DEPTH:
             message = f"expected at most {MAX_DEPTH} operations inside each other"
-            raise self._refuse(tree, message)
+            raise _TooDeepError(self.row.path, self._column(tree), message)
+        try:
+            return self._read_expression(tree, depth)
+        except _TooDeepError:
+            raise
+        except EquationError as error:
+            # A name goes anywhere, so that other errors of the expression are told, too.
+            self.errors.add(error)
+            return Name("", "parameter", self._column(tree))
+
+    def _read_expression(  # noqa: PLR0912 - a branch for each kind of expression
+        self, tree: ast.expr, depth: int
+    ) -> Expression:
+        column = self._column(tree)
         match tree:
             case ast.Constant(value=float() | int() as value) if not isinstance(value, bool):
                 if not -_LARGEST <= value <= _LARGEST:
@@ -296,34 +360,52 @@ class _Reader:
             case ast.Compare():
                 message = "expected a comparison only in where(a > b, c, d), of two values"
                 raise self._refuse(tree, message)
-            case ast.BinOp(op=ast.Pow()):
-                raise self._refuse(tree, "expected + - * / @; a power is a product, or exp and log")
             case _:
+                if isinstance(tree, ast.Call):
+                    self._read_arguments(tree.args, depth)
                 message = "expected a number, a name, + - * / @, .T or a function"
-                raise self._refuse(tree, message)
+                raise self._refuse(tree, tree_hint(tree, self.names) or message)
 
     def _read_product(
         self, tree: ast.expr, left: ast.expr, right: ast.expr, depth: int
     ) -> Expression:
         if isinstance(left, ast.BinOp) and isinstance(left.op, ast.MatMult):
-            message = "expected a matrix and a vector around @; write W @ (W @ x) for W @ W @ x"
-            raise self._refuse(left, message)
+            raise self._refuse(left, self._chain_hint(left, right))
         matrix = self._read(left, depth + 1)
         if any(
             (isinstance(part, Name) and part.kind != "parameter")
             or isinstance(part, Product | ApplyToVector | Concat | Part | Choose)
             for part in walk(matrix)
         ):
-            raise self._refuse(left, "expected a parameter, a matrix, before @")
+            message = "expected a parameter, a matrix, before @"
+            if isinstance(left, ast.Name) and isinstance(right, ast.Name):
+                vector = left.id in self.names.vectors and right.id in self.names.vectors
+                meant = f"{left.id} * {right.id}" if vector else f"{right.id} @ {left.id}"
+                message = f"{message}, received the vector {left.id}; write {meant}"
+            raise self._refuse(left, message)
         for part in walk(matrix):
             if isinstance(part, Elementwise) and part.operator in "*/":
                 self._check_factors(part)
         return Product(matrix, self._read(right, depth + 1), self._column(tree))
 
+    def _chain_hint(self, left: ast.BinOp, right: ast.expr) -> str:
+        """Return what to write for a product before @."""
+        names = {part.id for part in ast.walk(left.right) if isinstance(part, ast.Name)}
+        if names.isdisjoint(self.names.vectors):
+            return "expected a matrix and a vector around @; write W @ (W @ x) for W @ W @ x"
+        vector, other = ast.unparse(left), ast.unparse(right)
+        if len(vector) + len(other) > _SHOWN:
+            vector, other = "W @ x", "x"
+        return (
+            f"expected a matrix before @, received the vector {vector}; write ({vector}) * {other} "
+            "for a product by element"
+        )
+
     def _check_factors(self, product: Elementwise) -> None:
         """Refuse a product before @ of parameters that could be matrices or vectors."""
         sides = (product.left, product.right)
-        names = [[p for p in walk(side) if isinstance(p, Name)] for side in sides]
+        # An error has no name.
+        names = [[p for p in walk(side) if isinstance(p, Name) and p.name] for side in sides]
         unknown = [n for n in (*names[0], *names[1]) if n.name not in self.notation.parameters]
         if names[0] and names[1] and len(unknown) > 1:
             name = unknown[0].name
@@ -368,12 +450,16 @@ class _Reader:
                     return Part(operand_of_part, int(part) - 1, int(parts), column)
             case _:
                 pass
-        known = (*self.notation.functions, *OTHER_FUNCTIONS)
-        if function in known:
-            raise self._refuse(tree, f"expected {_call(function)}")
-        near = nearest(function, known)
-        hint = f"did you mean {near}?" if near else f"expected one of {', '.join(known)}"
-        raise self._refuse(tree, f"unknown function {quoted(function)}; {hint}")
+        if function not in self.names.functions:
+            self._read_arguments(arguments, depth)
+        hint = tree_hint(tree, self.names) or f"expected {_call(function)}"
+        raise self._refuse(tree, hint)
+
+    def _read_arguments(self, arguments: Sequence[ast.expr], depth: int) -> None:
+        """Find the errors in the arguments of what is no function, unless they are of its own."""
+        if not any(isinstance(part, _OF_OTHER_FUNCTIONS) for part in arguments):
+            for part in arguments:
+                self._read(part, depth + 1)
 
     def _read_epsilon(self, tree: ast.expr) -> float:
         epsilon = _constant(self._read(tree, 1))
@@ -415,6 +501,10 @@ class _Reader:
             raise self._refuse(tree, f"{name} is used before it is assigned")
         if (message := self._flaw(name)) is not None:
             raise self._refuse(tree, message)
+        declared = {*self.notation.parameters, *self.notation.initialized}
+        if name not in declared and (hint := time_hint(name, self.names)):
+            message = f"{hint} (a parameter {name} needs its shape under 'parameters')"
+            raise self._refuse(tree, message)
         self.written.add(name)
         return self._parameter(name, column)
 
@@ -435,63 +525,70 @@ class _Reader:
         return Name(own, "parameter", column)
 
     def _check_names(self, lines: Sequence[Line]) -> None:
-        """Check the names that repetition and layer norms add, and that all others are used."""
+        """Check the names that repetition and layer norms add, and that each state is assigned."""
         notation = self.notation
         taken = {*notation.states, *self.targets, *notation.settings}
         for name, written in self.names_of_lines.items():
             if name != written and (name in taken or name in self.parameters):
                 message = f"expected another name than {name}, the value of {written} in a block"
-                raise EquationError(self.paths[name], 0, message, key=True)
+                self._add(self.paths[name], message, key=True)
         for name, written in self.parameters.items():
             if name != written and (name in taken or name in self.names_of_lines):
                 block = next(block for block in notation.blocks if written in block.own)
                 message = f"expected another name than {name}, a repetition of {written}"
-                raise EquationError(block.path, 0, message)
+                self._add(block.path, message)
         for name, (path, _) in self.norms.items():
             if name in taken or name in self.written:
-                message = f"expected another name than {name}, a parameter of layer_norm"
-                raise EquationError(path, 0, message)
+                self._add(path, f"expected another name than {name}, a parameter of layer_norm")
         assigned = {line.name for line in lines}
         for index, state in enumerate(notation.states):
             if state not in assigned:
-                raise EquationError(("states", index), 0, f"the state {state} is never assigned")
+                near = next((name for name in self.targets if state_of(name, [state])), None)
+                hint = f"; rename the line {near} to {state}" if near else ""
+                self._add(("states", index), f"the state {state} is never assigned{hint}")
         for block in notation.blocks:
             for name in block.own:
                 if name not in self.parameters.values():
                     message = f"no line of the block has a parameter {name}"
-                    raise EquationError((*block.path, "own"), 0, message)
+                    self._add((*block.path, "own"), message)
 
     def _without_unused(self, lines: Sequence[Line]) -> list[Line]:
         """Return the lines that the states need; every row must have one."""
         needed, kept = set(self.notation.states), list[Line]()
+        used = set[str]()
         for line in reversed(lines):
+            names = {part.name for part in walk(line.value) if isinstance(part, Name)}
             if line.name in needed:
-                needed |= {part.name for part in walk(line.value) if isinstance(part, Name)}
+                needed |= names
                 kept.append(line)
+            used |= names
         rows = {self.paths[line.name] for line in kept}
-        for row in reversed(self.rows):
-            if row.path not in rows:
-                raise EquationError(row.path, 0, f"{row.name} is never used", key=True)
+        unused = [row for row in self.rows if row.path not in rows]
+        for row in unused:
+            # A line that only an unused line uses is a consequence.
+            if row.name not in used:
+                self._add(row.path, f"{row.name} is never used", key=True)
         for block in self.notation.blocks:
             copies = range(1, (block.repeat or 1) + 1)
             for name, number in ((name, number) for name in block.own for number in copies):
-                if f"{name}_{number}" not in needed:
+                if f"{name}_{number}" not in needed and not unused:
                     message = (
                         f"{name}_{number} is never used: a later repetition assigns again what is "
                         f"made of it; use that in the block, or take {name} out of 'own'"
                     )
-                    raise EquationError((*block.path, "own"), 0, message)
-        if INPUT not in needed:
+                    self._add((*block.path, "own"), message)
+        if INPUT not in needed and not unused:
             message = f"the input {INPUT} is never used"
-            raise EquationError(self.rows[0].path, 0, message, key=True)
+            other = next((name for name in _INPUTS if name in self.parameters), None)
+            hint = f"; write {INPUT} for {other}" if other else ""
+            self._add(self.rows[0].path, message + hint, key=True)
         return kept[::-1]
 
-    def check_declared(self) -> None:
+    def _check_declared(self) -> None:
         """Check that what is said beside the lines is about a name of theirs."""
         for name in self.notation.settings:
             if name not in self.settings | self.notation.sized:
-                message = f"the setting {name} is never used"
-                raise EquationError(("settings", name), 0, message, key=True)
+                self._add(("settings", name), f"the setting {name} is never used", key=True)
         parameters = set(self.parameters.values())
         for section, names, known, what in (
             ("sizes", self.notation.sizes, {*self.notation.states, *self.targets}, "state or line"),
@@ -503,7 +600,11 @@ class _Reader:
                     near = nearest(name, sorted(known))
                     hint = f"; did you mean {near}?" if near else ""
                     message = f"the equations have no {what} {quoted(name)}{hint}"
-                    raise EquationError((section, name), 0, message, key=True)
+                    self._add((section, name), message, key=True)
+
+
+_INPUTS = ("X", "input", "inputs", "input_", "inp", "xs", "x_in", "I")
+"""Names by which a parameter was probably meant to be the input."""
 
 
 def _call(function: str) -> str:

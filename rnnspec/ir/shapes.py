@@ -15,6 +15,7 @@ from rnnspec.ir.equations import (
     Concat,
     Elementwise,
     EquationError,
+    EquationErrors,
     Name,
     Number,
     Part,
@@ -132,6 +133,7 @@ def infer_shapes(
     """
     inference = _Inference(lines, paths, {INPUT: ("features",), **shapes})
     inference.settle()
+    inference.errors.check()
     for line in lines:
         for part in walk(line.value):
             # By default, a product has as many elements as the states.
@@ -139,19 +141,26 @@ def infer_shapes(
                 inference.line = line
                 inference.expect(part, ("units",))
                 inference.settle()
+    inference.check_decided()
+    inference.errors.check()
     parameters: dict[str, Shape] = {}
     for line in lines:
         for part in walk(line.value):
             if isinstance(part, Name) and part.kind == "parameter":
-                known = inference.shapes.get(part.name)
-                if known is None or None in known:
-                    message = (
-                        f"the shape of {part.name} does not follow from the equations; "
-                        "write it under 'parameters'"
-                    )
-                    raise EquationError(paths[line.name], part.column, message)
-                parameters[part.name] = _whole(known)
-    return tuple(parameters.items()), tuple(inference.shapes_of_lines())
+                parameters[part.name] = _whole(inference.shapes[part.name] or ())
+    of_lines = [(line.name, _whole(inference.shapes[line.name] or ())) for line in lines]
+    return tuple(parameters.items()), tuple(of_lines)
+
+
+def _other_factor(line: Line, matrix: Name) -> str:
+    """Return a hint if a matrix multiplies a parameter, which may be meant for a state."""
+    for part in walk(line.value):
+        match part:
+            case Product(matrix=Name(name=matrix.name), vector=Name(name=name, kind="parameter")):
+                return f", or a state or {INPUT} for {name}, which is a parameter too"
+            case _:
+                pass
+    return ""
 
 
 def _whole(shape: Partial) -> Shape:
@@ -166,6 +175,11 @@ class _Inference:
     paths: Mapping[str, Path]
     shapes: dict[str, Partial]
     changed: set[str] = field(default_factory=set)
+    errors: EquationErrors = field(default_factory=EquationErrors)
+    refused: set[int] = field(default_factory=set)
+    """The lines with an error, which decide nothing about others."""
+    told: list[tuple[str, Partial | None]] = field(default_factory=list)
+    """The names that the line has decided something about, with their shapes before it."""
 
     def __post_init__(self) -> None:
         self.line = self.lines[0]
@@ -181,8 +195,21 @@ class _Inference:
         while self.changed:
             numbers = {number for name in self.changed for number in self.users.get(name, ())}
             self.changed.clear()
-            for number in sorted(numbers):
-                self.infer_line(self.lines[number])
+            for number in sorted(numbers - self.refused):
+                self.told.clear()
+                try:
+                    self.infer_line(self.lines[number])
+                except EquationError as error:
+                    self.errors.add(error)
+                    self.refused.add(number)
+                    for name, shape in reversed(self.told):
+                        self._restore(name, shape)
+
+    def _restore(self, name: str, shape: Partial | None) -> None:
+        if shape is None:
+            del self.shapes[name]
+        else:
+            self.shapes[name] = shape
 
     def infer_line(self, line: Line) -> None:
         self.line = line
@@ -199,21 +226,40 @@ class _Inference:
                 raise self._error(line.value, message)
             self._tell(line.name, shape)
 
-    def shapes_of_lines(self) -> list[tuple[str, Shape]]:
-        shapes = []
+    def check_decided(self) -> None:
+        """Check that all shapes follow; of those that depend on each other, tell one."""
+        undecided = set[str]()
         for line in self.lines:
-            shape = self.shapes.get(line.name)
-            if shape is None or None in shape:
+            names = [part for part in walk(line.value) if isinstance(part, Name)]
+            known = undecided.isdisjoint(part.name for part in names)
+            for part in names:
+                if part.kind == "parameter" and not self._is_decided(part.name) and known:
+                    message = (
+                        f"the shape of {part.name} does not follow from the equations; "
+                        f"write it under 'parameters'{_other_factor(line, part)}"
+                    )
+                    self.errors.add(EquationError(self.paths[line.name], part.column, message))
+                    known = False
+            if not self._is_decided(line.name) and known:
                 message = (
                     f"the size of {line.name} does not follow from the equations; "
                     "write it under 'sizes'"
                 )
-                raise EquationError(self.paths[line.name], line.value.column, message)
-            shapes.append((line.name, _whole(shape)))
-        return shapes
+                path = self.paths[line.name]
+                self.errors.add(EquationError(path, line.value.column, message))
+            undecided |= {
+                name
+                for name in (line.name, *(part.name for part in names))
+                if not self._is_decided(name)
+            }
+
+    def _is_decided(self, name: str) -> bool:
+        shape = self.shapes.get(name)
+        return shape is not None and None not in shape
 
     def _tell(self, name: str, shape: Partial) -> None:
         if self.shapes.get(name) != shape:
+            self.told.append((name, self.shapes.get(name)))
             self.shapes[name] = shape
             self.changed.add(name)
 
@@ -283,7 +329,7 @@ class _Inference:
             merged = _merge(one, other)
             if merged is None:
                 message = f"expected two equal shapes, received {_text(one)} and {_text(other)}"
-                raise EquationError(self.paths[self.line.name], expression.column, message)
+                raise self._error(expression, message + self._product_hint(one, other))
             return merged
 
         # Beside a scalar, nothing decides the shape of another value.
@@ -353,7 +399,27 @@ class _Inference:
         self, expression: Expression, expected: Partial, received: Partial | None
     ) -> EquationError:
         message = f"expected {_text(expected)}, received {_text(received or ())}"
-        return self._error(expression, message)
+        hint = self._product_hint(expected, received or ())
+        return self._error(expression, message + hint)
+
+    def _product_hint(self, one: Partial, other: Partial) -> str:
+        """Return a hint at @ if * stands between a parameter and a vector of another size."""
+        if len(one) != 1 or len(other) != 1:
+            return ""
+        own = self.shapes.get(self.line.name) or ("units",)
+        for part in walk(self.line.value):
+            match part:
+                case Elementwise("*", Name(kind="parameter") as matrix, vector) | Elementwise(
+                    "*", vector, Name(kind="parameter") as matrix
+                ) if isinstance(vector, Name) and vector.kind != "parameter":
+                    if self.infer(vector) not in (own, None, ()):
+                        return (
+                            f"; * is by element: write {matrix.name} @ {vector.name} for a matrix "
+                            "times a vector"
+                        )
+                case _:
+                    pass
+        return ""
 
 
 def _merge(one: Partial | None, other: Partial | None) -> Partial | None:

@@ -193,15 +193,16 @@ def _check_cells(graph: Graph) -> None:
         try:
             equation_cell(name, cell, cell.settings, graph.defaults)
         except EquationError as error:
-            code = _CODES.get(str(error.path[0]), "E429")
-            problem = graph.spec.document.problem(
-                ("cells", name, *error.path),
-                error.message,
-                code=code,
-                key=error.key,
-                column=error.column,
-            )
-            graph.problems.append(problem)
+            graph.problems += [
+                graph.spec.document.problem(
+                    ("cells", name, *each.path),
+                    each.message,
+                    code=_CODES.get(str(each.path[0]), "E429"),
+                    key=each.key,
+                    column=each.column,
+                )
+                for each in (error, *error.others)
+            ]
     if graph.problems:
         raise SpecError(in_file_order(tuple(graph.problems)))
 

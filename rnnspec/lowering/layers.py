@@ -12,7 +12,7 @@ from rnnspec.ir.params import MAX_AXIS
 from rnnspec.ir.text import default_kind
 from rnnspec.lowering.attention import add_attention
 from rnnspec.lowering.graph import read_activation
-from rnnspec.lowering.poolings import add_pooling, advise_pooling, final_state
+from rnnspec.lowering.poolings import add_pooling, advise_pooling, advise_states, final_state
 from rnnspec.lowering.recurrent import add_recurrent
 from rnnspec.spec import models
 
@@ -128,7 +128,8 @@ def _add_repeat(graph: Graph, path: Path, layer: models.RepeatVector) -> None:
                 )
             case str():
                 message = f"'repeat' repeats a vector, but '{source}' gives a sequence; reduce it "
-                message = f"{message}first by a layer of type pool"
+                states = advise_states(graph)
+                message = f"{message}first by a layer of type pool{states and f', or {states}'}"
                 graph.refuse((*path, "type"), message, code="E410")
                 graph.pretend(graph.shape[1:])
     vector, like = graph.last, None
@@ -279,6 +280,9 @@ def _check_steps(graph: Graph, path: Path, layer: models.JoinLayer, values: list
         message = f"expected {its}; '{layer.of[at]}' has {has}"
         if value.axis == first_value.axis and None in (steps, expected):
             message = f"{message}: give both inputs a length"
+        if {first, layer.of[at]} <= graph.stacks.keys():
+            states = f"'{first}.state' and '{layer.of[at]}.state'"
+            message = f"{message}; write {states} for their final states"
         graph.refuse((*path, "of", at), message, code="E425")
 
 
@@ -333,6 +337,9 @@ def _tied(graph: Graph, path: Path, units: int) -> str | None:
     if len(tables) > 1:
         names = ", ".join(f"'{table.name}'" for table in tables)
         message = f"'tied' needs a network with one embedding, this one has {names}"
+        if len({(table.vocabulary, table.dim) for table in tables}) == 1:
+            first, *others = (str(graph.places[table.name][1]) for table in tables)
+            message = f"{message} (for one, write 'embedding: {first}' in the input '{others[0]}')"
         graph.refuse((*path, "tied"), message, code="E422", key=True)
     if len(tables) != 1:
         return None

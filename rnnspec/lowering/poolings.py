@@ -139,7 +139,10 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
                 is_default = isinstance(declared, models.Head) and not declared.writes("pooling")
                 what = "'pooling: last', the default," if is_default else "'pooling: last'"
                 code, what = ("E421", what) if declared else ("E426", "'last'")
-                message = f"{what} {reason}{advise_pooling(graph, others)}"
+                advice = advise_pooling(graph, others)
+                if states := advise_states(graph):
+                    advice = f"; {states}{advice.replace(';', ', or', 1)}"
+                message = f"{what} {reason}{advice}"
                 graph.refuse(path, message, code=code, key=is_default)
             case nodes.Recurrent() as layer:
                 final = graph.final_state(layer, layer.states[0][0])
@@ -236,6 +239,33 @@ def _before(graph: Graph, layer: nodes.Layer) -> str:
 def _keeps_features(layer: nodes.Layer) -> bool:
     activation = layer.activation if isinstance(layer, nodes.Activate) else "linear"
     return Behind.of(type(layer), activation).apart_features
+
+
+def advise_states(graph: Graph) -> str:
+    """Return what to write if final states are meant where a join takes their sequences.
+
+    It is nothing if the join takes another sequence, too.
+    """
+    join = graph.by_name.get(graph.last or "")
+    while isinstance(join, _KEEPS_STEPS):
+        join = graph.by_name.get(join.source or _before(graph, join))
+    section, *rest = graph.places[join.name] if isinstance(join, nodes.Join) else ("",)
+    declared = graph.spec.rnn[int(rest[0])] if section == "rnn" else None
+    if not isinstance(declared, models.JoinLayer) or not isinstance(join, nodes.Join):
+        return ""
+    # Unless a name is unknown, which has been refused.
+    if len(join.inputs) != len(declared.of):
+        return ""
+    states = [
+        name
+        for name, shape in zip(declared.of, join.inputs, strict=True)
+        if len(shape) > 1 and name in graph.stacks
+    ]
+    if len(states) != sum(len(shape) > 1 for shape in join.inputs):
+        return ""
+    names = listed([f"'{name}.state'" for name in states])
+    its = "the final state" if len(states) == 1 else "the final states"
+    return f"write {names} in the 'of' of '{join.name}' for {its}"
 
 
 def advise_pooling(graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> str:

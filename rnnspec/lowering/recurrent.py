@@ -355,10 +355,11 @@ def read_equation_cell(
     try:
         read = equation_cell(layer.type, cell, {**cell.settings, **layer.settings}, graph.defaults)
     except EquationError as error:
-        at, message = path, f"with these settings, {error}"
-        if error.path[0] == "settings":
-            at, message = (*path, error.path[-1]), error.message
-        graph.refuse(at, message, code="E431")
+        for each in (error, *error.others):
+            at, message = path, f"with these settings, {each}"
+            if each.path[0] == "settings":
+                at, message = (*path, each.path[-1]), each.message
+            graph.refuse(at, message, code="E431")
     else:
         _check_effects(graph, path, layer, read, features)
         return read

@@ -153,18 +153,20 @@ def listed(*items: Code | str) -> Code:
 
 def call(
     function: str,
+    /,
     *positional: Code | Literal,
-    defaults: Mapping[str, object] | None = None,
+    _defaults: Mapping[str, object] | None = None,
     **arguments: Code | Literal,
 ) -> Code:
     """Return a call without the arguments that are equal to the framework's defaults.
 
-    An argument is code, or a value whose literal is written.
+    An argument is code, or a value whose literal is written. It may be a setting of a cell, with
+    any name that begins with a letter.
     """
     differing = {
         name: value
         for name, value in arguments.items()
-        if defaults is None or name not in defaults or value != defaults[name]
+        if _defaults is None or name not in _defaults or value != _defaults[name]
     }
     return code(
         "{}({})",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -237,6 +238,23 @@ class Initializers(Model):
 Setting = Annotated[Finite, WrapValidator(lambda value, check: (check(value), value)[1])]
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Lines = Annotated[dict[str, str], Field(min_length=1)]
+
+
+def _check_setting_name(name: str) -> str:
+    if name in LAYER_KEYS:
+        message = "{name} is a key of recurrent layers; choose another name for the setting"
+        raise PydanticCustomError("setting_taken", message, {"name": name})
+    return name
+
+
+def _check_cell_name(name: str) -> str:
+    if name in KINDS:
+        message = "'{name}' is a type of layer; choose another name for the cell"
+        raise PydanticCustomError("cell_taken", message, {"name": name})
+    return name
+
+
+SettingName = Annotated[str, AfterValidator(_check_setting_name)]
 SizeText = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
@@ -322,7 +340,7 @@ class Cell(Model):
         "o * tanh(c)",
         default=None,
     )
-    settings: dict[str, Setting] = _key(
+    settings: dict[SettingName, Setting] = _key(
         "Numbers in the equations that a layer can set by keys of its own, with their defaults.",
         {"dt": 0.1, "projection": 32},
         default={},
@@ -350,7 +368,7 @@ class Cell(Model):
 
 Cells = Annotated[
     dict[
-        LayerName,
+        Annotated[LayerName, AfterValidator(_check_cell_name)],
         Annotated[
             Annotated[Cell, Tag("cell")] | Annotated[ZooCell, Tag("from")],
             Discriminator(
@@ -1002,6 +1020,10 @@ KINDS: dict[str, type[Model]] = {
 """The model of each ``type`` of layer in ``rnn`` that is no cell of the spec."""
 RECURRENT = tuple(kind for kind, model in KINDS.items() if model in get_args(StandardLayer))
 """The types of recurrent layers of the language."""
+LAYER_KEYS = frozenset(
+    name for model in get_args(RecurrentLayer) for name in model.model_fields if name != "settings"
+)
+"""The keys of recurrent layers, whatever their cell."""
 
 
 class Hidden(Dense):

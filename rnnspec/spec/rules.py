@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
 from rnnspec.spec.models import (
-    KINDS,
     LSTM,
+    RECURRENT,
     Attention,
     AttentionLayer,
     CellLayer,
@@ -125,17 +125,22 @@ def _cells(spec: Spec) -> Iterator[Broken]:
     used = {layer.type for layer in spec.rnn if isinstance(layer, CellLayer)}
     for name, cell in (spec.cells or {}).items():
         path = ("cells", name)
-        if name in KINDS:
-            message = f"{name!r} is a type of layer; choose another name for the cell"
-            yield (path, "E430", message)
-        elif len(name) > MAX_CELL_NAME_LENGTH:
+        if len(name) > MAX_CELL_NAME_LENGTH:
             message = f"expected at most {MAX_CELL_NAME_LENGTH} characters: layers get numbers"
             yield (path, "E430", message)
         elif name not in used:
             yield (path, "E430", f"no layer has the type {name!r}; use the cell or remove it")
         if isinstance(cell, ZooCell) and cell.zoo not in zoo_names():
-            near = nearest(cell.zoo, zoo_names())
-            hint = f"did you mean {near!r}?" if near else "expected one such as 'peephole_lstm'"
+            # Imported here because a valid spec does not need it.
+            from rnnspec.spec.messages.foreign_values import cell_for
+
+            if cell.zoo in RECURRENT:
+                hint = f"it is a type of layer: write 'type: {cell.zoo}', without a cell"
+            elif meant := cell_for(cell.zoo):
+                hint = f"use {meant!r}"
+            else:
+                near = nearest(cell.zoo, zoo_names())
+                hint = f"did you mean {near!r}?" if near else "expected one such as 'peephole_lstm'"
             message = f"unknown cell {quoted(cell.zoo)}; {hint}"
             yield ((*path, "from"), "E433", message)
 

@@ -56,6 +56,7 @@ def settings_of_cells(data: Any) -> Mapping[str, frozenset[str]]:
         if isinstance(cell, dict) and cell.get("from") in zoo_names():
             cell = zoo_data(cell["from"])
         settings = cell.get("settings") if isinstance(cell, dict) else None
-        return frozenset(settings) if isinstance(settings, dict) else frozenset()
+        # A setting by the name of a key is refused, and the key of a layer stays what it is.
+        return frozenset(settings if isinstance(settings, dict) else ()) - models.LAYER_KEYS
 
     return {name: names(cell) for name, cell in cells.items()} if isinstance(cells, dict) else {}

@@ -73,7 +73,9 @@ def test_inputs_are_pointers_of_their_names() -> None:
     assert chunk == (
         f"int streamed_chunk(streamed_state *state, const float *audio, size_t steps, {outputs}"
     )
-    # Names of variables and of functions.
+    # Names of variables and of functions, those of the library that is called, too.
+    parameters = "const float *rnnspec_see_, size_t rnnspec_see_steps, "
+    assert parameters in declarations(PAIR, "inference")[0]
     parameters = "size_t right_steps, const float *pair_run_, int32_t work_, float *y_a,"
     assert parameters in declarations(PAIR, "inference")[0]
 

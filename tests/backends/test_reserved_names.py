@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from offered import require_source
 from pydantic_core import PydanticCustomError
 
 import rnnspec
@@ -48,3 +49,25 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
     for name in there:
         with pytest.raises(PydanticCustomError):
             check_layer_name(name, reserved_names())
+
+
+@pytest.mark.parametrize("setting", ["class_", "defaults", "function", "super", "self"])
+def test_a_setting_may_have_the_name_of_an_argument_of_ours(backend: str, setting: str) -> None:
+    spec = rnnspec.loads(SETTING.format(setting))
+    source = rnnspec.codegen(spec, require_source(backend, spec).name)
+    # A parameter would hide the builtin.
+    assert not re.search(r"\bsuper: int", source) or "super()" not in source
+
+
+SETTING = """\
+version: 1
+name: net
+input: {{features: 3}}
+cells:
+  mine:
+    states: [h, m]
+    equations: {{m: tanh(W @ x + V @ m), h: tanh(U @ m + R @ h)}}
+    settings: {{{0}: 4}}
+    sizes: {{m: {0}}}
+rnn: {{type: mine, units: 5}}
+"""

@@ -17,10 +17,10 @@ import pytest
 from cases import cases
 from offered import require, require_all, require_source
 
-from rnnspec import summaries
+from rnnspec import backends, summaries
 from rnnspec.backends import BACKENDS, Backend, having, names, needs
 from rnnspec.backends.base import LEVELS
-from rnnspec.cli import commands
+from rnnspec.cli import app, commands
 from rnnspec.errors import listed
 from rnnspec.version import __version__
 
@@ -94,7 +94,22 @@ def test_version(run: Run) -> None:
         (["summarize", "{spec}"], "did you mean 'summary'?"),
         (["init", "-n", "tager"], "unknown network 'tager'; did you mean 'tagger'?"),
         (["codegen", "{spec}", "-b", "Kreas"], "unknown backend 'Kreas'; did you mean 'keras'?"),
-        (["build", "{spec}", "-b", "pytorch"], "did you mean 'torch'?"),
+        (["export", "{spec}"], "'export'; use 'convert' for a trained model, or 'build -o OUT'"),
+        (["Compile"], "unknown command 'Compile'; use 'codegen', which writes source"),
+        (["list"], "unknown command 'list'; use 'help'"),
+        (["build", "{spec}", "-b", "pytorch"], "unknown backend 'pytorch'; use 'torch'"),
+        (["build", "{spec}", "-b", "tf"], "'tf'; use 'keras', which runs on TensorFlow"),
+        (["codegen", "{spec}", "-b", "flax"], "'flax'; use 'jax'"),
+        (["parity", "{spec}", "-b", "keras,tflite"], "TensorFlow's converter, or 'c' for micro"),
+        (["convert", "{spec}", "x.onnx"], "received a spec; 'rnnspec build SPEC -o OUT' makes"),
+        (["import", "{spec}"], "or C source of rnnspec (.h), received a spec; 'rnnspec build"),
+        (
+            ["build", "{spec}", "-b", "c", "--weights", "x.pt"],
+            (
+                "weights: expected text or blob, received 'x.pt'; it says where C has its arrays; "
+                "'rnnspec convert' takes trained ones, rnnspec.write_weights gives"
+            ),
+        ),
         (["codegen", "{spec}", "-b", "jax", "--form", "infer"], "did you mean 'inference'?"),
         (["parity", "{spec}", "--level", "graidents"], "did you mean 'gradients'?"),
         (["parity", "{spec}", "--dtype", "float16"], "'float16'; expected float64 or float32"),
@@ -136,6 +151,16 @@ def test_a_wrong_request(run: Run, entries: Run, spec: str, words: list[str], me
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert entries() == {spec}
+
+
+def test_the_names_that_advice_tells_to_use_are_known() -> None:
+    commands_told = re.findall(r"'([a-z]+)", " ".join(app.ADVICE))
+    backends_told = re.findall(r"'([a-z]+)'", " ".join(backends.ADVICE))
+    assert {*commands_told} <= {*COMMANDS, "help"}
+    assert {*backends_told} <= BACKENDS.keys()
+    # Advice is for what is unknown.
+    assert {*commands_told}.isdisjoint(" ".join(app.ADVICE.values()).split())
+    assert BACKENDS.keys().isdisjoint(" ".join(backends.ADVICE.values()).split())
 
 
 @pytest.mark.parametrize("command", ["build", "codegen"])

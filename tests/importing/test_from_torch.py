@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,12 +279,20 @@ def test_all_reasons_are_given_at_once() -> None:
     ]
 
 
+INTERNAL = re.compile(
+    r"pydantic|validation error|\b(Known|Tensor|Pairs|FinalStates|Argument|Unknown|Ref)\(|"
+    r"(?<!System)(Key|Type|Attribute|Value|Index)Error|object at 0x|NoneType|<class"
+)
+"""What is about our own code, or another library's, in place of the module."""
+
+
 @pytest.mark.parametrize("at", range(len(untraced.REFUSED)))
 def test_what_the_language_lacks_is_refused_with_its_line(at: int) -> None:
     make, code, message = untraced.REFUSED[at]
     with pytest.raises(ModelError) as caught:
         rnnspec.from_torch(make())
     assert message in str(caught.value)
+    assert not INTERNAL.search(str([each.message for each in caught.value.problems]))
     named = [each for each in caught.value.problems if each.span]
     assert {Path(each.source).name for each in named} <= {"untraced.py"}
     marked = [each.span.text[each.span.column - 1 :] for each in named if each.span]
@@ -339,6 +348,63 @@ def test_a_dropout_gets_its_place() -> None:
     assert "units: 8, activation: relu, dropout: 0.2}" in (
         rnnspec.from_torch(traced.Nested()).spec.document.text
     )
+
+
+@pytest.mark.parametrize("form", ["training", "inference"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        (
+            "rnn: [{type: conv, filters: 3, kernel_size: 5}, {type: lstm, units: 4}]\n"
+            "head: {pooling: {last_steps: 2}, units: 2}"
+        ),
+        "rnn: {type: gru, units: 3}\nhead: {pooling: flatten}",
+        "rnn: [{type: batch_norm}, {type: gru, units: 3}]",
+    ],
+)
+def test_source_of_ours_says_how_many_steps_it_takes(rest: str, form: str) -> None:
+    spec = rnnspec.loads(f"version: 1\nname: net\ninput: {{features: 3, length: 7}}\n{rest}\n")
+    found = rnnspec.from_torch(rnnspec.build(spec, "torch", form=form))
+    assert "equal on" in found.compared
+    kinds = [layer.type for layer in rnnspec.summary(found.spec).layers]
+    assert kinds == [layer.type for layer in rnnspec.summary(spec).layers]
+
+
+def test_source_of_ours_in_step_form_is_refused() -> None:
+    text = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+    model = rnnspec.build(rnnspec.loads(text), "torch", form="step")
+    with pytest.raises(UsageError, match="takes whole sequences, received one in step form; build"):
+        rnnspec.from_torch(model)
+
+
+def test_a_docstring_without_equations_is_no_error_of_pydantic() -> None:
+    text = (
+        "version: 1\nname: net\ninput: {features: 3}\n"
+        "cells: {mine: {states: [h], equations: {h: tanh(W @ x + U @ h) / 2}}}\n"
+        "rnn: {type: mine, units: 4}\n"
+    )
+    model = rnnspec.build(rnnspec.loads(text), "torch")
+    kind = type(model.mine_1)
+    assert kind.__doc__ is not None
+    kind.__doc__ = re.sub(r"    h = .*\n", "\n", kind.__doc__)
+    with pytest.raises(ModelError, match="expected states and equations in its docstring, as rnn"):
+        rnnspec.from_torch(model)
+
+
+def test_names_that_no_input_and_no_layer_can_have_are_told() -> None:
+    class Named(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.begin = torch.nn.LSTM(3, 4, batch_first=True)
+            self.fc = torch.nn.Linear(6, 1)
+
+        def forward(self, seq: torch.Tensor, static: torch.Tensor) -> torch.Tensor:
+            _, (h, _) = self.begin(seq)
+            return self.fc(torch.cat([h[-1], static], 1))
+
+    found = rnnspec.from_torch(Named(), (torch.randn(2, 5, 3), torch.randn(2, 2)))
+    assert "the input static is named static_input" in found.inferred
+    assert "the layer begin is named lstm_1" in found.inferred
 
 
 def test_only_modules_are_taken() -> None:

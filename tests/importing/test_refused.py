@@ -27,6 +27,8 @@ __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
     [
         ([layer("Lambda", function="x"), LSTM], ("lambda: cannot carry over a layer of the class "
          "'Lambda': rnnspec does not support Python code, which is not run [E701]")),
+        ([layer("AttentionRNN"), LSTM], ("attentionrnn: cannot carry over a layer of the class "
+         "'AttentionRNN': rnnspec wrote it; name the spec of the model with --spec [E701]")),
         ([{**LSTM, "registered_name": "mine>LSTM"}],
          "lstm: the class 'mine>LSTM' is not Keras's own, and foreign code is not run [E701]"),
         ([{**LSTM, "module": "os.path"}], "lstm: the class 'os.path.LSTM' is not Keras's own"),

@@ -597,7 +597,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: over_time(lambda y, _: F.leaky_relu(y, "slow")),  # type: ignore[arg-type]
         "F.leaky_relu(y, ",
-        "leaky_relu: expected arguments that rnnspec supports, received an error: ",
+        "leaky_relu: expected arguments that rnnspec supports, received a sequence, 'slow'",
     ),
     (
         lambda: Features(lambda m, y: y * m.gain + m.offset),

@@ -55,14 +55,14 @@ h: o * tanh(c)
         ("z: W @ x\nw: z + z\nh: W @ x", "w: w is never used"),
         ("h: U @ h", "h: the input x is never used"),
         ("z: p * q\ny: W @ z\nh: y + V @ x", "z, column 4: the shape of p does not follow"),
-        ("h: W @ x if h else h", "h, column 4: expected a number, a name, + - * / @"),
-        ("h: W @ x +", "h, column 11: expected an expression"),
-        ("h: (W @ x", "h, column 4: expected an expression"),
+        ("h: W @ x if h else h", "h, column 4: unexpected 'if': write where(a > b, W @ x, h)"),
+        ("h: W @ x +", "h, column 10: expected a value after '+'"),
+        ("h: (W @ x", "h, column 4: this '(' is never closed"),
         ("h: tanh", "h, column 4: tanh is a function: expected tanh(value)"),
-        ("h: W.S @ x", "h, column 4: expected a number, a name"),
+        ("h: W.S @ x", "h, column 4: expected no attribute but .T, received .S"),
         ("h: h @ x", "h, column 4: expected a parameter, a matrix, before @"),
         ("h: W @ x + 1e999", "h, column 12: expected a number that a float32 can hold"),
-        ("h: W @ x + 1or 2", "h, column 4: expected a number, a name"),
+        ("h: W @ x + 1or 2", "h, column 4: expected a condition only in where"),
         ("h: W @ x + \N{GREEK SMALL LETTER ALPHA}", "h, column 12: expected printable ASCII"),
         ("x: W @ x", "x: expected another name: x has a meaning in expressions"),
         ("h: W @ x" + " + b" * 9999, "h, column 1004: expected at most 1000 characters"),
@@ -306,6 +306,12 @@ def test_a_linear_recurrence_is_seen(text: str, states: str, linear: bool) -> No
     sizes = {"p": "features"} if "p: x" in text else {}
     blocks = (Block(_rows(text), ()),)
     cell = read_cell(Notation(states=tuple(states.split()), blocks=blocks, sizes=sizes)).equations
+    assert is_linear_recurrence(cell) == linear
+
+
+@pytest.mark.parametrize(("line", "linear"), [("h: h / 2 + y", True), ("h: tanh(h) + y", False)])
+def test_a_linear_recurrence_is_seen_in_a_long_block(line: str, linear: bool) -> None:
+    cell = _blocks(Block(_rows("y: W @ x"), ()), Block(_rows(line), (), 255))
     assert is_linear_recurrence(cell) == linear
 
 

@@ -19,6 +19,8 @@ from spec.test_spec_faults import CASES
 
 import rnnspec
 from rnnspec.errors import Problem, SpecError
+from rnnspec.ir.equations import EquationError
+from rnnspec.ir.parser import parse
 from rnnspec.spec import models
 from rnnspec.spec.yaml.document import read
 
@@ -103,6 +105,14 @@ def _move_to_head(data: Any, path: Steps, pooling: str) -> Steps:
     return _put(data, ("head",), head)
 
 
+def _take_states(data: Any, message: str) -> None:
+    """Let joins take the states that a message names, in place of sequences."""
+    states = {name: f"{name}.state" for name in re.findall(r"'(\w+)\.state'", message)}
+    for layer in data["rnn"]:
+        if layer["type"] in ("concat", "add", "multiply"):
+            layer["of"] = [states.get(name, name) for name in layer["of"]]
+
+
 def _set_lengths(data: Any) -> None:
     for declared in [data["input"]] if "input" in data else data["inputs"].values():
         if declared.get("per") != "sequence":
@@ -121,6 +131,18 @@ def _check_places(text: str) -> None:
         assert not key or any(key in model.model_fields for model in kinds), place
 
 
+def _check_expression(text: str) -> None:
+    """Check that what a message tells to write in an equation is an expression of the language."""
+    text = text.replace("...", "x").replace("(value)", "(x)").replace("split(v, i, n)", "x")
+    message = ""
+    try:
+        parse(f"h: h + W_of_x @ x + {text}", ["h"])
+    except EquationError as error:
+        message = error.message
+    # A matrix, or a vector of another size, is one.
+    assert not message or re.search("shape|a vector|a matrix|could be", message), text
+
+
 def _check_layer(text: str) -> None:
     """Check that a layer in a message is one."""
     layer = _parse(text)
@@ -133,6 +155,11 @@ _RENAME = r"^unknown key '(.*?)'; (?:did you mean|use) '(\w+)'(?!.* and '| and )
 # In the order in which they are tried. A rule that leaves the data as they are returns None.
 _RULES: dict[str, Rule] = {
     _RENAME: lambda d, p, m: _rename(d, p, m[1], m[2]),
+    _KEY + r".*: write 'type: (\w+)' with 'cells: ({.*})'": lambda d, p, m: (
+        _delete(d, (*p, m[1])),
+        _put(d, ("cells",), _parse(m[3])),
+        _put(d, (*p, "type"), m[2]),
+    )[2],
     _KEY + r".*'(bidirectional: true|\w+: \S+)'": lambda d, p, m: _replace_pair(d, p, m[1], m[2]),
     _KEY + r"write ({.*}) as the next layer": lambda d, p, m: (
         _delete(d, (*p, m[1])),
@@ -148,11 +175,14 @@ _RULES: dict[str, Rule] = {
     r"^missing key 'over', .*write 'pooling: (.*)' in head": lambda d, p, m: _move_to_head(
         d, (*p, "type"), m[1]
     ),
+    _TYPE + r"write 'type: (\w+)' with 'cells: ({.*})'": lambda d, p, m: (
+        _put(d, ("cells",), _parse(m[2])),
+        _put(d, p, m[1]),
+    )[1],
     _TYPE + r"write 'type: \w+' with ": lambda d, p, m: _set_type(d, p, m.string),
     _TYPE + r"write ({type: .*})": lambda d, p, m: _put(d, p[:-1], _parse(m[1])),
-    _TYPE
-    + r"(.*({type: .*?}).*|write 'padding|write the type|write a list|the only)": lambda d, p, m: (
-        None
+    _TYPE + r"(.*({type: .*?}).*|write '(stride|padding)|write the type|write a list|the only)": (
+        lambda d, p, m: None
     ),
     r"^unknown .*; (?:did you mean|use) '(\w+)'": lambda d, p, m: _put(d, p, m[1]),
     r"^unknown .*; use ({.*})": lambda d, p, m: _put(d, p, _parse(m[1])),
@@ -166,6 +196,19 @@ _RULES: dict[str, Rule] = {
     r"^no layer has the type '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
     r"write \w+ [@*] \(W @ x\) for": lambda d, p, m: None,
     r"\(write 'n\d+'": lambda d, p, m: _put(d, p, "n1"),
+    r"write '\w+\.state'.* in the 'of' of": lambda d, p, m: _take_states(d, m.string),
+    r"; write '(\w+)\.state' and '(\w+)\.state' for": lambda d, p, m: _take_states(d, m.string),
+    r"\(for one, write 'embedding: (\w+)' in the input '(\w+)'\)": lambda d, p, m: _put(
+        d, ("inputs", m[2], "embedding"), m[1]
+    ),
+    r"write 'bidirectional: true'": lambda d, p, m: _put(
+        _delete(d, p) and d, (*p[:-1], "bidirectional"), True
+    ),
+    r"; remove the layer to": lambda d, p, m: _delete(d, p[:-1]),
+    r": write 'type: (\w+)', without a cell": lambda d, p, m: (
+        _delete(d, ("cells",)),
+        _put(d, ("rnn", "type"), m[1]),
+    )[1],
     r": write '(\w+\.state)' for its final state": lambda d, p, m: _put(d, p, m[1]),
     r"\(write it without the list\)$": lambda d, p, m: _put(d, p, _at(d, p)[0]),
     r"\(write a layer for each\)$": lambda d, p, m: None,
@@ -188,6 +231,13 @@ _RULES: dict[str, Rule] = {
     r"no layer reads the input '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
     r"no layer reads the output of": lambda d, p, m: _delete(d, p),
     r"; did you mean '(\w+)'\?$": lambda d, p, m: _put(d, p, m[1]),
+    r"write it under '(parameters|sizes)'|write parentheses|write @ or \*|write [-*]": (
+        lambda d, p, m: None
+    ),
+    r"; did you mean (\w+)\?$|; write (\w+) for \w+$": lambda d, p, m: None,
+    r"\bwrite (.+?)(?: for .*|, (?:which|the|a|or|with) .*)?$": lambda d, p, m: _check_expression(
+        m[1]
+    ),
 }
 
 

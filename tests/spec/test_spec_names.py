@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cases import cases
+from graph_specs import GRAPHS
 from offered import shipped
 from pydantic_core import PydanticCustomError
 
@@ -18,10 +19,13 @@ import rnnspec
 from rnnspec import loads
 from rnnspec.backends import get, reserved_names
 from rnnspec.errors import SpecError, UnsupportedError
+from rnnspec.pipeline import program
 from rnnspec.spec import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rnnspec.ir.forms import Form
 
 
 def check_network_name(name: str) -> str:
@@ -185,6 +189,39 @@ def definitions(backend: str) -> set[str]:
         for node in ast.parse(source).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name != "Net"
     }
+
+
+def attributes(source: str) -> set[str]:
+    """Return the names of the methods and the attributes of the class of the network."""
+    return {
+        node.name if isinstance(node, ast.FunctionDef) else node.attr
+        for network in ast.parse(source).body
+        if isinstance(network, ast.ClassDef) and network.name == "Net"
+        for node in ast.walk(network)
+        if isinstance(node, ast.FunctionDef)
+        or (isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "self")
+    }
+
+
+@cases("form", ["training", "inference", "step"])
+def test_layers_shadow_nothing_in_the_class_of_any_form(backend: str, form: Form) -> None:
+    if get(backend).ending != ".py" or form not in get(backend).forms:
+        pytest.skip(f"{backend} writes no class in this form")
+    checked = set[str]()
+    for text in GRAPHS.values():
+        spec = rnnspec.loads(f"version: 1\nname: net\n{text}")
+        own = tuple(layer.name for layer in program(spec).network.layers)
+        with suppress(UnsupportedError):
+            # Arrays and cells of a layer have its name.
+            checked |= {
+                name
+                for name in possible(attributes(rnnspec.codegen(spec, backend, form=form)))
+                if not name.startswith(own)
+            }
+    assert "begin" in checked or form != "step" or backend == "keras"
+    for name in checked:
+        with pytest.raises(PydanticCustomError):
+            check_layer_name(name)
 
 
 def test_networks_shadow_nothing_that_generated_code_defines(backend: str) -> None:

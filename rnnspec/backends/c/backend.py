@@ -69,6 +69,11 @@ OPTIONS = (
         values=("text", "blob"),
         metavar="KIND",
         refusal=_refuse_text,
+        otherwise=(
+            "it says where C has its arrays; 'rnnspec convert' takes trained ones, "
+            "rnnspec.write_weights gives them to a model, and rnnspec.build takes a .safetensors "
+            "file of rnnspec in place of its spec"
+        ),
         replaces=(
             ("files", ("{name}.h", "{name}.c", "{name}.bin")),
             (

@@ -126,8 +126,8 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
     symbols = dict[str, str]()
     for name in names:
         own = own_name(name)
-        # Functions have names that begin so.
-        own = f"{own}_" if own.startswith(f"{network.name}_") else own
+        # Functions have names that begin so, here and where a library calls them.
+        own = f"{own}_" if own.startswith((f"{network.name}_", "rnnspec_")) else own
         candidates = chain([own, f"{own}_"], (f"{own}_{number}" for number in count(2)))
         symbols[name] = next(symbol for symbol in candidates if symbol not in taken)
         taken.add(symbols[name])

@@ -33,7 +33,7 @@ _RESERVED = ReservedNames(
         running_sum softplus symmetric_uniform tied_linear
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES), map("".join, _ATTENTIONS), composed_names()),
-    in_class=frozenset({"initial_states", "mask", "self"}),
+    in_class=frozenset({"begin", "initial_states", "mask", "self"}),
     # Every public attribute of flax.nnx.Module (Flax 0.12), which a test compares likewise.
     in_framework=frozenset(
         {"eval", "iter_children", "iter_modules", "perturb", "set_attributes", "sow", "train"}

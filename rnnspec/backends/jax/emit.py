@@ -450,8 +450,8 @@ def _padding(window: nodes.Window) -> Code:
     return code("({!r},)", window.padding)
 
 
-def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Code:
-    return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
+def _make(class_: str, /, *positional: Literal, **arguments: Code | Literal) -> Code:
+    return call(class_, *positional, _defaults=DEFAULTS.get(class_), **arguments)
 
 
 _ARGUMENTS = Fields(

@@ -64,7 +64,7 @@ def make_wrapper(
         wrapper_class(attention),
         cell,
         *([attention.size] if _has_arrays(attention) else []),
-        defaults={"kernel_initializer": "glorot_uniform", "scale": 1.0, "return_context": False},
+        _defaults={"kernel_initializer": "glorot_uniform", "scale": 1.0, "return_context": False},
         kernel_initializer=initializer if _has_arrays(attention) else "glorot_uniform",
         scale=1.0 if attention.additive else attention.scale,
         return_context=returns_context,

@@ -75,7 +75,7 @@ _RESERVED = ATTRIBUTES | frozenset(
     """
     batch begin cls config definition draw_masks dropout features initialize input_shape keras
     kwargs masked_products recurrent_dropout seed_generator self sequences shared standardized
-    state_size states units
+    state_size states super units
     """.split()  # noqa: SIM905
 )
 """Names in a class for a cell."""
@@ -370,7 +370,7 @@ class _CellClass:
             options: dict[str, Code | Literal] = {"shape": text}
             if self.form == "training":
                 options["initializer"] = make_initializer(initializers[name])
-            weight = call("self.add_weight", defaults=None, **options, name=name)
+            weight = call("self.add_weight", _defaults=None, **options, name=name)
             yield code("self.{} = {}", self.names[name], weight)
 
     def _size(self, size: Size, *, features: str = "self.features", number: int = 1) -> Code:

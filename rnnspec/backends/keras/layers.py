@@ -204,7 +204,7 @@ def make_recurrent(
         # Else Keras on JAX repeats the state at padding, which has no context beside it.
         wrapped["zero_output_for_mask"] = returns_context and layer.masked
         unset = dict.fromkeys(wrapped, False)
-        return call(rnn_class(layer), cell, defaults=unset, **wrapped, **named)
+        return call(rnn_class(layer), cell, _defaults=unset, **wrapped, **named)
     one_way = _make_direction(layer, wrapped, named)
     if layer.merge is None:
         return one_way
@@ -214,7 +214,7 @@ def make_recurrent(
 def _make_direction(layer: nodes.Recurrent, wrapped: Arguments, named: Arguments) -> Code:
     if isinstance(layer.cell, nodes.EquationCell):
         unset = dict.fromkeys(wrapped, False)
-        return call("SharingRNN", _make_cell(layer), defaults=unset, **wrapped, **named)
+        return call("SharingRNN", _make_cell(layer), _defaults=unset, **wrapped, **named)
     type_, settings = _cell(layer.standard_cell, bias=layer.bias)
     return _make(
         type_,
@@ -242,7 +242,7 @@ def _make_cell(layer: nodes.Recurrent) -> Code:
         ),
         dropout=layer.dropout,
         recurrent_dropout=layer.recurrent_dropout,
-        defaults={"dropout": 0.0, "recurrent_dropout": 0.0},
+        _defaults={"dropout": 0.0, "recurrent_dropout": 0.0},
     )
 
 
@@ -389,8 +389,8 @@ def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
         yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))
 
 
-def _make(type_: str, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:
-    return call(f"keras.layers.{type_}", *sizes, defaults=DEFAULTS.get(type_, {}), **arguments)
+def _make(type_: str, /, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:
+    return call(f"keras.layers.{type_}", *sizes, _defaults=DEFAULTS.get(type_, {}), **arguments)
 
 
 def _cell(cell: nodes.StandardCell, *, bias: bool) -> tuple[str, Arguments]:

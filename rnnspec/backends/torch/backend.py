@@ -26,7 +26,7 @@ _RESERVED = ReservedNames(
         single_step softplus tensor tied_linear variational_dropout
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES), map("".join, _WITH_ATTENTION), composed_names()),
-    in_class=frozenset({"initial_states", "mask", "reset_parameters", "self"}),
+    in_class=frozenset({"begin", "initial_states", "mask", "reset_parameters", "self"}),
     # Every public attribute of torch.nn.Module (PyTorch 2.13) that a layer name could hide; a test
     # compares the list with the installed version.
     in_framework=frozenset(

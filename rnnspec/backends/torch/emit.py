@@ -537,9 +537,9 @@ def _activate(activation: nodes.Activation, value: str) -> Code:
             return code("{}({})", ACTIVATIONS[activation], value)
 
 
-def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
+def _make(class_: str, /, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
     defaults = DEFAULTS.get(class_.replace("SingleBias", "nn."))
-    return call(class_, *positional, defaults=defaults, **arguments)
+    return call(class_, *positional, _defaults=defaults, **arguments)
 
 
 EMITTER = Emitter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 _FEW_NUMBERS = 4096
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class _Described:
+    """A value whose ``repr``, which may reach a message, is its description."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return describe(cast("Value", self))
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Known(_Described):
     """Numbers that follow from the input and from constants, for each of the probes.
 
     Sizes, indices, masks and weights are such numbers. ``name`` is that of an array of the file.
@@ -90,8 +99,8 @@ class Known:
         return first
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Tensor(_Described):
     """A value that follows from the output of the layer at ``at`` in the graph; 0 is the input.
 
     ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
@@ -175,8 +184,8 @@ class Tensor:
             raise RefusedError("expected a convolution or a pool behind steps that are added")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FinalStates:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FinalStates(_Described):
     """Final states of several layers, one after the other along an axis; ``sizes`` are theirs."""
 
     parts: tuple[Tensor, ...]
@@ -184,8 +193,8 @@ class FinalStates:
     axis: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Pairs(_Described):
     """Numbers of each query and each step of another sequence: scores of an attention, or weights.
 
     The steps of ``one`` and ``two`` are along the axes ``1`` and ``2``, and F are the features of
@@ -207,20 +216,20 @@ class Pairs:
     over: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Junk:
+@dataclass(frozen=True, slots=True, repr=False)
+class Junk(_Described):
     """A state after the steps of padding, which no network of the language has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+@dataclass(frozen=True, slots=True, repr=False)
+class Argument(_Described):
     """Another input of the graph than the first one, which is no lengths."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+@dataclass(frozen=True, slots=True, repr=False)
+class Unknown(_Described):
     """The result of a node that was refused."""
 
 

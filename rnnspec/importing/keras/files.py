@@ -404,8 +404,12 @@ def is_generated(layer: Mapping[str, Any]) -> bool:
     if not isinstance(registered, str) or registered.rpartition(">")[2] != kind:
         return False
     config = layer.get("config")
-    is_own = kind in ATTENDING or str(kind).endswith("AttentionWrapper")
-    return isinstance(config, dict) and (is_own or kind == SHARING or DEFINITION in config)
+    return isinstance(config, dict) and (is_of_source(str(kind)) or DEFINITION in config)
+
+
+def is_of_source(kind: str) -> bool:
+    """True for the name of a class that generated source has beside those of cells."""
+    return kind in ATTENDING or kind == SHARING or kind.endswith("AttentionWrapper")
 
 
 def generated_classes(config: Any) -> tuple[str, ...]:

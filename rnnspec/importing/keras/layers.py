@@ -11,7 +11,7 @@ from rnnspec.importing import unplaced
 from rnnspec.importing.imported import Account, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Foreign, Version, snake
-from rnnspec.importing.keras.files import SHARING
+from rnnspec.importing.keras.files import SHARING, is_of_source
 from rnnspec.importing.keras.recurrent import KINDS, read_bidirectional, read_cells, read_recurrent
 from rnnspec.importing.keras.settings import (
     ACTIVATIONS,
@@ -93,6 +93,8 @@ def _no_counterpart(layer: Foreign) -> str:
     kind = layer.kind
     what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "such a layer")
     missing = f"rnnspec does not support {what}"
+    if is_of_source(kind):
+        missing = "rnnspec wrote it; name the spec of the model with --spec"
     return f"cannot carry over a layer of the class {show_value(kind)}: {missing}"
 
 

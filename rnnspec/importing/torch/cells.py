@@ -15,6 +15,8 @@ from functools import cache
 from textwrap import dedent
 from typing import Any
 
+from pydantic import ValidationError
+
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import DEFAULTS
 from rnnspec.backends.torch.parts import stock_classes
@@ -94,6 +96,9 @@ def read_own_cell(module: Any) -> OwnCell:
     try:
         declared = models.Cell.model_validate({key: value for key, value in words.items() if value})
         cell = equation_cell(match[1], declared, values, INITIALIZERS)
+    except ValidationError:
+        message = "expected states and equations in its docstring, as rnnspec writes them"
+        raise RefusedError(f"{message}, received others", "E701") from None
     except (EquationError, ValueError) as error:
         raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
     returns_sequences = getattr(module, "return_sequences", "torch.stack(outputs)" in forward)

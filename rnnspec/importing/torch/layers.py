@@ -98,7 +98,9 @@ def call_module(  # noqa: PLR0912 - a branch for each kind
     for name in {"input", "inp"} & kwargs.keys():  # the first argument of every layer
         args, kwargs = (kwargs[name], *args), {k: v for k, v in kwargs.items() if k != name}
     if own == "batch_norm":
-        _check_mask(m.scope, *args)
+        # That of sequences without padding has no mask.
+        if len(args) > 1:
+            _check_mask(m.scope, *args)
         args, kind = args[:1], "BatchNorm1d"
     if kind not in CELLS and (len(args) != 1 or kwargs):
         raise RefusedError("expected one argument, received others")

@@ -284,7 +284,8 @@ def _entries(scope: ModuleScope, step: Step) -> dict[str, Entry]:
         case nodes.LayerNorm() | nodes.BatchNorm():
             module = scope.modules[path]
             norm = isinstance(step.layer, nodes.LayerNorm)
-            size = module.normalized_shape[0] if norm else module.num_features
+            # The batch norm of our own source has no number of features.
+            size = module.normalized_shape[0] if norm else len(module.running_mean)
             entries.setdefault(f"{path}.weight", _constant(1.0, size))
             entries.setdefault(f"{path}.bias", _constant(0.0, size))
             entries.pop(f"{path}.num_batches_tracked", None)

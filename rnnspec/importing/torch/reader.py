@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from rnnspec.errors import brief
+from rnnspec.errors import brief, listed
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import is_input_name
 from rnnspec.importing.graph.layer_graph import RefusedError
@@ -200,6 +200,9 @@ def _read_as(
 
     def read(tried: Account, probes: Probes) -> ModuleReader:
         names = tuple(map(_input_name, roles)) if several else (nodes.INPUT,)
+        for argument, name in zip(roles, names, strict=True) if several else ():
+            if name != argument:
+                tried.infer(f"the input {argument} is named {name}")
         places = {name: -at for at, name in enumerate(roles)}
         scope = ModuleScope(tried, probes, tensors, names)
         reader = ModuleReader(scope, operations, places, causes, with_numbers=compares)
@@ -323,8 +326,11 @@ class ModuleReader:
                 self._values[op.name] = Unknown()
             except RestartError:
                 raise
-            except Exception as error:  # noqa: BLE001 - PyTorch takes more than is foreseen here
-                message = f"expected arguments that rnnspec supports, received an error: {error!r}"
+            except Exception:  # noqa: BLE001 - PyTorch takes more than is foreseen here
+                # Not the error, which is about our own code.
+                message = (
+                    f"expected arguments that rnnspec supports, received {self._described(op)}"
+                )
                 self._refuse(op, brief(message), "E704")
                 self._values[op.name] = Unknown()
             if self.scope.account.problems and not has_problem:
@@ -382,6 +388,11 @@ class ModuleReader:
         axes = tuple({"D": "", "U": "F"}.get(axis, axis) for axis in probes.setting.order)
         numbers = known if self._with_numbers and probes.has_numbers else None
         return Tensor(at, axes, numbers=numbers)
+
+    def _described(self, op: Op) -> str:
+        """Return the arguments of an operation, for messages."""
+        args = [*op.args, *op.kwargs.values()]
+        return listed([describe(self._resolve(value)) for value in args]) or "none"
 
     def _resolve(self, value: Any) -> Any:
         match value:

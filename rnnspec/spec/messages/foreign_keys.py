@@ -45,7 +45,10 @@ _ENTERS_RNN = (
     "the input size follows from input.features or embedding.dim, or from the layer before"
 )
 _ENTERS = "the input size follows from the layer before"
-_DRAWN = "only an embedding can have pretrained weights; 'initializers' sets the others"
+_DRAWN = (
+    "layers cannot share weights, and only an embedding can have pretrained ones; 'initializers' "
+    "sets the others"
+)
 _FROZEN = "only an embedding can be frozen"
 _ALL_STEPS = "head.pooling covers all time steps"
 _NORM = "the normalizations are 'layer_norm', 'batch_norm' and 'instance_norm'"
@@ -75,8 +78,14 @@ OVER_STEPS = "attention over the time steps is a pooling: head.pooling: {attenti
 _ATTENTION = "use 'attention: {over: encoder, score: general}' in a recurrent layer"
 _WEIGHTS = "the weights of an attention are the softmax of its scores, and no output"
 _CHANNELS = "the number of channels follows from the layer before"
-_PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
-_PROJECTION = "projected states are not supported; Keras has no such layer"
+_PEEPHOLES = (
+    "an LSTM with peepholes is a cell: write 'type: peephole_lstm' with 'cells: {peephole_lstm: "
+    "{from: peephole_lstm}}'"
+)
+_PROJECTION = (
+    "an LSTM with projected states is a cell: write 'type: lstm_projection' with 'cells: "
+    "{lstm_projection: {from: lstm_projection}}'"
+)
 _SHARED = (
     "layers cannot share weights; an input can share the embedding of another, by its name, and a "
     "head can, by 'tied'"
@@ -121,7 +130,10 @@ _ANYWHERE = {
     _EPSILON: "eps epsilon layer_norm_eps layer_norm_epsilon",
     _PEEPHOLES: "peephole peepholes use_peephole use_peepholes",
     _PROJECTION: "num_proj proj_clip proj_dim proj_size projection projection_size",
-    _SHARED: "share share_weights shared",
+    _SHARED: (
+        "same_as share share_weights share_with shared shared_with shares tied_to tied_with "
+        "weights_from weights_of"
+    ),
     _ALL_STEPS: "keepdims",
     OVER_STEPS: "attention",
     ATTENTION_HEADS: "attention_heads n_head n_heads nhead num_attention_heads num_heads",
@@ -165,9 +177,7 @@ _ANYWHERE = {
         "connections edges functional graph sequential"
     ),
     "write a list of layers, or one layer with 'layers: 2'": "cells",
-    "layers of rnn keep the time steps, and with 'pooling: none' the head does too": (
-        "time_distributed"
-    ),
+    "remove it: each layer of rnn is applied at every time step": "time_distributed",
     _CONV: "cnn conv conv1d convolution dilation dilation_rate filters kernel_size num_filters",
     _POOL: "max_pool max_pooling max_pooling1d pool_size",
     "a stride is a key of 'conv', 'max_pool' and 'average_pool' layers": "stride strides",
@@ -217,6 +227,7 @@ _IN_PART = {
         _EPSILON: "epsilon",
         f"{_REPEAT}; to stack copies of this layer, use 'layers'": "repeat repeat_vector",
         _DROPOUT: "out_dropout output_dropout",
+        _SHARED: "tied",
         "rnnspec does not support dropout of weights; 'recurrent_dropout' is of the state": (
             "wdrop weight_drop weight_dropout"
         ),
@@ -542,6 +553,23 @@ _FORMS = {
     "attention": "attn attention_pooling self_attention weighted",
     "last_steps": "count k last n steps",
 }
+
+
+_BESIDE = {
+    "over": (
+        "the steps of 'over' are the keys and the values; others are not supported",
+        by_name({"over": _SCORED["over"]}),
+    )
+}
+"""The reasons for keys beside the one that they are otherwise taken for."""
+
+
+def key_beside(key: str, part: str, present: Iterable[str]) -> str | None:
+    """Return the reason for a foreign key beside keys of the language, or None."""
+    if part not in ("attention", "step_attention"):
+        return None
+    reasons = (_BESIDE[own] for own in present if own in _BESIDE)
+    return next((reason for reason, names in reasons if squeeze(key) in names), None)
 
 
 def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tuple[str, str] | None:

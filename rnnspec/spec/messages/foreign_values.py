@@ -14,6 +14,7 @@ from rnnspec.spec.messages.foreign_keys import (
     by_name,
     squeeze,
 )
+from rnnspec.spec.zoo import zoo_names
 from rnnspec.wording import nearest
 
 
@@ -69,6 +70,12 @@ _TRANSFORMER = "transformers are not supported"
 _NORM = "the normalizations are 'layer_norm', 'batch_norm' and 'instance_norm'"
 _MLP = "write a 'dense' layer for each of them"
 _JOINS = "the joins of layers are 'concat', 'add' and 'multiply'"
+_DOT = (
+    "the products of the steps of two sequences are an attention: {type: attention, over: encoder, "
+    "score: dot}; the joins of layers are 'concat', 'add' and 'multiply'"
+)
+_SAMPLING = "sampling is not supported: a network is a function of its input, but for dropout"
+_FEWER = "write 'stride: 2' in a 'conv', a 'max_pool' or an 'average_pool'"
 _RESHAPE = (
     "reshaping is not supported; 'transpose' swaps steps and features, 'flatten' is a pooling"
 )
@@ -88,11 +95,15 @@ _REASONS = {
     "inputlayer": _INPUT,
     "lambda": "a spec contains no code",
     "masking": "padding is marked by input.mask_value or embedding.mask_zero",
-    "peephole": "peepholes are not supported; neither Keras nor PyTorch has them",
-    "peepholelstm": "peepholes are not supported; neither Keras nor PyTorch has them",
     "rnnrelu": "write 'type: simple' with 'activation: relu'",
     "stackedrnncells": "write a list of layers, or one layer with 'layers: 2'",
-    "timedistributed": "write the type of the inner layer: each layer of rnn keeps the time steps",
+    "timedistributed": (
+        "write the inner layer, such as {type: dense, units: 64}: each layer of rnn is applied at "
+        "every time step"
+    ),
+    "dot": _DOT,
+    **dict.fromkeys(("sample", "samples", "sampling", "reparameterize"), _SAMPLING),
+    **dict.fromkeys(("downsample", "downsampling", "subsample", "subsampling"), _FEWER),
     "leakyrelu": _ACTIVATION.format("{leaky_relu: 0.01}") + " (0.3 in Keras by default)",
     "relu6": _ACTIVATION.format("{clipped_relu: 6}"),
     "clippedrelu": _ACTIVATION.format("{clipped_relu: 20}"),
@@ -108,7 +119,7 @@ _REASONS = {
     **dict.fromkeys(("ctc", "ctclayer"), "a spec describes a network, not its training"),
     **{name: _ACTIVATION.format(name) for name in _ACTIVATIONS},
     "residual": "'residual: true' adds the input of a recurrent layer; 'add' adds other layers",
-    **dict.fromkeys(("average", "dot", "maximum", "minimum", "subtract"), _JOINS),
+    **dict.fromkeys(("average", "maximum", "minimum", "subtract"), _JOINS),
     **dict.fromkeys(("functional", "model", "sequential"), "rnn is the list of the layers"),
     **dict.fromkeys(("reshape", "unflatten"), _RESHAPE),
     **dict.fromkeys(("feedforward", "ffn", "mlp"), _MLP),
@@ -156,9 +167,18 @@ _PARTS = (
 _NOTES = {"batchnorm1d": ", whose momentum is the share that is kept: 1 - momentum of PyTorch"}
 
 
+def cell_for(name: str) -> str | None:
+    """Return the cell of rnnspec that is meant by a foreign name, or None."""
+    bare = squeeze(without_module(name).removesuffix("Cell"))
+    own = {squeeze(cell): cell for cell in zoo_names()}
+    return own.get(bare) or _EQUIVALENTS["cell"].get(bare)
+
+
 def layer_for(name: str) -> str | None:
     """Return a hint for the foreign type ``name``: an equivalent, a reason for none, or None."""
     bare = _bare(name)
+    if (cell := cell_for(name)) and _single_type(bare) is None:
+        return f"write 'type: {cell}' with 'cells: {{{cell}: {{from: {cell}}}}}'"
     if equivalent := _single_type(bare):
         return f"use {equivalent!r}{_NOTES.get(bare, '')}"
     if reason := _REASONS.get(bare):
@@ -234,6 +254,28 @@ _WORDS = {
             "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
             "global_max_pooling1d max_pool max_pooling maximum"
         ),
+    },
+    "cell": {
+        "cfc": "closed_form_continuous",
+        "ctrnn": "continuous_time_rnn",
+        "ind_rnn": "independent_rnn independently_recurrent",
+        "janet": "just_another_network",
+        "li_gru": "light_gated_recurrent_unit light_gru",
+        "light_ru": "light_recurrent_unit",
+        "lmu": "legendre_memory_unit",
+        "lstm_cifg": "cifg cifg_lstm coupled_lstm",
+        "lstm_projection": "lstmp projected_lstm",
+        "ltc_fused": "liquid_time_constant ltc",
+        "mgu": "minimal_gated_unit minimal_gru",
+        "mogrifier_lstm": "mogrifier",
+        "nas": "nas_rnn",
+        "peephole_lstm": "gers_lstm peephole",
+        "qrnn": "quasi_rnn",
+        "ran": "recurrent_additive_network",
+        "rg_lru": "griffin hawk",
+        "rhn": "highway_rnn recurrent_highway_network",
+        "sru": "simple_recurrent_unit",
+        "ugrnn": "update_gate_rnn",
     },
     "direction": {
         "backward": "backwards reverse reversed right_to_left",
@@ -348,6 +390,8 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
         if type_for(value) not in (None, *allowed):
             return None
         reason = layer_for(value)
+        if "lstm" not in allowed and cell_for(value):
+            return None
         # Without a hint what to write instead, the supported types help most.
         if reason is not None and reason.endswith("not supported"):
             cells = tuple(dict.fromkeys(_CELLS.values())) if reason == _NO_CELL else ()
@@ -360,6 +404,8 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     if bare in own and value.lower().strip().replace("-", "_") not in allowed:
         return f"use {own[bare]!r}"
     equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
+    if reason := _other_key(kind, bare, equivalent, allowed):
+        return reason
     # A list of poolings has no steps.
     if equivalent.startswith("{last_steps") and "none" not in allowed:
         return None
@@ -379,6 +425,20 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     if bare in _NOT_SUPPORTED.get(kind, ()):
         return f"not supported; expected {listed(allowed, 'or')}"
     return None
+
+
+def _other_key(kind: str, bare: str, equivalent: str, allowed: tuple[str, ...]) -> str:
+    """Return what to write in place of the whole key, or nothing."""
+    if kind == "direction" and bare in _BOTH:
+        return "write 'bidirectional: true' for both directions"
+    # A pool as a layer, unlike one in a list or a head.
+    is_layer = "none" not in allowed and "a list of poolings" in allowed
+    if kind == "pooling" and is_layer and "none" in (bare, equivalent):
+        return "remove the layer to keep the steps"
+    return ""
+
+
+_BOTH = frozenset({"2", "bi", "bidir", "bidirectional", "both", "two"})
 
 
 def _kind(what: str) -> str:

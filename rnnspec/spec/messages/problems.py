@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.foreign_keys import is_answered, key_for
+from rnnspec.spec.messages.foreign_keys import is_answered, key_beside, key_for
 from rnnspec.spec.messages.foreign_values import type_for
 from rnnspec.spec.messages.values import (
     example_layer,
@@ -51,13 +51,17 @@ class Findings:
 
 def find_problems(error: ValidationError, document: Document) -> Findings:
     """Return the problems of pydantic's errors, except consequences of faults in ``document``."""
+    details = error.errors(include_url=False)
+    cells = {detail["input"] for detail in details if detail["type"] == "cell_taken"}
+    settings = {detail["input"] for detail in details if detail["type"] == "setting_taken"}
     flaws = [
         _flaw(detail, document, nearest if number < _GUESSES else no_guess)
         for number, detail in enumerate(
             detail
-            for detail in error.errors(include_url=False)
+            for detail in details
             # pydantic also reports a list as too short because its items are invalid.
-            if detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"]
+            if (detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"])
+            and not _is_consequence(detail["loc"], cells, settings)
         )
     ]
     slips = _slips(flaws, document)
@@ -65,6 +69,20 @@ def find_problems(error: ValidationError, document: Document) -> Findings:
     values = {flaw.path: flaw.meant for flaw in slips if not flaw.key}
     corrected = document.correct(keys, values) if slips else None
     return Findings(_problems(flaws, document), _problems(slips, document), corrected)
+
+
+def _is_consequence(loc: Path, cells: set[str], settings: set[str]) -> bool:
+    """True for a layer that is meant to have a cell, or a key that is meant to be a setting.
+
+    ``cells`` and ``settings`` are those whose names are refused.
+    """
+    match loc:
+        case ("rnn", _, kind, *_) if kind in cells:
+            return True
+        case ("rnn", _, "cell", key, *_):
+            return key in settings
+        case _:
+            return False
 
 
 def _slips(flaws: Sequence[_Flaw], document: Document) -> list[_Flaw]:
@@ -268,6 +286,8 @@ def _unknown_key(loc: Path, path: Path, document: Document, guess: Guess) -> _Fl
     if len(allowed) == 1 and key in _FORMS:
         message = f"{key!r} cannot be combined with {allowed[0]!r}; keep one of them"
         return _Flaw(path, "E314", message, key=True)
+    if why := key_beside(key, part, document.value(path[:-1])):
+        return _Flaw(path, "E302", f"unknown key {quoted(key)}; {why}", key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
     # Otherwise the hint names a value too, because this one is that of another key.
     certain = hint.startswith((f"use {meant!r}", f"did you mean {meant!r}"))

@@ -36,6 +36,8 @@ _CUSTOM = {
     "version": "E310",
     "inexact": "E315",
     "pair": "E313",
+    "cell_taken": "E430",
+    "setting_taken": "E431",
 }
 """Codes of the custom errors that the models and ``spec.names`` raise with a message."""
 
@@ -60,7 +62,11 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
     short = kind == "too_short" and value
     is_there = f"a list of {len(value)}" if short else received(value)
     as_head: Path = ("head", *path[2:]) if path[0] == "heads" and len(path) > 1 else path
-    hint = _hint(value, kind, as_head) or _value_hint(value, kind, path, document)
+    hint = (
+        _cut_expression(value, path, document)
+        or _hint(value, kind, as_head)
+        or _value_hint(value, kind, path, document)
+    )
     expected = _expectation(kind, detail, path)
     if not hint and expected == "a mapping" and path[-1] in _EXAMPLES:
         expected = f"a mapping like {_EXAMPLES[str(path[-1])]}"
@@ -207,6 +213,15 @@ def _hint(value: Any, kind: str, path: Path) -> str:
     return ""
 
 
+def _cut_expression(value: Any, path: Path, document: Document) -> str:
+    """Return a hint if YAML has cut an expression such as concat(x, h) at the comma, in braces."""
+    if value is not None or path[0] != "cells" or "equations" not in path[2:-1]:
+        return ""
+    if not any(str(key).count(")") > str(key).count("(") for key in document.value(path[:-1])):
+        return ""
+    return " (quote the expression before it: in braces, each ',' begins another key)"
+
+
 # What a number, or a list of two, in place of a section stands for.
 _SINGLE = {
     "input": "length: {}",
@@ -249,6 +264,8 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             return f" (write {size})"
         case [str(), str(), *_] if kind == "string_type" and path[-1] == "of":
             return " (a layer of type concat, add or multiply joins several)"
+        case str() if path[-1] == "tied" and path[0] in ("head", "heads"):
+            return " (true is for the only embedding of the network)"
         case [str()] if kind == "string_type" and path[-1] in _NAMES:
             return " (write it without the list)"
         case int() | float() if kind == "string_type" and path[-1] == "name":
