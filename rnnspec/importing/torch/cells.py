@@ -15,8 +15,6 @@ from functools import cache
 from textwrap import dedent
 from typing import Any
 
-from pydantic import ValidationError
-
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import DEFAULTS
 from rnnspec.backends.torch.parts import stock_classes
@@ -96,11 +94,12 @@ def read_own_cell(module: Any) -> OwnCell:
     try:
         declared = models.Cell.model_validate({key: value for key, value in words.items() if value})
         cell = equation_cell(match[1], declared, values, INITIALIZERS)
-    except ValidationError:
+    except EquationError as error:
+        raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
+    except ValueError:
+        # Not its text, which is about the model of a spec.
         message = "expected states and equations in its docstring, as rnnspec writes them"
         raise RefusedError(f"{message}, received others", "E701") from None
-    except (EquationError, ValueError) as error:
-        raise RefusedError(f"expected the equations of a cell in its docstring: {error}") from None
     returns_sequences = getattr(module, "return_sequences", "torch.stack(outputs)" in forward)
     rate = float(getattr(module, "recurrent_dropout", 0.0))
     own = OwnCell(cell, features, units, returns_sequences, rate)
