@@ -33,3 +33,26 @@ rnn:
   - {type: leaky2, units: 3}
 head: {units: 1}
 """
+
+# Branches that are not taken, whose values or derivatives are infinite.
+BRANCHES = """\
+version: 1
+name: branches
+input: {features: 3, length: 4}
+cells:
+  own:
+    states: [h, c]
+    equations:
+      a: W @ x + U @ h + b
+      s: sqrt(c)
+      c: 0.5 * c + tanh(K @ h + a)
+      root: where(a > 0, sqrt(a), 0.1 * a) + sqrt(maximum(a, 0)) + sqrt(1 - minimum(a, 1))
+      flat: sqrt(relu(a)) + sqrt(hard_sigmoid(6 * a))
+      far: where(a > 9, exp(900 * a), a) + minimum(exp(900 * a), 1)
+      near: where(a <= 0.2, a, where(a > 0.4, log(a - 0.4), 1 / maximum(a - 0.2, 0)))
+      part: where(c > 5, s, where(V @ x > 0, sqrt(V @ x), 0))
+      h: tanh(0.1 * (root + flat + far + near + part))
+rnn: {type: own, units: 5}
+head: {units: 2}
+initializers: {kernel: {normal: 1}}
+"""

@@ -87,9 +87,11 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
         arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
         # Layers before that of the array are not affected by the shift.
         layer = name.partition(".")[0]
-        result = reference.run_on(
-            case.network, arrays, case.batch, truth, layer, training=case.trains
-        )
+        # A branch that is not taken may be infinite.
+        with np.errstate(all="ignore"):
+            result = reference.run_on(
+                case.network, arrays, case.batch, truth, layer, training=case.trains
+            )
         output = result.output
         loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
         return float(loss.imag) / _STEP

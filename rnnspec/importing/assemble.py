@@ -463,9 +463,9 @@ def _with_names_of_states(
             case nodes.Recurrent() if layer.name in names:
                 for state in layer.first_states:
                     other = states.get(layer.name, {}).get(state, state)
-                    for name in ("{}_initial_{}", "{}_{}", "{}_{}_next"):
-                        own = name.format(layer.name, state)
-                        result[own] = name.format(names[layer.name], other)
+                    for form in ("{}_initial_{}", "{}_{}", "{}_{}_next"):
+                        before = form.format(layer.name, state)
+                        result[before] = form.format(names[layer.name], other)
             case _:
                 pass
     return result

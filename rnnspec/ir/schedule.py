@@ -161,6 +161,28 @@ class _Sum:
         return tuple(product.vector for product in self.products)
 
 
+def shape_of(expression: Expression, shapes: Mapping[str, Shape]) -> Shape:
+    """Return the shape of a value, given those of all names."""
+    match expression:
+        case Number():
+            return ()
+        case Name(name=name):
+            return shapes[name]
+        case Transpose(matrix=matrix):
+            return shapes[matrix.name][::-1]
+        case Product(matrix=matrix):
+            return shape_of(matrix, shapes)[:1]
+        case Concat(parts=parts):
+            return (" + ".join(shape_of(part, shapes)[0] for part in parts),)
+        case Part(operand=operand, count=count):
+            return (divide_size(shape_of(operand, shapes)[0], count),)
+        case Apply() | ApplyToVector() | Elementwise() | Choose():
+            # A scalar goes with all elements of the others.
+            return max((shape_of(part, shapes) for part in operands(expression)), key=len)
+        case _:
+            assert_never(expression)
+
+
 class _Scheduler:
     """The values so far, when each is known, and the sums of products, which are yet to join."""
 
@@ -282,24 +304,7 @@ class _Scheduler:
         return self._when(term) == "constant" and self._shape(term) == (size,)
 
     def _shape(self, expression: Expression) -> Shape:
-        match expression:
-            case Number():
-                return ()
-            case Name(name=name):
-                return self.shapes[name]
-            case Transpose(matrix=matrix):
-                return self.shapes[matrix.name][::-1]
-            case Product(matrix=matrix):
-                return self._shape(matrix)[:1]
-            case Concat(parts=parts):
-                return (" + ".join(self._shape(part)[0] for part in parts),)
-            case Part(operand=operand, count=count):
-                return (divide_size(self._shape(operand)[0], count),)
-            case Apply() | ApplyToVector() | Elementwise() | Choose():
-                # A scalar goes with all elements of the others.
-                return max(map(self._shape, operands(expression)), key=len)
-            case _:
-                assert_never(expression)
+        return shape_of(expression, self.shapes)
 
     def _statements(self) -> Iterator[Statement]:
         """Yield the lines, each after the joined products and sums that it needs."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import BARE, GRAPHS
 from offered import import_later, require
-from own_cells import SETTINGS
+from own_cells import BRANCHES, SETTINGS
 
 from rnnspec import pipeline
 from rnnspec.backends import get, refusals
@@ -139,7 +139,7 @@ heads:
 
 A state that is learned stands between a dropout, where a residual starts, and its layer.
 """
-ALL = (*GRAPHS, BARE, SETTINGS, STACKS, CELLS, NAMES, EARLY, POOLS, CORNERS)
+ALL = (*GRAPHS, BARE, BRANCHES, SETTINGS, STACKS, CELLS, NAMES, EARLY, POOLS, CORNERS)
 
 
 @cache

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from offered import import_later
+from own_cells import SETTINGS
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import get
+from rnnspec.backends import get, refusals
 from rnnspec.source.execute import execute
 
 jax = import_later("jax")
@@ -167,3 +168,9 @@ rnn: {type: own, units: 4}
     text = rnnspec.codegen(spec, "jax")
     assert "x_product_part_1, x_product_part_2 = jnp.split(" in text
     assert rnnspec.parity(spec, ["jax"], level="forward").equal
+
+
+def test_one_cell_may_have_two_values_of_a_setting() -> None:
+    network = pipeline.reads(SETTINGS).network
+    assert not refusals(get("jax"), network, "training")
+    assert not refusals(get("jax"), network, "inference")

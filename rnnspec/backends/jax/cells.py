@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import initializers
+from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
@@ -53,6 +54,8 @@ ACTIVATIONS: dict[Activation, str] = {
 """The function of each activation, empty for the identity."""
 
 
+FLAT = frozenset({"maximum", "minimum"})
+"""The functions whose gradient is a product in JAX."""
 _LOCALS = frozenset(
     """
     dropout eval gate_masks gate_products hard_sigmoid inputs iter_children iter_modules jax jnp
@@ -77,7 +80,7 @@ def variables(layer: Recurrent) -> dict[str, str]:
     """Return the variable or attribute for each name of the equations of a layer's cell."""
     if not isinstance(cell := layer.cell, EquationCell):
         return {}
-    plan = schedule(cell.equations)
+    plan = schedule(guard_branches(cell.equations, FLAT))
     reserved = {*_OF_ATTENTION, "query"} if layer.attention else set[str]()
     reserved |= {f"{word}_{state}" for word in ("zeros", "new") for state in cell.equations.states}
     for statement in (*plan.before, *plan.step):

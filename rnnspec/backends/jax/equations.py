@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import ATTENDS
-from rnnspec.backends.jax.cells import ACTIVATIONS, joined_label, make_initializer
+from rnnspec.backends.jax.cells import ACTIVATIONS, FLAT, joined_label, make_initializer
 from rnnspec.backends.jax.recurrent import (
     attributes_of_attention,
     describe_result,
@@ -16,6 +16,7 @@ from rnnspec.backends.jax.recurrent import (
     write_step,
 )
 from rnnspec.errors import Refusal
+from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.equations import (
     ApplyToVector,
     Choose,
@@ -84,7 +85,7 @@ def mask_refusals(network: Network) -> Iterator[Refusal]:
     for layer in network.layers:
         if not (isinstance(layer, Recurrent) and isinstance(layer.cell, EquationCell)):
             continue
-        steps = schedule(layer.cell.equations).step
+        steps = schedule(guard_branches(layer.cell.equations, FLAT)).step
         joined = (s for s in steps if isinstance(s, JoinedProduct))
         if layer.recurrent_dropout and any(len(set(product.sizes)) > 1 for product in joined):
             reason = "one vector is multiplied by matrices of several sizes, each with its own mask"
@@ -142,7 +143,7 @@ class EquationClass:
         assert isinstance(self.layer.cell, EquationCell)
         self.cell = self.layer.cell
         self.parameters = self.cell.equations.parameters
-        self.schedule = schedule(self.cell.equations)
+        self.schedule = schedule(guard_branches(self.cell.equations, FLAT))
         statements = (*self.schedule.before, *self.schedule.step)
         self.products = {s.name: s for s in statements if isinstance(s, JoinedProduct)}
         variables = {name: code("{}", text) for name, text in class_.variables.items()}

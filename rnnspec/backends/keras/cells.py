@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.keras.initial import make_initializer
+from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.definition import define, usual_initializers
 from rnnspec.ir.equations import (
     INPUT,
@@ -49,6 +50,8 @@ _FUNCTIONS: Mapping[str, str] = {
     "linear": "",
     "legacy_hard_sigmoid": "legacy_hard_sigmoid",
 }
+_FLAT = frozenset({"hard_sigmoid", "maximum", "minimum", "relu"})
+"""The functions whose gradient is a product on TensorFlow or on JAX."""
 ATTRIBUTES = frozenset(
     """
     T_destination activity_regularizer add_loss add_metric add_module add_variable add_weight apply
@@ -83,7 +86,7 @@ _RESERVED = ATTRIBUTES | frozenset(
 
 def attributes(cell: EquationCell) -> dict[str, str]:
     """Return the attribute or variable for each name of a cell's equations."""
-    plan = schedule(cell.equations)
+    plan = schedule(guard_branches(cell.equations, _FLAT))
     labels = [_label(s) for s in (*plan.before, *plan.step) if isinstance(s, JoinedProduct)]
     own = {f"{label}_{what}" for label in labels for what in ("kernel", "bias", "masks")}
     own |= {f"{label}_part_{n}" for label in labels for n in range(len(plan.sizes))}
@@ -270,7 +273,8 @@ class _CellClass:
         self.package, self.layers, self.form = package, layers, form
         cell = layers[0].cell
         assert isinstance(cell, EquationCell)
-        self.cell, self.schedule = cell, schedule(cell.equations)
+        self.cell = cell
+        self.schedule = schedule(guard_branches(cell.equations, _FLAT))
         self.parameters = cell.equations.parameters
         self.step = (*self.schedule.before, *self.schedule.step)
         self.products = {s.name: s for s in self.step if isinstance(s, JoinedProduct)}

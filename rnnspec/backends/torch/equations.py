@@ -14,6 +14,7 @@ from rnnspec.backends.torch.expressions import FUNCTIONS, TensorWriter
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.recurrent import choose_result, keep_outputs, write_outputs
 from rnnspec.backends.torch.slots import attributes
+from rnnspec.ir.branches import guard_branches
 from rnnspec.ir.equations import (
     INPUT,
     Apply,
@@ -117,7 +118,7 @@ class _Forward:
         self.class_, self.layer, self.cell = class_, class_.first, class_.cell
         self.attends, self.drops = bool(self.layer.attention), self.layer.recurrent_dropout > 0
         # The input of a cell with attention has a context, which is known in the step.
-        self.plan = schedule(self.cell.equations, attends=self.attends)
+        self.plan = schedule(guard_branches(self.cell.equations), attends=self.attends)
         self.states = [attributes(self.cell)[name] for name in self.cell.equations.states]
         statements = (*self.plan.constants, *self.plan.before, *self.plan.step)
         self.writer = TensorWriter(self.cell, [n for s in statements for n in _targets(s)])
