@@ -253,6 +253,10 @@ def backward_first(m: Any, x: Any) -> Any:
     return F.relu(m.fc(m.norm(F.dropout(torch.cat((h[-1], h[-2]), 1), 0.3, m.training))))
 
 
+def step_of_backward(step: int) -> Callable[[Any, Any], Any]:
+    return lambda m, x: m.fc(m.rnn(x.flip(1))[0].flip(1)[:, step])
+
+
 def random_norm(size: int) -> nn.LayerNorm:
     norm = nn.LayerNorm(size)
     for each in norm.parameters():
@@ -329,7 +333,7 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     **{
         f"step {step} of a backward {kind.__name__}": (
             written(
-                lambda m, x, step=step: m.fc(m.rnn(x.flip(1))[0].flip(1)[:, step]),
+                step_of_backward(step),
                 rnn=kind(3, 4, batch_first=True),
                 fc=nn.Linear(4, 2),
             ),
