@@ -392,13 +392,13 @@ def test_a_docstring_without_equations_is_no_error_of_pydantic() -> None:
 
 
 def test_names_that_no_input_and_no_layer_can_have_are_told() -> None:
-    class Named(torch.nn.Module):
+    class Named(torch.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.begin = torch.nn.LSTM(3, 4, batch_first=True)
             self.fc = torch.nn.Linear(6, 1)
 
-        def forward(self, seq: torch.Tensor, static: torch.Tensor) -> torch.Tensor:
+        def forward(self, seq: Any, static: Any) -> Any:
             _, (h, _) = self.begin(seq)
             return self.fc(torch.cat([h[-1], static], 1))
 

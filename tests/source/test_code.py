@@ -78,7 +78,7 @@ def test_filled_code_keeps_what_looks_like_a_hole() -> None:
 
 
 def test_a_call_leaves_out_defaults() -> None:
-    made = call("nn.Linear", 4, 5, defaults={"bias": True, "eps": 0.1}, bias=True, eps=0.2, d=None)
+    made = call("nn.Linear", 4, 5, _defaults={"bias": True, "eps": 0.1}, bias=True, eps=0.2, d=None)
     assert made == "nn.Linear(4, 5, eps=0.2, d=None)"
 
 

@@ -193,6 +193,7 @@ _RULES: dict[str, Rule] = {
     r"^the equations have no .* '(\w+)'; did you mean (\w+)": lambda d, p, m: _rename(
         d, p, m[1], m[2]
     ),
+    r"is never used: a later repetition assigns again": lambda d, p, m: None,
     r"^no layer has the type '(\w+)'": lambda d, p, m: _delete(d, (*p, m[1])),
     r"write \w+ [@*] \(W @ x\) for": lambda d, p, m: None,
     r"\(write 'n\d+'": lambda d, p, m: _put(d, p, "n1"),
