@@ -86,7 +86,7 @@ _MEANT = {
 
 # Functions that the language lacks, some with a name like one that it has.
 _LACKING = frozenset(
-    "celu cos cosh erf gelu glu mish prelu rrelu sin sinh softshrink tan".split()  # noqa: SIM905
+    "celu cos cosh erf gelu glu mish prelu rrelu sin sinh softshrink".split()  # noqa: SIM905
 )
 
 
