@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BUILT_IN = frozenset(dir(builtins)) | {"__file__", "__name__"}
+_BUILT_IN = frozenset(dir(builtins)) | {"__class__", "__file__", "__name__"}
 
 
 def undefined_names(text: str, ending: str) -> list[str]:
@@ -54,8 +54,8 @@ _DEFINED_IN_C = re.compile(
 _CALLED_IN_C = re.compile(r"\b([A-Za-z_]\w*)[ \t]*\(")
 _OF_C = frozenset(
     """
-    __attribute__ __builtin_constant_p __builtin_cpu_supports aligned target target_clones
-    defined for if return sizeof switch while
+    __asm__ __attribute__ __builtin_constant_p __builtin_cpu_supports __has_include aligned
+    target target_clones visibility defined for if return sizeof switch while
     expf fabsf fmaf log1pf logf memcmp memcpy memmove memset sqrtf
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
@@ -72,14 +72,16 @@ def _functions_called(text: str) -> Iterator[str]:
 _NO_CODE_OF_ONNX = re.compile(r"#[^\n]*|\"(?:[^\"\\\n]|\\.)+\"")
 _NAME = r"[A-Za-z_][\w.]*"
 _DECLARED_IN_ONNX = re.compile(rf"\b(?:[a-z]+[0-9]*)(?:\[[^\]]*\])? ({_NAME})(?= *[,)=\n])")
-_GIVEN_IN_ONNX = re.compile(rf"^[ \t]*((?:\"\"|{_NAME})(?:, (?:\"\"|{_NAME}))*) = ", re.MULTILINE)
+_GIVEN_IN_ONNX = re.compile(
+    rf"^[ \t]*((?:\"\"|{_NAME})(?:,\s+(?:\"\"|{_NAME}))*)\s+=\s", re.MULTILINE
+)
 _TAKEN_IN_ONNX = re.compile(rf"[A-Za-z>] \(((?:\"\"|{_NAME})(?:,\s*(?:\"\"|{_NAME}))*)\)")
 
 
 def _values_taken(text: str) -> Iterator[str]:
     """Yield the values that nodes of ONNX take and nothing gives."""
     code = _NO_CODE_OF_ONNX.sub("", text)
-    given = {name for names in _GIVEN_IN_ONNX.findall(code) for name in names.split(", ")}
+    given = {name for names in _GIVEN_IN_ONNX.findall(code) for name in re.split(r",\s+", names)}
     given |= {"", *_DECLARED_IN_ONNX.findall(code)}
     for names in _TAKEN_IN_ONNX.findall(code):
         yield from (name for name in re.split(r",\s*", names) if name.strip('"') not in given)

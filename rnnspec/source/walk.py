@@ -172,19 +172,20 @@ class Walk(LayerWriter):
 
         One of them would be the same for all, or at each step, in arithmetic.
         """
-        if len(self.scope.inputs) > 1:
-            sizes = [code("{}.shape[0]", self.output(each.name)) for each in self.scope.inputs]
-            equal = Code(" == ".join(sizes))
-            yield code(
+        one, *others = (self.output(each.name) for each in self.scope.inputs)
+        if others:
+            check = code(
                 """
-                if {unequal}:
-                    sequences = {sizes}
+                if {one}.shape[0] != {other}.shape[0]:
+                    sequences = {one}.shape[0], {other}.shape[0]
                     raise ValueError(f"{text}, received {{sequences}}")
                 """,
-                unequal=code("not ({})", equal) if sizes[2:] else Code(" != ".join(sizes)),
-                sizes=listed(*sizes),
+                one=one,
+                other=Code("x") if others[1:] else others[0],
                 text=Code("expected as many sequences in each input"),
             )
+            loop = code("for x in ({}):\n    {}", listed(*others), check)
+            yield loop if others[1:] else check
         by_name = {each.name: each for each in self.scope.inputs}
         for name, first in nodes.equal_steps(self.network).items():
             if name == first or name not in by_name or first not in by_name:

@@ -31,7 +31,7 @@ NAMES = """\
       h_weight: torch * h_weight + kept * self
       mask: tanh(mask_1 * h_weight) + units_size * new_mask
       outputs: standardize(torch * tanh(mask) + l, 1e-3)
-    parameters: {units_size: scalar}
+    parameters: {units_size: scalar, new_mask: [units]}
 """
 VARIED = """\
     states: [h, m, k]

@@ -171,7 +171,7 @@ def test_a_new_backend_brings_its_kinds(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(BACKENDS, "new", new)
     assert output_for(Path("net.new")).paths == ("NAME.new",)
     Path("net.yaml").touch()
-    with pytest.raises(UsageError, match=r" or a \.new file of New$"):
+    with pytest.raises(UsageError, match=r" or a \.new file of New, received a spec; "):
         kind_of(Path("net.yaml"))
 
 
