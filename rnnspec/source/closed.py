@@ -69,7 +69,7 @@ def _functions_called(text: str) -> Iterator[str]:
     yield from (name for name in _CALLED_IN_C.findall(code) if name not in defined | _OF_C)
 
 
-_NO_CODE_OF_ONNX = re.compile(r"#[^\n]*|\"(?:[^\"\\\n]|\\.)+\"")
+_NO_CODE_OF_ONNX = re.compile(r'#[^\n]*|""|"(?:[^"\\\n]|\\.)+"')
 _NAME = r"[A-Za-z_][\w.]*"
 _DECLARED_IN_ONNX = re.compile(rf"\b(?:[a-z]+[0-9]*)(?:\[[^\]]*\])? ({_NAME})(?= *[,)=\n])")
 _GIVEN_IN_ONNX = re.compile(
@@ -80,7 +80,8 @@ _TAKEN_IN_ONNX = re.compile(rf"[A-Za-z>] \(((?:\"\"|{_NAME})(?:,\s*(?:\"\"|{_NAM
 
 def _values_taken(text: str) -> Iterator[str]:
     """Yield the values that nodes of ONNX take and nothing gives."""
-    code = _NO_CODE_OF_ONNX.sub("", text)
+    # An empty name stays: it is an input or an output that is left out.
+    code = _NO_CODE_OF_ONNX.sub(lambda match: match[0] if match[0] == '""' else "", text)
     given = {name for names in _GIVEN_IN_ONNX.findall(code) for name in re.split(r",\s+", names)}
     given |= {"", *_DECLARED_IN_ONNX.findall(code)}
     for names in _TAKEN_IN_ONNX.findall(code):

@@ -387,13 +387,11 @@ class JaxWalk(RecurrentCalls):
     def _dtype(self) -> Code:
         """Return the dtype of ``x`` after a layer with arrays."""
         # A cell by equation may have no array.
-        with_arrays = [layer for layer in self.network.layers if slots(layer)]
-        recurrent = (layer for layer in with_arrays if isinstance(layer, nodes.Recurrent))
-        own = [
-            code("self.{}.{}.dtype", layer.name, Code(slots(layer)[0].path))
-            for layer in (*recurrent, *with_arrays)
-        ]
-        return code("jnp.result_type({})", listed("x", *own[:1]))
+        recurrent = (e for e in self.network.layers if isinstance(e, nodes.Recurrent))
+        first = next(filter(slots, (*recurrent, *self.network.layers)), None)
+        if first is None:
+            return code("jnp.result_type(x)")
+        return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slots(first)[0].path))
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, which are several for a maximum over the steps."""
