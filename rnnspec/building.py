@@ -87,7 +87,7 @@ def save(
     ``torch.compile``. It is run on random batches of several lengths and with every pattern of
     padding, and so is the model loaded from the written files: both must give the results of the
     spec with its arrays, or nothing is kept. A model that ``build`` did not make is taken over
-    first: ``rnnspec.from_torch(model).save(path)``.
+    first: ``rnnspec.from_torch(model).save(path)``, or ``from_keras``.
 
     Args:
         model: a live model of any backend; it stays as it is.
@@ -114,7 +114,8 @@ def save(
     generated = find_origin(model)
     if generated is None:
         message = f"expected a model that rnnspec.build made, received {received(model)}"
-        raise UsageError(f"{message}; take it over first: rnnspec.from_torch(model).save(path)")
+        way = "rnnspec.from_torch(model).save(path), or from_keras"
+        raise UsageError(f"{message}; take it over first: {way}")
     # Imported here: a model that is only built is not compared.
     from rnnspec.convert.run import write
     from rnnspec.importing.original import compare_built

@@ -66,7 +66,8 @@ def _functions_called(text: str) -> Iterator[str]:
     """Yield the functions that C calls and does not define."""
     code = _NO_CODE_OF_C.sub(" ", text)
     defined = {name for match in _DEFINED_IN_C.finditer(code) for name in match.groups() if name}
-    yield from (name for name in _CALLED_IN_C.findall(code) if name not in defined | _OF_C)
+    defined |= _OF_C
+    yield from (name for name in _CALLED_IN_C.findall(code) if name not in defined)
 
 
 _NO_CODE_OF_ONNX = re.compile(r'#[^\n]*|""|"(?:[^"\\\n]|\\.)+"')

@@ -105,18 +105,13 @@ Part = tuple[str, Module, Mapping[str, Entry]]
 class Piece:
     """A module that has arrays of a layer, with the ``shapes`` of its arrays by their names there.
 
-    ``paths`` are the names of these arrays in the layer. The module may lack the others, which are
-    ``spare``: a layer does without them, or shares those of another layer.
+    ``paths`` are the names of these arrays in the layer. The module may lack the others: a layer
+    does without them, or shares those of another layer.
     """
 
     layer: Layer
     shapes: Shapes
     paths: Mapping[str, str]
-
-    @property
-    def spare(self) -> frozenset[str]:
-        """The arrays that the module may lack."""
-        return frozenset(self.shapes.keys() - self.paths.keys())
 
     def fits(self, shapes: Shapes) -> bool:
         """True if a module with arrays of these shapes is the piece."""
