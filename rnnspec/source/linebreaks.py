@@ -75,6 +75,9 @@ def _parenthesize(value: str, margin: str, before: str, after: str) -> list[str]
     if rest and first.endswith("}"):
         # A mapping is broken, whatever comes after it.
         return _break(first, margin, before, f", {', '.join(rest)}{after}")
+    if rest and not {"(", "{"} & {*value}:
+        # Subscripts are not broken for a tuple around them.
+        return _one_per_line([first, *rest], margin, f"{before}(", f"){after}")
     inner = margin + _INDENT
     if match := _CHOICE.fullmatch(_outside(value)):
         (_, yes), (_, condition) = match.span(1), match.span(2)
@@ -144,7 +147,9 @@ def _break(value: str, margin: str, before: str, after: str) -> list[str]:
             return lines
         *lines, start = _break(head, margin, before, _PAIRS[bracket])
         return [*lines, *_spread(inside, margin, start, bracket + after)]
-    if bracket == "]" and head:
+    fits = len(margin + _INDENT + inside) <= LINE_LENGTH
+    if bracket == "]" and head and (fits or len(_split(inside)) == 1):
+        # A comma behind a single index would make it a tuple.
         return [start, margin + _INDENT + inside, margin + bracket + after]
     if bracket == "}" or not (head or " for " in _outside(inside)):
         return _one_per_line(_split(inside), margin, start, bracket + after)

@@ -31,8 +31,8 @@ EDITS = (
     ),
     (
         "rnnspec/lowering/recurrent.py",
-        "        return_sequences=return_sequences,\n",
-        "        return_sequences=return_sequences,\n        added=layer.added,\n",
+        "        return_sequences=True,\n",
+        "        return_sequences=True,\n        added=layer.added,\n",
     ),
     (
         "rnnspec/comparison/reference.py",

@@ -75,3 +75,31 @@ def test_loops_quotients_of_calls_and_tuples_are_broken_as_ruff_breaks_them() ->
     ]:
 """
     )
+
+
+def test_tuples_and_indexes_are_broken_as_ruff_breaks_them() -> None:
+    index = (
+        "torch.arange(x.shape[0], device=x.device), mask_of_the_words_of_each_sentence.sum(dim=1)"
+    )
+    source = f"""\
+    sequences = sentences_of_the_source.shape[0], sentences_of_the_target_language.shape[0]
+    last = torch.where(found, x[{index}], 0)
+"""
+    # The output of ruff format 0.17.
+    assert (
+        break_lines(source)
+        == """\
+    sequences = (
+        sentences_of_the_source.shape[0],
+        sentences_of_the_target_language.shape[0],
+    )
+    last = torch.where(
+        found,
+        x[
+            torch.arange(x.shape[0], device=x.device),
+            mask_of_the_words_of_each_sentence.sum(dim=1),
+        ],
+        0,
+    )
+"""
+    )
