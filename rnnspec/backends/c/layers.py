@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
+    from rnnspec.words import WindowStatistic
 
 _CHUNK = 16
 """The number of steps for which a recurrent layer multiplies its inputs at once."""
@@ -74,6 +75,7 @@ _OF_A_STEP = frozenset(
 """The kinds of functions that are others in step form: they have states."""
 
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
+_WINDOWS: dict[WindowStatistic, str] = {"max": "max_windows", "average": "average_windows"}
 
 
 _LINEAR = Activation("linear")
@@ -231,7 +233,7 @@ class Layers:
             case nodes.WindowPooling(window=window):
                 values = self._windows(window, place) | {"x": x, "units": str(units), "y": y}
                 del values["dilation"]
-                yield self._call(Function(f"{layer.statistic}_windows", "window_pooling"), values)
+                yield self._call(Function(_WINDOWS[layer.statistic], "window_pooling"), values)
             case nodes.BatchNorm() | nodes.LayerNorm() | nodes.Normalize():
                 yield self._by_row(layer, {"x": x, "steps": rows, "units": str(units), "y": y})
             case nodes.Attention():
@@ -558,7 +560,7 @@ class Layers:
         values["width"] = str(nodes.width(layer.output) if layer.return_sequences else 0)
         values |= {"mask": place.mask} if layer.masked else {}
         values |= {"backward": "1"} if backward or layer.backward else {}
-        if backward and layer.merge in _MERGES:
+        if backward and layer.merge is not None and not side_by_side:
             values["merge"] = _MERGES[layer.merge]
         return values
 

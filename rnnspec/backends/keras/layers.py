@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from rnnspec.ir.params import Param
+    from rnnspec.words import Merge
 
 Arguments = dict[str, Code | Literal]
 
 _POOLING = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
 _JOINS = {"concat": "Concatenate", "add": "Add", "multiply": "Multiply"}
 _MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
+_MERGE_MODES: dict[Merge, str] = {"concat": "concat", "sum": "sum", "mul": "mul", "ave": "ave"}
 _WINDOW_POOLING = {"max": "MaxPooling1D", "average": "AveragePooling1D"}
 
 
@@ -208,7 +210,7 @@ def make_recurrent(
     one_way = _make_direction(layer, wrapped, named)
     if layer.merge is None:
         return one_way
-    return _make("Bidirectional", one_way, merge_mode=layer.merge, name=layer.name)
+    return _make("Bidirectional", one_way, merge_mode=_MERGE_MODES[layer.merge], name=layer.name)
 
 
 def _make_direction(layer: nodes.Recurrent, wrapped: Arguments, named: Arguments) -> Code:
@@ -416,8 +418,24 @@ def _activation(activation: nodes.Activation) -> Code | str:
             return make_activation(activation, None)
         case "legacy_hard_sigmoid":
             return code("legacy_hard_sigmoid()")
-        case _:
+        case (
+            "tanh"
+            | "sigmoid"
+            | "relu"
+            | "hard_sigmoid"
+            | "linear"
+            | "softsign"
+            | "softplus"
+            | "elu"
+            | "selu"
+            | "silu"
+            | "exponential"
+            | "softmax"
+            | "log_softmax"
+        ):
             return activation
+        case _:
+            assert_never(activation)
 
 
 def _activation_argument(activation: nodes.Activation) -> Code | str | None:

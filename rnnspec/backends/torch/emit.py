@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
@@ -309,18 +309,21 @@ class TorchWalk(RecurrentCalls):
         window, steps = layer.window, layer.input[0]
         padding = channels.own_padding(window, steps)
         stride = None if window.stride == window.size else window.stride
-        if layer.statistic == "max":
-            module = _make("nn.MaxPool1d", window.size, stride=stride, padding=padding)
-        else:
-            # With a mask, the share of real steps has the padding too.
-            counts = layer.masked or not padding
-            module = _make(
-                "nn.AvgPool1d",
-                window.size,
-                stride=stride,
-                padding=padding,
-                count_include_pad=counts,
-            )
+        match layer.statistic:
+            case "max":
+                module = _make("nn.MaxPool1d", window.size, stride=stride, padding=padding)
+            case "average":
+                # With a mask, the share of real steps has the padding too.
+                counts = layer.masked or not padding
+                module = _make(
+                    "nn.AvgPool1d",
+                    window.size,
+                    stride=stride,
+                    padding=padding,
+                    count_include_pad=counts,
+                )
+            case _:
+                assert_never(layer.statistic)
         return code("self.{} = {}", layer.name, module)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
