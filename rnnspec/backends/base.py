@@ -52,9 +52,10 @@ class Backend:
     The first form is written if none is asked for.
     ``level`` is the highest level of comparison that its runtime supports (None if it has no
     runtime), in each of ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}``
-    for the name of the network: a single file, or several in a folder. ``loading`` is the Python
-    code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
-    are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
+    for the name of the network: a single file, or several in a folder; ``reads_files`` tells
+    whether they come in again. ``loading`` is the Python code that loads them; ``{name}``,
+    ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}`` are filled in. ``arguments`` are
+    those of the entry, for the forms of source that need some.
     ``loading_begin`` loads the file that computes the first states of a model in step form, from
     ``{begin!r}``. For a single file, ``{file}`` is its name, and ``{macro}`` the entry in capitals.
     ``options`` are those of its source and its files.
@@ -84,6 +85,7 @@ class Backend:
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
+    reads_files: bool = True
     options: tuple[Option, ...] = ()
     quantizes_source: bool = False
     function_error: float = 0.0

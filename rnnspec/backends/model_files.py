@@ -9,7 +9,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
+from rnnspec.backends.contract import ArrayType
 from rnnspec.errors import UsageError
 from rnnspec.files.arrays import read_metadata, read_safetensors, sort_metadata
 from rnnspec.files.model import SPEC_KEY
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import Runtime
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
-    from rnnspec.source.code import Source
 
 
 class FrameworkArrays(Protocol):
@@ -95,8 +94,7 @@ class NamedArrays:
 class Saved(Protocol):
     """A model in the files of a backend, which can be compared with the source of a spec.
 
-    In its methods, ``text`` is source of the spec as ``written`` returns it, and ``fresh`` returns
-    a live model made from it.
+    In its methods, ``text`` is source of the spec, and ``fresh`` returns a live model made from it.
     """
 
     @property
@@ -107,11 +105,6 @@ class Saved(Protocol):
     def form(self) -> str:
         """The form of source that the files state, empty if they state none."""
         return ""
-
-    @property
-    def options(self) -> SourceOptions:
-        """The options of the source that the files state."""
-        return DEFAULTS
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -125,10 +118,6 @@ class Saved(Protocol):
 
     def gather(self, gather: Gather) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
-
-    def written(self, text: str, source: Source) -> str:  # noqa: ARG002
-        """Return source of the spec, with the numbers of the files if they have them in source."""
-        return text
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why this is not the model of the source, empty if it is."""
@@ -189,7 +178,10 @@ class FileReader:
 
 
 def reader(backend: Backend) -> FileReader:
-    """Return the reader of the files of a backend; not of Keras, whose files others write too."""
+    """Return the reader of the files of a backend that reads them.
+
+    That of Keras is elsewhere: others write such files too.
+    """
     reader: FileReader = import_module(f"{backend.package}.read").READER
     return reader
 

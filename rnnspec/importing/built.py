@@ -102,7 +102,7 @@ def _fitting(
         raise UsageError(message, source)
     problems, closed = list[str](), list[Imported]()
     for form in [form for form in forms if saved.form in ("", form)]:
-        generated = pipeline.generate(program, backend, form, saved.options)
+        generated = pipeline.generate(program, backend, form)
         try:
             imported = _of_form(saved, generated, program, importing)
         # The store knows nothing of files.
@@ -132,8 +132,7 @@ def _of_form(
         return pipeline.instantiate(generated, drawn=False)
 
     arrays = saved.gather(generated.store.gather)
-    text = saved.written(generated.text, generated.source)
-    if problem := saved.problem(text, fresh):
+    if problem := saved.problem(generated.text, fresh):
         raise UsageError(problem)
     return Imported(
         network=program.network,
@@ -141,9 +140,8 @@ def _of_form(
         form=saved.tool,
         left_out=saved.left_out,
         opener=generated.backend.name,
-        unlike=saved.unlike(text, fresh),
+        unlike=saved.unlike(generated.text, fresh),
         source=generated.form,
-        text=text,
-        options=saved.options,
+        text=generated.text,
         classes=saved.classes,
     )

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Imported:
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
     reasons why what it opens would not be this model, or why there is nothing to open. ``spec`` is
     the text of the spec, if the file has it, and ``source`` the form of source that rnnspec built
-    the file from, with its ``options``; ``text`` is that source, written anew. ``open_file``
+    the file from; ``text`` is that source, written anew. ``open_file``
     returns what computes the output of the file for a batch of the network, if its own framework
     does not do so by itself; with ``padded_at_end``, it takes batches with padding at the end of
     their sequences alone. ``limits`` are numbers in the file beyond which it may compute otherwise.
@@ -66,7 +65,6 @@ class Imported:
     unlike: tuple[str, ...] = ()
     spec: str = ""
     source: Form | None = None
-    options: SourceOptions = field(default_factory=dict)
     text: str = ""
     open_file: Callable[[], Callable[[Any], Array]] | None = None
     padded_at_end: bool = False

@@ -255,25 +255,12 @@ def _reader(backend: Backend) -> FileReader:
     return reader(backend)
 
 
-def _built_by(backend: Backend) -> Iterator[Kind]:
-    """Yield the kinds of files that a backend writes: a single one, or several in a folder."""
-    read = partial(_read_built, backend=backend)
-    for option in backend.options:
-        if not option.suffix:
-            continue
-        options = {option.name: True}
-        yield Kind(
-            title=f"{backend.title} source of rnnspec ({option.suffix})",
-            recognises=_has_suffix(option.suffix),
-            read=read,
-            files=lambda path: _reader(backend).files(path),
-            instead=_SPEC_INSIDE,
-            output=saving.BackendFiles(backend.with_options(options), options=options),
-        )
-    yield Kind(
-        title=f"{f'a {backend.suffix} file' if backend.suffix else 'a folder'} of {backend.title}",
+def _folder_of(backend: Backend) -> Kind:
+    """Return the kind of a folder that a backend writes."""
+    return Kind(
+        title=f"a folder of {backend.title}",
         recognises=lambda path: _reader(backend).recognises(path),
-        read=read,
+        read=partial(_read_built, backend=backend),
         spec_text=lambda path: _reader(backend).spec_text(path),
         files=lambda path: _reader(backend).files(path),
         output=saving.BackendFiles(backend),
@@ -283,11 +270,20 @@ def _built_by(backend: Backend) -> Iterator[Kind]:
 def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
     formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
-    outputs = [kind.output for kind in formats]
-    named = {output.backend.name for output in outputs if isinstance(output, saving.BackendFiles)}
-    others = [backend for backend in having(FILES) if backend.name not in named]
-    known = (*formats, *(kind for backend in others for kind in _built_by(backend)))
+    folders = [each for each in having(FILES) if each.reads_files and not each.suffix]
+    known = (*formats, *map(_folder_of, folders))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
+
+
+def _outputs() -> Iterator[saving.OutputKind]:
+    """Yield all kinds of outputs, in the order in which a path is tried."""
+    yield from (kind.output for kind in kinds() if kind.output is not None)
+    for backend in having(FILES):
+        if not backend.reads_files:
+            for option in filter(lambda option: option.suffix, backend.options):
+                options = {option.name: True}
+                yield saving.BackendFiles(backend.with_options(options), options=options)
+            yield saving.BackendFiles(backend)
 
 
 def titles(*, importable: bool = False) -> str:
@@ -319,11 +315,12 @@ def kind_of(path: Path, *, importable: bool = False) -> Kind:
             return kind
     if importable and path.suffix.lower() == SUFFIX:
         raise _no_state_dict(path)
+    message = f"expected {titles(importable=importable)}"
     if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
-        message = f"expected {titles(importable=importable)}, received a spec"
-        message = f"{message}; 'rnnspec build SPEC -o OUT' makes a model of it"
-        raise UsageError(message, str(path))
-    raise UsageError(f"expected {titles(importable=importable)}", str(path))
+        message += ", received a spec; 'rnnspec build SPEC -o OUT' makes a model of it"
+    elif path.suffix == ".h" or (path.is_dir() and any(path.glob("*.h"))):
+        message += ", received C source, which is not read; name the model that it was written from"
+    raise UsageError(message, str(path))
 
 
 def _no_state_dict(path: Path) -> UsageError:
@@ -367,7 +364,7 @@ def output_for(
     else:
         pairs = [(writer, writer.with_options(options)) for writer in having(FILES)]
         known = [saving.BackendFiles(other) for writer, other in pairs if other != writer]
-        known = known or [kind.output for kind in kinds() if kind.output is not None]
+        known = known or list(_outputs())
     output = next((candidate for candidate in known if candidate.is_named(path)), None)
     if output is None:
         paths = dict.fromkeys(form for candidate in known for form in candidate.paths)

@@ -29,7 +29,6 @@ from rnnspec.comparison.verify import (
     steady_case,
 )
 from rnnspec.errors import BackendError, ModelError, Problem, brief
-from rnnspec.files.model import SUFFIX
 from rnnspec.files.regular import opened
 from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.imported import Imported
@@ -155,7 +154,6 @@ def compare_file(
         function_error=backend.function_error,
         scale=scale,
         padded_at_end=imported.padded_at_end,
-        longest=backend.emitter.longest(imported.options),
         limits=imported.limits,
     )
     return compare(original, model)
@@ -296,7 +294,7 @@ def _runner(
         model = runtime.open_original(path, _own_classes(origin, backend))
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
-        generated = pipeline.generate(origin.program, backend, form, origin.imported.options)
+        generated = pipeline.generate(origin.program, backend, form)
         file = reader(backend).files(path)[0]
         model, arrays = _load(file, generated, origin.imported.text), origin.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
@@ -361,14 +359,12 @@ def _own_classes(origin: ImportedModel, backend: Backend) -> Mapping[str, type]:
 def _load(path: Path, generated: Generated, text: str) -> Any:
     """Return a model of generated source with the arrays in a file, loaded as a user would."""
     backend, name = generated.backend, generated.network.name
-    # Source in the file is equal, but only the text at hand is sure to stay so: a file is copied
-    # if it has arrays alone.
+    # Source beside the file is equal, but only the text at hand is sure to stay so.
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         source = Path(folder, f"{name}{backend.ending}")
         source.write_text(text, encoding="utf-8", newline="\n")
-        if path.suffix in (SUFFIX, ".bin"):
-            with opened(path) as (stream, _), source.with_suffix(path.suffix).open("wb") as copy:
-                shutil.copyfileobj(stream, copy)
+        with opened(path) as (stream, _), source.with_suffix(path.suffix).open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
         return backend.runtime.reload(Path(folder), name, generated.source)
 
 

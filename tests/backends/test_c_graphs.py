@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graphs import IN_C, JOINED, PAIR, STREAMED, TRANSLATION, WAITING
+from graphs import IN_C, JOINED, PAIR, STREAMED, WAITING
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
 from rnnspec.backends.c.arrays import stored_arrays
 from rnnspec.backends.c.filled import array_bytes
-from rnnspec.backends.c.read import READER
 from rnnspec.backends.c.source import Blob, CSource
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
@@ -146,26 +145,6 @@ def test_other_inputs_begin_a_sequence() -> None:
         model.begin(speaker=np.full(1, 4), prompt=np.ones((1, 3), int))
 
 
-@pytest.mark.parametrize(
-    ("text", "form", "options"),
-    [
-        (TRANSLATION, "inference", {"max_steps": 40}),
-        (STREAMED, "step", {"max_steps": 40}),
-        (TRANSLATOR, "step", {"max_steps": 9}),
-        (WAITING, "step", {}),
-    ],
-)
-def test_a_folder_is_read_as_it_was_written(
-    text: str, form: Form, options: dict[str, int], tmp_path: Path
-) -> None:
-    program = pipeline.reads(text)
-    build_model(program, get("c"), form, 1, Output(tmp_path / "net"), options=options)
-    saved = READER.saved(tmp_path / "net", program.network)
-    assert (saved.form, saved.options) == (form, {"target": "portable", **options})
-    generated = pipeline.generate(program, get("c"), form, saved.options)
-    assert not saved.problem(saved.written(generated.text, generated.source), lambda: None)
-
-
 def test_a_graph_of_int8_is_near_that_of_floats() -> None:
     program = pipeline.reads(STREAMED)
     exact = rnnspec.build(program.spec, "c", form="step", seed=1)
@@ -265,33 +244,9 @@ def test_arrays_in_a_file_beside_the_source(form: Form, tmp_path: Path) -> None:
     options: dict[str, str | int] = {"max_steps": 40, "weights": "blob"}
     for quantize in ({}, {"quantize": "int8"}):
         folder = tmp_path / f"net{len(quantize)}"
-        built = build_model(
-            program, get("c"), form, 1, Output(folder), options={**options, **quantize}
-        )
+        build_model(program, get("c"), form, 1, Output(folder), options={**options, **quantize})
         assert sorted(path.suffix for path in folder.iterdir()) == [".bin", ".c", ".h"]
         assert "{\n    0." not in (folder / "translator.c").read_text().partition("self-test")[0]
-        if not quantize:
-            saved = READER.saved(folder, program.network)
-            assert saved.options["weights"] == "blob"
-            assert not saved.problem(
-                saved.written(built.generated.text, built.generated.source), lambda: None
-            )
-            blob = folder / "translator.bin"
-            content = bytearray(blob.read_bytes())
-            content[0] ^= 1
-            blob.write_bytes(content)
-            saved = READER.saved(folder, program.network)
-            assert "SHA-256" in saved.problem(
-                saved.written(built.generated.text, built.generated.source), lambda: None
-            )
-            blob.write_bytes(content[:-4])
-            with pytest.raises(UsageError, match=r"expected [\d,]+ bytes, received"):
-                READER.saved(folder, program.network).written(
-                    built.generated.text, built.generated.source
-                )
-        else:
-            with pytest.raises(UsageError, match="rounded to int8"):
-                READER.saved(folder, program.network)
     with pytest.raises(UsageError, match="expected text for a single header, received blob"):
         get("c").emitter.complete(program.network, {"weights": "blob", "single_header": True})
 

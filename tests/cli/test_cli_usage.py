@@ -102,7 +102,7 @@ def test_version(run: Run) -> None:
         (["codegen", "{spec}", "-b", "flax"], "'flax'; use 'jax'"),
         (["parity", "{spec}", "-b", "keras,tflite"], "TensorFlow's converter, or 'c' for micro"),
         (["convert", "{spec}", "x.onnx"], "received a spec; 'rnnspec build SPEC -o OUT' makes"),
-        (["import", "{spec}"], "or C source of rnnspec (.h), received a spec; 'rnnspec build"),
+        (["import", "{spec}"], "or an ONNX file (.onnx), received a spec; 'rnnspec build"),
         (
             ["build", "{spec}", "-b", "c", "--weights", "x.pt"],
             (

@@ -63,18 +63,6 @@ def test_each_kind_to_itself_and_to_another(run: Run, spec: str, source: str, ta
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("form", ["inference", "step"])
-def test_source_for_short_sequences_is_compared_on_such(run: Run, form: str) -> None:
-    text = "version: 1\nname: net\ninputs: {a: {features: 1}, b: {features: 1}}\nstream: a\n"
-    text += "rnn:\n- {type: attention, of: a, over: b, score: dot}\n- {type: gru, units: 1}\n"
-    Path("net.yaml").write_text(text)
-    given = ("net.yaml", "--backend", "c", "--form", form, "--max-steps", "4", "--seed", "1")
-    assert run("build", *given, "-o", "net.h").code == 0
-    ran = run("convert", "net.h", "out.safetensors")
-    assert (ran.code, ran.err) == (0, "")
-    assert "\ncompared with the original in C compiler " in ran.out
-
-
 def test_a_sequential_model(run: Run) -> None:
     pytest.importorskip("torch")
     text = TEXT.replace("input: {length: 6}\n", "")

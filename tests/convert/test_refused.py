@@ -264,7 +264,7 @@ def test_integers(refused: Refused) -> None:
         ),
         (["moved.yaml", "out"], "expected a Keras file (.h5, .hdf5 or .keras), arrays that rn"),
         (["in.safetensors", "-"], "expected the path of a folder"),
-        (["empty", "out.keras"], "a folder of JAX, C source of rnnspec (.h) or a folder of C"),
+        (["empty", "out.keras"], "a folder of PyTorch or a folder of JAX"),
         (["in.safetensors", "no/out.keras"], "no: error: no such folder"),
     ],
 )

@@ -75,7 +75,7 @@ STACKS = {
     "heads": TOKENS + "rnn: {type: gru, units: 4}\n"
     "heads: {one: {units: 4}, two: {hidden: [{units: 4}], units: 4}}\n",
 }
-WRITERS = [each.name for each in backends.BACKENDS.values() if each.files]
+WRITERS = [each.name for each in backends.BACKENDS.values() if each.files and each.reads_files]
 SOURCES = [
     name
     for name, each in backends.BACKENDS.items()

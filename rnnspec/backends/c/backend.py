@@ -118,6 +118,7 @@ C = Backend(
     dtypes=("float32",),
     ending=".h",
     files=("{name}.h", "{name}.c"),
+    reads_files=False,
     options=OPTIONS,
     quantizes_source=True,
     loading=('#include "{name}.h" /* in C or C++; compile it and {name}.c with -O3 */',),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnnspec.backends.c.source import Blob
-from rnnspec.errors import brief, printable
+from rnnspec.errors import printable
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
@@ -33,28 +33,14 @@ _DECLARED = re.compile(r"\n(?:\w+_ALIGNED )?static const \w+ (?P<symbol>\w+)\[\d
 _SIZED = re.compile(
     r"^(?:(?:\w+_ALIGNED )?static|extern) const (\w+) \w+\[(\d+)\]", re.MULTILINE | re.ASCII
 )
-_VERSION = re.compile(
-    r"^ \* Arrays: SHA-256 \w+, from rnnspec ([\w.+-]{1,40})\.$", re.MULTILINE | re.ASCII
-)
-_LONGEST_NUMBER = 32
-_TYPES: dict[str, type[np.number[Any]]] = {"float": np.float32, "int32_t": np.int32}
 _SPEC, _END = "/* The spec:\n", "\n */\n\n"
 _ON_A_LINE = 8
 
 
-def fill(  # noqa: PLR0913 - all that a file has
-    text: str,
-    source: CSource,
-    arrays: Arrays,
-    recorded: Recordings,
-    spec: str,
-    *,
-    version: str = __version__,
-) -> str:
+def fill(text: str, source: CSource, arrays: Arrays, recorded: Recordings, spec: str) -> str:
     """Return the text of a source with numbers in its arrays, and the spec unless it is empty.
 
-    ``recorded`` are the arrays of the self-test by their symbols. ``version`` is that of the
-    rnnspec that wrote a file, which is written again.
+    ``recorded`` are the arrays of the self-test by their symbols.
     """
     packed: dict[str, Array] = {}
     for stored in source.arrays:
@@ -70,7 +56,7 @@ def fill(  # noqa: PLR0913 - all that a file has
         return f"{declared}{{\n{_literals(numbers[match['symbol']])}\n}};"
 
     # The last one: a description, which comes before it, may have such a line.
-    origin = f" * Arrays: SHA-256 {digest}, from rnnspec {version}.\n"
+    origin = f" * Arrays: SHA-256 {digest}, from rnnspec {__version__}.\n"
     filled = _ZEROS.sub(with_numbers, origin.join(text.rsplit(_EMPTY, 1)))
     head, marker, tail = filled.partition("_IMPLEMENTATION\n\n")
     lines = "\n".join(f" * {_escaped(line)}".rstrip() for line in _lines(spec))
@@ -103,22 +89,6 @@ def unpack_blob(content: bytes, layout: Iterable[Stored]) -> dict[tuple[str, str
     return {place: array for arrays in restored for place, array in arrays.items()}
 
 
-def version_in(filled: str) -> str:
-    """Return the version of the rnnspec that wrote a text, this one if it does not say so."""
-    # A description may have such lines before it.
-    versions = _VERSION.findall(filled.partition("\n#ifndef ")[0])
-    return str(versions[-1]) if versions else __version__
-
-
-def spec_in(filled: str) -> str:
-    """Return the text of the spec in a text with numbers, empty if it has none."""
-    _, comment, rest = filled.partition(f"\n{_SPEC}")
-    lines, end, _ = rest.partition(_END)
-    if not (comment and end):
-        return ""
-    return "".join(f"{_plain(line[3:])}\n" for line in lines.split("\n"))
-
-
 def arrays_in(filled: str, layout: Iterable[Stored]) -> dict[tuple[str, str], Array]:
     """Return the canonical arrays of a layout in a text with numbers.
 
@@ -127,21 +97,9 @@ def arrays_in(filled: str, layout: Iterable[Stored]) -> dict[tuple[str, str], Ar
     """
     layout = tuple(layout)
     sizes = {symbol: size for stored in layout for symbol, size in stored.sizes.items()}
-    numbers = {
-        symbol: _cast(array, np.float32) for symbol, array in _numbers_in(filled, sizes).items()
-    }
+    numbers = _numbers_in(filled, sizes)
     restored = [stored.restored(numbers) for stored in layout]
     return {place: array for arrays in restored for place, array in arrays.items()}
-
-
-def recorded_in(filled: str, source: CSource) -> dict[str, Array]:
-    """Return the arrays of the self-test of a source in a text with numbers.
-
-    Raises:
-        ValueError: an array is missing, or has something else.
-    """
-    numbers = _numbers_in(filled, {test.symbol: test.size for test in source.tests})
-    return {test.symbol: _cast(numbers[test.symbol], _TYPES[test.number]) for test in source.tests}
 
 
 def array_bytes(filled: str) -> int:
@@ -151,11 +109,7 @@ def array_bytes(filled: str) -> int:
 
 
 def _numbers_in(filled: str, sizes: Mapping[str, int]) -> dict[str, Array]:
-    """Return the numbers of arrays by symbol, in time in proportion to the text.
-
-    The search only goes forward, whatever the text has. What it returns are the numbers if a text
-    that is made from them is the same.
-    """
+    """Return the numbers of arrays by symbol, in time in proportion to the text."""
     numbers, at = dict[str, "Array"](), 0
     while match := _DECLARED.search(filled, at):
         at, symbol = match.end(), match["symbol"]
@@ -173,24 +127,10 @@ def _numbers_in(filled: str, sizes: Mapping[str, int]) -> dict[str, Array]:
 
 
 def _parsed(text: str, symbol: str, size: int) -> Array:
-    # Counted first: zeros that nothing was filled into are one number.
-    count = text.count(",") + 1
-    if count != size:
-        raise ValueError(f"{symbol} has {count:,} numbers, not {size:,}")
     words = [word.strip().removesuffix("f") for word in text.split(",")]
-    # Python takes quadratic time for a number of many digits.
-    if long := next((word for word in words if len(word) > _LONGEST_NUMBER), ""):
-        raise ValueError(f"{symbol} has {brief(long)}")
-    try:
-        return np.array(list(map(float, words)))
-    except ValueError as error:
-        raise ValueError(f"{symbol}: {brief(error)}") from None
-
-
-def _cast(numbers: Array, type_: type[np.number[Any]]) -> Array:
-    # A number that is too large becomes another one, which is written as other text.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return numbers.astype(type_)
+    if len(words) != size:
+        raise ValueError(f"{symbol} has {len(words):,} numbers, not {size:,}")
+    return np.array(list(map(float, words)), np.float32)
 
 
 def split(text: str, name: str) -> tuple[str, str]:
@@ -235,23 +175,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _escaped(line: str) -> str:
-    """Return a line as it may be in a comment, from which ``_plain`` reads the same line.
+    """Return a line as it may be in a comment.
 
     A comment must not have its end, another beginning, or a trigraph; lines of it are stripped.
     """
     line = printable(line.replace("\\", "\\\\"))
     line = re.sub(r"(?<=\*)/|(?<=/)\*|(?<=\?\?)/", r"\\\g<0>", line)
     return f"{line[:-1]}\\x20" if line.endswith(" ") else line
-
-
-def _plain(line: str) -> str:
-    return re.sub(r"\\([\\/*tr]|x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})", _unescaped, line)
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    word = match[1]
-    if len(word) == 1:
-        return {"t": "\t", "r": "\r"}.get(word, word)
-    code = int(word[1:], 16)
-    # What is no character stays as it is.
-    return chr(code) if code < 0xD800 or 0xDFFF < code <= 0x10FFFF else match[0]
