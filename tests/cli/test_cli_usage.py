@@ -353,14 +353,6 @@ def test_no_file_takes_the_place_of_a_closed_descriptor(python: Run, spec: str) 
     assert Path("all.py").read_text() == Path("made/small.py").read_text()
 
 
-def test_output_in_a_narrow_encoding(python: Run, spec: str) -> None:
-    path = Path(spec)
-    path.write_text(path.read_text() + "description: caf\u00e9 \u4f60\n", encoding="utf-8")
-    ran = python(MAIN, "codegen", spec, "-b", "torch", PYTHONIOENCODING="ascii")
-    assert (ran.code, ran.err) == (0, "")
-    assert r"# caf\xe9 \u4f60" in ran.out
-
-
 @cases("command", ["validate", "lint"])
 def test_json_is_a_short_name_of_the_format(run: Run, spec: str, command: str) -> None:
     assert run(command, spec, "--json").out == run(command, spec, "--format", "json").out
