@@ -455,7 +455,7 @@ def test_a_wrong_command_is_refused(words: str, message: str) -> None:
 
 
 def test_the_name_of_a_command_is_that_of_its_program() -> None:
-    launch = launch_command(f"{sys.executable} {{model}} {{inputs}} {{outputs}}", "", "onnx")
+    launch = launch_command(f"'{sys.executable}' {{model}} {{inputs}} {{outputs}}", "", "onnx")
     assert launch.tool.name == Path(sys.executable).stem
 
 

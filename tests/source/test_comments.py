@@ -58,7 +58,7 @@ def comments(text: str) -> list[str]:
     ]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(TEXTS)
 @example('"""\nimport os\n"""')
 @example("x\\")
