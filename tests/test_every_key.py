@@ -239,8 +239,9 @@ def mappings(data: Any, model: Any, place: Place = ()) -> Iterator[tuple[Place, 
             yield from mappings(value, model[name], (*place, name))
 
 
-READ = [(base, pipeline.reads(json.dumps(base))) for base in BASES]
-PLACES = [dict(mappings(base, program.spec)) for base, program in READ]
+READ = [pipeline.reads(json.dumps(base)) for base in BASES]
+DUMPS = [program.spec.model_dump() for program in READ]
+PLACES = [dict(mappings(base, program.spec)) for base, program in zip(BASES, READ, strict=True)]
 
 
 def changed(base: Data, place: Place, key: str, value: Any) -> Data:
@@ -268,7 +269,7 @@ def may_be(kind: type[BaseModel], mapping: Data, key: str) -> bool:
 
 def networks(model: str, key: str, number: int) -> Iterator[bool]:
     """Yield, for each other valid value of a key in a base, whether the network changes."""
-    base, before = READ[number]
+    base, before = BASES[number], READ[number]
     for place, kind in PLACES[number].items():
         if kind.__name__ != model:
             continue
@@ -280,7 +281,7 @@ def networks(model: str, key: str, number: int) -> Iterator[bool]:
                 after = pipeline.reads(json.dumps(changed(base, place, key, value)))
             except SpecError:
                 continue
-            if after.spec.model_dump() != before.spec.model_dump():
+            if after.spec.model_dump() != DUMPS[number]:
                 yield after.network != before.network
 
 

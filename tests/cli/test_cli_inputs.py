@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from cases import cases
-from conftest import GALLERY
 
 Run = Callable[..., Any]
 
@@ -91,13 +90,6 @@ def test_good_files(run: Run, spec: str) -> None:
     Path("other.yaml").write_text(GOOD)
     ran = run("validate", spec, "other.yaml")
     assert (ran.code, ran.out, ran.err) == (0, "2 specs: valid\n", "")
-
-
-def test_the_gallery_is_valid(run: Run) -> None:
-    folder = GALLERY[0].parent
-    count = len(list(folder.rglob("*.yaml")))
-    ran = run("validate", folder)
-    assert (ran.code, ran.out) == (0, f"{count} specs: valid\n")
 
 
 ODD = "new\nline\x1b[31m\u202e.yaml"
