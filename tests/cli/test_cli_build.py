@@ -165,11 +165,10 @@ def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
     assert ran.err == "closed: error: no permission to write to this folder\n"
     Path("closed").chmod(0)
     for command in ("build", "codegen"):
-        ran = run(command, spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
+        output = f"closed/{OUTPUT[backend] if command == 'build' else 'source'}"
+        ran = run(command, spec, "-b", backend, "-o", output)
         assert (ran.code, ran.out) == (3, "")
-        assert ran.err == (
-            f"closed/{OUTPUT[backend]}: error: cannot be written: permission denied\n"
-        )
+        assert ran.err == f"{output}: error: cannot be written: permission denied\n"
     Path("closed").chmod(0o700)
 
 

@@ -301,6 +301,7 @@ def test_any_text_is_read_or_refused(texts: list[str]) -> None:
         ("h: tanh(h) + W @ x", "h", False),
         ("h: W @ x / h", "h", False),
         ("c: 0.5 * h + c + W @ x\nh: 0.5 * c + h", "h c", False),
+        ("c: 0.5 * c + W @ x\nh: tanh(h + c)", "h c", False),
     ],
 )
 def test_a_linear_recurrence_is_seen(text: str, states: str, linear: bool) -> None:
