@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -160,6 +160,15 @@ def test_jobs_run_at_the_same_time(few: tuple[Case, ...], fake: Callable[..., La
     assert all(row == dict.fromkeys(names, Cell("equal", 0.0)) for row in results.cells.values())
 
 
+@pytest.fixture
+def _heeding() -> Iterator[None]:
+    """Heed interrupts, which a shell ignores in what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeding")
 def test_an_interrupted_run_keeps_its_results(
     few: tuple[Case, ...], fake: Callable[..., Launch]
 ) -> None:
