@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from small_networks import write_small
 from xdist.scheduler import LoadScopeScheduling
 
 from rnnspec.backends import BACKENDS, having
+from rnnspec.errors import BackendError
 
 # TensorFlow logs while it is imported, before Python can change its settings.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -76,6 +79,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of one framework together, the longest groups first."""
     longest = ["keras", "jax", "torch", *BACKENDS]
     items.sort(key=lambda item: [*longest, group := _group(item.nodeid)].index(group))
+
+
+HAS_NO_COMPILER = not BACKENDS["c"].installed
+LACK = "there is no C compiler: cc is not found"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    with _skipping_without_compiler():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    with _skipping_without_compiler():
+        return (yield)
+
+
+@contextmanager
+def _skipping_without_compiler() -> Iterator[None]:
+    """Skip what cannot compile C on a machine without a compiler, with one reason for all."""
+    try:
+        yield
+    except BackendError as error:
+        if HAS_NO_COMPILER and error.message.startswith("no C compiler"):
+            pytest.skip(LACK)
+        raise
 
 
 def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:

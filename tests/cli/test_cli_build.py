@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +19,7 @@ from offered import require
 
 import rnnspec
 from rnnspec.backends import BACKENDS, having, needs
+from rnnspec.backends.c import compiler
 
 # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -38,9 +39,9 @@ ALONE = {
     "torch": "import torch; y = model.eval()(torch.from_numpy(x)).detach().numpy()",
     "jax": "model.eval(); y = numpy.array(model(x))",
     "c": """
-import ctypes, subprocess
+import ctypes, os, subprocess
 flags = "-std=c99 -O1 -fPIC -shared made/small.c -o small.so -lm"
-subprocess.run(["cc", *flags.split()], check=True)
+subprocess.run([os.environ["CC"], *flags.split()], check=True)
 run = ctypes.CDLL("./small.so").small_run
 y, work = numpy.zeros((3, 1), "float32"), numpy.zeros(100_000, "float32")
 for row, result in zip(x, y):
@@ -68,14 +69,6 @@ def outputs(model: Any, backend: str) -> Any:
     return model.eval()(torch.from_numpy(TOKENS)).detach().numpy()
 
 
-def test_prints_the_frameworks_own_counts(run: Run, spec: str, backend: str) -> None:
-    ran = run("build", spec, "--backend", backend)
-    assert (ran.code, ran.err) == (0, "")
-    assert "Total parameters: 180\n" in ran.out
-    assert f"Built with {BACKENDS[backend].title} " in ran.out
-    assert "lstm_1 (LSTM)" in ran.out
-
-
 def test_says_which_layers_its_own_backend_runs_step_by_step(run: Run, spec: str) -> None:
     path = Path(spec)
     path.write_text(path.read_text().replace("type: lstm", "type: lstm, activation: hard_sigmoid"))
@@ -85,41 +78,42 @@ def test_says_which_layers_its_own_backend_runs_step_by_step(run: Run, spec: str
         assert ("Run step by step on torch, not fused: lstm_1" in ran.out) == is_stepwise
 
 
-def test_what_is_written_loads_without_rnnspec(run: Run, spec: str, backend: str) -> None:
+def test_what_is_written_loads_without_rnnspec(
+    run: Run, entries: Run, spec: str, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("any").touch()
     ran = run("build", spec, "-b", backend, "--seed", 7, "-o", OUTPUT[backend])
-    assert ran.code == 0
-    lines = ran.out.split("To load it, without rnnspec:\n")[1].splitlines()
-    code = [
-        "import sys, numpy",
-        "sys.modules['rnnspec'] = None",
-        *(line.strip() for line in lines),
-        "x = numpy.load('x.npy')",
-        ALONE[backend],
-        "numpy.save('y.npy', y)",
-    ]
-    np.save("x.npy", TOKENS)
-    subprocess.run([sys.executable, "-I", "-c", "\n".join(code)], check=True, capture_output=True)
-    expected = outputs(rnnspec.build(spec, backend, seed=7), backend)
-    np.testing.assert_array_equal(np.load("y.npy"), expected)
-
-
-def test_names_what_it_wrote(run: Run, entries: Run, spec: str, backend: str) -> None:
-    ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])
+    assert (ran.code, ran.err) == (0, "")
+    assert "Total parameters: 180\n" in ran.out
+    assert f"Built with {BACKENDS[backend].title} " in ran.out
+    assert "lstm_1 (LSTM)" in ran.out
+    assert entries() == {spec, "any", *FILES[backend]}
+    written = {name for name in FILES[backend] if Path(name).is_file()}
     wrote = {line.removeprefix("wrote ") for line in ran.out.splitlines() if "wrote" in line}
-    assert wrote == {name for name in FILES[backend] if Path(name).is_file()}
-    assert entries() == {spec, *FILES[backend]}
+    assert wrote == written
+    # They have the permissions of any new file.
+    modes = {stat.S_IMODE(Path(name).stat().st_mode) for name in (*written, "any")}
+    assert len(modes) == 1
     loading = "\n".join(BACKENDS[backend].loading)
     for word in ("load_model", "load_state_dict", "load_file", "InferenceSession", "-O3"):
         assert (word in ran.out) == (word in loading)
-    assert "To load it, without rnnspec:\n" in ran.out
 
-
-def test_files_get_the_permissions_of_any_new_file(run: Run, spec: str, backend: str) -> None:
-    Path("any").touch()
-    run("build", spec, "-b", backend, "-o", OUTPUT[backend])
-    wanted = stat.S_IMODE(Path("any").stat().st_mode)
-    written = [Path(name) for name in FILES[backend] if Path(name).is_file()]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {wanted}
+    code = ran.out.split("To load it, without rnnspec:\n")[1].splitlines()
+    code = ["import numpy", *(line.strip() for line in code), ALONE[backend]]
+    with monkeypatch.context() as patch:
+        for name in [*sys.modules]:
+            if name.partition(".")[0] == "rnnspec":
+                patch.setitem(sys.modules, name, None)
+        if backend == "c":
+            patch.setenv("CC", compiler.command())
+        patch.setattr(sys, "path", sys.path.copy())
+        importlib.invalidate_caches()  # which knows a folder of this name in another one
+        sys.modules.pop("small", None)
+        names: dict[str, Any] = {"x": TOKENS}
+        exec("\n".join(code), names)
+        sys.modules.pop("small", None)
+    expected = outputs(rnnspec.build(spec, backend, seed=7), backend)
+    np.testing.assert_array_equal(names["y"], expected)
 
 
 def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend: str) -> None:
@@ -171,11 +165,10 @@ def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
     assert ran.err == "closed: error: no permission to write to this folder\n"
     Path("closed").chmod(0)
     for command in ("build", "codegen"):
-        ran = run(command, spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
+        output = f"closed/{OUTPUT[backend] if command == 'build' else 'source'}"
+        ran = run(command, spec, "-b", backend, "-o", output)
         assert (ran.code, ran.out) == (3, "")
-        assert ran.err == (
-            f"closed/{OUTPUT[backend]}: error: cannot be written: permission denied\n"
-        )
+        assert ran.err == f"{output}: error: cannot be written: permission denied\n"
     Path("closed").chmod(0o700)
 
 
@@ -217,12 +210,19 @@ def test_a_full_disk_for_source(run: Run, entries: Run, spec: str, backend: str)
     assert entries() == {spec, "old.py"}
 
 
-@pytest.mark.parametrize("force", [["--force"], []])
-@pytest.mark.parametrize("rival", ["other.py", "small.safetensors"])
+@cases("rival, force", product(["other.py", "small.safetensors"], [["--force"], []]))
 def test_a_folder_that_appears_meanwhile(
-    run: Run, spec: str, monkeypatch: pytest.MonkeyPatch, *, rival: str, force: list[str]
+    run: Run,
+    spec: str,
+    *,
+    rival: str,
+    force: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("torch")
+    path = Path(spec).absolute()
+    monkeypatch.chdir(tmp_path)
     sync = os.fsync
 
     def slow(descriptor: int) -> None:
@@ -232,7 +232,7 @@ def test_a_folder_that_appears_meanwhile(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", slow)
-    ran = run("build", spec, "-b", "torch", "-o", "made", *force)
+    ran = run("build", path, "-b", "torch", "-o", "made", *force)
     found = {path.name for path in Path("made").iterdir()}
     if rival == "other.py" or force:
         assert (ran.code, ran.err) == (0, "")

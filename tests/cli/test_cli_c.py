@@ -21,6 +21,7 @@ from rnnspec.backends.c import compiler
 from rnnspec.errors import BackendError
 
 Run = Callable[..., Any]
+CC = compiler.command()
 BOTH = """\
 version: 1
 name: both
@@ -40,9 +41,12 @@ def _compiler() -> None:
     [
         ("/nosuch/cc", "no C compiler: '/nosuch/cc' was not found; install one, or set CC to its"),
         ('cc "', "no C compiler: 'cc \"' was not found; install one, or set CC to its path"),
-        ("cc -include nosuch.h", "cc -include nosuch.h cannot compile C: "),
+        (f"{CC} -include nosuch.h", f"{CC} -include nosuch.h cannot compile C: "),
         ("true", "true cannot compile C: it wrote no file"),
-        ("cc -fvisibility=hidden", "what cc compiles has no function rnnspec_array; expected a"),
+        (
+            f"{CC} -fvisibility=hidden",
+            f"what {CC} compiles has no function rnnspec_array; expected a",
+        ),
     ],
 )
 def test_a_compiler_that_does_not_work_is_one_error(

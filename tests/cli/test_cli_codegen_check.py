@@ -124,7 +124,7 @@ def test_what_a_terminal_would_obey_is_escaped(run: Run, spec: str) -> None:
     assert "-# \\x1b[31m \\xff \\u202e\n" in ran.out
 
 
-@pytest.mark.parametrize("words", [["-o", "nowhere"], ["-o", "nowhere", "--check"]])
+@cases("words", [["-o", "nowhere"], ["-o", "nowhere", "--check"]])
 def test_a_folder_that_is_not_there(run: Run, specs: list[str], words: list[str]) -> None:
     ran = run("codegen", *specs, "-b", "torch", *words)
     assert (ran.code, ran.out) == (2, "")

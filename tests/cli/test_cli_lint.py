@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -144,15 +143,9 @@ def test_github_has_a_word_of_its_own_for_notes(run: Run) -> None:
     assert "::warning file=net.yaml,line=5" in out
 
 
-def test_standard_input_is_linted(run: Run) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "rnnspec", "lint", "-", "--format", "concise"],
-        input=NOTED,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.startswith("<stdin>:4:13: note: ")
+def test_standard_input_is_linted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NOTED.encode())))
+    assert run("lint", "-", "--format", "concise").out.startswith("<stdin>:4:13: note: ")
 
 
 def test_explain_prints_the_page(run: Run) -> None:
@@ -180,20 +173,3 @@ def test_explain_knows_no_other_code(run: Run, code: str, hint: str) -> None:
     ran = run("explain", code)
     assert (ran.code, ran.out) == (2, "")
     assert hint in ran.err
-
-
-def test_explain_lays_the_page_out_on_a_terminal() -> None:
-    pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    subprocess.run(
-        [sys.executable, "-m", "rnnspec", "explain", "L301"],
-        stdout=theirs,
-        env=environment,
-        check=True,
-    )
-    os.close(theirs)
-    shown = os.read(ours, 65536).decode()
-    os.close(ours)
-    assert "## Wrong" not in shown
-    assert "softmax over one unit" in shown

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,6 @@ from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
 
 Run = Callable[..., Any]
-
-ROOT = Path(__file__).parents[2]
-MAIN = "from rnnspec.cli import main; main()"
 
 
 @pytest.fixture
@@ -77,25 +73,24 @@ def test_a_source_replaces_no_input(
     assert contents() == before
 
 
-@pytest.mark.parametrize("target", ["net.yaml", "words.txt", "."])
+@cases("target", ["net.yaml", "words.txt", "."])
 def test_what_standard_input_reads_is_an_input(
-    contents: Run, spec: str, target: str, tmp_path: Path
+    run: Run, contents: Run, spec: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if target == ".":
         Path("small.py").hardlink_to(spec)
-    before = contents()
+    before, descriptor = contents(), os.dup(0)
     with Path(spec).open() as stdin:
-        done = subprocess.run(
-            [sys.executable, "-c", MAIN, "codegen", "-", "-b", "torch", "-o", target, "--force"],
-            stdin=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        monkeypatch.setattr(sys, "stdin", stdin)
+        os.dup2(stdin.fileno(), 0)
+        try:
+            ran = run("codegen", "-", "-b", "torch", "-o", target, "--force")
+        finally:
+            os.dup2(descriptor, 0)
+            os.close(descriptor)
     title = "embedding.words of <stdin>" if target == "words.txt" else "standard input"
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f": error: this is {title}; expected another path" in done.stderr
+    assert (ran.code, ran.out) == (2, "")
+    assert f": error: this is {title}; expected another path" in ran.err
     assert contents() == before
 
 
@@ -147,11 +142,10 @@ import contextlib, io, json, multiprocessing, os, sys
 from rnnspec import cli
 from rnnspec.backends import get
 
-if "build" in sys.argv:
-    get("torch").runtime
+get("torch").runtime
 
-def run(barrier, told):
-    printed = io.StringIO()
+def run(words, barrier, told):
+    sys.argv, printed = ["rnnspec", *words], io.StringIO()
     sync, first = os.fsync, iter([True])
 
     def together(descriptor):
@@ -168,35 +162,37 @@ def run(barrier, told):
             told.put((stopped.code, printed.getvalue()))
 
 context = multiprocessing.get_context("fork")
-barrier, told = context.Barrier(4), context.Queue()
-workers = [context.Process(target=run, args=(barrier, told)) for _ in range(4)]
-for worker in workers:
-    worker.start()
-print(json.dumps([told.get(timeout=100) for _ in workers]))
-for worker in workers:
-    worker.join(60)
+for words in sys.argv[1:]:
+    barrier, told = context.Barrier(2), context.Queue()
+    arguments = words.split(), barrier, told
+    workers = [context.Process(target=run, args=arguments) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    print(json.dumps([told.get(timeout=100) for _ in workers]))
+    for worker in workers:
+        worker.join(60)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forks")
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["codegen", "-b", "torch", "-o", "c.py"],
-        ["build", "-b", "torch", "-o", "made"],
-        ["build", "-b", "torch", "-o", "."],
-    ],
-)
-def test_one_of_four_runs_writes(python: Run, entries: Run, spec: str, words: list[str]) -> None:
-    if words[0] == "build":
-        pytest.importorskip("torch")
-    ran = python(PARALLEL, words[0], spec, *words[1:])
+def test_one_of_two_runs_writes(
+    python: Run, entries: Run, spec: str, subtests: pytest.Subtests
+) -> None:
+    pytest.importorskip("torch")
+    lines = [
+        f"codegen {spec} -b torch -o c.py",
+        f"build {spec} -b torch -o made",
+        f"build {spec} -b torch -o .",
+    ]
+    ran = python(PARALLEL, *lines)
     assert ran.code == 0, ran.err
-    told = json.loads(ran.out)
-    assert sorted(code for code, _ in told) == [0, *[2] * 3]
-    for code, printed in told:
-        assert ("wrote " in printed) == (code == 0)
-        assert ("error: already exists" in printed) == (code == 2)
+    for words, line in zip(lines, ran.out.splitlines(), strict=True):
+        with subtests.test(words):
+            told = json.loads(line)
+            assert sorted(code for code, _ in told) == [0, 2]
+            for code, printed in told:
+                assert ("wrote " in printed) == (code == 0)
+                assert ("error: already exists" in printed) == (code == 2)
     assert not [name for name in entries() if "rnnspec" in name]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,11 @@ def test_it_prints_the_schema_and_nothing_else(run: Run) -> None:
     assert json.loads(ran.out)["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
-def test_two_processes_print_the_same(python: Run) -> None:
-    code = "from rnnspec.cli import main; main()"
-    texts = {python(code, "schema", PYTHONHASHSEED=seed).out for seed in ("1", "2")}
+def test_a_process_with_other_hashes_prints_the_same(python: Run) -> None:
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    ran = python("from rnnspec.cli import main; main()", "schema", PYTHONHASHSEED=seed)
     # A process of its own knows no backends that are there only for tests.
-    assert texts == {json_schema.text(tuple(backend.reserved_names for backend in shipped()))}
+    assert ran.out == json_schema.text(tuple(backend.reserved_names for backend in shipped()))
 
 
 def test_it_writes_a_file_and_replaces_none_unasked(run: Run, entries: Run) -> None:

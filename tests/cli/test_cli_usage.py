@@ -10,12 +10,13 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cases import cases
-from offered import require, require_all, require_source
+from offered import require, require_all, shipped
 
 from rnnspec import backends, summaries
 from rnnspec.backends import BACKENDS, Backend, having, names, needs
@@ -31,6 +32,7 @@ EXTRAS = {
     name: f"'.[{name}]' in a clone of rnnspec, or pip install {shlex.join(each)}"
     for name, each in PROJECT["optional-dependencies"].items()
 }
+OF_FRAMEWORKS = [each.name for each in shipped() if each.distribution]
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
     *("schema", "convert", "draw", "doctor", "completion", "conformance", "import"),
@@ -163,7 +165,7 @@ def test_the_names_that_advice_tells_to_use_are_known() -> None:
     assert BACKENDS.keys().isdisjoint(" ".join(backends.ADVICE.values()).split())
 
 
-@pytest.mark.parametrize("command", ["build", "codegen"])
+@cases("command", ["build", "codegen"])
 def test_without_a_name_several_backends_are_a_choice_to_make(
     run: Run, spec: str, command: str
 ) -> None:
@@ -185,12 +187,11 @@ def with_frameworks(monkeypatch: pytest.MonkeyPatch, *installed: str) -> None:
             monkeypatch.setitem(sys.modules, each.distribution, None)
 
 
+@pytest.mark.parametrize("name", OF_FRAMEWORKS)
 def test_without_a_name_the_only_one_installed_is_it(
-    run: Run, spec: str, backend: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, spec: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    only = require(backend, spec)
-    if not only.distribution:
-        pytest.skip(f"{backend} needs no framework")
+    only = require(name, spec)
     with_frameworks(monkeypatch, only.distribution)
     assert only.title in run("build", spec).out
     source = run("codegen", spec).out
@@ -216,14 +217,6 @@ def test_source_needs_none_installed(run: Run, spec: str, monkeypatch: pytest.Mo
     assert "pip install" not in ran.err
 
 
-def require_framework(backend: str) -> Backend:
-    """Return a backend that needs a framework, installed or not, or skip."""
-    record = BACKENDS[backend]
-    if not record.distribution:
-        pytest.skip(f"{backend} needs no framework")
-    return record
-
-
 def offered(record: Backend, command: str) -> list[str]:
     """Return the options with which a backend can be compared."""
     if command == "build" or record.level is None:
@@ -232,21 +225,19 @@ def offered(record: Backend, command: str) -> list[str]:
     return ["--level", level, "--dtype", record.dtypes[0]]
 
 
-@pytest.mark.parametrize("command", ["build", "parity"])
+@cases(("command", "backend"), product(["build", "parity"], OF_FRAMEWORKS))
 def test_a_backend_that_is_not_installed(
     run: Run,
     entries: Run,
     spec: str,
-    backend: str,
     *,
     command: str,
+    backend: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    record = require_framework(backend)
-    require_source(backend, spec)
+    record = BACKENDS[backend]
     monkeypatch.setitem(sys.modules, record.distribution, None)
-    option = "-b" if command == "build" else "--backend"
-    ran = run(command, spec, option, backend, *offered(record, command))
+    ran = run(command, spec, "-b", backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     install = f"pip install {EXTRAS[record.extra]}"
     assert ran.err == f"rnnspec: error: {record.title} is not installed: {install}\n"
@@ -255,14 +246,13 @@ def test_a_backend_that_is_not_installed(
     assert run("codegen", spec, "-b", backend).code == 0
 
 
-@pytest.mark.parametrize("command", ["build", "parity"])
+@cases(("command", "backend"), product(["build", "parity"], OF_FRAMEWORKS))
 def test_a_backend_that_is_too_old(
-    run: Run, spec: str, backend: str, command: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, spec: str, command: str, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = require_framework(backend)
+    record = BACKENDS[backend]
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.5.1+cpu")
-    option = "-b" if command == "build" else "--backend"
-    ran = run(command, spec, option, backend, *offered(record, command))
+    ran = run(command, spec, "-b", backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     assert "0.5.1+cpu is too old" in ran.err
     requirements = EXTRAS[record.extra].partition(", or pip install ")[2]
@@ -307,7 +297,7 @@ IN_SHELL = "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
-@pytest.mark.parametrize("redirect", ["> /dev/full", ">&-"])
+@cases("redirect", ["> /dev/full", ">&-"])
 def test_a_standard_output_that_cannot_be_written(python: Run, spec: str, redirect: str) -> None:
     ran = python(IN_SHELL, f"'{sys.executable}' -m rnnspec validate {spec} {redirect}")
     assert "Traceback" not in ran.err
@@ -318,47 +308,6 @@ def test_a_standard_output_that_cannot_be_written(python: Run, spec: str, redire
         assert ran.err.count("\n") == 1
     else:
         assert (ran.code, ran.err) == (0, "")
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
-@cases(
-    ("redirect", "words", "code", "out"),
-    [
-        ("2> /dev/full", "validate {spec}", 0, "small.yaml: valid\n"),
-        *(
-            (redirect, "validate {spec} missing.yaml", 2, "2 specs: 1 valid, 1 cannot be read\n")
-            for redirect in ("2> /dev/full", "-u 2> /dev/full", "2< /dev/null", "2>&-")
-        ),
-        ("-u 2> /dev/full", "summary missing.yaml", 2, ""),
-        ("2> /dev/full", "summary --frob", 2, ""),
-        ("2>&-", "summary --frob", 2, ""),
-    ],
-)
-def test_a_standard_error_that_cannot_be_written(
-    python: Run, spec: str, *, redirect: str, words: str, code: int, out: str
-) -> None:
-    unbuffered = "-u" if "-u" in redirect else ""
-    command = f"'{sys.executable}' {unbuffered} -m rnnspec {words.format(spec=spec)} "
-    ran = python(IN_SHELL, command + redirect.removeprefix("-u"), PYTHONUNBUFFERED="")
-    assert (ran.code, ran.out, ran.err) == (code, out, "")
-
-
-def test_no_file_takes_the_place_of_a_closed_descriptor(python: Run, spec: str) -> None:
-    pytest.importorskip("torch")
-    command = f"'{sys.executable}' -m rnnspec build {spec} -b torch -o made 0<&- 2>&-"
-    ran = python(IN_SHELL, command)
-    assert (ran.code, ran.out.splitlines()[0]) == (0, 'Model: "small"')
-    command = f"'{sys.executable}' -m rnnspec codegen {spec} -b torch -o all.py 0<&- >&- 2>&-"
-    assert python(IN_SHELL, command).code == 0
-    assert Path("all.py").read_text() == Path("made/small.py").read_text()
-
-
-def test_output_in_a_narrow_encoding(python: Run, spec: str) -> None:
-    path = Path(spec)
-    path.write_text(path.read_text() + "description: caf\u00e9 \u4f60\n", encoding="utf-8")
-    ran = python(MAIN, "codegen", spec, "-b", "torch", PYTHONIOENCODING="ascii")
-    assert (ran.code, ran.err) == (0, "")
-    assert r"# caf\xe9 \u4f60" in ran.out
 
 
 @cases("command", ["validate", "lint"])

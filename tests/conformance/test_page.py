@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 from cases import cases
 
 from docs.generate.conformance import (
@@ -118,7 +117,7 @@ def test_a_failure_that_nobody_has_reported_has_a_script() -> None:
         assert failure.script or NOT_FOUND not in failure.upstream, failure.title
 
 
-@pytest.mark.parametrize("name", RESULTS.tools)
+@cases("name", list(RESULTS.tools))
 def test_every_result_is_told(name: str) -> None:
     """In the summary, in the matrix, on the page of its tool, and on its badge."""
     row = {case: cells[name] for case, cells in RESULTS.cells.items() if name in cells}
@@ -168,7 +167,7 @@ def test_other_tools_that_are_named_are_right() -> None:
     assert "[MNN](mnn.md)" not in page
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@cases("scheme", ["light", "dark"])
 def test_colours_differ_for_every_reader(scheme: str) -> None:
     """Under simulations of Machado, Oliveira and Fernandes (2009), and in grey."""
     style = (ROOT / "docs" / "style.css").read_text(encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from cases import cases
 
 from rnnspec.cli.app import app
 from rnnspec.errors import Difference, UsageError
@@ -62,7 +63,7 @@ DOCUMENT = """{
 }"""
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "message"),
     [
         ("{", "not JSON"),

@@ -344,10 +344,10 @@ def networks() -> dict[str, Network]:
         "deep": DEEP,
         "both last_step": unmasked.replace("POOLING", "last_step"),
     }
-    for length in (1, 2, 3, 2**31 - 1):
-        for pooling in ("last", "max", "none"):
-            text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
-            texts[f"both {length} {pooling}"] = text
+    poolings = {1: "none", 2: "last", 3: "max", 2**31 - 1: "none"}
+    for length, pooling in poolings.items():
+        text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
+        texts[f"both {length} {pooling}"] = text
     texts |= {name: f"version: 1\nname: {name}\n{text}" for name, text in STACKS.items()}
     drawn = [*sample(specs(), 8), *sample(specs(long_names=True), 2)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -294,10 +296,16 @@ def test_the_name_stands_above_the_result_if_it_has_no_room_beside_it() -> None:
     assert lines(long) == ["a" * 64, lines(short)[0].replace("net", "   "), *lines(short)[1:]]
 
 
-def test_two_thousand_layers() -> None:
-    of = network(NUMBERS, "rnn: {type: gru, units: 4, layers: 600, residual: true}")
-    assert text(of).count("┴") == 0
-    assert text(of).count("GRU,") == 600
+def test_many_layers_take_no_deeper_stack() -> None:
+    of = network(NUMBERS, "rnn: {type: gru, units: 4, layers: 150, residual: true}")
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
+    try:
+        drawn = text(of)
+    finally:
+        sys.setrecursionlimit(before)
+    assert drawn.count("┴") == 0
+    assert drawn.count("GRU,") == 150
 
 
 def test_free_text_of_a_spec_is_left_out() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import GALLERY
+from covering import covering
 
 import rnnspec
 from docs.generate.__main__ import pages
@@ -152,9 +154,12 @@ def test_no_page_installs_a_release_that_does_not_exist(site: Site) -> None:
 
 
 def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: Site) -> None:
-    for path in (ROOT / "specs").glob("*.yaml"):
+    few = covering(GALLERY)
+    for path in GALLERY:
         spec, page = rnnspec.load(path), str(site[f"gallery/{path.stem}.md"])
-        assert site[f"gallery/{path.stem}.svg"] == str(rnnspec.draw(spec))
+        assert f"gallery/{path.stem}.svg" in site
+        if path in few:
+            assert site[f"gallery/{path.stem}.svg"] == str(rnnspec.draw(spec))
         assert f"**{rnnspec.summary(spec).parameters.total:,}**" in page
         tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
         assert tabs == ["Spec", *(backend.source_title for backend in having(SOURCE))]

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
-import pytest
+from cases import cases
 
 import rnnspec
 from rnnspec.comparison.report import BackendResult, Finding, ParityReport, SpecParity
@@ -80,7 +80,7 @@ def test_the_verdict_is_first_and_the_way_to_repeat_it_last() -> None:
     assert found.index("How to repeat it") < found.index(COMMAND) < found.index("Seed|5")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("difference", "width", "kind"),
     [
         (0.0, "0.00%", "fine"),

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from cases import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ h: o * tanh(c)
 """
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "message"),
     [
         ("h: tnah(W @ x)", "h, column 4: unknown function 'tnah'; did you mean tanh?"),
@@ -100,7 +101,7 @@ def test_a_number_decides_no_shape() -> None:
     assert dict(cell.parameters) == {"p": ("units",), "W": ("units", "features")}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "parameters", "shapes"),
     [
         # Each kind of expression decides what stands in it, forwards and backwards.
@@ -208,7 +209,7 @@ def test_order_names_and_grouping_do_not_matter(draw: random.Random) -> None:
     assert [new[name] for name in expected.names] == list(form.names)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("old", "new"),
     [
         ("f * c + i * g", "f * c + i * i * g"),
@@ -285,7 +286,7 @@ def test_any_text_is_read_or_refused(texts: list[str]) -> None:
             assert is_linear_recurrence(cell) in (True, False)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "states", "linear"),
     [
         ("z: sigmoid(W @ x)\nh: (1 - z) * h + z * tanh(V @ x)", "h", True),
@@ -300,6 +301,7 @@ def test_any_text_is_read_or_refused(texts: list[str]) -> None:
         ("h: tanh(h) + W @ x", "h", False),
         ("h: W @ x / h", "h", False),
         ("c: 0.5 * h + c + W @ x\nh: 0.5 * c + h", "h c", False),
+        ("c: 0.5 * c + W @ x\nh: tanh(h + c)", "h c", False),
     ],
 )
 def test_a_linear_recurrence_is_seen(text: str, states: str, linear: bool) -> None:
@@ -309,7 +311,7 @@ def test_a_linear_recurrence_is_seen(text: str, states: str, linear: bool) -> No
     assert is_linear_recurrence(cell) == linear
 
 
-@pytest.mark.parametrize(("line", "linear"), [("h: h / 2 + y", True), ("h: tanh(h) + y", False)])
+@cases(("line", "linear"), [("h: h / 2 + y", True), ("h: tanh(h) + y", False)])
 def test_a_linear_recurrence_is_seen_in_a_long_block(line: str, linear: bool) -> None:
     cell = _blocks(Block(_rows("y: W @ x"), ()), Block(_rows(line), (), 255))
     assert is_linear_recurrence(cell) == linear

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import pytest
+from cases import cases
 from conftest import GALLERY
 from covering import covering
 from graphs import GRAPHS
@@ -270,6 +271,10 @@ TEXTS = [
 PROGRAMS = list(map(pipeline.reads, TEXTS))
 
 
+def numbered(programs: list[pipeline.Program]) -> dict[str, pipeline.Program]:
+    return {f"{number} {each.network.name}": each for number, each in enumerate(programs)}
+
+
 def compare(
     network: nodes.Network, outputs: Any, expected: reference.FullTrace, inputs: Any
 ) -> None:
@@ -281,7 +286,7 @@ def compare(
 
 
 @pytest.mark.parametrize("form", ["training", "inference"])
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.network.name)
+@cases("program", numbered(PROGRAMS))
 def test_a_recipe_is_the_layer(program: pipeline.Program, form: Any) -> None:
     network = in_form(program.network, form)
     arrays = draw_scaled(network, 0)
@@ -294,7 +299,7 @@ def test_a_recipe_is_the_layer(program: pipeline.Program, form: Any) -> None:
 STEPPED = [program for program in PROGRAMS if not step_refusals(program.network)]
 
 
-@pytest.mark.parametrize("program", STEPPED, ids=lambda program: program.network.name)
+@cases("program", numbered(STEPPED))
 def test_a_recipe_goes_on_from_chunk_to_chunk(program: pipeline.Program) -> None:
     network = in_form(program.network, "step")
     arrays, stream = draw_scaled(network, 0), network.stream or ""
@@ -336,7 +341,7 @@ heads: {{x: {{of: first, pooling: none}}, y: {{of: second, pooling: {pooling}}}}
 """
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rnn", "pooling", "refused"),
     [
         ("", "last", []),
@@ -353,7 +358,7 @@ def test_a_sequence_beside_the_chunks_is_refused(
     assert [refusal.layer for refusal in step_refusals(network)] == refused
 
 
-@pytest.mark.parametrize(
+@cases(
     ("padding", "mask", "reason"),
     [
         ("valid", "", None),

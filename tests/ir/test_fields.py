@@ -10,6 +10,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from cases import cases
 from graphs import GRAPHS
 
 from rnnspec import pipeline
@@ -124,21 +125,31 @@ def write(text: str, backend: str, form: Form) -> str | None:
     return pipeline.generate(program, record, form).text
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@cases("kind", {kind.__name__: kind for kind in KINDS})
 def test_a_field_that_no_source_is_written_from_is_refused(kind: type, backend: str) -> None:
     record = BACKENDS[backend]
     for form in record.forms:
         for program in PROGRAMS:
-            network, source = program.network, write(program.source, backend, form)
-            if source is None or grow(network, kind, 0.0) == network:
+            grown = grow(program.network, kind, 0.5)
+            if grown == program.network or write(program.source, backend, form) is None:
                 continue
-            if kind.__module__ != initializers.__name__:  # those are compared with each other
-                grown = replace(program, network=grow(network, kind, 0.0))
-                assert pipeline.generate(grown, record, form).text == source
-            keys = {refusal.key for refusal in refusals(record, grow(network, kind, 0.5), form)}
+            keys = {refusal.key for refusal in refusals(record, grown, form)}
             is_in_form = kind is not nodes.Dropout or form == "training"
             assert any(key.endswith("gain") for key in keys) == is_in_form, (form, program.source)
             break
+
+
+def test_a_field_with_its_neutral_value_changes_no_source(backend: str) -> None:
+    record = BACKENDS[backend]
+    kinds = [kind for kind in KINDS if kind.__module__ != initializers.__name__]
+    for form in record.forms:
+        for program in PROGRAMS:
+            grown = program.network
+            for kind in kinds:  # initializers are compared with each other
+                grown = grow(grown, kind, 0.0)
+            if source := write(program.source, backend, form):
+                text = pipeline.generate(replace(program, network=grown), record, form).text
+                assert text == source
 
 
 ESSENTIAL = """\

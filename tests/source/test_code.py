@@ -5,20 +5,19 @@ from __future__ import annotations
 import ast
 
 import pytest
+from cases import cases
 
 from rnnspec.errors import GenerationError
 from rnnspec.source.code import Code, call, code, docstring, function, lines, listed
 
 
-@pytest.mark.parametrize("text", ["", "x", "self.lstm_1", "nn.functional.relu"])
+@cases("text", ["", "x", "self.lstm_1", "nn.functional.relu"])
 def test_a_hole_takes_a_dotted_name(text: str) -> None:
     name = text or Code()
     assert code("f({})", name) == f"f({text})"
 
 
-@pytest.mark.parametrize(
-    "text", ["x; y", "x()", "1x", ".x", "x.", "x y", "x\n", "\N{MICRO SIGN}", "é", '"', "#"]
-)
+@cases("text", ["x; y", "x()", "1x", ".x", "x.", "x y", "x\n", "\N{MICRO SIGN}", "é", '"', "#"])
 def test_a_hole_refuses_other_text(text: str) -> None:
     with pytest.raises(GenerationError):
         code("{}", text)
@@ -28,14 +27,14 @@ def test_a_hole_refuses_other_text(text: str) -> None:
         call(text)
 
 
-@pytest.mark.parametrize("value", [0, -1, True, None, 0.1, 1e16, -3e38, "a 'b' \"c\" \\", (), (1,)])
+@cases("value", [0, -1, True, None, 0.1, 1e16, -3e38, "a 'b' \"c\" \\", (), (1,)])
 def test_a_literal_is_read_back(value: object) -> None:
     text = code("x = {!r}", value)
     assert ast.literal_eval(text.removeprefix("x = ")) == value
     assert "e+" not in text
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\n", "\0", "é", [1], {}, object()])
+@cases("value", [float("nan"), float("inf"), "\n", "\0", "é", [1], {}, object()])
 def test_a_value_without_a_literal_is_refused(value: object) -> None:
     with pytest.raises(GenerationError):
         code("{!r}", value)

@@ -11,7 +11,7 @@ import sys
 import tokenize
 from functools import cache
 
-import pytest
+from cases import cases
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +58,7 @@ def comments(text: str) -> list[str]:
     ]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(TEXTS)
 @example('"""\nimport os\n"""')
 @example("x\\")
@@ -97,7 +97,7 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in text)
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n\n", "\t \r\n"])
+@cases("text", ["", " ", "\n\n", "\t \r\n"])
 def test_an_empty_text_is_no_comment(text: str) -> None:
     assert comment(text) == ""
 
@@ -151,7 +151,7 @@ HEEDED = {
 }
 
 
-@pytest.mark.parametrize(("text", "heeded"), HEEDED.items())
+@cases(("text", "heeded"), HEEDED.items())
 def test_no_tool_obeys_a_description(text: str, heeded: str) -> None:
     assert re.search(heeded, f"# {text}")
     # The second is wrapped so that a line begins with it; the third is in quotes already.
@@ -171,7 +171,7 @@ def test_ruff_obeys_no_description() -> None:
     assert "x = [1, 2]" in ruff("format", text=made)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text", ["Note: a type of network, of typed text.", "See https://x.y/type/coding", "mypy, too"]
 )
 def test_other_words_stay_as_they_are(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from cases import cases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ def test_an_expression_is_read_as_it_was_written(text: str) -> None:
     assert read(written) == read(text)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "written"),
     [
         ("1 - (x - 2)", "x * (1 - (x - 2))"),

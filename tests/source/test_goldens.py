@@ -11,11 +11,13 @@ import os
 from pathlib import Path
 
 import pytest
-from offered import require, require_source, shipped
+from cases import cases
+from offered import require, shipped
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, needs, refusals
+from rnnspec.backends import BACKENDS, Backend, refusals
+from rnnspec.ir.forms import Form
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import dump
 from rnnspec.source.execute import execute
@@ -27,10 +29,9 @@ ROOT = Path(__file__).parents[2]
 GOLDENS = ROOT / "tests" / "goldens"
 FOUNDING = ("bidirectional_lstm", "stacked_lstm", "standard_rnn")
 OWN = sorted(path.parent.name for path in GOLDENS.glob("*/spec.yaml"))
-EACH = pytest.mark.parametrize("name", [*FOUNDING, *OWN])
+NAMES = (*FOUNDING, *OWN)
 INFERENCE = ("padded", "sleep_staging", "stacked_lstm")
 STEP = ("stacked_lstm",)
-DEPLOYED = pytest.mark.parametrize("name", INFERENCE)
 
 OF_C = ("everything", "padded", "stacked_lstm")
 """The networks whose C is kept: most of it are the same functions."""
@@ -45,107 +46,85 @@ KEPT = [each for each in shipped() if UPDATE or any(GOLDENS.glob(f"*/{each.name}
 """The backends with golden files: all or none of the source of a backend is kept."""
 
 
-def require_kept(backend: str, name: str) -> None:
-    if BACKENDS[backend] not in KEPT or not is_kept(name, backend):
-        pytest.skip(f"{name} has no golden file of {backend}; see {__file__}")
+EACH_KEPT = pytest.mark.parametrize("name", [each.name for each in KEPT])
 
 
-def is_kept(name: str, backend: str) -> bool:
-    return backend != "c" or name in OF_C
+def files(backend: Backend) -> dict[str, tuple[str, Form]]:
+    """Return the golden files of a backend: the network and the form of the source in each."""
+    first, *others = backend.forms
+    rows: list[tuple[str, Form, str]] = [(name, first, "") for name in NAMES]
+    for form, names in (("inference", INFERENCE), ("step", STEP)):
+        rows += [(name, other, f"_{form}") for other in others if other == form for name in names]
+    return {
+        f"{name}/{backend.name}{suffix}{backend.ending}": (name, form)
+        for name, form, suffix in rows
+        if (backend.name != "c" or name in OF_C)
+        and not refusals(backend, pipeline.read(spec_of(name)).network, form)
+    }
 
 
-def file_of(backend: str) -> str:
-    return f"{backend}{BACKENDS[backend].ending}"
-
-
-def golden(name: str, file: str) -> Path:
-    return GOLDENS / name / file
-
-
-def compare(text: str, path: Path) -> None:
-    """Compare with the golden file, or rewrite it on request."""
+def compare(text: str, place: str) -> None:
+    """Compare with a golden file, or rewrite it on request."""
+    path = GOLDENS / place
     if UPDATE:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
     assert text == path.read_bytes().decode(), f"{path} differs: see {__file__}"
 
 
-@EACH
+@cases("name", NAMES)
 def test_network(name: str) -> None:
-    compare(dump(pipeline.program(spec_of(name)).network), golden(name, "network.txt"))
+    compare(dump(pipeline.program(spec_of(name)).network), f"{name}/network.txt")
 
 
-@EACH
-def test_source(name: str, backend: str) -> None:
-    require_source(backend, spec_of(name))
-    require_kept(backend, name)
-    compare(rnnspec.codegen(spec_of(name), backend), golden(name, file_of(backend)))
+@EACH_KEPT
+def test_source(name: str, subtests: pytest.Subtests) -> None:
+    for place, (network, form) in files(BACKENDS[name]).items():
+        with subtests.test(place):
+            compare(rnnspec.codegen(spec_of(network), name, form=form), place)
 
 
-@DEPLOYED
-def test_source_for_inference(name: str, backend: str) -> None:
-    require_source(backend, needs.form("inference"), spec_of(name))
-    require_kept(backend, name)
-    if BACKENDS[backend].form(None) == "inference":
-        pytest.skip("this is the source of the test above")
-    text = rnnspec.codegen(spec_of(name), backend, form="inference")
-    compare(text, golden(name, f"{backend}_inference.py"))
+@EACH_KEPT
+def test_golden_source_makes_the_model(name: str, subtests: pytest.Subtests) -> None:
+    backend = require(name)
+    for place, (network, form) in files(backend).items():
+        if form != backend.forms[0]:
+            continue
+        with subtests.test(place):
+            program = pipeline.program(spec_of(network))
+            text = golden(place)
+            module = execute(text, network, backend.ending)
+            source = pipeline.generate(program, backend).source
+            model = backend.runtime.instantiate(module, source, "float32", drawn=False)
+            assert backend.runtime.counts(model) == counts(program.network)
+            assert backend.ending != ".py" or inspect.getdoc(getattr(module, source.entry))
 
 
-@pytest.mark.parametrize("name", STEP)
-def test_source_in_step_form(name: str, backend: str) -> None:
-    require_source(backend, needs.form("step"), spec_of(name))
-    require_kept(backend, name)
-    text = rnnspec.codegen(spec_of(name), backend, form="step")
-    compare(text, golden(name, f"{backend}_step{BACKENDS[backend].ending}"))
-
-
-@EACH
-def test_golden_source_makes_the_model(name: str, backend: str) -> None:
-    program = pipeline.program(spec_of(name))
-    require(backend, program)
-    require_kept(backend, name)
-    text = golden(name, file_of(backend)).read_text(encoding="utf-8")
-    ending = BACKENDS[backend].ending
-    module = execute(text, name, ending)
-    source = pipeline.generate(program, BACKENDS[backend]).source
-    model = BACKENDS[backend].runtime.instantiate(module, source, "float32", drawn=False)
-    assert BACKENDS[backend].runtime.counts(model) == counts(program.network)
-    assert ending != ".py" or inspect.getdoc(getattr(module, source.entry))
+def golden(place: str) -> str:
+    return (GOLDENS / place).read_text(encoding="utf-8")
 
 
 def test_there_is_no_golden_without_a_test() -> None:
-    wanted = {f"{name}/network.txt" for name in (*FOUNDING, *OWN)}
+    wanted = {f"{name}/network.txt" for name in NAMES}
     wanted |= {f"{name}/spec.yaml" for name in OWN}
-    for backend in KEPT:
-        files = [(name, file_of(backend.name)) for name in (*FOUNDING, *OWN)]
-        if "inference" in backend.forms[1:]:
-            files += [(name, f"{backend.name}_inference.py") for name in INFERENCE]
-        if "step" in backend.forms[1:]:
-            files += [(name, f"{backend.name}_step{backend.ending}") for name in STEP]
-        wanted |= {
-            f"{name}/{file}"
-            for name, file in files
-            if is_kept(name, backend.name)
-            and not refusals(backend, pipeline.read(spec_of(name)).network)
-        }
+    wanted |= {place for backend in KEPT for place in files(backend)}
     there = {path.relative_to(GOLDENS).as_posix() for path in GOLDENS.rglob("*.*")}
     assert {path for path in there if "__pycache__" not in path} == wanted
 
 
-@pytest.mark.parametrize("name", FOUNDING)
+@cases("name", FOUNDING)
 def test_pytorch_source_is_short(name: str) -> None:
-    assert len(golden(name, "torch.py").read_text(encoding="utf-8").splitlines()) < 80
+    assert len(golden(f"{name}/torch.py").splitlines()) < 80
 
 
 def test_pytorch_source_for_inference_is_stock_code() -> None:
-    text = golden("stacked_lstm", "torch_inference.py").read_text(encoding="utf-8")
+    text = golden("stacked_lstm/torch_inference.py")
     assert len([line for line in text.splitlines() if line.strip()]) == 24
     assert "nn.LSTM(32, 32, num_layers=3, batch_first=True)" in text
 
 
 def test_stacked_lstm_reads_as_if_written_by_hand() -> None:
-    text = golden("stacked_lstm", "keras.py").read_text(encoding="utf-8")
+    text = golden("stacked_lstm/keras.py")
     lstm = "x = keras.layers.LSTM(32, return_sequences={}, dropout=0.2, name={})(x)"
     lines = [line.strip() for line in text.splitlines() if "keras.layers." in line]
     assert lines == [

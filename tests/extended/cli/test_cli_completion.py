@@ -53,7 +53,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools = tmp_path / ".tools"
     tools.mkdir()
     command = tools / "rnnspec"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m rnnspec "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rnnspec "$@"\n')
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
     for name in ("PYTHONSTARTUP", "ZDOTDIR"):

@@ -257,7 +257,7 @@ def test_no_tool_of_conformance_outlives_an_interrupted_run() -> None:
 
     suite.write(Path("suite"), CASES[:1], ["onnx"])
     Path("tree.py").write_text(TREE)
-    command = f"{sys.executable} tree.py {{model}} {{inputs}} {{outputs}}"
+    command = f"'{sys.executable}' tree.py {{model}} {{inputs}} {{outputs}}"
     words = ["conformance", "run", "--suite", "suite", "--command", command]
     run = subprocess.Popen(
         [sys.executable, "-m", "rnnspec", *words], stderr=subprocess.PIPE, text=True

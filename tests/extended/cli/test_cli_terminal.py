@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from offered import require_all
 
+from rnnspec import pipeline
 from rnnspec.backends.needs import level
 from rnnspec.cli.progress import Clock
 from rnnspec.comparison.levels import DEFAULT_LEVEL
+from rnnspec.drawing.writers.text import text
 
 pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
 
@@ -53,7 +55,7 @@ def on_terminal(
         [sys.executable, "-m", "rnnspec", *words],
         stdout=theirs if out else subprocess.PIPE,
         stderr=theirs,
-        env={**environment, "PYTHONIOENCODING": "utf-8"},
+        env={"PYTHONIOENCODING": "utf-8", **environment},
         text=True,
     )
     os.close(theirs)
@@ -218,3 +220,18 @@ def test_results_of_conformance_fit_into_80_columns(tmp_path: Path) -> None:
 def table_lines(terminal: str) -> list[str]:
     plain = re.sub(r"\x1b\[[\d;]*m", "", terminal)
     return [line for line in plain.splitlines() if "│" in line or "─" in line]
+
+
+@pytest.mark.parametrize(("encoding", "unicode"), [("utf-8", True), ("ascii", False)])
+def test_a_picture_has_boxes_on_a_terminal_that_has_them(
+    spec: str, encoding: str, *, unicode: bool
+) -> None:
+    variables = {"PYTHONIOENCODING": encoding}
+    shown, _ = on_terminal("summary", spec, "--draw", out=True, variables=variables)
+    assert shown.startswith(text(pipeline.read(spec).network, unicode=unicode))
+
+
+def test_explain_lays_the_page_out() -> None:
+    shown, _ = on_terminal("explain", "L301", out=True)
+    assert "## Wrong" not in shown
+    assert "softmax over one unit" in shown

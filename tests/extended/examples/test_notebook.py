@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.ipynb"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
