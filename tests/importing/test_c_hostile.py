@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
+from cases import cases
 from cli.conftest import _own_folder
 from offered import require
 
@@ -189,46 +191,42 @@ def check_refused(path: Path, compiled: list[str]) -> None:
     assert len(str(caught.value)) < 1500
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
+@cases("change", ATTACKS)
 def test_a_changed_header_is_refused(
-    attack: str, texts: dict[str, str], compiled: list[str]
+    change: Change, texts: dict[str, str], compiled: list[str]
 ) -> None:
-    changed = ATTACKS[attack](texts["whole"])
+    changed = change(texts["whole"])
     assert changed != texts["whole"]
     Path("net.h").write_bytes(changed.encode())
     check_refused(Path("net.h"), compiled)
 
 
-@pytest.mark.parametrize("attack", OF_PARTS)
-def test_a_changed_pair_is_refused(attack: str, texts: dict[str, str], compiled: list[str]) -> None:
-    for part in ("net.h", "net.c"):
-        Path(part).write_text(texts[part])
-    part, change = OF_PARTS[attack]
+@cases(("part", "change"), OF_PARTS)
+def test_a_changed_pair_is_refused(
+    part: str, change: Change, texts: dict[str, str], compiled: list[str]
+) -> None:
+    for name in ("net.h", "net.c"):
+        Path(name).write_text(texts[name])
     Path(part).write_text(change(texts[part]))
     check_refused(Path("net.h"), compiled)
 
 
-@pytest.mark.parametrize(
-    "content", [b"\xff\xfe", b"", b"\0" * 9, "not utf-8: \xe9".encode("latin-1")]
-)
+@cases("content", [b"\xff\xfe", b"", b"\0" * 9, "not utf-8: \xe9".encode("latin-1")])
 def test_what_is_no_source_is_refused(content: bytes, compiled: list[str]) -> None:
     Path("net.h").write_bytes(content)
     check_refused(Path("net.h"), compiled)
 
 
-@pytest.mark.parametrize("part", ["net.h", "net.c"])
-@pytest.mark.parametrize("kind", ["a device", "a pipe"])
-@pytest.mark.parametrize("source", ["net", "net/net.h"])
-def test_no_device_is_read(source: str, kind: str, part: str, texts: dict[str, str]) -> None:
-    Path("net").mkdir()
+@cases("part, source", list(product(("net.h", "net.c"), ("net", "net/net.h"))))
+def test_no_device_is_read(part: str, source: str, texts: dict[str, str]) -> None:
+    Path("net").mkdir(exist_ok=True)
     Path("net/net.h").write_text(texts["net.h"])
-    Path("net", part).unlink(missing_ok=True)
-    if kind == "a device":
-        Path("net", part).symlink_to("/dev/zero")
-    else:
-        os.mkfifo(Path("net", part))
-    with pytest.raises(UsageError, match=f"^net/{part}: error: expected a regular file$"):
-        take(Path(source))
+    for put in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        Path("net", part).unlink(missing_ok=True)
+        put(Path("net", part))
+        with pytest.raises(UsageError, match=f"^net/{part}: error: expected a regular file$"):
+            take(Path(source))
+    Path("net", part).unlink()
 
 
 @pytest.mark.parametrize("form", ["inference", "step"])
@@ -269,25 +267,24 @@ def test_a_header_beside_the_program_that_includes_it(texts: dict[str, str]) -> 
     assert take(Path("net.h")).text == SPEC
 
 
-HUGE = 2**21
-REPEATED = {
-    "begins a spec": "/* The spec:\n",
-    "begins a spec in a spec": " */* The spec:\n",
-    "begins an array": "static const float a[1] = {\n",
-    "begins an array of the network": BIAS,
-    "begins an escape": "\\",
-    "a digit": "1",
-}
-
-
-@pytest.mark.parametrize("line", REPEATED)
-@pytest.mark.parametrize("place", [" * version: 1\n", BIAS])
-def test_megabytes_of_what_is_searched(line: str, place: str, texts: dict[str, str]) -> None:
-    # With a search that begins again at each of them, this would take a quarter of an hour.
-    repeated = REPEATED[line] * (HUGE // len(REPEATED[line])) + "}\n"
-    Path("net.h").write_text(swap(place, place + repeated)(texts["whole"]))
-    with pytest.raises(RnnspecError):
-        take(Path("net.h"))
+@cases(
+    "line",
+    [
+        "/* The spec:\n",
+        " */* The spec:\n",
+        "static const float a[1] = {\n",
+        BIAS,
+        "\\",
+        "1",
+    ],
+)
+def test_megabytes_of_what_is_searched(line: str, texts: dict[str, str]) -> None:
+    # With a search that begins again at each of them, this would take minutes.
+    repeated = line * (2**19 // len(line)) + "}\n"
+    for place in (" * version: 1\n", BIAS):
+        Path("net.h").write_text(swap(place, place + repeated)(texts["whole"]))
+        with pytest.raises(RnnspecError):
+            take(Path("net.h"))
 
 
 def test_a_spec_of_two_hundred_kilobytes() -> None:
