@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,6 @@ import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from safetensors.numpy import save_file
 
-import rnnspec
 from rnnspec import pipeline, saving
 from rnnspec.backends import BACKENDS
 from rnnspec.ir.params import named_params
@@ -50,16 +51,28 @@ def arrays_of(text: str, seed: int = 0) -> dict[str, Any]:
 
 def write_input(kind: str, text: str = TEXT, name: str = "") -> Path:
     """Write a model with random arrays as one kind of file, as ``rnnspec build`` saves it."""
-    path, arrays = Path(name or FILES[kind]), arrays_of(text)
-    if kind == "canonical":
-        save_file(arrays, path, metadata={"rnnspec": text})
-        return path
-    pytest.importorskip(kind)
-    generated = pipeline.generate(pipeline.reads(text), BACKENDS[kind])
-    model = pipeline.instantiate(generated)
-    rnnspec.write_weights(model, arrays)
-    saving.save(path, generated, text, model, force=False)
+    path = Path(name or FILES[kind])
+    for part, content in _built(kind, text).items():
+        place = path / part if part else path
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(content)
     return path
+
+
+@cache
+def _built(kind: str, text: str) -> dict[str, bytes]:
+    """Return what is in the file or the folder of a model, which is built once."""
+    with TemporaryDirectory() as folder:
+        path, arrays = Path(folder, FILES[kind]), arrays_of(text)
+        if kind == "canonical":
+            save_file(arrays, path, metadata={"rnnspec": text})
+        else:
+            pytest.importorskip(kind)
+            generated = pipeline.generate(pipeline.reads(text), BACKENDS[kind])
+            model = pipeline.instantiate(generated, drawn=False)
+            generated.store.write(model, arrays)
+            saving.save(path, generated, text, model, force=False)
+        return tree(path) if path.is_dir() else {"": path.read_bytes()}
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import onnx
 from graphs import GRAPHS
+from importing.onnx_graphs import write_own
 from small_networks import in_small
 
 from fuzz.breaking import broken_bytes
-from rnnspec import pipeline
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.kinds import output_for
 from rnnspec.importing.run import import_file
-from rnnspec.weights.initial import draw_scaled
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 5.0
@@ -35,10 +34,10 @@ def import_whole(path: Path) -> None:
 def run(number: int, seed: int, judge: Callable[[Path], object] = import_whole) -> int:
     """Judge ``number`` broken files in the working folder; return how many were accepted."""
     rng = random.Random(seed)
-    wholes = list(whole_models())
+    texts = whole_texts()
     path, accepted = Path("broken.onnx"), 0
     for _ in range(number):
-        whole = rng.choice(wholes)
+        whole = whole_model(rng.choice(texts))
         if rng.random() < 0.2:
             path.write_bytes(broken_bytes(whole.SerializeToString(), rng))
         else:
@@ -57,18 +56,20 @@ def run(number: int, seed: int, judge: Callable[[Path], object] = import_whole) 
     return accepted
 
 
-def whole_models() -> Iterator[Any]:
-    """Yield graphs of the gallery in small, and of layers, as another tool would write them."""
-    output = output_for(Path("whole.onnx"))
-    gallery = [in_small(spec) for spec in sorted((ROOT / "specs").glob("*.yaml"))]
-    for text in (*gallery, *GRAPHS):
-        program = pipeline.reads(text)
-        arrays = draw_scaled(program.network, 1)
-        output.write(Path("whole.onnx"), program, arrays, lambda _: None, force=True)
-        model = onnx.load("whole.onnx")
-        model.producer_name = "another"
-        del model.metadata_props[:]
-        yield model
+def whole_texts() -> list[str]:
+    """Return the specs of the gallery in small, and of graphs of layers."""
+    return [*(in_small(spec) for spec in sorted((ROOT / "specs").glob("*.yaml"))), *GRAPHS]
+
+
+@cache
+def whole_model(text: str) -> Any:
+    """Return the graph of a spec as another tool would write it."""
+    path = Path("whole.onnx")
+    write_own(path, text)
+    model = onnx.load(path)
+    model.producer_name = "another"
+    del model.metadata_props[:]
+    return model
 
 
 def changed(whole: Any, rng: random.Random) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,17 @@ import numpy as np
 import pytest
 from offered import import_later
 
+from rnnspec import pipeline, saving
+from rnnspec.backends import get
 from rnnspec.comparison.verify import case_of
 from rnnspec.errors import ModelError
 from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
+from rnnspec.ir.forms import Form
 from rnnspec.slots import by_name
+from rnnspec.weights.initial import draw_scaled
 
 onnx: Any = import_later("onnx")
 
@@ -68,6 +73,18 @@ def write(
     return path
 
 
+def write_own(path: Path, text: str, seed: int = 1, form: Form | None = None) -> dict[str, Any]:
+    """Write the file of a spec, with random arrays, which are returned."""
+    program, backend = pipeline.reads(text), get("onnx")
+    generated = pipeline.generate(program, backend, form)
+    model = pipeline.instantiate(generated, drawn=False)
+    drawn = draw_scaled(program.network, seed)
+    arrays = {name: array.astype(np.float32) for name, array in drawn.items()}
+    generated.store.write(model, arrays)
+    saving.save(path, generated, text, model, force=True)
+    return arrays
+
+
 def imported(path: Path) -> ImportedFile:
     """Import a file, which must have been compared with itself in ONNX Runtime."""
     model = import_file(path, path.parent / "taken.yaml")
@@ -78,29 +95,32 @@ def imported(path: Path) -> ImportedFile:
 def check_reading(path: Path) -> ImportedModel:
     """Read a file, and compare what was read with ONNX Runtime for many sizes.
 
-    They are one to nine steps and more, as many sequences as steps, and every pattern of padding.
+    They are one step and more, as many sequences as steps, and every pattern of padding.
     """
     taken = take(path)
     check_taken(taken)
     return taken
 
 
-def check_taken(taken: ImportedModel) -> None:
-    """Compare what was read of a file with ONNX Runtime, as in ``check_reading``."""
+def check_taken(taken: ImportedModel, sizes: Sequence[tuple[int, int]] = ()) -> None:
+    """Compare what was read of a file with ONNX Runtime, as in ``check_reading``.
+
+    ``sizes`` are other numbers of steps and of sequences.
+    """
     network, run = taken.program.network, taken.imported.open_file
     assert run is not None
     output, rng = run(), np.random.default_rng(0)
     least, fixed = nodes.least_steps(network), steps_of(network)
-    for steps in [fixed] if fixed else [*range(least, least + 9), 23]:
-        for rows in (1, 2, steps):
-            batch = draw(network, (rows, steps), rng)
-            if taken.imported.padded_at_end:
-                batch = _padded_at_end(network, batch)
-            case = case_of(taken.program, taken.arrays, batch, "float64")
-            names = taken.imported.inputs
-            named = {names.get(name, name): one for name, one in by_name(batch).items()}
-            received = output(named if network.has_named_inputs else batch)
-            assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
+    numbers = [fixed] if fixed else [*range(least, least + 4), 9, 23]
+    for steps, rows in sizes or [(number, rows) for number in numbers for rows in (1, number)]:
+        batch = draw(network, (rows, max(least, steps)), rng)
+        if taken.imported.padded_at_end:
+            batch = _padded_at_end(network, batch)
+        case = case_of(taken.program, taken.arrays, batch, "float64")
+        names = taken.imported.inputs
+        named = {names.get(name, name): one for name, one in by_name(batch).items()}
+        received = output(named if network.has_named_inputs else batch)
+        assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
 
 
 def steps_of(network: nodes.Network) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 from offered import import_later
@@ -22,7 +23,7 @@ h5py = import_later("h5py")
 __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "wanted"),
     [
         ([layer("Lambda", function="x"), LSTM], ("lambda: cannot carry over a layer of the class "
@@ -139,7 +140,7 @@ def graph(
 SEQUENCE = changed(LSTM, return_sequences=True, units=3)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "wanted"),
     [
         ([("a", SEQUENCE, ["in"]), ("b", SEQUENCE, ["in"]),
@@ -224,9 +225,15 @@ def test_keras_1() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["model.weights.json", "pytorch_model.bin.index.json",
-                                  "model.safetensors.index.json",
-                                  "model-00002-of-00003.safetensors"])  # fmt: skip
+@cases(
+    "name",
+    [
+        "model.weights.json",
+        "pytorch_model.bin.index.json",
+        "model.safetensors.index.json",
+        "model-00002-of-00003.safetensors",
+    ],
+)
 def test_shards(run: Any, name: str) -> None:
     Path(name).write_text("{}")
     wanted = "the arrays are in several files (shards); load the model and save it in one: "
@@ -293,44 +300,6 @@ def test_the_command_writes_nothing(run: Any, entries: Any) -> None:
     assert entries() == {"model.h5"}
 
 
-def test_what_is_printed(run: Any) -> None:
-    pytest.importorskip("keras")
-    written(
-        changed(LSTM, dropout=0.5, kernel_regularizer={"class_name": "L1L2", "config": {}}),
-        layer("Dropout", rate=0.25),
-        changed(DENSE, name="answer"),
-    )
-    ran = run("import", "model.h5", "-o", "judge.yaml")
-    assert (ran.code, ran.err) == (0, "")
-    (compared,) = (line for line in ran.out.splitlines() if "with the original" in line)
-    assert compared.startswith("not compared with the original: Keras 3.")
-    assert ran.out.replace(compared, "COMPARED") == (
-        "model.h5: HDF5 file of Keras 2.2.4\n"
-        "  lstm (LSTM)       -> lstm_1 (LSTM)\n"
-        "  dropout (Dropout) -> dropout_1 (Dropout)\n"
-        "  answer (Dense)    -> answer (Dense)\n"
-        "not carried over: kernel_regularizer of lstm (acts in training only)\n"
-        "parameters: 51\n"
-        "COMPARED\n"
-        "wrote judge.yaml\n"
-        "wrote judge.safetensors\n"
-        "next: rnnspec parity judge.yaml\n"
-        "      rnnspec convert judge.safetensors NAME -b torch\n"
-    )
-    assert Path("judge.yaml").read_text() == (
-        "version: 1\n"
-        "name: judge\n"
-        "input: {length: 5, features: 3}\n"
-        "rnn: {type: lstm, units: 2, dropout: 0.5}\n"
-        "head: {dropout: 0.25, name: answer, units: 1}\n"
-        "expect: {parameters: 51}\n"
-    )
-    again = run("import", "model.h5", "-o", "judge.yaml")
-    assert (again.code, again.out) == (2, "")
-    assert "already exists; use --force or force=True to replace it" in again.err
-    assert run("import", "model.h5", "--spec", "judge.yaml", "--weights", "w.safetensors").code == 0
-
-
 def with_other(path: Path) -> Path:
     """Add the array of a layer that the architecture does not have."""
     with h5py.File(path, "r+") as file:
@@ -359,7 +328,7 @@ def test_arrays_of_keras_that_nothing_uses_are_left_out_on_request() -> None:
         assert str(raised.value).startswith(f"model.h5: error: {wanted}")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "wanted"),
     [
         ([DENSE], ("2 layers (lstm_1 and dense_1), received those of 3: lstm, dense and aux; if "
