@@ -573,13 +573,16 @@ def evidence(network: Network, form: Form) -> Any:
 
 
 def emit(backend: Backend, form: Form, network: Network) -> Any:
-    """Return the source and the slots of a network, or None if the backend refuses the network."""
+    """Return the source of a network and the network in this form, or None if it is refused."""
     if refusals(backend, network, form):
         return None
     arranged = backend.emitter.arrange(in_form(network, form), form)
-    source = backend.emitter.emit(arranged, form, DEFAULTS)
-    slots = [(backend.slots.module(layer), backend.slots.slots(layer)) for layer in arranged.layers]
-    return source, slots
+    return backend.emitter.emit(arranged, form, DEFAULTS), arranged
+
+
+def slots_of(backend: Backend, network: Network) -> list[Any]:
+    """Return where a backend keeps the arrays of each layer."""
+    return [(backend.slots.module(layer), backend.slots.slots(layer)) for layer in network.layers]
 
 
 def ignored(backend: Backend, form: Form) -> Iterator[str]:
@@ -593,22 +596,24 @@ def ignored(backend: Backend, form: Form) -> Iterator[str]:
         # What no backend can write in a form cannot be arranged for it.
         if (second := emit(backend, form, change.network)) is None:
             continue
+        field, in_source = (change.kind, change.field), first[0] != second[0]
+        shows = in_source or slots_of(backend, first[1]) != slots_of(backend, second[1])
+        if shows and field not in FREE and (not in_source or field in shown):
+            continue
         before, after = in_form(change.program.network, form), in_form(change.network, form)
         if before == after:
             continue
-        field = change.kind, change.field
         if field in FREE:
-            free[field] = free.get(field, False) or first != second
-        elif first == second:
+            free[field] = free.get(field, False) or shows
+        elif not shows:
             if evidence(before, form) != evidence(after, form):
                 yield str(change)
         # A template may leave out what its source has, but hardly in one network only.
-        elif first[0] != second[0] and field not in shown:
-            if render(first[0], backend.templates) != render(second[0], backend.templates):
-                shown.add(field)
-            elif evidence(before, form) != evidence(after, form):
-                yield f"{change}, in the template"
-    yield from (f"{kind}.{field}" for (kind, field), in_source in free.items() if not in_source)
+        elif render(first[0], backend.templates) != render(second[0], backend.templates):
+            shown.add(field)
+        elif evidence(before, form) != evidence(after, form):
+            yield f"{change}, in the template"
+    yield from (f"{kind}.{field}" for (kind, field), shows in free.items() if not shows)
 
 
 PAIRS = [(backend.name, form) for backend in BACKENDS.values() for form in backend.forms]
