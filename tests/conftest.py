@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from small_networks import write_small
 from xdist.scheduler import LoadScopeScheduling
 
-from rnnspec.backends import BACKENDS, having
+from rnnspec import pipeline
+from rnnspec.backends import BACKENDS, Need, having, refusals
 from rnnspec.errors import BackendError
+from rnnspec.ir.nodes import Network
 
 # TensorFlow logs while it is imported, before Python can change its settings.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -51,22 +53,50 @@ GALLERY = sorted((ROOT / "specs").glob("*.yaml"))
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test for each spec of the gallery or for each backend, if it takes that parameter.
 
-    A test that has the mark ``needs`` is run for the backends that have all these needs.
+    A test that has the mark ``needs`` is run for the backends that have all these needs, and that
+    refuse nothing of a spec, if there is one's text among them.
     """
     if "gallery_spec" in metafunc.fixturenames:
         metafunc.parametrize("gallery_spec", GALLERY, ids=lambda path: path.stem)
-    if "covering_spec" in metafunc.fixturenames:
+    named = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
+    if "covering_spec" in metafunc.fixturenames and not any("covering" in each for each in named):
         metafunc.parametrize(
             "covering_spec", _covering(), ids=lambda path: path.stem, indirect=True
         )
-    if "backend" in metafunc.fixturenames:
+    if "backend" in metafunc.fixturenames and not any("backend" in each for each in named):
         wanted = [need for mark in metafunc.definition.iter_markers("needs") for need in mark.args]
-        metafunc.parametrize("backend", [each.name for each in having(*wanted)])
+        networks = [_network(text) for text in wanted if isinstance(text, str)]
+        backends = having(*(need for need in wanted if isinstance(need, Need)))
+        names = [
+            each.name
+            for each in backends
+            if not any(refusals(each, network) for network in networks)
+        ]
+        metafunc.parametrize("backend", names)
+
+
+@cache
+def _network(text: str) -> Network:
+    return pipeline.reads(text).network
 
 
 @cache
 def _covering() -> list[Path]:
     return covering(GALLERY)
+
+
+def in_turn(turn: int, *wanted: Need) -> pytest.MarkDecorator:
+    """Run a test for every second spec on each backend that has what is wanted.
+
+    Those of turn 0 and those of turn 1 are all specs.
+    """
+    pairs = [
+        pytest.param(backend.name, path, id=f"{backend.name}-{path.stem}")
+        for number, backend in enumerate(having(*wanted))
+        for place, path in enumerate(_covering())
+        if (number + place) % 2 == turn
+    ]
+    return pytest.mark.parametrize(("backend", "covering_spec"), pairs, indirect=["covering_spec"])
 
 
 @pytest.fixture

@@ -296,3 +296,554 @@ head: {pooling: none}
 """
 """Cells without parameters, in a network that has none."""
 IN_C = (OWN, PAIR, WAITING, POOLED, RENAMED, PASSED_ON, BARE)
+STACKS = """\
+version: 1
+name: stacks
+inputs:
+  source: {embedding: {vocabulary: 7, dim: 3}}
+  target: {embedding: {vocabulary: 6, dim: 4}}
+stream: target
+rnn:
+  - {type: lstm, units: 3, layers: 2, name: encoder, of: source}
+  - {type: lstm, units: 3, layers: 2, name: decoder, of: target, initial_state: {of: encoder}}
+head: {pooling: none, units: 6}
+"""
+CELLS = """\
+version: 1
+name: cells
+input: {features: 3, mask_value: 0}
+cells:
+  leaky:
+    states: [h, s]
+    equations:
+      s: 0.9 * s + W_s @ x + b_s
+      h: tanh(U_h @ h + s)
+rnn:
+  - {type: lstm, units: 3, bidirectional: true, initial_state: learned, name: zero}
+  - {type: lstm, units: 3, bidirectional: true, initial_state: {of: zero}}
+  - {type: leaky, units: 3, bidirectional: true, initial_state: learned, name: one}
+  - {type: leaky, units: 3, bidirectional: true, initial_state: {of: one}, name: two}
+  - {type: gru, units: 2, recurrent_dropout: 0.1, initial_state: learned, direction: backward}
+  - {type: lstm, units: 2, recurrent_dropout: 0.1, bidirectional: true, merge: ave,
+    initial_state: learned, name: three}
+  - {type: concat, of: [three, three.cell, one.s]}
+  - {type: simple, units: 2, activation: elu, bidirectional: true, initial_state: learned}
+"""
+# Each name is a variable of some method, too.
+NAMES = """\
+version: 1
+name: names
+inputs:
+  first: {embedding: {vocabulary: 6, dim: 3}, length: 9}
+  real: {features: 3, mask_value: 0, length: 9}
+  last: {features: 3, per: sequence}
+rnn:
+  - {type: lstm, units: 3, of: first, activation: elu, initial_state: {h: last}, name: hidden}
+  - {type: gru, units: 3, of: real, bidirectional: true, dropout: 0.1, initial_state: learned,
+    name: back}
+  - {type: conv, filters: 3, kernel_size: 4, stride: 2, padding: [2, 1], of: back, name: total}
+  - {type: pool, pooling: {attention: {units: 3, query: last}}, of: total, name: scores}
+  - {type: pool, pooling: {attention: {activation: tanh}}, of: first, name: share}
+  - {type: pool, pooling: mean, of: total, name: mean}
+  - {type: gru, units: 2, of: first, name: super}
+  - {type: gru, units: 2, initial_state: {of: super}, name: steps}
+  - {type: concat, of: [scores, mean, back.state, share, last, steps.state]}
+heads:
+  one: {pooling: none, units: 2, activation: sigmoid}
+  two: {of: hidden, pooling: [last, max], units: 2, activation: softmax}
+  three: {of: total, pooling: none, units: 1}
+"""
+EARLY = """\
+version: 1
+name: early
+inputs:
+  audio: {features: 2}
+  prompt: {features: 2, mask_value: 0}
+stream: audio
+rnn:
+  - {type: conv, filters: 2, kernel_size: 3, padding: causal, of: prompt}
+  - {type: pool, pooling: [mean, {attention: {units: 2}}], name: asked}
+  - {type: lstm, units: 4, bidirectional: true, of: conv_1, name: read}
+  - {type: concat, of: [audio, asked, read.cell]}
+  - {type: gru, units: 2}
+head: {pooling: mean}
+"""
+POOLS = """\
+version: 1
+name: pools
+inputs:
+  real: {features: 3}
+  padded: {features: 4, mask_value: 0}
+rnn:
+  - {type: pool, of: real, pooling: {attention: {}}, name: one}
+  - {type: pool, of: padded, pooling: {attention: {}}, name: two}
+  - {type: pool, of: padded, pooling: max, name: highest}
+  - {type: gru, units: 2, of: real}
+  - {type: gru, units: 3, of: padded}
+  - {type: gru, units: 3, initial_state: {h: one}}
+  - {type: lstm, units: 2, of: real}
+  - {type: lstm, units: 2, of: real, initial_state: {c: lstm_1.cell}}
+  - {type: concat, of: [one, two, highest, gru_1.state, gru_3.state, lstm_2.state]}
+"""
+"""Inputs that are pooled, with padding and without; a first state at the top of a stack alone, and
+that of a cell alone, which another layer passes on."""
+CORNERS = """\
+version: 1
+name: corners
+inputs:
+  real: {features: 3}
+  padded: {features: 3, mask_value: 0}
+rnn:
+  - {type: activation, activation: linear, of: real, name: kept}
+  - {type: max_pool, size: 4, stride: 1, padding: [3, 3], of: real, name: wider}
+  - {type: simple, units: 3, layers: 2, of: padded, initial_state: given, name: stack}
+  - {type: gru, units: 3, reset_after: false, layer_norm: true, of: real, name: first}
+  - {type: gru, units: 3, of: padded, initial_state: {of: first}, name: second}
+  - {type: gru, units: 3, of: real, dropout: 0.1, variational: false, residual: true,
+    initial_state: learned, name: over}
+  - {type: concat, of: [second.state, stack.state]}
+heads:
+  e: {of: over, pooling: mean}
+  a: {of: kept, pooling: mean}
+  b: {of: wider, pooling: none, units: 2}
+  c: {of: first, units: 2}
+  d: {of: concat_1, units: 2}
+"""
+"""A layer that changes nothing, padding of most of a window, states below the top of a stack.
+
+A state that is learned stands between a dropout, where a residual starts, and its layer.
+"""
+ATTENTIONS = {
+    # A layer attends to itself, and an input to itself.
+    "self": """\
+version: 1
+name: itself
+input: {features: 3, mask_value: 0}
+rnn:
+  - {type: gru, units: 3, name: encoder}
+  - {type: attention, of: encoder, over: encoder, score: scaled_dot}
+  - {type: attention, over: input, score: additive, units: 2, bias: false}
+head: {pooling: [mean, max], units: 2}
+""",
+    # The last output alone, a memory whose padding is no zeros, and contexts that nothing takes.
+    "last": """\
+version: 1
+name: last
+inputs:
+  source: {embedding: {vocabulary: 5, dim: 3, mask_zero: true}}
+  target: {features: 2, mask_value: 0}
+stream: target
+rnn:
+  - {type: lstm, units: 2, of: target, attention: {over: source, score: general}, name: one}
+  - {type: gru, units: 3, attention: {over: source, score: dot}, name: two}
+head: {units: 2}
+""",
+    # Layers of one class, which attend to unlike memories with unlike sizes.
+    "shared": """\
+version: 1
+name: shared
+inputs:
+  source: {features: 3, mask_value: 0}
+  other: {features: 2, mask_value: 0}
+  target: {features: 2}
+stream: target
+rnn:
+  - {type: gru, units: 3, of: target, attention: {over: source, score: additive, units: 2},
+    name: one}
+  - {type: gru, units: 2, attention: {over: other, score: additive, units: 4}, name: two}
+  - {type: attention, of: one, over: source, score: scaled_dot, name: three}
+  - {type: attention, of: two, over: other, score: scaled_dot, name: four}
+  - {type: concat, of: [three, four, one.context]}
+head: {pooling: mean, units: 2}
+""",
+    # Contexts that a layer attends to, and a memory with the padding of windows.
+    "windows": """\
+version: 1
+name: windows
+inputs:
+  source: {features: 3, mask_value: 0}
+  target: {features: 2, mask_value: 0}
+stream: target
+rnn:
+  - {type: conv, filters: 3, kernel_size: 3, stride: 2, of: source, name: fewer}
+  - {type: simple, units: 3, of: target, attention: {over: fewer, score: dot}, name: one}
+  - {type: gru, units: 2, of: one.context, attention: {over: source, score: additive, units: 2}}
+head: {pooling: none, units: 2}
+""",
+}
+_SCORES = {
+    "dot": "score: dot",
+    "scaled": "score: scaled_dot",
+    "general": "score: general",
+    "additive": "score: additive, units: 3",
+}
+_DECODERS = {
+    "gru": "type: gru, units: 4, initial_state: {h: bridge}",
+    "lstm": "type: lstm, units: 4, initial_state: {h: bridge}, dropout: 0.1",
+    "reset_first": "type: gru, units: 4, reset_after: false, initial_state: {of: encoder}",
+    "functions": "type: lstm, units: 4, activation: elu, recurrent_activation: hard_sigmoid",
+    "leaky": "type: leaky, units: 4, initial_state: {h: bridge}",
+    "linear": "type: linear, units: 4",
+}
+_TRANSLATOR = """\
+version: 1
+name: translator
+inputs:
+  source: {{ {length}embedding: {{vocabulary: 6, dim: 3, mask_zero: {source}}} }}
+  target: {{ {length}embedding: {{vocabulary: 5, dim: 2, mask_zero: {target}}} }}
+stream: target
+{cells}rnn:
+  - {{type: gru, units: 4, of: source, name: encoder, reset_after: {reset_after}}}
+  - {{type: dense, units: 4, activation: tanh, of: encoder.state, name: bridge}}
+  - {{{decoder}, of: target, name: decoder, attention: {{over: encoder, {first}}}}}
+  - {{type: attention, of: decoder, over: encoder, {second}, name: after}}
+  - {{type: attention, of: bridge, over: encoder, {third}, name: summary}}
+  - {{type: concat, of: [decoder, decoder.context, after, summary]}}
+head: {{pooling: none, units: 5, activation: softmax}}
+"""
+_OF_DECODERS = {
+    "leaky": """\
+cells:
+  leaky:
+    states: [h, s]
+    equations:
+      g: sigmoid(W_g @ x + b_g)
+      s: 0.9 * s + W_s @ x + b_s
+      h: tanh(U_h @ h + V_h @ x + s) * g
+""",
+    "linear": """\
+cells:
+  linear:
+    states: [h]
+    equations:
+      h: W_h @ x + 0.5 * h
+""",
+}
+
+
+def _translators() -> dict[str, str]:
+    """Return a network for each cell; in all of them, each score meets each mask in each place."""
+    texts, scores = dict[str, str](), list(_SCORES.values())
+    for number, (name, decoder) in enumerate(_DECODERS.items()):
+        first, second, third = (scores[(number + by) % 4] for by in range(3))
+        texts[name] = _TRANSLATOR.format(
+            length="length: 7, " if number == 2 else "",
+            source="true" if number < 3 else "false",
+            target="true" if number % 3 else "false",
+            cells=_OF_DECODERS.get(name, ""),
+            reset_after="false" if name == "reset_first" else "true",
+            decoder=decoder,
+            first=first,
+            second=second,
+            third=third,
+        )
+    for cell in ("simple", "gru", "lstm"):
+        texts[f"by_hand_{cell}"] = _TRANSLATOR.format(
+            length="",
+            source="false",
+            target="false",
+            cells="",
+            reset_after="true",
+            decoder=f"type: {cell}, units: 4, initial_state: {{h: bridge}}",
+            first=_SCORES["additive"],
+            second=_SCORES["general"],
+            third=_SCORES["general"],
+        )
+    return texts
+
+
+TRANSLATORS = _translators()
+# A value of parameters only has no batch, where it is a state or beside another vector.
+OF_PARAMETERS = """\
+    states: [h, c, d]
+    equations:
+      c: sigmoid(b_c)
+      d: U_d @ c
+      v: concat(tanh(b_v), x, c)
+      w: concat(softplus(b_w), h)
+      h: tanh(V @ v + W @ w + c * d)
+    parameters: {b_v: [units], b_w: [units]}
+"""
+
+# Layers of one cell with other values of its settings, of which one is a size; cells whose classes
+# would have the same name; and one that a setting makes a layer of the language.
+SETTINGS = """\
+version: 1
+name: settings
+input: {features: 3, mask_value: 0}
+cells:
+  leaky:
+    states: [h]
+    equations: {m: K @ h, h: (1 - dt) * h + dt * tanh(W @ x + U @ m + b)}
+    settings: {dt: 0.5, size: 2}
+    sizes: {m: size}
+  leaky2: {states: [h], equations: {h: tanh(W @ x + dt * U @ h)}, settings: {dt: 1}}
+rnn:
+  - {type: leaky, units: 4}
+  - {type: leaky, units: 4, bidirectional: true, dt: 0.25}
+  - {type: leaky, units: 5, size: 3}
+  - {type: leaky2, units: 2, dt: 0.5}
+  - {type: leaky2, units: 3}
+head: {units: 1}
+"""
+
+# Branches that are not taken, whose values or derivatives are infinite.
+BRANCHES = """\
+version: 1
+name: branches
+input: {features: 3, length: 4}
+cells:
+  own:
+    states: [h, c]
+    equations:
+      a: W @ x + U @ h + b
+      s: sqrt(c)
+      c: 0.5 * c + tanh(K @ h + a)
+      root: where(a > 0, sqrt(a), 0.1 * a) + sqrt(maximum(a, 0)) + sqrt(1 - minimum(a, 1))
+      flat: sqrt(relu(a)) + sqrt(hard_sigmoid(6 * a))
+      far: where(a > 9, exp(900 * a), a) + minimum(exp(900 * a), 1)
+      near: where(a <= 0.2, a, where(a > 0.4, log(a - 0.4), 1 / maximum(a - 0.2, 0)))
+      part: where(c > 5, s, where(V @ x > 0, sqrt(V @ x), 0))
+      h: tanh(0.1 * (root + flat + far + near + part))
+rnn: {type: own, units: 5}
+head: {units: 2}
+initializers: {kernel: {normal: 1}}
+"""
+JOINS = """\
+version: 1
+name: joins
+inputs:
+  left: {features: 3, mask_value: 0}
+  right: {features: 3, mask_value: 0}
+  basin: {features: 3, per: sequence}
+rnn:
+- {type: concat, of: [left, right, basin], name: side}
+- {type: gru, units: 4, name: reader}
+- {type: add, of: [left, right, basin], name: total}
+- {type: conv, filters: 3, kernel_size: 3, stride: 2, padding: [1, 1]}
+- {type: max_pool, size: 2, stride: 1, padding: [1, 0], name: windows}
+- {type: multiply, of: [left, total], name: product}
+- {type: simple, units: 3}
+heads:
+  whole: {pooling: none, units: 2}
+  asked: {of: reader, pooling: {attention: {query: basin, units: 3, bias: false}}}
+  highest: {of: windows, pooling: max}
+"""
+BEHIND = """\
+version: 1
+name: behind
+input: {features: 3, mask_value: 0.0}
+rnn:
+- {type: lstm, units: 3}
+- {type: dense, name: dense, units: 2, activation: sigmoid}
+- {type: lstm, name: norm, units: 3, of: input, layer_norm: true}
+- {type: gru, units: 2, of: input, initial_state: learned}
+- {type: dropout, name: learned, rate: 0.5}
+- {type: gru, units: 2, of: input}
+- {type: activation, name: zeros, activation: relu}
+- {type: gru, units: 2, of: input}
+- {type: batch_norm, name: batch}
+heads:
+"""
+ENDS = ("dense", "norm", "learned", "zeros", "batch")
+STATES = BEHIND + "".join(f"  last_{end}: {{of: {end}}}\n" for end in ENDS)
+
+ALL = (
+    *(
+        *GRAPHS,
+        *IN_C[:4],
+        BARE,
+        BRANCHES,
+        SETTINGS,
+        STACKS,
+        CELLS,
+        NAMES,
+        EARLY,
+        POOLS,
+        CORNERS,
+        JOINS,
+        STATES,
+    ),
+    *ATTENTIONS.values(),
+    *(TRANSLATORS[name] for name in ("lstm", "functions", "leaky", "linear")),
+)
+"""Networks that together have what every backend writes in a way of its own."""
+_TO_RAISE = {
+    "tagger": """\
+inputs:
+  words:
+    embedding: {vocabulary: 9, dim: 4, mask_zero: true}
+  casing:
+    embedding: {vocabulary: 3, dim: 2, name: shape}
+  user: {features: 5, per: sequence}
+  topic:
+    per: sequence
+    embedding: {vocabulary: 6, dim: 2}
+  target: {embedding: words}
+rnn:
+- {type: concat, of: [words, casing, target, user, topic]}
+- {type: lstm, units: 3, bidirectional: true}
+head: {pooling: none, units: 2}
+""",
+    "stream": """\
+inputs:
+  audio: {features: 2}
+  other: {features: 3}
+  key: {features: 4, per: sequence}
+stream: audio
+rnn:
+- {type: gru, name: first, of: audio, units: 4, layer_norm: true}
+- {type: dense, of: other, units: 4}
+- {type: multiply, of: [first, dense_1, key]}
+- {type: add, of: [multiply_1, dense_1]}
+- {type: simple, units: 3, direction: backward, initial_state: learned}
+head: {units: 1}
+""",
+    "encoder_decoder": """\
+inputs:
+  source:
+    embedding: {vocabulary: 7, dim: 3}
+  target:
+    embedding: {vocabulary: 8, dim: 3}
+rnn:
+- {type: lstm, of: source, units: 4, layers: 2}
+- {type: lstm, of: target, units: 4, layers: 2, initial_state: {of: lstm_2}}
+- {type: dense, units: 8, activation: softmax}
+""",
+    "bridge": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4}
+- {type: dense, of: lstm_1.state, units: 5}
+- {type: dense, of: lstm_1.cell, units: 5}
+- {type: concat, name: both, of: [lstm_1.state, dense_2]}
+- {type: repeat, of: both, like: lstm_1}
+- {type: lstm, units: 5, initial_state: {h: dense_1, c: dense_2}}
+- {type: lstm, name: last, units: 5, initial_state: {c: dense_2}}
+head: {pooling: none, units: 2}
+""",
+    "given": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4, layers: 2, bidirectional: true, initial_state: given}
+- {type: gru, name: top, units: 8, initial_state: given, layer_norm: true, residual: true}
+head: {pooling: none, units: 2}
+""",
+    "given_state": """\
+input: {features: 3}
+rnn: {type: lstm, units: 4, initial_state: given}
+heads:
+  one: {units: 2}
+  two: {pooling: mean, units: 2}
+""",
+    "rnnoise": """\
+input: {features: 42}
+rnn:
+- {type: dense, name: front, units: 24, activation: tanh}
+- {type: gru, name: vad, units: 24, activation: relu}
+- {type: concat, of: [front, vad, input]}
+- {type: gru, name: noise, units: 48, activation: relu}
+- {type: concat, of: [vad, noise, input]}
+- {type: gru, units: 96, activation: relu}
+heads:
+  gains: {pooling: none, units: 22, activation: sigmoid}
+  activity: {of: vad, pooling: none, units: 1, activation: sigmoid}
+""",
+    "pools": """\
+input: {length: 6, features: 3}
+rnn:
+- {type: conv, filters: 4, kernel_size: 3, padding: [2, 1]}
+- {type: lstm, units: 4, dropout: 0.5, variational: false}
+- {type: pool, pooling: mean}
+- {type: batch_norm}
+- type: pool
+  name: ends
+  of: lstm_1
+  pooling: [first_step, max, {attention: {query: batch_norm_1}}]
+- {type: pool, of: lstm_1, pooling: {last_steps: 2}}
+- {type: pool, name: flat, pooling: flatten}
+- {type: transpose, of: input}
+- {type: max_pool, size: 2, padding: [1, 0]}
+- {type: instance_norm}
+- {type: normalize}
+- {type: pool, pooling: {attention: {units: 3, bias: false, activation: relu}}}
+- {type: concat, of: [flat, ends, attention_pooling_2]}
+- {type: repeat, steps: 2}
+- {type: gru, units: 3}
+head:
+  pooling: [last, {attention: {activation: tanh}}]
+  dropout: 0.5
+  hidden:
+  - {units: 4, dropout: 0.1}
+  - {type: normalize}
+  units: 2
+  normalize: l2
+""",
+    "states": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4}
+- {type: dense, units: 4}
+- {type: dense, name: side, of: input, units: 4}
+- {type: pool, pooling: mean}
+- {type: add, of: [dense_1, mean_pooling_1]}
+- {type: gru, of: input, units: 4, bidirectional: true, merge: sum, layer_norm: true}
+- {type: pool, name: last, pooling: last}
+- {type: multiply, of: [add_1, last, side]}
+head: {pooling: mean, units: 2}
+""",
+    "heads": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4, initial_state: learned}
+- {type: gru, units: 4, layer_norm: {epsilon: 1.0e-5}}
+heads:
+  one: {pooling: none}
+  two: {of: lstm_1, units: 2}
+  three: {of: lstm_1.cell}
+  four: {of: lstm_1, pooling: [last, mean], hidden: [{units: 2}], units: 3}
+""",
+    "head_of_head": """\
+input: {features: 3}
+rnn: {type: lstm, units: 4}
+heads:
+  one: {hidden: [{units: 2, name: inner}], units: 3}
+  two: {of: inner, units: 1}
+""",
+    "vectors": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4}
+- {type: dense, of: lstm_1.state, units: 5}
+- {type: gru, of: input, units: 2}
+- {type: concat, of: [dense_1, gru_1.state]}
+head: {units: 2}
+""",
+    "only_states": """\
+input: {features: 3}
+rnn:
+- {type: lstm, units: 4}
+- {type: dense, of: lstm_1.cell, units: 5}
+""",
+    "part_of_stack": """\
+input: {features: 4}
+rnn:
+- {type: lstm, units: 4}
+- {type: lstm, units: 4}
+- {type: lstm, units: 4, initial_state: {of: lstm_2}}
+- {type: lstm, units: 4, initial_state: {of: lstm_2}}
+""",
+    "cells": """\
+input: {features: 3}
+cells:
+  mine:
+    states: [y, state]
+    equations: {state: tanh(W @ x + U @ state), y: sigmoid(state)}
+rnn:
+- {type: mine, units: 4, initial_state: learned}
+- {type: mine, of: input, units: 4, initial_state: {of: mine_1}}
+- {type: concat, of: [mine_2, mine_1.y]}
+""",
+}
+TO_RAISE = {name: f"version: 1\nname: {name}\n{text}" for name, text in _TO_RAISE.items()}
+"""Ways of naming layers, states, inputs and heads, which a spec that is raised has again."""

@@ -49,11 +49,13 @@ SPEC = ROOT / "specs" / "addition_seq2seq.yaml"
 ONCE = {"lower": 1, "arrange": 1, "emit": 1, "render": 1, "execute": 1}
 
 
+@pytest.mark.needs(SPEC.read_text("utf-8"))
 def test_a_build_runs_each_stage_once(calls: Counter[str], backend: str) -> None:
     rnnspec.build(SPEC, backend, seed=1)
     assert calls == ONCE
 
 
+@pytest.mark.needs(FILES, SPEC.read_text("utf-8"))
 def test_so_does_a_build_that_is_saved(calls: Counter[str], backend: str, tmp_path: Path) -> None:
     require(backend, FILES, GALLERY[0])
     calls.clear()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from cases import cases
-from graph_specs import GRAPHS, graph_text
+from graphs import TO_RAISE
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, specs
@@ -49,9 +49,9 @@ def test_the_gallery(path: Path) -> None:
     assert network(dump(raise_spec(wanted))) == wanted
 
 
-@cases("name", list(GRAPHS))
+@cases("name", list(TO_RAISE))
 def test_graphs_of_layers(name: str) -> None:
-    wanted = network(graph_text(name))
+    wanted = network(TO_RAISE[name])
     text = dump(raise_spec(wanted))
     # As text, because of the order of outputs and names.
     assert repr(network(text)) == repr(wanted), text
@@ -59,8 +59,8 @@ def test_graphs_of_layers(name: str) -> None:
 
 @cases("name", ["encoder_decoder", "rnnoise", "stream"])
 def test_graphs_read_as_if_written_by_hand(name: str) -> None:
-    expected = yaml.safe_load(graph_text(name))
-    words = raise_spec(network(graph_text(name)))
+    expected = yaml.safe_load(TO_RAISE[name])
+    words = raise_spec(network(TO_RAISE[name]))
     last = expected["rnn"][-1]
     if name == "encoder_decoder":
         # A last layer at each step is that of a head.

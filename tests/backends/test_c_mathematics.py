@@ -11,11 +11,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pytest
+from cases import cases
 
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.backends.c.arrays import WIDTHS, group_columns
@@ -238,7 +240,7 @@ def assert_close(values: Array, exact: Array, tolerance: float) -> None:
         np.testing.assert_allclose(values, exact.astype(np.float32), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize(
+@cases(
     "activation",
     [
         *ACTIVATIONS,
@@ -246,7 +248,6 @@ def assert_close(values: Array, exact: Array, tolerance: float) -> None:
         nodes.LeakyRelu(slope=2.5),
         nodes.ClippedRelu(limit=6.0),
     ],
-    ids=str,
 )
 def test_activations(library: ctypes.CDLL, activation: nodes.Activation) -> None:
     for size in (1, 3, 16, 1000):
@@ -265,19 +266,13 @@ def test_activations(library: ctypes.CDLL, activation: nodes.Activation) -> None
         assert_close(values, exact, 1e-6)
 
 
-@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
-@pytest.mark.parametrize(
-    "values",
-    [
-        [-np.inf] * 3,
-        [np.nan, 1.0],
-        [1.0, np.nan],
-        [np.inf, 1.0],
-        [1e38, -1e38],
-        [-np.inf, 0.0],
-        [5],
-    ],
-)
+EXTREMES = [
+    *([-np.inf] * 3, [np.nan, 1.0], [1.0, np.nan], [np.inf, 1.0]),
+    *([1e38, -1e38], [-np.inf, 0.0], [5]),
+]
+
+
+@cases("name, values", [*product(["softmax", "log_softmax"], EXTREMES)])
 def test_softmax_of_extremes(
     library: ctypes.CDLL, name: Literal["softmax", "log_softmax"], values: list[float]
 ) -> None:
@@ -294,11 +289,10 @@ def in_groups(kernel: Array, target: str) -> Array:
     return np.concatenate([group.reshape(-1) for group in np.split(kernel, ends[:-1], axis=1)])
 
 
-@pytest.mark.parametrize("kind", ["", "_int8"], ids=["float", "int8"])
-@pytest.mark.parametrize("columns", [1, 2, 3, 4, 11, 16, 40, 64, 127, 160])
+@cases("kind, columns", [*product(["", "_int8"], [1, 2, 3, 4, 11, 16, 40, 64, 127, 160])])
 def test_products(library: ctypes.CDLL, target: str, kind: str, columns: int) -> None:
     random, int8 = np.random.default_rng(columns), bool(kind)
-    product, of_rows = library[f"net_product{kind}"], library[f"net_product_rows{kind}"]
+    of_one, of_rows = library[f"net_product{kind}"], library[f"net_product_rows{kind}"]
     for inputs in (1, 2, 3, 5, 16, 41):
         # Without their scale, sums of int8 with large numbers would overflow.
         magnitude = np.float32(1e37 if int8 and inputs > 3 else 1.0)
@@ -312,7 +306,7 @@ def test_products(library: ctypes.CDLL, target: str, kind: str, columns: int) ->
         first = magnitude * random.normal(size=columns).astype(np.float32)
         weights = [in_groups(kernel, target), *([scale] if int8 else [])]
         z = first.copy()  # the start may be in the place of the result
-        call(product, *weights, z, x, inputs, columns, z)
+        call(of_one, *weights, z, x, inputs, columns, z)
         assert_close(z / magnitude, (exact[0] + first) / magnitude, 2e-6 * inputs)
         rows = np.full((8, columns), np.nan, np.float32)
         call(of_rows, *weights, first, x, 7, inputs, columns, rows)

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
+from cases import cases
 
 from rnnspec.backends.jax.emit import DEFAULTS as JAX
 from rnnspec.backends.keras.defaults import DEFAULTS as KERAS
@@ -100,28 +101,28 @@ def in_torch(type_: str) -> dict[str, object]:
     return {**found, "nonlinearity": nn.RNN(1, 1).nonlinearity} if class_ is nn.RNN else found
 
 
-@pytest.mark.parametrize("type_", sorted(KERAS))
+@cases("type_", sorted(KERAS))
 def test_what_is_left_out_in_keras(type_: str) -> None:
     there = in_keras(type_)
     assert KERAS[type_]
     assert {name: there.get(name, "absent") for name in KERAS[type_]} == dict(KERAS[type_])
 
 
-@pytest.mark.parametrize("type_", sorted(JAX))
+@cases("type_", sorted(JAX))
 def test_what_is_left_out_in_flax(type_: str) -> None:
     nnx = pytest.importorskip("flax.nnx")
     there = defaults(getattr(nnx, type_.removeprefix("nnx.")))
     assert {name: there.get(name, "absent") for name in JAX[type_]} == dict(JAX[type_])
 
 
-@pytest.mark.parametrize("type_", sorted(TORCH))
+@cases("type_", sorted(TORCH))
 def test_what_is_left_out_in_torch(type_: str) -> None:
     there = in_torch(type_.removeprefix("nn."))
     assert TORCH[type_]
     assert {name: there.get(name, "absent") for name in TORCH[type_]} == dict(TORCH[type_])
 
 
-@pytest.mark.parametrize(
+@cases(
     "type_",
     [
         *sorted({*KERAS, *STATED_IN_KERAS}),
@@ -137,7 +138,7 @@ def test_what_is_never_said_in_keras_is_inert(type_: str) -> None:
         assert value == (None if inert else INERT_IN_KERAS.get(name, "an unknown argument")), name
 
 
-@pytest.mark.parametrize("type_", ["RNN", "LSTM", "GRU", "Linear", "Embedding"])
+@cases("type_", ["RNN", "LSTM", "GRU", "Linear", "Embedding"])
 def test_what_is_never_said_in_torch_is_inert(type_: str) -> None:
     for name, value in in_torch(type_).items():
         if name not in TORCH.get(f"nn.{type_}", {}):

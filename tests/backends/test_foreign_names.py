@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from itertools import product
 from typing import Any, get_args
 
 import pytest
+from cases import cases
 
 from rnnspec.spec import models
 from rnnspec.spec.messages.foreign_keys import key_for
@@ -86,14 +88,14 @@ def _unanswered(callable_: Any, section: str, model: type[models.Model]) -> list
     ]
 
 
-@pytest.mark.parametrize("name", KERAS)
+@cases("name", KERAS)
 def test_each_argument_of_keras_is_known(name: str) -> None:
     keras = pytest.importorskip("keras")
     for section, model in KERAS[name]:
         assert _unanswered(_named(keras.layers, name), section, model) == []
 
 
-@pytest.mark.parametrize("name", TORCH)
+@cases("name", TORCH)
 def test_each_argument_of_torch_is_known(name: str) -> None:
     torch = pytest.importorskip("torch")
     for section, model in TORCH[name]:
@@ -132,9 +134,9 @@ def test_each_layer_with_steps_is_known() -> None:
     assert {name for name in layers if layer_for(name) is None} == set()
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-@pytest.mark.parametrize(
-    "spelling", ["b{}", "bi{}", "bi-{}", "BI_{}", "nn.Bi{}", "{}_bidirectional"]
+@cases(
+    "kind, spelling",
+    [*product(("lstm", "gru"), ("b{}", "bi{}", "bi-{}", "BI_{}", "nn.Bi{}", "{}_bidirectional"))],
 )
 def test_no_guess_takes_a_direction_away(kind: str, spelling: str) -> None:
     assert layer_for(spelling.format(kind)) == f"write 'type: {kind}' with 'bidirectional: true'"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from graphs import SETTINGS
 from offered import import_later
-from own_cells import SETTINGS
 
 import rnnspec
 from rnnspec import pipeline

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from graphs import ASKING, ATTENDING
+from graphs import ATTENDING
 from offered import import_later
 
 import rnnspec
@@ -16,8 +16,6 @@ from rnnspec.building import Output, build_model
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rnnspec.ir.forms import Form
 
 keras = import_later("keras")
 
@@ -80,10 +78,8 @@ def test_the_layer_of_keras_is_written_where_it_means_the_same() -> None:
 
 # Keras warns of a memory of one step, whose weight is always 1.
 @pytest.mark.filterwarnings("ignore:(?s).*softmax over axis:UserWarning")
-@pytest.mark.parametrize(
-    ("text", "form"), [(ATTENDING, "inference"), (ATTENDING, "step"), (ASKING, "inference")]
-)
-def test_files_hold_what_a_layer_attends_with(text: str, form: Form, tmp_path: Path) -> None:
+def test_files_hold_what_a_layer_attends_with(tmp_path: Path) -> None:
     # Compares the loaded files with the reference.
-    built = build_model(pipeline.reads(text), get("keras"), form, 3, Output(tmp_path / "own.keras"))
+    output = Output(tmp_path / "own.keras")
+    built = build_model(pipeline.reads(ATTENDING), get("keras"), "step", 3, output)
     assert "equal" in built.equal[0]

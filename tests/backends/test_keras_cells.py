@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import cases
-from graphs import RENAMED
+from graphs import RENAMED, SETTINGS
 from offered import import_later
-from own_cells import SETTINGS
 
 import rnnspec
 from rnnspec import pipeline

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from graphs import JOINS
 from offered import import_later
 
 import rnnspec
@@ -18,26 +19,6 @@ if TYPE_CHECKING:
 
 keras = import_later("keras")
 
-JOINS = """\
-version: 1
-name: joins
-inputs:
-  left: {features: 3, mask_value: 0}
-  right: {features: 3, mask_value: 0}
-  basin: {features: 3, per: sequence}
-rnn:
-- {type: concat, of: [left, right, basin], name: side}
-- {type: gru, units: 4, name: reader}
-- {type: add, of: [left, right, basin], name: total}
-- {type: conv, filters: 3, kernel_size: 3, stride: 2, padding: [1, 1]}
-- {type: max_pool, size: 2, stride: 1, padding: [1, 0], name: windows}
-- {type: multiply, of: [left, total], name: product}
-- {type: simple, units: 3}
-heads:
-  whole: {pooling: none, units: 2}
-  asked: {of: reader, pooling: {attention: {query: basin, units: 3, bias: false}}}
-  highest: {of: windows, pooling: max}
-"""
 MASKED = """\
     left_mask = keras.ops.any(keras.ops.not_equal(inputs["left"], 0.0), axis=-1)
     right_mask = keras.ops.any(keras.ops.not_equal(inputs["right"], 0.0), axis=-1)
@@ -51,25 +32,6 @@ MASKED = """\
     total = keras.layers.Add(name="total")(
         [left, same_steps(right, left), keras.ops.expand_dims(inputs["basin"], 1)]
     )
-"""
-STATES = """\
-version: 1
-name: states
-inputs:
-  words: {embedding: {vocabulary: 9, dim: 3, mask_zero: true}}
-  again: {embedding: words}
-  start: {features: 4, per: sequence}
-rnn:
-- {type: lstm, of: words, units: 4, initial_state: {h: start}, name: encoder}
-- {type: lstm, of: again, units: 4, initial_state: {of: encoder}, recurrent_dropout: 0.1}
-- {type: gru, of: words, units: 2, bidirectional: true, initial_state: {h: start}, name: both}
-- {type: gru, of: words, units: 3, direction: backward, initial_state: learned, name: back}
-- {type: gru, units: 2}
-heads:
-  state: {of: both.state, units: 2}
-  cell: {of: encoder.cell, units: 1}
-  decoded: {of: lstm_2, units: 1}
-  tail: {of: gru_2}
 """
 STREAM = """\
 version: 1
@@ -92,11 +54,6 @@ heads:
 
 def load(text: str) -> Any:
     return rnnspec.loads(text)
-
-
-@pytest.mark.parametrize("text", [JOINS, STATES])
-def test_a_graph_computes_what_the_reference_does(text: str) -> None:
-    assert rnnspec.parity(load(text), ["keras"], level="forward").equal
 
 
 def test_a_join_passes_the_steps_on_that_are_real_in_all_parts() -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from comparison.test_every_layer import ASKED, probe
 from live import outputs
 from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
+from rnnspec.backends import get
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.slots import map_batch
 
@@ -71,12 +73,14 @@ def reloaded(model: Any, path: Path) -> Any:
     return keras.saving.load_model(path, safe_mode=True)
 
 
-def test_every_kind_of_network_is_saved_and_loaded(covering_spec: Path, tmp_path: Path) -> None:
-    model = rnnspec.build(covering_spec, "keras", seed=1)
+@pytest.mark.parametrize("source", ASKED)
+def test_every_layer_is_saved_and_loaded(source: str, tmp_path: Path) -> None:
+    program = probe("keras", "training", source)
+    model = pipeline.instantiate(pipeline.generate(program, get("keras")))
     other = reloaded(model, tmp_path / "model.keras")
     batch = map_batch(
         lambda array: array.astype(np.float32) if array.dtype.kind == "f" else array,
-        draw_batch(pipeline.read(covering_spec).network, np.random.default_rng(3)),
+        draw_batch(program.network, np.random.default_rng(3)),
     )
     np.testing.assert_array_equal(
         outputs(other, batch, training=False), outputs(model, batch, training=False)
@@ -147,14 +151,6 @@ def test_a_loaded_model_learns(tmp_path: Path) -> None:
         changed for changed, weight in zip(moved, other.weights, strict=True) if weight.trainable
     )
 
-
-LEGACY = """\
-version: 1
-name: net
-input: {features: 3}
-rnn: {type: lstm, units: 4, bidirectional: true, recurrent_activation: legacy_hard_sigmoid}
-head: {units: 2, activation: legacy_hard_sigmoid}
-"""
 
 UNIT = """\
 version: 1

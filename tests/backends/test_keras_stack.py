@@ -6,11 +6,10 @@ import json
 import subprocess
 import sys
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from backends.test_keras_model import ALL_KINDS, LEGACY
 from offered import import_later
 from pydantic_core import PydanticCustomError
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.ir.forms import Form
-    from rnnspec.slots import Array
 
 keras = import_later("keras")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -35,86 +33,30 @@ INPUTS = {
     "padded_tokens": "embedding: {vocabulary: 9, dim: 3, mask_zero: true}",
     "features": "input: {features: 3}",
     "padded_features": "input: {features: 3, mask_value: -1.5}",
-    "padded_length": "input: {length: 12, features: 3, mask_value: 0}",
-    "length": "input: {length: 12, features: 3}",
 }
-CONVS = """
-  - {type: conv, filters: 4, kernel_size: 3, padding: same, activation: {leaky_relu: 0.3}}
-  - {type: conv, filters: 3, kernel_size: 2, dilation: 3, padding: causal, bias: false}
-  - {type: conv, filters: 4, kernel_size: 2, stride: 2, activation: {clipped_relu: 0.5}}
-  - {type: lstm, units: 3}
-"""
-POOLS = """
+STACK = """
+  - {type: conv, filters: 3, kernel_size: 3, padding: causal, name: ahead}
   - {type: max_pool, size: 3, stride: 2, padding: same}
   - {type: average_pool, size: 2, stride: 1, padding: same}
-  - {type: average_pool, size: 2}
-  - {type: max_pool, size: 2, stride: 1}
-  - {type: gru, units: 3, bidirectional: true}
-"""
-NORMS = """
-  - {type: batch_norm, momentum: 0.7, epsilon: 1.0e-4}
-  - {type: dense, units: 4, activation: {clipped_relu: 6}}
-  - {type: dropout, rate: 0.3, variational: true}
-  - {type: layer_norm}
-  - {type: simple, units: 3}
-  - {type: activation, activation: {leaky_relu: 0.01}}
   - {type: batch_norm}
   - {type: activation, activation: legacy_hard_sigmoid}
-"""
-JOINS = """
-  - {type: conv, filters: 3, kernel_size: 3, padding: causal, name: ahead}
-  - {type: batch_norm}
-  - {type: lstm, units: 2, name: state}
-  - {type: concat, of: [FIRST, ahead, state]}
-  - {type: gru, units: 3, name: decoder}
+  - {type: lstm, units: 3, name: state}
 """
 STREAM = """
   - {type: conv, filters: 3, kernel_size: 3, dilation: 2, padding: causal, activation: tanh}
-  - {type: conv, filters: 3, kernel_size: 1, padding: causal}
   - {type: batch_norm}
   - {type: lstm, units: 2, name: state}
+  - {type: concat, of: [input, state]}
+  - {type: gru, units: 2}
 """
 VECTOR = "hidden: [{units: 3, activation: {leaky_relu: 0.2}}, {type: batch_norm}], units: 2"
-ATTENTION = "{attention: {units: 3, activation: {clipped_relu: 1}}}"
-LISTS = f"[mean, max, sum, last, {{attention: {{}}}}, {ATTENTION}]"
+POOLED = f"head: {{pooling: [mean, max, last, {{attention: {{}}}}], {VECTOR}}}"
 BOTH = "[{type: conv, filters: 4, kernel_size: 2, stride: 2}, {type: gru, units: 3}]"
 TIED = "rnn: {type: lstm, units: 3}\nhead: {tied: true, units: 9, "
 
 
 def text(entrance: str, rest: str) -> str:
-    first = "embedding_1" if "embedding" in INPUTS[entrance] else "input"
-    return f"version: 1\nname: net\n{INPUTS[entrance]}\n{rest.replace('FIRST', first)}\n"
-
-
-NETWORKS = {
-    "convs": f"rnn:{CONVS}head: {{{VECTOR}}}",
-    "pools": f"rnn:{POOLS}head: {{pooling: mean, {VECTOR}}}",
-    "norms": f"rnn:{NORMS}head: {{pooling: none}}",
-    "joins": f"rnn:{JOINS}head: {{pooling: {LISTS}, {VECTOR}}}",
-}
-TRAINED = [
-    *((entrance, name) for entrance in list(INPUTS)[:5] for name in NETWORKS),
-]
-TRAINED = [each for at, each in enumerate(TRAINED) if at % 5 != 2]
-OTHERS = [
-    ("length", f"rnn: {BOTH}\nhead: {{pooling: flatten, {VECTOR}}}"),
-    ("features", f"rnn: {BOTH}\nhead: {{pooling: {{last_steps: 2}}, {VECTOR}}}"),
-    ("features", f"rnn: {BOTH}\nhead: {{pooling: [last_step, sum], {VECTOR}}}"),
-    ("features", f"rnn: {BOTH}\nhead: {{pooling: {ATTENTION}, {VECTOR}}}"),
-    ("padded_tokens", f"{TIED} pooling: none, activation: softmax}}"),
-    ("tokens", f"{TIED} pooling: last, bias: false, activation: softmax}}"),
-    ("padded_tokens", f"{TIED} pooling: mean, bias: false}}"),
-    ("tokens", f"{TIED} pooling: none}}"),
-]
-
-
-STREAMS = {
-    "sum": f"rnn:{STREAM}head: {{pooling: [sum, mean, max], {VECTOR}}}",
-    "last": f"rnn:{STREAM}head: {{{VECTOR}}}",
-    "none": "rnn:"
-    + STREAM
-    + "  - {type: concat, of: [FIRST, state]}\n  - {type: gru, units: 2}\nhead: {pooling: none}",
-}
+    return f"version: 1\nname: net\n{INPUTS[entrance]}\n{rest}\n"
 
 
 PADDED = """\
@@ -162,78 +104,31 @@ def test_a_chain_without_a_mask_is_a_sequential() -> None:
     assert [layer.name for layer in model.layers] == names
 
 
-def test_more_padding_changes_nothing() -> None:
-    """Neither the output, nor what a pass of training computes and moves."""
-    spec = rnnspec.loads(PADDED)
-    short = np.random.default_rng(0).standard_normal((4, 9, 3)).astype(np.float32)
-    short[0, 6:] = 0
-    longer = np.concatenate([short, np.zeros((4, 4, 3), np.float32)], axis=1)
-    seen = []
-    for batch in (short, longer):
-        model = rnnspec.build(spec, "keras", seed=1)
-        model.compile(keras.optimizers.SGD(0.1), "mse")
-        output = model.predict_on_batch(batch)
-        model.train_on_batch(batch, np.ones((4, 1)))
-        seen.append({"output": output, **rnnspec.read_weights(model)})
-    for name, array in seen[0].items():
-        np.testing.assert_allclose(seen[1][name], array, atol=1e-6, err_msg=name)
-
-
-@pytest.mark.parametrize("name", ["pools", "joins"])
-def test_padding_alone_trains(name: str) -> None:
-    model = rnnspec.build(rnnspec.loads(text("padded_features", NETWORKS[name])), "keras")
-    batch = np.random.default_rng(0).standard_normal((3, 12, 3)).astype(np.float32)
-    batch[0] = -1.5
-    model.compile("adam", "mse")
-    target = np.zeros_like(model.predict_on_batch(batch))
-    for rows in (batch, batch[:1]):
-        model.train_on_batch(rows, target[: len(rows)])
-        assert all(np.isfinite(array).all() for array in model.get_weights())
-
-
-ALONE = {
-    "all_kinds": ALL_KINDS,
-    "legacy": LEGACY,
-    "pools": text("padded_tokens", NETWORKS["pools"]),
-    "tied": text("padded_tokens", f"{TIED} pooling: none, activation: softmax}}"),
-}
 LOAD = """\
 import sys, keras, numpy as np
-for name in sys.argv[1:]:
-    model = keras.saving.load_model(f"{name}.keras", safe_mode=True)
-    batch = np.load(f"{name}.batch.npy")
-    np.save(f"{name}.output.npy", model.predict_on_batch(batch))
-    model.compile("sgd", "mse")
-    model.train_on_batch(batch, np.load(f"{name}.output.npy") + 1)
+model = keras.saving.load_model("net.keras", safe_mode=True)
+batch = np.load("batch.npy")
+np.save("output.npy", model.predict_on_batch(batch))
+model.compile("sgd", "mse")
+model.train_on_batch(batch, np.load("output.npy") + 1)
 assert not any(name.startswith("rnnspec") for name in sys.modules)
 """
 
 
 def test_files_need_only_keras(tmp_path: Path) -> None:
-    expected = {}
-    for name, spec in ALONE.items():
-        model = rnnspec.build(rnnspec.loads(spec), "keras", seed=1)
-        model.save(tmp_path / f"{name}.keras")
-        batch = batch_for(model)
-        np.save(tmp_path / f"{name}.batch.npy", batch)
-        expected[name] = model.predict_on_batch(batch)
-        with zipfile.ZipFile(tmp_path / f"{name}.keras") as saved:
-            config = saved.read("config.json").decode()
-        assert json.loads(config)["module"].startswith("keras")
-        assert '"registered_name": "net' not in config
-    command = [sys.executable, "-c", LOAD, *ALONE]
+    head = "head: {tied: true, units: 9, pooling: none, activation: softmax}"
+    model = rnnspec.build(rnnspec.loads(text("padded_tokens", f"rnn:{STACK}{head}")), "keras")
+    model.save(tmp_path / "net.keras")
+    batch = np.random.default_rng(3).integers(0, 9, (4, 12), dtype=np.int32)
+    np.save(tmp_path / "batch.npy", batch)
+    expected = model.predict_on_batch(batch)
+    with zipfile.ZipFile(tmp_path / "net.keras") as saved:
+        config = saved.read("config.json").decode()
+    assert json.loads(config)["module"].startswith("keras")
+    assert '"registered_name": "net' not in config
+    command = [sys.executable, "-c", LOAD]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    for name, output in expected.items():
-        found = np.load(tmp_path / f"{name}.output.npy")
-        np.testing.assert_allclose(found, output, atol=1e-6, err_msg=name)
-
-
-def batch_for(model: Any) -> Array:
-    rng = np.random.default_rng(3)
-    _, *shape = (12 if size is None else size for size in model.inputs[0].shape)
-    if model.inputs[0].dtype == "int32":
-        return rng.integers(0, 9, (4, *shape), dtype=np.int32)
-    return rng.standard_normal((4, *shape)).astype(np.float32)
+    np.testing.assert_allclose(np.load(tmp_path / "output.npy"), expected, atol=1e-6)
 
 
 def test_a_tied_kernel_is_one_array_in_a_loaded_model_too(tmp_path: Path) -> None:
@@ -319,11 +214,11 @@ def test_a_name_of_a_further_layer_is_refused() -> None:
     assert (found.layer, found.key) == ("attention_pooling_1_weights", "name")
 
 
-@pytest.mark.parametrize("rest", [NETWORKS["convs"], NETWORKS["pools"], OTHERS[1][1]])
-def test_a_sequence_too_short_for_a_layer_is_refused(rest: str) -> None:
+def test_a_sequence_too_short_for_a_layer_is_refused() -> None:
     from tensorflow.errors import InvalidArgumentError
 
-    model = rnnspec.build(rnnspec.loads(text("features", rest)), "keras")
+    head = f"head: {{pooling: {{last_steps: 2}}, {VECTOR}}}"
+    model = rnnspec.build(rnnspec.loads(text("features", f"rnn: {BOTH}\n{head}")), "keras")
     model.predict_on_batch(np.ones((2, 12, 3)))
     # If TensorFlow keeps its trace for any number of steps, the error is one of its own.
     with pytest.raises((ValueError, InvalidArgumentError)):
@@ -332,19 +227,21 @@ def test_a_sequence_too_short_for_a_layer_is_refused(rest: str) -> None:
 
 @pytest.mark.parametrize("form", ["training", "step"])
 def test_no_layer_can_be_called_what_keras_calls_an_operation(form: Form) -> None:
-    rests = STREAMS.values() if form == "step" else [NETWORKS["pools"], NETWORKS["joins"]]
-    for rest in rests:
-        spec = rnnspec.loads(text("padded_features", rest))
-        network = program(spec).network
-        known = {layer.name for layer in network.layers} | {
-            state.name for state in forms.states(network)
-        }
-        operations = {each.name for each in rnnspec.build(spec, "keras", form=form).operations}
-        further = {name for name in operations if name.startswith("attention_pooling_")}
-        assert operations - known - further
-        for name in operations - known - further:
-            with pytest.raises(PydanticCustomError):
-                check_layer_name(name, reserved_names())
+    rest = (
+        f"rnn:{STREAM}head: {{pooling: [sum, max]}}" if form == "step" else f"rnn:{STACK}{POOLED}"
+    )
+    spec = rnnspec.loads(text("padded_features", rest))
+    network = program(spec).network
+    known = {layer.name for layer in network.layers} | {
+        state.name for state in forms.states(network)
+    }
+    operations = {each.name for each in rnnspec.build(spec, "keras", form=form).operations}
+    # Layers that a layer consists of, whose names the test above refuses.
+    further = {name for name in operations if name.startswith(("attention_pool", "activation_1_"))}
+    assert operations - known - further
+    for name in operations - known - further:
+        with pytest.raises(PydanticCustomError):
+            check_layer_name(name, reserved_names())
 
 
 def test_operations_beside_layers_count_in_the_recursion_of_keras() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
+from cases import cases
 from mutation import source_edited
 from offered import import_later, require
 
@@ -53,12 +54,12 @@ def test_the_gallery(covering_spec: Path) -> None:
 
 def test_random_specs() -> None:
     refused = 0
-    for drawn in sample(specs(), 120):
+    for drawn in sample(specs(), 40):
         try:
             is_equal(rnnspec.loads(spec_text(drawn)))
         except UnsupportedError:
             refused += 1
-    assert refused < 6
+    assert refused < 3
 
 
 CELLS = ["simple", "lstm", "gru", "gru, reset_after: false"]
@@ -66,15 +67,19 @@ CELLS = ["simple", "lstm", "gru", "gru, reset_after: false"]
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_activation_of_a_cell_over_padding(cell: str) -> None:
-    for activation, merge in itertools.product(get_args(CellActivation), ("concat", "mul")):
-        for role in ("activation",) if cell == "simple" else ("activation", "recurrent_activation"):
-            layer = f"{{type: {cell}, units: 3, bidirectional: true, merge: {merge}, {role}: "
-            is_equal(
-                rnnspec.loads(
-                    "version: 1\nname: net\ninput: {features: 2, mask_value: 0}\n"
-                    f"rnn: {layer}{activation}}}\nhead: {{pooling: max}}"
-                )
+    activations = get_args(CellActivation)
+    merges = itertools.cycle(("concat", "mul"))
+    for one, other, merge in zip(
+        activations, (*activations[1:], activations[0]), merges, strict=False
+    ):
+        gates = "" if cell == "simple" else f", recurrent_activation: {other}"
+        layer = f"{{type: {cell}, units: 3, bidirectional: true, merge: {merge}, activation: {one}"
+        is_equal(
+            rnnspec.loads(
+                "version: 1\nname: net\ninput: {features: 2, mask_value: 0}\n"
+                f"rnn: {layer}{gates}}}\nhead: {{pooling: max}}"
             )
+        )
 
 
 def built(tmp_path: Path, text: str) -> Path:
@@ -162,8 +167,8 @@ def test_each_activation_has_a_number_if_one_takes_it() -> None:
     assert "activation_beta = [0.5, 0.5, 0.5, 0.5]" in text
 
 
-@pytest.mark.parametrize(
-    ("edit", "layer"),
+@cases(
+    "edit, layer",
     [
         (("linear_before_reset = 1", "linear_before_reset = 0"), "gru_1"),
         (("bidirectional_1_B, Lengths", "bidirectional_1_B"), "bidirectional_1"),

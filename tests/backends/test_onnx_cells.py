@@ -7,8 +7,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from graphs import OF_PARAMETERS
 from offered import import_later
-from own_cells import OF_PARAMETERS
 
 import rnnspec
 from rnnspec import pipeline

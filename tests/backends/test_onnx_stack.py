@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from cases import cases
 from mutation import source_edited
 from offered import import_later
 
@@ -173,8 +174,7 @@ def test_too_few_steps() -> None:
         session.run(None, {"inputs": np.ones((1, 2, 2), np.float32)})
 
 
-@pytest.mark.parametrize("network_input", INPUTS)
-@pytest.mark.parametrize("stack", STACKS)
+@cases("network_input, stack", [*itertools.product(INPUTS, STACKS)])
 def test_the_input_of_each_layer_can_be_observed(network_input: str, stack: str) -> None:
     text = text_of(INPUTS[network_input], STACKS[stack], HEADS["several"])
     case = Case.of(pipeline.reads(text), 1, "float32")
@@ -310,8 +310,8 @@ UNMASKED = text_of(
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "edit", "layer"),
+@cases(
+    "text, edit, layer",
     [
         (SPOILT, ("Where (Mask_NCW, Input_NCW, Zero)", "Identity (Input_NCW)"), "conv_1"),
         (SPOILT, ("alpha = 0.2>", "alpha = 0.3>"), "conv_1"),

@@ -31,6 +31,7 @@ from recurrent_masks import (
 )
 
 import rnnspec
+from rnnspec.backends import having
 from rnnspec.backends.needs import form
 from rnnspec.source.execute import execute
 
@@ -43,11 +44,20 @@ def built(cell: Cell, more: str, entrance: str, backend: str) -> Any:
     return load(rnnspec.build(spec, backend), cell)
 
 
-padded_or_not = pytest.mark.parametrize("entrance", [NUMBERS, PADDED], ids=["plain", "padded"])
+# Where a framework compiles each cell anew, every second one has padding.
+of_every_cell = pytest.mark.parametrize(
+    ("backend", "name", "entrance"),
+    [
+        pytest.param(each.name, name, entrance, id=f"{each.name}-{name}-{text}")
+        for each in having(form("training"))
+        for number, name in enumerate(CELLS)
+        for at, (text, entrance) in enumerate((("plain", NUMBERS), ("padded", PADDED)))
+        if each.name == "torch" or at == number % 2
+    ],
+)
 
 
-@padded_or_not
-@pytest.mark.parametrize("name", CELLS)
+@of_every_cell
 def test_one_mask_a_sequence_and_one_a_gate(name: str, entrance: str, backend: str) -> None:
     cell = CELLS[name]
     model = built(cell, "", entrance, backend)
@@ -56,13 +66,7 @@ def test_one_mask_a_sequence_and_one_a_gate(name: str, entrance: str, backend: s
     again = masks(cell, run(model, entrance, number=8)) > 0.5
     for first, second in zip(masks(cell, shown) > 0.5, again, strict=True):
         assert not correlated(first[:, 0], second[:, 0])
-
-
-@padded_or_not
-@pytest.mark.parametrize("name", CELLS)
-def test_none_in_inference(name: str, entrance: str, backend: str) -> None:
-    cell = CELLS[name]
-    model = built(cell, "", entrance, backend)
+    # There are none in inference.
     shown = run(model, entrance, training=False)
     assert (shown == shown[:1]).all()
     signals = len(cell.signals)
@@ -74,8 +78,7 @@ def test_none_in_inference(name: str, entrance: str, backend: str) -> None:
             np.testing.assert_allclose(found, 1.0, atol=1e-4)
 
 
-@padded_or_not
-@pytest.mark.parametrize("name", CELLS)
+@of_every_cell
 def test_each_direction_has_masks_of_its_own(name: str, entrance: str, backend: str) -> None:
     cell = CELLS[name]
     model = built(cell, ", bidirectional: true", entrance, backend)
@@ -179,9 +182,10 @@ def faulty(
     return made
 
 
-@padded_or_not
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", ["lstm", "gru", "reset-first gru"])
+@pytest.mark.parametrize(
+    ("name", "entrance"), [("lstm", NUMBERS), ("gru", PADDED), ("reset-first gru", NUMBERS)]
+)
 def test_a_wrong_mask_is_found(name: str, fault: str, entrance: str) -> None:
     right, wrong, reason = FAULTS[fault]
     model = faulty(CELLS[name], right, wrong, entrance=entrance)
@@ -195,7 +199,7 @@ def test_a_mask_in_inference_is_found() -> None:
     assert (shown != shown[:1]).any()
 
 
-@padded_or_not
+@pytest.mark.parametrize("entrance", [NUMBERS, PADDED], ids=["plain", "padded"])
 def test_masks_shared_by_both_directions_are_found(entrance: str) -> None:
     # The forward direction draws first, with the seed that ``run`` sets.
     right = 'back = self.bidirectional_1["backward_layer"]('

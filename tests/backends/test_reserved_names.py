@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from cases import cases
 from offered import require_source
 from pydantic_core import PydanticCustomError
 
@@ -51,7 +52,7 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
             check_layer_name(name, reserved_names())
 
 
-@pytest.mark.parametrize("setting", ["class_", "defaults", "function", "super", "self"])
+@cases("setting", ["class_", "defaults", "function", "super", "self"])
 def test_a_setting_may_have_the_name_of_an_argument_of_ours(backend: str, setting: str) -> None:
     spec = rnnspec.loads(SETTING.format(setting))
     source = rnnspec.codegen(spec, require_source(backend, spec).name)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from graphs import OF_PARAMETERS, SETTINGS
 from offered import import_later
-from own_cells import OF_PARAMETERS, SETTINGS
 
 import rnnspec
 from rnnspec import pipeline

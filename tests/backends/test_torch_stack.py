@@ -6,10 +6,12 @@ import copy
 import inspect
 import re
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from offered import import_later
 
 import rnnspec
@@ -177,29 +179,6 @@ def test_padding_same_is_left_to_pytorch_only_where_it_is_even() -> None:
     assert "functional.pad" not in odd
     # PyTorch puts the odd step there too, and warns about it.
     assert "nn.functional.pad(x, (1, 2))" in even
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_padding_gets_no_gradient(stack: str) -> None:
-    model, batch = build(TOKENS, STACKS[stack])
-    # Its vector is as large as one that has exploded, so any share of it shows.
-    with torch.no_grad():
-        model.embedding_1.weight[0] = 1e6
-    output = model.train()(batch)
-    (output[:5] ** 2).sum().backward()
-    assert torch.isfinite(output).all()
-    assert not model.embedding_1.weight.grad[0].any()
-    assert model.embedding_1.weight.grad[1:].any()
-
-
-@pytest.mark.parametrize("pooling", POOLINGS[:2])
-@pytest.mark.parametrize("stack", STACKS)
-def test_a_batch_of_padding_alone_gives_finite_gradients(stack: str, pooling: str) -> None:
-    model, batch = build(TOKENS, STACKS[stack], f"head: {{pooling: {pooling}, units: 2}}")
-    output = model.train()(torch.zeros_like(batch))
-    output.sum().backward()
-    arrays = [*model.buffers(), *(p.grad for p in model.parameters() if p.grad is not None)]
-    assert all(torch.isfinite(array).all() for array in (output, *arrays))
 
 
 def test_the_biased_variance_is_stored_and_the_momentum_is_kept() -> None:
@@ -407,8 +386,7 @@ def test_the_kernel_of_a_convolution_is_drawn_from_all_its_inputs(
     assert 0.98 * bound < largest <= bound
 
 
-@pytest.mark.parametrize("stack", STACKS)
-@pytest.mark.parametrize("entrance", ["tokens", "fixed"])
+@cases("entrance, stack", [*product(("tokens", "fixed"), STACKS)])
 def test_a_trace_has_inputs_as_the_reference_has_them(entrance: str, stack: str) -> None:
     one = pipeline.program(
         spec(

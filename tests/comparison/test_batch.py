@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from graphs import ATTENDING, COPIED, JOINED
 
 from rnnspec import pipeline
@@ -52,8 +53,8 @@ def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
     assert numbers[0, 0, 0] == np.float32(0.1)
 
 
-@pytest.mark.parametrize(
-    ("network", "batch", "message"),
+@cases(
+    "network, batch, message",
     [
         (TOKENS, [[1, 2]], "tokens of shape (rows, 3), received int64 of (1, 2)"),
         (TOKENS, [1, 2, 3], "tokens of shape (rows, 3), received int64 of (3,)"),

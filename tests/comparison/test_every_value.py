@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import cache
+from itertools import chain
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
-from comparison.test_every_layer import LAYERS, PAIRS, network_of, probe
+from comparison.test_every_layer import ASKED, CELLS, PAIRS, network_of, probe
 from jinja2 import UndefinedError
 from offered import require
 from test_every_field import node_types, parts, with_value
@@ -53,34 +54,33 @@ FURTHER = (
     *(f"{{type: pool, pooling: {step}_step}}" for step in ("first", "last")),
     *(f"{{type: functions_{part}, units: 2}}" for part in range(2)),
 )
-"""Layers with the words that ``LAYERS`` do not have."""
+"""Layers with the words that those of ``ASKED`` do not have."""
 TERMS = [f"{name}(0.5 + softplus(a))" for name in FUNCTIONS]
-CELLS = {
-    "functions_0": f"""\
-  functions_0:
+MORE = {
+    **CELLS,
+    "functions_0": f"""
     states: [h]
     equations:
       a: W @ x + U @ h + b
-      h: tanh({" + ".join(TERMS)})
-""",
-    "functions_1": """\
-  functions_1:
+      h: tanh({" + ".join(TERMS)})""",
+    "functions_1": """
     states: [h]
     equations:
       a: W @ x + U @ h + b
       k: minimum(a, 0.25) * maximum(-a, V @ x) / (2 - tanh(a))
       m: where(a < 0, where(k <= 0, a, k), where(h > a, k, where(k >= a, a, h)))
       n: concat(softmax(m), standardize(k, 0.01), layer_norm(m))
-      h: tanh(split(n, 2, 3) + K @ n)
-""",
+      h: tanh(split(n, 2, 3) + K @ n)""",
 }
+
+
+LAYERS = tuple(dict.fromkeys((*chain.from_iterable(ASKED.values()), *FURTHER)))
 
 
 @cache
 def network(layers: tuple[str, ...]) -> pipeline.Program | None:
     """Return a network with an output for each layer, or None if no spec has it."""
-    used = (text for name, text in CELLS.items() if any(name in layer for layer in layers))
-    return network_of("unmasked", layers, "".join(used))
+    return network_of("unmasked", layers, MORE)
 
 
 def has(name: str, form: Form, layer: str) -> bool:
@@ -136,10 +136,11 @@ def seen(program: pipeline.Program) -> Iterator[tuple[str, str, str]]:
 @pytest.mark.parametrize(("name", "form"), PAIRS)
 def test_every_word_is_in_a_network(name: str, form: Form) -> None:
     """Of activations, which all layers read from one table, in some layer."""
-    inside = {*seen(probe(name, form, "tokens")), *seen(further(name, form))}
+    asked = (probe(name, form, source) for source in ASKED)
+    inside = {word for program in (*asked, further(name, form)) for word in seen(program)}
     refused = {
         word
-        for layer in (*LAYERS, *FURTHER)
+        for layer in LAYERS
         if (program := network((layer,))) and not has(name, form, layer)
         for word in seen(program)
     }

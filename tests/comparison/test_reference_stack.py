@@ -110,7 +110,7 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize(("size", "stride", "dilation", "padding"), WINDOWS)
+@cases("size, stride, dilation, padding", WINDOWS)
 def test_a_convolution_is_that_of_keras(
     size: int, stride: int, dilation: int, padding: str
 ) -> None:
@@ -128,8 +128,8 @@ def test_a_convolution_is_that_of_keras(
     np.testing.assert_allclose(result, keras.ops.convert_to_numpy(layer(x)), atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("kind", "size", "stride", "padding"),
+@cases(
+    "kind, size, stride, padding",
     [*product(("max_pool", "average_pool"), (1, 2, 3, 4), (1, 2, 3), ("valid", "same"))],
 )
 def test_a_pool_is_that_of_keras(kind: str, size: int, stride: int, padding: str) -> None:

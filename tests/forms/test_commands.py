@@ -20,7 +20,10 @@ from rnnspec.errors import UsageError
 
 Run = Callable[..., Any]
 DEPLOYED = needs.form("inference")
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.needs(DEPLOYED, needs.form("training")),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 
 def test_codegen_writes_and_checks_a_form(run: Run, spec: str, backend: str) -> None:

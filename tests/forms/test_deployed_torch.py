@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import GALLERY, ROOT
-from covering import covering
+from comparison.test_every_layer import ASKED, probe
+from conftest import ROOT
 from offered import import_later
-from small_networks import in_small
 
 from rnnspec import pipeline
 from rnnspec.backends import get
@@ -31,7 +29,6 @@ from rnnspec.weights.initial import draw_scaled
 
 torch = import_later("torch")
 
-GOLDENS = [ROOT / "tests" / "goldens" / name / "spec.yaml" for name in ("everything", "padded")]
 STEPS = 3
 """Few, because generated loops are unrolled by all tools but ``torch.jit.script``."""
 
@@ -77,9 +74,17 @@ class Deployed:
             torch.testing.assert_close(self.call(made, batch), expected, rtol=0.0, atol=1e-12)
 
 
+def program_of(name: str) -> pipeline.Program:
+    """Return a network by its name, or the one that has all layers that take some input."""
+    if name in ASKED:
+        return probe("torch", "inference", name)
+    folder = ROOT / "tests" / "goldens" / name
+    return pipeline.read(folder / "spec.yaml" if folder.is_dir() else ROOT / f"specs/{name}.yaml")
+
+
 @cache
-def deployed(path: Path) -> Deployed:
-    program = pipeline.reads(in_small(path)) if path in GALLERY else pipeline.read(path)
+def deployed(name: str) -> Deployed:
+    program = program_of(name)
     generated = pipeline.generate(program, get("torch"), "inference")
     model = pipeline.instantiate(generated, "float64").eval()
     generated.store.write(model, draw_scaled(program.network, 0))
@@ -97,28 +102,22 @@ def deployed(path: Path) -> Deployed:
     return replace(found, batch=found.part(steps=steps + 1))
 
 
-def each_of(paths: list[Path]) -> pytest.MarkDecorator:
-    names = [f"{path.parent.name}-{path.stem}" for path in paths]
-    return pytest.mark.parametrize("path", paths, ids=names)
-
-
-ALL = each_of([*covering(GALLERY), *GOLDENS])
-SPECS = [ROOT / "specs" / f"{name}.yaml" for name in ("gru_per_step", "phoneme_peephole_bilstm")]
-FEW = each_of([*SPECS, GOLDENS[1]])
+ALL = pytest.mark.parametrize("name", ["everything", "padded", *ASKED])
+FEW = pytest.mark.parametrize("name", ["gru_per_step", "phoneme_peephole_bilstm", "padded"])
 """A stock layer alone, a cell by equations, and all other classes: these tools are slow."""
 
 
 @ALL
-def test_script(path: Path) -> None:
-    each = deployed(path)
+def test_script(name: str) -> None:
+    each = deployed(name)
     made = torch.jit.script(each.model)
     for batch in (each.batch, each.part(1, each.steps)):
         each.check(made, batch)
 
 
 @ALL
-def test_trace(path: Path) -> None:
-    each = deployed(path)
+def test_trace(name: str) -> None:
+    each = deployed(name)
     names = list(each.batch)
 
     class Positional(torch.nn.Module):  # type: ignore[misc, name-defined]
@@ -144,8 +143,8 @@ def test_trace(path: Path) -> None:
 
 
 @FEW
-def test_export(path: Path) -> None:
-    each = deployed(path)
+def test_export(name: str) -> None:
+    each = deployed(name)
     # Not the steps: torch.export of PyTorch 2.13 fixes their number in its own nn.LSTM, too.
     shapes = ({0: torch.export.Dim.DYNAMIC},)
     given = tuple(each.part(2, each.steps).values())
@@ -154,8 +153,8 @@ def test_export(path: Path) -> None:
 
 
 @FEW
-def test_compile(path: Path) -> None:
-    each = deployed(path)
+def test_compile(name: str) -> None:
+    each = deployed(name)
     # Not the inductor, which compiles C++ for each model, and not fullgraph: Dynamo leaves nn.LSTM
     # itself to run outside of its graphs.
     torch.compiler.reset()

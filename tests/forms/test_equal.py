@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, in_turn
 from mutation import source_edited
 from offered import require, require_all
 
@@ -64,15 +64,15 @@ def computes_the_same(
             np.testing.assert_array_equal(arrays[name], array)
 
 
-@pytest.mark.needs(*BOTH)
+# Every other network is compared in step form.
+@in_turn(0, *BOTH)
 def test_every_kind_of_network_computes_the_same(covering_spec: Path, backend: str) -> None:
     computes_the_same(pipeline.read(covering_spec), backend)
 
 
 @pytest.mark.needs(*BOTH)
-@pytest.mark.parametrize("name", ["everything", "padded", "plain_numbers"])
-def test_so_do_other_specs(name: str, backend: str) -> None:
-    program = pipeline.read(ROOT / "tests" / "goldens" / name / "spec.yaml")
+def test_so_does_a_network_with_everything(backend: str) -> None:
+    program = pipeline.read(ROOT / "tests" / "goldens" / "everything" / "spec.yaml")
     computes_the_same(program, backend, ("training", "inference"))
 
 
@@ -81,7 +81,7 @@ def test_a_residual_over_dropout_starts_after_it(backend: str) -> None:
     program = pipeline.reads(SKIPPED)
     starts = [x.start for x in for_inference(program.network).layers if isinstance(x, Residual)]
     assert starts == ["lstm_2", "lstm_3"]
-    computes_the_same(program, backend, ("training", "inference"))
+    computes_the_same(program, backend)
 
 
 def test_random_specs_are_equal_for_inference() -> None:

@@ -32,18 +32,14 @@ INPUTS = {
     "tokens": "embedding: {vocabulary: 7, dim: 3, mask_zero: true}",
 }
 HEADS = {
-    "last": "head: {units: 2}",
     "mean": "head: {pooling: mean, units: 2, normalize: l2}",
     "max": "head: {pooling: max, units: 2}",
     "list": "head: {pooling: [last, mean], units: 2}",
     "none": "head: {pooling: none, units: 2, activation: softmax}",
 }
 EACH = [
-    ("masked", "last"),
     ("masked", "max"),
-    ("masked", "none"),
     ("features", "mean"),
-    ("features", "max"),
     ("tokens", "list"),
 ]
 

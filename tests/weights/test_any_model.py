@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from cases import cases
 from offered import require
 
 import rnnspec
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, Array]
 
-# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
 TEXT = """\
 version: 1
 name: any_model
@@ -38,6 +36,11 @@ rnn:
   - {type: gru, units: 3, bidirectional: true}
 head: {units: 2}
 """
+pytestmark = [
+    pytest.mark.needs(TEXT),
+    # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 SPEC = rnnspec.loads(TEXT)
 
 
@@ -202,7 +205,7 @@ LAYOUTS: list[Callable[[Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@cases("layout", LAYOUTS)
 def test_any_byte_order_and_memory_layout(model: Any, layout: Callable[[Any], Any]) -> None:
     written = arrays_like(rnnspec.read_weights(model))
     rnnspec.write_weights(model, {name: layout(each) for name, each in written.items()}, SPEC)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from cases import cases
+from comparison.test_every_layer import ASKED, probe
 from offered import require
 
 import rnnspec
@@ -18,7 +20,6 @@ from rnnspec.weights.initial import draw_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rnnspec.slots import Array
 
@@ -38,6 +39,9 @@ rnn:
   - {type: lstm, units: 2, bias: false}
 head: {hidden: [{units: 2}], units: 2, bias: false}
 """
+
+
+pytestmark = pytest.mark.needs(EVERY_CELL)
 
 
 def random_arrays(model: Any, dtype: type[np.floating[Any]]) -> Arrays:
@@ -68,12 +72,11 @@ def test_what_was_written_is_read(model: Any) -> None:
     same(rnnspec.read_weights(model), written)
 
 
-def test_every_kind_of_network_has_the_bits_of_a_seed_and_is_read_back(
-    covering_spec: Path, backend: str
-) -> None:
-    require(backend, covering_spec)
-    made = rnnspec.build(covering_spec, backend, seed=5)
-    drawn = draw_fresh(pipeline.program(covering_spec).network, 5)
+@pytest.mark.parametrize("source", ASKED)
+def test_every_layer_has_the_bits_of_a_seed_and_is_read_back(source: str, backend: str) -> None:
+    program = probe(backend, require(backend).forms[0], source)
+    made = rnnspec.build(program.spec, backend, seed=5)
+    drawn = draw_fresh(program.network, 5)
     same(
         rnnspec.read_weights(made),
         {name: array.astype(np.float32) for name, array in drawn.items()},
@@ -83,6 +86,7 @@ def test_every_kind_of_network_has_the_bits_of_a_seed_and_is_read_back(
     same(rnnspec.read_weights(made), written)
 
 
+@pytest.mark.needs(dtype("float64"))
 def test_double_precision_stays(backend: str) -> None:
     program = pipeline.reads(EVERY_CELL)
     generated = pipeline.generate(program, require(backend, dtype("float64"), program))
@@ -167,7 +171,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("changed", "message"), REFUSED)
+@cases("changed, message", REFUSED)
 def test_a_wrong_array_is_refused_and_nothing_written(
     changed: Any, message: str, model: Any
 ) -> None:

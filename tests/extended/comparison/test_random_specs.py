@@ -18,7 +18,7 @@ from rnnspec import pipeline
 from rnnspec.backends import honouring, needs
 from rnnspec.comparison.layer_strategies import Words
 from rnnspec.comparison.levels import TOLERANCES, levels_up_to
-from rnnspec.comparison.random import compare_random
+from rnnspec.comparison.random import Texts, compare_random, passes
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import BackendError, GenerationError, ParityError, UsageError
 from rnnspec.spec.models import Data, Expect, Model, Spec
@@ -72,6 +72,15 @@ def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
     layers = rnnspec.summary(small).layers
     assert len(layers) <= 4
     assert max(layer.parameters for layer in layers) == 3
+
+
+def test_ten_random_specs_have_a_maximum_of_negative_numbers_beside_padding() -> None:
+    pytest.importorskip("torch")
+    text = Texts(10, 0).all()[-1]
+    (comparison,) = passes(["torch"], "forward", None)
+    assert comparison.compare(text).equal
+    with source_edited("torch", [("-3e38", "0.0")]):
+        assert not comparison.compare(text).equal
 
 
 def test_a_spec_that_a_framework_crashes_on_is_given_back_too() -> None:
