@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,22 @@ _FREE_TEXT = (
 
 def covering(paths: list[Path]) -> list[Path]:
     """Return a small subset of ``paths`` that has every node and every setting of all of them."""
-    networks = {path: pipeline.read(path).network for path in paths}
+    return list(_covering(tuple(paths)))
+
+
+@cache
+def _covering(given: tuple[Path, ...]) -> tuple[Path, ...]:
+    # Many modules ask for that of the gallery while they are collected.
+    networks = {path: pipeline.read(path).network for path in given}
     # Of two that add as much, the one with fewer parameters is faster to build.
-    paths = sorted(paths, key=lambda path: counts(networks[path]).total)
+    paths = sorted(given, key=lambda path: counts(networks[path]).total)
     found = {path: set(features(network)) for path, network in networks.items()}
     missing, chosen = set[Feature]().union(*found.values()), list[Path]()
     while missing:
         best = max(paths, key=lambda path: len(found[path] & missing))
         chosen.append(best)
         missing -= found[best]
-    return chosen
+    return tuple(chosen)
 
 
 def features(node: Any) -> Iterator[Feature]:
