@@ -22,7 +22,10 @@ from rnnspec.backends import BACKENDS, having, needs
 from rnnspec.backends.c import compiler
 
 # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.needs(needs.FILES),
+]
 
 Run = Callable[..., Any]
 OUTPUT = {each.name: f"made{each.suffix}" for each in having(needs.FILES)}

@@ -94,6 +94,7 @@ def test_what_standard_input_reads_is_an_input(
     assert contents() == before
 
 
+@pytest.mark.needs(FILES)
 @pytest.mark.parametrize("key", ["weights", "words", "spec"])
 def test_a_model_replaces_no_input(
     run: Run, contents: Run, spec: str, backend: str, key: str

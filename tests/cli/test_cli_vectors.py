@@ -43,6 +43,7 @@ def spec() -> str:
     return "specs/small.yaml"
 
 
+@pytest.mark.needs(FILES)
 def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) -> None:
     require(backend, FILES, spec)
     ran = run("build", spec, "-b", backend, "-o", f"made{get(backend).suffix}")
