@@ -75,6 +75,23 @@ STACKS = {
     "heads": TOKENS + "rnn: {type: gru, units: 4}\n"
     "heads: {one: {units: 4}, two: {hidden: [{units: 4}], units: 4}}\n",
 }
+ATTENTION = """\
+version: 1
+name: net
+inputs:
+  source: {embedding: {vocabulary: 9, dim: 3, mask_zero: true}}
+  target: {features: 2, mask_value: 0}
+stream: target
+cells:
+  leaky: {states: [h], equations: {h: 0.5 * h + tanh(W @ x + U @ h + b)}}
+rnn:
+- {type: gru, units: 3, of: source, name: encoder}
+- {type: lstm, of: target, units: 4, name: decoder,
+  attention: {over: encoder, score: additive, units: 5}}
+- {type: attention, of: decoder, over: encoder, score: additive, units: 2, name: after}
+- {type: leaky, units: 4, of: target, attention: {over: encoder, score: additive, units: 5}}
+- {type: concat, of: [decoder, decoder.context, after, leaky_1]}
+"""
 WRITERS = [each.name for each in backends.BACKENDS.values() if each.files]
 SOURCES = [
     name
@@ -116,7 +133,7 @@ def largest(compared: Compared) -> float:
 def test_every_form(tmp_path: Path, name: str) -> None:
     """Each text is written in one of its forms, and each form of a backend is that of some text."""
     backend, written = offered.require(name, FILES), dict[Any, int]()
-    for number, text in enumerate((TEXTS | STACKS).values()):
+    for number, text in enumerate((*TEXTS.values(), *STACKS.values(), ATTENTION)):
         program = pipeline.reads(text)
         if backends.refusals(backend, program.network):
             continue

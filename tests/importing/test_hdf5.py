@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from cli.conftest import _own_folder
 from importing.old import LSTM, archived, layer, message, reviews, written
 from offered import import_later
@@ -128,7 +129,7 @@ def found_by_h5py(path: Path) -> dict[str, Any]:
     return arrays
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "text", "options"),
     [
         (plainly, fixed, {}),
@@ -210,7 +211,7 @@ def _checked(group: Any, name: str, array: Any) -> None:
     in_chunks(group, name, array, fletcher32=True)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "options", "wanted"),
     [
         (_bfloat16, {}, "expected float16, float32 or float64, received other numbers"),
@@ -224,7 +225,7 @@ def test_what_is_not_read(change: Change, options: dict[str, Any], wanted: str) 
     assert wanted in message(copied(change, **options))
 
 
-@pytest.mark.parametrize(("mark", "at"), [(b"BTHD", 12), (b"FRHP", 140)])
+@cases(("mark", "at"), [(b"BTHD", 12), (b"FRHP", 140)])
 def test_indexes_that_claim_levels(mark: bytes, at: int) -> None:
     path = copied(plainly, libver=("v108", "v108"), track_order=True)
     whole = bytearray(path.read_bytes())

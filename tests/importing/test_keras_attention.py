@@ -6,16 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from cases import cases
+from importing.test_keras_inputs import check_lines
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline
 from rnnspec.errors import ModelError
-from rnnspec.importing.kinds import output_for
 from rnnspec.importing.run import import_file
-from rnnspec.weights.initial import draw_scaled
 
 keras = import_later("keras")
 of, ops = import_later("keras.layers"), import_later("keras.ops")
@@ -178,14 +176,7 @@ MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_an_encoder_and_decoder_is_read_and_compared(name: str) -> None:
-    make, lines = MODELS[name]
-    model = make()
-    rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(0.0, 0.5, np.shape(each)) for each in model.get_weights()])
-    found = rnnspec.from_keras(model, name="net")
-    assert found.compared.startswith("compared with the model in Keras")
-    text = found.spec.document.text
-    assert [line for line in lines if line not in text] == [], text
+    check_lines(*MODELS[name])
 
 
 def test_attention_in_a_file(tmp_path: Path) -> None:
@@ -200,45 +191,6 @@ def test_attention_in_a_file(tmp_path: Path) -> None:
         "passes no mask on to a layer that is called with initial_state: padding must be behind",
     ):
         assert any(part in line for line in said), said
-
-
-OWN = """\
-version: 1
-name: net
-inputs:
-  source: {embedding: {vocabulary: 9, dim: 3, mask_zero: true}}
-  target: {features: 2, mask_value: 0}
-stream: target
-rnn:
-- {type: gru, units: 3, of: source, name: encoder}
-- type: %s
-  of: target
-  name: decoder
-  units: 4
-  attention: {over: encoder, score: additive, units: 5}
-- {type: attention, of: decoder, over: encoder, score: additive, units: 2, name: after}
-- {type: concat, of: [decoder, decoder.context, after]}
-"""
-CELL = """\
-cells:
-  leaky: {states: [h], equations: {h: 0.5 * h + tanh(W @ x + U @ h + b)}}
-"""
-
-
-@pytest.mark.filterwarnings(r"ignore:\s*.*You are using a softmax over axis")
-@pytest.mark.parametrize("text", [OWN % "lstm", OWN % "leaky" + CELL], ids=["lstm", "equations"])
-def test_own_files_come_back(tmp_path: Path, text: str) -> None:
-    program, path = pipeline.reads(text), tmp_path / "net.keras"
-    arrays = {
-        name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
-    }
-    output_for(path).write(path, program, arrays, lambda _: None, force=False)
-    found = import_file(path, tmp_path / "net.yaml")
-    assert str(found.compared).startswith("compared with the original in Keras"), found.compared
-    assert found.model.program.network == program.network
-    assert found.model.arrays.keys() == arrays.keys()
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(found.model.arrays[name], array)
 
 
 def test_an_added_array_is_said() -> None:
@@ -351,8 +303,7 @@ REFUSED: dict[str, tuple[Model, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_attention_of_the_language(name: str) -> None:
-    make, message = REFUSED[name]
+@cases(("make", "message"), REFUSED)
+def test_what_is_no_attention_of_the_language(make: Model, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         rnnspec.from_keras(make())

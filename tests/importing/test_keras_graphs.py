@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from offered import import_later
 
 import rnnspec
@@ -292,14 +293,9 @@ TOKENS = np.where(REAL, np.random.default_rng(0).integers(1, VOCABULARY, REAL.sh
 
 
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
-@pytest.mark.parametrize(
-    ("name", "masked"),
-    [
-        *((name, True) for name in (*ANY, *ONLY_MASKED)),
-        *((name, False) for name in (*ANY, *UNMASKED)),
-    ],
-)
-def test_the_network_computes_what_the_model_does(name: str, masked: bool) -> None:
+@pytest.mark.parametrize("name", [*ANY, *ONLY_MASKED, *UNMASKED])
+def test_the_network_computes_what_the_model_does(name: str) -> None:
+    masked = name not in UNMASKED
     model = model_of((ANY | ONLY_MASKED | UNMASKED)[name], masked=masked)
     found = check_equal(model, TOKENS, padded=masked)
     assert masked or not any("zero_output_for_mask" in each for each in found.left_out)
@@ -316,49 +312,23 @@ def test_an_operation_in_a_file(tmp_path: Path, suffix: str) -> None:
         take(tmp_path / f"dropped{suffix}")
 
 
-KEEPING: dict[str, Callable[[], Any]] = {
-    "Dense": lambda: of.Dense(3),
-    "Activation": lambda: of.Activation("relu"),
-    "ReLU": lambda: of.ReLU(),  # noqa: PLW0108 - of Keras, when it is called
-    "Dropout": lambda: of.Dropout(0.5),
-    "SpatialDropout1D": lambda: of.SpatialDropout1D(0.5),
-    "GaussianNoise": lambda: of.GaussianNoise(0.1),
-    "GaussianDropout": lambda: of.GaussianDropout(0.1),
-    "AlphaDropout": lambda: of.AlphaDropout(0.1),
-    "ActivityRegularization": lambda: of.ActivityRegularization(),  # noqa: PLW0108 - of Keras, when it is called
-    "LayerNormalization": lambda: of.LayerNormalization(),  # noqa: PLW0108 - of Keras, when it is called
-    "BatchNormalization": lambda: of.BatchNormalization(),  # noqa: PLW0108 - of Keras, when it is called
-    "LeakyReLU": lambda: of.LeakyReLU(0.1),
-    "ELU": lambda: of.ELU(),  # noqa: PLW0108 - of Keras, when it is called
-    "TimeDistributed": lambda: of.TimeDistributed(of.Dense(2)),
-    "Identity": lambda: of.Identity(),  # noqa: PLW0108 - of Keras, when it is called
-    "LSTM": sequence,
-    "Bidirectional": lambda: of.Bidirectional(sequence()),
-    "RNN": lambda: of.RNN(cell("GRU"), return_sequences=True),
-}
-
-
-DROPPING: dict[str, Callable[[], Any]] = {
-    "Conv1D": lambda: of.Conv1D(2, 3),
-    "MaxPooling1D": lambda: of.MaxPooling1D(2),
-    "AveragePooling1D": lambda: of.AveragePooling1D(2),
-    "ZeroPadding1D": lambda: of.ZeroPadding1D(1),
-    "Flatten": lambda: of.Flatten(),  # noqa: PLW0108 - of Keras, when it is called
-    "Reshape": lambda: of.Reshape((-1,)),
-}
-
-
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
-@pytest.mark.parametrize("name", DROPPING)
-def test_a_layer_that_is_read_as_one_that_drops_the_mask(name: str) -> None:
+def test_layers_that_are_read_as_keeping_the_mask_or_dropping_it() -> None:
+    keeping = [
+        *(of.Dense(3), of.Activation("relu"), of.ReLU(), of.LeakyReLU(0.1), of.ELU()),
+        *(of.Dropout(0.5), of.SpatialDropout1D(0.5), of.GaussianDropout(0.1), of.AlphaDropout(0.1)),
+        *(of.GaussianNoise(0.1), of.ActivityRegularization(), of.Identity()),
+        *(of.LayerNormalization(), of.BatchNormalization(), of.TimeDistributed(of.Dense(2))),
+        *(sequence(), of.Bidirectional(sequence())),
+        of.RNN(cell("GRU"), return_sequences=True),
+    ]
+    dropping = [
+        *(of.Conv1D(2, 3), of.MaxPooling1D(2), of.AveragePooling1D(2), of.ZeroPadding1D(1)),
+        *(of.Flatten(), of.Reshape((-1,))),
+    ]
     x = of.Embedding(VOCABULARY, FEATURES, mask_zero=True)(keras.Input((STEPS,)))
-    assert getattr(DROPPING[name]()(x), "_keras_mask", None) is None
-
-
-@pytest.mark.parametrize("name", KEEPING)
-def test_a_layer_that_is_read_as_one_that_keeps_the_mask(name: str) -> None:
-    x = of.Embedding(VOCABULARY, FEATURES, mask_zero=True)(keras.Input((STEPS,)))
-    assert KEEPING[name]()(x)._keras_mask is not None
+    masks = {layer: getattr(layer(x), "_keras_mask", None) for layer in (*keeping, *dropping)}
+    assert [layer for layer, mask in masks.items() if mask is not None] == keeping
 
 
 def test_the_value_of_padding_is_that_of_float32() -> None:
@@ -370,16 +340,14 @@ def test_the_value_of_padding_is_that_of_float32() -> None:
     assert "mask_value: 0.10000000149011612" in found.spec.document.text
 
 
-@pytest.mark.parametrize("name", ALWAYS)
-def test_what_the_language_lacks(name: str) -> None:
-    make, wanted = ALWAYS[name]
+@cases(("make", "wanted"), ALWAYS)
+def test_what_the_language_lacks(make: Make, wanted: str) -> None:
     with pytest.raises(ModelError, match=wanted):
         rnnspec.from_keras(model_of(make, masked=False))
 
 
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")
-@pytest.mark.parametrize("name", MASKED)
-def test_a_mask_that_the_language_would_read_otherwise(name: str) -> None:
-    make, wanted = MASKED[name]
+@cases(("make", "wanted"), MASKED)
+def test_a_mask_that_the_language_would_read_otherwise(make: Make, wanted: str) -> None:
     with pytest.raises(ModelError, match=wanted):
         rnnspec.from_keras(model_of(make, masked=True))

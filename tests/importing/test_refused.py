@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 from offered import import_later
@@ -22,7 +23,7 @@ h5py = import_later("h5py")
 __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "wanted"),
     [
         ([layer("Lambda", function="x"), LSTM], ("lambda: cannot carry over a layer of the class "
@@ -139,7 +140,7 @@ def graph(
 SEQUENCE = changed(LSTM, return_sequences=True, units=3)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "wanted"),
     [
         ([("a", SEQUENCE, ["in"]), ("b", SEQUENCE, ["in"]),
@@ -224,9 +225,15 @@ def test_keras_1() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["model.weights.json", "pytorch_model.bin.index.json",
-                                  "model.safetensors.index.json",
-                                  "model-00002-of-00003.safetensors"])  # fmt: skip
+@cases(
+    "name",
+    [
+        "model.weights.json",
+        "pytorch_model.bin.index.json",
+        "model.safetensors.index.json",
+        "model-00002-of-00003.safetensors",
+    ],
+)
 def test_shards(run: Any, name: str) -> None:
     Path(name).write_text("{}")
     wanted = "the arrays are in several files (shards); load the model and save it in one: "
@@ -359,7 +366,7 @@ def test_arrays_of_keras_that_nothing_uses_are_left_out_on_request() -> None:
         assert str(raised.value).startswith(f"model.h5: error: {wanted}")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("layers", "wanted"),
     [
         ([DENSE], ("2 layers (lstm_1 and dense_1), received those of 3: lstm, dense and aux; if "
