@@ -195,7 +195,7 @@ def bare(network: Network) -> Network:
     return replace(network, description="")
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(specs(), specs())
 def test_it_is_the_same_exactly_if_the_networks_are_equal(a: Words, b: Words) -> None:
     before, after = (pipeline.reads(spec_text(each)) for each in (a, b))
@@ -204,7 +204,7 @@ def test_it_is_the_same_exactly_if_the_networks_are_equal(a: Words, b: Words) ->
     assert diff(before, before).same
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.data())
 def test_one_other_word_is_told_exactly_if_the_networks_differ(data: st.DataObject) -> None:
     words = data.draw(specs())
@@ -219,7 +219,7 @@ def test_one_other_word_is_told_exactly_if_the_networks_differ(data: st.DataObje
     assert diff(before, after).same == equal
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(specs(), specs())
 def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
     before, after = (pipeline.reads(spec_text(each)) for each in (a, b))

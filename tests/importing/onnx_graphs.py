@@ -78,7 +78,7 @@ def imported(path: Path) -> ImportedFile:
 def check_reading(path: Path) -> ImportedModel:
     """Read a file, and compare what was read with ONNX Runtime for many sizes.
 
-    They are one to nine steps and more, as many sequences as steps, and every pattern of padding.
+    They are one step and more, as many sequences as steps, and every pattern of padding.
     """
     taken = take(path)
     check_taken(taken)
@@ -91,8 +91,8 @@ def check_taken(taken: ImportedModel) -> None:
     assert run is not None
     output, rng = run(), np.random.default_rng(0)
     least, fixed = nodes.least_steps(network), steps_of(network)
-    for steps in [fixed] if fixed else [*range(least, least + 9), 23]:
-        for rows in (1, 2, steps):
+    for steps in [fixed] if fixed else [*range(least, least + 4), 9, 23]:
+        for rows in (1, steps):
             batch = draw(network, (rows, steps), rng)
             if taken.imported.padded_at_end:
                 batch = _padded_at_end(network, batch)

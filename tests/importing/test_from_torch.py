@@ -9,81 +9,121 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cases import cases
 
 import rnnspec
 from rnnspec import foreign, pipeline
 from rnnspec.backends import BACKENDS
-from rnnspec.comparison.reference import run
+from rnnspec.comparison.reference import result_shapes, run, split_outputs
 from rnnspec.convert.run import convert
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import ImportedModel, write_spec
 from rnnspec.importing.imported import Imported
 
 torch = pytest.importorskip("torch")
+torch_modules = pytest.importorskip("importing.torch_modules")
 traced = pytest.importorskip("importing.traced")
 untraced = pytest.importorskip("importing.untraced")
 
 
 PADDING_INDEX = "PyTorch masks nothing by it, and only keeps that vector from being trained"
+ACCEPTED = torch_modules.read("accepted.txt")
 
 
-@pytest.mark.parametrize("name", traced.ACCEPTED)
+def with_statistics(module: Any) -> Any:
+    """Return a module in float64 whose norms are those of a trained one."""
+    for part in module.double().modules():
+        if isinstance(part, torch.nn.BatchNorm1d | torch.nn.LayerNorm):
+            for array in part.parameters():
+                torch.nn.init.normal_(array)
+        if isinstance(part, torch.nn.BatchNorm1d) and part.track_running_stats:
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2.0)
+    return module
+
+
+def results_of(found: Any) -> list[Any]:
+    match found:
+        case dict():
+            return list(found.values())
+        case tuple():
+            return list(found)
+        case _:
+            return [found]
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
 def test_the_network_computes_what_the_module_does(name: str) -> None:
     torch.manual_seed(5)
-    make, draw = traced.ACCEPTED[name]
-    module, inputs = make().double().train(), draw()
+    module, inputs = with_statistics(ACCEPTED[name].make()).train(), ACCEPTED[name].draw()
     found = rnnspec.from_torch(module, inputs)
+    assert "equal on the example and random inputs (float64)" in found.compared
     assert rnnspec.from_torch(module).spec == found.spec
     with torch.no_grad():
-        wanted = module.eval()(*inputs).numpy()
+        wanted = [each.numpy() for each in results_of(module.eval()(*inputs))]
     given = inputs[0].numpy()
+    # The network of signals takes (batch, channels, steps).
+    given = given.transpose(0, 2, 1) if name == "DanQ" else given
     network = pipeline.program(found.spec).network
+    output = run(network, found.arrays, given).output
+    parts = split_outputs(network, output, result_shapes(network, given))
+    for layer, expected in zip(network.results.values(), wanted, strict=True):
+        received = parts[layer.name].reshape(expected.shape)
+        real = np.ones(expected.shape[:2], dtype=bool)
+        if expected.ndim == 3 and len(inputs) == 2:  # the output at padding is unspecified
+            real = np.arange(6) < inputs[1].numpy()[:, None]
+        np.testing.assert_allclose(received[real], expected[real], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["packed both", "residuals", "policy"])
+def test_what_is_built_of_the_spec_computes_it_too(name: str) -> None:
+    module, inputs = ACCEPTED[name].make().double().eval(), ACCEPTED[name].draw()
+    found = rnnspec.from_torch(module)
     built = rnnspec.build(found.spec, "torch").double().eval()
     rnnspec.write_weights(built, found.arrays)
     with torch.no_grad():
-        live = built(torch.as_tensor(given)).numpy()
-    # The output at padding is unspecified.
-    padded = name in ("packed tagger", "packed steps first")
-    real = (np.arange(6) < inputs[1].numpy()[:, None])[..., None] if padded else 1.0
-    for result in (run(network, found.arrays, given).output, live):
-        shaped = result.reshape(wanted.shape)
-        np.testing.assert_allclose(shaped * real, wanted * real, rtol=0, atol=1e-12)
+        both = results_of(built(inputs[0])), results_of(module(*inputs))
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", traced.ZEROS)
-def test_every_idiom_of_initial_zeros_is_taken(name: str) -> None:
-    module = traced.Tutorial(traced.ZEROS[name])
-    written = rnnspec.from_torch(module).spec.document.text
+@pytest.mark.parametrize("make", [traced.sequential, traced.mode_changed])
+def test_other_modules_are_taken(make: Any) -> None:
+    # Each is compared with itself.
+    rnnspec.from_torch(make())
+
+
+@cases("zeros", traced.ZEROS)
+def test_every_idiom_of_initial_zeros_is_taken(zeros: Any) -> None:
+    module = traced.Tutorial(zeros)
+    written = rnnspec.from_torch(module, torch.randn(4, 6, 3)).spec.document.text
     assert "rnn: {type: lstm, units: 5, layers: 2}\n" in written
-    assert rnnspec.from_torch(module, torch.randn(4, 6, 3)).spec.document.text == written
+    assert rnnspec.from_torch(module).spec.document.text == written
 
 
 def test_a_pool_over_the_size_of_its_input_is_one_over_all_steps() -> None:
     # Each is compared with its module, too.
     texts = {
-        name: rnnspec.from_torch(traced.over_time(pool), name="net").spec.document.text
+        name: rnnspec.from_torch(traced.reducing(pool), name="net").spec.document.text
         for name, pool in traced.OVER_TIME.items()
     }
     assert set(texts.values()) == {texts["adaptive"]}
     assert "head: {pooling: max, name: fc, units: 2}\n" in texts["adaptive"]
 
 
-@pytest.mark.parametrize("name", traced.WRITTEN_OUT)
-def test_what_is_written_out_is_a_layer(name: str) -> None:
+@cases(("function", "text"), traced.WRITTEN_OUT)
+def test_what_is_written_out_is_a_layer(function: Any, text: str) -> None:
     # Each is compared with its module, too.
-    function, text = traced.WRITTEN_OUT[name]
-    module = traced.Features(function)
+    module = traced.with_function(function)
     assert text in rnnspec.from_torch(module).spec.document.text
     for array in (module.gain, module.offset):
         torch.nn.init.normal_(array)
     assert text in rnnspec.from_torch(module).spec.document.text
 
 
-@pytest.mark.parametrize("name", traced.MASKED)
-def test_masks_leave_out_padding(name: str) -> None:
-    pool, text = traced.MASKED[name]
-    module = traced.Masked(pool)
-    model = rnnspec.from_torch(module, traced.padded_tokens()[0])
+@cases(("pool", "text"), traced.MASKED)
+def test_masks_leave_out_padding(pool: Any, text: str) -> None:
+    model = rnnspec.from_torch(traced.pooling(pool), torch_modules.padded_tokens()[0])
     assert "mask_zero: true" in model.spec.document.text
     assert text in model.spec.document.text
     end = "padding is token 0, skipped wherever it is; in the module it is at the end only"
@@ -91,10 +131,9 @@ def test_masks_leave_out_padding(name: str) -> None:
     assert "equal on the example and random inputs" in model.compared
 
 
-@pytest.mark.parametrize("name", traced.SELECTED)
-def test_lengths_without_packing_leave_out_padding(name: str) -> None:
-    pool, text = traced.SELECTED[name]
-    model = rnnspec.from_torch(traced.Selected(pool), traced.padded_tokens())
+@cases(("pool", "text"), traced.SELECTED)
+def test_lengths_without_packing_leave_out_padding(pool: Any, text: str) -> None:
+    model = rnnspec.from_torch(traced.Selected(pool), torch_modules.padded_tokens())
     assert "mask_zero: true" in model.spec.document.text
     assert text in model.spec.document.text
     assert model.inferred == ("padding is token 0; the module takes lengths",)
@@ -103,16 +142,15 @@ def test_lengths_without_packing_leave_out_padding(name: str) -> None:
 
 def test_a_convolution_may_read_zeros_at_padding() -> None:
     module = traced.Selected(traced.behind_convolution)
-    model = rnnspec.from_torch(module, traced.padded_tokens())
+    model = rnnspec.from_torch(module, torch_modules.padded_tokens())
     assert "{type: conv, name: conv, filters: 4, kernel_size: 3, padding: same}" in (
         model.spec.document.text
     )
 
 
-@pytest.mark.parametrize("name", traced.PARTS)
-def test_parts_of_tensors_are_taken(name: str) -> None:
+@cases(("make", "text"), traced.PARTS)
+def test_parts_of_tensors_are_taken(make: Any, text: str) -> None:
     # Each is compared with its module, too.
-    make, text = traced.PARTS[name]
     assert text in rnnspec.from_torch(make()).spec.document.text
 
 
@@ -124,7 +162,7 @@ def test_lengths_may_be_counted() -> None:
     assert {model.inferred for model in models} == {(f"{said} from its start",)}
     least = rnnspec.from_torch(traced.counted(lambda x: (x != 0).sum(1).clamp(min=1)))
     assert least.inferred[0] == ("a sequence of padding only has no step; in the module it has one")
-    (example, _) = traced.padded_tokens()
+    (example, _) = torch_modules.padded_tokens()
     module = traced.counted(traced.COUNTS["operator"])
     assert "the example and random inputs" in rnnspec.from_torch(module, example).compared
     # The spec leaves out padding anywhere, the module at the end of a sequence.
@@ -132,7 +170,7 @@ def test_lengths_may_be_counted() -> None:
         rnnspec.from_torch(module, example.flip(1))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "given", "message"),
     [
         ("KeepsState", False, "on random features of .* the module keeps a state"),
@@ -149,7 +187,7 @@ def test_a_module_is_run_with_and_without_an_example(name: str, given: bool, mes
         rnnspec.from_torch(getattr(untraced, name)(), example)
 
 
-@pytest.mark.parametrize("name", ["zeros", "of float32"])
+@cases("name", ["zeros", "of float32"])
 def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def tampered(source: str, imported: Imported) -> ImportedModel:
         taken = write_spec(source, imported)
@@ -286,21 +324,26 @@ INTERNAL = re.compile(
 """What is about our own code, or another library's, in place of the module."""
 
 
-@pytest.mark.parametrize("at", range(len(untraced.REFUSED)))
-def test_what_the_language_lacks_is_refused_with_its_line(at: int) -> None:
-    make, code, message = untraced.REFUSED[at]
+MODULES = torch_modules.read("refused.txt") | {
+    name: torch_modules.FromText(make, torch_modules.features, at, (said,))
+    for name, (make, at, said) in untraced.REFUSED.items()
+}
+
+
+@cases("module", MODULES)
+def test_what_the_language_lacks_is_refused_with_its_line(module: Any) -> None:
     with pytest.raises(ModelError) as caught:
-        rnnspec.from_torch(make())
-    assert message in str(caught.value)
+        rnnspec.from_torch(module.make())
+    assert module.told[0] in str(caught.value)
     assert not INTERNAL.search(str([each.message for each in caught.value.problems]))
     named = [each for each in caught.value.problems if each.span]
-    assert {Path(each.source).name for each in named} <= {"untraced.py"}
+    assert {Path(each.source).name for each in named} <= {"refused.txt", "untraced.py"}
     marked = [each.span.text[each.span.column - 1 :] for each in named if each.span]
-    assert any(text.startswith(code) for text in marked) if code else not named
+    assert any(text.startswith(module.at) for text in marked) if module.at else not named
 
 
 def test_an_example_makes_an_argument_an_input_and_is_compared() -> None:
-    values, lengths = traced.padded_features()
+    values, lengths = torch_modules.padded_features()
     found = rnnspec.from_torch(untraced.Optional(), (values, lengths))
     assert "mask_value: 0.0" in found.spec.document.text
     assert found.inferred == ("padding has zeros in every feature; the module takes lengths",)
@@ -340,18 +383,17 @@ def test_everything_is_accounted_for() -> None:
 
 
 def test_a_dropout_gets_its_place() -> None:
-    written = rnnspec.from_torch(traced.Classifier()).spec.document.text
+    written = rnnspec.from_torch(ACCEPTED["classifier"].make()).spec.document.text
     assert "- {type: lstm, units: 5, dropout: 0.3, variational: false}\n" in written
     assert "head: {dropout: 0.5, name: fc, units: 3}\n" in written
-    written = rnnspec.from_torch(traced.Residuals()).spec.document.text
+    written = rnnspec.from_torch(ACCEPTED["residuals"].make()).spec.document.text
     assert "name: second\n  units: 4\n  dropout: 0.1\n  variational: false\n" in written
     assert "units: 8, activation: relu, dropout: 0.2}" in (
-        rnnspec.from_torch(traced.Nested()).spec.document.text
+        rnnspec.from_torch(ACCEPTED["nested"].make()).spec.document.text
     )
 
 
-@pytest.mark.parametrize("form", ["training", "inference"])
-@pytest.mark.parametrize(
+@cases(
     "rest",
     [
         (
@@ -362,12 +404,13 @@ def test_a_dropout_gets_its_place() -> None:
         "rnn: [{type: batch_norm}, {type: gru, units: 3}]",
     ],
 )
-def test_source_of_ours_says_how_many_steps_it_takes(rest: str, form: str) -> None:
+def test_source_of_ours_says_how_many_steps_it_takes(rest: str) -> None:
     spec = rnnspec.loads(f"version: 1\nname: net\ninput: {{features: 3, length: 7}}\n{rest}\n")
-    found = rnnspec.from_torch(rnnspec.build(spec, "torch", form=form))
-    assert "equal on" in found.compared
-    kinds = [layer.type for layer in rnnspec.summary(found.spec).layers]
-    assert kinds == [layer.type for layer in rnnspec.summary(spec).layers]
+    for form in ("training", "inference"):
+        found = rnnspec.from_torch(rnnspec.build(spec, "torch", form=form))
+        assert "equal on" in found.compared
+        kinds = [layer.type for layer in rnnspec.summary(found.spec).layers]
+        assert kinds == [layer.type for layer in rnnspec.summary(spec).layers]
 
 
 def test_source_of_ours_in_step_form_is_refused() -> None:

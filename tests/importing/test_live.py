@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import pipeline
+from rnnspec import pipeline, saving
+from rnnspec.backends import get
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.run import take
+from rnnspec.weights.initial import draw_scaled
 
 
 @pytest.fixture
@@ -19,19 +22,25 @@ def keras() -> Any:
     return pytest.importorskip("keras")
 
 
-def test_every_kind_of_network(keras: Any, covering_spec: Path) -> None:
-    is_taken_over(covering_spec)
-
-
-def is_taken_over(path: Path) -> None:
-    wanted = pipeline.read(path)
-    model = rnnspec.build(wanted.spec, "keras", seed=1)
-    found = rnnspec.from_keras(model, wanted.network.name)
-    network = pipeline.program(found.spec).network
-    assert network == replace(wanted.network, description="")
+def test_every_kind_of_network_is_taken_over(keras: Any, covering_spec: Path) -> None:
+    """The model and the file that is saved of it give the spec and every bit of the arrays."""
+    program, backend = pipeline.read(covering_spec), get("keras")
+    generated = pipeline.generate(program, backend)
+    model = pipeline.instantiate(generated, drawn=False)
+    drawn = draw_scaled(program.network, 1)
+    arrays = {name: array.astype(np.float32) for name, array in drawn.items()}
+    generated.store.write(model, arrays)
+    found = rnnspec.from_keras(model, program.network.name)
+    assert pipeline.program(found.spec).network == replace(program.network, description="")
     assert found.compared.startswith("compared with the model in Keras 3.")
-    for name, array in rnnspec.read_weights(model).items():
-        np.testing.assert_array_equal(found.arrays[name], array)
+    path, text = covering_spec.with_name("saved.keras"), covering_spec.read_text()
+    saving.save(path, generated, text, model, force=False)
+    taken = take(path)
+    assert (taken.text, taken.imported.guesses, taken.imported.inferred) == (text, (), ())
+    for read in (found.arrays, taken.arrays):
+        assert list(read) == list(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array)
 
 
 def test_a_model_of_ours_that_was_changed(keras: Any) -> None:

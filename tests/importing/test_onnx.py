@@ -208,7 +208,7 @@ def test_a_file_that_is_read_by_its_graph(
 def test_broken_bytes(written: Path) -> None:
     whole, rng = written.read_bytes(), np.random.default_rng(0)
     codes = []
-    for at in rng.integers(0, len(whole), 400):
+    for at in rng.integers(0, len(whole), 60):
         broken = bytearray(whole)
         broken[at] ^= int(rng.integers(1, 256))
         written.write_bytes(broken)
@@ -216,7 +216,7 @@ def test_broken_bytes(written: Path) -> None:
             take(written)
         except RnnspecError as error:
             codes.append(error.exit_code)
-    assert len(codes) > 100
+    assert len(codes) > 15
     assert set(codes) <= {1, 2}
 
 

@@ -1,4 +1,4 @@
-"""Small modules as people write them: those that the language has, each with an input."""
+"""Modules that only differ in one part, and those that change as they run."""
 
 from __future__ import annotations
 
@@ -7,129 +7,33 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from importing.torch_modules import (
+    both,
+    lstm,
+    masked,
+    masked_mean,
+    of_features,
+    over_time,
+)
 from torch import nn, zeros
 from torch.autograd import Variable
 from torch.nn import functional
-from torch.nn.utils import rnn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence
 
 F = functional
-Inputs = tuple[torch.Tensor, ...]
-
-
-def features(size: int = 3) -> Inputs:
-    return (torch.randn(4, 6, size, dtype=torch.float64),)
-
-
-def tokens() -> Inputs:
-    return (torch.randint(1, 9, (4, 6)),)
-
-
-def padded_tokens() -> Inputs:
-    (drawn,) = tokens()
-    lengths = torch.tensor([6, 4, 3, 1])
-    return drawn * (torch.arange(6) < lengths[:, None]), lengths
-
-
-def padded_features() -> Inputs:
-    (drawn,) = features()
-    lengths = torch.tensor([6, 4, 3, 1])
-    return drawn * (torch.arange(6) < lengths[:, None])[..., None], lengths
-
-
-class Classifier(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(9, 4, padding_idx=0)
-        self.lstm = nn.LSTM(4, 5, num_layers=2, batch_first=True, dropout=0.3)
-        self.dropout = nn.Dropout(0.5)
-        self.fc = nn.Linear(5, 3)
-
-    def forward(self, x: Any) -> Any:
-        output, (_, _) = self.lstm(input=self.embedding(input=x))
-        return self.fc(self.dropout(output[:, -1, :]))
-
-
-class PackedBoth(nn.Module):
-    """Both directions over packed tokens, with the final states of the top layer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.emb = nn.Embedding(9, 4, padding_idx=0)
-        self.rnn = nn.LSTM(4, 5, 2, bidirectional=True, batch_first=True)
-        self.out = nn.Linear(10, 2)
-
-    def forward(self, text: Any, lengths: Any) -> Any:
-        packed = pack_padded_sequence(
-            self.emb(text), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        _, (hidden, _) = self.rnn(packed)
-        hidden = torch.cat((hidden[-2, :, :], hidden[-1, :, :]), dim=1)
-        return F.log_softmax(self.out(hidden), dim=1)
-
-
-class PackedTagger(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.emb = nn.Embedding(9, 4)
-        self.gru = nn.GRU(4, 5, bidirectional=True, batch_first=True)
-        self.dropout = nn.Dropout(0.1)
-        self.out = nn.Linear(10, 7)
-
-    def forward(self, x: Any, lengths: Any) -> Any:
-        packed = pack_padded_sequence(self.emb(x), lengths, True, False)
-        output, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
-        return self.out(self.dropout(output))
-
-
-class PackedMean(PackedTagger):
-    """The mean of the real steps: those of padding are zeros behind a packed sequence."""
-
-    def forward(self, x: Any, lengths: Any) -> Any:
-        packed = pack_padded_sequence(self.emb(x), lengths, True, False)
-        output, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
-        return self.out(output.sum(1) / lengths[:, None].to(output.dtype))
-
-
-class PackedFeatures(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.gru = nn.GRU(3, 5)
-        self.fc = nn.Linear(5, 1)
-
-    def forward(self, x: Any, lengths: Any) -> Any:
-        packed = pack_padded_sequence(x.transpose(0, 1), lengths, enforce_sorted=False)
-        _, h = self.gru(packed)
-        return torch.sigmoid(self.fc(h.squeeze(0)))
-
-
-class PackedStepsFirst(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.rnn = nn.GRU(3, 4, bidirectional=True)
-        self.fc = nn.Linear(8, 2)
-
-    def forward(self, x: Any, lengths: Any) -> Any:
-        packed = rnn.pack_padded_sequence(x.permute(1, 0, 2), lengths)
-        return self.fc(rnn.pad_packed_sequence(self.rnn(packed)[0])[0]).transpose(0, 1)
 
 
 class Written(nn.Module):
     """A module whose ``forward`` is a function of its layers."""
 
-    def __init__(self, forward: Callable[[Any, Any], Any], **layers: nn.Module) -> None:
+    def __init__(self, forward: Callable[..., Any], **layers: Any) -> None:
         super().__init__()
         self.written = forward
         for name, layer in layers.items():
-            self.add_module(name, layer)
+            setattr(self, name, layer)
 
     def forward(self, x: Any) -> Any:
         return self.written(self, x)
-
-
-class First(nn.Module):
-    def forward(self, pair: Any) -> Any:
-        return pair[0]
 
 
 class LastOf(nn.Module):
@@ -138,37 +42,8 @@ class LastOf(nn.Module):
         return output[:, -1]
 
 
-class Encoder(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.rnn = nn.GRU(3, 4, batch_first=True)
-
-    def forward(self, x: Any, hidden: Any = None) -> Any:
-        return self.rnn(x, hidden)[1][-1]
-
-
-class Nested(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = Encoder()
-        self.head = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
-
-    def forward(self, x: Any) -> Any:
-        return self.head(self.encoder(x)).squeeze(-1)
-
-
-class ZeroStates(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.units = 5
-        self.lstm = nn.LSTM(3, self.units, 2, batch_first=True)
-        self.fc = nn.Linear(self.units, 1)
-
-    def forward(self, x: Any) -> Any:
-        h0 = torch.zeros(2, x.size(0), self.units).to(x.device).to(x.dtype)
-        c0 = x.new_zeros(2, x.shape[0], self.units)
-        out, _ = self.lstm(x, (h0, c0))
-        return self.fc(out[:, -1])
+def sequential() -> nn.Module:
+    return nn.Sequential(nn.Embedding(9, 3), lstm(), LastOf(), nn.Linear(4, 2), nn.Softmax(-1))
 
 
 class Tutorial(nn.Module):
@@ -222,54 +97,29 @@ ZEROS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class Residuals(nn.Module):
+class LanguageModel(nn.Module):
+    """Three LSTM layers whose decoder has the weight of the encoder, steps first."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.GRU(3, 4, batch_first=True)
-        self.second = nn.LSTM(4, 4, batch_first=True)
-        self.norm = nn.LayerNorm(4)
-        self.fc = nn.Linear(4, 2)
+        self.encoder = nn.Embedding(9, 4)
+        self.drop = nn.Dropout(0.4)
+        self.rnns = nn.ModuleList(
+            [nn.LSTM(4, 6), nn.LSTM(6, 6), nn.LSTM(6, 4)],
+        )
+        self.decoder = nn.Linear(4, 9)
+        self.decoder.weight = self.encoder.weight
 
     def forward(self, x: Any) -> Any:
-        x = self.first(x)[0]
-        y, _ = self.second(F.dropout(x, 0.1, self.training))
-        x = x + self.norm(y)
-        return self.fc(x.mean(dim=1))
+        output = self.drop(self.encoder(x))
+        for rnn in self.rnns:
+            output, _ = rnn(output)
+            output = self.drop(output)
+        return self.decoder(output)
 
 
-def residual_of_swish(m: Any, x: Any) -> Any:
-    y = m.fc(x)
-    y = y / (1 + torch.exp(-y))
-    return m.rnn(y)[0] * 1 + y
-
-
-def sum_of_both(m: Any, x: Any) -> Any:
-    _, h = m.rnn(x)
-    return m.fc(h[0] + h[1])
-
-
-def backward_first(m: Any, x: Any) -> Any:
-    _, h = m.rnn(x)
-    return F.relu(m.fc(m.norm(F.dropout(torch.cat((h[-1], h[-2]), 1), 0.3, m.training))))
-
-
-def step_of_backward(step: int) -> Callable[[Any, Any], Any]:
-    return lambda m, x: m.fc(m.rnn(x.flip(1))[0].flip(1)[:, step])
-
-
-def random_norm(size: int) -> nn.LayerNorm:
-    norm = nn.LayerNorm(size)
-    for each in norm.parameters():
-        nn.init.normal_(each)
-    return norm
-
-
-def in_place(m: Any, x: Any) -> Any:
-    steps = x.size(0)
-    steps += 0
-    y, _ = m.rnn(x, x.new_zeros(1, steps, 3))
-    y += x
-    return F.relu(m.fc(y), inplace=True)
+def written(forward: Callable[[Any, Any], Any], **layers: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: Written(forward, **layers)
 
 
 def mode_changed() -> Any:
@@ -278,178 +128,9 @@ def mode_changed() -> Any:
     return module
 
 
-def unit_length(m: Any, x: Any) -> Any:
-    h = m.rnn(x)[1][0][-1]
-    y = m.fc(h * torch.sigmoid(h))
-    return y / y.norm(dim=-1, keepdim=True)
-
-
-def lstm(**words: Any) -> nn.LSTM:
-    return nn.LSTM(3, 4, **{"batch_first": True, **words})
-
-
-def both(**words: Any) -> nn.LSTM:
-    return lstm(bidirectional=True, **words)
-
-
-def written(forward: Callable[[Any, Any], Any], **layers: nn.Module) -> Callable[[], nn.Module]:
-    return lambda: Written(forward, **layers)
-
-
-ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
-    "classifier": (Classifier, tokens),
-    "packed both": (PackedBoth, padded_tokens),
-    "packed tagger": (PackedTagger, padded_tokens),
-    "packed mean": (PackedMean, padded_tokens),
-    "packed features": (PackedFeatures, padded_features),
-    "packed steps first": (PackedStepsFirst, padded_features),
-    "nested": (Nested, features),
-    "zero states": (ZeroStates, features),
-    "residuals": (Residuals, features),
-    "sequential": (
-        lambda: nn.Sequential(
-            nn.Embedding(9, 3), lstm(), LastOf(), nn.Linear(4, 2), nn.Softmax(-1)
-        ),
-        tokens,
-    ),
-    "a step for each": (lambda: nn.Sequential(lstm(), First(), nn.Linear(4, 2)), features),
-    "last step of both": (
-        written(lambda m, x: m.fc(m.lstm(x)[0][:, -1, :]), lstm=both(), fc=nn.Linear(8, 2)),
-        features,
-    ),
-    "dense before the last step": (
-        written(lambda m, x: m.fc(m.lstm(x)[0])[:, -1], lstm=both(), fc=nn.Linear(8, 2)),
-        features,
-    ),
-    "norm behind the last step": (
-        written(
-            lambda m, x: m.fc(m.norm(m.lstm(x)[0][:, -1])),
-            lstm=both(num_layers=2),
-            norm=nn.LayerNorm(8, eps=1e-4),
-            fc=nn.Linear(8, 2),
-        ),
-        features,
-    ),
-    **{
-        f"step {step} of a backward {kind.__name__}": (
-            written(
-                step_of_backward(step),
-                rnn=kind(3, 4, batch_first=True),
-                fc=nn.Linear(4, 2),
-            ),
-            features,
-        )
-        for kind in (nn.LSTM, nn.GRU, nn.RNN)
-        for step in (0, -1)
-    },
-    "steps first": (
-        written(
-            lambda m, x: m.fc(m.rnn(x.permute(1, 0, 2))[0][-1]),
-            rnn=nn.GRU(3, 4),
-            fc=nn.Linear(4, 1),
-        ),
-        features,
-    ),
-    "back again": (
-        written(
-            lambda m, x: m.fc(m.rnn(x.transpose(0, 1))[0].transpose(1, 0)),
-            rnn=nn.RNN(3, 4, nonlinearity="relu"),
-            fc=nn.Linear(4, 2),
-        ),
-        features,
-    ),
-    "mean": (
-        written(lambda m, x: F.elu(m.fc(m.rnn(x)[0].mean(1))), rnn=both(), fc=nn.Linear(8, 3)),
-        features,
-    ),
-    "mean by a size": (
-        written(lambda m, x: m.fc(m.rnn(x)[0].sum(1) / x.shape[1]), rnn=both(), fc=nn.Linear(8, 3)),
-        features,
-    ),
-    "max": (
-        written(lambda m, x: m.rnn(x)[0].max(dim=1)[0], rnn=nn.GRU(3, 4, batch_first=True)),
-        features,
-    ),
-    "mode changed": (mode_changed, features),
-    "max by torch": (
-        written(lambda m, x: torch.max(m.rnn(x)[0], 1).values, rnn=both()),
-        features,
-    ),
-    "amax": (written(lambda m, x: m.rnn(x)[0].amax(dim=1), rnn=lstm(bias=False)), features),
-    "sum of both": (
-        written(
-            sum_of_both,
-            rnn=nn.GRU(3, 4, batch_first=True, bidirectional=True, bias=False),
-            fc=nn.Linear(4, 2),
-        ),
-        features,
-    ),
-    "joined by shape": (
-        written(
-            lambda m, x: m.fc(m.rnn(x)[1].permute(1, 0, 2).reshape(x.size(0), -1)),
-            rnn=nn.RNN(3, 4, bidirectional=True, batch_first=True),
-            fc=nn.Linear(8, 2),
-        ),
-        features,
-    ),
-    "backward first": (
-        written(
-            backward_first,
-            rnn=nn.GRU(3, 4, 2, bidirectional=True, batch_first=True),
-            norm=random_norm(8),
-            fc=nn.Linear(8, 2),
-        ),
-        features,
-    ),
-    "in place": (
-        written(in_place, rnn=nn.GRU(3, 3, batch_first=True), fc=nn.Linear(3, 2)),
-        features,
-    ),
-    "normalized": (
-        written(
-            lambda m, x: F.normalize(m.fc(m.rnn(x)[1][0][-1]), dim=1),
-            rnn=lstm(),
-            fc=nn.Linear(4, 3),
-        ),
-        features,
-    ),
-    "decoder": (
-        written(
-            lambda m, x: m.fc(m.back(m.rnn(x)[1][0][-1].unsqueeze(1).repeat(1, 5, 1))[0]),
-            rnn=lstm(),
-            back=nn.LSTM(4, 6, batch_first=True),
-            fc=nn.Linear(6, 3),
-        ),
-        features,
-    ),
-    "residual of swish": (
-        written(residual_of_swish, rnn=nn.GRU(4, 4, batch_first=True), fc=nn.Linear(3, 4)),
-        features,
-    ),
-    "unit length": (written(unit_length, rnn=lstm(), fc=nn.Linear(4, 3)), features),
-    "functions": (
-        written(
-            lambda m, x: torch.tanh(
-                m.two(F.relu(m.one(m.rnn(x)[0].contiguous()[:, -1].to(torch.float64))))
-            ),
-            rnn=nn.RNN(3, 4, 2, batch_first=True, dropout=0.2),
-            one=nn.Linear(4, 6),
-            two=nn.Linear(6, 1),
-        ),
-        features,
-    ),
-}
-
-
-def over_time(pool: Callable[[Any, Any], Any]) -> nn.Module:
+def reducing(pool: Callable[[Any, Any], Any]) -> nn.Module:
     """Return a module that reduces (batch, features, steps) over a size of its tensors."""
-
-    def forward(m: Any, x: Any) -> Any:
-        y = m.conv(m.rnn(x)[0].transpose(1, 2))
-        return m.fc(pool(y, x))
-
-    rnn, conv = nn.GRU(3, 4, batch_first=True), nn.Conv1d(4, 5, 3, padding=1)
-    return Written(forward, rnn=rnn, conv=conv, fc=nn.Linear(5, 2))
+    return Written(lambda m, x: m.fc(pool(m.conv(m.rnn(x)[0].transpose(1, 2)), x)), **over_time())
 
 
 def unpacked(y: Any, _: Any) -> Any:
@@ -472,17 +153,11 @@ OVER_TIME: dict[str, Callable[[Any, Any], Any]] = {
 """Ways to write the largest value over all steps."""
 
 
-class Features(nn.Module):
-    """A function of the features between two layers, with arrays of its own at their start."""
-
-    def __init__(self, function: Callable[[Any, Any], Any]) -> None:
-        super().__init__()
-        self.rnn, self.fc, self.out = lstm(), nn.Linear(4, 6), nn.Linear(6, 2)
-        self.function, self.sigmoid = function, nn.Sigmoid()
-        self.gain, self.offset = nn.Parameter(torch.ones(6)), nn.Parameter(torch.zeros(6))
-
-    def forward(self, x: Any) -> Any:
-        return self.out(self.function(self, self.fc(self.rnn(x)[0])))
+def with_function(function: Callable[[Any, Any], Any]) -> nn.Module:
+    """Return a module with a function of the features between two layers."""
+    return Written(
+        lambda m, x: m.out(function(m, m.fc(m.rnn(x)[0]))), sigmoid=nn.Sigmoid(), **of_features()
+    )
 
 
 def standardized(y: Any) -> Any:
@@ -530,21 +205,9 @@ WRITTEN_OUT: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
 """Functions of features that are written out, each with what it is in a spec."""
 
 
-class Masked(nn.Module):
-    """A pooling of tokens that leaves out padding by a mask, without packed sequences."""
-
-    def __init__(self, pool: Callable[[Any, Any, Any], Any]) -> None:
-        super().__init__()
-        self.emb, self.rnn = nn.Embedding(9, 4, padding_idx=0), nn.GRU(4, 5, batch_first=True)
-        self.score, self.fc, self.pool = nn.Linear(5, 1), nn.Linear(5, 2), pool
-
-    def forward(self, x: Any) -> Any:
-        return self.fc(self.pool(self, self.rnn(self.emb(x))[0], x))
-
-
-def masked_mean(_: Any, h: Any, x: Any) -> Any:
-    mask = (x != 0).unsqueeze(-1).float()
-    return (h * mask).sum(1) / mask.sum(1).clamp(min=1)
+def pooling(pool: Callable[[Any, Any, Any], Any]) -> nn.Module:
+    """Return a module that leaves out padding by a mask, without packed sequences."""
+    return Written(lambda m, x: m.fc(pool(m, m.rnn(m.emb(x))[0], x)), **masked())
 
 
 def mean_by_count(_: Any, h: Any, x: Any) -> Any:
@@ -568,7 +231,7 @@ def weighted_sum(m: Any, h: Any, x: Any) -> Any:
 
 
 MASKED: dict[str, tuple[Callable[[Any, Any, Any], Any], str]] = {
-    "mean": (masked_mean, "pooling: mean"),
+    "mean": (lambda _, h, x: masked_mean(h, x), "pooling: mean"),
     "mean by a count": (mean_by_count, "pooling: mean"),
     "mean by torch.where": (mean_by_where, "pooling: mean"),
     "sum": (lambda _, h, x: (h * (x != 0).unsqueeze(2)).sum(1), "pooling: sum"),
@@ -583,15 +246,14 @@ MASKED: dict[str, tuple[Callable[[Any, Any, Any], Any], str]] = {
 """Ways to leave out padding, each with what it is in a spec."""
 
 
-def counted(lengths: Callable[[Any], Any], *, index: int = 0) -> nn.Module:
+def counted(lengths: Callable[[Any], Any]) -> nn.Module:
     """Return a module that packs its tokens by lengths which it counts."""
 
     def forward(m: Any, x: Any) -> Any:
         packed = pack_padded_sequence(m.emb(x), lengths(x), True, enforce_sorted=False)
         return m.fc(m.rnn(packed)[1][-1])
 
-    emb, gru = nn.Embedding(9, 4, padding_idx=index), nn.GRU(4, 5, batch_first=True)
-    return Written(forward, emb=emb, rnn=gru, fc=nn.Linear(5, 2))
+    return Written(forward, **masked())
 
 
 COUNTS: dict[str, Callable[[Any], Any]] = {
@@ -611,17 +273,14 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
 """Ways to count the tokens that are no padding."""
 
 
-class Selected(nn.Module):
+class Selected(Written):
     """A classifier of tokens that gets lengths and packs nothing."""
 
     def __init__(self, pool: Callable[[Any, Any, Any, Any], Any]) -> None:
-        super().__init__()
-        self.emb, self.conv = nn.Embedding(9, 4), nn.Conv1d(4, 4, 3, padding=1)
-        self.rnn, self.score = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 1)
-        self.fc, self.pool = nn.Linear(5, 2), pool
+        super().__init__(pool, conv=nn.Conv1d(4, 4, 3, padding=1), **masked())
 
     def forward(self, x: Any, lengths: Any) -> Any:
-        return self.fc(self.pool(self, self.rnn(self.emb(x))[0], x, lengths))
+        return self.fc(self.written(self, self.rnn(self.emb(x))[0], x, lengths))
 
 
 def real_steps(x: Any, lengths: Any) -> Any:
