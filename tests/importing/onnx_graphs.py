@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +86,25 @@ def check_reading(path: Path) -> ImportedModel:
     return taken
 
 
-def check_taken(taken: ImportedModel) -> None:
-    """Compare what was read of a file with ONNX Runtime, as in ``check_reading``."""
+def check_taken(taken: ImportedModel, sizes: Sequence[tuple[int, int]] = ()) -> None:
+    """Compare what was read of a file with ONNX Runtime, as in ``check_reading``.
+
+    ``sizes`` are other numbers of steps and of sequences.
+    """
     network, run = taken.program.network, taken.imported.open_file
     assert run is not None
     output, rng = run(), np.random.default_rng(0)
     least, fixed = nodes.least_steps(network), steps_of(network)
-    for steps in [fixed] if fixed else [*range(least, least + 4), 9, 23]:
-        for rows in (1, steps):
-            batch = draw(network, (rows, steps), rng)
-            if taken.imported.padded_at_end:
-                batch = _padded_at_end(network, batch)
-            case = case_of(taken.program, taken.arrays, batch, "float64")
-            names = taken.imported.inputs
-            named = {names.get(name, name): one for name, one in by_name(batch).items()}
-            received = output(named if network.has_named_inputs else batch)
-            assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
+    numbers = [fixed] if fixed else [*range(least, least + 4), 9, 23]
+    for steps, rows in sizes or [(number, rows) for number in numbers for rows in (1, number)]:
+        batch = draw(network, (rows, max(least, steps)), rng)
+        if taken.imported.padded_at_end:
+            batch = _padded_at_end(network, batch)
+        case = case_of(taken.program, taken.arrays, batch, "float64")
+        names = taken.imported.inputs
+        named = {names.get(name, name): one for name, one in by_name(batch).items()}
+        received = output(named if network.has_named_inputs else batch)
+        assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
 
 
 def steps_of(network: nodes.Network) -> int | None:

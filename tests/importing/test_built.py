@@ -75,11 +75,10 @@ cells:
   leaky: {states: [h], equations: {h: 0.5 * h + tanh(W @ x + U @ h + b)}}
 rnn:
 - {type: gru, units: 3, of: source, name: encoder}
-- {type: lstm, of: target, units: 4, name: decoder,
+- {type: leaky, of: target, units: 4, name: decoder,
   attention: {over: encoder, score: additive, units: 5}}
 - {type: attention, of: decoder, over: encoder, score: additive, units: 2, name: after}
-- {type: leaky, units: 4, of: target, attention: {over: encoder, score: additive, units: 5}}
-- {type: concat, of: [decoder, decoder.context, after, leaky_1]}
+- {type: concat, of: [decoder, decoder.context, after]}
 """
 WRITERS = [each.name for each in backends.BACKENDS.values() if each.files]
 SOURCES = [

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from importing import test_torch_attention as modules
+from cases import cases
 from importing.onnx_graphs import check_reading, imported, problems, write
 from importing.test_onnx_own import SPECS, without_spec
 from offered import import_later
@@ -33,20 +34,18 @@ def exported(folder: Path, module: Any) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        "products, divided by a size",
         "general, at the steps",
-        "steps first",
         "a mask",
         "a function of PyTorch",
         "additive with biases",
     ],
 )
 def test_a_module_comes_back(tmp_path: Path, name: str) -> None:
-    make, parts = modules.MODULES[name]
+    module = import_module("importing.torch_modules").read("attention.txt")[name]
     torch.manual_seed(0)
-    found = imported(exported(tmp_path, make()))
+    found = imported(exported(tmp_path, module.make()))
     assert "score: " in (text := found.model.text)
-    assert [part for part in parts if "score" in part and part not in text] == [], text
+    assert [part for part in module.told if "score" in part and part not in text] == [], text
 
 
 SIDES = """\
@@ -86,9 +85,9 @@ GRAPHS: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_a_mask_of_scores(tmp_path: Path, name: str) -> None:
-    body = MASK + SIDES % ", lengths" + GRAPHS[name] + TAIL
+@cases("mask", GRAPHS)
+def test_a_mask_of_scores(tmp_path: Path, mask: str) -> None:
+    body = MASK + SIDES % ", lengths" + mask + TAIL
     taken = check_reading(write(tmp_path, body, INPUTS, **ARRAYS))
     assert "score: dot}" in taken.text
     assert "mask_value: 0.0" in taken.text
@@ -128,9 +127,8 @@ REFUSED: dict[str, tuple[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_attention_of_the_language(tmp_path: Path, name: str) -> None:
-    body, message = REFUSED[name]
+@cases(("body", "message"), REFUSED)
+def test_what_is_no_attention_of_the_language(tmp_path: Path, body: str, message: str) -> None:
     found = problems(write(tmp_path, body, INPUTS, **ARRAYS, K=(4, 1)))
     assert [one for one in found if one.startswith(message)], found
 
@@ -144,7 +142,7 @@ def change_number(proto: Any, name: str, number: float) -> None:
 OTHER = "expected the attention that rnnspec writes, received other numbers"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "number", "message"),
     [("Lowest", -1.0, OTHER), ("Zero", 1.0, "expected initial states of zeros")],
 )

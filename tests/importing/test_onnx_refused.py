@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import cases
 from importing.onnx_graphs import (
     AFTER,
     AHEAD,
@@ -158,7 +159,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
+@cases("what", list(REFUSED))
 def test_a_refusal_names_the_node(tmp_path: Path, what: str) -> None:
     body, inputs, message = REFUSED[what]
     arrays = {"N": np.arange(8.0, dtype="f4").reshape(1, 2, 4), "F": (3, 1, 3), "K3": (3, 2)}

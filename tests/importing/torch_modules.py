@@ -8,6 +8,7 @@ begins with the code that a problem marks.
 
 from __future__ import annotations
 
+import math  # noqa: F401 - modules call it
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +121,29 @@ def sides(kind: str = "GRU", **layers: Any) -> dict[str, Any]:
         "out": nn.Linear(8, 8),
         **layers,
     }
+
+
+def decoded(m: Any, source: Any, target: Any) -> tuple[Any, Any]:
+    """Return the output of a decoder, and the steps of its encoder."""
+    memory, state = m.encoder(m.source_table(source))
+    return m.decoder(m.target_table(target), state)[0], memory
+
+
+def packed(m: Any, source: Any, target: Any) -> tuple[Any, Any, Any]:
+    """Return both of an encoder of packed sequences, and which of its steps are real."""
+    real = source != 0
+    sequences = pack_padded_sequence(
+        m.source_table(source), real.sum(1), batch_first=True, enforce_sorted=False
+    )
+    steps, state = m.encoder(sequences)
+    memory, _ = pad_packed_sequence(steps, batch_first=True, total_length=source.size(1))
+    return m.decoder(m.target_table(target), state)[0], memory, real
+
+
+def additive(*, bias: bool) -> dict[str, Any]:
+    """Return the layers of an additive score."""
+    project, score = (lambda: nn.Linear(4, 5, bias=bias)), nn.Linear(5, 1, bias=bias)
+    return {"w_q": project(), "w_k": project(), "w_v": score, "dropout": nn.Dropout(0.1)}
 
 
 def masked_mean(h: Any, x: Any) -> Any:
