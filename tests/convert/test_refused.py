@@ -45,7 +45,7 @@ def test_broken_bytes_in_a_keras_file(refused: Refused, run: Run, spec: str) -> 
     write_input("keras")
     whole = Path("in.keras").read_bytes()
     rng = np.random.default_rng(0)
-    for at in rng.integers(0, len(whole), 40):
+    for at in rng.integers(0, len(whole), 15):
         broken = bytearray(whole)
         broken[at] ^= 0xFF
         Path("in.keras").write_bytes(broken)
@@ -110,20 +110,10 @@ def cell(config: dict[str, Any]) -> dict[str, Any]:
     return inner
 
 
-def add_lambda(config: dict[str, Any]) -> None:
-    body = {"class_name": "__lambda__", "config": {"code": "4wEAAA=="}}
-    made = {**layer(config, "dense_1"), "class_name": "Lambda", "config": {"function": body}}
-    config["config"]["layers"][-2] = made
-
-
 CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
     (
         "lstm_1.cell.activation: expected 'tanh', received 'relu'",
         lambda c: layer(c, "lstm_1")["config"].update(activation="relu"),
-    ),
-    (
-        "bidirectional_1: expected a sequence, received a vector",
-        lambda c: layer(c, "lstm_2")["config"].update(return_sequences=False),
     ),
     (
         "lstm_1.dropout: expected 0.25, received 0.5",
@@ -137,35 +127,18 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
         "bidirectional_1.backward_layer: expected the settings of the forward layer",
         lambda c: cell(c).update(recurrent_activation="hard_sigmoid"),
     ),
-    ("bidirectional_1.layer.go_backwards", lambda c: cell(c).update(go_backwards=True)),
     (
         "lstm_1: expected the padding none, received a mask of 0",
         lambda c: layer(c, "embedding_1")["config"].update(mask_zero=False),
     ),
     (
-        "dense_1: the class 'mine>Dense' is not Keras's own",
-        lambda c: layer(c, "dense_1").update(registered_name="mine>Dense"),
-    ),
-    ("rnnspec does not support Python code", add_lambda),
-    ("model: expected outputs, received 'dense_2'", lambda c: c["config"]["layers"].pop()),
-    ("model: expected outputs", lambda c: layer(c, "dense_2").update(name="final")),
-    (
         "dense_2: not on the way from the input to the output",
         lambda c: c["config"].update(output_layers=[["dense_1", 0, 0]]),
-    ),
-    (
-        "dense_1: not on the way from the input to the output",
-        lambda c: layer(c, "dense_2").update(
-            inbound_nodes=json.loads(
-                json.dumps(layer(c, "dense_1")["inbound_nodes"]),
-            )
-        ),
     ),
     (
         "cannot carry over the operation keras.ops.not_equal",
         lambda c: c.update(class_name="Sequential"),
     ),
-    ("expected the layers with the input and the output layers", lambda c: c.update(config=[1])),
     ("expected the configuration of a layer", lambda c: c["config"].update(layers=[3])),
 ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,13 @@ from typing import Any
 import pytest
 from cases import cases
 from importing.onnx_graphs import check_reading, imported, problems, write
+from importing.test_onnx_exported import exported
 from importing.test_onnx_own import SPECS, without_spec
 from offered import import_later
 
 torch: Any = import_later("torch")
 onnx = import_later("onnx")
 import_later("onnxruntime")
-
-
-def exported(folder: Path, module: Any) -> Path:
-    """Write a module by tracing, with all sizes open."""
-    path, names = folder / "traced.onnx", ["source", "target"]
-    tokens = (torch.randint(1, 9, (2, 7)), torch.randint(1, 8, (2, 5)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(), tokens, path, dynamo=False, input_names=names, opset_version=17,
-            dynamic_axes={name: {0: "batch", 1: f"{name}_steps"} for name in names},
-        )  # fmt: skip
-    return path
 
 
 @pytest.mark.parametrize(
@@ -43,7 +30,8 @@ def exported(folder: Path, module: Any) -> Path:
 def test_a_module_comes_back(tmp_path: Path, name: str) -> None:
     module = import_module("importing.torch_modules").read("attention.txt")[name]
     torch.manual_seed(0)
-    found = imported(exported(tmp_path, module.make()))
+    tokens = (torch.randint(1, 9, (2, 7)), torch.randint(1, 8, (2, 5)))
+    found = imported(exported(tmp_path, module.make().eval(), tokens, ["source", "target"]))
     assert "score: " in (text := found.model.text)
     assert [part for part in module.told if "score" in part and part not in text] == [], text
 
