@@ -203,6 +203,10 @@ def change(path: Path, part: str, changed: Callable[[Any], Any]) -> None:
             archive.writestr(each, content)
 
 
+def text_in(path: Path, text: str) -> None:
+    change(path, "metadata.json", lambda each: {**each, "rnnspec": text})
+
+
 def test_a_text_in_a_keras_file_is_not_trusted(tmp_path: Path) -> None:
     offered.require("keras")
     path, arrays = build(tmp_path / "net.keras", TEXT, "keras")
@@ -215,7 +219,7 @@ def test_a_text_in_a_keras_file_is_not_trusted(tmp_path: Path) -> None:
     ):
         other = TEXT.replace(old, new)
         assert other != TEXT
-        change(path, "metadata.json", lambda each, other=other: {**each, "rnnspec": other})
+        text_in(path, other)
         taken = take(path, "tagger")
         # What the configuration says counts, and a line says so.
         (said,) = taken.imported.inferred
@@ -232,7 +236,7 @@ def test_a_text_that_does_not_fit_operations_is_refused(tmp_path: Path) -> None:
     text = MEAN
     path, _ = build(tmp_path / "net.keras", text, "keras")
     other = text.replace("units: 4", "units: 4, activation: relu", 1)
-    change(path, "metadata.json", lambda each: {**each, "rnnspec": other})
+    text_in(path, other)
     with pytest.raises(ModelError, match="the spec in the file is not used: this is not the model"):
         take(path)
 

@@ -133,7 +133,7 @@ def test_masks_leave_out_padding(pool: Any, text: str) -> None:
 
 @cases(("pool", "text"), traced.SELECTED)
 def test_lengths_without_packing_leave_out_padding(pool: Any, text: str) -> None:
-    model = rnnspec.from_torch(traced.Selected(pool), torch_modules.padded_tokens())
+    model = rnnspec.from_torch(traced.selecting(pool), torch_modules.padded_tokens())
     assert "mask_zero: true" in model.spec.document.text
     assert text in model.spec.document.text
     assert model.inferred == ("padding is token 0; the module takes lengths",)
@@ -141,7 +141,7 @@ def test_lengths_without_packing_leave_out_padding(pool: Any, text: str) -> None
 
 
 def test_a_convolution_may_read_zeros_at_padding() -> None:
-    module = traced.Selected(traced.behind_convolution)
+    module = traced.selecting(traced.behind_convolution)
     model = rnnspec.from_torch(module, torch_modules.padded_tokens())
     assert "{type: conv, name: conv, filters: 4, kernel_size: 3, padding: same}" in (
         model.spec.document.text

@@ -1,4 +1,4 @@
-"""Functional models of Keras with several inputs, branches, joins and states."""
+"""Functional models of Keras with several inputs, branches, joins, states and attention."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from rnnspec.importing.run import import_file
 keras = import_later("keras")
 of, ops = import_later("keras.layers"), import_later("keras.ops")
 
-Model = Callable[[], Any]
-
 
 def steps(features: int, name: str, length: int | None = None) -> Any:
     return keras.Input((length, features), name=name)
@@ -33,36 +31,11 @@ def vector(features: int, name: str) -> Any:
     return keras.Input((features,), name=name)
 
 
-def tagger() -> Any:
-    inputs = [
-        tokens("words", 6),
-        tokens("shape", 6),
-        vector(5, "user"),
-        keras.Input((), name="topic"),
-    ]
-    words, shape, user, topic = inputs
-    joined = [
-        of.Embedding(9, 4, name="table")(words),
-        of.Embedding(4, 2)(shape),
-        of.RepeatVector(6)(user),
-        of.RepeatVector(6)(of.Embedding(5, 3)(topic)),
-    ]
-    hidden = of.Bidirectional(of.LSTM(4, return_sequences=True))(of.Concatenate()(joined))
-    return keras.Model(inputs, of.Dense(3, activation="softmax")(hidden))
-
-
 def without_names(name: str | None = None) -> Any:
     """Return a model whose second input has no name: its layer and its tensor have others."""
     x, user = keras.Input((None, 4), name=name), keras.Input((3,))
     joined = of.Concatenate()([of.LSTM(5)(x), user])
     return keras.Model([x, user], [of.Dense(2)(joined), of.Dense(1)(joined)])
-
-
-def translator() -> Any:
-    source, target = steps(3, "source"), steps(4, "target")
-    _, *states = of.LSTM(4, return_state=True, name="encoder")(source)
-    decoder = of.LSTM(4, return_sequences=True, return_state=True, name="decoder")
-    return keras.Model([source, target], of.Dense(3)(decoder(target, initial_state=states)[0]))
 
 
 def both_directions(wide: bool) -> Any:
@@ -76,36 +49,6 @@ def both_directions(wide: bool) -> Any:
     return keras.Model([source, target], decoder(target, initial_state=states))
 
 
-def flipped() -> Any:
-    x = steps(3, "x")
-    backward = ops.flip(of.LSTM(3, go_backwards=True, return_sequences=True)(x), axis=1)
-    return keras.Model(x, of.GRU(2)(of.Add()([of.Dense(3)(x), backward])))
-
-
-def results() -> Any:
-    x = steps(3, "x", 6)
-    hidden = of.LSTM(4, return_sequences=True)(x)
-    mean = of.GlobalAveragePooling1D()(hidden)
-    gated = of.Multiply()([hidden, mean])
-    largest = of.Dense(2)(of.GlobalMaxPooling1D()(gated))
-    return keras.Model(x, {"one": largest, "two": of.Dense(2)(gated), "three": of.Dense(1)(mean)})
-
-
-def lstm_fcn() -> Any:
-    x = steps(3, "x", 6)
-    convolved = of.GlobalAveragePooling1D()(of.Conv1D(3, 3, padding="same")(x))
-    joined = of.Concatenate()([of.LSTM(4)(of.Permute((2, 1))(x)), convolved])
-    return keras.Model(x, of.Dense(2)(joined))
-
-
-def first_states() -> Any:
-    """Return a model whose first states are of other layers, side by side."""
-    x, user = steps(3, "audio"), vector(5, "user")
-    one, two = of.Dense(2)(user), of.Dense(2)(user)
-    both = of.Bidirectional(of.GRU(2))(x, initial_state=[one, two])
-    return keras.Model({"audio": x, "user": user}, both)
-
-
 def decoder() -> Any:
     """Return the half of a translator that is called again and again."""
     inputs = [steps(4, "chunk"), vector(4, "state_h"), vector(4, "state_c")]
@@ -114,109 +57,95 @@ def decoder() -> Any:
     return keras.Model(inputs, [of.Dense(3, name="words")(sequence), *states])
 
 
-def shared() -> Any:
-    left, right = tokens("left", 5), tokens("right", 5)
-    table = of.Embedding(9, 3, mask_zero=True)
-    joined = of.Concatenate()([of.LSTM(3)(table(left)), of.GRU(2)(table(right))])
-    return keras.Model([left, right], of.Dense(1)(joined))
+def sides(*, masked: bool = False, both: bool = False) -> list[Any]:
+    """Return the inputs of both sides, the steps of both, and the last h of the decoder."""
+    units = 4
+    inputs = [keras.Input((None,), name="source"), keras.Input((None,), name="target")]
+    source = of.Embedding(9, 3, mask_zero=masked)(inputs[0])
+    target = of.Embedding(8, 3, mask_zero=masked)(inputs[1])
+    encoder = of.LSTM(units, return_sequences=True, return_state=True, name="encoder")
+    if both:
+        memory, *states = of.Bidirectional(encoder)(source)
+        states = [of.Concatenate()(states[0::2]), of.Concatenate()(states[1::2])]
+        units *= 2
+    else:
+        memory, *states = encoder(source)
+    decoder = of.LSTM(units, return_sequences=True, return_state=True, name="decoder")
+    queries, last, _ = decoder(target, initial_state=states)
+    return [*inputs, memory, queries, last]
 
 
-def shared_later_first() -> Any:
-    """Return a model whose output depends on the second call of an embedding before the first."""
-    left, right = tokens("left", 5), tokens("right", 5)
-    table = of.Embedding(9, 3)
-    before, behind = table(left), table(right)
-    joined = of.Concatenate()([of.GRU(2)(behind), of.LSTM(3)(before)])
-    return keras.Model([left, right], of.Dense(1)(joined))
+def closed(inputs: list[Any], queries: Any, context: Any) -> Any:
+    hidden = of.Dense(5, activation="tanh")(of.Concatenate()([context, queries]))
+    return keras.Model(inputs, of.Dense(8, activation="softmax")(hidden))
 
 
-def nested() -> Any:
-    one, two = steps(3, "one"), steps(3, "two")
-    inner_one, inner_two = steps(3, "inner_one"), steps(3, "inner_two")
-    inner = keras.Model(
-        [inner_one, inner_two], [of.LSTM(3)(inner_two), of.Dense(2)(of.GRU(3)(inner_one))]
+def by_dot_products(*, masked: bool = False, softmax: Any = None, scale: Any = None) -> Any:
+    """Return Luong's decoder as many tutorials of Keras write it."""
+    source, target, memory, queries, _ = sides(masked=masked)
+    scores = of.Dot(axes=[2, 2])([queries, memory])
+    scores = scores if scale is None else scale(scores)
+    weights = (softmax or of.Activation("softmax"))(scores)
+    context = of.Dot(axes=[2, 1])([weights, memory])
+    return closed([source, target], queries, context)
+
+
+def attends(
+    layer: Callable[[], Any],
+    *,
+    keys: Any = None,
+    query: Any = None,
+    values: Any = None,
+    masked: bool = True,
+    both: bool = False,
+) -> Any:
+    source, target, memory, queries, _ = sides(masked=masked, both=both)
+    values = values()(memory) if values else memory
+    asked = [query()(queries) if query else queries, values]
+    context = layer()([*asked, *([keys()(values)] if keys else [])])
+    return closed([source, target], queries, context)
+
+
+def additive(use_bias: bool) -> Any:
+    """Return a decoder that scores as Bahdanau does, after the cell."""
+    return attends(
+        of.AdditiveAttention,
+        query=lambda: of.Dense(6, use_bias=use_bias, name="w1"),
+        keys=lambda: of.Dense(6, use_bias=not use_bias, name="w2"),
     )
-    first, second = inner([one, two])
-    return keras.Model([one, two], of.Concatenate()([second, first]))
 
 
-def from_vector() -> Any:
-    user = vector(5, "x")
-    return keras.Model(user, of.LSTM(3, return_sequences=True)(of.RepeatVector(4)(user)))
+def built(name: str, body: str, names: dict[str, Any]) -> Any:
+    """Return the model that the statements of a function return."""
+    local: dict[str, Any] = {}
+    exec(compile(f"def make():\n{body}", name, "exec"), names, local)
+    return local["make"]()
 
 
-def lower_head() -> Any:
-    x = steps(3, "x")
-    lower = of.LSTM(4, return_sequences=True)(x)
-    return keras.Model(x, {"one": of.Dense(2)(lower), "two": of.Dense(2)(of.GRU(3)(lower))})
+def read(name: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Return the statements of each model of a file, and what is said of it."""
+    blocks = Path(__file__).with_name(name).read_text("utf-8").rstrip("\n").split("\n\n")
+    models = {}
+    for block in blocks:
+        code, *told = block.split("\n=> ")
+        name, _, body = code.removeprefix("# ").partition("\n")
+        models[name] = (body, tuple(told))
+    return models
 
 
-MODELS: dict[str, tuple[Model, tuple[str, ...]]] = {
-    "tagger": (
-        tagger,
-        (
-            "  user: {features: 5, per: sequence}\n",
-            "  of: [words, shape, user, topic]\n",
-            "    embedding: {name: table, vocabulary: 9, dim: 4}\n",
-        ),
-    ),
-    "a list without names": (
-        without_names,
-        ("  of: [lstm_1.state, input_layer",),
-    ),
-    "one without a name": (
-        lambda: without_names("chunk"),
-        ("  chunk: {features: 4}\n", "  of: [lstm_1.state, input_layer"),
-    ),
-    "translator": (translator, ("  initial_state: {of: encoder}\n",)),
-    "a wide decoder": (
-        lambda: both_directions(wide=True),
-        ("  initial_state: {h: encoder.state, c: encoder.cell}\n",),
-    ),
-    "states of both directions": (
-        lambda: both_directions(wide=False),
-        ("  initial_state: {of: encoder}\n",),
-    ),
-    "a flip": (flipped, ("units: 3, direction: backward}\n",)),
-    "results": (results, ("  three: {of: mean_pooling_1, units: 1}\n", "- type: multiply\n")),
-    "two branches": (lstm_fcn, ("- {type: transpose}\n", "  of: [lstm_1.state, mean_pooling_1]\n")),
-    "first states side by side": (first_states, ("  initial_state: {h: concat_1}\n",)),
-    "decoder": (
-        decoder,
-        (
-            "  initial_state: {h: state_h, c: state_c}\n",
-            "  words: {pooling: none, units: 3}\n",
-            "  lower_c: {of: lower.cell}\n",
-        ),
-    ),
-    "one table": (shared, ("  right: {length: 5, embedding: left}\n", "mask_zero: true")),
-    "one table, its second call first": (
-        shared_later_first,
-        ("  right: {length: 5, embedding: left}\n", "  of: [gru_1.state, lstm_1.state]\n"),
-    ),
-    "a model inside": (nested, ("  of: [dense_1, lstm_1.state]\n",)),
-    "a vector": (
-        from_vector,
-        ("  input_1: {features: 5, per: sequence}\n", "- {type: repeat, steps: 4}\n"),
-    ),
-    "a head of a lower layer": (lower_head, ("  one: {of: lstm_1, pooling: none, units: 2}\n",)),
-}
+GRAPHS = read("keras_graphs.txt")
 
 
-def check_lines(make: Model, lines: tuple[str, ...]) -> None:
-    """Read a model, which is compared, as a spec that has these lines."""
-    model = make()
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_graph_of_layers_is_read_and_compared(name: str) -> None:
+    body, lines = GRAPHS[name]
+    model = built(name, body, globals())
     rng = np.random.default_rng(0)
     model.set_weights([rng.normal(0.0, 0.5, np.shape(each)) for each in model.get_weights()])
     found = rnnspec.from_keras(model, name="net")
     assert found.compared.startswith("compared with the model in Keras")
     text = found.spec.document.text
     assert [line for line in lines if line not in text] == [], text
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_graph_of_layers_is_read_and_compared(name: str) -> None:
-    check_lines(*MODELS[name])
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -230,34 +159,32 @@ def test_inputs_of_a_file(tmp_path: Path, suffix: str) -> None:
         assert inputs is None or found.model.imported.inputs == inputs
 
 
-def masked_twice() -> Any:
-    left, right = tokens("left", 5), tokens("right", 5)
-    table = of.Embedding(9, 3, mask_zero=True)
-    return keras.Model([left, right], of.GRU(2)(of.Concatenate()([table(left), table(right)])))
+def test_attention_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "net.keras"
+    additive(use_bias=True).save(path)
+    found = import_file(path, tmp_path / "net.yaml")
+    assert str(found.compared).startswith("compared with the original in Keras"), found.compared
+    said = found.model.imported.inferred
+    for part in (
+        "a sequence of padding alone has the context 0, where Keras has the mean of its steps",
+        "the bias of its queries, as a part of that of the keys",
+        "passes no mask on to a layer that is called with initial_state: padding must be behind",
+    ):
+        assert any(part in line for line in said), said
 
 
-def reversed_steps() -> Any:
-    x = steps(3, "x")
-    return keras.Model(x, of.GRU(2)(of.GRU(3, go_backwards=True, return_sequences=True)(x)))
+def test_an_added_array_is_said() -> None:
+    found = rnnspec.from_keras(attends(lambda: of.AdditiveAttention(use_scale=False), masked=False))
+    for part in (
+        "score, 1 everywhere, is an array that learns, where use_scale is false",
+        "the kernel of its keys, the identity, is an array that learns, where Keras has none",
+        "the kernel of its query, the identity, is an array that learns, where Keras has none",
+    ):
+        assert any(part in line for line in found.inferred), found.inferred
 
 
-def unequal() -> Any:
-    x = steps(3, "x")
-    hidden = of.LSTM(3, return_sequences=True)(x)
-    return keras.Model(x, of.Add()([hidden, of.Dense(1)(x)]))
-
-
-REFUSED: dict[str, tuple[Model, str]] = {
-    "masks of two inputs": (
-        masked_twice,
-        "joins sequences with the masks of two inputs: for Keras",
-    ),
-    "reversed": (reversed_steps, r"gru\S*: reads steps in reverse order; expected keras.ops.flip"),
-    "unequal": (unequal, r"add\S*: expected outputs of equal size, received those of \[3, 1\]"),
-}
-
-
-@cases(("make", "message"), REFUSED)
-def test_what_is_no_graph_of_the_language(make: Model, message: str) -> None:
+@cases(("body", "told"), read("keras_refused.txt"))
+def test_what_is_no_graph_of_the_language(body: str, told: tuple[str, ...]) -> None:
+    (message,) = told
     with pytest.raises(ModelError, match=message):
-        rnnspec.from_keras(make())
+        rnnspec.from_keras(built("refused", body, globals()))

@@ -12,6 +12,7 @@ import pytest
 from cases import cases
 from cli.conftest import _own_folder, _signals
 from importing.old import DENSE, LSTM, changed, layer, message, written
+from importing.test_keras_inputs import built as run_statements
 from offered import import_later
 
 import rnnspec
@@ -67,10 +68,8 @@ def built(name: str) -> Any:
     """Return a model, whose layers have numbers from 1 on."""
     keras.utils.clear_session(free_memory=False)
     body, _, _ = STACKS[name]
-    local: dict[str, Any] = {}
     whole = body if "    return " in body else f"    return keras.Sequential([\n{body}\n])"
-    exec(f"def make():\n{whole}", globals(), local)
-    return local["make"]()
+    return run_statements(name, whole, globals())
 
 
 @pytest.mark.filterwarnings("ignore:.*destroy the mask")

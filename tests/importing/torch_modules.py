@@ -142,8 +142,8 @@ def packed(m: Any, source: Any, target: Any) -> tuple[Any, Any, Any]:
 
 def additive(*, bias: bool) -> dict[str, Any]:
     """Return the layers of an additive score."""
-    project, score = (lambda: nn.Linear(4, 5, bias=bias)), nn.Linear(5, 1, bias=bias)
-    return {"w_q": project(), "w_k": project(), "w_v": score, "dropout": nn.Dropout(0.1)}
+    projections = {name: nn.Linear(4, 5, bias=bias) for name in ("w_q", "w_k")}
+    return {**projections, "w_v": nn.Linear(5, 1, bias=bias), "dropout": nn.Dropout(0.1)}
 
 
 def masked_mean(h: Any, x: Any) -> Any:

@@ -12,6 +12,7 @@ from importing.torch_modules import (
     lstm,
     masked,
     masked_mean,
+    net,
     of_features,
     over_time,
 )
@@ -273,14 +274,13 @@ COUNTS: dict[str, Callable[[Any], Any]] = {
 """Ways to count the tokens that are no padding."""
 
 
-class Selected(Written):
-    """A classifier of tokens that gets lengths and packs nothing."""
-
-    def __init__(self, pool: Callable[[Any, Any, Any, Any], Any]) -> None:
-        super().__init__(pool, conv=nn.Conv1d(4, 4, 3, padding=1), **masked())
-
-    def forward(self, x: Any, lengths: Any) -> Any:
-        return self.fc(self.written(self, self.rnn(self.emb(x))[0], x, lengths))
+def selecting(pool: Callable[[Any, Any, Any, Any], Any]) -> Any:
+    """Return a classifier of tokens that gets lengths and packs nothing."""
+    return net(
+        lambda m, x, lengths: m.fc(pool(m, m.rnn(m.emb(x))[0], x, lengths)),
+        conv=nn.Conv1d(4, 4, 3, padding=1),
+        **masked(),
+    )
 
 
 def real_steps(x: Any, lengths: Any) -> Any:
