@@ -11,14 +11,12 @@ from typing import Any
 
 import onnx
 from graphs import GRAPHS
+from importing.onnx_graphs import write_own
 from small_networks import in_small
 
 from fuzz.breaking import broken_bytes
-from rnnspec import pipeline
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.kinds import output_for
 from rnnspec.importing.run import import_file
-from rnnspec.weights.initial import draw_scaled
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 5.0
@@ -66,10 +64,8 @@ def whole_texts() -> list[str]:
 @cache
 def whole_model(text: str) -> Any:
     """Return the graph of a spec as another tool would write it."""
-    program = pipeline.reads(text)
-    arrays = draw_scaled(program.network, 1)
     path = Path("whole.onnx")
-    output_for(path).write(path, program, arrays, lambda _: None, force=True)
+    write_own(path, text)
     model = onnx.load(path)
     model.producer_name = "another"
     del model.metadata_props[:]

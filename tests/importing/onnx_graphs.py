@@ -10,13 +10,17 @@ import numpy as np
 import pytest
 from offered import import_later
 
+from rnnspec import pipeline, saving
+from rnnspec.backends import get
 from rnnspec.comparison.verify import case_of
 from rnnspec.errors import ModelError
 from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.original import _distances, _padded_at_end
 from rnnspec.importing.run import ImportedFile, import_file, take
 from rnnspec.ir import nodes
+from rnnspec.ir.forms import Form
 from rnnspec.slots import by_name
+from rnnspec.weights.initial import draw_scaled
 
 onnx: Any = import_later("onnx")
 
@@ -67,6 +71,18 @@ def write(
     path = folder / "model.onnx"
     path.write_bytes(proto.SerializeToString())
     return path
+
+
+def write_own(path: Path, text: str, seed: int = 1, form: Form | None = None) -> dict[str, Any]:
+    """Write the file of a spec, with random arrays, which are returned."""
+    program, backend = pipeline.reads(text), get("onnx")
+    generated = pipeline.generate(program, backend, form)
+    model = pipeline.instantiate(generated, drawn=False)
+    drawn = draw_scaled(program.network, seed)
+    arrays = {name: array.astype(np.float32) for name, array in drawn.items()}
+    generated.store.write(model, arrays)
+    saving.save(path, generated, text, model, force=True)
+    return arrays
 
 
 def imported(path: Path) -> ImportedFile:

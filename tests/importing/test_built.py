@@ -138,13 +138,6 @@ def test_every_form(tmp_path: Path, name: str) -> None:
     assert written.keys() == set(backend.forms)
 
 
-def test_every_kind_of_network_in_onnx(tmp_path: Path, covering_spec: Path) -> None:
-    text = covering_spec.read_text()
-    offered.require("onnx", pipeline.reads(text))
-    path, arrays = build(tmp_path / "net.onnx", text, "onnx")
-    check(take(path), text, arrays)
-
-
 def test_other_arrays_are_refused(tmp_path: Path) -> None:
     offered.require("torch")
     path, _ = build(tmp_path / "tagger", TEXT, "torch")

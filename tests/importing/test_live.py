@@ -86,7 +86,6 @@ def masked(keras: Any, policy: str = "float32") -> Any:
 
 
 POLICIES = {
-    "float32": ("float32", 1e-6),
     "float64": ("float64", 1e-12),
     "mixed_float16": ("float16", 1e-2),
     "bfloat16": ("bfloat16", 5e-2),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from importing.onnx_graphs import write_own
 from offered import import_later
 
 from rnnspec import pipeline
 from rnnspec.convert.run import convert
 from rnnspec.errors import BackendError, ModelError, RnnspecError
-from rnnspec.importing.kinds import output_for
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
 from rnnspec.weights.initial import draw_scaled
@@ -36,20 +36,14 @@ head: {pooling: none, hidden: [{units: 3}], units: 2, bias: false}
 
 
 @pytest.fixture
-def arrays() -> dict[str, Any]:
-    drawn = draw_scaled(pipeline.reads(TEXT).network, 1)
-    return {name: array.astype(np.float32) for name, array in drawn.items()}
+def written(tmp_path: Path) -> Path:
+    write_own(tmp_path / "model.onnx", TEXT)
+    return tmp_path / "model.onnx"
 
 
-@pytest.fixture
-def written(tmp_path: Path, arrays: dict[str, Any]) -> Path:
-    path = tmp_path / "model.onnx"
-    output_for(path).write(path, pipeline.reads(TEXT), arrays, lambda _: None, force=False)
-    return path
-
-
-def test_the_spec_and_the_arrays_come_back(written: Path, arrays: dict[str, Any]) -> None:
-    taken = take(written)
+def test_the_spec_and_the_arrays_come_back(tmp_path: Path) -> None:
+    arrays = write_own(tmp_path / "model.onnx", TEXT)
+    taken = take(tmp_path / "model.onnx")
     assert taken.text == TEXT
     assert taken.imported.form.startswith("ONNX file of rnnspec 0.")
     assert list(taken.arrays) == list(arrays)
@@ -59,13 +53,9 @@ def test_the_spec_and_the_arrays_come_back(written: Path, arrays: dict[str, Any]
 
 @pytest.fixture
 def stepped(tmp_path: Path) -> Path:
-    path = tmp_path / "model.onnx"
     text = TEXT.replace(", bidirectional: true", "")
-    kept = draw_scaled(pipeline.reads(text).network, 2)
-    output_for(path, form="step").write(
-        path, pipeline.reads(text), kept, lambda _: None, force=False
-    )
-    return path
+    write_own(tmp_path / "model.onnx", text, 2, "step")
+    return tmp_path / "model.onnx"
 
 
 def test_the_step_form_comes_back(stepped: Path) -> None:

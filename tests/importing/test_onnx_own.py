@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from importing.onnx_graphs import check_reading, draw, steps_of
+from cases import cases
+from importing.onnx_graphs import check_reading, draw, steps_of, write_own
 from offered import import_later
 
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError
-from rnnspec.importing.kinds import output_for
+from rnnspec.importing.run import take
 from rnnspec.ir.nodes import EquationCell
-from rnnspec.weights.initial import draw_scaled
 
 onnx = import_later("onnx")
 import_later("onnxruntime")
@@ -90,26 +91,20 @@ SPECS |= {
 }
 
 
-def without_spec(folder: Path, text: str) -> tuple[Path, pipeline.Program]:
-    """Write a file of a spec without what rnnspec adds to its graph."""
-    program, path = pipeline.reads(text), folder / "net.onnx"
-    arrays = {
-        name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
-    }
-    output_for(path).write(path, program, arrays, lambda _: None, force=False)
+def without_spec(folder: Path, text: str) -> tuple[Path, dict[str, Any]]:
+    """Write a file of a spec without what rnnspec adds to its graph; return its arrays, too."""
+    path = folder / "net.onnx"
+    arrays = write_own(path, text)
     proto = onnx.load_model(path)
     del proto.metadata_props[:]
     path.write_bytes(proto.SerializeToString())
-    return path, program
+    return path, arrays
 
 
 def check_own_graph(folder: Path, text: str) -> None:
     """Check that a graph without its spec is read as a network with the same results."""
-    path, program = without_spec(folder, text)
-    arrays = {
-        name: array.astype(np.float32) for name, array in draw_scaled(program.network, 1).items()
-    }
-    taken = check_reading(path)
+    path, arrays = without_spec(folder, text)
+    program, taken = pipeline.reads(text), check_reading(path)
     batch = draw(program.network, (5, steps_of(program.network) or 11), np.random.default_rng(1))
     own = batch
     if program.network.has_named_inputs:
@@ -125,14 +120,20 @@ def check_own_graph(folder: Path, text: str) -> None:
     np.testing.assert_allclose(received.output, expected.output, atol=1e-5)
 
 
-@pytest.mark.parametrize("which", SPECS)
-def test_a_graph_without_its_spec(tmp_path: Path, which: str) -> None:
-    check_own_graph(tmp_path, f"version: 1\nname: net\n{SPECS[which]}")
+@cases("text", SPECS)
+def test_a_graph_without_its_spec(tmp_path: Path, text: str) -> None:
+    check_own_graph(tmp_path, f"version: 1\nname: net\n{text}")
 
 
 def test_every_kind_of_network(tmp_path: Path, covering_spec: Path) -> None:
-    text = covering_spec.read_text("utf-8")
-    layers = pipeline.reads(text).network.layers
+    """It comes back from its file exactly, and from the graph alone as one that is equal."""
+    text, path = covering_spec.read_text("utf-8"), tmp_path / "net.onnx"
+    arrays, taken = write_own(path, text), take(path)
+    assert (taken.text, taken.imported.guesses, taken.imported.inferred) == (text, (), ())
+    assert list(taken.arrays) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(taken.arrays[name], array)
+    layers = taken.program.network.layers
     if any(isinstance(getattr(layer, "cell", None), EquationCell) for layer in layers):
         # Its equations are in the spec only.
         with pytest.raises(ModelError, match="Scan is a loop, and not read"):
