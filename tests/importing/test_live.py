@@ -22,9 +22,13 @@ def keras() -> Any:
     return pytest.importorskip("keras")
 
 
-def test_every_kind_of_network_is_taken_over(keras: Any, covering_spec: Path) -> None:
-    """The model and the file that is saved of it give the spec and every bit of the arrays."""
-    program, backend = pipeline.read(covering_spec), get("keras")
+def test_every_kind_of_network(keras: Any, covering_spec: Path) -> None:
+    is_taken_over(covering_spec)
+
+
+def is_taken_over(path: Path) -> None:
+    """Assert that a model, and the file that is saved of it, give the spec and all arrays."""
+    program, backend = pipeline.read(path), get("keras")
     generated = pipeline.generate(program, backend)
     model = pipeline.instantiate(generated, drawn=False)
     drawn = draw_scaled(program.network, 1)
@@ -33,9 +37,9 @@ def test_every_kind_of_network_is_taken_over(keras: Any, covering_spec: Path) ->
     found = rnnspec.from_keras(model, program.network.name)
     assert pipeline.program(found.spec).network == replace(program.network, description="")
     assert found.compared.startswith("compared with the model in Keras 3.")
-    path, text = covering_spec.with_name("saved.keras"), covering_spec.read_text()
-    saving.save(path, generated, text, model, force=False)
-    taken = take(path)
+    text, saved = path.read_text("utf-8"), path.with_name("saved.keras")
+    saving.save(saved, generated, text, model, force=False)
+    taken = take(saved)
     assert (taken.text, taken.imported.guesses, taken.imported.inferred) == (text, (), ())
     for read in (found.arrays, taken.arrays):
         assert list(read) == list(arrays)
