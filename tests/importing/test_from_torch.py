@@ -62,8 +62,8 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
     with torch.no_grad():
         wanted = [each.numpy() for each in results_of(module.eval()(*inputs))]
     given = inputs[0].numpy()
-    # The network of signals takes (batch, channels, steps).
-    given = given.transpose(0, 2, 1) if name == "DanQ" else given
+    # Modules of signals take (batch, channels, steps).
+    given = given.transpose(0, 2, 1) if name in ("DanQ", "channels first") else given
     network = pipeline.program(found.spec).network
     output = run(network, found.arrays, given).output
     parts = split_outputs(network, output, result_shapes(network, given))

@@ -106,6 +106,7 @@ EDITS = {
     "if it is short": ("plain", "x", choose(f"{STEPS}k_ = Less (n_, N60)"), "Less"),
     "if it is one": ("plain", "x", choose(f"{STEPS}k_ = Equal (n_, N1)"), "Equal"),
     "if it is any": ("plain", "x", choose(f"{STEPS}k_ = Greater (n_, N0)"), ""),
+    "remainder": ("plain", "x", "w_ = Mod <fmod = 1> (w, HIGH)", "with 500"),
     "first steps": ("plain", "x", "w_ = Slice (w, ZERO, V100, ONE)", "from 0 to 100"),
     "last steps": ("plain", "x", "w_ = Slice (w, BELOW, END, ONE)", "from -100"),
     "first sequences": ("plain", "x", "w_ = Slice (w, ZERO, V64, ZERO)", "from 0 to 64"),
