@@ -9,7 +9,7 @@ from backends.test_onnx import is_equal
 from conftest import GALLERY
 from covering import covering
 from forms.test_equal import BOTH, computes_the_same
-from importing.test_live import is_taken_over
+from importing.test_keras_live import is_taken_over
 from small_networks import write_small
 from steps.models import STEP
 from steps.test_equal import is_equal_or_refused

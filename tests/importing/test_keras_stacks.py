@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import cases
-from cli.conftest import _own_folder, _signals
+from cli.conftest import _own_folder, _signals, run
 from importing.old import DENSE, LSTM, changed, layer, message, written
 from importing.test_keras_inputs import built as run_statements
 from offered import import_later
@@ -26,7 +26,7 @@ from rnnspec.ir import nodes
 keras = import_later("keras")
 of, ops = import_later("keras.layers"), import_later("keras.ops")
 
-__all__ = ["_own_folder", "_signals"]
+__all__ = ["_own_folder", "_signals", "run"]
 
 
 def graph(make: Callable[[Any], Any], *shape: int | None) -> Any:
@@ -262,3 +262,40 @@ def test_random_networks_come_back_from_each_kind_of_file(tmp_path: Path) -> Non
     assert same >= 4
     # What no layer of Keras computes is an operation in its file.
     assert refused <= {"E701", "E703", "E704"}
+
+
+def test_what_is_printed(run: Any) -> None:
+    written(
+        changed(LSTM, dropout=0.5, kernel_regularizer={"class_name": "L1L2", "config": {}}),
+        layer("Dropout", rate=0.25),
+        changed(DENSE, name="answer"),
+    )
+    ran = run("import", "model.h5", "-o", "judge.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    (compared,) = (line for line in ran.out.splitlines() if "with the original" in line)
+    assert compared.startswith("not compared with the original: Keras 3.")
+    assert ran.out.replace(compared, "COMPARED") == (
+        "model.h5: HDF5 file of Keras 2.2.4\n"
+        "  lstm (LSTM)       -> lstm_1 (LSTM)\n"
+        "  dropout (Dropout) -> dropout_1 (Dropout)\n"
+        "  answer (Dense)    -> answer (Dense)\n"
+        "not carried over: kernel_regularizer of lstm (acts in training only)\n"
+        "parameters: 51\n"
+        "COMPARED\n"
+        "wrote judge.yaml\n"
+        "wrote judge.safetensors\n"
+        "next: rnnspec parity judge.yaml\n"
+        "      rnnspec convert judge.safetensors NAME -b torch\n"
+    )
+    assert Path("judge.yaml").read_text() == (
+        "version: 1\n"
+        "name: judge\n"
+        "input: {length: 5, features: 3}\n"
+        "rnn: {type: lstm, units: 2, dropout: 0.5}\n"
+        "head: {dropout: 0.25, name: answer, units: 1}\n"
+        "expect: {parameters: 51}\n"
+    )
+    again = run("import", "model.h5", "-o", "judge.yaml")
+    assert (again.code, again.out) == (2, "")
+    assert "already exists; use --force or force=True to replace it" in again.err
+    assert run("import", "model.h5", "--spec", "judge.yaml", "--weights", "w.safetensors").code == 0

@@ -300,44 +300,6 @@ def test_the_command_writes_nothing(run: Any, entries: Any) -> None:
     assert entries() == {"model.h5"}
 
 
-def test_what_is_printed(run: Any) -> None:
-    pytest.importorskip("keras")
-    written(
-        changed(LSTM, dropout=0.5, kernel_regularizer={"class_name": "L1L2", "config": {}}),
-        layer("Dropout", rate=0.25),
-        changed(DENSE, name="answer"),
-    )
-    ran = run("import", "model.h5", "-o", "judge.yaml")
-    assert (ran.code, ran.err) == (0, "")
-    (compared,) = (line for line in ran.out.splitlines() if "with the original" in line)
-    assert compared.startswith("not compared with the original: Keras 3.")
-    assert ran.out.replace(compared, "COMPARED") == (
-        "model.h5: HDF5 file of Keras 2.2.4\n"
-        "  lstm (LSTM)       -> lstm_1 (LSTM)\n"
-        "  dropout (Dropout) -> dropout_1 (Dropout)\n"
-        "  answer (Dense)    -> answer (Dense)\n"
-        "not carried over: kernel_regularizer of lstm (acts in training only)\n"
-        "parameters: 51\n"
-        "COMPARED\n"
-        "wrote judge.yaml\n"
-        "wrote judge.safetensors\n"
-        "next: rnnspec parity judge.yaml\n"
-        "      rnnspec convert judge.safetensors NAME -b torch\n"
-    )
-    assert Path("judge.yaml").read_text() == (
-        "version: 1\n"
-        "name: judge\n"
-        "input: {length: 5, features: 3}\n"
-        "rnn: {type: lstm, units: 2, dropout: 0.5}\n"
-        "head: {dropout: 0.25, name: answer, units: 1}\n"
-        "expect: {parameters: 51}\n"
-    )
-    again = run("import", "model.h5", "-o", "judge.yaml")
-    assert (again.code, again.out) == (2, "")
-    assert "already exists; use --force or force=True to replace it" in again.err
-    assert run("import", "model.h5", "--spec", "judge.yaml", "--weights", "w.safetensors").code == 0
-
-
 def with_other(path: Path) -> Path:
     """Add the array of a layer that the architecture does not have."""
     with h5py.File(path, "r+") as file:

@@ -228,7 +228,7 @@ def test_a_spec_decides_the_order_of_the_modules(tmp_path: Path, name: str) -> N
     save = torch.save if name.endswith("pt") else save_file
     spec, expected = pipeline.reads(JOIN_SPEC), dict[str, Any]()
     for first in permutations(net, 2):
-        order = [*first, *(key for key in reversed(net) if key not in first)]
+        order = [*first, *(key for key in reversed([*net]) if key not in first)]
         save(nn.ModuleDict({key: net[key] for key in order}).state_dict(), tmp_path / name)
         taken = take(tmp_path / name, spec=spec)
         layers = [layer.layer for layer in taken.imported.layers]
