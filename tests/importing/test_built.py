@@ -123,6 +123,9 @@ def test_every_form(tmp_path: Path, name: str) -> None:
         if backends.refusals(backend, program.network):
             continue
         forms = pipeline.forms_of(program, backend)
+        if text == ATTENTION:
+            # In step form, a file of Keras lacks the layers that run before the first chunk.
+            forms = [each for each in forms if each != "step"]
         form = min(forms, key=lambda each: written.get(each, 0))
         written[form] = written.get(form, 0) + 1
         path, arrays = build(tmp_path / f"{number}{backend.suffix}", text, name, form)
