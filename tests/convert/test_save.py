@@ -17,7 +17,7 @@ SPEC = rnnspec.loads("""
 version: 1
 name: net
 embedding: {vocabulary: 7, dim: 3, mask_zero: true}
-rnn: {type: lstm, units: 4, layers: 2, bidirectional: true, dropout: 0.2}
+rnn: {type: lstm, units: 4, bidirectional: true, dropout: 0.2}
 head: {units: 2, pooling: mean}
 """)
 FILES = ["net.safetensors", "net.onnx", "net.keras", "torch", "jax", "net.h"]
