@@ -21,10 +21,13 @@ NUMBERS = "input: {length: 3, features: 2}"
 PADDED = "input: {features: 2, mask_value: 0}"
 
 
+REST = "\nrnn: {type: gru, units: 2}\nhead: {units: 1}\n"
+pytestmark = pytest.mark.needs(f"version: 1\nname: net\n{TOKENS}{REST}")
+
+
 @cache
 def model(entrance: str, backend: str) -> Any:
-    text = f"version: 1\nname: net\n{entrance}\nrnn: {{type: gru, units: 2}}\nhead: {{units: 1}}"
-    spec = rnnspec.loads(text)
+    spec = rnnspec.loads(f"version: 1\nname: net\n{entrance}{REST}")
     require(backend, spec)
     return rnnspec.build(spec, backend)
 

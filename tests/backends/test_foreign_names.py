@@ -88,14 +88,14 @@ def _unanswered(callable_: Any, section: str, model: type[models.Model]) -> list
     ]
 
 
-@cases("name", KERAS)
+@cases("name", list(KERAS))
 def test_each_argument_of_keras_is_known(name: str) -> None:
     keras = pytest.importorskip("keras")
     for section, model in KERAS[name]:
         assert _unanswered(_named(keras.layers, name), section, model) == []
 
 
-@cases("name", TORCH)
+@cases("name", list(TORCH))
 def test_each_argument_of_torch_is_known(name: str) -> None:
     torch = pytest.importorskip("torch")
     for section, model in TORCH[name]:

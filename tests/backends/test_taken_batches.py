@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from live import outputs
-from offered import require
+from offered import require, shipped
 
 import rnnspec
-from rnnspec.backends import having, needs
-from rnnspec.backends.needs import MODEL
+from rnnspec.backends import needs
 from rnnspec.errors import UsageError
 from rnnspec.ir.forms import Form
 
@@ -41,7 +40,7 @@ NETWORKS = {
 # Each backend with every network; the inputs and the forms take turns.
 EACH = [
     (each.name, forms[turn % len(forms)], entrance, network)
-    for at, each in enumerate(having(MODEL))
+    for at, each in enumerate(shipped())
     for place, network in enumerate(NETWORKS)
     for turn in [at + place]
     # Both directions have no step form.

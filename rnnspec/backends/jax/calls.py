@@ -83,7 +83,8 @@ class RecurrentCalls(Walk):
                 values.append(whole if layer.merge is None else code(half, whole, size))
             else:
                 values.append(code("jnp.zeros((x.shape[0], {!r}), {})", size, dtype))
-        if len(values) > 1 and len(set(values)) == 1:
+        # A vector that several states begin with has another half for the other direction.
+        if not layer.first_states and len(values) > 1 and len(set(values)) == 1:
             statement = Code() if way else code("zeros = {}", values[0])
             values = [code("zeros")] * len(values)
         return statement, code("({})" if len(values) > 1 else "{}", listed(*values))
