@@ -470,13 +470,13 @@ def test_an_arrow_touches_the_nodes_that_it_names(name: str) -> None:
                 dot = 15 if data.get("data-kind") in ("residual", "join") else 3
                 asks = data.get("data-kind") == "query"  # from a dot on the arrow of the state
                 held += 200 if asks else 0
-                assert touches(start, areas.get(data["data-from"]), held, dot), data
-                assert touches(end, areas.get(data["data-to"]), held, 3), data
+                for key, place, up in (("data-from", start, dot), ("data-to", end, 3)):
+                    # A zero, and the dots for steps that are not drawn, are no nodes.
+                    if data[key] != "0" and not data[key].endswith("@..."):
+                        assert touches(place, areas[data[key]], held, up), data
 
 
-def touches(point: tuple[float, float], area: Area | None, right: float, up: float) -> bool:
+def touches(point: tuple[float, float], area: Area, right: float, up: float) -> bool:
     """True if an arrow ends at a node; a held state passes, a residual begins at a dot."""
-    if area is None:  # a zero, or the dots for steps that are not drawn
-        return True
     x, y = point
     return area[0] - 3 <= x <= area[2] + right and area[1] - up <= y <= area[3] + 3

@@ -16,6 +16,7 @@ from offered import import_later
 
 from rnnspec import pipeline
 from rnnspec.errors import BackendError, ModelError
+from rnnspec.importing.keras.files import differences
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
 
@@ -126,3 +127,20 @@ def test_keras_opens_the_file_without_rnnspec(tmp_path: Path) -> None:
         assert archive.testzip() is None
     assert keras.saving.load_model(path).count_params() > 0
     keras.saving.load_model(path).load_weights(path)
+
+
+def test_a_layer_more_or_less_is_named() -> None:
+    def model(*names: str) -> dict[str, object]:
+        layers = [
+            {"module": "keras.layers", "class_name": "Dense", "config": {"name": name}}
+            for name in names
+        ]
+        return {"class_name": "Sequential", "config": {"layers": layers}}
+
+    assert list(differences(model("a", "b"), model("a", "x", "b"))) == [
+        "unexpected layer x (Dense)"
+    ]
+    assert list(differences(model("a", "b"), model("a"))) == ["missing layer b (Dense)"]
+    assert list(differences(model("a", "b"), model("b", "a"))) == [
+        "layers: expected the order a (Dense), b (Dense), received b (Dense), a (Dense)"
+    ]

@@ -407,6 +407,13 @@ def test_pickles_out_of_proportion(tmp_path: Path, content: bytes, message: str)
         take(tmp_path / "net.pt")
 
 
+@pytest.mark.parametrize("member", ["net/code/net.py", "net/constants.pkl"])
+def test_a_torchscript_program_is_named(tmp_path: Path, member: str) -> None:
+    compressed({"net/data.pkl": opcodes(b"}"), member: b""}, tmp_path / "net.pt")
+    with pytest.raises(UsageError, match=r"TorchScript program; save the state_dict\(\) of its"):
+        take(tmp_path / "net.pt")
+
+
 def test_keys_become_text() -> None:
     content = opcodes(b"}(", *[n for at in range(1, 9) for n in (at * LARGE, at)], b"u")
     # Integers can be chosen to have one hash, and then a mapping of them takes forever.

@@ -291,6 +291,14 @@ def test_bfloat16_is_refused(case: Case) -> None:
     assert message(spec).endswith("expected F16, F32, F64 numbers, received BF16 [E626]")
 
 
+@cases("shape", ["[-1,-3]", "[true,3]"])
+def test_a_size_that_is_none(case: Case, shape: str) -> None:
+    header = f'{{"e":{{"dtype":"F32","shape":{shape},"data_offsets":[0,12]}}}}'.encode()
+    raw = len(header).to_bytes(8, "little") + header + bytes(12)
+    expected = "expected a matching dtype, shape and data_offsets, received others [E624]"
+    assert message(case.spec(raw, "v.safetensors")).endswith(expected)
+
+
 @cases("name", ["v.npy", "v.safetensors"])
 def test_arrays_cut_short_or_broken(case: Case, name: str) -> None:
     arrays(case.folder, np.ones((4, 3)))
