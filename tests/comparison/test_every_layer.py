@@ -289,11 +289,15 @@ def computed(live: Live, case: Case, learn: Any) -> dict[str, Any]:
     moved = {
         name: live.store.read_one(live.model, name) for name in case.arrays if "moving" in name
     }
-    nothing = of_padding_alone(network, case.batch)
-    none, of_none = learn(nothing, case.target, case.real(nothing))
-    for array in (np.asarray(none), *of_none.values()):
-        assert np.isfinite(array).all(), "a batch of padding alone"
     return {"loss": np.asarray(loss), **gradients, **moved}
+
+
+def check_padding_alone(learn: Any, case: Case) -> None:
+    """Check that a batch without a real step gives numbers in training."""
+    nothing = of_padding_alone(case.network, case.batch)
+    loss, gradients = learn(nothing, case.target, case.real(nothing))
+    for array in (np.asarray(loss), *gradients.values()):
+        assert np.isfinite(array).all()
 
 
 def compared(case: Case, results: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -341,7 +345,9 @@ PAIRS = [(backend.name, form) for backend in shipped() for form in backend.forms
 def test_padding_does_not_matter_and_the_rest_is_right(name: str, form: Form, source: str) -> None:
     program, backend = probe(name, form, source), require(name)
     dtype, first = backend.dtypes[0], with_little_dropout(program.network)
-    batch = draw_batch(first, np.random.default_rng(1), steps_to_draw(first))
+    # Keras computes step by step here, and no window needs more of them.
+    steps = 6 if source == "states" else steps_to_draw(first)
+    batch = draw_batch(first, np.random.default_rng(1), steps)
     arrays = draw_scaled(first, 1)
     second, other_batch = filled(first, batch)
     others = {
@@ -362,6 +368,8 @@ def test_padding_does_not_matter_and_the_rest_is_right(name: str, form: Form, so
             # One, because frameworks compile each anew.
             learn = gradients_of(live, training=True) if form == "training" else None
         results.append(computed(live, case, learn))
+    if learn is not None and nodes.masks(first):
+        check_padding_alone(learn, case)
     for key, value in results[0].items():
         assert distance(results[-1][key], value) <= near, key
     for key, (actual, expected) in compared(case, results[-1]).items():

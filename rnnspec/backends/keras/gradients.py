@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Computation = Callable[[Batch, Array, Array], tuple[Any, list[Any]]]
 
 
+_CALLS_WORTH_TRACING = 3
 _STEPS_WORTH_TRACING = 32
 _LEAST_EPSILON = 1e-37
 """Next to nothing, and not 0 in float32."""
@@ -103,13 +104,13 @@ def _tensorflow(
     calls = count()
 
     def run(inputs: Batch, target: Array, weight: Array) -> tuple[Any, list[Any]]:
-        # Tracing takes about a second: longer than one eager call over a few steps, and shorter
+        # To trace and compile it takes as long as four eager calls over a few steps, and no longer
         # than one over many.
         arrays = [inputs] if isinstance(inputs, np.ndarray) else inputs.values()
         steps = max((array.shape[1] for array in arrays if array.ndim > 1), default=1)
-        once = next(calls) == 0 and steps < _STEPS_WORTH_TRACING
+        few = next(calls) < _CALLS_WORTH_TRACING and steps < _STEPS_WORTH_TRACING
         batch = keras.tree.map_structure(tf.constant, (inputs, target, weight))
-        loss, gradients = (eager if once else traced)(*batch)
+        loss, gradients = (eager if few else traced)(*batch)
         return loss, gradients
 
     return run
