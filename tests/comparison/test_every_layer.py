@@ -235,14 +235,20 @@ def network_of(
 
 
 @cache
+def network_with(source: str, layer: str) -> pipeline.Program | None:
+    """Return a network with an output for one layer, or None if no spec has it."""
+    return network_of(source, [layer])
+
+
+@cache
 def probe(name: str, form: Form, source: str) -> pipeline.Program:
     """Return a network with all layers that a backend has in a form."""
 
-    def has(layers: Iterable[str]) -> bool:
-        program = network_of(source, layers)
+    def has(layer: str) -> bool:
+        program = network_with(source, layer)
         return program is not None and not refusals(get(name), program.network, form)
 
-    program = network_of(source, [layer for layer in ASKED[source] if has([layer])])
+    program = network_of(source, filter(has, ASKED[source]))
     assert program is not None
     return program
 
@@ -343,11 +349,15 @@ PAIRS = [(backend.name, form) for backend in shipped() for form in backend.forms
 @pytest.mark.parametrize(("name", "form"), PAIRS)
 @pytest.mark.parametrize("source", INPUTS)
 def test_padding_does_not_matter_and_the_rest_is_right(name: str, form: Form, source: str) -> None:
-    program, backend = probe(name, form, source), require(name)
-    dtype, first = backend.dtypes[0], with_little_dropout(program.network)
     # Keras computes step by step here, and no window needs more of them.
-    steps = 6 if source == "states" else steps_to_draw(first)
-    batch = draw_batch(first, np.random.default_rng(1), steps)
+    check(probe(name, form, source), name, form, 6 if source == "states" else None)
+
+
+def check(program: pipeline.Program, name: str, form: Form, steps: int | None = None) -> None:
+    """Check a network in a form of a backend, on a batch of some number of steps."""
+    backend = require(name)
+    dtype, first = backend.dtypes[0], with_little_dropout(program.network)
+    batch = draw_batch(first, np.random.default_rng(1), steps or steps_to_draw(first))
     arrays = draw_scaled(first, 1)
     second, other_batch = filled(first, batch)
     others = {
