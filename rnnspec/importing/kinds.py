@@ -255,10 +255,10 @@ def _reader(backend: Backend) -> FileReader:
     return reader(backend)
 
 
-def _folder_of(backend: Backend) -> Kind:
-    """Return the kind of a folder that a backend writes."""
+def _built_by(backend: Backend) -> Kind:
+    """Return the kind of what a backend writes, a single file or a folder."""
     return Kind(
-        title=f"a folder of {backend.title}",
+        title=f"{f'a {backend.suffix} file' if backend.suffix else 'a folder'} of {backend.title}",
         recognises=lambda path: _reader(backend).recognises(path),
         read=partial(_read_built, backend=backend),
         spec_text=lambda path: _reader(backend).spec_text(path),
@@ -270,8 +270,10 @@ def _folder_of(backend: Backend) -> Kind:
 def kinds(*, importable: bool = False) -> tuple[Kind, ...]:
     """Return all kinds, or those that can be imported, in the order in which a path is tried."""
     formats = (_KERAS, _BUILT_ARRAYS, _STATE_DICT, _ONNX, _CANONICAL)
-    folders = [each for each in having(FILES) if each.reads_files and not each.suffix]
-    known = (*formats, *map(_folder_of, folders))
+    outputs = [kind.output for kind in formats]
+    named = {output.backend.name for output in outputs if isinstance(output, saving.BackendFiles)}
+    others = [each for each in having(FILES) if each.reads_files and each.name not in named]
+    known = (*formats, *map(_built_by, others))
     return tuple(kind for kind in known if kind.spec_text is None or not importable)
 
 

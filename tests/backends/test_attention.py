@@ -77,7 +77,7 @@ def test_scripted_chunks_go_on(text: str) -> None:
     assert_close(torch.cat(results, 1)[target != 0], expected[target != 0])
 
 
-@pytest.mark.parametrize("text", ["gru", "functions"])
+@pytest.mark.parametrize("text", ["gru", "leaky"])
 def test_scaled_dot_product_is_that_of_pytorch(text: str) -> None:
     attention, masked = model(text).after, text == "gru"
     random = torch.Generator().manual_seed(0)
@@ -196,10 +196,10 @@ def test_scores_of_small_integers_do_not_overflow(name: str) -> None:
 def test_new_weights_count_without_compiling_again() -> None:
     # A function that JAX computes again for gradients must not keep the arrays of its first call.
     jax = require("jax")
-    generated = pipeline.generate(program("reset_first"), jax, "training")
+    generated = pipeline.generate(program("functions"), jax, "training")
     live = pipeline.instantiate(generated, "float32")
-    generated.store.write(live, draw_scaled(program("reset_first").network, 0))
-    arrays = draw_batch(program("reset_first").network, np.random.default_rng(0))
+    generated.store.write(live, draw_scaled(program("functions").network, 0))
+    arrays = draw_batch(program("functions").network, np.random.default_rng(0))
     assert isinstance(arrays, Mapping)
     before = np.asarray(live(**arrays))
     score = live.decoder.attention.score

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 import sys
@@ -110,7 +109,8 @@ def test_what_is_written_loads_without_rnnspec(
         if backend == "c":
             patch.setenv("CC", compiler.command())
         patch.setattr(sys, "path", sys.path.copy())
-        importlib.invalidate_caches()  # which knows a folder of this name in another one
+        # It knows a folder of this name in another one.
+        patch.setattr(sys, "path_importer_cache", {})
         sys.modules.pop("small", None)
         names: dict[str, Any] = {"x": TOKENS}
         exec("\n".join(code), names)

@@ -14,7 +14,6 @@ from importing.old import archived, reviews
 from safetensors.numpy import save_file
 
 from fuzz.breaking import broken_bytes
-from rnnspec import backends, pipeline, saving
 from rnnspec.errors import ModelError, SpecError, UsageError
 from rnnspec.importing.run import take
 
@@ -70,17 +69,7 @@ def _wholes() -> list[Path]:
     arrays = {name: np.asarray(tensor) for name, tensor in state.items()}
     save_file(arrays, "whole.safetensors")
     names = ("whole.pt", "whole.pth", "whole.safetensors")
-    return [old, archived("whole.keras", old), *map(Path, names), _header()]
-
-
-def _header() -> Path:
-    program = pipeline.reads(SPEC)
-    options = {"single_header": True}
-    backend = backends.get("c").with_options(options)
-    generated = pipeline.generate(program, backend, options=options)
-    model = pipeline.instantiate(generated, drawn=False)
-    saving.write(generated, model, Path(), SPEC)
-    return Path("whole.h")
+    return [old, archived("whole.keras", old), *map(Path, names)]
 
 
 def _broken_inside(whole: bytes, rng: random.Random) -> bytes:
