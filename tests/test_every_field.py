@@ -542,17 +542,18 @@ def changes() -> list[Change]:
 
 
 IN_ALL_FORMS = 2
-"""So many changes of a field are asked about in every form, and of the others each in one form."""
+"""So many changes of a field are asked about in every form, the others in one of two backends."""
 
 
-def changes_in(form: int, forms: int) -> Iterator[Change]:
-    """Yield the changes for one of a number of forms, and all of networks that are fused."""
+def changes_in(backend: int, form: int, forms: int) -> Iterator[Change]:
+    """Yield the changes for a form of a backend, and all of networks that are fused."""
     turns = Counter[tuple[str, str]]()
     for change in changes():
         turn = turns[change.kind, change.field]
         turns[change.kind, change.field] += 1
         fused = change.program.network.name in {"fused", "chain", "twins"}
-        if fused or turn < IN_ALL_FORMS or turn % forms == form:
+        mine = (turn - backend) % len(BACKENDS) < 2 and turn // len(BACKENDS) % forms == form
+        if fused or turn < IN_ALL_FORMS or mine:
             yield change
 
 
@@ -590,7 +591,8 @@ def ignored(backend: Backend, form: Form) -> Iterator[str]:
     original = cache(lambda network: emit(backend, form, network))
     free = dict[tuple[str, str], bool]()
     shown = set[tuple[str, str]]()
-    for change in changes_in(backend.forms.index(form), len(backend.forms)):
+    place = [*BACKENDS].index(backend.name)
+    for change in changes_in(place, backend.forms.index(form), len(backend.forms)):
         if (first := original(change.program.network)) is None:
             continue
         # What no backend can write in a form cannot be arranged for it.
