@@ -553,7 +553,8 @@ def changes_in(backend: int, form: int, forms: int) -> Iterator[Change]:
         turns[change.kind, change.field] += 1
         fused = change.program.network.name in {"fused", "chain", "twins"}
         mine = (turn - backend) % len(BACKENDS) < 2 and turn // len(BACKENDS) % forms == form
-        if fused or turn < IN_ALL_FORMS or mine:
+        # Source has a name of a state only where another layer reads the state.
+        if fused or turn < IN_ALL_FORMS or mine or change.field == "state_names":
             yield change
 
 
