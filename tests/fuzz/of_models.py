@@ -19,13 +19,6 @@ from rnnspec.importing.run import take
 
 SECONDS = 3.0
 """Of this process, that one answer may take."""
-SPEC = """\
-version: 1
-name: whole
-input: {features: 2}
-rnn: {type: gru, units: 3}
-head: {units: 2}
-"""
 
 
 def run(number: int, seed: int) -> int:
