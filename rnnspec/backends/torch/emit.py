@@ -328,8 +328,8 @@ class TorchWalk(RecurrentCalls):
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements of a pool."""
-        pool = channels.pool_max if layer.statistic == "max" else channels.pool_average
-        return pool(layer)
+        pools = {"max": channels.pool_max, "average": channels.pool_average}
+        return pools[layer.statistic](layer)
 
     def batch_norm(self, layer: nodes.BatchNorm) -> Code:
         """Return a batch norm: a stock layer, except for training."""
