@@ -36,7 +36,7 @@ Direction = Literal["forward", "backward"]
 JoinHow = Literal["concat", "add", "multiply"]
 """Ways to join the outputs of layers: side by side, or element by element."""
 
-Statistic = Literal["mean", "max", "sum", "first_step", "last_step", "last"]
+Statistic = Literal["last", "mean", "max", "min", "sum", "first_step", "last_step"]
 """Reductions over the time steps of a sequence.
 
 ``first_step`` and ``last_step`` select one, and ``last`` the final state of each direction.
@@ -88,6 +88,7 @@ MEANINGS = {
         "last_step": "The output at the last time step, where the backward direction begins.",
         "mean": "The mean over all time steps that are not padding.",
         "max": "The maximum over all time steps that are not padding.",
+        "min": "The minimum over all time steps that are not padding.",
         "sum": "The sum over all time steps that are not padding.",
         "flatten": "All time steps one after the other, in one vector.",
         "none": "An output at every time step.",

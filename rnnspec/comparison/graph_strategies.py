@@ -381,7 +381,7 @@ class _Graph:
         """Append a pooling."""
         # Few sequences allow the last of these.
         seldom = ("last", "flatten", *END_STEPS)
-        words = st.sampled_from(["mean", "max", "sum", *seldom * 3])
+        words = st.sampled_from(["mean", "max", "min", "sum", *seldom * 3])
         others = ATTENTIONS | st.integers(1, 3).map(lambda count: {"last_steps": count})
         pooling = self.draw(words if self.draw(st.integers(0, 2)) else others)
         if self.draw(st.integers(0, 3)) == 0 and (query := self.pick_vector()):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rnnspec.ir.nodes import Window
 from rnnspec.spec import models
-from rnnspec.words import CellActivation
+from rnnspec.words import CellActivation, Statistic
 
 Words = dict[str, Any]
 
@@ -300,11 +300,12 @@ def _cells(draw: st.DrawFn, type_: str) -> Words:
 @st.composite
 def any_head(draw: st.DrawFn, names: Names) -> Words:
     """Draw a head whose pooling may not fit what it reads."""
-    one = st.sampled_from(["mean", "max", *END_STEPS, "sum", "last"]) | ATTENTIONS
+    one = st.sampled_from(get_args(Statistic)) | ATTENTIONS
     several = st.lists(one, min_size=2, max_size=3, unique_by=_as_lowered)
     pooling = st.one_of(
         st.sampled_from(["last", "mean", "max", "none", *END_STEPS]),
-        st.sampled_from(["sum", "flatten"]) | st.integers(1, 3).map(lambda k: {"last_steps": k}),
+        st.sampled_from(["sum", "min", "flatten"])
+        | st.integers(1, 3).map(lambda k: {"last_steps": k}),
         ATTENTIONS | several,
     )
     head: Words = draw(st.fixed_dictionaries({}, optional={"pooling": pooling, "dropout": RATES}))

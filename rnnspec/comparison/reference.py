@@ -536,11 +536,12 @@ def _statistic(layer: nodes.Pooling, steps: Array) -> Array:
         case "last":
             ahead = steps.shape[1] - layer.backward
             return np.concatenate([steps[-1, :ahead], steps[0, ahead:]])
-        case "max":
+        case "max" | "min":
             # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
-            at = steps.real.argmax(axis=0)
-            highest: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]
-            return highest
+            real = steps.real
+            at = real.argmax(axis=0) if layer.statistic == "max" else real.argmin(axis=0)
+            extreme: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]
+            return extreme
         case _:
             assert_never(layer.statistic)
 

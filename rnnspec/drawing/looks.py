@@ -313,7 +313,7 @@ def _pooling(layer: Pooling) -> str:
         case "last":
             last = "the last step that is not padding" if layer.masked else "the last step"
             return f"{last}, the first one backward" if layer.backward else last
-        case "mean" | "max" | "sum":
+        case "mean" | "max" | "min" | "sum":
             return f"{layer.statistic} over the steps{real}"
         case _:
             assert_never(layer.statistic)

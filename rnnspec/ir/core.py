@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.nodes import Activation, Recurrent, Window
 
-Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "greater"]
+Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "greater"]
 
 LOWEST = -3e38
 """Less than any number of float32, and not infinite: of infinity alone there is no softmax."""
+HIGHEST = -LOWEST
 
 
 def _arithmetic(how: Arithmetic) -> Callable[[Any, Expression], Combine]:
@@ -259,7 +260,7 @@ class Fill(Verb):
 class Reduce(Verb):
     """A statistic over the steps, which are left out, or one step if ``keep``."""
 
-    how: Literal["sum", "mean", "max", "any"]
+    how: Literal["sum", "mean", "max", "min", "any"]
     x: Expression
     keep: bool = False
 

@@ -74,13 +74,6 @@ REAL = Fill(Column(MASK), X, 0.0)
 NO_WEIGHT = "Padding has no weight, so a sequence of padding alone gives zeros."
 _MOST_OPERANDS = 64
 """The most operands of one sum or product; more of them are a sum of sums."""
-STATES: dict[str, tuple[str, ...]] = {
-    "mean": ("total", "count"),
-    "max": ("highest", "count"),
-    "sum": ("total",),
-    "last": ("latest",),
-}
-"""The names of a running statistic's states, in the order of ``states_of``."""
 
 
 def expand(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
@@ -89,7 +82,7 @@ def expand(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
     """Yield the results of a layer in order; ``x`` is its input before, and its output at the end.
 
     In step form, the states of the layer are results too, under their own names, but for those of a
-    statistic, which are named in ``STATES``.
+    statistic, which are named by its ``Reduction``.
     """
     match layer:
         case nodes.Embedding():
@@ -186,11 +179,11 @@ def pool(layer: nodes.Pooling) -> Iterator[Result]:
             yield Result("x", Reduce("sum", real) / Name("steps"))
         case "mean" | "sum":
             yield Result("x", Reduce(layer.statistic, real))
-        case "max" if layer.masked:
-            yield Result("x", Reduce("max", Fill(Column(MASK), X, LOWEST)))
+        case ("max" | "min") as how if layer.masked:
+            yield Result("x", Reduce(how, Fill(Column(MASK), X, layer.reduction.filler)))
             yield Result("x", Fill(Reduce("any", MASK, keep=True), X, 0.0))
-        case "max":
-            yield Result("x", Reduce("max", X))
+        case ("max" | "min") as how:
+            yield Result("x", Reduce(how, X))
         case "last":
             yield from _pool_last(layer)
         case "first_step":
@@ -220,16 +213,16 @@ def _pool_last(layer: nodes.Pooling) -> Iterator[Result]:
 
 def running(layer: nodes.Pooling) -> Iterator[Result]:
     """Yield the results of a statistic over the steps of all chunks so far."""
-    total, highest, count = Name("total"), Name("highest"), Name("count")
+    reduction, total, count = layer.reduction, Name("total"), Name("count")
     chunk: Expression = CountSteps(X)
     steps: Expression = X
     if layer.masked and layer.statistic != "last":
         real: Expression = Column(MASK)
-        if layer.statistic != "sum":
+        if reduction.counts:
             yield Result("real", real)
             real = Name("real")
         chunk = Reduce("sum", real)
-        steps = Fill(real, X, LOWEST if layer.statistic == "max" else 0.0)
+        steps = Fill(real, X, reduction.filler)
     match layer.statistic:
         case "sum":
             yield Result("total", total + Reduce("sum", steps))
@@ -239,20 +232,19 @@ def running(layer: nodes.Pooling) -> Iterator[Result]:
             yield Result("count", count + chunk)
             # Without a mask, there is a step.
             yield Result("x", total / (Combine("maximum", count, 1.0) if layer.masked else count))
-        case "max":
-            largest = Name("found")
-            about = (
-                f"Before the first {'real ' if layer.masked else ''}step, the zeros are no maximum."
-            )
-            so_far = Fill(count > 0.0, Combine("maximum", highest, largest), largest)
-            yield Result("found", Reduce("max", steps))
+        case ("max" | "min") as how:
+            state, *_ = reduction.states
+            kept, found, step = Name(state), Name("found"), "real step" if layer.masked else "step"
+            about = f"Before the first {step}, the zeros are no {reduction.noun}."
+            so_far = Fill(count > 0.0, Combine(reduction.joins, kept, found), found)
+            yield Result("found", Reduce(how, steps))
             if layer.masked:
                 yield Result("found", so_far, about)
-                yield Result("highest", Fill(Reduce("any", real), largest, highest))
+                yield Result(state, Fill(Reduce("any", real), found, kept))
             else:
-                yield Result("highest", so_far, about)
+                yield Result(state, so_far, about)
             yield Result("count", count + chunk)
-            yield Result("x", highest)
+            yield Result("x", kept)
         case "last":
             latest = Name("latest")
             picked = Fill(Reduce("any", MASK, keep=True), Pick("last", X, MASK), latest)

@@ -239,14 +239,14 @@ def states_of(layer: Layer) -> tuple[State, ...]:
     match layer:
         case Recurrent():
             return tuple(State(layer.name, name, (size,)) for name, size in layer.states)
-        case Pooling(statistic="mean" | "max" as statistic):
-            kind = "sum" if statistic == "mean" else "max"
-            count = State(layer.name, "count", (1,))
-            return (State(layer.name, kind, (width(layer.input),)), count)
-        case Pooling(statistic="sum"):
-            return (State(layer.name, "sum", (width(layer.input),)),)
-        case Pooling(statistic="last", masked=True):
-            return (State(layer.name, "last", (width(layer.input),)),)
+        case Pooling(statistic="last", masked=False):
+            return ()
+        case Pooling(reduction=reduction):
+            size = width(layer.input)
+            return tuple(
+                State(layer.name, kind, (1 if kind == "count" else size,))
+                for kind in reduction.states.values()
+            )
         case Conv(window=window) if window.reach:
             first = min(window.reach - window.anchor, window.reach)
             shape, fewer = (window.reach, layer.features), (first, layer.features)
@@ -337,9 +337,9 @@ def _refusals_of(layer: Layer) -> Iterator[Refusal]:
         case WindowPooling():
             reason = "in step form, a window would need steps of other chunks"
             yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
-        case Pooling(statistic="first_step"):
-            reason = "in step form, the first step is in an earlier chunk"
-            yield Refusal(layer.name, "pooling", reason)
+        case Pooling(reduction=reduction):
+            if reduction.chunks:
+                yield Refusal(layer.name, "pooling", f"in step form, {reduction.chunks}")
         case Repeat(like=str()):
             # Of a vector that is known before the chunks.
             pass

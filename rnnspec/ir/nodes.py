@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never, get_args
 from rnnspec import words
 from rnnspec.ir.equations import Apply, Equations, Expression, Name, evaluate_size, walk
 from rnnspec.ir.initializers import Initializer
+from rnnspec.ir.reductions import REDUCTIONS, Reduction
 from rnnspec.words import (
     CellActivation,
     JoinHow,
@@ -407,6 +408,11 @@ class Pooling(Node):
     statistic: Statistic
     masked: bool
     backward: int = 0
+
+    @property
+    def reduction(self) -> Reduction:
+        """What the statistic is."""
+        return REDUCTIONS[self.statistic]
 
     @property
     def output(self) -> Shape:

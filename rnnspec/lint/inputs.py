@@ -96,14 +96,6 @@ def unmasked_padding(context: Context) -> Iterator[Finding]:
             yield (*_path(context, each), "length"), message
 
 
-_EFFECTS: dict[object, str] = {
-    "mean": "it counts in the mean",
-    "sum": "it counts in the sum",
-    "max": "the maximum may come from it",
-    "last_step": "the last step may be padding",
-}
-
-
 def _effect_of_padding(context: Context, name: str) -> str:
     """Return the effect of padding of an input, empty if no sequence is reduced.
 
@@ -123,8 +115,8 @@ def _effect_of_padding(context: Context, name: str) -> str:
         match layer:
             case AttentionPooling():
                 return "attention may be paid to it"
-            case Pooling(statistic=statistic) if statistic in _EFFECTS:
-                return _EFFECTS[statistic]
+            case Pooling(reduction=reduction) if reduction.if_padded:
+                return reduction.if_padded
             case Flatten():
                 return "it has features of its own"
             case Recurrent() | Pooling() | FinalState() if len(layer.output) == 1:

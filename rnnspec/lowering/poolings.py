@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.cells import read_initializer
 from rnnspec.errors import listed
 from rnnspec.ir import nodes
+from rnnspec.ir.reductions import REDUCTIONS
 from rnnspec.lowering.behind import KEEPS_FEATURES, Behind
 from rnnspec.lowering.graph import read_activation
 from rnnspec.spec import models
@@ -14,9 +15,6 @@ from rnnspec.spec import models
 if TYPE_CHECKING:
     from rnnspec.lowering.graph import Graph, Path
     from rnnspec.words import Statistic
-
-_PLAIN: tuple[Statistic, ...] = ("last", "first_step", "last_step", "mean", "max", "sum")
-"""The statistics in the order in which a message proposes them."""
 
 
 def add_pooling(
@@ -127,7 +125,8 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
         _attend(graph, (*path, "attention"), pooling, name)
         return
     name_of = graph.name(f"{pooling}_pooling", path, name)
-    if pooling in ("first_step", "last_step") and graph.masked:
+    reduction = REDUCTIONS[pooling]
+    if graph.masked and not reduction.skips_padding:
         end = pooling.removesuffix("_step")
         message = f"the {end} step may be padding, which '{pooling}' does not skip"
         graph.refuse(path, message + advise_pooling(graph, others), code="E419")
@@ -156,7 +155,7 @@ def _pool(  # noqa: PLR0913 - a pooling, its place, and what is beside it
             name=name_of,
             input=graph.shape,
             statistic=pooling,
-            masked=graph.masked and pooling not in ("first_step", "last_step"),
+            masked=graph.masked and reduction.skips_padding,
             backward=backward,
         ),
         path,
@@ -270,10 +269,11 @@ def advise_states(graph: Graph) -> str:
 
 def advise_pooling(graph: Graph, others: tuple[Statistic | models.Attention, ...] = ()) -> str:
     """Return the end of a message: which poolings break no rule in place of one beside others."""
-    possible = {
-        "last": not isinstance(final_state(graph), str),
-        "first_step": not graph.masked,
-        "last_step": not graph.masked,
-    }
-    names = [name for name in _PLAIN if possible.get(name, True) and name not in others]
+    names = [
+        name
+        for name, reduction in REDUCTIONS.items()
+        if (reduction.skips_padding or not graph.masked) and name not in others
+    ]
+    if isinstance(final_state(graph), str) and "last" in names:
+        names.remove("last")
     return f"; use another pooling: {listed(names, 'or')}" if names else "; remove it"

@@ -212,10 +212,10 @@ class LayerWriter(ComposedLayers):
         names = [state.name for state in states_of(layer)]
         if self.form_of(layer) == "step" and names:
             # But for the mean, the statistic is a state itself.
-            results = listed("x" if layer.statistic == "mean" else "", *names)
+            results = listed("x" if layer.reduction.divides else "", *names)
             arguments = listed("x", "mask" if layer.masked else "", *names)
             yield code("{} = running_{}({})", results, layer.statistic, arguments)
-            if layer.statistic != "mean":
+            if not layer.reduction.divides:
                 yield code("x = {}", names[0])
             return
         if layer.masked:

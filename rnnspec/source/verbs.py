@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core
-from rnnspec.ir.expand import STATES, running
+from rnnspec.ir.expand import running
 from rnnspec.ir.forms import states_of
 from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.ir import nodes
+    from rnnspec.ir.reductions import Reduction
 
 SIGNS = {"greater": (">", 0), "add": ("+", 1), "subtract": ("-", 1)} | {
     "multiply": ("*", 2),
@@ -32,14 +33,14 @@ class Verbs(ABC):
     ``variables`` has the names of a recipe that stand for other expressions until they are
     assigned. ``array`` is the type of its arrays, ``space`` the module of its functions, ``axis``
     the keyword for an axis, ``keep`` the argument that keeps an axis which is reduced, and
-    ``highest`` the method that returns the maximum.
+    ``reductions`` the methods that are not named as the verb is.
     """
 
     array: ClassVar[str]
     space: ClassVar[str]
     axis: ClassVar[str]
     keep: ClassVar[str]
-    highest: ClassVar[str]
+    reductions: ClassVar[Mapping[str, str]] = {}
 
     variables: dict[str, Code] = field(default_factory=dict, kw_only=True)
 
@@ -66,9 +67,9 @@ class Verbs(ABC):
                 return self._number(value)
             case core.Name(name):
                 return self.variables.get(name) or code("{}", name)
-            case core.Combine("maximum", left, right):
+            case core.Combine("maximum" | "minimum" as how, left, right):
                 operands = map(self.write, (left, right))
-                return code("{}.maximum({})", self.space, listed(*operands))
+                return code("{}.{}({})", self.space, how, listed(*operands))
             case core.Combine(how, left, right):
                 sign, rank = SIGNS[how]
                 before, after = self._operand(left, rank), self._operand(right, rank + 1)
@@ -92,9 +93,7 @@ class Verbs(ABC):
                 return code("{}.where({})", self.space, listed(*parts))
             case core.Reduce(how, x, keep):
                 along = listed(code("{}=1", self.axis), Code(self.keep if keep else ""))
-                return code(
-                    "{}.{}({})", self._operand(x), self.highest if how == "max" else how, along
-                )
+                return code("{}.{}({})", self._operand(x), self.reductions.get(how, how), along)
             case core.CountSteps(x):
                 return code("{}.shape[1]", self.write(x))
             case core.Join(parts, axis):
@@ -154,7 +153,7 @@ class Verbs(ABC):
         """Return an expression, in parentheses if its operator binds less."""
         written = self.write(value)
         match value:
-            case core.Combine(how) if how != "maximum" and SIGNS[how][1] < binding:
+            case core.Combine(how) if how in SIGNS and SIGNS[how][1] < binding:
                 return code("({})", written)
             case _:
                 return written
@@ -168,9 +167,9 @@ class Verbs(ABC):
         return self.pooling(
             f"running_{layer.statistic}",
             running(layer),
-            STATES[layer.statistic],
+            tuple(layer.reduction.states),
             masked=layer.masked,
-            about=running_docstring(layer.statistic, masked=layer.masked),
+            about=running_docstring(layer.reduction, masked=layer.masked),
         )
 
     def pooling(
@@ -212,16 +211,13 @@ class Verbs(ABC):
         )
 
 
-def running_docstring(statistic: str, *, masked: bool) -> Code:
+def running_docstring(reduction: Reduction, *, masked: bool) -> Code:
     """Return the docstring of a function that pools over all chunks of a sequence so far."""
-    steps = "real steps" if masked else "steps"
-    if statistic == "sum":
-        return docstring([f"Return the sum over all {steps} so far."])
-    if statistic == "last":
-        return docstring([f"Return the last of all {steps} so far."])
-    if statistic == "mean":
-        return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
-    return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])
+    steps = f"all {'real steps' if masked else 'steps'} so far"
+    over = f"{'of' if reduction.noun == 'last' else 'over'} {steps}"
+    count = ", and the new count of steps" if reduction.counts else ""
+    count = ", with the new sum and count" if reduction.divides else count
+    return docstring([f"Return the {reduction.noun} {over}{count}."])
 
 
 def _index(steps: int | tuple[int, int], features: tuple[int, int | None]) -> Code:

@@ -845,7 +845,7 @@ class Attention(Model):
     )
 
 
-_Reduction = Literal["last", "mean", "max", "sum", "first_step", "last_step", "flatten"]
+_Reduction = Literal[Statistic, "flatten"]
 PoolingName = Literal[_Reduction, "none"]
 POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
 """The model of a pooling that is a mapping, by its only key."""

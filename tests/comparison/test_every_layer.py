@@ -132,7 +132,16 @@ UNMASKED = (
     "{type: transpose}; {type: max_pool, size: 2, padding: [1, 0]}; {type: normalize}",
     *(
         f"{{type: pool, pooling: {how}}}"
-        for how in ("sum", "mean", "max", "flatten", "first_step", "last_step", "{last_steps: 2}")
+        for how in (
+            "sum",
+            "mean",
+            "max",
+            "min",
+            "flatten",
+            "first_step",
+            "last_step",
+            "{last_steps: 2}",
+        )
     ),
     "{type: simple, units: 2, layers: 2}; {type: pool, pooling: last}",
     (

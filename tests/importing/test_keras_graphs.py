@@ -164,6 +164,7 @@ UNMASKED: dict[str, Make] = {
     "two poolings": lambda x: pooled_twice(sequence()(x)),
     "mean": lambda x: of.Dense(2)(ops.mean(sequence()(x), axis=1)),
     "maximum": lambda x: ops.max(sequence()(x), axis=-2),
+    "minimum": lambda x: ops.min(sequence()(x), axis=1),
 }
 
 
@@ -244,6 +245,7 @@ MASKED: dict[str, tuple[Make, str]] = {
     "the last step of a sum": (lambda x: added_by_layer(x)[:, -1], LAST),
     "mean": (lambda x: ops.mean(sequence()(x), axis=1), "mean.*: the mean of Keras counts padding"),
     "maximum": (lambda x: ops.max(sequence()(x), axis=1), "max.*: the maximum of Keras counts pad"),
+    "minimum": (lambda x: ops.min(sequence()(x), axis=1), "min.*: the minimum of Keras counts pad"),
     "a convolution of states that are held": (
         lambda x: of.Conv1D(2, 3)(sequence()(x)),
         "conv1d.*: reads padding, since Keras has no mask here",

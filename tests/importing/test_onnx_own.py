@@ -33,7 +33,7 @@ SPECS = {
     "- {type: simple, units: 1, bidirectional: true, merge: sum}\nhead: {pooling: none}\n",
     "residuals and a mean behind a mask": NUMBERS
     + "- {type: lstm, units: 3, layers: 2, residual: true}\n"
-    "head: {pooling: [mean, max, sum], units: 2}\n",
+    "head: {pooling: [mean, max, min, sum], units: 2}\n",
     "windows behind a mask": NUMBERS + "- {type: conv, filters: 4, kernel_size: 3, padding: same}\n"
     "- {type: lstm, units: 4}\n- {type: conv, filters: 3, kernel_size: 2, stride: 2}\n"
     "- {type: max_pool, size: 2, stride: 1}\n- {type: average_pool, size: 2, padding: same}\n"

@@ -300,6 +300,10 @@ def max_of_lengths(_: Any, h: Any, x: Any, lengths: Any) -> Any:
     return h.masked_fill(~real_steps(x, lengths).unsqueeze(-1), -1e38).amax(1)
 
 
+def min_of_lengths(_: Any, h: Any, x: Any, lengths: Any) -> Any:
+    return torch.where(real_steps(x, lengths).unsqueeze(-1), h, 1e38).min(1).values
+
+
 def attention_of_lengths(m: Any, h: Any, x: Any, lengths: Any) -> Any:
     scores = m.score(h).squeeze(-1).masked_fill(~real_steps(x, lengths), float("-inf"))
     return (scores.softmax(1).unsqueeze(-1) * h).sum(1)
@@ -316,6 +320,7 @@ SELECTED: dict[str, tuple[Callable[[Any, Any, Any, Any], Any], str]] = {
     "last": (lambda _, h, x, n: h[torch.arange(x.size(0)), n - 1], "{name: fc, units: 2}"),
     "last by gather": (last_by_gather, "{name: fc, units: 2}"),
     "max": (max_of_lengths, "pooling: max"),
+    "min": (min_of_lengths, "pooling: min"),
     "attention": (attention_of_lengths, "    attention: {}\n"),
 }
 """Ways to leave out padding by lengths that are not packed, each with what it is in a spec."""

@@ -19,7 +19,7 @@ from rnnspec.backends import in_form
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import STATES, _memory, expand, first_states, window_mask
+from rnnspec.ir.expand import _memory, expand, first_states, window_mask
 from rnnspec.ir.forms import Form, held_values, states, states_of, step_refusals, streamed
 from rnnspec.ir.params import directions
 from rnnspec.slots import by_name
@@ -225,7 +225,7 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
             names["skip"] = entered[layer.start]
         own = [state.name for state in states_of(layer)]
         if isinstance(layer, nodes.Pooling):
-            own = list(STATES.get(layer.statistic, ()))
+            own = list(layer.reduction.states)
             named = zip(own, (state.name for state in states_of(layer)), strict=False)
             names |= {name: before[state] for name, state in named if state in before}
         if isinstance(layer, nodes.Recurrent):
@@ -264,7 +264,7 @@ TEXTS = [
     *(WHOLE, OTHERS, CHUNKS, NORMED, *GRAPHS),
     *(
         POOLED.format(statistic=statistic, mask=mask, mask_value=value)
-        for statistic in ("mean", "max", "sum")
+        for statistic in ("mean", "max", "min", "sum")
         for mask, value in (("whole", ""), ("masked", ", mask_value: 2.0"))
     ),
 ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
+    from rnnspec.ir.reductions import Reduction
     from rnnspec.words import WindowStatistic
 
 _CHUNK = 16
@@ -69,7 +70,7 @@ _DEFAULTS = {
 _OF_A_STEP = frozenset(
     {
         *("recurrent", "cell_by_equations", "conv"),
-        *("mean_pooling", "sum_pooling", "max_pooling", "last_pooling"),
+        *("pooling", "last_pooling"),
     }
 )
 """The kinds of functions that are others in step form: they have states."""
@@ -121,6 +122,8 @@ class Function:
     attention: AttentionText | None = None
     cell_of: str = ""
     """The function before it whose cell it has too, if it attends."""
+    reduction: Reduction | None = None
+    """The statistic that a pooling computes."""
 
     def signature(self, prefix: str) -> str:
         """Return the declarations of the parameters."""
@@ -640,9 +643,9 @@ class Layers:
             else:
                 values |= {"steps": place.steps} | ({"mask": place.mask} if place.mask else {})
                 values |= {"backward": str(layer.backward)} if last else {}
-            yield self._call(
-                Function(f"{layer.statistic}_pooling", f"{layer.statistic}_pooling"), values
-            )
+            kind = "last_pooling" if last else "pooling"
+            function = Function(f"{layer.statistic}_pooling", kind, reduction=layer.reduction)
+            yield self._call(function, values)
 
     def _attention_pooling(self, layer: nodes.AttentionPooling, place: Place) -> Call:
         values = {"x": place.inputs[0], "steps": place.steps, "units": str(layer.features)}

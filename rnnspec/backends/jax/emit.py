@@ -97,7 +97,6 @@ class JaxWalk(RecurrentCalls):
     space = "jnp"
     axis = "axis"
     keep = "keepdims=True"
-    highest = "max"
     softmax = "jax.nn.softmax"
     method = "__call__"
     module = "nnx.Module"
@@ -394,8 +393,8 @@ class JaxWalk(RecurrentCalls):
         return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slots(first)[0].path))
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
-        """Yield the statements of a value, which are several for a maximum over the steps."""
-        if not isinstance(value, core.Reduce) or value.how != "max":
+        """Yield the statements of a value, several for a maximum or minimum over the steps."""
+        if not isinstance(value, core.Reduce) or value.how not in ("max", "min"):
             yield from super().assign(name, value)
             return
         if value.x != X:
@@ -405,10 +404,11 @@ class JaxWalk(RecurrentCalls):
         # had the same fault in jnp.maximum: https://github.com/jax-ml/jax/issues/40564.
         yield code(
             """
-            # Not x.max, whose gradient depends on how XLA rounds.
-            step = x.argmax(axis=1, keepdims=True)
+            # Not x.{how}, whose gradient depends on how XLA rounds.
+            step = x.arg{how}(axis=1, keepdims=True)
             x = jnp.take_along_axis(x, step, axis=1).squeeze(1)
-            """
+            """,
+            how=Code(value.how),
         )
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:

@@ -175,8 +175,9 @@ class Graph:
                 yield code("x = {}({})", make_layer(layer), listed(x, self.masks.argument(layer)))
             case nodes.Pooling() if self.form == "step" and states_of(layer):
                 yield from self._step_pooling(layer, x)
-            case nodes.Pooling(statistic="mean" | "max" as statistic, masked=True):
-                yield code("x = masked_{}({}, {})", statistic, x, self.masks.variable(main))
+            case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
+                mask = self.masks.variable(main)
+                yield code("x = masked_{}({}, {})", layer.statistic, x, mask)
             case nodes.Pooling() if not is_layer(layer):
                 result, *_ = expand(layer, "inference")
                 # The functions of final states return zeros themselves if no step is real.
@@ -529,7 +530,7 @@ class Graph:
             return
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else ""
         pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *states))
-        if layer.statistic == "mean":
+        if layer.reduction.divides:
             yield code("x, {} = {}", listed(*names), pooled)
         else:
             # Any other is a state itself.

@@ -64,18 +64,17 @@ def _parts(  # noqa: PLR0912 - a branch for each kind of layer
     layer: Layer, form: Form
 ) -> Iterator[Code]:
     match layer:
-        case Pooling(statistic="mean" | "max") if form == "step":
-            yield from (_RUNNING_SUM, *KerasVerbs().running([layer]))
         case Pooling(statistic="sum") if form == "step":
             if layer.masked:
                 yield _FILL_PADDING
             yield _RUNNING_SUM
         case Pooling(statistic="last", masked=True) if form == "step":
             yield from (_MASKED_LAST, *KerasVerbs().running([layer]))
-        case Pooling(statistic="mean" | "max", masked=True):
-            what = "mean" if layer.statistic == "mean" else "maximum"
-            about = f"Return the {what} over the real steps, (batch, features); zeros if there are "
-            about, name = docstring([f"{about}none."]), f"masked_{layer.statistic}"
+        case Pooling(reduction=reduction) if form == "step" and reduction.counts:
+            yield from (_RUNNING_SUM, *KerasVerbs().running([layer]))
+        case Pooling(reduction=reduction, masked=True) if reduction.counts:
+            about = f"Return the {reduction.noun} over the real steps, (batch, features); zeros if "
+            about, name = docstring([f"{about}there are none."]), f"masked_{layer.statistic}"
             yield KerasVerbs().pooling(name, pool(layer), masked=True, about=about)
         case Pooling(statistic="last", masked=True):
             if layer.backward < width(layer.input):
@@ -193,7 +192,6 @@ class KerasVerbs(Verbs):
     space = "keras.ops"
     axis = "axis"
     keep = "keepdims=True"
-    highest = "max"
 
     def write(self, value: core.Expression) -> Code:
         """Return an expression."""

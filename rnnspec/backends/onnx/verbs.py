@@ -12,7 +12,7 @@ from rnnspec.backends.onnx.slots import after, array
 from rnnspec.errors import GenerationError
 from rnnspec.ir import core, nodes
 from rnnspec.ir.core import inline
-from rnnspec.ir.expand import MASK, STATES, expand
+from rnnspec.ir.expand import MASK, expand
 from rnnspec.ir.forms import states_of
 
 if TYPE_CHECKING:
@@ -31,14 +31,15 @@ _OverSteps = (
     | core.Pick
     | core.Repeat
 )
-_LOWEST = -3.4028234663852886e38
-"""The lowest number of float32, which is no maximum over real steps; infinity has no literal."""
+_HIGHEST = 3.4028234663852886e38
+"""The highest number of float32, which is no minimum over real steps; infinity has no literal."""
 _NUMBERS = {
     0.0: ("Zero", 0.0),
     1.0: ("Least", 1.0),
     1e-12: ("Least_Norm", 1e-12),
-    core.LOWEST: ("Lowest", _LOWEST),
-    -inf: ("Lowest", _LOWEST),
+    core.LOWEST: ("Lowest", -_HIGHEST),
+    core.HIGHEST: ("Highest", _HIGHEST),
+    -inf: ("Lowest", -_HIGHEST),
 }
 _OPERATORS = {
     "add": "Add",
@@ -46,10 +47,12 @@ _OPERATORS = {
     "multiply": "Mul",
     "divide": "Div",
     "maximum": "Max",
+    "minimum": "Min",
     "greater": "Greater",
     "sum": "ReduceSum",
     "mean": "ReduceMean",
     "max": "ReduceMax",
+    "min": "ReduceMin",
 }
 _RESULTS = {
     "steps": ("Steps",),
@@ -101,7 +104,7 @@ class Recipe:
         states = [state.name for state in states_of(layer)] if self.stepped else []
         own_names: Sequence[str] = states
         if states and isinstance(layer, nodes.Pooling):
-            own_names = STATES[layer.statistic]
+            own_names = tuple(layer.reduction.states)
         self.values.update(zip(map(core.Name, own_names), states, strict=True))
         ends = {name: iter(names) for name, names in _RESULTS.items()}
         for result in expand(layer, "step" if self.stepped else "inference"):
@@ -248,7 +251,7 @@ class Recipe:
                 return padding.count()
             case core.Reduce("any", mask) if _is_mask(mask) and padding:
                 return padding.exists()
-            case core.Reduce(("sum" | "mean" | "max") as how, x, keep):
+            case core.Reduce(("sum" | "mean" | "max" | "min") as how, x, keep):
                 operands = write(x), into.integers(along, axis)
                 return into.add(name, _OPERATORS[how], *operands, keepdims=int(keep))
             case core.CountSteps(x):
@@ -406,8 +409,8 @@ def _is_mask(value: core.Expression) -> bool:
 def _end(value: core.Expression, *, stepped: bool) -> str:
     """Return the end of the name of a value that is no result of a recipe."""
     match value:
-        case core.Combine("maximum", core.Name()):
-            return "Highest"
+        case core.Combine("maximum" | "minimum" as how, core.Name()):
+            return "Highest" if how == "maximum" else "Lowest"
         case core.Combine("maximum", _, limit):
             return "Least" if limit == 1.0 else "Limited"
         case core.Combine("greater"):
@@ -421,6 +424,6 @@ def _end(value: core.Expression, *, stepped: bool) -> str:
         case core.Reduce() if stepped:
             return "Chunk"
         case core.Reduce(how) | core.PoolWindows(how):
-            return "Highest" if how == "max" else "Total"
+            return {"max": "Highest", "min": "Lowest"}.get(how, "Total")
         case _:
             return _ENDS.get(type(value), type(value).__name__)

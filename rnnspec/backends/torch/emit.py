@@ -174,7 +174,7 @@ class TorchWalk(RecurrentCalls):
     space = "torch"
     axis = "dim"
     keep = "keepdim=True"
-    highest = "amax"
+    reductions = MappingProxyType({"max": "amax", "min": "amin"})
     softmax = "torch.softmax"
     method = "forward"
     module = "nn.Module"

@@ -32,7 +32,12 @@ _MOST_NUMBERS = 2**24
 """The most numbers of a function on samples."""
 _MERGES: dict[str, Merge] = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 _HOWS: dict[str, JoinHow] = {"Add": "add", "Mul": "multiply"}
-_STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
+_STATISTICS: dict[str, Statistic] = {
+    "ReduceMax": "max",
+    "ReduceMean": "mean",
+    "ReduceMin": "min",
+    "ReduceSum": "sum",
+}
 
 
 def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:

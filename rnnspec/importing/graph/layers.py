@@ -253,8 +253,8 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
     masked = False
     if value.filler is not None:
         # A number that changes nothing stands at padding.
-        masked = value.filler <= -1e30 if statistic == "max" else value.filler == 0.0
-        masked &= statistic in ("max", "sum")
+        low, high = value.filler <= -1e30, value.filler >= 1e30
+        masked = {"max": low, "min": high, "sum": value.filler == 0.0}.get(statistic, False)
     if not (masked and scope.has_all_real(value)):
         value = scope.in_place(value)
     at = scope.add(pooling(statistic), value.at)

@@ -393,9 +393,9 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
 def _place_pooling(draft: Draft, layer: Foreign, node: nodes.Pooling) -> None:
     draft.expect_rank(layer, 2)
     if draft.now.masked and (node.statistic != "mean" or layer.operation):
-        what = "maximum" if node.statistic == "max" else node.statistic
         spec_pooling = f"'pooling: {node.statistic}' of a masked sequence does not"
-        draft.doubt(layer, f"the {what} of Keras counts padding, {spec_pooling}")
+        message = f"the {node.reduction.noun} of Keras counts padding, {spec_pooling}"
+        draft.doubt(layer, message)
     elif node.statistic == "mean":
         draft.check_mask(layer)
     if node.statistic == "mean" and draft.now.masked:

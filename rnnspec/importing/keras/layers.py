@@ -24,6 +24,7 @@ from rnnspec.importing.keras.settings import (
 )
 from rnnspec.importing.keras.windows import read_conv, read_window_pooling, read_zero_padding
 from rnnspec.ir import nodes
+from rnnspec.ir.reductions import REDUCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,8 @@ JOINS = ("Add", "Concatenate", "Multiply", "Dot", *ATTENTIONS)
 """The classes of layers, and the operations, that take several outputs."""
 
 
+_STATISTICS: dict[str, Statistic] = {"Max": "max", "Mean": "mean", "Min": "min", "Sum": "sum"}
+"""The functions of Keras that pool over the steps."""
 _MISSING = {
     "Lambda": "Python code, which is not run",
     "TFOpLambda": "a TensorFlow operation",
@@ -215,10 +218,11 @@ def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
             pass
         case _:
             settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
-    if layer.kind == "Max":
-        settings.only("initial", None, why="rnnspec supports only the plain maximum")
-    statistics: dict[str, Statistic] = {"Max": "max", "Mean": "mean", "Sum": "sum"}
-    return _pooling(layer, statistics[layer.kind])
+    statistic = _STATISTICS[layer.kind]
+    if statistic in ("max", "min"):
+        noun = REDUCTIONS[statistic].noun
+        settings.only("initial", None, why=f"rnnspec supports only the plain {noun}")
+    return _pooling(layer, statistic)
 
 
 def _norm(settings: Settings, layer: Foreign) -> Piece:
@@ -444,7 +448,7 @@ OPERATIONS: dict[str, Reading] = {
     "Concatenate": CLASSES["Concatenate"],
     "Flip": _flip,
     "GetItem": _get_item,
-    **dict.fromkeys(("Max", "Mean", "Sum"), _pooling_function),
+    **dict.fromkeys(_STATISTICS, _pooling_function),
     "Softmax": CLASSES["Softmax"],
 }
 """The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""

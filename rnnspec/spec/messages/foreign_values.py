@@ -250,6 +250,7 @@ _WORDS = {
         "flatten": "flattened flatten_steps",
         "{last_steps: 4}": "last_n last_n_steps last_steps",
         "sum": "add total",
+        "min": "global_min global_min_pool min_pool min_pooling minimum",
         "max": (
             "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
             "global_max_pooling1d max_pool max_pooling maximum"
@@ -343,7 +344,7 @@ _UNKNOWN = {
     "merge": "attention both difference dot first last list max maximum min none stack subtract",
     "pooling": (
         "average_pooling1d avg_pool1d cls concat kmax logsumexp max_pool1d max_pooling1d "
-        "median min minimum rms topk"
+        "median rms topk"
     ),
 }
 _NOT_SUPPORTED = {
@@ -420,7 +421,7 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     if kind == "pooling" and "none" in allowed:
         parts = [part for part in re.split("[^a-z]+", value.lower()) if part]
         names = [_EQUIVALENTS[kind].get(part, part) for part in parts]
-        if len(set(names)) > 1 and set(names) <= {"mean", "max", "sum", "last"}:
+        if len(set(names)) > 1 and set(names) <= {"mean", "max", "min", "sum", "last"}:
             return f"write [{', '.join(dict.fromkeys(names))}]"
     if bare in _NOT_SUPPORTED.get(kind, ()):
         return f"not supported; expected {listed(allowed, 'or')}"

@@ -1,0 +1,79 @@
+"""Reductions over the steps of a sequence: what each statistic of a pooling is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.ir.core import HIGHEST, LOWEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.ir.core import Arithmetic
+    from rnnspec.words import Statistic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """A statistic over the steps, or the choice of a step.
+
+    ``noun`` is its name in a sentence. ``states`` are those of step form, by their names in a
+    recipe. ``joins`` is the arithmetic that makes one statistic of those of two parts of a
+    sequence; a step of ``filler`` changes none. ``skips_padding`` is false if a mask is refused.
+    ``if_padded`` is the effect of a padded step that no mask tells, empty if it is not known.
+    ``chunks`` is the reason why it has no step form, empty if it has one.
+    """
+
+    noun: str
+    states: Mapping[str, str]
+    joins: Arithmetic = "add"
+    filler: float = 0.0
+    skips_padding: bool = True
+    if_padded: str = ""
+    chunks: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """True if a state is the number of steps so far."""
+        return "count" in self.states
+
+    @property
+    def divides(self) -> bool:
+        """True if it is a sum divided by the number of steps, and no state itself."""
+        return self.counts and self.joins == "add"
+
+
+REDUCTIONS: dict[Statistic, Reduction] = {
+    "last": Reduction(noun="last", states={"latest": "last"}),
+    "first_step": Reduction(
+        noun="first step",
+        states={},
+        skips_padding=False,
+        chunks="the first step is in an earlier chunk",
+    ),
+    "last_step": Reduction(
+        noun="last step", states={}, skips_padding=False, if_padded="the last step may be padding"
+    ),
+    "mean": Reduction(
+        noun="mean",
+        states={"total": "sum", "count": "count"},
+        if_padded="it counts in the mean",
+    ),
+    "max": Reduction(
+        noun="maximum",
+        joins="maximum",
+        filler=LOWEST,
+        states={"highest": "max", "count": "count"},
+        if_padded="the maximum may come from it",
+    ),
+    "min": Reduction(
+        noun="minimum",
+        joins="minimum",
+        filler=HIGHEST,
+        states={"lowest": "min", "count": "count"},
+        if_padded="the minimum may come from it",
+    ),
+    "sum": Reduction(noun="sum", states={"total": "sum"}, if_padded="it counts in the sum"),
+}
+"""All of them, in the order in which a message proposes them."""
