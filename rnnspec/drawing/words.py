@@ -10,7 +10,6 @@ from rnnspec.drawing.looks import count_words, look
 from rnnspec.errors import listed, printable
 from rnnspec.ir.equations import Equations, Expression, Name, Product, walk
 from rnnspec.ir.nodes import (
-    Conv,
     EquationCell,
     FinalState,
     Input,
@@ -25,7 +24,7 @@ from rnnspec.ir.nodes import (
     Shape,
     TokenInput,
     VectorInput,
-    WindowPooling,
+    Windowed,
     sources,
 )
 from rnnspec.ir.params import count, counts
@@ -76,7 +75,7 @@ def lengths(network: Network) -> dict[str, str]:
             pass  # a vector; the name is that of the sequence before it
         elif steps is not None:
             name = str(steps)
-        elif isinstance(layer, Conv | WindowPooling) and not layer.window.keeps_steps:
+        elif isinstance(layer, Windowed) and not layer.window.keeps_steps:
             name += "'"
         result[layer.name] = name
     return result

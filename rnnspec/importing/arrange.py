@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 _RESULT = -1
 _IN_BLOCK = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
 """The layers that keys of a recurrent layer can say."""
-_STEPWISE = (nodes.LayerNorm, nodes.Dense, nodes.Activate, nodes.Dropout)
-"""Layers that may as well come behind the last step as before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +164,9 @@ class _Plan:
             return
         last = first = None
         source = pool.sources[0]
-        while source > 0 and isinstance(self.steps[source].layer, _STEPWISE):
-            if len(self._users(source)) > 1:
+        while source > 0 and (inner := self.steps[source].layer).is_pointwise:
+            # In training, a batch norm has statistics of all steps.
+            if inner.acts_on == "feature" or len(self._users(source)) > 1:
                 break
             last = source if last is None else last
             first, source = source, self.steps[source].sources[0]
@@ -292,7 +291,7 @@ class _Plan:
                 before = self.steps[before].sources[0]
             if any(isinstance(layer, nodes.Repeat | nodes.Transpose) for layer in layers):
                 return None
-            windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]
+            windows = [e.window for e in layers if isinstance(e, nodes.Windowed)]
             left: int | None = steps
             for window in windows:
                 left = window.count(left)

@@ -17,7 +17,6 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.raising import raise_spec
 from rnnspec.raising.graph import ADDED, find_projections
-from rnnspec.raising.items import POINTWISE, POOLS
 from rnnspec.spec.names import (
     NAME_PATTERN,
     check_input_name,
@@ -226,17 +225,17 @@ def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
 
     for result in results:
         head, name = list[str](), result
-        while is_own(name) and isinstance(layers[name], POINTWISE):
+        while is_own(name) and layers[name].is_pointwise:
             before = layers.get(sources[name][0])
             if isinstance(layers[name], nodes.LayerNorm) and isinstance(before, nodes.Recurrent):
                 break
             head.insert(0, name)
             name = sources[name][0]
-        if is_own(name) and isinstance(layers[name], POOLS):
+        if is_own(name) and isinstance(layers[name], nodes.Reducing):
             head.insert(0, name)
         elif is_own(name) and isinstance(join := layers[name], nodes.Join):
             parts = [part for part in join.of if is_own(part)]
-            pools = [part for part in parts if isinstance(layers[part], POOLS)]
+            pools = [part for part in parts if isinstance(layers[part], nodes.Reducing)]
             if len(pools) == len(join.of) and len({sources[part][0] for part in pools}) == 1:
                 head[:0] = [*pools, name]
         heads |= dict.fromkeys(head)

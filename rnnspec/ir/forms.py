@@ -20,11 +20,8 @@ from rnnspec.ir.nodes import (
     Conv,
     Dropout,
     FinalState,
-    Flatten,
     Input,
-    InstanceNorm,
     Join,
-    LastSteps,
     Layer,
     LearnedState,
     Network,
@@ -35,7 +32,6 @@ from rnnspec.ir.nodes import (
     SequenceInput,
     Shape,
     StepAttention,
-    Transpose,
     VectorInput,
     Window,
     WindowPooling,
@@ -260,17 +256,6 @@ def step_refusals(network: Network) -> tuple[Refusal, ...]:
     return tuple(_refusals(network))
 
 
-_OF_ALL_STEPS: dict[type[Layer], tuple[str, str]] = {
-    Repeat: ("repeat", "a repeat would begin before the last step is known"),
-    Flatten: ("pooling", "the steps of all chunks would be in one vector"),
-    LastSteps: ("pooling", "the last steps would be in other chunks"),
-    Transpose: ("type", "the steps of all chunks would be features"),
-    InstanceNorm: ("type", "the mean of all steps would change with each chunk"),
-    AttentionPooling: ("pooling", "the weights of all steps would change with each chunk"),
-}
-"""The key of each layer that computes with all steps at once, and why it cannot with chunks."""
-
-
 def _refusals(network: Network) -> Iterator[Refusal]:
     if network.stream is None:
         names = listed([each.name for each in network.inputs if isinstance(each, SequenceInput)])
@@ -344,9 +329,9 @@ def _refusals_of(layer: Layer) -> Iterator[Refusal]:
             # Of a vector that is known before the chunks.
             pass
         case _:
-            for kind, (key, reason) in _OF_ALL_STEPS.items():
-                if isinstance(layer, kind):
-                    yield Refusal(layer.name, key, f"in step form, {reason}")
+            if layer.needs_all_steps:
+                key, reason = layer.needs_all_steps
+                yield Refusal(layer.name, key, f"in step form, {reason}")
 
 
 def _window_refusals(layer: Conv, window: Window) -> Iterator[Refusal]:

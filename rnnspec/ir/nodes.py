@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, assert_never, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, assert_never, get_args
 
 from rnnspec import words
 from rnnspec.ir.equations import Apply, Equations, Expression, Name, evaluate_size, walk
@@ -156,13 +156,30 @@ class Pretrained:
     words: str
 
 
+ActsOn = Literal["token", "element", "feature", "step", "inputs", "steps"]
+"""What each number of an output is computed from.
+
+It is one token; the element at its place; its feature, in training with statistics of all steps;
+all features of its step; the same step of several inputs; or several steps.
+"""
+TimeAxis = Literal["kept", "windows", "new", "dropped"]
+"""The time axis of an output: that of the input, its windows, one of its own, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """The base of all layers: a name, the shape of the input, and the layer that this comes from.
 
     ``source`` is the name of that layer, or of an input. It is None for most: their input is the
     output of the layer before them, or the first input of the network.
+
+    ``needs_all_steps`` has the key that asks for a layer which cannot be computed in chunks, and
+    why it cannot.
     """
+
+    acts_on: ClassVar[ActsOn] = "steps"
+    time_axis: ClassVar[TimeAxis] = "kept"
+    needs_all_steps: ClassVar[tuple[str, str] | None] = None
 
     name: str
     input: Shape
@@ -173,6 +190,11 @@ class Node:
         """The output shape of one sample."""
         return self.input
 
+    @property
+    def is_pointwise(self) -> bool:
+        """True if each step is computed from that step of the input alone, as in inference."""
+        return self.acts_on in ("element", "feature", "step")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding(Node):
@@ -180,6 +202,8 @@ class Embedding(Node):
 
     ``table`` is the name of another embedding whose vectors these are, or None.
     """
+
+    acts_on: ClassVar[ActsOn] = "token"
 
     vocabulary: int
     dim: int
@@ -391,6 +415,8 @@ class Dropout(Node):
     or in none.
     """
 
+    acts_on: ClassVar[ActsOn] = "element"
+
     rate: float
     variational: bool = False
 
@@ -404,6 +430,8 @@ class Pooling(Node):
     last real step, or the first real step for the last ``backward`` features, which come from the
     backward direction.
     """
+
+    time_axis: ClassVar[TimeAxis] = "dropped"
 
     statistic: Statistic
     masked: bool
@@ -426,6 +454,8 @@ class Dense(Node):
 
     ``tied`` is the name of an embedding whose vectors are the columns of W, or None.
     """
+
+    acts_on: ClassVar[ActsOn] = "step"
 
     units: int
     activation: Activation
@@ -455,6 +485,12 @@ class AttentionPooling(Node):
     padding gives zeros. Source: Yang et al., 2016, Hierarchical Attention Networks.
     """
 
+    time_axis: ClassVar[TimeAxis] = "dropped"
+    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+        "pooling",
+        "the weights of all steps would change with each chunk",
+    )
+
     units: int | None
     activation: Activation
     masked: bool
@@ -478,6 +514,12 @@ class AttentionPooling(Node):
 class Flatten(Node):
     """The features of all steps in one vector, step after step."""
 
+    time_axis: ClassVar[TimeAxis] = "dropped"
+    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+        "pooling",
+        "the steps of all chunks would be in one vector",
+    )
+
     @property
     def output(self) -> Shape:
         """The output shape of one sample."""
@@ -489,6 +531,12 @@ class Flatten(Node):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastSteps(Node):
     """The last ``count`` steps of a sequence without padding."""
+
+    time_axis: ClassVar[TimeAxis] = "new"
+    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+        "pooling",
+        "the last steps would be in other chunks",
+    )
 
     count: int
 
@@ -573,6 +621,8 @@ class Conv(Node):
     If ``masked``, padded steps are zeros, as the steps that a window adds are.
     """
 
+    time_axis: ClassVar[TimeAxis] = "windows"
+
     filters: int
     window: Window
     activation: Activation
@@ -599,6 +649,8 @@ class WindowPooling(Node):
     Neither the steps that a window adds nor, if ``masked``, padded steps count.
     """
 
+    time_axis: ClassVar[TimeAxis] = "windows"
+
     statistic: WindowStatistic
     window: Window
     masked: bool
@@ -619,6 +671,8 @@ class BatchNorm(Node):
     the mean and the variance. Source: Ioffe and Szegedy, 2015.
     """
 
+    acts_on: ClassVar[ActsOn] = "feature"
+
     epsilon: float
     momentum: float
     masked: bool
@@ -627,6 +681,8 @@ class BatchNorm(Node):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activate(Node):
     """An activation of each element, or over the features for the two softmaxes."""
+
+    acts_on: ClassVar[ActsOn] = "element"
 
     activation: Activation
 
@@ -638,6 +694,8 @@ class Join(Node):
     ``of`` names them, and ``inputs`` has their shapes. A vector beside sequences is the same at
     each step; in a product, one feature is so for all features.
     """
+
+    acts_on: ClassVar[ActsOn] = "inputs"
 
     how: JoinHow
     of: tuple[str, ...]
@@ -659,6 +717,8 @@ class FinalState(Node):
     ends at the first step. ``size`` is the size of all directions. ``source`` is never None.
     """
 
+    time_axis: ClassVar[TimeAxis] = "dropped"
+
     part: str
     size: int
 
@@ -675,6 +735,7 @@ class LearnedState(Node):
     Its input tells only how many sequences there are.
     """
 
+    time_axis: ClassVar[TimeAxis] = "dropped"
     about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
     masked: ClassVar[bool] = False
 
@@ -694,6 +755,12 @@ class Repeat(Node):
     if that is None.
     """
 
+    time_axis: ClassVar[TimeAxis] = "new"
+    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+        "repeat",
+        "a repeat would begin before the last step is known",
+    )
+
     steps: int | None
     like: str | None = None
 
@@ -707,6 +774,12 @@ class Repeat(Node):
 class Transpose(Node):
     """The steps as features and the features as steps, of a sequence without padding."""
 
+    time_axis: ClassVar[TimeAxis] = "new"
+    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+        "type",
+        "the steps of all chunks would be features",
+    )
+
     @property
     def output(self) -> Shape:
         """The output shape of one sample."""
@@ -719,6 +792,8 @@ class LayerNorm(Node):
 
     Source: Ba et al., 2016.
     """
+
+    acts_on: ClassVar[ActsOn] = "step"
 
     epsilon: float
 
@@ -740,6 +815,10 @@ class InstanceNorm(ComposedNode):
     Source: https://arxiv.org/abs/1607.08022.
     """
 
+    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+        "type",
+        "the mean of all steps would change with each chunk",
+    )
     about: ClassVar[str] = (
         "Each feature of a sequence: gamma (x - mean) / sqrt(variance + epsilon) + beta."
     )
@@ -789,14 +868,22 @@ class Contexts(Node):
 class Normalize(Node):
     """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
 
+    acts_on: ClassVar[ActsOn] = "step"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual(Node):
     """x plus the input of the layer named ``start``, which has the same shape."""
 
+    acts_on: ClassVar[ActsOn] = "inputs"
+
     start: str
 
 
+Windowed = Conv | WindowPooling
+"""The layers whose steps are windows of those of their input."""
+Reducing = Pooling | AttentionPooling | Flatten | LastSteps
+"""The layers of the key ``pooling``."""
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
 Composed = InstanceNorm | Attention
 ParameterFree = (
@@ -949,12 +1036,11 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
         each.name: ((each.name, 0, 1),) for each in network.inputs if each.masked
     }
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        # Neither the output of a repeat nor a vector has padding.
-        if isinstance(layer, Repeat) or len(layer.output) < 2:
+        if layer.time_axis == "new" or len(layer.output) < 2:
             continue
         read = names if isinstance(layer, Join) else names[:1]
         origins = dict.fromkeys(origin for name in read for origin in result.get(name, ()))
-        if isinstance(layer, Conv | WindowPooling):
+        if isinstance(layer, Windowed):
             window = layer.window
             origins = dict.fromkeys(
                 (name, first + every * window.anchor, every * window.stride)
@@ -1039,7 +1125,7 @@ def equal_steps(network: Network) -> dict[str, str]:
         match layer:
             case Repeat(like=str() as like):
                 origin = origins.get(like)
-            case Repeat() | Transpose() | LastSteps():
+            case _ if layer.time_axis == "new":
                 origin = None
             case Join():
                 joined = [first[origins[name]] for name in names if name in origins]

@@ -116,7 +116,7 @@ class Context:
             for reader in self.readers.get(waiting.pop(), ()):
                 if isinstance(reader, nodes.Repeat) and len(reader.input) == 1:
                     return True
-                waiting += [reader.name] if isinstance(reader, POINTWISE) else []
+                waiting += [reader.name] if _keeps_steps_apart(reader) else []
         return False
 
     def recurrent_below(self, name: str) -> tuple[nodes.Recurrent | None, bool]:
@@ -128,7 +128,7 @@ class Context:
         while (layer := self.layers.get(name)) is not None:
             if isinstance(layer, nodes.Recurrent):
                 return layer, has_residual
-            if not isinstance(layer, POINTWISE):
+            if not _keeps_steps_apart(layer):
                 break
             has_residual |= isinstance(layer, nodes.Residual)
             name = self.sources[name][0]
@@ -167,11 +167,9 @@ class Context:
                 yield self.layers[first], self.layers[name]
 
 
-POINTWISE = (
-    *(nodes.Dense, nodes.Dropout, nodes.BatchNorm, nodes.LayerNorm, nodes.Activate),
-    *(nodes.Normalize, nodes.Residual),
-)
-"""The layers that compute each step by itself."""
+def _keeps_steps_apart(layer: nodes.Layer) -> bool:
+    """True if a layer computes each step by itself, perhaps with that of an earlier layer."""
+    return layer.is_pointwise or isinstance(layer, nodes.Residual)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Flatten,
-    WindowPooling,
+    Windowed,
     width,
 )
 from rnnspec.ir.text import activation_text
@@ -62,7 +62,7 @@ def long_flatten(context: Context) -> Iterator[Finding]:
 def single_window(context: Context) -> Iterator[Finding]:
     """A window that leaves a single step of several."""
     for layer in context.network.layers:
-        if not isinstance(layer, Conv | WindowPooling) or layer.output[0] != 1:
+        if not isinstance(layer, Windowed) or layer.output[0] != 1:
             continue
         if layer.input[0] != 1:
             path = context.places[layer.name]

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from rnnspec.ir import nodes
 
-KEEPS_FEATURES = nodes.BatchNorm | nodes.Dropout | nodes.Activate
-"""Layers of which each feature depends on that feature only."""
 _SOFTMAXES = ("softmax", "log_softmax")
 _ZERO_AT_ZERO = ("linear", "relu", "tanh", "elu", "selu", "silu", "softsign")
 
@@ -45,8 +43,8 @@ class Behind:
         return cls(
             has_layers=True,
             # In training, a batch norm has statistics of all steps.
-            apart_steps=kind is not nodes.BatchNorm,
-            apart_features=issubclass(kind, KEEPS_FEATURES) and activation not in _SOFTMAXES,
+            apart_steps=kind.acts_on != "feature",
+            apart_features=kind.acts_on in ("element", "feature") and activation not in _SOFTMAXES,
             keeps_zeros=kept and not bias and kind not in (nodes.BatchNorm, nodes.LayerNorm),
         )
 

@@ -177,7 +177,7 @@ class Graph:
         match layer:
             case nodes.Repeat(like=str() as like):
                 return Value(shape, self.values[like].axis, masked=False)
-            case nodes.Repeat() | nodes.LastSteps() | nodes.Transpose():
+            case _ if layer.time_axis == "new":
                 return Value(shape, own, masked=False)
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
                 origin, first, every = self.value.axis or own

@@ -162,7 +162,7 @@ def _add_windowed(
     graph: Graph, path: Path, layer: models.Conv | models.MaxPool | models.AveragePool
 ) -> None:
     """Add a layer that reads the steps in windows."""
-    node: nodes.Conv | nodes.WindowPooling
+    node: nodes.Windowed
     match layer:
         case models.Conv():
             window = nodes.Window(
@@ -200,9 +200,7 @@ def _add_windowed(
     graph.add(node, (*path, "filters") if isinstance(layer, models.Conv) else None)
 
 
-def _fit(
-    graph: Graph, path: Path, node: nodes.Conv | nodes.WindowPooling
-) -> nodes.Conv | nodes.WindowPooling:
+def _fit(graph: Graph, path: Path, node: nodes.Windowed) -> nodes.Windowed:
     """Return a layer with an input that is long enough, and refuse one that is not."""
     window, steps = node.window, graph.shape[0]
     if window.reach >= MAX_AXIS:

@@ -8,7 +8,7 @@ from rnnspec.cells import read_initializer
 from rnnspec.errors import listed
 from rnnspec.ir import nodes
 from rnnspec.ir.reductions import REDUCTIONS
-from rnnspec.lowering.behind import KEEPS_FEATURES, Behind
+from rnnspec.lowering.behind import Behind
 from rnnspec.lowering.graph import read_activation
 from rnnspec.spec import models
 
@@ -193,9 +193,6 @@ def _attend(graph: Graph, path: Path, attention: models.Attention, name: str | N
     )
 
 
-_KEEPS_STEPS = KEEPS_FEATURES | nodes.Dense | nodes.LayerNorm | nodes.Normalize
-
-
 def final_state(graph: Graph) -> int | nodes.Recurrent | str:
     """Return how the final state is read from what the next layer takes.
 
@@ -204,7 +201,7 @@ def final_state(graph: Graph) -> int | nodes.Recurrent | str:
     """
     behind = list[nodes.Layer]()
     layer = graph.by_name.get(graph.last or "")
-    while isinstance(layer, _KEEPS_STEPS):
+    while layer is not None and layer.is_pointwise:
         behind.append(layer)
         layer = graph.by_name.get(layer.source or _before(graph, layer))
     if not isinstance(layer, nodes.Recurrent):
@@ -246,7 +243,7 @@ def advise_states(graph: Graph) -> str:
     It is nothing if the join takes another sequence, too.
     """
     join = graph.by_name.get(graph.last or "")
-    while isinstance(join, _KEEPS_STEPS):
+    while join is not None and join.is_pointwise:
         join = graph.by_name.get(join.source or _before(graph, join))
     section, *rest = graph.places[join.name] if isinstance(join, nodes.Join) else ("",)
     declared = graph.spec.rnn[int(rest[0])] if section == "rnn" else None

@@ -16,7 +16,7 @@ from rnnspec.lowering.behind import Behind
 from rnnspec.raising.cells import name_cells, write_initializers
 from rnnspec.raising.graph import Graph, Words
 from rnnspec.raising.heads import find_segments, read_head
-from rnnspec.raising.items import POINTWISE, Item, ItemReader, behind, without_defaults
+from rnnspec.raising.items import Item, ItemReader, behind, without_defaults
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _behind(reader: Item | Words, states: Mapping[str, Behind]) -> Behind | None
             return Behind()
         case nodes.Dropout(variational=True):
             return None
-        case layer if isinstance(layer, POINTWISE) and not reader.recurrent:
+        case layer if layer.is_pointwise and not reader.recurrent:
             return behind(layer) | states[reader.output] if reader.output in states else None
         case _:
             return None
@@ -270,6 +270,6 @@ def _is_default(graph: Graph, segment: Segment, head: Words) -> bool:
     if head == {"pooling": "none"}:
         return True
     name = segment.result
-    while isinstance(layer := graph.by_name.get(name), POINTWISE):
+    while (layer := graph.by_name.get(name)) is not None and layer.is_pointwise:
         name = graph.main(layer)
     return head == {"pooling": "last"} and not isinstance(layer, nodes.Recurrent)

@@ -212,18 +212,10 @@ class Graph:
             match layer:
                 case nodes.Recurrent(return_sequences=gives_steps):
                     pass
-                case nodes.Repeat() | nodes.LastSteps():
-                    gives_steps = True
+                case _ if layer.time_axis in ("new", "dropped"):
+                    gives_steps = layer.time_axis == "new"
                 case nodes.Join(of=of):
                     gives_steps = any(name in found for name in of)
-                case (
-                    nodes.Pooling()
-                    | nodes.AttentionPooling()
-                    | nodes.Flatten()
-                    | nodes.FinalState()
-                    | nodes.LearnedState()
-                ):
-                    gives_steps = False
                 case _:
                     gives_steps = self.main(layer) in found
             if gives_steps:

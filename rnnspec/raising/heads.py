@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
 from rnnspec.raising.graph import Words
-from rnnspec.raising.items import POINTWISE, POOLS, activation_words, without_defaults
+from rnnspec.raising.items import activation_words, without_defaults
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -68,16 +68,16 @@ def _start(graph: Graph, reader: ItemReader, end: int) -> int:
 
     while at and is_inside(at - 1):
         layer = layers[at - 1]
-        if not isinstance(layer, POINTWISE) or reader.is_in_block(at - 1):
+        if not layer.is_pointwise or reader.is_in_block(at - 1):
             break
         at -= 1
     if not at or not is_inside(at - 1):
         return at
     layer = layers[at - 1]
-    if isinstance(layer, POOLS) and graph.has_default_name(layer):
+    if isinstance(layer, nodes.Reducing) and graph.has_default_name(layer):
         return at - 1
     if isinstance(layer, nodes.Join) and graph.has_default_name(layer):
-        pools = [name for name in layer.of if isinstance(graph.by_name.get(name), POOLS)]
+        pools = [name for name in layer.of if isinstance(graph.by_name.get(name), nodes.Reducing)]
         start = at - 1 - len(pools)
         return start if reader.lists.get(start) == at - 1 else at
     return at
@@ -90,7 +90,7 @@ def read_head(graph: Graph, reader: ItemReader, segment: Segment, trunk: str) ->
     words: Words = {} if main == trunk else {"of": graph.read(main)}
     gives_steps = graph.is_sequence(main)
     words["pooling"] = "none" if gives_steps else "last"
-    if at < end and isinstance(layers[at], POOLS):
+    if at < end and isinstance(layers[at], nodes.Reducing):
         words["pooling"], number = reader.pooling(at)
         gives_steps = isinstance(layers[at], nodes.LastSteps)
         at += number

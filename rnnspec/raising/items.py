@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.ir import nodes
 from rnnspec.lowering import BY_KEYS
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rnnspec.raising.graph import Graph, Words
-
-POINTWISE = tuple(BY_KEYS[model] for model in get_args(models.PointwiseLayer))
-"""Layers that compute each step by itself."""
-POOLS = (nodes.Pooling, nodes.AttentionPooling, nodes.Flatten, nodes.LastSteps)
 
 
 def without_defaults(model: type[models.Model], **words: Any) -> Words:
@@ -193,7 +189,7 @@ class ItemReader:
             case nodes.Join(how=how):
                 of = [self.graph.read(part, beside=True) for part in layer.of]
                 return Item({"type": how, **name, "of": of}, None, [layer])
-            case _ if isinstance(layer, POOLS):
+            case _ if isinstance(layer, nodes.Reducing):
                 pooling, number = self.pooling(at)
                 last = self._layers[at + number - 1]
                 words = {"type": "pool", **self.graph.name(last), "pooling": pooling}

@@ -122,7 +122,7 @@ class Masks:
         for layer in self.network.layers:
             if any(origins != current for origins in self._needed.get(layer.name, ())):
                 return False
-            if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+            if isinstance(layer, nodes.Windowed):
                 ((name, first, every),), window = current, layer.window
                 current = ((name, first + every * window.anchor, every * window.stride),)
         return True

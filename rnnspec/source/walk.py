@@ -162,7 +162,7 @@ class Walk(LayerWriter):
             target = source
         values[layer.name] = target if is_kept or target == source else code("x")
         if self._masks.is_one:
-            if isinstance(layer, nodes.Conv | nodes.WindowPooling) and self._masks_after(layer):
+            if isinstance(layer, nodes.Windowed) and self._masks_after(layer):
                 yield from self._window_mask(layer.window)
         elif name := self._masks.after(layer):
             yield code("{} = {}", name, self._masks.write(layer.name))
@@ -417,7 +417,7 @@ class Walk(LayerWriter):
         layers = {layer.name: layer for layer in self.network.layers}
         while name in layers:
             layer = layers[name]
-            if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+            if isinstance(layer, nodes.Windowed):
                 windows.append(layer.window)
             name, *_ = self._sources[name]
         return tuple(window for window in reversed(windows) if not window.keeps_steps)

@@ -55,16 +55,7 @@ def is_by_layer(network: nodes.Network) -> bool:
                 pass
             case nodes.Pooling(statistic="last" | "last_step", masked=False):
                 pass
-            case (
-                nodes.Embedding()
-                | nodes.Dense()
-                | nodes.Activate()
-                | nodes.BatchNorm()
-                | nodes.LayerNorm()
-                | nodes.Normalize()
-                | nodes.Residual()
-                | nodes.Join()
-            ) if not getattr(layer, "masked", False):
+            case _ if layer.acts_on != "steps" and not getattr(layer, "masked", False):
                 pass
             case _:
                 return False
@@ -561,7 +552,7 @@ class Body:
         else:
             mask = f"{self.names[maker]}_mask" if named else f"mask_{len(self.masks)}"
             at = "t"
-            if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+            if isinstance(layer, nodes.Windowed):
                 window = layer.window
                 at = f"t * {window.stride}" if window.stride > 1 else "t"
                 at = f"{window.anchor} + {at}" if window.anchor else at

@@ -215,7 +215,7 @@ class JaxWalk(RecurrentCalls):
         return self._unless_zeros(layer, expand(layer, self.form_of(layer)))
 
     def _unless_zeros(
-        self, layer: nodes.Conv | nodes.WindowPooling, results: Iterable[core.Result]
+        self, layer: nodes.Windowed, results: Iterable[core.Result]
     ) -> Iterator[Code]:
         """Yield the statements of results, leaving out zeros where padding is zeros already."""
         inputs = {each.name for each in self.network.inputs}

@@ -81,7 +81,7 @@ class Masks:
         if mask not in self.needed or self.owners[mask] != layer.name:
             return
         variables = [self.variable(name) for name in self._parents(layer)]
-        if isinstance(layer, nodes.Conv | nodes.WindowPooling):
+        if isinstance(layer, nodes.Windowed):
             window, (variable,) = layer.window, variables
             start = code("{!r}", window.anchor) if window.anchor else Code()
             stride = code(":{!r}", window.stride) if window.stride > 1 else Code()
@@ -198,7 +198,7 @@ def has_masking(network: nodes.Network, network_input: nodes.Input) -> bool:
     taken = nodes.sources(network)
     readers = [layer for layer in network.layers if network_input.name in taken[layer.name]]
     # These fill padding themselves.
-    return not all(isinstance(layer, nodes.Conv | nodes.WindowPooling) for layer in readers)
+    return not all(isinstance(layer, nodes.Windowed) for layer in readers)
 
 
 def masks_zero(network: nodes.Network, table: nodes.Layer) -> bool:

@@ -375,7 +375,7 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 def _padded_windows(network: nodes.Network) -> Iterator[Refusal]:
     """Yield a refusal of each padding that depends on a length that auto_pad cannot find."""
     for layer in network.layers:
-        if not isinstance(layer, nodes.Conv | nodes.WindowPooling):
+        if not isinstance(layer, nodes.Windowed):
             continue
         window = layer.window
         if not depends_on_length(window, layer.input[0]):

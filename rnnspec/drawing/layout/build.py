@@ -62,16 +62,13 @@ from rnnspec.ir.nodes import (
     Input,
     Join,
     LabelInput,
-    LastSteps,
     Layer,
     Network,
     NumericInput,
     Pooling,
     Recurrent,
-    Repeat,
     Residual,
     TokenInput,
-    Transpose,
     VectorInput,
     WindowPooling,
 )
@@ -221,7 +218,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_one_way(drawing, layer)
         case Recurrent():
             draw_both_ways(drawing, layer)
-        case Repeat() | LastSteps() | Transpose():
+        case _ if layer.time_axis == "new":
             draw_spread(drawing, layer)
         case Conv() | WindowPooling():
             draw_windows(drawing, layer)

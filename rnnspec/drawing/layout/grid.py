@@ -397,7 +397,7 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
         match layer:
             case Repeat(like=str() as like):
                 planned[layer.name] = (replace(planned[like][0], padded=False), None, like)
-            case Repeat() | LastSteps() | Transpose():
+            case _ if layer.time_axis == "new":
                 length = layer.output[0] or 1
                 planned[layer.name] = (steps_of(length, names[layer.name]), None, None)
             case Conv() | WindowPooling() if not layer.window.keeps_steps:

@@ -28,10 +28,9 @@ from rnnspec.ir.nodes import (
     Flatten,
     Join,
     LastSteps,
+    Layer,
     Pooling,
-    Repeat,
-    Transpose,
-    WindowPooling,
+    Windowed,
 )
 
 _HALF = 12.0
@@ -42,7 +41,7 @@ _WIDTHS = (1.0, 2.6, 1.7)
 """The widths of lines that have weights."""
 
 
-def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
+def draw_windows(drawing: Drawing, layer: Windowed) -> None:
     """Draw a node for each window, and a line from each step that it gathers."""
     below, columns = drawing.axis, drawing.columns
     assert below is not None, "a window has a sequence before it"
@@ -115,9 +114,7 @@ def gap(far: float) -> float:
     return max(58.0, far / 8)
 
 
-def _window(
-    drawing: Drawing, layer: Conv | WindowPooling, column: Column, y: float
-) -> tuple[Shape, ...]:
+def _window(drawing: Drawing, layer: Windowed, column: Column, y: float) -> tuple[Shape, ...]:
     """Return the node of a window."""
     word, usual = look(layer).word, look(layer).role
     content = f"{word} of {layer.window.size:,}"
@@ -252,7 +249,7 @@ def draw_pool(
     return Port(x, y - 13, name, wide / 2)
 
 
-def draw_spread(drawing: Drawing, layer: Repeat | LastSteps | Transpose) -> None:
+def draw_spread(drawing: Drawing, layer: Layer) -> None:
     """Draw a layer that begins a time axis of its own across the width.
 
     A repeat takes a vector, the others take a sequence.

@@ -59,8 +59,8 @@ from rnnspec.ir.nodes import (
     Residual,
     SequenceInput,
     TokenInput,
-    Transpose,
     VectorInput,
+    Windowed,
     WindowPooling,
     sources,
 )
@@ -318,7 +318,7 @@ class _Picture:
                     self.canvas.mark(row, self._places(layer), "┊")
             case Pooling() | AttentionPooling() | Flatten():
                 self._draw_pooling(layer, label)
-            case Repeat() | LastSteps() | Transpose():
+            case _ if layer.time_axis == "new":
                 self._draw_spread(layer, label)
             case Recurrent(merge=None):
                 self._draw_arrows(self._places(layer), len(label) - 1, dashed=bool(layer.dropout))
@@ -393,7 +393,7 @@ class _Picture:
         for x in places:
             self.canvas.centre(row, x, look(layer).short)
 
-    def _draw_windows(self, layer: Conv | WindowPooling, label: list[str]) -> None:
+    def _draw_windows(self, layer: Windowed, label: list[str]) -> None:
         """Draw a layer of windows: below each result are lines from the left, below and right."""
         places, below = self._places(layer), self.axis
         results = below.steps.after(layer.window, self._names[layer.name])
@@ -462,7 +462,7 @@ class _Picture:
         last = self.grid.dots(self.axis) if is_hidden else real[-1]
         return sorted({real[0], last} if backward else {last})
 
-    def _draw_spread(self, layer: Repeat | LastSteps | Transpose, label: list[str]) -> None:
+    def _draw_spread(self, layer: Layer, label: list[str]) -> None:
         """Draw a layer that begins a time axis of its own."""
         before = self._places(layer)
         length = layer.output[0] or 1

@@ -34,15 +34,6 @@ _MOST_STEPS = 2**14
 _MOST_LAYERS = 3_000
 """The most layers, each activation and pooling counted: they are put in order in its square."""
 _EPSILON = 1e-3
-_VECTORS = (
-    nodes.Pooling,
-    nodes.AttentionPooling,
-    nodes.Flatten,
-    nodes.FinalState,
-    nodes.LearnedState,
-)
-_STEPWISE = (nodes.Dense, nodes.Activate, nodes.LayerNorm, nodes.BatchNorm, nodes.Normalize)
-"""Layers that compute each step by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +128,7 @@ class Scope(LayerGraph):
             modules = (self.op.where,) if arrays else ()
         at = self.add_layer(layer, sources, self.op, modules)
         self.steps[at].arrays = arrays
-        if is_vector or isinstance(layer, _VECTORS):
+        if is_vector or layer.time_axis == "dropped":
             self._sequences[at] = None
         else:
             self._sequences[at] = sequences or self._sequences[sources[0]]
@@ -158,10 +149,10 @@ class Scope(LayerGraph):
         """True if an output has as many steps whatever the length of the input is."""
         while at > 0:
             match self.steps[at].layer:
-                case nodes.Repeat(like=None) | nodes.LastSteps() | nodes.Transpose():
-                    return True
-                case nodes.Repeat():
+                case nodes.Repeat(like=str()):
                     at = self.steps[at].sources[1]
+                case layer if layer.time_axis == "new":
+                    return True
                 case _:
                     at = self.steps[at].sources[0]
         return self.probes.of(at).setting.size("T") is not None
@@ -602,7 +593,7 @@ class Scope(LayerGraph):
             layer = self.steps[at].layer
             if isinstance(layer, nodes.Recurrent):
                 return at, layer
-            if not isinstance(layer, _STEPWISE):
+            if not layer.is_pointwise:
                 return None
             at = self.steps[at].sources[0]
         return None
@@ -660,7 +651,7 @@ class Scope(LayerGraph):
             results: the places of other results.
         """
         chain = [tensor.at]
-        while isinstance(self.steps[chain[0]].layer, _STEPWISE) and chain[0] not in results:
+        while self.steps[chain[0]].layer.is_pointwise and chain[0] not in results:
             (source,) = self.steps[chain[0]].sources
             users = [at for at, step in self.steps.items() if source in step.sources]
             if not source or len(users) > 1:

@@ -226,7 +226,7 @@ def _place(  # noqa: PLR0912 - a branch for each kind of piece
         expected = "none" if padding is None else f"{padding!r}"
         draft.doubt(layer, f"expected the padding {expected}, received a mask of {layer.mask!r}")
     node = piece.node if isinstance(piece, pieces.Layer) else None
-    if not isinstance(node, nodes.Conv | nodes.WindowPooling):
+    if not isinstance(node, nodes.Windowed):
         draft.check_padding(layer.name, draft.now)
     for output in inputs:
         reads_scores = isinstance(piece, pieces.Dot | pieces.Scaled | pieces.Activated)

@@ -400,9 +400,9 @@ def _left_out_by(scope: Scope, at: int, step: Step) -> Iterator[int]:
 def _padding_from(scope: Scope, at: int) -> tuple[int, ...]:
     """Return the places of the sequences whose padding the sequence of a layer has."""
     step = scope.steps[at]
-    if isinstance(step.layer, nodes.Repeat | nodes.LastSteps | nodes.Transpose):
+    if step.layer.time_axis == "new":
         return ()
-    joins = isinstance(step.layer, nodes.Join | nodes.Residual)
+    joins = step.layer.acts_on == "inputs"
     sources = step.sources if joins else step.sources[:1]
     return tuple(source for source in sources if scope.is_sequence(source))
 
@@ -446,13 +446,6 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
     return arrays
 
 
-_MASKED = (
-    *(nodes.Recurrent, nodes.AttentionPooling, nodes.Attention, nodes.Pooling),
-    *(nodes.Conv, nodes.WindowPooling),
-)
-"""The layers of which it matters whether they leave out padding."""
-
-
 def _check_masks(
     account: Account, reader: OnnxReader, pairs: Sequence[tuple[Step, nodes.Layer]]
 ) -> None:
@@ -469,7 +462,8 @@ def _check_masks(
             and not node.backward
         ):
             continue
-        if isinstance(node, _MASKED):
+        # It matters to no other in inference whether it leaves out padding.
+        if node.acts_on == "steps" and hasattr(node, "masked"):
             seen = masked.get(step.op.where, node.masked)
             if seen != node.masked and getattr(node, "statistic", "") not in ("last", "last_step"):
                 what = "counts padding" if node.masked else "leaves out padding"

@@ -454,7 +454,7 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
     step, packs = scope.steps[at], any(scope.packed.values())
     layer = step.layer
     padded = _has_padded_steps(scope, step.sources[0])
-    if isinstance(layer, nodes.Conv | nodes.WindowPooling) and padded and not scope.masked.get(at):
+    if isinstance(layer, nodes.Windowed) and padded and not scope.masked.get(at):
         way = "pack_padded_sequence" if packs else "masks"
         message = "sees what padded steps hold, which rnnspec leaves out; expected it without"
         return f"{message} {way}"
