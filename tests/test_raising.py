@@ -15,12 +15,12 @@ from cases import cases
 from graphs import TO_RAISE
 
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import sample, specs
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import HeUniform
 from rnnspec.raising import raise_spec
 from rnnspec.spec.write import dump
+from rnnspec_random.strategies import sample, specs
 
 GALLERY = sorted((Path(__file__).parent.parent / "specs").glob("*.yaml"))
 TEXT = """\

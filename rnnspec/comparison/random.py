@@ -1,15 +1,13 @@
-"""Random specs of the whole language, each compared by parity; a failing one is shrunk.
-
-Nothing else needs Hypothesis, so it comes with ``rnnspec[dev]``.
-"""
+"""Random specs, each compared by parity; a failing one is shrunk."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, count
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import entry_points
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rnnspec.backends import form_named, get, needs
 from rnnspec.backends.base import LEVELS
@@ -24,7 +22,7 @@ from rnnspec.errors import (
     UsageError,
 )
 from rnnspec.pipeline import loads
-from rnnspec.spec.write import dump
+from rnnspec.version import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -153,93 +151,29 @@ class Comparer:
         return Outcome(largest, refusal=None if largest else refusal)
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """``number`` specs as YAML, which depend only on the seed.
-
-    The last of ten or more is not drawn, and has what seldom is. With ``decoder``, all are drawn,
-    and have a decoder that attends to another sequence.
-    """
-
-    number: int
-    seed: int
-    decoder: bool = False
+class Drawn(Protocol):
+    """Specs as YAML, which depend only on a seed."""
 
     def all(self) -> list[str]:
-        """Return the specs; a few may be equal.
-
-        Raises:
-            BackendError: Hypothesis is not installed.
-        """
-        texts: list[str] = []
-        self._run(texts.append, shrinks=False)
-        from rnnspec.comparison.strategies import MASKED_MAXIMUM
-
-        is_last_drawn = self.decoder or len(texts) < 10
-        return texts if is_last_drawn else [*texts[:-1], dump(MASKED_MAXIMUM)]
+        """Return the specs; a few may be equal."""
 
     def smaller(self, index: int, fails: Callable[[str], bool]) -> str | None:
         """Return the smallest spec found that fails, starting from the one at ``index``.
 
         Returns None if that one does not fail again.
         """
-        from hypothesis.errors import Flaky
-
-        calls = count()
-
-        def check(text: str) -> None:
-            # Specs before it have been compared. The same ones are drawn again, because what is
-            # drawn depends only on failures.
-            if next(calls) >= index and fails(text):
-                raise _FailedError(text)
-
-        try:
-            self._run(check, shrinks=True)
-        except _FailedError as failed:
-            return failed.spec
-        except Flaky:
-            return None
-        return None
-
-    def _run(self, check: Callable[[str], None], *, shrinks: bool) -> None:
-        try:
-            import hypothesis
-        except ImportError as error:
-            message = "random specs need hypothesis: pip install hypothesis"
-            raise BackendError(message) from error
-        from rnnspec.comparison.strategies import PROVIDER, specs
-
-        phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrinks else [])]
-        settings = hypothesis.settings(
-            max_examples=self.number,
-            # Only the seed decides what is drawn.
-            backend=PROVIDER,
-            database=None,
-            derandomize=False,
-            deadline=None,
-            phases=phases,
-            # Otherwise Hypothesis prints to standard output, like the report.
-            verbosity=hypothesis.Verbosity.quiet,
-            report_multiple_bugs=False,
-            # Building models takes seconds, which the health checks of Hypothesis consider too
-            # slow.
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )
-
-        def check_text(spec: dict[str, Any]) -> None:
-            check(dump(spec))
-
-        hypothesis.seed(self.seed)(
-            settings(hypothesis.given(specs(decoder=self.decoder))(check_text))
-        )()
 
 
-class _FailedError(Exception):
-    """A spec that fails."""
+def draw(number: int, seed: int, *, decoder: bool = False) -> Drawn:
+    """Return ``number`` specs of small networks, drawn by the package rnnspec-random.
 
-    def __init__(self, spec: str) -> None:
-        super().__init__(spec)
-        self.spec = spec
+    Raises:
+        BackendError: it is not installed.
+    """
+    for point in entry_points(group="rnnspec.random_specs"):
+        drawn: Drawn = point.load()(number, seed, decoder)
+        return drawn
+    raise BackendError(f"random specs are not installed: {PLACE}, pip install ./random_specs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,12 +256,12 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
     up to the first with an error; by default, they are compared in this process.
 
     Raises:
-        BackendError: Hypothesis or a backend is not installed.
+        BackendError: rnnspec-random or a backend is not installed.
         UnsupportedError: too few backends accept any of the specs.
         UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
     planned = passes(backends, level, form)
-    drawn, comparer = Texts(number, seed, decoder), Comparer(planned)
+    drawn, comparer = draw(number, seed, decoder=decoder), Comparer(planned)
     texts = drawn.all()
     outcomes = (compare or partial(compare_in_order, progress))(comparer, texts)
     failed, spec = Outcome({}), ""

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 Arithmetic = Literal["add", "subtract", "multiply", "divide", "maximum", "minimum", "greater"]
 
-LOWEST = -3e38
-"""Less than any number of float32, and not infinite: of infinity alone there is no softmax."""
-HIGHEST = -LOWEST
-
 
 def _arithmetic(how: Arithmetic) -> Callable[[Any, Expression], Combine]:
     return lambda left, right: Combine(how, left, right)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import nodes
 from rnnspec.ir.core import (
-    LOWEST,
     Apply,
     Column,
     Combine,
@@ -55,6 +54,7 @@ from rnnspec.ir.core import (
 from rnnspec.ir.fields import Fields
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions
+from rnnspec.ir.reductions import LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

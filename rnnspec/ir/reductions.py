@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from rnnspec.ir.core import HIGHEST, LOWEST
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.ir.core import Arithmetic
     from rnnspec.words import Statistic
+
+HIGHEST = 3e38
+"""More than any number of float32, and not infinite: of infinity alone there is no softmax."""
+LOWEST = -HIGHEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Reduction:
 
     noun: str
     states: Mapping[str, str]
-    joins: Arithmetic = "add"
+    joins: Literal["add", "maximum", "minimum"] = "add"
     filler: float = 0.0
     skips_padding: bool = True
     if_padded: str = ""

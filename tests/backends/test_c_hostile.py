@@ -19,7 +19,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import form_named, get, refusals
 from rnnspec.backends.c.backend import TARGETS
-from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec_random.strategies import sample, spec_text, specs
 
 FLAGS = "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror"
 SANITIZERS = "-O0 -fsanitize=address,undefined -fno-sanitize-recover=all"

@@ -35,10 +35,10 @@ from rnnspec.backends import (
 from rnnspec.backends.contract import Option, Runtime, SourceOptions
 from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.options import takes_source_options
-from rnnspec.comparison import strategies
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
 from rnnspec.foreign import Model
+from rnnspec_random import strategies
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend, Need

@@ -19,9 +19,9 @@ from rnnspec.building import Output, build_model
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_input
 from rnnspec.comparison.levels import distance
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import GenerationError, ParityError, UnsupportedError
 from rnnspec.words import CellActivation
+from rnnspec_random.strategies import sample, spec_text, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from offered import able, registered, require_all, shipped, taking
 from toy.backend import TOY
 
 from rnnspec.backends import needs
-from rnnspec.comparison.random import Texts
 from rnnspec.errors import listed
+from rnnspec_random.draw import Texts
 
 Run = Callable[..., Any]
 DERIVED = listed(able(needs.level("gradients")))

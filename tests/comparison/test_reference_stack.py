@@ -16,12 +16,12 @@ from cases import cases
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch, steps_to_draw
-from rnnspec.comparison.layer_strategies import Words
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import for_inference
 from rnnspec.ir.params import named_params
 from rnnspec.weights.initial import draw_scaled
+from rnnspec_random.layers import Words
+from rnnspec_random.strategies import sample, spec_text, specs
 
 
 def network(

@@ -15,10 +15,10 @@ from rnnspec.backends import BACKENDS, needs
 from rnnspec.comparison import reference
 from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import UnsupportedError
 from rnnspec.slots import map_batch
 from rnnspec.weights.initial import draw_scaled
+from rnnspec_random.strategies import sample, spec_text, specs
 
 AMPLIFYING = """\
 version: 1

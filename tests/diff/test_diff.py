@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.comparison.layer_strategies import Words
-from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.diff import diff, has_given_name
 from rnnspec.errors import SpecError
 from rnnspec.ir.nodes import Contexts, Embedding, FinalState, LearnedState, Network
+from rnnspec_random.layers import Words
+from rnnspec_random.strategies import spec_text, specs
 
 L = "{type: lstm, units: 32}"
 M = "{type: lstm, units: 64}"

@@ -14,7 +14,6 @@ from conftest import GALLERY
 from covering import covering
 
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.layout.grid import reads, split_heads
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
@@ -29,6 +28,7 @@ from rnnspec.ir.nodes import (
     SequenceInput,
     Transpose,
 )
+from rnnspec_random.strategies import sample, spec_text, specs
 
 SVG = "{http://www.w3.org/2000/svg}"
 

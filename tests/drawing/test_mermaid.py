@@ -10,7 +10,6 @@ from cases import cases
 from conftest import GALLERY
 
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.attending import fold_projections
 from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import (
@@ -23,6 +22,7 @@ from rnnspec.ir.nodes import (
     Residual,
     sources,
 )
+from rnnspec_random.strategies import sample, spec_text, specs
 
 TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"
 NODE = rf'  (l\d+[fb]?|in\d*|out\d*)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'

@@ -14,7 +14,6 @@ from conftest import GALLERY
 from drawing.drawn import is_chain
 
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.attending import fold_projections
 from rnnspec.drawing.layout.grid import Poolings, is_beside, side_by_side, split_heads
 from rnnspec.drawing.writers.text import text
@@ -34,6 +33,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     sources,
 )
+from rnnspec_random.strategies import sample, spec_text, specs
 
 TOKENS = "embedding: {vocabulary: 20, dim: 4}"
 NUMBERS = "input: {length: 500, features: 4}"

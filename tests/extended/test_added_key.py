@@ -40,7 +40,7 @@ EDITS = (
         "            outputs = layer.added * outputs\n            results.append(outputs[",
     ),
     (
-        "rnnspec/comparison/layer_strategies.py",
+        "random_specs/rnnspec_random/layers.py",
         "    layer |= draw(_dropouts())\n",
         '    layer |= draw(_dropouts()) | {"added": draw(st.sampled_from([1.0, 0.5]))}\n',
     ),
@@ -64,7 +64,7 @@ import pytest
 import rnnspec
 from rnnspec.building import Output, build_model
 from rnnspec.backends import get, refusals
-from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec_random.strategies import sample, spec_text, specs
 from rnnspec.pipeline import program
 
 TEXTS = [spec_text(words) for words in sample(specs(), 30)]

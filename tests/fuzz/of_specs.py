@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fuzz.verdict import judge
-from rnnspec.comparison.strategies import sample, specs
 from rnnspec.spec.write import dump
+from rnnspec_random.strategies import sample, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

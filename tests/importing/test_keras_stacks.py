@@ -17,11 +17,11 @@ from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import ModelError
 from rnnspec.importing.assemble import check_same
 from rnnspec.importing.run import take
 from rnnspec.ir import nodes
+from rnnspec_random.strategies import sample, spec_text, specs
 
 keras = import_later("keras")
 of, ops = import_later("keras.layers"), import_later("keras.ops")

@@ -12,13 +12,13 @@ import yaml
 import rnnspec
 from rnnspec import foreign, pipeline
 from rnnspec.backends import get
-from rnnspec.comparison.random import Texts
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.assemble import write_spec
 from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, LearnedState, Network, Pooling, Recurrent
 from rnnspec.ir.params import counts, params
 from rnnspec.spec.write import dump
 from rnnspec.weights.initial import draw_scaled
+from rnnspec_random.draw import Texts
 
 torch = pytest.importorskip("torch")
 torch_modules = pytest.importorskip("importing.torch_modules")

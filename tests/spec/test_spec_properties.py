@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from rnnspec import loads, pipeline
 from rnnspec.backends import BACKENDS
-from rnnspec.comparison.strategies import DESCRIPTIONS
 from rnnspec.errors import SpecError, UnsupportedError
 from rnnspec.spec import models
 from rnnspec.spec.write import dump
 from rnnspec.spec.yaml import tree
 from rnnspec.spec.yaml.text import first_forbidden
+from rnnspec_random.strategies import DESCRIPTIONS
 
 GOOD = {
     "version": 1,

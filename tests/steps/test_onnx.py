@@ -12,9 +12,9 @@ from steps.models import EACH, LAYERS, STEP, each_of, stepped
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, refusals
-from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import UsageError
 from rnnspec.ir import forms
+from rnnspec_random.strategies import sample, spec_text, specs
 
 import_later("onnx")
 onnxruntime: Any = import_later("onnxruntime")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.ir.core import LOWEST
 from rnnspec.ir.expand import NO_WEIGHT
 from rnnspec.ir.nodes import Contexts, EquationCell, Recurrent, StepAttention, sources
+from rnnspec.ir.reductions import LOWEST
 from rnnspec.source.code import Code, call, code, docstring, function, listed
 
 if TYPE_CHECKING:

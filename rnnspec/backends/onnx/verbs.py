@@ -14,6 +14,7 @@ from rnnspec.ir import core, nodes
 from rnnspec.ir.core import inline
 from rnnspec.ir.expand import MASK, expand
 from rnnspec.ir.forms import states_of
+from rnnspec.ir.reductions import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,8 +38,8 @@ _NUMBERS = {
     0.0: ("Zero", 0.0),
     1.0: ("Least", 1.0),
     1e-12: ("Least_Norm", 1e-12),
-    core.LOWEST: ("Lowest", -_HIGHEST),
-    core.HIGHEST: ("Highest", _HIGHEST),
+    LOWEST: ("Lowest", -_HIGHEST),
+    HIGHEST: ("Highest", _HIGHEST),
     -inf: ("Lowest", -_HIGHEST),
 }
 _OPERATORS = {

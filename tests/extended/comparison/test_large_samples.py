@@ -13,7 +13,7 @@ from offered import require_all
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, honouring
 from rnnspec.backends.needs import SOURCE
-from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec_random.strategies import sample, spec_text, specs
 
 PLAIN = {
     "version": 1,

@@ -16,12 +16,13 @@ from offered import require_all
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import honouring, needs
-from rnnspec.comparison.layer_strategies import Words
 from rnnspec.comparison.levels import TOLERANCES, levels_up_to
-from rnnspec.comparison.random import Texts, compare_random, passes
-from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.comparison.random import compare_random, passes
 from rnnspec.errors import BackendError, GenerationError, ParityError, UsageError
 from rnnspec.spec.models import Data, Expect, Model, Spec
+from rnnspec_random.draw import Texts
+from rnnspec_random.layers import Words
+from rnnspec_random.strategies import sample, spec_text, specs
 
 # Keras's warning about a softmax over one unit is right, but the language allows it.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
@@ -102,7 +103,7 @@ def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
 
 def test_what_is_drawn_does_not_depend_on_what_is_imported() -> None:
     # Hypothesis takes constants from the modules of this project.
-    code = "from rnnspec.comparison.random import Texts; print(*Texts(300, 1).all())"
+    code = "from rnnspec_random.draw import Texts; print(*Texts(300, 1).all())"
     few, many = (
         subprocess.run(
             [sys.executable, "-c", f"import {modules}; {code}"],
@@ -130,9 +131,9 @@ def test_a_wrong_request_is_no_finding(backends: list[str], level: str, message:
         compare_random(3, 0, backends, level=level)
 
 
-def test_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "hypothesis", None)
-    with pytest.raises(BackendError, match=r"need hypothesis: pip install hypothesis$"):
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnspec.comparison.random.entry_points", lambda group: ())  # noqa: ARG005
+    with pytest.raises(BackendError, match=r"not installed: .*pip install \./random_specs$"):
         compare_random(3, 0)
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec.backends import reserved_names
-from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema, models
 from rnnspec.words import MEANINGS
+from rnnspec_random.strategies import spec_text, specs
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema(reserved_names()))
 Data = Any

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from rnnspec.comparison.layer_strategies import (
+from rnnspec.ir.nodes import Window
+from rnnspec.spec import models
+from rnnspec_random.layers import (
     ANY_ACTIVATIONS,
     ATTENTIONS,
     CELLS,
@@ -25,8 +27,6 @@ from rnnspec.comparison.layer_strategies import (
     window_keys,
     window_of,
 )
-from rnnspec.ir.nodes import Window
-from rnnspec.spec import models
 
 _INPUTS = ("words", "power", "basin", "user", "target")
 _MOST_HEADS = 3

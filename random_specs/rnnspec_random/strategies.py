@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
-from rnnspec.comparison.graph_strategies import encoder_decoders, graphs
-from rnnspec.comparison.layer_strategies import (
+from rnnspec.spec import models
+from rnnspec.spec.yaml.text import first_forbidden
+from rnnspec_random.graphs import encoder_decoders, graphs
+from rnnspec_random.layers import (
     CELLS,
     END_STEPS,
     LONGEST,
@@ -27,8 +29,6 @@ from rnnspec.comparison.layer_strategies import (
     width_of,
     window_keys,
 )
-from rnnspec.spec import models
-from rnnspec.spec.yaml.text import first_forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""Random specs of small networks over the whole language, made smaller if they fail."""
