@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.foreign_keys import OVER_STEPS, form_for
+from rnnspec.spec.messages.foreign_keys import form_for, reason_for
 from rnnspec.spec.messages.foreign_values import home_for, layer_for, type_for, value_for
 from rnnspec.spec.names import NAME_PATTERN
 from rnnspec.spec.yaml.text import foreign_letter
@@ -313,7 +313,7 @@ def _attention_hint(value: str | int | None) -> str:
     It has the score ``value``, or attends to the layer of that name.
     """
     if not isinstance(value, str):
-        return " (omit the key)" if value is None else f" ({OVER_STEPS})"
+        return " (omit the key)" if value is None else f" ({reason_for('over_steps')})"
     scores = get_args(Score)
     known = value if value in scores else (value_for("score", value, scores) or "")
     score = known.removeprefix("use ").strip("'")
