@@ -24,9 +24,9 @@ PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(READY): pyproject.toml conformance/pyproject.toml
+$(READY): pyproject.toml conformance/pyproject.toml random_specs/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[all,dev]' --editable ./conformance
+	$(BIN)/python -m pip install --quiet --editable '.[all,dev]' --editable ./conformance --editable ./random_specs
 	@touch $@ $(DEMO) $(INSTALLED) $(SITE_READY)
 
 $(DEMO): pyproject.toml
@@ -105,12 +105,12 @@ pictures: $(SITE_READY)  ## Draw the pictures of the README and the documentatio
 docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
 	node --test playground/test/site.test.mjs
 
-wheel: dist  ## Install both wheels by name in an empty environment of each of PYTHONS, and use them
+wheel: dist  ## Install all wheels by name in an empty environment of each of PYTHONS, and use them
 	.ci/use-wheel $(DIST) $(BIN)/uv $(PYTHONS)
 
 dist: $(READY)  ## Build wheels and source distributions, and check what they contain
 	rm -rf $(DIST) && mkdir -p build
-	for project in . conformance; do \
+	for project in . conformance random_specs; do \
 		$(BIN)/python -m build --outdir $(DIST) $$project >$(DIST).log 2>&1 || { cat $(DIST).log; exit 1; }; \
 	done
 	$(BIN)/python -m twine check --strict $(DIST)/*
