@@ -13,8 +13,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError
 from rnnspec.ir.params import params
-from rnnspec.lowering.behind import Behind
-from rnnspec.lowering.graph import OUTPUT, Graph, Path, read_activation
+from rnnspec.lowering.graph import OUTPUT, Behind, Graph, Path, read_activation
 from rnnspec.lowering.inputs import add_inputs
 from rnnspec.lowering.layers import BY_KEYS, add_head, add_item
 from rnnspec.lowering.recurrent import read_equation_cell

@@ -8,8 +8,7 @@ from rnnspec.cells import read_initializer
 from rnnspec.errors import listed
 from rnnspec.ir import nodes
 from rnnspec.ir.reductions import REDUCTIONS
-from rnnspec.lowering.behind import Behind
-from rnnspec.lowering.graph import read_activation
+from rnnspec.lowering.graph import Behind, read_activation
 from rnnspec.spec import models
 
 if TYPE_CHECKING:

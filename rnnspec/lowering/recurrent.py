@@ -13,7 +13,7 @@ from rnnspec.ir.cells import Recognition
 from rnnspec.ir.equations import EquationError, evaluate_size
 from rnnspec.ir.shapes import size_names
 from rnnspec.lowering.attention import step_attention
-from rnnspec.lowering.behind import Behind
+from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.wording import quoted

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.errors import ModelError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import counts
-from rnnspec.lowering.behind import Behind
+from rnnspec.lowering.graph import Behind
 from rnnspec.raising.cells import name_cells, write_initializers
 from rnnspec.raising.graph import Graph, Words
 from rnnspec.raising.heads import find_segments, read_head

@@ -13,7 +13,7 @@ from rnnspec.ir.text import default_kind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.lowering.behind import Behind
+    from rnnspec.lowering.graph import Behind
 
 Words = dict[str, Any]
 RESULT = ""

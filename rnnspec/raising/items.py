@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.ir import nodes
 from rnnspec.lowering import BY_KEYS
-from rnnspec.lowering.behind import Behind
+from rnnspec.lowering.graph import Behind
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
