@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from functools import cache, reduce
-from operator import getitem
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +92,12 @@ def _keys() -> _Keys:
 def _merge(table: Mapping[str, Any], part: str, kind: str) -> dict[str, str]:
     """Return the table of a part, after the one that it is ``like``, if it names one."""
     own = dict(table[kind][part])
-    like = own.pop("like", None)
-    return {**reduce(getitem, like.split("."), table), **own} if like else own
+    if "like" not in own:
+        return own
+    base: Any = table
+    for key in own.pop("like").split("."):
+        base = base[key]
+    return {**base, **own}
 
 
 def key_beside(key: str, part: str, present: Iterable[str]) -> str | None:
