@@ -1,4 +1,4 @@
-"""Random specs mean the same on every backend; tests/extended has large samples of them."""
+"""Random specs mean the same on every backend, and what finds that they do not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from hypothesis import given, settings
 from mutation import source_edited
 from offered import require_all
 
 import rnnspec
-from rnnspec import pipeline
-from rnnspec.backends import honouring, needs
-from rnnspec.comparison.layer_strategies import Words
+from rnnspec.backends import needs
 from rnnspec.comparison.levels import TOLERANCES, levels_up_to
 from rnnspec.comparison.random import Texts, compare_random, passes
 from rnnspec.comparison.strategies import sample, spec_text, specs
@@ -27,16 +24,12 @@ from rnnspec.spec.models import Data, Expect, Model, Spec
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
 
 
-@pytest.mark.parametrize(("level", "number"), [("gradients", 4), ("training", 1)])
-def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> None:
-    compare_many(level, number)
-
-
-def compare_many(level: str, number: int, seed: int = 20) -> None:
-    """Assert that a number of random specs are equal, and that the report says so."""
+# From ten on, the last one is not drawn.
+@pytest.mark.parametrize(("level", "number"), [("gradients", 12), ("training", 3)])
+def test_many_specs_mean_the_same_on_every_backend(level: str, number: int) -> None:
     require_all(needs.level(level))
     steps: list[str] = []
-    found = compare_random(number, seed, level=level, progress=steps.append)
+    found = compare_random(number, 21, level=level, progress=steps.append)
     assert found.equal, f"{found.error}\n{found.spec}"
     assert found.compared == number
     assert found.spec == ""
@@ -102,7 +95,7 @@ def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
 
 def test_what_is_drawn_does_not_depend_on_what_is_imported() -> None:
     # Hypothesis takes constants from the modules of this project.
-    code = "from rnnspec.comparison.random import Texts; print(*Texts(300, 1).all())"
+    code = "from rnnspec.comparison.random import Texts; print(*Texts(100, 1).all())"
     few, many = (
         subprocess.run(
             [sys.executable, "-c", f"import {modules}; {code}"],
@@ -134,17 +127,6 @@ def test_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     with pytest.raises(BackendError, match=r"need hypothesis: pip install hypothesis$"):
         compare_random(3, 0)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(specs())
-def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> None:
-    program = pipeline.reads(spec_text(spec))
-    for each in honouring(program.network):
-        text = pipeline.generate(program, each).text
-        assert text == rnnspec.codegen(rnnspec.loads(spec_text(spec)), each.name)
-        if each.ending == ".py":
-            compile(text, each.name, "exec")
 
 
 UNDRAWN = {
