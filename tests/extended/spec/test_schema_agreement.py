@@ -43,7 +43,7 @@ def remembering(keyword: str) -> Callable[..., tuple[Any, ...]]:
     return remember
 
 
-VALIDATOR = jsonschema.validators.extend(
+VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
     jsonschema.Draft7Validator,
     {each: remembering(each) for each in ("$ref", "allOf", "anyOf", "if")},
 )(json_schema.json_schema(reserved_names()))
