@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def negative_token() -> float:
     return float(np.abs(first - last).max())
 
 
+@cache
 def step_of(optimizer: str, *, densely: bool = False) -> dict[str, float]:
     """Return how far Keras's and PyTorch's embeddings differ after a step, by kind of batch."""
     once = np.random.default_rng(0).permutation(50)[:36].reshape(4, 9).astype(np.int32)

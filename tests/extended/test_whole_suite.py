@@ -16,7 +16,7 @@ from rnnspec_conformance.layout import Case
 
 MOST_BYTES = 12_000_000
 """Of all cases in all formats."""
-EVERY = 4
+EVERY = 8
 """One case in how many is written; all are in the formats that take the least time."""
 OTHERS = (
     *("lstm-second-bias", "backward-last-state", "state-carried", "padding-inside"),

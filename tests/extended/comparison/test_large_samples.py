@@ -1,17 +1,17 @@
-"""Many random specs mean the same on every backend, and their source passes linters."""
+"""The source of many random specs passes linters, and is the same each time."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
-from extended.comparison.test_random_specs import compare_many
 from offered import require_all
 
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, honouring
+from rnnspec.backends import BACKENDS, Backend, honouring
 from rnnspec.backends.needs import SOURCE
 from rnnspec_random.strategies import sample, spec_text, specs
 
@@ -26,31 +26,45 @@ TYPED = 20
 """The number of generated files of each kind and backend that mypy checks; ruff checks all."""
 
 
-# Keras's warning about a softmax over one unit is right, but the language allows it.
-@pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
-@pytest.mark.parametrize(("level", "number"), [("gradients", 16), ("training", 3)])
-def test_many_specs_mean_the_same_on_every_backend(level: str, number: int) -> None:
-    # Others than those of tests/comparison.
-    compare_many(level, number, seed=21)
+@cache
+def drawn() -> dict[str, str]:
+    """Return specs with short and with long names, by the names of their files."""
+    short, long = [PLAIN, *sample(specs(), 110)], sample(specs(long_names=True), 110)
+    kinds = {"short": short, "long": long}
+    return {
+        f"{kind}_{number:03}": spec_text(spec)
+        for kind, chosen in kinds.items()
+        for number, spec in enumerate(chosen)
+    }
+
+
+def generate(name: str, program: pipeline.Program, backend: Backend) -> str:
+    """Return source of one of a backend's forms, which the number of the spec decides."""
+    forms = pipeline.forms_of(program, backend)
+    return pipeline.generate(program, backend, forms[int(name[-3:]) % len(forms)]).text
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with files of every backend, with short and with long names, in its forms."""
+    """A folder with files of every backend, in its forms."""
     folder = tmp_path_factory.mktemp("sources")
-    for kind, chosen in (
-        ("short", [PLAIN, *sample(specs(), 150)]),
-        ("long", sample(specs(long_names=True), 150)),
-    ):
-        for number, spec in enumerate(chosen):
-            program = pipeline.reads(spec_text(spec))
-            for each in honouring(program.network):
-                forms = pipeline.forms_of(program, each)
-                form = forms[number % len(forms)]
-                text = pipeline.generate(program, each, form).text
-                path = folder / f"{kind}_{number:03}_{each.name}{each.ending}"
-                path.write_text(text, encoding="utf-8")
+    for name, spec in drawn().items():
+        program = pipeline.reads(spec)
+        for each in honouring(program.network):
+            path = folder / f"{name}_{each.name}{each.ending}"
+            path.write_text(generate(name, program, each), encoding="utf-8")
     return folder
+
+
+def test_the_same_spec_gives_the_same_source_and_it_compiles(sources: Path) -> None:
+    for number, (name, spec) in enumerate(drawn().items()):
+        program = pipeline.reads(spec)
+        able = honouring(program.network)
+        again = able[number % len(able)]
+        path = sources / f"{name}_{again.name}{again.ending}"
+        assert generate(name, program, again) == path.read_text(encoding="utf-8")
+    for path in sources.glob("*.py"):
+        compile(path.read_text(encoding="utf-8"), path.name, "exec")
 
 
 def test_every_backend_has_sources_in_the_sample(sources: Path) -> None:

@@ -1,43 +1,34 @@
-"""Random specs mean the same on every backend; tests/extended has large samples of them."""
+"""Random specs mean the same on every backend, and what finds that they do not."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from hypothesis import given, settings
 from mutation import source_edited
 from offered import require_all
 
 import rnnspec
-from rnnspec import pipeline
-from rnnspec.backends import honouring, needs
+from rnnspec.backends import needs
 from rnnspec.comparison.levels import TOLERANCES, levels_up_to
 from rnnspec.comparison.random import compare_random, passes
 from rnnspec.errors import BackendError, GenerationError, ParityError, UsageError
 from rnnspec.spec.models import Data, Expect, Model, Spec
 from rnnspec_random.draw import Texts
-from rnnspec_random.layers import Words
 from rnnspec_random.strategies import sample, spec_text, specs
 
 # Keras's warning about a softmax over one unit is right, but the language allows it.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
 
 
-@pytest.mark.parametrize(("level", "number"), [("gradients", 4), ("training", 1)])
-def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> None:
-    compare_many(level, number)
-
-
-def compare_many(level: str, number: int, seed: int = 20) -> None:
-    """Assert that a number of random specs are equal, and that the report says so."""
+# From ten on, the last one is not drawn.
+@pytest.mark.parametrize(("level", "number"), [("gradients", 10), ("training", 2)])
+def test_many_specs_mean_the_same_on_every_backend(level: str, number: int) -> None:
     require_all(needs.level(level))
     steps: list[str] = []
-    found = compare_random(number, seed, level=level, progress=steps.append)
+    found = compare_random(number, 21, level=level, progress=steps.append)
     assert found.equal, f"{found.error}\n{found.spec}"
     assert found.compared == number
     assert found.spec == ""
@@ -59,7 +50,7 @@ def compare_many(level: str, number: int, seed: int = 20) -> None:
 def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
     pytest.importorskip("torch")
     with source_edited("torch", [("x = state[-1]", "x = -state[-1]")], everywhere=False):
-        found = compare_random(40, 4, ["torch"], level="forward")
+        found = compare_random(40, 2, ["torch"], level="forward")
         assert not found.equal
         again = rnnspec.parity(rnnspec.loads(found.spec), ["torch"], level="forward")
     assert isinstance(found.error, ParityError)
@@ -88,7 +79,7 @@ def test_a_spec_that_a_framework_crashes_on_is_given_back_too() -> None:
     pytest.importorskip("torch")
     fault = ("nn.Embedding(", "nn.Embedding(1 / 0, ")
     with source_edited("torch", [fault], everywhere=False):
-        found = compare_random(20, 1, ["torch"], level="counts")
+        found = compare_random(20, 2, ["torch"], level="counts")
     assert isinstance(found.error, GenerationError)
     assert "ZeroDivisionError: division by zero" in str(found.error)
     assert "embedding:" in found.spec
@@ -99,21 +90,6 @@ def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
     one, same, other = (compare_random(5, n, ["torch"], level="forward") for n in (1, 1, 2))
     assert one == same
     assert one.largest != other.largest
-
-
-def test_what_is_drawn_does_not_depend_on_what_is_imported() -> None:
-    # Hypothesis takes constants from the modules of this project.
-    code = "from rnnspec_random.draw import Texts; print(*Texts(300, 1).all())"
-    few, many = (
-        subprocess.run(
-            [sys.executable, "-c", f"import {modules}; {code}"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for modules in ("rnnspec", "rnnspec.comparison.random")
-    )
-    assert few == many
 
 
 @pytest.mark.parametrize(
@@ -135,17 +111,6 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnnspec.comparison.random.entry_points", lambda group: ())  # noqa: ARG005
     with pytest.raises(BackendError, match=r"not installed: .*pip install \./random_specs$"):
         compare_random(3, 0)
-
-
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(specs())
-def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> None:
-    program = pipeline.reads(spec_text(spec))
-    for each in honouring(program.network):
-        text = pipeline.generate(program, each).text
-        assert text == rnnspec.codegen(rnnspec.loads(spec_text(spec)), each.name)
-        if each.ending == ".py":
-            compile(text, each.name, "exec")
 
 
 UNDRAWN = {

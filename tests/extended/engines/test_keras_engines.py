@@ -19,7 +19,7 @@ from small_networks import write_small
 keras = import_later("keras")
 
 SPECS = {
-    "forward": ["standard_rnn", "stacked_lstm"],
+    "forward": ["stacked_lstm"],
     # Masks of tokens and of features, and both directions, with few steps for speed.
     "gradients": ["torchinfo_packed_lstm", "dialogue_policy_lstm", "gru_stack_both_ways"],
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call
 from offered import require
 
 import rnnspec
@@ -25,8 +26,7 @@ LINES = ["0.5", "-1.25 2.0 0.125", "3", "0 0"]
 def test_a_stream(name: str, tmp_path: Path) -> None:
     backend = require(name, needs.form("step"))
     spec, made = str(FOLDER / "forecast.yaml"), str(tmp_path / f"forecast{backend.suffix}")
-    words = ["build", spec, "--backend", name, "--form", "step", "--seed", "4", "-o", made]
-    subprocess.run([sys.executable, "-m", "rnnspec", *words], check=True, capture_output=True)
+    call("build", spec, "--backend", name, "--form", "step", "--seed", 4, "-o", made)
     found = answers([sys.executable, str(FOLDER / f"stream_{name}.py"), made])
     network = pipeline.program(rnnspec.load(spec)).network
     read: list[list[float]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import call
 from offered import require
 from safetensors.numpy import load_file, save_file
 
@@ -23,14 +23,6 @@ FOLDER = Path(__file__).parents[3] / "examples" / "translate"
 SPEC = FOLDER / "date_translator.yaml"
 DATES = ["3rd of may, 1999", "31.12.70"]
 WIDTH = 3
-
-
-def run(*words: str | Path) -> str:
-    done = subprocess.run(
-        [str(word) for word in words], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +45,8 @@ def convert(trained: Path, name: str, out: Path) -> Path:
     """Return the model of a framework in step form."""
     suffix = require(name, needs.form("step")).suffix
     path = out / (f"date_translator{suffix}" if suffix else name)
-    words: list[str | Path] = [
-        "--spec",
-        SPEC,
-        "--form",
-        "step",
-        *([] if suffix else ["--backend", name]),
-    ]
-    run(sys.executable, "-m", "rnnspec", "convert", trained, path, *words)
+    words = ("--spec", SPEC, "--form", "step", *(() if suffix else ("--backend", name)))
+    call("convert", trained, path, *words)
     return path
 
 

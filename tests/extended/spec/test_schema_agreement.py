@@ -21,8 +21,32 @@ from rnnspec.spec import json_schema, models
 from rnnspec.words import MEANINGS
 from rnnspec_random.strategies import spec_text, specs
 
-VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema(reserved_names()))
 Data = Any
+
+
+def remembering(keyword: str) -> Callable[..., tuple[Any, ...]]:
+    """Return a keyword that checks a part that many documents share, or a word, once."""
+    check = jsonschema.Draft7Validator.VALIDATORS[keyword]
+    # With each part itself, so that no other can take its place in memory.
+    known = dict[tuple[int, Data], tuple[Data, tuple[Any, ...]]]()
+
+    def remember(validator: Any, value: Data, part: Data, schema: Data) -> tuple[Any, ...]:
+        if not isinstance(part, dict | list | str):
+            return tuple(check(validator, value, part, schema) or ())
+        place = id(schema), part if isinstance(part, str) else id(part)
+        if place not in known:
+            # One error is enough to refuse it.
+            error = next(iter(check(validator, value, part, schema) or ()), None)
+            known[place] = part, () if error is None else (error,)
+        return known[place][1]
+
+    return remember
+
+
+VALIDATOR = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft7Validator,
+    {each: remembering(each) for each in ("$ref", "allOf", "anyOf", "if")},
+)(json_schema.json_schema(reserved_names()))
 
 GRU = {"type": "gru", "units": 4}
 REPEAT = {"type": "repeat", "steps": 2}
@@ -382,13 +406,15 @@ def test_they_accept_the_same_documents(document: Data) -> None:
     compare(document)
 
 
-def compare(document: Data) -> None:
+def compare(document: Data) -> list[str]:
+    """Return the reasons for which a document is refused, after asking the schema too."""
     messages = refusals(document)
     if VALIDATOR.is_valid(document):
         unexplained = [m for m in messages if not any(r.search(m) for r in REASONS)]
         assert not unexplained, f"the schema takes {document}"
     else:
         assert messages, f"the schema refuses {document}"
+    return messages
 
 
 # Together they have every key. In the small ones, an initializer affects exactly one place.
@@ -549,35 +575,32 @@ ANY_KEYS = {key: examples[0] for keys in EXAMPLES for key, examples in keys.item
 
 
 NOTHING = object()
+OF_ONE_VALUE = re.compile(r"\[E[23]\d\d\]$")
+"""The end of a message about a key or a value, whatever stands beside it."""
+SEVERAL = 4
 
 
-def changes(document: dict[str, Any], met: Counter[str]) -> Iterator[tuple[list[str | int], Data]]:
-    """Yield every way to change one thing: its path, and the new value, or nothing to remove it.
-
-    A change that two documents had is not made in a third.
-    """
+def changes(document: dict[str, Any]) -> Iterator[tuple[str, list[str | int], Data]]:
+    """Yield every way to change one thing: what it is, its path, and the new value or NOTHING."""
     places: list[tuple[list[str | int], Data]] = [([], document)]
     for path, node in places:
         items = list(node.items() if isinstance(node, dict) else enumerate(node))
         places += [([*path, key], item) for key, item in items if isinstance(item, dict | list)]
-        others = [(key, item, other) for key, item in items for other in [NOTHING, *ANY_VALUES]]
+        others = [(key, other) for key, _ in items for other in [NOTHING, *ANY_VALUES]]
         if isinstance(node, dict):
-            new = {"unit": 1, **ANY_KEYS}.items()
-            others += [(key, NOTHING, other) for key, other in new if key not in node]
+            others += [item for item in {"unit": 1, **ANY_KEYS}.items() if item[0] not in node]
         keys = [step for step in path if isinstance(step, str)]
         kind = node.get("type") if isinstance(node, dict) else None
-        for key, item, other in others:
-            change = repr((keys, kind, key, item, other))
-            met[change] += 1
-            if met[change] <= 2:
-                yield [*path, key], other
+        for key, other in others:
+            yield repr((keys, kind, key, other)), [*path, key], other
 
 
 def changed(document: dict[str, Any], path: list[str | int], value: Data) -> dict[str, Any]:
-    """Return a document with one change."""
-    made = copy.deepcopy(document)
+    """Return a document with one change, which has all other parts of the document."""
+    made = document.copy()
     node: Any = made
     for step in path[:-1]:
+        node[step] = node[step].copy()
         node = node[step]
     if value is NOTHING:
         del node[path[-1]]
@@ -587,9 +610,15 @@ def changed(document: dict[str, Any], path: list[str | int], value: Data) -> dic
 
 
 def test_they_agree_on_all_that_one_change_makes() -> None:
-    met: Counter[str] = Counter()
+    """Each change is made in several documents, unless the value is wrong in any of them."""
+    wrong = set[str]()
+    made = Counter[str]()
     for document in yaml.safe_load_all(BASES):
         assert VALIDATOR.is_valid(document)
         assert not refusals(document)
-        for path, value in changes(document, met):
-            compare(changed(document, path, value))
+        for change, path, value in changes(document):
+            if change not in wrong and made[change] < SEVERAL:
+                made[change] += 1
+                messages = compare(changed(document, path, value))
+                if messages and all(OF_ONE_VALUE.search(message) for message in messages):
+                    wrong.add(change)
