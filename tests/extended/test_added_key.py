@@ -95,7 +95,7 @@ def test_a_random_spec_is_built_as_it_is(neutral, tmp_path):
 
 def copy_tree(folder: Path) -> None:
     """Copy what the tests need into a folder, with one more key in each model."""
-    for name in ("rnnspec", "templates", "tests", "specs", "docs"):
+    for name in ("rnnspec", "random_specs", "templates", "tests", "specs", "docs"):
         # With the times of files, so that what is compiled of them holds in the copy too.
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "pyproject.toml", folder)

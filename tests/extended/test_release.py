@@ -16,9 +16,10 @@ from rnnspec.version import __version__
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / ".ci"
+BESIDE = ("conformance", "random_specs")
 READ = (
     *("README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py"),
-    *("conformance/README.md", "conformance/pyproject.toml"),
+    *(f"{place}/{name}" for place in BESIDE for name in ("README.md", "pyproject.toml")),
 )
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="runs sh")
@@ -56,13 +57,14 @@ def test_a_release_is_ready_once_all_names_agree(project: Path) -> None:
         f"README.md links to {site}{page}, which is not the site of someone"
         for page in ("", "playground/", "conformance.html")
     ]
-    places = ["README.md", "conformance/README.md", "rnnspec/version.py"]
+    readmes = [f"{place}/README.md" for place in BESIDE]
+    places = ["README.md", *readmes, "rnnspec/version.py"]
     assert [place.partition(":")[0] for place in missing[3:]] == places
 
     for name, old, new in (
         ("README.md", "https://OWNER.", "https://someone."),
         ("README.md", "There is no release yet. ", ""),
-        ("conformance/README.md", "In a clone of rnnspec:", "Install it:"),
+        *((readme, "In a clone of rnnspec:", "Install it:") for readme in readmes),
         ("rnnspec/version.py", "in a clone of rnnspec", ""),
     ):
         text = (project / name).read_text(encoding="utf-8")
