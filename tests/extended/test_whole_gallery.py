@@ -13,13 +13,14 @@ from importing.test_keras_live import is_taken_over
 from small_networks import write_small
 from steps.models import STEP
 from steps.test_equal import is_equal_or_refused
-from test_gallery import has_the_printed_table_and_computes_the_same
+from test_gallery import LARGE, TOTALS, has_the_printed_table_and_computes_the_same
 
 from rnnspec import pipeline
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 REST = sorted({*GALLERY} - {*covering(GALLERY)})
+WHOLE = [path for path in GALLERY if path in REST or TOTALS[path.stem] > LARGE]
 
 
 @pytest.fixture(params=REST, ids=lambda path: path.stem)
@@ -28,7 +29,7 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_small(request.param, tmp_path)
 
 
-@pytest.mark.parametrize("path", REST, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
 def test_every_backend_has_the_printed_table_and_computes_the_same(path: Path) -> None:
     has_the_printed_table_and_computes_the_same(path)
 
