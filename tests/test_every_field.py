@@ -413,8 +413,11 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
                 own["masked"] = masked
             case nodes.Dense(tied=str() as tied):
                 table = layers.get(tied)
-                size = layer.units, outputs[first][-1]
-                if not isinstance(table, nodes.Embedding) or size != (table.vocabulary, table.dim):
+                kernel = layer.units, outputs[first][-1]
+                if not isinstance(table, nodes.Embedding) or kernel != (
+                    table.vocabulary,
+                    table.dim,
+                ):
                     raise GenerationError(f"{layer.name} is not the size of {tied}")
             case nodes.Repeat(like=str() as like):
                 own["steps"] = outputs[like][0]

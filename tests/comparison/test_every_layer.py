@@ -351,7 +351,9 @@ def asked(network: Network, steps: int | None, *, training: bool) -> Asked:
 def _asked(network: Network, arrays: dict[str, Any], batch: Any, *, training: bool) -> Asked:
     truth = reference.run(network, arrays, batch)
     asked = Asked(network, arrays, batch, truth, {})
-    case = asked.case(pipeline.Program(None, network), "float64", "training")
+    # No backend is asked, so nothing reads the spec.
+    spec: Any = None
+    case = asked.case(pipeline.Program(spec, network), "float64", "training")
     if training:
         return asked._replace(results=trained(case))
     return asked._replace(results={"output": truth.output[case.real(batch) > 0.0]})
