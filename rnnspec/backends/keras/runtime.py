@@ -321,7 +321,8 @@ def _outputs(model: keras.Model, batch: Any) -> Any:
     """
     steps = max((array.shape[1] for array in by_name(batch).values() if array.ndim > 1), default=1)
     if engine(keras) == "tensorflow" and steps < _STEPS_WORTH_TRACING:
-        return model(batch, training=False)
+        # Arrays as ``predict_on_batch`` gives them: Keras takes no mixture of them and tensors.
+        return keras.tree.map_structure(np.asarray, model(batch, training=False))
     return model.predict_on_batch(batch)
 
 
