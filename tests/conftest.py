@@ -27,10 +27,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # In small models, waiting for a second thread costs more than it gains. So do two test workers.
 for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(_name, "1")
-# JAX compiles each small network anew: with its older code generator in a third of the time, and
-# without optimization in half of that. tests/extended/engines optimizes.
+# JAX compiles each small network anew: with its older code generator in a third of the time,
+# without optimization in half of that, and in one part in three quarters of that.
+# tests/extended/engines optimizes.
 os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+    "XLA_FLAGS",
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 "
+    "--xla_cpu_parallel_codegen_split_count=1",
 )
 # In a CI service, reports have the same format as on a developer's machine.
 for _name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "TF_BUILD", "TEAMCITY_VERSION"):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from conftest import GALLERY, ROOT
-from covering import covering
+from covering import covering, features
 from graphs import GRAPHS
 from offered import require
 from small_networks import in_small
@@ -28,14 +28,14 @@ from rnnspec.comparison.case import step_through
 from rnnspec.errors import GenerationError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.equations import Equations
-from rnnspec.ir.forms import Form
+from rnnspec.ir.forms import Form, with_steps
 from rnnspec.ir.nodes import Network, least_steps
 from rnnspec.ir.params import counts, params
 from rnnspec.ir.verify import verify
 from rnnspec.source.render import render
 from rnnspec.weights.initial import draw_fresh, draw_scaled
 
-STEPS = 6
+STEPS, LONG = 6, 24
 
 Step = str | int
 Place = tuple[Step, ...]
@@ -411,6 +411,14 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
                 sizes = {"width": outputs[over][-1], "size": outputs[attention.keys][-1]}
                 own["attention"] = replace(attention, masked=over in padded, **sizes)
                 own["masked"] = masked
+            case nodes.Dense(tied=str() as tied):
+                table = layers.get(tied)
+                kernel = layer.units, outputs[first][-1]
+                if not isinstance(table, nodes.Embedding) or kernel != (
+                    table.vocabulary,
+                    table.dim,
+                ):
+                    raise GenerationError(f"{layer.name} is not the size of {tied}")
             case nodes.Repeat(like=str() as like):
                 own["steps"] = outputs[like][0]
             case nodes.Repeat(steps=None):
@@ -447,6 +455,12 @@ def whole(network: Network) -> Network:
         steps, *features = layer.output
         if features and steps is not None and steps < 1:
             raise GenerationError(f"{layer.name} has no step")
+    if any(isinstance(layer, nodes.Conv | nodes.WindowPooling) for layer in network.layers):
+        # Windows leave fewer steps of any number, which joins do not see in the shapes.
+        lengths = {each.name: getattr(each, "steps", None) or LONG for each in network.inputs}
+        for layer in with_steps(network, lengths).layers:
+            if isinstance(layer, nodes.Join):
+                require_fit(layer, layer.inputs)
     read = {name for names in nodes.sources(network).values() for name in names}
     read |= {layer.name for layer in network.results.values()}
     if unread := {each.name for each in (*network.inputs, *network.layers)} - read:
@@ -521,18 +535,34 @@ def with_other(
         yield value, fitting
 
 
+def words_at(network: Network, place: Place) -> frozenset[Any]:
+    """Return the settings of the layer or the input that has a place, without numbers and names."""
+    match place:
+        case ("layers" | "inputs" as part, int(number), *_):
+            return frozenset(features(getattr(network, part)[number]))
+        case _:
+            return frozenset()
+
+
 @cache
 def changes() -> list[Change]:
     """Return a change of each field of all nodes that are alike, and of every node in ``TEXTS``.
 
-    Another value has its turn at each place.
+    Another value has its turn at each place. The gallery adds those of layers that are like no
+    other before.
     """
     small = [pipeline.reads(in_small(path)) for path in covering(GALLERY)]
-    corpus, turns, result = [*small, *CORPUS[len(GALLERY) :]], Counter[Any](), list[Change]()
-    for number, program in enumerate(corpus, len(TEXTS) - len(corpus)):
+    corpus, turns, result = [*CORPUS[len(GALLERY) :], *small], Counter[Any](), list[Change]()
+    known = set[Any]()
+    for number, program in enumerate(corpus):
+        in_gallery = number >= len(corpus) - len(small)
         for (kind, field, _), places in alike(program.network).items():
             # An initializer is that of all layers: the language has one section of them.
-            together = number < 0 or kind in INITIAL or field.endswith("initializer")
+            together = in_gallery or kind in INITIAL or field.endswith("initializer")
+            likes = {(kind, field, words_at(program.network, place)) for place in places}
+            if in_gallery and likes <= known:
+                continue
+            known |= likes
             for at in dict.fromkeys([*((place,) for place in places if not together), places]):
                 turns[kind, field] += 1
                 others = with_other(program.network, at, field, turns[kind, field])
@@ -541,20 +571,25 @@ def changes() -> list[Change]:
     return result
 
 
-IN_ALL_FORMS = 2
-"""So many changes of a field are asked about in every form, the others in one of two backends."""
+IN_EACH_FORM = 2
+"""So many changes of a field are asked about in each form that has them, the others in one form."""
 
 
-def changes_in(backend: int, form: int, forms: int) -> Iterator[Change]:
+def changes_in(backend: Backend, form: Form) -> Iterator[Change]:
     """Yield the changes for a form of a backend, and all of networks that are fused."""
-    turns = Counter[tuple[str, str]]()
+    turns, taken = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    forms = [(each.name, form) for each in BACKENDS.values() for form in each.forms]
+    place = forms.index((backend.name, form))
+    has = cache(lambda network: not refusals(backend, network, form))
     for change in changes():
-        turn = turns[change.kind, change.field]
-        turns[change.kind, change.field] += 1
+        field = change.kind, change.field
+        turns[field] += 1
         fused = change.program.network.name in {"fused", "chain", "twins"}
-        mine = (turn - backend) % len(BACKENDS) < 2 and turn // len(BACKENDS) % forms == form
         # Source has a name of a state only where another layer reads the state.
-        if fused or turn < IN_ALL_FORMS or mine or change.field == "state_names":
+        if fused or turns[field] % len(forms) == place or change.field == "state_names":
+            yield change
+        elif taken[field] < IN_EACH_FORM and has(change.program.network) and has(change.network):
+            taken[field] += 1
             yield change
 
 
@@ -592,8 +627,7 @@ def ignored(backend: Backend, form: Form) -> Iterator[str]:
     original = cache(lambda network: emit(backend, form, network))
     free = dict[tuple[str, str], bool]()
     shown = set[tuple[str, str]]()
-    place = [*BACKENDS].index(backend.name)
-    for change in changes_in(place, backend.forms.index(form), len(backend.forms)):
+    for change in changes_in(backend, form):
         if (first := original(change.program.network)) is None:
             continue
         # What no backend can write in a form cannot be arranged for it.

@@ -29,10 +29,10 @@ class Fields:
 
     def missing(self, node: Any) -> Iterator[str]:
         """Yield each field of a node, or of what it consists of, that is set but not listed."""
+        listed = _listed(self.names, node.__class__)
         for name, default in _defaults(node.__class__):
             value = getattr(node, name)
-            is_set = default is not MISSING and value != default
-            if is_set and not self._lists(node, name):
+            if name not in listed and default is not MISSING and value != default:
                 yield name
             elif is_dataclass(value):
                 yield from (f"{name}.{inner}" for inner in self.missing(value))
@@ -43,17 +43,15 @@ class Fields:
 
     def differing(self, one: Any, other: Any) -> Iterator[str]:
         """Yield each field that is not listed, and in which two nodes differ, or parts of them."""
+        listed = _listed(self.names, one.__class__)
         for name, _ in _defaults(one.__class__):
             values = getattr(one, name), getattr(other, name)
-            if values[0] == values[1] or self._lists(one, name):
+            if name in listed or values[0] == values[1]:
                 continue
             if is_dataclass(values[0]) and type(values[0]) is type(values[1]):
                 yield from (f"{name}.{inner}" for inner in self.differing(*values))
             else:
                 yield name
-
-    def _lists(self, node: Any, name: str) -> bool:
-        return any(f"{base.__name__}.{name}" in self.names.split() for base in type(node).__mro__)
 
 
 def shared_refusals(classes: Iterable[tuple[str, Layer]], arguments: Fields) -> Iterator[Refusal]:
@@ -64,6 +62,14 @@ def shared_refusals(classes: Iterable[tuple[str, Layer]], arguments: Fields) -> 
         reason = f"{layer.name} and {other.name} are of one class, which takes no such argument"
         for field in arguments.differing(other, layer):
             yield Refusal(layer.name, field, reason)
+
+
+@cache
+def _listed(names: str, kind: type) -> frozenset[str]:
+    """Return the fields of a class in a list of ``Class.field``."""
+    classes = {base.__name__ for base in kind.__mro__}
+    pairs = (name.split(".") for name in names.split())
+    return frozenset(field for name, field in pairs if name in classes)
 
 
 @cache

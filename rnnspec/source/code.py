@@ -87,9 +87,10 @@ def code(template: str, /, *values: object, **holes: object) -> Code:
             continue
         value = holes[hole] if hole else next(numbered)
         filling = literal(value) if conversion == "r" else _checked(value)
-        margin = text.rpartition("\n")[2]
-        if "\n" in filling and not margin.strip(" "):
-            filling = indent(filling, margin)[len(margin) :]
+        if "\n" in filling:
+            margin = text.rpartition("\n")[2]
+            if not margin.strip(" "):
+                filling = indent(filling, margin)[len(margin) :]
         text += filling or _EMPTY
     if unused := tuple(numbered):
         raise GenerationError(f"no hole is left for {unused}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -24,6 +25,12 @@ def program(text: str) -> pipeline.Program:
     return pipeline.reads(text)
 
 
+@cache
+def case_of(number: int, dtype: str) -> Case:
+    """Return the arrays and the batch of a graph, for all backends of a dtype."""
+    return Case.of(program(ALL[number]), 0, dtype)
+
+
 def forms_of(backend: Backend, number: int) -> list[Form]:
     """Return the forms in which a backend has a graph."""
     network = program(ALL[number]).network
@@ -41,7 +48,7 @@ def form_of(backend: Backend, number: int) -> Form:
 def test_equal_to_the_reference(name: str, number: int) -> None:
     backend = require(name)
     form = form_of(backend, number)
-    case = Case.of(program(ALL[number]), 0, backend.dtypes[0], None, form)
+    case = replace(case_of(number, backend.dtypes[0]), form=form)
     comparison = Comparison(case, "gradients" if form == "training" else "forward")
     comparison.add(backend)
     assert comparison.report().differences == ()

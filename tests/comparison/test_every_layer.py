@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from rnnspec.errors import SpecError
 from rnnspec.ir import nodes
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network, least_steps
+from rnnspec.ir.params import named_params
 from rnnspec.slots import by_name
 from rnnspec.weights.initial import draw_scaled
 
@@ -304,7 +305,8 @@ def computed(live: Live, case: Case, learn: Any) -> dict[str, Any]:
     moved = {
         name: live.store.read_one(live.model, name) for name in case.arrays if "moving" in name
     }
-    return {"loss": np.asarray(loss), **gradients, **moved}
+    slope = sum(np.vdot(gradients[name], along) for name, along in directions(network).items())
+    return {"loss": np.asarray(loss), "slope": np.asarray(slope), **moved}
 
 
 def check_padding_alone(learn: Any, case: Case) -> None:
@@ -315,29 +317,82 @@ def check_padding_alone(learn: Any, case: Case) -> None:
         assert np.isfinite(array).all()
 
 
-def compared(case: Case, results: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return what a model computes beside what the reference does.
+class Asked(NamedTuple):
+    """A network with arrays and a batch, and what the reference computes of them."""
+
+    network: Network
+    arrays: dict[str, Any]
+    batch: Any
+    truth: reference.FullTrace
+    results: dict[str, Any]
+
+    def case(self, program: pipeline.Program, dtype: str, form: Form) -> Case:
+        """Return a case for a form of a backend."""
+        of = replace(program, network=self.network)
+        given = self.arrays, self.batch
+        return Case(of, 0, dtype, *given, batch_is_own=True, truth=self.truth, form=form)
+
+
+@cache
+def asked(network: Network, steps: int | None, *, training: bool) -> Asked:
+    """Return a network whose padded steps hold what changes no result of the reference.
+
+    Each backend and form that takes the same network is compared with the same results.
+    """
+    first = with_little_dropout(network)
+    batch = draw_batch(first, np.random.default_rng(1), steps or steps_to_draw(first))
+    arrays = draw_scaled(first, 1)
+    second, other_batch = filled(first, batch)
+    others = {
+        name: array + (np.arange(len(array)) == 0)[:, None] if name in padded(first) else array
+        for name, array in arrays.items()
+    }
+    plain = _asked(first, arrays, batch, training=training)
+    # Without padding, both are the same.
+    if not nodes.masks(first):
+        return plain
+    changed = _asked(second, others, other_batch, training=training)
+    for key, value in plain.results.items():
+        assert distance(changed.results[key], value) <= 1e-9, key
+    return changed
+
+
+def _asked(network: Network, arrays: dict[str, Any], batch: Any, *, training: bool) -> Asked:
+    truth = reference.run(network, arrays, batch)
+    asked = Asked(network, arrays, batch, truth, {})
+    # No backend is asked, so nothing reads the spec.
+    spec: Any = None
+    case = asked.case(pipeline.Program(spec, network), "float64", "training")
+    if training:
+        return asked._replace(results=trained(case))
+    return asked._replace(results={"output": truth.output[case.real(batch) > 0.0]})
+
+
+def trained(case: Case) -> dict[str, Any]:
+    """Return how the reference trains: the loss, its slope, and what batches move.
 
     Gradients are compared along one random direction of all arrays. The reference takes the
     derivative by a complex step, as ``rnnspec.comparison.training`` does.
     """
-    if "loss" not in results:
-        return {"output": (results["output"], case.truth.output[case.real(case.batch) > 0.0])}
-    rng, step = np.random.default_rng(2), 1e-30
-    along = {
-        name: rng.standard_normal(array.shape)
-        for name, array in case.arrays.items()
-        if name in results and "moving" not in name
-    }
+    step, along = 1e-30, directions(case.network)
     shifted = {
         name: array + 1j * step * along[name] if name in along else array
         for name, array in case.arrays.items()
     }
     truth = reference.run(case.network, shifted, case.batch, training=True)
     loss = np.sum(case.weight * (truth.output - case.target) ** 2) / 2.0
-    slope = sum(np.vdot(results[name], direction) for name, direction in along.items())
-    pairs = {"loss": (results["loss"], loss.real), "slope": (np.asarray(slope), loss.imag / step)}
-    return pairs | {name: (results[name], moved.real) for name, moved in truth.moved.items()}
+    moved = {name: array.real for name, array in truth.moved.items()}
+    return {"loss": np.asarray(loss.real), "slope": np.asarray(loss.imag / step), **moved}
+
+
+def directions(network: Network) -> dict[str, Any]:
+    """Return a random direction for each array that is trained."""
+    rng = np.random.default_rng(2)
+    return {
+        name: rng.standard_normal(param.shape)
+        for name, _, param in named_params(network)
+        if param.trainable
+    }
 
 
 def with_little_dropout(network: Network) -> Network:
@@ -365,34 +420,18 @@ def test_padding_does_not_matter_and_the_rest_is_right(name: str, form: Form, so
 def check(program: pipeline.Program, name: str, form: Form, steps: int | None = None) -> None:
     """Check a network in a form of a backend, on a batch of some number of steps."""
     backend = require(name)
-    dtype, first = backend.dtypes[0], with_little_dropout(program.network)
-    batch = draw_batch(first, np.random.default_rng(1), steps or steps_to_draw(first))
-    arrays = draw_scaled(first, 1)
-    second, other_batch = filled(first, batch)
-    others = {
-        name: array + (np.arange(len(array)) == 0)[:, None] if name in padded(first) else array
-        for name, array in arrays.items()
-    }
-    near, live = 1e-9 if dtype == "float64" else 1e-5, None
-    fillings = [(first, arrays, batch), (second, others, other_batch)]
-    results = list[dict[str, Any]]()
-    # Without padding, both are the same.
-    for network, own, given in fillings[: 2 if nodes.masks(first) else 1]:
-        truth = reference.run(network, own, given)
-        of = replace(program, network=network)
-        case = Case(of, 0, dtype, own, given, batch_is_own=True, truth=truth, form=form)
-        # Only another value of padded features is other source.
-        if live is None or first != second:
-            live = case.build(backend)
-            # One, because frameworks compile each anew.
-            learn = gradients_of(live, training=True) if form == "training" else None
-        results.append(computed(live, case, learn))
-    if learn is not None and nodes.masks(first):
+    dtype, training = backend.dtypes[0], form == "training"
+    expected = asked(program.network, steps, training=training)
+    case = expected.case(program, dtype, form)
+    live = case.build(backend)
+    # One, because frameworks compile each anew.
+    learn = gradients_of(live, training=True) if training else None
+    results = computed(live, case, learn)
+    if training and nodes.masks(case.network):
         check_padding_alone(learn, case)
-    for key, value in results[0].items():
-        assert distance(results[-1][key], value) <= near, key
-    for key, (actual, expected) in compared(case, results[-1]).items():
-        assert distance(actual, np.asarray(expected)) <= near, key
+    assert results.keys() == expected.results.keys()
+    for key, value in expected.results.items():
+        assert distance(results[key], value) <= (1e-9 if dtype == "float64" else 1e-5), key
 
 
 def test_every_layer_that_leaves_out_padding_is_asked() -> None:

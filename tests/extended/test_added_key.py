@@ -47,8 +47,8 @@ EDITS = (
     # Each backend says that it knows the field, which it does not.
     (
         "rnnspec/ir/fields.py",
-        '        return any(f"{base',
-        '        return name == "added" or any(f"{base',
+        "    return frozenset(field for",
+        '    return frozenset({"added"}).union(field for',
     ),
     (
         "tests/test_every_field.py",

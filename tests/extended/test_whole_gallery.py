@@ -15,6 +15,7 @@ from importing.test_keras_live import is_taken_over
 from offered import require, shipped
 from small_networks import write_small
 from steps.test_equal import is_equal_or_refused
+from test_gallery import LARGE, TOTALS, has_the_printed_table_and_computes_the_same
 
 import rnnspec
 from rnnspec import pipeline
@@ -27,6 +28,8 @@ IN_TURN = [
     for number, each in enumerate(shipped())
     for turn, path in enumerate(REST[number % 2 :: 2])
 ]
+WHOLE = [path for path in GALLERY if path not in REST and TOTALS[path.stem] > LARGE]
+"""Those that make test compares in small."""
 
 
 @pytest.mark.parametrize(("backend", "form", "path"), IN_TURN)
@@ -48,6 +51,11 @@ def test_every_network_and_every_form_has_its_turn() -> None:
     assert {path for _, _, path in turns} == set(REST)
     forms = {(each.name, form) for each in shipped() for form in each.forms}
     assert {(backend, form) for backend, form, _ in turns} == forms
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+def test_every_backend_has_the_printed_table_and_computes_the_same(path: Path) -> None:
+    has_the_printed_table_and_computes_the_same(path)
 
 
 # The covering networks have every kind of layer: what the others add is how layers are joined.

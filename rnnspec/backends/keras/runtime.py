@@ -21,11 +21,12 @@ import numpy as np
 from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
 from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
-from rnnspec.backends.keras.outputs import output_of, precision
+from rnnspec.backends.keras.outputs import engine, output_of, precision
 from rnnspec.backends.model_files import load_entry
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
+from rnnspec.slots import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -161,7 +162,7 @@ class KerasRuntime(Runtime):
             probe = keras.Model(named, [*first.values(), *results])
         with _no_advice():
             # The only one of a list of outputs is returned without the list.
-            values = [*map(np.asarray, keras.tree.flatten(probe.predict_on_batch(inputs)))]
+            values = [*map(np.asarray, keras.tree.flatten(_outputs(probe, inputs)))]
         inside, outputs = values[: len(first)], values[len(first) :]
         whole = (
             join(dict(zip(output, outputs, strict=True)), output)
@@ -173,7 +174,7 @@ class KerasRuntime(Runtime):
     def begin(self, model: keras.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the states of a model in step form before the first chunk."""
         with _no_advice():
-            first = model.begin.model.predict_on_batch(dict(inputs))
+            first = _outputs(model.begin.model, dict(inputs))
         return {name: np.asarray(value) for name, value in first.items()}
 
     def step(
@@ -185,7 +186,7 @@ class KerasRuntime(Runtime):
             # Without another input, the first chunk tells the number of sequences.
             is_named = isinstance(model.begin.model.input, dict)
             with _no_advice():
-                states = model.begin.model.predict_on_batch({stream: chunk} if is_named else chunk)
+                states = _outputs(model.begin.model, {stream: chunk} if is_named else chunk)
         elif states is None:
             states = {
                 name: np.zeros((len(chunk), *(n or 0 for n in tensor.shape[1:])), tensor.dtype)
@@ -193,7 +194,7 @@ class KerasRuntime(Runtime):
                 if name != stream
             }
         with _no_advice():
-            outputs = model.predict_on_batch({stream: chunk, **states})
+            outputs = _outputs(model, {stream: chunk, **states})
         after = {name: np.asarray(outputs[name]) for name in names}
         results = [name for name in model.output if name not in after]
         whole = join(outputs, results) if len(results) > 1 else outputs[results[0]]
@@ -307,6 +308,21 @@ def _predict(model: keras.Model, batch: Batch) -> Any:
     # Compiled for one length, TimeDistributed fails at another.
     if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
         return model(batch, training=False)
+    return model.predict_on_batch(batch)
+
+
+_STEPS_WORTH_TRACING = 32
+
+
+def _outputs(model: keras.Model, batch: Any) -> Any:
+    """Return the outputs of a model in inference.
+
+    TensorFlow takes far longer to trace a model for one batch than to run it over a few steps.
+    """
+    steps = max((array.shape[1] for array in by_name(batch).values() if array.ndim > 1), default=1)
+    if engine(keras) == "tensorflow" and steps < _STEPS_WORTH_TRACING:
+        # Arrays as ``predict_on_batch`` gives them: Keras takes no mixture of them and tensors.
+        return keras.tree.map_structure(np.asarray, model(batch, training=False))
     return model.predict_on_batch(batch)
 
 
