@@ -65,7 +65,7 @@ RECURRENT = (
         "attention: {over: raw, score: scaled_dot}}"
     ),
     "{type: mine, units: 2, initial_state: {state: start}, attention: {over: kept, score: dot}}",
-    "{type: mine, units: 2, bidirectional: true, initial_state: learned}",
+    "{type: mine, units: 2, bidirectional: true, merge: ave, initial_state: learned}",
 )
 """Recurrent layers that take the output of the first one."""
 LAYERS = (
