@@ -465,17 +465,17 @@ def test_a_compressed_file(tmp_path: Path) -> None:
 
 
 @cases(
-    ("content", "message"),
+    ("nones", "storages", "message"),
     [
-        ({"n/data.pkl": b"\x80\x02" + b"N" * 2**21}, "expected a pickle of at most 1,0.* bytes"),
-        ({"n/data.pkl": b"\x80\x02N.", "n/data/0": bytes(2**26), "n/data/1": bytes(2**26)},
-         "its members are too large for the size of the file"),
+        (2**21, 0, "expected a pickle of at most 1,0.* bytes"),
+        (1, 2, "its members are too large for the size of the file"),
     ],
-)  # fmt: skip
+)
 def test_compressed_files_out_of_proportion(
-    tmp_path: Path, content: dict[str, bytes], message: str
+    tmp_path: Path, nones: int, storages: int, message: str
 ) -> None:
-    compressed(content, tmp_path / "net.pt")
+    parts = {f"n/data/{number}": bytes(2**26) for number in range(storages)}
+    compressed({"n/data.pkl": b"\x80\x02" + b"N" * nones + b".", **parts}, tmp_path / "net.pt")
     with pytest.raises(UsageError, match=message):
         take(tmp_path / "net.pt")
 
