@@ -15,7 +15,7 @@ from pathlib import Path
 import rnnspec
 
 ROOT = Path(__file__).parents[2]
-DATA = (".py", ".md", ".j2", ".yaml")
+DATA = (".py", ".md", ".j2", ".toml", ".yaml")
 # For another machine, type checkers or installers, or the pydantic of old.
 LEFT_OUT = re.compile(
     r"(linux-gnu\.so|\.pyi|\.c|/RECORD|/WHEEL|/METADATA|\.cdx\.json|\.cyclonedx\.json)$"
