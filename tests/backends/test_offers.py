@@ -38,7 +38,7 @@ from rnnspec.cli.options import takes_source_options
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
 from rnnspec.foreign import Model
-from rnnspec_random import strategies
+from rnnspec_random import draw
 
 if TYPE_CHECKING:
     from rnnspec.backends import Backend, Need
@@ -195,7 +195,7 @@ def test_random_specs_that_are_refused_are_counted(monkeypatch: pytest.MonkeyPat
     # Of the whole language, the toy takes one spec in hundreds.
     both = st.sampled_from([yaml.safe_load(text) for text in (TAKEN, REFUSED)])
     with monkeypatch.context() as patched:
-        patched.setattr(strategies, "specs", lambda **_: both)
+        patched.setattr(draw, "specs", lambda **_: both)
         found = compare_random(9, 6, ["toy"], level="counts")
     assert found.equal
     assert found.compared > 0

@@ -17,6 +17,8 @@ from docs.generate.conformance import FOLDER
 SCRIPTS = {path.stem: path for path in sorted((FOLDER / "scripts").glob("*.py"))}
 COMMANDS = {"emx": "emx-onnx-cgen", "iree": "iree-compile", "onnx2c": "onnx2c"}
 """Tools that scripts call and do not import, by the first word of their names."""
+EXPORTERS = {"keras-onnx-names": "tf2onnx"}
+"""Packages that a tool imports for a script."""
 
 
 def is_runnable(name: str) -> bool:
@@ -24,6 +26,7 @@ def is_runnable(name: str) -> bool:
     command = COMMANDS.get(name.partition("-")[0], sys.executable)
     text = SCRIPTS[name].read_text(encoding="utf-8")
     packages = re.findall(r"^(?:import|from) (\w+)", text, re.MULTILINE)
+    packages += [EXPORTERS[name]] if name in EXPORTERS else []
     return shutil.which(command) is not None and all(map(find_spec, packages))
 
 

@@ -158,7 +158,7 @@ def literals_of(annotation: Any) -> Iterator[object]:
 
 def test_the_sample_holds_every_word_of_the_language() -> None:
     drawn = defaultdict[tuple[str, str], set[str]](set)
-    for text in map(spec_text, sample(specs(), 1000)):
+    for text in map(spec_text, sample(specs(), 1200)):
         for model in models_in(rnnspec.loads(text)):
             for key in model.model_fields_set:
                 drawn[type(model).__name__, key].add(repr(getattr(model, key)))
