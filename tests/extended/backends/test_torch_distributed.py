@@ -49,6 +49,8 @@ torch.manual_seed(0)
 ddp = torch.nn.parallel.DistributedDataParallel(Net().double())
 train(ddp, ddp.parameters(), slice(4 * rank, 4 * rank + 4))
 torch.save(ddp.module.state_dict(), f"{rank}.pt")
+# The other one may still be sending when this one ends.
+torch.distributed.barrier()
 torch.distributed.destroy_process_group()
 """
 
