@@ -15,7 +15,14 @@ from importing.test_keras_live import is_taken_over
 from offered import require, shipped
 from small_networks import write_small
 from steps.test_equal import is_equal_or_refused
-from test_gallery import LARGE, TOTALS, has_the_printed_table_and_computes_the_same
+from test_gallery import (
+    HUGE,
+    LARGE,
+    PRINTED,
+    TOTALS,
+    has_the_printed_table_and_computes_the_same,
+    says_what_the_source_printed,
+)
 
 import rnnspec
 from rnnspec import pipeline
@@ -56,6 +63,12 @@ def test_every_network_and_every_form_has_its_turn() -> None:
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
 def test_every_backend_has_the_printed_table_and_computes_the_same(path: Path) -> None:
     has_the_printed_table_and_computes_the_same(path)
+
+
+@pytest.mark.parametrize("name", [name for name in PRINTED if TOTALS[name] >= HUGE])
+def test_parity_says_what_the_source_printed(name: str) -> None:
+    pytest.importorskip("torch")
+    says_what_the_source_printed(name)
 
 
 # The covering networks have every kind of layer: what the others add is how layers are joined.
