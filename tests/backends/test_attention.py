@@ -11,6 +11,7 @@ import pytest
 from graphs import ATTENTIONS, TRANSLATORS
 from offered import import_later, require
 
+import rnnspec
 from rnnspec import pipeline
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.ir.forms import Form
@@ -191,6 +192,12 @@ def test_scores_of_small_integers_do_not_overflow(name: str) -> None:
         for dtype in (np.uint8, np.float32)
     )
     assert np.abs(actual - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize("form", ["inference", "step"])
+def test_a_layer_that_runs_by_cells_has_its_parameters(form: str) -> None:
+    spec = rnnspec.loads(TEXTS["by_hand_lstm"])
+    assert rnnspec.parity(spec, ["torch"], level="counts", form=form).equal
 
 
 def test_new_weights_count_without_compiling_again() -> None:
