@@ -151,7 +151,7 @@ class Comparer:
         return Outcome(largest, refusal=None if largest else refusal)
 
 
-class Drawn(Protocol):
+class Specs(Protocol):
     """Specs as YAML, which depend only on a seed."""
 
     def all(self) -> list[str]:
@@ -164,15 +164,15 @@ class Drawn(Protocol):
         """
 
 
-def draw(number: int, seed: int, *, decoder: bool = False) -> Drawn:
+def draw_specs(number: int, seed: int, *, decoder: bool = False) -> Specs:
     """Return ``number`` specs of small networks, drawn by the package rnnspec-random.
 
     Raises:
         BackendError: it is not installed.
     """
     for point in entry_points(group="rnnspec.random_specs"):
-        drawn: Drawn = point.load()(number, seed, decoder)
-        return drawn
+        specs: Specs = point.load()(number, seed, decoder)
+        return specs
     raise BackendError(f"random specs are not installed: {PLACE}, pip install ./random_specs")
 
 
@@ -261,7 +261,7 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
         UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
     planned = passes(backends, level, form)
-    drawn, comparer = draw(number, seed, decoder=decoder), Comparer(planned)
+    drawn, comparer = draw_specs(number, seed, decoder=decoder), Comparer(planned)
     texts = drawn.all()
     outcomes = (compare or partial(compare_in_order, progress))(comparer, texts)
     failed, spec = Outcome({}), ""

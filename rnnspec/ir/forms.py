@@ -323,14 +323,14 @@ def _refusals_of(layer: Layer) -> Iterator[Refusal]:
             reason = "in step form, a window would need steps of other chunks"
             yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
         case Pooling(reduction=reduction):
-            if reduction.chunks:
-                yield Refusal(layer.name, "pooling", f"in step form, {reduction.chunks}")
+            if reason := reduction.no_step_form:
+                yield Refusal(layer.name, "pooling", f"in step form, {reason}")
         case Repeat(like=str()):
             # Of a vector that is known before the chunks.
             pass
         case _:
-            if layer.needs_all_steps:
-                key, reason = layer.needs_all_steps
+            if layer.no_step_form:
+                key, reason = layer.no_step_form
                 yield Refusal(layer.name, key, f"in step form, {reason}")
 
 

@@ -156,11 +156,11 @@ class Pretrained:
     words: str
 
 
-ActsOn = Literal["token", "element", "feature", "step", "inputs", "steps"]
+ActsOn = Literal["nothing", "token", "element", "feature", "step", "inputs", "steps"]
 """What each number of an output is computed from.
 
-It is one token; the element at its place; its feature, in training with statistics of all steps;
-all features of its step; the same step of several inputs; or several steps.
+It is nothing but parameters; one token; the element at its place; its feature, in training with
+statistics of all steps; all features of its step; the same step of several inputs; several steps.
 """
 TimeAxis = Literal["kept", "windows", "new", "dropped"]
 """The time axis of an output: that of the input, its windows, one of its own, or none."""
@@ -173,13 +173,13 @@ class Node:
     ``source`` is the name of that layer, or of an input. It is None for most: their input is the
     output of the layer before them, or the first input of the network.
 
-    ``needs_all_steps`` has the key that asks for a layer which cannot be computed in chunks, and
-    why it cannot.
+    ``no_step_form`` has the key that asks for a layer which cannot be computed in chunks, and the
+    reason.
     """
 
     acts_on: ClassVar[ActsOn] = "steps"
     time_axis: ClassVar[TimeAxis] = "kept"
-    needs_all_steps: ClassVar[tuple[str, str] | None] = None
+    no_step_form: ClassVar[tuple[str, str] | None] = None
 
     name: str
     input: Shape
@@ -486,7 +486,7 @@ class AttentionPooling(Node):
     """
 
     time_axis: ClassVar[TimeAxis] = "dropped"
-    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+    no_step_form: ClassVar[tuple[str, str] | None] = (
         "pooling",
         "the weights of all steps would change with each chunk",
     )
@@ -515,7 +515,7 @@ class Flatten(Node):
     """The features of all steps in one vector, step after step."""
 
     time_axis: ClassVar[TimeAxis] = "dropped"
-    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+    no_step_form: ClassVar[tuple[str, str] | None] = (
         "pooling",
         "the steps of all chunks would be in one vector",
     )
@@ -533,7 +533,7 @@ class LastSteps(Node):
     """The last ``count`` steps of a sequence without padding."""
 
     time_axis: ClassVar[TimeAxis] = "new"
-    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+    no_step_form: ClassVar[tuple[str, str] | None] = (
         "pooling",
         "the last steps would be in other chunks",
     )
@@ -735,6 +735,7 @@ class LearnedState(Node):
     Its input tells only how many sequences there are.
     """
 
+    acts_on: ClassVar[ActsOn] = "nothing"
     time_axis: ClassVar[TimeAxis] = "dropped"
     about: ClassVar[str] = "A vector that is learned, the same for each sequence of x."
     masked: ClassVar[bool] = False
@@ -756,7 +757,7 @@ class Repeat(Node):
     """
 
     time_axis: ClassVar[TimeAxis] = "new"
-    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+    no_step_form: ClassVar[tuple[str, str] | None] = (
         "repeat",
         "a repeat would begin before the last step is known",
     )
@@ -775,7 +776,7 @@ class Transpose(Node):
     """The steps as features and the features as steps, of a sequence without padding."""
 
     time_axis: ClassVar[TimeAxis] = "new"
-    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+    no_step_form: ClassVar[tuple[str, str] | None] = (
         "type",
         "the steps of all chunks would be features",
     )
@@ -815,7 +816,7 @@ class InstanceNorm(ComposedNode):
     Source: https://arxiv.org/abs/1607.08022.
     """
 
-    needs_all_steps: ClassVar[tuple[str, str] | None] = (
+    no_step_form: ClassVar[tuple[str, str] | None] = (
         "type",
         "the mean of all steps would change with each chunk",
     )

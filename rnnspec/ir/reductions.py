@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rnnspec.words import Statistic
 
 HIGHEST = 3e38
-"""More than any number of float32, and not infinite: of infinity alone there is no softmax."""
+"""More than networks compute in float32; not infinite, as of infinity alone there is no softmax."""
 LOWEST = -HIGHEST
 
 
@@ -23,7 +23,7 @@ class Reduction:
     recipe. ``joins`` is the arithmetic that makes one statistic of those of two parts of a
     sequence; a step of ``filler`` changes none. ``skips_padding`` is false if a mask is refused.
     ``if_padded`` is the effect of a padded step that no mask tells, empty if it is not known.
-    ``chunks`` is the reason why it has no step form, empty if it has one.
+    ``no_step_form`` is the reason why it has none, empty if it has one.
     """
 
     noun: str
@@ -32,7 +32,7 @@ class Reduction:
     filler: float = 0.0
     skips_padding: bool = True
     if_padded: str = ""
-    chunks: str = ""
+    no_step_form: str = ""
 
     @property
     def counts(self) -> bool:
@@ -51,7 +51,7 @@ REDUCTIONS: dict[Statistic, Reduction] = {
         noun="first step",
         states={},
         skips_padding=False,
-        chunks="the first step is in an earlier chunk",
+        no_step_form="the first step is in an earlier chunk",
     ),
     "last_step": Reduction(
         noun="last step", states={}, skips_padding=False, if_padded="the last step may be padding"

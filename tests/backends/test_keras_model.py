@@ -85,6 +85,10 @@ def test_every_layer_is_saved_and_loaded(source: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         outputs(other, batch, training=False), outputs(model, batch, training=False)
     )
+    # As its user runs it: traced, and compiled where Keras compiles.
+    traced, eager = other.predict_on_batch(batch), other(batch, training=False)
+    for one, two in zip(*map(keras.tree.flatten, (traced, eager)), strict=True):
+        np.testing.assert_allclose(one, keras.ops.convert_to_numpy(two), rtol=0, atol=1e-5)
     assert [layer.name for layer in other.layers] == [layer.name for layer in model.layers]
     assert other.count_params() == model.count_params()
 

@@ -75,6 +75,7 @@ _OF_A_STEP = frozenset(
 )
 """The kinds of functions that are others in step form: they have states."""
 
+_SIGNS = {"maximum": ">", "minimum": "<"}
 _MERGES = {"sum": "'+'", "mul": "'*'", "ave": "'/'"}
 _WINDOWS: dict[WindowStatistic, str] = {"max": "max_windows", "average": "average_windows"}
 
@@ -136,6 +137,11 @@ class Function:
     def own(self) -> dict[str, str]:
         """The types of the parameters that only this function has."""
         return dict(self.cell.own) if isinstance(self.cell, EquationText) else {}
+
+    @property
+    def sign(self) -> str:
+        """The comparison by which a number takes the place of a statistic; empty if it is added."""
+        return "" if self.reduction is None else _SIGNS.get(self.reduction.joins, "")
 
     @property
     def is_rounded(self) -> bool:

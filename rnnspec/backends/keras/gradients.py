@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 _CALLS_WORTH_TRACING = 3
-_STEPS_WORTH_TRACING = 32
+STEPS_WORTH_TRACING = 32
+"""So many steps, or more calls of a function, and tracing takes less time than it saves."""
 _LEAST_EPSILON = 1e-37
 """Next to nothing, and not 0 in float32."""
 
@@ -108,7 +109,7 @@ def _tensorflow(
         # than one over many.
         arrays = [inputs] if isinstance(inputs, np.ndarray) else inputs.values()
         steps = max((array.shape[1] for array in arrays if array.ndim > 1), default=1)
-        few = next(calls) < _CALLS_WORTH_TRACING and steps < _STEPS_WORTH_TRACING
+        few = next(calls) < _CALLS_WORTH_TRACING and steps < STEPS_WORTH_TRACING
         batch = keras.tree.map_structure(tf.constant, (inputs, target, weight))
         loss, gradients = (eager if few else traced)(*batch)
         return loss, gradients

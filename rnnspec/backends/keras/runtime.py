@@ -19,7 +19,12 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import NO_CLASSES, ArrayType, Runtime, Trace
-from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
+from rnnspec.backends.keras.gradients import (
+    STEPS_WORTH_TRACING,
+    join,
+    loss_and_gradients,
+    outputs_of,
+)
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.backends.keras.outputs import engine, output_of, precision
 from rnnspec.backends.model_files import load_entry
@@ -297,32 +302,23 @@ class KerasRuntime(Runtime):
     def output(self, model: keras.Model, inputs: Batch) -> Array:
         """Return the output of a model in inference, which may take batches of one size only."""
         with _no_advice():
-            return output_of(model, partial(_predict, model), inputs)
+            return output_of(model, partial(_outputs, model), inputs)
 
     def scale(self, model: keras.Model, share: float) -> None:
         """Multiply every array of a model."""
         model.set_weights([share * array for array in model.get_weights()])
 
 
-def _predict(model: keras.Model, batch: Batch) -> Any:
-    # Compiled for one length, TimeDistributed fails at another.
-    if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
-        return model(batch, training=False)
-    return model.predict_on_batch(batch)
-
-
-_STEPS_WORTH_TRACING = 32
-
-
-def _outputs(model: keras.Model, batch: Any) -> Any:
-    """Return the outputs of a model in inference.
-
-    TensorFlow takes far longer to trace a model for one batch than to run it over a few steps.
-    """
+def _outputs(model: keras.Model, batch: Batch) -> Any:
+    """Return the outputs of a model in inference, as arrays."""
+    # TensorFlow takes far longer to trace a model for one batch than to run it over a few steps.
     steps = max((array.shape[1] for array in by_name(batch).values() if array.ndim > 1), default=1)
-    if engine(keras) == "tensorflow" and steps < _STEPS_WORTH_TRACING:
-        # Arrays as ``predict_on_batch`` gives them: Keras takes no mixture of them and tensors.
-        return keras.tree.map_structure(np.asarray, model(batch, training=False))
+    few = engine(keras) == "tensorflow" and steps < STEPS_WORTH_TRACING
+    # Compiled for one length, TimeDistributed fails at another.
+    if few or any(isinstance(e, keras.layers.TimeDistributed) for e in model._flatten_layers()):  # noqa: SLF001
+        output = model(batch, training=False)
+        # Keras takes no mixture of tensors and arrays.
+        return keras.tree.map_structure(keras.ops.convert_to_numpy, output)
     return model.predict_on_batch(batch)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -463,11 +463,10 @@ def _check_masks(
         ):
             continue
         # It matters to no other in inference whether it leaves out padding.
-        settings = {field.name: getattr(node, field.name) for field in fields(node)}
-        if node.acts_on == "steps" and "masked" in settings:
-            leaves_out = settings["masked"]
+        leaves_out = getattr(node, "masked", None)
+        if node.acts_on == "steps" and leaves_out is not None:
             seen = masked.get(step.op.where, leaves_out)
-            if seen != leaves_out and settings.get("statistic") not in ("last", "last_step"):
+            if seen != leaves_out and getattr(node, "statistic", "") not in ("last", "last_step"):
                 what = "counts padding" if leaves_out else "leaves out padding"
                 other = "leaves it out" if leaves_out else "does not"
                 message = f"{what}, where the network of rnnspec {other}"

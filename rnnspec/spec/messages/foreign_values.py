@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from rnnspec.errors import listed
 from rnnspec.spec.messages.foreign_keys import (
@@ -20,6 +20,7 @@ from rnnspec.spec.messages.foreign_keys import (
 )
 from rnnspec.spec.zoo import zoo_names
 from rnnspec.wording import nearest
+from rnnspec.words import Statistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,7 +191,7 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     if kind == "pooling" and "none" in allowed:
         parts = [part for part in re.split("[^a-z]+", value.lower()) if part]
         names = [_values().equivalents[kind].get(part, part) for part in parts]
-        if len(set(names)) > 1 and set(names) <= {"mean", "max", "min", "sum", "last"}:
+        if len(set(names)) > 1 and set(names) <= {*get_args(Statistic)}:
             return f"write [{', '.join(dict.fromkeys(names))}]"
     if bare in _values().unknown.get(kind, ()):
         return f"not supported; expected {listed(allowed, 'or')}"
