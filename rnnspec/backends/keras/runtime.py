@@ -302,23 +302,28 @@ class KerasRuntime(Runtime):
     def output(self, model: keras.Model, inputs: Batch) -> Array:
         """Return the output of a model in inference, which may take batches of one size only."""
         with _no_advice():
-            return output_of(model, partial(_outputs, model), inputs)
+            return output_of(model, partial(_predict, model), inputs)
 
     def scale(self, model: keras.Model, share: float) -> None:
         """Multiply every array of a model."""
         model.set_weights([share * array for array in model.get_weights()])
 
 
+def _predict(model: keras.Model, batch: Batch) -> Any:
+    """Return the outputs of a model of anybody's, run as its users run it."""
+    # Compiled for one length, TimeDistributed fails at another.
+    if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
+        return model(batch, training=False)
+    return model.predict_on_batch(batch)
+
+
 def _outputs(model: keras.Model, batch: Batch) -> Any:
-    """Return the outputs of a model in inference, as arrays."""
+    """Return the outputs of a model of generated source in inference, as arrays."""
     # TensorFlow takes far longer to trace a model for one batch than to run it over a few steps.
     steps = max((array.shape[1] for array in by_name(batch).values() if array.ndim > 1), default=1)
-    few = engine(keras) == "tensorflow" and steps < STEPS_WORTH_TRACING
-    # Compiled for one length, TimeDistributed fails at another.
-    if few or any(isinstance(e, keras.layers.TimeDistributed) for e in model._flatten_layers()):  # noqa: SLF001
-        output = model(batch, training=False)
+    if engine(keras) == "tensorflow" and steps < STEPS_WORTH_TRACING:
         # Keras takes no mixture of tensors and arrays.
-        return keras.tree.map_structure(keras.ops.convert_to_numpy, output)
+        return keras.tree.map_structure(np.asarray, model(batch, training=False))
     return model.predict_on_batch(batch)
 
 
