@@ -126,7 +126,7 @@ class Case:
     @property
     def last(self) -> str:
         """The name of the last layer."""
-        return self.network.layers[-1].name
+        return self.network.last
 
     def build(self, backend: Backend) -> Live:
         """Return the live model on ``backend``, with arrays of any values."""

@@ -128,8 +128,6 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
 _EXACT = (
     nodes.Embedding
     | nodes.Recurrent
-    | nodes.FinalState
-    | nodes.Contexts
     | nodes.LearnedState
     | nodes.Repeat
     | nodes.Transpose
@@ -176,6 +174,8 @@ class _Run:
             exact = isinstance(layer, nodes.Join) and layer.how == "concat"
             exact = exact or isinstance(layer, _EXACT)
             self.outputs[layer.name] = output if exact else self.noise(output)
+            if isinstance(layer, nodes.Recurrent):
+                self._keep_ports(layer)
         output = join_outputs(self.network, self.outputs)
         return FullTrace(self.entered, output, self.outputs, self.moved, self.last, self.contexts)
 
@@ -188,10 +188,6 @@ class _Run:
                 return self.arrays[f"{layer.table or layer.name}.embeddings"].take(x, axis=0)
             case nodes.Recurrent():
                 return self._recurrent(layer, arrays, x)
-            case nodes.FinalState():
-                return self.last[f"{self.sources[layer.name][0]}_{layer.part}"]
-            case nodes.Contexts():
-                return self.contexts[self.sources[layer.name][0]]
             case nodes.Attention():
                 return self._attend(layer, arrays, x)
             case nodes.LearnedState():
@@ -241,6 +237,14 @@ class _Run:
                 return _join_layers(layer, inputs)
             case _:
                 assert_never(layer)
+
+    def _keep_ports(self, layer: nodes.Recurrent) -> None:
+        """Keep what others may take beside the output of a layer."""
+        for port in layer.ports:
+            value = (
+                self.last[f"{layer.name}_{port.state}"] if port.state else self.contexts[layer.name]
+            )
+            self.outputs[port.name] = value
 
     def _mask(self, layer: _Masked, x: Array) -> Array:
         """Return the mask of the input of a layer, true everywhere unless the layer is masked."""
@@ -358,9 +362,7 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Batch) -> dict[str, Ar
     values = {}
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         # A final state is not computed from the output of its layer, nor a learned one from any.
-        if layer.name in trace.inputs and not isinstance(
-            layer, nodes.FinalState | nodes.Contexts | nodes.LearnedState
-        ):
+        if layer.name in trace.inputs and not isinstance(layer, nodes.LearnedState):
             value = trace.inputs[layer.name]
             is_query = isinstance(layer, nodes.Attention) and len(layer.input) == 1
             # Backends may give an attention a vector as a sequence of one step.
@@ -389,7 +391,7 @@ def result_shapes(network: nodes.Network, inputs: Batch) -> Shapes:
 def split_outputs(network: nodes.Network, output: Array, shapes: Shapes) -> dict[str, Array]:
     """Return the outputs that ``join_outputs`` has joined, by the name of their layer."""
     if not network.outputs:
-        return {network.layers[-1].name: output}
+        return {network.last: output}
     ends = np.cumsum([prod(shape) for _, shape in shapes])[:-1]
     parts = zip(shapes, np.split(output, ends, axis=1), strict=True)
     return {name: part.reshape(-1, *shape) for (name, shape), part in parts}

@@ -123,7 +123,7 @@ class Quantization:
         # Written this way, the test also refuses NaN.
         if not self.moved <= allowed:
             generated = self.proof.generated
-            name, last = generated.network.name, generated.network.layers[-1].name
+            name, last = generated.network.name, generated.network.last
             bound = f"within {allowed:.2g} of the reference once quantized to {self.kind}"
             received = f"a difference of {self.moved:.3g}"
             place = (name, generated.backend.name, last)

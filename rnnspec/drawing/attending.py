@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from rnnspec.ir.nodes import (
     Attention,
-    Contexts,
     Dense,
     Layer,
     Network,
@@ -86,11 +85,9 @@ def memories(layer: Layer) -> tuple[Memory, ...]:
 
 def memory_rows(network: Network) -> dict[str, list[Memory]]:
     """Return the memories that stand above each layer or input."""
-    by_name = {layer.name: layer for layer in network.layers}
-    taken, result = sources(network), dict[str, list[Memory]]()
+    result = dict[str, list[Memory]]()
     for memory in dict.fromkeys(one for layer in network.layers for one in memories(layer)):
         # Contexts stand beside the layer that has them.
-        is_beside = isinstance(by_name.get(memory.of), Contexts)
-        below = taken[memory.of][0] if is_beside else memory.of
-        result.setdefault(below, []).append(memory)
+        port = network.ports.get(memory.of)
+        result.setdefault(port.layer if port else memory.of, []).append(memory)
     return result

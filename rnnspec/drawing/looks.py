@@ -16,13 +16,11 @@ from rnnspec.ir.nodes import (
     AttentionPooling,
     BatchNorm,
     ClippedRelu,
-    Contexts,
     Conv,
     Dense,
     Dropout,
     Embedding,
     EquationCell,
-    FinalState,
     Flatten,
     InstanceNorm,
     Join,
@@ -33,6 +31,7 @@ from rnnspec.ir.nodes import (
     LearnedState,
     Normalize,
     Pooling,
+    Port,
     Recurrent,
     Repeat,
     Residual,
@@ -74,7 +73,7 @@ class Look:
     kind: str
 
 
-def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
+def look(layer: Layer | Port) -> Look:  # noqa: PLR0912 - a row for each kind of layer
     """Return the look of a layer. A new kind of layer is one more row."""
     match layer:
         case Embedding():
@@ -125,16 +124,16 @@ def look(layer: Layer) -> Look:  # noqa: PLR0912 - a row for each kind of layer
             return Look("attention", "attention", "plain", "pill", _attention_pooling(layer))
         case Attention():
             return Look("attention", "attend", "plain", "pill", _attention(layer, layer.input[-1]))
-        case Contexts(source=source):
-            kind = f"the context at each step of {source}"
+        case Port(state=""):
+            kind = f"the context at each step of {layer.layer}"
             return Look("context", "context", "plain", "pill", kind)
         case Flatten():
             return Look("flatten", "flatten", "plain", "pill", "all steps in one vector")
         case LastSteps(count=steps):
             word = f"last {steps:,}"
             return Look(word, word, "plain", "pill", f"the last {count_words(steps, 'step')}")
-        case FinalState(part=part):
-            return Look(part, part, "plain", "pill", f"the state {part} after the last step")
+        case Port(state=state):
+            return Look(state, state, "plain", "pill", f"the state {state} after the last step")
         case LearnedState():
             return Look("learned", "learned", "forward", "box", "a first state that is learned")
         case Transpose():

@@ -11,13 +11,13 @@ from rnnspec.errors import listed, printable
 from rnnspec.ir.equations import Equations, Expression, Name, Product, walk
 from rnnspec.ir.nodes import (
     EquationCell,
-    FinalState,
     Input,
     Join,
     LabelInput,
     Layer,
     Network,
     NumericInput,
+    Port,
     Recurrent,
     Repeat,
     SequenceInput,
@@ -78,15 +78,18 @@ def lengths(network: Network) -> dict[str, str]:
         elif isinstance(layer, Windowed) and not layer.window.keeps_steps:
             name += "'"
         result[layer.name] = name
+        ports = (port for port in network.ports.values() if port.layer == layer.name)
+        for port in ports:
+            is_sequence[port.name], result[port.name] = len(port.output) > 1, name
     return result
 
 
-def entry(layer: Layer, length: str = "T", head: str = "") -> Entry:
+def entry(layer: Layer | Port, length: str = "T", head: str = "") -> Entry:
     """Return the margin entry of a layer of a named ``head``, with an output of any ``length``."""
-    parameters = count(layer)
+    parameters = 0 if isinstance(layer, Port) else count(layer)
     sizes = shape(layer.output, length)
     detail = [f"→ {sizes}", *([count_words(parameters, "parameter")] if parameters else [])]
-    kind = "output" if isinstance(layer, FinalState) else "head"
+    kind = "output" if isinstance(layer, Port) else "head"
     detail += [f"{kind} {head}"] if head else []
     return Entry(layer.name, look(layer).kind, "  ·  ".join(detail))
 

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.importing.graph.layer_graph import RefusedError, Step, pooling
+from rnnspec.importing.taken import DraftLayer, Taken
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.importing.graph.layer_graph import LayerGraph
+
 
 _RESULT = -1
 _IN_BLOCK = (nodes.Dropout, nodes.Recurrent, nodes.LayerNorm)
@@ -197,20 +199,18 @@ class _Plan:
         if (
             is_output
             and not isinstance(recurrent.cell, nodes.EquationCell)
-            and (
-                (sole and into_join) or any(isinstance(layer, nodes.FinalState) for layer in others)
-            )
+            and ((sole and into_join) or any(isinstance(layer, Taken) for layer in others))
         ):
             part, size = recurrent.states[0]
             name = self.steps[at].layer.name
-            self.steps[at].layer = nodes.FinalState(name=name, input=(), part=part, size=size)
+            self.steps[at].layer = Taken(name=name, input=(), state=part, size=size)
         elif sole and not into_join:
             self.steps[source].layer = replace(recurrent, return_sequences=False)
             self._remove(at)
         elif recurrent.merge in (None, "concat") and not all(map(self._is_list, joined)):
             cell, name = recurrent.cell, self.steps[at].layer.name
             part = cell.equations.states[0] if isinstance(cell, nodes.EquationCell) else "h"
-            self.steps[at].layer = nodes.FinalState(name=name, input=(), part=part, size=0)
+            self.steps[at].layer = Taken(name=name, input=(), state=part)
 
     def _is_list(self, at: int) -> bool:
         """True if a layer is a join of poolings of one sequence, which a list of poolings says."""
@@ -285,7 +285,7 @@ class _Plan:
             if total % width:
                 message = f"expected a multiple of {width} features, received {total}"
                 raise _MisplacedError(step, message)
-            layers, before = list[nodes.Layer](), step.sources[0]
+            layers, before = list[DraftLayer](), step.sources[0]
             while before > 0:
                 layers.insert(0, self.steps[before].layer)
                 before = self.steps[before].sources[0]

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnspec import pipeline
 from rnnspec.backends import reserved_names
 from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
+from rnnspec.importing.taken import Taken
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import with_distinct_cells
 from rnnspec.raising import raise_spec
-from rnnspec.raising.graph import ADDED, find_projections
+from rnnspec.raising.graph import find_projections
 from rnnspec.spec.names import (
     NAME_PATTERN,
     check_input_name,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.importing.imported import Account, Imported
+    from rnnspec.importing.taken import DraftLayer
     from rnnspec.pipeline import Program
     from rnnspec.reserved_names import ReservedNames
     from rnnspec.slots import Array
@@ -71,7 +73,7 @@ def assemble(  # noqa: PLR0913 - all of a network
     account: Account,
     name: str,
     inputs: Sequence[nodes.Input],
-    layers: Sequence[nodes.Layer],
+    layers: Sequence[DraftLayer],
     kinds: Mapping[str, str],
     *,
     outputs: Sequence[tuple[str, str]] = (),
@@ -91,12 +93,14 @@ def assemble(  # noqa: PLR0913 - all of a network
         ModelError: the model is not supported.
     """
     sequences = [each.name for each in inputs if isinstance(each, nodes.SequenceInput)]
+    placed, ports = _without_taken(layers, inputs[0].name)
     draft = nodes.Network(
         name=name,
         description="",
         inputs=tuple(inputs),
-        layers=tuple(map(_prepare, layers)),
-        outputs=tuple(outputs),
+        layers=tuple(placed),
+        outputs=tuple((name, ports.get(layer, layer)) for name, layer in outputs),
+        result="" if outputs else ports.get(layers[-1].name, ""),
         stream=sequences[0] if len(sequences) == 1 else None,
     )
     draft = with_distinct_cells(_settle_states(*_move_heads(_move_projections(draft))))
@@ -125,6 +129,27 @@ def assemble(  # noqa: PLR0913 - all of a network
     return Assembled(network, {name: lowered[new] for name, new in names.items() if new in lowered})
 
 
+def _without_taken(
+    layers: Sequence[DraftLayer], first: str
+) -> tuple[list[nodes.Layer], dict[str, str]]:
+    """Return layers that name ports where they take them, and the port in place of each ``Taken``.
+
+    The first layer takes ``first`` if it names nothing.
+    """
+    placed, ports, previous = list[nodes.Layer](), dict[str, str](), first
+    for layer in layers:
+        main = layer.source or previous
+        if isinstance(layer, Taken):
+            ports[layer.name] = nodes.Port(layer=main, state=layer.state, output=()).name
+        else:
+            renamed = rename_layer(_prepare(layer), ports)
+            is_join = isinstance(renamed, nodes.Join)
+            source = None if is_join else ports.get(main, renamed.source)
+            placed.append(replace(renamed, source=source))
+        previous = layer.name
+    return placed, ports
+
+
 def _prepare(layer: nodes.Layer) -> nodes.Layer:
     """Return a layer as ``raise_spec`` needs it.
 
@@ -145,47 +170,28 @@ def _settle_states(draft: nodes.Network, last_item: str) -> nodes.Network:
     A recurrent layer returns its sequence only if something takes that, or if it is the
     ``last_item`` before the heads, and otherwise the state that is its output.
     """
-    sources = nodes.sources(draft)
-    read = {layer for _, layer in draft.outputs} or {draft.layers[-1].name}
+    sources, ports = nodes.sources(draft), draft.ports.values()
+    read = {layer for _, layer in draft.outputs} or {draft.last}
     for layer in draft.layers:
-        # The contexts of a layer are those of its sequence.
-        if not isinstance(layer, nodes.FinalState | nodes.LearnedState):
+        if not isinstance(layer, nodes.LearnedState):
             read.update(sources[layer.name])
-    layers = {layer.name: layer for layer in draft.layers}
-    ends = {
-        recurrent.name
-        for layer in draft.layers
-        if isinstance(layer, nodes.FinalState)
-        and isinstance(recurrent := layers[sources[layer.name][0]], nodes.Recurrent)
-        and _is_output(layer, recurrent)
-    }
+    # The contexts of a layer are those of its sequence.
+    read.update(port.layer for port in ports if not port.state)
     settled, replaced = list[nodes.Layer](), dict[str, str]()
-    by_state = dict[tuple[str, str], str]()
-    by_name = dict[str, nodes.Layer]()
     for layer in draft.layers:
         placed = rename_layer(layer, replaced)
-        if isinstance(placed, nodes.Recurrent) and placed.name not in read:
-            keeps = placed.name == last_item and placed.name not in ends
-            placed = replace(placed, return_sequences=keeps)
-        if isinstance(placed, nodes.FinalState):
-            recurrent = by_name[placed.source or ""]
-            assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"
-            is_output = _is_output(placed, recurrent)
-            same = by_state.setdefault((recurrent.name, placed.part), placed.name)
-            if is_output and not recurrent.return_sequences:
-                same = recurrent.name
-            if same != placed.name:
-                replaced[placed.name] = same
-                continue
+        if isinstance(placed, nodes.Recurrent):
+            # The port of the state that it returns if it returns no sequence.
+            output = placed.ports[0].name if placed.merge in (None, "concat") else ""
+            if placed.name not in read:
+                keeps = placed.name == last_item and output not in draft.ports
+                placed = replace(placed, return_sequences=keeps)
+            if output and not placed.return_sequences:
+                replaced[output] = placed.name
         settled.append(placed)
-        by_name[placed.name] = placed
     outputs = tuple((name, replaced.get(layer, layer)) for name, layer in draft.outputs)
-    return replace(draft, layers=tuple(settled), outputs=outputs)
-
-
-def _is_output(state: nodes.FinalState, layer: nodes.Recurrent) -> bool:
-    """True if a layer that returns its final state returns this one."""
-    return state.part == layer.states[0][0] and layer.merge in (None, "concat")
+    result = replaced.get(draft.result, draft.result)
+    return replace(draft, layers=tuple(settled), outputs=outputs, result=result)
 
 
 def _move_projections(draft: nodes.Network) -> nodes.Network:
@@ -215,7 +221,7 @@ def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
     layers: dict[str, nodes.Layer] = {
         layer.name: replace(layer, source=sources[layer.name][0]) for layer in draft.layers
     }
-    results = [layer for _, layer in draft.outputs] or [draft.layers[-1].name]
+    results = [layer for _, layer in draft.outputs] or [draft.last]
     readers = Counter(results)
     readers.update(source for taken in sources.values() for source in dict.fromkeys(taken))
     heads = dict[str, None]()
@@ -240,7 +246,8 @@ def _move_heads(draft: nodes.Network) -> tuple[nodes.Network, str]:
                 head[:0] = [*pools, name]
         heads |= dict.fromkeys(head)
     rest = [name for name in layers if name not in heads]
-    last_item = next((name for name in reversed(rest) if not isinstance(layers[name], ADDED)), "")
+    learned = {name for name in rest if isinstance(layers[name], nodes.LearnedState)}
+    last_item = next((name for name in reversed(rest) if name not in learned), "")
     return replace(draft, layers=tuple(layers[name] for name in (*rest, *heads))), last_item
 
 
@@ -248,7 +255,7 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
     """Return what lowering calls each input and layer of the draft of a network."""
 
     def has_own_place(layer: nodes.Layer) -> bool:
-        return not isinstance(layer, (*ADDED, nodes.Embedding))
+        return not isinstance(layer, nodes.LearnedState | nodes.Embedding)
 
     def is_declared(network_input: nodes.Input) -> bool:
         return not (isinstance(network_input, nodes.VectorInput) and network_input.state)
@@ -281,11 +288,8 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
             for vector, lowered in zip(one.initial, two.initial, strict=False):
                 if vector is not None and lowered is not None:
                     names.setdefault(vector, lowered)
-    for layer in draft.layers:
-        if isinstance(layer, nodes.FinalState):
-            names[layer.name] = f"{names.get(own[layer.name][0])}_final_{layer.part}"
-        elif isinstance(layer, nodes.Contexts):
-            names[layer.name] = f"{names.get(own[layer.name][0])}_context"
+    for name, port in draft.ports.items():
+        names[name] = replace(port, layer=names.get(port.layer, "")).name
     return names
 
 
@@ -309,6 +313,8 @@ def _check_sources(
         if lowered.get(output) != names[layer]:
             message = f"the output {output} is that of {layer}, which no head can give"
             account.refuse(layer, message, "E704")
+    if not (lowered or draft.outputs) and names.get(draft.last) != network.last:
+        account.refuse(draft.last, "is the output, which no head can give", "E704")
     account.check()
 
 
@@ -332,7 +338,7 @@ def _with_place(layer: nodes.Layer, lowered: nodes.Layer) -> nodes.Layer:
             keys.append("backward")
         case nodes.Repeat(like=str()):
             keys.append("steps")
-        case nodes.FinalState() | nodes.LearnedState() | nodes.Contexts():
+        case nodes.LearnedState():
             keys.append("size")
         case nodes.Attention():
             keys.append("memory")
@@ -406,11 +412,8 @@ def rename(
     ``states`` has the names of states that get others, by the layer.
     """
     network = imported.network
-    names, sources = _with_names_of_states(network, names, states), nodes.sources(network)
-    layers = tuple(
-        rename_layer(_rename_states(layer, states, sources[layer.name][0]), names)
-        for layer in network.layers
-    )
+    names = _with_names_of_states(network, names, states)
+    layers = tuple(rename_layer(_rename_states(layer, states), names) for layer in network.layers)
     arrays = {}
     for path, array in imported.arrays.items():
         layer_name, _, rest = path.partition(".")
@@ -425,48 +428,38 @@ def rename(
     outputs = tuple(
         (names.get(name, name), names.get(layer, layer)) for name, layer in network.outputs
     )
-    network = replace(network, inputs=inputs, layers=layers, outputs=outputs)
+    result = names.get(network.result, network.result)
+    network = replace(network, inputs=inputs, layers=layers, outputs=outputs, result=result)
     return replace(imported, network=network, arrays=arrays, layers=became)
 
 
-def _rename_states(
-    layer: nodes.Layer, states: Mapping[str, Mapping[str, str]], source: str
-) -> nodes.Layer:
-    match layer:
-        case nodes.Recurrent() if own := states.get(layer.name):
-            return replace(layer, state_names=tuple(own.values()))
-        case nodes.FinalState(part=part) if own := states.get(source):
-            return replace(layer, part=own[part])
-        case _:
-            return layer
+def _rename_states(layer: nodes.Layer, states: Mapping[str, Mapping[str, str]]) -> nodes.Layer:
+    own = states.get(layer.name)
+    if own and isinstance(layer, nodes.Recurrent):
+        return replace(layer, state_names=tuple(own.values()))
+    return layer
 
 
 def _with_names_of_states(
     network: nodes.Network, names: Mapping[str, str], states: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
     """Return names with those of the states of each layer that gets another one."""
-    result, sources = dict(names), nodes.sources(network)
+    result = dict(names)
     for name, own in find_projections(network, placed=True).items():
         for ending, projection in (("query", own.query), ("keys", own.keys)):
             if projection is not None:
                 result[projection.name] = f"{names.get(name, name)}_{ending}"
+    for name, port in network.ports.items():
+        state = states.get(port.layer, {}).get(port.state, port.state)
+        new = replace(port, layer=names.get(port.layer, port.layer), state=state)
+        result[name] = new.name
     for layer in network.layers:
-        match layer:
-            case nodes.Contexts():
-                recurrent = sources[layer.name][0]
-                result[layer.name] = f"{names.get(recurrent, recurrent)}_context"
-            case nodes.FinalState(part=part):
-                recurrent = sources[layer.name][0]
-                part = states.get(recurrent, {}).get(part, part)
-                result[layer.name] = f"{names.get(recurrent, recurrent)}_final_{part}"
-            case nodes.Recurrent() if layer.name in names:
-                for state in layer.first_states:
-                    other = states.get(layer.name, {}).get(state, state)
-                    for form in ("{}_initial_{}", "{}_{}", "{}_{}_next"):
-                        before = form.format(layer.name, state)
-                        result[before] = form.format(names[layer.name], other)
-            case _:
-                pass
+        if isinstance(layer, nodes.Recurrent) and layer.name in names:
+            for state in layer.first_states:
+                other = states.get(layer.name, {}).get(state, state)
+                for form in ("{}_initial_{}", "{}_{}", "{}_{}_next"):
+                    before = form.format(layer.name, state)
+                    result[before] = form.format(names[layer.name], other)
     return result
 
 

@@ -46,21 +46,6 @@ class EarlierOutput(Verb):
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierState(Verb):
-    """A state of an earlier recurrent layer after its last step, both directions side by side."""
-
-    layer: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierContexts(Verb):
-    """The context at each step of an earlier recurrent layer with attention."""
-
-    layer: str
-
-
-@dataclass(frozen=True, slots=True)
 class EarlierMask(Verb):
     """The mask of the output of an earlier layer, or of an input."""
 
@@ -355,8 +340,6 @@ Expression = (
     float
     | Name
     | EarlierOutput
-    | EarlierState
-    | EarlierContexts
     | EarlierMask
     | Param
     | Setting

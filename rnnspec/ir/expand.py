@@ -19,10 +19,8 @@ from rnnspec.ir.core import (
     CountSteps,
     Dot,
     Drop,
-    EarlierContexts,
     EarlierMask,
     EarlierOutput,
-    EarlierState,
     Embed,
     Expression,
     Fill,
@@ -76,7 +74,7 @@ _MOST_OPERANDS = 64
 """The most operands of one sum or product; more of them are a sum of sums."""
 
 
-def expand(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
+def expand(  # noqa: PLR0912 - a branch for each kind of layer
     layer: nodes.Layer, form: Form
 ) -> Iterator[Result]:
     """Yield the results of a layer in order; ``x`` is its input before, and its output at the end.
@@ -111,10 +109,6 @@ def expand(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
             yield Result("x", X + SKIP)
         case nodes.Join():
             yield Result("x", _join(layer))
-        case nodes.FinalState():
-            yield Result("x", EarlierState(layer.source or "", layer.part))
-        case nodes.Contexts():
-            yield Result("x", EarlierContexts(layer.source or ""))
         case nodes.Attention():
             yield from _attend(layer)
         case nodes.LearnedState():

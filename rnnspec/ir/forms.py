@@ -16,16 +16,15 @@ from rnnspec.ir.nodes import (
     Attention,
     AttentionPooling,
     BatchNorm,
-    Contexts,
     Conv,
     Dropout,
-    FinalState,
     Input,
     Join,
     Layer,
     LearnedState,
     Network,
     Pooling,
+    Port,
     Recurrent,
     Repeat,
     Residual,
@@ -67,8 +66,7 @@ def for_inference(network: Network) -> Network:
         if not isinstance(layer, LearnedState):
             # A residual that starts at a dropout starts at the first that takes its output.
             starts = dict.fromkeys(chains.get(taken, ()), layer.name) | starts
-        follows = source == previous and not isinstance(layer, FinalState | Contexts)
-        is_implied = follows or isinstance(layer, Join)
+        is_implied = source == previous or isinstance(layer, Join)
         result: Layer = replace(layer, source=None if is_implied else source)
         match result:
             case Recurrent():
@@ -95,7 +93,9 @@ def for_inference(network: Network) -> Network:
         layers.append(result)
         previous = layer.name
     outputs = tuple((name, before.get(layer, layer)) for name, layer in network.outputs)
-    return replace(network, layers=tuple(layers), outputs=outputs)
+    last = before.get(network.last, network.last)
+    only = "" if outputs or last == previous else last
+    return replace(network, layers=tuple(layers), outputs=outputs, result=only)
 
 
 _Attending = TypeVar("_Attending", Attention, StepAttention)
@@ -172,11 +172,15 @@ def with_steps(network: Network, steps: Mapping[str, int | None]) -> Network:
                 pass
         layers.append(result)
         shapes[layer.name] = result.output
+        if isinstance(result, Recurrent):
+            shapes |= {
+                port.name: port.output for port in result.ports if port.name in network.ports
+            }
     return replace(network, inputs=inputs, layers=tuple(layers))
 
 
 def streamed(network: Network) -> frozenset[str]:
-    """Return the names of the input that comes in chunks, and of the layers that depend on it.
+    """Return the names of the input that comes in chunks, and of all values that depend on it.
 
     In step form, all other layers are computed once, before the first chunk.
     """
@@ -185,6 +189,7 @@ def streamed(network: Network) -> frozenset[str]:
         # A learned state takes only the number of sequences.
         if not isinstance(layer, LearnedState) and known.intersection(names):
             known.add(layer.name)
+            known.update(port.name for port in network.ports.values() if port.layer == layer.name)
     return frozenset(known)
 
 
@@ -201,8 +206,6 @@ def held_values(network: Network) -> tuple[State, ...]:
     These are vectors, and the memories of attentions, with their masks.
     """
     in_chunks, taken = streamed(network), sources(network)
-    outputs = {each.name: each.shape for each in network.inputs}
-    outputs |= {layer.name: layer.output for layer in network.layers}
     held: dict[str, None] = {}
     masked = set[str]()
     for layer in network.layers:
@@ -220,9 +223,9 @@ def held_values(network: Network) -> tuple[State, ...]:
     held |= dict.fromkeys(name for name in results if name not in in_chunks)
     held_states = list[State]()
     for name in held:
-        held_states.append(State(name, "value", outputs[name]))
+        held_states.append(State(name, "value", network.shapes[name]))
         if name in masked:
-            held_states.append(State(name, "mask", outputs[name][:1]))
+            held_states.append(State(name, "mask", network.shapes[name][:1]))
     return tuple(held_states)
 
 
@@ -263,9 +266,9 @@ def _refusals(network: Network) -> Iterator[Refusal]:
         yield Refusal(network.name, "stream", reason)
         return
     in_chunks, taken = streamed(network), sources(network)
-    vectors = {layer.name for layer in network.layers if len(layer.output) == 1} & in_chunks
-    others = {each.name for each in (*network.inputs, *network.layers) if _has_steps(each)}
-    others -= in_chunks
+    values = (*network.layers, *network.ports.values())
+    vectors = {value.name for value in values if len(value.output) == 1} & in_chunks
+    others = {each.name for each in (*network.inputs, *values) if _has_steps(each)} - in_chunks
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
         if layer.name in in_chunks:
@@ -283,16 +286,19 @@ def _refusals(network: Network) -> Iterator[Refusal]:
                     reason = f"in step form, {name} would have to come in chunks too"
                     yield Refusal(layer.name, "of", reason)
             yield from _refusals_of(layer)
-        elif layer.name in others and layer in network.results.values():
-            reason = "in step form, a sequence that does not come in chunks is no output"
-            yield Refusal(layer.name, "of", reason)
         if owner := owners.get(layer.name):
             yield Refusal(layer.name, "name", f"in step form, a state of {owner} has this name")
-    for each in network.inputs:
-        # The first state of a layer has the name of the state.
-        is_state = isinstance(each, VectorInput) and each.state
-        if not is_state and (owner := owners.get(each.name)):
-            yield Refusal(owner, "name", f"in step form, a state would have the name {each.name}")
+    for result in network.results.values():
+        if result.name in others:
+            reason = "in step form, a sequence that does not come in chunks is no output"
+            yield Refusal(result.name, "of", reason)
+    # The first state of a layer has the name of the state.
+    states_given = {
+        each.name for each in network.inputs if isinstance(each, VectorInput) and each.state
+    }
+    for name in (*(each.name for each in network.inputs), *network.ports):
+        if name not in states_given and (owner := owners.get(name)):
+            yield Refusal(owner, "name", f"in step form, a state would have the name {name}")
 
 
 def _attention_refusals(layer: Layer, in_chunks: frozenset[str]) -> Iterator[Refusal]:
@@ -302,7 +308,7 @@ def _attention_refusals(layer: Layer, in_chunks: frozenset[str]) -> Iterator[Ref
         yield Refusal(layer.name, "over" if layer is attention else "attention", reason)
 
 
-def _has_steps(value: Input | Layer) -> bool:
+def _has_steps(value: Input | Layer | Port) -> bool:
     if isinstance(value, Input):
         return isinstance(value, SequenceInput)
     return len(value.output) > 1

@@ -307,6 +307,25 @@ class StepAttention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A value of a recurrent layer beside its output, which others take by its ``name``.
+
+    It is the ``state`` after the last step, both directions side by side: that of the last real
+    step, or the first state if no step is real. The backward direction ends at the first step.
+    If ``state`` is empty, it is the context at each step of a layer with attention.
+    """
+
+    layer: str
+    state: str
+    output: Shape
+
+    @property
+    def name(self) -> str:
+        """The name by which it is taken."""
+        return f"{self.layer}_final_{self.state}" if self.state else f"{self.layer}_context"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent(Node):
     """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
@@ -393,6 +412,15 @@ class Recurrent(Node):
         if not isinstance(self.cell, EquationCell):
             return ()
         return self._evaluate(tuple(item for item in self.cell.equations.shapes if item[1]))
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """The values beside the output: a final one of each state, and contexts of a sequence."""
+        sizes = [(state, (self.ways * size,)) for state, size in self.states]
+        shapes: list[tuple[str, Shape]] = [*sizes]
+        if self.attention and self.return_sequences:
+            shapes.append(("", (self.input[0], self.attention.width)))
+        return tuple(Port(layer=self.name, state=name, output=shape) for name, shape in shapes)
 
     def _evaluate(self, shapes: Iterable[tuple[str, Sizes]]) -> tuple[tuple[str, int], ...]:
         assert isinstance(self.cell, EquationCell)
@@ -710,25 +738,6 @@ class Join(Node):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FinalState(Node):
-    """The state ``part`` of a recurrent layer after the last step, both directions side by side.
-
-    It is that of the last real step, or the first state if no step is real. The backward direction
-    ends at the first step. ``size`` is the size of all directions. ``source`` is never None.
-    """
-
-    time_axis: ClassVar[TimeAxis] = "dropped"
-
-    part: str
-    size: int
-
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return (self.size,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedState(Node):
     """A vector of ``size`` that is learned, zeros at first, the same for each sequence.
 
@@ -854,18 +863,6 @@ class Attention(ComposedNode):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contexts(Node):
-    """The context at each step of a recurrent layer with attention, which is its ``source``."""
-
-    size: int
-
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return (*self.input[:-1], self.size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Normalize(Node):
     """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
 
@@ -893,8 +890,6 @@ ParameterFree = (
     | Activate
     | Residual
     | Join
-    | FinalState
-    | Contexts
     | Transpose
     | Dropout
     | Pooling
@@ -923,9 +918,9 @@ class Network:
     """Inputs and layers, each of which takes inputs or outputs of layers before it.
 
     ``description`` is free text that reaches comments, never code. ``outputs`` has the name of each
-    output with that of the layer that computes it, if the network has named outputs. Otherwise it
-    is empty, and the output is that of the last layer. ``stream`` is the name of the input that
-    comes in chunks in step form, None if none can.
+    output with that of the layer or port that it is, if the network has named outputs. Otherwise it
+    is empty, and the output is the port ``result``, or if that is empty, that of the last layer.
+    ``stream`` is the name of the input that comes in chunks in step form, None if none can.
     """
 
     name: str
@@ -933,6 +928,7 @@ class Network:
     inputs: tuple[Input, ...]
     layers: tuple[Layer, ...]
     outputs: tuple[tuple[str, str], ...] = ()
+    result: str = ""
     stream: str | None = INPUT
 
     @property
@@ -951,15 +947,38 @@ class Network:
     @property
     def output(self) -> Shape:
         """The output shape of one sample, of a network without named outputs."""
-        return self.layers[-1].output
+        (result,) = self.results.values()
+        return result.output
 
     @property
-    def results(self) -> dict[str, Layer]:
-        """The layer of each output by the name of the output, which is empty if it has none."""
-        if not self.outputs:
-            return {"": self.layers[-1]}
-        by_name = {layer.name: layer for layer in self.layers}
-        return {name: by_name[layer] for name, layer in self.outputs}
+    def results(self) -> dict[str, Layer | Port]:
+        """What each output is by the name of the output, which is empty if it has none."""
+        values: dict[str, Layer | Port] = {
+            **self.ports,
+            **{each.name: each for each in self.layers},
+        }
+        return {name: values[value] for name, value in self.outputs or [("", self.last)]}
+
+    @property
+    def last(self) -> str:
+        """The name of the layer or port that is the output of a network without named outputs."""
+        return self.result or self.layers[-1].name
+
+    @cached_property
+    def ports(self) -> Mapping[str, Port]:
+        """The values beside the outputs of layers that are taken, in the order of the layers."""
+        taken = {name for names in self.sources.values() for name in names}
+        taken.update((*(value for _, value in self.outputs), self.result))
+        taken -= {each.name for each in (*self.inputs, *self.layers)}
+        ports = (port for each in self.layers if isinstance(each, Recurrent) for port in each.ports)
+        return {port.name: port for port in ports if port.name in taken}
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of one sample of each input, of the output of each layer, and of each port."""
+        shapes = {each.name: each.shape for each in self.inputs}
+        shapes |= {layer.name: layer.output for layer in self.layers}
+        return shapes | {name: port.output for name, port in self.ports.items()}
 
     @property
     def pads(self) -> bool:
@@ -1012,13 +1031,12 @@ def _find_sources(network: Network) -> dict[str, tuple[str, ...]]:
 def kept_outputs(network: Network) -> frozenset[str]:
     """Return the names of the layers and inputs whose value is used later than by the next layer.
 
-    So are the named outputs, but that of the last layer. A final state is not the output of its
-    layer, nor are contexts, and a learned state needs none.
+    So are the named outputs, but that of the last layer. A learned state needs none.
     """
-    last = network.layers[-1].name
+    last = network.last
     previous, joined = network.inputs[0].name, {name for _, name in network.outputs if name != last}
     for layer, names in zip(network.layers, sources(network).values(), strict=True):
-        if not isinstance(layer, FinalState | Contexts | LearnedState):
+        if not isinstance(layer, LearnedState):
             joined.update(name for name in names if name != previous)
         previous = layer.name
     return frozenset(joined)
@@ -1049,7 +1067,14 @@ def masks(network: Network) -> dict[str, tuple[Origin, ...]]:
             )
         if origins:
             result[layer.name] = tuple(origins)
+            result |= dict.fromkeys(contexts_of(network, layer), tuple(origins))
     return result
+
+
+def contexts_of(network: Network, layer: Layer) -> Iterator[str]:
+    """Yield the name of the contexts of a layer, which have its steps, if they are taken."""
+    ports = network.ports.values()
+    return (port.name for port in ports if port.layer == layer.name and not port.state)
 
 
 def attention_of(layer: Layer) -> Attention | StepAttention | None:
@@ -1111,7 +1136,12 @@ def least_steps_by_input(network: Network) -> dict[str, int]:
         # One step of a memory is enough.
         attends = isinstance(layer, Attention | Recurrent)
         for name in names[:1] if attends else names:
-            least[name] = max(own, least.get(name, 1))
+            port = network.ports.get(name)
+            # A layer of one step has a final state.
+            needed = 1 if port and port.state else own
+            least[port.layer if port else name] = max(
+                needed, least.get(port.layer if port else name, 1)
+            )
     return {each.name: least.get(each.name, 1) for each in network.inputs}
 
 
@@ -1138,6 +1168,7 @@ def equal_steps(network: Network) -> dict[str, str]:
                 origin = origins.get(names[0])
         if origin and len(layer.output) > 1:
             origins[layer.name] = origin
+            origins |= dict.fromkeys(contexts_of(network, layer), origin)
     return first
 
 

@@ -31,6 +31,7 @@ from rnnspec.ir.nodes import (
     Normalize,
     NumericInput,
     Pooling,
+    Port,
     Recurrent,
     Repeat,
     Residual,
@@ -184,7 +185,7 @@ def _output_lines(network: Network, *, chunks: bool) -> Iterator[str]:
         yield f"    {name}: {text}"
 
 
-def _result_text(last: Layer) -> str:
+def _result_text(last: Layer | Port) -> str:
     shape = _batch_shape(last.output)
     # Callers must know whether they get logits or probabilities.
     if isinstance(last, Dense | Activate) and last.activation != "linear":

@@ -17,18 +17,15 @@ from rnnspec.errors import GenerationError
 from rnnspec.ir.nodes import (
     Attention,
     AttentionPooling,
-    Contexts,
     Dense,
     Embedding,
     EquationCell,
-    FinalState,
     Join,
     Network,
     Recurrent,
     Residual,
     Shape,
     StepAttention,
-    attention_of,
     sources,
     width,
 )
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
-def verify(  # noqa: PLR0912, PLR0915 - a check for each kind of layer
+def verify(  # noqa: PLR0915 - a check for each kind of layer
     network: Network,
 ) -> Network:
     """Return ``network`` unchanged.
@@ -48,8 +45,8 @@ def verify(  # noqa: PLR0912, PLR0915 - a check for each kind of layer
     Raises:
         GenerationError: a shape, a name or a number is not one that backends can rely on.
     """
-    inputs_and_layers = (*network.inputs, *network.layers)
-    names = [network.name, *(each.name for each in inputs_and_layers)]
+    layer_names = (each.name for each in (*network.inputs, *network.layers))
+    names = [network.name, *layer_names, *network.ports]
     # Without the network's own name: it is the name of the class, which a layer may share.
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
     for name in names:
@@ -99,16 +96,6 @@ def verify(  # noqa: PLR0912, PLR0915 - a check for each kind of layer
                     table.table,
                 )
                 _require(fits, f"{layer.name} has the table of {shared}, which has another")
-            case FinalState(part=part):
-                of = by_name.get(layer.source or "")
-                fits = isinstance(of, Recurrent) and (part, layer.size // of.ways) in of.states
-                _require(fits, f"{layer.name} is no state of {taken[0]}")
-            case Contexts(size=size):
-                of = by_name.get(layer.source or "")
-                own = attention_of(of) if isinstance(of, Recurrent) else None
-                fits = isinstance(own, StepAttention) and own.width == size
-                fits = fits and len(layer.input) > 1
-                _require(fits, f"{layer.name} has no contexts of {taken[0]}")
             case Attention():
                 _require_memory(layer, layer, width(layer.input), outputs)
             case AttentionPooling(query=str()):
@@ -119,6 +106,8 @@ def verify(  # noqa: PLR0912, PLR0915 - a check for each kind of layer
         # After the check, so that a residual cannot start at itself.
         inputs[layer.name] = layer.input
         outputs[layer.name] = layer.output
+        ports = (port for port in network.ports.values() if port.layer == layer.name)
+        outputs |= {port.name: port.output for port in ports}
     for name, result in network.outputs:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid and result in outputs, f"{name!r} is not an output of {result}")

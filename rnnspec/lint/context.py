@@ -109,9 +109,9 @@ class Context:
         names = self.sources[layer.name]
         return names if isinstance(layer, nodes.Join) else names[:1]
 
-    def is_repeated(self, layer: nodes.Layer) -> bool:
+    def is_repeated(self, state: str) -> bool:
         """True if a repeat follows a state, perhaps after layers that compute it by itself."""
-        waiting = [layer.name]
+        waiting = [state]
         while waiting:
             for reader in self.readers.get(waiting.pop(), ()):
                 if isinstance(reader, nodes.Repeat) and len(reader.input) == 1:

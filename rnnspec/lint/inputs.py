@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 from rnnspec.ir.nodes import (
     AttentionPooling,
-    FinalState,
     Flatten,
     Input,
     Join,
-    Layer,
     NumericInput,
     Pooling,
     Recurrent,
     SequenceInput,
     TokenInput,
+    contexts_of,
     masks,
 )
 from rnnspec.lint.context import Context, Finding
@@ -103,12 +102,14 @@ def _effect_of_padding(context: Context, name: str) -> str:
     """
     if name in context.stepwise:
         return ""
-    states, sequences = list[Layer](), {name}
+    # The name of each state, and of what it is computed from.
+    states, sequences = list[tuple[str, str]](), {name}
     for layer in context.network.layers:
         _, over = context.memory(layer)
         if over in sequences:
             return "attention may be paid to it"
-        if context.sources[layer.name][0] not in sequences and not (
+        main = context.sources[layer.name][0]
+        if main not in sequences and not (
             isinstance(layer, Join) and not sequences.isdisjoint(layer.of)
         ):
             continue
@@ -119,19 +120,19 @@ def _effect_of_padding(context: Context, name: str) -> str:
                 return reduction.if_padded
             case Flatten():
                 return "it has features of its own"
-            case Recurrent() | Pooling() | FinalState() if len(layer.output) == 1:
-                states.append(layer)
+            case Recurrent() | Pooling() if len(layer.output) == 1:
+                states.append((layer.name, layer.name if isinstance(layer, Recurrent) else main))
             case _ if len(layer.output) > 1:
-                sequences.add(layer.name)
+                sequences.update((layer.name, *contexts_of(context.network, layer)))
             case _:
                 pass
+        ports = (port for port in context.network.ports.values() if port.layer == layer.name)
+        states += [(port.name, port.layer) for port in ports if port.state]
     if not states:
         return ""
-    last = states[-1]
+    last, source = states[-1]
     state = "repeated state" if context.is_repeated(last) else "last state"
-    below, _ = context.recurrent_below(
-        last.name if isinstance(last, Recurrent) else context.sources[last.name][0]
-    )
+    below, _ = context.recurrent_below(source)
     # The backward direction ends at the first step, so padding on either side is harmful.
     if below is not None and below.merge:
         return f"the {state} of one direction comes after it"

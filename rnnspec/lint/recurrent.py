@@ -18,7 +18,6 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     EquationCell,
-    FinalState,
     Join,
     LeakyRelu,
     LearnedState,
@@ -84,13 +83,10 @@ def _bound_by_states(context: Context) -> set[str]:
     bound = set[str]()
     for layer in context.network.layers:
         for name in layer.initial if isinstance(layer, Recurrent) else ():
-            match context.layers.get(name or ""):
-                case None | LearnedState():
-                    pass
-                case FinalState(name=final):
-                    bound |= {layer.name, *context.sources[final]}
-                case state:
-                    bound |= {layer.name, state.name}
+            port = context.network.ports.get(name or "")
+            state = context.layers.get(port.layer if port else name or "")
+            if state is not None and not isinstance(state, LearnedState):
+                bound |= {layer.name, state.name}
     return bound
 
 
@@ -257,7 +253,7 @@ def _widths(context: Context) -> Iterator[tuple[str, Path, int]]:
         path = context.places[layer.name]
         match layer:
             case Recurrent() if layer.name in last:
-                size = () if context.is_repeated(layer) else (*path, "units")
+                size = () if context.is_repeated(layer.name) else (*path, "units")
                 yield layer.name, size, width(layer.output)
             case Embedding() | Join() | Attention():
                 yield layer.name, (), width(layer.output)

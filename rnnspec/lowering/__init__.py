@@ -67,6 +67,7 @@ def lower_with_places(spec: models.Spec) -> tuple[nodes.Network, Mapping[str, Pa
         inputs=tuple(graph.inputs),
         layers=tuple(graph.layers),
         outputs=tuple(outputs),
+        result="" if outputs or graph.last not in graph.ports else graph.last or "",
         stream=_stream(graph),
     )
     # An unknown name may have been meant for the layer that is not used.
@@ -117,7 +118,7 @@ def _check_result(graph: Graph, path: Path, kind: str) -> None:
         before = graph.layers[at - 1].name if at else graph.inputs[0].name
         name, inference = layer.source or before, " in inference, without dropout"
     # Without a recurrent layer, another message says so.
-    if graph.stacks and name not in graph.by_name:
+    if graph.stacks and name not in (*graph.by_name, *graph.ports):
         message = f"the {kind} gives the input '{name}' as it is{inference}; expected a layer"
         graph.refuse(path, f"{message} or 'units'" if kind == "head" else message, code="E425")
 
@@ -214,6 +215,7 @@ def _check_read(graph: Graph, network: nodes.Network) -> None:
     """Check that each layer and each input is read, or is an output."""
     read = {name for names in nodes.sources(network).values() for name in names}
     read.update(layer.name for layer in network.results.values())
+    read.update(port.layer for port in network.ports.values())
     for each in network.inputs:
         # The state of a layer is read by it.
         if each.name not in read:

@@ -127,6 +127,7 @@ class Graph:
         self.problems: list[Problem] = []
         self.values: dict[str, Value] = {}
         self.by_name: dict[str, nodes.Layer] = {}
+        self.ports: set[str] = set()
         self.place: Path = ()
         self.places: dict[str, Path] = {}
         self.readers: dict[int, list[Path | None]] = {}
@@ -373,45 +374,27 @@ class Graph:
         return self._declared(layer).type
 
     def _contexts(self, layer: nodes.Recurrent) -> str:
-        """Return the layer with the contexts of a layer, which is added if it is not there."""
+        """Return the name of the contexts of a layer."""
         # They are those of a sequence of outputs.
         self._read(self.blocks[layer.name], None)
-        name = f"{layer.name}_context"
-        if name not in self.by_name:
-            last, attention = self.last, layer.attention
-            assert attention is not None
-            self.branch(layer.name)
-            contexts = nodes.Contexts(
-                name=self.reserve(name, self.place),
-                input=self.shape,
-                source=layer.name,
-                size=attention.width,
-            )
-            self.add(contexts)
-            self.last = last
-        return name
+        return self._port(layer, "")
 
     def final_state(self, layer: nodes.Recurrent, part: str) -> str:
-        """Return the layer with the last value of a state, which is added if it is not there."""
+        """Return the name of the last value of a state."""
         is_output = part == layer.states[0][0] and layer.merge in (None, "concat")
         if is_output and not layer.return_sequences:
             return layer.name
-        name = f"{layer.name}_final_{part}"
-        if name not in self.by_name:
-            last = self.last
-            self.branch(layer.name)
-            size = layer.ways * dict(layer.states)[part]
-            self.add(
-                nodes.FinalState(
-                    name=self.reserve(name, self.place),
-                    input=self.shape,
-                    source=layer.name,
-                    part=part,
-                    size=size,
-                )
-            )
-            self.last = last
-        return name
+        return self._port(layer, part)
+
+    def _port(self, layer: nodes.Recurrent, state: str) -> str:
+        """Return the name of a value beside the output of a layer, which is reserved for it."""
+        port = next(port for port in layer.ports if port.state == state)
+        if port.name not in self.ports:
+            self.ports.add(port.name)
+            self.reserve(port.name, self.place)
+            of_steps = Value(port.output, None, masked=False) if state else self.values[layer.name]
+            self.values[port.name] = replace(of_steps, shape=port.output)
+        return port.name
 
 
 def _gives_states(layer: models.AnyLayer) -> bool:

@@ -153,8 +153,8 @@ def _ask_for_states(
         readers.setdefault(main, []).append(words)
     blocks = {item.recurrent.name: item.output for item in items if item.recurrent}
     # The contexts of a layer are those of its sequence.
-    contexts = (layer for layer in graph.network.layers if isinstance(layer, nodes.Contexts))
-    beside.update(blocks[graph.main(layer)] for layer in contexts)
+    ports = graph.network.ports.values()
+    beside.update(blocks[port.layer] for port in ports if not port.state)
     states = dict[str, Behind]()
     for item in reversed(items):
         own = [(reader, _behind(reader, states)) for reader in readers.get(item.output, [])]

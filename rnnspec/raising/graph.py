@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 Words = dict[str, Any]
 RESULT = ""
 """What takes an output of the network, in the place of a layer."""
-ADDED = (nodes.FinalState, nodes.LearnedState, nodes.Contexts)
-"""The layers that lowering adds where something names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def find_projections(network: nodes.Network, *, placed: bool) -> dict[str, Proje
     sources = nodes.sources(network)
     readers = Counter(name for names in sources.values() for name in names)
     readers.update(layer for _, layer in network.outputs)
-    layers = [layer for layer in network.layers if not isinstance(layer, ADDED)]
+    layers = [layer for layer in network.layers if not isinstance(layer, nodes.LearnedState)]
     places = {layer.name: at for at, layer in enumerate(layers)}
     tied = {layer.tied for layer in layers if isinstance(layer, nodes.Dense)}
 
@@ -116,6 +114,8 @@ class Graph:
                 message = "takes the output of a layer that is not before it"
                 raise ModelError((Problem(source, message, layer.name, code="E704"),))
             known.add(layer.name)
+            ports = network.ports.values()
+            known.update(port.name for port in ports if port.layer == layer.name)
         self.projections = find_projections(network, placed=placed)
         """The layers that keys of an attention say, by the name of the attention."""
         self._projected = dict[str, str]()
@@ -162,7 +162,7 @@ class Graph:
 
     def _is_added(self, layer: nodes.Layer) -> bool:
         """True if a layer is no item of its own, but what another one is written with."""
-        return isinstance(layer, ADDED) or layer.name in self._projected
+        return isinstance(layer, nodes.LearnedState) or layer.name in self._projected
 
     def _results(self) -> dict[str, str]:
         """Return the layer of each output but the last states, by the name of the output."""
@@ -175,7 +175,7 @@ class Graph:
         }
         outputs = {name: layer for name, layer in self.network.outputs if name not in last}
         if not self.network.outputs:
-            return {RESULT: self.network.layers[-1].name}
+            return {RESULT: self.network.last}
         if len(outputs) < len(self.network.outputs) and list(outputs) == ["output"]:
             return {RESULT: outputs["output"]}
         return outputs
@@ -219,7 +219,7 @@ class Graph:
                 case _:
                     gives_steps = self.main(layer) in found
             if gives_steps:
-                found.add(layer.name)
+                found.update((layer.name, *nodes.contexts_of(self.network, layer)))
         return frozenset(found)
 
     def _find_padded(self) -> frozenset[str]:
@@ -230,7 +230,7 @@ class Graph:
             read = names if isinstance(layer, nodes.Join) else names[:1]
             has_steps = layer.name in self._sequences or isinstance(layer, nodes.Embedding)
             if has_steps and not isinstance(layer, nodes.Repeat) and found.intersection(read):
-                found.add(layer.name)
+                found.update((layer.name, *nodes.contexts_of(self.network, layer)))
         return frozenset(found)
 
     def is_sequence(self, name: str) -> bool:
@@ -274,14 +274,12 @@ class Graph:
 
         With ``beside``, it is not the main input, which could ask for the final state.
         """
-        layer = self.by_name.get(self.aliases.get(name, name))
-        match layer:
-            case nodes.FinalState(part=part):
-                recurrent = self.by_name[self.main(layer)]
-                assert isinstance(recurrent, nodes.Recurrent)
-                return self._part(recurrent, part)
-            case nodes.Contexts():
-                return f"{self.base(self.main(layer))}.context"
+        port = self.network.ports.get(name)
+        match self.by_name.get(port.layer if port else self.aliases.get(name, name)):
+            case nodes.Recurrent() as layer if port and port.state:
+                return self._part(layer, port.state)
+            case nodes.Recurrent() if port:
+                return f"{self.base(port.layer)}.context"
             case nodes.Recurrent(return_sequences=False) if beside:
                 return self.state(name)
             case _:
@@ -331,15 +329,13 @@ class Graph:
         """Return the layer of the same kind whose final states are the first ones of another."""
         others = dict[str, nodes.Recurrent]()
         for state, name in vectors:
-            vector = self.by_name.get(name or "")
-            if isinstance(vector, nodes.FinalState):
-                other, part = self.by_name[self.main(vector)], vector.part
-            elif isinstance(vector, nodes.Recurrent) and not vector.return_sequences:
-                other, part = vector, vector.states[0][0]
-            else:
-                return None
+            port = self.network.ports.get(name or "")
+            other = self.by_name.get(port.layer if port else name or "")
             if not isinstance(other, nodes.Recurrent):
                 return None
+            if port is None and other.return_sequences:
+                return None
+            part = port.state if port else other.states[0][0]
             # Cells of the language have the same states, under any names.
             if (part, state) not in self._pairs_of_states(other, layer):
                 return None

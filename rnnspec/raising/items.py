@@ -88,7 +88,7 @@ class ItemReader:
         for at, join in enumerate(self._layers):
             if not isinstance(join, nodes.Join) or join.how != "concat":
                 continue
-            parts = [self.graph.by_name.get(name) for name in join.of]
+            parts = [self._value(name) for name in join.of]
             pools = [
                 part for part in parts if isinstance(part, nodes.Pooling | nodes.AttentionPooling)
             ]
@@ -108,19 +108,19 @@ class ItemReader:
                 found[start] = at
         return found
 
-    def _part_of_list(self, part: nodes.Layer | None, read: str) -> Any:
+    def _value(self, name: str) -> nodes.Layer | nodes.Port | None:
+        return self.graph.by_name.get(name) or self.graph.network.ports.get(name)
+
+    def _part_of_list(self, part: nodes.Layer | nodes.Port | None, read: str) -> Any:
         """Return a pooling of a list that reduces what is ``read``, None if it is none."""
         match part:
             case nodes.Pooling() | nodes.AttentionPooling():
                 return self._pool(part)
-            case nodes.FinalState() if self.graph.main(part) == read:
+            case nodes.Port(state=str(state)) if part.layer == read:
                 recurrent = self.graph.by_name[read]
                 assert isinstance(recurrent, nodes.Recurrent)
-                is_output = part.part == recurrent.states[0][0] and recurrent.merge in (
-                    None,
-                    "concat",
-                )
-                return "last" if is_output else None
+                is_output = state == recurrent.states[0][0]
+                return "last" if is_output and recurrent.merge in (None, "concat") else None
             case _:
                 return None
 
@@ -131,7 +131,7 @@ class ItemReader:
             join = self._layers[self.lists[at]]
             assert isinstance(join, nodes.Join)
             read = self.graph.main(layer)
-            parts = [self._part_of_list(self.graph.by_name[name], read) for name in join.of]
+            parts = [self._part_of_list(self._value(name), read) for name in join.of]
             return parts, self.lists[at] - at + 1
         match layer:
             case nodes.Flatten():

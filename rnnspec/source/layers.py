@@ -16,7 +16,7 @@ from rnnspec.ir.expand import FIELDS, expand, merged
 from rnnspec.ir.forms import states_of, streamed
 from rnnspec.source.code import Code, code, lines, listed
 from rnnspec.source.composed import ComposedLayers
-from rnnspec.source.values import ASIDE, Scope, variables
+from rnnspec.source.values import Scope, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -197,8 +197,6 @@ class LayerWriter(ComposedLayers):
         match value:
             case core.EarlierOutput(layer) if layer in self.scope.values:
                 return self.output(layer)
-            case core.EarlierState(layer, name):
-                return self.final_state(layer, name)
             case core.Apply("softmax", x) if x != core.Name("x"):
                 return code("{}({}, {}=-1)", self.softmax, self.write(x), self.axis)
             case core.Apply(function, core.Name("x")):
@@ -233,7 +231,7 @@ class LayerWriter(ComposedLayers):
     @cached_property
     def _used(self) -> frozenset[str]:
         """The inputs and layers whose outputs are taken by layers, or are results."""
-        layers = (layer for layer in self.network.layers if not isinstance(layer, ASIDE))
+        layers = (each for each in self.network.layers if not isinstance(each, nodes.LearnedState))
         taken = (name for layer in layers for name in self._sources[layer.name])
         return frozenset(taken).union(layer.name for layer in self.network.results.values())
 
@@ -244,36 +242,28 @@ class LayerWriter(ComposedLayers):
     def need(self, names: Iterable[str]) -> Iterator[Code]:
         """Yield the statements of states that are used for the first time."""
         for name in names:
-            layer = self._by_name.get(name)
-            if isinstance(layer, ASIDE) and name not in self.scope.values:
-                variable, value = code("{}", self.variables_of[name]), self.value_aside(layer)
+            value = self._value_aside(name) if name not in self.scope.values else Code()
+            if value:
+                variable = code("{}", self.variables_of[name])
                 if not value.isidentifier():
                     yield code("{} = {}", variable, value)
                 self.scope.values[name] = value if value.isidentifier() else variable
 
-    def value_aside(self, layer: nodes.FinalState | nodes.Contexts | nodes.LearnedState) -> Code:
-        """Return a final state, the contexts of a layer, or a learned state."""
-        match layer:
-            case nodes.LearnedState():
-                return code("self.{}({})", layer.name, self.scope.like)
-            case nodes.Contexts():
-                # The layer itself has assigned them.
-                return code("{}", self.variables_of[layer.name])
-            case nodes.FinalState():
-                return self.final_state(self._sources[layer.name][0], layer.part)
-            case _:
-                assert_never(layer)
+    def _value_aside(self, name: str) -> Code:
+        """Return the value of a port or of a learned state, empty if the name is of neither."""
+        if port := self.network.ports.get(name):
+            # A layer has assigned its contexts itself.
+            variable = code("{}", self.variables_of[name])
+            return self.final_state(port.layer, port.state) if port.state else variable
+        if isinstance(self._by_name.get(name), nodes.LearnedState):
+            return code("self.{}({})", name, self.scope.like)
+        return Code()
 
     def contexts(self, layer: nodes.Recurrent) -> Code:
         """Return the variable of the contexts of a layer, empty if no layer takes them."""
-        name = self._contexts_by_layer.get(layer.name)
+        contexts = (port.name for port in layer.ports if not port.state)
+        name = next((name for name in contexts if name in self.network.ports), "")
         return code("{}", self.variables_of[name]) if name else Code()
-
-    @cached_property
-    def _contexts_by_layer(self) -> dict[str, str]:
-        """The name of the contexts of each layer that another one takes the contexts of."""
-        contexts = (layer for layer in self.network.layers if isinstance(layer, nodes.Contexts))
-        return {self._sources[layer.name][0]: layer.name for layer in contexts}
 
     def memory(self, attention: nodes.Attention | nodes.StepAttention) -> tuple[Code, ...]:
         """Return the keys, the values and the mask, if there is one, of what is attended to."""

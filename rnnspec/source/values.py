@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
 
-ASIDE = nodes.FinalState | nodes.Contexts | nodes.LearnedState
-"""Layers whose value has a variable of its own, beside ``x``, and is computed where it is used."""
-
 _LOCALS = frozenset(
     """
     ahead back batch deviation dict dtype first float found hidden int jax jnp last len list logits
@@ -39,7 +36,7 @@ def kept_values(
     taken, current = nodes.sources(network), network.inputs[0].name
     kept = set(results)
     for layer in layers:
-        if not isinstance(layer, ASIDE):
+        if not isinstance(layer, nodes.LearnedState):
             main, *others = taken[layer.name]
             # A join takes each of its parts where it is; another layer has its input in ``x``.
             in_place = (current,) if isinstance(layer, nodes.Join) else ()
@@ -213,7 +210,7 @@ def variables(network: nodes.Network, form: Form, in_source: Collection[str]) ->
 
     for each in network.inputs:
         add(each.name, f"{each.name}{suffix}")
-    for name in (layer.name for layer in network.layers):
+    for name in (*(layer.name for layer in network.layers), *network.ports):
         add(name, f"{name}{suffix}")
     for layer in recurrent:
         for state, _ in layer.states:

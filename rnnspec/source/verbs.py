@@ -121,9 +121,7 @@ class Verbs(ABC):
             case core.Take(x, steps, features):
                 return code("{}[:, {}]", self.write(x), _index(steps, features))
             case (
-                core.EarlierState()
-                | core.EarlierContexts()
-                | core.Memory()
+                core.Memory()
                 | core.Embed()
                 | core.Scan()
                 | core.MatMul()

@@ -19,7 +19,6 @@ from rnnspec.ir.forms import held_values, states
 from rnnspec.source.code import Code, Module, code, define_class, function, lines, listed
 from rnnspec.source.layers import LayerWriter
 from rnnspec.source.values import (
-    ASIDE,
     Masks,
     kept_values,
     rename,
@@ -128,7 +127,7 @@ class Walk(LayerWriter):
         starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
         current = nodes.INPUT
         for layer in layers:
-            if isinstance(layer, ASIDE):
+            if isinstance(layer, nodes.LearnedState):
                 continue
             main, *_ = self._sources[layer.name]
             yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
@@ -280,7 +279,7 @@ class Walk(LayerWriter):
         """The results that have variables of their own."""
         if self._is_named:
             return self._results if self.network.outputs else []
-        return [name for name in self._results if name != self.network.layers[-1].name]
+        return [name for name in self._results if name != self.network.last]
 
     def _chunk_methods(self) -> Iterator[Code]:
         """Yield the methods of the step form: the first states, and a chunk's output."""

@@ -45,7 +45,7 @@ def is_by_layer(network: nodes.Network) -> bool:
     They must have no state but those of recurrent layers, and look at no padding.
     """
     streams = streamed(network)
-    if held_values(network) or any(delays(network).values()):
+    if held_values(network) or streams & network.ports.keys() or any(delays(network).values()):
         return False
     for layer in network.layers:
         if layer.name not in streams:
@@ -96,12 +96,10 @@ class Body:
         # Of several heads with the output of one layer, the first is where it is computed.
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.symbols = input_symbols(network)
-        self.finals = self._final_states()
-        self.contexts = {
-            self.sources[layer.name][0]: layer.name
-            for layer in self.computed
-            if isinstance(layer, nodes.Contexts)
-        }
+        self.ports: dict[str, list[nodes.Port]] = {layer.name: [] for layer in self.computed}
+        for port in network.ports.values():
+            if port.layer in self.ports:
+                self.ports[port.layer].append(port)
         self.pointers = self._pointers()
         is_whole = not in_chunks
         self.lengths = [each for each in lengths if is_whole and each.inputs[0] in self.inputs]
@@ -125,14 +123,6 @@ class Body:
         self.floats = 0
         self.places = self._places()
 
-    def _final_states(self) -> dict[tuple[str, str], str]:
-        """Return the layer with each final state of the recurrent layers of whole sequences."""
-        return {
-            (self.sources[layer.name][0], layer.part): layer.name
-            for layer in self.computed
-            if isinstance(layer, nodes.FinalState) and not self.in_chunks
-        }
-
     def _pointers(self) -> dict[str, str]:
         """Return where the inputs are, and the layers that nothing is computed for."""
         pointers = {
@@ -143,19 +133,18 @@ class Body:
         values = {s.layer: s for s in held if s.kind == "value"}
         if self.part == "step":
             pointers |= {name: f"state->{state.name}" for name, state in values.items()}
-        for layer in self.computed:
-            if isinstance(layer, nodes.LearnedState):
-                pointers[layer.name] = self.shared.arrays[layer.name, "vector"].symbol
-            elif isinstance(layer, nodes.FinalState) and self.part == "step":
-                source = self.sources[layer.name][0]
-                pointers[layer.name] = f"state->{source}_{layer.part}"
-            elif self.stepped and isinstance(layer, nodes.Recurrent):
-                pointers[layer.name] = f"state->{layer.name}_{layer.states[0][0]}"
-            elif layer.name in self.results:
-                pointers[layer.name] = self.results[layer.name]
-            elif layer.name in values and len(layer.output) > 1:
+        for value in (*self.computed, *(port for ports in self.ports.values() for port in ports)):
+            if isinstance(value, nodes.LearnedState):
+                pointers[value.name] = self.shared.arrays[value.name, "vector"].symbol
+            elif isinstance(value, nodes.Port) and value.state and self.part == "step":
+                pointers[value.name] = f"state->{value.layer}_{value.state}"
+            elif self.stepped and isinstance(value, nodes.Recurrent):
+                pointers[value.name] = f"state->{value.name}_{value.states[0][0]}"
+            elif value.name in self.results:
+                pointers[value.name] = self.results[value.name]
+            elif value.name in values and len(value.output) > 1:
                 # A memory is computed where it stays.
-                pointers[layer.name] = f"state->{values[layer.name].name}"
+                pointers[value.name] = f"state->{values[value.name].name}"
         return pointers
 
     def _stores(self) -> Iterator[tuple[str, str, str]]:
@@ -190,19 +179,19 @@ class Body:
             return count
         return self.length_of[count[0]].most if count[0] in self.length_of else 1
 
-    def _size(self, layer: nodes.Layer) -> int:
-        """Return the most floats of the output of a layer."""
-        shape = layer.output
+    def _size(self, value: nodes.Layer | nodes.Port) -> int:
+        """Return the most floats of a value."""
+        shape = value.output
         if (self.stepped or self.part == "block") and len(shape) > 1:
             return (1 if self.stepped else BLOCK) * prod(size or 1 for size in shape[1:])
-        return prod(self._most(layer.name) if size is None else size for size in shape)
+        return prod(self._most(value.name) if size is None else size for size in shape)
 
     def _reads(self, layer: nodes.Layer) -> tuple[str, ...]:
         """Return what a layer reads, of which the number of steps is no part."""
         first, *others = self.sources[layer.name]
         match layer:
-            case nodes.FinalState() | nodes.Contexts() | nodes.LearnedState():
-                # The recurrent layer has put it there, or there is an array.
+            case nodes.LearnedState():
+                # There is an array.
                 return ()
             case nodes.Residual():
                 return (first, self.sources[layer.start][0])
@@ -254,14 +243,11 @@ class Body:
                 self.floats = max(self.floats, at + size)
         return places
 
-    def _placed_with(self, layer: nodes.Layer) -> Iterator[nodes.Layer]:
-        """Yield the layers whose outputs the statements of a layer compute."""
-        if not isinstance(layer, nodes.FinalState | nodes.Contexts):
-            yield layer
-        if isinstance(layer, nodes.Recurrent):
-            names = [self.finals.get((layer.name, state)) for state, _ in layer.states]
-            names.append(self.contexts.get(layer.name))
-            yield from (self.layers[name] for name in names if name)
+    def _placed_with(self, layer: nodes.Layer) -> Iterator[nodes.Layer | nodes.Port]:
+        """Yield what the statements of a layer compute."""
+        yield layer
+        # The states of a chunk have their place.
+        yield from (port for port in self.ports[layer.name] if not (port.state and self.in_chunks))
 
     def lines(self) -> list[str]:
         """Return the lines of the function, after which ``floats`` has all of its memory."""
@@ -381,14 +367,9 @@ class Body:
                     pass
 
     def _layer(self, layer: nodes.Layer) -> Iterator[str | Call]:
-        if isinstance(layer, nodes.FinalState | nodes.LearnedState):
+        if isinstance(layer, nodes.LearnedState):
             return
         first = self._first(layer)
-        if isinstance(layer, nodes.Contexts):
-            self.steps[layer.name] = self.steps[first]
-            if first in self.expressions:
-                self.expressions[layer.name] = self.expressions[first]
-            return
         steps, name = self.steps.get(first, "1"), self.names[layer.name]
         if len(layer.input) == 0:
             steps = "1"
@@ -404,6 +385,10 @@ class Body:
             counted in self.expressions and after == self.steps[counted]
         ):
             self.expressions[layer.name] = expression
+        for contexts in nodes.contexts_of(self.network, layer):
+            self.steps[contexts] = after
+            if layer.name in self.expressions:
+                self.expressions[contexts] = self.expressions[layer.name]
         if window and window.padding == "same" and window.reach and not self.stepped:
             before = steps_before(window, steps, after)
             if not before.isdigit():
@@ -456,10 +441,7 @@ class Body:
 
     def _shape(self, name: str) -> nodes.Shape:
         """Return the shape of an input or of the output of a layer."""
-        layer = self.layers.get(name)
-        if layer:
-            return layer.output
-        return next(each.shape for each in self.network.inputs if each.name == name)
+        return self.network.shapes[name]
 
     def _first(self, layer: nodes.Layer) -> str:
         """Return what has the steps of a layer, of all that it reads."""
@@ -482,10 +464,11 @@ class Body:
         if not self.stepped:
             first = layer.first_states
             names = {f"{own}_first": first[s] for own, (s, _) in states.items() if s in first}
+            finals = {port.state: port.name for port in self.ports[layer.name]}
             for own, (state, _) in states.items():
-                if final := self.finals.get((layer.name, state)):
-                    names[f"{own}_last"] = final
-        if contexts := self.contexts.get(layer.name):
+                if state in finals:
+                    names[f"{own}_last"] = finals[state]
+        for contexts in nodes.contexts_of(self.network, layer):
             names["contexts"] = contexts
         return {parameter: self._pointer(name) for parameter, name in names.items()}
 

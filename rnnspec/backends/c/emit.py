@@ -45,7 +45,7 @@ _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
 _FIELDS = Fields(
-    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward "
+    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
     "AttentionPooling.bias AttentionPooling.query Repeat.like Dense.tied"
 )
 _CELL_FIELDS = Fields(

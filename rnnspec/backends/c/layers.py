@@ -286,7 +286,7 @@ class Layers:
                 yield self._attention_pooling(layer, place)
             case nodes.Dropout():
                 raise AssertionError(f"{layer.name} is only in training")
-            case nodes.FinalState() | nodes.Contexts() | nodes.LearnedState():
+            case nodes.LearnedState():
                 raise AssertionError(f"{layer.name} is there already")
             case _:
                 assert_never(layer)

@@ -104,8 +104,8 @@ HEADERS = frozenset(
 """Headers of C and of its libraries, which ``#include`` would not find behind one of ours."""
 
 
-def pointers(network: nodes.Network) -> dict[str, nodes.Layer]:
-    """Return the layer of each output by the name of its pointer."""
+def pointers(network: nodes.Network) -> dict[str, nodes.Layer | nodes.Port]:
+    """Return what each output is by the name of its pointer."""
     return {f"y_{name}" if name else "y": layer for name, layer in network.results.items()}
 
 
@@ -150,10 +150,10 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
     taken = {*public, *(f"{start}test_{name}" for name in public)}
     if network.has_named_inputs:
         taken |= {f"{each.name}{end}" for each in network.inputs for end in ("_steps", "_mask")}
-    for layer in network.layers:
-        own = layer.name
+    for value in (*network.layers, *network.ports.values()):
+        own = value.name
         for candidate in chain([own], (f"{own}_{number}" for number in count(2))):
-            symbols = set(_symbols(layer, candidate, start))
+            symbols = set(_symbols(value, candidate, start))
             if taken.isdisjoint(symbols) and not any(
                 _KERNEL.fullmatch(symbol.removeprefix(start)) for symbol in symbols
             ):
@@ -163,12 +163,14 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
     return names
 
 
-def _symbols(layer: nodes.Layer, name: str, start: str) -> Iterator[str]:
-    """Yield the variables and the arrays of a layer that is called ``name``."""
+def _symbols(value: nodes.Layer | nodes.Port, name: str, start: str) -> Iterator[str]:
+    """Yield the variables and the arrays of what is called ``name``."""
     yield from (f"{name}_out", f"{name}_steps", f"{name}_before", f"{name}_mask")
-    if nodes.attention_of(layer):
+    if isinstance(value, nodes.Port):
+        return
+    if nodes.attention_of(value):
         yield f"{name}_memory"
-    for param in params(layer):
+    for param in params(value):
         array = array_symbol(start, name, param)
         yield from (array, f"{array}_scale")
 

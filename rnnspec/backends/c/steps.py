@@ -61,6 +61,7 @@ def step_counts(network: nodes.Network) -> dict[str, Count]:
                         counts[layer.name] = (name, first, every * window.stride)
             case _:
                 counts[layer.name] = next(counts[name] for name in names if name in counts)
+        counts |= dict.fromkeys(nodes.contexts_of(network, layer), counts[layer.name])
     return counts
 
 
@@ -84,6 +85,8 @@ def delays(network: nodes.Network) -> dict[str, int]:
                 if state.fewer is not None
             )
             result[layer.name] = missing + max(result.get(name, 0) for name in names)
+            ports = (port for port in network.ports.values() if port.layer == layer.name)
+            result |= {port.name: result[layer.name] for port in ports}
     return result
 
 

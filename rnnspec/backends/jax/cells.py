@@ -11,15 +11,12 @@ from rnnspec.ir.forms import streamed
 from rnnspec.ir.nodes import (
     LSTM,
     AttentionPooling,
-    Contexts,
     Conv,
     Dense,
     EquationCell,
-    FinalState,
     Network,
     Recurrent,
     SimpleRNN,
-    sources,
 )
 from rnnspec.ir.params import named_params
 from rnnspec.ir.schedule import JoinedProduct, schedule
@@ -154,10 +151,8 @@ class CellClass:
 def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
     """Return the generated classes of a network by name."""
     by_class: dict[str, list[Recurrent]] = {}
-    taken = sources(network)
-    stateful = {taken[layer.name][0] for layer in network.layers if isinstance(layer, FinalState)}
-    asked = {taken[layer.name][0] for layer in network.layers if isinstance(layer, Contexts)}
-    stateful |= asked
+    ports = network.ports.values()
+    stateful, asked = ({p.layer for p in ports}, {p.layer for p in ports if not p.state})
     stateful |= streamed(network) if form == "step" else set()
     for layer in network.layers:
         if isinstance(layer, Recurrent):

@@ -54,8 +54,8 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 _GRAPH = (
-    "Network.outputs Network.stream Node.source Embedding.table Pooling.backward Dense.tied"
-    " AttentionPooling.bias AttentionPooling.query"
+    "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
+    "Dense.tied AttentionPooling.bias AttentionPooling.query"
 )
 _FIELDS: dict[Form, Fields] = {
     "training": Fields(f"{_GRAPH} Dropout.variational"),

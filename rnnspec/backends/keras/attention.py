@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.ir.expand import NO_WEIGHT
-from rnnspec.ir.nodes import Contexts, EquationCell, Recurrent, StepAttention, sources
+from rnnspec.ir.nodes import EquationCell, Recurrent, StepAttention
 from rnnspec.ir.reductions import LOWEST
 from rnnspec.source.code import Code, call, code, docstring, function, listed
 
@@ -27,8 +27,8 @@ def attending_layers(network: Network) -> list[Recurrent]:
 
 def parts_of_attention(network: Network) -> Iterator[Code]:
     """Yield the classes of the recurrent layers that attend to another sequence."""
-    taken, kinds = sources(network), dict[str, list[Recurrent]]()
-    contexts = {taken[each.name][0] for each in network.layers if isinstance(each, Contexts)}
+    kinds = dict[str, list[Recurrent]]()
+    contexts = {port.layer for port in network.ports.values() if not port.state}
     attending = attending_layers(network)
     for layer in attending:
         assert layer.attention is not None

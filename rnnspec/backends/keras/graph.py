@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.attention import takes_keys
 from rnnspec.backends.keras.layers import (
@@ -57,9 +57,6 @@ _OUTPUT = re.compile(r"^((_|steps), )?x\b")
 """The output of a layer, or its state instead, where a statement assigns it."""
 
 
-_PartOfRecurrent = TypeVar("_PartOfRecurrent", nodes.FinalState, nodes.Contexts)
-
-
 class Graph:
     """A functional model: the variables of its inputs and of the layers so far.
 
@@ -87,9 +84,8 @@ class Graph:
         self.defined = set[str]()
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
-        is_state = nodes.FinalState | nodes.LearnedState | nodes.Contexts
-        has_states = any(isinstance(layer, is_state) for layer in network.layers)
-        self.is_graph = network.has_named_inputs or has_states
+        learns = any(isinstance(layer, nodes.LearnedState) for layer in network.layers)
+        self.is_graph = network.has_named_inputs or bool(network.ports) or learns
         self.kept = set(nodes.kept_outputs(network))
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
@@ -131,9 +127,7 @@ class Graph:
         """Yield the statements of a layer, with its output in the variable that it is read from."""
         pieces = list(statements)
         self.previous, self.current = name, code("x")
-        if isinstance(self.by_name.get(name), nodes.FinalState | nodes.Contexts):
-            self.current = self.values[name]
-        elif name in self.kept:
+        if name in self.kept:
             variable = self.variable(name)
             if self.is_graph:
                 at = max(i for i, piece in enumerate(pieces) if _OUTPUT.match(piece))
@@ -154,9 +148,8 @@ class Graph:
     ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
         main, *_ = self.sources[layer.name]
-        if isinstance(layer, nodes.FinalState | nodes.LearnedState | nodes.Contexts):
-            if isinstance(layer, nodes.LearnedState):
-                yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))
+        if isinstance(layer, nodes.LearnedState):
+            yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))
             return
         x = self.value(main)
         if layer.name in self.starts:
@@ -225,12 +218,13 @@ class Graph:
         if name not in self.values and name != self.previous:
             # Only the number of sequences matters.
             name = next(iter(self.inputs))
-        x, values = self.value(name), {**self.by_name, **{e.name: e for e in self.network.inputs}}
+        inputs = {each.name: each for each in self.network.inputs}
+        x, values = self.value(name), {**self.by_name, **self.network.ports, **inputs}
         match values[name]:
             case nodes.TokenInput() | nodes.LabelInput() as tokens:
                 at = "0, " if isinstance(tokens, nodes.TokenInput) else ""
                 number = code("{}[:, {}None], dtype=keras.config.floatx()", x, Code(at))
-            case nodes.VectorInput() | nodes.Node(output=(_,)):
+            case nodes.VectorInput() | nodes.Node(output=(_,)) | nodes.Port(output=(_,)):
                 number = code("{}[:, :1]", x)
             case _:
                 number = code("{}[:, 0, :1]", x)
@@ -257,14 +251,13 @@ class Graph:
         return code(f"{name}_table" if self.is_graph else "embedding")
 
     def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
-        first, contexts = self._first_states(layer), self._parts_of(layer, nodes.Contexts)
+        first, (finals, contexts) = self._first_states(layer), self._ports_of(layer)
         arguments = listed(
             x,
             self._memory(layer),
             self.masks.argument(layer),
             code("initial_state=[{}]", listed(*first)) if first else Code(),
         )
-        finals = self._parts_of(layer, nodes.FinalState)
         yield self._explain_padding(layer, contexts)
         # The output of Keras is zeros if no step is real; the state is then the first one.
         needs_state = bool(contexts) or (bool(first) and layer.masked)
@@ -289,12 +282,10 @@ class Graph:
             yield code("{} = keras.ops.flip({}, axis=1)", output, output)
         yield from self._take_contexts(layer, contexts)
 
-    def _parts_of(
-        self, layer: nodes.Recurrent, kind: type[_PartOfRecurrent]
-    ) -> list[_PartOfRecurrent]:
-        """Return the layers that take the final states of a recurrent layer, or its contexts."""
-        parts = (part for part in self.layers if isinstance(part, kind))
-        return [part for part in parts if self.sources[part.name][0] == layer.name]
+    def _ports_of(self, layer: nodes.Recurrent) -> tuple[list[nodes.Port], list[nodes.Port]]:
+        """Return the final states of a recurrent layer that are taken, and its contexts."""
+        ports = [port for port in self.network.ports.values() if port.layer == layer.name]
+        return [port for port in ports if port.state], [port for port in ports if not port.state]
 
     def _memory(self, layer: nodes.Recurrent) -> Code:
         """Return the argument with what a layer attends to, or empty code."""
@@ -307,14 +298,14 @@ class Graph:
         return code("[{}]", listed(*memory))
 
     @staticmethod
-    def _explain_padding(layer: nodes.Recurrent, contexts: Sequence[nodes.Contexts]) -> Code:
+    def _explain_padding(layer: nodes.Recurrent, contexts: Sequence[nodes.Port]) -> Code:
         """Return a comment about the argument by which the output at padding is zeros."""
         if not (contexts and layer.masked):
             return Code()
         return code("# At padding, Keras on JAX would repeat the state, without a context.")
 
     def _take_contexts(
-        self, layer: nodes.Recurrent, contexts: Sequence[nodes.Contexts]
+        self, layer: nodes.Recurrent, contexts: Sequence[nodes.Port]
     ) -> Iterator[Code]:
         """Yield the statements that part the output from the contexts behind it."""
         if not contexts:
@@ -323,13 +314,13 @@ class Graph:
         yield code("{} = steps[:, :, {!r}:]", variable, size)
         if layer.return_sequences:
             yield code("x = steps[:, :, :{!r}]", size)
-        self.values.update({each.name: variable for each in contexts})
+        self.values[contexts[0].name] = variable
 
     def _state_variables(
-        self, layer: nodes.Recurrent, finals: Sequence[nodes.FinalState], *, needs_output: bool
+        self, layer: nodes.Recurrent, finals: Sequence[nodes.Port], *, needs_output: bool
     ) -> list[Code]:
         """Return the variable of each state that a layer returns, ``_`` for one that is unused."""
-        read = {final.part: final.name for final in reversed(finals)}
+        read = {final.state: final.name for final in finals}
         output = layer.states[0][0]
         if layer.merge is None:
             names = {part: self.variable(name) for part, name in read.items()}
@@ -346,22 +337,19 @@ class Graph:
     def _final_states(
         self,
         layer: nodes.Recurrent,
-        finals: Sequence[nodes.FinalState],
+        finals: Sequence[nodes.Port],
         targets: Sequence[Code],
     ) -> Iterator[Code]:
         """Yield the statements of the final states of both directions, side by side."""
         states = [name for name, _ in layer.states]
-        values: dict[str, Code] = {}
         for final in finals:
-            at = states.index(final.part)
-            if layer.merge is None:
-                values[final.part] = targets[at]
-            elif final.part not in values:
+            at = states.index(final.state)
+            self.values[final.name] = targets[at]
+            if layer.merge is not None:
                 both = listed(targets[at], targets[len(states) + at])
-                values[final.part] = self.variable(final.name)
+                self.values[final.name] = self.variable(final.name)
                 joined = code("keras.ops.concatenate([{}], axis=-1)", both)
-                yield code("{} = {}", values[final.part], joined)
-            self.values[final.name] = values[final.part]
+                yield code("{} = {}", self.values[final.name], joined)
 
     def _first_states(self, layer: nodes.Recurrent) -> list[Code]:
         """Return the first value of each state of each direction, none if all are zeros."""
@@ -391,7 +379,7 @@ class Graph:
 
     def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
-        contexts = self._parts_of(layer, nodes.Contexts)
+        finals, contexts = self._ports_of(layer)
         yield self._explain_padding(layer, contexts)
         yield code(
             "{}, {} = {}({})",
@@ -409,8 +397,8 @@ class Graph:
         if not layer.return_sequences:
             yield code("x = {}", names[0])
         yield from self._take_contexts(layer, contexts)
-        for final in self._parts_of(layer, nodes.FinalState):
-            self.values[final.name] = code("{}_{}", layer.name, final.part)
+        for final in finals:
+            self.values[final.name] = code("{}_{}", layer.name, final.state)
 
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
         conv, body, *before = layer, self._body(layer, x), *expand(layer, self.form)

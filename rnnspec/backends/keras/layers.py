@@ -76,8 +76,6 @@ def is_layer(layer: nodes.Layer) -> bool:
         case (
             nodes.Residual()
             | nodes.Join()
-            | nodes.FinalState()
-            | nodes.Contexts()
             | nodes.LearnedState()
             | nodes.Normalize()
             | nodes.AttentionPooling()
@@ -167,7 +165,7 @@ def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
                 **_bias(layer),
                 name=layer.name,
             )
-        case nodes.Normalize() | nodes.ComposedNode() | nodes.FinalState() | nodes.Contexts():
+        case nodes.Normalize() | nodes.ComposedNode():
             raise AssertionError("functions compute it, for Keras has no such layer")
         case _:
             assert_never(layer)
@@ -357,7 +355,8 @@ def checked_parts(network: nodes.Network) -> dict[str, frozenset[str]]:
                     checked[layer.name] = frozenset(others)
             case _:
                 steps = known[names[0]]
-        known[layer.name] = steps
+        ports = (port for port in network.ports.values() if port.layer == layer.name)
+        known |= {layer.name: steps, **{port.name: steps for port in ports}}
     return {name: others for name, others in checked.items() if others}
 
 

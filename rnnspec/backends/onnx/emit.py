@@ -77,7 +77,7 @@ def source_fields(
     """Yield the tables of the fields that the source of a node is written from."""
     match node:
         case nodes.Network():
-            yield Fields("Network.outputs Network.stream")
+            yield Fields("Network.outputs Network.result Network.stream")
         case nodes.Recurrent():
             # A fused operator is written only if it stands for all fields.
             if stepwise_reason(node):
@@ -275,8 +275,10 @@ def _step_axes(network: nodes.Network, *, stepped: bool) -> dict[str, str]:
         return name
 
     steps = {each.name: each.steps for each in _sequences(network.inputs)}
-    steps |= {layer.name: layer.output[0] for layer in network.layers if len(layer.output) > 1}
+    values = (*network.layers, *network.ports.values())
+    steps |= {value.name: value.output[0] for value in values if len(value.output) > 1}
     equal = {name: name for name in steps}
+    equal |= {name: port.layer for name, port in network.ports.items() if name in steps}
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         match layer:
             case nodes.Conv() | nodes.WindowPooling() if not layer.window.keeps_steps:
@@ -408,12 +410,12 @@ def _taken_names(network: nodes.Network) -> Iterator[Refusal]:
     """Yield a refusal of each name that something else has in step form."""
     owners = {after(state.name): state.layer for state in states(network)}
     arrays = {name for name, *_ in weights(network)}
-    for layer in network.layers:
-        if (owner := owners.get(layer.name)) and not is_next_state(network, layer, layer.name):
+    for name in (*(layer.name for layer in network.layers), *network.ports):
+        if owner := owners.get(name):
             reason = f"in step form, the next state of {owner} has this name"
-            yield Refusal(layer.name, "name", reason)
+            yield Refusal(name, "name", reason)
     names = [each.name for each in network.inputs]
-    names += [name for name, of in network.results.items() if not is_next_state(network, of, name)]
+    names += [name for name, of in network.results.items() if not is_next_state(of, name)]
     for name in names:
         if owner := owners.get(name):
             reason = f"in step form, its next state has the name {name}, as an input or output has"

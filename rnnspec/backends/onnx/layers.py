@@ -69,22 +69,27 @@ class Layers:
         pooled = (name for name, layer in self.recurrent.items() if is_pooled(network, layer))
         self.pooled = set() if stepped else set(pooled)
         self.finals: dict[str, set[str]] = {name: set() for name in self.recurrent}
-        for layer in self.layers:
-            if isinstance(layer, nodes.FinalState):
-                self.finals[self.sources[layer.name][0]].add(layer.part)
+        ports = [port for port in network.ports.values() if port.layer in self.finals]
+        for port in ports:
+            self.finals[port.layer] |= {port.state} if port.state else set()
+        self.with_contexts = {port.layer for port in ports if not port.state}
         self.read = _read_outputs(network)
-        self.with_contexts = {
-            self.sources[layer.name][0]
-            for layer in self.layers
-            if isinstance(layer, nodes.Contexts)
-        }
+        self.ports_before = _ports_before(network)
         self.batch = "" if self.inputs else BATCH_SIZE
 
     def add(self) -> None:
         """Add all nodes; an output without a name of its own has that of the last layer."""
         self._begin()
-        for layer in self.layers:
-            self._add_layer(layer)
+        own = {layer.name: layer for layer in self.layers}
+        for layer in self.network.layers:
+            for port in self.ports_before[layer.name]:
+                if port.layer in own:
+                    self._add_port(port)
+            if layer.name in own:
+                self._add_layer(layer)
+        for port in self.ports_before[""]:
+            if port.layer in own:
+                self._add_port(port)
 
     def add_results(self) -> None:
         """Add the nodes of the outputs, behind all layers."""
@@ -95,25 +100,25 @@ class Layers:
             # A state that is passed on has the name already.
             if value != name:
                 into.add(name, "Identity", value)
-        *_, layer = network.layers
         if network.outputs:
             return
-        if sequences.axes(layer.name) == "bf":
-            value = sequences.take(layer.name, "bf")
-            if value != layer.name:
-                into.add(layer.name, "Identity", value)
+        last = network.last
+        if sequences.axes(last) == "bf":
+            value = sequences.take(last, "bf")
+            if value != last:
+                into.add(last, "Identity", value)
             return
         # The name of the last layer is that of the output, which has other axes.
-        if sequences.axes(layer.name) == "sbf":
+        if sequences.axes(last) == "sbf":
             # Some layers count their steps under the first name.
-            names = (array(layer.name, path) for path in ("Steps", "All_Steps"))
-            x = into.rename(layer.name, next(name for name in names if not into.has(name)))
+            names = (array(last, path) for path in ("Steps", "All_Steps"))
+            x = into.rename(last, next(name for name in names if not into.has(name)))
             into.block()
-            if (padding := sequences.padding(layer.name)) is not None:
-                x = padding.move_back(layer.name, x)
-            into.add(layer.name, "Transpose", x, perm=(1, 0, 2))
+            if (padding := sequences.padding(last)) is not None:
+                x = padding.move_back(last, x)
+            into.add(last, "Transpose", x, perm=(1, 0, 2))
         else:
-            into.rename(sequences.take(layer.name, "bsf"), layer.name)
+            into.rename(sequences.take(last, "bsf"), last)
 
     def add_first_states(self) -> None:
         """Add the states before the first chunk, but those that are inputs."""
@@ -168,7 +173,7 @@ class Layers:
             axes = needs.setdefault(layer.name, "bsf")
             names = self.sources[layer.name][:1]
             match layer:
-                case nodes.FinalState() | nodes.Contexts() | nodes.LearnedState():
+                case nodes.LearnedState():
                     continue
                 case nodes.Recurrent():
                     axes = "sbf"
@@ -242,15 +247,6 @@ class Layers:
         into, name, sequences = self.into, layer.name, self.sequences
         source = self.sources[name][0]
         match layer:
-            case nodes.FinalState(part=part):
-                # In step form, it is the state after the chunk, which is there.
-                state = after(f"{source}_{part}") if self.stepped else name
-                if not self.stepped:
-                    add_final_state(into, self.recurrent[source], part, name)
-                sequences.put(name, "bf", state)
-            case nodes.Contexts():
-                into.add(name, "Identity", contexts_of(self.recurrent[source]))
-                sequences.put(name, "sbf", name, sequences.padding(source))
             case nodes.LearnedState():
                 vector = self.arrays[core.Param(name, "vector")]
                 self.spread(name, vector, layer.size)
@@ -283,6 +279,19 @@ class Layers:
                 sequences.put(name, "bf", name)
             case _:
                 self._add_recipe(layer)
+
+    def _add_port(self, port: nodes.Port) -> None:
+        """Add the nodes of a value beside the output of a layer."""
+        into, name, sequences = self.into, port.name, self.sequences
+        if not port.state:
+            into.add(name, "Identity", contexts_of(self.recurrent[port.layer]))
+            sequences.put(name, "sbf", name, sequences.padding(port.layer))
+        elif self.stepped:
+            # It is the state after the chunk, which is there.
+            sequences.put(name, "bf", after(f"{port.layer}_{port.state}"))
+        else:
+            add_final_state(into, self.recurrent[port.layer], port.state, name)
+            sequences.put(name, "bf", name)
 
     def spread(self, name: str, value: str, *sizes: int) -> str:
         """Return a value of these sizes for each sequence, named ``name``."""
@@ -412,19 +421,32 @@ def _read_outputs(network: nodes.Network) -> set[str]:
     sources = nodes.sources(network)
     read = {layer.name for layer in network.results.values()}
     for layer in network.layers:
-        if not isinstance(layer, nodes.FinalState | nodes.Contexts | nodes.LearnedState):
+        if not isinstance(layer, nodes.LearnedState):
             read.update(sources[layer.name])
         if isinstance(layer, nodes.Residual):
             read.add(sources[layer.start][0])
     return read
 
 
-def is_next_state(network: nodes.Network, layer: nodes.Layer, name: str) -> bool:
-    """True if a layer is a state that is passed on, and a name that of the state after a chunk."""
-    if not isinstance(layer, nodes.FinalState):
-        return False
-    (source,) = network.sources[layer.name]
-    return name == after(f"{source}_{layer.part}")
+def _ports_before(network: nodes.Network) -> dict[str, list[nodes.Port]]:
+    """Return the ports to add before each layer, and after all: where they are first taken.
+
+    One that is an output too comes right behind its layer.
+    """
+    result, results = dict[str, list[nodes.Port]](), {name for _, name in network.outputs}
+    waiting, behind = dict(network.ports), list[nodes.Port]()
+    for layer in network.layers:
+        taken = [waiting.pop(name) for name in network.sources[layer.name] if name in waiting]
+        result[layer.name] = [*behind, *taken]
+        behind = [port for port in waiting.values() if port.layer == layer.name]
+        behind = [waiting.pop(port.name) for port in behind if port.name in results]
+    result[""] = behind
+    return result
+
+
+def is_next_state(value: nodes.Layer | nodes.Port, name: str) -> bool:
+    """True if a value is a state that is passed on, and a name that of the state after a chunk."""
+    return isinstance(value, nodes.Port) and name == after(f"{value.layer}_{value.state}")
 
 
 def is_pooled(network: nodes.Network, layer: nodes.Recurrent) -> bool:

@@ -209,8 +209,6 @@ class Recipe:
             case (
                 core.Name()
                 | core.EarlierOutput()
-                | core.EarlierState()
-                | core.EarlierContexts()
                 | core.EarlierMask()
                 | core.Memory()
                 | core.Row()

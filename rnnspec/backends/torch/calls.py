@@ -171,16 +171,12 @@ class RecurrentCalls(Walk):
     def _read_of_modules(self) -> dict[str, set[str]]:
         """The kinds of states that other layers take of each module."""
         read = dict[str, set[str]]()
+        for port in self.network.ports.values():
+            read.setdefault(module(self._by_name[port.layer]), set()).add(port.state)
         for layer in self.network.layers:
-            match layer:
-                case nodes.FinalState():
-                    source = self._by_name[self._sources[layer.name][0]]
-                    read.setdefault(module(source), set()).add(layer.part)
-                case nodes.Recurrent():
-                    for kind in layer.first_states:
-                        read.setdefault(self._passes_on(layer, kind), set()).add(kind)
-                case _:
-                    pass
+            if isinstance(layer, nodes.Recurrent):
+                for kind in layer.first_states:
+                    read.setdefault(self._passes_on(layer, kind), set()).add(kind)
         return read
 
     def _state_variable(self, layer: nodes.Layer, kind: str) -> Code:
@@ -226,11 +222,12 @@ class RecurrentCalls(Walk):
     def _find_passed_on(self, layer: nodes.Recurrent, kind: str) -> str:
         sources, layers = list[nodes.Recurrent](), self._modules_layers(layer)
         for each in layers:
-            source = self._by_name.get(each.first_states.get(kind, ""))
-            part = source.states[0][0] if isinstance(source, nodes.Recurrent) else ""
-            if isinstance(source, nodes.FinalState):
-                part, source = source.part, self._by_name[self._sources[source.name][0]]
-            if not isinstance(source, nodes.Recurrent) or part != kind:
+            vector = each.first_states.get(kind, "")
+            port = self.network.ports.get(vector)
+            source = self._by_name.get(port.layer if port else vector)
+            if not isinstance(source, nodes.Recurrent):
+                return ""
+            if (port.state if port else source.states[0][0]) != kind:
                 return ""
             sources.append(source)
         first = sources[0]
@@ -253,7 +250,7 @@ class RecurrentCalls(Walk):
         if layer.name in {*self._results, *held}:
             return False
         for other in self.network.layers:
-            if layer.name in self._sources[other.name] and not isinstance(other, nodes.FinalState):
+            if layer.name in self._sources[other.name]:
                 if not isinstance(other, nodes.Recurrent):
                     return False
                 kinds = [kind for kind, of in other.first_states.items() if of == layer.name]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
 from rnnspec.source.code import Code, code, lines
-from rnnspec.source.values import ASIDE, kept_values
+from rnnspec.source.values import kept_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,12 +19,12 @@ def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
     """Yield the layers of each run, from one that PyTorch has only on this layout to the last."""
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
     # What others take is (batch, steps, features), so a run neither begins before nor goes past it.
-    results = {name for _, name in network.outputs if name != network.layers[-1].name}
+    results = {name for _, name in network.outputs if name != network.last}
     used_later = kept_values(network, network.layers, results)
     run, taken = list[nodes.Layer](), nodes.sources(network)
     previous = network.inputs[0].name
     for layer in network.layers:
-        if isinstance(layer, ASIDE):
+        if isinstance(layer, nodes.LearnedState):
             continue
         is_any = isinstance(layer, nodes.Activate | nodes.Dropout) and len(layer.input) > 1
         follows = taken[layer.name][0] == previous and layer.name not in starts

@@ -127,9 +127,7 @@ def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
     for layer in recurrent_modules(network):
         if not plan_of(layer).is_fused:
             by_class.setdefault(plan_of(layer).class_, []).append(layer)
-    taken = nodes.sources(network)
-    contexts = (each.name for each in network.layers if isinstance(each, nodes.Contexts))
-    of = {taken[name][0] for name in contexts}
+    of = {port.layer for port in network.ports.values() if not port.state}
     return {name: CellClass.of(name, layers, of) for name, layers in sorted(by_class.items())}
 
 

@@ -20,8 +20,8 @@ from rnnspec.ir.nodes import (
     LSTM,
     Dropout,
     EquationCell,
-    FinalState,
     Layer,
+    LearnedState,
     Network,
     Recurrent,
     Residual,
@@ -30,7 +30,7 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.text import cell_name, class_name, composed_class
 from rnnspec.source.composed import attention_layer
-from rnnspec.source.values import ASIDE, kept_values
+from rnnspec.source.values import kept_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,9 +159,7 @@ def stack_of(layer: Layer) -> Stack | None:
 def plan_layers(network: Network, form: Form) -> Network:
     """Return a lowered network whose recurrent layers have their plans."""
     layers, name_class = list(network.layers), _ClassNames(network)
-    in_chunks, taken = streamed(network), sources(network)
-    finals = [layer for layer in layers if isinstance(layer, FinalState)]
-    read = {taken[final.name][0] for final in finals}
+    in_chunks, finals = streamed(network), [each for each in network.ports.values() if each.state]
     for run in _runs(network, _drawn_alike if form == "training" else _alike):
         size = sum(isinstance(layers[index], Recurrent) for index in run)
         rates = [
@@ -179,7 +177,7 @@ def plan_layers(network: Network, form: Form) -> Network:
                 is_stack = size > 1 or form != "training"
                 early = form == "step" and layer.name not in in_chunks
                 own: Form = "inference" if early else form
-                is_read = layer.name in read
+                is_read = any(port.layer == layer.name for port in finals)
                 if isinstance(layer.cell, EquationCell):
                     plan = name_class(Plan.of(layer, own, is_read=is_read), layer.cell)
                 else:
@@ -195,9 +193,8 @@ def plan_layers(network: Network, form: Form) -> Network:
         if isinstance(layer, PlannedLayer) and layer.plan.stack and not layer.plan.stack.is_top
     }
     outputs = {layer.name: layer.states[0][0] for layer in layers if isinstance(layer, Recurrent)}
-    of_others = ((taken[final.name][0], final.part) for final in finals)
-    sources_of_c = {name for name, part in of_others if part != outputs[name]}
-    packed = sources_of_c | (read & lower)
+    sources_of_c = {port.layer for port in finals if port.state != outputs[port.layer]}
+    packed = sources_of_c | ({port.layer for port in finals} & lower)
     return replace(network, layers=tuple(_alike_in_class(layers, packed)))
 
 
@@ -319,7 +316,7 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
 
     A layer that no other one continues is a run of its own.
     """
-    places = [at for at, each in enumerate(network.layers) if not isinstance(each, ASIDE)]
+    places = [at for at, each in enumerate(network.layers) if not isinstance(each, LearnedState)]
     layers, taken = tuple(network.layers[at] for at in places), sources(network)
     before = (network.inputs[0].name, *(layer.name for layer in layers))
     # Outside of a module, the inputs and outputs of its inner layers are not accessible.
@@ -329,7 +326,7 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
         for layer, previous in zip(layers, before, strict=False)
         if taken[layer.name][0] != previous
     }
-    results = {name for _, name in network.outputs if name != network.layers[-1].name}
+    results = {name for _, name in network.outputs if name != network.last}
     kept = kept_values(network, layers, results)
 
     def is_inside(run: Collection[str], layer: Layer) -> bool:
@@ -341,7 +338,8 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
                 return True
             if name not in known:
                 known.add(name)
-                waiting += taken.get(name, ())
+                port = network.ports.get(name)
+                waiting += [port.layer] if port else taken.get(name, ())
         return False
 
     def fit(upper: Recurrent, lower: Recurrent) -> bool:

@@ -27,7 +27,7 @@ from rnnspec.drawing.layout.grid import ROOM_FOR_ATTENTION, Axis, Column
 from rnnspec.drawing.layout.stack import draw_memories
 from rnnspec.drawing.looks import look
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, Text, text_width
-from rnnspec.ir.nodes import Contexts, EquationCell, FinalState, LearnedState, Recurrent
+from rnnspec.ir.nodes import EquationCell, LearnedState, Recurrent
 from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
@@ -183,7 +183,7 @@ def _draw_attention(drawing: Drawing, track: _Track) -> None:
         before = cell
     draw_memories(drawing, [memory.name for memory in memories(layer)], ports)
     for part in drawing.parts.get(layer.name, ()):
-        if isinstance(part, Contexts):
+        if not part.state:
             forks = [contexts.get(column) for column in drawing.columns]
             drawing.contexts[part.name] = Flow(axis, drawing.columns, forks, [], [], part.name)
 
@@ -300,8 +300,8 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
     first, layer, canvas = tracks[0], tracks[0].layer, drawing.canvas
     place = {state: off for names, off in first.lanes for state in names.split()}
     parts = drawing.parts.get(layer.name, [])
-    finals = [part for part in parts if isinstance(part, FinalState)]
-    states = sorted(finals, key=lambda final: place[final.part])
+    finals = [part for part in parts if part.state]
+    states = sorted(finals, key=lambda final: place[final.state])
     middle = fsum(track.y for track in tracks) / len(tracks)
     if states and len(tracks) > 1 and not drawing.folded:
         right = max(right, drawing.columns[-1].x + _SHIFT + first.half + _BEGIN + 14)
@@ -314,12 +314,12 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
             y = middle + (30 * spread or 15)
         if leftwards:
             x = drawing.columns[0].x - first.half - 40 - 36 * at
-        canvas.node(final.name, Column(x, ""), *_state_node(final.part, index, (x, y)))
+        canvas.node(final.name, Column(x, ""), *_state_node(final.state, index, (x, y)))
         tip = x + (15 + SPACE) * (1 if leftwards else -1), y
         for track in tracks:
             column = drawing.columns[:: track.sign][-1]
             edge = column.x + track.shift + track.sign * (track.half + SPACE)
-            begin = (edge, track.y + place[final.part])
+            begin = (edge, track.y + place[final.state])
             points: tuple[Point, ...] = (begin, tip)
             if drawing.folded and track.direction == "forward":  # below the other cell
                 out, low = column.x + track.shift + 16 + 6 * at, track.y + track.half_height + 14
@@ -330,7 +330,7 @@ def _draw_final_states(drawing: Drawing, tracks: list[_Track], right: float) -> 
                 low = track.y + track.half_height + 12 + 8 * spread
                 points = (begin, (edge - 12, begin[1]), (edge - 12, low), (tip[0] - 24, low), tip)
             line = Line(points=points, cased=True)
-            canvas.edge(column.name(track.name), final.name, line, kind="final", state=final.part)
+            canvas.edge(column.name(track.name), final.name, line, kind="final", state=final.state)
         drawing.finals[final.name] = Port(x, y - 12, final.name, 15)
     return right + (60 + 36 * (len(states) - 1) if states and not leftwards else 0.0)
 

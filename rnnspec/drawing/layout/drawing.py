@@ -15,7 +15,7 @@ from rnnspec.drawing.layout.grid import (
     Column,
     attention_sides,
     lanes,
-    parts_beside,
+    ports_beside,
     split_heads,
 )
 from rnnspec.drawing.looks import dropout
@@ -33,10 +33,10 @@ from rnnspec.drawing.scene import (
     text_width,
 )
 from rnnspec.drawing.words import Entry, entry, input_entry, lengths
+from rnnspec.ir import nodes
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
-    FinalState,
     Layer,
     LearnedState,
     Recurrent,
@@ -224,11 +224,7 @@ class Drawing:
         self._heads = {
             layer.name: head.name for head in split_heads(network)[1] for layer in head.layers
         }
-        self._heads |= {
-            layer: name
-            for name, layer in network.outputs
-            if isinstance(network.results[name], FinalState)
-        }
+        self._heads |= {layer: name for name, layer in network.outputs if layer in network.ports}
         self._taken = sources(network)
         takers: dict[str, list[str]] = {}
         for name, taken in self._taken.items():
@@ -237,7 +233,7 @@ class Drawing:
         self._forked = kept_outputs(network) | {
             name for name, others in takers.items() if not self._starts.isdisjoint(others)
         }
-        self.parts = parts_beside(network)
+        self.parts = ports_beside(network)
         self.first_states: dict[str, VectorInput | LearnedState] = {
             state.name: state
             for state in (*network.inputs, *network.layers)
@@ -308,7 +304,7 @@ class Drawing:
         """True if more than the next layer takes the output of a layer."""
         return layer.name in self._forked
 
-    def entry(self, layer: Layer) -> Entry:
+    def entry(self, layer: Layer | nodes.Port) -> Entry:
         """Return the margin entry of a layer, with the named head that it is in."""
         return entry(layer, self.lengths[layer.name], self._heads.get(layer.name, ""))
 

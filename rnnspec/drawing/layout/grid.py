@@ -15,13 +15,12 @@ from rnnspec.drawing.options import Options
 from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
 from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
+from rnnspec.ir import nodes
 from rnnspec.ir.nodes import (
     Attention,
     AttentionPooling,
-    Contexts,
     Conv,
     Dropout,
-    FinalState,
     Flatten,
     Input,
     Join,
@@ -106,18 +105,23 @@ Block = tuple[Stage, ...]
 
 
 def is_beside(stage: Input | Layer) -> bool:
-    """True if a state or contexts have no row: they stand beside the layer that has them."""
+    """True if a first state has no row: it stands beside the layer that begins with it."""
     is_first = isinstance(stage, VectorInput) and stage.state
-    return is_first or isinstance(stage, LearnedState | FinalState | Contexts)
+    return is_first or isinstance(stage, LearnedState)
 
 
-def parts_beside(network: Network) -> dict[str, list[FinalState | Contexts]]:
+def ports_beside(network: Network) -> dict[str, list[nodes.Port]]:
     """Return the final states and the contexts of each recurrent layer that are read or outputs."""
-    result: dict[str, list[FinalState | Contexts]] = {}
-    for layer, (source, *_) in zip(network.layers, sources(network).values(), strict=True):
-        if isinstance(layer, FinalState | Contexts):
-            result.setdefault(source, []).append(layer)
+    result: dict[str, list[nodes.Port]] = {}
+    for port in network.ports.values():
+        result.setdefault(port.layer, []).append(port)
     return result
+
+
+def owner(network: Network, name: str) -> str:
+    """Return the layer that a value stands beside, or the name itself."""
+    port = network.ports.get(name)
+    return port.layer if port else name
 
 
 def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
@@ -126,19 +130,17 @@ def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
     Without named outputs, there are no heads. If they do not all begin at one layer, their layers
     are among those of the trunk, and each result is above its layer.
     """
-    by_name = {layer.name: layer for layer in network.layers}
+    ports = network.ports
     outputs = [
-        (name, last) for name, last in network.outputs if not isinstance(by_name[last], FinalState)
+        (name, last) for name, last in network.outputs if not (last in ports and ports[last].state)
     ]
-    order = _upwards(network, [last for _, last in outputs] or [network.layers[-1].name])
+    order = _upwards(network, [last for _, last in outputs] or [network.last])
     heads = tuple(_heads(network, order, outputs))
     above = {layer.name for head in heads for layer in head.layers}
     trunk = [stage for stage in order if stage.name not in above]
     results: dict[str, list[Result]] = {}
     for name, last in () if heads else outputs:
-        layer = by_name[last]
-        below = sources(network)[last][0] if isinstance(layer, Contexts) else last
-        results.setdefault(below, []).append(Result(name, last))
+        results.setdefault(owner(network, last), []).append(Result(name, last))
     attended = memory_rows(network)
     stages = [
         one
@@ -153,18 +155,21 @@ def _upwards(network: Network, ends: Sequence[str]) -> list[Input | Layer]:
 
     A branch is drawn as a whole, and what a layer takes from below stands right below it.
     """
-    nodes: dict[str, Input | Layer] = {each.name: each for each in network.inputs}
-    nodes |= {layer.name: layer for layer in network.layers}
+    stages: dict[str, Input | Layer] = {each.name: each for each in network.inputs}
+    stages |= {layer.name: layer for layer in network.layers}
     taken = sources(network)
     order, known = list[Input | Layer](), set[str]()
     # What no output depends on, such as a state that nobody reads, comes last.
-    waiting = [*reversed(network.layers), *(nodes[name] for name in reversed(ends))]
+    waiting = [
+        *reversed(network.layers),
+        *(stages[owner(network, name)] for name in reversed(ends)),
+    ]
     while waiting:
         node = waiting[-1]
-        names = taken.get(node.name, ())
+        names = tuple(owner(network, name) for name in taken.get(node.name, ()))
         if not isinstance(node, Join):
             names = (*names[1:], *names[:1])
-        new = [nodes[name] for name in names if name not in known]
+        new = [stages[name] for name in names if name not in known]
         if node.name in known or not new:
             waiting.pop()
             order += [] if node.name in known or is_beside(node) else [node]
@@ -184,7 +189,8 @@ def _heads(
             name = waiting.pop()
             if name not in path:
                 path.add(name)
-                waiting += taken.get(name, ())
+                port = network.ports.get(name)
+                waiting += [port.layer] if port else taken.get(name, ())
         paths.append(path)
     shared = set.intersection(*paths) if paths else set()
     trunk = [stage.name for stage in order if stage.name in shared]
@@ -413,7 +419,7 @@ def _plan_axes(network: Network, columns: int | None) -> dict[str, _Axis]:
     return planned
 
 
-def is_vector(stage: Input | Layer) -> bool:
+def is_vector(stage: Input | Layer | nodes.Port) -> bool:
     """True if an input or an output has no time steps."""
     if isinstance(stage, SequenceInput | VectorInput | LabelInput):
         return not isinstance(stage, SequenceInput)
@@ -470,12 +476,11 @@ def lanes(network: Network, *, vectors: bool = False) -> dict[str, int]:
     """
     stages = split_heads(network)[0]
     begins = {stage.name: at for at, stage in enumerate(stages) if not isinstance(stage, Result)}
-    kinds = {each.name: is_vector(each) for each in (*network.inputs, *network.layers)}
+    values = (*network.inputs, *network.layers, *network.ports.values())
+    kinds = {each.name: is_vector(each) for each in values}
     # A memory goes as a whole.
     kinds |= {stage.name: True for stage in stages if isinstance(stage, Memory)}
-    parts = {
-        part.name: begins[name] for name, parts in parts_beside(network).items() for part in parts
-    }
+    parts = {name: begins[port.layer] for name, port in network.ports.items()}
     begins |= parts
     ends: dict[str, int] = {}
     for at, (below, beside) in enumerate(reads(stages, network)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from rnnspec.drawing.attending import fold_projections, memories
+from rnnspec.drawing.layout.grid import ports_beside
 from rnnspec.drawing.looks import NodeShape, dropout, look
 from rnnspec.drawing.scene import COLOUR, Role
 from rnnspec.drawing.words import (
@@ -56,7 +57,7 @@ def mermaid(network: Network) -> str:
     """
     names, drawn = lengths(network), fold_projections(network)
     network = drawn.network
-    sources_of = sources(network)
+    sources_of, beside = sources(network), ports_beside(network)
     chart = _Chart(names)
     for index, each in enumerate(network.inputs):
         name = f"in{index or ''}"
@@ -75,6 +76,12 @@ def mermaid(network: Network) -> str:
         parts = [entry(part, names[part.name]) for part in drawn.projections.get(layer.name, ())]
         _add_layer(chart, name, layer, [words, *parts], names_read)
         chart.outputs[layer.name] = _Origin(name)
+        for port in beside.get(layer.name, ()):
+            own, appearance = f"{name}_{port.state or 'context'}", look(port)
+            text = _lines(entry(port, names[port.name]))
+            chart.node(own, appearance.shape, appearance.role, text)
+            chart.enter(own, layer.name)
+            chart.outputs[port.name] = _Origin(own)
         match layer:
             case Residual(start=start):
                 chart.enter(name, sources_of[start][0], "the input as it was")
@@ -84,10 +91,10 @@ def mermaid(network: Network) -> str:
                 chart.share(table, name)
             case _:
                 pass
-    for index, (output, layer) in enumerate(network.results.items()):
+    for index, (output, result) in enumerate(network.results.items()):
         name = f"out{index or ''}"
         chart.node(name, "result", "plain", ["ŷ", *([output] if output else [])])
-        chart.enter(name, layer.name)
+        chart.enter(name, result.name)
     paints = {role: COLOUR[role] for role in _ROLES}
     ink = COLOUR["ink"][1]
     styles = [

@@ -18,7 +18,7 @@ from rnnspec.drawing.layout.grid import (
     Stage,
     is_vector,
     lanes,
-    parts_beside,
+    ports_beside,
     reads,
     side_by_side,
     split_heads,
@@ -41,7 +41,6 @@ from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Axis, Canvas,
 from rnnspec.errors import listed
 from rnnspec.ir.nodes import (
     AttentionPooling,
-    Contexts,
     Conv,
     Dropout,
     Flatten,
@@ -133,11 +132,8 @@ def _join_lanes(network: Network) -> dict[str, int]:
 
     All else that is not right below a layer is named there.
     """
-    vectors = {
-        each.name
-        for each in (*network.inputs, *network.layers)
-        if is_vector(each) or isinstance(each, Contexts)
-    }
+    vectors = {each.name for each in (*network.inputs, *network.layers) if is_vector(each)}
+    vectors |= network.ports.keys()
     stages, far, last = split_heads(network)[0], set[str](), ""
     for stage, (below, _) in zip(stages, reads(stages, network), strict=True):
         if last not in below or (isinstance(stage, Join) and not vectors.isdisjoint(below)):
@@ -181,7 +177,7 @@ class _Picture:
         self._uses_padding = padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = {} if grid.is_folded else _join_lanes(network)
-        self._finals = parts_beside(network)
+        self._finals = ports_beside(network)
         self._states = {each.name: input_entry(each) for each in network.inputs}
         self._states |= {
             layer.name: entry(layer) for layer in network.layers if isinstance(layer, LearnedState)
@@ -238,7 +234,7 @@ class _Picture:
             self._last = stage.name
             self._values[stage.name] = self.axis, self.place
             for final in self._finals.get(stage.name, ()):
-                place = None if isinstance(final, Contexts) else self.axis.columns[-1].x
+                place = self.axis.columns[-1].x if final.state else None
                 self._values[final.name] = self.axis, place
 
     def _resume(self, stage: Stage, below: Sequence[str]) -> None:
@@ -246,7 +242,8 @@ class _Picture:
         values = [self._values[name] for name in below]
         mixed = len({place is None for _, place in values}) > 1
         # Contexts have no lines of their own.
-        mixed |= any(isinstance(self._layers.get(name), Contexts) for name in below)
+        ports = self.network.ports
+        mixed |= any(name in ports and not ports[name].state for name in below)
         if not below or (self._last in below and not mixed):
             return
         self.axis, self.place = next((one for one in values if one[1] is None), values[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rnnspec.importing.taken import Taken
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from rnnspec.errors import Span
     from rnnspec.importing.imported import Account
+    from rnnspec.importing.taken import DraftLayer
     from rnnspec.words import Merge, Statistic
 
 
@@ -57,7 +59,7 @@ class Step:
     direction first. ``arrays`` are arrays outside of modules, or where they are, by their names.
     """
 
-    layer: nodes.Layer
+    layer: DraftLayer
     sources: tuple[int, ...]
     op: Operation
     modules: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ class LayerGraph:
         self._names: set[str] = set()
 
     def add_layer(
-        self, layer: nodes.Layer, sources: tuple[int, ...], op: Operation, modules: tuple[str, ...]
+        self, layer: DraftLayer, sources: tuple[int, ...], op: Operation, modules: tuple[str, ...]
     ) -> int:
         """Add a layer, and return its place."""
         at = len(self.steps) + 1
@@ -137,7 +139,7 @@ class LayerGraph:
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
                 return size
-            case nodes.LearnedState(size=size) | nodes.Contexts(size=size):
+            case nodes.LearnedState(size=size) | Taken(state="", size=size):
                 return size
             case nodes.Recurrent(cell=nodes.EquationCell()) as layer:
                 features = self._widths[step.sources[0]]
@@ -152,7 +154,7 @@ class LayerGraph:
                 return None if None in sizes else sum(known) if how == "concat" else max(known)
             case nodes.Attention():
                 return self._widths[step.sources[1]]
-            case nodes.FinalState():
+            case Taken():
                 recurrent = self.steps[step.sources[0]].layer
                 assert isinstance(recurrent, nodes.Recurrent), "only recurrent layers have states"
                 return recurrent.ways * recurrent.units
@@ -194,7 +196,7 @@ class LayerGraph:
             raise RefusedError(message, "E707")
 
 
-def is_final(layer: nodes.Layer) -> bool:
+def is_final(layer: DraftLayer) -> bool:
     """True if a layer takes the final states of another."""
     return isinstance(layer, nodes.Pooling) and layer.statistic == "last"
 

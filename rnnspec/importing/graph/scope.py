@@ -17,6 +17,7 @@ from rnnspec.importing.graph.values import (
     are_equal,
     describe,
 )
+from rnnspec.importing.taken import Taken
 from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.probes import Probes
     from rnnspec.importing.graph.values import Probed, Value
     from rnnspec.importing.imported import Account
+    from rnnspec.importing.taken import DraftLayer
     from rnnspec.slots import Array
 
 _MOST_STEPS = 2**14
@@ -99,7 +101,7 @@ class Scope(LayerGraph):
 
     def add(
         self,
-        layer: nodes.Layer,
+        layer: DraftLayer,
         *sources: int,
         arrays: Mapping[str, Array] | None = None,
         sequences: Sequences | None = None,
@@ -634,8 +636,8 @@ class Scope(LayerGraph):
             return self._pool(at, "last")
         part = part or "h"
         if (at, part) not in self._pooled:
-            state = nodes.FinalState(name=f"final_{part}", input=(), part=part, size=0)
-            self._pooled[at, part] = self.add(state, at)
+            state = Taken(name=f"final_{part}", input=(), state=part)
+            self._pooled[at, part] = self.add(state, at, is_vector=True)
         return self._pooled[at, part]
 
     def _pool(self, at: int, statistic: Any) -> int:

@@ -10,6 +10,7 @@ from rnnspec.importing.assemble import assemble, is_input_name, is_layer_name
 from rnnspec.importing.imported import Account, Became, show_value
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.arrays import Placed
+from rnnspec.importing.taken import Taken
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.text import default_kind, type_name
 
@@ -252,6 +253,7 @@ class Draft:
         self.padding: dict[str, float | None] = {}
         self.outputs: dict[str, LayerOutput] = {}
         self.by_name: dict[str, Placed] = {}
+        self.taken: dict[str, Taken] = {}
         self.readers = Counter(name for piece in model_pieces for name in piece.layer.inputs)
         self.readers.update(layer for _, layer, _ in outputs)
         # What each layer of the file became, in words that need the place of a node.
@@ -272,12 +274,18 @@ class Draft:
             self.check_whole(self.by_layer[layer].layer, output)
         self.account.check()
         layers = [entry.node for entry in self.placed]
+        taken = self.taken.values()
+        with_taken = [
+            part
+            for layer in layers
+            for part in (layer, *(each for each in taken if each.source == layer.name))
+        ]
         kinds = {entry.node.name: entry.layer.kind for entry in self.placed}
         assembled = assemble(
             self.account,
             name,
             list(self.inputs.values()),
-            layers,
+            with_taken,
             kinds,
             outputs=self._name_outputs(layers, [output.node for output in results]),
         )
@@ -378,12 +386,8 @@ class Draft:
             self.refuse(recurrent.layer, f"has no output {number}")
             return replace(output, certain=False)
         part, name = states[at], f"{recurrent.node.name}:{states[at]}"
-        if name not in self.by_name:
-            node = nodes.FinalState(
-                name=name, input=(), source=recurrent.node.name, part=part, size=0
-            )
-            self.by_name[name] = Placed(node, recurrent.layer)
-            self.placed.append(self.by_name[name])
+        source = recurrent.node.name
+        self.taken[name] = Taken(name=name, input=(), source=source, state=part)
         size = dict(recurrent.node.states)[part]
         half = direction if recurrent.node.merge else None
         return LayerOutput(name, (size,), masked=False, certain=output.certain, half=half)
@@ -424,7 +428,7 @@ class Draft:
 
     def _unique_name(self, name: str) -> str:
         """Return a name for the draft that no other node has, and that is not the input's."""
-        used = {nodes.INPUT, *self.input_names.values(), *self.by_name}
+        used = {nodes.INPUT, *self.input_names.values(), *self.by_name, *self.taken}
         return next(
             candidate
             for candidate in (name, *(f"{name}#{n}" for n in range(2, len(used) + 3)))

@@ -22,6 +22,7 @@ from rnnspec.importing.imported import Account, Became, Imported
 from rnnspec.importing.onnx.decode import read_graph
 from rnnspec.importing.onnx.original import Layout, OutputLayout, open_file
 from rnnspec.importing.onnx.reader import OPERATORS, OnnxReader
+from rnnspec.importing.taken import Taken
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
 from rnnspec.ir.text import type_name
@@ -492,7 +493,9 @@ def _check_padding(account: Account, reader: OnnxReader) -> None:
         if step is None or step.sources[0] not in padded:
             continue
         match step.layer:
-            case nodes.Pooling(statistic="last") | nodes.FinalState():
+            case Taken(state=""):
+                takes = False
+            case nodes.Pooling(statistic="last") | Taken():
                 before = step.sources[0]
                 takes = isinstance(scope.steps[before].layer, nodes.Recurrent)
                 takes &= not scope.masked.get(before)

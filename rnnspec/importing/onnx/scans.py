@@ -16,6 +16,7 @@ from rnnspec.importing.graph.pairs import LOWEST
 from rnnspec.importing.graph.parts import current_steps
 from rnnspec.importing.graph.values import Known, Tensor, describe
 from rnnspec.importing.onnx.recurrent import first_state
+from rnnspec.importing.taken import Taken
 from rnnspec.importing.unplaced import recurrent
 from rnnspec.ir import nodes
 from rnnspec.ir.cells import gates, has_recurrent_bias
@@ -294,7 +295,7 @@ def read_scan(
     final = Tensor(at, ("B", "F"), half=half, is_final=True)
     results: list[Value] = [final, *[replace(final, part="c")] * (len(states) - 1), every]
     if asking is not None and len(node.outputs) > len(results):
-        contexts = nodes.Contexts(name="context", input=(), size=attention.width)
+        contexts = Taken(name="context", input=(), state="", size=attention.width)
         results.append(replace(every, at=scope.add(contexts, at)))
     return tuple(results)
 

@@ -14,6 +14,7 @@ import numpy as np
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
+from rnnspec.importing.taken import Taken
 from rnnspec.importing.torch import graph
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.cells import first_states_of, is_own_cell
@@ -472,7 +473,7 @@ def _reads_padding(scope: ModuleScope, at: int) -> str:
             return (
                 "takes what stands at padding, which masks leave out elsewhere; a spec has one mask"
             )
-        case nodes.FinalState() if not scope.masked.get(step.sources[0]):
+        case Taken() if not scope.masked.get(step.sources[0]):
             return (
                 "takes what stands at padding, which masks leave out elsewhere; a spec has one mask"
             )
