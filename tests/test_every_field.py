@@ -324,7 +324,8 @@ def node_types() -> list[type]:
         for module in (nodes, initializers)
         for kind in vars(module).values()
         if isinstance(kind, type) and is_dataclass(kind) and kind.__module__ == module.__name__
-        if kind not in (nodes.Node, nodes.ComposedNode)
+        # A port follows from its layer.
+        if kind not in (nodes.Node, nodes.ComposedNode, nodes.Port)
     ]
 
 
@@ -342,8 +343,8 @@ FIELDS = sorted(
 
 
 DECIDED = re.compile(
-    r".*\.(input|inputs|masked|layers|source|outputs|of)|Embedding\.vocabulary|Pooling\.backward"
-    r"|(FinalState|LearnedState|Contexts|StepAttention)\.size|Network\.stream|VectorInput\.state"
+    r".*\.(input|inputs|masked|layers|source|outputs|result|of)|Embedding\.vocabulary|Pooling\.backward"
+    r"|(LearnedState|StepAttention)\.size|Network\.stream|VectorInput\.state"
     r"|Attention\.memory|StepAttention\.width"
 )
 """Fields that the rest of the network decides; a change of another field changes them too.
@@ -397,14 +398,6 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
                 read = inputs[first]
                 assert isinstance(read, nodes.TokenInput | nodes.LabelInput)
                 own |= {"masked": read.masked, "vocabulary": read.vocabulary}
-            case nodes.FinalState():
-                recurrent = layers[first]
-                assert isinstance(recurrent, nodes.Recurrent)
-                own["size"] = recurrent.ways * dict(recurrent.states)[layer.part]
-            case nodes.Contexts():
-                size = nodes.attention_of(layers[first])
-                assert isinstance(size, nodes.StepAttention)
-                own["size"] = size.width
             case nodes.Attention(over=over):
                 own |= {"memory": outputs[over], "masked": over in padded}
             case nodes.Recurrent(attention=nodes.StepAttention(over=over) as attention):
@@ -445,6 +438,8 @@ def refit(  # noqa: PLR0912, PLR0915 - a branch for each kind of layer
             require_window(layer.window, masked=masked)
         layers[layer.name] = replace(layer, **own)
         outputs[layer.name] = layers[layer.name].output
+        if isinstance(recurrent := layers[layer.name], nodes.Recurrent):
+            outputs |= {port.name: port.output for port in recurrent.ports}
     stream = network.stream if network.stream in {None, *inputs} else next(iter(inputs))
     return verify(whole(replace(network, layers=tuple(layers.values()), stream=stream)))
 

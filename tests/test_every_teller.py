@@ -126,9 +126,9 @@ UNTOLD = {
         | .*initializers? | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
         | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
-        | Recurrent\.state_names | Join\.inputs | (Vector|Label)Input\..* | FinalState\.size
+        | Recurrent\.state_names | Join\.inputs | (Vector|Label)Input\..*
         | Network\.stream
-        | LearnedState\.source | Embedding\.source | Attention\.memory | Contexts\.size
+        | LearnedState\.source | Embedding\.source | Attention\.memory
         | StepAttention\.(size|width)""",
     "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
         | TokenInput\.(mask_zero|vocabulary) | LabelInput\.vocabulary | VectorInput\.state""",

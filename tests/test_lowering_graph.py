@@ -51,7 +51,6 @@ target_embedding: target -> 50 x 10
 user_embedding: user -> 4
 concat_1: table target_embedding user_embedding basin -> 50 x 51
 encoder: concat_1 -> 8
-encoder_final_c: encoder -> 8
 dense_1: encoder_final_c -> 3
 dense_2: dense_1 -> 2""",
     # Both directions of a stack begin as those of another, layer by layer.
@@ -65,10 +64,7 @@ dense_2: dense_1 -> 2""",
   initial_state: {{of: encoder}}
 """: """encoder_1: input -> any x 8
 encoder_2: encoder_1 -> 8
-encoder_1_final_h: encoder_1 -> 8
-encoder_1_final_c: encoder_1 -> 8
 bidirectional_3: input encoder_1_final_h encoder_1_final_c -> any x 8
-encoder_2_final_c: encoder_2 -> 8
 bidirectional_4: bidirectional_3 encoder_2 encoder_2_final_c -> any x 8""",
     # Given states are inputs, and outputs beside the result.
     f"""{ONE}rnn: {{type: gru, units: 4, layers: 2, bidirectional: true, initial_state: given}}
@@ -77,7 +73,6 @@ head: {{units: 1}}
 bidirectional_1_h 8
 bidirectional_2_h 8
 bidirectional_1: input bidirectional_1_h -> any x 8
-bidirectional_1_final_h: bidirectional_1 -> 8
 bidirectional_2: bidirectional_1 bidirectional_2_h -> 8
 dense_1: bidirectional_2 -> 1
 output = dense_1
@@ -130,7 +125,6 @@ unit_normalization_1: dense_1 -> 3""",
 head: {{hidden: [{{type: normalize}}]}}
 """: """gru_1: input -> any x 4
 max_pooling_1: gru_1 -> 4
-gru_1_final_h: gru_1 -> 4
 attention_pooling_1: gru_1 gru_1_final_h -> 4
 concat_1: max_pooling_1 attention_pooling_1 -> 8
 unit_normalization_1: concat_1 -> 8

@@ -62,7 +62,7 @@ def _card(spec: Spec) -> str:
     )
 
 
-_COMMON = {"Activation", "Dense", "Dropout", "FinalState"}
+_COMMON = {"Activation", "Dense", "Dropout"}
 """Types of layers that most networks have, by which nobody looks for one."""
 
 

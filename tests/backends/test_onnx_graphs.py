@@ -284,15 +284,17 @@ def test_a_norm_of_real_steps_is_the_output(tmp_path: Path) -> None:
 def test_a_last_output_is_zeros_where_no_step_is_real(tmp_path: Path) -> None:
     # A final state, which a spec has instead, would be the first one.
     program = pipeline.reads(SCANNED)
-    (final,) = (layer for layer in program.network.layers if isinstance(layer, nodes.FinalState))
+    ((name, final),) = program.network.ports.items()
+    size = nodes.width(final.output)
     last = nodes.Pooling(
-        name=final.name,
-        input=(None, final.size),
-        source=final.source,
+        name=name,
+        input=(None, size),
+        source=final.layer,
         statistic="last",
         masked=True,
-        backward=final.size // 2,
+        backward=size // 2,
     )
-    layers = tuple(last if layer is final else layer for layer in program.network.layers)
-    network = replace(program.network, layers=layers)
+    (of,) = (at for at, each in enumerate(program.network.layers) if each.name == final.layer)
+    before, after = program.network.layers[: of + 1], program.network.layers[of + 1 :]
+    network = replace(program.network, layers=(*before, last, *after))
     write_program(replace(program, network=network), "inference", tmp_path / "net.onnx")

@@ -20,7 +20,6 @@ from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.scene import Area, Box, Disc, Line, Point, Scene, Text
 from rnnspec.ir.nodes import (
     Attention,
-    FinalState,
     Join,
     Network,
     Pooling,
@@ -367,10 +366,11 @@ def is_chain(network: Network) -> bool:
         (isinstance(layer, Recurrent) and (layer.backward or layer.initial))
         or (isinstance(layer, Join) and layer.how != "concat")
         or (isinstance(layer, Pooling) and layer.statistic == "first_step")
-        or isinstance(layer, FinalState | Transpose | Attention)
+        or isinstance(layer, Transpose | Attention)
         for layer in network.layers
     )
-    return follows and plain and not network.has_named_inputs
+    finals = any(port.state for port in network.ports.values())
+    return follows and plain and not finals and not network.has_named_inputs
 
 
 def options(network: Network) -> Iterator[Options]:

@@ -15,11 +15,9 @@ from rnnspec.drawing.scene import Area, Line, Scene, Text
 from rnnspec.drawing.words import dropped_states, lengths, shape, state_arrows
 from rnnspec.ir.nodes import (
     AttentionPooling,
-    Contexts,
     Conv,
     Dense,
     Dropout,
-    FinalState,
     Flatten,
     Join,
     LastSteps,
@@ -27,6 +25,7 @@ from rnnspec.ir.nodes import (
     LearnedState,
     Network,
     Pooling,
+    Port,
     Recurrent,
     Repeat,
     Residual,
@@ -50,15 +49,17 @@ def test_an_edge_leads_to_each_layer_from_all_that_it_takes(name: str) -> None:
         # The first takes only the number of sequences, and a dropout has a line.
         if isinstance(node, LearnedState | Dropout):
             continue
-        if isinstance(node, Contexts):  # they leave the attention in the layer
-            assert any(edge.source.startswith(f"{taken[0]}.attention") for edge in found.edges)
-            continue
         for source in taken[:1] if isinstance(node, Repeat) else taken:
             assert (drawn_as(network, source), layer) in edges
-    for output, node in network.results.items():
-        if not isinstance(node, FinalState):
+    for port in network.ports.values():
+        if port.state:
+            assert (port.layer, port.name) in edges
+        else:  # they leave the attention in the layer
+            assert any(edge.source.startswith(f"{port.layer}.attention") for edge in found.edges)
+    for output, result in network.results.items():
+        if not (isinstance(result, Port) and result.state):
             target = f"output.{output}" if output else "output"
-            assert (drawn_as(network, node.name), target) in edges
+            assert (drawn_as(network, result.name), target) in edges
 
 
 @cases("name", ["translator", "attending_stack"])
@@ -135,11 +136,11 @@ def forks(network: Network) -> set[str]:
     return found | {taken[start][0] for start in starts}
 
 
-def columns_below(network: Network, found: Read, layer: Layer) -> list[str]:
+def columns_below(network: Network, found: Read, layer: Layer | Port) -> list[str]:
     """Return the steps of the sequence that goes into a layer, from left to right."""
     kinds, taken = {other.name: other for other in network.layers}, sources(network)
     below = layer
-    while (name := taken[below.name][0]) in kinds:
+    while (name := below.layer if isinstance(below, Port) else taken[below.name][0]) in kinds:
         below = kinds[name]
         match below:
             case Repeat(steps=int() as length) | LastSteps(count=length):
@@ -237,7 +238,8 @@ def drawn_as(network: Network, name: str) -> str:
     kinds = {layer.name: layer for layer in network.layers}
     while isinstance(kinds.get(name), Dropout) and name not in forks(network):
         (name,) = sources(network)[name]
-    return sources(network)[name][0] if isinstance(kinds.get(name), Contexts) else name
+    port = network.ports.get(name)
+    return port.layer if port and not port.state else name
 
 
 @cases("name", NAMES)

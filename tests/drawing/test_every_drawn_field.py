@@ -18,9 +18,7 @@ from rnnspec.drawing.picture import Picture
 from rnnspec.drawing.writers import mermaid, svg, tikz
 from rnnspec.ir.nodes import (
     Cell,
-    Contexts,
     Dropout,
-    FinalState,
     Input,
     Layer,
     LearnedState,
@@ -46,7 +44,6 @@ UNDRAWN = {
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
     ("LearnedState", "name"): "the layer that begins with it names it",
-    ("Contexts", "name"): "the layer that takes them names them",
     ("VectorInput", "name"): "a first state is named by its layer, and others by what they are",
     ("LearnedState", "source"): "it tells only how many sequences there are",
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",
@@ -54,6 +51,7 @@ UNDRAWN = {
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",
     ("LabelInput", "vocabulary"): "likewise",
     ("LabelInput", "name"): "an input is shown by what it is",
+    ("Network", "result"): "a final state stands beside its layer, whatever takes it",
     ("Network", "stream"): "whole sequences are drawn, not chunks",
 }
 """Fields that no picture shows, and why."""
@@ -124,11 +122,8 @@ def test_every_kind_of_node_is_in_some_picture() -> None:
     assert set(UNDRAWN) <= set(FIELDS)
 
 
-_BESIDE = (FinalState, LearnedState, Contexts)
-"""States and contexts, which are drawn at the side of their layer."""
-
-
-@cases("kind", [kind for kind in get_args(Layer) if kind not in _BESIDE])
+# A learned state is drawn at the side of its layer.
+@cases("kind", [kind for kind in get_args(Layer) if kind is not LearnedState])
 def test_a_kind_of_layer_has_one_look_in_all_pictures(kind: type[Layer]) -> None:
     network, layer = min(
         (

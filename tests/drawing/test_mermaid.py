@@ -11,13 +11,16 @@ from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.drawing.attending import fold_projections
+from rnnspec.drawing.layout.grid import ports_beside
 from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
+    Layer,
     LearnedState,
     Network,
+    Port,
     Recurrent,
     Residual,
     sources,
@@ -51,7 +54,7 @@ def check(network: Network) -> None:
     assert mermaid(network) == mermaid(network)
     nodes, edges = parts(network)
     network = drawn.network
-    for index, layer in enumerate(network.layers):
+    for index, layer in enumerate(values(network)):
         if isinstance(layer, Dropout):
             assert any(f"{layer.name}  dropout" in text for _, _, text, _ in edges)
             continue
@@ -72,13 +75,24 @@ def check(network: Network) -> None:
     check_sources(network, nodes, edges)
 
 
+def values(network: Network) -> list[Layer | Port]:
+    """Return the layers, each with what it gives beside its output."""
+    ports = ports_beside(network)
+    return [one for each in network.layers for one in (each, *ports.get(each.name, ()))]
+
+
 def check_sources(
     network: Network, nodes: dict[str, str], edges: list[tuple[str, str, str, str]]
 ) -> None:
     """Check that the lines into each node come from the layers that it takes."""
     taken = sources(network)
     node = {each.name: f"in{at or ''}" for at, each in enumerate(network.inputs)}
-    for index, layer in enumerate(network.layers):
+    for index, layer in enumerate(values(network)):
+        if isinstance(layer, Port):
+            node[layer.name] = f"l{index}"
+            ends = {start for start, _, _, end in edges if end == f"l{index}"}
+            assert ends == {node[layer.layer]}
+            continue
         before = {node[name] for name in taken[layer.name] if not isinstance(layer, LearnedState)}
         node[layer.name] = f"l{index}"
         if isinstance(layer, Dropout):  # a line
@@ -93,9 +107,9 @@ def check_sources(
             and not text.endswith("the input as it was") and text != "shared vectors"
         }  # fmt: skip
         assert received == before, layer.name
-    for index, (name, layer) in enumerate(network.results.items()):
+    for index, (name, result) in enumerate(network.results.items()):
         out = f"out{index or ''}"
-        assert {start for start, _, _, end in edges if end == out} == {node[layer.name]}
+        assert {start for start, _, _, end in edges if end == out} == {node[result.name]}
         assert nodes[out] == ("#375;" + f"<br>{name}" * bool(name))
 
 

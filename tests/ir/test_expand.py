@@ -39,10 +39,6 @@ def evaluate(  # noqa: PLR0912, PLR0915 - a branch for each verb
             return names[name]
         case core.EarlierOutput(layer):
             return names[layer]
-        case core.EarlierState(layer, name):
-            return names[f"{layer}_{name}"]
-        case core.EarlierContexts(layer):
-            return names[f"{layer}_context"]
         case core.EarlierMask(layer):
             return names[f"{layer}_mask"]
         case core.Param(layer, name):
@@ -235,6 +231,10 @@ def run(  # noqa: PLR0917 - a network, and what it is run on
         outputs[layer.name] = names["x"]
         if form == "step":
             after |= {s.name: names[n] for s, n in zip(states_of(layer), own, strict=True)}
+        for port in layer.ports if isinstance(layer, nodes.Recurrent) else ():
+            outputs[port.name] = after[f"{layer.name}_{port.state or 'context'}"]
+            if not port.state and taken[0] in masks:
+                masks[port.name] = masks[taken[0]]
         joined = [masks[name] for name in taken if name in masks]
         if isinstance(layer, nodes.Join) and joined:
             masks[layer.name] = np.logical_and.reduce(joined)

@@ -90,11 +90,15 @@ STACK = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2
 PROGRAMS = [pipeline.reads(text, text) for text in (WHOLE, OTHERS, CHUNKS, PLAIN, CELL, *GRAPHS)]
 
 BASES = (nodes.Node, nodes.ComposedNode)
+# A port follows from its layer.
+DERIVED = (*BASES, nodes.Port)
 KINDS: list[Any] = [
     kind
     for module in (nodes, initializers)
     for kind in vars(module).values()
-    if is_dataclass(kind) and kind.__module__ == module.__name__ and kind not in BASES
+    if is_dataclass(kind)
+    and kind.__module__ == module.__name__
+    and kind not in DERIVED
 ]
 GROWN: dict[Any, Any] = {
     kind: make_dataclass(
@@ -173,7 +177,6 @@ Dropout: rate
 Pooling: statistic masked
 Dense: units activation bias kernel_initializer bias_initializer
 Attention: over keys memory additive scale kernel_initializer
-Contexts: size
 ComposedNode: masked
 AttentionPooling: units activation masked kernel_initializer bias_initializer
 LastSteps: count
@@ -183,7 +186,6 @@ WindowPooling: statistic window masked
 BatchNorm: epsilon momentum masked
 Activate: activation
 Join: how of inputs
-FinalState: part size
 LearnedState: size
 Repeat: steps
 LayerNorm: epsilon

@@ -29,6 +29,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LearnedState,
     Network,
+    Port,
     Recurrent,
     Repeat,
     Residual,
@@ -63,8 +64,15 @@ def mermaid(network: Network) -> str:
         name = f"in{index or ''}"
         chart.node(name, "pill", "plain", ["x", *_lines(input_entry(each))])
         chart.outputs[each.name] = _Origin(name)
-    for index, layer in enumerate(network.layers):
+    values = (one for each in network.layers for one in (each, *beside.get(each.name, ())))
+    for index, layer in enumerate(values):
         words = entry(layer, names[layer.name])
+        if isinstance(layer, Port):
+            appearance = look(layer)
+            chart.node(f"l{index}", appearance.shape, appearance.role, _lines(words))
+            chart.enter(f"l{index}", layer.layer)
+            chart.outputs[layer.name] = _Origin(f"l{index}")
+            continue
         if isinstance(layer, Dropout):
             before = chart.outputs[sources_of[layer.name][0]]
             dropped = ", ".join(filter(None, (before.dropout, words.heading)))
@@ -76,12 +84,6 @@ def mermaid(network: Network) -> str:
         parts = [entry(part, names[part.name]) for part in drawn.projections.get(layer.name, ())]
         _add_layer(chart, name, layer, [words, *parts], names_read)
         chart.outputs[layer.name] = _Origin(name)
-        for port in beside.get(layer.name, ()):
-            own, appearance = f"{name}_{port.state or 'context'}", look(port)
-            text = _lines(entry(port, names[port.name]))
-            chart.node(own, appearance.shape, appearance.role, text)
-            chart.enter(own, layer.name)
-            chart.outputs[port.name] = _Origin(own)
         match layer:
             case Residual(start=start):
                 chart.enter(name, sources_of[start][0], "the input as it was")
