@@ -186,6 +186,16 @@ rnn:
   - {{type: plain, units: 2, initial_state: learned}}
 head: {{pooling: none, units: 2}}
 """
+# The only output is a final state.
+ENDED = """\
+version: 1
+name: ended
+input: {features: 3, mask_value: 0}
+rnn:
+  - {type: dense, units: 2}
+  - {type: lstm, units: 4, bidirectional: true, dropout: 0.1, name: reader}
+head: {of: reader.cell}
+"""
 GRAPHS = (
     TRANSLATION,
     JOINED,
@@ -197,6 +207,7 @@ GRAPHS = (
     ASKING,
     RENAMED,
     PASSED_ON,
+    ENDED,
 )
 OWN = """\
 version: 1

@@ -122,6 +122,9 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
         run.outputs[earlier.name] = result.outputs[earlier.name]
     run.last.update(result.states)
     run.contexts.update(result.contexts)
+    for earlier in before:
+        if isinstance(earlier, nodes.Recurrent):
+            run.keep_ports(earlier)
     return run.compute(network.layers[len(before) :])
 
 
@@ -175,7 +178,7 @@ class _Run:
             exact = exact or isinstance(layer, _EXACT)
             self.outputs[layer.name] = output if exact else self.noise(output)
             if isinstance(layer, nodes.Recurrent):
-                self._keep_ports(layer)
+                self.keep_ports(layer)
         output = join_outputs(self.network, self.outputs)
         return FullTrace(self.entered, output, self.outputs, self.moved, self.last, self.contexts)
 
@@ -238,7 +241,7 @@ class _Run:
             case _:
                 assert_never(layer)
 
-    def _keep_ports(self, layer: nodes.Recurrent) -> None:
+    def keep_ports(self, layer: nodes.Recurrent) -> None:
         """Keep what others may take beside the output of a layer."""
         for port in layer.ports:
             value = (
