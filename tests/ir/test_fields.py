@@ -96,9 +96,7 @@ KINDS: list[Any] = [
     kind
     for module in (nodes, initializers)
     for kind in vars(module).values()
-    if is_dataclass(kind)
-    and kind.__module__ == module.__name__
-    and kind not in DERIVED
+    if is_dataclass(kind) and kind.__module__ == module.__name__ and kind not in DERIVED
 ]
 GROWN: dict[Any, Any] = {
     kind: make_dataclass(

@@ -33,6 +33,7 @@ from rnnspec.drawing.layout.grid import (
     Result,
     Row,
     axes,
+    named_results,
     reads,
     rows,
     split_heads,
@@ -140,7 +141,7 @@ def scene(network: Network, options: Options) -> Scene:
         drawing.running = {name for name in drawing.running if last_readers[name] != drawing.last}
     if heads:
         draw_heads(drawing, _draw_layer)
-    elif not network.outputs:
+    elif not named_results(network):
         draw_result(drawing, drawing.place(19, 38, words.Entry(network.name)))
     bottom = drawing.canvas.bounds()[3] + 24
     recurrent = [layer for layer in network.layers if isinstance(layer, Recurrent)]
@@ -200,7 +201,7 @@ def _draw_row(drawing: Drawing, row: Row, below: Mapping[str, Sequence[str]]) ->
         case Memory():
             draw_memory(drawing, row)
         case Result():
-            is_last = name == drawing.network.outputs[-1][0]
+            is_last = name == named_results(drawing.network)[-1][0]
             entries = [words.Entry(drawing.network.name)] if is_last else []
             draw_inner_result(drawing, name, *entries)
         case TokenInput() | NumericInput() | VectorInput() | LabelInput():

@@ -15,6 +15,7 @@ from rnnspec.drawing.layout.grid import (
     Column,
     attention_sides,
     lanes,
+    named_results,
     ports_beside,
     split_heads,
 )
@@ -224,7 +225,9 @@ class Drawing:
         self._heads = {
             layer.name: head.name for head in split_heads(network)[1] for layer in head.layers
         }
-        self._heads |= {layer: name for name, layer in network.outputs if layer in network.ports}
+        self._heads |= {
+            layer: name for name, layer in named_results(network) if layer in network.ports
+        }
         self._taken = sources(network)
         takers: dict[str, list[str]] = {}
         for name, taken in self._taken.items():

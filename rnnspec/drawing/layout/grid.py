@@ -124,6 +124,11 @@ def owner(network: Network, name: str) -> str:
     return port.layer if port else name
 
 
+def named_results(network: Network) -> tuple[tuple[str, str], ...]:
+    """Return the outputs with names: a port that is the only one is drawn like one of several."""
+    return network.outputs or ((("y", network.result),) if network.result else ())
+
+
 def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
     """Return the stages of the trunk from the bottom up, and the heads above its last layer.
 
@@ -132,7 +137,9 @@ def split_heads(network: Network) -> tuple[tuple[Stage, ...], tuple[Head, ...]]:
     """
     ports = network.ports
     outputs = [
-        (name, last) for name, last in network.outputs if not (last in ports and ports[last].state)
+        (name, last)
+        for name, last in named_results(network)
+        if last not in ports or not ports[last].state
     ]
     order = _upwards(network, [last for _, last in outputs] or [network.last])
     heads = tuple(_heads(network, order, outputs))

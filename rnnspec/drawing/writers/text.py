@@ -18,6 +18,7 @@ from rnnspec.drawing.layout.grid import (
     Stage,
     is_vector,
     lanes,
+    named_results,
     ports_beside,
     reads,
     side_by_side,
@@ -197,7 +198,7 @@ class _Picture:
         trunk, heads = split_heads(self.network)
         self._draw_rows(trunk)
         if not heads:
-            if not self.network.outputs:
+            if not named_results(self.network):
                 self._draw_result()
             return self.canvas
         axis, place, last = self.axis, self.place, self._last
@@ -342,7 +343,9 @@ class _Picture:
                 lines.append(f"{state} begins as {vector}{more}")
             for final in self._finals.get(layer.name, ()):
                 outputs = (
-                    f", output {name}" for name, one in self.network.outputs if one == final.name
+                    f", output {name}"
+                    for name, one in named_results(self.network)
+                    if one == final.name
                 )
                 lines.append(f"{final.name}: {look(final).kind}{''.join(outputs)}")
         for part in self._projections.get(layer.name, ()):
