@@ -939,14 +939,31 @@ class Network:
     def input(self) -> SequenceInput:
         """The input of a network with a single one, which has no name."""
         (only,) = self.inputs
-        assert not self.has_named_inputs
+        assert self.takes_one_array
         assert isinstance(only, SequenceInput)
         return only
 
     @property
+    def takes_one_array(self) -> bool:
+        """True if a model takes one array: its only input has no name.
+
+        Any other model takes its inputs by name: a mapping, or keyword arguments.
+        """
+        return [each.name for each in self.inputs] == [INPUT]
+
+    def arguments(self, alone: str) -> dict[str, str]:
+        """Return the name of each argument of a model; ``alone`` is the one without a name."""
+        names = [each.name for each in self.inputs]
+        return {INPUT: alone} if self.takes_one_array else dict(zip(names, names, strict=True))
+
+    def prefix(self, network_input: Input, end: str) -> str:
+        """Return the name of an input with an end, empty if it has no name."""
+        return "" if self.takes_one_array else f"{network_input.name}{end}"
+
+    @property
     def has_named_inputs(self) -> bool:
-        """True if a model takes its inputs by name: a mapping, or keyword arguments."""
-        return [each.name for each in self.inputs] != [INPUT]
+        """True if a model takes its inputs by name."""
+        return not self.takes_one_array
 
     @property
     def output(self) -> Shape:

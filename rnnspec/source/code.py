@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from string import Formatter
 from textwrap import dedent, indent
-from typing import Protocol
+from typing import Protocol, Self
 
 from rnnspec.errors import GenerationError
 
@@ -28,6 +28,29 @@ class Code(str):
     """Source text that was made by ``code``: an expression, or lines of statements."""
 
     __slots__ = ()
+
+
+class Output(Code):
+    """A statement that assigns the output of a layer, to ``x`` unless another variable is told.
+
+    Variables ``before`` and ``after`` it are assigned with it.
+    """
+
+    __slots__ = ("after", "before", "value")
+
+    after: Code
+    before: Code
+    value: Code
+
+    def __new__(cls, value: Code, *, before: Code | str = "", after: Code | str = "") -> Self:
+        """Return the statement of a value."""
+        output = super().__new__(cls, f"{listed(before, 'x', after)} = {value}")
+        output.value, output.before, output.after = value, Code(before), Code(after)
+        return output
+
+    def into(self, variable: Code) -> Code:
+        """Return the statement with the output in a variable."""
+        return code("{} = {}", listed(self.before, variable, self.after), self.value)
 
 
 Literal = bool | int | float | str | tuple[int | None, ...] | None
