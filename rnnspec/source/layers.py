@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, assert_never
 from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import FIELDS, MASK, X, expand, merged
 from rnnspec.ir.forms import states_of, streamed
-from rnnspec.source.code import Code, Output, code, listed
+from rnnspec.source.code import Code, assignment, code, listed
 from rnnspec.source.composed import ComposedLayers
 from rnnspec.source.values import ASIDE, Scope, variables
 
@@ -73,16 +73,11 @@ class LayerWriter(ComposedLayers):
         """The variable of the mask of the input of a layer."""
         return self.write(MASK)
 
-    def give(self, value: Code, *others: Code | str) -> Output:
-        """Return the statement of a value that is ``x`` from there on, with other variables."""
-        self.variables.pop("x", None)
-        return Output(value, after=listed(*others))
-
-    def assigned(self, name: Code | str, value: Code, *others: Code | str) -> Code:
-        """Return the statement of a value that is ``x`` from there on if it has this name."""
-        if name == "x":
-            return self.give(value, *others)
-        return code("{} = {}", listed(name, *others), value)
+    def give(self, value: Code, *names: Code | str) -> Code:
+        """Return the statement of a value, by default of ``x``, which has it from there on."""
+        if not names or "x" in names:
+            self.variables.pop("x", None)
+        return assignment(names or ("x",), value)
 
     def move(self) -> Iterator[Code]:
         """Yield the statement by which the input of a layer is in ``x``, if it is not."""
@@ -178,7 +173,7 @@ class LayerWriter(ComposedLayers):
             case _:
                 assert_never(layer)
 
-    def call(self, module: str, *arguments: Code | str) -> Output:
+    def call(self, module: str, *arguments: Code | str) -> Code:
         """Return the statement that calls a module with the input of a layer."""
         return self.give(code("self.{}({})", module, listed(self.x, *arguments)))
 
@@ -245,10 +240,10 @@ class LayerWriter(ComposedLayers):
             arguments = listed(self.x, self.mask if layer.masked else "", *names)
             pooled = code("running_{}({})", layer.statistic, arguments)
             if layer.reduction.divides:
-                yield self.give(pooled, *names)
+                yield self.give(pooled, "x", *names)
             else:
                 # Any other is a state itself.
-                yield code("{} = {}", listed(*names), pooled)
+                yield self.give(pooled, *names)
                 yield self.give(code("{}", names[0]))
             return
         if layer.masked:

@@ -37,7 +37,7 @@ class RecurrentCalls(Walk):
         for way, direction in enumerate(directions(layer)):
             path = direction_path(direction).removesuffix(".")
             name = code("{}", "x" if layer.merge is None else ("ahead", "back")[way])
-            others, state, first = list[Code](), Code(), name
+            result, state = [name], Code()
             if has_state:
                 targets = dict.fromkeys(kinds, code("_"))
                 for kind in read:
@@ -51,16 +51,18 @@ class RecurrentCalls(Walk):
                     targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
                 many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
                 many = code("_") if set(targets.values()) == {"_"} else many
-                others = [self._contexts_of(layer), many]
+                result = [first, self._contexts_of(layer), many]
+                # Among the states, the output stays in ``x``.
+                result = result if first == name else [listed(*result)]
                 zeros, state = self._first_state(layer, way)
                 yield zeros
                 if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
                     parts.setdefault("", []).append(targets[kinds[0]])
             module = code("{}.{}", layer.name, path) if path else layer.name
             arguments = listed(self.x, self.mask if layer.masked else "", state, *memory)
-            yield self.assigned(first, code("self.{}({})", module, arguments), *others)
+            yield self.give(code("self.{}({})", module, arguments), *result)
             if has_state and not layer.return_sequences and kinds[0] in read:
-                yield self.assigned(name, targets[kinds[0]])
+                yield self.give(targets[kinds[0]], name)
         if layer.merge is not None:
             parts.pop("", None)
             for own, (ahead, back) in parts.items():
@@ -118,6 +120,6 @@ class RecurrentCalls(Walk):
         first, mask = "x" if layer.return_sequences else "_", self.mask if layer.masked else ""
         arguments = listed(self.x, mask, state, *self._memory_of(layer))
         run = code("self.{}({})", layer.name, arguments)
-        yield self.assigned(first, run, self._contexts_of(layer), state)
+        yield self.give(run, first, self._contexts_of(layer), state)
         if not layer.return_sequences:
             yield self.give(code("{}", names[0]))

@@ -45,14 +45,14 @@ class RecurrentCalls(Walk):
         yield zeros
         # Not the outputs at the last step, where the backward direction has seen only that step.
         # Source: https://github.com/pytorch/pytorch/issues/3587.
-        (output, *others), state = self._result("x", layer)
+        targets, state = self._result("x", layer)
         arguments = listed(
             code(f"{{}}{flip}", self.x),
             code(f"{{}}{flip}", self.mask) if layer.masked else "",
             first,
             *self._memory(layer),
         )
-        yield self.assigned(output, code("self.{}({})", module(layer), arguments), *others)
+        yield self.give(code("self.{}({})", module(layer), arguments), *targets)
         if flip and (contexts := self.contexts(layer)):
             yield code("{contexts} = {contexts}.flip(1)", contexts=contexts)
         if layer.return_sequences or not plan.returns_pair:
@@ -357,7 +357,7 @@ class RecurrentCalls(Walk):
             memory = self._memory(layer)
             arguments = listed(self.x, self.mask if layer.masked else "", *states, *memory)
             run = code("self.{}({})", layer.name, arguments)
-            yield self.assigned(first, run, self._contexts_target(layer), *states)
+            yield self.give(run, first, self._contexts_target(layer), *states)
             if not layer.return_sequences:
                 yield self.give(code("{}", states[0]))
             return
@@ -367,12 +367,12 @@ class RecurrentCalls(Walk):
         states = [f"{stack.name}_{kind}" for kind, _ in layer.states]
         state = code("({})" if len(states) > 1 else "{}", listed(*states))
         first = "x" if layer.return_sequences else "_"
-        others = self._contexts_target(layer), state
+        targets = first, self._contexts_target(layer), state
         if plan_of(layer).has_single_step:
             yield from self.move()
         mask = self.mask if layer.masked else ""
         arguments = listed(self.x, mask, state, *self._memory(layer))
-        run = self.assigned(first, code("self.{}({})", stack.name, arguments), *others)
+        run = self.give(code("self.{}({})", stack.name, arguments), *targets)
         if plan_of(layer).has_single_step:
             # A scripted function takes no module, and TorchScript compiles only the branch that it
             # can reach. PyTorch documents is_scripting, and does not declare that it is exported.
@@ -385,7 +385,7 @@ class RecurrentCalls(Walk):
                     {result} = single_step(self.{name}, x, {state})
                 """,
                 run=run,
-                result=listed(first, *others),
+                result=listed(*targets),
                 name=stack.name,
                 state=state,
             )
