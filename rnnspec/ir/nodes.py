@@ -956,14 +956,18 @@ class Network:
         names = [each.name for each in self.inputs]
         return {INPUT: alone} if self.takes_one_array else dict(zip(names, names, strict=True))
 
-    def prefix(self, network_input: Input, end: str) -> str:
+    def prefix(self, name: str, end: str) -> str:
         """Return the name of an input with an end, empty if it has no name."""
-        return "" if self.takes_one_array else f"{network_input.name}{end}"
+        return "" if self.takes_one_array else f"{name}{end}"
+
+    def key_of(self, name: str) -> str:
+        """Return the key of an input in a spec."""
+        return INPUT if self.takes_one_array else f"inputs.{name}"
 
     @property
-    def has_named_inputs(self) -> bool:
-        """True if a model takes its inputs by name."""
-        return not self.takes_one_array
+    def named_inputs(self) -> tuple[Input, ...]:
+        """The inputs that a model takes by name."""
+        return () if self.takes_one_array else self.inputs
 
     @property
     def output(self) -> Shape:

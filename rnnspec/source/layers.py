@@ -93,9 +93,14 @@ class LayerWriter(ComposedLayers):
         return {layer.name: layer for layer in self.network.layers}
 
     @cached_property
+    def flows(self) -> bool:
+        """True if values flow on in ``x``, from an input without a name."""
+        return self.network.takes_one_array
+
+    @cached_property
     def variables_of(self) -> dict[str, str]:
         """The variable of each input and layer by its name, and of states as ``layer.state``."""
-        return variables(self.network, self.form, self.in_source)
+        return variables(self.network, self.form, self.in_source, "_out" if self.flows else "")
 
     @cached_property
     def streamed(self) -> frozenset[str]:

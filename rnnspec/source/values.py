@@ -149,12 +149,14 @@ class Scope:
     like: Code = field(default_factory=Code)
 
 
-def variables(network: nodes.Network, form: Form, in_source: Collection[str]) -> dict[str, str]:
+def variables(
+    network: nodes.Network, form: Form, in_source: Collection[str], suffix: str
+) -> dict[str, str]:
     """Return the variable of each input and layer by its name, and of states as ``layer.state``.
 
-    If the input has no name, values flow on in ``x``, and these are copies of it.
+    Those of inputs and layers are their names with a ``suffix``.
     """
-    in_chunks, suffix = streamed(network), "_out" if network.takes_one_array else ""
+    in_chunks = streamed(network)
     taken, result = set[str](_LOCALS.union(in_source)), dict[str, str]()
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     for layer in recurrent:

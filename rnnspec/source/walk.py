@@ -107,11 +107,6 @@ class Walk(LayerWriter):
         return tuple(self.running(layer for layer in pools if self.form_of(layer) == "step"))
 
     @cached_property
-    def _flows(self) -> bool:
-        """True if values flow on in ``x``, from an input without a name."""
-        return self.network.takes_one_array
-
-    @cached_property
     def _parameters(self) -> dict[str, Code]:
         """The parameter for each input."""
         arguments = self.network.arguments("x")
@@ -135,7 +130,7 @@ class Walk(LayerWriter):
         scope.inputs, scope.current, scope.masks = inputs, self.network.inputs[0].name, {}
         scope.kept = kept_values(self.network, layers, results)
         own = {each.name: code("{}", self.variables_of[each.name]) for each in inputs}
-        scope.entries = dict.fromkeys(own, code("x")) if self._flows else own
+        scope.entries = dict.fromkeys(own, code("x")) if self.flows else own
         scope.values = scope.entries | {name: own[name] for name in own if name in scope.kept}
         scope.like = scope.entries[inputs[0].name]
 
@@ -149,9 +144,9 @@ class Walk(LayerWriter):
         """Yield the statements of a layer, which is told the variables of its input and mask."""
         scope, (main, *_) = self.scope, self._sources[layer.name]
         yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
-        is_here = isinstance(layer, nodes.Join) or (self._flows and main == scope.current)
+        is_here = isinstance(layer, nodes.Join) or (self.flows and main == scope.current)
         source = code("x") if is_here else self.output(main)
-        if self._flows and source != "x":
+        if self.flows and source != "x":
             yield code("x = {}", source)
             source = code("x")
         if layer.name in self._starts:
@@ -160,14 +155,14 @@ class Walk(LayerWriter):
         statements = [statement for statement in write(layer) if statement]
         self.variables.clear()
         variable, is_kept = code("{}", self.variables_of[layer.name]), layer.name in scope.kept
-        if is_kept and (self._flows or not self.gives_states_alone(layer)):
+        if is_kept and (self.flows or not self.gives_states_alone(layer)):
             last = statements.pop() if statements else Output(source)
-            if self._flows or not isinstance(last, Output):
+            if self.flows or not isinstance(last, Output):
                 statements += [last, code("{} = x", variable)]
             else:
                 statements.append(last.into(variable))
         yield from statements
-        is_same = not statements and not self._flows
+        is_same = not statements and not self.flows
         scope.values[layer.name] = variable if is_kept else source if is_same else code("x")
         scope.current = layer.name
         if self._masks.is_one:
@@ -226,8 +221,8 @@ class Walk(LayerWriter):
         inputs = [
             code("{}: {}", self._parameters[each.name], self.array) for each in self.scope.inputs
         ]
-        positional = inputs if self._flows else []
-        keywords = [option] if self._flows else [*inputs, option]
+        positional = inputs if self.flows else []
+        keywords = [option] if self.flows else [*inputs, option]
         own = [code("self")] if method != "mask" else []
         star = code("*") if any(keywords) else ""
         return code("{}({}) -> {}", method, listed(*own, *positional, star, *keywords), returns)
@@ -283,7 +278,7 @@ class Walk(LayerWriter):
     def _kept_results(self) -> list[str]:
         """The results that have variables of their own."""
         # The last value is in ``x`` if values flow there.
-        last = self.network.layers[-1].name if self._flows else ""
+        last = self.network.layers[-1].name if self.flows else ""
         return [name for name in self._results if name != last] if self.network.outputs else []
 
     def _chunk_methods(self) -> Iterator[Code]:
@@ -460,7 +455,7 @@ class Walk(LayerWriter):
     @property
     def _has_plain_mask(self) -> bool:
         """True if the method that tells the mask takes ``x`` and returns the only mask."""
-        return self._flows and self._masks.is_one and not self._has_several_masks
+        return self.flows and self._masks.is_one and not self._has_several_masks
 
     @property
     def _has_mask_method(self) -> bool:
@@ -472,8 +467,8 @@ class Walk(LayerWriter):
         for each in self.scope.inputs:
             x, parameter = self.scope.entries[each.name], self._parameters[each.name]
             prepared.append(code("{} = {}", x, parameter) if x != parameter else Code())
-            prepared += self._enter(each, x, states if self._flows else Code())
-        return lines(prepared, self._unequal_sizes(), Code() if self._flows else states)
+            prepared += self._enter(each, x, states if self.flows else Code())
+        return lines(prepared, self._unequal_sizes(), Code() if self.flows else states)
 
     def _enter(self, source: nodes.Input, x: Code, states: Code) -> Iterator[Code]:
         """Yield the statements that check an input, in ``x``, and fill its padding with zeros."""
@@ -482,7 +477,7 @@ class Walk(LayerWriter):
         yield self.convert_input(source, x)
         yield states
         is_filled = isinstance(source, nodes.NumericInput)
-        if source.masked and (is_filled or self._flows or self._masks.uses(source)):
+        if source.masked and (is_filled or self.flows or self._masks.uses(source)):
             yield self._mask_of(source, x)
             if is_filled:
                 # As in Masking of Keras: the padding value must not enter a product.
@@ -517,7 +512,7 @@ class Walk(LayerWriter):
             few = "{}.shape[1] == 0" if least == 1 else f"{{}}.shape[1] < {least}"
             tests = [code("{}.ndim != {!r}", x, 1 + len(shape)), *width, code(few, x)]
             wrong = Code(" or ".join(tests))
-        name = self.network.prefix(source, ": ")
+        name = self.network.prefix(source.name, ": ")
         text = f"{name}expected ({', '.join(expected)}{',' if len(expected) < 2 else ''})"
         return code(
             """

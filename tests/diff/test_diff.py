@@ -234,7 +234,7 @@ def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> Non
     text = gallery_spec.read_text()
     # Named after a layer, or after an input.
     derived = FinalState | LearnedState | Contexts
-    derived |= Embedding if network.has_named_inputs else FinalState
+    derived |= FinalState if network.takes_one_array else Embedding
     for layer in network.layers:
         # A layer of an attention, or one of several 'layers'.
         name = re.sub(r"_(keys|query|\d+)$", "", layer.name)

@@ -370,7 +370,7 @@ def is_chain(network: Network) -> bool:
         or isinstance(layer, FinalState | Transpose | Attention)
         for layer in network.layers
     )
-    return follows and plain and not network.has_named_inputs
+    return follows and plain and network.takes_one_array
 
 
 def options(network: Network) -> Iterator[Options]:

@@ -377,7 +377,7 @@ class JaxWalk(RecurrentCalls):
         ]
         plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
         plain += (nodes.Attention,)
-        if not self.network.takes_one_array:
+        if not self.flows:
             plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
         has_arrays = not any(isinstance(layer, plain) for layer in takers)
         # A first state has the dtype of the states after it.

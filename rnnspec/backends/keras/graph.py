@@ -85,15 +85,16 @@ class Graph:
         # by another one than the next.
         is_state = nodes.FinalState | nodes.LearnedState | nodes.Contexts
         has_states = any(isinstance(layer, is_state) for layer in network.layers)
-        self.is_graph = network.has_named_inputs or has_states
+        self.is_graph = has_states or not network.takes_one_array
         self.kept = set(nodes.kept_outputs(network))
+        self.kept.update(each.name for each in network.named_inputs)
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
                 self.kept |= {layer.name} if isinstance(layer, nodes.LearnedState) else set()
         if len(layers) < len(network.layers):
             self.kept.update(state.layer for state in held_values(network))
-        self.previous = "" if network.has_named_inputs else network.inputs[0].name
+        self.previous = ""
         self.current = code("inputs")
 
     def statements(self) -> Iterator[Code]:
@@ -116,11 +117,9 @@ class Graph:
     def _mask_input(self, network_input: nodes.Input) -> Iterator[Code]:
         assert isinstance(network_input, nodes.NumericInput)
         name = network_input.name
-        prefix = f"{name}_" if self.network.has_named_inputs else ""
+        prefix = self.network.prefix(name, "_")
         masking = make_masking(network_input.mask_value or 0.0, f"{prefix}masking")
         statement = Output(code("{}({})", masking, self.values[name]))
-        if self.network.has_named_inputs:
-            self.kept.add(name)
         yield from self._store(name, [statement])
 
     def _store(self, name: str, statements: Iterable[Code]) -> Iterator[Code]:
