@@ -30,8 +30,8 @@ def by_name(batch: Batch) -> Mapping[str, Array]:
 
 def as_batch(arrays: Mapping[str, Array]) -> Batch:
     """Return what a model takes, given the arrays by the names of their inputs."""
-    # No other input may have this name.
-    return arrays.get(INPUT, arrays)
+    # One of several inputs may have this name too.
+    return arrays[INPUT] if [*arrays] == [INPUT] else arrays
 
 
 def map_batch(function: Callable[[Array], Array], batch: Batch) -> Batch:

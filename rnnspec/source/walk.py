@@ -216,8 +216,8 @@ class Walk(LayerWriter):
         if (mask := window_mask(window)) is not None:
             yield from self.assign("mask", mask)
 
-    def _signature(self, method: str, option: Code, returns: Code) -> Code:
-        """Return the line of a method that takes the inputs of the scope; names are keywords."""
+    def _signature(self, method: str, option: Code, *, returns: Code) -> Code:
+        """Return the line of a method that takes the inputs of the scope, by keyword if named."""
         inputs = [
             code("{}: {}", self._parameters[each.name], self.array) for each in self.scope.inputs
         ]
@@ -262,8 +262,9 @@ class Walk(LayerWriter):
                 describes += ["", "With ``logits``, these outputs are what their losses take:"]
                 losses = ((name, self.losses[layer.activation]) for name, layer in logits.items())
                 describes += [f"    {name}: ``{loss}``" for name, loss in losses]
+            prepared = self._prepare(Code())
             computed = (*self._compute(network.layers), *self.need(self._results))
-            body = lines(self._prepare(Code()), self.finish(computed))
+            body = lines(prepared, self.finish(computed))
         option = code("logits: bool = False") if logits else Code()
         returns = code("dict[str, {}]", array) if outputs else array
         yield function(

@@ -52,7 +52,7 @@ class RecurrentCalls(Walk):
                 many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
                 many = code("_") if set(targets.values()) == {"_"} else many
                 result = [first, self._contexts_of(layer), many]
-                # Among the states, the output stays in ``x``.
+                # A state that is the output is among the others, in ``x``.
                 result = result if first == name else [listed(*result)]
                 zeros, state = self._first_state(layer, way)
                 yield zeros

@@ -41,6 +41,7 @@ class Masks:
         inputs: Mapping[str, Code],
     ) -> None:
         self.network, self.form, self.layers, self.inputs = network, form, layers, inputs
+        self.is_chain = network.takes_one_array
         states = (state for state in held_values(network) if state.kind == "mask")
         self.memories = {state.layer: code("states[{!r}]", state.name) for state in states}
         self.held = self.memories if form == "step" else {}
@@ -52,7 +53,7 @@ class Masks:
         for name in (*self.inputs, *(layer.name for layer in layers)):
             self.owners.setdefault(self.of(name), name)
         self.needed = self._needed()
-        self.is_single = network.takes_one_array and self._is_in_order()
+        self.is_single = self.is_chain and self._is_in_order()
 
     def of(self, name: str) -> Mask:
         """Return the mask of an input or of the output of a layer, empty if it has no padding."""
@@ -171,9 +172,8 @@ class Masks:
         needed = {self.of(name) for layer in self.layers for name in self._uses(layer)}
         if self.form != "step" and len(self.inputs) < len(self.network.inputs):
             needed |= {self.of(name) for name in self.memories}
-        if self.form == "step":
-            # The mask of an input without a name is computed even if no layer uses it.
-            needed.add(self.of(nodes.INPUT))
+        if self.form == "step" and self.is_chain:
+            needed.add(self.of(self.network.input.name))
         for layer in reversed(self.layers):
             if self.of(layer.name) in needed:
                 needed.update(self.of(name) for name in self._parents(layer))
