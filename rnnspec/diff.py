@@ -221,7 +221,7 @@ def network_settings(network: Network) -> Settings:
     """Return the settings of the whole network: its name, input and initializers."""
     settings: Settings = {"name": network.name}
     for each in network.inputs:
-        settings |= _input(each, "inputs." + each.name if network.has_named_inputs else "input")
+        settings |= _input(each, network.key_of(each.name))
     if network.outputs:
         # The layers that compute them follow from those of each head.
         settings["heads"] = tuple(name for name, _ in network.outputs)

@@ -28,6 +28,12 @@ def by_name(batch: Batch) -> Mapping[str, Array]:
     return batch if isinstance(batch, Mapping) else {INPUT: batch}
 
 
+def as_batch(arrays: Mapping[str, Array]) -> Batch:
+    """Return what a model takes, given the arrays by the names of their inputs."""
+    # One of several inputs may have this name too.
+    return arrays[INPUT] if [*arrays] == [INPUT] else arrays
+
+
 def map_batch(function: Callable[[Array], Array], batch: Batch) -> Batch:
     """Return a batch with another array for each of its arrays."""
     if isinstance(batch, Mapping):

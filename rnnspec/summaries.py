@@ -223,7 +223,5 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         {name: s for name, s in stepwise.items() if s},
         {name: _called(network, value) for name, value in network.outputs},
         {name: layers for name, layers in stock.items() if layers},
-        {each.name: (None, *each.shape) for each in network.inputs}
-        if network.has_named_inputs
-        else {},
+        {each.name: (None, *each.shape) for each in network.named_inputs},
     )

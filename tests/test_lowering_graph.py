@@ -17,8 +17,7 @@ def read(text: str) -> nodes.Network:
 
 def graph(network: nodes.Network) -> list[str]:
     """Return a line for each input that a model takes by name, each layer and each output."""
-    inputs = [each for each in network.inputs if network.has_named_inputs]
-    lines = [f"{each.name} {shape_text(each.shape)}" for each in inputs]
+    lines = [f"{each.name} {shape_text(each.shape)}" for each in network.named_inputs]
     for layer, names in zip(network.layers, nodes.sources(network).values(), strict=True):
         lines.append(f"{layer.name}: {' '.join(names)} -> {shape_text(layer.output)}")
     return lines + [f"{name} = {layer}" for name, layer in network.outputs]

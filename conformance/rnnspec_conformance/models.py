@@ -73,7 +73,7 @@ def write_models(
 
 def _onnx_only_reason(scenario: Scenario, drawn: Drawn) -> str:
     """Return what only an ONNX file can have of a case, or nothing."""
-    if drawn.program.network.has_named_inputs:
+    if not drawn.program.network.takes_one_array:
         return "what is run before the first chunk"
     return f"a file without {scenario.omission}" if scenario.omission else ""
 
@@ -151,7 +151,7 @@ def _check(generated: Generated, folder: Path, scenario: Scenario, drawn: Drawn)
 
 def _run(generated: Generated, model: Any, call: Call, drawn: Drawn) -> list[Array]:
     runtime = generated.backend.runtime
-    if drawn.program.network.has_named_inputs:
+    if not drawn.program.network.takes_one_array:
         given = dict(zip(drawn.inputs, call.inputs, strict=True))
         chunk = given.pop(drawn.program.network.stream or "", None)
         if chunk is None:

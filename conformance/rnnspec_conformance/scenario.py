@@ -209,7 +209,7 @@ class Scenario:
         taken = ("inputs", *names)
         if self.begins:
             taken, outputs = _others(network), ()
-        elif network.has_named_inputs:
+        elif not network.takes_one_array:
             taken = (network.stream or "", *names)
             names = tuple(state.name for state in handed if state.kind not in HELD)
         return Drawn(
@@ -230,7 +230,7 @@ class Scenario:
         handed: Sequence[State],
         mistake: Mistake = _RIGHT,
     ) -> list[Call]:
-        if network.has_named_inputs:
+        if not network.takes_one_array:
             return list(_run_chunks(network, arrays, batches, handed, mistake, self.begins))
         alone = mistake.batches(cast("Sequence[Array]", batches))
         return _run(network, arrays, alone, handed, mistake)
@@ -422,7 +422,7 @@ def _tolerance(
     """
     error = max(backend.function_error for backend in BACKENDS.values())
     largest = 0.0
-    if network.has_named_inputs:
+    if not network.takes_one_array:
         named, stream = [*map(by_name, batches)], network.stream or ""
         chunks = np.concatenate([each[stream] for each in named], axis=1)
         batches = [{**named[0], stream: chunks}]

@@ -33,6 +33,7 @@ from rnnspec.ir.nodes import (
     least_steps_by_input,
 )
 from rnnspec.memory import check_memory
+from rnnspec.slots import as_batch
 from rnnspec.weights.caller_arrays import ArrayError, as_array, refuse
 
 if TYPE_CHECKING:
@@ -68,8 +69,6 @@ def draw_batch(
     Raises:
         OutOfMemoryError: the batch does not fit into memory.
     """
-    if not network.has_named_inputs:
-        return draw_input(network.input, rng, length)
     first = equal_steps(network)
     fixed = {
         first[each.name]: each.steps
@@ -79,10 +78,12 @@ def draw_batch(
     free = [name for name in dict.fromkeys(first.values()) if name not in fixed]
     longer = {name: length + number for number, name in enumerate(free)}
     lengths = fixed | {name: min(steps, most or steps) for name, steps in longer.items()}
-    return {
-        each.name: draw_input(each, rng, lengths.get(first.get(each.name, ""), 0), number % 2)
-        for number, each in enumerate(network.inputs)
-    }
+    return as_batch(
+        {
+            each.name: draw_input(each, rng, lengths.get(first.get(each.name, ""), 0), number % 2)
+            for number, each in enumerate(network.inputs)
+        }
+    )
 
 
 def draw_input(
@@ -214,16 +215,14 @@ def checked_batch(network: Network, values: CallerBatch, source: str) -> Batch:
             those of the inputs.
     """
     try:
-        if not network.has_named_inputs:
-            batch: Batch = _check_input(network.input, values)
-        else:
-            batch = _check_inputs(network, values)
+        one = network.takes_one_array
+        batch = _check_input(network.input, values) if one else _check_inputs(network, values)
     except ArrayError as error:
         raise UsageError(str(error), source) from None
     least = least_steps_by_input(network)
     for name, steps in steps_of(network, batch).items():
         if steps < least[name]:
-            of = f"{name}: " if network.has_named_inputs else ""
+            of = network.prefix(name, ": ")
             message = f"{of}expected at least {least[name]} steps, received {steps}"
             raise UsageError(message, source)
     return batch

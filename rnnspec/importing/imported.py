@@ -38,7 +38,7 @@ class Imported:
     """A model of another tool as a network and its canonical arrays.
 
     The layers of ``network`` have the names that lowering gives; ``names`` are those that a person
-    gave to them in the file, and ``inputs`` are what the file calls named inputs. ``form`` says in
+    gave to them in the file, and ``inputs`` are what the file calls each input. ``form`` says in
     words which tool and version wrote the file.
     ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
     ``inferred`` are sentences for the user: what is not carried over, and what the file does not

@@ -33,7 +33,6 @@ from rnnspec.files.regular import opened
 from rnnspec.importing.assemble import ImportedModel
 from rnnspec.importing.imported import Imported
 from rnnspec.ir.nodes import (
-    INPUT,
     Pooling,
     Recurrent,
     SequenceInput,
@@ -42,7 +41,7 @@ from rnnspec.ir.nodes import (
     least_steps,
 )
 from rnnspec.ir.params import directions, params
-from rnnspec.slots import by_name
+from rnnspec.slots import as_batch, by_name
 from rnnspec.source.execute import execute
 from rnnspec.weights.caller_arrays import as_array
 
@@ -230,9 +229,9 @@ def _run(original: Original, names: Mapping[str, str], batch: Batch) -> Array:
 
 def _beyond(model: ImportedModel, limits: Sequence[float]) -> Iterator[Array]:
     """Yield batches of an only input with sizes, numbers and tokens just beyond limits."""
-    if not limits or model.program.network.has_named_inputs:
-        return
     network, rng = model.program.network, np.random.default_rng(0)
+    if not limits or network.named_inputs:
+        return
     least, steps = least_steps(network), network.input.steps
     whole = sorted({int(limit) for limit in limits if limit == int(limit)})
     # Every array is multiplied at each step.
@@ -388,7 +387,7 @@ def _padded_at_end(network: Network, batch: Batch) -> Batch:
         return batch
     rows = np.flatnonzero(kept) if kept.any() else np.arange(1)
     taken = {name: array[rows] for name, array in moved.items()}
-    return taken if network.has_named_inputs else taken[INPUT]
+    return as_batch(taken)
 
 
 def _distances(case: Case, output: Array) -> dict[str, float]:

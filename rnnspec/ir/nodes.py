@@ -935,14 +935,35 @@ class Network:
     def input(self) -> SequenceInput:
         """The input of a network with a single one, which has no name."""
         (only,) = self.inputs
-        assert not self.has_named_inputs
+        assert self.takes_one_array
         assert isinstance(only, SequenceInput)
         return only
 
     @property
-    def has_named_inputs(self) -> bool:
-        """True if a model takes its inputs by name: a mapping, or keyword arguments."""
-        return [each.name for each in self.inputs] != [INPUT]
+    def takes_one_array(self) -> bool:
+        """True if a model takes one array: its only input has no name.
+
+        Any other model takes its inputs by name: a mapping, or keyword arguments.
+        """
+        return [each.name for each in self.inputs] == [INPUT]
+
+    def arguments(self, alone: str) -> dict[str, str]:
+        """Return the name of each argument of a model; ``alone`` is the one without a name."""
+        names = [each.name for each in self.inputs]
+        return {INPUT: alone} if self.takes_one_array else dict(zip(names, names, strict=True))
+
+    def prefix(self, name: str, end: str) -> str:
+        """Return the name of an input with an end, empty if it has no name."""
+        return "" if self.takes_one_array else f"{name}{end}"
+
+    def key_of(self, name: str) -> str:
+        """Return the key of an input in a spec."""
+        return INPUT if self.takes_one_array else f"inputs.{name}"
+
+    @property
+    def named_inputs(self) -> tuple[Input, ...]:
+        """The inputs that a model takes by name."""
+        return () if self.takes_one_array else self.inputs
 
     @property
     def output(self) -> Shape:

@@ -122,7 +122,7 @@ def _input_lines(network: Network, *, chunks: bool) -> Iterator[str]:
         each.name: "a chunk of " * (chunks and each.name == network.stream) + input_text(each)
         for each in network.inputs
     }
-    if not network.has_named_inputs:
+    if network.takes_one_array:
         yield f"Input: {texts[INPUT]}."
         return
     yield "Inputs, by name:"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from string import Formatter
 from textwrap import dedent, indent
-from typing import Protocol
+from typing import Protocol, Self
 
 from rnnspec.errors import GenerationError
 
@@ -28,6 +28,40 @@ class Code(str):
     """Source text that was made by ``code``: an expression, or lines of statements."""
 
     __slots__ = ()
+
+
+_NONE = Code()
+
+
+class Output(Code):
+    """A statement that assigns the output of a layer, to ``x`` unless another variable is told.
+
+    Variables ``before`` and ``after`` this one are assigned with it.
+    """
+
+    __slots__ = ("after", "before", "value")
+
+    after: Code
+    before: Code
+    value: Code
+
+    def __new__(cls, value: Code, *, before: Code = _NONE, after: Code = _NONE) -> Self:
+        """Return the statement of a value."""
+        output = super().__new__(cls, f"{listed(before, 'x', after)} = {value}")
+        output.value, output.before, output.after = value, before, after
+        return output
+
+    def into(self, variable: Code) -> Code:
+        """Return the statement with the output in a variable."""
+        return code("{} = {}", listed(self.before, variable, self.after), self.value)
+
+
+def assignment(names: Sequence[Code | str], value: Code) -> Code:
+    """Return the statement that assigns a value to variables, the output of a layer to ``x``."""
+    if "x" not in names:
+        return code("{} = {}", listed(*names), value)
+    at = names.index("x")
+    return Output(value, before=listed(*names[:at]), after=listed(*names[at + 1 :]))
 
 
 Literal = bool | int | float | str | tuple[int | None, ...] | None

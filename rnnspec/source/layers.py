@@ -1,8 +1,4 @@
-"""What is written of each layer in the class of a network, in PyTorch or JAX.
-
-In this text, ``x`` is the input of the layer and then its output, and ``mask`` is true at its real
-steps.
-"""
+"""What is written of each layer in the class of a network, in PyTorch or JAX."""
 
 from __future__ import annotations
 
@@ -12,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.ir import core, nodes
-from rnnspec.ir.expand import FIELDS, expand, merged
+from rnnspec.ir.expand import FIELDS, MASK, X, expand, merged
 from rnnspec.ir.forms import states_of, streamed
-from rnnspec.source.code import Code, code, lines, listed
+from rnnspec.source.code import Code, assignment, code, listed
 from rnnspec.source.composed import ComposedLayers
 from rnnspec.source.values import Scope, variables
 
@@ -55,6 +51,9 @@ class LayerWriter(ComposedLayers):
     function of this name. In ``checked_forms``, source that does not compute chunks serves a loss
     too, with each output before its activation if one of the ``losses`` takes it. ``scope`` is the
     method that is written.
+
+    In a layer, ``self.x`` is the variable of its input, and then ``x``, which has what was computed
+    so far. ``self.mask`` is that of the mask of its input.
     """
 
     in_source: ClassVar[frozenset[str]]
@@ -63,6 +62,27 @@ class LayerWriter(ComposedLayers):
     losses: ClassVar[Mapping[nodes.Activation, str]]
 
     scope: Scope = field(default_factory=Scope, init=False, compare=False)
+
+    @property
+    def x(self) -> Code:
+        """The variable of the input of a layer, or of what was computed of it so far."""
+        return self.write(X)
+
+    @property
+    def mask(self) -> Code:
+        """The variable of the mask of the input of a layer."""
+        return self.write(MASK)
+
+    def give(self, value: Code, *names: Code | str) -> Code:
+        """Return the statement of a value, by default of ``x``, which has it from there on."""
+        if not names or "x" in names:
+            self.variables.pop("x", None)
+        return assignment(names or ("x",), value)
+
+    def move(self) -> Iterator[Code]:
+        """Yield the statement by which the input of a layer is in ``x``, if it is not."""
+        if self.x != "x":
+            yield self.give(self.x)
 
     @cached_property
     def _sources(self) -> dict[str, tuple[str, ...]]:
@@ -73,9 +93,14 @@ class LayerWriter(ComposedLayers):
         return {layer.name: layer for layer in self.network.layers}
 
     @cached_property
+    def flows(self) -> bool:
+        """True if values flow on in ``x``, from an input without a name."""
+        return self.network.takes_one_array
+
+    @cached_property
     def variables_of(self) -> dict[str, str]:
         """The variable of each input and layer by its name, and of states as ``layer.state``."""
-        return variables(self.network, self.form, self.in_source)
+        return variables(self.network, self.form, self.in_source, "_out" if self.flows else "")
 
     @cached_property
     def streamed(self) -> frozenset[str]:
@@ -115,67 +140,73 @@ class LayerWriter(ComposedLayers):
 
     def compute(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer
-    ) -> Code:
-        """Return the statements that compute a layer."""
+    ) -> Iterator[Code]:
+        """Yield the statements that compute a layer."""
         if isinstance(layer, nodes.Composed):
-            return lines(self._run_composed(layer))
+            yield from self._run_composed(layer)
+            return
         if not isinstance(layer, _IDIOMS):
-            return lines(self.statements(expand(layer, self.form_of(layer))))
-        call = code("x = self.{}(x)", layer.name)
+            yield from self.statements(expand(layer, self.form_of(layer)))
+            return
         match layer:
             case nodes.Embedding():
-                return code("x = self.{}(x)", layer.table or layer.name)
+                yield self.call(layer.table or layer.name)
             case nodes.Dropout():
-                return call if self.dropout(layer) else Code()
+                if self.dropout(layer):
+                    yield self.call(layer.name)
             case nodes.LayerNorm():
-                return call
+                yield self.call(layer.name)
             case nodes.Conv():
-                return lines(self.run_conv(layer), self.activated(layer))
+                yield from self.run_conv(layer)
+                yield from self.activated(layer)
             case nodes.WindowPooling():
-                return lines(self.run_window_pooling(layer))
+                yield from self.run_window_pooling(layer)
             case nodes.BatchNorm():
-                return lines(self.run_batch_norm(layer))
+                yield from self.run_batch_norm(layer)
             case nodes.Activate():
-                return self.activated(layer)
+                yield from self.activated(layer)
             case nodes.AttentionPooling():
-                return lines(self.run_attention(layer))
+                yield from self.run_attention(layer)
             case nodes.Recurrent():
                 is_chunk = self.form_of(layer) == "step"
-                return lines(self.run_chunk(layer) if is_chunk else self.run(layer))
+                yield from self.run_chunk(layer) if is_chunk else self.run(layer)
             case nodes.Dense():
-                return lines(self._project(layer), self.activated(layer))
+                yield from self.project(layer)
+                yield from self.activated(layer)
             case nodes.Pooling():
-                return lines(self._pool(layer))
+                yield from self._pool(layer)
             case _:
                 assert_never(layer)
+
+    def call(self, module: str, *arguments: Code | str) -> Code:
+        """Return the statement that calls a module with the input of a layer."""
+        return self.give(code("self.{}({})", module, listed(self.x, *arguments)))
 
     def _run_composed(self, layer: nodes.Composed) -> Iterator[Code]:
         """Yield the statement that calls a layer."""
         match layer:
             case nodes.InstanceNorm():
-                arguments = listed("x", "mask" if layer.masked else "")
-                yield code("x = self.{}({})", layer.name, arguments)
+                yield self.call(layer.name, self.mask if layer.masked else "")
             case nodes.Attention():
                 is_vector = len(layer.input) == 1
-                queries = code("x[:, None]" if is_vector else "x")
+                queries = code("{}[:, None]" if is_vector else "{}", self.x)
                 yield from self.need((layer.over, layer.keys))
                 call = code("self.{}({})", layer.name, listed(queries, *self.memory(layer)))
-                yield code("x = {}[:, 0]" if is_vector else "x = {}", call)
+                yield self.give(code("{}[:, 0]" if is_vector else "{}", call))
             case _:
                 assert_never(layer)
 
-    def _project(self, layer: nodes.Dense) -> Code:
-        """Return the statement that computes a dense layer without its activation."""
-        if layer.tied:
-            return code("x = {}", self.project_tied(layer))
-        return code("x = self.{}(x)", layer.name)
+    def project(self, layer: nodes.Dense) -> Iterator[Code]:
+        """Yield the statement that computes a dense layer without its activation."""
+        yield self.give(self.project_tied(layer)) if layer.tied else self.call(layer.name)
 
-    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
-        """Return the statement that applies the activation of a layer, empty if it is linear."""
-        if layer.activation == "linear":
-            return Code()
-        otherwise = code("x if logits else ") if layer in self._logits.values() else Code()
-        return code("x = {}{}", otherwise, self.activate(layer.activation))
+    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Iterator[Code]:
+        """Yield the statement that applies the activation of a layer, none if it is linear."""
+        if layer.activation != "linear":
+            value = self.activate(layer.activation, self.x)
+            if layer in self._logits.values():
+                value = code("{} if logits else {}", self.x, value)
+            yield self.give(value)
 
     @cached_property
     def _logits(self) -> dict[str, nodes.Dense]:
@@ -199,8 +230,8 @@ class LayerWriter(ComposedLayers):
                 return self.output(layer)
             case core.Apply("softmax", x) if x != core.Name("x"):
                 return code("{}({}, {}=-1)", self.softmax, self.write(x), self.axis)
-            case core.Apply(function, core.Name("x")):
-                return self.activate(function)
+            case core.Apply(function, core.Name("x") as x):
+                return self.activate(function, self.write(x))
             case core.Softmax(x):
                 return code("{}({}, {}=1)", self.softmax, self.write(x), self.axis)
             case _:
@@ -209,12 +240,14 @@ class LayerWriter(ComposedLayers):
     def _pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         names = [state.name for state in states_of(layer)]
         if self.form_of(layer) == "step" and names:
-            # But for the mean, the statistic is a state itself.
-            results = listed("x" if layer.reduction.divides else "", *names)
-            arguments = listed("x", "mask" if layer.masked else "", *names)
-            yield code("{} = running_{}({})", results, layer.statistic, arguments)
-            if not layer.reduction.divides:
-                yield code("x = {}", names[0])
+            arguments = listed(self.x, self.mask if layer.masked else "", *names)
+            pooled = code("running_{}({})", layer.statistic, arguments)
+            if layer.reduction.divides:
+                yield self.give(pooled, "x", *names)
+            else:
+                # Any other is a state itself.
+                yield self.give(pooled, *names)
+                yield self.give(code("{}", names[0]))
             return
         if layer.masked:
             yield code("# A sequence of padding alone gives zeros.")
@@ -305,8 +338,8 @@ class LayerWriter(ComposedLayers):
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return the statement that creates a recurrent layer, empty if another module has it."""
 
-    def convert_input(self, source: nodes.Input) -> Code:  # noqa: ARG002
-        """Return the statement that gives an input, ``x``, the dtype that layers take."""
+    def convert_input(self, source: nodes.Input, x: Code) -> Code:  # noqa: ARG002
+        """Return the statement that gives an input, in ``x``, the dtype that layers take."""
         return Code()
 
     @abstractmethod
@@ -359,14 +392,14 @@ class LayerWriter(ComposedLayers):
 
     @abstractmethod
     def project_tied(self, layer: nodes.Dense) -> Code:
-        """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
+        """Return the input projected by the transpose of an embedding, plus the bias."""
 
     @abstractmethod
-    def activate(self, activation: nodes.Activation) -> Code:
-        """Return ``x`` after an activation, which is not linear."""
+    def activate(self, activation: nodes.Activation, value: Code) -> Code:
+        """Return a variable after an activation, which is not linear."""
 
-    def state_dtype(self) -> Code:
-        """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
+    def state_dtype(self, x: Code) -> Code:  # noqa: ARG002
+        """Return the statement of the dtype of the states, if ``zeros`` needs it; ``x`` has one."""
         return Code()
 
     @abstractmethod

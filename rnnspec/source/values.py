@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -44,53 +43,6 @@ def kept_values(
             kept.update(name for name in (main,) if name != current)
             current = layer.name
     return frozenset(kept)
-
-
-def rename(text: Code, old: str, new: str) -> Code:
-    """Return code with another variable, except in comments."""
-    # Neither an attribute nor the name of an argument.
-    pattern = re.compile(rf'(?<![\w."]){old}(?!\w|=[^=])')
-    lines = text.split("\n")
-    return Code(
-        "\n".join(
-            line if line.lstrip().startswith("#") else pattern.sub(new, line) for line in lines
-        )
-    )
-
-
-def replace_input(text: Code, source: Code) -> Code:
-    """Return the statements of a layer with another variable in place of its input, ``x``."""
-    if source == "x":
-        return text
-    if not text:
-        # A layer that changes nothing, such as a linear activation.
-        return Code(f"x = {source}")
-    lines = list[Code]()
-    rest = text.split("\n")
-    while rest:
-        line = rest.pop(0)
-        targets, assigns, value = line.partition(" = ")
-        if line.startswith("#"):
-            lines.append(Code(line))
-            continue
-        if line.startswith(" ") or not assigns:
-            break
-        lines.append(Code(f"{targets} = {rename(Code(value), 'x', source)}"))
-        if re.search(r"\bx\b", targets):
-            return Code("\n".join([*lines, *rest]))
-    else:
-        return Code("\n".join(lines))
-    return Code(f"x = {source}\n{text}")
-
-
-def replace_output(text: Code, target: Code) -> Code:
-    """Return the statements of a layer that assign their result to another variable than ``x``."""
-    before, _, last = text.rpartition("\n")
-    targets, assigns, value = last.partition(" = ")
-    if not assigns or targets.split(",")[0] != "x" or last.startswith(" "):
-        return Code(f"{text}\n{target} = x")
-    statement = f"{rename(Code(targets), 'x', target)} = {value}"
-    return Code(f"{before}\n{statement}" if before else statement)
 
 
 @dataclass(frozen=True)
@@ -180,24 +132,29 @@ class Masks:
 class Scope:
     """A method that is written: its inputs, and the variables of what is computed so far.
 
-    ``masks`` has the variables of masks that are states.
+    ``entries`` has the variable in which each input is prepared, and ``current`` is the input or
+    layer whose output is in ``x``. ``masks`` has the variables of masks that are states. ``like``
+    tells the number of sequences.
     """
 
     inputs: Sequence[nodes.Input] = ()
+    entries: dict[str, Code] = field(default_factory=dict)
     values: dict[str, Code] = field(default_factory=dict)
+    current: str = ""
     masks: dict[str, Code] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
-    like: Code = field(default_factory=lambda: Code("x"))
+    like: Code = field(default_factory=Code)
 
 
-def variables(network: nodes.Network, form: Form, in_source: Collection[str]) -> dict[str, str]:
+def variables(
+    network: nodes.Network, form: Form, in_source: Collection[str], suffix: str
+) -> dict[str, str]:
     """Return the variable of each input and layer by its name, and of states as ``layer.state``.
 
-    If the inputs have no names, ``x`` stands for the input.
+    Those of inputs and layers are their names with a ``suffix``.
     """
-    named, in_chunks = network.has_named_inputs, streamed(network)
+    in_chunks = streamed(network)
     taken, result = set[str](_LOCALS.union(in_source)), dict[str, str]()
-    suffix = "" if named else "_out"
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     for layer in recurrent:
         taken.update(f"{way}_{state}" for way in ("ahead", "back") for state, _ in layer.states)

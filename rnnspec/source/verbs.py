@@ -11,7 +11,7 @@ from rnnspec.errors import GenerationError
 from rnnspec.ir import core
 from rnnspec.ir.expand import running
 from rnnspec.ir.forms import states_of
-from rnnspec.source.code import Code, code, docstring, lines, listed
+from rnnspec.source.code import Code, assignment, code, docstring, lines, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ class Verbs(ABC):
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements that give a name to the value of an expression."""
-        yield code("{} = {}", name, self.write(value))
+        yield assignment([name], self.write(value))
 
     def write(  # noqa: PLR0912 - a branch for each verb
         self, value: core.Expression

@@ -1,35 +1,40 @@
 """The class of a network in PyTorch or JAX, written in one walk over its layers.
 
-``Walk`` decides what the class does and in which order. A backend derives from it and writes what
-each step is in its framework: in this text, ``x`` is the input of the layer and then its output,
-``mask`` is true at real steps, and ``skip`` is the input of the next residual. A value that is used
-later has a variable of its own. If the inputs have names, the text is written with that variable in
-place of ``x``, and with the mask of the layer in place of ``mask``.
+``Walk`` decides what the class does and in which order, and tells each layer the variables of its
+input and mask. A backend derives from it and writes what each step is in its framework. An input
+without a name is in ``x``, and so is the output of each layer then; a value that is used later is
+copied to a variable of its own. Inputs with names are in variables with these, and a layer assigns
+a value that is used later to its own variable. ``skip`` is the input of the next residual.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, assert_never
+from typing import TYPE_CHECKING, ClassVar, TypeVar, assert_never
 
 from rnnspec.ir import nodes, text
 from rnnspec.ir.expand import REAL, window_mask
 from rnnspec.ir.forms import held_values, states
-from rnnspec.source.code import Code, Module, code, define_class, function, lines, listed
-from rnnspec.source.layers import LayerWriter
-from rnnspec.source.values import (
-    Masks,
-    kept_values,
-    rename,
-    replace_input,
-    replace_output,
+from rnnspec.source.code import (
+    Code,
+    Module,
+    Output,
+    code,
+    define_class,
+    function,
+    lines,
+    listed,
 )
+from rnnspec.source.layers import LayerWriter
+from rnnspec.source.values import Masks, kept_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rnnspec.ir.forms import State
+
+_Layer = TypeVar("_Layer", bound=nodes.Layer)
 
 
 @dataclass(frozen=True)
@@ -102,8 +107,16 @@ class Walk(LayerWriter):
         return tuple(self.running(layer for layer in pools if self.form_of(layer) == "step"))
 
     @cached_property
-    def _is_named(self) -> bool:
-        return self.network.has_named_inputs
+    def _parameters(self) -> dict[str, Code]:
+        """The parameter for each input."""
+        arguments = self.network.arguments("x")
+        return {name: code("{}", argument) for name, argument in arguments.items()}
+
+    @cached_property
+    def _starts(self) -> frozenset[str]:
+        """The layers before which a residual starts."""
+        residuals = (each for each in self.network.layers if isinstance(each, nodes.Residual))
+        return frozenset(residual.start for residual in residuals)
 
     @cached_property
     def _masks(self) -> Masks:
@@ -114,52 +127,44 @@ class Walk(LayerWriter):
     ) -> None:
         """Begin a method of some inputs and layers, after which some values are used."""
         scope = self.scope
-        scope.inputs, scope.values, scope.masks = inputs, {}, {}
+        scope.inputs, scope.current, scope.masks = inputs, self.network.inputs[0].name, {}
         scope.kept = kept_values(self.network, layers, results)
-        for each in inputs:
-            is_variable = self._is_named or each.name in scope.kept
-            name = self.variables_of[each.name] if is_variable else "x"
-            scope.values[each.name] = code("{}", name)
-        scope.like = scope.values[inputs[0].name] if self._is_named else code("x")
+        own = {each.name: code("{}", self.variables_of[each.name]) for each in inputs}
+        scope.entries = dict.fromkeys(own, code("x")) if self.flows else own
+        scope.values = scope.entries | {name: own[name] for name in own if name in scope.kept}
+        scope.like = scope.entries[inputs[0].name]
 
     def _compute(self, layers: Iterable[nodes.Layer]) -> Iterator[Code]:
         """Yield the statements that compute some of the layers."""
-        starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
-        current = nodes.INPUT
         for layer in layers:
-            if isinstance(layer, nodes.LearnedState):
-                continue
-            main, *_ = self._sources[layer.name]
-            yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
-            source = code("x") if isinstance(layer, nodes.Join) else self.output(main)
-            if main == current and not self._is_named:
-                source = code("x")
-            if not self._is_named and source != "x":
-                yield code("x = {}", source)
-                source = code("x")
-            if layer.name in starts:
-                yield code("skip = {}", source)
-            yield from self._place(layer, self.compute(layer), source)
-            current = layer.name
+            if not isinstance(layer, nodes.LearnedState):
+                yield from self._place(layer, self.compute)
 
-    def _place(self, layer: nodes.Layer, text: Code, source: Code) -> Iterator[Code]:
-        """Yield the statements of a layer with the variables of its input, its output and masks."""
-        values, target = self.scope.values, code("{}", self.variables_of[layer.name])
-        main, *_ = self._sources[layer.name]
-        text = rename(text, "mask", self._masks.variable(main))
-        is_kept = layer.name in self.scope.kept
-        if not self._is_named:
-            yield text
-            if is_kept:
-                yield code("{} = x", target)
-        elif self.gives_states_alone(layer):
-            yield replace_input(text, source)
-        elif text or is_kept:
-            text = replace_input(text, source)
-            yield replace_output(text, target) if is_kept else text
-        else:
-            target = source
-        values[layer.name] = target if is_kept or target == source else code("x")
+    def _place(self, layer: _Layer, write: Callable[[_Layer], Iterable[Code]]) -> Iterator[Code]:
+        """Yield the statements of a layer, which is told the variables of its input and mask."""
+        scope, (main, *_) = self.scope, self._sources[layer.name]
+        yield from self.need(layer.of if isinstance(layer, nodes.Join) else (main,))
+        is_here = isinstance(layer, nodes.Join) or (self.flows and main == scope.current)
+        source = code("x") if is_here else self.output(main)
+        if self.flows and source != "x":
+            yield code("x = {}", source)
+            source = code("x")
+        if layer.name in self._starts:
+            yield code("skip = {}", source)
+        self.variables.update(x=source, mask=self.mask_of(main))
+        statements = [statement for statement in write(layer) if statement]
+        self.variables.clear()
+        variable, is_kept = code("{}", self.variables_of[layer.name]), layer.name in scope.kept
+        if is_kept and (self.flows or not self.gives_states_alone(layer)):
+            last = statements.pop() if statements else Output(source)
+            if self.flows or not isinstance(last, Output):
+                statements += [last, code("{} = x", variable)]
+            else:
+                statements.append(last.into(variable))
+        yield from statements
+        is_same = not statements and not self.flows
+        scope.values[layer.name] = variable if is_kept else source if is_same else code("x")
+        scope.current = layer.name
         if self._masks.is_one:
             if isinstance(layer, nodes.Windowed) and self._masks_after(layer):
                 yield from self._window_mask(layer.window)
@@ -211,12 +216,16 @@ class Walk(LayerWriter):
         if (mask := window_mask(window)) is not None:
             yield from self.assign("mask", mask)
 
-    def _signature(self, method: str, *rest: Code, returns: Code) -> Code:
-        """Return the line of a method that takes the inputs of the scope."""
-        named = [code("{}: {}", each.name, self.array) for each in self.scope.inputs]
-        inputs = [code("*"), *named] if self._is_named else [code("x: {}", self.array)]
+    def _signature(self, method: str, option: Code, *, returns: Code) -> Code:
+        """Return the line of a method that takes the inputs of the scope, by keyword if named."""
+        inputs = [
+            code("{}: {}", self._parameters[each.name], self.array) for each in self.scope.inputs
+        ]
+        positional = inputs if self.flows else []
+        keywords = [option] if self.flows else [*inputs, option]
         own = [code("self")] if method != "mask" else []
-        return code("{}({}) -> {}", method, listed(*own, *inputs, *rest), returns)
+        star = code("*") if any(keywords) else ""
+        return code("{}({}) -> {}", method, listed(*own, *positional, star, *keywords), returns)
 
     def _batch_methods(self) -> Iterator[Code]:
         """Yield ``mask`` if a loss needs it, and the method that computes a batch."""
@@ -228,6 +237,7 @@ class Walk(LayerWriter):
             yield function(
                 self._signature(
                     "mask",
+                    Code(),
                     returns=code("dict[str, {}]", array) if self._has_several_masks else array,
                 ),
                 self._output_mask(),
@@ -242,8 +252,8 @@ class Walk(LayerWriter):
             body = lines(
                 self._prepare(Code()),
                 self._compute(before),
-                self._place_last(last),
-                code("return x if logits else {}", self.activate(last.activation)),
+                self._place(last, self.project),
+                code("return x if logits else {}", self.activate(last.activation, code("x"))),
             )
         else:
             what = "outputs for a batch by name" if outputs else "output for a batch"
@@ -252,23 +262,14 @@ class Walk(LayerWriter):
                 describes += ["", "With ``logits``, these outputs are what their losses take:"]
                 losses = ((name, self.losses[layer.activation]) for name, layer in logits.items())
                 describes += [f"    {name}: ``{loss}``" for name, loss in losses]
-            computed = lines(self._prepare(Code()), self._compute(network.layers))
-            body = self.finish(lines(computed, self.need(self._results)))
+            prepared = self._prepare(Code())
+            computed = (*self._compute(network.layers), *self.need(self._results))
+            body = lines(prepared, self.finish(computed))
         option = code("logits: bool = False") if logits else Code()
-        option = option if self._is_named or not logits else code("*, {}", option)
         returns = code("dict[str, {}]", array) if outputs else array
         yield function(
             self._signature(self.method, option, returns=returns), body, describes=describes
         )
-
-    def _place_last(self, last: nodes.Dense) -> Iterator[Code]:
-        """Yield the statement of the last layer without its activation."""
-        main, *_ = self._sources[last.name]
-        yield from self.need((main,))
-        source = self.output(main)
-        if not self._is_named and source != "x":
-            yield code("x = {}", source)
-        yield from self._place(last, self._project(last), source)
 
     @cached_property
     def _results(self) -> list[str]:
@@ -277,9 +278,9 @@ class Walk(LayerWriter):
     @cached_property
     def _kept_results(self) -> list[str]:
         """The results that have variables of their own."""
-        if self._is_named:
-            return self._results if self.network.outputs else []
-        return [name for name in self._results if name != self.network.last]
+        # The last value is in ``x`` if values flow there.
+        last = self.network.last if self.flows else ""
+        return [name for name in self._results if name != last] if self.network.outputs else []
 
     def _chunk_methods(self) -> Iterator[Code]:
         """Yield the methods of the step form: the first states, and a chunk's output."""
@@ -294,7 +295,7 @@ class Walk(LayerWriter):
         for state in held_values(network):
             held = self.scope.masks if state.kind == "mask" else self.scope.values
             held[state.layer] = code("{}", state.name)
-        chunk = stream.name if self._is_named else "x"
+        chunk = self._parameters[stream.name]
         unpack = lines(code("{} = states[{!r}]", name, name) for name in names)
         if not others:
             unpack = code(
@@ -328,7 +329,7 @@ class Walk(LayerWriter):
             describes=[f"Return the {about}, and the states for the next chunk."],
         )
 
-    def _short_chunk(self, chunk: str) -> Iterator[Code]:
+    def _short_chunk(self, chunk: Code) -> Iterator[Code]:
         """Yield the check of the first chunk, if it needs more steps than those after it."""
         least = nodes.least_steps_by_input(self.network)[self.network.stream or ""]
         short = (each for each in states(self.network) if each.first_shape != each.shape)
@@ -370,12 +371,12 @@ class Walk(LayerWriter):
         about = "Return the states before the first chunk"
         signature = code(
             "initial_states(self, {}: {a}) -> dict[str, {a}]",
-            stream.name if self._is_named else "x",
+            self._parameters[stream.name],
             a=code("{}", self.array),
         )
         about = f"{about} ``{like}``{'' if starts else ', which are zeros'}."
         if others:
-            signature = self._signature("begin", returns=code("dict[str, {}]", self.array))
+            signature = self._signature("begin", Code(), returns=code("dict[str, {}]", self.array))
             about = "Return the states before the first chunk."
         before = lines(
             self._prepare(Code()) if others else Code(),
@@ -390,7 +391,7 @@ class Walk(LayerWriter):
             signature,
             before,
             code("batch = {}.shape[0]", like) if needs_zeros else Code(),
-            rename(self.state_dtype(), "x", like) if needs_zeros else Code(),
+            self.state_dtype(like) if needs_zeros else Code(),
             code("return {}", _entries(entries)),
             describes=[about],
         )
@@ -434,24 +435,28 @@ class Walk(LayerWriter):
 
     def _output_mask(self) -> Iterator[Code]:
         """Yield the body of ``mask``."""
-        if self._is_named or not self._masks.is_one or self._has_several_masks:
+        if not self._has_plain_mask:
             layers = self._padded_results
             used = {name for layer in layers.values() for name, _, _ in self._masks.origins[layer]}
             for each in self.network.inputs:
                 if each.name in used:
-                    is_real = self._is_real(each)
-                    is_real = rename(is_real, "x", each.name) if self._is_named else is_real
+                    is_real = self._is_real(each, self._parameters[each.name])
                     yield code("{} = {}", self._masks.names[(each.name, 0, 1),], is_real)
             masks = {name: self._masks.write(layer) for name, layer in layers.items()}
             several = self._has_several_masks
             yield code("return {}", _entries(masks) if several else next(iter(masks.values())))
         elif not self._last_windows:
-            yield code("return {}", self._is_real(self.network.input))
+            yield code("return {}", self._is_real(self.network.input, code("x")))
         else:
-            yield code("mask = {}", self._is_real(self.network.input))
+            yield code("mask = {}", self._is_real(self.network.input, code("x")))
             for window in self._last_windows:
                 yield from self._window_mask(window)
             yield code("return mask")
+
+    @property
+    def _has_plain_mask(self) -> bool:
+        """True if the method that tells the mask takes ``x`` and returns the only mask."""
+        return self.flows and self._masks.is_one and not self._has_several_masks
 
     @property
     def _has_mask_method(self) -> bool:
@@ -461,83 +466,80 @@ class Walk(LayerWriter):
         """Return the statements before the first layer."""
         prepared = list[Code]()
         for each in self.scope.inputs:
-            text = lines(self._enter(each, Code() if self._is_named else states))
-            if self._is_named:
-                variable = self.variables_of[each.name]
-                copied = code("{} = {}", variable, each.name) if variable != each.name else Code()
-                prepared += [copied, rename(text, "x", variable)]
-            else:
-                prepared.append(text)
-        return lines(prepared, self._unequal_sizes(), states if self._is_named else Code())
+            x, parameter = self.scope.entries[each.name], self._parameters[each.name]
+            prepared.append(code("{} = {}", x, parameter) if x != parameter else Code())
+            prepared += self._enter(each, x, states if self.flows else Code())
+        return lines(prepared, self._unequal_sizes(), Code() if self.flows else states)
 
-    def _enter(self, source: nodes.Input, states: Code) -> Iterator[Code]:
-        """Yield the statements that check an input, ``x``, and fill its padding with zeros."""
+    def _enter(self, source: nodes.Input, x: Code, states: Code) -> Iterator[Code]:
+        """Yield the statements that check an input, in ``x``, and fill its padding with zeros."""
         if self.form in self.checked_forms:
-            yield self._check_batch(source)
-        yield self.convert_input(source)
+            yield self._check_batch(source, x)
+        yield self.convert_input(source, x)
         yield states
         is_filled = isinstance(source, nodes.NumericInput)
-        if source.masked and (is_filled or not self._is_named or self._masks.uses(source)):
-            yield self._mask_of(source)
+        if source.masked and (is_filled or self.flows or self._masks.uses(source)):
+            yield self._mask_of(source, x)
             if is_filled:
                 # As in Masking of Keras: the padding value must not enter a product.
-                fill = code("x = {}", self.write(REAL))
-                yield rename(fill, "mask", self._mask_name(source))
-        if not self._is_named and source.name in self.scope.kept:
-            yield code("{} = x", self.output(source.name))
+                self.variables.update(x=x, mask=code("{}", self._mask_name(source)))
+                yield code("{} = {}", x, self.write(REAL))
+                self.variables.clear()
+        if (value := self.output(source.name)) != x:
+            yield code("{} = {}", value, x)
 
     def _mask_name(self, source: nodes.Input) -> str:
         return "mask" if self._masks.is_one else self._masks.names[(source.name, 0, 1),]
 
-    def _mask_of(self, source: nodes.Input) -> Code:
-        """Return the statement that makes the mask of an input, ``x``."""
-        is_same = self._has_mask_method and not (self._is_named or self._has_several_masks)
-        if is_same and self._masks.is_one and not self._last_windows:
-            return code("mask = self.mask(x)")
-        return code("{} = {}", self._mask_name(source), self._is_real(source))
+    def _mask_of(self, source: nodes.Input, x: Code) -> Code:
+        """Return the statement that makes the mask of an input, in ``x``."""
+        if self._has_mask_method and self._has_plain_mask and not self._last_windows:
+            return code("mask = self.mask({})", x)
+        return code("{} = {}", self._mask_name(source), self._is_real(source, x))
 
-    def _check_batch(self, source: nodes.Input) -> Code:
+    def _check_batch(self, source: nodes.Input, x: Code) -> Code:
         # Stock layers accept any number of steps, and their errors about other shapes say little.
         shape = source.shape
-        wrong, expected = code("x.shape[1:] != {!r}", shape), ["batch", *map(str, shape)]
+        wrong, expected = code("{}.shape[1:] != {!r}", x, shape), ["batch", *map(str, shape)]
         if not shape:
-            wrong = code("x.ndim != 1")
+            wrong = code("{}.ndim != 1", x)
         if isinstance(source, nodes.SequenceInput) and shape[0] is None:
             rest = shape[1:]
             # A later chunk may be shorter than the first one.
             is_chunk = self.form == "step" and source.name == self.network.stream
             least = 1 if is_chunk else nodes.least_steps_by_input(self.network)[source.name]
             expected[1] = "steps > 0" if least == 1 else f"steps >= {least}"
-            width = [code("x.shape[2] != {!r}", size) for size in rest]
-            few = code("x.shape[1] == 0") if least == 1 else code("x.shape[1] < {!r}", least)
-            tests = [code("x.ndim != {!r}", 1 + len(shape)), *width, few]
+            width = [code("{}.shape[2] != {!r}", x, size) for size in rest]
+            few = "{}.shape[1] == 0" if least == 1 else f"{{}}.shape[1] < {least}"
+            tests = [code("{}.ndim != {!r}", x, 1 + len(shape)), *width, code(few, x)]
             wrong = Code(" or ".join(tests))
-        name = f"{source.name}: " if self._is_named else ""
+        name = self.network.prefix(source.name, ": ")
         text = f"{name}expected ({', '.join(expected)}{',' if len(expected) < 2 else ''})"
         return code(
             """
             if {}:
-                raise ValueError(f"{}, received {{x.shape}}")
+                raise ValueError(f"{}, received {{{}.shape}}")
             """,
             wrong,
             Code(text),
+            x,
         )
 
-    def _is_real(self, source: nodes.Input) -> Code:
-        """Return the mask of a batch, (batch, steps)."""
+    def _is_real(self, source: nodes.Input, x: Code) -> Code:
+        """Return the mask of a batch in ``x``, (batch, steps)."""
         match source:
             case nodes.TokenInput():
-                return code("x != 0")
+                return code("{} != 0", x)
             case nodes.NumericInput(mask_value=value):
-                return code("(x != {!r}).any({}=-1)", value, self.axis)
+                return code("({} != {!r}).any({}=-1)", x, value, self.axis)
             case nodes.VectorInput() | nodes.LabelInput():
                 raise AssertionError("it has no steps")
             case _:
                 assert_never(source)
 
-    def finish(self, body: Code) -> Code:
-        """Return the body of the method with its ``return``."""
-        return lines(body, code("return {}", self._value_of_results()))
+    def finish(self, statements: Sequence[Code]) -> Code:
+        """Return the statements of all layers with a ``return`` behind them."""
+        return lines(statements, code("return {}", self._value_of_results()))
 
 
 def _entries(entries: Mapping[str, Code]) -> Code:

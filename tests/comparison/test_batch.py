@@ -17,7 +17,7 @@ from rnnspec.comparison.batch import checked_batch, draw_batch, read_batch
 from rnnspec.comparison.case import Case
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import Network
-from rnnspec.slots import by_name
+from rnnspec.slots import as_batch, by_name
 
 SPEC = """\
 version: 1
@@ -197,3 +197,12 @@ def test_a_batch_attends_to_fewer_steps_and_to_padding_alone() -> None:
     nothing = ~masks["encoder"].any(axis=1)
     assert nothing.any()
     assert masks["decoder"][nothing].any()
+
+
+def test_a_batch_is_an_array_only_if_its_one_input_has_no_name() -> None:
+    array, other = np.zeros((2, 3)), np.ones((2, 1))
+    assert as_batch({"input": array}) is array
+    for named in ({"tokens": array}, {"input": array, "lstm_1_h": other}):
+        assert as_batch(named) == named
+        assert by_name(as_batch(named)) == named
+    assert by_name(as_batch({"input": array}))["input"] is array

@@ -24,7 +24,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Network, least_steps
 from rnnspec.ir.params import named_params
-from rnnspec.slots import by_name
+from rnnspec.slots import as_batch, by_name
 from rnnspec.weights.initial import draw_scaled
 from rnnspec.words import Statistic
 
@@ -266,8 +266,7 @@ def filled(network: Network, batch: Any) -> tuple[Network, Any]:
             inputs.append(replace(each, mask_value=FILLER))
         else:
             inputs.append(each)
-    other = arrays if network.has_named_inputs else next(iter(arrays.values()))
-    return replace(network, inputs=tuple(inputs)), other
+    return replace(network, inputs=tuple(inputs)), as_batch(arrays)
 
 
 def of_padding_alone(network: Network, batch: Any) -> Any:
@@ -278,7 +277,7 @@ def of_padding_alone(network: Network, batch: Any) -> Any:
             arrays[each.name] = np.zeros_like(arrays[each.name])
         elif isinstance(each, nodes.NumericInput) and each.masked:
             arrays[each.name] = np.full_like(arrays[each.name], each.mask_value)
-    return arrays if network.has_named_inputs else next(iter(arrays.values()))
+    return as_batch(arrays)
 
 
 def computed(live: Live, case: Case, learn: Any) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> Non
     network = pipeline.read(gallery_spec).network
     text = gallery_spec.read_text()
     # Named after a layer, or after an input.
-    derived = (LearnedState, *([Embedding] if network.has_named_inputs else []))
+    derived = (LearnedState, *([] if network.takes_one_array else [Embedding]))
     for layer in network.layers:
         # A layer of an attention, or one of several 'layers'.
         name = re.sub(r"_(keys|query|\d+)$", "", layer.name)

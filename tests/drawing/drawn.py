@@ -370,7 +370,7 @@ def is_chain(network: Network) -> bool:
         for layer in network.layers
     )
     finals = any(port.state for port in network.ports.values())
-    return follows and plain and not finals and not network.has_named_inputs
+    return follows and plain and not finals and network.takes_one_array
 
 
 def options(network: Network) -> Iterator[Options]:

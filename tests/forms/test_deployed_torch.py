@@ -66,7 +66,7 @@ class Deployed:
         }
 
     def call(self, model: Callable[..., Any], batch: dict[str, Any]) -> Any:
-        return model(**batch) if self.network.has_named_inputs else model(batch["input"])
+        return model(batch["input"]) if self.network.takes_one_array else model(**batch)
 
     def check(self, made: Callable[..., Any], batch: dict[str, Any]) -> None:
         with torch.no_grad():

@@ -119,7 +119,7 @@ def check_taken(taken: ImportedModel, sizes: Sequence[tuple[int, int]] = ()) -> 
         case = case_of(taken.program, taken.arrays, batch, "float64")
         names = taken.imported.inputs
         named = {names.get(name, name): one for name, one in by_name(batch).items()}
-        received = output(named if network.has_named_inputs else batch)
+        received = output(batch if network.takes_one_array else named)
         assert max(_distances(case, received).values()) < 1e-4, (rows, steps)
 
 
@@ -134,7 +134,7 @@ def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator
 
     To an input without a mask, it is steps as others are.
     """
-    if not network.has_named_inputs:
+    if network.takes_one_array:
         return draw_input(network.input, size, rng)
     return {source.name: draw_input(source, size, rng) for source in network.inputs}
 

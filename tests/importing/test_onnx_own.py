@@ -107,7 +107,7 @@ def check_own_graph(folder: Path, text: str) -> None:
     program, taken = pipeline.reads(text), check_reading(path)
     batch = draw(program.network, (5, steps_of(program.network) or 11), np.random.default_rng(1))
     own = batch
-    if program.network.has_named_inputs:
+    if program.network.named_inputs:
         names = taken.imported.inputs
         own = {each.name: batch[names[each.name]] for each in taken.program.network.inputs}
     received, expected = (

@@ -136,7 +136,7 @@ def shape_of(network: Network) -> list[Any]:
 
 def is_chain(network: Network) -> bool:
     """True if each layer takes the output of the one before it alone, from its first step on."""
-    return not network.has_named_inputs and not any(
+    return network.takes_one_array and not any(
         layer.source is not None
         or isinstance(layer, LearnedState)
         or (isinstance(layer, Recurrent) and layer.backward)

@@ -8,7 +8,17 @@ import pytest
 from cases import cases
 
 from rnnspec.errors import GenerationError
-from rnnspec.source.code import Code, call, code, docstring, function, lines, listed
+from rnnspec.source.code import (
+    Code,
+    Output,
+    assignment,
+    call,
+    code,
+    docstring,
+    function,
+    lines,
+    listed,
+)
 
 
 @cases("text", ["", "x", "self.lstm_1", "nn.functional.relu"])
@@ -92,3 +102,17 @@ def test_a_function_with_all_its_pieces() -> None:
         text == '@staticmethod\ndef f(self):\n    """Do nothing.\n\n    Twice.\n    """\n    pass'
     )
     assert docstring(["Do nothing."]) == '"""Do nothing."""'
+
+
+def test_an_output_is_in_x_until_another_variable_is_told() -> None:
+    output = assignment(["steps", "x", "h"], code("run(x)"))
+    assert isinstance(output, Output)
+    assert output == "steps, x, h = run(x)"
+    assert output.into(code("x_1")) == "steps, x_1, h = run(x)"
+    assert Output(code("run(x)")).into(code("y")) == "y = run(x)"
+
+
+def test_a_statement_without_the_output_is_as_it_is() -> None:
+    state = assignment(["_", code("(x, h)")], code("run(x)"))
+    assert state == "_, (x, h) = run(x)"
+    assert not isinstance(state, Output)

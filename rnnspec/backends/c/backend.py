@@ -25,9 +25,7 @@ def _refuse_steps(network: Network, form: Form, steps: int) -> str:
             return "in step form, a sequence may have any number of steps"
     known = [each for each in sequences if each.steps is not None]
     if len(known) == len(sequences):
-        lengths = [f"input.length is {each.steps:,}" for each in known]
-        if network.has_named_inputs:
-            lengths = [f"inputs.{each.name}.length is {each.steps:,}" for each in known]
+        lengths = [f"{network.key_of(each.name)}.length is {each.steps:,}" for each in known]
         what = f"{listed(lengths)} already" if known else "no input has steps"
         return f"{what}; leave max_steps out"
     if steps < (least := least_steps(network)):

@@ -296,7 +296,7 @@ class Body:
                 yield from self._check_tokens(each_input)
 
     def _check_tokens(self, tokens: nodes.TokenInput | nodes.LabelInput) -> Iterator[str]:
-        prefix = f"{tokens.name.upper()}_" if self.network.has_named_inputs else ""
+        prefix = self.network.prefix(tokens.name, "_").upper()
         token, rows = self.symbols[tokens.name], "1"
         if isinstance(tokens, nodes.TokenInput):
             rows = "1" if self.part == "step" else self.steps[tokens.name]
@@ -526,7 +526,7 @@ class Body:
     def _make_mask(self, maker: str) -> Iterator[str]:
         before = {self.mask_keys[name]: None for name in self._masks_before(maker)}
         old = [self.masks[key] for key in before]
-        named = self.network.has_named_inputs
+        named = not self.network.takes_one_array
         layer = self.layers.get(maker)
         if layer is None:
             yield f"/* Steps {f'of {maker} ' if named else ''}that are not padding. */"

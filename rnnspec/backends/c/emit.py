@@ -96,7 +96,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         constants=tuple(_constants(network, whole or body, stepped=stepped)),
         target=target,
         rounded=rounded,
-        named=network.has_named_inputs,
+        named=not network.takes_one_array,
         test_steps=test_steps,
         tests=tuple(_tests(inputs, results, network, body, test_steps)),
         stepped=stepped,
@@ -216,7 +216,7 @@ def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator
     if any(waits.values()):
         yield Constant("NO_OUTPUT", 3, "a status: an output needs more steps")
     for network_input in network.inputs:
-        yield _size_of(network_input, named=network.has_named_inputs)
+        yield _size_of(network_input, network.prefix(network_input.name, "_").upper())
     if not body.stepped:
         for length in body.lengths:
             yield Constant(
@@ -233,9 +233,8 @@ def _constants(network: nodes.Network, body: Body, *, stepped: bool) -> Iterator
             yield Constant(f"{prefix}DELAY", delay, "steps of a sequence before the first output")
 
 
-def _size_of(network_input: nodes.Input, *, named: bool) -> Constant:
+def _size_of(network_input: nodes.Input, prefix: str) -> Constant:
     """Return the constant with the size of an input."""
-    prefix = f"{network_input.name.upper()}_" if named else ""
     match network_input:
         case nodes.TokenInput(vocabulary=vocabulary):
             return Constant(f"{prefix}VOCABULARY", vocabulary, "tokens are from 0 to one less")

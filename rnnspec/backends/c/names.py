@@ -118,13 +118,9 @@ _OWN = frozenset(
 
 def input_symbols(network: nodes.Network) -> dict[str, str]:
     """Return what each input is called in C: its name if that is free, or x without a name."""
-    if not network.has_named_inputs:
-        return {nodes.INPUT: "x"}
-    names = [each.name for each in network.inputs]
-    taken = {*pointers(network), *_OWN}
-    taken |= {f"{name}{end}" for name in names for end in ("_steps", "_mask")}
-    symbols = dict[str, str]()
-    for name in names:
+    symbols = network.arguments("x")
+    taken = {*pointers(network), *_OWN, *_sizes_of_inputs(network)}
+    for name in (each.name for each in network.named_inputs):
         own = own_name(name)
         # Functions have names that begin so, here and where a library calls them.
         own = f"{own}_" if own.startswith((f"{network.name}_", "rnnspec_")) else own
@@ -132,6 +128,11 @@ def input_symbols(network: nodes.Network) -> dict[str, str]:
         symbols[name] = next(symbol for symbol in candidates if symbol not in taken)
         taken.add(symbols[name])
     return symbols
+
+
+def _sizes_of_inputs(network: nodes.Network) -> set[str]:
+    """Return the variables beside the inputs that have names."""
+    return {f"{each.name}{end}" for each in network.named_inputs for end in ("_steps", "_mask")}
 
 
 _KERNEL = re.compile(
@@ -148,8 +149,7 @@ def layer_names(network: nodes.Network) -> dict[str, str]:
     names, start = dict[str, str](), f"{network.name}_"
     public = (*input_symbols(network).values(), *pointers(network))
     taken = {*public, *(f"{start}test_{name}" for name in public)}
-    if network.has_named_inputs:
-        taken |= {f"{each.name}{end}" for each in network.inputs for end in ("_steps", "_mask")}
+    taken |= _sizes_of_inputs(network)
     for value in (*network.layers, *network.ports.values()):
         own = value.name
         for candidate in chain([own], (f"{own}_{number}" for number in count(2))):

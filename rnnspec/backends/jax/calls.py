@@ -37,7 +37,7 @@ class RecurrentCalls(Walk):
         for way, direction in enumerate(directions(layer)):
             path = direction_path(direction).removesuffix(".")
             name = code("{}", "x" if layer.merge is None else ("ahead", "back")[way])
-            result, state = name, Code()
+            result, state = [name], Code()
             if has_state:
                 targets = dict.fromkeys(kinds, code("_"))
                 for kind in read:
@@ -51,38 +51,37 @@ class RecurrentCalls(Walk):
                     targets[kinds[0]] = targets[kinds[0]] if kinds[0] in read else name
                 many = code("({})" if len(kinds) > 1 else "{}", listed(*targets.values()))
                 many = code("_") if set(targets.values()) == {"_"} else many
-                result = listed(first, self._contexts_of(layer), many)
+                result = [first, self._contexts_of(layer), many]
+                # A state that is the output is among the others, in ``x``.
+                result = result if first == name else [listed(*result)]
                 zeros, state = self._first_state(layer, way)
                 yield zeros
                 if not layer.return_sequences and kinds[0] in read and layer.merge is not None:
                     parts.setdefault("", []).append(targets[kinds[0]])
-            yield code(
-                "{} = self.{}({})",
-                result,
-                code("{}.{}", layer.name, path) if path else layer.name,
-                listed("x", "mask" if layer.masked else "", state, *memory),
-            )
+            module = code("{}.{}", layer.name, path) if path else layer.name
+            arguments = listed(self.x, self.mask if layer.masked else "", state, *memory)
+            yield self.give(code("self.{}({})", module, arguments), *result)
             if has_state and not layer.return_sequences and kinds[0] in read:
-                yield code("{} = {}", name, targets[kinds[0]])
+                yield self.give(targets[kinds[0]], name)
         if layer.merge is not None:
             parts.pop("", None)
             for own, (ahead, back) in parts.items():
                 yield code("{} = jnp.concatenate([{}, {}], axis=-1)", own, ahead, back)
-            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+            yield self.give(self.merge(code("ahead"), code("back"), layer.merge))
 
     def _first_state(self, layer: nodes.Recurrent, way: int) -> tuple[Code, Code]:
         """Return the first states of a direction, behind a statement that makes zeros of them."""
         values, statement = list[Code](), Code()
         memory = self.output(layer.attention.over) if layer.attention else Code()
         own = [code("self.{}.{}.dtype", layer.name, Code(slot.path)) for slot in slots(layer)]
-        dtype = code("jnp.result_type({})", listed("x", memory, *own[:1]))
+        dtype = code("jnp.result_type({})", listed(self.x, memory, *own[:1]))
         for kind, size in layer.states:
             if vector := layer.first_states.get(kind):
                 whole = self.output(vector)
                 half = "{}[:, {!r}:]" if way else "{}[:, :{!r}]"
                 values.append(whole if layer.merge is None else code(half, whole, size))
             else:
-                values.append(code("jnp.zeros((x.shape[0], {!r}), {})", size, dtype))
+                values.append(code("jnp.zeros(({}.shape[0], {!r}), {})", self.x, size, dtype))
         # A vector that several states begin with has another half for the other direction.
         if not layer.first_states and len(values) > 1 and len(set(values)) == 1:
             statement = Code() if way else code("zeros = {}", values[0])
@@ -114,12 +113,9 @@ class RecurrentCalls(Walk):
         state = listed(*names)
         if len(names) > 1:
             state = code("({})", state)
-        first = "x" if layer.return_sequences else "_"
-        yield code(
-            "{} = self.{}({})",
-            listed(first, self._contexts_of(layer), state),
-            layer.name,
-            listed("x", "mask" if layer.masked else "", state, *self._memory_of(layer)),
-        )
+        first, mask = "x" if layer.return_sequences else "_", self.mask if layer.masked else ""
+        arguments = listed(self.x, mask, state, *self._memory_of(layer))
+        run = code("self.{}({})", layer.name, arguments)
+        yield self.give(run, first, self._contexts_of(layer), state)
         if not layer.return_sequences:
-            yield code("x = {}", names[0])
+            yield self.give(code("{}", names[0]))

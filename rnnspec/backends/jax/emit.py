@@ -185,8 +185,8 @@ class JaxWalk(RecurrentCalls):
     def project_tied(self, layer: nodes.Dense) -> Code:
         """Return ``x`` times the transpose of an embedding, plus the bias."""
         if layer.bias:
-            return code("self.{}(x, self.{})", layer.name, layer.tied)
-        return attend(f"self.{layer.tied}", embedding_of(self.network, layer))
+            return code("self.{}({}, self.{})", layer.name, self.x, layer.tied)
+        return attend(self.x, f"self.{layer.tied}", embedding_of(self.network, layer))
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution; in step form, the states are the steps before a chunk."""
@@ -208,7 +208,7 @@ class JaxWalk(RecurrentCalls):
         """Yield the call of a convolution, with zeros for padding, and with its state."""
         *before, _ = expand(layer, self.form_of(layer))
         yield from self._unless_zeros(layer, before)
-        yield code("x = self.{}(x)", layer.name)
+        yield self.call(layer.name)
 
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that pool windows."""
@@ -270,10 +270,13 @@ class JaxWalk(RecurrentCalls):
                     return code("nnx.max_pool({}, {})", steps, arguments)
                 own_steps = adds or window.padding == "valid"
                 rest = "" if own_steps else code("count_include_pad=False")
-                steps = code("real.astype(x.dtype)") if x == core.Name("real") else steps
+                is_real = x == core.Name("real")
+                steps = code("real.astype({}.dtype)", self.x) if is_real else steps
                 return code("nnx.avg_pool({})", listed(steps, arguments, rest))
             case core.Fill(core.Combine("greater", x, limit), _, zero) if limit == -inf:
-                return code("jnp.where(jnp.isneginf({}), {}, x)", self.write(x), self.write(zero))
+                return code(
+                    "jnp.where(jnp.isneginf({x}), {}, {x})", self.write(zero), x=self.write(x)
+                )
             case _:
                 return super().write(value)
 
@@ -296,8 +299,8 @@ class JaxWalk(RecurrentCalls):
         """Yield the call of a batch normalization, over the real steps."""
         over = Code()
         if layer.masked:
-            over = code("mask=norm_mask(mask)")
-        yield code("x = self.{}({})", layer.name, listed("x", over))
+            over = code("mask=norm_mask({})", self.mask)
+        yield self.call(layer.name, over)
 
     def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return a module of a generated class, which scores the steps and weights them."""
@@ -319,7 +322,7 @@ class JaxWalk(RecurrentCalls):
         """Return an activation as a function."""
         if isinstance(activation, str):
             return code("{}", ACTIVATIONS[activation] or "jax.nn.identity")
-        return code("lambda x: {}", self.activate(activation))
+        return code("lambda x: {}", self.activate(activation, code("x")))
 
     def run_attention(self, layer: nodes.AttentionPooling) -> Iterator[Code]:
         """Yield the call of the module, or the recipe of an attention without arrays."""
@@ -330,8 +333,7 @@ class JaxWalk(RecurrentCalls):
             if layer.units is None:
                 yield from self.statements(expand(layer, self.form_of(layer)))
                 return
-        arguments = listed("x", "mask" if layer.masked else "", query)
-        yield code("x = self.{}({})", layer.name, arguments)
+        yield self.call(layer.name, self.mask if layer.masked else "", query)
 
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
@@ -363,7 +365,7 @@ class JaxWalk(RecurrentCalls):
             arguments = {"query": query, **arguments}
         return arguments
 
-    def convert_input(self, source: nodes.Input) -> Code:
+    def convert_input(self, source: nodes.Input, x: Code) -> Code:
         """Return the statement that makes integers real numbers, if nothing with arrays does."""
         if isinstance(source, nodes.TokenInput | nodes.LabelInput):
             return Code()
@@ -375,22 +377,23 @@ class JaxWalk(RecurrentCalls):
         ]
         plain: tuple[type[nodes.Layer], ...] = (nodes.WindowPooling, nodes.Activate)
         plain += (nodes.Attention,)
-        if self.network.has_named_inputs:
+        if not self.flows:
             plain += (nodes.Join, nodes.Residual, nodes.Pooling, nodes.Repeat, nodes.Normalize)
         has_arrays = not any(isinstance(layer, plain) for layer in takers)
         # A first state has the dtype of the states after it.
         if has_arrays and not isinstance(source, nodes.VectorInput):
             return Code()
-        return code("x = x.astype({})", self._dtype())
+        return code("{x} = {x}.astype({})", self._dtype(x), x=x)
 
-    def _dtype(self) -> Code:
+    def _dtype(self, x: Code) -> Code:
         """Return the dtype of ``x`` after a layer with arrays."""
         # A cell by equation may have no array.
         recurrent = (e for e in self.network.layers if isinstance(e, nodes.Recurrent))
         first = next(filter(slots, (*recurrent, *self.network.layers)), None)
         if first is None:
-            return code("jnp.result_type(x)")
-        return code("jnp.result_type(x, self.{}.{}.dtype)", first.name, Code(slots(first)[0].path))
+            return code("jnp.result_type({})", x)
+        array = code("self.{}.{}", first.name, Code(slots(first)[0].path))
+        return code("jnp.result_type({}, {}.dtype)", x, array)
 
     def assign(self, name: str, value: core.Expression) -> Iterator[Code]:
         """Yield the statements of a value, several for a maximum or minimum over the steps."""
@@ -398,18 +401,13 @@ class JaxWalk(RecurrentCalls):
             yield from super().assign(name, value)
             return
         if value.x != X:
-            yield code("x = {}", self.write(value.x))
+            yield self.give(self.write(value.x))
         # The gradient of jnp.max looks for the values that are equal to the result. Where XLA
         # computes them a second time, as after a layer normalization, it finds none or others. JAX
         # had the same fault in jnp.maximum: https://github.com/jax-ml/jax/issues/40564.
-        yield code(
-            """
-            # Not x.{how}, whose gradient depends on how XLA rounds.
-            step = x.arg{how}(axis=1, keepdims=True)
-            x = jnp.take_along_axis(x, step, axis=1).squeeze(1)
-            """,
-            how=Code(value.how),
-        )
+        yield code("# Not x.{}, whose gradient depends on how XLA rounds.", value.how)
+        yield code("step = {}.arg{}(axis=1, keepdims=True)", self.x, value.how)
+        yield self.give(code("jnp.take_along_axis({}, step, axis=1).squeeze(1)", self.x))
 
     def pool(self, layer: nodes.Pooling) -> Iterator[Code]:
         """Yield the statements of a statistic over all steps."""
@@ -421,20 +419,20 @@ class JaxWalk(RecurrentCalls):
         is_state = layer.statistic == "last" and stays
         return super().pool(replace(layer, masked=False) if is_state else layer)
 
-    def activate(self, activation: nodes.Activation) -> Code:
-        """Return ``x`` after an activation."""
+    def activate(self, activation: nodes.Activation, value: Code) -> Code:
+        """Return a variable after an activation, which is not linear."""
         match activation:
             case nodes.LeakyRelu(slope=slope):
-                return code("jax.nn.leaky_relu(x, {!r})", slope)
+                return code("jax.nn.leaky_relu({}, {!r})", value, slope)
             case nodes.ClippedRelu(limit=limit):
-                return code("jnp.clip(x, 0, {!r})", limit)
+                return code("jnp.clip({}, 0, {!r})", value, limit)
             case _:
-                return code("{}(x)", ACTIVATIONS[activation])
+                return code("{}({})", ACTIVATIONS[activation], value)
 
-    def state_dtype(self) -> Code:
+    def state_dtype(self, x: Code) -> Code:
         """Return the dtype of the states."""
         # Tokens are integers, and a mixed precision has states of the wider dtype.
-        return code("dtype = {}", self._dtype())
+        return code("dtype = {}", self._dtype(x))
 
     def zeros(self, shape: Code) -> Code:
         """Return a state of zeros."""

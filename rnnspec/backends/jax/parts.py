@@ -99,11 +99,11 @@ _FROZEN_EMBED_TO_LOAD = code('''
 ''')
 
 
-def attend(embedding: str, layer: nodes.Embedding) -> Code:
+def attend(x: str, embedding: str, layer: nodes.Embedding) -> Code:
     """Return ``x`` times the transpose of the vectors of an embedding."""
     if layer.trainable:
-        return code("{}.attend(x)", embedding)
-    return code("x @ {}.embedding[...].T", embedding)
+        return code("{}.attend({})", embedding, x)
+    return code("{} @ {}.embedding[...].T", x, embedding)
 
 
 def embedding_of(network: nodes.Network, layer: nodes.Dense) -> nodes.Embedding:
@@ -133,7 +133,7 @@ def _tied_linear(layer: nodes.Dense, embedding: nodes.Embedding, form: Form) -> 
         arguments=arguments,
         bias=bias,
         embed="nnx.Embed" if embedding.trainable else "FrozenEmbed",
-        product=attend("embed", embedding),
+        product=attend("x", "embed", embedding),
     )
 
 

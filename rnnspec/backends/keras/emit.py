@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
@@ -186,7 +187,7 @@ def _is_sequential(network: nodes.Network) -> bool:
     # A Sequential passes a single tensor through layers: no mask or earlier output beside it, and
     # no function or slice.
     return (
-        not network.has_named_inputs
+        network.takes_one_array
         and network.input.steps is None
         and len(network.layers) <= _LONGEST_SEQUENTIAL
         and all(map(is_layer, network.layers))
@@ -222,25 +223,39 @@ def _make_input(network_input: nodes.Input, name: str) -> Code:
             assert_never(network_input)
 
 
-def _make_inputs(network: nodes.Network, inputs: Sequence[nodes.Input]) -> Code:
-    """Return the statement that makes inputs: one, or those with names by name."""
-    if not network.has_named_inputs:
-        return code("inputs = {}", _make_input(network.input, "inputs"))
-    named = (code("{!r}: {}", each.name, _make_input(each, each.name)) for each in inputs)
-    return code("inputs = {{{}}}", listed(*named))
+@dataclass(frozen=True)
+class _Inputs:
+    """The inputs of a model in the variable ``inputs``: one, or a dictionary of those with names.
 
+    ``made`` is the value of the variable, ``named`` a dictionary in any case, and ``values`` has
+    the expression of each input.
+    """
 
-def _input_values(network: nodes.Network, inputs: Sequence[nodes.Input]) -> dict[str, Code]:
-    """Return the expression of each input."""
-    if not network.has_named_inputs:
-        return {network.input.name: code("inputs")}
-    return {each.name: code("inputs[{!r}]", each.name) for each in inputs}
+    made: Code
+    named: Code
+    values: Mapping[str, Code]
+
+    @classmethod
+    def of(cls, network: nodes.Network, inputs: Sequence[nodes.Input]) -> _Inputs:
+        """Return some inputs of a network."""
+        variable = code("inputs")
+        if network.takes_one_array:
+            (only,) = inputs
+            named = _dictionary({"inputs": variable})
+            return cls(_make_input(only, "inputs"), named, {only.name: variable})
+        made = {each.name: _make_input(each, each.name) for each in inputs}
+        return cls(_dictionary(made), variable, {name: code("inputs[{!r}]", name) for name in made})
+
+    def write(self) -> Code:
+        """Return the statement that makes them."""
+        return code("inputs = {}", self.made)
 
 
 def _make_whole(network: nodes.Network, form: Form) -> tuple[list[Code], Code]:
     """Return the statements of a functional model, and the call that makes it."""
-    graph = Graph(network, form, network.layers, _input_values(network, network.inputs))
-    body = [_make_inputs(network, network.inputs), *graph.statements()]
+    inputs = _Inputs.of(network, network.inputs)
+    graph = Graph(network, form, network.layers, inputs.values)
+    body = [inputs.write(), *graph.statements()]
     results = {name: graph.value(layer.name) for name, layer in network.results.items()}
     outputs = _dictionary(results) if network.outputs else results[""]
     return body, code("keras.Model(inputs, {}, name={!r})", outputs, network.name)
@@ -258,26 +273,19 @@ def _dictionary(values: Mapping[str, Code]) -> Code:
 def _make_step(network: nodes.Network) -> tuple[list[Code], Code]:
     """Return the statements of a model that takes a chunk with states, and the call of it."""
     in_chunks, before = streamed(network), states(network)
-    inputs = [each for each in network.inputs if each.name in in_chunks]
+    inputs = _Inputs.of(network, [each for each in network.inputs if each.name in in_chunks])
     held = held_values(network)
     made = {state.name: _make_state(state, is_mask=_is_mask(state, held)) for state in before}
     fixed = {state.name: code("states[{!r}]", state.name) for state in held}
-    values = _input_values(network, inputs) | {
-        state.layer: fixed[state.name] for state in held if state.kind == "value"
-    }
+    memories = {state.layer: fixed[state.name] for state in held if state.kind == "value"}
     layers = [layer for layer in network.layers if layer.name in in_chunks]
-    graph = Graph(network, "step", layers, values)
-    body = [
-        _make_inputs(network, inputs),
-        code("states = {}", _dictionary(made)),
-        *graph.statements(),
-    ]
+    graph = Graph(network, "step", layers, {**inputs.values, **memories})
+    body = [inputs.write(), code("states = {}", _dictionary(made)), *graph.statements()]
     after = {state.name: fixed.get(state.name) or code("{}", state.name) for state in before}
     results = {name or "output": graph.value(layer.name) for name, layer in network.results.items()}
-    given = "inputs" if network.has_named_inputs else '{"inputs": inputs}'
     model = code(
         "keras.Model({} | states, {}, name={!r})",
-        Code(given),
+        inputs.named,
         _dictionary(results | after),
         network.name,
     )
@@ -311,9 +319,10 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
     """Yield the statements of the model that computes the states before the first chunk."""
     in_chunks = streamed(network)
     # Without another input, the first chunk tells the number of sequences.
-    inputs = [each for each in network.inputs if each.name not in in_chunks] or network.inputs
+    others = [each for each in network.inputs if each.name not in in_chunks] or network.inputs
+    inputs = _Inputs.of(network, others)
     layers = [layer for layer in network.layers if layer.name not in in_chunks]
-    graph = Graph(network, "inference", layers, _input_values(network, inputs))
+    graph = Graph(network, "inference", layers, inputs.values)
     body = [*graph.statements()]
     by_name = {layer.name: layer for layer in network.layers}
     first, zeros = dict[str, Code](), code("zero")
@@ -335,10 +344,10 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
             first[state.name] = code(
                 "keras.ops.tile({}, (1, {!r}, {!r}))", column, *state.first_shape
             )
-    yield _make_inputs(network, inputs)
+    yield inputs.write()
     yield from body
     if any("(zero" in text for text in first.values()):
-        yield code("zero = {}", graph.one("zeros_like", inputs[0].name))
+        yield code("zero = {}", graph.one("zeros_like", others[0].name))
     if any("ops.copy(" in text for text in first.values()):
         yield code("# A copy has no mask of Keras, with which the model of a step would warn.")
     yield code(
@@ -348,7 +357,7 @@ def _make_begin(network: nodes.Network) -> Iterator[Code]:
 
 def _describe_states(network: nodes.Network) -> Iterator[str]:
     """Yield docstring lines about the states, and how the model takes and returns them."""
-    chunk = network.stream if network.has_named_inputs else "inputs"
+    chunk = network.arguments("inputs")[network.stream or ""]
     outputs = "the outputs" if network.outputs else '"output"'
     takes = f'It takes a dict of "{chunk}" and the states'
     yield f"{takes}, and returns one of {outputs} and new states."
@@ -394,8 +403,8 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 def _refusals(network: nodes.Network) -> Iterator[Refusal]:
     names = {layer.name for layer in network.layers}
-    for each in network.inputs:
-        if network.has_named_inputs and (name := f"{each.name}_masking") in names:
+    for each in network.named_inputs:
+        if (name := f"{each.name}_masking") in names:
             reason = f"in Keras, the masking of {each.name} is a layer of this name"
             yield Refusal(name, "name", reason)
     for layer in network.layers:

@@ -34,7 +34,7 @@ from rnnspec.ir import core, nodes
 from rnnspec.ir.expand import expand, running
 from rnnspec.ir.forms import held_values, states_of
 from rnnspec.ir.params import params
-from rnnspec.source.code import Code, code, listed
+from rnnspec.source.code import Code, Output, assignment, code, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,9 +52,6 @@ _VARIABLES = frozenset(
 _OTHER_VARIABLE = re.compile(
     "(backward|fill|forward|legacy|masked|repeat|running|same|set)_.*|.*_(mask|out|table)"
 )
-
-_OUTPUT = re.compile(r"^((_|steps), )?x\b")
-"""The output of a layer, or its state instead, where a statement assigns it."""
 
 
 class Graph:
@@ -85,15 +82,16 @@ class Graph:
         # A layer of a chain has the variable x; of a graph, a variable with its name if it is read
         # by another one than the next.
         learns = any(isinstance(layer, nodes.LearnedState) for layer in network.layers)
-        self.is_graph = network.has_named_inputs or bool(network.ports) or learns
+        self.is_graph = bool(network.ports) or learns or not network.takes_one_array
         self.kept = set(nodes.kept_outputs(network))
+        self.kept.update(each.name for each in network.named_inputs)
         if self.is_graph:
             for layer, names in zip(network.layers, self.sources.values(), strict=True):
                 self.kept.update(names if isinstance(layer, nodes.Join) else names[1:])
                 self.kept |= {layer.name} if isinstance(layer, nodes.LearnedState) else set()
         if len(layers) < len(network.layers):
             self.kept.update(state.layer for state in held_values(network))
-        self.previous = "" if network.has_named_inputs else network.inputs[0].name
+        self.previous = ""
         self.current = code("inputs")
 
     def statements(self) -> Iterator[Code]:
@@ -116,11 +114,9 @@ class Graph:
     def _mask_input(self, network_input: nodes.Input) -> Iterator[Code]:
         assert isinstance(network_input, nodes.NumericInput)
         name = network_input.name
-        prefix = f"{name}_" if self.network.has_named_inputs else ""
+        prefix = self.network.prefix(name, "_")
         masking = make_masking(network_input.mask_value or 0.0, f"{prefix}masking")
-        statement = code("x = {}({})", masking, self.values[name])
-        if self.network.has_named_inputs:
-            self.kept.add(name)
+        statement = Output(code("{}({})", masking, self.values[name]))
         yield from self._store(name, [statement])
 
     def _store(self, name: str, statements: Iterable[Code]) -> Iterator[Code]:
@@ -130,8 +126,9 @@ class Graph:
         if name in self.kept:
             variable = self.variable(name)
             if self.is_graph:
-                at = max(i for i, piece in enumerate(pieces) if _OUTPUT.match(piece))
-                pieces[at] = Code(_OUTPUT.sub(rf"\g<1>{variable}", pieces[at]))
+                outputs = ((at, e) for at, e in enumerate(pieces) if isinstance(e, Output))
+                *_, (at, output) = outputs
+                pieces[at] = output.into(variable)
                 self.current = variable
             else:
                 pieces.append(code("{} = x", variable))
@@ -149,7 +146,7 @@ class Graph:
         """Yield the statements that compute a layer."""
         main, *_ = self.sources[layer.name]
         if isinstance(layer, nodes.LearnedState):
-            yield code("x = {}({})", make_layer(layer), self.one("ones_like", main))
+            yield Output(code("{}({})", make_layer(layer), self.one("ones_like", main)))
             return
         x = self.value(main)
         if layer.name in self.starts:
@@ -165,12 +162,14 @@ class Graph:
             case nodes.WindowPooling():
                 yield from self._window_pooling(layer, x)
             case nodes.BatchNorm():
-                yield code("x = {}({})", make_layer(layer), listed(x, self.masks.argument(layer)))
+                yield Output(
+                    code("{}({})", make_layer(layer), listed(x, self.masks.argument(layer)))
+                )
             case nodes.Pooling() if self.form == "step" and states_of(layer):
                 yield from self._step_pooling(layer, x)
             case nodes.Pooling(masked=True, reduction=reduction) if reduction.counts:
                 mask = self.masks.variable(main)
-                yield code("x = masked_{}({}, {})", layer.statistic, x, mask)
+                yield Output(code("masked_{}({}, {})", layer.statistic, x, mask))
             case nodes.Pooling() if not is_layer(layer):
                 result, *_ = expand(layer, "inference")
                 # The functions of final states return zeros themselves if no step is real.
@@ -180,31 +179,29 @@ class Graph:
             case nodes.AttentionPooling():
                 yield from self._attention_pooling(layer, x)
             case nodes.Repeat(like=str() as like):
-                yield code("x = {}", self._repeat(x, self.value(like), like))
+                yield Output(self._repeat(x, self.value(like), like))
             case nodes.LastSteps():
                 last = code("{}[:, -{!r}:]", x, layer.count)
                 # A sequence that is too short has no such shape, and is refused.
                 reshape = layer.input[0] is None
-                yield (
-                    code("x = {}({})", make_layer(layer), last) if reshape else code("x = {}", last)
-                )
+                yield Output(code("{}({})", make_layer(layer), last) if reshape else last)
             case nodes.Dense(tied=str() as tied):
                 yield from project_tied(layer, self._table(tied), x)
             case nodes.Activate(activation="legacy_hard_sigmoid"):
                 # Not the layer for an activation of a layer: a Pipeline drops the mask.
-                yield code("x = {}({})", make_scaling(layer.name), x)
+                yield Output(code("{}({})", make_scaling(layer.name), x))
                 hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
-                yield code("x = {}(x)", hard_sigmoid)
+                yield Output(code("{}(x)", hard_sigmoid))
             case nodes.Normalize():
-                yield code("x = l2_normalized({})", x)
+                yield Output(code("l2_normalized({})", x))
             case nodes.InstanceNorm():
                 yield from self._compose(layer, x)
             case nodes.Residual():
-                yield code("x = {}([{}, skip])", make_layer(layer), x)
+                yield Output(code("{}([{}, skip])", make_layer(layer), x))
             case nodes.Join():
-                yield code("x = {}([{}])", make_layer(layer), listed(*self._parts(layer)))
+                yield Output(code("{}([{}])", make_layer(layer), listed(*self._parts(layer))))
             case _:
-                yield code("x = {}({})", make_layer(layer), x)
+                yield Output(code("{}({})", make_layer(layer), x))
 
     def _body(self, layer: nodes.Layer, x: Code, **options: Any) -> BodyVerbs:
         """Return the writer of the recipe of a layer."""
@@ -233,14 +230,14 @@ class Graph:
     def _embed(self, layer: nodes.Embedding, x: Code) -> Iterator[Code]:
         table = layer.table or layer.name
         if table not in self.tables:
-            yield code("x = {}({})", self._make_embedding(layer), x)
+            yield Output(code("{}({})", self._make_embedding(layer), x))
             return
         if table not in self.defined:
             self.defined.add(table)
             owner = self.by_name[table]
             assert isinstance(owner, nodes.Embedding)
             yield code("{} = {}", self._table(table), self._make_embedding(owner))
-        yield code("x = {}({})", self._table(table), x)
+        yield Output(code("{}({})", self._table(table), x))
 
     def _make_embedding(self, layer: nodes.Embedding) -> Code:
         own = replace(layer, masked=masks_zero(self.network, layer))
@@ -265,21 +262,21 @@ class Graph:
         output = code("steps" if contexts else "_" if reads_state else "x")
         if not finals and not reads_state:
             made = make_recurrent(layer, returns_context=bool(contexts))
-            yield code("{} = {}({})", output, made, arguments)
+            yield assignment([output], code("{}({})", made, arguments))
         else:
             targets = self._state_variables(layer, finals, needs_output=reads_state)
             made = make_recurrent(layer, returns_states=True, returns_context=bool(contexts))
-            yield code("{} = {}({})", listed(output, *targets), made, arguments)
+            yield assignment([output, *targets], code("{}({})", made, arguments))
             yield from self._final_states(layer, finals, targets)
             if reads_state:
                 outputs = targets[:: len(layer.states)]
                 if layer.merge is not None:
-                    yield code("x = {}([{}])", make_merge(layer), listed(*outputs))
+                    yield Output(code("{}([{}])", make_merge(layer), listed(*outputs)))
                 elif outputs[0] != "x":
-                    yield code("x = {}", outputs[0])
+                    yield Output(outputs[0])
         if layer.backward and (layer.return_sequences or contexts):
             yield code("# Keras returns the steps in the order in which it reads them.")
-            yield code("{} = keras.ops.flip({}, axis=1)", output, output)
+            yield assignment([output], code("keras.ops.flip({}, axis=1)", output))
         yield from self._take_contexts(layer, contexts)
 
     def _ports_of(self, layer: nodes.Recurrent) -> tuple[list[nodes.Port], list[nodes.Port]]:
@@ -313,7 +310,7 @@ class Graph:
         variable, (_, size) = self.variable(contexts[0].name), layer.states[0]
         yield code("{} = steps[:, :, {!r}:]", variable, size)
         if layer.return_sequences:
-            yield code("x = steps[:, :, :{!r}]", size)
+            yield Output(code("steps[:, :, :{!r}]", size))
         self.values[contexts[0].name] = variable
 
     def _state_variables(
@@ -381,21 +378,18 @@ class Graph:
         names = [state.name for state in states_of(layer)]
         finals, contexts = self._ports_of(layer)
         yield self._explain_padding(layer, contexts)
-        yield code(
-            "{}, {} = {}({})",
-            # Not the output if it is the last one, which is zeros after a chunk of padding alone.
-            "steps" if contexts else "x" if layer.return_sequences else "_",
-            listed(*names),
-            make_recurrent(layer, returns_states=True, returns_context=bool(contexts)),
-            listed(
-                x,
-                self._memory(layer),
-                self.masks.argument(layer),
-                code("initial_state=[{}]", listed(*_given_states(layer))),
-            ),
+        # Not the output if it is the last one, which is zeros after a chunk of padding alone.
+        output = "steps" if contexts else "x" if layer.return_sequences else "_"
+        made = make_recurrent(layer, returns_states=True, returns_context=bool(contexts))
+        arguments = listed(
+            x,
+            self._memory(layer),
+            self.masks.argument(layer),
+            code("initial_state=[{}]", listed(*_given_states(layer))),
         )
+        yield assignment([output, *names], code("{}({})", made, arguments))
         if not layer.return_sequences:
-            yield code("x = {}", names[0])
+            yield Output(code("{}", names[0]))
         yield from self._take_contexts(layer, contexts)
         for final in finals:
             self.values[final.name] = code("{}_{}", layer.name, final.state)
@@ -410,9 +404,9 @@ class Graph:
             # The steps before are there already.
             conv = replace(layer, window=replace(layer.window, padding="valid"))
         if not states and not isinstance(layer.window.padding, str):
-            yield code("x = {}({})", make_padding(layer, layer.window.padding), x)
+            yield Output(code("{}({})", make_padding(layer, layer.window.padding), x))
             x = code("x")
-        yield code("x = {}({})", make_layer(conv), x)
+        yield Output(code("{}({})", make_layer(conv), x))
 
     def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
         padding = layer.window.padding
@@ -421,20 +415,20 @@ class Graph:
             return
         match layer:
             case nodes.WindowPooling(masked=False):
-                yield code("x = {}({})", make_layer(layer), x)
+                yield Output(code("{}({})", make_layer(layer), x))
             case nodes.WindowPooling(statistic="average"):
                 mask = self.masks.variable(self.sources[layer.name][0])
-                yield code("x = masked_average({}, {}, {})", make_layer(layer), x, mask)
+                yield Output(code("masked_average({}, {}, {})", make_layer(layer), x, mask))
             case _:
                 mask = self.masks.variable(self.sources[layer.name][0])
-                yield code("x = {}(fill_padding({}, {}, -3e38))", make_layer(layer), x, mask)
+                yield Output(code("{}(fill_padding({}, {}, -3e38))", make_layer(layer), x, mask))
                 yield from self._fill_windows(layer)
 
     def _fill_windows(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements that fill windows of padding alone."""
         yield from self.masks.after(layer)
         # What later layers would compute with such a number is not finite.
-        yield code("x = fill_padding(x, {}, 0)", self.masks.variable(layer.name))
+        yield Output(code("fill_padding(x, {}, 0)", self.masks.variable(layer.name)))
 
     def _padded_pooling(
         self, layer: nodes.WindowPooling, padding: tuple[int, int], x: Code
@@ -445,32 +439,25 @@ class Graph:
         if layer.statistic == "average":
             real = mask or code('keras.ops.ones_like({}[:, :, 0], dtype="bool")', x)
             # A layer that adds steps would warn that it drops the mask.
-            yield code(
-                "x = masked_average({}, keras.ops.pad({}, ((0, 0), {!r}, (0, 0))), "
-                "keras.ops.pad({}, ((0, 0), {!r})))",
-                pool,
-                x,
-                padding,
-                real,
-                padding,
-            )
+            steps = code("keras.ops.pad({}, ((0, 0), {!r}, (0, 0)))", x, padding)
+            real = code("keras.ops.pad({}, ((0, 0), {!r}))", real, padding)
+            yield Output(code("masked_average({}, {}, {})", pool, steps, real))
             return
         filled = code("fill_padding({}, {}, -3e38)", x, mask) if mask else x
-        yield code(
-            "x = keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values=-3e38)", filled, padding
-        )
-        yield code("x = {}(x)", pool)
+        padded = "keras.ops.pad({}, ((0, 0), {!r}, (0, 0)), constant_values=-3e38)"
+        yield Output(code(padded, filled, padding))
+        yield Output(code("{}(x)", pool))
         if mask:
             yield from self._fill_windows(layer)
         elif max(padding) > layer.window.reach:
-            yield code("x = keras.ops.where(x > -3e38, x, 0)")
+            yield Output(code("keras.ops.where(x > -3e38, x, 0)"))
 
     def _attend(self, layer: nodes.Attention, x: Code) -> Iterator[Code]:
         """Yield the statements of the mean of a memory for each query."""
         over, keys = self.value(layer.over), self.value(layer.keys)
         if is_stock_attention(layer):
             memory = [over] if layer.keys == layer.over else [over, keys]
-            yield code("x = {}([{}])", make_layer(layer), listed(x, *memory))
+            yield Output(code("{}([{}])", make_layer(layer), listed(x, *memory)))
             return
         verbs = AttentionVerbs(
             variables={"x": x},
@@ -514,16 +501,16 @@ class Graph:
             body = self._body(layer, variable)
             body.variables["total"] = states[0]
             yield code("{} = {}", names[0], body.write(total.value))
-            yield code("x = {}", names[0])
+            yield Output(code("{}", names[0]))
             return
         mask = self.masks.variable(self.sources[layer.name][0]) if layer.masked else ""
         pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *states))
         if layer.reduction.divides:
-            yield code("x, {} = {}", listed(*names), pooled)
+            yield Output(pooled, after=listed(*names))
         else:
             # Any other is a state itself.
             yield code("{} = {}", listed(*names), pooled)
-            yield code("x = {}", names[0])
+            yield Output(code("{}", names[0]))
 
     def _parts(self, layer: nodes.Join) -> Iterator[Code]:
         """Yield the arrays that a layer joins: a vector beside sequences is one at each step."""

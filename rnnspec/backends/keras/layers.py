@@ -11,7 +11,7 @@ from rnnspec.backends.keras.cells import cell_class, cell_sizes, size_argument
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.initial import embedding_initializer, make_initializer
 from rnnspec.ir import nodes
-from rnnspec.source.code import Code, Literal, call, code
+from rnnspec.source.code import Code, Literal, Output, call, code
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -375,7 +375,7 @@ def shared_tables(network: nodes.Network) -> dict[str, bool]:
 
 def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
     """Yield the statements that project ``x`` by the transpose of the embedding."""
-    yield code("x = {}({}, reverse=True)", table, x)
+    yield Output(code("{}({}, reverse=True)", table, x))
     names = parts_of(layer)
     if layer.bias:
         bias = replace(layer, tied=None, activation="linear")
@@ -385,9 +385,9 @@ def project_tied(layer: nodes.Dense, table: Code, x: Code) -> Iterator[Code]:
         else:
             # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
             yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
-        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
+        yield Output(code("keras.layers.Add(name={!r})([x, bias])", names["logits"]))
     if layer.activation != "linear":
-        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))
+        yield Output(code("{}(x)", make_activation(layer.activation, names["activation"])))
 
 
 def _make(type_: str, /, *sizes: Code | Literal, **arguments: Code | Literal) -> Code:

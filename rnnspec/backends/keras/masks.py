@@ -41,6 +41,7 @@ class Masks:
         inputs: Mapping[str, Code],
     ) -> None:
         self.network, self.form, self.layers, self.inputs = network, form, layers, inputs
+        self.is_chain = network.takes_one_array
         states = (state for state in held_values(network) if state.kind == "mask")
         self.memories = {state.layer: code("states[{!r}]", state.name) for state in states}
         self.held = self.memories if form == "step" else {}
@@ -52,7 +53,7 @@ class Masks:
         for name in (*self.inputs, *(layer.name for layer in layers)):
             self.owners.setdefault(self.of(name), name)
         self.needed = self._needed()
-        self.is_single = not network.has_named_inputs and self._is_in_order()
+        self.is_single = self.is_chain and self._is_in_order()
 
     def of(self, name: str) -> Mask:
         """Return the mask of an input or of the output of a layer, empty if it has no padding."""
@@ -171,7 +172,7 @@ class Masks:
         needed = {self.of(name) for layer in self.layers for name in self._uses(layer)}
         if self.form != "step" and len(self.inputs) < len(self.network.inputs):
             needed |= {self.of(name) for name in self.memories}
-        if self.form == "step" and not self.network.has_named_inputs:
+        if self.form == "step" and self.is_chain:
             needed.add(self.of(self.network.input.name))
         for layer in reversed(self.layers):
             if self.of(layer.name) in needed:

@@ -28,6 +28,7 @@ from rnnspec.backends.onnx.slots import (
     NAMED,
     VOCABULARY,
     after,
+    key_about,
     stepwise_reason,
     weights,
 )
@@ -215,12 +216,11 @@ def _steps_needed(
     network: nodes.Network, inputs: Iterable[nodes.Input]
 ) -> Iterator[tuple[str, str]]:
     """Yield the smallest numbers of steps: ONNX Runtime pools a part of a window too."""
-    by_input = nodes.least_steps_by_input(network)
+    by_input, arguments = nodes.least_steps_by_input(network), network.arguments(INPUT)
     for each in _sequences(inputs):
         least = by_input[each.name]
         if each.steps is None and least > 1:
-            key = f"{LEAST_STEPS} {each.name}" if network.has_named_inputs else LEAST_STEPS
-            yield key, str(least)
+            yield key_about(LEAST_STEPS, arguments[each.name]), str(least)
 
 
 def _vocabularies(
@@ -231,12 +231,12 @@ def _vocabularies(
     The type of an input does not tell it, and ONNX Runtime takes a negative token for one from the
     end of the vocabulary.
     """
+    arguments = network.arguments(INPUT)
     for each in inputs:
         if isinstance(each, nodes.TokenInput | nodes.LabelInput):
-            if network.has_named_inputs:
-                yield f"{VOCABULARY} {each.name}", str(each.vocabulary)
-            elif stepped:
-                yield VOCABULARY, str(each.vocabulary)
+            name = arguments[each.name]
+            if stepped or name != INPUT:
+                yield key_about(VOCABULARY, name), str(each.vocabulary)
 
 
 def _sequences(inputs: Iterable[nodes.Input]) -> list[nodes.SequenceInput]:
@@ -247,7 +247,7 @@ def _input_value(
     network: nodes.Network, network_input: nodes.Input, axes: Mapping[str, str]
 ) -> Value:
     dims = (axes[network_input.name] if size is None else size for size in network_input.shape)
-    name = network_input.name if network.has_named_inputs else INPUT
+    name = network.arguments(INPUT)[network_input.name]
     match network_input:
         case nodes.TokenInput() | nodes.LabelInput():
             return Value("int64", ("batch", *dims), name)

@@ -160,10 +160,10 @@ class Layers:
         padded = {name for source in sources for name, *_ in masks.get(source, ())}
         for each in self.inputs:
             axes: Axes = "sbf" if needs.get(each.name) == "sbf" else "bsf"
-            if network.has_named_inputs:
-                sequences.begin_named(each, axes, padded=each.name in padded)
-            else:
+            if network.takes_one_array:
                 sequences.begin(network.input, axes, padded=each.masked)
+            else:
+                sequences.begin_named(each, axes, padded=each.name in padded)
 
     def _look_ahead(self) -> dict[str, Axes]:
         """Return the axes in which each input and output is needed first."""
@@ -297,7 +297,7 @@ class Layers:
         """Return a value of these sizes for each sequence, named ``name``."""
         into = self.into
         if not self.batch:
-            first = self.inputs[0].name if self.network.has_named_inputs else INPUT
+            first = self.network.arguments(INPUT)[self.inputs[0].name]
             self.batch = into.add(BATCH, "Shape", first, start=0, end=1)
         about = "_".join(map(str, sizes))
         shape = array(name, "Shape")

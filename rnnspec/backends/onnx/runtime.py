@@ -33,6 +33,7 @@ from rnnspec.backends.onnx.slots import (
     array_of,
     find_array,
     half,
+    key_about,
     other_shapes,
     output_names,
     stepwise_reason,
@@ -528,7 +529,7 @@ class OnnxModel:
         about = "" if name == INPUT else f"{name}: "
         # An open number of steps is 0.
         sizes = _shape(expected)[1:]
-        key = LEAST_STEPS if name == INPUT else f"{LEAST_STEPS} {name}"
+        key = key_about(LEAST_STEPS, name)
         least = max(int(_words_of(proto).get(key, 1)) for proto in self.protos)
         most = 0 if later else least - 1
         fits = batch.ndim == 1 + len(sizes) and all(

@@ -46,6 +46,13 @@ BATCH_SIZE = "batch"
 """The input of such a file if it takes no other: the number of sequences."""
 LEAST_STEPS = "least_steps"
 """The key of the smallest number of steps of an input, if it is more than 1."""
+
+
+def key_about(key: str, graph_input: str) -> str:
+    """Return the key of what is said of an input; only one without a name has no name there."""
+    return key if graph_input == INPUT else f"{key} {graph_input}"
+
+
 BATCH = "Batch"
 """The value with the number of sequences, if a vector is the same for each."""
 PLACE = "Place"

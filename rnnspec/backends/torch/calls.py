@@ -31,9 +31,10 @@ class RecurrentCalls(Walk):
         """Yield the statements of a layer that is one module, part of one, or two modules."""
         plan, stack, dropped = plan_of(layer), stack_of(layer), Code()
         if layer.dropout and not plan.drops_input:
-            dropped = code("variational_dropout(x, {!r}, self.training)", layer.dropout)
+            rate = layer.dropout
+            dropped = code("variational_dropout({}, {!r}, self.training)", self.x, rate)
         if not plan.is_split and dropped:
-            yield code("x = {}", dropped)
+            yield self.give(dropped)
         if stack and not stack.is_top:
             return
         yield from self.need((*self._first_vectors(layer), *self._attended(layer)))
@@ -44,40 +45,36 @@ class RecurrentCalls(Walk):
         yield zeros
         # Not the outputs at the last step, where the backward direction has seen only that step.
         # Source: https://github.com/pytorch/pytorch/issues/3587.
-        result, state = self._result("x", layer)
-        yield code(
-            "{} = self.{}({})",
-            result,
-            module(layer),
-            listed(
-                code(f"x{flip}"),
-                code(f"mask{flip}") if layer.masked else "",
-                first,
-                *self._memory(layer),
-            ),
+        targets, state = self._result("x", layer)
+        arguments = listed(
+            code(f"{{}}{flip}", self.x),
+            code(f"{{}}{flip}", self.mask) if layer.masked else "",
+            first,
+            *self._memory(layer),
         )
+        yield self.give(code("self.{}({})", module(layer), arguments), *targets)
         if flip and (contexts := self.contexts(layer)):
             yield code("{contexts} = {contexts}.flip(1)", contexts=contexts)
         if layer.return_sequences or not plan.returns_pair:
             if flip and self.gives_outputs(layer):
-                yield code("x = x.flip(1)")
+                yield self.give(code("{}.flip(1)", self.x))
             if layer.merge is not None and layer.merge != "concat":
-                yield code("ahead, back = x.chunk(2, dim=-1)")
-                yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+                yield code("ahead, back = {}.chunk(2, dim=-1)", self.x)
+                yield self.give(self.merge(code("ahead"), code("back"), layer.merge))
         elif self.gives_states_alone(layer):
             pass
         elif layer.merge is None:
             is_flat = isinstance(layer.cell, nodes.EquationCell)
-            yield code("x = {}" if is_flat else "x = {}[-1]", state)
+            yield self.give(code("{}" if is_flat else "{}[-1]", state))
         else:
             # A stack returns the states of all its layers; the last two are those of the top layer.
             ahead, back = (code("{}[{!r}]", state, at) for at in ((-2, -1) if stack else (0, 1)))
-            yield code("x = {}", self.merge(ahead, back, layer.merge))
+            yield self.give(self.merge(ahead, back, layer.merge))
 
     def _run_both_ways(self, layer: nodes.Recurrent, dropped: Code) -> Iterator[Code]:
         """Yield the statements of two modules; the second gets the steps in reverse order."""
         assert layer.merge is not None
-        inputs = {"ahead": code("x"), "back": code("x")}
+        inputs = {"ahead": self.x, "back": self.x}
         if dropped:
             # Drawn twice, because each direction has its own mask, as in Keras.
             for name in inputs:
@@ -86,17 +83,17 @@ class RecurrentCalls(Walk):
         results = {}
         for at, (name, key) in enumerate(zip(inputs, directions(layer), strict=True)):
             flip = ".flip(1)" if name == "back" else ""
-            result, results[name] = self._result(name, layer)
+            targets, results[name] = self._result(name, layer)
             zeros, first = self._first_state(layer, at)
             yield zeros if at == 0 else Code()
             yield code(
                 "{} = self.{}[{!r}]({})",
-                result,
+                listed(*targets),
                 module(layer),
                 direction_key(key),
                 listed(
                     code(f"{{}}{flip}", inputs[name]),
-                    code(f"mask{flip}") if layer.masked else "",
+                    code(f"{{}}{flip}", self.mask) if layer.masked else "",
                     first,
                 ),
             )
@@ -112,15 +109,15 @@ class RecurrentCalls(Walk):
             ahead, back = (code("{}[-1]", state) for state in results.values())
         else:
             ahead, back = results.values()
-        yield code("x = {}", self.merge(ahead, back, layer.merge))
+        yield self.give(self.merge(ahead, back, layer.merge))
 
-    def _result(self, name: str, layer: nodes.Recurrent) -> tuple[Code, Code]:
-        """Return the target of a call, and the variable in it of the final state that is ``x``.
+    def _result(self, name: str, layer: nodes.Recurrent) -> tuple[tuple[Code, ...], Code]:
+        """Return the targets of a call, and the variable in them of the final state that is ``x``.
 
         ``name`` is that of the direction.
         """
         if not plan_of(layer).returns_pair:
-            return code("{}", name), code("{}", name)
+            return (code("{}", name),), code("{}", name)
         output, *others = (kind for kind, _ in layer.states)
         others = [] if plan_of(layer).is_wrapped and not plan_of(layer).packs else others
         read, last = self._read_states(layer), "state" if name == "x" else name
@@ -132,15 +129,14 @@ class RecurrentCalls(Walk):
         if is_read and output not in read:
             targets[output] = code("{}", last)
         is_used = layer.return_sequences if name != "x" else self.gives_outputs(layer)
-        first = code("{}", name if is_used else "_")
-        first = listed(first, self._contexts_target(layer))
+        first = code("{}", name if is_used else "_"), self._contexts_target(layer)
         if isinstance(layer.cell, nodes.EquationCell):
-            return listed(first, *targets.values()), targets[output]
+            return (*first, *targets.values()), targets[output]
         if set(targets.values()) == {"_"}:
-            return code("{}, _", first), targets[output]
+            return (*first, code("_")), targets[output]
         pair = code("({})", listed(*targets.values())) if others else targets[output]
         # The final states of an LSTM are the pair (h, c).
-        return code("{}, {}", first, pair), targets[output]
+        return (*first, pair), targets[output]
 
     @cached_property
     def cell_classes(self) -> dict[str, CellClass]:
@@ -300,7 +296,7 @@ class RecurrentCalls(Walk):
                 # The two states of an LSTM have one shape.
                 return code("torch.zeros_like({})", self._first_of_kind(layer, other, size, way))
             others = self._first_vectors(layer)
-            like = self.output(others[0]) if others else code("x")
+            like = self.output(others[0]) if others else self.x
             count = len(layers) * (1 if way is not None else layer.ways)
             rows = [] if is_flat else [code("{!r}", count)]
             shape = listed(*rows, code("{}.shape[0]", like), code("{!r}", size))
@@ -355,12 +351,12 @@ class RecurrentCalls(Walk):
         if isinstance(layer.cell, nodes.EquationCell):
             states = [state.name for state in states_of(layer)]
             first = "x" if layer.return_sequences else "_"
-            results = listed(first, self._contexts_target(layer), *states)
             memory = self._memory(layer)
-            arguments = listed("x", "mask" if layer.masked else "", *states, *memory)
-            yield code("{} = self.{}({})", results, layer.name, arguments)
+            arguments = listed(self.x, self.mask if layer.masked else "", *states, *memory)
+            run = code("self.{}({})", layer.name, arguments)
+            yield self.give(run, first, self._contexts_target(layer), *states)
             if not layer.return_sequences:
-                yield code("x = {}", states[0])
+                yield self.give(code("{}", states[0]))
             return
         assert stack is not None, "in step form, every recurrent layer is in a stack"
         if not stack.is_top:
@@ -368,9 +364,12 @@ class RecurrentCalls(Walk):
         states = [f"{stack.name}_{kind}" for kind, _ in layer.states]
         state = code("({})" if len(states) > 1 else "{}", listed(*states))
         first = "x" if layer.return_sequences else "_"
-        result = listed(first, self._contexts_target(layer), state)
-        arguments = listed("x", "mask" if layer.masked else "", state, *self._memory(layer))
-        run = code("{} = self.{}({})", result, stack.name, arguments)
+        targets = first, self._contexts_target(layer), state
+        if plan_of(layer).has_single_step:
+            yield from self.move()
+        mask = self.mask if layer.masked else ""
+        arguments = listed(self.x, mask, state, *self._memory(layer))
+        run = self.give(code("self.{}({})", stack.name, arguments), *targets)
         if plan_of(layer).has_single_step:
             # A scripted function takes no module, and TorchScript compiles only the branch that it
             # can reach. PyTorch documents is_scripting, and does not declare that it is exported.
@@ -383,14 +382,14 @@ class RecurrentCalls(Walk):
                     {result} = single_step(self.{name}, x, {state})
                 """,
                 run=run,
-                result=result,
+                result=listed(*targets),
                 name=stack.name,
                 state=state,
             )
         else:
             yield run
         if not layer.return_sequences:
-            yield code("x = {}[-1]", states[0])
+            yield self.give(code("{}[-1]", states[0]))
 
     def state_shapes(self, *, first: bool = False) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""

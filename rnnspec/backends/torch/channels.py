@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
-from rnnspec.source.code import Code, code, lines
+from rnnspec.source.code import Code, code
 from rnnspec.source.values import kept_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rnnspec.source.layers import LayerWriter
 
 
 def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
@@ -59,17 +61,9 @@ def _trim(run: list[nodes.Layer]) -> Iterator[tuple[nodes.Layer, ...]]:
         yield tuple(run[places[0] : places[-1] + 1])
 
 
-def transpose_around(compute: Code, *, first: bool, last: bool) -> Code:
-    """Return the statements of a layer of a run, with the transposes before and after the run."""
-    transpose = code("x = x.transpose(1, 2)")
-    if first and last and compute.startswith("x = self.") and "\n" not in compute:
-        return Code(f"{compute.replace('(x', '(x.transpose(1, 2)')}.transpose(1, 2)")
-    return lines(transpose if first else Code(), compute, transpose if last else Code())
-
-
-def where_real(otherwise: Code) -> Code:
-    """Return ``x`` with another value at padded steps."""
-    return code("torch.where(mask.unsqueeze(1), x, {})", otherwise)
+def fill_padding(writer: LayerWriter, value: Code) -> Code:
+    """Return the statement that gives padded steps a value."""
+    return writer.give(code("torch.where({}.unsqueeze(1), {}, {})", writer.mask, writer.x, value))
 
 
 def added_steps(window: nodes.Window, steps: int | None) -> tuple[int, int] | None:
@@ -90,62 +84,69 @@ def own_padding(window: nodes.Window, steps: int | None) -> int:
 
 
 def pad(
-    window: nodes.Window, steps: int | None, value: str = "", names: Iterable[str] = ("x",)
+    writer: LayerWriter,
+    window: nodes.Window,
+    steps: int | None,
+    value: str = "",
+    *,
+    also: str = "",
 ) -> Iterator[Code]:
-    """Yield the statements that add the steps of a window that no module adds itself."""
-    added = added_steps(window, steps)
-    if added is not None and added[0] == added[1] == own_padding(window, steps):
+    """Yield the statements that add the steps of a window that no module adds itself.
+
+    They are added to the variable ``also`` too, if there is one.
+    """
+    if not _needs_pad(window, steps):
         return
+    added = added_steps(window, steps)
     # Not padding=size // 2, which is another number of steps if the size is even or with a stride.
     amount = code("(total // 2, total - total // 2)") if added is None else code("{!r}", added)
     if added is None:
-        total = code("{!r} - (x.shape[2] - 1) % {!r}", window.reach, window.stride)
+        total = code("{!r} - ({}.shape[2] - 1) % {!r}", window.reach, writer.x, window.stride)
         if window.reach < window.stride - 1:
             total = code("max({}, 0)", total)
         yield code("total = {}", total)
     filling = code(", value={}", Code(value)) if value else Code()
-    for name in names:
-        yield code("{} = nn.functional.pad({}, {}{})", name, name, amount, filling)
+    padded = "nn.functional.pad({}, {}{})"
+    yield writer.give(code(padded, writer.x, amount, filling))
+    if also:
+        yield code("{} = {}", also, code(padded, also, amount, filling))
 
 
-def pool_max(layer: nodes.WindowPooling) -> Iterator[Code]:
+def _needs_pad(window: nodes.Window, steps: int | None) -> bool:
+    """True if a window adds steps that no module adds itself."""
+    added = added_steps(window, steps)
+    return added is None or not added[0] == added[1] == own_padding(window, steps)
+
+
+def pool_max(writer: LayerWriter, layer: nodes.WindowPooling) -> Iterator[Code]:
     """Yield the statements that take the maximum of the real steps of each window."""
     if layer.masked:
-        yield code("x = {}", where_real(code("-torch.inf")))
-    yield from pad(layer.window, layer.input[0], "-torch.inf")
-    yield code("x = self.{}(x)", layer.name)
+        yield fill_padding(writer, code("-torch.inf"))
+    yield from pad(writer, layer.window, layer.input[0], "-torch.inf")
+    yield writer.call(layer.name)
     if layer.masked:
-        yield code("""
-            # A window of padding alone gives zeros.
-            x = x.masked_fill(x == -torch.inf, 0.0)
-        """)
+        yield code("# A window of padding alone gives zeros.")
+        yield writer.give(code("{x}.masked_fill({x} == -torch.inf, 0.0)", x=writer.x))
 
 
-def pool_average(layer: nodes.WindowPooling) -> Iterator[Code]:
+def pool_average(writer: LayerWriter, layer: nodes.WindowPooling) -> Iterator[Code]:
     """Yield the statements that take the mean of the real steps of each window."""
     window, steps = layer.window, layer.input[0]
-    uneven = added_steps(window, steps) is None or list(pad(window, steps))
-    if not layer.masked and not uneven:
-        yield code("x = self.{}(x)", layer.name)
+    if not layer.masked and not _needs_pad(window, steps):
+        yield writer.call(layer.name)
         return
     yield code("# Only the real steps of a window count.")
     if layer.masked:
-        yield code("real = mask.unsqueeze(1).to(x.dtype)")
-        yield code("x = {}", where_real(code("0")))
+        yield code("real = {}.unsqueeze(1).to({}.dtype)", writer.mask, writer.x)
+        yield fill_padding(writer, code("0"))
     else:
-        yield code("real = torch.ones_like(x[:1, :1])")
-    yield from pad(window, steps, names=("x", "real"))
+        yield code("real = torch.ones_like({}[:1, :1])", writer.x)
+    yield from pad(writer, window, steps, also="real")
+    yield writer.call(layer.name)
+    yield code("share = self.{}(real)", layer.name)
     # The share is 0 in a window of padding alone, and so is the mean of its zeros.
     least = code(".clamp(min={!r})", 1 / window.size) if layer.masked else Code()
-    yield code(
-        """
-        x = self.{name}(x)
-        share = self.{name}(real)
-        x = x / share{}
-        """,
-        least,
-        name=layer.name,
-    )
+    yield writer.give(code("{} / share{}", writer.x, least))
 
 
 _BATCH_NORM_INIT = code("""

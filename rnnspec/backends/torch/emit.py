@@ -35,12 +35,12 @@ from rnnspec.ir.expand import expand
 from rnnspec.ir.fields import Fields, shared_refusals
 from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import count, counts, directions, named_params
-from rnnspec.source.code import Code, Module, call, code, function, lines, listed
+from rnnspec.source.code import Code, Module, Output, call, code, function, lines, listed
 from rnnspec.source.composed import attention_layer
 from rnnspec.source.layers import walked_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.backends.contract import SourceOptions
     from rnnspec.errors import Refusal
@@ -69,6 +69,8 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     }
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
+
+_CALLED_FUNCTION = re.compile(r"(?!self\.)[\w.]+\(.*\)")
 
 _GRAPH = (
     "Network.outputs Network.result Network.stream Node.source Embedding.table Pooling.backward "
@@ -204,12 +206,23 @@ class TorchWalk(RecurrentCalls):
             self.eval()
         """)
 
-    def compute(self, layer: nodes.Layer) -> Code:
-        """Return the statements that compute a layer, on the axes that PyTorch has for it."""
-        text = super().compute(layer)
-        if run := self._runs.get(layer.name):
-            return channels.transpose_around(text, first=layer is run[0], last=layer is run[-1])
-        return text
+    def compute(self, layer: nodes.Layer) -> Iterator[Code]:
+        """Yield the statements that compute a layer, on the axes that PyTorch has for it."""
+        run = self._runs.get(layer.name, ())
+        transposed = code("{}.transpose(1, 2)", self.x)
+        if len(run) == 1:
+            self.variables["x"] = transposed
+            match list(super().compute(layer)):
+                case [Output(value=value)] if value.startswith("self."):
+                    yield self.give(code("{}.transpose(1, 2)", value))
+                    return
+                case _:
+                    pass
+        if layer in run[:1]:
+            yield self.give(transposed)
+        yield from super().compute(layer)
+        if layer in run[-1:]:
+            yield self.give(code("{}.transpose(1, 2)", self.x))
 
     @cached_property
     def _runs(self) -> dict[str, tuple[nodes.Layer, ...]]:
@@ -258,8 +271,8 @@ class TorchWalk(RecurrentCalls):
         """Return the product with the weight of the embedding, which the module itself has not."""
         # Its second owner would be in the state dict, too.
         if layer.bias:
-            return code("self.{}(x, self.{}.weight)", layer.name, layer.tied)
-        return code("nn.functional.linear(x, self.{}.weight)", layer.tied)
+            return code("self.{}({}, self.{}.weight)", layer.name, self.x, layer.tied)
+        return code("nn.functional.linear({}, self.{}.weight)", self.x, layer.tied)
 
     def conv(self, layer: nodes.Conv) -> Code:
         """Return a convolution, with padding that is the same at both ends."""
@@ -283,20 +296,15 @@ class TorchWalk(RecurrentCalls):
         """Yield the statements of a convolution, in step form with the inputs before the chunk."""
         window = layer.window
         if layer.masked and not self._is_filled(layer):
-            yield code("x = {}", channels.where_real(code("0")))
+            yield channels.fill_padding(self, code("0"))
         if self.form_of(layer) == "step" and window.reach:
             (state,) = states_of(layer)
-            yield code(
-                """
-                x = torch.cat([{state}.transpose(1, 2), x], dim=2)
-                {state} = x[:, :, -{!r}:].transpose(1, 2)
-                """,
-                window.reach,
-                state=state.name,
-            )
+            yield self.give(code("torch.cat([{}.transpose(1, 2), {}], dim=2)", state.name, self.x))
+            steps = code("{}[:, :, -{!r}:]", self.x, window.reach)
+            yield code("{} = {}.transpose(1, 2)", state.name, steps)
         else:
-            yield from channels.pad(window, layer.input[0])
-        yield code("x = self.{}(x)", layer.name)
+            yield from channels.pad(self, window, layer.input[0])
+        yield self.call(layer.name)
 
     def _is_filled(self, layer: nodes.Layer) -> bool:
         """True if the padded steps that a layer gets are zeros already."""
@@ -329,7 +337,7 @@ class TorchWalk(RecurrentCalls):
     def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
         """Yield the statements of a pool."""
         pools = {"max": channels.pool_max, "average": channels.pool_average}
-        return pools[layer.statistic](layer)
+        return pools[layer.statistic](self, layer)
 
     def batch_norm(self, layer: nodes.BatchNorm) -> Code:
         """Return a batch norm: a stock layer, except for training."""
@@ -343,7 +351,7 @@ class TorchWalk(RecurrentCalls):
     def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
         """Yield the call of a batch norm, which in training takes the mask."""
         takes_mask = layer.masked and self.form == "training"
-        yield code("x = self.{}({})", layer.name, listed("x", "mask" if takes_mask else ""))
+        yield self.call(layer.name, self.mask if takes_mask else "")
 
     def attention(self, layer: nodes.AttentionPooling) -> Code:
         """Return the linear layer of the query, of the hidden layer of the steps, or both."""
@@ -359,12 +367,12 @@ class TorchWalk(RecurrentCalls):
 
     def run_attention(self, layer: nodes.AttentionPooling) -> Iterator[Code]:
         """Yield the statements that weight the steps, and sum them."""
-        hidden = code("x")
+        hidden = self.x
         if layer.units is not None:
-            yield code("hidden = self.{}[{!r}](x)", layer.name, "hidden")
+            yield code("hidden = self.{}[{!r}]({})", layer.name, "hidden", hidden)
             hidden = code("hidden")
         if layer.activation != "linear":
-            yield code("hidden = {}", _activate(layer.activation, hidden))
+            yield code("hidden = {}", self.activate(layer.activation, hidden))
             hidden = code("hidden")
         if layer.query:
             yield from self.need((layer.query,))
@@ -426,13 +434,13 @@ class TorchWalk(RecurrentCalls):
             bidirectional=layer.merge is not None and not plan.is_split,
         )
 
-    def convert_input(self, source: nodes.Input) -> Code:
+    def convert_input(self, source: nodes.Input, x: Code) -> Code:
         """Return the conversion of features that are integers, which Keras and JAX take too."""
         if isinstance(source, nodes.TokenInput | nodes.LabelInput):
             return Code()
         # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
         # module has no weight of this name.
-        return code("x = x if x.is_floating_point() else x.float()")
+        return code("{x} = {x} if {x}.is_floating_point() else {x}.float()", x=x)
 
     def write(self, value: core.Expression) -> Code:
         """Return an expression, with the names that PyTorch has."""
@@ -482,62 +490,52 @@ class TorchWalk(RecurrentCalls):
         if layer.statistic != "last" or not layer.masked:
             yield from super().pool(layer)
             return
-        first, steps = Code(), code("x[rows, last]")
+        x, mask = self.x, self.mask
+        steps = code("{}[rows, last]", x)
+        yield code("rows = torch.arange({x}.shape[0], device={x}.device)", x=x)
+        yield code("last = {m}.shape[1] - 1 - {m}.flip(1).int().argmax(dim=1)", m=mask)
         if layer.backward:
             ahead = nodes.width(layer.input) - layer.backward
-            first = code("first = mask.int().argmax(dim=1)")
-            steps = code(
-                "torch.cat([x[rows, last, :{!r}], x[rows, first, {!r}:]], dim=-1)", ahead, ahead
-            )
-        yield code(
-            """
-            rows = torch.arange(x.shape[0], device=x.device)
-            last = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
-            {}
-            x = {}
-            x = torch.where(mask.any(dim=1, keepdim=True), x, 0)
-            """,
-            first,
-            steps,
-        )
+            yield code("first = {}.int().argmax(dim=1)", mask)
+            ends = "torch.cat([{x}[rows, last, :{!r}], {x}[rows, first, {!r}:]], dim=-1)"
+            steps = code(ends, ahead, ahead, x=x)
+        yield self.give(steps)
+        yield self.give(code("torch.where({}.any(dim=1, keepdim=True), {}, 0)", mask, self.x))
 
-    def activate(self, activation: nodes.Activation) -> Code:
-        """Return ``x`` after an activation."""
-        return _activate(activation, "x")
+    def activate(self, activation: nodes.Activation, value: Code) -> Code:
+        """Return a variable after an activation, which is not linear."""
+        match activation:
+            case nodes.LeakyRelu(slope=slope):
+                return code("nn.functional.leaky_relu({}, {!r})", value, slope)
+            case nodes.ClippedRelu(limit=limit):
+                # Not clamp, whose gradient at 0 is 1.
+                return code("nn.functional.hardtanh({}, 0.0, {!r})", value, limit)
+            case "exponential":
+                return code("torch.exp({})", value)
+            case "softmax" | "log_softmax":
+                return code("torch.{}({}, dim=-1)", activation, value)
+            case "softplus":
+                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
+                return code("nn.functional.softplus({}, threshold=40)", value)
+            case _:
+                return code("{}({})", ACTIVATIONS[activation], value)
 
-    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
-        """Return the statement of an activation, on the axis of the features."""
+    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Iterator[Code]:
+        """Yield the statement of an activation, on the axis of the features."""
         if layer.name in self._runs and layer.activation in ("softmax", "log_softmax"):
-            return code("x = torch.{}(x, dim=1)", layer.activation)
-        return super().activated(layer)
+            yield self.give(code("torch.{}({}, dim=1)", layer.activation, self.x))
+        else:
+            yield from super().activated(layer)
 
-    def finish(self, body: Code) -> Code:
+    def finish(self, statements: Sequence[Code]) -> Code:
         """Return the body with its ``return``; for inference, the last value is returned itself."""
         # To a type checker, a module's call is Any, and so are the states that it returns. ``x`` is
         # declared a tensor.
-        last = re.search(r"^x = (?!self\.)([\w.]+\(.*\))\Z", body, re.MULTILINE)
-        if last and self.form == "inference" and not self.network.outputs:
-            return Code(f"{body[: last.start()]}return {last[1]}")
-        return super().finish(body)
-
-
-def _activate(activation: nodes.Activation, value: str) -> Code:
-    """Return a variable after an activation, which is not linear."""
-    match activation:
-        case nodes.LeakyRelu(slope=slope):
-            return code("nn.functional.leaky_relu({}, {!r})", value, slope)
-        case nodes.ClippedRelu(limit=limit):
-            # Not clamp, whose gradient at 0 is 1.
-            return code("nn.functional.hardtanh({}, 0.0, {!r})", value, limit)
-        case "exponential":
-            return code("torch.exp({})", value)
-        case "softmax" | "log_softmax":
-            return code("torch.{}({}, dim=-1)", activation, value)
-        case "softplus":
-            # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
-            return code("nn.functional.softplus({}, threshold=40)", value)
-        case _:
-            return code("{}({})", ACTIVATIONS[activation], value)
+        if self.form == "inference" and not self.network.outputs:
+            match statements:
+                case [*before, Output(value=value)] if _CALLED_FUNCTION.fullmatch(value):
+                    return lines(before, code("return {}", value))
+        return super().finish(statements)
 
 
 def _make(class_: str, /, *positional: Code | Literal, **arguments: Code | Literal) -> Code:

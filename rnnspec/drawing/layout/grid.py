@@ -256,7 +256,7 @@ def rows(network: Network) -> list[Row]:
             rows += [*run[0], Hidden(inner), *run[-1]]
         else:
             rows += [stage for block in run for stage in block]
-    number = sum(not isinstance(row, Input) or network.has_named_inputs for row in rows)
+    number = sum(not isinstance(row, Input) or row in network.named_inputs for row in rows)
     number += max((len(head.layers) for head in heads), default=0)
     if number > _MOST_ROWS or len(heads) > _MOST_HEADS:
         what = f"{number} rows" if number > _MOST_ROWS else f"{len(heads)} heads"

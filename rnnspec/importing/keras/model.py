@@ -90,14 +90,8 @@ def read_model(account: Account, description: Description, match: MatchArrays) -
     account.check()
     form, names = f"{description.form} of {version}", _chosen_names(draft)
     imported = account.finish(network, trained, form, names, opener="keras")
-    own = _inputs_of_file(draft, layers.inputs)
+    own = {draft.input_names[layer]: name for name, layer in layers.inputs}
     return replace(imported, inputs=own, padded_at_end=draft.padded_at_end)
-
-
-def _inputs_of_file(draft: Draft, inputs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return what the file calls each named input."""
-    named = {draft.input_names[layer]: name for name, layer in inputs}
-    return {} if list(named) == [nodes.INPUT] else named
 
 
 def _version(account: Account, description: Description, layers: Sequence[Foreign]) -> Version:

@@ -104,10 +104,9 @@ def read_file(path: Path, name: str) -> Imported:
         infos.get(reader.lengths),
         tuple(OutputLayout(name, value.axes) for name, value in reader.results),
     )
-    named = network.has_named_inputs
     return replace(
         imported,
-        inputs={name: own for own, name in planned.items()} if named else {},
+        inputs={name: own for own, name in planned.items()},
         open_file=partial(open_file, path, layout),
         padded_at_end=scope.is_counted or bool(reader.lengths),
         limits=graph.limits,

@@ -16,13 +16,14 @@ from rnnspec.importing.graph import values as graph_values
 from rnnspec.importing.graph.values import Tensor
 from rnnspec.importing.torch import graph
 from rnnspec.ir import nodes
+from rnnspec.slots import as_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.assemble import ImportedModel
     from rnnspec.importing.torch.values import Layout
-    from rnnspec.slots import Array, Batch
+    from rnnspec.slots import Array
 
 _TOLERANCE = 1e-9
 """The largest difference in float64, relative to the largest value or to 1."""
@@ -182,7 +183,7 @@ class _Runs:
             generated.store.write(model, self._imported.arrays)
             self._networks[dtype] = model
         network = self._imported.program.network
-        batch: Batch = arrays if network.has_named_inputs else arrays[nodes.INPUT]
+        batch = as_batch(arrays)
         output = generated.backend.runtime.trace(self._networks[dtype], [], batch).output
         parts = split_outputs(network, output, result_shapes(network, batch))
         return [parts[layer.name] for layer in network.results.values()]
