@@ -26,6 +26,7 @@ from rnnspec.ir.nodes import Network
 from rnnspec.lowering import lower
 from rnnspec.raising import raise_spec
 from rnnspec.source import execute, render
+from rnnspec.source.code import Module
 from rnnspec.spec.load import loads
 from rnnspec.spec.write import dump
 from rnnspec.spec.yaml import document
@@ -164,6 +165,7 @@ def stations() -> Iterator[Station]:
     backend = backends.get("torch")
     arranged = pipeline.arrange(pipeline.Program(spec, network), backend)
     source = backend.emitter.emit(arranged, "training", DEFAULTS)
+    assert isinstance(source, Module)
     yield Station(
         "Emit",
         "A backend writes the network as code with holes for values. It knows neither the spec nor "
