@@ -14,7 +14,7 @@ from typing import Any
 from docs.generate.examples import ROOT
 from docs.generate.markdown import dark, replace_between, table
 from rnnspec.drawing.options import Theme
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Line, Part, Role, Scene, Text
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Line, Part, Point, Role, Scene, Text
 from rnnspec.drawing.scene import text_width as width_of
 from rnnspec.drawing.writers.svg import svg
 
@@ -57,7 +57,7 @@ PRODUCTS = {
     "convert": "model file → model file",
     "importing": "foreign model → network, arrays",
     "saving": "live model → file",
-    "comparison": "network, arrays, batch → output",
+    "comparison": "network, batch → output",
     "pipeline": "spec → network → source → model",
     "vectors": "file of words → embedding",
     "weights": "live model ↔ canonical arrays",
@@ -69,10 +69,8 @@ PRODUCTS = {
 }
 """What goes in and what comes out, beside the storey of a room."""
 
-_PITCH, _HEIGHT, _SIZE = 46.0, 28.0, 12.5
-_GAP, _WALL = 12.0, 24.0
-_RIGHT = 270.0
-"""The room for products at the right."""
+_PITCH, _HEIGHT, _SIZE = 38.0, 26.0, 12.5
+_GAP, _WALL = 8.0, 12.0
 
 
 def contracts() -> list[dict[str, Any]]:
@@ -127,51 +125,34 @@ def limits(path: str) -> str:
 def scene(theme: Theme) -> Scene:
     """Return the picture of the storeys, the highest above."""
     every = storeys()
-    widest = max(_row_width(rooms) for rooms in every)
-    wall = widest / 2 + _WALL
+    wall = max(_row_width(rooms) + _words_width(rooms) for rooms in every) + 2 * _WALL
     roles = {room: role for role, (_, rooms) in GROUPS.items() for room in rooms}
     parts = [Part((), (_roof(wall),))]
     for at, rooms in enumerate(every):
-        y = at * _PITCH
-        floor = Line(
-            points=((-wall, y + _PITCH / 2), (wall, y + _PITCH / 2)), role="rule", head=False
+        y, below = at * _PITCH, at * _PITCH + _PITCH / 2
+        parts.append(Part((), (_rule((0.0, below), (wall, below)),)))
+        storey, base = str(len(every) - at), y + 4.5
+        number = Text(x=-10, y=base, content=storey, size=12, role="grey", anchor="end")
+        said = Text(
+            x=wall - _WALL, y=base, content=_words(rooms), size=12, role="grey", anchor="end"
         )
-        parts.append(Part((), (floor,)))
-        x = -_row_width(rooms) / 2
+        parts.append(Part((), (number, said) if said.content else (number,)))
+        x = _WALL
         for room in rooms:
             width = _room_width(room)
-            box = Box(x=x + width / 2, y=y, width=width, height=_HEIGHT, radius=6, role=roles[room])
-            name = Text(x=box.x, y=y + 4.5, content=room, size=_SIZE, anchor="middle", weight=600)
+            middle, role = x + width / 2, roles[room]
+            box = Box(x=middle, y=y, width=width, height=_HEIGHT, radius=6, role=role)
+            name = Text(x=middle, y=base, content=room, size=_SIZE, anchor="middle", weight=600)
             parts.append(Part((("data-room", room),), (box, name)))
             x += width + _GAP
-        number = Text(
-            x=-wall - 10,
-            y=y + 4.5,
-            content=str(len(every) - at),
-            size=12,
-            role="grey",
-            anchor="end",
-        )
-        parts.append(Part((), (number,)))
-        said = [
-            f"{room}: {PRODUCTS[room]}" if len(rooms) > 1 else PRODUCTS[room]
-            for room in rooms
-            if room in PRODUCTS
-        ]
-        if said:
-            text = Text(x=wall + 16, y=y + 4.5, content="; ".join(said), size=12, role="grey")
-            parts.append(Part((), (text,)))
     bottom = len(every) * _PITCH - _PITCH / 2
-    walls = [
-        Line(points=((side, -_PITCH / 2), (side, bottom)), role="rule", head=False, width=2)
-        for side in (-wall, wall)
-    ]
-    parts += [Part((), tuple(walls)), Part((), tuple(_legend(wall, bottom + 26)))]
+    sides = [_rule((x, -_PITCH / 2), (x, bottom), width=2) for x in (0.0, wall)]
+    parts += [Part((), tuple(sides)), Part((), tuple(_legend(wall, bottom + 26)))]
     return Scene(
-        x=-wall - 34,
-        y=-_PITCH / 2 - 66,
-        width=2 * wall + 54 + _RIGHT,
-        height=bottom + _PITCH / 2 + 66 + 84,
+        x=-32,
+        y=-_PITCH / 2 - 62,
+        width=wall + 64,
+        height=bottom + _PITCH / 2 + 62 + 74,
         title="The house of rnnspec",
         description="The packages of rnnspec, in storeys. From the top: "
         + "; ".join(", ".join(rooms) for rooms in every)
@@ -183,8 +164,25 @@ def scene(theme: Theme) -> Scene:
     )
 
 
+def _words(rooms: list[str]) -> str:
+    """Return what goes into the rooms of a storey, and what comes out."""
+    known = [room for room in rooms if room in PRODUCTS]
+    return "; ".join(
+        f"{room}: {PRODUCTS[room]}" if len(rooms) > 1 else PRODUCTS[room] for room in known
+    )
+
+
+def _words_width(rooms: list[str]) -> float:
+    words = _words(rooms)
+    return width_of(words, 12) + 2 * _GAP if words else 0.0
+
+
+def _rule(start: Point, end: Point, *, width: float = 1.4) -> Line:
+    return Line(points=(start, end), role="rule", head=False, width=width)
+
+
 def _room_width(room: str) -> float:
-    return width_of(room, _SIZE, bold=True) + 22
+    return width_of(room, _SIZE, bold=True) + 18
 
 
 def _row_width(rooms: list[str]) -> float:
@@ -193,15 +191,14 @@ def _row_width(rooms: list[str]) -> float:
 
 def _roof(wall: float) -> Line:
     base = -_PITCH / 2
-    points = ((-wall - 12, base), (0.0, base - 54), (wall + 12, base), (-wall - 12, base))
+    points = ((-12.0, base), (wall / 2, base - 50), (wall + 12, base), (-12.0, base))
     return Line(points=points, role="rule", head=False, width=2)
 
 
 def _legend(wall: float, top: float) -> Iterator[Box | Text]:
     """Yield a small room and its words for each group, in two rows."""
-    column = (2 * wall + _RIGHT - 40) / 3
     for at, (role, (words, _)) in enumerate(GROUPS.items()):
-        x, y = -wall + (at % 3) * column, top + (at // 3) * 26
+        x, y = (at % 3) * wall / 3, top + (at // 3) * 26
         yield Box(x=x + 9, y=y, width=18, height=14, radius=3, role=role)
         yield Text(x=x + 26, y=y + 4.5, content=words, size=12, role="grey")
 

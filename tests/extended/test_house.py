@@ -27,6 +27,12 @@ def rooms() -> set[str]:
     return folders | modules - {"__init__", "__main__"}
 
 
+def git(*arguments: str) -> str:
+    """Return the output of git, empty if this is no repository."""
+    command = ("git", *arguments)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
 def test_every_package_and_module_is_a_room_of_the_house() -> None:
     listed = [room for storey in storeys() for room in storey]
     assert sorted(listed) == sorted(rooms())
@@ -93,16 +99,13 @@ def test_a_page_shows_a_change_of_the_history(page: Path) -> None:
     titles = [" ".join(title.split()) for title in re.findall(r"(?ms)^The change \*(.+?)\*", text)]
     assert bool(diffs) == bool(titles)
     for title in titles:
-        command = ("git", "log", "-1", "--format=%H", "--fixed-strings", "--grep", title)
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if not done.stdout:
+        found = git("log", "-1", "--format=%H", "--fixed-strings", "--grep", title).strip()
+        if not found:
             pytest.skip("the history is not here")
-        command = ("git", "show", "--format=%s", done.stdout.strip())
-        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        lines = set(map(str.rstrip, shown.stdout.splitlines()))
+        lines = set(map(str.rstrip, git("show", "--format=%s", found).splitlines()))
         assert title in lines
         for line in "".join(diffs).splitlines():
-            name = line.removeprefix("--- ")
+            name = line.strip("@ ")
             assert line == "..." or line in lines or f"+++ b/{name}" in lines, line
 
 
