@@ -3,276 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.display import html_of
-from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
-    LSTM,
-    Activation,
-    Attention,
     AttentionPooling,
-    Conv,
-    Dense,
-    Dropout,
     Embedding,
-    EquationCell,
-    Flatten,
-    Input,
-    Join,
-    LabelInput,
     Layer,
     LearnedState,
     Network,
-    Normalize,
-    NumericInput,
     Pooling,
-    Recurrent,
-    StepAttention,
-    TokenInput,
-    VectorInput,
-    Window,
-    WindowPooling,
-    attention_of,
-    cell_type,
     sources,
-    width,
 )
-from rnnspec.ir.notation import write_expression
 from rnnspec.ir.params import Counts, count, counts
-from rnnspec.ir.text import activation_text, type_name
+from rnnspec.ir.text import type_name
+from rnnspec.raising.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from rnnspec.pipeline import Program
-
-
-Settings = dict[str, Any]
-"""Plain values by key; keys without a meaning for the layer are absent."""
-
-
-def layer_settings(network: Network) -> list[Settings]:
-    """Return the settings of each layer, without its name or anything other layers decide.
-
-    With ``variational: false``, dropout is a layer of its own, but the spec sets it in the
-    recurrent layer, so it is a setting of both.
-    """
-    result = list[Settings]()
-    for entering, layer in zip((None, *network.layers), network.layers, strict=False):
-        settings = _settings_of(layer)
-        match layer, entering:
-            case Recurrent(), Dropout(rate=rate, variational=False) if not has_given_name(entering):
-                # A dropout of its own before a recurrent layer is the same network.
-                settings |= {"dropout": rate, "variational": False}
-            case Attention(name=name, additive=False), Dense(name=query) if (
-                query == f"{name}_query"
-            ):
-                settings["score"] = "general"
-            case _:
-                pass
-        result.append(settings)
-    return result
-
-
-_ELSEWHERE = {
-    *("name", "input", "inputs", "source", "masked", "return_sequences", "start"),
-    *("attention", "over", "keys", "memory", "additive", "scale"),
-}
-"""Fields of layers that other layers decide, or the place of the layer, or ``_attention``."""
-_KEYS = {"statistic": "pooling", "count": "last_steps", "how": "type"}
-"""Keys of the language by the field of a node that has another name."""
-_PRESENT: dict[type, Settings] = {
-    Normalize: {"normalize": "l2"},
-    Flatten: {"pooling": "flatten"},
-    AttentionPooling: {"pooling": "attention"},
-}
-"""The meaning of a layer for a key that none of its fields has."""
-
-
-def _settings_of(layer: Layer) -> Settings:
-    """Return the settings of a layer: every field that is not decided elsewhere, by its key."""
-    settings: Settings = {**_PRESENT.get(type(layer), {})}
-    for field in fields(layer):
-        value = getattr(layer, field.name)
-        match layer, field.name:
-            case _, "cell":
-                settings |= {"type": cell_type(value), **_plain(value)}
-            case (
-                Recurrent(),
-                "merge" | "backward" | "initial" | "dropout" | "state_names" as name,
-            ):
-                settings |= _recurrent(layer, name)
-            case Pooling(), "backward":
-                pass
-            case Embedding(), "table":
-                settings |= {"embedding": value} if value else {}
-            case Embedding(), "masked":
-                settings["mask_zero"] = value
-            case Dense(), "tied":
-                settings["tied"] = value is not None
-            case WindowPooling(), "statistic":
-                settings["type"] = f"{value}_pool"
-            case _, "window":
-                settings |= _window(layer, value)
-            case _, "activation":
-                settings["activation"] = _activation(value)
-            case Join(), "of" if len(layer.input) == 1:
-                # A list of poolings, not a layer of the spec.
-                settings["pooling"] = value
-            case _, name if name not in _ELSEWHERE and not isinstance(value, Initializer):
-                settings |= _plain(value) if is_dataclass(value) else {_KEYS.get(name, name): value}
-    settings |= _attention(layer)
-    # Sorting is stable: the others are in the order of the fields.
-    order = sorted(settings, key=lambda key: _LAST.index(key) + 1 if key in _LAST else 0)
-    return {key: settings[key] for key in order}
-
-
-def _attention(layer: Layer) -> Settings:
-    """Return the settings of what a layer attends to.
-
-    The projection of the queries of an attention is a layer of its own; see ``layer_settings``.
-    """
-    match attention_of(layer):
-        case None:
-            return {}
-        case StepAttention() as attention:
-            size, projects, own = attention.size, attention.projects, _plain(attention)
-            own |= {"units": size} if attention.additive else {}
-            prefix = "attention."
-        case attention:
-            size, projects, own, prefix = width(attention.input), False, {}, ""
-    score = "additive" if attention.additive else "general" if projects else "dot"
-    settings: Settings = {"over": attention.over, "score": score}
-    if attention.scale == size**-0.5 != 1:
-        settings["score"] = "scaled_dot"
-    elif attention.scale != 1:
-        settings["scale"] = attention.scale
-    if attention.keys not in (attention.over, f"{layer.name}_keys"):
-        settings["keys"] = attention.keys
-    settings |= {key: value for key, value in own.items() if key not in _OF_ATTENTION}
-    return {f"{prefix}{key}": value for key, value in settings.items()}
-
-
-_OF_ATTENTION = {*("over", "keys", "additive", "scale", "masked", "width", "size", "projects")}
-"""Fields of an attention that the keys over, score and units stand for."""
-
-
-def _recurrent(layer: Recurrent, field: str) -> Settings:
-    """Return the settings that a field of a recurrent layer stands for."""
-    match field:
-        case "merge":
-            settings: Settings = {"bidirectional": layer.merge is not None}
-            return settings | ({"merge": layer.merge} if layer.merge else {})
-        case "backward":
-            return {"direction": "backward"} if layer.backward else {}
-        case "state_names":
-            return {"states": layer.state_names} if layer.state_names else {}
-        case "initial":
-            return {f"initial_state.{name}": vector for name, vector in layer.first_states.items()}
-        case _:
-            # Replaced in layer_settings if the dropout is a layer of its own.
-            return {"dropout": layer.dropout, "variational": True}
-
-
-_LAST = ("activation", "recurrent_activation", "reset_after", "bias")
-"""Keys of recurrent layers that come after the others, as in the language."""
-
-
-def _window(layer: Layer, window: Window) -> Settings:
-    """Return the settings of the window of a convolution or a pool."""
-    settings = _plain(window)
-    size = settings.pop("size")
-    return {"kernel_size" if isinstance(layer, Conv) else "size": size, **settings}
-
-
-def _activation(activation: Activation) -> str:
-    if isinstance(activation, str):
-        return activation
-    name = activation_text(activation).partition(" ")[0]
-    return " ".join([name, *(repr(value) for value in _plain(activation).values())])
-
-
-def _plain(node: Any) -> Settings:
-    """Return the fields of a node inside a layer, without initial values that all layers share."""
-    elsewhere = {"forget_bias", "name", "equations", "initializers", "sizes"}
-    settings: Settings = {
-        field.name: getattr(node, field.name)
-        for field in fields(node)
-        if field.name not in elsewhere
-    }
-    if isinstance(node, EquationCell):
-        lines = {line.name: write_expression(line.value) for line in node.equations.lines}
-        shapes = {name: shape or "scalar" for name, shape in node.equations.parameters}
-        settings |= {
-            "states": node.equations.states,
-            **{f"equations.{name}": text for name, text in lines.items()},
-            **{f"parameters.{name}": shape for name, shape in shapes.items()},
-            **{f"initialize.{name}": str(in_words(value)) for name, value in node.initializers},
-            **dict(node.sizes),
-        }
-    return settings
-
-
-def network_settings(network: Network) -> Settings:
-    """Return the settings of the whole network: its name, input and initializers."""
-    settings: Settings = {"name": network.name}
-    for each in network.inputs:
-        settings |= _input(each, network.key_of(each.name))
-    if network.outputs:
-        # The layers that compute them follow from those of each head.
-        settings["heads"] = tuple(name for name, _ in network.outputs)
-    # A description is no part of the network.
-    known = {"name", "description", "inputs", "layers", "outputs"}
-    settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
-    drawn = dict[str, list[Any]]()
-    for layer in network.layers:
-        for key, value in _initializers(layer).items():
-            values = drawn.setdefault(key, [])
-            values += [] if value in values else [value]
-    # In a network of a spec, all layers have the same.
-    return settings | {
-        key: values[0] if len(values) == 1 else values for key, values in drawn.items()
-    }
-
-
-def _input(network_input: Input, place: str) -> Settings:
-    """Return the settings of an input at a place, but those that are keys of the embedding."""
-    # The place stands for the kind of input, which no single key of the language sets.
-    kind = next(text for kind, text in _KINDS.items() if isinstance(network_input, kind))
-    settings: Settings = {place: kind}
-    for field in fields(network_input):
-        if field.name not in ("name", "vocabulary", "mask_zero", "state"):
-            key = {"steps": "length"}.get(field.name, field.name)
-            settings[f"{place}.{key}"] = getattr(network_input, field.name)
-    return settings
-
-
-_KINDS: dict[type, str] = {
-    TokenInput: "tokens",
-    NumericInput: "numbers",
-    VectorInput: "a vector",
-    LabelInput: "a label",
-}
-
-
-def _initializers(layer: Layer) -> Settings:
-    """Return the initializers that a layer uses, which the language sets for all layers at once."""
-    settings: Settings = {}
-    for field in fields(layer):
-        value = getattr(layer, field.name)
-        if isinstance(value, Initializer):
-            # An embedding has one array, and so one initializer without a name of its own.
-            key = field.name.removesuffix("initializer").rstrip("_") or "embedding"
-            # -0.0 and 0.0 make the same network.
-            value = Constant(0.0) if value == Constant(0.0) else value
-            settings[f"initializers.{key}"] = in_words(value)
-    if isinstance(layer, Recurrent) and isinstance(layer.cell, LSTM):
-        settings["initializers.forget_bias"] = layer.cell.forget_bias
-    return settings
+    from rnnspec.raising.graph import Words
 
 
 # difflib compares each item with every equal one, once for each block that it finds.
@@ -289,7 +43,7 @@ class LayerSettings:
     """
 
     layer: Layer
-    settings: Settings
+    settings: Words
     source: str = ""
     branched: bool = False
 
@@ -448,8 +202,9 @@ class Diff:
     @property
     def same(self) -> bool:
         """True if the two networks are the same, down to the names of their arrays."""
-        unchanged = (layer.state == "same" and not layer.renamed for layer in self.layers)
-        return not self.network and all(unchanged)
+        # A description is only a comment in the source.
+        before, after = (replace(one, description="") for one in (self.before, self.after))
+        return before == after
 
     @property
     def parameters(self) -> tuple[Counts, Counts]:
@@ -480,15 +235,15 @@ class Diff:
 def diff(before: Program, after: Program) -> Diff:
     """Return the differences: defaults count as written, comments and descriptions do not count."""
     old, new = before.network, after.network
-    pairs = align(_with_settings(old), _with_settings(new))
+    (whole, layers), (others, other_layers) = settings(old), settings(new)
+    pairs = align(_with_settings(old, layers), _with_settings(new, other_layers))
     renamed = {a.layer.name: b.layer.name for a, b in pairs if a and b}
-    settings, others = network_settings(old), network_settings(new)
     # A removed embedding would otherwise appear as a changed initializer too.
-    unused = {key for key in settings.keys() ^ others.keys() if key.startswith("initializers.")}
+    unused = {key for key in whole.keys() ^ others.keys() if key.startswith("initializers.")}
     return Diff(
         before=old,
         after=new,
-        network=tuple(c for c in _changes(settings, others) if c.key not in unused),
+        network=tuple(c for c in _changes(whole, others) if c.key not in unused),
         expect=_changes(before.spec.expect.model_dump(), after.spec.expect.model_dump()),
         layers=tuple(
             LayerDiff(a.layer if a else None, b.layer if b else None, _layer_changes(a, b, renamed))
@@ -497,7 +252,7 @@ def diff(before: Program, after: Program) -> Diff:
     )
 
 
-def _with_settings(network: Network) -> list[LayerSettings]:
+def _with_settings(network: Network, layers: Sequence[Words]) -> list[LayerSettings]:
     """Return the layers of a network with their settings, and which branches they are on."""
     result, before = list[LayerSettings](), None
     taken, ends = sources(network), {name for _, name in network.outputs}
@@ -507,15 +262,16 @@ def _with_settings(network: Network) -> list[LayerSettings]:
         for end, after in pairwise(network.layers)
         if end.name in ends and after.source is not None
     }
-    for layer, settings in zip(network.layers, layer_settings(network), strict=True):
+    for layer, words in zip(network.layers, layers, strict=True):
         (source, *_) = taken[layer.name]
         is_head = before is not None and before.layer.name in ends and len(heads) == 1
         is_pooling = before is not None and all(
             isinstance(one, Pooling | AttentionPooling) for one in (before.layer, layer)
         )
-        beside = is_head or (is_pooling and before is not None and before.source == source)
+        is_same = before is not None and before.source == network.called(source)
+        beside = is_head or (is_pooling and is_same)
         own = layer.source is not None and not isinstance(layer, Embedding | LearnedState)
-        before = LayerSettings(layer, settings, source, own and not beside)
+        before = LayerSettings(layer, words, network.called(source), own and not beside)
         result.append(before)
     return result
 
@@ -527,7 +283,8 @@ def _layer_changes(
     if before is None or after is None:
         return ()
     changes = _changes(before.settings, after.settings)
-    source = renamed.get(before.source, before.source)
+    of, dot, part = before.source.partition(".")
+    source = f"{renamed.get(of, of)}{dot}{part}"
     if (before.branched or after.branched) and source != after.source:
         changes = (Change("of", before.source, after.source), *changes)
     # The number in a default name shifts whenever a layer is added or removed.
@@ -537,7 +294,7 @@ def _layer_changes(
     return changes
 
 
-def _changes(before: Settings, after: Settings) -> tuple[Change, ...]:
+def _changes(before: Words, after: Words) -> tuple[Change, ...]:
     # In the order of the keys before, then of the keys that are new.
     changes = (Change(key, before.get(key), after.get(key)) for key in {**before, **after})
     return tuple(change for change in changes if change.before != change.after)

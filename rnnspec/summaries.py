@@ -189,12 +189,6 @@ def totals(parameters: Counts) -> str:
     return f"{parameters.total:,} parameters, {parameters.trainable:,} of them trainable"
 
 
-def _called(network: Network, name: str) -> str:
-    """Return what a spec calls a value: ``encoder.h`` for a state of a layer."""
-    port = network.ports.get(name)
-    return f"{port.layer}.{port.state or 'context'}" if port else name
-
-
 def summarize(network: Network, places: Places | None = None) -> Summary:
     """Return the summary of a network; ``places`` are those of ``lowering.array_places``."""
     sources_of, rows = sources(network), list[LayerSummary]()
@@ -204,7 +198,7 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         takes = sources_of[layer.name]
         # A learned state takes only the number of sequences.
         takes = () if takes == (before,) or isinstance(layer, LearnedState) else takes
-        takes = tuple(_called(network, name) for name in takes)
+        takes = tuple(map(network.called, takes))
         shares = layer.tied if isinstance(layer, Dense) else None
         shares = layer.table if isinstance(layer, Embedding) else shares
         shape = (None, *layer.output)
@@ -221,7 +215,7 @@ def summarize(network: Network, places: Places | None = None) -> Summary:
         tuple(rows),
         counts(network),
         {name: s for name, s in stepwise.items() if s},
-        {name: _called(network, value) for name, value in network.outputs},
+        {name: network.called(value) for name, value in network.outputs},
         {name: layers for name, layers in stock.items() if layers},
         {each.name: (None, *each.shape) for each in network.named_inputs},
     )

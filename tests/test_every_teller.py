@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields, make_dataclass, replace
 from typing import Any
 
@@ -57,9 +58,14 @@ def computed(program: Program, network: Network) -> Any:
 def compared(program: Program, network: Network) -> Any:
     """Return the differences from the network of the program, or None if there are none to see."""
     try:
-        return diff(program, replace(program, network=network)).as_dict()
+        told = diff(program, replace(program, network=network)).as_dict()
+    except ModelError as error:
+        return str(error)
     except INVALID:
         return None
+    # That the networks differ says of no field that it does.
+    del told["same"]
+    return told
 
 
 def written(program: Program, network: Network) -> Any:
@@ -175,7 +181,10 @@ def with_field(node: Any, value: float) -> Any:
 
 
 def test_an_added_field_is_told() -> None:
-    """``diff`` tells of a field that it does not know, and no spec is written without it."""
+    """``diff`` calls no two networks the same that differ in a field which it does not know.
+
+    No spec is written without it.
+    """
     kinds = set(GROWN)
     for program in (*PROGRAMS, *CORPUS):
         places = {type(node): place for place, node in parts(program.network)}
@@ -186,7 +195,9 @@ def test_an_added_field_is_told() -> None:
                 for value in (0.0, 0.5)
             )
             grown = replace(program, network=one)
-            assert not diff(grown, replace(program, network=other)).same, kind
+            # Layers whose initializers differ have no spec.
+            with suppress(ModelError):
+                assert not diff(grown, replace(program, network=other)).same, kind
             told = written(program, other)
             assert not isinstance(told, tuple) or not told[1], kind
         kinds -= places.keys()

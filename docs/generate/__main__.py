@@ -8,6 +8,7 @@ from pathlib import Path
 from docs.generate.conformance_site import conformance_pages
 from docs.generate.examples import ROOT
 from docs.generate.gallery import gallery_pages
+from docs.generate.house import house_pictures
 from docs.generate.navigation import configuration
 from docs.generate.playground import link_to_site
 from docs.generate.project import project_pages
@@ -28,6 +29,7 @@ def pages() -> dict[str, str | bytes]:
     """Return every file of the site by its place, without the playground."""
     return {
         **written_pages(),
+        **house_pictures(),
         **conformance_pages(),
         **gallery_pages(ROOT / "specs"),
         **language_page(),

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from docs.generate.examples import ROOT
-from docs.generate.markdown import table
+from docs.generate.markdown import replace_between, table
 from rnnspec.errors import listed
 from rnnspec_conformance.results import (
     STATES,
@@ -144,10 +144,8 @@ def filling(results: Results, tool: str, failures: Sequence[Failure]) -> Failure
 
 def page_text() -> str:
     """Return the page with its results as they should be."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
     results = "\n".join(summary_parts(read_all_results(), read_failures(), read_notes()))
-    return f"{before}{BEGIN}\n{results}\n{END}{after}"
+    return replace_between(PAGE.read_text(encoding="utf-8"), BEGIN, END, results)
 
 
 def summary_parts(

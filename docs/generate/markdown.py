@@ -37,3 +37,12 @@ def figure(alternative: str, path: str, page: str = "") -> str:
 def dark(path: str) -> str:
     """Return the place of the picture for dark pages."""
     return path.replace(".svg", "-dark.svg")
+
+
+def replace_between(page: str, begin: str, end: str, text: str) -> str:
+    """Return a page with another text between two lines."""
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"expected {begin.strip()} and {end.strip()} in the page")
+    return f"{before}{begin}\n{text.strip()}\n\n{end}{after}"

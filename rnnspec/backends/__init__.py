@@ -1,4 +1,4 @@
-"""The registry of backends and their capabilities.
+"""The registry of backends: which there are, and what each of them offers.
 
 A framework is imported only when its runtime is needed.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,15 +96,11 @@ def check_spec(path: Path, text: str, named: Program | None, *, allow_outside: b
     if named is None:
         return inside
     # The arrays fit both specs, but which of the two networks was trained cannot be known.
-    if _comparable(inside) != _comparable(named):
-        what = "; ".join(_changes(diff(inside, named))) or "other initial weights"
+    differences = diff(inside, named)
+    if not differences.same:
+        what = "; ".join(_changes(differences)) or "other initial weights"
         raise UsageError(f"contains another network than {named.source}: {what}", str(path))
     return named
-
-
-def _comparable(program: Program) -> object:
-    # A description is only a comment in the source.
-    return replace(program.network, description="")
 
 
 def _changes(differences: Diff) -> Iterator[str]:

@@ -1001,6 +1001,11 @@ class Network:
         shapes |= {layer.name: layer.output for layer in self.layers}
         return shapes | {name: port.output for name, port in self.ports.items()}
 
+    def called(self, name: str) -> str:
+        """Return what a spec calls a value: ``encoder.h`` for a state of a layer."""
+        port = self.ports.get(name)
+        return f"{port.layer}.{port.state or 'context'}" if port else name
+
     @property
     def pads(self) -> bool:
         """True if a result has padded time steps."""

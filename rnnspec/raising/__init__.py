@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.errors import ModelError
 from rnnspec.ir import nodes
@@ -16,7 +16,8 @@ from rnnspec.lowering.graph import Behind
 from rnnspec.raising.cells import name_cells, write_initializers
 from rnnspec.raising.graph import Graph, Words
 from rnnspec.raising.heads import find_segments, read_head
-from rnnspec.raising.items import Item, ItemReader, behind, without_defaults
+from rnnspec.raising.items import Item, ItemReader, behind
+from rnnspec.raising.settings import embedding_words, input_words
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _inputs(graph: Graph) -> Words:
     if not graph.named:
         (only,) = inputs
         words: Words = {}
-        if section := _input(models.Input, only):
+        if section := input_words(graph, models.Input, only):
             words["input"] = section
         if isinstance(only, nodes.TokenInput):
             words["embedding"] = _embedding(graph, only, models.Embedding)
@@ -89,7 +90,7 @@ def _inputs(graph: Graph) -> Words:
     tables = {layer.name: name for name, layer in graph.embeddings.items()}
     sections: Words = {}
     for each in inputs:
-        section = _input(models.NamedInput, each)
+        section = input_words(graph, models.NamedInput, each)
         layer = graph.embeddings.get(each.name)
         if layer is not None and layer.table is not None:
             section["embedding"] = tables[layer.table]
@@ -101,20 +102,6 @@ def _inputs(graph: Graph) -> Words:
     return {"inputs": sections} | ({} if is_default else {"stream": network.stream})
 
 
-def _input(model: type[models.Model], network_input: nodes.Input) -> Words:
-    match network_input:
-        case nodes.TokenInput(steps=steps):
-            return without_defaults(model, length=steps)
-        case nodes.NumericInput(steps=steps, features=features, mask_value=value):
-            return without_defaults(model, length=steps, features=features, mask_value=value)
-        case nodes.VectorInput(features=features):
-            return {"features": features, "per": "sequence"}
-        case nodes.LabelInput():
-            return {"per": "sequence"}
-        case _:
-            assert_never(network_input)
-
-
 def _embedding(
     graph: Graph, tokens: nodes.TokenInput | nodes.LabelInput, model: type[models.Embedding]
 ) -> Words:
@@ -123,16 +110,7 @@ def _embedding(
         where = tokens.name if graph.named else "input"
         graph.refuse(where, "expected an embedding of the tokens, received none")
         return {}
-    files = layer.pretrained
-    return graph.name(layer) | without_defaults(
-        model,
-        vocabulary=layer.vocabulary,
-        dim=layer.dim,
-        mask_zero=tokens.masked,
-        trainable=layer.trainable,
-        weights=files and files.weights,
-        words=files and files.words,
-    )
+    return graph.name(layer) | embedding_words(graph, layer, model, masked=tokens.masked)
 
 
 def _ask_for_states(

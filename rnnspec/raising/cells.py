@@ -76,22 +76,27 @@ def _write_out(layer: nodes.Recurrent) -> nodes.EquationCell:
     )
 
 
-def write_initializers(network: nodes.Network, refuse: Callable[[str, str], None]) -> Words:
-    """Return the section ``initializers``: one for each role, the same in every layer."""
+def write_initializers(
+    network: nodes.Network, refuse: Callable[[str, str], None], *, complete: bool = False
+) -> Words:
+    """Return the section ``initializers``: one for each role, the same in every layer.
+
+    With ``complete``, it has those at their default too, and those of biases that no layer has.
+    """
     words: Words = {}
-    for key, default, drawn in _roles(network):
+    for key, default, drawn in _roles(network, complete=complete):
         # By their text, because -0.0 equals 0.0.
         different = {repr(source): source for source in drawn}
         if len(different) > 1:
             message = f"expected one {key} initializer for the network, received {len(different)}"
             refuse("initializers", message)
         for text, source in different.items():
-            if text != repr(default):
+            if complete or text != repr(default):
                 words[key] = source if isinstance(source, float) else initializers.in_words(source)
     return words
 
 
-def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
+def _roles(network: nodes.Network, *, complete: bool) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
     """Yield each key of the section with its default, and the initializers of the layers."""
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     drawn = [layer for layer in network.layers if isinstance(layer, _DRAWN)]
@@ -102,10 +107,11 @@ def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
         layer.bias_initializer
         for layer in drawn
         if not isinstance(layer, nodes.Attention)
-        if layer.bias and not (isinstance(layer, nodes.AttentionPooling) and layer.units is None)
+        if complete
+        or (layer.bias and not (isinstance(layer, nodes.AttentionPooling) and layer.units is None))
     ]
     yield "bias", initializers.Constant(0.0), list(biases)
-    cells = [layer.cell for layer in recurrent if layer.bias]
+    cells = [layer.cell for layer in recurrent if complete or layer.bias]
     yield "forget_bias", 1.0, [cell.forget_bias for cell in cells if isinstance(cell, nodes.LSTM)]
     embeddings = [layer for layer in network.layers if isinstance(layer, nodes.Embedding)]
     yield "embedding", initializers.Uniform(0.05), [layer.initializer for layer in embeddings]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rnnspec.lowering.graph import Behind
+    from rnnspec.spec import models
 
 Words = dict[str, Any]
 RESULT = ""
@@ -82,16 +83,24 @@ class Graph:
     """The layers of a network but embeddings of inputs and states, with those that take each.
 
     ``placed`` is true if its layers have names and shapes that lowering makes. ``types`` has the
-    type of each layer whose cell the spec gives by its equations.
+    type of each layer whose cell the spec gives by its equations. With ``complete``, keys at their
+    default are said too.
 
     Raises:
         ModelError: a layer takes another one that is not before it.
     """
 
     def __init__(
-        self, network: nodes.Network, source: str, types: Mapping[str, str], *, placed: bool
+        self,
+        network: nodes.Network,
+        source: str,
+        types: Mapping[str, str],
+        *,
+        placed: bool,
+        complete: bool = False,
     ) -> None:
         self.network = network
+        self.complete = complete
         self.placed = placed
         self.types = types
         self.problems: list[Problem] = []
@@ -249,6 +258,11 @@ class Graph:
         """True if only the next layer takes the output of a layer, as its main input."""
         layer, after = self.layers[at], self.layers[at + 1]
         return self.readers.get(layer.name) == [after.name] and self.main(after) == layer.name
+
+    def keys(self, model: type[models.Model], **words: Any) -> Words:
+        """Return keys with their values, without those at the default of the ``model``."""
+        defaults = model.model_fields
+        return {k: v for k, v in words.items() if self.complete or v != defaults[k].default}
 
     def refuse(self, layer: str, message: str) -> None:
         """Record why a spec cannot express a layer."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
 from rnnspec.raising.graph import Words
-from rnnspec.raising.items import activation_words, without_defaults
+from rnnspec.raising.items import activation_words
 from rnnspec.spec import models
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def read_head(graph: Graph, reader: ItemReader, segment: Segment, trunk: str) ->
     words |= {"hidden": hidden} if hidden else {}
     if isinstance(dense, nodes.Dense):
         words |= {**graph.name(dense), "units": dense.units}
-        words |= without_defaults(
+        words |= graph.keys(
             models.Head,
             activation=activation_words(dense.activation),
             bias=dense.bias,

@@ -16,12 +16,6 @@ if TYPE_CHECKING:
     from rnnspec.raising.graph import Graph, Words
 
 
-def without_defaults(model: type[models.Model], **words: Any) -> Words:
-    """Return keys with their values, without those at the default of the ``model``."""
-    defaults = model.model_fields
-    return {key: value for key, value in words.items() if value != defaults[key].default}
-
-
 def behind(layer: nodes.Layer) -> Behind:
     """Return a layer that computes each step by itself, as one behind a recurrent layer."""
     activation = layer.activation if isinstance(layer, nodes.Dense | nodes.Activate) else "linear"
@@ -115,7 +109,7 @@ class ItemReader:
         """Return a pooling of a list that reduces what is ``read``, None if it is none."""
         match part:
             case nodes.Pooling() | nodes.AttentionPooling():
-                return self._pool(part)
+                return self.pool(part)
             case nodes.Port(state=str(state)) if part.layer == read:
                 recurrent = self.graph.by_name[read]
                 assert isinstance(recurrent, nodes.Recurrent)
@@ -133,23 +127,24 @@ class ItemReader:
             read = self.graph.main(layer)
             parts = [self._part_of_list(self._value(name), read) for name in join.of]
             return parts, self.lists[at] - at + 1
-        match layer:
-            case nodes.Flatten():
-                return "flatten", 1
-            case nodes.LastSteps(count=count):
-                return {"last_steps": count}, 1
-            case _:
-                return self._pool(layer), 1
+        return self.pool(layer), 1
 
-    def _pool(self, layer: nodes.Layer) -> Any:
-        if isinstance(layer, nodes.Pooling):
-            return layer.statistic
-        assert isinstance(layer, nodes.AttentionPooling), "there are no other poolings"
+    def pool(self, layer: nodes.Layer) -> Any:
+        """Read the pooling that one layer is."""
+        match layer:
+            case nodes.Pooling(statistic=statistic):
+                return statistic
+            case nodes.Flatten():
+                return "flatten"
+            case nodes.LastSteps(count=count):
+                return {"last_steps": count}
+            case _:
+                assert isinstance(layer, nodes.AttentionPooling), "there are no other poolings"
         activation = activation_words(layer.activation)
         keys: Words = {} if layer.units is None else {"units": layer.units}
         if layer.units is not None:
             model = models.AttentionSettings
-            keys |= without_defaults(model, activation=activation, bias=layer.bias)
+            keys |= self.graph.keys(model, activation=activation, bias=layer.bias)
         elif activation != "linear":
             keys["activation"] = activation
         if layer.query is not None:
@@ -171,20 +166,17 @@ class ItemReader:
     def _item(self, at: int, end: int) -> Item:
         """Read the item of ``rnn`` that begins at a place."""
         layer = self._layers[at]
-        if isinstance(layer, nodes.Recurrent) or self._is_dropout_of_block(at):
+        if isinstance(layer, nodes.Recurrent) or self.is_dropout_of_block(at):
             return self._block(at, end)
         main, name = self.graph.main(layer), self.graph.name(layer)
         match layer:
             case nodes.Attention():
-                scored = self._scored(layer, layer)
+                scored = self.scored(layer, layer)
                 return Item({"type": "attention", **name, **scored}, main, [layer])
             case nodes.Conv():
-                return Item({"type": "conv", **name, **_conv(layer)}, main, [layer])
-            case nodes.WindowPooling(window=window, statistic=statistic):
-                stride = None if window.stride == window.size else window.stride
-                words = {"type": f"{statistic}_pool", **name, "size": window.size}
-                padding = _padding(window)
-                words |= without_defaults(models.MaxPool, stride=stride, padding=padding)
+                return Item({"type": "conv", **name, **self.conv(layer)}, main, [layer])
+            case nodes.WindowPooling(statistic=statistic):
+                words = {"type": f"{statistic}_pool", **name, **self.window_pool(layer)}
                 return Item(words, main, [layer])
             case nodes.Join(how=how):
                 of = [self.graph.read(part, beside=True) for part in layer.of]
@@ -201,7 +193,7 @@ class ItemReader:
                 self.graph.refuse(layer.name, message)
                 return Item({}, None, [layer])
 
-    def _is_dropout_of_block(self, at: int) -> bool:
+    def is_dropout_of_block(self, at: int) -> bool:
         """True if a dropout is a key of the recurrent layer behind it."""
         dropout, *behind = self._layers[at : at + 4]
         layer = behind[0] if behind else None
@@ -225,14 +217,18 @@ class ItemReader:
         """Read a layer whose fields are its keys."""
         if isinstance(layer, nodes.Dense) and layer.tied:
             self.graph.refuse(layer.name, "only the output layer can be tied to the embedding")
-        model = next(model for model, node in BY_KEYS.items() if isinstance(layer, node))
+        model = _model(layer)
         (kind,) = (kind for kind, other in models.KINDS.items() if other is model)
-        words: Words = {"type": kind, **self.graph.name(layer)}
+        return {"type": kind, **self.graph.name(layer), **self.fields(layer)}
+
+    def fields(self, layer: nodes.Layer) -> Words:
+        """Read the keys that are fields of a layer under the same names."""
         if isinstance(layer, nodes.Repeat) and layer.like is not None:
-            return words | {"like": self.graph.read(layer.like, beside=True)}
+            return {"like": self.graph.read(layer.like, beside=True)}
+        model = _model(layer)
         keys = [key for key in model.model_fields if key != "name" and hasattr(layer, key)]
         values = {key: activation_words(getattr(layer, key)) for key in keys}
-        return words | without_defaults(model, **values)
+        return self.graph.keys(model, **values)
 
     def _block(self, at: int, end: int) -> Item:
         """Read a recurrent layer with its dropout, layer norm and residual."""
@@ -242,10 +238,10 @@ class ItemReader:
         layer = self._layers[at]
         assert isinstance(layer, nodes.Recurrent), "a block has one"
         block: list[nodes.Layer] = [first] if first is layer else [first, layer]
-        words = {**self._cell(layer), **self.graph.initial_state(layer)}
+        words = {**self.cell(layer), **self.graph.initial_state(layer)}
         if layer.attention is not None:
-            words["attention"] = self._scored(layer, layer.attention)
-        words |= self._dropout(layer, dropout)
+            words["attention"] = self.scored(layer, layer.attention)
+        words |= self.dropout(layer, dropout)
         if at + 1 < end and self.is_in_block(at + 1):
             norm = self._layers[at + 1]
             assert isinstance(norm, nodes.LayerNorm)
@@ -265,28 +261,54 @@ class ItemReader:
             block.append(residual)
         return Item(words, self.graph.main(first), block)
 
-    def _cell(self, layer: nodes.Recurrent) -> Words:
+    def conv(self, layer: nodes.Conv) -> Words:
+        """Read the keys of a convolution."""
+        window = layer.window
+        return {
+            "filters": layer.filters,
+            "kernel_size": window.size,
+            **self.graph.keys(
+                models.Conv,
+                stride=window.stride,
+                dilation=window.dilation,
+                padding=_padding(window),
+                activation=activation_words(layer.activation),
+                bias=layer.bias,
+            ),
+        }
+
+    def window_pool(self, layer: nodes.WindowPooling) -> Words:
+        """Read the keys of a pool over windows."""
+        window = layer.window
+        is_usual = window.stride == window.size and not self.graph.complete
+        stride = None if is_usual else window.stride
+        padding = _padding(window)
+        keys = self.graph.keys(models.MaxPool, stride=stride, padding=padding)
+        return {"size": window.size, **keys}
+
+    def cell(self, layer: nodes.Recurrent) -> Words:
+        """Read the keys that a recurrent layer has without what is before and behind it."""
         cell = layer.cell
         kind = self.graph.types.get(layer.name) or nodes.cell_type(cell)
         model = models.KINDS.get(kind, models.CellLayer)
         words: Words = {"type": kind, **self.graph.name(layer), "units": layer.units}
+        words |= self.graph.keys(model, bidirectional=layer.merge is not None)
         if layer.merge is not None:
-            words |= {"bidirectional": True, **without_defaults(model, merge=layer.merge)}
+            words |= self.graph.keys(model, merge=layer.merge)
         if layer.backward:
             words["direction"] = "backward"
         if isinstance(cell, nodes.EquationCell):
             defaults = self._cells[kind].get("settings", {})
-            return words | {name: size for name, size in cell.sizes if size != defaults[name]}
+            is_said = self.graph.complete
+            return words | {k: size for k, size in cell.sizes if is_said or size != defaults[k]}
         if kind in self._cells:
             return words
         names = [field.name for field in fields(cell) if field.name in model.model_fields]
-        return words | without_defaults(
+        return words | self.graph.keys(
             model, **{name: getattr(cell, name) for name in names}, bias=layer.bias
         )
 
-    def _scored(
-        self, layer: nodes.Layer, attention: nodes.Attention | nodes.StepAttention
-    ) -> Words:
+    def scored(self, layer: nodes.Layer, attention: nodes.Attention | nodes.StepAttention) -> Words:
         """Read what a layer attends to, and by which score."""
         own = self.graph.projections[layer.name]
         words: Words = {"over": self.graph.read(attention.over)}
@@ -296,7 +318,8 @@ class ItemReader:
         else:
             size = nodes.width(attention.memory)
         if attention.additive and own.keys is not None and projects:
-            bias = without_defaults(models.AttentionLayer, bias=own.keys.bias)
+            # A key of the layer of the keys, which is True unless it is said.
+            bias = {} if own.keys.bias else {"bias": False}
             return words | {"score": "additive", "units": own.keys.units, **bias}
         if attention.additive:
             message = "an additive score of queries and keys that no layers of its own project"
@@ -311,31 +334,19 @@ class ItemReader:
         score = "general" if projects else "dot" if attention.scale == 1 else "scaled_dot"
         return words | {"score": score}
 
-    def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
-        words: Words = {}
-        if dropout:
-            words = {"dropout": dropout.rate}
-            words |= without_defaults(models.LSTM, variational=dropout.variational)
-        elif layer.dropout:
-            words = {"dropout": layer.dropout}
-        return words | without_defaults(models.LSTM, recurrent_dropout=layer.recurrent_dropout)
+    def dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
+        """Read the dropouts of a recurrent layer, one of which may be a layer before it."""
+        return self.graph.keys(
+            models.LSTM,
+            dropout=dropout.rate if dropout else layer.dropout,
+            variational=dropout.variational if dropout else True,
+            recurrent_dropout=layer.recurrent_dropout,
+        )
+
+
+def _model(layer: nodes.Layer) -> type[models.Model]:
+    return next(model for model, node in BY_KEYS.items() if isinstance(layer, node))
 
 
 def _padding(window: nodes.Window) -> Any:
     return list(window.padding) if isinstance(window.padding, tuple) else window.padding
-
-
-def _conv(layer: nodes.Conv) -> Words:
-    window = layer.window
-    return {
-        "filters": layer.filters,
-        "kernel_size": window.size,
-        **without_defaults(
-            models.Conv,
-            stride=window.stride,
-            dilation=window.dilation,
-            padding=_padding(window),
-            activation=activation_words(layer.activation),
-            bias=layer.bias,
-        ),
-    }

@@ -1,1 +1,1 @@
-"""One module per command."""
+"""The commands: one module for the arguments of each, and for what it prints."""

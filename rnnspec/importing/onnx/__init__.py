@@ -1,1 +1,1 @@
-"""ONNX files of other tools."""
+"""ONNX files of other tools: decoded as data, and read as graphs of operators."""
