@@ -146,7 +146,7 @@ def _without_taken(
             is_join = isinstance(renamed, nodes.Join)
             source = None if is_join else ports.get(main, renamed.source)
             placed.append(replace(renamed, source=source))
-        previous = layer.name
+            previous = layer.name
     return placed, ports
 
 

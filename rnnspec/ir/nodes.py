@@ -968,8 +968,7 @@ class Network:
     @property
     def output(self) -> Shape:
         """The output shape of one sample, of a network without named outputs."""
-        (result,) = self.results.values()
-        return result.output
+        return self.shapes[self.last]
 
     @property
     def results(self) -> dict[str, Layer | Port]:

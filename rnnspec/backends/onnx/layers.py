@@ -433,7 +433,8 @@ def _ports_before(network: nodes.Network) -> dict[str, list[nodes.Port]]:
 
     One that is an output too comes right behind its layer.
     """
-    result, results = dict[str, list[nodes.Port]](), {name for _, name in network.outputs}
+    result = dict[str, list[nodes.Port]]()
+    results = {network.last, *(name for _, name in network.outputs)}
     waiting, behind = dict(network.ports), list[nodes.Port]()
     for layer in network.layers:
         taken = [waiting.pop(name) for name in network.sources[layer.name] if name in waiting]
