@@ -281,6 +281,8 @@ def _lowered_names(draft: nodes.Network, network: nodes.Network) -> dict[str, st
             for vector, lowered in zip(one.initial, two.initial, strict=False):
                 if vector is not None and lowered is not None:
                     names.setdefault(vector, lowered)
+            for state in one.first_states:
+                names[f"{one.name}_{state}_next"] = f"{two.name}_{state}_next"
     for layer in draft.layers:
         if isinstance(layer, nodes.FinalState):
             names[layer.name] = f"{names.get(own[layer.name][0])}_final_{layer.part}"
@@ -306,7 +308,7 @@ def _check_sources(
             account.refuse(name, f"{message} {listed(received)}", "E704")
     lowered = dict(network.outputs)
     for output, layer in draft.outputs:
-        if lowered.get(output) != names[layer]:
+        if lowered.get(names.get(output, output)) != names[layer]:
             message = f"the output {output} is that of {layer}, which no head can give"
             account.refuse(layer, message, "E704")
     account.check()

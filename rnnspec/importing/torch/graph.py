@@ -204,10 +204,12 @@ def array(values: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
 
 
-def outcome(module: nn.Module, inputs: Mapping[str, Any], dtype: str) -> list[Any]:
-    """Return the results of a copy of a module in ``dtype``, which new tensors get as well.
+def outcome(
+    module: nn.Module, inputs: Mapping[str, Any], dtype: str
+) -> dict[tuple[int | str, ...], Any]:
+    """Return the tensors in the results of a copy of a module in ``dtype``, by their places.
 
-    Floating inputs, which are by the names of arguments, are converted to ``dtype``.
+    New tensors get that dtype as well, and floating inputs, by the names of arguments, do.
     """
     before, target = torch.get_default_dtype(), getattr(torch, dtype)
     torch.set_default_dtype(target)
@@ -217,22 +219,37 @@ def outcome(module: nn.Module, inputs: Mapping[str, Any], dtype: str) -> list[An
             for name, parameter in inspect.signature(module.forward).parameters.items():
                 if name not in inputs:
                     continue
-                x = inputs[name]
-                floating = isinstance(x, torch.Tensor) and x.is_floating_point()
-                x = x.to(target) if floating else x
+                x = _in_dtype(inputs[name], target)
                 if parameter.kind is parameter.KEYWORD_ONLY:
                     named[name] = x
                 else:
                     positional.append(x)
-            output = module(*positional, **named)
-            results = list(output.values()) if isinstance(output, dict) else output
-            return (
-                [array(result) for result in results]
-                if isinstance(results, list | tuple)
-                else [array(results)]
-            )
+            return dict(_results(module(*positional, **named)))
     finally:
         torch.set_default_dtype(before)
+
+
+def _in_dtype(x: Any, dtype: torch.dtype) -> Any:
+    if isinstance(x, list | tuple):
+        return type(x)(_in_dtype(item, dtype) for item in x)
+    return x.to(dtype) if isinstance(x, torch.Tensor) and x.is_floating_point() else x
+
+
+def _results(
+    value: Any, path: tuple[int | str, ...] = ()
+) -> Iterator[tuple[tuple[int | str, ...], Any]]:
+    """Yield each tensor of a result, with the places and keys that lead to it."""
+    match value:
+        case torch.Tensor():
+            yield path, array(value)
+        case dict():
+            for key, item in value.items():
+                yield from _results(item, (*path, key))
+        case list() | tuple():
+            for place, item in enumerate(value):
+                yield from _results(item, (*path, place))
+        case _:
+            pass
 
 
 def runnable(module: nn.Module, dtype: str) -> nn.Module:

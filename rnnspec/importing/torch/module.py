@@ -14,7 +14,7 @@ import numpy as np
 from rnnspec.backends.torch.slots import attributes
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.imported import Account, Imported
-from rnnspec.importing.torch import graph
+from rnnspec.importing.torch import graph, states
 from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.cells import first_states_of, is_own_cell
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacking_class, refuse_hooks
@@ -34,7 +34,7 @@ from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.graph.layer_graph import Step
@@ -46,7 +46,10 @@ if TYPE_CHECKING:
 
 
 def read_module(
-    module: Any, name: str, example: Mapping[str, Any] | None = None
+    module: Any,
+    name: str,
+    example: Mapping[str, Any] | None = None,
+    outputs: Collection[int | str] | None = None,
 ) -> tuple[Imported, Layout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
@@ -55,6 +58,7 @@ def read_module(
         name: the name of the network.
         example: inputs of ``forward`` by the names of its arguments; without them, they are those
             without a default.
+        outputs: the places or keys of the results that are taken, None for the usual ones.
 
     Raises:
         ModelError: rnnspec does not support something in it.
@@ -70,7 +74,10 @@ def read_module(
     for tester in testers:
         account.leave(f"the condition on training in {tester}")
     shapes = {name: tuple(getattr(value, "shape", ())) for name, value in (example or {}).items()}
-    reader = read_operations(account, module, operations, shapes, whole=fault is None)
+    given = states.find_given(operations, example or {})
+    reader = read_operations(
+        account, module, operations, shapes, given, outputs, whole=fault is None
+    )
     calls = Counter(op.target for op in operations if type(op.module).__name__ in CELLS)
     for path in (path for path, number in calls.items() if number > 1):
         account.refuse(path, f"called {calls[path]} times; {graph.ONE_CALL}", "E704")
@@ -85,6 +92,12 @@ def read_module(
     arranged = reader.arrange(tuple(getattr(first, "shape", ())))
     account.check()
     assert arranged is not None, "without a problem"
+    places = [*reader.places, *sorted(scope.given, reverse=True)]
+    inputs_of, called = [_network_input(account, scope, arranged, at) for at in places], []
+    vectors = {scope.inputs[-at] for at in scope.given}
+    arranged, network_inputs, called, order = states.hand_on(arranged, inputs_of, vectors)
+    for argument, own in reader.renamed(called, [each.name for each in network_inputs]):
+        account.infer(f"the input {argument} is named {own}")
     kinds = {
         step.layer.name: f"nn.{type(scope.modules[step.modules[0]]).__name__}"
         for step in arranged.steps
@@ -93,7 +106,7 @@ def read_module(
     assembled = assemble(
         account,
         name,
-        [_network_input(account, scope, arranged, at) for at in reader.places],
+        network_inputs,
         [step.layer for step in arranged.steps],
         kinds,
         outputs=arranged.outputs,
@@ -119,7 +132,11 @@ def read_module(
         and not isinstance(step.layer, nodes.LayerNorm | nodes.AttentionPooling)
         and not step.layer.name.rpartition(".")[2].isdigit()
     }
-    return account.finish(network, arrays, "module of PyTorch", names), reader.layout
+    layout = reader.layout
+    layout = replace(
+        layout, inputs=tuple(called), results=tuple(layout.results[place] for place in order)
+    )
+    return account.finish(network, arrays, "module of PyTorch", names), layout
 
 
 def _network_input(

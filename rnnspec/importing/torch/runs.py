@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.importing.assemble import ImportedModel
-    from rnnspec.importing.torch.values import Layout
+    from rnnspec.importing.torch.values import Given, Layout
     from rnnspec.slots import Array, Batch
 
 _TOLERANCE = 1e-9
@@ -67,8 +67,9 @@ def compare_module(
         UsageError: the module fails on the example, or there is none and it fails on random inputs.
     """
     with graph.keep_randomness(module):
-        runs = _Runs(module, imported, layout)
         network = imported.program.network
+        layout = _with_names(layout, network)
+        runs = _Runs(module, imported, layout)
         several = [_of_example(example, network, layout)] if example else []
         if several:
             runs.compare(several)
@@ -82,6 +83,24 @@ def compare_module(
             dtype, where = runs.compare(several * 2), "the example"
     version = get("torch").runtime.version()
     return f"compared with the module in {version}: equal on {where} ({dtype})"
+
+
+def _with_names(layout: Layout, network: nodes.Network) -> Layout:
+    """Return a layout with the names that the inputs have in a network."""
+    names = dict(zip(layout.inputs, (each.name for each in network.inputs), strict=True))
+    given = {
+        argument: replace(
+            each, names=tuple(tuple(names[name] for name in part) for part in each.names)
+        )
+        for argument, each in layout.given.items()
+    }
+    return replace(
+        layout,
+        inputs=tuple(names.values()),
+        arguments=tuple((argument, name and names[name]) for argument, name in layout.arguments),
+        axes={names[name]: axes for name, axes in layout.axes.items()},
+        given=given,
+    )
 
 
 class _Runs:
@@ -163,13 +182,22 @@ class _Runs:
         outputs = self._outputs("float64", batch)
         # What float32 costs the network itself is what it may cost the module.
         rounded = self._outputs("float32", batch) if dtype == "float32" else outputs
-        if len(results) != len(outputs):
-            return f"{len(results)} results in place of {len(outputs)}"
         for which, layout in enumerate(self._layout.results):
             lengths = inputs.lengths if layout.padded else None
-            result = results[which]
-            if result.ndim == len(layout.order):
-                result = result.transpose(layout.order)
+            if layout.path not in results:
+                return f"no tensor as the result {layout.name}"
+            result = results[layout.path]
+            if layout.rows:
+                result = result.take(layout.rows, layout.axes.index("D"))
+            if result.ndim == len(layout.axes):
+                axes = layout.axes
+                if "".join(axes) in ("BTF", "TBF") and len(axes) == 2:
+                    # All steps of all sequences as rows.
+                    rows, steps = outputs[which].shape[:2]
+                    axes = tuple("".join(axes))
+                    sizes = [{"B": rows, "T": steps}.get(axis, -1) for axis in axes]
+                    result = result.reshape(sizes)
+                result = _as_batch(result, axes)
             far = _difference(outputs[which], rounded[which], result, lengths, dtype)
             if far:
                 return f"{far} in '{layout.name}'" if layout.name else far
@@ -214,15 +242,13 @@ def _difference(output: Array, rounded: Array, expected: Array, lengths: Any, dt
 
 def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layout) -> _Inputs:
     batch, lengths = dict[str, "Array"](), None
+    for argument, given in layout.given.items():
+        batch |= _states_of_network(given, _arrays(example, argument))
     for argument, name in layout.arguments:
         if not name:
             lengths = example.get(argument, lengths)
             continue
-        try:
-            values = graph.array(example[argument])
-        except Exception as error:
-            message = f"expected tensors, received an error: {brief(error)}"
-            raise UsageError(message, "example") from error
+        (values,) = _arrays(example, argument)
         axes = layout.axes[name]
         if values.ndim != len(axes):
             plain = graph_values.describe(Tensor(0, tuple(sorted(axes, key="BTF".find))))
@@ -238,11 +264,56 @@ def _of_example(example: Mapping[str, Any], network: nodes.Network, layout: Layo
     return _Inputs("the example", example, batch, lengths)
 
 
+def _arrays(example: Mapping[str, Any], argument: str) -> list[Array]:
+    """Return the arrays of an argument, which may be a tuple.
+
+    Raises:
+        UsageError: it has others.
+    """
+    value = example.get(argument)
+    try:
+        several = value if isinstance(value, list | tuple) else (value,)
+        return [graph.array(one) for one in several]
+    except Exception as error:
+        message = f"expected tensors, received an error: {brief(error)}"
+        raise UsageError(message, "example") from error
+
+
+def _states_of_network(given: Given, tensors: Sequence[Array]) -> dict[str, Array]:
+    """Return first states as the inputs of the network, both directions side by side.
+
+    Raises:
+        UsageError: they have other shapes.
+    """
+    batch = dict[str, "Array"]()
+    expected = f"({given.rows}, batch, {given.units})"
+    fits = all(a.ndim == 3 and a.shape[::2] == (given.rows, given.units) for a in tensors)
+    if len(tensors) != len(given.names) or not fits:
+        shapes = listed([str(array.shape) for array in tensors])
+        raise UsageError(f"expected first states of shape {expected}, received {shapes}", "example")
+    for names, tensor in zip(given.names, tensors, strict=True):
+        for name, rows in zip(names, np.split(tensor, given.levels), strict=True):
+            batch[name] = rows.swapaxes(0, 1).reshape(tensor.shape[1], -1)
+    return batch
+
+
+def _states_of_module(module: Any, given: Given, batch: Mapping[str, Array]) -> Any:
+    """Return first states as the module takes them."""
+    tensors = []
+    for names in given.names:
+        rows = [
+            batch[name].reshape(len(batch[name]), given.directions, -1).swapaxes(0, 1)
+            for name in names
+        ]
+        tensors.append(graph.input_of(module, np.concatenate(rows)))
+    return tuple(tensors) if given.parts else tensors[0]
+
+
 def _as_batch(values: Array, axes: tuple[str, ...]) -> Array:
     """Return an input of the module as one of the network, with the batch first."""
     kept = [axis for axis in axes if axis]
     squeezed = values.reshape([n for n, axis in zip(values.shape, axes, strict=True) if axis])
-    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTF".index)])
+    return squeezed.transpose([kept.index(axis) for axis in sorted(kept, key="BTDUF".index)])
 
 
 def _lay_out(batch: Array, axes: tuple[str, ...]) -> Array:
@@ -293,9 +364,9 @@ def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inpu
 
 
 def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Layout) -> _Inputs:
-    values = {name: _lay_out(array, layout.axes[name]) for name, array in batch.items()}
+    values = {name: _lay_out(batch[name], axes) for name, axes in layout.axes.items()}
     kinds = {
-        name: "tokens" if array.dtype.kind == "i" else "features" for name, array in batch.items()
+        name: "tokens" if array.dtype.kind == "i" else "features" for name, array in values.items()
     }
     shapes = [f"{kinds[name]} of shape {array.shape}" for name, array in values.items()]
     title = f"random {listed(shapes)}"
@@ -305,6 +376,8 @@ def _inputs(module: Any, batch: Mapping[str, Array], lengths: Array, layout: Lay
         argument: graph.input_of(module, values[name]) if name else graph.lengths_of(lengths)
         for argument, name in layout.arguments
     }
+    for argument, given in layout.given.items():
+        inputs[argument] = _states_of_module(module, given, batch)
     return _Inputs(title, inputs, batch, lengths)
 
 

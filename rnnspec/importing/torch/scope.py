@@ -42,6 +42,7 @@ class ModuleScope(Scope):
     ``learned`` has the places of vectors that are learned, by their array and its rows, and
     ``directions`` what the forward direction of a layer begins with, while the backward one is
     unknown.
+    ``given`` are the places of inputs that are first states of layers.
     ``stand_ins`` are numbers in place of those of arrays in functions of features, by their paths.
     """
 
@@ -73,6 +74,7 @@ class ModuleScope(Scope):
         self.stand_ins: dict[str, Array] = {}
         self.learned: dict[tuple[str, tuple[int, ...]], int] = {}
         self.directions: dict[str, list[Any]] = {}
+        self.given: set[int] = set()
 
     @property
     def tokens(self) -> bool:
@@ -160,6 +162,10 @@ class ModuleScope(Scope):
             if not isinstance(step.layer, nodes.Repeat):
                 waiting += step.sources
         return False
+
+    def is_given(self, at: int) -> bool:
+        """True if the input at a place is a first state of a layer."""
+        return at in self.given
 
     def is_same(self, one: str, other: str) -> bool:
         """True if two paths lead to the same array of the module."""

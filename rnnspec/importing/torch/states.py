@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.assemble import rename_layer
 from rnnspec.importing.graph.joins import join
 from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.graph.values import Argument, Known, Tensor
@@ -12,24 +14,179 @@ from rnnspec.importing.torch.values import (
     LENGTHS,
     NO_STATES,
     Firsts,
+    Given,
     Learned,
     Portion,
+    Ref,
     Several,
     State,
     States,
     Zeros,
     describe,
 )
-from rnnspec.importing.unplaced import recurrent
+from rnnspec.importing.unplaced import CELLS, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.torch.scope import ModuleScope
+    from rnnspec.importing.torch.values import Op, Value
 
 First = tuple[int, int | None] | None
 """The place of a vector, with the half of it that is taken; None for zeros."""
+
+
+_UNCHANGED = ("contiguous", "detach", "to", "float", "double", "cuda", "cpu", "clone", "type_as")
+
+
+def find_given(operations: Sequence[Op], example: Mapping[str, Any]) -> dict[str, Given]:
+    """Return the arguments of ``forward`` that are first states of recurrent modules.
+
+    Args:
+        operations: what ``forward`` does.
+        example: inputs of ``forward`` by the names of its arguments, which tell what each is.
+    """
+    found = dict[str, Given]()
+    for op in operations:
+        if op.kind != "input":
+            continue
+        use = _use_as_state(operations, op.name)
+        if use is None:
+            continue
+        module, parts = use
+        directions = 1 + module.bidirectional
+        given = Given(parts, module.num_layers * directions, directions, module.hidden_size)
+        if (value := example.get(op.target)) is not None:
+            several = value if isinstance(value, list | tuple) else (value,)
+            shapes = {tuple(getattr(tensor, "shape", ())) for tensor in several}
+            if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] % directions:
+                continue
+            number = len(several) if isinstance(value, list | tuple) else 0
+            given = replace(given, parts=number, rows=shape[0])
+        found[op.target] = given
+    return found
+
+
+def _use_as_state(operations: Sequence[Op], name: str) -> tuple[Any, int] | None:
+    """Return the module that begins with a value, and how many states it is: 0 for a tensor."""
+    reached, items = {name: False}, set[int]()
+    for op in operations:
+        taken = [one.name for one in op.args[:1] if isinstance(one, Ref)]
+        if op.kind == "module" and type(op.module).__name__ in CELLS and op.layer:
+            hx = op.args[1] if len(op.args) > 1 else op.kwargs.get("hx")
+            apart = hx if isinstance(hx, tuple) else ()
+            for one in (hx, *apart):
+                if isinstance(one, Ref) and one.name in reached:
+                    is_tuple = reached[one.name]
+                    whole = not apart and op.layer == "LSTM" and not is_tuple
+                    return op.module, 2 if whole else max(items, default=0) + 1 if is_tuple else 0
+        elif taken and taken[0] in reached and op.target == "getitem":
+            index = op.args[1]
+            reached[op.name] = reached[taken[0]] or type(index) is int
+            items |= {index} if type(index) is int else set()
+        elif taken and taken[0] in reached and op.target in _UNCHANGED:
+            reached[op.name] = reached[taken[0]]
+    return None
+
+
+def add_given(scope: ModuleScope, argument: str, given: Given) -> tuple[Given, Value]:
+    """Add the inputs of the network that an argument with first states is, and return its value."""
+    names, parts = list[tuple[str, ...]](), list[Any]()
+    size = given.units * given.directions
+    for part in range(given.parts or 1):
+        own = list[str]()
+        rows = list[Any]()
+        for level in range(given.levels):
+            several = (part,) * (given.parts > 1) + (level,) * (given.levels > 1)
+            own.append("_".join((argument, "state", *map(str, several))))
+            at = scope.add_input(own[-1], size)
+            scope.given.add(at)
+            vector = Tensor(at, ("B", "F"))
+            half = size // 2
+            rows += (
+                [Portion(vector, 0, half), Portion(vector, half, size)]
+                if given.directions == 2
+                else [vector]
+            )
+        names.append(tuple(own))
+        match rows:
+            case [Tensor() as vector]:
+                parts.append(replace(vector, axes=("", "B", "F")))
+            case _:
+                parts.append(Firsts(tuple(rows)))
+    value: Value = Several(tuple(parts)) if given.parts else parts[0]
+    return replace(given, names=tuple(names)), value
+
+
+def hand_on(
+    arranged: Arranged, inputs: Sequence[nodes.Input], given: Collection[str]
+) -> tuple[Arranged, tuple[nodes.Input, ...], list[str], list[int]]:
+    """Have layers begin with given states if their first states are arguments, and the last results.
+
+    Returns the layers, the inputs, what these were called, and the places of the results, in the
+    order of the network.
+
+    Args:
+        arranged: the layers.
+        inputs: the inputs of the network.
+        given: the names of those that are first states.
+    """
+    layers = {step.layer.name: step.layer for step in arranged.steps}
+    first = {
+        name: replace(layer, input=(None, 1)).first_states
+        for name, layer in layers.items()
+        if isinstance(layer, nodes.Recurrent) and layer.initial
+    }
+    taken = Counter(source for step in arranged.steps for source in step.sources if source <= 0)
+    names, last = dict[str, str](), dict[int, str]()
+    for step in arranged.steps:
+        vectors = first.get(step.layer.name, {})
+        if not vectors or len(vectors) < len(step.layer.initial):
+            continue
+        ends = {
+            state: place
+            for state in vectors
+            for place, (_, result) in reversed(list(enumerate(arranged.outputs)))
+            if place not in last and _is_last(layers[result], step.layer, state)
+        }
+        alone = all(taken[source] == 1 for source in step.sources[1:])
+        if given >= {*vectors.values()} and alone and ends.keys() == vectors.keys():
+            names |= {vector: f"{step.layer.name}_{state}" for state, vector in vectors.items()}
+            last |= {ends[state]: f"{step.layer.name}_{state}_next" for state in vectors}
+    others = {place: name for place, (name, _) in enumerate(arranged.outputs) if place not in last}
+    if not names or not others:
+        return arranged, tuple(inputs), [each.name for each in inputs], [*range(len(others | last))]
+    if len(others) == 1:
+        others = dict.fromkeys(others, "output")
+    by_name = {each.name: each for each in inputs}
+    declared = [each for each in inputs if each.name not in names]
+    if len(declared) == 1:
+        names |= {declared[0].name: nodes.INPUT}
+    order = [*(each.name for each in declared), *(name for name in names if name in given)]
+    own = (replace(by_name[name], name=names.get(name, name)) for name in order)
+    result = replace(
+        arranged,
+        steps=tuple(replace(step, layer=rename_layer(step.layer, names)) for step in arranged.steps),
+        outputs=tuple((name, arranged.outputs[at][1]) for at, name in (others | last).items()),
+    )
+    ordered = tuple(
+        replace(each, state=True) if isinstance(each, nodes.VectorInput) and each.name not in by_name and before in given else each
+        for before, each in zip(order, own, strict=True)
+    )
+    return result, ordered, order, [*others, *last]
+
+
+def _is_last(result: nodes.Layer, layer: nodes.Layer, state: str) -> bool:
+    """True if the output of a layer is the last value of a state of another one."""
+    match result:
+        case nodes.FinalState(source=source, part=part):
+            return source == layer.name and part == state
+        case nodes.Recurrent(name=name, return_sequences=False):
+            return name == layer.name and state == result.states[0][0]
+        case _:
+            return False
 
 
 def check_zeros(scope: ModuleScope, hx: Any) -> None:

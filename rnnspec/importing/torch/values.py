@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.graph.layer_graph import Place
 
 
-NO_STATES = (
-    "a spec has no input for states, which start at zeros; give the argument the default None"
-)
+NO_STATES = "give example=, which tells whether it is a tensor or a tuple, or the default None"
 """Advice on initial states that are an argument."""
 
 
@@ -188,30 +186,56 @@ Value = (
 
 @dataclass(frozen=True, slots=True)
 class ResultLayout:
-    """A result of a module: its name, empty if it is the only one, and how it differs.
+    """An output of a network in the results of its module: its name, and how it differs.
 
-    ``order`` are the axes that make it batch first, then the steps, then the features; a last axis
-    of size 1 may be missing. It is ``padded`` if it has steps of padding.
+    ``path`` are the places or keys that lead to it, and ``rows`` those of its first axis, if it is
+    some of all final states. ``axes`` has what lies along its axes in the module: the letters of
+    ``Tensor``; a last axis of size 1 may be missing. It is ``padded`` if it has steps of padding.
     """
 
     name: str
-    order: tuple[int, ...]
+    path: tuple[int | str, ...]
+    axes: tuple[str, ...]
     padded: bool
+    rows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An argument of ``forward`` with the states that recurrent layers begin with.
+
+    It is a tensor (layers x directions, batch, units), or a tuple of ``parts`` of these. ``names``
+    are the inputs of the network that it becomes, one for each layer of each of these.
+    """
+
+    parts: int
+    rows: int
+    directions: int
+    units: int
+    names: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def levels(self) -> int:
+        """The number of layers in each tensor."""
+        return self.rows // self.directions
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the inputs and the results of a module differ from those of its network.
 
+    ``inputs`` are those of the network, in its order, by the names that the rest uses.
     ``arguments`` has each input of ``forward`` with the name of that of the network, empty for
     lengths of sequences, and ``axes`` what lies along the axes of each in the module: the letters
-    of ``Tensor``. The module may have ``counted`` the tokens that are not 0 instead. Lengths must
+    of ``Tensor``. Arguments that are ``given`` have first states. The module may have ``counted`` the tokens that are not 0 instead. Lengths must
     be ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
     batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
     dtype.
     """
 
+    inputs: tuple[str, ...]
     arguments: tuple[tuple[str, str], ...]
+    given: Mapping[str, Given]
     axes: Mapping[str, tuple[str, ...]]
     results: tuple[ResultLayout, ...]
     counted: bool
