@@ -308,7 +308,8 @@ def _check_sources(
             account.refuse(name, f"{message} {listed(received)}", "E704")
     lowered = dict(network.outputs)
     for output, layer in draft.outputs:
-        if lowered.get(names.get(output, output)) != names[layer]:
+        own = output if output in lowered else names.get(output)
+        if lowered.get(own or "") != names[layer]:
             message = f"the output {output} is that of {layer}, which no head can give"
             account.refuse(layer, message, "E704")
     account.check()

@@ -182,6 +182,7 @@ class _Runs:
         outputs = self._outputs("float64", batch)
         # What float32 costs the network itself is what it may cost the module.
         rounded = self._outputs("float32", batch) if dtype == "float32" else outputs
+        assert len(outputs) == len(self._layout.results), "each output is compared"
         for which, layout in enumerate(self._layout.results):
             lengths = inputs.lengths if layout.padded else None
             if layout.path not in results:

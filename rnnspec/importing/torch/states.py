@@ -157,7 +157,9 @@ def hand_on(
             last |= {ends[state]: f"{step.layer.name}_{state}_next" for state in vectors}
     others = {place: name for place, (name, _) in enumerate(arranged.outputs) if place not in last}
     if not names or not others:
-        return arranged, tuple(inputs), [each.name for each in inputs], [*range(len(others | last))]
+        # A single result has no name.
+        order = [*range(len(arranged.outputs) or 1)]
+        return arranged, tuple(inputs), [each.name for each in inputs], order
     if len(others) == 1:
         others = dict.fromkeys(others, "output")
     by_name = {each.name: each for each in inputs}
