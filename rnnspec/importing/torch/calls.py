@@ -238,6 +238,7 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "numel": masks.number_of_elements,
     "size": masks.size,
     **dict.fromkeys(("zeros", "new_zeros", "zeros_like", "zero_"), masks.zeros),
+    "new": masks.unwritten,
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), shapes.transpose),
     **dict.fromkeys(("add", "iadd", "add_"), joins.add),
     **dict.fromkeys(("cat", "concat", "concatenate"), joins.concatenate),

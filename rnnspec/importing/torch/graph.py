@@ -21,11 +21,12 @@ from torch.nn.utils import rnn
 from rnnspec.errors import Span, UsageError, brief
 from rnnspec.importing.graph.layer_graph import Place
 from rnnspec.importing.torch.cells import is_own_cell, own_class
+from rnnspec.importing.torch.conditions import Conditions, OpenError
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
 from rnnspec.importing.torch.zoo import zoo_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
@@ -33,14 +34,12 @@ _RECORDED: tuple[tuple[Any, Any], ...] = (
     (rnn, rnn.pack_padded_sequence),
     (rnn, rnn.pad_packed_sequence),
     (torch, torch.zeros),
+    (torch.Tensor, torch.Tensor.new),
     (torch.autograd, torch.autograd.Variable),
 )
-"""Functions that need numbers or tensors: lengths, a first size, and a tensor to wrap, as people
-had to before PyTorch 0.4.
+"""Functions that need numbers or tensors: lengths, sizes, and a tensor to wrap, as people had to
+before PyTorch 0.4.
 """
-_BRANCHES = ("control flow", "as an integer", "iterated", "'len'")
-"""Parts of what torch.fx and Python say of a condition or a loop on a symbol."""
-_SYMBOLS = "operations that take symbols in place of tensors"
 _CONTAINERS = (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -115,14 +114,16 @@ class _Evaluating(int):
         return False
 
 
-def operations(module: nn.Module, inputs: Sequence[str] | None) -> tuple[list[Op], list[str]]:
+def operations(
+    module: nn.Module, example: Mapping[str, Any] | None
+) -> tuple[list[Op], list[str]]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     The second list has the functions that do something else in training, by a condition.
 
     Args:
         module: the module. A copy of it is traced, because ``forward`` may change it.
-        inputs: the names of the arguments that are inputs; by default those without a default.
+        example: the arguments that are inputs; by default those without a default.
 
     Raises:
         TraceError: the operations depend on data.
@@ -133,10 +134,10 @@ def operations(module: nn.Module, inputs: Sequence[str] | None) -> tuple[list[Op
         vars(part)["training"] = _Evaluating(testers)
         for hooks in HOOKS:
             getattr(part, hooks, {}).clear()
-    tracer = _Tracer(copy)
+    tracer = _Tracer(copy, Conditions(lambda: copy_module(module).eval(), example or {}, copy))
     try:
-        with _recording(tracer):
-            graph = tracer.trace(copy, defaults(copy, inputs))
+        with _recording(tracer, copy):
+            graph = tracer.trace(copy, defaults(copy, example))
     except Exception as error:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
@@ -153,20 +154,28 @@ ONE_CALL = (
 
 def _reason_of(error: Exception, place: Place) -> str:
     """Return why a ``forward`` cannot be traced, and what to do."""
-    if "'len'" in str(error):
-        return "cannot be traced: expected x.size(0) or x.shape[0], received len(x) of a tensor"
-    if "not installed as a submodule" in str(error):
+    line, said = place.span.text.strip() if place.span else "", str(error)
+    expected = "cannot be traced: expected no condition or loop on tensors or their sizes, received"
+    if isinstance(error, OpenError):
+        return f"{expected} a condition on {said}; decide it in __init__, or take it out of forward"
+    if "not installed as a submodule" in said:
         return (
             "cannot be traced: expected layers that are called as attributes of a module, received "
             "one that a function holds on to, such as a lambda in __init__ that uses self"
         )
-    line = place.span.text if place.span else ""
-    if ("as an integer" in str(error) or "iterated" in str(error)) and "for " in line:
-        expected = "expected no condition or loop on tensors or their sizes, received a loop"
-        return f"cannot be traced: {expected}; {ONE_CALL}"
-    branches = any(part in str(error) for part in _BRANCHES)
-    expected = "no condition or loop on tensors or their sizes" if branches else _SYMBOLS
-    return f"cannot be traced: expected {expected}, received: {brief(error)}"
+    if "as an integer" in said or "iterated" in said:
+        if "for " in line or "range(" in line:
+            return f"{expected} a loop; {ONE_CALL}"
+        return (
+            f"{expected} a number or a list that is made of them, as int(), tolist() or * make "
+            "one; use the sizes as they are"
+        )
+    if line.startswith(("raise ", "assert ")):
+        return f"cannot be traced: forward itself refuses its input here: {brief(error)}"
+    return (
+        "cannot be traced: expected operations of PyTorch on tensors, received something else that "
+        "is done with one in this line; take it out of forward, or write it with torch functions"
+    )
 
 
 def _ops(graph: fx.Graph, root: nn.Module) -> list[Op]:
@@ -304,7 +313,8 @@ for _function_in_place in _IN_PLACE:
 class _Tracer(fx.Tracer):
     """A tracer that notes the line and the modes of each operation."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, conditions: Conditions) -> None:
+        self.conditions = conditions
         super().__init__(autowrap_functions=tuple(function for _, function in _RECORDED))
         self._devices = {
             "cpu",
@@ -337,10 +347,27 @@ class _Tracer(fx.Tracer):
             return True
         if obj.node.target is operator.eq and isinstance(obj.node.args[1], torch.dtype):
             return obj.node.args[1] == torch.float32
-        # Whatever a model of rnnspec refuses, the comparison does not give it.
-        if _is_refusal(_place(inspect.currentframe())):
-            return False
-        return bool(super().to_bool(obj))
+        try:
+            return self.conditions.answer(obj.node)
+        except OpenError:
+            # Whatever a model of rnnspec refuses, the comparison does not give it.
+            if _is_refusal(_place(inspect.currentframe())):
+                return False
+            raise
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """Return the items of a tuple, or the sizes of a tensor."""
+        count = self.conditions.count(obj.node)
+        return super().iter(obj) if count is None else iter([obj[place] for place in range(count)])
+
+    def length(self, obj: fx.Proxy) -> Any:
+        """Return the number of items of a tuple, or the first size of a tensor."""
+        count = self.conditions.count(obj.node)
+        return self.create_proxy("call_method", "size", (obj, 0), {}) if count is None else count
+
+    def is_instance(self, obj: fx.Proxy, kinds: Any) -> bool:
+        """True if a value is of a class."""
+        return issubclass(self.conditions.kind(obj.node), kinds)
 
     def create_arg(self, a: Any) -> Any:
         """Return an argument of a node."""
@@ -360,10 +387,11 @@ class _Tracer(fx.Tracer):
 
 
 @contextmanager
-def _recording(tracer: fx.Tracer) -> Iterator[None]:
-    """Have functions recorded that do not take symbols.
+def _recording(tracer: _Tracer, module: nn.Module) -> Iterator[None]:
+    """Have functions recorded that do not take symbols, and others answered for them.
 
     The tracer does this for names in the globals of each ``forward``, but not for ``rnn.NAME``.
+    Python's own functions get a name among these globals while it is traced.
     """
 
     def record(function: Any) -> Any:
@@ -374,13 +402,41 @@ def _recording(tracer: fx.Tracer) -> Iterator[None]:
 
         return call
 
+    def is_instance(value: Any, kinds: Any) -> bool:
+        if isinstance(value, fx.Proxy):
+            return tracer.is_instance(value, kinds)
+        return isinstance(value, kinds)
+
+    def length(value: Any) -> Any:
+        return tracer.length(value) if isinstance(value, fx.Proxy) else len(value)
+
+    spaces = {
+        id(space): space
+        for part in module.modules()
+        if not type(part).__module__.startswith("torch.")
+        for space in [getattr(type(part).forward, "__globals__", {})]
+    }
+    own = {"isinstance": is_instance, "len": length}
+    changed = [(space, name) for space in spaces.values() for name in own if name not in space]
+    own_of_class = {(space, function.__name__): function.__name__ in vars(space)
+                    for space, function in _RECORDED}  # fmt: skip
     for space, function in _RECORDED:
         setattr(space, function.__name__, record(function))
+    is_tensor = torch.is_tensor
+    torch.is_tensor = lambda value: is_instance(value, torch.Tensor)  # type: ignore[assignment]
+    for names, name in changed:
+        names[name] = own[name]
     try:
         yield
     finally:
+        torch.is_tensor = is_tensor
+        for names, name in changed:
+            del names[name]
         for space, function in _RECORDED:
-            setattr(space, function.__name__, function)
+            if own_of_class[space, function.__name__]:
+                setattr(space, function.__name__, function)
+            else:
+                delattr(space, function.__name__)
 
 
 def arguments(module: nn.Module) -> list[str]:
@@ -388,7 +444,7 @@ def arguments(module: nn.Module) -> list[str]:
     return list(inspect.signature(module.forward).parameters)
 
 
-def defaults(module: nn.Module, inputs: Sequence[str] | None) -> dict[str, Any]:
+def defaults(module: nn.Module, inputs: Collection[str] | None) -> dict[str, Any]:
     """Return the arguments of ``forward`` that are no inputs, with their defaults."""
     parameters = inspect.signature(module.forward).parameters.values()
     others = [other for other in parameters if other.name not in (inputs or ())]

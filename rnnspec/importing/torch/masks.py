@@ -169,6 +169,12 @@ def zeros(m: Operators, *_: Any, **named: Any) -> Value:
     return Zeros()
 
 
+def unwritten(m: Operators, *_: Any) -> Value:
+    """Return a new tensor whose numbers are not written yet."""
+    del m
+    return Beside()
+
+
 # Packed sequences
 
 

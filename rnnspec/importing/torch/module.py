@@ -68,7 +68,7 @@ def read_module(
     _check_calls(account, module)
     fault: graph.TraceError | None = None
     try:
-        operations, testers = graph.operations(module, inputs)
+        operations, testers = graph.operations(module, example)
     except graph.TraceError as error:
         fault, operations, testers = error, error.before, []
     for tester in testers:

@@ -440,7 +440,7 @@ class ModuleReader:
         """Return the value of an array outside of a layer: zeros, or what zeros are made like."""
         if op.module is not None and not op.module.any():
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
-        if all(user.target in ("new_zeros", "zeros_like") for user in self._users[op.name]):
+        if all(user.target in ("new_zeros", "zeros_like", "new") for user in self._users[op.name]):
             return Beside()
         return ModuleArray(op.target)
 
